@@ -1,0 +1,1 @@
+"""Data preparation for image classifiers, from files on disk to a diagnosis."""

@@ -1,0 +1,63 @@
+"""Every file of the pipeline, named once: its path, and how it is read and written.
+
+data/<stage>/ holds what DVC caches, reports/<stage>/ what people and `dvc metrics` and
+`dvc plots` look at. The folder's name is the name of the stage that makes it.
+"""
+
+from pipeline.core import manifest
+from pipeline.shards import ShardReader
+from pipeline.storage import (
+    binary,
+    curves,
+    folder_of_manifests,
+    images_in_class_folders,
+    read_only,
+    report,
+    table,
+    text,
+)
+from pipeline.storage import manifest as manifest_file
+
+SAMPLE_WEB = images_in_class_folders("data/sample/web")
+SAMPLE_PHONE = images_in_class_folders("data/sample/phone")
+
+INGEST_SHARDS = "data/ingest/{name}/shards"
+INGESTED = manifest_file("data/ingest/{name}/manifest.arrow", manifest.INGESTED)
+INGEST_REJECTED = table("data/ingest/{name}/rejected.csv")
+# All sources at once: the folder above theirs.
+INGESTED_SOURCES = folder_of_manifests("data/ingest", "manifest.arrow", manifest.INGESTED, "rejected.csv")
+ORIGINALS = read_only("data/ingest", ShardReader)
+
+CURATED = manifest_file("data/curate/manifest.arrow", manifest.CURATED)
+CURATE_REMOVED = table("data/curate/removed.csv")
+CURATE_METRICS = report("reports/curate/metrics.json")
+
+SPLIT = manifest_file("data/split/manifest.arrow", manifest.SPLIT)
+# test's rows stand in a file of their own, which the test stage alone reads.
+SPLIT_TEST = manifest_file("data/split/test.arrow", manifest.SPLIT)
+SPLIT_EXCLUDED = table("data/split/excluded.csv")
+SPLIT_METRICS = report("reports/split/metrics.json")
+
+BALANCED = manifest_file("data/balance/manifest.arrow", manifest.BALANCED)
+BALANCE_COUNTS = table("reports/balance/counts.csv")
+BALANCE_METRICS = report("reports/balance/metrics.json")
+
+AUGMENT_SHARDS = "data/augment/shards"
+AUGMENTED = manifest_file("data/augment/manifest.arrow", manifest.BALANCED)
+COPIES = read_only(AUGMENT_SHARDS, ShardReader)
+
+MODEL = binary("data/train/model.safetensors")
+CURVES = curves("reports/train")
+
+PREDICTIONS = manifest_file("data/evaluate/predictions.arrow", manifest.PREDICTIONS)
+EVALUATE_METRICS = report("reports/evaluate/metrics.json")
+CONFUSION = table("reports/evaluate/confusion.csv")
+PER_CLASS = table("reports/evaluate/per_class.csv")
+
+DIAGNOSIS = report("reports/diagnose/metrics.json")
+DIAGNOSIS_GAPS = table("reports/diagnose/gaps.csv")
+DIAGNOSIS_TEXT = text("reports/diagnose/diagnosis.md")
+
+TEST_PREDICTIONS = manifest_file("data/test/predictions.arrow", manifest.PREDICTIONS)
+TEST_METRICS = report("reports/test/metrics.json")
+TEST_CONFUSION = table("reports/test/confusion.csv")

@@ -1,0 +1,109 @@
+"""The `pipeline` command: one subcommand a stage, and a summary of the last run.
+
+Exit codes: see pipeline/errors.py.
+"""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+
+Workers = Annotated[
+    int | None,
+    typer.Option(min=1, help="Processes; as many as usable cores if not given. Changes no result.", envvar="PIPELINE_WORKERS"),
+]
+
+
+@app.command()
+def sample(workers: Workers = None) -> None:
+    """Write the demonstration images to data/sample."""
+    _run("sample", workers)
+
+
+@app.command()
+def ingest(
+    name: Annotated[str, typer.Argument(metavar="SOURCE", help="A name under `sources` in params.yaml.")],
+    workers: Workers = None,
+) -> None:
+    """Read one source: verify, orient, resize and hash its images."""
+    _run("ingest", workers, name)
+
+
+@app.command()
+def curate(workers: Workers = None) -> None:
+    """Join the sources; remove exact duplicates, settle conflicting labels."""
+    _run("curate", workers)
+
+
+@app.command()
+def split(workers: Workers = None) -> None:
+    """Assign images to train, train_dev, dev and test."""
+    _run("split", workers)
+
+
+@app.command()
+def balance(workers: Workers = None) -> None:
+    """Over- or undersample the rows of train."""
+    _run("balance", workers)
+
+
+@app.command()
+def augment(workers: Workers = None) -> None:
+    """Generate variants of the training images."""
+    _run("augment", workers)
+
+
+@app.command()
+def train(workers: Workers = None) -> None:
+    """Fit the model."""
+    _run("train", workers)
+
+
+@app.command()
+def evaluate(workers: Workers = None) -> None:
+    """Measure the model on train, train_dev and dev."""
+    _run("evaluate", workers)
+
+
+@app.command()
+def diagnose(workers: Workers = None) -> None:
+    """Say what holds the model back, and what to try next."""
+    _run("diagnose", workers)
+
+
+@app.command()
+def test(workers: Workers = None) -> None:
+    """Measure the model on test: the last look, not a way to choose."""
+    _run("test", workers)
+
+
+@app.command()
+def summary() -> None:
+    """Print the last run's metrics, limits and diagnosis."""
+    from pipeline.summary import print_summary
+
+    print_summary()
+
+
+def main() -> None:
+    """Run the command line; a PipelineError becomes its message and exit code."""
+    from pipeline.errors import PipelineError
+
+    # albumentations would ask the network for newer releases; workers inherit this.
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+    try:
+        app()
+    except PipelineError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+def _run(stage: str, workers: int | None, key: str | None = None) -> None:
+    from pipeline.engine import Engine, choose_workers
+    from pipeline.params import load_params
+    from pipeline.runner import run_stage
+
+    print(run_stage(stage, load_params(), Engine(choose_workers(workers)), key))

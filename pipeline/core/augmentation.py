@@ -1,0 +1,87 @@
+"""The plan of copies, and image + key -> image. The only module that imports albumentations."""
+
+import difflib
+import inspect
+import warnings
+from collections.abc import Sequence
+
+import albumentations
+import numpy as np
+import pandas as pd
+
+from pipeline.core.imaging import Pixels
+from pipeline.core.randomness import keyed_seed
+from pipeline.errors import ParamsError
+from pipeline.params import Transform
+
+LIBRARIES = ("albumentations", "albucore", "numpy", "opencv-python-headless")
+
+
+def plan_copies(rows: pd.DataFrame, copies: int) -> pd.DataFrame:
+    """Each row and `copies` variants of it, sorted by id and copy number.
+
+    Of the rows of one image the first keeps copy number 0, the image itself; all others are numbered
+    on, so that rows that balancing repeated become pictures of their own. A number says which key a
+    variant is drawn from, so that a longer plan starts with the pictures of a shorter one.
+    """
+    repeated = rows.loc[rows.index.repeat(1 + copies)].sort_values(["id", "copy"], kind="stable", ignore_index=True)
+    return repeated.assign(copy=repeated.groupby("id").cumcount().astype(np.int32))
+
+
+def build_transform(transforms: Sequence[Transform]) -> albumentations.Compose:
+    """The transforms, in order, as one.
+
+    Raises:
+        ParamsError: names or arguments that albumentations does not have; all are in the message.
+    """
+    built, problems = [], []
+    for number, transform in enumerate(transforms):
+        try:
+            built.append(_build(transform))
+        except ParamsError as error:
+            problems.append(f"augment.transforms.{number}: {error}")
+    if problems:
+        raise ParamsError("params.yaml names transforms that cannot be made:\n  " + "\n  ".join(problems))
+    return albumentations.Compose(built)
+
+
+def make_variant(pixels: Pixels, transform: albumentations.Compose, seed: int, image_id: str, copy: int) -> Pixels:
+    """A new picture of the same shape: a function of (seed, image id, copy number) and the pixels.
+
+    Raises:
+        ParamsError: the transforms change the picture's size or type.
+    """
+    transform.set_random_seed(keyed_seed(seed, "augment", image_id, copy))
+    variant = np.asarray(transform(image=pixels)["image"])
+    if variant.shape != pixels.shape or variant.dtype != np.uint8:
+        raise ParamsError(
+            f"augment.transforms turn {pixels.shape} uint8 pixels into {variant.shape} {variant.dtype}: "
+            "the model needs one size; take out transforms that crop, pad, resize or normalise"
+        )
+    return variant
+
+
+def _build(transform: Transform) -> albumentations.BasicTransform:
+    known = {
+        name: member
+        for name, member in vars(albumentations).items()
+        if inspect.isclass(member) and issubclass(member, albumentations.BasicTransform)
+    }
+    if transform.name not in known:
+        raise ParamsError(f"albumentations has no transform {transform.name!r}{_nearest(transform.name, known)}")
+    allowed = [name for name in inspect.signature(known[transform.name].__init__).parameters if name != "self"]
+    unknown = [name for name in transform.arguments if name not in allowed]
+    if unknown:
+        hints = "; ".join(f"{name!r}{_nearest(name, allowed)}" for name in unknown)
+        raise ParamsError(f"{transform.name} has no argument {hints}. It takes {', '.join(allowed)}")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)  # albumentations only warns about what it ignores
+            return known[transform.name](**transform.arguments)
+    except (ValueError, TypeError, UserWarning) as error:
+        raise ParamsError(f"{transform.name} refuses {transform.arguments}: {error}") from error
+
+
+def _nearest(name: str, known: Sequence[str] | dict[str, object]) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f", did you mean {near[0]!r}?" if near else ""

@@ -1,0 +1,95 @@
+"""The manifest: one row per image, from curate to train, and what may stand in it.
+
+    id          <source>/<path>, unique among originals          source, role, label   categories
+    path        inside the source, with /                        sha256                of the file
+    width, height   pixels of the upright original               bytes, format         of the file
+    brightness, contrast, sharpness, saturation                  facts of the picture, see core/imaging.py
+    pixels      digest of all that shaped the normalised image   shard, row   where it lies
+    group       never split apart (from curate on)
+    split       train, train_dev, dev or test (from split on)
+    copy        0 = the image itself, else a variant (from balance on)
+"""
+
+from collections.abc import Sequence
+
+import pandas as pd
+import pyarrow as pa
+
+from pipeline.errors import DataError, listing
+
+RAW, PRODUCTION = "raw", "production"
+TRAIN, TRAIN_DEV, DEV, TEST = "train", "train_dev", "dev", "test"
+SPLITS = (TRAIN, TRAIN_DEV, DEV, TEST)
+# Splits that are looked at while a model is made; test is not.
+SEEN_SPLITS = (TRAIN, TRAIN_DEV, DEV)
+
+_CATEGORY = pa.dictionary(pa.int32(), pa.string())
+
+FACTS = pa.schema(
+    [
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("bytes", pa.int64()),
+        ("format", _CATEGORY),
+        ("brightness", pa.float32()),
+        ("contrast", pa.float32()),
+        ("sharpness", pa.float32()),
+        ("saturation", pa.float32()),
+    ]
+)
+INGESTED = pa.schema(
+    [
+        ("id", pa.string()),
+        ("source", _CATEGORY),
+        ("role", _CATEGORY),
+        ("label", _CATEGORY),
+        ("path", pa.string()),
+        ("sha256", pa.string()),
+        *FACTS,
+        ("pixels", pa.string()),
+        ("shard", _CATEGORY),
+        ("row", pa.int32()),
+    ]
+)
+CURATED = pa.schema([*INGESTED, ("group", pa.string())])
+SPLIT = pa.schema([*CURATED, ("split", _CATEGORY)])
+BALANCED = pa.schema([*SPLIT, ("copy", pa.int32())])
+# What a model says of an image: the class it names, and the probability that it gives it.
+PREDICTIONS = pa.schema(
+    [
+        ("id", pa.string()),
+        ("group", pa.string()),
+        ("split", _CATEGORY),
+        ("label", _CATEGORY),
+        ("predicted", _CATEGORY),
+        ("confidence", pa.float32()),
+    ]
+)
+
+
+def check_manifest(manifest: pd.DataFrame, schema: pa.Schema, unique: Sequence[str] = ("id",)) -> pd.DataFrame:
+    """The manifest, if it has the columns of the schema, no empty cells and no row twice.
+
+    Raises:
+        DataError: with every broken rule.
+    """
+    missing = [name for name in schema.names if name not in manifest.columns]
+    if missing:
+        raise DataError(f"the manifest lacks the columns {listing(missing)}: make it again with `dvc repro`")
+    problems = [
+        f"column {name} is empty in {count} row{'s' if count > 1 else ''}"
+        for name, count in manifest[schema.names].isna().sum().items()
+        if count
+    ]
+    twice = manifest.loc[manifest.duplicated(list(unique)), "id"]
+    if len(twice):
+        problems.append(f"{len(twice)} rows stand twice: {listing(twice)}")
+    if problems:
+        raise DataError("the manifest is not usable: " + "; ".join(problems))
+    return manifest
+
+
+def counts_per_label(manifest: pd.DataFrame) -> dict[str, int]:
+    """Rows per label, labels sorted."""
+    counts = manifest["label"].astype(str).value_counts()
+    return {str(label): int(counts[label]) for label in sorted(counts.index)}

@@ -1,0 +1,124 @@
+"""Params -> a network, and a network <-> bytes (safetensors: no pickle, so no code in a weights file)."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor, nn
+
+from pipeline.errors import DataError, ParamsError
+from pipeline.params import Cnn
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "leaky_relu": nn.LeakyReLU,
+    "elu": nn.ELU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "tanh": nn.Tanh,
+}
+# Pixels a side that the last feature map is averaged down to.
+POOLED_SIDE = 4
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A network with what is needed to use it: class names in output order, and picture size."""
+
+    network: nn.Module
+    classes: tuple[str, ...]
+    size: int
+    params: Cnn
+
+
+class Normalise(nn.Module):
+    """uint8 pixels (n, 3, height, width) -> floats of mean 0 and deviation 1 over the training set."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: np.ndarray[Any, Any], std: np.ndarray[Any, Any]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(1, 3, 1, 1))
+        # A channel that never varies carries nothing; dividing by its 0 would give NaN.
+        self.register_buffer("std", torch.tensor(np.maximum(std, 1e-3), dtype=torch.float32).view(1, 3, 1, 1))
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Shape stays; values in units of standard deviations."""
+        return (pixels.float() / 255 - self.mean) / self.std
+
+
+def build_model(
+    params: Cnn,
+    classes: int,
+    size: int,
+    mean: np.ndarray[Any, Any],
+    std: np.ndarray[Any, Any],
+    seed: int,
+) -> nn.Module:
+    """A network from uint8 pixels (n, 3, size, size) to logits (n, classes), weights drawn from the seed.
+
+    Args:
+        mean, std: shape (3,), of the training pixels in [0, 1].
+
+    Raises:
+        ParamsError: the depth halves a picture of this size to nothing.
+    """
+    if size >> params.depth < 1:
+        raise ParamsError(
+            f"train.model.depth {params.depth} halves pictures of {size} pixels (ingest.size) to nothing: "
+            f"at most {size.bit_length() - 1}"
+        )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return nn.Sequential(Normalise(mean, std), *_blocks(params), *_head(params, classes, size >> params.depth))
+
+
+def _blocks(params: Cnn) -> list[nn.Module]:
+    layers: list[nn.Module] = []
+    channels = 3
+    for level in range(params.depth):
+        width = params.width * 2**level
+        layers.append(nn.Conv2d(channels, width, params.kernel, padding="same", bias=not params.batch_norm))
+        if params.batch_norm:
+            layers.append(nn.BatchNorm2d(width))
+        layers += [ACTIVATIONS[params.activation](), nn.MaxPool2d(2), nn.Dropout(params.dropout)]
+        channels = width
+    return layers
+
+
+def _head(params: Cnn, classes: int, side: int) -> list[nn.Module]:
+    # Adaptive pooling has no deterministic gradient on CUDA; pooling by a fixed window has.
+    window = max(1, side // POOLED_SIDE)
+    features = params.width * 2 ** (params.depth - 1) * (side // window) ** 2
+    return [nn.AvgPool2d(window), nn.Flatten(), nn.Linear(features, classes)]
+
+
+def save_model(model: TrainedModel) -> bytes:
+    """A safetensors file whose header names classes, size and params."""
+    about = {"classes": model.classes, "size": model.size, "model": model.params.model_dump()}
+    tensors = {name: tensor.cpu().contiguous() for name, tensor in model.network.state_dict().items()}
+    # One entry, because safetensors writes several in random order, and equal models must be equal files.
+    return save_tensors(tensors, metadata={"pipeline": json.dumps(about, sort_keys=True)})
+
+
+def load_model(data: bytes) -> TrainedModel:
+    """The model in a file of `save_model`, ready to predict.
+
+    Raises:
+        DataError: the file is damaged, or was not made by this pipeline.
+    """
+    try:
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        about = json.loads(header["__metadata__"]["pipeline"])
+        params = Cnn.model_validate(about["model"])
+        network = build_model(params, len(about["classes"]), about["size"], np.zeros(3), np.ones(3), seed=0)
+        network.load_state_dict(load_tensors(data))
+    except (ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        raise DataError(f"the model file is damaged or of another version ({error}): run `dvc repro train`") from error
+    return TrainedModel(network.eval(), tuple(about["classes"]), about["size"], params)

@@ -1,0 +1,38 @@
+"""Random numbers that depend on what they are for, never on the order in which they are drawn.
+
+Each is a function of (seed of the params section, purpose, id, ...). So no worker count, file order
+or other image can change what happens to an image.
+"""
+
+import hashlib
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+
+def keyed_seed(seed: int, purpose: str, *parts: object) -> int:
+    """A seed in [0, 2**32) for one purpose and thing."""
+    text = "\x1f".join([str(seed), purpose, *map(str, parts)])
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+
+
+def keyed_generator(seed: int, purpose: str, *parts: object) -> np.random.Generator:
+    """A NumPy generator of its own for one purpose and thing."""
+    return np.random.default_rng(keyed_seed(seed, purpose, *parts))
+
+
+def keyed_uniform(seed: int, purpose: str, ids: "pd.Series[Any] | np.ndarray[Any, Any]") -> np.ndarray[Any, Any]:
+    """A number in [0, 1) for each id, a function of (seed, purpose, id) alone.
+
+    Args:
+        ids: shape (n,), strings.
+
+    Returns:
+        Shape (n,), float64. SipHash under a key made of seed and purpose (pandas' `hash_array`),
+        so that 10,000,000 ids take seconds.
+    """
+    key = hashlib.sha256(f"{seed}\x1f{purpose}".encode()).hexdigest()[:16]
+    hashes = pd.util.hash_array(np.asarray(ids, dtype=object), hash_key=key, categorize=False)
+    # 53 bits are what a float64 holds, so that 1.0 cannot come out by rounding.
+    return (hashes >> np.uint64(11)).astype(np.float64) * 2.0**-53

@@ -1,0 +1,194 @@
+"""Fits a network with Lightning: the training step, what an epoch reports, and when to stop.
+
+Lightning runs the loop, moves data to the device and counts patience. Not here: the data, which
+comes as a loader, and files.
+"""
+
+import copy
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, assert_never
+
+import lightning.pytorch as lightning
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import EarlyStopping
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Sampler
+
+from pipeline.core.metrics import METRICS, Matrices
+from pipeline.core.randomness import keyed_generator, keyed_seed
+from pipeline.errors import DataError
+from pipeline.params import AdamW, Sgd, TrainParams
+
+Batch = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The network with the weights of its best epoch (counted from 0), and numbers per epoch."""
+
+    network: nn.Module
+    best_epoch: int
+    epochs: list[dict[str, float]] = field(repr=False)
+
+
+class KeyedOrder(Sampler[int]):
+    """Row numbers in an order that depends on seed and epoch alone."""
+
+    def __init__(self, rows: int, seed: int) -> None:
+        self.rows = rows
+        self.seed = seed
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return self.rows
+
+    def __iter__(self) -> Iterator[int]:
+        yield from keyed_generator(self.seed, "order", self.epoch).permutation(self.rows).tolist()
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by Lightning before each epoch."""
+        self.epoch = epoch
+
+
+def fit(
+    network: nn.Module,
+    train: DataLoader[Batch],
+    dev: DataLoader[Batch],
+    params: TrainParams,
+    optimizing: str,
+    classes: int,
+    advance: Callable[[int], None],
+) -> Fit:
+    """The network fitted to train, with the weights of the epoch that was best on dev.
+
+    Args:
+        advance: called with 1 after each training batch.
+
+    Raises:
+        DataError: the loss became NaN or infinite.
+    """
+    module = _Classifier(network, params, optimizing, classes, advance)
+    trainer = lightning.Trainer(
+        accelerator="auto",
+        devices=1,
+        max_epochs=params.epochs,
+        callbacks=[EarlyStopping(f"dev/{optimizing}", mode="max", patience=params.patience, check_finite=False)],
+        deterministic=True,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
+    trainer.fit(module, train, dev)
+    network.load_state_dict(module.best_weights)
+    return Fit(network.cpu().eval(), module.best_epoch, module.epochs)
+
+
+@torch.inference_mode()
+def predict(network: nn.Module, batches: DataLoader[Batch], advance: Callable[[int], None]) -> np.ndarray[Any, Any]:
+    """Class probabilities, shape (n, classes), float32, in the loader's order.
+
+    Raises:
+        DataError: a probability is NaN.
+    """
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    network = network.to(device).eval()
+    found = []
+    for pixels, _ in batches:
+        found.append(network(pixels.to(device)).softmax(dim=1).cpu().numpy())
+        advance(1)
+    probabilities = np.concatenate(found)
+    if not np.isfinite(probabilities).all():
+        raise DataError("the model predicts NaN: its weights are damaged; run `dvc repro train` with a smaller learning_rate")
+    return probabilities
+
+
+class _Classifier(lightning.LightningModule):
+    def __init__(
+        self, network: nn.Module, params: TrainParams, optimizing: str, classes: int, advance: Callable[[int], None]
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.params = params
+        self.optimizing = optimizing
+        self.classes = classes
+        self.advance = advance
+        self.epochs: list[dict[str, float]] = []
+        self.best_epoch = 0
+        self.best_weights: dict[str, Tensor] = {}
+        self._train = _Tally(classes)
+        self._dev = _Tally(classes)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        rate = self.params.learning_rate
+        match self.params.optimizer:
+            case AdamW(weight_decay=decay):
+                return torch.optim.AdamW(self.network.parameters(), lr=rate, weight_decay=decay)
+            case Sgd(momentum=momentum, weight_decay=decay):
+                return torch.optim.SGD(self.network.parameters(), lr=rate, momentum=momentum, weight_decay=decay)
+            case unknown:
+                assert_never(unknown)
+
+    def on_train_epoch_start(self) -> None:
+        # Dropout is keyed by epoch, so that an epoch does not depend on how the earlier ones ran.
+        torch.manual_seed(keyed_seed(self.params.seed, "dropout", self.current_epoch))
+        self._train = _Tally(self.classes)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        pixels, labels = batch
+        logits = self.network(pixels)
+        loss = nn.functional.cross_entropy(logits, labels)
+        if not torch.isfinite(loss):
+            raise DataError(
+                f"the loss is {float(loss)} in epoch {self.current_epoch}, batch {batch_idx}: "
+                f"lower train.learning_rate (it is {self.params.learning_rate})"
+            )
+        self._train.add(loss, logits, labels)
+        self.advance(1)
+        return loss
+
+    def on_validation_epoch_start(self) -> None:
+        self._dev = _Tally(self.classes)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        pixels, labels = batch
+        logits = self.network(pixels)
+        self._dev.add(nn.functional.cross_entropy(logits, labels), logits, labels)
+
+    def on_validation_epoch_end(self) -> None:
+        epoch = {
+            "train/loss": self._train.loss,
+            f"train/{self.optimizing}": self._train.metric(self.optimizing),
+            "dev/loss": self._dev.loss,
+            f"dev/{self.optimizing}": self._dev.metric(self.optimizing),
+        }
+        best = max((earlier[f"dev/{self.optimizing}"] for earlier in self.epochs), default=-1.0)
+        if epoch[f"dev/{self.optimizing}"] > best:
+            self.best_epoch = self.current_epoch
+            self.best_weights = copy.deepcopy(self.network.state_dict())
+        self.epochs.append(epoch)
+        self.log(f"dev/{self.optimizing}", epoch[f"dev/{self.optimizing}"])
+
+
+class _Tally:
+    """Mean loss and confusion matrix of the batches so far."""
+
+    def __init__(self, classes: int) -> None:
+        self._classes = classes
+        self._loss = 0.0
+        self._matrix: Matrices = np.zeros((classes, classes))
+
+    def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
+        self._loss += float(loss.detach()) * len(labels)
+        cells = labels * self._classes + logits.argmax(dim=1)
+        self._matrix += torch.bincount(cells.cpu(), minlength=self._classes**2).numpy().reshape(self._matrix.shape)
+
+    @property
+    def loss(self) -> float:
+        return self._loss / float(self._matrix.sum())
+
+    def metric(self, name: str) -> float:
+        return float(METRICS[name](self._matrix))

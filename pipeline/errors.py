@@ -1,0 +1,58 @@
+"""The errors that a user can cause, and mend.
+
+PipelineError              exit code 1; never raised itself
+├── ParamsError            3  params.yaml, or an option, breaks a rule
+├── MissingInputError      4  a file that a stage reads is not there
+├── DataError              5  a file is there and its content cannot be used
+├── StorageError           6  the disk refused: full, read-only, no permission
+└── WorkerError            7  a worker process died
+
+Every message says what is wrong, the value, the rule and the next step. The CLI alone catches
+these; any other exception is a bug and keeps its traceback (exit code 1). Exit code 2 is a
+command line that typer cannot read.
+"""
+
+from collections.abc import Iterable
+
+
+class PipelineError(Exception):
+    """A problem that the user can mend; `exit_code` is what the process ends with."""
+
+    exit_code = 1
+
+
+class ParamsError(PipelineError):
+    """A value in params.yaml, or of an option, breaks a rule."""
+
+    exit_code = 3
+
+
+class MissingInputError(PipelineError):
+    """A file or folder that a stage reads is not there."""
+
+    exit_code = 4
+
+
+class DataError(PipelineError):
+    """A file is there, but its content cannot be used."""
+
+    exit_code = 5
+
+
+class StorageError(PipelineError):
+    """The file system refused a read or a write."""
+
+    exit_code = 6
+
+
+class WorkerError(PipelineError):
+    """A worker process died before it gave its result."""
+
+    exit_code = 7
+
+
+def listing(items: Iterable[object], most: int = 5) -> str:
+    """The first few items, comma-separated, and how many more there are."""
+    shown = [str(item) for item in items]
+    more = f" and {len(shown) - most} more" if len(shown) > most else ""
+    return ", ".join(shown[:most]) + more

@@ -1,0 +1,54 @@
+"""Rows of a manifest -> batches of tensors, read from shards through memory maps."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from pipeline.core.imaging import decode
+from pipeline.core.metrics import class_codes
+from pipeline.shards import ShardReader
+
+Batch = tuple[torch.Tensor, torch.Tensor]
+
+
+class RowDataset(Dataset[tuple[np.ndarray[Any, Any], int]]):
+    """Pixels (height, width, 3) uint8 and class number of each manifest row."""
+
+    def __init__(self, manifest: pd.DataFrame, images: ShardReader, classes: tuple[str, ...]) -> None:
+        self.shards = manifest["shard"].astype(str).to_list()
+        self.rows = manifest["row"].to_list()
+        self.labels = class_codes(manifest["label"].to_numpy(), classes)
+        self.images = images
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, number: int) -> tuple[np.ndarray[Any, Any], int]:
+        return decode(self.images.image(self.shards[number], self.rows[number])), int(self.labels[number])
+
+
+def batches(dataset: RowDataset, batch_size: int, order: Sampler[int] | None = None) -> DataLoader[Batch]:
+    """Batches of pixels (n, 3, height, width) uint8 and class numbers (n,) int64; in row order by default."""
+    loader: DataLoader[Any] = DataLoader(dataset, batch_size=batch_size, sampler=order, collate_fn=_collate)
+    return loader
+
+
+def channel_statistics(dataset: RowDataset) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Mean and standard deviation of each channel, shape (3,), of pixels scaled to [0, 1]."""
+    total, squares, count = np.zeros(3), np.zeros(3), 0
+    for number in range(len(dataset)):
+        pixels = dataset[number][0].reshape(-1, 3).astype(np.float64) / 255
+        total += pixels.sum(axis=0)
+        squares += (pixels**2).sum(axis=0)
+        count += len(pixels)
+    mean = total / count
+    return mean, np.sqrt(np.maximum(squares / count - mean**2, 0))
+
+
+def _collate(items: Sequence[tuple[np.ndarray[Any, Any], int]]) -> Batch:
+    pixels = torch.from_numpy(np.stack([pixels for pixels, _ in items])).permute(0, 3, 1, 2)
+    return pixels, torch.tensor([label for _, label in items], dtype=torch.int64)

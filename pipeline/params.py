@@ -1,0 +1,349 @@
+"""params.yaml as types: one class per section, closed, frozen, without defaults.
+
+DVC sees only what stands in params.yaml, so nothing here has a default: a value that shapes a
+result is always written down. `load_params` reports every broken rule at once.
+"""
+
+import difflib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from pipeline.errors import MissingInputError, ParamsError
+
+PARAMS_FILE = Path("params.yaml")
+
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Share = Annotated[float, Field(ge=0, le=1)]
+OpenShare = Annotated[float, Field(gt=0, lt=1)]
+Count = Annotated[int, Field(ge=1)]
+# Source names stand in shell commands and paths, so that they are kept plain.
+SourceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
+Metric = Literal["accuracy", "balanced_accuracy", "macro_f1"]
+Limit = Literal["accuracy", "balanced_accuracy", "macro_f1", "worst_class_recall", "model_megabytes"]
+
+
+class Section(BaseModel):
+    """A part of params.yaml: unknown keys, coercions, NaN and later changes are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class SourceParams(Section):
+    """Where images come from: `raw` ones only train, `production` ones also measure."""
+
+    role: Literal["raw", "production"]
+    path: Annotated[str, Field(min_length=1)]
+
+
+class SampleParams(Section):
+    """The demonstration data; `raw_imbalance` is largest over smallest raw class (1 = even)."""
+
+    seed: Seed
+    raw_imbalance: Annotated[float, Field(ge=1, le=100)]
+
+
+class JpegEncoding(Section):
+    """Lossy, for photos."""
+
+    name: Literal["jpeg"]
+    quality: Annotated[int, Field(ge=1, le=100)]
+
+
+class PngEncoding(Section):
+    """Lossless, for tiny pictures and line art."""
+
+    name: Literal["png"]
+
+
+class IngestParams(Section):
+    """How a file becomes a square picture of `size` pixels a side."""
+
+    size: Annotated[int, Field(ge=8, le=1024)]
+    fit: Literal["crop", "pad", "stretch"]
+    encoding: Annotated[JpegEncoding | PngEncoding, Field(discriminator="name")]
+    max_pixels: Count
+    max_bytes: Count
+    max_rejected: Share
+
+
+class CurateParams(Section):
+    """What happens to one picture that stands under two labels."""
+
+    conflicting_labels: Literal["reject", "keep", "error"]
+
+
+class ProductionShares(Section):
+    """Shares of the production images; they sum to 1."""
+
+    train: Annotated[float, Field(ge=0, lt=1)]
+    dev: OpenShare
+    test: OpenShare
+
+    @model_validator(mode="after")
+    def _shares_sum_to_one(self) -> Self:
+        total = self.train + self.dev + self.test
+        if abs(total - 1) > 1e-9:
+            raise ValueError(f"train + dev + test must sum to 1, got {total:.6g}")
+        return self
+
+
+class SplitParams(Section):
+    """How rows go to train, train_dev, dev and test."""
+
+    seed: Seed
+    production: ProductionShares
+    production_in_train: Share
+    train_dev: OpenShare
+    min_per_class: Count
+
+
+class NoBalance(Section):
+    """Leave the training rows alone."""
+
+    name: Literal["none"]
+
+
+class Oversample(Section):
+    """Repeat rows of small classes until each has as many as the largest."""
+
+    name: Literal["oversample"]
+
+
+class Undersample(Section):
+    """Drop rows of large classes until each has as many as the smallest."""
+
+    name: Literal["undersample"]
+
+
+class BalanceParams(Section):
+    """How class counts of the training rows are evened out."""
+
+    seed: Seed
+    strategy: Annotated[NoBalance | Oversample | Undersample, Field(discriminator="name")]
+
+
+class Transform(BaseModel):
+    """One albumentations transform: `name`, and its arguments under the library's own names."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True, allow_inf_nan=False)
+
+    name: Annotated[str, Field(min_length=1)]
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The arguments of the transform, as params.yaml has them."""
+        return dict(self.model_extra or {})
+
+
+class AugmentParams(Section):
+    """`copies` new variants of each training image, through `transforms` in order."""
+
+    seed: Seed
+    copies: Annotated[int, Field(ge=0, le=100)]
+    transforms: Annotated[tuple[Transform, ...], Field(strict=False)]
+
+    @model_validator(mode="after")
+    def _copies_need_transforms(self) -> Self:
+        if self.copies and not self.transforms:
+            raise ValueError("copies without transforms would repeat images: name a transform or set copies to 0")
+        return self
+
+
+class Cnn(Section):
+    """Blocks of convolution, norm, activation and pooling; each doubles the width."""
+
+    name: Literal["cnn"]
+    depth: Annotated[int, Field(ge=1, le=6)]
+    width: Annotated[int, Field(ge=1, le=512)]
+    kernel: Literal[1, 3, 5, 7]
+    activation: Literal["relu", "leaky_relu", "elu", "gelu", "silu", "tanh"]
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    batch_norm: bool
+
+
+class Sgd(Section):
+    """Stochastic gradient descent with momentum."""
+
+    name: Literal["sgd"]
+    momentum: Annotated[float, Field(ge=0, lt=1)]
+    weight_decay: Annotated[float, Field(ge=0)]
+
+
+class AdamW(Section):
+    """Adam with decoupled weight decay (Loshchilov and Hutter, 2019)."""
+
+    name: Literal["adamw"]
+    weight_decay: Annotated[float, Field(ge=0)]
+
+
+class TrainParams(Section):
+    """The model and how it is fitted; `patience` counts epochs without a better dev metric."""
+
+    seed: Seed
+    model: Cnn
+    optimizer: Annotated[Sgd | AdamW, Field(discriminator="name")]
+    learning_rate: Annotated[float, Field(gt=0, le=10)]
+    batch_size: Count
+    epochs: Count
+    patience: Count
+
+
+class Bounds(Section):
+    """A limit: at least `min`, at most `max`, or both; null means no bound on that side."""
+
+    min: float | None
+    max: float | None
+
+    @model_validator(mode="after")
+    def _bounds_in_order(self) -> Self:
+        if self.min is None and self.max is None:
+            raise ValueError("min and max are both null: give one of them a number")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min must not be above max, got {self.min} and {self.max}")
+        return self
+
+
+class EvaluateParams(Section):
+    """One optimizing metric, measured on dev, and limits that must hold there."""
+
+    seed: Seed
+    optimizing: Metric
+    satisficing: Mapping[Limit, Bounds]
+    bootstrap: Annotated[int, Field(ge=100, le=100_000)]
+
+
+class DiagnoseParams(Section):
+    """`human_error` as a share; gaps below `relevant_gap` are not worth a team's week."""
+
+    human_error: Share
+    relevant_gap: Annotated[float, Field(gt=0, lt=1)]
+
+
+class Params(Section):
+    """The whole of params.yaml."""
+
+    sources: Mapping[SourceName, SourceParams]
+    sample: SampleParams
+    ingest: IngestParams
+    curate: CurateParams
+    split: SplitParams
+    balance: BalanceParams
+    augment: AugmentParams
+    train: TrainParams
+    evaluate: EvaluateParams
+    diagnose: DiagnoseParams
+
+    @field_validator("sources")
+    @classmethod
+    def _both_roles(cls, sources: Mapping[str, SourceParams]) -> Mapping[str, SourceParams]:
+        roles = [source.role for source in sources.values()]
+        if "production" not in roles:
+            raise ValueError("no source has role production: dev and test can come from nowhere")
+        paths = [Path(source.path) for source in sources.values()]
+        if twice := sorted({str(path) for path in paths if paths.count(path) > 1}):
+            raise ValueError(f"two sources share the path {twice[0]}: each image would count twice")
+        return sources
+
+
+def load_params(path: Path = PARAMS_FILE) -> Params:
+    """Every section of a params file, checked.
+
+    Raises:
+        MissingInputError: there is no such file.
+        ParamsError: it is not YAML, or values break rules; all of them are in the message.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise MissingInputError(f"{path} is missing: run this in the folder that holds it") from error
+    except UnicodeDecodeError as error:
+        raise ParamsError(f"{path} is not UTF-8 text: {error}") from error
+    try:
+        # YAML 1.2, as DVC reads it: 1e-3 is a number, a repeated key is an error.
+        values = YAML(typ="safe", pure=True).load(text)
+    except YAMLError as error:
+        raise ParamsError(f"{path} is not valid YAML: {error}") from error
+    return check_params(values, str(path))
+
+
+def check_params(values: object, name: str = "params") -> Params:
+    """The same for values that are in memory.
+
+    Raises:
+        ParamsError: values break rules; all of them are in the message.
+    """
+    if not isinstance(values, dict):
+        raise ParamsError(f"{name} must hold sections, got {type(values).__name__}")
+    try:
+        return Params.model_validate(values)
+    except ValidationError as error:
+        lines = list(_problems(error, values))
+        head = f"{name} breaks {len(lines)} rule{'s' if len(lines) > 1 else ''}:"
+        raise ParamsError("\n  ".join([head, *lines])) from error
+
+
+def _problems(error: ValidationError, values: dict[str, Any]) -> Iterator[str]:
+    for item in error.errors(include_url=False):
+        location = _path_in(values, item["loc"], missing=item["type"] == "missing")
+        where = ".".join(map(str, location))
+        rule = item["msg"].removeprefix("Value error, ")
+        match item["type"]:
+            case "missing":
+                yield f"{where}: is missing, and there are no hidden defaults: add it"
+            case "extra_forbidden":
+                yield f"{where}: no such param{_nearest(location, item['loc'])}"
+            case "value_error":
+                yield f"{where}: {rule}"
+            case _:
+                yield f"{where}: {rule[0].lower()}{rule[1:]}, got {item['input']!r}"
+
+
+def _path_in(values: Any, location: tuple[int | str, ...], missing: bool) -> tuple[int | str, ...]:
+    """The location without the tags that pydantic adds for members of a union."""
+    path: list[int | str] = []
+    for at, part in enumerate(location):
+        last = at == len(location) - 1
+        if isinstance(values, Mapping) and part in values:
+            values = values[part]
+        elif isinstance(values, list | tuple) and isinstance(part, int) and part < len(values):
+            values = values[part]
+        elif not (last and missing):
+            continue
+        path.append(part)
+    return tuple(path)
+
+
+def _nearest(location: tuple[int | str, ...], tagged: tuple[int | str, ...]) -> str:
+    """A hint for a misspelt key: the nearest right one, or all that are allowed there."""
+    known = sorted(_fields_at(tagged[:-1]))
+    near = difflib.get_close_matches(str(location[-1]), known, n=1)
+    return f", did you mean {near[0]}?" if near else f"; here stand {', '.join(known)}"
+
+
+def _fields_at(location: tuple[int | str, ...]) -> set[str]:
+    """Names of the params that may stand at a place, following pydantic's own location."""
+    models: list[type[BaseModel]] = [Params]
+    for part in location:
+        steps = [model.model_fields[str(part)].annotation for model in models if part in model.model_fields]
+        # Without a field of that name the part is a key of a mapping or the tag of a union's member.
+        tagged = [model for model in models if _tag(model) == part]
+        models = [found for step in steps for found in _models_in(step)] or tagged or models
+    return {name for model in models for name in model.model_fields}
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _models_in(argument)
+
+
+def _tag(model: type[BaseModel]) -> str | None:
+    field = model.model_fields.get("name")
+    tags = get_args(field.annotation) if field else ()
+    return tags[0] if len(tags) == 1 else None

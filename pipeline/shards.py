@@ -1,0 +1,209 @@
+"""Shards: Arrow files of encoded images, each named by a digest of all that shaped it.
+
+A file with the right name is already right. So a stage builds the shards that are missing and
+drops the stale ones, and from this follow incremental runs, resuming after a kill, parallel work
+without coordination, and the same bytes for any number of workers. A missing shard takes over
+each row that an older shard holds under the same key, so that ten new files among a thousand cost
+ten decodings.
+"""
+
+import hashlib
+import importlib.metadata
+import inspect
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.engine import Engine
+from pipeline.errors import DataError, MissingInputError
+from pipeline.storage import open_arrow, partial_path, put_in_place, refusals, remove, write_arrow
+
+# Rows a shard holds on average and at most. Part of the format: another value gives other files.
+MEAN_ROWS = 128
+MOST_ROWS = 512
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row to be: `place` (its lasting name) sets chunk boundaries, `key` names all that shapes it."""
+
+    place: str
+    key: str
+    payload: Any
+
+
+Make = Callable[[Any], Mapping[str, Any]]
+
+
+def digest(*parts: str) -> str:
+    """32 hex digits that stand for the parts and their boundaries."""
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+
+
+def fingerprint(modules: Sequence[ModuleType], libraries: Sequence[str], params: Mapping[str, Any]) -> str:
+    """A digest of code, library versions and params: what shapes pixels beside the input files."""
+    sources = [inspect.getsource(module) for module in modules]
+    versions = [f"{name}=={importlib.metadata.version(name)}" for name in libraries]
+    return digest(*sources, *versions, json.dumps(params, sort_keys=True))
+
+
+class ShardStore:
+    """The shards in one folder, for the stage that owns it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._used: set[str] = set()
+
+    def build(self, rows: Sequence[Row], make: Make, schema: pa.Schema, engine: Engine, title: str) -> pa.Table:
+        """Make the rows that no shard holds yet, and say where each row lies.
+
+        Args:
+            rows: in their final order; keys are unique.
+            make: picklable; a row's payload to its columns, those of `schema`.
+            schema: names and types of the columns, `image` (binary, nullable) among them.
+
+        Returns:
+            In order, `key`, the columns of all rows but `image`, and `shard` (string), `row` (int32).
+        """
+        chunks = {_name(chunk): chunk for chunk in _chunks(rows)}
+        found = {name: self._open_if_whole(name) for name in self._names()}
+        missing = [name for name in chunks if found.get(name) is None]
+        old = _index(found) if missing else {}
+        tasks = [
+            _Task(self._path(name), chunks[name], {row.key: old[row.key] for row in chunks[name] if row.key in old})
+            for name in missing
+        ]
+        with refusals(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        full = pa.schema([pa.field("key", pa.string()), *schema])
+        engine.map(partial(_write_shard, make=make, schema=full), tasks, title, size=lambda task: len(task.rows))
+        self._used.update(chunks)
+        columns = [name for name in full.names if name != "image"]
+        tables = [_located(self._open(name).select(columns), name) for name in chunks]
+        return pa.concat_tables(tables) if tables else _located(full.empty_table().select(columns), "")
+
+    def drop_stale(self) -> None:
+        """Remove every shard that this run did not ask for, and what a killed run left half-written."""
+        for path in self.folder.glob("*.arrow"):
+            if path.stem not in self._used:
+                remove(path)
+        for path in self.folder.glob(".*.partial"):
+            remove(path)
+
+    def _names(self) -> list[str]:
+        return sorted(path.stem for path in self.folder.glob("*.arrow"))
+
+    def _path(self, name: str) -> Path:
+        return self.folder / f"{name}.arrow"
+
+    def _open(self, name: str) -> pa.Table:
+        return open_arrow(self._path(name))
+
+    def _open_if_whole(self, name: str) -> pa.Table | None:
+        try:
+            return self._open(name)
+        except DataError:
+            return None  # damaged from outside: it is built again
+
+
+class ShardReader:
+    """Encoded images by (shard, row), through memory maps that are opened at first use.
+
+    It travels to other processes as the folders it looks in.
+    """
+
+    def __init__(self, *folders: Path) -> None:
+        self.folders = folders
+        self._paths: dict[str, Path] | None = None
+        self._images: dict[str, pa.BinaryArray] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ShardReader, self.folders
+
+    def image(self, shard: str, row: int) -> bytes:
+        """The encoded image that a manifest row points at.
+
+        Raises:
+            MissingInputError: there is no such shard.
+            DataError: it is damaged, or shorter than the row number.
+        """
+        images = self._images.get(shard)
+        if images is None:
+            images = self._images[shard] = open_arrow(self._find(shard))["image"].chunk(0)
+        if not 0 <= row < len(images):
+            raise DataError(f"shard {shard} has {len(images)} rows, no row {row}: run `dvc repro`")
+        data: bytes = images[row].as_py()
+        return data
+
+    def _find(self, shard: str) -> Path:
+        if self._paths is None:
+            self._paths = {path.stem: path for folder in self.folders for path in folder.rglob("*.arrow")}
+        try:
+            return self._paths[shard]
+        except KeyError:
+            places = " or ".join(map(str, self.folders))
+            raise MissingInputError(f"shard {shard} is not under {places}: run `dvc repro`") from None
+
+
+@dataclass(frozen=True)
+class _Task:
+    path: Path
+    rows: Sequence[Row]
+    reuse: Mapping[str, tuple[str, int]]
+
+
+def _chunks(rows: Sequence[Row]) -> Iterator[list[Row]]:
+    """Consecutive rows; a row starts a chunk when the hash of its place says so.
+
+    A new row can thus split or lengthen the chunk that it falls in and no other.
+    """
+    chunk: list[Row] = []
+    for row in rows:
+        head = int.from_bytes(hashlib.sha256(row.place.encode()).digest()[:4], "big")
+        if chunk and (head % MEAN_ROWS == 0 or len(chunk) == MOST_ROWS):
+            yield chunk
+            chunk = []
+        chunk.append(row)
+    if chunk:
+        yield chunk
+
+
+def _name(chunk: Sequence[Row]) -> str:
+    return digest(*(row.key for row in chunk))
+
+
+def _index(tables: Mapping[str, pa.Table | None]) -> dict[str, tuple[str, int]]:
+    return {
+        key: (name, row)
+        for name, table in tables.items()
+        if table is not None
+        for row, key in enumerate(table["key"].to_pylist())
+    }
+
+
+def _write_shard(task: _Task, make: Make, schema: pa.Schema) -> None:
+    folder = task.path.parent
+    old: dict[str, pa.Table] = {}
+    rows = []
+    for row in task.rows:
+        if row.key in task.reuse:
+            name, number = task.reuse[row.key]
+            if name not in old:
+                old[name] = open_arrow(folder / f"{name}.arrow")
+            rows.append(old[name].slice(number, 1).to_pylist()[0])
+        else:
+            rows.append({"key": row.key, **make(row.payload)})
+    partial_file = partial_path(task.path)
+    write_arrow(pa.Table.from_pylist(rows, schema=schema), partial_file)
+    put_in_place(partial_file, task.path)
+
+
+def _located(table: pa.Table, shard: str) -> pa.Table:
+    table = table.append_column("shard", pa.array([shard] * len(table), pa.string()))
+    return table.append_column("row", pa.array(range(len(table)), pa.int32()))

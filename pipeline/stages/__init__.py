@@ -1,0 +1,59 @@
+"""The stages of the pipeline, one module each, and what a stage is.
+
+A stage declares what it reads and writes and composes functions of `pipeline.core`; anything with
+a decision worth a test lives there. Modules load on demand: torch, albumentations and scikit-learn
+each take a second or more to import, and no command pays for what it does not use.
+"""
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from pipeline.storage import Artifact
+
+NAMES = ("sample", "ingest", "curate", "split", "balance", "augment", "train", "evaluate", "diagnose", "test")
+
+
+class Outputs(Protocol):
+    """What a stage's function returns: a field for each key of `writes`, and a line for people."""
+
+    @property
+    def summary(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A function and the files on both sides of it.
+
+    The keys of `params`, `reads` and `builds` are keyword arguments of the function; those of
+    `writes` are fields of what it returns. A function that has an `engine` argument gets the engine.
+    """
+
+    name: str
+    function: Callable[..., Outputs]
+    params: Mapping[str, str] = field(default_factory=dict)
+    """Argument -> dotted place in params.yaml, as dvc.yaml lists it."""
+    reads: Mapping[str, Artifact] = field(default_factory=dict)
+    writes: Mapping[str, Artifact] = field(default_factory=dict)
+    builds: Mapping[str, str] = field(default_factory=dict)
+    """Argument -> folder of shards that the stage keeps between runs (`persist: true` in dvc.yaml)."""
+    each: str | None = None
+    """The params mapping of which the stage runs once a key; the key replaces `{name}` and is an argument."""
+
+    def named(self, name: str) -> "Stage":
+        """The same for one key of `each`: every `{name}` filled in."""
+        return Stage(
+            name=self.name,
+            function=self.function,
+            params={argument: place.format(name=name) for argument, place in self.params.items()},
+            reads={argument: artifact.named(name=name) for argument, artifact in self.reads.items()},
+            writes={output: artifact.named(name=name) for output, artifact in self.writes.items()},
+            builds={argument: folder.format(name=name) for argument, folder in self.builds.items()},
+        )
+
+
+def load_stage(name: str) -> Stage:
+    """The stage of this name, its module imported now."""
+    stage: Stage = importlib.import_module(f"pipeline.stages.{name}").STAGE
+    return stage

@@ -1,0 +1,70 @@
+"""Joins the sources into one manifest: exact duplicates go, conflicting labels are settled."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from pipeline import catalogue
+from pipeline.core.dedup import remove_duplicates
+from pipeline.core.manifest import INGESTED, check_manifest
+from pipeline.errors import MissingInputError, listing
+from pipeline.params import CurateParams, SourceParams
+from pipeline.stages import Stage
+
+
+@dataclass(frozen=True)
+class CurateOutputs:
+    """The images that stay, those that go with the reason, and counts per source."""
+
+    manifest: pd.DataFrame
+    removed: pd.DataFrame
+    metrics: dict[str, Any]
+
+    @property
+    def summary(self) -> str:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(self.removed["reason"].value_counts().items()))
+        return f"{len(self.manifest)} images stay, {reasons or 'no duplicates'}"
+
+
+def curate(
+    ingested: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]],
+    sources: Mapping[str, SourceParams],
+    params: CurateParams,
+) -> CurateOutputs:
+    """One manifest of all sources.
+
+    Raises:
+        MissingInputError: a source that params name was not ingested.
+    """
+    missing = [name for name in sources if name not in ingested]
+    if missing:
+        raise MissingInputError(f"not ingested yet: {listing(missing)}; run `dvc repro ingest`")
+    # Folders of sources that params no longer name may still stand on disk: they do not count.
+    images = pd.concat([ingested[name][0] for name in sorted(sources)], ignore_index=True)
+    check_manifest(images, INGESTED)
+    kept, removed = remove_duplicates(images, params)
+    metrics = {
+        name: {
+            "files": len(ingested[name][0]) + len(ingested[name][1]),
+            "rejected": len(ingested[name][1]),
+            "removed": int((removed["source"] == name).sum()),
+            "kept": int((kept["source"] == name).sum()),
+        }
+        for name in sorted(sources)
+    }
+    return CurateOutputs(kept, removed, metrics)
+
+
+STAGE = Stage(
+    name="curate",
+    function=curate,
+    params={"sources": "sources", "params": "curate"},
+    reads={"ingested": catalogue.INGESTED_SOURCES},
+    writes={
+        "manifest": catalogue.CURATED,
+        "removed": catalogue.CURATE_REMOVED,
+        "metrics": catalogue.CURATE_METRICS,
+    },
+)
