@@ -10,7 +10,12 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from pipeline.core.imaging import decode
 from pipeline.core.metrics import class_codes
+from pipeline.core.models import TrainedModel, predict
+from pipeline.engine import progress
 from pipeline.shards import ShardReader
+
+# Fixed, because the size of a batch shows in the last digits of a prediction.
+PREDICTION_BATCH = 256
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 
@@ -35,6 +40,20 @@ def batches(dataset: RowDataset, batch_size: int, order: Sampler[int] | None = N
     """Batches of pixels (n, 3, height, width) uint8 and class numbers (n,) int64; in row order by default."""
     loader: DataLoader[Any] = DataLoader(dataset, batch_size=batch_size, sampler=order, collate_fn=_collate)
     return loader
+
+
+def predict_rows(model: TrainedModel, manifest: pd.DataFrame, images: ShardReader, threads: int, title: str) -> pd.DataFrame:
+    """What the model says of each row: the columns of manifest.PREDICTIONS, in row order.
+
+    Raises:
+        DataError: a row has a class that the model does not know.
+    """
+    dataset = RowDataset(manifest, images, model.classes)
+    with progress(title, len(dataset)) as advance:
+        probabilities = predict(model.network, batches(dataset, PREDICTION_BATCH), threads, advance)
+    return manifest[["id", "group", "split", "label"]].assign(
+        predicted=np.array(model.classes)[probabilities.argmax(axis=1)], confidence=probabilities.max(axis=1)
+    )
 
 
 def channel_statistics(dataset: RowDataset) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:

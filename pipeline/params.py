@@ -182,7 +182,10 @@ class AdamW(Section):
 
 
 class TrainParams(Section):
-    """The model and how it is fitted; `patience` counts epochs without a better dev metric."""
+    """The model and how it is fitted; `patience` counts epochs without a better dev metric.
+
+    `threads` is a param, not an engine setting: sums are split by it, so it shows in the last digits.
+    """
 
     seed: Seed
     model: Cnn
@@ -191,6 +194,7 @@ class TrainParams(Section):
     batch_size: Count
     epochs: Count
     patience: Count
+    threads: Annotated[int, Field(ge=1, le=256)]
 
 
 class Bounds(Section):

@@ -42,6 +42,11 @@ def class_codes(labels: npt.NDArray[Any], classes: tuple[str, ...]) -> npt.NDArr
     return codes
 
 
+def classes_of(predictions: pd.DataFrame) -> tuple[str, ...]:
+    """All classes that occur as label or prediction, sorted."""
+    return tuple(sorted(set(predictions["label"].astype(str)) | set(predictions["predicted"].astype(str))))
+
+
 def recalls(matrix: Matrices) -> Matrices:
     """Recall per class, shape (..., k); NaN for a class without images."""
     images = matrix.sum(axis=-1)

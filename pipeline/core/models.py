@@ -1,10 +1,11 @@
 """Params -> a network, and a network <-> bytes (safetensors: no pickle, so no code in a weights file)."""
 
 import json
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
@@ -42,7 +43,7 @@ class Normalise(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, mean: np.ndarray[Any, Any], std: np.ndarray[Any, Any]) -> None:
+    def __init__(self, mean: npt.NDArray[np.float64], std: npt.NDArray[np.float64]) -> None:
         super().__init__()
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(1, 3, 1, 1))
         # A channel that never varies carries nothing; dividing by its 0 would give NaN.
@@ -57,8 +58,8 @@ def build_model(
     params: Cnn,
     classes: int,
     size: int,
-    mean: np.ndarray[Any, Any],
-    std: np.ndarray[Any, Any],
+    mean: npt.NDArray[np.float64],
+    std: npt.NDArray[np.float64],
     seed: int,
 ) -> nn.Module:
     """A network from uint8 pixels (n, 3, size, size) to logits (n, classes), weights drawn from the seed.
@@ -76,7 +77,9 @@ def build_model(
         )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return nn.Sequential(Normalise(mean, std), *_blocks(params), *_head(params, classes, size >> params.depth))
+        layers = [Normalise(mean, std), *_blocks(params), *_head(params, classes, size >> params.depth)]
+        # The loader hands over pixels with the channels last; convolutions on CPU are faster so.
+        return nn.Sequential(*layers).to(memory_format=torch.channels_last)
 
 
 def _blocks(params: Cnn) -> list[nn.Module]:
@@ -87,7 +90,10 @@ def _blocks(params: Cnn) -> list[nn.Module]:
         layers.append(nn.Conv2d(channels, width, params.kernel, padding="same", bias=not params.batch_norm))
         if params.batch_norm:
             layers.append(nn.BatchNorm2d(width))
-        layers += [ACTIVATIONS[params.activation](), nn.MaxPool2d(2), nn.Dropout(params.dropout)]
+        layers += [ACTIVATIONS[params.activation](), nn.MaxPool2d(2)]
+        if params.dropout:
+            # Whole channels: neighbouring pixels carry the same information (Tompson et al., 2015).
+            layers.append(nn.Dropout2d(params.dropout))
         channels = width
     return layers
 
@@ -97,6 +103,32 @@ def _head(params: Cnn, classes: int, side: int) -> list[nn.Module]:
     window = max(1, side // POOLED_SIDE)
     features = params.width * 2 ** (params.depth - 1) * (side // window) ** 2
     return [nn.AvgPool2d(window), nn.Flatten(), nn.Linear(features, classes)]
+
+
+@torch.inference_mode()
+def predict(
+    network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], threads: int, advance: Callable[[int], None]
+) -> npt.NDArray[np.float32]:
+    """Class probabilities, shape (n, classes), in the order of the batches.
+
+    Args:
+        batches: pixels (n, 3, size, size) uint8 and class numbers, which are not looked at.
+        advance: called with the number of images after each batch.
+
+    Raises:
+        DataError: a probability is NaN.
+    """
+    torch.set_num_threads(threads)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    network = network.to(device).eval()
+    found = []
+    for pixels, _ in batches:
+        found.append(network(pixels.to(device)).softmax(dim=1).cpu().numpy())
+        advance(len(pixels))
+    probabilities = np.concatenate(found)
+    if not np.isfinite(probabilities).all():
+        raise DataError("the model predicts NaN: its weights are damaged; run `dvc repro train` with a smaller learning_rate")
+    return probabilities
 
 
 def save_model(model: TrainedModel) -> bytes:

@@ -7,7 +7,7 @@ comes as a loader, and files.
 import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, assert_never
+from typing import assert_never
 
 import lightning.pytorch as lightning
 import numpy as np
@@ -69,12 +69,14 @@ def fit(
     Raises:
         DataError: the loss became NaN or infinite.
     """
+    # Sums are split by threads, so that their number is part of the result and stands in params.
+    torch.set_num_threads(params.threads)
     module = _Classifier(network, params, optimizing, classes, advance)
     trainer = lightning.Trainer(
         accelerator="auto",
         devices=1,
         max_epochs=params.epochs,
-        callbacks=[EarlyStopping(f"dev/{optimizing}", mode="max", patience=params.patience, check_finite=False)],
+        callbacks=[EarlyStopping("dev/optimizing", mode="max", patience=params.patience, check_finite=False)],
         deterministic=True,
         logger=False,
         enable_checkpointing=False,
@@ -85,25 +87,6 @@ def fit(
     trainer.fit(module, train, dev)
     network.load_state_dict(module.best_weights)
     return Fit(network.cpu().eval(), module.best_epoch, module.epochs)
-
-
-@torch.inference_mode()
-def predict(network: nn.Module, batches: DataLoader[Batch], advance: Callable[[int], None]) -> np.ndarray[Any, Any]:
-    """Class probabilities, shape (n, classes), float32, in the loader's order.
-
-    Raises:
-        DataError: a probability is NaN.
-    """
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    network = network.to(device).eval()
-    found = []
-    for pixels, _ in batches:
-        found.append(network(pixels.to(device)).softmax(dim=1).cpu().numpy())
-        advance(1)
-    probabilities = np.concatenate(found)
-    if not np.isfinite(probabilities).all():
-        raise DataError("the model predicts NaN: its weights are damaged; run `dvc repro train` with a smaller learning_rate")
-    return probabilities
 
 
 class _Classifier(lightning.LightningModule):
@@ -161,16 +144,16 @@ class _Classifier(lightning.LightningModule):
     def on_validation_epoch_end(self) -> None:
         epoch = {
             "train/loss": self._train.loss,
-            f"train/{self.optimizing}": self._train.metric(self.optimizing),
+            "train/optimizing": self._train.metric(self.optimizing),
             "dev/loss": self._dev.loss,
-            f"dev/{self.optimizing}": self._dev.metric(self.optimizing),
+            "dev/optimizing": self._dev.metric(self.optimizing),
         }
-        best = max((earlier[f"dev/{self.optimizing}"] for earlier in self.epochs), default=-1.0)
-        if epoch[f"dev/{self.optimizing}"] > best:
+        best = max((earlier["dev/optimizing"] for earlier in self.epochs), default=-1.0)
+        if epoch["dev/optimizing"] > best:
             self.best_epoch = self.current_epoch
             self.best_weights = copy.deepcopy(self.network.state_dict())
         self.epochs.append(epoch)
-        self.log(f"dev/{self.optimizing}", epoch[f"dev/{self.optimizing}"])
+        self.log("dev/optimizing", epoch["dev/optimizing"])
 
 
 class _Tally:

@@ -62,7 +62,7 @@ def train(
     return TrainOutputs(
         model=save_model(TrainedModel(fit.network, classes, size, params.model)),
         curves=fit.epochs,
-        summary=f"{len(fit.epochs)} epochs, best {fit.best_epoch}: dev {optimizing} {best[f'dev/{optimizing}']:.4f}",
+        summary=f"{len(fit.epochs)} epochs, best {fit.best_epoch}: dev {optimizing} {best['dev/optimizing']:.4f}",
     )
 
 

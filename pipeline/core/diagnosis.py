@@ -1,0 +1,133 @@
+"""Errors of human level, train, train_dev and dev -> gaps, verdicts, and what to try next.
+
+The scheme is Andrew Ng's (Machine Learning Yearning, ch. 40-43): avoidable bias is train's error
+above human level, variance is train_dev's above train's, data mismatch is dev's above train_dev's.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pipeline.core.manifest import DEV, SEEN_SPLITS, TRAIN, TRAIN_DEV
+from pipeline.core.metrics import METRICS, bootstrap_matrices, classes_of, confusion_matrix, interval
+from pipeline.errors import DataError, listing
+from pipeline.params import AugmentParams, DiagnoseParams, EvaluateParams, SplitParams, TrainParams
+
+Verdict = Literal["present", "absent", "cannot tell"]
+BIAS, VARIANCE, MISMATCH = "avoidable_bias", "variance", "data_mismatch"
+# gap -> (the level with more error, the level with less); None is human level.
+LEVELS: Mapping[str, tuple[str, str | None]] = {
+    BIAS: (TRAIN, None),
+    VARIANCE: (TRAIN_DEV, TRAIN),
+    MISMATCH: (DEV, TRAIN_DEV),
+}
+
+
+@dataclass(frozen=True)
+class Errors:
+    """The error of a split as a share, and its bootstrap values, shape (resamples,)."""
+
+    value: float
+    resampled: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A difference of two errors (shares), its 95 % interval, and what to make of it."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+    verdict: Verdict
+
+
+def errors_of_splits(predictions: pd.DataFrame, params: EvaluateParams) -> dict[str, Errors]:
+    """1 - optimizing metric of train, train_dev and dev.
+
+    Raises:
+        DataError: a split has no predictions.
+    """
+    missing = [split for split in SEEN_SPLITS if not (predictions["split"] == split).any()]
+    if missing:
+        raise DataError(f"no predictions of {listing(missing)}: run `dvc repro evaluate`")
+    metric = METRICS[params.optimizing]
+    classes = classes_of(predictions)
+    errors = {}
+    for split in SEEN_SPLITS:
+        part = predictions[predictions["split"] == split]
+        matrix = confusion_matrix(part["label"].to_numpy(), part["predicted"].to_numpy(), classes)
+        resampled = bootstrap_matrices(part, classes, params.bootstrap, params.seed, split)
+        errors[split] = Errors(1 - float(metric(matrix)), 1 - metric(resampled))
+    return errors
+
+
+def find_gaps(errors: Mapping[str, Errors], params: DiagnoseParams) -> list[Gap]:
+    """Avoidable bias, variance and data mismatch, the largest first.
+
+    A gap is present when it is at least `relevant_gap` and its interval lies above 0, absent when its
+    interval lies below `relevant_gap`, and otherwise the data cannot tell.
+    """
+    gaps = []
+    for name, (upper, lower) in LEVELS.items():
+        below = Errors(params.human_error, np.array([params.human_error])) if lower is None else errors[lower]
+        value = errors[upper].value - below.value
+        low, high = interval(errors[upper].resampled - below.resampled)
+        gaps.append(Gap(name, value, low, high, _verdict(value, low, high, params.relevant_gap)))
+    return sorted(gaps, key=lambda gap: (gap.verdict != "present", -gap.value))
+
+
+def sentence(gaps: Sequence[Gap]) -> str:
+    """The diagnosis, the largest gap first."""
+    present = [gap for gap in gaps if gap.verdict == "present"]
+    unclear = [gap for gap in gaps if gap.verdict == "cannot tell"]
+    unknown = f"The images are too few to tell about {' and '.join(_words(gap) for gap in unclear)}." if unclear else ""
+    if not present:
+        return unknown or "Nothing stands out: every gap is smaller than is worth work."
+    named = "; ".join(
+        f"{_words(gap)} of {100 * gap.value:.1f} points (95 % interval {100 * gap.low:.1f} to {100 * gap.high:.1f})"
+        for gap in present
+    )
+    return f"{named[0].upper()}{named[1:]}. {unknown}".strip()
+
+
+def next_steps(gaps: Sequence[Gap], split: SplitParams, augment: AugmentParams, train: TrainParams) -> list[str]:
+    """Experiments to run, as commands, for the gaps that are present; the largest gap's first.
+
+    What each gap asks for: Machine Learning Yearning, ch. 25 (bias), 27 (variance) and 42 (mismatch).
+    What this run already does is not proposed again.
+    """
+    model = train.model
+    proposals = {
+        BIAS: [
+            f"dvc exp run -S train.model.width={2 * model.width}",
+            f"dvc exp run -S train.epochs={2 * train.epochs}",
+            f"dvc exp run -S train.model.dropout={model.dropout / 2:g}" if model.dropout else None,
+        ],
+        VARIANCE: [
+            f"dvc exp run -S augment.copies={2 * augment.copies or 1}" if augment.transforms else None,
+            f"dvc exp run -S train.model.dropout={min(0.5, model.dropout + 0.25):g}" if model.dropout < 0.5 else None,
+            f"dvc exp run -S train.optimizer.weight_decay={10 * train.optimizer.weight_decay or 0.01:g}",
+            "collect more images for training",
+        ],
+        MISMATCH: [
+            "dvc exp run -S split.production_in_train=1.0" if split.production_in_train < 1 else None,
+            "look at dev's errors: what do they have that the training images lack?",
+            "collect more production images for training",
+        ],
+    }
+    return [step for gap in gaps if gap.verdict == "present" for step in proposals[gap.name] if step is not None]
+
+
+def _verdict(value: float, low: float, high: float, relevant: float) -> Verdict:
+    if value >= relevant and low > 0:
+        return "present"
+    return "absent" if high < relevant else "cannot tell"
+
+
+def _words(gap: Gap) -> str:
+    return gap.name.replace("_", " ")

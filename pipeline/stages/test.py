@@ -1,0 +1,54 @@
+"""Measures the model on test. In final/dvc.yaml, so that no plain `dvc repro` looks at test."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from pipeline import catalogue
+from pipeline.core.evaluation import confusion_rows, judge, measure_split
+from pipeline.core.manifest import SPLIT, check_manifest
+from pipeline.core.models import load_model
+from pipeline.loader import predict_rows
+from pipeline.params import EvaluateParams
+from pipeline.shards import ShardReader
+from pipeline.stages import Stage
+
+
+@dataclass(frozen=True)
+class TestOutputs:
+    """Predictions of test, its metrics, and rows for a confusion plot."""
+
+    predictions: pd.DataFrame
+    metrics: dict[str, Any]
+    confusion: pd.DataFrame
+    summary: str
+
+
+def test(
+    manifest: pd.DataFrame, originals: ShardReader, model: bytes, params: EvaluateParams, threads: int
+) -> TestOutputs:
+    """Metrics of test, by the same rules as dev's."""
+    trained = load_model(model)
+    predictions = predict_rows(trained, check_manifest(manifest, SPLIT), originals, threads, "test")
+    measured = measure_split(predictions, trained.classes, params)
+    return TestOutputs(
+        predictions=predictions,
+        metrics={"test": measured, **judge(measured, len(model), params)},
+        confusion=confusion_rows(predictions),
+        summary=f"{params.optimizing} {measured[params.optimizing]:.4f} "
+        f"(95 % interval {measured['low']:.4f} to {measured['high']:.4f})",
+    )
+
+
+STAGE = Stage(
+    name="test",
+    function=test,
+    params={"params": "evaluate", "threads": "train.threads"},
+    reads={"manifest": catalogue.SPLIT_TEST, "originals": catalogue.ORIGINALS, "model": catalogue.MODEL},
+    writes={
+        "predictions": catalogue.TEST_PREDICTIONS,
+        "metrics": catalogue.TEST_METRICS,
+        "confusion": catalogue.TEST_CONFUSION,
+    },
+)
