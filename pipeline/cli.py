@@ -13,7 +13,9 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 
 Workers = Annotated[
     int | None,
-    typer.Option(min=1, help="Processes; as many as usable cores if not given. Changes no result.", envvar="PIPELINE_WORKERS"),
+    typer.Option(
+        min=1, help="Processes; as many as usable cores if not given. Changes no result.", envvar="PIPELINE_WORKERS"
+    ),
 ]
 
 
@@ -83,9 +85,12 @@ def test(workers: Workers = None) -> None:
 @app.command()
 def summary() -> None:
     """Print the last run's metrics, limits and diagnosis."""
+    from rich.console import Console
+
+    from pipeline.params import load_params
     from pipeline.summary import print_summary
 
-    print_summary()
+    print_summary(load_params(), Console(highlight=False))
 
 
 def main() -> None:

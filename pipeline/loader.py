@@ -42,7 +42,9 @@ def batches(dataset: RowDataset, batch_size: int, order: Sampler[int] | None = N
     return loader
 
 
-def predict_rows(model: TrainedModel, manifest: pd.DataFrame, images: ShardReader, threads: int, title: str) -> pd.DataFrame:
+def predict_rows(
+    model: TrainedModel, manifest: pd.DataFrame, images: ShardReader, threads: int, title: str
+) -> pd.DataFrame:
     """What the model says of each row: the columns of manifest.PREDICTIONS, in row order.
 
     Raises:

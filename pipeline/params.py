@@ -312,9 +312,8 @@ def _path_in(values: Any, location: tuple[int | str, ...], missing: bool) -> tup
     path: list[int | str] = []
     for at, part in enumerate(location):
         last = at == len(location) - 1
-        if isinstance(values, Mapping) and part in values:
-            values = values[part]
-        elif isinstance(values, list | tuple) and isinstance(part, int) and part < len(values):
+        in_list = isinstance(values, list | tuple) and isinstance(part, int) and part < len(values)
+        if in_list or (isinstance(values, Mapping) and part in values):
             values = values[part]
         elif not (last and missing):
             continue

@@ -200,7 +200,11 @@ def _write_shard(task: _Task, make: Make, schema: pa.Schema) -> None:
         else:
             rows.append({"key": row.key, **make(row.payload)})
     partial_file = partial_path(task.path)
-    write_arrow(pa.Table.from_pylist(rows, schema=schema), partial_file)
+    try:
+        write_arrow(pa.Table.from_pylist(rows, schema=schema), partial_file)
+    except BaseException:
+        remove(partial_file)  # on a full disk even a half shard is in the way
+        raise
     put_in_place(partial_file, task.path)
 
 

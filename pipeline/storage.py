@@ -43,7 +43,9 @@ def refusals(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
-        raise StorageError(f"{path}: {reason}. Free space or mend the permissions, then run the command again") from error
+        raise StorageError(
+            f"{path}: {reason}. Free space or mend the permissions, then run the command again"
+        ) from error
 
 
 def partial_path(path: Path) -> Path:
@@ -97,9 +99,7 @@ def open_arrow(path: Path) -> pa.Table:
     except FileNotFoundError as error:
         raise MissingInputError(f"{path} is missing: run `{_maker(path)}`") from error
     except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(
-            f"{path} is damaged, or no Arrow file ({error}): remove it and run `{_maker(path)}`"
-        ) from error
+        raise DataError(f"{path} is damaged, or no Arrow file ({error}): remove it and run `{_maker(path)}`") from error
 
 
 def manifest(path: str, schema: pa.Schema) -> Artifact:
@@ -116,7 +116,8 @@ def manifest(path: str, schema: pa.Schema) -> Artifact:
                 f"{place} has the columns {table.schema.names}, not {schema.names}: "
                 f"another version wrote it; run `{_maker(place)}`"
             )
-        return table.to_pandas()
+        frame: pd.DataFrame = table.to_pandas()
+        return frame
 
     def write(frame: pd.DataFrame, place: Path) -> None:
         write_arrow(arrow_table(frame, schema), place)
@@ -177,7 +178,13 @@ def report(path: str) -> Artifact:
 
 def text(path: str) -> Artifact:
     """An artifact: a text for people to read."""
-    return Artifact(path, lambda place: place.read_text(encoding="utf-8"), _write_text)
+
+    def read(place: Path) -> str:
+        if not place.exists():
+            raise MissingInputError(f"{place} is missing: run `{_maker(place)}`")
+        return read_bytes(place).decode()
+
+    return Artifact(path, read, _write_text)
 
 
 def folder(path: str, read: Callable[[Path], Any], write: Callable[[Any, Path], None]) -> Artifact:
@@ -243,7 +250,7 @@ def curves(path: str) -> Artifact:
     """An artifact: numbers per epoch, as the folder of plots and metrics.json that DVCLive writes."""
 
     def write(epochs: Sequence[Mapping[str, float]], place: Path) -> None:
-        from dvclive import Live
+        from dvclive.live import Live
         from scmrepo.exceptions import SCMError
 
         try:
@@ -254,7 +261,9 @@ def curves(path: str) -> Artifact:
                         live.log_metric(name, value)
                     live.next_step()
         except SCMError as error:
-            raise StorageError(f"DVCLive cannot work in this Git repository ({error}): commit once, then run again") from error
+            raise StorageError(
+                f"DVCLive cannot work in this Git repository ({error}): commit once, then run again"
+            ) from error
 
     def read(place: Path) -> Any:
         return report(path).read(place / "metrics.json")

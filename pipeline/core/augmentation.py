@@ -3,7 +3,7 @@
 import difflib
 import inspect
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import albumentations
 import numpy as np
@@ -82,6 +82,6 @@ def _build(transform: Transform) -> albumentations.BasicTransform:
         raise ParamsError(f"{transform.name} refuses {transform.arguments}: {error}") from error
 
 
-def _nearest(name: str, known: Sequence[str] | dict[str, object]) -> str:
+def _nearest(name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, list(known), n=1)
     return f", did you mean {near[0]!r}?" if near else ""

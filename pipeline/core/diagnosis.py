@@ -85,14 +85,28 @@ def sentence(gaps: Sequence[Gap]) -> str:
     """The diagnosis, the largest gap first."""
     present = [gap for gap in gaps if gap.verdict == "present"]
     unclear = [gap for gap in gaps if gap.verdict == "cannot tell"]
-    unknown = f"The images are too few to tell about {' and '.join(_words(gap) for gap in unclear)}." if unclear else ""
-    if not present:
-        return unknown or "Nothing stands out: every gap is smaller than is worth work."
-    named = "; ".join(
-        f"{_words(gap)} of {100 * gap.value:.1f} points (95 % interval {100 * gap.low:.1f} to {100 * gap.high:.1f})"
-        for gap in present
-    )
-    return f"{named[0].upper()}{named[1:]}. {unknown}".strip()
+    named = [f"{_words(gap)} of {100 * gap.value:.1f} points ({_interval(gap)})" for gap in present]
+    unknown = [f"{_words(gap)} ({_interval(gap)})" for gap in unclear]
+    sentences = [
+        f"{_joined(named)}." if named else "",
+        f"too few images to tell about {_joined(unknown)}." if unknown else "",
+        "" if named or unknown else "nothing stands out: every gap is smaller than is worth work.",
+    ]
+    return " ".join(words[0].upper() + words[1:] for words in sentences if words)
+
+
+def levels_table(errors: Mapping[str, Errors], gaps: Sequence[Gap], params: DiagnoseParams) -> list[str]:
+    """Lines of a Markdown table: the error levels from human to dev, and the gap above each."""
+    by_upper = {LEVELS[gap.name][0]: gap for gap in gaps}
+    lines = ["| level | error | gap to the level above it | 95 % interval | verdict |", "|---|---|---|---|---|"]
+    lines.append(f"| human | {params.human_error:.2%} | | | |")
+    for split in SEEN_SPLITS:
+        gap = by_upper[split]
+        lines.append(
+            f"| {split} | {errors[split].value:.2%} | {_words(gap)}: {100 * gap.value:.1f} points "
+            f"| {100 * gap.low:.1f} to {100 * gap.high:.1f} | {gap.verdict} |"
+        )
+    return lines
 
 
 def next_steps(gaps: Sequence[Gap], split: SplitParams, augment: AugmentParams, train: TrainParams) -> list[str]:
@@ -131,3 +145,11 @@ def _verdict(value: float, low: float, high: float, relevant: float) -> Verdict:
 
 def _words(gap: Gap) -> str:
     return gap.name.replace("_", " ")
+
+
+def _interval(gap: Gap) -> str:
+    return f"95 % interval {100 * gap.low:.1f} to {100 * gap.high:.1f}"
+
+
+def _joined(items: Sequence[str]) -> str:
+    return " and ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)

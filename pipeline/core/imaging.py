@@ -47,28 +47,17 @@ def normalise(data: bytes, params: IngestParams) -> Picture | Rejection:
     Never raises for what `data` holds. Reasons: `empty`, `too_many_bytes`, `not_an_image`,
     `too_many_pixels` (by the header, before decoding), `undecodable`.
     """
-    if not data:
-        return Rejection("empty", "the file has no content")
-    if len(data) > params.max_bytes:
-        return Rejection("too_many_bytes", f"{len(data)} bytes, the limit is {params.max_bytes}")
-    try:
-        image: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
-    except UnidentifiedImageError:
-        return Rejection("not_an_image", f"the content is none of {', '.join(FORMATS)}")
-    except Image.DecompressionBombError as error:
-        return Rejection("too_many_pixels", str(error))
-    except Exception as error:  # Pillow raises many types on hostile headers; each costs one file
-        return Rejection("undecodable", f"{type(error).__name__}: {error}")
-    width, height = image.size
-    if width * height > params.max_pixels:
-        return Rejection("too_many_pixels", f"{width} x {height} pixels, the limit is {params.max_pixels}")
-    file_format = "JPEG" if image.format == "MPO" else str(image.format)
+    opened = _opened(data, params)
+    if isinstance(opened, Rejection):
+        return opened
+    width, height = opened.size
+    file_format = "JPEG" if opened.format == "MPO" else str(opened.format)
     try:
         # One attempt on one object: a load() that failed may seem to succeed when repeated.
-        _draft(image, params)
-        image.load()
-        rotated = _turned(image)
-        pixels = _fit(_rgb(ImageOps.exif_transpose(image) if rotated is not None else image), params)
+        _draft(opened, params)
+        opened.load()
+        rotated = _turned(opened)
+        pixels = _fit(_rgb(opened if rotated is None else ImageOps.exif_transpose(opened)), params)
     except Exception as error:
         return Rejection("undecodable", f"{type(error).__name__}: {error}")
     if rotated:
@@ -112,6 +101,26 @@ def picture_facts(pixels: Pixels) -> dict[str, float]:
     }
 
 
+def _opened(data: bytes, params: IngestParams) -> Image.Image | Rejection:
+    """The image by its header, nothing decoded yet."""
+    if not data:
+        return Rejection("empty", "the file has no content")
+    if len(data) > params.max_bytes:
+        return Rejection("too_many_bytes", f"{len(data)} bytes, the limit is {params.max_bytes}")
+    try:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except UnidentifiedImageError:
+        return Rejection("not_an_image", f"the content is none of {', '.join(FORMATS)}")
+    except Image.DecompressionBombError as error:
+        return Rejection("too_many_pixels", str(error))
+    except Exception as error:  # Pillow raises many types on hostile headers; each costs one file
+        return Rejection("undecodable", f"{type(error).__name__}: {error}")
+    width, height = image.size
+    if width * height > params.max_pixels:
+        return Rejection("too_many_pixels", f"{width} x {height} pixels, the limit is {params.max_pixels}")
+    return image
+
+
 def _draft(image: Image.Image, params: IngestParams) -> None:
     """Let libjpeg decode at the smallest DCT scale that still covers the target."""
     if image.format not in {"JPEG", "MPO"}:
@@ -130,8 +139,7 @@ def _turned(image: Image.Image) -> bool | None:
         return None
 
 
-def _rgb(image: Image.Image | None) -> Pixels:
-    assert image is not None
+def _rgb(image: Image.Image) -> Pixels:
     if image.mode in {"I", "F"} or image.mode.startswith("I;16"):
         return np.stack([_eight_bits(np.asarray(image))] * 3, axis=2)
     if image.mode in {"RGBA", "LA", "PA", "La", "RGBa"} or "transparency" in image.info:

@@ -1,13 +1,13 @@
 """The manifest: one row per image, from curate to train, and what may stand in it.
 
-    id          <source>/<path>, unique among originals          source, role, label   categories
-    path        inside the source, with /                        sha256                of the file
-    width, height   pixels of the upright original               bytes, format         of the file
-    brightness, contrast, sharpness, saturation                  facts of the picture, see core/imaging.py
-    pixels      digest of all that shaped the normalised image   shard, row   where it lies
-    group       never split apart (from curate on)
-    split       train, train_dev, dev or test (from split on)
-    copy        0 = the image itself, else a variant (from balance on)
+id          <source>/<path>, unique among originals          source, role, label   categories
+path        inside the source, with /                        sha256                of the file
+width, height   pixels of the upright original               bytes, format         of the file
+brightness, contrast, sharpness, saturation                  facts of the picture, see core/imaging.py
+pixels      digest of all that shaped the normalised image   shard, row   where it lies
+group       never split apart (from curate on)
+split       train, train_dev, dev or test (from split on)
+copy        0 = the image itself, else a variant (from balance on)
 """
 
 from collections.abc import Sequence

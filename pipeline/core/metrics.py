@@ -38,7 +38,9 @@ def class_codes(labels: npt.NDArray[Any], classes: tuple[str, ...]) -> npt.NDArr
     codes = pd.Index(classes).get_indexer(pd.Index(labels.astype(str)))
     if (codes < 0).any():
         unknown = sorted(set(labels[codes < 0].astype(str)))
-        raise DataError(f"the model does not know the classes {listing(unknown)}: it was trained on {listing(classes, 20)}")
+        raise DataError(
+            f"the model does not know the classes {listing(unknown)}: it was trained on {listing(classes, 20)}"
+        )
     return codes
 
 
@@ -50,12 +52,12 @@ def classes_of(predictions: pd.DataFrame) -> tuple[str, ...]:
 def recalls(matrix: Matrices) -> Matrices:
     """Recall per class, shape (..., k); NaN for a class without images."""
     images = matrix.sum(axis=-1)
-    return np.divide(_diagonal(matrix), images, out=np.full(images.shape, np.nan), where=images > 0)
+    return np.asarray(np.divide(_diagonal(matrix), images, out=np.full(images.shape, np.nan), where=images > 0))
 
 
 def accuracy(matrix: Matrices) -> Matrices:
     """Share of images that are called right, in [0, 1]; shape (...)."""
-    return _diagonal(matrix).sum(axis=-1) / matrix.sum(axis=(-2, -1))
+    return np.asarray(_diagonal(matrix).sum(axis=-1) / matrix.sum(axis=(-2, -1)))
 
 
 def balanced_accuracy(matrix: Matrices) -> Matrices:
@@ -135,7 +137,8 @@ def per_class(matrix: Matrices, classes: tuple[str, ...]) -> pd.DataFrame:
 
 
 def _counts(rows: npt.NDArray[Any], columns: npt.NDArray[Any], weights: npt.NDArray[Any], classes: int) -> Matrices:
-    return np.bincount(rows * classes + columns, weights=weights, minlength=classes**2).reshape(classes, classes)
+    counts = np.bincount(rows * classes + columns, weights=weights, minlength=classes**2)
+    return counts.reshape(classes, classes).astype(np.float64)
 
 
 def _diagonal(matrix: Matrices) -> Matrices:

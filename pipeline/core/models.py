@@ -79,7 +79,8 @@ def build_model(
         torch.manual_seed(seed)
         layers = [Normalise(mean, std), *_blocks(params), *_head(params, classes, size >> params.depth)]
         # The loader hands over pixels with the channels last; convolutions on CPU are faster so.
-        return nn.Sequential(*layers).to(memory_format=torch.channels_last)
+        network: nn.Module = nn.Sequential(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return network
 
 
 def _blocks(params: Cnn) -> list[nn.Module]:
@@ -127,7 +128,9 @@ def predict(
         advance(len(pixels))
     probabilities = np.concatenate(found)
     if not np.isfinite(probabilities).all():
-        raise DataError("the model predicts NaN: its weights are damaged; run `dvc repro train` with a smaller learning_rate")
+        raise DataError(
+            "the model predicts NaN: its weights are damaged; run `dvc repro train` with a smaller learning_rate"
+        )
     return probabilities
 
 

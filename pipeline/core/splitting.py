@@ -35,7 +35,9 @@ def assign_splits(manifest: pd.DataFrame, params: SplitParams) -> tuple[pd.DataF
     production = role == PRODUCTION
     split = _split_of_groups(groups, _any_per_group(codes, production, len(groups)), params)[codes]
     split = np.where(np.isin(split, [DEV, TEST]) & ~production, LEAKS, split)
-    split = np.where(np.isin(split, [TRAIN, TRAIN_DEV]) & production & _held_back(groups, params)[codes], HELD_BACK, split)
+    split = np.where(
+        np.isin(split, [TRAIN, TRAIN_DEV]) & production & _held_back(groups, params)[codes], HELD_BACK, split
+    )
     inside = np.isin(split, SPLITS)
     assigned = manifest[inside].assign(split=split[inside])
     _check_sizes(manifest, assigned, params)
@@ -51,7 +53,9 @@ def _split_of_groups(groups: Any, has_production: np.ndarray[Any, Any], params: 
     """
     place = keyed_uniform(params.seed, "production", groups)
     mixture = np.where(keyed_uniform(params.seed, "train_dev", groups) < params.train_dev, TRAIN_DEV, TRAIN)
-    measured = np.where(place < params.production.dev, DEV, np.where(place >= 1 - params.production.test, TEST, mixture))
+    measured = np.where(
+        place < params.production.dev, DEV, np.where(place >= 1 - params.production.test, TEST, mixture)
+    )
     return np.where(has_production, measured, mixture)
 
 
@@ -81,12 +85,15 @@ def _check_labels(manifest: pd.DataFrame) -> None:
 
 def _check_sizes(manifest: pd.DataFrame, assigned: pd.DataFrame, params: SplitParams) -> None:
     labels = pd.Index(sorted(manifest["label"].astype(str).unique()))
-    counts = pd.crosstab(assigned["label"].astype(str), assigned["split"]).reindex(index=labels, columns=SPLITS, fill_value=0)
+    counts = pd.crosstab(assigned["label"].astype(str), assigned["split"]).reindex(
+        index=labels, columns=SPLITS, fill_value=0
+    )
     production = manifest.loc[manifest["role"].astype(str) == PRODUCTION, "label"].astype(str).value_counts()
     shares = {DEV: params.production.dev, TEST: params.production.test}
     problems = [
         f"class {label} has {counts.loc[label, split]} production images in {split}, split.min_per_class is "
-        f"{params.min_per_class} (it has {production[label]} in all; about {_enough(params.min_per_class, share)} give enough)"
+        f"{params.min_per_class} (of {production[label]} in all; "
+        f"about {_enough(params.min_per_class, share)} give enough)"
         for split, share in shares.items()
         for label in labels[counts[split] < params.min_per_class]
     ]
@@ -107,4 +114,4 @@ def split_counts(assigned: pd.DataFrame) -> dict[str, dict[str, int]]:
     counts = pd.crosstab(assigned["split"], assigned["role"].astype(str)).reindex(
         index=SPLITS, columns=[RAW, PRODUCTION], fill_value=0
     )
-    return {split: {role: int(counts.loc[split, role]) for role in counts.columns} for split in SPLITS}
+    return {split: {role: int(counts[role][split]) for role in (RAW, PRODUCTION)} for split in SPLITS}

@@ -8,7 +8,7 @@ each take a second or more to import, and no command pays for what it does not u
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from pipeline.storage import Artifact
 

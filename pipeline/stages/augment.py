@@ -52,7 +52,9 @@ def augment(
         return AugmentOutputs(planned)
     variants = planned["copy"] > 0
     shape = fingerprint(
-        [augmentation, imaging, randomness], LIBRARIES, {**params.model_dump(exclude={"copies"}), **encoding.model_dump()}
+        [augmentation, imaging, randomness],
+        LIBRARIES,
+        {**params.model_dump(exclude={"copies"}), **encoding.model_dump()},
     )
     parents = [Parent(*values) for values in planned.loc[variants, list(Parent._fields)].itertuples(index=False)]
     rows = [

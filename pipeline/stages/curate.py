@@ -24,7 +24,9 @@ class CurateOutputs:
 
     @property
     def summary(self) -> str:
-        reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(self.removed["reason"].value_counts().items()))
+        reasons = ", ".join(
+            f"{count} {reason}" for reason, count in sorted(self.removed["reason"].value_counts().items())
+        )
         return f"{len(self.manifest)} images stay, {reasons or 'no duplicates'}"
 
 

@@ -53,7 +53,9 @@ def ingest(name: str, source: SourceParams, params: IngestParams, shards: ShardS
     loose = [(path, "no_class_folder") for path in found.files if "/" not in path]
     if not in_class:
         state = f"{len(loose)} files but no class folders" if loose else "no files"
-        raise DataError(f"the source folder {root} has {state}: images stand in one folder a class, {root}/<class>/<image>")
+        raise DataError(
+            f"the source folder {root} has {state}: images stand in one folder a class, {root}/<class>/<image>"
+        )
     hashes = engine.map(sha256_of, [root / path for path in in_class], f"ingest {name}: hashing")
     shape = fingerprint([imaging], imaging.LIBRARIES, params.model_dump(exclude={"max_rejected"}))
     rows = [
@@ -91,7 +93,9 @@ def _check_rejected(root: Path, files: int, rejected: pd.DataFrame, params: Inge
         raise DataError(
             f"{len(rejected)} of {files} files in {root} were rejected ({reasons}), the limit ingest.max_rejected is "
             f"{params.max_rejected:.0%}. First:\n  "
-            + "\n  ".join(f"{item.path}: {item.reason} {item.detail}".rstrip() for item in rejected.head(5).itertuples())
+            + "\n  ".join(
+                f"{item.path}: {item.reason} {item.detail}".rstrip() for item in rejected.head(5).itertuples()
+            )
             + "\nMend or remove them, or raise the limit"
         )
 

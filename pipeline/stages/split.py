@@ -23,7 +23,9 @@ class SplitOutputs:
 
     @property
     def summary(self) -> str:
-        counts = ", ".join(f"{sum(roles.values())} {split}" for split, roles in self.metrics.items() if isinstance(roles, dict))
+        counts = ", ".join(
+            f"{sum(roles.values())} {split}" for split, roles in self.metrics.items() if isinstance(roles, dict)
+        )
         return f"{counts}, {len(self.excluded)} in no split"
 
 

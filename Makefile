@@ -1,0 +1,54 @@
+# make demo   run the pipeline on the embedded sample, from the images to the diagnosis
+# make test   formatter, linter, types, layers, tests with coverage
+# make format mend what the formatter and the linter can mend
+# Each sets up .venv by itself; nothing outside this folder changes.
+
+SHELL := /bin/sh
+CANDIDATES := $(PYTHON) python3 python3.13 python3.12 python3.11 python
+BIN := $(CURDIR)/.venv/bin
+# Stages are run as `python -m pipeline`, by the python of this environment.
+export PATH := $(BIN):$(PATH)
+
+.PHONY: demo test lint types layers coverage format
+.DEFAULT_GOAL := test
+
+demo: .venv/ready
+	dvc repro
+	@echo
+	@pipeline summary
+
+test: lint types layers coverage
+
+lint: .venv/ready
+	ruff format --check --quiet .
+	ruff check --quiet .
+
+types: .venv/ready
+	mypy --no-error-summary
+
+layers: .venv/ready
+	lint-imports --no-logo > .venv/layers.log || { cat .venv/layers.log; exit 1; }
+
+coverage: .venv/ready
+	coverage erase
+	coverage run -m pytest
+	coverage combine --quiet
+	coverage report --skip-covered --fail-under=$(COVERAGE_FLOOR)
+
+format: .venv/ready
+	ruff format .
+	ruff check --fix .
+
+.venv/ready: pyproject.toml constraints.txt
+	@"$(BIN)/python" -m pip --version > /dev/null 2>&1 || for python in $(CANDIDATES); do \
+		if $$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2> /dev/null; then \
+			echo "Setting up .venv with $$($$python --version): about 2 GB, a few minutes"; \
+			rm -rf .venv && $$python -m venv .venv && break; \
+		fi; \
+	done
+	@test -x "$(BIN)/python" || { \
+		echo "error: found no Python 3.11 or newer with its venv module; name one: make PYTHON=/path/to/python" >&2; \
+		exit 1; \
+	}
+	@"$(BIN)/python" -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[demo,dev]'
+	@touch $@

@@ -1,0 +1,67 @@
+"""The last run on one screen: the optimizing metric by split, the limits, the diagnosis, the files made."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from pipeline import catalogue
+from pipeline.core.manifest import SEEN_SPLITS
+from pipeline.params import Bounds, EvaluateParams, Params
+
+FILES = {
+    "model": catalogue.MODEL.path,
+    "metrics": catalogue.EVALUATE_METRICS.path,
+    "diagnosis": catalogue.DIAGNOSIS_TEXT.path,
+    "rejected files": catalogue.INGEST_REJECTED.named(name="<source>").path,
+    "removed duplicates": catalogue.CURATE_REMOVED.path,
+}
+
+
+def print_summary(params: Params, console: Console) -> None:
+    """Print it.
+
+    Raises:
+        MissingInputError: there was no run yet.
+    """
+    metrics = catalogue.EVALUATE_METRICS.read(Path(catalogue.EVALUATE_METRICS.path))
+    diagnosis = catalogue.DIAGNOSIS_TEXT.read(Path(catalogue.DIAGNOSIS_TEXT.path))
+    console.print(_splits(metrics, params.evaluate))
+    console.print(_limits(metrics, params.evaluate))
+    console.print(escape(diagnosis.split("\n|")[0]))
+    for name, path in FILES.items():
+        console.print(f"{name:20}{escape(path)}", soft_wrap=True)
+    console.print(f"{'plots':20}dvc plots show --open", soft_wrap=True)
+
+
+def _splits(metrics: Mapping[str, Any], params: EvaluateParams) -> Table:
+    table = Table(title=f"{params.optimizing} (optimizing metric)", title_justify="left")
+    table.add_column("split")
+    for column in ("images", params.optimizing, "95 % interval"):
+        table.add_column(column, justify="right")
+    for split in SEEN_SPLITS:
+        values = metrics[split]
+        interval = f"{values['low']:.4f} to {values['high']:.4f}"
+        table.add_row(split, f"{values['images']:,}", f"{values[params.optimizing]:.4f}", interval)
+    return table
+
+
+def _limits(metrics: Mapping[str, Any], params: EvaluateParams) -> Table:
+    verdict = "accepted" if metrics["accepted"] else "rejected"
+    table = Table(title=f"limits on dev: model {verdict}", title_justify="left")
+    table.add_column("satisficing metric")
+    table.add_column("value", justify="right")
+    table.add_column("limit", justify="right")
+    table.add_column("held")
+    for name, bounds in params.satisficing.items():
+        limit = metrics["limits"][name]
+        table.add_row(name, f"{limit['value']:.4f}", _words(bounds), "yes" if limit["held"] else "no")
+    return table
+
+
+def _words(bounds: Bounds) -> str:
+    ends = [("at least", bounds.min), ("at most", bounds.max)]
+    return ", ".join(f"{words} {value:g}" for words, value in ends if value is not None)

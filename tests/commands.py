@@ -1,0 +1,109 @@
+"""Runs the command line in a folder of its own."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from pipeline import cli
+from tests.examples import REPOSITORY, params_values, write_source
+
+BIN = str(Path(sys.executable).parent)
+# Three classes of a few pictures each: every stage takes about a second.
+TINY = {
+    "sources": {"web": {"role": "raw", "path": "images/web"}, "phone": {"role": "production", "path": "images/phone"}},
+    "ingest.size": 16,
+    "split.production": {"train": 0.4, "dev": 0.3, "test": 0.3},
+    "split.train_dev": 0.2,
+    "split.min_per_class": 1,
+    "train.epochs": 3,
+    "train.batch_size": 32,
+    "train.model": {
+        "name": "cnn",
+        "depth": 2,
+        "width": 8,
+        "kernel": 3,
+        "activation": "relu",
+        "dropout": 0.0,
+        "batch_norm": True,
+    },
+    "evaluate.bootstrap": 100,
+}
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+def write_params(folder: Path, **changes: Any) -> None:
+    """A params.yaml of the repository's sections, small enough for tests, with changes."""
+    values = params_values(**{**TINY, **changes})
+    with (folder / "params.yaml").open("w", encoding="utf-8") as file:
+        YAML(typ="safe", pure=True).dump(values, file)
+
+
+def write_tiny_sources(folder: Path) -> None:
+    """Raw and production pictures of three classes, imbalanced; the production ones are noisier."""
+    write_source(folder / "images/web", {"a": 40, "b": 20, "c": 10}, seed=1)
+    write_source(folder / "images/phone", {"a": 30, "b": 25, "c": 20}, seed=2, noise=100)
+
+
+def pipeline(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Ended:
+    """The `pipeline` command, in this process; the caller has changed into the folder."""
+    monkeypatch.setattr(sys, "argv", ["pipeline", *arguments, "--workers", "1"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    captured = capsys.readouterr()
+    code = ended.value.code
+    return Ended(code if isinstance(code, int) else 0, captured.out, captured.err)
+
+
+def run(folder: Path, *command: str, check: bool = True, **settings: str) -> str:
+    """A command in a process of its own; what it printed on both streams.
+
+    git and dvc find no settings of the machine, and stages run with this environment's python.
+    """
+    ended = subprocess.run(
+        command,
+        cwd=folder,
+        env={**environment(folder), **settings},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0 or not check, f"{' '.join(command)} ended with {ended.returncode}:\n{ended.stdout}"
+    return ended.stdout
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Variables for a process: this environment's commands first, no settings of the user's."""
+    own = {
+        "PATH": os.pathsep.join([BIN, os.environ["PATH"]]),
+        "HOME": str(folder.parent),
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_CONFIG_SYSTEM": os.devnull,
+        "GIT_AUTHOR_NAME": "Test",
+        "GIT_AUTHOR_EMAIL": "test@example.com",
+        "GIT_COMMITTER_NAME": "Test",
+        "GIT_COMMITTER_EMAIL": "test@example.com",
+        "DVC_NO_ANALYTICS": "1",
+    }
+    return {**os.environ, **own}
+
+
+def tracked(names: Sequence[str] = ("pipeline", "dvc.yaml", "data/dvc.yaml", "final/dvc.yaml")) -> list[Path]:
+    """Files of the repository that a workspace needs, as paths inside it."""
+    found = [path for name in names for path in sorted((REPOSITORY / name).rglob("*.py")) or [REPOSITORY / name]]
+    return [path.relative_to(REPOSITORY) for path in found]

@@ -1,0 +1,91 @@
+"""The command line: help, what it imports, and how it ends."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer.main
+from typer.testing import CliRunner
+
+from pipeline import cli
+from tests.commands import pipeline, write_params, write_tiny_sources
+from tests.examples import REPOSITORY
+
+COMMANDS = sorted(typer.main.get_group(cli.app).commands)
+HEAVY = {"torch", "albumentations", "imblearn", "sklearn", "lightning", "dvclive", "cv2", "pandas", "pyarrow"}
+# Each takes a second or more to import, so that only the commands that need one may.
+DATA = {"pandas", "pyarrow"}
+ALLOWED = {"curate": DATA, "split": DATA, "ingest": {*DATA, "cv2"}, "balance": {*DATA, "imblearn", "sklearn"}}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(command: str) -> None:
+    result = CliRunner().invoke(cli.app, [command, "--help"])
+    assert result.exit_code == 0
+    words = typer.main.get_group(cli.app).commands[command].help
+    assert words and words.split(".")[0].split("\n")[0] in " ".join(result.output.split())
+
+
+def test_help_names_every_command() -> None:
+    result = CliRunner().invoke(cli.app, ["--help"])
+    assert [command for command in COMMANDS if command not in result.output] == []
+
+
+def test_help_imports_nothing_heavy() -> None:
+    assert imported("from pipeline.cli import main; import sys; sys.argv[1:] = ['--help']; main()") == set()
+
+
+@pytest.mark.parametrize("stage", ALLOWED)
+def test_a_stage_imports_no_more_than_it_needs(stage: str) -> None:
+    found = imported(f"import pipeline.runner; from pipeline.stages import load_stage; load_stage('{stage}')")
+    assert found <= ALLOWED[stage]
+
+
+def imported(code: str) -> set[str]:
+    """Heavy packages that code has imported when it ends."""
+    tail = "import atexit, sys; atexit.register(lambda: print('\\nmodules', *sys.modules)); "
+    ended = subprocess.run([sys.executable, "-c", tail + code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    return HEAVY & set(ended.stdout.split("\nmodules ")[1].split())
+
+
+def test_an_unknown_command_is_refused() -> None:
+    assert CliRunner().invoke(cli.app, ["spilt"]).exit_code == 2
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    write_tiny_sources(tmp_path)
+    write_params(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_stage_says_in_one_line_what_it_did(
+    workspace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = pipeline(capsys, monkeypatch, "ingest", "web")
+    assert ended.code == 0
+    assert ended.out.startswith("ingest web: 70 images, 0 rejected, 0 ignored (")
+    assert ended.err == ""
+
+
+def test_the_summary_before_any_run_names_the_next_step(
+    workspace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["pipeline", "summary"])
+    with pytest.raises(SystemExit, match="4"):
+        cli.main()
+    message = "error: reports/evaluate/metrics.json is missing: run `dvc repro evaluate`\n"
+    assert capsys.readouterr().err == message
+
+
+def test_workers_of_the_environment_are_checked(
+    workspace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIPELINE_WORKERS", "many")
+    monkeypatch.setattr(sys, "argv", ["pipeline", "split"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code != 0
+    assert "PIPELINE_WORKERS" in capsys.readouterr().err

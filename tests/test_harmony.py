@@ -1,0 +1,164 @@
+"""One name everywhere: what the stages declare, what DVC's files say, and what the CLI offers agree."""
+
+import ast
+import dataclasses
+import inspect
+import typing
+from pathlib import PurePosixPath
+from typing import Any
+
+import grimp
+import pytest
+import typer.main
+from ruamel.yaml import YAML
+
+from pipeline import catalogue, cli
+from pipeline.errors import PipelineError
+from pipeline.params import Params
+from pipeline.stages import NAMES, Stage, load_stage
+from pipeline.storage import Artifact
+from tests.examples import REPOSITORY
+
+DVC_FILES = ("dvc.yaml", "data/dvc.yaml", "final/dvc.yaml")
+GRAPH = grimp.build_graph("pipeline", cache_dir=None)
+
+
+def dvc_stages() -> dict[str, dict[str, Any]]:
+    """Every stage of every dvc.yaml; the body of `do` for those with `foreach`."""
+    yaml = YAML(typ="safe", pure=True)
+    files = [yaml.load((REPOSITORY / name).read_text(encoding="utf-8")) for name in DVC_FILES]
+    return {name: body.get("do", body) for file in files for name, body in file["stages"].items()}
+
+
+def outs_of(body: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Path -> options of all outs and metrics."""
+    entries = [*body.get("outs", []), *body.get("metrics", [])]
+    pairs = [next(iter(entry.items())) if isinstance(entry, dict) else (entry, {}) for entry in entries]
+    return {path.replace("${key}", "{name}"): options for path, options in pairs}
+
+
+def code_reached(name: str) -> set[str]:
+    """The stage's file and each module that shapes its results: core, and the loader."""
+    module = f"pipeline.stages.{name}"
+    # catalogue names every schema, so that everything would be reached through it.
+    reached, open_ends = set(), [module]
+    while open_ends:
+        for found in GRAPH.find_modules_directly_imported_by(open_ends.pop()):
+            shapes_results = found.startswith("pipeline.core.") or found == "pipeline.loader"
+            if shapes_results and found not in reached:
+                reached.add(found)
+                open_ends.append(found)
+    return {f"{reached_module.replace('.', '/')}.py" for reached_module in {module, *reached}}
+
+
+def test_stages_are_the_same_in_folder_dvc_and_command_line() -> None:
+    files = {path.stem for path in (REPOSITORY / "pipeline/stages").glob("*.py")} - {"__init__"}
+    commands = set(typer.main.get_group(cli.app).commands) - {"summary"}
+    assert set(NAMES) == files == set(dvc_stages()) == commands
+
+
+def test_each_params_section_belongs_to_a_stage() -> None:
+    sections = set(Params.model_fields) - {"sources"}
+    assert sections < set(NAMES)
+    # The look at test is measured by evaluate's rules: rules of its own would not be comparable.
+    assert set(NAMES) - sections == {"test"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_function_takes_what_the_stage_declares(name: str) -> None:
+    stage = load_stage(name)
+    assert stage.name == stage.function.__name__ == name
+    declared = {*stage.params, *stage.reads, *stage.builds} | ({"name"} if stage.each else set())
+    assert set(inspect.signature(stage.function).parameters) - {"engine"} == declared
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_function_returns_what_the_stage_writes(name: str) -> None:
+    stage = load_stage(name)
+    returned = typing.get_type_hints(stage.function)["return"]
+    assert set(stage.writes) <= {field.name for field in dataclasses.fields(returned)}
+    assert hasattr(returned, "summary") or "summary" in {field.name for field in dataclasses.fields(returned)}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_outs_lie_in_the_folder_of_their_stage(name: str) -> None:
+    for path in all_outs(load_stage(name)):
+        assert path.startswith((f"data/{name}/", f"reports/{name}/")) or path == f"reports/{name}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_dvc_runs_the_command_of_the_stage(name: str) -> None:
+    stage = load_stage(name)
+    assert dvc_stages()[name]["cmd"] == f"python -m pipeline {name}" + (" ${key}" if stage.each else "")
+    assert dvc_stages()[name]["desc"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_dvc_knows_the_outs(name: str) -> None:
+    stage = load_stage(name)
+    outs = outs_of(dvc_stages()[name])
+    assert set(outs) == set(all_outs(stage))
+    kept = {path for path, options in outs.items() if options.get("persist")}
+    assert kept == set(stage.builds.values())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_dvc_knows_the_params(name: str) -> None:
+    declared = [param.replace("${key}", "{name}") for param in dvc_stages()[name]["params"]]
+    assert sorted(declared) == sorted(load_stage(name).params.values())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_dvc_knows_the_code(name: str) -> None:
+    deps = dvc_stages()[name]["deps"]
+    assert {dep for dep in deps if dep.endswith(".py")} == code_reached(name)
+    data_first = [dep.endswith(".py") for dep in deps]
+    assert data_first == sorted(data_first)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_dvc_knows_the_data_that_is_read(name: str) -> None:
+    stage = load_stage(name)
+    deps = {dep for dep in dvc_stages()[name].get("deps", []) if not dep.endswith(".py")}
+    source_folder = {"${item.path}"} if stage.each else set()
+    assert deps == {artifact.path for artifact in stage.reads.values()} | source_folder
+
+
+def test_no_file_is_written_by_two_stages() -> None:
+    outs = [path for name in NAMES for path in all_outs(load_stage(name))]
+    nested = [(a, b) for a in outs for b in outs if a != b and PurePosixPath(b).is_relative_to(a)]
+    assert len(set(outs)) == len(outs)
+    assert nested == []
+
+
+def test_every_artifact_of_the_catalogue_is_used() -> None:
+    named = {value.path for value in vars(catalogue).values() if isinstance(value, Artifact)}
+    stages = [load_stage(name) for name in NAMES]
+    used = {artifact.path for stage in stages for artifact in (*stage.reads.values(), *stage.writes.values())}
+    assert named == used
+
+
+def test_only_the_test_stage_reads_the_rows_of_test() -> None:
+    readers = [name for name in NAMES if catalogue.SPLIT_TEST in load_stage(name).reads.values()]
+    assert readers == ["test"]
+
+
+def test_the_readme_names_every_stage_param_section_exit_code_and_file() -> None:
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    commands = [f"pipeline {command}" for command in typer.main.get_group(cli.app).commands]
+    sections = [f"`{section}`" for section in Params.model_fields]
+    codes = [f"| {error.exit_code} | `{error.__name__}`" for error in PipelineError.__subclasses__()]
+    tree = [path.name for path in (REPOSITORY / "pipeline").rglob("*.py") if path.stem not in NAMES]
+    assert [word for word in (*commands, *sections, *codes, *tree) if word not in readme] == []
+
+
+def test_code_has_no_second_copy_of_a_path() -> None:
+    """Only catalogue.py spells paths of outs; the rest of the code uses its names."""
+    for path in (REPOSITORY / "pipeline").rglob("*.py"):
+        texts = {node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)}
+        spelled = [text for text in texts if isinstance(text, str) and text.startswith(("data/", "reports/"))]
+        assert path.name == "catalogue.py" or [text for text in spelled if "\n" not in text] == []
+
+
+def all_outs(stage: Stage) -> list[str]:
+    return [*(artifact.path for artifact in stage.writes.values()), *stage.builds.values()]

@@ -1,0 +1,261 @@
+"""params.yaml as types: every broken rule is named at once, with its place, the rule and the value."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from pipeline.errors import MissingInputError, ParamsError
+from pipeline.params import Params, check_params, load_params
+from tests.examples import REPOSITORY, params, params_values
+
+PHONE = {"role": "production", "path": "phone"}
+
+
+def problems(values: dict[str, Any]) -> list[str]:
+    """The lines of the error, without its head."""
+    with pytest.raises(ParamsError) as caught:
+        check_params(values)
+    head, *lines = str(caught.value).split("\n  ")
+    assert head == f"params breaks {len(lines)} rule{'s' if len(lines) > 1 else ''}:"
+    return lines
+
+
+def without(*places: str) -> dict[str, Any]:
+    """The repository's params, some taken out."""
+    values = params_values()
+    for place in places:
+        *parents, last = place.split(".")
+        section = values
+        for parent in parents:
+            section = section[parent]
+        del section[last]
+    return values
+
+
+def leaves(values: Any, place: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The places of all keys whose section is closed: names are no user's choice there."""
+    if isinstance(values, dict):
+        for key, value in values.items():
+            if place not in {("sources",), ("evaluate", "satisficing")}:
+                yield (*place, key)
+            yield from leaves(value, (*place, key))
+
+
+KEYS = [".".join(place) for place in leaves(params_values())]
+TAGS = {"ingest.encoding.name", "balance.strategy.name", "train.optimizer.name"}
+
+
+def test_the_repositorys_own_params_load() -> None:
+    loaded = load_params(REPOSITORY / "params.yaml")
+    assert loaded == check_params(params_values())
+    assert {name: source.role for name, source in loaded.sources.items()} == {"web": "raw", "phone": "production"}
+
+
+BROKEN_RULES = [
+    ({"ingest.size": "28"}, "ingest.size: input should be a valid integer, got '28'"),
+    ({"ingest.size": True}, "ingest.size: input should be a valid integer, got True"),
+    ({"ingest.size": 28.0}, "ingest.size: input should be a valid integer, got 28.0"),
+    ({"ingest.size": 7}, "ingest.size: input should be greater than or equal to 8, got 7"),
+    ({"ingest.fit": "zoom"}, "ingest.fit: input should be 'crop', 'pad' or 'stretch', got 'zoom'"),
+    ({"train.seed": 2**32}, f"train.seed: input should be less than 4294967296, got {2**32}"),
+    ({"train.learning_rate": True}, "train.learning_rate: input should be a valid number, got True"),
+    ({"train.learning_rate": math.nan}, "train.learning_rate: input should be a finite number, got nan"),
+    ({"train.learning_rate": math.inf}, "train.learning_rate: input should be a finite number, got inf"),
+    ({"train.learning_rate": 0}, "train.learning_rate: input should be greater than 0, got 0"),
+    ({"train.model.batch_norm": "yes"}, "train.model.batch_norm: input should be a valid boolean, got 'yes'"),
+    ({"split.production": {"train": 0.5, "dev": 0.3, "test": 0.3}},
+     "split.production: train + dev + test must sum to 1, got 1.1"),
+    ({"ingest.encoding": {"name": "jpeg", "quality": 101}},
+     "ingest.encoding.quality: input should be less than or equal to 100, got 101"),
+    ({"sources.Web 1": {"role": "raw", "path": "x"}},
+     "sources.Web 1: string should match pattern '^[a-z][a-z0-9_-]{0,31}$', got 'Web 1'"),
+    ({"sources.web.path": ""}, "sources.web.path: string should have at least 1 character, got ''"),
+    ({"sources": {"web": {"role": "raw", "path": "web"}}},
+     "sources: no source has role production: dev and test can come from nowhere"),
+    ({"sources": {"phone": PHONE, "web": {"role": "raw", "path": "./phone/"}}},
+     "sources: two sources share the path phone: each image would count twice"),
+    ({"augment.transforms": []},
+     "augment: copies without transforms would repeat images: name a transform or set copies to 0"),
+    ({"augment.transforms": [{"name": ""}]},
+     "augment.transforms.0.name: string should have at least 1 character, got ''"),
+    ({"evaluate.satisficing.accuracy": {"min": None, "max": None}},
+     "evaluate.satisficing.accuracy: min and max are both null: give one of them a number"),
+    ({"evaluate.satisficing.accuracy": {"min": 0.9, "max": 0.1}},
+     "evaluate.satisficing.accuracy: min must not be above max, got 0.9 and 0.1"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "line"), BROKEN_RULES)
+def test_a_wrong_value_is_named_with_its_place_and_rule(changes: dict[str, Any], line: str) -> None:
+    assert problems(params_values(**changes)) == [line]
+
+
+def test_all_broken_rules_stand_in_one_message() -> None:
+    values = without("sample.seed", "diagnose")
+    values["ingest"] |= {"size": "28", "fit": "zoom"}
+    values["split"]["production"]["dev"] = 0.9
+    values["train"] |= {"epoch": 3, "optimizer": {"name": "sgd", "momentum": 1.0, "weight_decay": -1.0}}
+    assert problems(values) == [
+        "sample.seed: is missing, and there are no hidden defaults: add it",
+        "ingest.size: input should be a valid integer, got '28'",
+        "ingest.fit: input should be 'crop', 'pad' or 'stretch', got 'zoom'",
+        "split.production: train + dev + test must sum to 1, got 1.65",
+        "train.optimizer.momentum: input should be less than 1, got 1.0",
+        "train.optimizer.weight_decay: input should be greater than or equal to 0, got -1.0",
+        "train.epoch: no such param, did you mean epochs?",
+        "diagnose: is missing, and there are no hidden defaults: add it",
+    ]
+
+
+@pytest.mark.parametrize("place", [key for key in KEYS if key not in TAGS])
+def test_a_missing_key_is_named(place: str) -> None:
+    assert problems(without(place)) == [f"{place}: is missing, and there are no hidden defaults: add it"]
+
+
+@pytest.mark.parametrize("place", [key for key in KEYS if key not in TAGS])
+def test_a_misspelt_key_is_answered_with_the_right_one(place: str) -> None:
+    parents, key = place.rpartition(".")[::2]
+    typo = f"{parents}.{key}{key[-1]}".removeprefix(".")
+    values = without(place)
+    section = values
+    for parent in filter(None, parents.split(".")):
+        section = section[parent]
+    section[key + key[-1]] = params_values()
+    assert f"{typo}: no such param, did you mean {key}?" in problems(values)
+
+
+@pytest.mark.parametrize(
+    ("place", "line"),
+    [
+        ("ingest.encoding.quality", "ingest.encoding.quality: no such param; here stand name"),
+        ("sources.web.zzz", "sources.web.zzz: no such param; here stand path, role"),
+        ("train.optimizer.momentum", "train.optimizer.momentum: no such param; here stand name, weight_decay"),
+    ],
+)
+def test_a_key_like_no_other_is_answered_with_all_that_may_stand_there(place: str, line: str) -> None:
+    assert problems(params_values(**{place: 1})) == [line]
+
+
+@pytest.mark.parametrize("tagged", sorted(tag.removesuffix(".name") for tag in TAGS))
+def test_a_choice_that_does_not_exist_is_named_with_those_that_do(tagged: str) -> None:
+    [line] = problems(params_values(**{tagged: {"name": "best"}}))
+    assert line.startswith(f"{tagged}: ")
+    assert "'best'" in line
+    assert f"'{params_values()[tagged.split('.')[0]][tagged.split('.')[1]]['name']}'" in line
+
+
+@pytest.mark.parametrize("argument", [math.nan, [-10, math.inf]])
+def test_a_transforms_arguments_are_finite_too(argument: Any) -> None:
+    [line] = problems(params_values(**{"augment.transforms": [{"name": "Affine", "rotate": argument}]}))
+    assert line.startswith("augment.transforms.0.rotate: ")
+    assert "finite" in line
+
+
+def test_a_whole_number_counts_where_any_number_may_stand() -> None:
+    assert params(**{"train.learning_rate": 1}).train.learning_rate == 1.0
+
+
+def test_no_later_change_is_possible() -> None:
+    loaded = params()
+    with pytest.raises(ValidationError, match="frozen"):
+        loaded.train.epochs = 1  # type: ignore[misc]
+    with pytest.raises(ValidationError, match="frozen"):
+        loaded.train = loaded.train  # type: ignore[misc]
+
+
+@given(st.integers(0, 98), st.data())
+def test_shares_pass_when_they_sum_to_one_and_only_then(train: int, data: st.DataObject) -> None:
+    dev = data.draw(st.integers(1, 99 - train))
+    shares = {"train": train / 100, "dev": dev / 100, "test": (100 - train - dev) / 100}
+    assert params(**{"split.production": shares}).split.production.dev == dev / 100
+    off = data.draw(st.floats(1e-6, 0.004)) * data.draw(st.sampled_from([-1, 1]))
+    [line] = problems(params_values(**{"split.production": shares | {"dev": dev / 100 + off}}))
+    assert line.startswith("split.production: train + dev + test must sum to 1, got ")
+
+
+YAML_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5) | st.integers(), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@settings(max_examples=300)
+@given(st.sampled_from(KEYS), YAML_VALUES)
+def test_any_value_anywhere_is_taken_or_named(place: str, value: Any) -> None:
+    values = params_values(**{place: value})
+    try:
+        loaded = check_params(values, "mine.yaml")
+    except ParamsError as error:
+        assert str(error).startswith("mine.yaml breaks ")
+        assert f"\n  {place.split('.')[0]}" in str(error)
+    else:
+        assert isinstance(loaded, Params)
+
+
+def write_params(folder: Path, old: str = "", new: str = "") -> Path:
+    """A copy of the repository's params.yaml, one text replaced."""
+    text = (REPOSITORY / "params.yaml").read_text()
+    assert old in text
+    (folder / "params.yaml").write_text(text.replace(old, new, 1))
+    return folder / "params.yaml"
+
+
+def test_numbers_are_read_as_dvc_reads_them(tmp_path: Path) -> None:
+    path = write_params(tmp_path, "learning_rate: 0.003", "learning_rate: 1e-3")
+    assert load_params(path).train.learning_rate == 0.001
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key"),
+    [("  phone:", "  web:", "web"), ("  size: 28", "  fit: crop", "fit"), ("curate:", "ingest:", "ingest")],
+)
+def test_a_repeated_key_is_an_error(tmp_path: Path, old: str, new: str, key: str) -> None:
+    with pytest.raises(ParamsError, match=rf'params\.yaml is not valid YAML: (?s:.*)found duplicate key "{key}"'):
+        load_params(write_params(tmp_path, old, new))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"seed: \xff", r"params\.yaml is not UTF-8 text: .*0xff in position 6"),
+        ("größe: 1".encode("latin-1"), r"params\.yaml is not UTF-8 text"),
+        (b"train: [1", r"params\.yaml is not valid YAML"),
+        (b"train: a: b", r"params\.yaml is not valid YAML: mapping values are not allowed here"),
+        (b"a: 1\n---\nb: 2\n", r"params\.yaml is not valid YAML: expected a single document"),
+        (b"a: !!python/name:os.system", r"params\.yaml is not valid YAML: could not determine a constructor"),
+        (b"path: 2024-02-30", r"params\.yaml is not valid YAML: day is out of range for month"),
+        (b"seed: !!int one", r"params\.yaml is not valid YAML: .*'one'"),
+        (b"- train\n- test\n", r"params\.yaml must hold sections, got list"),
+        (b"", r"params\.yaml must hold sections, got NoneType"),
+    ],
+    ids=["byte", "latin-1", "bracket", "colons", "documents", "code", "impossible date", "tag", "list", "empty"],
+)
+def test_a_file_that_is_no_params_file_is_an_error(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_bytes(content)
+    with pytest.raises(ParamsError, match=message):
+        load_params(path)
+
+
+def test_a_missing_file_says_where_to_run() -> None:
+    with pytest.raises(MissingInputError, match=r"^nowhere/params\.yaml is missing: run this in the folder that holds"):
+        load_params(Path("nowhere/params.yaml"))
+
+
+def test_a_folder_is_no_params_file(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").mkdir()
+    with pytest.raises(ParamsError, match=r"params\.yaml cannot be read: Is a directory"):
+        load_params(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize("values", [[], "text", None, 3])
+def test_params_hold_sections(values: object) -> None:
+    with pytest.raises(ParamsError, match=f"^params must hold sections, got {type(values).__name__}$"):
+        check_params(values)
