@@ -1,0 +1,121 @@
+"""The whole through real DVC and real Git: repro, experiments, metrics, plots."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.commands import run, tracked, write_params, write_tiny_sources
+from tests.examples import REPOSITORY
+
+# What Git tracks of a run; DVC caches the rest.
+REPORTS = ["curate", "split", "balance", "evaluate", "diagnose"]
+
+
+@pytest.fixture(scope="module")
+def reproduced(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A repository after `dvc repro` and a commit, and what `dvc repro` printed."""
+    folder = tmp_path_factory.mktemp("project")
+    for path in [*tracked(), Path(".gitignore"), Path(".dvcignore")]:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(REPOSITORY / path, folder / path)
+    write_tiny_sources(folder)
+    write_params(folder)
+    run(folder, "git", "init", "--quiet", "--initial-branch", "main")
+    run(folder, "dvc", "init", "--quiet")
+    run(folder, "dvc", "add", "--quiet", "images")
+    commit(folder, "Set up")
+    printed = run(folder, "dvc", "repro")
+    commit(folder, "Run")
+    return folder, printed
+
+
+def commit(folder: Path, message: str) -> None:
+    run(folder, "git", "add", "--all")
+    run(folder, "git", "commit", "--quiet", "--message", message)
+
+
+def metrics(folder: Path, stage: str = "evaluate") -> Any:
+    return json.loads((folder / f"reports/{stage}/metrics.json").read_text())
+
+
+def test_repro_runs_from_images_to_diagnosis(reproduced: tuple[Path, str]) -> None:
+    folder, printed = reproduced
+    assert "sample" not in printed  # own images need no demonstration data
+    assert "diagnose: " in printed
+    assert metrics(folder)["dev"]["images"] == metrics(folder, "split")["dev"]["production"] > 0
+    assert metrics(folder)["accepted"] in (True, False)
+    assert (folder / "reports/diagnose/diagnosis.md").read_text().startswith(printed.split("diagnose: ")[1][:20])
+
+
+def test_git_tracks_reports_and_nothing_heavy(reproduced: tuple[Path, str]) -> None:
+    folder, _ = reproduced
+    listed = run(folder, "git", "ls-files", "reports", "data").split()
+    reports = [f"reports/{stage}/metrics.json" for stage in REPORTS]
+    assert sorted(listed) == sorted([*reports, "reports/diagnose/diagnosis.md", "data/dvc.yaml"])
+
+
+def test_a_second_repro_does_nothing(reproduced: tuple[Path, str]) -> None:
+    folder, _ = reproduced
+    assert "Data and pipelines are up to date." in run(folder, "dvc", "repro")
+    assert run(folder, "git", "status", "--porcelain") == ""
+
+
+def test_a_cold_run_gives_the_bytes_of_the_lock_file(reproduced: tuple[Path, str]) -> None:
+    folder, _ = reproduced
+    locked = (folder / "dvc.lock").read_text()
+    for stage in ("ingest", "augment"):
+        shutil.rmtree(folder / f"data/{stage}")
+    run(folder, "dvc", "repro", "--force", PIPELINE_WORKERS="1")
+    assert (folder / "dvc.lock").read_text() == locked
+
+
+def test_the_final_exam_is_a_command_of_its_own(reproduced: tuple[Path, str]) -> None:
+    folder, printed = reproduced
+    assert "stage 'test'" not in printed
+    run(folder, "dvc", "checkout")  # although outs of the exam are not there yet
+    run(folder, "dvc", "repro", "final/dvc.yaml")
+    assert metrics(folder, "test")["test"]["images"] > 0
+    run(folder, "git", "clean", "--quiet", "--force", "-d")
+
+
+def test_an_experiment_changes_a_param_and_its_metrics(reproduced: tuple[Path, str]) -> None:
+    folder, _ = reproduced
+    before = metrics(folder, "split")
+    run(folder, "dvc", "exp", "run", "--name", "raw-only", "--set-param", "split.production_in_train=0.0")
+    assert before["train"]["production"] > 0
+    assert metrics(folder, "split")["train"]["production"] == 0
+    changed = json.loads(run(folder, "dvc", "metrics", "diff", "--json"))
+    assert changed["reports/split/metrics.json"]["train.production"] == {
+        "old": before["train"]["production"],
+        "new": 0,
+        "diff": -before["train"]["production"],
+    }
+    assert "raw-only" in run(folder, "dvc", "exp", "show", "--csv")
+    run(folder, "git", "checkout", "--quiet", ".")
+    run(folder, "dvc", "checkout", "--quiet")
+
+
+def test_experiments_run_in_a_folder_of_their_own_and_from_the_queue(reproduced: tuple[Path, str]) -> None:
+    folder, _ = reproduced
+    run(folder, "dvc", "exp", "run", "--temp", "--name", "elsewhere", "--set-param", "balance.strategy.name=none")
+    run(folder, "dvc", "exp", "run", "--queue", "--name", "queued", "--set-param", "train.epochs=2")
+    run(folder, "dvc", "exp", "run", "--run-all")
+    shown = run(folder, "dvc", "exp", "show", "--csv")
+    assert "elsewhere" in shown
+    assert "queued" in shown
+    assert run(folder, "git", "status", "--porcelain") == ""
+    diff = json.loads(run(folder, "dvc", "metrics", "diff", "main", "elsewhere", "--json"))
+    assert "after.rows" in diff["reports/balance/metrics.json"]
+
+
+def test_plots_are_rendered(reproduced: tuple[Path, str]) -> None:
+    folder, _ = reproduced
+    run(folder, "dvc", "plots", "show")
+    page = (folder / "dvc_plots/index.html").read_text(encoding="utf-8")
+    titles = ["Loss per epoch", "Confusion on dev", "Recall per class on dev", "Gaps between error levels"]
+    assert [title for title in titles if title not in page] == []
+    compared = run(folder, "dvc", "plots", "diff", "main", "raw-only", "--show-vega", "--targets", "optimizing")
+    assert {row["rev"] for row in json.loads(compared)["data"]["values"]} == {"main", "raw-only"}
