@@ -5,11 +5,12 @@ result is always written down. `load_params` reports every broken rule at once.
 """
 
 import difflib
+import itertools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -21,6 +22,8 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Share = Annotated[float, Field(ge=0, le=1)]
 OpenShare = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
+MOST_COPIES = 100
+MOST_WIDTH = 512
 # Source names stand in shell commands and paths, so that they are kept plain.
 SourceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
 Metric = Literal["accuracy", "balanced_accuracy", "macro_f1"]
@@ -132,6 +135,9 @@ class Transform(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True, allow_inf_nan=False)
 
+    # pydantic checks extra values only where their type says how.
+    __pydantic_extra__: dict[str, JsonValue]
+
     name: Annotated[str, Field(min_length=1)]
 
     @property
@@ -144,7 +150,7 @@ class AugmentParams(Section):
     """`copies` new variants of each training image, through `transforms` in order."""
 
     seed: Seed
-    copies: Annotated[int, Field(ge=0, le=100)]
+    copies: Annotated[int, Field(ge=0, le=MOST_COPIES)]
     transforms: Annotated[tuple[Transform, ...], Field(strict=False)]
 
     @model_validator(mode="after")
@@ -159,7 +165,7 @@ class Cnn(Section):
 
     name: Literal["cnn"]
     depth: Annotated[int, Field(ge=1, le=6)]
-    width: Annotated[int, Field(ge=1, le=512)]
+    width: Annotated[int, Field(ge=1, le=MOST_WIDTH)]
     kernel: Literal[1, 3, 5, 7]
     activation: Literal["relu", "leaky_relu", "elu", "gelu", "silu", "tanh"]
     dropout: Annotated[float, Field(ge=0, lt=1)]
@@ -248,9 +254,10 @@ class Params(Section):
         roles = [source.role for source in sources.values()]
         if "production" not in roles:
             raise ValueError("no source has role production: dev and test can come from nowhere")
-        paths = [Path(source.path) for source in sources.values()]
-        if twice := sorted({str(path) for path in paths if paths.count(path) > 1}):
-            raise ValueError(f"two sources share the path {twice[0]}: each image would count twice")
+        paths = sorted(Path(source.path) for source in sources.values())
+        for outer, inner in itertools.combinations(paths, 2):
+            if inner.is_relative_to(outer):
+                raise ValueError(f"the path {inner} lies in {outer}, another source's: each image would count twice")
         return sources
 
 
@@ -265,12 +272,14 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise MissingInputError(f"{path} is missing: run this in the folder that holds it") from error
+    except OSError as error:
+        raise ParamsError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ParamsError(f"{path} is not UTF-8 text: {error}") from error
     try:
         # YAML 1.2, as DVC reads it: 1e-3 is a number, a repeated key is an error.
         values = YAML(typ="safe", pure=True).load(text)
-    except YAMLError as error:
+    except (YAMLError, ValueError) as error:  # ValueError: tagged or date-like values that are none
         raise ParamsError(f"{path} is not valid YAML: {error}") from error
     return check_params(values, str(path))
 

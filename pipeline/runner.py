@@ -4,11 +4,12 @@ import functools
 import inspect
 import operator
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from pipeline.engine import Engine
-from pipeline.errors import ParamsError
+from pipeline.errors import ParamsError, StorageError
 from pipeline.params import Params
 from pipeline.shards import ShardStore
 from pipeline.stages import Outputs, Stage, load_stage
@@ -68,7 +69,9 @@ def write_all(stage: Stage, outputs: Outputs) -> None:
             artifact.write(getattr(outputs, field), partials[field])
     except BaseException:
         for path in partials.values():
-            remove(path)
+            # A folder that cannot be written holds nothing to remove; the first error is the one to show.
+            with suppress(StorageError):
+                remove(path)
         raise
     for field, path in targets.items():
         put_in_place(partials[field], path)

@@ -72,7 +72,8 @@ class ShardStore:
             In order, `key`, the columns of all rows but `image`, and `shard` (string), `row` (int32).
         """
         chunks = {_name(chunk): chunk for chunk in _chunks(rows)}
-        found = {name: self._open_if_whole(name) for name in self._names()}
+        full = pa.schema([pa.field("key", pa.string()), *schema])
+        found = {name: self._open_if_whole(name, full) for name in self._names()}
         missing = [name for name in chunks if found.get(name) is None]
         old = _index(found) if missing else {}
         tasks = [
@@ -81,7 +82,6 @@ class ShardStore:
         ]
         with refusals(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-        full = pa.schema([pa.field("key", pa.string()), *schema])
         engine.map(partial(_write_shard, make=make, schema=full), tasks, title, size=lambda task: len(task.rows))
         self._used.update(chunks)
         columns = [name for name in full.names if name != "image"]
@@ -105,11 +105,12 @@ class ShardStore:
     def _open(self, name: str) -> pa.Table:
         return open_arrow(self._path(name))
 
-    def _open_if_whole(self, name: str) -> pa.Table | None:
+    def _open_if_whole(self, name: str, schema: pa.Schema) -> pa.Table | None:
         try:
-            return self._open(name)
+            table = self._open(name)
         except DataError:
             return None  # damaged from outside: it is built again
+        return table if table.schema.equals(schema) else None
 
 
 class ShardReader:

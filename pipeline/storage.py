@@ -4,6 +4,7 @@ Everything is written beside its target and moved into place once whole, so that
 stands for a complete file. No host name, time or absolute path goes into a file: DVC compares bytes.
 """
 
+import csv
 import hashlib
 import json
 import os
@@ -12,6 +13,7 @@ import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,18 +55,16 @@ def partial_path(path: Path) -> Path:
     return path.with_name(f".{path.name}.partial")
 
 
-def put_in_place(partial: Path, path: Path) -> None:
+def put_in_place(whole: Path, path: Path) -> None:
     """Give a whole file or folder its final name, replacing what stood there."""
+    # A folder cannot replace or be replaced in one step: what stands there steps aside first.
+    aside = path.with_name(f".{path.name}.old")
+    remove(aside)
     with refusals(path):
-        if path.is_dir() and not path.is_symlink():
-            # A folder cannot be replaced in one step: the old one steps aside first.
-            aside = path.with_name(f".{path.name}.old")
-            shutil.rmtree(aside, ignore_errors=True)
+        if os.path.lexists(path) and (whole.is_dir() or (path.is_dir() and not path.is_symlink())):
             path.rename(aside)
-            partial.rename(path)
-            shutil.rmtree(aside)
-        else:
-            partial.replace(path)
+        whole.replace(path)
+    remove(aside)
 
 
 def remove(path: Path) -> None:
@@ -95,10 +95,13 @@ def open_arrow(path: Path) -> pa.Table:
     """
     try:
         with pa.memory_map(str(path)) as source:
-            return pa.ipc.open_file(source).read_all()
+            table = pa.ipc.open_file(source).read_all()
+            # Arrow believes offsets and codes unless asked; wrong ones crash the process that reads them.
+            table.validate(full=True)
+            return table
     except FileNotFoundError as error:
         raise MissingInputError(f"{path} is missing: run `{_maker(path)}`") from error
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, ValueError, OSError) as error:
         raise DataError(f"{path} is damaged, or no Arrow file ({error}): remove it and run `{_maker(path)}`") from error
 
 
@@ -153,7 +156,7 @@ def table(path: str) -> Artifact:
             raise DataError(f"{place} is not a readable CSV file ({error}): run `{_maker(place)}`") from error
 
     def write(frame: pd.DataFrame, place: Path) -> None:
-        _write_text(frame.to_csv(index=False, lineterminator="\n"), place)
+        _write_text(frame.to_csv(index=False, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC), place)
 
     return Artifact(path, read, write)
 
@@ -204,18 +207,17 @@ def folder(path: str, read: Callable[[Path], Any], write: Callable[[Any, Path], 
 
 
 def folder_of_manifests(path: str, manifest_name: str, schema: pa.Schema, table_name: str) -> Artifact:
-    """An artifact, read only: {folder name: (manifest, table)} of the folders in a folder."""
+    """An artifact, read only: {folder name: what reads its (manifest, table)} of the folders in a folder.
 
-    def read(place: Path) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:
+    Nothing is read before it is asked for: a folder that nobody needs may be damaged.
+    """
+
+    def read(place: Path) -> dict[str, Callable[[], tuple[pd.DataFrame, pd.DataFrame]]]:
         folders = sorted(entry for entry in place.iterdir() if entry.is_dir()) if place.is_dir() else []
-        return {
-            entry.name: (
-                manifest(path, schema).read(entry / manifest_name),
-                table(path).read(entry / table_name),
-            )
-            for entry in folders
-            if (entry / manifest_name).exists()
-        }
+        return {entry.name: partial(read_one, entry) for entry in folders if (entry / manifest_name).exists()}
+
+    def read_one(entry: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+        return manifest(path, schema).read(entry / manifest_name), table(path).read(entry / table_name)
 
     return read_only(path, read)
 
@@ -371,5 +373,5 @@ def _write_text(value: str, place: Path) -> None:
 
 def _maker(path: Path) -> str:
     """The command that makes a file: the stage's name is the folder under data/ or reports/."""
-    stage = path.parts[1] if len(path.parts) > 2 and path.parts[0] in {"data", "reports"} else ""
+    stage = path.parts[1] if len(path.parts) > 1 and path.parts[0] in {"data", "reports"} else ""
     return f"dvc repro {stage}".strip()

@@ -2,6 +2,9 @@
 
 import copy
 import io
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -89,4 +92,16 @@ def with_columns(frame: pd.DataFrame, schema: pa.Schema) -> pd.DataFrame:
         for field in schema
         if field.name not in frame.columns
     }
-    return frame.assign(**missing)[schema.names]
+    complete: pd.DataFrame = frame.assign(**missing)[schema.names]
+    return complete
+
+
+@contextmanager
+def full_disk(room: int) -> Iterator[None]:
+    """A disk on which no file gets more than so many bytes: the system itself refuses the rest."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -24,7 +24,8 @@ def test_every_command_has_help(command: str) -> None:
     result = CliRunner().invoke(cli.app, [command, "--help"])
     assert result.exit_code == 0
     words = typer.main.get_group(cli.app).commands[command].help
-    assert words and words.split(".")[0].split("\n")[0] in " ".join(result.output.split())
+    assert words is not None
+    assert words.split(".")[0].split("\n")[0] in " ".join(result.output.split())
 
 
 def test_help_names_every_command() -> None:
@@ -45,7 +46,9 @@ def test_a_stage_imports_no_more_than_it_needs(stage: str) -> None:
 def imported(code: str) -> set[str]:
     """Heavy packages that code has imported when it ends."""
     tail = "import atexit, sys; atexit.register(lambda: print('\\nmodules', *sys.modules)); "
-    ended = subprocess.run([sys.executable, "-c", tail + code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    ended = subprocess.run(
+        [sys.executable, "-c", tail + code], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
     return HEAVY & set(ended.stdout.split("\nmodules ")[1].split())
 
 

@@ -14,6 +14,13 @@ from pipeline.core.randomness import keyed_seed
 from pipeline.errors import ParamsError
 from pipeline.params import Transform
 
+# What the library derives its transforms from; each fails only when it is applied.
+BASES = (
+    albumentations.BasicTransform,
+    albumentations.DualTransform,
+    albumentations.ImageOnlyTransform,
+    albumentations.Transform3D,
+)
 LIBRARIES = ("albumentations", "albucore", "numpy", "opencv-python-headless")
 
 
@@ -24,7 +31,8 @@ def plan_copies(rows: pd.DataFrame, copies: int) -> pd.DataFrame:
     on, so that rows that balancing repeated become pictures of their own. A number says which key a
     variant is drawn from, so that a longer plan starts with the pictures of a shorter one.
     """
-    repeated = rows.loc[rows.index.repeat(1 + copies)].sort_values(["id", "copy"], kind="stable", ignore_index=True)
+    times = np.repeat(np.arange(len(rows)), 1 + copies)
+    repeated = rows.iloc[times].sort_values(["id", "copy"], kind="stable", ignore_index=True)
     return repeated.assign(copy=repeated.groupby("id").cumcount().astype(np.int32))
 
 
@@ -49,10 +57,14 @@ def make_variant(pixels: Pixels, transform: albumentations.Compose, seed: int, i
     """A new picture of the same shape: a function of (seed, image id, copy number) and the pixels.
 
     Raises:
-        ParamsError: the transforms change the picture's size or type.
+        ParamsError: the transforms fail on the picture, or change its size or type.
     """
     transform.set_random_seed(keyed_seed(seed, "augment", image_id, copy))
-    variant = np.asarray(transform(image=pixels)["image"])
+    try:
+        variant = np.asarray(transform(image=pixels)["image"])
+    except Exception as error:
+        # What needs boxes, masks or other images says so only here, each transform by another exception.
+        raise ParamsError(f"augment.transforms fail on {image_id}: {type(error).__name__}: {error}") from error
     if variant.shape != pixels.shape or variant.dtype != np.uint8:
         raise ParamsError(
             f"augment.transforms turn {pixels.shape} uint8 pixels into {variant.shape} {variant.dtype}: "
@@ -65,7 +77,7 @@ def _build(transform: Transform) -> albumentations.BasicTransform:
     known = {
         name: member
         for name, member in vars(albumentations).items()
-        if inspect.isclass(member) and issubclass(member, albumentations.BasicTransform)
+        if inspect.isclass(member) and issubclass(member, albumentations.BasicTransform) and member not in BASES
     }
     if transform.name not in known:
         raise ParamsError(f"albumentations has no transform {transform.name!r}{_nearest(transform.name, known)}")

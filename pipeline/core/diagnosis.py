@@ -15,7 +15,15 @@ import pandas as pd
 from pipeline.core.manifest import DEV, SEEN_SPLITS, TRAIN, TRAIN_DEV
 from pipeline.core.metrics import METRICS, bootstrap_matrices, classes_of, confusion_matrix, interval
 from pipeline.errors import DataError, listing
-from pipeline.params import AugmentParams, DiagnoseParams, EvaluateParams, SplitParams, TrainParams
+from pipeline.params import (
+    MOST_COPIES,
+    MOST_WIDTH,
+    AugmentParams,
+    DiagnoseParams,
+    EvaluateParams,
+    SplitParams,
+    TrainParams,
+)
 
 Verdict = Literal["present", "absent", "cannot tell"]
 BIAS, VARIANCE, MISMATCH = "avoidable_bias", "variance", "data_mismatch"
@@ -116,14 +124,16 @@ def next_steps(gaps: Sequence[Gap], split: SplitParams, augment: AugmentParams, 
     What this run already does is not proposed again.
     """
     model = train.model
+    wider = min(2 * model.width, MOST_WIDTH)
+    copies = min(2 * augment.copies or 1, MOST_COPIES)
     proposals = {
         BIAS: [
-            f"dvc exp run -S train.model.width={2 * model.width}",
+            f"dvc exp run -S train.model.width={wider}" if wider > model.width else None,
             f"dvc exp run -S train.epochs={2 * train.epochs}",
             f"dvc exp run -S train.model.dropout={model.dropout / 2:g}" if model.dropout else None,
         ],
         VARIANCE: [
-            f"dvc exp run -S augment.copies={2 * augment.copies or 1}" if augment.transforms else None,
+            f"dvc exp run -S augment.copies={copies}" if augment.transforms and copies > augment.copies else None,
             f"dvc exp run -S train.model.dropout={min(0.5, model.dropout + 0.25):g}" if model.dropout < 0.5 else None,
             f"dvc exp run -S train.optimizer.weight_decay={10 * train.optimizer.weight_decay or 0.01:g}",
             "collect more images for training",

@@ -6,14 +6,15 @@ orientation, CMYK, 16 bits and palettes. Not here: limits on time and memory of 
 
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from pipeline.params import IngestParams, JpegEncoding, PngEncoding
 
@@ -21,6 +22,18 @@ Pixels = npt.NDArray[np.uint8]
 
 # An allow-list: some of Pillow's formats (TGA) accept any bytes, others (PSD, EPS) run programs.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000")
+JPEG2000_END = b"\xff\xd9"
+# EXIF orientation -> what makes the picture upright (CIPA DC-008, 4.6.4).
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_SIDEWAYS = {_TURNS[orientation] for orientation in (5, 6, 7, 8)}
 BACKGROUND = (255, 255, 255)
 LIBRARIES = ("pillow", "opencv-python-headless", "numpy")
 
@@ -47,21 +60,27 @@ def normalise(data: bytes, params: IngestParams) -> Picture | Rejection:
     Never raises for what `data` holds. Reasons: `empty`, `too_many_bytes`, `not_an_image`,
     `too_many_pixels` (by the header, before decoding), `undecodable`.
     """
-    opened = _opened(data, params)
-    if isinstance(opened, Rejection):
-        return opened
-    width, height = opened.size
-    file_format = "JPEG" if opened.format == "MPO" else str(opened.format)
-    try:
-        # One attempt on one object: a load() that failed may seem to succeed when repeated.
-        _draft(opened, params)
-        opened.load()
-        rotated = _turned(opened)
-        pixels = _fit(_rgb(opened if rotated is None else ImageOps.exif_transpose(opened)), params)
-    except Exception as error:
-        return Rejection("undecodable", f"{type(error).__name__}: {error}")
-    if rotated:
-        width, height = height, width
+    if not data:
+        return Rejection("empty", "the file has no content")
+    if len(data) > params.max_bytes:
+        return Rejection("too_many_bytes", f"{len(data)} bytes, the limit is {params.max_bytes}")
+    with _no_other_pixel_limit():
+        opened = _opened(data, params)
+        if isinstance(opened, Rejection):
+            return opened
+        width, height = opened.size
+        file_format = "JPEG" if opened.format == "MPO" else str(opened.format)
+        try:
+            # One attempt on one object: a load() that failed may seem to succeed when repeated.
+            _draft(opened, params)
+            opened.load()
+            turn = _TURNS.get(_orientation(opened))
+            if turn in _SIDEWAYS:
+                width, height = height, width
+            upright = opened if turn is None else opened.transpose(turn)
+            pixels = _fit(_rgb(upright), width, height, params)
+        except Exception as error:
+            return Rejection("undecodable", f"{type(error).__name__}: {error}")
     facts = {"width": width, "height": height, "bytes": len(data), "format": file_format, **picture_facts(pixels)}
     return Picture(encode(pixels, params.encoding), facts)
 
@@ -103,21 +122,18 @@ def picture_facts(pixels: Pixels) -> dict[str, float]:
 
 def _opened(data: bytes, params: IngestParams) -> Image.Image | Rejection:
     """The image by its header, nothing decoded yet."""
-    if not data:
-        return Rejection("empty", "the file has no content")
-    if len(data) > params.max_bytes:
-        return Rejection("too_many_bytes", f"{len(data)} bytes, the limit is {params.max_bytes}")
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError:
         return Rejection("not_an_image", f"the content is none of {', '.join(FORMATS)}")
-    except Image.DecompressionBombError as error:
-        return Rejection("too_many_pixels", str(error))
     except Exception as error:  # Pillow raises many types on hostile headers; each costs one file
         return Rejection("undecodable", f"{type(error).__name__}: {error}")
     width, height = image.size
     if width * height > params.max_pixels:
         return Rejection("too_many_pixels", f"{width} x {height} pixels, the limit is {params.max_pixels}")
+    if image.format == "JPEG2000" and JPEG2000_END not in data:
+        # OpenJPEG fills what a cut file lacks with grey and says nothing.
+        return Rejection("undecodable", "the file is cut short: it has no end-of-codestream marker")
     return image
 
 
@@ -131,12 +147,26 @@ def _draft(image: Image.Image, params: IngestParams) -> None:
         image.draft(None, (math.ceil(image.width * scale), math.ceil(image.height * scale)))
 
 
-def _turned(image: Image.Image) -> bool | None:
-    """Whether the EXIF orientation swaps width and height; None if it cannot be read."""
+@contextmanager
+def _no_other_pixel_limit() -> Iterator[None]:
+    """Pillow's limit is a constant of its own; ours stands in params and is checked before decoding."""
+    kept, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
-        return image.getexif().get(0x0112) in (5, 6, 7, 8)
-    except Exception:  # broken EXIF is common in good pictures: they count as upright
-        return None
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = kept
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation; 1, upright, if it cannot be read.
+
+    Pillow's exif_transpose would also write the other EXIF tags anew, and fails on odd ones.
+    """
+    try:
+        found = image.getexif().get(0x0112)
+    except Exception:  # broken EXIF is common in good pictures
+        return 1
+    return found if isinstance(found, int) else 1
 
 
 def _rgb(image: Image.Image) -> Pixels:
@@ -159,15 +189,16 @@ def _eight_bits(values: npt.NDArray[Any]) -> Pixels:
     return np.rint(np.clip(finite / nominal, 0, 1) * 255).astype(np.uint8)
 
 
-def _fit(pixels: Pixels, params: IngestParams) -> Pixels:
+def _fit(pixels: Pixels, width: int, height: int, params: IngestParams) -> Pixels:
+    """The square picture; width and height are the original's, which a draft only comes near to."""
     size = params.size
-    height, width = pixels.shape[:2]
     match params.fit:
         case "stretch":
             return _resize(pixels, size, size)
         case "crop":
-            side = min(height, width)
-            top, left = (height - side) // 2, (width - side) // 2
+            rows, columns = pixels.shape[:2]
+            side = min(rows, columns)
+            top, left = (rows - side) // 2, (columns - side) // 2
             return _resize(pixels[top : top + side, left : left + side], size, size)
         case "pad":
             side = max(height, width)

@@ -154,6 +154,6 @@ def load_model(data: bytes) -> TrainedModel:
         params = Cnn.model_validate(about["model"])
         network = build_model(params, len(about["classes"]), about["size"], np.zeros(3), np.ones(3), seed=0)
         network.load_state_dict(load_tensors(data))
-    except (ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+    except (ValueError, KeyError, TypeError, RuntimeError, SafetensorError, ParamsError) as error:
         raise DataError(f"the model file is damaged or of another version ({error}): run `dvc repro train`") from error
     return TrainedModel(network.eval(), tuple(about["classes"]), about["size"], params)

@@ -105,8 +105,12 @@ def _check_sizes(manifest: pd.DataFrame, assigned: pd.DataFrame, params: SplitPa
 
 
 def _enough(needed: int, share: float) -> int:
-    """Images of which a share holds `needed` with a margin of two standard deviations (binomial)."""
-    return int(np.ceil((needed + 2 * np.sqrt(needed * (1 - share))) / share))
+    """Fewest images of which a share holds `needed` even two standard deviations below its mean (binomial).
+
+    The root of n share - 2 sqrt(n share (1 - share)) = needed.
+    """
+    deviation = np.sqrt(share * (1 - share))
+    return int(np.ceil(((deviation + np.sqrt(deviation**2 + share * needed)) / share) ** 2))
 
 
 def split_counts(assigned: pd.DataFrame) -> dict[str, dict[str, int]]:

@@ -126,7 +126,7 @@ class _Classifier(lightning.LightningModule):
         loss = nn.functional.cross_entropy(logits, labels)
         if not torch.isfinite(loss):
             raise DataError(
-                f"the loss is {float(loss)} in epoch {self.current_epoch}, batch {batch_idx}: "
+                f"the loss is {float(loss.detach())} in epoch {self.current_epoch}, batch {batch_idx}: "
                 f"lower train.learning_rate (it is {self.params.learning_rate})"
             )
         self._train.add(loss, logits, labels)

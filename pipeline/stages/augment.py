@@ -48,9 +48,8 @@ def augment(
     """
     planned = augmentation.plan_copies(check_manifest(manifest, BALANCED, unique=("id", "copy")), params.copies)
     augmentation.build_transform(params.transforms)  # a wrong name is said before any work
-    if not params.transforms:
-        return AugmentOutputs(planned)
-    variants = planned["copy"] > 0
+    # Without transforms, rows that balancing repeated stay the same picture again.
+    variants = (planned["copy"] > 0) & bool(params.transforms)
     shape = fingerprint(
         [augmentation, imaging, randomness],
         LIBRARIES,

@@ -1,6 +1,6 @@
 """Joins the sources into one manifest: exact duplicates go, conflicting labels are settled."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +31,7 @@ class CurateOutputs:
 
 
 def curate(
-    ingested: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]],
+    ingested: Mapping[str, Callable[[], tuple[pd.DataFrame, pd.DataFrame]]],
     sources: Mapping[str, SourceParams],
     params: CurateParams,
 ) -> CurateOutputs:
@@ -44,17 +44,18 @@ def curate(
     if missing:
         raise MissingInputError(f"not ingested yet: {listing(missing)}; run `dvc repro ingest`")
     # Folders of sources that params no longer name may still stand on disk: they do not count.
-    images = pd.concat([ingested[name][0] for name in sorted(sources)], ignore_index=True)
+    tables = {name: ingested[name]() for name in sorted(sources)}
+    images = pd.concat([manifest for manifest, _ in tables.values()], ignore_index=True)
     check_manifest(images, INGESTED)
     kept, removed = remove_duplicates(images, params)
     metrics = {
         name: {
-            "files": len(ingested[name][0]) + len(ingested[name][1]),
-            "rejected": len(ingested[name][1]),
+            "files": len(manifest) + len(rejected),
+            "rejected": len(rejected),
             "removed": int((removed["source"] == name).sum()),
             "kept": int((kept["source"] == name).sum()),
         }
-        for name in sorted(sources)
+        for name, (manifest, rejected) in tables.items()
     }
     return CurateOutputs(kept, removed, metrics)
 

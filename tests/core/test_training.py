@@ -1,0 +1,209 @@
+"""Fitting a tiny set: it is learnt, twice alike, stopped in time, and the best epoch is what stays."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, TensorDataset
+
+from pipeline.core.metrics import METRICS, confusion_matrix
+from pipeline.core.models import build_model, predict
+from pipeline.core.training import Batch, Fit, KeyedOrder, fit
+from pipeline.errors import DataError
+from pipeline.params import TrainParams
+from tests.examples import params, picture, striped
+
+# Lightning warns of loaders without workers, of few batches, and of its own use of torch.
+pytestmark = pytest.mark.filterwarnings("ignore:::lightning.*")
+CLASSES = 3
+SIZE = 16
+ADAMW = {"name": "adamw", "weight_decay": 0.01}
+SGD = {"name": "sgd", "momentum": 0.9, "weight_decay": 0.0001}
+
+
+def train_params(**changes: Any) -> TrainParams:
+    small = {"model.width": 4, "model.dropout": 0.25, "epochs": 6, "patience": 6, "batch_size": 16, "threads": 1}
+    optimizer = {"optimizer": ADAMW, "learning_rate": 0.01}
+    return params(**{f"train.{name}": value for name, value in {**small, **optimizer, **changes}.items()}).train
+
+
+def images(each: int, seed: int) -> TensorDataset:
+    labels = np.arange(each * CLASSES) % CLASSES
+    pixels = np.stack([striped(int(label), 1000 * seed + number) for number, label in enumerate(labels)])
+    return TensorDataset(torch.from_numpy(pixels).permute(0, 3, 1, 2), torch.from_numpy(labels))
+
+
+TRAIN, DEV = images(30, seed=1), images(20, seed=2)
+
+
+def loader(rows: Dataset[Any], batch_size: int = 64, order: KeyedOrder | None = None) -> DataLoader[Batch]:
+    return DataLoader(rows, batch_size=batch_size, sampler=order)
+
+
+def network_for(train: TrainParams) -> nn.Module:
+    return build_model(train.model, CLASSES, SIZE, np.full(3, 0.2), np.full(3, 0.2), seed=1)
+
+
+def fitted(
+    train: TrainParams, network: nn.Module | None = None, dev: Dataset[Any] = DEV, optimizing: str = "accuracy"
+) -> Fit:
+    order = KeyedOrder(len(TRAIN), train.seed)
+    rows = loader(TRAIN, train.batch_size, order)
+    return fit(network or network_for(train), rows, loader(dev), train, optimizing, CLASSES, lambda _: None)
+
+
+def measured(network: nn.Module, rows: TensorDataset, name: str = "accuracy") -> float:
+    called = predict(network, loader(rows), 1, lambda _: None).argmax(axis=1)
+    classes = tuple(map(str, range(CLASSES)))
+    return float(METRICS[name](confusion_matrix(rows.tensors[1].numpy(), called, classes)))
+
+
+def weights(network: nn.Module) -> dict[str, bytes]:
+    return {name: tensor.cpu().numpy().tobytes() for name, tensor in network.state_dict().items()}
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "rate"), [pytest.param(ADAMW, 0.01, id="adamw"), pytest.param(SGD, 0.05, id="sgd")]
+)
+def test_each_optimizer_learns_what_can_be_learnt(optimizer: dict[str, Any], rate: float) -> None:
+    found = fitted(train_params(optimizer=optimizer, learning_rate=rate))
+    assert measured(found.network, images(40, seed=3)) > 0.9
+    assert found.epochs[-1]["train/loss"] < found.epochs[0]["train/loss"] / 2
+
+
+@pytest.mark.parametrize("optimizer", [ADAMW, SGD], ids=lambda optimizer: str(optimizer["name"]))
+def test_weight_decay_takes_part(optimizer: dict[str, Any]) -> None:
+    without, strong = (
+        fitted(train_params(optimizer={**optimizer, "weight_decay": decay}, epochs=1)) for decay in (0.0, 1.0)
+    )
+    assert weights(without.network) != weights(strong.network)
+
+
+def test_same_params_and_data_give_the_same_weights_and_numbers() -> None:
+    torch.manual_seed(1)
+    first = fitted(train_params(epochs=3))
+    torch.manual_seed(2)
+    second = fitted(train_params(epochs=3))
+    assert weights(first.network) == weights(second.network)
+    assert first.epochs == second.epochs
+
+
+def test_another_seed_trains_otherwise() -> None:
+    assert weights(fitted(train_params(epochs=1, seed=1)).network) != weights(
+        fitted(train_params(epochs=1, seed=2)).network
+    )
+
+
+def test_longer_run_starts_as_the_shorter_one() -> None:
+    assert fitted(train_params(epochs=4)).epochs[:2] == fitted(train_params(epochs=2)).epochs
+
+
+@pytest.mark.parametrize("patience", [1, 3])
+def test_training_stops_after_epochs_without_a_better_dev_metric(patience: int) -> None:
+    still = {"model.batch_norm": False, "model.dropout": 0.0}
+    found = fitted(train_params(learning_rate=1e-12, epochs=20, patience=patience, **still))
+    assert len(found.epochs) == 1 + patience
+    assert found.best_epoch == 0
+    assert found.epochs[-1] == pytest.approx(found.epochs[0])
+
+
+def test_training_ends_with_the_last_epoch_when_dev_keeps_improving() -> None:
+    assert len(fitted(train_params(epochs=3, patience=50)).epochs) == 3
+
+
+@pytest.mark.parametrize("optimizing", ["accuracy", "balanced_accuracy", "macro_f1"])
+def test_weights_are_those_of_the_epoch_that_was_best_on_dev(optimizing: str) -> None:
+    # On pure noise the metric goes up and down by chance, so that the last epoch is not the best.
+    noise = np.stack([picture(number) for number in range(60)])
+    dev = TensorDataset(torch.from_numpy(noise).permute(0, 3, 1, 2), torch.arange(60) % CLASSES)
+    found = fitted(train_params(epochs=8, patience=8), dev=dev, optimizing=optimizing)
+    metrics = [epoch["dev/optimizing"] for epoch in found.epochs]
+    assert max(metrics) > max(metrics[0], metrics[-1])
+    assert found.best_epoch == metrics.index(max(metrics))
+    assert measured(found.network, dev, optimizing) == pytest.approx(max(metrics))
+
+
+def test_fitted_network_is_ready_to_predict() -> None:
+    found = fitted(train_params(epochs=1))
+    assert not any(layer.training for layer in found.network.modules())
+    assert {parameter.device.type for parameter in found.network.parameters()} == {"cpu"}
+
+
+def test_epochs_report_losses_and_metrics_of_train_and_dev() -> None:
+    found = fitted(train_params(epochs=2))
+    assert [list(epoch) for epoch in found.epochs] == [
+        ["train/loss", "train/optimizing", "dev/loss", "dev/optimizing"]
+    ] * 2
+    logits = [found.network(pixels) for pixels, _ in loader(DEV)]
+    loss = nn.functional.cross_entropy(torch.cat(logits), DEV.tensors[1])
+    assert found.epochs[found.best_epoch]["dev/loss"] == pytest.approx(float(loss.detach()), rel=1e-4)
+
+
+def test_progress_counts_training_batches() -> None:
+    train = train_params(epochs=2)
+    steps: list[int] = []
+    fit(network_for(train), loader(TRAIN, 16), loader(DEV), train, "accuracy", CLASSES, steps.append)
+    assert steps == [1] * 2 * 6  # 90 images in batches of 16
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "rate"),
+    [
+        pytest.param({"name": "sgd", "momentum": 0.99, "weight_decay": 0.0}, 10.0, id="sgd runs away"),
+        pytest.param(SGD, 0.01, id="nothing to start from"),
+    ],
+)
+def test_loss_that_is_no_number_names_the_learning_rate(optimizer: dict[str, Any], rate: float) -> None:
+    train = train_params(optimizer=optimizer, learning_rate=rate, epochs=30, patience=30, **{"model.batch_norm": False})
+    network = network_for(train)
+    with torch.no_grad():
+        # Large weights, so that the first steps overflow; weights that are infinite have no loss at all.
+        network.get_parameter("1.weight").mul_(1e18 if rate > 1 else float("inf"))
+    message = rf"^the loss is (nan|inf) in epoch \d+, batch \d+: lower train\.learning_rate \(it is {rate}\)$"
+    with pytest.raises(DataError, match=message):
+        fitted(train, network)
+
+
+class Watched(Dataset[Any]):
+    """Rows that note in which order they are asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+
+    def __len__(self) -> int:
+        return len(TRAIN)
+
+    def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
+        self.asked.append(number)
+        pixels, label = TRAIN[number]
+        return pixels, label
+
+
+def test_each_epoch_sees_every_row_once_in_the_order_of_its_key() -> None:
+    train, rows = train_params(epochs=3), Watched()
+    order = KeyedOrder(len(rows), seed=9)
+    fit(network_for(train), loader(rows, 16, order), loader(DEV), train, "accuracy", CLASSES, lambda _: None)
+    seen = [rows.asked[start : start + len(rows)] for start in range(0, 3 * len(rows), len(rows))]
+    assert seen == [order_of(len(rows), 9, epoch) for epoch in range(3)]
+
+
+def order_of(rows: int, seed: int, epoch: int) -> list[int]:
+    order = KeyedOrder(rows, seed)
+    order.set_epoch(epoch)
+    return list(order)
+
+
+def test_orders_are_permutations_that_differ_by_epoch_and_seed() -> None:
+    orders = [order_of(50, seed, epoch) for seed in (1, 2) for epoch in range(5)]
+    assert all(sorted(order) == list(range(50)) for order in orders)
+    assert len({tuple(order) for order in orders}) == len(orders)
+
+
+def test_order_of_an_epoch_does_not_depend_on_earlier_ones() -> None:
+    order = KeyedOrder(50, seed=1)
+    for epoch in (4, 0, 2):
+        order.set_epoch(epoch)
+        assert list(order) == list(order) == order_of(50, 1, epoch)
+    assert len(order) == 50

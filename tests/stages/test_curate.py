@@ -1,0 +1,142 @@
+"""curate: one manifest of all sources, and a count for every file of each."""
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline import catalogue
+from pipeline.core.manifest import CURATED, INGESTED, check_manifest
+from pipeline.engine import Engine
+from pipeline.errors import DataError, MissingInputError
+from pipeline.runner import run_stage
+from pipeline.stages.curate import CurateOutputs, curate
+from tests.examples import params, with_columns
+
+ROLES = {"phone": "production", "web": "raw"}
+Source = tuple[pd.DataFrame, pd.DataFrame]
+
+
+def source(name: str, images: list[tuple[str, str]], rejected: int = 0) -> Source:
+    """What ingest gives for files of (label, content), in the order of their names."""
+    frame = pd.DataFrame(images, columns=["label", "sha256"], dtype="str")
+    frame["path"] = [f"{label}/{number:03}.png" for number, (label, _) in enumerate(images)]
+    frame = frame.assign(id=f"{name}/" + frame["path"], source=name, role=ROLES.get(name, "raw"))
+    refused = [(f"bad/{number}", "empty", "") for number in range(rejected)]
+    return with_columns(frame, INGESTED), pd.DataFrame(refused, columns=["path", "reason", "detail"])
+
+
+def curated(ingested: Mapping[str, Source], conflicting: str = "reject") -> CurateOutputs:
+    chosen = params(**{"curate.conflicting_labels": conflicting})
+    readers = {name: partial(ingested.__getitem__, name) for name in ingested}
+    return curate(readers, chosen.sources, chosen.curate)
+
+
+WEB = source("web", [("cat", "a"), ("cat", "a"), ("dog", "b"), ("cat", "c"), ("dog", "c"), ("emu", "d")], rejected=2)
+PHONE = source("phone", [("emu", "d"), ("dog", "e")], rejected=1)
+
+
+def test_duplicates_go_and_production_images_stay() -> None:
+    outputs = curated({"web": WEB, "phone": PHONE})
+    assert check_manifest(outputs.manifest, CURATED)["id"].tolist() == [
+        "phone/dog/001.png",
+        "phone/emu/000.png",
+        "web/cat/000.png",
+        "web/dog/002.png",
+    ]
+    assert outputs.removed[["id", "reason", "detail"]].to_numpy().tolist() == [
+        ["web/cat/001.png", "duplicate", "web/cat/000.png"],
+        ["web/cat/003.png", "conflicting_labels", "cat / dog"],
+        ["web/dog/004.png", "conflicting_labels", "cat / dog"],
+        ["web/emu/005.png", "duplicate", "phone/emu/000.png"],
+    ]
+    assert outputs.metrics == {
+        "phone": {"files": 3, "rejected": 1, "removed": 0, "kept": 2},
+        "web": {"files": 8, "rejected": 2, "removed": 4, "kept": 2},
+    }
+    assert outputs.summary == "4 images stay, 2 conflicting_labels, 2 duplicate"
+
+
+FILES = st.lists(st.tuples(st.sampled_from(["cat", "dog", "emu"]), st.sampled_from("abcdefgh")), min_size=1, max_size=9)
+
+
+@settings(deadline=None, max_examples=50)
+@given(FILES, FILES, st.integers(0, 3), st.sampled_from(["reject", "keep"]))
+def test_files_are_those_rejected_removed_and_kept(
+    web: list[tuple[str, str]], phone: list[tuple[str, str]], rejected: int, conflicting: str
+) -> None:
+    outputs = curated({"web": source("web", web, rejected), "phone": source("phone", phone)}, conflicting)
+    for name, images in (("web", web), ("phone", phone)):
+        counts = outputs.metrics[name]
+        assert counts["files"] == len(images) + counts["rejected"]
+        assert counts["files"] == counts["rejected"] + counts["removed"] + counts["kept"]
+    assert len(outputs.manifest) + len(outputs.removed) == len(web) + len(phone)
+    assert not set(outputs.manifest["id"]) & set(outputs.removed["id"])
+    identity = ["sha256", "label"] if conflicting == "keep" else ["sha256"]
+    assert not outputs.manifest.duplicated(identity).any()
+
+
+def test_conflicting_labels_stop_the_stage_if_params_say_so() -> None:
+    message = (
+        r"^1 pictures stand under two labels: web/cat/003\.png, web/dog/004\.png\. Correct the labels, or set cura"
+    )
+    with pytest.raises(DataError, match=message):
+        curated({"web": WEB, "phone": PHONE}, "error")
+
+
+@pytest.mark.parametrize(
+    ("names", "missing"), [(["web"], "phone"), ([], "web, phone"), (["phone", "old"], "web"), (["old"], "web, phone")]
+)
+def test_a_source_that_was_not_ingested_is_named(names: list[str], missing: str) -> None:
+    with pytest.raises(MissingInputError, match=rf"^not ingested yet: {missing}; run `dvc repro ingest`$"):
+        curated({name: source(name, [("cat", "a")]) for name in names})
+
+
+def test_the_order_of_sources_and_files_does_not_count() -> None:
+    web, phone = ((frame.iloc[::-1].reset_index(drop=True), rejected) for frame, rejected in (WEB, PHONE))
+    outputs, plain = curated({"phone": phone, "web": web}), curated({"web": WEB, "phone": PHONE})
+    pd.testing.assert_frame_equal(outputs.manifest, plain.manifest)
+    pd.testing.assert_frame_equal(outputs.removed, plain.removed)
+    assert outputs.metrics == plain.metrics
+
+
+def write_ingested(name: str, images: Source) -> Path:
+    folder = Path("data/ingest") / name
+    folder.mkdir(parents=True)
+    catalogue.INGESTED.write(images[0], folder / "manifest.arrow")
+    catalogue.INGEST_REJECTED.write(images[1], folder / "rejected.csv")
+    return folder
+
+
+def leave_manifest_of_another_version(folder: Path) -> None:
+    catalogue.CURATED.write(with_columns(WEB[0], CURATED), folder / "manifest.arrow")
+
+
+OLD_FOLDERS: dict[str, Any] = {
+    "whole": lambda folder: None,
+    "without a table": lambda folder: (folder / "rejected.csv").unlink(),
+    "cut": lambda folder: (folder / "manifest.arrow").write_bytes(b"ARROW1"),
+    "of another version": leave_manifest_of_another_version,
+    "shards alone": lambda folder: (folder / "manifest.arrow").unlink(),
+}
+
+
+@pytest.mark.parametrize("state", OLD_FOLDERS)
+def test_the_folder_of_a_source_that_params_no_longer_name_does_not_count(
+    state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_ingested("web", WEB)
+    write_ingested("phone", PHONE)
+    run_stage("curate", params(), Engine(1))
+    plain = Path(catalogue.CURATED.path).read_bytes()
+    OLD_FOLDERS[state](write_ingested("old", source("old", [("cat", "z")])))
+    Path("data/ingest/notes.txt").write_text("no folder")
+    run_stage("curate", params(), Engine(1))
+    assert Path(catalogue.CURATED.path).read_bytes() == plain
+    assert catalogue.CURATE_METRICS.read(Path(catalogue.CURATE_METRICS.path)).keys() == {"phone", "web"}
