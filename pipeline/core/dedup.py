@@ -57,6 +57,6 @@ def _survivors(images: pd.DataFrame, kept: pd.DataFrame, identity: list[str]) ->
 
 def _conflict_message(images: pd.DataFrame) -> str:
     return (
-        f"{images['sha256'].nunique()} pictures stand under two labels: {listing(sorted(images['id']))}. "
+        f"pictures under two labels: {images['sha256'].nunique()}, the files {listing(sorted(images['id']))}. "
         "Correct the labels, or set curate.conflicting_labels to reject or keep"
     )

@@ -22,6 +22,8 @@ Pixels = npt.NDArray[np.uint8]
 
 # An allow-list: some of Pillow's formats (TGA) accept any bytes, others (PSD, EPS) run programs.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000")
+# Markers around a codestream (ITU-T T.800, A.4): start and size, and end.
+JPEG2000_START = b"\xff\x4f\xff\x51"
 JPEG2000_END = b"\xff\xd9"
 # EXIF orientation -> what makes the picture upright (CIPA DC-008, 4.6.4).
 _TURNS = {
@@ -131,7 +133,8 @@ def _opened(data: bytes, params: IngestParams) -> Image.Image | Rejection:
     width, height = image.size
     if width * height > params.max_pixels:
         return Rejection("too_many_pixels", f"{width} x {height} pixels, the limit is {params.max_pixels}")
-    if image.format == "JPEG2000" and JPEG2000_END not in data:
+    # A thumbnail before the codestream may hold an end marker of its own.
+    if image.format == "JPEG2000" and JPEG2000_END not in data[max(0, data.find(JPEG2000_START)) :]:
         # OpenJPEG fills what a cut file lacks with grey and says nothing.
         return Rejection("undecodable", "the file is cut short: it has no end-of-codestream marker")
     return image

@@ -205,6 +205,15 @@ def test_plan_does_not_depend_on_the_order_of_rows(times: dict[str, int], copies
     pd.testing.assert_frame_equal(plan_copies(shuffled, copies), plan_copies(rows, copies))
 
 
+@given(times=TIMES, copies=st.integers(0, 3))
+@FEW
+def test_plan_does_not_depend_on_the_index(times: dict[str, int], copies: int) -> None:
+    rows = balanced(times)
+    # As balancing leaves it: a repeated row stands under its number again.
+    repeated = rows.set_axis([0] * len(rows))
+    pd.testing.assert_frame_equal(plan_copies(repeated, copies), plan_copies(rows, copies))
+
+
 def test_planned_rows_keep_their_columns() -> None:
     plan = plan_copies(balanced({"a": 1, "b": 2}), 1)
     assert (plan["path"] == "path of " + plan["id"]).all()

@@ -136,6 +136,7 @@ def test_repeats_of_a_row_are_numbered(rows: list[int], copies: list[int]) -> No
 
 
 @given(st.lists(st.integers(0, 8), max_size=40).map(sorted))
+@settings(deadline=None)
 def test_copies_of_each_row_count_up_from_0(rows: list[int]) -> None:
     copies: npt.NDArray[np.int32] = copy_numbers(np.array(rows, dtype=np.intp))
     assert copies.dtype == np.int32

@@ -3,7 +3,7 @@
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.core import manifest as columns
@@ -63,6 +63,7 @@ def test_image_may_stand_more_often_with_other_copy_numbers() -> None:
 
 
 @given(st.lists(st.sampled_from(["pear", "apple", "fig"])), st.booleans())
+@settings(deadline=None)
 def test_labels_are_counted_in_sorted_order(labels: list[str], categorical: bool) -> None:
     column = pd.Series(labels, dtype=pd.CategoricalDtype(["quince", "pear", "fig", "apple"]) if categorical else "str")
     counts = counts_per_label(pd.DataFrame({"label": column}))

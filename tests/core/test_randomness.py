@@ -42,12 +42,14 @@ def test_generator_draws_the_same_in_every_version() -> None:
 
 
 @given(seed=SEEDS, purpose=st.text(), part=st.text())
+@settings(deadline=None)
 def test_seed_is_the_head_of_a_digest(seed: int, purpose: str, part: str) -> None:
     digest = hashlib.sha256(f"{seed}\x1f{purpose}\x1f{part}".encode()).hexdigest()
     assert keyed_seed(seed, purpose, part) == int(digest[:8], 16)
 
 
 @given(seed=SEEDS, ids=IDS, data=st.data())
+@settings(deadline=None)
 def test_number_depends_neither_on_order_nor_on_other_ids(seed: int, ids: list[str], data: st.DataObject) -> None:
     some = data.draw(st.lists(st.sampled_from(ids)))
     known = dict(zip(ids, uniform(seed, "p", ids), strict=True))
@@ -55,13 +57,14 @@ def test_number_depends_neither_on_order_nor_on_other_ids(seed: int, ids: list[s
 
 
 @given(seed=SEEDS, purpose=st.text(), ids=IDS)
+@settings(deadline=None)
 def test_numbers_lie_between_0_and_1(seed: int, purpose: str, ids: list[str]) -> None:
     numbers = np.array(uniform(seed, purpose, ids))
     assert ((numbers >= 0) & (numbers < 1)).all()
 
 
-@settings(max_examples=20, deadline=None)
 @given(seed=SEEDS)
+@settings(max_examples=20, deadline=None)
 def test_numbers_are_uniform(seed: int) -> None:
     numbers = np.sort(keyed_uniform(seed, "production", MANY))
     steps = np.arange(len(numbers) + 1) / len(numbers)
@@ -69,8 +72,8 @@ def test_numbers_are_uniform(seed: int) -> None:
     assert distance * np.sqrt(len(numbers)) < 3  # Kolmogorov-Smirnov: once in 30 million
 
 
-@settings(max_examples=20, deadline=None)
 @given(seed=SEEDS)
+@settings(max_examples=20, deadline=None)
 def test_purposes_and_seeds_draw_independently(seed: int) -> None:
     first = keyed_uniform(seed, "production", MANY)
     for second in (keyed_uniform(seed, "train_dev", MANY), keyed_uniform((seed + 1) % 2**32, "production", MANY)):

@@ -83,7 +83,7 @@ def test_files_are_those_rejected_removed_and_kept(
 
 def test_conflicting_labels_stop_the_stage_if_params_say_so() -> None:
     message = (
-        r"^1 pictures stand under two labels: web/cat/003\.png, web/dog/004\.png\. Correct the labels, or set cura"
+        r"^pictures under two labels: 1, the files web/cat/003\.png, web/dog/004\.png\. Correct the labels, or set cura"
     )
     with pytest.raises(DataError, match=message):
         curated({"web": WEB, "phone": PHONE}, "error")
