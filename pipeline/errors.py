@@ -5,7 +5,8 @@ PipelineError              exit code 1; never raised itself
 ├── MissingInputError      4  a file that a stage reads is not there
 ├── DataError              5  a file is there and its content cannot be used
 ├── StorageError           6  the disk refused: full, read-only, no permission
-└── WorkerError            7  a worker process died
+├── WorkerError            7  a worker process died
+└── LeakError              8  an audit found images that leak from one split into another
 
 Every message says what is wrong, the value, the rule and the next step. The CLI alone catches
 these; any other exception is a bug and keeps its traceback (exit code 1). Exit code 2 is a
@@ -49,6 +50,12 @@ class WorkerError(PipelineError):
     """A worker process died before it gave its result."""
 
     exit_code = 7
+
+
+class LeakError(PipelineError):
+    """An audit found images that leak from one split into another; its report says which."""
+
+    exit_code = 8
 
 
 def listing(items: Iterable[object], most: int = 5) -> str:

@@ -1,0 +1,292 @@
+"""Does a split keep its promise? Leaks, class gaps and mismatch of any table of images.
+
+A row: table, row (from 1), path, label, split; group, role (or None); key, what names the image;
+content, equal for equal files (or None); family, equal for near copies in different splits.
+A leak makes an audit fail, and so does an image that could not be checked; the rest is for judgement.
+"""
+
+import itertools
+import json
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import pandas as pd
+
+from pipeline.errors import DataError, listing
+
+COLUMNS = ("path", "label", "split")
+OPTIONAL = ("group", "role", "sha256")
+# What other tools call these columns.
+OTHER_NAMES = {
+    "path": {"file", "filename", "file_name", "filepath", "file_path", "image", "image_path", "img"},
+    "label": {"class", "class_name", "category", "target", "y", "labels"},
+    "split": {"subset", "set", "fold", "partition", "splits", "phase"},
+}
+KINDS = {
+    "path": "one image stands in two splits",
+    "exact": "files with the same content in two splits",
+    "near": "copies in two splits: re-encoded, resized, brightened or cropped",
+    "group": "one group in two splits",
+}
+# A smaller distance between the labels of two splits is not worth a line.
+RELEVANT_DISTANCE = 0.05
+
+Report = dict[str, Any]
+
+
+def table_problems(name: str, columns: Sequence[str], rows: pd.DataFrame) -> list[str]:
+    """What makes a table unusable, in words; `rows` holds the known ones of its columns."""
+    problems = [_missing(name, column, columns) for column in COLUMNS if column not in columns]
+    if not len(rows):
+        return [*problems, f"{name} has no rows: give a table with a row an image"]
+    for column in (column for column in COLUMNS if column in rows.columns):
+        empty = rows["row"][rows[column].isna()]
+        if len(empty):
+            problems.append(f"{name}: {column} is empty in {_rows(empty)}; every image needs one")
+    if "sha256" in rows.columns:
+        wrong = rows["sha256"].notna() & ~rows["sha256"].astype(str).str.fullmatch("[0-9a-f]{64}").astype(bool)
+        if wrong.any():
+            found = rows["sha256"][wrong].iloc[0]
+            problems.append(
+                f"{name}: sha256 must be 64 hex digits, got {found!r} in {_rows(rows['row'][wrong])}; "
+                "without the column the files are read"
+            )
+    return problems
+
+
+def check_splits(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows, if they have two splits at least.
+
+    Raises:
+        DataError: all are of one split, so that there is nothing to compare.
+    """
+    splits = sorted(set(rows["split"]))
+    if len(splits) < 2:
+        raise DataError(
+            f"all {len(rows):,} rows are of the split {splits[0]}: an audit compares splits; "
+            "give the tables of the others too (pipeline audit data/split/manifest.arrow data/split/test.arrow)"
+        )
+    return rows
+
+
+def audit_report(rows: pd.DataFrame, unchecked: pd.DataFrame, min_per_class: int, near: bool, plain: int) -> Report:
+    """All findings, as values that JSON can hold; sorted, the same for any order of work.
+
+    Args:
+        unchecked: rows that could not be read, with a column `reason`.
+        plain: pictures without enough detail to have near copies.
+    """
+    leaks = list(_leaks(rows))
+    leaking = {(row["table"], row["row"]) for leak in leaks for row in leak["rows"]}
+    marks = pd.Series([place in leaking for place in zip(rows["table"], rows["row"], strict=True)], index=rows.index)
+    return {
+        "passed": not leaks and not len(unchecked),
+        "checked": {"exact": True, "near": near, "group": bool(rows["group"].notna().any()), "path": True},
+        "splits": {
+            str(split): {
+                "images": len(part),
+                "leaking": int(marks[part.index].sum()),
+                "labels": _counts(part["label"]),
+                "roles": _counts(part["role"].dropna()),
+            }
+            for split, part in rows.groupby("split")
+        },
+        "leaks": leaks,
+        "class_gaps": list(_class_gaps(rows, min_per_class)),
+        "mismatch": _mismatches(rows),
+        "unchecked": [{**_named(row), "reason": row.reason} for row in unchecked.itertuples()],
+        "plain_pictures": plain,
+    }
+
+
+def in_words(report: Report, most: int = 10) -> str:
+    """The report for people: everything counted, of each kind the first `most` findings.
+
+    The verdict of an audit that fails is the error that it ends with.
+    """
+    paragraphs = [
+        _split_words(report),
+        *(_leak_words(kind, report, most) for kind in KINDS),
+        _list("Not checked, so that a leak would go unseen", map(_unchecked_words, report["unchecked"]), most),
+        _list("Class gaps", map(_gap_words, report["class_gaps"]), most),
+        _list("Labels differ", map(_mismatch_words, filter(_is_relevant, report["mismatch"])), most),
+        verdict(report) if report["passed"] else "",
+    ]
+    return "\n\n".join(filter(None, paragraphs))
+
+
+def verdict(report: Report) -> str:
+    """One sentence: whether the audit passed, and if not, what to do."""
+    images = sum(part["images"] for part in report["splits"].values())
+    unchecked = len(report["unchecked"])
+    if report["leaks"]:
+        kinds = [(kind, sum(leak["kind"] == kind for leak in report["leaks"])) for kind in KINDS]
+        leaking = sum(part["leaking"] for part in report["splits"].values())
+        return (
+            f"{len(report['leaks']):,} leaks ({', '.join(f'{count:,} {kind}' for kind, count in kinds if count)}) with "
+            f"{leaking:,} of {images:,} images: keep the images of each leak in one split, or drop all but one"
+        )
+    if unchecked:
+        return (
+            f"no leak found, but {unchecked:,} of {images:,} images could not be checked: mend them, leave them "
+            "out of the table, or name the folder that their paths start in with --root"
+        )
+    way = "content, near copies" if report["checked"]["near"] else "content"
+    groups = " and groups" if report["checked"]["group"] else "; the tables name no groups"
+    return f"no leaks: {images:,} images checked by path, {way}{groups}"
+
+
+def _missing(name: str, column: str, columns: Sequence[str]) -> str:
+    nearest = [found for found in columns if found.strip().lower() in OTHER_NAMES[column] | {column}]
+    if nearest:
+        return f"{name} has no column {column}: did you mean {nearest[0]!r}? Rename it"
+    hint = "; is it separated by commas?" if len(columns) == 1 else ""
+    if column == "split" and "shard" in columns:
+        hint = ": audit a manifest from the stage split or a later one"
+    return f"{name} has no column {column}, only {listing(map(repr, columns)) or 'none'}{hint}"
+
+
+def _rows(numbers: "pd.Series[Any]") -> str:
+    return f"{len(numbers):,} row{'s' if len(numbers) > 1 else ''} ({listing(numbers)})"
+
+
+def _leaks(rows: pd.DataFrame) -> Iterator[Report]:
+    """Every image once by its plainest explanation: a leak of one kind is not repeated as the next."""
+    file = rows["content"].fillna(rows["key"])
+    rows = rows.assign(file=file)
+    for kind, column, distinct in (
+        ("path", "key", None),
+        ("exact", "content", "key"),
+        ("near", "family", "file"),
+        ("group", "group", "file"),
+    ):
+        named = rows[rows[column].notna()]
+        same = named.groupby(column)
+        found = same["split"].transform("nunique") > 1
+        if distinct is not None:
+            found &= same[distinct].transform("nunique") > 1
+        leaks: dict[str, list[Report]] = {}
+        for row in named[found].sort_values(["table", "row"]).itertuples():
+            leaks.setdefault(str(getattr(row, column)), []).append(_named(row))
+        for value, members in leaks.items():
+            extra = {"group": value} if kind == "group" else {}
+            yield {"kind": kind, "splits": sorted({row["split"] for row in members}), "rows": members, **extra}
+
+
+def _named(row: Any) -> Report:
+    return {"table": row.table, "row": int(row.row), "path": row.path, "label": row.label, "split": row.split}
+
+
+def _counts(values: "pd.Series[Any]") -> dict[str, int]:
+    counts = values.value_counts()
+    return {str(value): int(counts[value]) for value in sorted(counts.index)}
+
+
+def _class_gaps(rows: pd.DataFrame, min_per_class: int) -> Iterator[Report]:
+    counts = pd.crosstab(rows["label"], rows["split"])
+    for label, images in counts.iterrows():
+        present = [str(split) for split, count in images.items() if count]
+        if len(present) == 1:
+            yield {"kind": "only", "label": label, "split": present[0], "images": int(images[present[0]])}
+            continue
+        for split, count in images.items():
+            if count < min_per_class:
+                kind = "few" if count else "missing"
+                yield {"kind": kind, "label": label, "split": split, "images": int(count)}
+
+
+def _mismatches(rows: pd.DataFrame) -> list[Report]:
+    counts = pd.crosstab(rows["label"], rows["split"])
+    pairs = [_mismatch(counts[[one, other]]) for one, other in itertools.combinations(counts.columns, 2)]
+    return sorted(pairs, key=lambda pair: (-pair["distance"], pair["splits"]))
+
+
+def _mismatch(counts: pd.DataFrame) -> Report:
+    """The total variation distance of two splits' labels, and what chance alone rarely exceeds.
+
+    With p the shares of both together, each difference of shares is about normal with variance
+    p (1 - p) (1/n + 1/m); chance is the mean of half the sum of their sizes plus 4 standard deviations.
+    """
+    one, other = counts.columns
+    sizes = counts.sum()
+    shares = counts / sizes
+    difference = shares[one] - shares[other]
+    together = counts.sum(axis=1) / sizes.sum()
+    variance = together * (1 - together) * (1 / sizes[one] + 1 / sizes[other])
+    mean = 0.5 * math.sqrt(2 / math.pi) * float((variance**0.5).sum())
+    deviation = 0.5 * math.sqrt((1 - 2 / math.pi) * float(variance.sum()))
+    distance, chance = 0.5 * float(difference.abs().sum()), mean + 4 * deviation
+    widest = str(difference.abs().idxmax())
+    return {
+        "splits": [one, other],
+        "distance": round(distance, 4),
+        "by_chance": round(min(chance, 1.0), 4),
+        "relevant": distance > max(RELEVANT_DISTANCE, chance),
+        "widest": {"label": widest, "shares": [round(shares[split].to_dict()[widest], 4) for split in (one, other)]},
+    }
+
+
+def _split_words(report: Report) -> str:
+    lines = [f"{'split':16}{'images':>10}{'classes':>10}{'leaking':>10}"]
+    for name, part in report["splits"].items():
+        roles = ", ".join(f"{count:,} {role}" for role, count in part["roles"].items())
+        line = f"{_printed(name):16}{part['images']:10,}{len(part['labels']):10,}{part['leaking']:10,}"
+        lines.append(f"{line}  {roles}".rstrip())
+    if report["plain_pictures"]:
+        lines.append(
+            f"{report['plain_pictures']:,} pictures are too plain to have near copies: compared by content alone"
+        )
+    return "\n".join(lines)
+
+
+def _leak_words(kind: str, report: Report, most: int) -> str:
+    leaks = [leak for leak in report["leaks"] if leak["kind"] == kind]
+    words = []
+    for leak in leaks:
+        group = f" (group {_printed(leak['group'])})" if "group" in leak else ""
+        # Both sides are shown, however many rows one side has.
+        sides = {split: [row for row in leak["rows"] if row["split"] == split] for split in leak["splits"]}
+        rows = [row for side in sides.values() for row in side[:2]]
+        more = len(leak["rows"]) - len(rows)
+        lines = [f"{_printed(row['split'])}: {_row_words(row)}" for row in rows] + [f"and {more:,} more"] * bool(more)
+        words.append(" and ".join(map(_printed, leak["splits"])) + group + "\n" + "\n".join(f"    {x}" for x in lines))
+    return _list(f"Leak ({kind}): {KINDS[kind]}", words, most)
+
+
+def _list(title: str, words: Iterable[str], most: int) -> str:
+    found = list(words)
+    more = [f"and {len(found) - most:,} more; --json FILE gets all"] * (len(found) > most)
+    return "\n".join([f"{title}: {len(found):,}", *(f"  {word}" for word in [*found[:most], *more])]) if found else ""
+
+
+def _row_words(row: Report) -> str:
+    return f"{_printed(row['path'])} ({_printed(row['label'])}), row {row['row']} of {_printed(row['table'])}"
+
+
+def _unchecked_words(row: Report) -> str:
+    return f"{_row_words(row)}: {_printed(row['reason'])}"
+
+
+def _gap_words(gap: Report) -> str:
+    label, split = _printed(gap["label"]), _printed(gap["split"])
+    if gap["kind"] == "only":
+        return f"{label} stands in {split} alone ({gap['images']:,} images)"
+    return f"{label} has {gap['images'] or 'no'} image{'' if gap['images'] == 1 else 's'} in {split}"
+
+
+def _mismatch_words(pair: Report) -> str:
+    one, other = map(_printed, pair["splits"])
+    first, second = pair["widest"]["shares"]
+    return (
+        f"{one} and {other}: total variation distance {pair['distance']:.3f}, by chance at most "
+        f"{pair['by_chance']:.3f}; widest for {_printed(pair['widest']['label'])}, {first:.1%} against {second:.1%}"
+    )
+
+
+def _is_relevant(pair: Report) -> bool:
+    return bool(pair["relevant"])
+
+
+def _printed(text: str) -> str:
+    return text if text.isprintable() else json.dumps(text)
