@@ -32,6 +32,7 @@ layers: .venv/ready
 coverage: .venv/ready
 	coverage erase
 	coverage run -m pytest --numprocesses auto --dist loadscope
+	@find . -maxdepth 1 -name '.coverage.*' -empty -delete  # of processes that tests killed
 	coverage combine --quiet
 	coverage report
 

@@ -4,19 +4,24 @@ data/<stage>/ holds what DVC caches, reports/<stage>/ what people and `dvc metri
 `dvc plots` look at. The folder's name is the name of the stage that makes it.
 """
 
+from functools import partial
+
 from pipeline.core import manifest
 from pipeline.shards import ShardReader
 from pipeline.storage import (
     binary,
     curves,
-    folder_of_manifests,
+    folder_of_folders,
     images_in_class_folders,
+    manifest_table,
     read_only,
     report,
     table,
     text,
 )
-from pipeline.storage import manifest as manifest_file
+from pipeline.storage import manifest as any_manifest
+
+manifest_file = partial(any_manifest, further=manifest.FURTHER)
 
 SAMPLE_WEB = images_in_class_folders("data/sample/web")
 SAMPLE_PHONE = images_in_class_folders("data/sample/phone")
@@ -25,7 +30,7 @@ INGEST_SHARDS = "data/ingest/{name}/shards"
 INGESTED = manifest_file("data/ingest/{name}/manifest.arrow", manifest.INGESTED)
 INGEST_REJECTED = table("data/ingest/{name}/rejected.csv")
 # All sources at once: the folder above theirs.
-INGESTED_SOURCES = folder_of_manifests("data/ingest", "manifest.arrow", manifest.INGESTED, "rejected.csv")
+INGESTED_SOURCES = folder_of_folders("data/ingest", INGESTED, INGEST_REJECTED)
 ORIGINALS = read_only("data/ingest", ShardReader)
 
 CURATED = manifest_file("data/curate/manifest.arrow", manifest.CURATED)
@@ -33,12 +38,15 @@ CURATE_REMOVED = table("data/curate/removed.csv")
 CURATE_METRICS = report("reports/curate/metrics.json")
 
 SPLIT = manifest_file("data/split/manifest.arrow", manifest.SPLIT)
+SPLIT_TABLE = manifest_table(SPLIT.path, manifest.SPLIT, further=manifest.FURTHER)
 # test's rows stand in a file of their own, which the test stage alone reads.
 SPLIT_TEST = manifest_file("data/split/test.arrow", manifest.SPLIT)
 SPLIT_EXCLUDED = table("data/split/excluded.csv")
+SPLIT_MATCHING = table("reports/split/matching.csv")
 SPLIT_METRICS = report("reports/split/metrics.json")
 
 BALANCED = manifest_file("data/balance/manifest.arrow", manifest.BALANCED)
+BALANCED_TABLE = manifest_table(BALANCED.path, manifest.BALANCED, further=manifest.FURTHER)
 BALANCE_COUNTS = table("reports/balance/counts.csv")
 BALANCE_METRICS = report("reports/balance/metrics.json")
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
@@ -18,6 +19,7 @@ from pipeline.shards import ShardReader
 PREDICTION_BATCH = 256
 
 Batch = tuple[torch.Tensor, torch.Tensor]
+WeightedBatch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 
 class RowDataset(Dataset[tuple[np.ndarray[Any, Any], int]]):
@@ -36,9 +38,19 @@ class RowDataset(Dataset[tuple[np.ndarray[Any, Any], int]]):
         return decode(self.images.image(self.shards[number], self.rows[number])), int(self.labels[number])
 
 
-def batches(dataset: RowDataset, batch_size: int, order: Sampler[int] | None = None) -> DataLoader[Batch]:
-    """Batches of pixels (n, 3, height, width) uint8 and class numbers (n,) int64; in row order by default."""
-    loader: DataLoader[Any] = DataLoader(dataset, batch_size=batch_size, sampler=order, collate_fn=_collate)
+def batches(dataset: RowDataset, batch_size: int) -> DataLoader[Batch]:
+    """Batches of pixels (n, 3, height, width) uint8 and class numbers (n,) int64, in row order."""
+    loader: DataLoader[Any] = DataLoader(dataset, batch_size=batch_size, collate_fn=_collate)
+    return loader
+
+
+def weighted_batches(
+    dataset: RowDataset, weights: npt.NDArray[np.float32], batch_size: int, order: Sampler[int]
+) -> DataLoader[WeightedBatch]:
+    """The same with the weight of each row (n,) float32, in the order given."""
+    loader: DataLoader[Any] = DataLoader(
+        _WeightedRows(dataset, weights), batch_size=batch_size, sampler=order, collate_fn=_collate_weighted
+    )
     return loader
 
 
@@ -68,6 +80,23 @@ def channel_statistics(dataset: RowDataset) -> tuple[np.ndarray[Any, Any], np.nd
         count += len(pixels)
     mean = total / count
     return mean, np.sqrt(np.maximum(squares / count - mean**2, 0))
+
+
+class _WeightedRows(Dataset[tuple[tuple[np.ndarray[Any, Any], int], float]]):
+    def __init__(self, rows: RowDataset, weights: npt.NDArray[np.float32]) -> None:
+        self.rows = rows
+        self.weights = weights
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, number: int) -> tuple[tuple[np.ndarray[Any, Any], int], float]:
+        return self.rows[number], float(self.weights[number])
+
+
+def _collate_weighted(items: Sequence[tuple[tuple[np.ndarray[Any, Any], int], float]]) -> WeightedBatch:
+    pixels, labels = _collate([row for row, _ in items])
+    return pixels, labels, torch.tensor([weight for _, weight in items], dtype=torch.float32)
 
 
 def _collate(items: Sequence[tuple[np.ndarray[Any, Any], int]]) -> Batch:

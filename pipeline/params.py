@@ -10,7 +10,17 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    JsonValue,
+    Tag,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -95,39 +105,186 @@ class ProductionShares(Section):
         return self
 
 
+class ProductionCounts(Section):
+    """How many production images dev and test get; train gets the rest."""
+
+    dev: Count
+    test: Count
+
+
+def _kind_of_production(value: Any) -> str:
+    """Counts are whole numbers; which of the two models reads a mapping shows in its messages."""
+    dev = value.get("dev") if isinstance(value, dict) else getattr(value, "dev", None)
+    return "counts" if isinstance(dev, int) else "shares"
+
+
+class Folds(Section):
+    """k-fold: production images but test's fall into `count` folds, of which number `dev` is dev."""
+
+    count: Annotated[int, Field(ge=2, le=100)]
+    dev: Annotated[int, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _dev_is_a_fold(self) -> Self:
+        if self.dev >= self.count:
+            raise ValueError(f"dev must be a fold from 0 to {self.count - 1}, got {self.dev}")
+        return self
+
+
+class MatchingParams(Section):
+    """At which level a test counts as failed, and what follows when dev or test fail."""
+
+    level: OpenShare
+    on_mismatch: Literal["warn", "fail"]
+
+
 class SplitParams(Section):
-    """How rows go to train, train_dev, dev and test."""
+    """How rows go to train, train_dev, dev and test.
+
+    one_sided_classes: classes that only raw or only production has. `error` names them; `drop` takes
+    them out; `train` keeps what raw alone has in train and train_dev, unmeasured, and splits what
+    production alone has as any other class.
+    """
 
     seed: Seed
-    production: ProductionShares
+    method: Literal["hash", "newest"]
+    production: Annotated[
+        Annotated[ProductionShares, Tag("shares")] | Annotated[ProductionCounts, Tag("counts")],
+        Discriminator(_kind_of_production),
+    ]
     production_in_train: Share
     train_dev: OpenShare
+    stratify_by: Annotated[tuple[str, ...], Field(strict=False)]
     min_per_class: Count
+    one_sided_classes: Literal["error", "drop", "train"]
+    frozen_from: Annotated[str, Field(min_length=1)] | None
+    folds: Folds | None
+    expected_accuracy: OpenShare
+    matching: MatchingParams
+
+
+class Majority(Section):
+    """As many rows as the largest class has."""
+
+    name: Literal["majority"]
+
+
+class Minority(Section):
+    """As many rows as the smallest class has."""
+
+    name: Literal["minority"]
+
+
+class Median(Section):
+    """As many rows as the median of the classes, rounded down."""
+
+    name: Literal["median"]
+
+
+class RowCount(Section):
+    """So many rows."""
+
+    name: Literal["count"]
+    rows: Annotated[int, Field(ge=1, le=1_000_000_000)]
+
+
+class Ratio(Section):
+    """So many rows that the smallest class has at least this share of the largest."""
+
+    name: Literal["ratio"]
+    value: Annotated[float, Field(ge=1e-6, le=1)]
+
+
+# A target that would change nothing is not offered: undersampling to the largest class, for one.
+UpTarget = Annotated[Majority | Median | RowCount | Ratio, Field(discriminator="name")]
+DownTarget = Annotated[Minority | Median | RowCount | Ratio, Field(discriminator="name")]
+AnyTarget = Annotated[Majority | Minority | Median | RowCount | Ratio, Field(discriminator="name")]
 
 
 class NoBalance(Section):
-    """Leave the training rows alone."""
+    """Leave the class counts alone."""
 
     name: Literal["none"]
 
 
 class Oversample(Section):
-    """Repeat rows of small classes until each has as many as the largest."""
+    """Repeat rows of classes below the target."""
 
     name: Literal["oversample"]
+    target: UpTarget
 
 
 class Undersample(Section):
-    """Drop rows of large classes until each has as many as the smallest."""
+    """Drop rows of classes above the target."""
 
     name: Literal["undersample"]
+    target: DownTarget
+
+
+class OverAndUndersample(Section):
+    """Repeat rows of classes below the target, drop rows of those above it.
+
+    A ratio is a band around the median: from median x sqrt(ratio) to median / sqrt(ratio).
+    """
+
+    name: Literal["both"]
+    target: AnyTarget
+
+
+class TomekLinks(Section):
+    """Drop rows whose nearest picture is of another class, and is theirs in turn (Tomek, 1976)."""
+
+    name: Literal["tomek_links"]
+
+
+class EditedNearestNeighbours(Section):
+    """Drop rows whose nearest pictures are of other classes: if any of them is, or most are (Wilson, 1972)."""
+
+    name: Literal["edited_nearest_neighbours"]
+    neighbours: Annotated[int, Field(ge=1, le=100)]
+    drop_if: Literal["any", "most"]
+
+
+class NearMiss(Section):
+    """Drop rows of classes above the target, keeping pictures near the smallest class (Mani and Zhang, 2003).
+
+    version: 1 keeps those nearest to their nearest pictures of the smallest class, 2 those nearest to
+    its farthest ones, 3 the farthest of those that are neighbours of one of its pictures.
+    """
+
+    name: Literal["near_miss"]
+    version: Literal[1, 2, 3]
+    neighbours: Annotated[int, Field(ge=1, le=100)]
+    target: DownTarget
+
+
+class ClassWeights(Section):
+    """Leave the rows alone and let the loss weigh them, so that each class counts alike."""
+
+    name: Literal["weights"]
 
 
 class BalanceParams(Section):
-    """How class counts of the training rows are evened out."""
+    """How classes and roles are evened out in the training rows.
+
+    production_weight: each production row counts as so many raw ones of its class, in class sizes,
+    targets and draws alike: it stands so many times as often as they do, to the nearest row. The
+    strategy `weights` puts it into the loss instead. 1 = off.
+    """
 
     seed: Seed
-    strategy: Annotated[NoBalance | Oversample | Undersample, Field(discriminator="name")]
+    production_weight: Annotated[float, Field(ge=1, le=100)]
+    strategy: Annotated[
+        NoBalance
+        | Oversample
+        | Undersample
+        | OverAndUndersample
+        | TomekLinks
+        | EditedNearestNeighbours
+        | NearMiss
+        | ClassWeights,
+        Field(discriminator="name"),
+    ]
 
 
 class Transform(BaseModel):

@@ -86,7 +86,10 @@ def curated(raw: dict[str, int], production: dict[str, int]) -> pd.DataFrame:
 
 
 def with_columns(frame: pd.DataFrame, schema: pa.Schema) -> pd.DataFrame:
-    """The frame with every column of the schema, those that it lacks filled with 1 or "x"."""
+    """The frame with every column of the schema, those that it lacks filled with 1 or "x"; no metadata."""
+    times = pd.Series(pd.NaT, index=frame.index, dtype="datetime64[us, UTC]")
+    metadata = pd.DataFrame({"user_group": "", "captured_at": times}, index=frame.index)
+    frame = frame.join(metadata[[name for name in metadata if name not in frame.columns]])
     missing = {
         field.name: "x" if pa.types.is_dictionary(field.type) or pa.types.is_string(field.type) else 1
         for field in schema

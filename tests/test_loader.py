@@ -9,7 +9,6 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import torch
-from torch.utils.data import SequentialSampler
 
 from pipeline.core.imaging import Pixels, encode
 from pipeline.core.manifest import PREDICTIONS, SPLIT
@@ -17,7 +16,7 @@ from pipeline.core.models import TrainedModel, build_model
 from pipeline.core.training import KeyedOrder
 from pipeline.engine import Engine
 from pipeline.errors import DataError, MissingInputError
-from pipeline.loader import PREDICTION_BATCH, RowDataset, batches, channel_statistics, predict_rows
+from pipeline.loader import PREDICTION_BATCH, RowDataset, batches, channel_statistics, predict_rows, weighted_batches
 from pipeline.params import JpegEncoding, PngEncoding
 from pipeline.shards import Row, ShardReader, ShardStore
 from tests.examples import params, striped, with_columns
@@ -125,14 +124,16 @@ def test_batches_hold_every_row_once_in_order(manifest: pd.DataFrame, tmp_path: 
 
 def test_batches_follow_the_order_given(manifest: pd.DataFrame, tmp_path: Path) -> None:
     order = KeyedOrder(20, seed=3)
-    labels = torch.cat([labels for _, labels in batches(dataset(manifest, tmp_path), 6, order)])
-    assert labels.tolist() == [number % 3 for number in order]
-    assert labels.tolist() != [number % 3 for number in range(20)]
+    loader = weighted_batches(dataset(manifest, tmp_path), np.arange(20, dtype=np.float32), 6, order)
+    labels, weights = (torch.cat(parts).tolist() for parts in list(zip(*loader, strict=True))[1:])
+    assert labels == [number % 3 for number in order]
+    assert weights == [float(number) for number in order]
+    assert labels != [number % 3 for number in range(20)]
 
 
 def test_batches_keep_channels_last_as_the_network_wants_them(manifest: pd.DataFrame, tmp_path: Path) -> None:
     rows = dataset(manifest, tmp_path)
-    pixels, _ = next(iter(batches(rows, 4, SequentialSampler(rows))))
+    pixels, _ = next(iter(batches(rows, 4)))
     assert pixels.shape == (4, 3, 16, 16)
     assert pixels.is_contiguous(memory_format=torch.channels_last)
 

@@ -1,6 +1,8 @@
 """params.yaml as types: every broken rule is named at once, with its place, the rule and the value."""
 
+import functools
 import math
+import operator
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,7 +51,7 @@ def leaves(values: Any, place: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]
 
 
 KEYS = [".".join(place) for place in leaves(params_values())]
-TAGS = {"ingest.encoding.name", "balance.strategy.name", "train.optimizer.name"}
+TAGS = {"ingest.encoding.name", "balance.strategy.name", "balance.strategy.target.name", "train.optimizer.name"}
 
 
 def test_the_repositorys_own_params_load() -> None:
@@ -81,6 +83,16 @@ BROKEN_RULES = [
      "sources: no source has role production: dev and test can come from nowhere"),
     ({"sources": {"phone": PHONE, "web": {"role": "raw", "path": "./phone/"}}},
      "sources: the path phone lies in phone, another source's: each image would count twice"),
+    ({"balance.production_weight": 0.5},
+     "balance.production_weight: input should be greater than or equal to 1, got 0.5"),
+    ({"balance.strategy": {"name": "both", "target": {"name": "count", "rows": 0}}},
+     "balance.strategy.target.rows: input should be greater than or equal to 1, got 0"),
+    ({"balance.strategy": {"name": "both", "target": {"name": "ratio", "value": 1.5}}},
+     "balance.strategy.target.value: input should be less than or equal to 1, got 1.5"),
+    ({"balance.strategy": {"name": "weights", "target": {"name": "median"}}},
+     "balance.strategy.target: no such param; here stand name"),
+    ({"balance.strategy": {"name": "near_miss", "version": 4, "neighbours": 3, "target": {"name": "minority"}}},
+     "balance.strategy.version: input should be 1, 2 or 3, got 4"),
     ({"augment.transforms": []},
      "augment: copies without transforms would repeat images: name a transform or set copies to 0"),
     ({"augment.transforms": [{"name": ""}]},
@@ -148,8 +160,8 @@ def test_a_choice_that_does_not_exist_is_named_with_those_that_do(tagged: str) -
     [line] = problems(params_values(**{tagged: {"name": "best"}}))
     assert line.startswith(f"{tagged}: ")
     assert "'best'" in line
-    section, choice = tagged.split(".")
-    assert f"'{params_values()[section][choice]['name']}'" in line
+    chosen = functools.reduce(operator.getitem, tagged.split("."), params_values())
+    assert f"'{chosen['name']}'" in line
 
 
 @pytest.mark.parametrize("argument", [math.nan, [-10, math.inf]])

@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+# Ids that are Python objects at one time: of 10,000,000 at once, these would take a gigabyte.
+CHUNK = 1_000_000
+
 
 def keyed_seed(seed: int, purpose: str, *parts: object) -> int:
     """A seed in [0, 2**32) for one purpose and thing."""
@@ -22,7 +25,9 @@ def keyed_generator(seed: int, purpose: str, *parts: object) -> np.random.Genera
     return np.random.default_rng(keyed_seed(seed, purpose, *parts))
 
 
-def keyed_uniform(seed: int, purpose: str, ids: "pd.Series[Any] | np.ndarray[Any, Any]") -> np.ndarray[Any, Any]:
+def keyed_uniform(
+    seed: int, purpose: str, ids: "pd.Series[Any] | pd.Index[Any] | np.ndarray[Any, Any]"
+) -> np.ndarray[Any, Any]:
     """A number in [0, 1) for each id, a function of (seed, purpose, id) alone.
 
     Args:
@@ -33,6 +38,10 @@ def keyed_uniform(seed: int, purpose: str, ids: "pd.Series[Any] | np.ndarray[Any
         so that 10,000,000 ids take seconds.
     """
     key = hashlib.sha256(f"{seed}\x1f{purpose}".encode()).hexdigest()[:16]
-    hashes = pd.util.hash_array(np.asarray(ids, dtype=object), hash_key=key, categorize=False)
-    # 53 bits are what a float64 holds, so that 1.0 cannot come out by rounding.
-    return (hashes >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    found = np.empty(len(ids))
+    for start in range(0, len(ids), CHUNK):
+        part = slice(start, start + CHUNK)
+        hashes = pd.util.hash_array(np.asarray(ids[part], dtype=object), hash_key=key, categorize=False)
+        # 53 bits are what a float64 holds, so that 1.0 cannot come out by rounding.
+        found[part] = (hashes >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return found

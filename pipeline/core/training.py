@@ -22,6 +22,8 @@ from pipeline.errors import DataError
 from pipeline.params import AdamW, Sgd, TrainParams
 
 Batch = tuple[Tensor, Tensor]
+# Pixels, class numbers, and what each row weighs in the loss.
+WeightedBatch = tuple[Tensor, Tensor, Tensor]
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class KeyedOrder(Sampler[int]):
 
 def fit(
     network: nn.Module,
-    train: DataLoader[Batch],
+    train: DataLoader[WeightedBatch],
     dev: DataLoader[Batch],
     params: TrainParams,
     optimizing: str,
@@ -89,6 +91,15 @@ def fit(
     return Fit(network.cpu().eval(), module.best_epoch, module.epochs)
 
 
+def weighted_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+    """Cross entropy, each row times its weight, over the number of rows.
+
+    Not over the sum of weights, as torch's own class weights are: a batch without the rare classes
+    would then count as much as one full of them.
+    """
+    return (nn.functional.cross_entropy(logits, labels, reduction="none") * weights).mean()
+
+
 class _Classifier(lightning.LightningModule):
     def __init__(
         self, network: nn.Module, params: TrainParams, optimizing: str, classes: int, advance: Callable[[int], None]
@@ -120,10 +131,10 @@ class _Classifier(lightning.LightningModule):
         torch.manual_seed(keyed_seed(self.params.seed, "dropout", self.current_epoch))
         self._train = _Tally(self.classes)
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        pixels, labels = batch
+    def training_step(self, batch: WeightedBatch, batch_idx: int) -> Tensor:
+        pixels, labels, weights = batch
         logits = self.network(pixels)
-        loss = nn.functional.cross_entropy(logits, labels)
+        loss = weighted_loss(logits, labels, weights)
         if not torch.isfinite(loss):
             raise DataError(
                 f"the loss is {float(loss.detach())} in epoch {self.current_epoch}, batch {batch_idx}: "

@@ -1,59 +1,111 @@
-"""Repeats or drops rows of train so that its classes weigh alike; other splits are not touched."""
+"""Repeats, drops or weighs rows of train so that its classes count alike; other splits are not touched."""
 
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
 from pipeline import catalogue
-from pipeline.core.balancing import choose_rows, copy_numbers
-from pipeline.core.manifest import SPLIT, TRAIN, check_manifest, counts_per_label
+from pipeline.core.balancing import choose_rows, count_classes, train_rows
+from pipeline.core.cleaning import picture_features
+from pipeline.core.imaging import decode
+from pipeline.core.manifest import SPLIT, check_manifest
+from pipeline.engine import Engine
 from pipeline.params import BalanceParams
+from pipeline.shards import ShardReader
 from pipeline.stages import Stage
+
+# All other columns go from file to file without passing through pandas.
+LOOKED_AT = ("id", "label", "role", "shard", "row", "split")
+# Pictures a task reads: far more work than handing it to a process.
+PICTURES = 1000
 
 
 @dataclass(frozen=True)
 class BalanceOutputs:
-    """Rows of train with their copy number, and class counts before and after."""
+    """Rows of train with copy number and weight, and class counts before and after."""
 
-    manifest: pd.DataFrame
+    manifest: pa.Table
     counts: pd.DataFrame
     metrics: dict[str, Any]
 
     @property
     def summary(self) -> str:
         before, after = self.metrics["before"], self.metrics["after"]
-        return f"{before['rows']} rows -> {after['rows']}, largest class {after['imbalance']:.3g} times the smallest"
+        return (
+            f"{before['rows']} rows -> {after['rows']}, largest class "
+            f"{after['weighted_imbalance']:.3g} times the smallest by weight, "
+            f"{after['production_share']:.0%} of it production"
+        )
 
 
-def balance(manifest: pd.DataFrame, params: BalanceParams) -> BalanceOutputs:
-    """The balanced rows of train."""
-    check_manifest(manifest, SPLIT)
-    train = manifest[manifest["split"] == TRAIN].sort_values("id", ignore_index=True)
-    rows = choose_rows(train["label"].astype(str).to_numpy(), params)
-    balanced = train.iloc[rows].assign(copy=copy_numbers(rows))
-    before, after = counts_per_label(train), counts_per_label(balanced)
-    counts = pd.DataFrame(
-        [
-            {"label": label, "when": when, "rows": count}
-            for when, labels in (("before", before), ("after", after))
-            for label, count in labels.items()
-        ]
+def balance(manifest: pa.Table, originals: ShardReader, params: BalanceParams, engine: Engine) -> BalanceOutputs:
+    """The balanced rows of train.
+
+    Raises:
+        ParamsError: the strategy would give more rows, or compare more pictures, than are allowed.
+        DataError: train is empty, or a class has too few rows for the strategy.
+    """
+    looked_at = _looked_at(manifest)
+    chosen = choose_rows(looked_at, params, lambda rows: _features(looked_at.iloc[rows], originals, engine))
+    train = train_rows(looked_at)
+    before = count_classes(looked_at, train, np.ones(len(train)))
+    after = count_classes(looked_at, chosen.rows, chosen.weights)
+    balanced = manifest.take(pa.array(chosen.rows))
+    return BalanceOutputs(
+        manifest=balanced.append_column("copy", [chosen.copies]).append_column("weight", [chosen.weights]),
+        counts=_counts(before, after),
+        metrics={"before": _summed(before), "after": _summed(after)},
     )
-    return BalanceOutputs(balanced, counts, {"before": _summed(before), "after": _summed(after)})
 
 
-def _summed(counts: dict[str, int]) -> dict[str, float]:
-    return {"rows": sum(counts.values()), "imbalance": max(counts.values()) / min(counts.values())}
+def _looked_at(manifest: pa.Table) -> pd.DataFrame:
+    names = [name for name in LOOKED_AT if name in manifest.schema.names]
+    return check_manifest(manifest.select(names).to_pandas(), pa.schema([SPLIT.field(name) for name in LOOKED_AT]))
+
+
+def _features(rows: pd.DataFrame, originals: ShardReader, engine: Engine) -> npt.NDArray[np.uint8]:
+    located = list(zip(rows["shard"].astype(str), rows["row"].tolist(), strict=True))
+    tasks = [located[start : start + PICTURES] for start in range(0, len(located), PICTURES)]
+    return np.concatenate(engine.map(FeatureReader(originals), tasks, "balance", size=len))
+
+
+@dataclass(frozen=True)
+class FeatureReader:
+    """Places of pictures -> their features; it travels to worker processes."""
+
+    originals: ShardReader
+
+    def __call__(self, located: list[tuple[str, int]]) -> npt.NDArray[np.uint8]:
+        return np.stack([picture_features(decode(self.originals.image(shard, row))) for shard, row in located])
+
+
+def _counts(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
+    """Two rows a class; `bar` names them so that a plot shows them side by side, in order."""
+    table = pd.concat([before.assign(when="before", bar="1 before"), after.assign(when="after", bar="2 after")])
+    table = table.reset_index().sort_values(["label", "bar"], ignore_index=True)
+    return table.assign(bar=table["label"] + ", " + table["bar"])[["label", "when", "rows", "weight", "bar"]]
+
+
+def _summed(classes: pd.DataFrame) -> dict[str, float]:
+    return {
+        "rows": int(classes["rows"].sum()),
+        "imbalance": float(classes["rows"].max() / classes["rows"].min()),
+        "weighted_imbalance": float(classes["weight"].max() / classes["weight"].min()),
+        "production_share": float(classes["production"].sum() / classes["weight"].sum()),
+    }
 
 
 STAGE = Stage(
     name="balance",
     function=balance,
     params={"params": "balance"},
-    reads={"manifest": catalogue.SPLIT},
+    reads={"manifest": catalogue.SPLIT_TABLE, "originals": catalogue.ORIGINALS},
     writes={
-        "manifest": catalogue.BALANCED,
+        "manifest": catalogue.BALANCED_TABLE,
         "counts": catalogue.BALANCE_COUNTS,
         "metrics": catalogue.BALANCE_METRICS,
     },

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline import catalogue
-from pipeline.core.dedup import remove_duplicates
+from pipeline.core.dedup import groups_of, join_sources, joined_groups, remove_duplicates
 from pipeline.core.manifest import INGESTED, check_manifest
 from pipeline.errors import MissingInputError, listing
 from pipeline.params import CurateParams, SourceParams
@@ -16,18 +16,26 @@ from pipeline.stages import Stage
 
 @dataclass(frozen=True)
 class CurateOutputs:
-    """The images that stay, those that go with the reason, and counts per source."""
+    """The images that stay, those that go with the reason, counts per source, and user groups that became one."""
 
     manifest: pd.DataFrame
     removed: pd.DataFrame
     metrics: dict[str, Any]
+    joined: list[list[str]]
 
     @property
     def summary(self) -> str:
         reasons = ", ".join(
             f"{count} {reason}" for reason, count in sorted(self.removed["reason"].value_counts().items())
         )
-        return f"{len(self.manifest)} images stay, {reasons or 'no duplicates'}"
+        return f"{len(self.manifest)} images stay, {reasons or 'no duplicates'}{self._joins}"
+
+    @property
+    def _joins(self) -> str:
+        if not self.joined:
+            return ""
+        names = listing((" + ".join(names) for names in self.joined), most=3)
+        return f"\n  groups that equal files join, so that they are not split apart: {names}"
 
 
 def curate(
@@ -45,7 +53,7 @@ def curate(
         raise MissingInputError(f"not ingested yet: {listing(missing)}; run `dvc repro ingest`")
     # Folders of sources that params no longer name may still stand on disk: they do not count.
     tables = {name: ingested[name]() for name in sorted(sources)}
-    images = pd.concat([manifest for manifest, _ in tables.values()], ignore_index=True)
+    images = join_sources([manifest for manifest, _ in tables.values()])
     check_manifest(images, INGESTED)
     kept, removed = remove_duplicates(images, params)
     metrics = {
@@ -57,7 +65,8 @@ def curate(
         }
         for name, (manifest, rejected) in tables.items()
     }
-    return CurateOutputs(kept, removed, metrics)
+    joined = joined_groups(images, groups_of(images))
+    return CurateOutputs(kept, removed, {**metrics, "joined_groups": len(joined)}, joined)
 
 
 STAGE = Stage(

@@ -11,17 +11,19 @@ import pyarrow as pa
 
 from pipeline import catalogue
 from pipeline.core import imaging
-from pipeline.core.manifest import FACTS, INGESTED
+from pipeline.core.manifest import FACTS, FURTHER, INGESTED
+from pipeline.core.metadata import attach_metadata
 from pipeline.engine import Engine
 from pipeline.errors import DataError
 from pipeline.params import IngestParams, SourceParams
 from pipeline.shards import Row, ShardStore, digest, fingerprint
 from pipeline.stages import Stage
-from pipeline.storage import read_bytes, scan, sha256_of
+from pipeline.storage import read_bytes, read_texts, scan, sha256_of
 
 _TEXT = [(name, pa.string()) for name in ("id", "label", "path", "sha256", "reason", "detail")]
 _FACTS = [field.with_type(pa.string()) if field.name == "format" else field for field in FACTS]
 SHARD = pa.schema([*_TEXT, *_FACTS, ("image", pa.binary())])
+METADATA = "metadata.csv"
 REJECTED_COLUMNS = ["path", "reason", "detail"]
 
 
@@ -50,7 +52,7 @@ def ingest(name: str, source: SourceParams, params: IngestParams, shards: ShardS
     root = Path(source.path)
     found = scan(root)
     in_class = [path for path in found.files if "/" in path]
-    loose = [(path, "no_class_folder") for path in found.files if "/" not in path]
+    loose = [(path, "no_class_folder") for path in found.files if "/" not in path and path != METADATA]
     if not in_class:
         state = f"{len(loose)} files but no class folders" if loose else "no files"
         raise DataError(
@@ -66,12 +68,16 @@ def ingest(name: str, source: SourceParams, params: IngestParams, shards: ShardS
     images = made.to_pandas().rename(columns={"key": "pixels"})
     accepted = images[images["reason"] == ""].assign(source=name, role=source.role)
     refused = pd.DataFrame([(*item, "") for item in [*found.refused, *loose]], columns=REJECTED_COLUMNS)
+    table = read_texts(root / METADATA) if METADATA in found.files else None
+    known = {*in_class, *refused["path"]}
+    accepted = attach_metadata(accepted, table, known, pd.Timestamp.now("UTC"), str(root / METADATA))
     rejected = pd.concat([images.loc[images["reason"] != "", REJECTED_COLUMNS], refused])
     _check_rejected(root, len(images) + len(refused), rejected, params)
+    columns = [*INGESTED.names, *(name for name in accepted.columns if name.startswith(FURTHER))]
     return IngestOutputs(
-        manifest=accepted[INGESTED.names].sort_values("id", ignore_index=True),
+        manifest=accepted[columns].sort_values("id", ignore_index=True),
         rejected=rejected.sort_values("path", ignore_index=True),
-        ignored=found.ignored,
+        ignored=found.ignored + (table is not None),
     )
 
 

@@ -13,7 +13,7 @@ from pipeline.core.manifest import BALANCED, DEV, SPLIT, check_manifest
 from pipeline.core.models import TrainedModel, build_model, save_model
 from pipeline.core.randomness import keyed_seed
 from pipeline.engine import progress
-from pipeline.loader import RowDataset, batches, channel_statistics
+from pipeline.loader import RowDataset, batches, channel_statistics, weighted_batches
 from pipeline.params import TrainParams
 from pipeline.shards import ShardReader
 from pipeline.stages import Stage
@@ -51,7 +51,7 @@ def train(
     with progress("train", math.ceil(len(train_set) / params.batch_size) * params.epochs) as advance:
         fit = training.fit(
             network,
-            batches(train_set, params.batch_size, order),
+            weighted_batches(train_set, rows["weight"].to_numpy(), params.batch_size, order),
             batches(dev_set, params.batch_size),
             params,
             optimizing,

@@ -1,144 +1,363 @@
 """Balancing is choosing rows; every strategy keeps one contract."""
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from imblearn.over_sampling import RandomOverSampler
+from imblearn.under_sampling import RandomUnderSampler
 
-from pipeline.core.balancing import choose_rows, copy_numbers
+from pipeline.core.balancing import Chosen, choose_rows, count_classes
+from pipeline.errors import DataError, ParamsError
 from pipeline.params import BalanceParams
 
-STRATEGIES = [
-    get_args(member.model_fields["name"].annotation)[0]
-    for member in get_args(BalanceParams.model_fields["strategy"].annotation)
-]
-LABELS = st.lists(st.integers(0, 3), min_size=2, max_size=60).filter(lambda labels: len(set(labels)) > 1)
+# A strategy's other params, for each member of the union: a new member must be given some here.
+OTHERS: dict[str, dict[str, Any]] = {
+    "none": {},
+    "oversample": {"target": {"name": "majority"}},
+    "undersample": {"target": {"name": "minority"}},
+    "both": {"target": {"name": "median"}},
+    "tomek_links": {},
+    "edited_nearest_neighbours": {"neighbours": 1, "drop_if": "most"},
+    "near_miss": {"version": 1, "neighbours": 1, "target": {"name": "minority"}},
+    "weights": {},
+}
+MEMBERS = get_args(BalanceParams.model_fields["strategy"].annotation)
+STRATEGIES = [get_args(member.model_fields["name"].annotation)[0] for member in MEMBERS]
+CLEANERS = ["tomek_links", "edited_nearest_neighbours", "near_miss"]
 FEW = settings(max_examples=25, deadline=None)
 each_strategy = pytest.mark.parametrize("strategy", STRATEGIES)
 
 
-def choose(labels: Any, strategy: str, seed: int = 1) -> list[int]:
-    params = BalanceParams.model_validate({"seed": seed, "strategy": {"name": strategy}})
-    rows: list[int] = choose_rows(np.array(labels), params).tolist()
-    return rows
+def params(strategy: str, seed: int = 1, production_weight: float = 1.0, **others: Any) -> BalanceParams:
+    chosen = {"name": strategy, **(others or OTHERS[strategy])}
+    return BalanceParams.model_validate({"seed": seed, "production_weight": production_weight, "strategy": chosen})
 
 
-def counts_after(labels: list[int], rows: list[int]) -> Counter[int]:
-    return Counter(labels[row] for row in rows)
+def manifest(raw: Mapping[str, int], production: Mapping[str, int] | None = None, elsewhere: int = 0) -> pd.DataFrame:
+    """Rows of train, sorted by id, and so many of dev beside those of each class."""
+    rows = [
+        (f"{role}/{label}/{number:04}", label, role, "train" if number < count else "dev")
+        for role, counts in (("production", production or {}), ("raw", raw))
+        for label, count in counts.items()
+        for number in range(count + elsewhere)
+    ]
+    return pd.DataFrame(rows, columns=["id", "label", "role", "split"]).sort_values("id", ignore_index=True)
 
 
-def test_strategies_of_params_are_found() -> None:
-    assert {"none", "oversample", "undersample"} <= set(STRATEGIES)
+@st.composite
+def manifests(draw: st.DrawFn) -> pd.DataFrame:
+    """Two to four classes of three to thirty rows, of either role, some rows outside train."""
+    names = ["fig", "apple", "quince", "pear"][: draw(st.integers(2, 4))]
+    raw, production = ({name: draw(st.integers(least, 15)) for name in names} for least in (3, 0))
+    return manifest(raw, production, elsewhere=draw(st.integers(0, 2)))
+
+
+WEIGHTS = st.sampled_from([1.0, 1.5, 2.0, 7.3])
+
+
+def features_of(rows: pd.DataFrame) -> npt.NDArray[np.uint8]:
+    """Pictures of classes that lie apart, a hash of the id beside: what the cleaners compare."""
+    places = pd.util.hash_array(rows["id"].to_numpy(dtype=object)) % 20
+    centres = rows["label"].astype(str).map({"apple": 0, "fig": 60, "pear": 120, "quince": 180}).fillna(240)
+    return np.stack([centres.to_numpy(dtype=np.uint8) + places.astype(np.uint8)] * 2, axis=1)
+
+
+def choose(rows: pd.DataFrame, chosen: BalanceParams) -> Chosen:
+    return choose_rows(rows, chosen, lambda places: features_of(rows.iloc[places]))
+
+
+def named(rows: pd.DataFrame, chosen: Chosen) -> list[tuple[str, int, float]]:
+    """Id, copy and weight of each balanced row."""
+    return list(zip(rows["id"].iloc[chosen.rows], chosen.copies.tolist(), chosen.weights.tolist(), strict=True))
+
+
+def counts_after(rows: pd.DataFrame, chosen: Chosen, by: str = "label") -> dict[Any, int]:
+    return dict(Counter(rows[by].iloc[chosen.rows].astype(str)))
+
+
+def train_of(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows[rows["split"] == "train"]
+
+
+def test_every_strategy_of_params_is_tested() -> None:
+    assert sorted(OTHERS) == sorted(STRATEGIES)
 
 
 @each_strategy
-@given(labels=LABELS)
+@given(rows=manifests(), production_weight=WEIGHTS)
 @FEW
-def test_rows_are_numbers_of_given_rows_in_order(strategy: str, labels: list[int]) -> None:
-    rows = choose(labels, strategy)
-    assert rows == sorted(rows)
-    assert set(rows) <= set(range(len(labels)))
+def test_rows_are_positions_of_train_sorted_by_id(strategy: str, rows: pd.DataFrame, production_weight: float) -> None:
+    chosen = choose(rows, params(strategy, production_weight=production_weight))
+    assert set(chosen.rows) <= set(train_of(rows).index)
+    ids = rows["id"].iloc[chosen.rows].tolist()
+    assert ids == sorted(ids)
 
 
 @each_strategy
-@given(labels=LABELS)
+@given(rows=manifests(), production_weight=WEIGHTS, seed=st.integers(0, 2**32 - 1))
 @FEW
-def test_no_class_is_lost_and_imbalance_does_not_grow(strategy: str, labels: list[int]) -> None:
-    before, after = Counter(labels), counts_after(labels, choose(labels, strategy))
-    assert set(after) == set(before)
-    assert max(after.values()) / min(after.values()) <= max(before.values()) / min(before.values())
+def test_same_rows_and_params_choose_alike_in_any_order(
+    strategy: str, rows: pd.DataFrame, production_weight: float, seed: int
+) -> None:
+    chosen = params(strategy, seed, production_weight)
+    shuffled = rows.sample(frac=1, random_state=seed).reset_index(drop=True)
+    assert named(shuffled, choose(shuffled, chosen)) == named(rows, choose(rows, chosen))
 
 
 @each_strategy
-@given(labels=LABELS, seed=st.integers(0, 2**32 - 1))
+@given(rows=manifests(), production_weight=WEIGHTS)
 @FEW
-def test_same_labels_and_seed_give_the_same_rows(strategy: str, labels: list[int], seed: int) -> None:
-    assert choose(labels, strategy, seed) == choose(labels, strategy, seed)
+def test_categories_choose_as_texts_do(strategy: str, rows: pd.DataFrame, production_weight: float) -> None:
+    chosen = params(strategy, production_weight=production_weight)
+    # Unsorted, and one of them unused: codes are no names.
+    labels = pd.CategoricalDtype(["quince", "unused", "fig", "apple", "pear"])
+    coded = rows.astype({"label": labels, "role": "category", "split": "category"})
+    assert named(coded, choose(coded, chosen)) == named(rows, choose(rows, chosen))
+    objects = rows.astype(dict.fromkeys(rows.columns, object))
+    assert named(objects, choose(objects, chosen)) == named(rows, choose(rows, chosen))
 
 
 @each_strategy
-@given(labels=LABELS)
+@given(rows=manifests(), production_weight=WEIGHTS)
 @FEW
-def test_names_of_classes_give_the_same_rows_as_their_codes(strategy: str, labels: list[int]) -> None:
-    names = np.array(["apple", "fig", "pear", "quince"])[labels]
-    expected = choose(labels, strategy)
-    assert choose(names, strategy) == expected
-    assert choose(names.astype(object), strategy) == expected
+def test_copies_of_each_row_count_up_from_0(strategy: str, rows: pd.DataFrame, production_weight: float) -> None:
+    chosen = choose(rows, params(strategy, production_weight=production_weight))
+    times = Counter(chosen.rows.tolist())
+    expected = sorted((row, copy) for row, number in times.items() for copy in range(number))
+    assert sorted(zip(chosen.rows.tolist(), chosen.copies.tolist(), strict=True)) == expected
+    assert chosen.copies.dtype == np.int32
+
+
+@each_strategy
+@given(rows=manifests(), production_weight=WEIGHTS)
+@FEW
+def test_no_class_is_lost(strategy: str, rows: pd.DataFrame, production_weight: float) -> None:
+    chosen = choose(rows, params(strategy, production_weight=production_weight))
+    assert set(counts_after(rows, chosen)) == set(train_of(rows)["label"])
+
+
+@each_strategy
+@given(rows=manifests())
+@FEW
+def test_imbalance_by_weight_does_not_grow(strategy: str, rows: pd.DataFrame) -> None:
+    chosen = choose(rows, params(strategy))
+    before = train_of(rows)["label"].value_counts()
+    after = count_classes(rows, chosen.rows, chosen.weights)["weight"]
+    assert after.max() / after.min() <= before.max() / before.min() * 1.000001
+
+
+@each_strategy
+@given(rows=manifests(), production_weight=WEIGHTS)
+@FEW
+def test_repeats_are_even(strategy: str, rows: pd.DataFrame, production_weight: float) -> None:
+    """No image stands k + 2 times while another of its class and role, not cleaned away, stands k times."""
+    chosen = choose(rows, params(strategy, production_weight=production_weight))
+    train = train_of(rows)
+    standing = train.loc[sorted(set(chosen.rows))] if strategy in CLEANERS else train
+    times = pd.Series(Counter(chosen.rows.tolist())).reindex(standing.index, fill_value=0)
+    spread = times.groupby([standing["label"], standing["role"]]).agg(["min", "max"])
+    assert (spread["max"] - spread["min"] <= 1).all()
+    if production_weight == 1:
+        spread = times.groupby(standing["label"]).agg(["min", "max"])
+        assert (spread["max"] - spread["min"] <= 1).all()
+
+
+@each_strategy
+@given(rows=manifests(), production_weight=WEIGHTS)
+@FEW
+def test_a_production_row_counts_so_many_times_as_a_raw_one(
+    strategy: str, rows: pd.DataFrame, production_weight: float
+) -> None:
+    chosen = choose(rows, params(strategy, production_weight=production_weight))
+    drawn = rows.iloc[chosen.rows].assign(weight=chosen.weights)
+    # What the draw chose from: a cleaner's rows, or all.
+    source = rows.loc[sorted(set(chosen.rows))] if strategy in CLEANERS else train_of(rows)
+    for label, mine in drawn.groupby("label"):
+        roles = source.loc[source["label"] == label, "role"].value_counts().reindex(["raw", "production"], fill_value=0)
+        mass = roles["production"] * production_weight
+        expected = mine["weight"].sum() * mass / (mass + roles["raw"])
+        assert abs(mine.loc[mine["role"] == "production", "weight"].sum() - expected) <= 0.5 + 1e-3
+
+
+@each_strategy
+@given(rows=manifests(), production_weight=WEIGHTS)
+@FEW
+def test_weights_are_1_on_average(strategy: str, rows: pd.DataFrame, production_weight: float) -> None:
+    chosen = choose(rows, params(strategy, production_weight=production_weight))
+    assert chosen.weights.dtype == np.float32
+    assert chosen.weights.mean() == pytest.approx(1, rel=1e-5)
+    assert strategy == "weights" or (chosen.weights == 1).all()
 
 
 @each_strategy
 def test_even_classes_stay_even(strategy: str) -> None:
-    assert counts_after([0, 1] * 10, choose([0, 1] * 10, strategy)) == {0: 10, 1: 10}
+    rows = manifest({"apple": 10, "fig": 10})
+    assert counts_after(rows, choose(rows, params(strategy))) == {"apple": 10, "fig": 10}
 
 
-@given(LABELS)
-@FEW
-def test_none_leaves_every_row_once(labels: list[int]) -> None:
-    assert choose(labels, "none") == list(range(len(labels)))
+@each_strategy
+def test_one_class_alone_stays(strategy: str) -> None:
+    rows = manifest({"apple": 10})
+    assert choose(rows, params(strategy)).rows.tolist() == list(range(10))
 
 
-@given(LABELS)
-@FEW
-def test_oversampling_keeps_every_row_and_lifts_classes_to_the_largest(labels: list[int]) -> None:
-    rows = choose(labels, "oversample")
-    assert set(rows) == set(range(len(labels)))
-    assert set(counts_after(labels, rows).values()) == {max(Counter(labels).values())}
+@each_strategy
+def test_an_empty_train_is_refused(strategy: str) -> None:
+    rows = manifest({"apple": 0}, elsewhere=3)
+    with pytest.raises(DataError, match=r"^the manifest has no rows in train: run `dvc repro split`$"):
+        choose(rows, params(strategy))
 
 
-@given(LABELS)
-@FEW
-def test_oversampling_repeats_no_row_of_the_largest_class(labels: list[int]) -> None:
-    sizes, times = Counter(labels), Counter(choose(labels, "oversample"))
-    largest = max(sizes.values())
-    assert all(times[row] == 1 for row, label in enumerate(labels) if sizes[label] == largest)
-
-
-@given(LABELS)
-@FEW
-def test_undersampling_repeats_nothing_and_cuts_classes_to_the_smallest(labels: list[int]) -> None:
-    rows = choose(labels, "undersample")
-    assert len(set(rows)) == len(rows)
-    assert set(counts_after(labels, rows).values()) == {min(Counter(labels).values())}
+UNEVEN = {"apple": 100, "fig": 40, "pear": 30, "quince": 10}
 
 
 @pytest.mark.parametrize(
-    ("strategy", "rows"),
+    ("strategy", "target", "counts"),
     [
-        pytest.param("oversample", [0, 0, 0, 0, 0, 1, 2, 3, 4, 4, 5, 6, 7, 8, 9, 9, 9, 9], id="oversample"),
-        pytest.param("undersample", [0, 4, 5, 6, 7, 9], id="undersample"),
+        ("oversample", {"name": "majority"}, [100, 100, 100, 100]),
+        ("oversample", {"name": "median"}, [100, 40, 35, 35]),
+        ("oversample", {"name": "count", "rows": 60}, [100, 60, 60, 60]),
+        ("oversample", {"name": "count", "rows": 250}, [250, 250, 250, 250]),
+        ("oversample", {"name": "ratio", "value": 0.35}, [100, 40, 35, 35]),
+        ("oversample", {"name": "ratio", "value": 0.301}, [100, 40, 31, 31]),
+        ("undersample", {"name": "minority"}, [10, 10, 10, 10]),
+        ("undersample", {"name": "median"}, [35, 35, 30, 10]),
+        ("undersample", {"name": "count", "rows": 1}, [1, 1, 1, 1]),
+        ("undersample", {"name": "count", "rows": 1000}, [100, 40, 30, 10]),
+        ("undersample", {"name": "ratio", "value": 0.3}, [33, 33, 30, 10]),
+        ("both", {"name": "majority"}, [100, 100, 100, 100]),
+        ("both", {"name": "minority"}, [10, 10, 10, 10]),
+        ("both", {"name": "median"}, [35, 35, 35, 35]),
+        ("both", {"name": "count", "rows": 50}, [50, 50, 50, 50]),
+        ("both", {"name": "ratio", "value": 0.25}, [70, 40, 30, 18]),
+        ("both", {"name": "ratio", "value": 1.0}, [35, 35, 35, 35]),
+        ("near_miss", {"name": "minority"}, [10, 10, 10, 10]),
+        ("near_miss", {"name": "count", "rows": 35}, [35, 35, 30, 10]),
+        ("near_miss", {"name": "ratio", "value": 0.5}, [20, 20, 20, 10]),
     ],
 )
-def test_rows_are_the_same_in_every_version(strategy: str, rows: list[int]) -> None:
-    assert choose([2, 0, 0, 0, 1, 0, 0, 2, 0, 1], strategy) == rows
+def test_classes_have_the_counts_of_the_target(strategy: str, target: dict[str, Any], counts: list[int]) -> None:
+    rows = manifest(UNEVEN)
+    chosen = choose(rows, params(strategy, **{**OTHERS[strategy], "target": target}))
+    assert counts_after(rows, chosen) == dict(zip(UNEVEN, counts, strict=True))
 
 
-@pytest.mark.parametrize("strategy", ["oversample", "undersample"])
+@pytest.mark.parametrize("strategy", ["oversample", "undersample", "both"])
+@given(rows=manifests(), ratio=st.floats(0.01, 1))
+@FEW
+def test_ratio_holds_afterwards(strategy: str, rows: pd.DataFrame, ratio: float) -> None:
+    after = counts_after(rows, choose(rows, params(strategy, target={"name": "ratio", "value": ratio}))).values()
+    assert min(after) / max(after) >= ratio - 1e-6
+
+
+@pytest.mark.parametrize(("strategy", "peer"), [("oversample", RandomOverSampler), ("undersample", RandomUnderSampler)])
+@given(rows=manifests())
+@FEW
+def test_class_counts_are_those_of_imbalanced_learn(strategy: str, peer: Any, rows: pd.DataFrame) -> None:
+    labels = train_of(rows)["label"].to_numpy(dtype=object)
+    _, theirs = peer(random_state=0).fit_resample(np.zeros((len(labels), 1)), labels)
+    assert counts_after(rows, choose(rows, params(strategy))) == dict(Counter(theirs))
+
+
+@given(rows=manifests(), production_weight=WEIGHTS)
+@FEW
+def test_oversampling_drops_nothing(rows: pd.DataFrame, production_weight: float) -> None:
+    chosen = choose(rows, params("oversample", production_weight=production_weight))
+    assert set(chosen.rows) == set(train_of(rows).index)
+
+
+@given(rows=manifests(), production_weight=WEIGHTS)
+@FEW
+def test_none_drops_nothing_and_repeats_production_alone(rows: pd.DataFrame, production_weight: float) -> None:
+    chosen = choose(rows, params("none", production_weight=production_weight))
+    assert set(chosen.rows) == set(train_of(rows).index)
+    assert set(rows["role"].iloc[chosen.rows[chosen.copies > 0]]) <= {"production"}
+
+
+@given(rows=manifests())
+@FEW
+def test_undersampling_repeats_nothing(rows: pd.DataFrame) -> None:
+    assert choose(rows, params("undersample")).copies.max() == 0
+
+
+@pytest.mark.parametrize("strategy", ["undersample", "oversample"])
+def test_more_images_hardly_change_what_is_chosen(strategy: str) -> None:
+    few = manifest({"apple": 1000, "fig": 300})
+    more = manifest({"apple": 1010, "fig": 300})
+    target = {"name": "count", "rows": 400}
+    one, other = (
+        Counter(entry[:2] for entry in named(rows, choose(rows, params(strategy, target=target))))
+        for rows in (few, more)
+    )
+    assert sum((one - other).values()) <= 10
+
+
+@pytest.mark.parametrize("strategy", ["oversample", "undersample", "both"])
 def test_another_seed_chooses_other_rows(strategy: str) -> None:
-    labels = [0] * 100 + [1] * 30
-    assert choose(labels, strategy, seed=1) != choose(labels, strategy, seed=2)
+    rows = manifest(UNEVEN)
+    one, other = (choose(rows, params(strategy, seed)).rows.tolist() for seed in (1, 2))
+    assert one != other
 
 
 @pytest.mark.parametrize(
-    ("rows", "copies"),
+    ("strategy", "production_weight", "expected"),
     [
-        pytest.param([], [], id="no rows"),
-        pytest.param([0, 1, 2], [0, 0, 0], id="each once"),
-        pytest.param([0, 0, 0], [0, 1, 2], id="one thrice"),
-        pytest.param([2, 5, 5, 7, 7, 7], [0, 0, 1, 0, 1, 2], id="numbering starts again at each row"),
+        pytest.param("oversample", 1.0, "0 1 2 2 3 3 3 4 4 4 4 5 6 7 8 9 10 10 10 11 11", id="oversample"),
+        pytest.param("undersample", 1.0, "1 2 3 4 9 10", id="undersample"),
+        pytest.param("both", 1.0, "1 2 3 4 4 8 9 10 11", id="both"),
+        pytest.param("none", 2.5, "0 0 1 1 1 2 2 2 3 3 4 4 4 5 6 7 8 9 10 11", id="production counts 2.5 times"),
     ],
 )
-def test_repeats_of_a_row_are_numbered(rows: list[int], copies: list[int]) -> None:
-    assert copy_numbers(np.array(rows, dtype=np.intp)).tolist() == copies
+def test_rows_are_the_same_in_every_version(strategy: str, production_weight: float, expected: str) -> None:
+    rows = manifest({"apple": 5, "fig": 2}, {"apple": 2, "fig": 1, "pear": 2})
+    chosen = choose(rows, params(strategy, production_weight=production_weight))
+    assert " ".join(map(str, chosen.rows)) == expected
 
 
-@given(st.lists(st.integers(0, 8), max_size=40).map(sorted))
-@settings(deadline=None)
-def test_copies_of_each_row_count_up_from_0(rows: list[int]) -> None:
-    copies: npt.NDArray[np.int32] = copy_numbers(np.array(rows, dtype=np.intp))
-    assert copies.dtype == np.int32
-    expected = sorted((row, copy) for row, times in Counter(rows).items() for copy in range(times))
-    assert list(zip(rows, copies.tolist(), strict=True)) == expected
+def test_weights_balance_the_classes_and_raise_production() -> None:
+    rows = manifest({"apple": 6, "fig": 1}, {"apple": 1, "fig": 2})
+    chosen = choose(rows, params("weights"))
+    assert chosen.rows.tolist() == list(range(10))
+    # scikit-learn's formula: n / (k n_c).
+    assert chosen.weights.tolist() == pytest.approx([10 / (2 * {"apple": 7, "fig": 3}[name]) for name in rows["label"]])
+    raised = rows.assign(weight=choose(rows, params("weights", production_weight=3.0)).weights)
+    by_cell = raised.groupby(["label", "role"])["weight"].first()
+    assert by_cell["apple", "production"] == pytest.approx(3 * by_cell["apple", "raw"])
+    assert raised.groupby("label")["weight"].sum().tolist() == pytest.approx([5, 5])
+
+
+def test_production_is_repeated_and_counts_in_targets() -> None:
+    rows = manifest({"apple": 10, "fig": 4}, {"apple": 2, "fig": 1})
+    chosen = choose(rows, params("oversample", production_weight=3.0))
+    # 10 + 3 x 2 rows of apple are the most; fig's 16 are 3/7 production.
+    cells = rows.iloc[chosen.rows].groupby(["label", "role"]).size().to_dict()
+    assert cells == {
+        ("apple", "production"): 6, ("apple", "raw"): 10, ("fig", "production"): 7, ("fig", "raw"): 9,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("strategy", ["oversample", "both"])
+def test_more_rows_than_a_manifest_holds_are_refused(strategy: str) -> None:
+    target = {"name": "count", "rows": 10_000_001}
+    message = (
+        r"^balance would give 20,000,002 rows \(2 classes of up to 10,000,001\), and a manifest holds 20,000,000: "
+        r"lower balance\.strategy\.target or balance\.production_weight, or use the strategy weights$"
+    )
+    with pytest.raises(ParamsError, match=message):
+        choose(manifest({"apple": 4, "fig": 3}), params(strategy, target=target))
+
+
+def test_classes_are_counted_by_role_and_weight() -> None:
+    rows = manifest({"fig": 2, "apple": 1}, {"fig": 1})
+    counted = count_classes(rows, np.array([0, 0, 1, 2, 3]), np.array([1.0, 1.0, 0.5, 2.0, 3.0]))
+    assert counted.to_dict("index") == {
+        "apple": {"rows": 1, "weight": 0.5, "production": 0.0},
+        "fig": {"rows": 4, "weight": 7.0, "production": 2.0},
+    }

@@ -7,7 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.core import manifest as columns
-from pipeline.core.manifest import BALANCED, CURATED, INGESTED, PREDICTIONS, SPLIT, check_manifest, counts_per_label
+from pipeline.core.manifest import (
+    BALANCED,
+    CURATED,
+    INGESTED,
+    MAY_BE_EMPTY,
+    PREDICTIONS,
+    SPLIT,
+    check_manifest,
+    counts_per_label,
+)
 from pipeline.errors import DataError
 from tests.examples import curated, with_columns
 
@@ -35,12 +44,19 @@ def test_missing_columns_are_all_named_with_the_remedy() -> None:
         check_manifest(images().drop(columns=["group", "sha256"]), CURATED)
 
 
-@pytest.mark.parametrize("column", CURATED.names)
+@pytest.mark.parametrize("column", [name for name in CURATED.names if name not in MAY_BE_EMPTY])
 def test_empty_cell_of_any_column_is_reported(column: str) -> None:
     rows = images().astype({column: object})
     rows.loc[1, column] = None
     with pytest.raises(DataError, match=f"column {column} is empty in 1 row$"):
         check_manifest(rows, CURATED)
+
+
+def test_only_the_time_of_capture_may_be_empty() -> None:
+    assert {"captured_at"} == MAY_BE_EMPTY
+    rows = images()
+    assert rows["captured_at"].isna().all()
+    assert check_manifest(rows, CURATED) is rows
 
 
 def test_all_problems_are_reported_at_once() -> None:
@@ -75,7 +91,7 @@ def test_labels_are_counted_in_sorted_order(labels: list[str], categorical: bool
     [
         pytest.param(INGESTED, CURATED, ["group"], id="curate"),
         pytest.param(CURATED, SPLIT, ["split"], id="split"),
-        pytest.param(SPLIT, BALANCED, ["copy"], id="balance"),
+        pytest.param(SPLIT, BALANCED, ["copy", "weight"], id="balance"),
     ],
 )
 def test_each_stage_keeps_the_columns_it_was_given(earlier: pa.Schema, later: pa.Schema, new: list[str]) -> None:

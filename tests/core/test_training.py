@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from pipeline.core.metrics import METRICS, confusion_matrix
 from pipeline.core.models import build_model, predict
-from pipeline.core.training import Batch, Fit, KeyedOrder, fit
+from pipeline.core.training import Fit, KeyedOrder, fit, weighted_loss
 from pipeline.errors import DataError
 from pipeline.params import TrainParams
 from tests.examples import params, picture, striped
@@ -35,10 +35,15 @@ def images(each: int, seed: int) -> TensorDataset:
     return TensorDataset(torch.from_numpy(pixels).permute(0, 3, 1, 2), torch.from_numpy(labels))
 
 
-TRAIN, DEV = images(30, seed=1), images(20, seed=2)
+def weighted(rows: TensorDataset, weights: Tensor | None = None) -> TensorDataset:
+    """The rows with weights, 1 each unless given."""
+    return TensorDataset(*rows.tensors, torch.ones(len(rows)) if weights is None else weights)
 
 
-def loader(rows: Dataset[Any], batch_size: int = 64, order: KeyedOrder | None = None) -> DataLoader[Batch]:
+TRAIN, DEV = weighted(images(30, seed=1)), images(20, seed=2)
+
+
+def loader(rows: Dataset[Any], batch_size: int = 64, order: KeyedOrder | None = None) -> DataLoader[Any]:
     return DataLoader(rows, batch_size=batch_size, sampler=order)
 
 
@@ -47,11 +52,14 @@ def network_for(train: TrainParams) -> nn.Module:
 
 
 def fitted(
-    train: TrainParams, network: nn.Module | None = None, dev: Dataset[Any] = DEV, optimizing: str = "accuracy"
+    train: TrainParams,
+    network: nn.Module | None = None,
+    dev: Dataset[Any] = DEV,
+    optimizing: str = "accuracy",
+    rows: TensorDataset = TRAIN,
 ) -> Fit:
-    order = KeyedOrder(len(TRAIN), train.seed)
-    rows = loader(TRAIN, train.batch_size, order)
-    return fit(network or network_for(train), rows, loader(dev), train, optimizing, CLASSES, lambda _: None)
+    batches = loader(rows, train.batch_size, KeyedOrder(len(rows), train.seed))
+    return fit(network or network_for(train), batches, loader(dev), train, optimizing, CLASSES, lambda _: None)
 
 
 def measured(network: nn.Module, rows: TensorDataset, name: str = "accuracy") -> float:
@@ -175,10 +183,10 @@ class Watched(Dataset[Any]):
     def __len__(self) -> int:
         return len(TRAIN)
 
-    def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
+    def __getitem__(self, number: int) -> tuple[Tensor, Tensor, Tensor]:
         self.asked.append(number)
-        pixels, label = TRAIN[number]
-        return pixels, label
+        pixels, label, weight = TRAIN[number]
+        return pixels, label, weight
 
 
 def test_each_epoch_sees_every_row_once_in_the_order_of_its_key() -> None:
@@ -207,3 +215,48 @@ def test_order_of_an_epoch_does_not_depend_on_earlier_ones() -> None:
         order.set_epoch(epoch)
         assert list(order) == list(order) == order_of(50, 1, epoch)
     assert len(order) == 50
+
+
+def test_loss_is_that_of_rows_repeated_by_their_weight() -> None:
+    logits, labels = torch.randn(4, 3, generator=torch.Generator().manual_seed(1)), torch.tensor([0, 1, 2, 1])
+    repeated = [0, 0, 0, 1, 2, 2, 3, 3]
+    expected = nn.functional.cross_entropy(logits[repeated], labels[repeated], reduction="sum") / 4
+    loss = weighted_loss(logits, labels, torch.tensor([3.0, 1.0, 2.0, 2.0]))
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(
+        weighted_loss(logits, labels, torch.ones(4)), nn.functional.cross_entropy(logits, labels)
+    )
+
+
+def test_weights_of_rows_reach_the_network() -> None:
+    halves = torch.tensor([0.5, 1.5]).repeat(len(TRAIN) // 2)
+    plain, unequal = (fitted(train_params(epochs=1), rows=rows) for rows in (TRAIN, weighted(images(30, 1), halves)))
+    assert weights(plain.network) != weights(unequal.network)
+
+
+def test_rows_that_weigh_nothing_teach_nothing() -> None:
+    noise = torch.randint(0, 3, (len(TRAIN),), generator=torch.Generator().manual_seed(1))
+    mislabelled = TensorDataset(TRAIN.tensors[0], noise, torch.zeros(len(TRAIN)))
+    params_without_decay = train_params(epochs=1, optimizer={**SGD, "weight_decay": 0.0})
+    network = network_for(params_without_decay)
+    before = {name: value.clone() for name, value in network.named_parameters()}
+    fitted(params_without_decay, network, rows=mislabelled)
+    assert all(torch.equal(value, before[name]) for name, value in network.named_parameters())
+
+
+def test_class_weights_lift_the_small_class() -> None:
+    """Ten of fifteen images of class 2 look like forty of class 0: only by weight are they the more likely."""
+    looks_like = np.repeat([0, 1, 2, 0, 2], [100, 75, 40, 5, 10])
+    labels = np.repeat([0, 1, 0, 2, 2], [100, 75, 40, 5, 10])
+    pixels = np.stack([striped(int(bar), 5000 + row) for row, bar in enumerate(looks_like)])
+    rows = TensorDataset(torch.from_numpy(pixels).permute(0, 3, 1, 2), torch.from_numpy(labels))
+    balancing = len(labels) / (CLASSES * np.bincount(labels)[labels])
+
+    def recall(weights_of_rows: Tensor) -> float:
+        train = train_params(epochs=10, patience=10)
+        found = fitted(train, dev=rows, optimizing="balanced_accuracy", rows=weighted(rows, weights_of_rows))
+        called = predict(found.network, loader(rows), 1, lambda _: None).argmax(axis=1)
+        return float((called[labels == 2] == 2).mean())
+
+    assert recall(torch.ones(len(labels))) < 0.2
+    assert recall(torch.from_numpy(balancing.astype(np.float32))) > 0.6

@@ -1,82 +1,153 @@
-"""balance: only rows of train, evened out or not, and the counts before and after."""
+"""balance: only rows of train, with copies and weights, and the counts before and after."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
+from pipeline import catalogue
+from pipeline.core.augmentation import plan_copies
+from pipeline.core.imaging import encode
 from pipeline.core.manifest import BALANCED, SPLIT, check_manifest, counts_per_label
+from pipeline.engine import Engine
 from pipeline.errors import DataError
+from pipeline.params import PngEncoding
+from pipeline.shards import Row, ShardReader, ShardStore
 from pipeline.stages.balance import BalanceOutputs, balance
-from tests.examples import curated, params, with_columns
+from pipeline.storage import arrow_table
+from tests.core.test_balancing import CLEANERS, OTHERS, each_strategy
+from tests.examples import curated, params, striped, with_columns
 
-STRATEGIES = ["none", "oversample", "undersample"]
-
-
-def split_rows(counts: dict[str, int]) -> pd.DataFrame:
-    """A manifest with so many rows of each label in train, and two rows of each in train_dev and in dev."""
-    frame = curated({label: count + 4 for label, count in counts.items()}, {})
-    place = frame.groupby("label").cumcount()
-    split = place.map({0: "dev", 1: "dev", 2: "train_dev", 3: "train_dev"}).fillna("train")
-    return with_columns(frame.assign(split=split), SPLIT)
+RAW, PRODUCTION = {"cat": 6, "dog": 2, "emu": 3}, {"cat": 1, "dog": 1, "emu": 2}
 
 
-def balanced(manifest: pd.DataFrame, strategy: str, seed: int = 1) -> BalanceOutputs:
-    return balance(manifest, params(**{"balance.strategy": {"name": strategy}, "balance.seed": seed}).balance)
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("shards")
 
 
-@pytest.mark.parametrize(("strategy", "rows"), [("none", [6, 2, 3]), ("oversample", [6] * 3), ("undersample", [2] * 3)])
-def test_counts_are_those_that_the_strategy_promises(strategy: str, rows: list[int]) -> None:
-    outputs = balanced(split_rows({"cat": 6, "dog": 2, "emu": 3}), strategy)
-    after = dict(zip(["cat", "dog", "emu"], rows, strict=True))
-    assert counts_per_label(outputs.manifest) == after
-    assert outputs.metrics == {
-        "before": {"rows": 11, "imbalance": 3.0},
-        "after": {"rows": sum(rows), "imbalance": max(rows) / min(rows)},
-    }
-    assert outputs.counts.to_dict("records") == [
-        {"label": label, "when": when, "rows": count}
-        for when, counts in (("before", {"cat": 6, "dog": 2, "emu": 3}), ("after", after))
-        for label, count in counts.items()
+@pytest.fixture(scope="module")
+def manifest(folder: Path) -> pd.DataFrame:
+    """Pictures in shards: so many of each label and role in train, and two more in train_dev and in dev."""
+    frame = curated(*({label: count + 4 for label, count in counts.items()} for counts in (RAW, PRODUCTION)))
+    place = frame.groupby(["label", "role"]).cumcount()
+    frame["split"] = place.map({0: "dev", 1: "dev", 2: "train_dev", 3: "train_dev"}).fillna("train")
+    numbers = {label: number for number, label in enumerate(RAW)}
+    rows = [
+        Row(image, image, encode(striped(numbers[label], seed), PngEncoding(name="png")))
+        for seed, (image, label) in enumerate(zip(frame["id"], frame["label"], strict=True))
     ]
-    assert outputs.summary.startswith(f"11 rows -> {sum(rows)}, largest class {max(rows) / min(rows):.3g} times the ")
+    store = ShardStore(folder)
+    places = store.build(rows, lambda data: {"image": data}, pa.schema([("image", pa.binary())]), Engine(1), "test")
+    return with_columns(frame.assign(shard=places["shard"].to_pandas(), row=places["row"].to_pandas()), SPLIT)
 
 
-@settings(deadline=None, max_examples=30)
-@given(st.lists(st.integers(1, 12), min_size=2, max_size=4), st.sampled_from(STRATEGIES), st.integers(0, 2**32 - 1))
-def test_only_rows_of_train_stay_and_each_repeat_has_a_number_of_its_own(
-    counts: list[int], strategy: str, seed: int
-) -> None:
-    manifest = split_rows({f"class {number}": count for number, count in enumerate(counts)})
-    rows = check_manifest(balanced(manifest, strategy, seed).manifest, BALANCED, unique=("id", "copy"))
-    train = manifest[manifest["split"] == "train"].set_index("id")
-    assert set(rows["id"]) <= set(train.index)
-    assert strategy == "undersample" or set(rows["id"]) == set(train.index)
-    pd.testing.assert_frame_equal(rows.set_index("id").drop(columns="copy"), train.loc[rows["id"]])
+def balanced(
+    manifest: pd.DataFrame,
+    folder: Path,
+    strategy: str,
+    workers: int = 1,
+    production_weight: float = 1.0,
+    **others: Any,
+) -> BalanceOutputs:
+    chosen = {"name": strategy, **OTHERS[strategy], **others}
+    section = params(**{"balance.strategy": chosen, "balance.production_weight": production_weight})
+    outputs = balance(table_of(manifest), ShardReader(folder), section.balance, Engine(workers))
+    return replace(outputs, manifest=outputs.manifest.to_pandas())
+
+
+def table_of(manifest: pd.DataFrame) -> pa.Table:
+    return arrow_table(manifest, pa.schema([field for field in SPLIT if field.name in manifest.columns]))
+
+
+@each_strategy
+def test_rows_are_rows_of_train_with_copy_and_weight(manifest: pd.DataFrame, folder: Path, strategy: str) -> None:
+    rows = balanced(manifest, folder, strategy, production_weight=2.0).manifest
+    check_manifest(rows, BALANCED, unique=("id", "copy"))
+    train = table_of(manifest).to_pandas().query("split == 'train'").set_index("id")
+    pd.testing.assert_frame_equal(rows.set_index("id").drop(columns=["copy", "weight"]), train.loc[rows["id"]])
     for _, copies in rows.groupby("id")["copy"]:
         assert copies.tolist() == list(range(len(copies)))
-    even = counts_per_label(rows).values()
-    assert strategy == "none" or len(set(even)) == 1
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
-def test_the_order_of_rows_does_not_count(strategy: str) -> None:
-    manifest = split_rows({"cat": 9, "dog": 2})
+@each_strategy
+def test_the_file_is_the_same_in_any_order_of_rows(
+    manifest: pd.DataFrame, folder: Path, tmp_path: Path, strategy: str
+) -> None:
     shuffled = manifest.sample(frac=1, random_state=1)
-    pd.testing.assert_frame_equal(
-        balanced(shuffled, strategy).manifest.reset_index(drop=True),
-        balanced(manifest, strategy).manifest.reset_index(drop=True),
-    )
+    for number, rows in enumerate((manifest, shuffled)):
+        section = params(**{"balance.strategy": {"name": strategy, **OTHERS[strategy]}}).balance
+        outputs = balance(table_of(rows), ShardReader(folder), section, Engine(1))
+        catalogue.BALANCED_TABLE.write(outputs.manifest, tmp_path / str(number))
+    assert (tmp_path / "0").read_bytes() == (tmp_path / "1").read_bytes()
+    rows = catalogue.BALANCED.read(tmp_path / "0")
+    for name in ("label", "role", "split"):
+        assert rows[name].cat.categories.tolist() == sorted(set(rows[name]))
 
 
-@pytest.mark.parametrize("strategy", ["oversample", "undersample"])
-def test_another_seed_chooses_other_rows(strategy: str) -> None:
-    manifest = split_rows({"cat": 30, "dog": 10})
-    one, same, other = (balanced(manifest, strategy, seed).manifest["id"].tolist() for seed in (1, 1, 2))
-    assert one == same
-    assert one != other
+@pytest.mark.parametrize("strategy", CLEANERS)
+def test_the_number_of_workers_does_not_count(
+    manifest: pd.DataFrame, folder: Path, strategy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.stages.balance.PICTURES", 4)
+    one, two = (balanced(manifest, folder, strategy, workers).manifest for workers in (1, 2))
+    pd.testing.assert_frame_equal(one, two)
 
 
-def test_a_manifest_without_splits_is_refused() -> None:
+def test_cleaners_compare_pictures(manifest: pd.DataFrame, folder: Path) -> None:
+    """An emu that shows a cat has cats for neighbours."""
+    cats = manifest[(manifest["label"] == "cat") & (manifest["split"] == "train")]
+    emus = manifest[(manifest["label"] == "emu") & (manifest["split"] == "train")].index
+    mistaken = manifest.copy()
+    mistaken.loc[emus[0], ["shard", "row"]] = cats.iloc[0][["shard", "row"]].to_numpy()
+    kept = balanced(mistaken, folder, "edited_nearest_neighbours", neighbours=2, drop_if="most").manifest
+    assert set(manifest.loc[manifest["split"] == "train", "id"]) - set(kept["id"]) == {manifest.loc[emus[0], "id"]}
+
+
+def test_strategies_without_pictures_read_none(manifest: pd.DataFrame, tmp_path: Path) -> None:
+    for strategy in set(OTHERS) - set(CLEANERS):
+        assert len(balanced(manifest, tmp_path / "nothing here", strategy).manifest)
+
+
+def test_counts_and_metrics_are_given_before_and_after(manifest: pd.DataFrame, folder: Path) -> None:
+    outputs = balanced(manifest, folder, "oversample")
+    assert counts_per_label(outputs.manifest) == {"cat": 7, "dog": 7, "emu": 7}
+    assert outputs.metrics == {
+        "before": {"rows": 15, "imbalance": 7 / 3, "weighted_imbalance": 7 / 3, "production_share": 4 / 15},
+        "after": {"rows": 21, "imbalance": 1.0, "weighted_imbalance": 1.0, "production_share": 6 / 21},
+    }
+    assert outputs.counts.to_dict("records") == [
+        {"label": label, "when": when, "rows": rows, "weight": rows, "bar": f"{label}, {place} {when}"}
+        for label, before in (("cat", 7), ("dog", 3), ("emu", 5))
+        for place, when, rows in ((1, "before", before), (2, "after", 7))
+    ]
+    assert outputs.summary == (
+        "15 rows -> 21, largest class 1 times the smallest by weight, 29% of it production"
+    )  # fmt: skip
+
+
+def test_weights_leave_rows_alone_and_show_in_the_metrics(manifest: pd.DataFrame, folder: Path) -> None:
+    outputs = balanced(manifest, folder, "weights")
+    assert outputs.manifest["id"].tolist() == sorted(manifest.loc[manifest["split"] == "train", "id"])
+    after = outputs.metrics["after"]
+    assert after["rows"] == 15
+    assert after["imbalance"] == 7 / 3
+    assert after["weighted_imbalance"] == pytest.approx(1)
+    assert outputs.counts.loc[outputs.counts["when"] == "after", "weight"].tolist() == pytest.approx([5.0] * 3)
+
+
+@each_strategy
+def test_augmented_copies_keep_the_balance_of_weights(manifest: pd.DataFrame, folder: Path, strategy: str) -> None:
+    rows = balanced(manifest, folder, strategy).manifest
+    planned = plan_copies(rows, 3)
+    assert planned["weight"].mean() == pytest.approx(1)
+    before, after = (frame.groupby("label")["weight"].sum() / frame["weight"].sum() for frame in (rows, planned))
+    assert after.to_dict() == pytest.approx(before.to_dict(), rel=1e-5)
+
+
+def test_a_manifest_without_splits_is_refused(manifest: pd.DataFrame, folder: Path) -> None:
     with pytest.raises(DataError, match=r"^the manifest lacks the columns split: make it again with `dvc repro`$"):
-        balanced(split_rows({"cat": 2, "dog": 2}).drop(columns="split"), "none")
+        balanced(manifest.drop(columns="split"), folder, "none")

@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import catalogue
-from pipeline.core.manifest import CURATED, INGESTED, check_manifest
+from pipeline.core.manifest import CURATED, INGESTED, SPLIT, check_manifest
 from pipeline.engine import Engine
 from pipeline.errors import DataError, MissingInputError
 from pipeline.runner import run_stage
 from pipeline.stages.curate import CurateOutputs, curate
-from tests.examples import params, with_columns
+from tests.examples import params, with_columns, write_source
 
 ROLES = {"phone": "production", "web": "raw"}
 Source = tuple[pd.DataFrame, pd.DataFrame]
@@ -58,6 +58,7 @@ def test_duplicates_go_and_production_images_stay() -> None:
     assert outputs.metrics == {
         "phone": {"files": 3, "rejected": 1, "removed": 0, "kept": 2},
         "web": {"files": 8, "rejected": 2, "removed": 4, "kept": 2},
+        "joined_groups": 0,
     }
     assert outputs.summary == "4 images stay, 2 conflicting_labels, 2 duplicate"
 
@@ -139,4 +140,62 @@ def test_the_folder_of_a_source_that_params_no_longer_name_does_not_count(
     Path("data/ingest/notes.txt").write_text("no folder")
     run_stage("curate", params(), Engine(1))
     assert Path(catalogue.CURATED.path).read_bytes() == plain
-    assert catalogue.CURATE_METRICS.read(Path(catalogue.CURATE_METRICS.path)).keys() == {"phone", "web"}
+    assert catalogue.CURATE_METRICS.read(Path(catalogue.CURATE_METRICS.path)).keys() == {
+        "phone",
+        "web",
+        "joined_groups",
+    }
+
+
+@pytest.mark.parametrize(
+    ("groups", "joined", "words"),
+    [
+        pytest.param("aabb", 0, "", id="none"),
+        pytest.param("abbb", 1, "\n  groups that equal files join, so that they are not split apart: a + b", id="one"),
+        pytest.param("abcdefgh", 4, "not split apart: a + b, c + d, e + f and 1 more", id="the first three are shown"),
+    ],
+)
+def test_groups_that_equal_files_join_are_shown(groups: str, joined: int, words: str) -> None:
+    # Each two neighbours are equal files.
+    images, rejected = source("phone", [("cat", str(number // 2)) for number in range(len(groups))])
+    outputs = curated(
+        {"phone": (images.assign(user_group=list(groups)), rejected), "web": source("web", [("dog", "z")])}
+    )
+    assert outputs.metrics["joined_groups"] == len(outputs.joined) == joined
+    assert outputs.summary.endswith(words)
+    assert ("not split apart" in outputs.summary) == (joined > 0)
+    assert not set(outputs.removed["reason"]) - {"duplicate"}
+
+
+def test_metadata_travels_through_the_stages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_source(Path("phone"), {"cat": 30, "dog": 30}, seed=1)
+    write_source(Path("web"), {"cat": 20, "dog": 20}, seed=2)
+    # A web image that also stands in a phone's session belongs to it.
+    Path("web/cat/000.png").write_bytes(Path("phone/cat/029.png").read_bytes())
+    rows = [
+        f"{label}/{number:03}.png,session {number // 3},{label} cam" for label in ("cat", "dog") for number in range(30)
+    ]
+    Path("phone/metadata.csv").write_text("\n".join(["file_name,group,camera", *rows]))
+    sources = {"phone": {"role": "production", "path": "phone"}, "web": {"role": "raw", "path": "web"}}
+    changes = {"split.stratify_by": ["camera"], "split.min_per_class": 2, "ingest.size": 16, "split.train_dev": 0.3}
+    chosen = params(sources=sources, **changes)
+    for name in sources:
+        run_stage("ingest", chosen, Engine(1), name)
+    run_stage("curate", chosen, Engine(1))
+    run_stage("split", chosen, Engine(1))
+    read = [
+        check_manifest(artifact.read(Path(artifact.path)), SPLIT)
+        for artifact in (catalogue.SPLIT, catalogue.SPLIT_TEST)
+    ]
+    manifest = pd.concat([rows.astype({"meta_camera": str, "label": str, "split": str}) for rows in read])
+    assert [name for name in manifest.columns if name not in SPLIT.names] == ["meta_camera"]
+    cameras = manifest["meta_camera"].where(manifest["source"] == "phone", "none")
+    assert cameras.tolist() == (manifest["label"] + " cam").where(manifest["source"] == "phone", "none").tolist()
+    assert set(manifest.loc[manifest["source"] == "web", "meta_camera"]) == {""}
+    assert set(manifest.loc[manifest["source"] == "phone", "group"]) == {
+        f"group:session {number}" for number in range(10)
+    }
+    assert manifest.groupby("group")["split"].nunique().max() == 1
+    removed = catalogue.CURATE_REMOVED.read(Path(catalogue.CURATE_REMOVED.path))
+    assert removed["id"].tolist() == ["web/cat/000.png"]

@@ -1,0 +1,84 @@
+"""All stages in this process, from images to the summary and the look at test."""
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from pipeline import catalogue
+from pipeline.core.manifest import SEEN_SPLITS, TEST, TRAIN
+from pipeline.engine import Engine
+from pipeline.params import load_params
+from pipeline.runner import run_stage
+from pipeline.summary import print_summary
+from tests.commands import write_params, write_tiny_sources
+
+STAGES = ["curate", "split", "balance", "augment", "train", "evaluate", "diagnose", "test"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which every stage ran."""
+    folder = tmp_path_factory.mktemp("whole")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        write_tiny_sources(folder)
+        write_params(folder)
+        # DVCLive asks for a repository with a commit; in a folder without Git it asks for nothing.
+        for source in ("web", "phone"):
+            run_stage("ingest", load_params(), Engine(1), source)
+        for stage in STAGES:
+            run_stage(stage, load_params(), Engine(1))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _inside(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+
+
+def test_the_model_learns_what_can_be_learnt() -> None:
+    metrics = json.loads(Path(catalogue.EVALUATE_METRICS.path).read_text())
+    assert metrics["train"]["accuracy"] > 0.8
+    assert set(SEEN_SPLITS) < set(metrics)
+    assert TEST not in metrics
+
+
+def test_only_the_look_at_test_measures_test() -> None:
+    predictions = catalogue.PREDICTIONS.read(Path(catalogue.PREDICTIONS.path))
+    looked_at = catalogue.TEST_PREDICTIONS.read(Path(catalogue.TEST_PREDICTIONS.path))
+    assert set(predictions["split"]) == set(SEEN_SPLITS)
+    assert set(looked_at["split"]) == {TEST}
+    assert not set(predictions["group"]) & set(looked_at["group"])
+
+
+def test_balancing_and_augmentation_touch_train_only() -> None:
+    for artifact in (catalogue.BALANCED, catalogue.AUGMENTED):
+        assert set(artifact.read(Path(artifact.path))["split"]) == {TRAIN}
+
+
+def test_each_file_is_in_the_manifest_or_in_a_table_that_says_why_not() -> None:
+    seen = {path.relative_to("images").as_posix() for path in Path("images").rglob("*.png")}
+    split, test = (artifact.read(Path(artifact.path)) for artifact in (catalogue.SPLIT, catalogue.SPLIT_TEST))
+    gone = [catalogue.CURATE_REMOVED, catalogue.SPLIT_EXCLUDED]
+    left = [artifact.read(Path(artifact.path)) for artifact in gone]
+    assert sorted(seen) == sorted(identity for table in (split, test, *left) for identity in table["id"])
+
+
+def test_the_summary_shows_the_numbers_of_the_reports() -> None:
+    out = io.StringIO()
+    print_summary(load_params(), Console(file=out, width=200))
+    metrics = json.loads(Path(catalogue.EVALUATE_METRICS.path).read_text())
+    for split in SEEN_SPLITS:
+        assert f"{metrics[split]['accuracy']:.4f}" in out.getvalue()
+    assert f"model {'accepted' if metrics['accepted'] else 'rejected'}" in out.getvalue()
+    assert Path(catalogue.DIAGNOSIS_TEXT.path).read_text().splitlines()[0] in out.getvalue()
+    assert "data/train/model.safetensors" in out.getvalue()
+
+
+def test_training_again_gives_the_same_file() -> None:
+    before = Path(catalogue.MODEL.path).read_bytes()
+    run_stage("train", load_params(), Engine(2))
+    assert Path(catalogue.MODEL.path).read_bytes() == before
