@@ -13,10 +13,10 @@ from pipeline.storage import (
     curves,
     folder_of_folders,
     images_in_class_folders,
-    manifest_table,
     read_only,
     report,
     table,
+    taken_manifest,
     text,
 )
 from pipeline.storage import manifest as any_manifest
@@ -38,7 +38,7 @@ CURATE_REMOVED = table("data/curate/removed.csv")
 CURATE_METRICS = report("reports/curate/metrics.json")
 
 SPLIT = manifest_file("data/split/manifest.arrow", manifest.SPLIT)
-SPLIT_TABLE = manifest_table(SPLIT.path, manifest.SPLIT, further=manifest.FURTHER)
+SPLIT_TABLE = taken_manifest(SPLIT.path, manifest.SPLIT, further=manifest.FURTHER)
 # test's rows stand in a file of their own, which the test stage alone reads.
 SPLIT_TEST = manifest_file("data/split/test.arrow", manifest.SPLIT)
 SPLIT_EXCLUDED = table("data/split/excluded.csv")
@@ -46,7 +46,7 @@ SPLIT_MATCHING = table("reports/split/matching.csv")
 SPLIT_METRICS = report("reports/split/metrics.json")
 
 BALANCED = manifest_file("data/balance/manifest.arrow", manifest.BALANCED)
-BALANCED_TABLE = manifest_table(BALANCED.path, manifest.BALANCED, further=manifest.FURTHER)
+BALANCED_TABLE = taken_manifest(BALANCED.path, manifest.BALANCED, further=manifest.FURTHER)
 BALANCE_COUNTS = table("reports/balance/counts.csv")
 BALANCE_METRICS = report("reports/balance/metrics.json")
 

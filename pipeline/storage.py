@@ -18,11 +18,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
 from pipeline.errors import DataError, MissingInputError, StorageError
 
+# Rows of a record batch of what is written in parts. Part of the format: another value gives other files.
+PART = 100_000
 SYSTEM_FILES = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
 
 
@@ -79,10 +82,15 @@ def remove(path: Path) -> None:
 
 def write_arrow(table: pa.Table, path: Path) -> None:
     """One uncompressed record batch in an Arrow IPC file (Feather v2), flushed to the disk."""
+    # One batch a file, so that a row's number is its position in the file.
+    _write_parts([table.combine_chunks()], table.schema, path)
+
+
+def _write_parts(tables: Iterable[pa.Table], schema: pa.Schema, path: Path) -> None:
     with refusals(path), path.open("wb") as file:
-        with pa.ipc.new_file(file, table.schema) as writer:
-            # One batch a file, so that a row's number is its position in the file.
-            writer.write_table(table.combine_chunks(), max_chunksize=max(len(table), 1))
+        with pa.ipc.new_file(file, schema) as writer:
+            for table in tables:
+                writer.write_table(table, max_chunksize=max(len(table), 1))
         file.flush()
         os.fsync(file.fileno())
 
@@ -125,21 +133,39 @@ def manifest(path: str, schema: pa.Schema, further: str | None = None) -> Artifa
     return Artifact(path, read, write)
 
 
-def manifest_table(path: str, schema: pa.Schema, further: str | None = None) -> Artifact:
-    """The same file as `manifest`, as an Arrow table: half the time and memory for a stage that hands rows on."""
+@dataclass(frozen=True)
+class Taken:
+    """Rows of a table, and columns of their own beside them, put together in parts when they are written.
+
+    Copying into fresh memory costs ten times as much as into memory that was used before.
+    """
+
+    table: pa.Table
+    rows: npt.NDArray[np.intp]
+    beside: Mapping[str, npt.NDArray[Any]]
+
+    def part(self, start: int, stop: int) -> pa.Table:
+        """The rows from one position to another."""
+        part = self.table.take(pa.array(self.rows[start:stop]))
+        for name, values in self.beside.items():
+            part = part.append_column(name, pa.array(values[start:stop]))
+        return part
+
+
+def taken_manifest(path: str, schema: pa.Schema, further: str | None = None) -> Artifact:
+    """The same file as `manifest`; read as an Arrow table, written from `Taken` rows of one.
+
+    For a stage that looks at few columns and hands all on: half the time and memory.
+    """
 
     def read(place: Path) -> pa.Table:
         return _open_manifest(place, schema, further)
 
-    def write(table: pa.Table, place: Path) -> None:
-        full = _with_further(schema, table.schema.names, further)
-        # Chunks are joined by copying, even one.
-        whole = {
-            name: column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-            for name, column in zip(table.schema.names, table.columns, strict=True)
-        }
-        columns = [_tidy(whole[name]) for name in full.names]
-        write_arrow(pa.Table.from_arrays(columns, schema=full), place)
+    def write(taken: Taken, place: Path) -> None:
+        full = _with_further(schema, taken.table.schema.names, further)
+        tidy = replace(taken, table=_tidy(taken.table, taken.rows))
+        starts = range(0, max(len(taken.rows), 1), PART)
+        _write_parts((tidy.part(start, start + PART).select(full.names) for start in starts), full, place)
 
     return Artifact(path, read, write)
 
@@ -162,17 +188,20 @@ def _with_further(schema: pa.Schema, names: Iterable[str], further: str | None) 
     return pa.schema([*schema, *(pa.field(name, kind) for name in sorted(extra))])
 
 
-def _tidy(column: pa.Array) -> pa.Array:
-    """A dictionary column with its values sorted and all in use; any other as it is."""
-    if not pa.types.is_dictionary(column.type):
-        return column
-    codes, values = column.indices.to_numpy(zero_copy_only=False), column.dictionary.to_pylist()
-    used = np.flatnonzero(np.bincount(codes, minlength=len(values)))
-    order = sorted(used.tolist(), key=values.__getitem__)
-    places = np.zeros(len(values), dtype=column.type.index_type.to_pandas_dtype())
-    places[order] = np.arange(len(order))
-    sorted_values = pa.array([values[code] for code in order], type=column.type.value_type)
-    return pa.DictionaryArray.from_arrays(pa.array(places[codes]), sorted_values)
+def _tidy(table: pa.Table, rows: npt.NDArray[np.intp]) -> pa.Table:
+    """Dictionary columns with their values sorted, and those alone that the rows use."""
+    for number, field in enumerate(table.schema):
+        if pa.types.is_dictionary(field.type):
+            column = table[number].combine_chunks()
+            codes, values = column.indices.to_numpy(zero_copy_only=False), column.dictionary.to_pylist()
+            used = np.flatnonzero(np.bincount(codes[rows], minlength=len(values))).tolist()
+            order = sorted(used, key=values.__getitem__)
+            places = np.zeros(len(values), dtype=codes.dtype)
+            places[order] = np.arange(len(order))
+            sorted_values = pa.array([values[code] for code in order], type=field.type.value_type)
+            # What no row uses gets a code, too, and is never taken.
+            table = table.set_column(number, field, pa.DictionaryArray.from_arrays(places[codes], sorted_values))
+    return table
 
 
 def _without(names: Sequence[str], further: str | None) -> list[str]:

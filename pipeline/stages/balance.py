@@ -17,6 +17,7 @@ from pipeline.engine import Engine
 from pipeline.params import BalanceParams
 from pipeline.shards import ShardReader
 from pipeline.stages import Stage
+from pipeline.storage import Taken
 
 # All other columns go from file to file without passing through pandas.
 LOOKED_AT = ("id", "label", "role", "shard", "row", "split")
@@ -28,7 +29,7 @@ PICTURES = 1000
 class BalanceOutputs:
     """Rows of train with copy number and weight, and class counts before and after."""
 
-    manifest: pa.Table
+    manifest: Taken
     counts: pd.DataFrame
     metrics: dict[str, Any]
 
@@ -54,9 +55,8 @@ def balance(manifest: pa.Table, originals: ShardReader, params: BalanceParams, e
     train = train_rows(looked_at)
     before = count_classes(looked_at, train, np.ones(len(train)))
     after = count_classes(looked_at, chosen.rows, chosen.weights)
-    balanced = manifest.take(pa.array(chosen.rows))
     return BalanceOutputs(
-        manifest=balanced.append_column("copy", [chosen.copies]).append_column("weight", [chosen.weights]),
+        manifest=Taken(manifest, chosen.rows, {"copy": chosen.copies, "weight": chosen.weights}),
         counts=_counts(before, after),
         metrics={"before": _summed(before), "after": _summed(after)},
     )

@@ -56,7 +56,7 @@ def balanced(
     chosen = {"name": strategy, **OTHERS[strategy], **others}
     section = params(**{"balance.strategy": chosen, "balance.production_weight": production_weight})
     outputs = balance(table_of(manifest), ShardReader(folder), section.balance, Engine(workers))
-    return replace(outputs, manifest=outputs.manifest.to_pandas())
+    return replace(outputs, manifest=outputs.manifest.part(0, len(outputs.manifest.rows)).to_pandas())
 
 
 def table_of(manifest: pd.DataFrame) -> pa.Table:
