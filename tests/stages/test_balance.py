@@ -16,7 +16,7 @@ from pipeline.engine import Engine
 from pipeline.errors import DataError
 from pipeline.params import PngEncoding
 from pipeline.shards import Row, ShardReader, ShardStore
-from pipeline.stages.balance import BalanceOutputs, balance
+from pipeline.stages.balance import balance
 from pipeline.storage import arrow_table
 from tests.core.test_balancing import CLEANERS, OTHERS, each_strategy
 from tests.examples import curated, params, striped, with_columns
@@ -52,7 +52,8 @@ def balanced(
     workers: int = 1,
     production_weight: float = 1.0,
     **others: Any,
-) -> BalanceOutputs:
+) -> Any:
+    """The outputs, their manifest as a data frame."""
     chosen = {"name": strategy, **OTHERS[strategy], **others}
     section = params(**{"balance.strategy": chosen, "balance.production_weight": production_weight})
     outputs = balance(table_of(manifest), ShardReader(folder), section.balance, Engine(workers))
