@@ -152,3 +152,18 @@ def test_augmented_copies_keep_the_balance_of_weights(manifest: pd.DataFrame, fo
 def test_a_manifest_without_splits_is_refused(manifest: pd.DataFrame, folder: Path) -> None:
     with pytest.raises(DataError, match=r"^the manifest lacks the columns split: make it again with `dvc repro`$"):
         balanced(manifest.drop(columns="split"), folder, "none")
+
+
+def test_a_file_written_in_parts_reads_as_one(
+    manifest: pd.DataFrame, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    section = params(**{"balance.strategy": {"name": "oversample", **OTHERS["oversample"]}}).balance
+    taken = balance(table_of(manifest), ShardReader(folder), section, Engine(1)).manifest
+    catalogue.BALANCED_TABLE.write(taken, tmp_path / "whole")
+    monkeypatch.setattr("pipeline.storage.PART", 4)
+    catalogue.BALANCED_TABLE.write(taken, tmp_path / "parts")
+    assert (tmp_path / "parts").read_bytes() != (tmp_path / "whole").read_bytes()
+    parts, whole = (catalogue.BALANCED.read(tmp_path / name) for name in ("parts", "whole"))
+    pd.testing.assert_frame_equal(parts, whole)
+    pd.testing.assert_frame_equal(plan_copies(parts, 2), plan_copies(whole, 2))
+    assert len(check_manifest(parts, BALANCED, unique=("id", "copy"))) == 21
