@@ -50,7 +50,7 @@ def split(manifest: pd.DataFrame, params: SplitParams) -> SplitOutputs:
         manifest=splits.rows(*SEEN_SPLITS),
         test=splits.rows(TEST),
         excluded=excluded,
-        matching=measured.assign(name=measured["comparison"] + " " + measured["test"]),
+        matching=measured,
         metrics={
             **split_counts(splits),
             "excluded": len(excluded),

@@ -105,6 +105,9 @@ def test_group_of_several_classes_tops_up_all_of_them_at_once() -> None:
     splits = assign_splits(rows, chosen)
     assert splits.topped_up == 2 * (4 + 4 + 4)
     assert set(measured(rows, chosen).values()) == {4}
+    # Pears that came with the figs count, even where other pears are nearer.
+    alone = rows_of([{"id": f"alone/{number}", "group": f"alone{number}", "label": "pear"} for number in range(300)])
+    assert set(measured(pd.concat([rows, alone], ignore_index=True), chosen).values()) == {4}
 
 
 @given(seed=SEEDS, new=st.integers(0, 40), least=st.integers(1, 6))
