@@ -257,7 +257,7 @@ def _quotas(
         before = np.cumsum(sizes[order]) - sizes[order]
         starts = np.searchsorted(stratum[order], np.arange(len(totals)))
         before -= before[np.minimum(starts, len(before) - 1)][stratum[order]]
-        # In while more than half of the group still fits.
+        # In while at least half of the group still fits.
         chosen[order] = before + sizes[order] / 2 <= quota[stratum[order]]
     return dev, test & ~dev
 

@@ -84,9 +84,9 @@ def test_counts_are_dealt_in_proportion() -> None:
 
 
 def test_group_is_in_if_at_least_half_of_it_fits() -> None:
-    fours = [{"label": label, "group": f"{label}{number // 4}"} for label in ("apple", "fig") for number in range(40)]
-    counts = production_counts(rows_of(fours), counts_of(14, 10))
-    assert [counts[split, label] for split in (DEV, TEST) for label in ("apple", "fig")] == [8, 8, 4, 4]
+    fours = [{"label": label, "group": f"{label}{number // 4}"} for label in ("apple", "fig") for number in range(80)]
+    counts = production_counts(rows_of(fours), counts_of(28, 20))
+    assert [counts[split, label] for split in (DEV, TEST) for label in ("apple", "fig")] == [16, 16, 12, 12]
 
 
 def test_counts_may_use_up_all_images_of_small_classes() -> None:
