@@ -23,9 +23,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import catalogue
+from pipeline.arrow import open_arrow, write_arrow
 from pipeline.core.manifest import SPLIT
 from pipeline.params import BalanceParams
-from pipeline.storage import open_arrow, write_arrow
 
 CLASSES = 1000
 SMALLEST = 100_000

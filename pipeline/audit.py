@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline import catalogue
+from pipeline.arrow import open_arrow
 from pipeline.core import similarity
 from pipeline.core.audit import COLUMNS, OPTIONAL, Report, audit_report, check_splits, table_problems, verdict
 from pipeline.core.imaging import Picture, Pixels, decode, normalise
@@ -22,7 +23,7 @@ from pipeline.engine import Engine
 from pipeline.errors import DataError, LeakError, MissingInputError, StorageError, listing
 from pipeline.params import IngestParams, PngEncoding
 from pipeline.shards import ShardReader
-from pipeline.storage import open_arrow, partial_path, put_in_place, read_bytes, refusals, report, sha256_of
+from pipeline.storage import partial_path, put_in_place, read_bytes, refusals, report, sha256_of
 
 # How a file is decoded for comparison; the whole picture, whatever its shape.
 _PNG = PngEncoding(name="png")

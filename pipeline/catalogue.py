@@ -6,20 +6,12 @@ data/<stage>/ holds what DVC caches, reports/<stage>/ what people and `dvc metri
 
 from functools import partial
 
+from pipeline.arrow import manifest as any_manifest
+from pipeline.arrow import taken_manifest
 from pipeline.core import manifest
+from pipeline.scan import images_in_class_folders
 from pipeline.shards import ShardReader
-from pipeline.storage import (
-    binary,
-    curves,
-    folder_of_folders,
-    images_in_class_folders,
-    read_only,
-    report,
-    table,
-    taken_manifest,
-    text,
-)
-from pipeline.storage import manifest as any_manifest
+from pipeline.storage import binary, curves, folder_of_folders, read_only, report, table, text
 
 manifest_file = partial(any_manifest, further=manifest.FURTHER)
 

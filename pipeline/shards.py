@@ -20,9 +20,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from pipeline.arrow import open_arrow, write_arrow
 from pipeline.engine import Engine
 from pipeline.errors import DataError, MissingInputError
-from pipeline.storage import open_arrow, partial_path, put_in_place, refusals, remove, write_arrow
+from pipeline.storage import partial_path, put_in_place, refusals, remove
 
 # Rows a shard holds on average and at most. Part of the format: another value gives other files.
 MEAN_ROWS = 128

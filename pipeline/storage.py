@@ -9,24 +9,19 @@ import hashlib
 import json
 import os
 import shutil
-import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
-import pyarrow as pa
 
 from pipeline.errors import DataError, MissingInputError, StorageError
 
-# Rows of a record batch of what is written in parts. Part of the format: another value gives other files.
-PART = 100_000
-SYSTEM_FILES = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
+# Folders of the stages that do not stand in the top level's dvc.yaml.
+OTHER_FOLDERS = {"sample": "data", "test": "final"}
 
 
 @dataclass(frozen=True)
@@ -80,150 +75,6 @@ def remove(path: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def write_arrow(table: pa.Table, path: Path) -> None:
-    """One uncompressed record batch in an Arrow IPC file (Feather v2), flushed to the disk."""
-    # One batch a file, so that a row's number is its position in the file.
-    _write_parts([table.combine_chunks()], table.schema, path)
-
-
-def _write_parts(tables: Iterable[pa.Table], schema: pa.Schema, path: Path) -> None:
-    with refusals(path), path.open("wb") as file:
-        with pa.ipc.new_file(file, schema) as writer:
-            for table in tables:
-                writer.write_table(table, max_chunksize=max(len(table), 1))
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def open_arrow(path: Path) -> pa.Table:
-    """A memory-mapped view of an Arrow IPC file.
-
-    Raises:
-        MissingInputError: there is no such file.
-        DataError: it is truncated or no Arrow file.
-    """
-    try:
-        with pa.memory_map(str(path)) as source:
-            table = pa.ipc.open_file(source).read_all()
-            # Arrow believes offsets and codes unless asked; wrong ones crash the process that reads them.
-            table.validate(full=True)
-            return table
-    except FileNotFoundError as error:
-        raise MissingInputError(f"{path} is missing: run `{_maker(path)}`") from error
-    except (pa.ArrowException, ValueError, OSError) as error:
-        raise DataError(f"{path} is damaged, or no Arrow file ({error}): remove it and run `{_maker(path)}`") from error
-
-
-def manifest(path: str, schema: pa.Schema, further: str | None = None) -> Artifact:
-    """An artifact: a data frame with the columns of `schema`, in an Arrow IPC file.
-
-    Columns whose name starts with `further` travel as well, as categories.
-
-    Dictionary columns come back as categoricals whose categories are sorted and all in use, so that
-    the bytes of a file depend on its rows alone.
-    """
-
-    def read(place: Path) -> pd.DataFrame:
-        frame: pd.DataFrame = _open_manifest(place, schema, further).to_pandas()
-        return frame
-
-    def write(frame: pd.DataFrame, place: Path) -> None:
-        write_arrow(arrow_table(frame, _with_further(schema, frame.columns, further)), place)
-
-    return Artifact(path, read, write)
-
-
-@dataclass(frozen=True)
-class Taken:
-    """Rows of a table, and columns of their own beside them, put together in parts when they are written.
-
-    Copying into fresh memory costs ten times as much as into memory that was used before.
-    """
-
-    table: pa.Table
-    rows: npt.NDArray[np.intp]
-    beside: Mapping[str, npt.NDArray[Any]]
-
-    def part(self, start: int, stop: int) -> pa.Table:
-        """The rows from one position to another."""
-        part = self.table.take(pa.array(self.rows[start:stop]))
-        for name, values in self.beside.items():
-            part = part.append_column(name, pa.array(values[start:stop]))
-        return part
-
-
-def taken_manifest(path: str, schema: pa.Schema, further: str | None = None) -> Artifact:
-    """The same file as `manifest`; read as an Arrow table, written from `Taken` rows of one.
-
-    For a stage that looks at few columns and hands all on: half the time and memory.
-    """
-
-    def read(place: Path) -> pa.Table:
-        return _open_manifest(place, schema, further)
-
-    def write(taken: Taken, place: Path) -> None:
-        full = _with_further(schema, taken.table.schema.names, further)
-        tidy = replace(taken, table=_tidy(taken.table, taken.rows))
-        starts = range(0, max(len(taken.rows), 1), PART)
-        _write_parts((tidy.part(start, start + PART).select(full.names) for start in starts), full, place)
-
-    return Artifact(path, read, write)
-
-
-def _open_manifest(place: Path, schema: pa.Schema, further: str | None) -> pa.Table:
-    table = open_arrow(place)
-    if _without(table.schema.names, further) != schema.names:
-        raise DataError(
-            f"{place} has the columns {table.schema.names}, not {schema.names}: "
-            f"another version wrote it; run `{_maker(place)}`"
-        )
-    if not table.select(schema.names).schema.equals(schema):
-        raise DataError(f"{place} has columns of other types: another version wrote it; run `{_maker(place)}`")
-    return table
-
-
-def _with_further(schema: pa.Schema, names: Iterable[str], further: str | None) -> pa.Schema:
-    extra = [name for name in names if further is not None and name.startswith(further)]
-    kind = pa.dictionary(pa.int32(), pa.string())
-    return pa.schema([*schema, *(pa.field(name, kind) for name in sorted(extra))])
-
-
-def _tidy(table: pa.Table, rows: npt.NDArray[np.intp]) -> pa.Table:
-    """Dictionary columns with their values sorted, and those alone that the rows use."""
-    for number, field in enumerate(table.schema):
-        if pa.types.is_dictionary(field.type):
-            column = table[number].combine_chunks()
-            codes, values = column.indices.to_numpy(zero_copy_only=False), column.dictionary.to_pylist()
-            used = np.flatnonzero(np.bincount(codes[rows], minlength=len(values))).tolist()
-            order = sorted(used, key=values.__getitem__)
-            places = np.zeros(len(values), dtype=codes.dtype)
-            places[order] = np.arange(len(order))
-            sorted_values = pa.array([values[code] for code in order], type=field.type.value_type)
-            # What no row uses gets a code, too, and is never taken.
-            table = table.set_column(number, field, pa.DictionaryArray.from_arrays(places[codes], sorted_values))
-    return table
-
-
-def _without(names: Sequence[str], further: str | None) -> list[str]:
-    return [name for name in names if further is None or not name.startswith(further)]
-
-
-def arrow_table(frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:
-    """A frame as an Arrow table of exactly this schema, without pandas' own metadata."""
-    columns = [_arrow_column(frame[field.name], field.type) for field in schema]
-    return pa.Table.from_arrays(columns, schema=schema)
-
-
-def _arrow_column(column: "pd.Series[Any]", kind: pa.DataType) -> pa.Array:
-    if pa.types.is_dictionary(kind):
-        values = column.astype("category").cat.remove_unused_categories()
-        values = values.cat.reorder_categories(sorted(values.cat.categories))
-        codes = pa.array(values.cat.codes.to_numpy(), type=kind.index_type)
-        return pa.DictionaryArray.from_arrays(codes, pa.array(values.cat.categories.tolist(), type=kind.value_type))
-    array = pa.array(column, type=kind, from_pandas=True)
-    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
-
-
 def table(path: str) -> Artifact:
     """An artifact: a data frame in a CSV file, for people and for DVC's plots."""
 
@@ -231,9 +82,9 @@ def table(path: str) -> Artifact:
         try:
             return pd.read_csv(place, keep_default_na=False)
         except FileNotFoundError as error:
-            raise MissingInputError(f"{place} is missing: run `{_maker(place)}`") from error
+            raise MissingInputError(f"{place} is missing: run `{maker(place)}`") from error
         except (ValueError, UnicodeDecodeError) as error:
-            raise DataError(f"{place} is not a readable CSV file ({error}): run `{_maker(place)}`") from error
+            raise DataError(f"{place} is not a readable CSV file ({error}): run `{maker(place)}`") from error
 
     def write(frame: pd.DataFrame, place: Path) -> None:
         _write_text(frame.to_csv(index=False, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC), place)
@@ -260,9 +111,9 @@ def report(path: str) -> Artifact:
         try:
             return json.loads(place.read_text(encoding="utf-8"))
         except FileNotFoundError as error:
-            raise MissingInputError(f"{place} is missing: run `{_maker(place)}`") from error
+            raise MissingInputError(f"{place} is missing: run `{maker(place)}`") from error
         except ValueError as error:
-            raise DataError(f"{place} is not readable JSON ({error}): run `{_maker(place)}`") from error
+            raise DataError(f"{place} is not readable JSON ({error}): run `{maker(place)}`") from error
 
     def write(value: Mapping[str, Any], place: Path) -> None:
         text = json.dumps(value, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
@@ -276,7 +127,7 @@ def text(path: str) -> Artifact:
 
     def read(place: Path) -> str:
         if not place.exists():
-            raise MissingInputError(f"{place} is missing: run `{_maker(place)}`")
+            raise MissingInputError(f"{place} is missing: run `{maker(place)}`")
         return read_bytes(place).decode()
 
     return Artifact(path, read, _write_text)
@@ -287,7 +138,7 @@ def folder(path: str, read: Callable[[Path], Any], write: Callable[[Any, Path], 
 
     def read_checked(place: Path) -> Any:
         if not place.is_dir():
-            raise MissingInputError(f"{place} is missing: run `{_maker(place)}`")
+            raise MissingInputError(f"{place} is missing: run `{maker(place)}`")
         return read(place)
 
     def write_whole(value: Any, place: Path) -> None:
@@ -335,7 +186,7 @@ def binary(path: str) -> Artifact:
 
     def read(place: Path) -> bytes:
         if not place.exists():
-            raise MissingInputError(f"{place} is missing: run `{_maker(place)}`")
+            raise MissingInputError(f"{place} is missing: run `{maker(place)}`")
         return read_bytes(place)
 
     return Artifact(path, read, write)
@@ -366,60 +217,6 @@ def curves(path: str) -> Artifact:
     return folder(path, read, write)
 
 
-def images_in_class_folders(path: str) -> Artifact:
-    """An artifact: encoded images by their path (`class/name.png`) inside a folder."""
-
-    def write(images: Mapping[str, bytes], place: Path) -> None:
-        for name, data in images.items():
-            (place / name).parent.mkdir(parents=True, exist_ok=True)
-            (place / name).write_bytes(data)
-
-    return folder(path, scan, write)
-
-
-@dataclass(frozen=True)
-class Scan:
-    """The files under a folder: those to read, those refused unread (path, reason), those ignored."""
-
-    files: tuple[str, ...]
-    refused: tuple[tuple[str, str], ...]
-    ignored: int
-
-
-def scan(root: Path) -> Scan:
-    """All files under a folder as sorted relative paths with `/`; nothing is opened.
-
-    Hidden and system files are ignored. Links that leave the folder or lead nowhere, sockets,
-    pipes, devices and names that are not UTF-8 are refused.
-
-    Raises:
-        MissingInputError: there is no such folder.
-    """
-    if not root.is_dir():
-        state = "is not a folder" if root.exists() else "is missing"
-        raise MissingInputError(f"the source folder {root} {state}: correct its path under `sources` in params.yaml")
-    files: list[str] = []
-    refused: list[tuple[str, str]] = []
-    ignored = 0
-    inside = root.resolve()
-    with refusals(root):
-        for folder_name, folders, names in os.walk(root, onerror=_raise):
-            ignored += sum(_is_system_file(name) for name in [*folders, *names])
-            folders[:] = [name for name in folders if not _is_system_file(name)]
-            links = [name for name in folders if (Path(folder_name) / name).is_symlink()]
-            for name in [*names, *links]:
-                if _is_system_file(name):
-                    continue
-                place = Path(folder_name) / name
-                path = place.relative_to(root).as_posix()
-                reason = _refusal(place, inside)
-                if reason:
-                    refused.append((path.encode(errors="backslashreplace").decode(), reason))
-                else:
-                    files.append(path)
-    return Scan(tuple(sorted(files)), tuple(sorted(refused)), ignored)
-
-
 def read_bytes(path: Path) -> bytes:
     """The whole content of a file."""
     with refusals(path):
@@ -432,31 +229,6 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _refusal(place: Path, inside: Path) -> str | None:
-    try:
-        str(place).encode()
-    except UnicodeEncodeError:
-        return "name_not_utf8"
-    try:
-        target = place.resolve(strict=True)
-    except (OSError, RuntimeError):
-        return "dangling_link"
-    if place.is_symlink() and not target.is_relative_to(inside):
-        return "link_leaves_source"
-    mode = target.stat().st_mode
-    if stat.S_ISDIR(mode):
-        return "linked_folder"
-    return None if stat.S_ISREG(mode) else "not_a_regular_file"
-
-
-def _is_system_file(name: str) -> bool:
-    return name.startswith(".") or name.lower() in SYSTEM_FILES
-
-
-def _raise(error: OSError) -> None:
-    raise error
-
-
 def _write_text(value: str, place: Path) -> None:
     with refusals(place), place.open("w", encoding="utf-8", newline="\n") as file:
         file.write(value)
@@ -464,7 +236,8 @@ def _write_text(value: str, place: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _maker(path: Path) -> str:
+def maker(path: PurePath) -> str:
     """The command that makes a file: the stage's name is the folder under data/ or reports/."""
     stage = path.parts[1] if len(path.parts) > 1 and path.parts[0] in {"data", "reports"} else ""
-    return f"dvc repro {stage}".strip()
+    address = f"{OTHER_FOLDERS[stage]}/dvc.yaml:{stage}" if stage in OTHER_FOLDERS else stage
+    return f"dvc repro {address}".strip()

@@ -2,14 +2,26 @@
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
+
+from tests.commands import write_params, write_tiny_sources
 
 # As pipeline.cli.main sets it; tests call stages without it.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 # A shell starts background jobs with Ctrl-C ignored, and processes inherit that; some tests send one.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with tiny sources and their params, as the current one."""
+    write_tiny_sources(tmp_path)
+    write_params(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 @pytest.fixture(autouse=True)

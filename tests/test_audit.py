@@ -12,11 +12,12 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from pipeline.arrow import arrow_table, open_arrow, write_arrow
 from pipeline.core.manifest import SPLIT
 from pipeline.engine import Engine
 from pipeline.params import load_params
 from pipeline.runner import run_stage
-from pipeline.storage import arrow_table, open_arrow, refusals, write_arrow
+from pipeline.storage import refusals
 from tests.commands import Ended, pipeline, write_params, write_tiny_sources
 from tests.core.test_similarity import CHANGES, scene
 from tests.examples import encoded

@@ -15,17 +15,9 @@ import pytest
 from pipeline.engine import Engine
 from pipeline.params import load_params
 from pipeline.runner import run_stage
-from tests.commands import Ended, environment, pipeline, write_params, write_tiny_sources
+from tests.commands import Ended, environment, pipeline, write_params
 
 Command = Callable[..., Ended]
-
-
-@pytest.fixture
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    write_tiny_sources(tmp_path)
-    write_params(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 @pytest.fixture

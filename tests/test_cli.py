@@ -9,7 +9,7 @@ import typer.main
 from typer.testing import CliRunner
 
 from pipeline import cli
-from tests.commands import pipeline, write_params, write_tiny_sources
+from tests.commands import pipeline
 from tests.examples import REPOSITORY
 
 COMMANDS = sorted(typer.main.get_group(cli.app).commands)
@@ -54,14 +54,6 @@ def imported(code: str) -> set[str]:
 
 def test_an_unknown_command_is_refused() -> None:
     assert CliRunner().invoke(cli.app, ["spilt"]).exit_code == 2
-
-
-@pytest.fixture
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    write_tiny_sources(tmp_path)
-    write_params(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def test_a_stage_says_in_one_line_what_it_did(

@@ -16,7 +16,7 @@ from pipeline import catalogue, cli
 from pipeline.errors import PipelineError
 from pipeline.params import Params
 from pipeline.stages import NAMES, Stage, load_stage
-from pipeline.storage import Artifact
+from pipeline.storage import Artifact, maker
 from tests.examples import REPOSITORY
 
 DVC_FILES = ("dvc.yaml", "data/dvc.yaml", "final/dvc.yaml")
@@ -25,9 +25,14 @@ GRAPH = grimp.build_graph("pipeline", cache_dir=None)
 
 def dvc_stages() -> dict[str, dict[str, Any]]:
     """Every stage of every dvc.yaml; the body of `do` for those with `foreach`."""
-    yaml = YAML(typ="safe", pure=True)
-    files = [yaml.load((REPOSITORY / name).read_text(encoding="utf-8")) for name in DVC_FILES]
-    return {name: body.get("do", body) for file in files for name, body in file["stages"].items()}
+    return {name: body.get("do", body) for file in DVC_FILES for name, body in stages_in(file).items()}
+
+
+def stages_in(file: str) -> dict[str, dict[str, Any]]:
+    """The stages of one dvc.yaml as it stands."""
+    text = (REPOSITORY / file).read_text(encoding="utf-8")
+    stages: dict[str, dict[str, Any]] = YAML(typ="safe", pure=True).load(text)["stages"]
+    return stages
 
 
 def outs_of(body: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -91,6 +96,13 @@ def test_dvc_runs_the_command_of_the_stage(name: str) -> None:
     stage = load_stage(name)
     assert dvc_stages()[name]["cmd"] == f"python -m pipeline {name}" + (" ${key}" if stage.each else "")
     assert dvc_stages()[name]["desc"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_messages_name_the_command_that_dvc_understands(name: str) -> None:
+    file = next(file for file in DVC_FILES if name in stages_in(file))
+    address = name if file == "dvc.yaml" else f"{file}:{name}"
+    assert maker(PurePosixPath(f"reports/{name}/metrics.json")) == f"dvc repro {address}"
 
 
 @pytest.mark.parametrize("name", NAMES)

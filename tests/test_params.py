@@ -61,6 +61,11 @@ def test_the_repositorys_own_params_load() -> None:
 
 
 BROKEN_RULES = [
+    (
+        {"split.folds": {"count": 2, "dev": 0}, "split.frozen_from": "earlier"},
+        "split: folds and frozen_from exclude each other, since a frozen image cannot take its turn in dev: "
+        "set one of them to null",
+    ),
     ({"ingest.size": "28"}, "ingest.size: input should be a valid integer, got '28'"),
     ({"ingest.size": True}, "ingest.size: input should be a valid integer, got True"),
     ({"ingest.size": 28.0}, "ingest.size: input should be a valid integer, got 28.0"),

@@ -15,6 +15,7 @@ from pipeline.engine import Engine
 from pipeline.errors import MissingInputError, ParamsError, StorageError
 from pipeline.params import Params
 from pipeline.runner import run_stage, value_at, write_all
+from pipeline.scan import images_in_class_folders
 from pipeline.stages import Stage
 from tests.examples import curated, encoded, full_disk, params, picture, write_source
 
@@ -121,7 +122,7 @@ STAGE = Stage(
     writes={
         "first": storage.text("data/three/first.txt"),
         "second": storage.report("reports/three/second.json"),
-        "third": storage.images_in_class_folders("data/three/third"),
+        "third": images_in_class_folders("data/three/third"),
     },
 )
 OLD = ThreeOutputs("old", {"old": 1}, {"cat/old.png": b"old"})

@@ -19,10 +19,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.arrow import open_arrow, write_arrow
 from pipeline.engine import Engine
 from pipeline.errors import DataError, MissingInputError, StorageError, WorkerError
 from pipeline.shards import MEAN_ROWS, MOST_ROWS, Row, ShardReader, ShardStore, digest, fingerprint
-from pipeline.storage import open_arrow, write_arrow
 from tests.examples import full_disk
 
 SCHEMA = pa.schema([("number", pa.int32()), ("share", pa.float32()), ("note", pa.string()), ("image", pa.binary())])

@@ -103,6 +103,16 @@ def sentence(gaps: Sequence[Gap]) -> str:
     return " ".join(words[0].upper() + words[1:] for words in sentences if words)
 
 
+def page(errors: Mapping[str, Errors], gaps: Sequence[Gap], steps: Sequence[str], params: DiagnoseParams) -> str:
+    """The diagnosis in Markdown: what holds the model back, what to try next, and the figures."""
+    advice = (
+        ["Try next:", *(f"- {step}" for step in steps)]
+        if steps
+        else ["Nothing to try from here. Once you mean to use the model, look at test: `dvc repro final/dvc.yaml`."]
+    )
+    return "\n".join([sentence(gaps), "", *advice, "", *levels_table(errors, gaps, params), ""])
+
+
 def levels_table(errors: Mapping[str, Errors], gaps: Sequence[Gap], params: DiagnoseParams) -> list[str]:
     """Lines of a Markdown table: the error levels from human to dev, and the gap above each."""
     by_upper = {LEVELS[gap.name][0]: gap for gap in gaps}

@@ -17,7 +17,7 @@ from pipeline.core.frozen import JOINS, keep_frozen
 from pipeline.core.manifest import PRODUCTION, RAW, SPLITS
 from pipeline.core.randomness import keyed_uniform
 from pipeline.core.strata import check_classes, check_sizes, small_strata, strata_of, top_up
-from pipeline.errors import DataError, ParamsError, listing
+from pipeline.errors import DataError, listing
 from pipeline.params import Folds, ProductionCounts, ProductionShares, SplitParams
 
 EXCLUDED_COLUMNS = ["id", "source", "label", "path", "reason"]
@@ -81,13 +81,7 @@ def assign_splits(manifest: pd.DataFrame, params: SplitParams, frozen: pd.DataFr
     Raises:
         DataError: a split, or a class in dev or test, would have too few images, and what else the
             params refuse; all rows or classes are named.
-        ParamsError: folds and frozen images at once.
     """
-    if params.folds is not None and frozen is not None:
-        raise ParamsError(
-            "split.folds and split.frozen_from exclude each other, since a frozen image cannot take its turn in dev: "
-            "set one of them to null"
-        )
     label = manifest["label"].astype("category")
     labels, label_codes = label.cat.categories.astype(str).tolist(), label.cat.codes.to_numpy()
     production = (manifest["role"] == PRODUCTION).to_numpy(dtype=bool)

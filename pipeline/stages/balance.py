@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 
 from pipeline import catalogue
+from pipeline.arrow import Taken
 from pipeline.core.balancing import choose_rows, count_classes, train_rows
 from pipeline.core.cleaning import picture_features
 from pipeline.core.imaging import decode
@@ -17,7 +18,6 @@ from pipeline.engine import Engine
 from pipeline.params import BalanceParams
 from pipeline.shards import ShardReader
 from pipeline.stages import Stage
-from pipeline.storage import Taken
 
 # All other columns go from file to file without passing through pandas.
 LOOKED_AT = ("id", "label", "role", "shard", "row", "split")

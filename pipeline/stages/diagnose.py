@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline import catalogue
-from pipeline.core.diagnosis import errors_of_splits, find_gaps, levels_table, next_steps, sentence
+from pipeline.core.diagnosis import errors_of_splits, find_gaps, next_steps, page, sentence
 from pipeline.params import AugmentParams, DiagnoseParams, EvaluateParams, SplitParams, TrainParams
 from pipeline.stages import Stage
 
@@ -32,21 +32,15 @@ def diagnose(
     """The gaps, a sentence and the next experiments."""
     errors = errors_of_splits(predictions, evaluate)
     gaps = find_gaps(errors, params)
-    words = sentence(gaps)
     steps = next_steps(gaps, split, augment, train)
-    advice = (
-        ["Try next:", *(f"- {step}" for step in steps)]
-        if steps
-        else ["Nothing to try from here. Once you mean to use the model, look at test: `dvc repro final/dvc.yaml`."]
-    )
     return DiagnoseOutputs(
         metrics={
             "errors": {"human": params.human_error, **{name: error.value for name, error in errors.items()}},
             **{gap.name: {"gap": gap.value, "low": gap.low, "high": gap.high} for gap in gaps},
         },
         gaps=pd.DataFrame([asdict(gap) for gap in gaps]),
-        text="\n".join([words, "", *advice, "", *levels_table(errors, gaps, params), ""]),
-        summary=words,
+        text=page(errors, gaps, steps, params),
+        summary=sentence(gaps),
     )
 
 

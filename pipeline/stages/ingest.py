@@ -16,9 +16,10 @@ from pipeline.core.metadata import attach_metadata
 from pipeline.engine import Engine
 from pipeline.errors import DataError
 from pipeline.params import IngestParams, SourceParams
+from pipeline.scan import scan
 from pipeline.shards import Row, ShardStore, digest, fingerprint
 from pipeline.stages import Stage
-from pipeline.storage import read_bytes, read_texts, scan, sha256_of
+from pipeline.storage import read_bytes, read_texts, sha256_of
 
 _TEXT = [(name, pa.string()) for name in ("id", "label", "path", "sha256", "reason", "detail")]
 _FACTS = [field.with_type(pa.string()) if field.name == "format" else field for field in FACTS]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pipeline.core.manifest import DEV, PRODUCTION, SPLITS, TEST, TRAIN, TRAIN_DEV
 from pipeline.core.splitting import LEAKS, assign_splits
 from pipeline.core.strata import enough_images
-from pipeline.errors import DataError, ParamsError
+from pipeline.errors import DataError
 from pipeline.params import SplitParams
 from tests.examples import curated
 from tests.splits import drawn, places, rows_of, split_params
@@ -237,13 +237,6 @@ def test_class_too_small_for_its_fold_is_told_how_many_images_give_enough() -> N
     message = rf"  class fig has \d production images in dev, .* 9 \(of 30 in all; about {enough} give enough\)"
     with pytest.raises(DataError, match=message):
         assign_splits(manifest, split_params(least=9, folds={"count": 5, "dev": 0}))
-
-
-def test_folds_and_frozen_images_exclude_each_other() -> None:
-    frozen = pd.DataFrame(columns=["id", "label", "split"])
-    message = r"^split\.folds and split\.frozen_from exclude each other, .*: set one of them to null$"
-    with pytest.raises(ParamsError, match=message):
-        assign_splits(drawn(1, LABELS), split_params(folds={"count": 2, "dev": 0}), frozen)
 
 
 def test_folds_are_about_equal() -> None:

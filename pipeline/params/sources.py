@@ -1,0 +1,54 @@
+"""Where images come from, and how each file becomes a row with a picture."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from pipeline.params.section import Count, Section, Seed, Share
+
+# Source names stand in shell commands and paths, so that they are kept plain.
+SourceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
+
+
+class SourceParams(Section):
+    """Where images come from: `raw` ones only train, `production` ones also measure."""
+
+    role: Literal["raw", "production"]
+    path: Annotated[str, Field(min_length=1)]
+
+
+class SampleParams(Section):
+    """The demonstration data; `raw_imbalance` is largest over smallest raw class (1 = even)."""
+
+    seed: Seed
+    raw_imbalance: Annotated[float, Field(ge=1, le=100)]
+
+
+class JpegEncoding(Section):
+    """Lossy, for photos."""
+
+    name: Literal["jpeg"]
+    quality: Annotated[int, Field(ge=1, le=100)]
+
+
+class PngEncoding(Section):
+    """Lossless, for tiny pictures and line art."""
+
+    name: Literal["png"]
+
+
+class IngestParams(Section):
+    """How a file becomes a square picture of `size` pixels a side."""
+
+    size: Annotated[int, Field(ge=8, le=1024)]
+    fit: Literal["crop", "pad", "stretch"]
+    encoding: Annotated[JpegEncoding | PngEncoding, Field(discriminator="name")]
+    max_pixels: Count
+    max_bytes: Count
+    max_rejected: Share
+
+
+class CurateParams(Section):
+    """What happens to one picture that stands under two labels."""
+
+    conflicting_labels: Literal["reject", "keep", "error"]
