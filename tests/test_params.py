@@ -51,7 +51,13 @@ def leaves(values: Any, place: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]
 
 
 KEYS = [".".join(place) for place in leaves(params_values())]
-TAGS = {"ingest.encoding.name", "balance.strategy.name", "balance.strategy.target.name", "train.optimizer.name"}
+TAGS = {
+    "ingest.encoding.name",
+    "augment.copies.name",
+    "balance.strategy.name",
+    "balance.strategy.target.name",
+    "train.optimizer.name",
+}
 
 
 def test_the_repositorys_own_params_load() -> None:

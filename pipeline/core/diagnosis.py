@@ -21,6 +21,7 @@ from pipeline.params import (
     AugmentParams,
     DiagnoseParams,
     EvaluateParams,
+    PerImage,
     SplitParams,
     TrainParams,
 )
@@ -135,7 +136,8 @@ def next_steps(gaps: Sequence[Gap], split: SplitParams, augment: AugmentParams, 
     """
     model = train.model
     wider = min(2 * model.width, MOST_WIDTH)
-    copies = min(2 * augment.copies or 1, MOST_COPIES)
+    copies = augment.copies.count if isinstance(augment.copies, PerImage) else None
+    more = min(2 * copies or 1, MOST_COPIES) if copies is not None else None
     proposals = {
         BIAS: [
             f"dvc exp run -S train.model.width={wider}" if wider > model.width else None,
@@ -143,7 +145,7 @@ def next_steps(gaps: Sequence[Gap], split: SplitParams, augment: AugmentParams, 
             f"dvc exp run -S train.model.dropout={model.dropout / 2:g}" if model.dropout else None,
         ],
         VARIANCE: [
-            f"dvc exp run -S augment.copies={copies}" if augment.transforms and copies > augment.copies else None,
+            f"dvc exp run -S augment.copies.count={more}" if augment.transforms and more != copies else None,
             f"dvc exp run -S train.model.dropout={min(0.5, model.dropout + 0.25):g}" if model.dropout < 0.5 else None,
             f"dvc exp run -S train.optimizer.weight_decay={10 * train.optimizer.weight_decay or 0.01:g}",
             "collect more images for training",

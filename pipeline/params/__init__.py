@@ -4,7 +4,16 @@ DVC sees only what stands in params.yaml, so nothing here has a default: a value
 result is always written down. `load_params` reports every broken rule at once.
 """
 
-from pipeline.params.augment import MOST_COPIES, AugmentParams, Transform
+from pipeline.params.augment import (
+    MOST_COPIES,
+    AnyTransform,
+    AugmentParams,
+    PerClass,
+    PerImage,
+    PresetName,
+    Transform,
+    UpTo,
+)
 from pipeline.params.balance import (
     AnyTarget,
     BalanceParams,
@@ -45,6 +54,7 @@ __all__ = [
     "PARAMS_FILE",
     "AdamW",
     "AnyTarget",
+    "AnyTransform",
     "AugmentParams",
     "BalanceParams",
     "Bounds",
@@ -71,7 +81,10 @@ __all__ = [
     "OverAndUndersample",
     "Oversample",
     "Params",
+    "PerClass",
+    "PerImage",
     "PngEncoding",
+    "PresetName",
     "ProductionCounts",
     "ProductionShares",
     "Ratio",
@@ -89,6 +102,7 @@ __all__ = [
     "Transform",
     "Undersample",
     "UpTarget",
+    "UpTo",
     "check_params",
     "load_params",
 ]

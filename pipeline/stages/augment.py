@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 
 from pipeline import catalogue
-from pipeline.core import augmentation, imaging, randomness
+from pipeline.core import augmentation, imaging, presets, randomness
 from pipeline.core.manifest import BALANCED, check_manifest
 from pipeline.engine import Engine
 from pipeline.params import AugmentParams, JpegEncoding, PngEncoding
@@ -46,21 +46,26 @@ def augment(
     Raises:
         ParamsError: a transform that cannot be made, or that changes the size of images.
     """
-    planned = augmentation.plan_copies(check_manifest(manifest, BALANCED, unique=("id", "copy")), params.copies)
+    rows = check_manifest(manifest, BALANCED, unique=("id", "copy"))
+    planned = augmentation.plan_copies(rows, params.copies, params.seed)
     augmentation.build_transform(params.transforms)  # a wrong name is said before any work
     # Without transforms, rows that balancing repeated stay the same picture again.
     variants = (planned["copy"] > 0) & bool(params.transforms)
     shape = fingerprint(
         [augmentation, imaging, randomness],
         LIBRARIES,
-        {**params.model_dump(exclude={"copies"}), **encoding.model_dump()},
+        {
+            "seed": params.seed,
+            "transforms": [transform.model_dump() for transform in presets.expand(params.transforms)],
+            **encoding.model_dump(),
+        },
     )
     parents = [Parent(*values) for values in planned.loc[variants, list(Parent._fields)].itertuples(index=False)]
-    rows = [
+    wanted = [
         Row(f"{parent.id}#{parent.copy}", digest(shape, parent.id, str(parent.copy), parent.pixels), parent)
         for parent in parents
     ]
-    made = shards.build(rows, VariantMaker(originals, params, encoding), SHARD, engine, "augment").to_pandas()
+    made = shards.build(wanted, VariantMaker(originals, params, encoding), SHARD, engine, "augment").to_pandas()
     places = made[["shard", "row", "key"]].set_axis(planned.index[variants]).rename(columns={"key": "pixels"})
     made_rows = planned[variants].drop(columns=places.columns).join(places)
     return AugmentOutputs(pd.concat([planned[~variants], made_rows]).sort_index())

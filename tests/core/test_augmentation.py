@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pipeline.core.augmentation import build_transform, make_variant, plan_copies
 from pipeline.core.imaging import Pixels
 from pipeline.errors import ParamsError
-from pipeline.params import Transform
+from pipeline.params import PerImage, Transform
 from tests.examples import picture
 
 FEW = settings(max_examples=25, deadline=None)
@@ -172,12 +172,16 @@ TIMES = st.dictionaries(st.sampled_from("abcdef"), st.integers(1, 4), min_size=1
 
 
 def balanced(times: dict[str, int]) -> pd.DataFrame:
-    rows = [(name, copy, f"path of {name}") for name, many in times.items() for copy in range(many)]
-    return pd.DataFrame(rows, columns=["id", "copy", "path"]).astype({"copy": "int32"})
+    rows = [(name, copy, f"path of {name}", "cat") for name, many in times.items() for copy in range(many)]
+    return pd.DataFrame(rows, columns=["id", "copy", "path", "label"]).astype({"copy": "int32"})
+
+
+def plan_per_image(rows: pd.DataFrame, copies: int) -> pd.DataFrame:
+    return plan_copies(rows, PerImage(name="per_image", count=copies), seed=1)
 
 
 def planned(times: dict[str, int], copies: int) -> list[tuple[str, int]]:
-    plan = plan_copies(balanced(times), copies)
+    plan = plan_per_image(balanced(times), copies)
     return list(zip(plan["id"], plan["copy"].tolist(), strict=True))
 
 
@@ -202,7 +206,7 @@ def test_longer_plan_starts_with_the_shorter_one(times: dict[str, int], copies: 
 def test_plan_does_not_depend_on_the_order_of_rows(times: dict[str, int], copies: int, data: st.DataObject) -> None:
     rows = balanced(times)
     shuffled = rows.iloc[data.draw(st.permutations(range(len(rows))))]
-    pd.testing.assert_frame_equal(plan_copies(shuffled, copies), plan_copies(rows, copies))
+    pd.testing.assert_frame_equal(plan_per_image(shuffled, copies), plan_per_image(rows, copies))
 
 
 @given(times=TIMES, copies=st.integers(0, 3))
@@ -211,11 +215,11 @@ def test_plan_does_not_depend_on_the_index(times: dict[str, int], copies: int) -
     rows = balanced(times)
     # As balancing leaves it: a repeated row stands under its number again.
     repeated = rows.set_axis([0] * len(rows))
-    pd.testing.assert_frame_equal(plan_copies(repeated, copies), plan_copies(rows, copies))
+    pd.testing.assert_frame_equal(plan_per_image(repeated, copies), plan_per_image(rows, copies))
 
 
 def test_planned_rows_keep_their_columns() -> None:
-    plan = plan_copies(balanced({"a": 1, "b": 2}), 1)
+    plan = plan_per_image(balanced({"a": 1, "b": 2}), 1)
     assert (plan["path"] == "path of " + plan["id"]).all()
     assert plan["copy"].dtype == np.int32
     assert plan.index.tolist() == list(range(6))

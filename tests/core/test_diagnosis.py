@@ -218,9 +218,10 @@ def test_steps_of_the_largest_gap_come_first() -> None:
         pytest.param(BIAS, {"train.model.dropout": 0.0}, "dropout", id="no dropout to lower"),
         pytest.param(VARIANCE, {"train.model.dropout": 0.5}, "dropout", id="dropout is high"),
         pytest.param(
-            VARIANCE, {"augment.transforms": [], "augment.copies": 0}, "augment", id="nothing to augment with"
+            VARIANCE, {"augment.transforms": [], "augment.copies.count": 0}, "augment", id="nothing to augment with"
         ),
-        pytest.param(VARIANCE, {"augment.copies": 100}, "augment", id="as many copies as may be"),
+        pytest.param(VARIANCE, {"augment.copies.count": 100}, "augment", id="as many copies as may be"),
+        pytest.param(VARIANCE, {"augment.copies": {"name": "up_to", "rows": 5}}, "augment", id="copies up to a count"),
         pytest.param(BIAS, {"train.model.width": 512}, "width", id="as wide as may be"),
     ],
 )
@@ -237,8 +238,8 @@ def test_what_is_done_is_not_proposed_again(name: str, changes: dict[str, Any], 
         pytest.param(BIAS, {"train.model.width": 16}, "train.model.width=32", id="wider"),
         pytest.param(BIAS, {"train.epochs": 12}, "train.epochs=24", id="longer"),
         pytest.param(BIAS, {"train.model.dropout": 0.25}, "train.model.dropout=0.125", id="less dropout"),
-        pytest.param(VARIANCE, {"augment.copies": 0}, "augment.copies=1", id="first copies"),
-        pytest.param(VARIANCE, {"augment.copies": 2}, "augment.copies=4", id="more copies"),
+        pytest.param(VARIANCE, {"augment.copies.count": 0}, "augment.copies.count=1", id="first copies"),
+        pytest.param(VARIANCE, {"augment.copies.count": 2}, "augment.copies.count=4", id="more copies"),
         pytest.param(
             VARIANCE, {"train.model.dropout": 0.3}, "train.model.dropout=0.5", id="more dropout, within reason"
         ),
@@ -254,7 +255,7 @@ def test_step_changes_the_param_that_the_gap_asks_for(name: str, changes: dict[s
 CHANGES = st.fixed_dictionaries(
     {
         "split.production_in_train": st.floats(0, 1),
-        "augment.copies": st.integers(0, 100),
+        "augment.copies.count": st.integers(0, 100),
         "train.epochs": st.integers(1, 1000),
         "train.model.width": st.integers(1, 512),
         "train.model.dropout": st.floats(0, 1, exclude_max=True),
@@ -264,7 +265,7 @@ CHANGES = st.fixed_dictionaries(
 
 
 @given(changes=CHANGES)
-@example(changes={"augment.copies": 60})
+@example(changes={"augment.copies.count": 60})
 @example(changes={"train.model.width": 300})
 @settings(max_examples=60, deadline=None)
 def test_every_step_is_a_command_that_params_allow_and_that_changes_something(changes: dict[str, Any]) -> None:

@@ -73,7 +73,7 @@ def run(
     folder: Path | None = None,
 ) -> Run:
     folder = folder or originals.folder.with_name(f"run-{next(RUNS)}")
-    chosen = params(**{"augment": {"seed": seed, "copies": copies, "transforms": list(transforms)}})
+    chosen = params(**{"augment.seed": seed, "augment.copies.count": copies, "augment.transforms": list(transforms)})
     reader, store = ShardReader(originals.folder), ShardStore(folder)
     rows = originals.rows if rows is None else rows
     outputs = augment(rows, reader, chosen.augment, chosen.ingest.encoding, store, Engine(workers))
@@ -206,7 +206,7 @@ def test_the_stage_leaves_a_folder_of_shards_whatever_params_say(
         Path(folder).mkdir(parents=True)
     catalogue.BALANCED.write(originals.rows, Path(catalogue.BALANCED.path))
     shutil.copytree(originals.folder, "data/ingest/web")
-    chosen = params(**{"augment.copies": copies, "augment.transforms": transforms})
+    chosen = params(**{"augment.copies.count": copies, "augment.transforms": transforms})
     summary = run_stage("augment", chosen, Engine(1))
     assert summary.startswith(f"augment: 6 originals and {6 * copies} variants (")
     # DVC takes an output that is not there for a stage that failed.

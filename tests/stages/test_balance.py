@@ -15,7 +15,7 @@ from pipeline.core.imaging import encode
 from pipeline.core.manifest import BALANCED, SPLIT, check_manifest, counts_per_label
 from pipeline.engine import Engine
 from pipeline.errors import DataError
-from pipeline.params import PngEncoding
+from pipeline.params import PerImage, PngEncoding
 from pipeline.shards import Row, ShardReader, ShardStore
 from pipeline.stages.balance import balance
 from tests.core.test_balancing import CLEANERS, OTHERS, each_strategy
@@ -143,7 +143,7 @@ def test_weights_leave_rows_alone_and_show_in_the_metrics(manifest: pd.DataFrame
 @each_strategy
 def test_augmented_copies_keep_the_balance_of_weights(manifest: pd.DataFrame, folder: Path, strategy: str) -> None:
     rows = balanced(manifest, folder, strategy).manifest
-    planned = plan_copies(rows, 3)
+    planned = plan_copies(rows, PerImage(name="per_image", count=3), seed=1)
     assert planned["weight"].mean() == pytest.approx(1)
     before, after = (frame.groupby("label")["weight"].sum() / frame["weight"].sum() for frame in (rows, planned))
     assert after.to_dict() == pytest.approx(before.to_dict(), rel=1e-5)
@@ -165,5 +165,6 @@ def test_a_file_written_in_parts_reads_as_one(
     assert (tmp_path / "parts").read_bytes() != (tmp_path / "whole").read_bytes()
     parts, whole = (catalogue.BALANCED.read(tmp_path / name) for name in ("parts", "whole"))
     pd.testing.assert_frame_equal(parts, whole)
-    pd.testing.assert_frame_equal(plan_copies(parts, 2), plan_copies(whole, 2))
+    two = PerImage(name="per_image", count=2)
+    pd.testing.assert_frame_equal(plan_copies(parts, two, seed=1), plan_copies(whole, two, seed=1))
     assert len(check_manifest(parts, BALANCED, unique=("id", "copy"))) == 21
