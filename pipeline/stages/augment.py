@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 
 from pipeline import catalogue
-from pipeline.core import augmentation, imaging, presets, randomness
+from pipeline.core import augmentation, imaging, presets, randomness, transforms
 from pipeline.core.manifest import BALANCED, check_manifest
 from pipeline.engine import Engine
 from pipeline.params import AugmentParams, JpegEncoding, PngEncoding
@@ -16,7 +16,7 @@ from pipeline.shards import Row, ShardReader, ShardStore, digest, fingerprint
 from pipeline.stages import Stage
 
 SHARD = pa.schema([("id", pa.string()), ("copy", pa.int32()), ("image", pa.binary())])
-LIBRARIES = sorted({*augmentation.LIBRARIES, *imaging.LIBRARIES})
+LIBRARIES = sorted({*transforms.LIBRARIES, *imaging.LIBRARIES})
 
 Encoding = JpegEncoding | PngEncoding
 
@@ -48,11 +48,11 @@ def augment(
     """
     rows = check_manifest(manifest, BALANCED, unique=("id", "copy"))
     planned = augmentation.plan_copies(rows, params.copies, params.seed)
-    augmentation.build_transform(params.transforms)  # a wrong name is said before any work
+    transforms.build_transform(params.transforms)  # a wrong name is said before any work
     # Without transforms, rows that balancing repeated stay the same picture again.
     variants = (planned["copy"] > 0) & bool(params.transforms)
     shape = fingerprint(
-        [augmentation, imaging, randomness],
+        [imaging, randomness, transforms],
         LIBRARIES,
         {
             "seed": params.seed,
@@ -91,11 +91,11 @@ class VariantMaker:
 
     @cached_property
     def _transform(self) -> Any:
-        return augmentation.build_transform(self.params.transforms)
+        return transforms.build_transform(self.params.transforms)
 
     def __call__(self, parent: Parent) -> dict[str, Any]:
         pixels = imaging.decode(self.originals.image(parent.shard, parent.row))
-        variant = augmentation.make_variant(pixels, self._transform, self.params.seed, parent.id, parent.copy)
+        variant = transforms.make_variant(pixels, self._transform, self.params.seed, parent.id, parent.copy)
         return {"id": parent.id, "copy": parent.copy, "image": imaging.encode(variant, self.encoding)}
 
 
