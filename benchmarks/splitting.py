@@ -69,7 +69,9 @@ def manifest(rows: int, seed: int = 1, classes: int = CLASSES) -> pd.DataFrame:
     for column in ("brightness", "contrast", "sharpness", "saturation"):
         frame[column] = draw.random(rows, dtype=np.float32)
     times = pd.Series(pd.NaT, index=frame.index, dtype="datetime64[us, UTC]")
-    return frame.assign(user_group="", captured_at=times, row=numbers % 128)[CURATED.names]
+    # As curate leaves it.
+    frame = frame.assign(user_group="", captured_at=times, row=numbers % 128).sort_values("id", ignore_index=True)
+    return frame[CURATED.names]
 
 
 def steadiness() -> None:

@@ -32,7 +32,8 @@ def manifest(path: str, schema: pa.Schema, further: str | None = None) -> Artifa
         return frame
 
     def write(frame: pd.DataFrame, place: Path) -> None:
-        write_arrow(arrow_table(frame, _with_further(schema, frame.columns, further)), place)
+        table = arrow_table(frame, _with_further(schema, frame.columns, further))
+        _write_taken(Taken(table, np.arange(len(table)), {}), table.schema, place)
 
     return Artifact(path, read, write)
 
@@ -46,18 +47,24 @@ class Taken:
 
     table: pa.Table
     rows: npt.NDArray[np.intp]
-    beside: Mapping[str, npt.NDArray[Any]]
+    beside: Mapping[str, pa.Array]
 
     def part(self, start: int, stop: int) -> pa.Table:
         """The rows from one position to another."""
         part = self.table.take(pa.array(self.rows[start:stop]))
         for name, values in self.beside.items():
-            part = part.append_column(name, pa.array(values[start:stop]))
+            part = part.append_column(name, values[start:stop])
         return part
 
 
+def category_array(codes: npt.NDArray[Any], names: Sequence[str]) -> pa.DictionaryArray:
+    """The name of each code (n,), a position in names; the dictionary is sorted and has those in use alone."""
+    used = np.flatnonzero(np.bincount(codes, minlength=len(names))).tolist()
+    return _recoded(codes, names, used)
+
+
 def taken_manifest(path: str, schema: pa.Schema, further: str | None = None) -> Artifact:
-    """The same file as `manifest`; read as an Arrow table, written from `Taken` rows of one.
+    """The same bytes as `manifest`; read as an Arrow table, written from `Taken` rows of one.
 
     For a stage that looks at few columns and hands all on: half the time and memory.
     """
@@ -66,10 +73,7 @@ def taken_manifest(path: str, schema: pa.Schema, further: str | None = None) -> 
         return _open_manifest(place, schema, further)
 
     def write(taken: Taken, place: Path) -> None:
-        full = _with_further(schema, taken.table.schema.names, further)
-        tidy = replace(taken, table=_tidy(taken.table, taken.rows))
-        starts = range(0, max(len(taken.rows), 1), PART)
-        _write_parts((tidy.part(start, start + PART).select(full.names) for start in starts), full, place)
+        _write_taken(taken, _with_further(schema, taken.table.schema.names, further), place)
 
     return Artifact(path, read, write)
 
@@ -114,6 +118,13 @@ def _write_parts(tables: Iterable[pa.Table], schema: pa.Schema, path: Path) -> N
         os.fsync(file.fileno())
 
 
+def _write_taken(taken: Taken, schema: pa.Schema, place: Path) -> None:
+    tidy = replace(taken, table=_tidy(taken.table, taken.rows))
+    # A manifest without rows is one empty part.
+    starts = range(0, max(len(taken.rows), 1), PART)
+    _write_parts((tidy.part(start, start + PART).select(schema.names) for start in starts), schema, place)
+
+
 def _open_manifest(place: Path, schema: pa.Schema, further: str | None) -> pa.Table:
     table = open_arrow(place)
     if _without(table.schema.names, further) != schema.names:
@@ -141,15 +152,18 @@ def _tidy(table: pa.Table, rows: npt.NDArray[np.intp]) -> pa.Table:
     for number, field in enumerate(table.schema):
         if pa.types.is_dictionary(field.type):
             column = table[number].combine_chunks()
-            codes, values = column.indices.to_numpy(zero_copy_only=False), column.dictionary.to_pylist()
+            codes, values = column.indices.to_numpy(), column.dictionary.to_pylist()
             used = np.flatnonzero(np.bincount(codes[rows], minlength=len(values))).tolist()
-            order = sorted(used, key=values.__getitem__)
-            places = np.zeros(len(values), dtype=codes.dtype)
-            places[order] = np.arange(len(order))
-            sorted_values = pa.array([values[code] for code in order], type=field.type.value_type)
             # What no row uses gets a code, too, and is never taken.
-            table = table.set_column(number, field, pa.DictionaryArray.from_arrays(places[codes], sorted_values))
+            table = table.set_column(number, field, _recoded(codes, values, used))
     return table
+
+
+def _recoded(codes: npt.NDArray[Any], names: Sequence[str], used: Sequence[int]) -> pa.DictionaryArray:
+    order = sorted(used, key=names.__getitem__)
+    places = np.zeros(len(names), dtype=np.int32)
+    places[order] = np.arange(len(order))
+    return pa.DictionaryArray.from_arrays(places[codes], pa.array([names[code] for code in order], pa.string()))
 
 
 def _arrow_column(column: "pd.Series[Any]", kind: pa.DataType) -> pa.Array:

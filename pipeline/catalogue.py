@@ -26,6 +26,7 @@ INGESTED_SOURCES = folder_of_folders("data/ingest", INGESTED, INGEST_REJECTED)
 ORIGINALS = read_only("data/ingest", ShardReader)
 
 CURATED = manifest_file("data/curate/manifest.arrow", manifest.CURATED)
+CURATED_TABLE = taken_manifest(CURATED.path, manifest.CURATED, further=manifest.FURTHER)
 CURATE_REMOVED = table("data/curate/removed.csv")
 CURATE_METRICS = report("reports/curate/metrics.json")
 
@@ -33,6 +34,7 @@ SPLIT = manifest_file("data/split/manifest.arrow", manifest.SPLIT)
 SPLIT_TABLE = taken_manifest(SPLIT.path, manifest.SPLIT, further=manifest.FURTHER)
 # test's rows stand in a file of their own, which the test stage alone reads.
 SPLIT_TEST = manifest_file("data/split/test.arrow", manifest.SPLIT)
+SPLIT_TEST_TABLE = taken_manifest(SPLIT_TEST.path, manifest.SPLIT, further=manifest.FURTHER)
 SPLIT_EXCLUDED = table("data/split/excluded.csv")
 SPLIT_MATCHING = table("reports/split/matching.csv")
 SPLIT_METRICS = report("reports/split/metrics.json")

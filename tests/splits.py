@@ -5,10 +5,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
+from pipeline.arrow import Taken, arrow_table
 from pipeline.core.manifest import CURATED, FURTHER, PRODUCTION, RAW
 from pipeline.core.splitting import assign_splits
 from pipeline.params import SplitParams
+from pipeline.stages.split import SplitOutputs, split
 from tests.examples import params, with_columns
 
 
@@ -31,6 +34,19 @@ def splits_of(manifest: pd.DataFrame, chosen: SplitParams) -> tuple[pd.DataFrame
     """Rows that are assigned, and rows that are not."""
     splits = assign_splits(manifest, chosen)
     return splits.assigned, splits.excluded
+
+
+def stage_outputs(manifest: pd.DataFrame, chosen: SplitParams) -> SplitOutputs:
+    """What the stage makes of a manifest."""
+    fields = [field for field in CURATED if field.name in manifest.columns]
+    further = [(name, pa.string()) for name in manifest.columns if name.startswith(FURTHER)]
+    return split(arrow_table(manifest, pa.schema([*fields, *further])), chosen)
+
+
+def frame_of(taken: Taken) -> pd.DataFrame:
+    """The rows that a stage hands on, as a frame."""
+    frame: pd.DataFrame = taken.part(0, len(taken.rows)).to_pandas()
+    return frame
 
 
 def places(manifest: pd.DataFrame, chosen: SplitParams, frozen: pd.DataFrame | None = None) -> dict[str, str]:

@@ -105,3 +105,21 @@ def test_a_manifest_of_another_version_is_an_error() -> None:
     path = written(arrow.manifest("data/curate/manifest.arrow", INGESTED), ROWS)
     with pytest.raises(DataError, match=r"^data/curate/manifest\.arrow has the columns .*`dvc repro curate`$"):
         catalogue.CURATED.read(path)
+
+
+def test_rows_taken_from_a_table_give_the_bytes_of_a_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.arrow.PART", 4)
+    whole = written(catalogue.CURATED, ROWS)
+    table = catalogue.CURATED_TABLE.read(whole)
+    assert table["id"].num_chunks == 2
+    catalogue.CURATED_TABLE.write(arrow.Taken(table, np.arange(len(ROWS)), {}), Path("taken"))
+    assert Path("taken").read_bytes() == whole.read_bytes()
+    some = [6, 0, 3, 1, 7]
+    catalogue.CURATED_TABLE.write(arrow.Taken(table, np.array(some), {}), Path("taken"))
+    assert Path("taken").read_bytes() == written(catalogue.CURATED, ROWS.iloc[some]).read_bytes()
+
+
+def test_categories_are_sorted_and_in_use() -> None:
+    found = arrow.category_array(np.array([3, 0, 3]), ["train", "dev", "test", "all"])
+    assert found.to_pylist() == ["all", "train", "all"]
+    assert found.dictionary.to_pylist() == ["all", "train"]

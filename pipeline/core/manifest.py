@@ -100,6 +100,21 @@ def check_manifest(manifest: pd.DataFrame, schema: pa.Schema, unique: Sequence[s
     return manifest
 
 
+def look_at(table: pa.Table, schema: pa.Schema, names: Sequence[str]) -> pd.DataFrame:
+    """Some columns of a manifest, checked; the rest stays in Arrow.
+
+    Args:
+        schema: of the whole manifest.
+        names: columns of the schema, and any of FURTHER, which may be missing.
+
+    Raises:
+        DataError: with every broken rule.
+    """
+    present = [name for name in names if name in table.schema.names]
+    required = [schema.field(name) for name in names if not name.startswith(FURTHER)]
+    return check_manifest(table.select(present).to_pandas(), pa.schema(required))
+
+
 def is_sorted_by_id(manifest: pd.DataFrame) -> bool:
     """Whether each id is greater than the one before it, so that none stands twice."""
     ids = pa.array(manifest["id"], from_pandas=True)

@@ -53,13 +53,13 @@ FACTS: dict[str, Callable[[pd.DataFrame], "pd.Series[Any]"]] = {
     # Bits a pixel: what is left of it after re-encoding.
     "file_quality": lambda rows: 8 * rows["bytes"] / rows["width"] / rows["height"],
 }
+# Columns of a manifest that FACTS are made of.
+MEASURED = ("width", "height", "bytes", "brightness", "contrast", "sharpness", "saturation")
 # Objects, because a column of floats would turn None into NaN.
 COLUMNS = dict.fromkeys(["comparison", "test"], "str") | dict.fromkeys(["statistic", "p", "p_holm"], "float64")
 COLUMNS |= {"matched": "bool", "low": "object", "high": "object", "groups": "int64", "others": "int64"}
 
 MOST_LABELS, MOST_IMAGES = 20_000, 5_000
-# Rows hashed at a time: strings as Python objects are ten times their size.
-CHUNK = 1_000_000
 FOLDS, PENALTY = 5, 10.0
 # Expected images of a class on a side above which the chi-square distribution holds (Cochran 1954).
 EXPECTED = 5
@@ -90,7 +90,8 @@ def measure_matching(rows: pd.DataFrame, seed: int, level: float) -> pd.DataFram
         Kolmogorov-Smirnov distance, AUC); p; p_holm; matched; low and high, the AUC's 95 % interval and
         None for other tests; groups and others, how many stand on the two sides. Never NaN.
     """
-    hashes = _hashes(rows["group"], seed)
+    # Stands for the group from here on: of 10,000,000, two agree once in 180 runs.
+    hashes = keyed_uniform(seed, "matching group", rows["group"])
     split, production = rows["split"], (rows["role"] == PRODUCTION).to_numpy(dtype=bool)
     found = []
     for comparison, (name, against) in COMPARISONS.items():
@@ -266,12 +267,6 @@ def _compare(here: pd.DataFrame, there: pd.DataFrame, seed: int) -> dict[str, Re
         results[name] = fact_test(facts[inside, number], facts[~inside, number])
     folds = (keyed_uniform(seed, "matching fold", both["group"]) * FOLDS).astype(np.intp)
     return {**results, DOMAIN: domain_test(facts, inside, folds, seed)}
-
-
-def _hashes(groups: "pd.Series[Any]", seed: int) -> Values:
-    """A number in [0, 1) per row that stands for its group from here on: of 10,000,000, two agree once in 180 runs."""
-    chunks = [groups.iloc[start : start + CHUNK] for start in range(0, len(groups), CHUNK)]
-    return np.concatenate([np.empty(0), *(keyed_uniform(seed, "matching group", chunk) for chunk in chunks)])
 
 
 def _one_image_a_group(rows: pd.DataFrame, side: Flags, hashes: Values, seed: int) -> pd.DataFrame:

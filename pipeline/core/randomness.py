@@ -8,10 +8,13 @@ import hashlib
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-# Ids that are Python objects at one time: of 10,000,000 at once, these would take a gigabyte.
-CHUNK = 1_000_000
+Ids = pd.Series | pd.Index | npt.NDArray[Any]
+
+# Ids that are Python objects at one time: small enough that their memory is used again, not fetched anew.
+CHUNK = 100_000
 
 
 def keyed_seed(seed: int, purpose: str, *parts: object) -> int:
@@ -25,23 +28,26 @@ def keyed_generator(seed: int, purpose: str, *parts: object) -> np.random.Genera
     return np.random.default_rng(keyed_seed(seed, purpose, *parts))
 
 
-def keyed_uniform(
-    seed: int, purpose: str, ids: "pd.Series[Any] | pd.Index[Any] | np.ndarray[Any, Any]"
-) -> np.ndarray[Any, Any]:
-    """A number in [0, 1) for each id, a function of (seed, purpose, id) alone.
+def keyed_hash(seed: int, purpose: str, ids: Ids) -> npt.NDArray[np.uint64]:
+    """64 bits for each id, a function of (seed, purpose, id) alone.
 
     Args:
         ids: shape (n,), strings.
 
     Returns:
-        Shape (n,), float64. SipHash under a key made of seed and purpose (pandas' `hash_array`),
-        so that 10,000,000 ids take seconds.
+        Shape (n,). SipHash under a key made of seed and purpose (pandas' `hash_array`), so that
+        10,000,000 ids take seconds.
     """
     key = hashlib.sha256(f"{seed}\x1f{purpose}".encode()).hexdigest()[:16]
-    found = np.empty(len(ids))
+    found = np.empty(len(ids), np.uint64)
     for start in range(0, len(ids), CHUNK):
         part = slice(start, start + CHUNK)
-        hashes = pd.util.hash_array(np.asarray(ids[part], dtype=object), hash_key=key, categorize=False)
-        # 53 bits are what a float64 holds, so that 1.0 cannot come out by rounding.
-        found[part] = (hashes >> np.uint64(11)).astype(np.float64) * 2.0**-53
+        found[part] = pd.util.hash_array(np.asarray(ids[part], dtype=object), hash_key=key, categorize=False)
     return found
+
+
+def keyed_uniform(seed: int, purpose: str, ids: Ids) -> npt.NDArray[np.float64]:
+    """A number in [0, 1) for each id, shape (n,), from its `keyed_hash`."""
+    # 53 bits are what a float64 holds, so that 1.0 cannot come out by rounding.
+    uniform: npt.NDArray[np.float64] = (keyed_hash(seed, purpose, ids) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return uniform

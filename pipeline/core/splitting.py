@@ -15,12 +15,12 @@ import pandas as pd
 
 from pipeline.core.frozen import JOINS, keep_frozen
 from pipeline.core.manifest import PRODUCTION, RAW, SPLITS
-from pipeline.core.randomness import keyed_uniform
+from pipeline.core.randomness import keyed_hash, keyed_uniform
 from pipeline.core.strata import check_classes, check_sizes, small_strata, strata_of, top_up
 from pipeline.errors import DataError, listing
 from pipeline.params import Folds, ProductionCounts, ProductionShares, SplitParams
 
-EXCLUDED_COLUMNS = ["id", "source", "label", "path", "reason"]
+EXCLUDED_COLUMNS = ["id", "source", "label", "reason"]
 # A raw image that also is in production's dev or test: training on it would leak.
 LEAKS = "raw_image_of_a_measured_group"
 # A production image that split.production_in_train keeps out of train.
@@ -44,11 +44,15 @@ class Splits:
     code: npt.NDArray[np.int8]
     topped_up: int
 
+    def positions(self, *names: str) -> npt.NDArray[np.intp]:
+        """Row numbers of some splits, in order."""
+        return np.flatnonzero(np.isin(self.code, [OUTCOMES.index(name) for name in names]))
+
     def rows(self, *names: str) -> pd.DataFrame:
         """The rows of some splits, with a `split` column."""
-        wanted = np.isin(self.code, [OUTCOMES.index(name) for name in names])
+        wanted = self.positions(*names)
         split = pd.Categorical.from_codes(self.code[wanted], _NAMES).remove_unused_categories()
-        return self.manifest[wanted].assign(split=split).reset_index(drop=True)
+        return self.manifest.iloc[wanted].assign(split=split).reset_index(drop=True)
 
     @property
     def assigned(self) -> pd.DataFrame:
@@ -88,7 +92,7 @@ def assign_splits(manifest: pd.DataFrame, params: SplitParams, frozen: pd.DataFr
     unlabelled = (manifest["label"] == "").to_numpy(dtype=bool)
     one_sided, unmeasured = check_classes(labels, label_codes, production, unlabelled, params)
     used = ~(unlabelled | one_sided)
-    codes, groups = pd.factorize(manifest["group"])
+    codes, groups = _groups(manifest["group"])
     measurable = used & production
     place = _places(manifest, codes, groups, measurable, params)
     strata = strata_of(manifest, params.stratify_by)
@@ -115,6 +119,16 @@ def assign_splits(manifest: pd.DataFrame, params: SplitParams, frozen: pd.DataFr
     problems = small_strata(manifest, strata, split, measurable, params)
     check_sizes(labels, label_codes, split, measurable, unmeasured, problems, params)
     return Splits(manifest, split, int(topped_up.sum()))
+
+
+def _groups(names: "pd.Series[Any]") -> tuple[npt.NDArray[np.intp], "pd.Series[Any]"]:
+    """The group number of each row, in the order of appearance, and the groups' names.
+
+    By hashes of 64 bits, in a third of the time that strings take: of 10,000,000 groups, two agree
+    once in 370,000 runs, and then share a split.
+    """
+    codes = pd.factorize(keyed_hash(0, "group", names))[0]
+    return codes, names.iloc[np.flatnonzero(np.diff(np.maximum.accumulate(codes), prepend=-1))]
 
 
 def _places(

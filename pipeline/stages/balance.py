@@ -13,7 +13,7 @@ from pipeline.arrow import Taken
 from pipeline.core.balancing import choose_rows, count_classes, train_rows
 from pipeline.core.cleaning import picture_features
 from pipeline.core.imaging import decode
-from pipeline.core.manifest import SPLIT, check_manifest
+from pipeline.core.manifest import SPLIT, look_at
 from pipeline.engine import Engine
 from pipeline.params import BalanceParams
 from pipeline.shards import ShardReader
@@ -50,21 +50,16 @@ def balance(manifest: pa.Table, originals: ShardReader, params: BalanceParams, e
         ParamsError: the strategy would give more rows, or compare more pictures, than are allowed.
         DataError: train is empty, or a class has too few rows for the strategy.
     """
-    looked_at = _looked_at(manifest)
+    looked_at = look_at(manifest, SPLIT, LOOKED_AT)
     chosen = choose_rows(looked_at, params, lambda rows: _features(looked_at.iloc[rows], originals, engine))
     train = train_rows(looked_at)
     before = count_classes(looked_at, train, np.ones(len(train)))
     after = count_classes(looked_at, chosen.rows, chosen.weights)
     return BalanceOutputs(
-        manifest=Taken(manifest, chosen.rows, {"copy": chosen.copies, "weight": chosen.weights}),
+        manifest=Taken(manifest, chosen.rows, {"copy": pa.array(chosen.copies), "weight": pa.array(chosen.weights)}),
         counts=_counts(before, after),
         metrics={"before": _summed(before), "after": _summed(after)},
     )
-
-
-def _looked_at(manifest: pa.Table) -> pd.DataFrame:
-    names = [name for name in LOOKED_AT if name in manifest.schema.names]
-    return check_manifest(manifest.select(names).to_pandas(), pa.schema([SPLIT.field(name) for name in LOOKED_AT]))
 
 
 def _features(rows: pd.DataFrame, originals: ShardReader, engine: Engine) -> npt.NDArray[np.uint8]:

@@ -1,40 +1,47 @@
 """Assigns every image to train, train_dev, dev or test; test's rows go to a file of their own."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 
 from pipeline import catalogue
+from pipeline.arrow import Taken, category_array
 from pipeline.core import matching
-from pipeline.core.manifest import CURATED, DEV, SEEN_SPLITS, TEST, check_manifest
-from pipeline.core.splitting import assign_splits, split_counts
+from pipeline.core.manifest import CURATED, DEV, FURTHER, SEEN_SPLITS, TEST, look_at
+from pipeline.core.splitting import OUTCOMES, Splits, assign_splits, split_counts
 from pipeline.errors import DataError, MissingInputError, listing
 from pipeline.params import SplitParams
 from pipeline.stages import Stage
+
+# All other columns go from file to file without passing through pandas.
+LOOKED_AT = ("id", "source", "role", "label", "group", "captured_at", *matching.MEASURED)
 
 
 @dataclass(frozen=True)
 class SplitOutputs:
     """Rows of train, train_dev and dev; rows of test; rows of no split, with the reason; the proof; words."""
 
-    manifest: pd.DataFrame
-    test: pd.DataFrame
+    manifest: Taken
+    test: Taken
     excluded: pd.DataFrame
     matching: pd.DataFrame
     metrics: dict[str, Any]
     summary: str
 
 
-def split(manifest: pd.DataFrame, params: SplitParams) -> SplitOutputs:
+def split(manifest: pa.Table, params: SplitParams) -> SplitOutputs:
     """The four splits of the curated images, and the proof that dev and test match production.
 
     Raises:
         MissingInputError: params name a folder of frozen splits that has none.
         DataError: a split is too small; or it does not match production, and params say that this is fatal.
     """
-    splits = assign_splits(check_manifest(manifest, CURATED), params, _frozen(params.frozen_from))
+    strata = [f"{FURTHER}{name}" for name in params.stratify_by]
+    splits = assign_splits(look_at(manifest, CURATED, [*LOOKED_AT, *strata]), params, _frozen(params.frozen_from))
     measured = matching.measure_matching(splits.compared(), params.seed, params.matching.level)
     found = matching.mismatches(measured)
     if found and params.matching.on_mismatch == "fail":
@@ -47,8 +54,8 @@ def split(manifest: pd.DataFrame, params: SplitParams) -> SplitOutputs:
         *(f"warning: {sentence}" for sentence in found),
     ]
     return SplitOutputs(
-        manifest=splits.rows(*SEEN_SPLITS),
-        test=splits.rows(TEST),
+        manifest=_taken(manifest, splits, SEEN_SPLITS),
+        test=_taken(manifest, splits, [TEST]),
         excluded=excluded,
         matching=measured,
         metrics={
@@ -62,6 +69,11 @@ def split(manifest: pd.DataFrame, params: SplitParams) -> SplitOutputs:
         },
         summary="\n  ".join([f"{counts}, {len(excluded)} in no split", *notes]),
     )
+
+
+def _taken(manifest: pa.Table, splits: Splits, names: Sequence[str]) -> Taken:
+    rows = splits.positions(*names)
+    return Taken(manifest, rows, {"split": category_array(splits.code[rows], OUTCOMES)})
 
 
 def _frozen(folder: str | None) -> pd.DataFrame | None:
@@ -91,10 +103,10 @@ STAGE = Stage(
     name="split",
     function=split,
     params={"params": "split"},
-    reads={"manifest": catalogue.CURATED},
+    reads={"manifest": catalogue.CURATED_TABLE},
     writes={
-        "manifest": catalogue.SPLIT,
-        "test": catalogue.SPLIT_TEST,
+        "manifest": catalogue.SPLIT_TABLE,
+        "test": catalogue.SPLIT_TEST_TABLE,
         "excluded": catalogue.SPLIT_EXCLUDED,
         "matching": catalogue.SPLIT_MATCHING,
         "metrics": catalogue.SPLIT_METRICS,

@@ -13,9 +13,9 @@ from pipeline.core.manifest import CURATED, DEV, PRODUCTION, SPLIT, TEST, check_
 from pipeline.engine import Engine
 from pipeline.errors import DataError, MissingInputError
 from pipeline.runner import run_stage
-from pipeline.stages.split import SplitOutputs, split
+from pipeline.stages.split import SplitOutputs
 from tests.examples import curated, params
-from tests.splits import split_params
+from tests.splits import frame_of, split_params, stage_outputs
 
 RAW_COUNTS, COUNTS = {"apple": 60, "fig": 60}, {"apple": 400, "fig": 20}
 # Shares so small that fig needs topping up.
@@ -33,9 +33,14 @@ def images(shift: float = 0.0) -> pd.DataFrame:
     }
     frame = frame.assign(**facts, width=100, height=100)
     if shift:
-        in_test = frame["id"].isin(split(frame, split_params(**SMALL)).test["id"])
+        in_test = frame["id"].isin(ids_of_test(frame))
         frame["brightness"] = np.where(in_test, frame["brightness"] + shift, frame["brightness"]).astype(np.float32)
     return frame
+
+
+def ids_of_test(rows: pd.DataFrame) -> list[str]:
+    """Ids of test."""
+    return list(frame_of(stage_outputs(rows, split_params(**SMALL)).test)["id"])
 
 
 def notes(outputs: SplitOutputs) -> list[str]:
@@ -43,14 +48,15 @@ def notes(outputs: SplitOutputs) -> list[str]:
 
 
 def test_rows_are_counted_and_the_summary_says_what_happened() -> None:
-    outputs = split(images(), split_params(**SMALL, used=0.5))
+    outputs = stage_outputs(images(), split_params(**SMALL, used=0.5))
     counts = {name: sum(outputs.metrics[name].values()) for name in ("train", "train_dev", "dev", "test")}
-    everything = pd.concat([outputs.manifest, outputs.test])
+    seen, test = frame_of(outputs.manifest), frame_of(outputs.test)
+    everything = pd.concat([seen, test])
     assert counts == {name: int((everything["split"] == name).sum()) for name in counts}
     assert outputs.metrics["excluded"] == len(outputs.excluded) > 0
     assert sum(counts.values()) + len(outputs.excluded) == 540
-    assert set(outputs.test["split"]) == {TEST}
-    assert TEST not in set(outputs.manifest["split"])
+    assert set(test["split"]) == {TEST}
+    assert TEST not in set(seen["split"])
     moved = outputs.metrics["topped_up"]
     assert moved > 0
     points = [100 * 1.96 * (2 * 0.95 * 0.05 / counts[name]) ** 0.5 for name in (DEV, TEST)]
@@ -68,47 +74,47 @@ def test_rows_are_counted_and_the_summary_says_what_happened() -> None:
 
 
 def test_nothing_is_said_of_images_that_did_not_move() -> None:
-    outputs = split(images(), split_params())
+    outputs = stage_outputs(images(), split_params())
     assert outputs.metrics["topped_up"] == 0
     assert len(notes(outputs)) == 3
 
 
 def test_expected_accuracy_says_what_counts_as_noise() -> None:
-    sure, unsure = (split(images(), split_params(expected_accuracy=accuracy)) for accuracy in (0.99, 0.5))
+    sure, unsure = (stage_outputs(images(), split_params(expected_accuracy=accuracy)) for accuracy in (0.99, 0.5))
     assert sure.metrics["visible_difference"][DEV] < unsure.metrics["visible_difference"][DEV]
     assert sure.metrics["matching"] == unsure.metrics["matching"]
 
 
 def test_proof_is_in_table_and_metrics() -> None:
-    outputs = split(images(), split_params(**SMALL))
+    outputs = stage_outputs(images(), split_params(**SMALL))
     assert set(outputs.metrics["matching"]) == set(outputs.matching["comparison"])
     assert all(outputs.metrics["matching"][name]["matched"] for name in ("dev_vs_production", "test_vs_production"))
 
 
 def test_planted_mismatch_is_a_warning_and_changes_nothing_else() -> None:
     planted = images(shift=30)
-    outputs = split(planted, split_params(**SMALL))
+    outputs = stage_outputs(planted, split_params(**SMALL))
     warnings = [note for note in notes(outputs) if note.startswith("warning: ")]
     assert len(warnings) > 1
     assert all(MISMATCH.match(note.removeprefix("warning: ")) for note in warnings)
     assert any(note.startswith("warning: test differs from production in brightness (Kolm") for note in warnings)
     assert notes(outputs)[-len(warnings) :] == warnings
     assert not outputs.metrics["matching"]["test_vs_production"]["matched"]
-    assert outputs.test["id"].tolist() == split(images(), split_params(**SMALL)).test["id"].tolist()
+    assert frame_of(outputs.test)["id"].tolist() == ids_of_test(images())
 
 
 def test_planted_mismatch_stops_the_stage_if_params_say_so() -> None:
     chosen = split_params(**SMALL, matching={"level": 0.001, "on_mismatch": "fail"})
     with pytest.raises(DataError, match=r"^dev or test do not match production:\n  ") as caught:
-        split(images(shift=30), chosen)
+        stage_outputs(images(shift=30), chosen)
     lines = str(caught.value).split("\n  ")[1:]
-    warned = notes(split(images(shift=30), split_params(**SMALL)))
+    warned = notes(stage_outputs(images(shift=30), split_params(**SMALL)))
     assert lines == [note.removeprefix("warning: ") for note in warned if note.startswith("warning: ")]
 
 
 def test_honest_split_passes_where_a_mismatch_would_stop_it() -> None:
     chosen = split_params(**SMALL, matching={"level": 0.001, "on_mismatch": "fail"})
-    assert split(images(), chosen).summary == split(images(), split_params(**SMALL)).summary
+    assert stage_outputs(images(), chosen).summary == stage_outputs(images(), split_params(**SMALL)).summary
 
 
 @pytest.fixture
@@ -185,5 +191,5 @@ def test_gone_image_of_a_frozen_split_is_named_and_outputs_stay(workspace: Path)
 
 def test_manifest_of_another_stage_is_refused() -> None:
     with pytest.raises(DataError, match=r"^the manifest lacks the columns group: make it again with `dvc repro`$"):
-        split(images().drop(columns="group"), split_params())
+        stage_outputs(images().drop(columns="group"), split_params())
     assert list(check_manifest(images(), CURATED).columns) == CURATED.names
