@@ -169,7 +169,7 @@ def test_another_seed_or_other_transforms_give_other_pictures(change: dict[str, 
     [
         (
             [{"name": "Rotat"}, {"name": "Blur", "blur": 3}],
-            r"(?s)transforms\.0: .*'Rotate'\?.*transforms\.1: Blur has no",
+            r"(?s)transforms\.0\.name: .* mean Rotate\?.*transforms\.1\.blur: Blur has no",
         ),
         (
             [{"name": "CenterCrop", "height": 8, "width": 8}],
@@ -186,7 +186,7 @@ def test_transforms_that_cannot_be_used_are_said_in_words(
 
 def test_a_misspelt_transform_is_said_even_where_no_copy_is_made(originals: Originals) -> None:
     with pytest.raises(
-        ParamsError, match=r"augment\.transforms\.0: albumentations has no transform 'Rotat', did you mean"
+        ParamsError, match=r"augment\.transforms\.0\.name: albumentations has no transform 'Rotat', did you mean"
     ):
         run(originals, copies=0, transforms=[{"name": "Rotat"}])
 
