@@ -25,6 +25,7 @@ def reproduced(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     write_params(folder)
     run(folder, "git", "init", "--quiet", "--initial-branch", "main")
     run(folder, "dvc", "init", "--quiet")
+    shutil.copytree(REPOSITORY / ".dvc/plots", folder / ".dvc/plots")
     run(folder, "dvc", "add", "--quiet", "images")
     commit(folder, "Set up")
     printed = run(folder, "dvc", "repro")
@@ -117,7 +118,13 @@ def test_plots_are_rendered(reproduced: tuple[Path, str]) -> None:
     folder, _ = reproduced
     run(folder, "dvc", "plots", "show")
     page = (folder / "dvc_plots/index.html").read_text(encoding="utf-8")
-    titles = ["Loss per epoch", "Confusion on dev", "Recall per class on dev", "Gaps between error levels"]
+    titles = [
+        "Loss per epoch",
+        "Confusion on dev",
+        "Recall per class on dev",
+        "Gaps between error levels",
+        "Do dev and test match production?",
+    ]
     assert [title for title in titles if title not in page] == []
     compared = run(folder, "dvc", "plots", "diff", "main", "raw-only", "--show-vega", "--targets", "optimizing")
     assert {row["rev"] for row in json.loads(compared)["data"]["values"]} == {"main", "raw-only"}
