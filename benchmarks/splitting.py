@@ -3,21 +3,26 @@
     python benchmarks/splitting.py steadiness
     python benchmarks/splitting.py speed [--rows 100000 1000000 10000000]
 
-Steadiness: of the old test images, the share that lands in train after 1 % more images came, same
-seed; ours against scikit-learn's stratified split, and split-folders' way (shuffle the sorted paths,
-cut; so that no files need be copied). Speed: seconds and peak memory of the split stage, reading and
+Needs the extra packages of `pip install '.[benchmarks]'`. Steadiness: of the old test images, the share
+that lands in train after 1 % more images came, same seed; ours against scikit-learn's stratified split
+and split-folders (on empty files). Speed: seconds and peak memory of the split stage, reading and
 writing included, in a process of its own for each size, against reading and writing the table alone;
-scikit-learn's StratifiedGroupKFold on the sizes that it manages.
+scikit-learn's StratifiedGroupKFold and split-folders (links to empty files) on the sizes that they manage.
+
+What these cannot do: StratifiedGroupKFold knows no sources, so that dev and test would get raw images,
+and moves most images when one is added; split-folders knows neither sources nor groups across folders.
 """
 
 import argparse
+import contextlib
+import io
 import os
-import random
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +37,7 @@ from pipeline.core.splitting import assign_splits
 from pipeline.params import check_params, load_params
 
 CLASSES = 1000
-MOST_ROWS_OF_PEER = 1_000_000
+MOST_ROWS_OF_FOLDS, MOST_FILES = 1_000_000, 100_000
 VALUES = load_params(Path(__file__).parent.parent / "params.yaml").model_dump()
 VALUES["split"].update(min_per_class=1, one_sided_classes="train")
 PARAMS = check_params(VALUES)
@@ -78,11 +83,12 @@ def steadiness() -> None:
     before, more = manifest(20_000, classes=10), manifest(20_200, classes=10)
     before = before[before["role"] == PRODUCTION]
     more = more[more["role"] == PRODUCTION]
-    more = pd.concat([before, more[~more["id"].isin(before["id"])].head(len(before) // 100)], ignore_index=True)
+    new = more[~more["id"].isin(before["id"])].sample(len(before) // 100, random_state=1)
+    more = pd.concat([before, new]).sort_values("id", ignore_index=True)
     ways: dict[str, Callable[[pd.DataFrame], dict[str, str]]] = {
         "this pipeline": ours,
         "scikit-learn train_test_split, stratified": stratified,
-        "split-folders' way": shuffled,
+        f"split-folders {version('split-folders')}": by_folders,
     }
     print(f"{len(before)} images, then {len(more)}; of the old test images, in train afterwards:")
     for name, way in ways.items():
@@ -103,19 +109,32 @@ def stratified(rows: pd.DataFrame) -> dict[str, str]:
     return {image: TRAIN if image in set(train) else TEST if image in set(test) else "dev" for image in rows["id"]}
 
 
-def shuffled(rows: pd.DataFrame) -> dict[str, str]:
-    splits: dict[str, str] = {}
-    for _, members in rows.groupby("label", observed=True)["id"]:
-        names = sorted(members)
-        random.Random(1337).shuffle(names)
-        cuts = int(0.8 * len(names)), int(0.9 * len(names))
-        parts = ((TRAIN, names[: cuts[0]]), ("dev", names[cuts[0] : cuts[1]]), (TEST, names[cuts[1] :]))
-        splits |= {name: split for split, part in parts for name in part}
-    return splits
+def by_folders(rows: pd.DataFrame) -> dict[str, str]:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_empty_files(rows, folder / "in")
+        split_folders(folder / "in", folder / "out")
+        found = (path.relative_to(folder / "out").parts for path in (folder / "out").rglob("*.jpg"))
+        return {"/".join(["source", *parts]): split for split, *parts in found}
+
+
+def write_empty_files(rows: pd.DataFrame, folder: Path) -> None:
+    for label in rows["label"].unique():
+        (folder / label).mkdir(parents=True)
+    for path in rows["path"]:
+        (folder / path).touch()
+
+
+def split_folders(folder: Path, out: Path) -> None:
+    import splitfolders
+
+    with contextlib.redirect_stderr(io.StringIO()):
+        splitfolders.ratio(folder, out, seed=1, ratio=(0.8, 0.1, 0.1), move="symlink")
 
 
 def speed(sizes: list[int]) -> None:
-    print(f"{'rows':>12} {'split':>9} {'peak':>9} {'read + write':>14} {'ratio':>7} {'StratifiedGroupKFold':>22}")
+    peers = f"{'StratifiedGroupKFold':>22} {'split-folders':>15}"
+    print(f"{'rows':>12} {'split':>9} {'peak':>9} {'read + write':>14} {'ratio':>7} {peers}")
     for rows in sizes:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / catalogue.CURATED.path
@@ -125,11 +144,18 @@ def speed(sizes: list[int]) -> None:
                 YAML(typ="safe", pure=True).dump(VALUES, file)
             seconds, gigabytes = alone(folder, "-m", "pipeline", "split")
             least, _ = alone(folder, __file__, "floor")
-            peers = f"{alone(folder, __file__, 'peer')[0]:.1f} s" if rows <= MOST_ROWS_OF_PEER else "-"
-        print(
-            f"{rows:12,} {seconds:7.1f} s {gigabytes:6.2f} GB {least:12.1f} s {seconds / least:7.1f} {peers:>22}",
-            flush=True,
-        )
+            folds = f"{alone(folder, __file__, 'folds')[0]:.1f} s" if rows <= MOST_ROWS_OF_FOLDS else "-"
+            files = f"{timed_files(Path(folder)):.1f} s" if rows <= MOST_FILES else "-"
+        figures = f"{rows:12,} {seconds:7.1f} s {gigabytes:6.2f} GB {least:12.1f} s {seconds / least:7.1f}"
+        print(f"{figures} {folds:>22} {files:>15}", flush=True)
+
+
+def timed_files(folder: Path) -> float:
+    """Seconds of split-folders alone; making the files is not counted."""
+    write_empty_files(catalogue.CURATED.read(folder / catalogue.CURATED.path), folder / "in")
+    begun = time.perf_counter()
+    split_folders(folder / "in", folder / "out")
+    return time.perf_counter() - begun
 
 
 def alone(folder: str, *command: str) -> tuple[float, float]:
@@ -147,7 +173,7 @@ def floor() -> None:
     catalogue.CURATED.write(catalogue.CURATED.read(Path(catalogue.CURATED.path)), Path("copy.arrow"))
 
 
-def peer() -> None:
+def folds() -> None:
     rows = catalogue.CURATED.read(Path(catalogue.CURATED.path))
     folds = StratifiedGroupKFold(n_splits=4)
     next(folds.split(rows["id"], rows["label"].cat.codes, pd.factorize(rows["group"])[0]))
@@ -155,7 +181,7 @@ def peer() -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["steadiness", "speed", "floor", "peer"])
+    parser.add_argument("what", choices=["steadiness", "speed", "floor", "folds"])
     parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000, 10_000_000])
     options = parser.parse_args()
     match options.what:
@@ -165,8 +191,8 @@ def main() -> None:
             steadiness()
         case "floor":
             floor()
-        case "peer":
-            peer()
+        case "folds":
+            folds()
 
 
 if __name__ == "__main__":
