@@ -1,4 +1,4 @@
-"""The plan of copies: how many variants each row of train gets."""
+"""The plan of copies: how many variants each row of train gets, and what they weigh. No pixels here."""
 
 from typing import Any, assert_never
 
@@ -10,23 +10,44 @@ from pipeline.core.randomness import keyed_uniform
 from pipeline.errors import ParamsError, listing
 from pipeline.params import PerClass, PerImage, UpTo
 
+# As in core/balancing.py: what a manifest holds.
+MOST_ROWS = 20_000_000
+
 
 def plan_copies(rows: pd.DataFrame, copies: PerImage | PerClass | UpTo, seed: int) -> pd.DataFrame:
-    """Each row and its variants, sorted by id and copy number.
+    """Each row and its variants, sorted by id and copy number; all columns are the parent's but two.
 
-    Of the rows of one image the first keeps copy number 0, the image itself; all others are numbered
-    on, so that rows that balancing repeated become pictures of their own. A number says which key a
-    variant is drawn from, so that a longer plan starts with the pictures of a shorter one.
+    copy: of the rows of one image the first keeps 0, the image itself; all others are numbered on, so
+    that rows that balancing repeated become pictures of their own. The number says which key a variant is
+    drawn from, so that a longer plan starts with the pictures of a shorter one.
+
+    weight: the parent's. But where balancing gave classes different weights, each class keeps its share
+    of the weight whatever its number of copies; otherwise what one evens out, the other would do again.
+
+    Raises:
+        ParamsError: a class that train does not have, or more rows than a manifest holds.
     """
-    times = np.repeat(np.arange(len(rows)), 1 + _variants(rows, copies, seed))
-    repeated = rows.iloc[times].sort_values(["id", "copy"], kind="stable", ignore_index=True)
-    return repeated.assign(copy=repeated.groupby("id").cumcount().astype(np.int32))
-
-
-def _variants(rows: pd.DataFrame, copies: PerImage | PerClass | UpTo, seed: int) -> npt.NDArray[np.int64]:
-    """How many variants each row gets, shape (n,)."""
     label = rows["label"].astype("category").cat.remove_unused_categories()
     names, codes = label.cat.categories.astype(str).tolist(), label.cat.codes.to_numpy()
+    times = 1 + _variants(rows, names, codes, copies, seed)
+    if times.sum() > MOST_ROWS:
+        raise ParamsError(
+            f"augment.copies would give {times.sum():,} rows, and a manifest holds {MOST_ROWS:,}: ask for fewer"
+        )
+    weights = rows["weight"].to_numpy() * _factors(rows["weight"].to_numpy(), codes, times)[codes]
+    repeated = rows.assign(weight=weights.astype(np.float32)).iloc[np.repeat(np.arange(len(rows)), times)]
+    planned = repeated.sort_values(["id", "copy"], kind="stable", ignore_index=True)
+    return planned.assign(copy=planned.groupby("id").cumcount().astype(np.int32))
+
+
+def _variants(
+    rows: pd.DataFrame,
+    names: list[str],
+    codes: npt.NDArray[Any],
+    copies: PerImage | PerClass | UpTo,
+    seed: int,
+) -> npt.NDArray[np.int64]:
+    """How many variants each row gets, shape (n,)."""
     match copies:
         case PerImage(count=count):
             return np.full(len(rows), count, np.int64)
@@ -37,7 +58,7 @@ def _variants(rows: pd.DataFrame, copies: PerImage | PerClass | UpTo, seed: int)
                     f"augment.copies.counts names classes that train does not have: {listing(unknown)}; "
                     f"it has {listing(names, 20)}"
                 )
-            return np.array([counts.get(name, otherwise) for name in names], np.int64)[codes]
+            return np.take(np.array([counts.get(name, otherwise) for name in names], np.int64), codes)
         case UpTo(rows=target):
             return _dealt(rows, codes, np.maximum(0, target - np.bincount(codes, minlength=len(names))), seed)
         case unknown_kind:
@@ -52,7 +73,19 @@ def _dealt(
     order = np.lexsort((keyed_uniform(seed, "copies", keys), codes))
     sizes = np.bincount(codes, minlength=len(needed))
     rank = np.arange(len(rows)) - (np.cumsum(sizes) - sizes)[codes[order]]
-    each, more = np.divmod(needed, np.maximum(sizes, 1))
+    each, more = np.divmod(needed, sizes)
     variants = np.empty(len(rows), np.int64)
     variants[order] = each[codes[order]] + (rank < more[codes[order]])
     return variants
+
+
+def _factors(
+    weights: npt.NDArray[np.floating[Any]], codes: npt.NDArray[Any], times: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64]:
+    """What each class's weights are multiplied by, shape (classes,): 1 unless balancing weighed classes."""
+    before = np.bincount(codes)
+    mean = np.bincount(codes, weights) / before
+    if np.ptp(mean) <= 1e-3 * mean.max(initial=0):
+        return np.ones(len(before))
+    after = np.bincount(codes, times).astype(np.int64)
+    return np.asarray((before * times.sum()) / (after * len(times)))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pipeline.core.imaging import Pixels
 from pipeline.core.transforms import LIBRARY, REFUSED, build_transform, check_transforms, make_variant
 from pipeline.errors import ParamsError
-from pipeline.params import PresetName, Transform
+from pipeline.params import AnyTransform, PresetName, Transform
 from tests.examples import picture
 
 FEW = settings(max_examples=25, deadline=None)
@@ -259,7 +259,7 @@ def test_all_problems_are_named_with_their_places() -> None:
 
 
 def test_places_count_a_preset_as_the_one_item_that_it_is() -> None:
-    items = [PresetName(preset="photo"), Transform.model_validate({"name": "Afine"})]
+    items: list[AnyTransform] = [PresetName(preset="photo"), Transform.model_validate({"name": "Afine"})]
     with pytest.raises(ParamsError, match=r"augment\.transforms\.1\.name: .* 'Afine'"):
         build_transform(items)
 
