@@ -145,3 +145,11 @@ def test_what_is_whole_takes_the_place_of_anything(new: str, old: str) -> None:
     }
     assert Path("cached").read_text() == "old"
     assert sorted(path.name for path in Path().iterdir()) == ["cached", "data", "folder", "out", "reports"]
+
+
+def test_two_columns_of_one_name_are_refused() -> None:
+    Path("m.csv").write_text("file_name,camera,group,camera\ncat/1.png,a,b,c\n")
+    with pytest.raises(DataError, match=r"^m\.csv has several columns named camera: rename or remove all but one"):
+        storage.read_texts(Path("m.csv"))
+    Path("m.csv").write_bytes(b"\xef\xbb\xbffile_name,camera\r\ncat/1.png,\r\n")
+    assert storage.read_texts(Path("m.csv")).to_dict("list") == {"file_name": ["cat/1.png"], "camera": [""]}
