@@ -35,6 +35,9 @@ SPLIT_TABLE = taken_manifest(SPLIT.path, manifest.SPLIT, further=manifest.FURTHE
 # test's rows stand in a file of their own, which the test stage alone reads.
 SPLIT_TEST = manifest_file("data/split/test.arrow", manifest.SPLIT)
 SPLIT_TEST_TABLE = taken_manifest(SPLIT_TEST.path, manifest.SPLIT, further=manifest.FURTHER)
+# Production images in no split: held back from train, or without a label.
+SPLIT_UNUSED = manifest_file("data/split/unused.arrow", manifest.SPLIT)
+SPLIT_UNUSED_TABLE = taken_manifest(SPLIT_UNUSED.path, manifest.SPLIT, further=manifest.FURTHER)
 SPLIT_EXCLUDED = table("data/split/excluded.csv")
 SPLIT_MATCHING = table("reports/split/matching.csv")
 SPLIT_METRICS = report("reports/split/metrics.json")

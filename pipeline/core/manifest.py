@@ -8,7 +8,7 @@ pixels      digest of all that shaped the normalised image   shard, row   where 
 user_group  from the source's metadata.csv, or ""        captured_at   from there too, UTC, or empty
 meta_*      further columns of metadata.csv, "" where a source has none
 group       never split apart (from curate on)
-split       train, train_dev, dev or test (from split on)
+split       train, train_dev, dev or test (from split on); in data/split/unused.arrow, why it is in none
 copy        0 = the image itself, else a variant         weight      of the row's loss, 1 on average (from balance on)
 """
 

@@ -29,6 +29,8 @@ UNLABELLED = "unlabelled"
 ONE_SIDED = "one_sided_class"
 # What becomes of a row: a split, or the reason why it is in none. Codes are positions in this.
 OUTCOMES = (*SPLITS, LEAKS, HELD_BACK, UNLABELLED, ONE_SIDED, JOINS)
+# Of production alone.
+UNUSED = (HELD_BACK, UNLABELLED)
 _NAMES = pd.Index(OUTCOMES)
 _TRAIN, _TRAIN_DEV, _DEV, _TEST = range(4)
 

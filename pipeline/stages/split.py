@@ -12,7 +12,7 @@ from pipeline import catalogue
 from pipeline.arrow import Taken, category_array
 from pipeline.core import matching
 from pipeline.core.manifest import CURATED, DEV, FURTHER, SEEN_SPLITS, TEST, look_at
-from pipeline.core.splitting import OUTCOMES, Splits, assign_splits, split_counts
+from pipeline.core.splitting import OUTCOMES, UNUSED, Splits, assign_splits, split_counts
 from pipeline.errors import DataError, MissingInputError, listing
 from pipeline.params import SplitParams
 from pipeline.stages import Stage
@@ -23,10 +23,15 @@ LOOKED_AT = ("id", "source", "role", "label", "group", "captured_at", *matching.
 
 @dataclass(frozen=True)
 class SplitOutputs:
-    """Rows of train, train_dev and dev; rows of test; rows of no split, with the reason; the proof; words."""
+    """What becomes of the images, the proof, and words.
+
+    manifest: rows of train, train_dev and dev. test: rows of test. unused: production rows that may show
+    what production looks like, and nothing else. excluded: all rows of no split, with the reason.
+    """
 
     manifest: Taken
     test: Taken
+    unused: Taken
     excluded: pd.DataFrame
     matching: pd.DataFrame
     metrics: dict[str, Any]
@@ -56,6 +61,7 @@ def split(manifest: pa.Table, params: SplitParams) -> SplitOutputs:
     return SplitOutputs(
         manifest=_taken(manifest, splits, SEEN_SPLITS),
         test=_taken(manifest, splits, [TEST]),
+        unused=_taken(manifest, splits, UNUSED),
         excluded=excluded,
         matching=measured,
         metrics={
@@ -107,6 +113,7 @@ STAGE = Stage(
     writes={
         "manifest": catalogue.SPLIT_TABLE,
         "test": catalogue.SPLIT_TEST_TABLE,
+        "unused": catalogue.SPLIT_UNUSED_TABLE,
         "excluded": catalogue.SPLIT_EXCLUDED,
         "matching": catalogue.SPLIT_MATCHING,
         "metrics": catalogue.SPLIT_METRICS,

@@ -10,6 +10,7 @@ import pytest
 
 from pipeline import catalogue
 from pipeline.core.manifest import CURATED, DEV, PRODUCTION, SPLIT, TEST, check_manifest
+from pipeline.core.splitting import HELD_BACK
 from pipeline.engine import Engine
 from pipeline.errors import DataError, MissingInputError
 from pipeline.runner import run_stage
@@ -71,6 +72,15 @@ def test_rows_are_counted_and_the_summary_says_what_happened() -> None:
     assert outputs.metrics["visible_difference"] == {
         name: pytest.approx(number / 100, rel=1e-4) for name, number in zip((DEV, TEST), points, strict=True)
     }
+
+
+def test_production_images_that_are_held_back_stand_in_a_file_of_their_own() -> None:
+    outputs = stage_outputs(images(), split_params(**SMALL, used=0.5))
+    unused = frame_of(outputs.unused)
+    assert set(unused["role"]) == {PRODUCTION}
+    held_back = outputs.excluded[outputs.excluded["reason"] == HELD_BACK]
+    assert unused["id"].tolist() == held_back["id"].tolist() != []
+    assert set(unused["split"]) == {HELD_BACK}
 
 
 def test_nothing_is_said_of_images_that_did_not_move() -> None:
