@@ -42,6 +42,7 @@ def _without(module: str) -> Iterator[None]:
 with _without("torch"):
     import albumentations
 
+Transforms = tuple[albumentations.BasicTransform, ...]
 LIBRARIES = ("albumentations", "albucore", "numpy", "opencv-python-headless")
 BASES = (
     albumentations.BasicTransform,
@@ -82,15 +83,24 @@ REFUSED: Mapping[str, str] = {
 }
 
 
-def build_transform(transforms: Sequence[AnyTransform]) -> albumentations.Compose:
-    """The transforms, in order and presets expanded, as one; it can be pickled.
+def build_transform(transforms: Sequence[AnyTransform]) -> Transforms:
+    """The transforms, in order and presets expanded; they can be pickled.
 
     Raises:
         ParamsError: what cannot be used, each problem on a line of its own with its place.
     """
     checked = _check(transforms)
     _refuse(checked.problems)
-    return albumentations.Compose([transform for _, transform in checked.built])
+    return tuple(transform for _, transform in checked.built)
+
+
+def named(transforms: Sequence[AnyTransform]) -> list[str]:
+    """What to call each transform of `build_transform` in a message: `Affine (augment.transforms.0)`."""
+    return [
+        f"{transform.name} (augment.transforms.{number})"
+        for number, item in enumerate(transforms)
+        for transform in expand([item])
+    ]
 
 
 def check_transforms(transforms: Sequence[AnyTransform], size: int) -> list[str]:
@@ -108,18 +118,14 @@ def check_transforms(transforms: Sequence[AnyTransform], size: int) -> list[str]
 
 
 def make_variant(
-    pixels: Pixels, transform: albumentations.Compose, seed: int, image_id: str, copy: int, epoch: int | None = None
+    pixels: Pixels, transform: Transforms, seed: int, image_id: str, copy: int, epoch: int | None = None
 ) -> Pixels:
     """A new picture of the same shape: a function of (seed, image id, copy number, epoch if given) and the pixels.
 
     Raises:
         ParamsError: the transforms fail on the picture, or change its size or type.
     """
-    reseed(transform, seed, image_id, copy, epoch)
-    try:
-        variant = np.asarray(transform(image=pixels)["image"])
-    except Exception as error:
-        raise ParamsError(f"augment.transforms fail on {image_id}: {type(error).__name__}: {error}") from error
+    variant = [pixels, *steps(pixels, transform, seed, image_id, copy, epoch)][-1]
     if variant.shape != pixels.shape or variant.dtype != np.uint8:
         raise ParamsError(
             f"augment.transforms turn {pixels.shape} uint8 pixels into {variant.shape} {variant.dtype}: "
@@ -128,19 +134,34 @@ def make_variant(
     return variant
 
 
-def reseed(transform: Any, seed: int, image_id: str, copy: int, epoch: int | None = None) -> None:
-    """Make what a transform draws next a function of (seed, image id, copy number, epoch if given)."""
+def steps(
+    pixels: Pixels, transform: Transforms, seed: int, image_id: str, copy: int, epoch: int | None = None
+) -> Iterator[Pixels]:
+    """The picture after each transform; the last is the variant.
+
+    Raises:
+        ParamsError: a transform fails on the picture.
+    """
     key = keyed_seed(seed, "augment", image_id, copy, *([] if epoch is None else [epoch]))
-    # set_random_seed would give each transform of a list the same numbers, so that two with p 0.5 acted
-    # together or not at all; it is also five times slower.
-    transform.set_random_state(np.random.default_rng(key), random.Random(key))
+    # One stream for all. The library's Compose gives each transform of a list a stream of its own from the
+    # same seed, so that two with p 0.5 act together or not at all.
+    streams = np.random.default_rng(key), random.Random(key)
+    for step in transform:
+        step.set_random_state(*streams)
+        try:
+            pixels = np.asarray(step(image=pixels)["image"])
+        except Exception as error:
+            raise ParamsError(
+                f"augment.transforms: {type(step).__name__} fails on {image_id}: {type(error).__name__}: {error}"
+            ) from error
+        yield pixels
 
 
 @dataclass(frozen=True)
 class _Checked:
     """Transforms with their places, and lines of what is wrong and of what the library remarks."""
 
-    built: list[tuple[str, albumentations.BasicTransform]]
+    built: list[tuple[str, Any]]
     problems: list[str]
     remarks: list[str]
 
@@ -209,7 +230,7 @@ def _wrong_names(transform: Transform) -> dict[str, str]:
     }
 
 
-def _misfits(built: Sequence[tuple[str, albumentations.BasicTransform]], size: int) -> list[str]:
+def _misfits(built: Sequence[tuple[str, Any]], size: int) -> list[str]:
     """What fails on a picture of the size, or leaves another size or type, in words."""
     picture = np.random.default_rng(0).integers(0, 256, (size, size, 3), dtype=np.uint8)
     pixels, problems, changes = picture, [], []
