@@ -50,6 +50,7 @@ BALANCE_METRICS = report("reports/balance/metrics.json")
 AUGMENT_SHARDS = "data/augment/shards"
 AUGMENTED = manifest_file("data/augment/manifest.arrow", manifest.BALANCED)
 COPIES = read_only(AUGMENT_SHARDS, ShardReader)
+AUGMENT_METRICS = report("reports/augment/metrics.json")
 
 MODEL = binary("data/train/model.safetensors")
 CURVES = curves("reports/train")

@@ -2,8 +2,6 @@
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -11,74 +9,14 @@ import pandas as pd
 import pytest
 
 from pipeline import catalogue
+from pipeline.core.guards import is_blank
 from pipeline.core.imaging import decode
-from pipeline.core.manifest import BALANCED, check_manifest
+from pipeline.core.manifest import BALANCED, check_manifest, counts_per_label
 from pipeline.engine import Engine
 from pipeline.errors import DataError, ParamsError
 from pipeline.runner import run_stage
-from pipeline.shards import ShardReader, ShardStore
-from pipeline.stages.augment import augment
-from pipeline.stages.ingest import ingest
-from tests.examples import params, with_columns, write_source
-
-RUNS = count()
-TURN = {"name": "Rotate", "limit": [-40, 40], "p": 1.0}
-NOISE = {"name": "GaussNoise", "p": 1.0}
-
-
-@dataclass(frozen=True)
-class Originals:
-    """Ingested images, as rows of train."""
-
-    rows: pd.DataFrame
-    folder: Path
-
-
-@pytest.fixture(scope="module")
-def originals(tmp_path_factory: pytest.TempPathFactory) -> Originals:
-    base = tmp_path_factory.mktemp("augment")
-    write_source(base / "web", {"cat": 3, "dog": 2, "emu": 1})
-    chosen = params(**{"sources.web.path": str(base / "web"), "ingest.size": 16})
-    store = ShardStore(base / "ingest")
-    rows = ingest("web", chosen.sources["web"], chosen.ingest, store, Engine(1)).manifest
-    return Originals(with_columns(rows.assign(group=rows["id"], split="train", copy=0), BALANCED), base / "ingest")
-
-
-@dataclass(frozen=True)
-class Run:
-    """What one run of augment gave, and all images that its rows can point at."""
-
-    manifest: pd.DataFrame
-    folder: Path
-    reader: ShardReader
-
-    def images(self) -> dict[tuple[str, int], bytes]:
-        rows = self.manifest[["id", "copy", "shard", "row"]].itertuples(index=False)
-        return {(image, copy): self.reader.image(shard, row) for image, copy, shard, row in rows}
-
-    def content(self) -> dict[str, bytes]:
-        """The bytes of the shards, and of the manifest as the runner writes it."""
-        catalogue.AUGMENTED.write(self.manifest, self.folder / "manifest")
-        return {path.name: path.read_bytes() for path in self.folder.iterdir()}
-
-
-def run(
-    originals: Originals,
-    *,
-    rows: pd.DataFrame | None = None,
-    copies: int = 1,
-    transforms: Sequence[dict[str, Any]] = (TURN, NOISE),
-    workers: int = 1,
-    seed: int = 1,
-    folder: Path | None = None,
-) -> Run:
-    folder = folder or originals.folder.with_name(f"run-{next(RUNS)}")
-    chosen = params(**{"augment.seed": seed, "augment.copies.count": copies, "augment.transforms": list(transforms)})
-    reader, store = ShardReader(originals.folder), ShardStore(folder)
-    rows = originals.rows if rows is None else rows
-    outputs = augment(rows, reader, chosen.augment, chosen.ingest.encoding, store, Engine(workers))
-    store.drop_stale()
-    return Run(outputs.manifest, folder, ShardReader(originals.folder, folder))
+from tests.augmented import BLACKEN, NOISE, TURN, Originals, oversampled, run
+from tests.examples import params
 
 
 def test_each_image_gets_its_copies_and_keeps_its_own_pixels(originals: Originals) -> None:
@@ -104,12 +42,6 @@ def test_images_that_are_not_among_the_rows_get_no_copies(originals: Originals) 
 def test_no_copies_leave_the_manifest_as_it_is(transforms: Sequence[dict[str, Any]], originals: Originals) -> None:
     done = run(originals, copies=0, transforms=transforms)
     pd.testing.assert_frame_equal(done.manifest, originals.rows, check_dtype=False)
-
-
-def oversampled(originals: Originals) -> pd.DataFrame:
-    """The rows, the only emu three times, as balance numbers them."""
-    emu = originals.rows[originals.rows["label"] == "emu"]
-    return pd.concat([originals.rows, emu.assign(copy=1), emu.assign(copy=2)], ignore_index=True)
 
 
 def test_rows_that_balancing_repeated_become_pictures_of_their_own(originals: Originals) -> None:
@@ -149,13 +81,62 @@ def test_a_picture_does_not_depend_on_what_other_rows_there_are(originals: Origi
     assert alone.images().items() < run(originals).images().items()
 
 
-def test_any_number_of_workers_and_any_order_of_rows_give_the_same_bytes(originals: Originals) -> None:
-    # More rows than one shard holds, so that there is work for two processes.
-    rows = pd.concat([originals.rows.assign(copy=copy) for copy in range(40)], ignore_index=True)
-    one = run(originals, rows=rows, transforms=[TURN])
-    assert len(list(one.folder.glob("*.arrow"))) > 1
-    shuffled = rows.sample(frac=1, random_state=1)
-    assert run(originals, rows=shuffled, transforms=[TURN], workers=2).content() == one.content()
+def test_copies_up_to_a_count_fill_small_classes(originals: Originals) -> None:
+    done = run(originals, copies={"name": "up_to", "rows": 4})
+    assert counts_per_label(done.manifest) == {"cat": 4, "dog": 4, "emu": 4}
+    assert done.metrics["per_class"]["emu"] == {"originals": 1, "variants": 3, "blank": 0, "unchanged": 0}
+
+
+def test_copies_of_an_unknown_class_are_refused(originals: Originals) -> None:
+    with pytest.raises(ParamsError, match=r"train does not have: fox; it has cat, dog, emu$"):
+        run(originals, copies={"name": "per_class", "counts": {"fox": 2}, "otherwise": 0})
+
+
+def test_online_the_plan_is_the_same_and_no_pixels_are_made(originals: Originals) -> None:
+    online, made = (
+        run(originals, rows=oversampled(originals), copies=2, mode=mode) for mode in ("online", "materialise")
+    )
+    plan = ["id", "copy", "label", "group", "weight"]
+    pd.testing.assert_frame_equal(online.manifest[plan], made.manifest[plan])
+    assert online.shards() == {}
+    assert online.folder.is_dir()
+    parents = online.manifest["id"].map(originals.rows.set_index("id")["pixels"])
+    assert (online.manifest["pixels"] == parents).all()
+    assert len(set(online.images().values())) == 6
+
+
+def test_online_a_sample_is_looked_at(originals: Originals) -> None:
+    done = run(originals, copies=3, mode="online")
+    assert (done.metrics["variants"], done.metrics["checked"], done.metrics["blank"]) == (18, 18, 0)
+    with pytest.raises(ParamsError, match=r"^18 of 18 variants came out blank .* for 18 of the 18 looked at"):
+        run(originals, copies=3, mode="online", transforms=[BLACKEN])
+
+
+def test_blank_variants_stop_the_stage(originals: Originals) -> None:
+    with pytest.raises(ParamsError, match=r"^6 of 6 variants came out blank \(100\.0%, .*: RandomBrightnessContrast"):
+        run(originals, transforms=[TURN, BLACKEN])
+
+
+def test_images_without_a_change_stop_the_stage(originals: Originals) -> None:
+    with pytest.raises(ParamsError, match=r"^6 images have only variants like .* XYMasking \(augment\.transforms\.0\)"):
+        run(originals, copies=3, transforms=[{"name": "XYMasking", "p": 1.0}])
+
+
+def test_failures_within_the_limit_are_counted_also_when_their_pixels_are_taken_over(originals: Originals) -> None:
+    seldom = {**BLACKEN, "p": 0.2}
+    first = run(originals, copies=20, transforms=[seldom], max_failed=0.9)
+    assert 0 < first.metrics["blank"] < 120
+    assert f"{first.metrics['blank']} of 120 variants are blank" in first.summary
+    again = run(originals, copies=20, transforms=[seldom], max_failed=0.9, folder=first.folder)
+    assert again.metrics == first.metrics
+    blank = [image for image in first.images().values() if is_blank(decode(image))]
+    assert len(blank) == first.metrics["blank"]
+
+
+def test_remarks_of_the_library_stand_in_the_summary(originals: Originals) -> None:
+    lines = run(originals, transforms=[TURN, {"name": "Blur", "blur_limit": 4}]).summary.splitlines()
+    assert lines[0] == "6 originals and 6 variants"
+    assert lines[1].startswith("  augment.transforms.1: blur_limit: Non-zero kernel sizes must be odd.")
 
 
 @pytest.mark.parametrize("change", [{"seed": 2}, {"transforms": [TURN]}, {"transforms": [NOISE, TURN]}])
@@ -173,7 +154,7 @@ def test_another_seed_or_other_transforms_give_other_pictures(change: dict[str, 
         ),
         (
             [{"name": "CenterCrop", "height": 8, "width": 8}],
-            r"^augment\.transforms turn \(16, 16, 3\) .* into \(8, 8, 3\)",
+            r"(?s)augment\.transforms\.0: CenterCrop turns \(16, 16, 3\) uint8 pixels into \(8, 8, 3\)",
         ),
     ],
 )
@@ -197,17 +178,26 @@ def test_a_row_that_stands_twice_is_refused(originals: Originals) -> None:
         run(originals, rows=rows)
 
 
-@pytest.mark.parametrize(("copies", "transforms"), [(0, []), (0, [TURN]), (1, [TURN])])
+@pytest.mark.parametrize(
+    ("mode", "copies", "transforms"),
+    [("materialise", 0, []), ("materialise", 0, [TURN]), ("materialise", 1, [TURN]), ("online", 1, [TURN])],
+)
 def test_the_stage_leaves_a_folder_of_shards_whatever_params_say(
-    copies: int, transforms: list[dict[str, Any]], originals: Originals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    mode: str,
+    copies: int,
+    transforms: list[dict[str, Any]],
+    originals: Originals,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for folder in ("data/balance", "data/ingest"):
         Path(folder).mkdir(parents=True)
     catalogue.BALANCED.write(originals.rows, Path(catalogue.BALANCED.path))
     shutil.copytree(originals.folder, "data/ingest/web")
-    chosen = params(**{"augment.copies.count": copies, "augment.transforms": transforms})
+    chosen = params(**{"augment.copies.count": copies, "augment.transforms": transforms, "augment.mode": mode})
     summary = run_stage("augment", chosen, Engine(1))
     assert summary.startswith(f"augment: 6 originals and {6 * copies} variants (")
     # DVC takes an output that is not there for a stage that failed.
-    assert len(list(Path("data/augment/shards").iterdir())) == copies
+    assert len(list(Path("data/augment/shards").iterdir())) == copies * (mode == "materialise")
+    assert Path("reports/augment/metrics.json").read_text().startswith('{\n  "blank": 0,')
