@@ -14,6 +14,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from typing import TypeVar
 
 from rich.console import Console
@@ -63,8 +64,9 @@ class Engine:
         results: dict[int, Result] = {}
         context = multiprocessing.get_context("spawn")
         workers = min(self.workers, len(tasks))
-        with ProcessPoolExecutor(workers, mp_context=context, initializer=_follow_parent) as pool:
-            futures = {pool.submit(function, task): number for number, task in enumerate(tasks)}
+        with ProcessPoolExecutor(workers, mp_context=context, initializer=follow_parent) as pool:
+            with deaf_to_ctrl_c():
+                futures = {pool.submit(function, task): number for number, task in enumerate(tasks)}
             try:
                 for future in as_completed(futures):
                     results[futures[future]] = future.result()
@@ -95,16 +97,7 @@ def choose_workers(asked: int | None) -> int:
     return int(named)
 
 
-@contextmanager
-def progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A bar on stderr, and the function that moves it on; silent when stderr is no terminal."""
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task(title, total=total)
-        yield lambda steps: bar.advance(task, steps)
-
-
-def _follow_parent() -> None:
+def follow_parent() -> None:
     """In a worker: leave Ctrl-C to the parent, and end when the parent was killed.
 
     A terminal sends Ctrl-C to every process, and each worker would print a traceback. Without the
@@ -112,6 +105,27 @@ def _follow_parent() -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+@contextmanager
+def deaf_to_ctrl_c() -> Iterator[None]:
+    """Processes that start inside never get Ctrl-C, not even while they still read in libraries."""
+    # When it starts, it lets Ctrl-C through again: so it must be there already.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar on stderr, and the function that moves it on; silent when stderr is no terminal."""
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task(title, total=total)
+        yield lambda steps: bar.advance(task, steps)
 
 
 def _end_with_parent() -> None:
