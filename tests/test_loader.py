@@ -1,42 +1,48 @@
-"""Rows of a manifest become batches: right pixels, right labels, right order, from shards on disk."""
+"""Batches: every row once, in order, and the same bytes whoever decodes; predictions of them."""
 
-import zlib
+import itertools
+import multiprocessing
+import os
+import re
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
-import pyarrow as pa
 import pytest
 import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data._utils import signal_handling
 
 from pipeline.core.imaging import Pixels, encode
-from pipeline.core.manifest import PREDICTIONS, SPLIT
+from pipeline.core.manifest import PREDICTIONS
 from pipeline.core.models import TrainedModel, build_model
-from pipeline.core.training import KeyedOrder
+from pipeline.core.online import online_variants
+from pipeline.core.order import KeyedOrder
 from pipeline.engine import Engine
-from pipeline.errors import DataError, MissingInputError
-from pipeline.loader import PREDICTION_BATCH, RowDataset, batches, channel_statistics, predict_rows, weighted_batches
-from pipeline.params import JpegEncoding, PngEncoding
-from pipeline.shards import Row, ShardReader, ShardStore
-from tests.examples import params, striped, with_columns
+from pipeline.errors import DataError, WorkerError
+from pipeline.loader import PREDICTION_BATCH, Loader, batches, predict_rows, weighted_batches
+from pipeline.params import Transform
+from pipeline.shards import ShardReader
+from tests.examples import REPOSITORY, params
+from tests.stored import CLASSES, IMAGES, PNG, SIZE, dataset, stored, stored_bytes, with_copies
 
-CLASSES = ("apple", "fig", "pear")
-IMAGES = [striped(number % 3, seed=number) for number in range(20)]
-
-
-def stored(folder: Path, images: list[Pixels], encoding: PngEncoding | JpegEncoding | None = None) -> pd.DataFrame:
-    """The images in shards, and the manifest rows that point at them."""
-    chosen = encoding or PngEncoding(name="png")
-    rows = [
-        Row(f"{number:04}", f"{number} {zlib.crc32(pixels.tobytes())}", encode(pixels, chosen))
-        for number, pixels in enumerate(images)
-    ]
-    schema = pa.schema([("image", pa.binary())])
-    places = ShardStore(folder).build(rows, lambda data: {"image": data}, schema, Engine(1), "test").to_pandas()
-    names = [f"web/{number:04}.png" for number in range(len(images))]
-    labels = [CLASSES[number % 3] for number in range(len(images))]
-    return with_columns(places.assign(id=names, group=names, label=labels, split="dev"), SPLIT)
+HERE = Engine(1)
+TRANSFORMS = [
+    Transform.model_validate({"name": "Affine", "rotate": [-20, 20], "p": 1.0}),
+    Transform.model_validate({"name": "RandomBrightnessContrast", "p": 0.5}),
+]
+Numbers = npt.NDArray[np.int64]
 
 
 @pytest.fixture
@@ -44,8 +50,244 @@ def manifest(tmp_path: Path) -> pd.DataFrame:
     return stored(tmp_path, IMAGES)
 
 
-def dataset(manifest: pd.DataFrame, folder: Path) -> RowDataset:
-    return RowDataset(manifest, ShardReader(folder), CLASSES)
+def numbered(pixels: Tensor, numbers: Numbers) -> tuple[bytes, list[int]]:
+    """Pixels, as they lie in memory, and the numbers of their rows, to be compared."""
+    return bytes(pixels.untyped_storage()), numbers.tolist()
+
+
+def passes(loader: Loader[Any], epochs: int) -> list[list[Any]]:
+    """All batches of so many epochs."""
+    found = []
+    for epoch in range(epochs):
+        order = loader.batch_sampler.sampler
+        if isinstance(order, KeyedOrder):
+            order.set_epoch(epoch)
+        found.append(list(loader))
+    return found
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 20, 64])
+def test_batches_hold_every_row_once_in_order(manifest: pd.DataFrame, tmp_path: Path, batch_size: int) -> None:
+    loader = batches(dataset(manifest, tmp_path), batch_size, HERE)
+    found = list(loader)
+    pixels, labels = (torch.cat(parts) for parts in zip(*found, strict=True))
+    assert [len(batch) for batch, _ in found] == [min(batch_size, 20 - start) for start in range(0, 20, batch_size)]
+    assert len(loader) == len(found)
+    assert (pixels.dtype, labels.dtype) == (torch.uint8, torch.int64)
+    np.testing.assert_array_equal(pixels.permute(0, 2, 3, 1).numpy(), np.stack(IMAGES))
+    assert labels.tolist() == [number % 3 for number in range(20)]
+
+
+def test_batches_follow_the_order_given(manifest: pd.DataFrame, tmp_path: Path) -> None:
+    order = KeyedOrder(20, seed=3)
+    loader = weighted_batches(dataset(manifest, tmp_path), np.arange(20, dtype=np.float32), 6, order, HERE)
+    pixels, labels, weights = (torch.cat(parts) for parts in zip(*loader, strict=True))
+    rows = list(order)
+    np.testing.assert_array_equal(pixels.permute(0, 2, 3, 1).numpy(), np.stack([IMAGES[row] for row in rows]))
+    assert labels.tolist() == [row % 3 for row in rows]
+    assert weights.tolist() == rows
+    assert weights.dtype == torch.float32
+
+
+def test_batches_keep_channels_last_as_the_network_wants_them(manifest: pd.DataFrame, tmp_path: Path) -> None:
+    pixels, _ = next(iter(batches(dataset(manifest, tmp_path), 4, HERE)))
+    assert pixels.shape == (4, 3, SIZE, SIZE)
+    assert pixels.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_bytes_are_the_same_by_any_number_of_workers(manifest: pd.DataFrame, tmp_path: Path) -> None:
+    """Also online, in every epoch; and an epoch that was stopped goes on with the very batches that are left."""
+    rows = dataset(with_copies(manifest, 2), tmp_path, online_variants(TRANSFORMS, seed=1))
+    found = []
+    for workers in (0, 1, 2):
+        with Loader(rows, 7, workers, KeyedOrder(60, seed=2), numbered) as loader:
+            found.append(passes(loader, epochs=2))
+    assert found[1] == found[0]
+    assert found[2] == found[0]
+    for workers in (0, 2):
+        with Loader(rows, 7, workers, KeyedOrder(60, seed=2, epoch=1, start=3 * 7), numbered) as resumed:
+            assert list(resumed) == found[0][1][3:]
+
+
+def test_online_only_variants_change_with_the_epoch(manifest: pd.DataFrame, tmp_path: Path) -> None:
+    rows = dataset(with_copies(manifest, 2), tmp_path, online_variants(TRANSFORMS, seed=1))
+    with Loader(rows, 60, 0, range(60), lambda pixels, _: pixels.permute(0, 2, 3, 1).numpy()) as loader:
+        (stored_order,) = loader
+    first, second = (rows.batch(range(60), epoch) for epoch in (0, 1))
+    np.testing.assert_array_equal(stored_order, first)
+    unchanged = [(one == other).all() for one, other in zip(first, second, strict=True)]
+    assert unchanged == [number % 3 == 0 for number in range(60)]
+    np.testing.assert_array_equal(first[::3], np.stack(IMAGES))
+    assert len({pixels.tobytes() for pixels in [*first, *second]}) == 20 + 40 + 40
+
+
+def test_a_pass_takes_as_many_random_numbers_as_torchs_own_loader(manifest: pd.DataFrame, tmp_path: Path) -> None:
+    """Dropout draws after it, so that weights would depend on the loader."""
+
+    def drawn_after_two_passes(loader: Iterable[Any]) -> int:
+        torch.manual_seed(5)
+        for _ in range(2):
+            list(loader)
+        return int(torch.randint(10**9, (1,)))
+
+    expected = drawn_after_two_passes(DataLoader(TensorDataset(torch.zeros(3))))
+    for workers in (0, 1):
+        with Loader(dataset(manifest, tmp_path), 7, workers, range(20), numbered) as loader:
+            assert drawn_after_two_passes(loader) == expected
+
+
+def test_a_pass_that_was_given_up_leaves_nothing_to_the_next(manifest: pd.DataFrame, tmp_path: Path) -> None:
+    with Loader(dataset(manifest, tmp_path), 2, 2, range(20), numbered) as loader:
+        given_up = list(itertools.islice(loader, 3))
+        whole = list(loader)
+    assert given_up == whole[:3]
+    assert [numbers for _, numbers in whole] == [[number, number + 1] for number in range(0, 20, 2)]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_row_that_cannot_be_read_is_named_whoever_reads_it(tmp_path: Path, workers: int) -> None:
+    files = [encode(pixels, PNG) for pixels in IMAGES]
+    rows = dataset(stored_bytes(tmp_path, [*files[:9], b"broken", *files[10:]]), tmp_path)
+    message = r"^web/0009.png: row \d+ of shard \w+ is no image \(UnidentifiedImageError\): remove [^\n]*$"
+    with (
+        pytest.raises(DataError, match=message),
+        Loader(rows, 4, workers, range(20), numbered) as loader,
+    ):
+        list(loader)
+    assert multiprocessing.active_children() == []
+
+
+@pytest.mark.parametrize("waiting", ["for a batch", "elsewhere"])
+def test_a_killed_worker_is_an_error_with_advice(
+    manifest: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, waiting: str
+) -> None:
+    # Lightning puts back the handlers that it found, and torch sets its own only once a process.
+    monkeypatch.setattr(signal_handling, "_SIGCHLD_handler_set", False)
+    rule = r"^a process that decodes images died, .*: run again with fewer workers \(--workers or PIPELINE_WORKERS\)$"
+
+    def train() -> None:
+        with Loader(dataset(manifest, tmp_path), 1, 2, range(20), numbered) as loader:
+            iterator = iter(loader)
+            next(iterator)
+            for worker in multiprocessing.active_children():
+                os.kill(worker.pid or 0, signal.SIGKILL)
+            if waiting == "for a batch":
+                list(iterator)
+            time.sleep(60)  # the end of a worker interrupts whatever goes on
+
+    with pytest.raises(WorkerError, match=rule):
+        train()
+    assert multiprocessing.active_children() == []
+
+
+def test_other_errors_inside_stay_what_they_are(manifest: pd.DataFrame, tmp_path: Path) -> None:
+    with (
+        pytest.raises(RuntimeError, match=r"^something else$"),
+        Loader(dataset(manifest, tmp_path), 1, 0, range(20), numbered),
+    ):
+        raise RuntimeError("something else")
+
+
+@pytest.mark.parametrize(
+    ("engine", "epochs", "free", "workers"),
+    [
+        pytest.param(Engine(2), 1, 10**9, 0, id="not worth it"),
+        pytest.param(Engine(2), 10**6, 10**9, 2, id="worth it"),
+        pytest.param(HERE, 10**6, 10**9, 0, id="one worker is this process"),
+        pytest.param(Engine(4), 10**6, 2 * 20 * SIZE**2 * 3 * 5, 2, id="shared memory for two alone"),
+        pytest.param(Engine(4), 10**6, 1000, 0, id="too little shared memory"),
+    ],
+)
+def test_workers_are_started_where_they_pay_and_have_room(
+    manifest: pd.DataFrame,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    engine: Engine,
+    epochs: int,
+    free: int,
+    workers: int,
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(free))
+    rows = dataset(manifest, tmp_path)
+    assert batches(rows, 64, engine, epochs).workers == workers
+    assert weighted_batches(rows, np.ones(20, np.float32), 64, KeyedOrder(20, 1), engine, epochs).workers == workers
+
+
+class Usage:
+    def __init__(self, free: int) -> None:
+        self.free = free
+
+
+class Announce:
+    """Variants that say through a pipe that a worker is at work, and keep the pipe open until it ends."""
+
+    def __init__(self, pipe: Path) -> None:
+        self.pipe = pipe
+        self.end: int | None = None
+
+    def __call__(self, pixels: Pixels, image_id: str, copy: int, epoch: int) -> Pixels:
+        if self.end is None:
+            self.end = os.open(self.pipe, os.O_WRONLY)
+            os.write(self.end, b"w")
+        time.sleep(0.05)
+        return pixels
+
+
+TRAINING = """
+import os, sys, time
+from pathlib import Path
+from pipeline import arrow
+from pipeline.loader import Loader
+from tests.stored import dataset, stored, with_copies, IMAGES
+from tests.test_loader import Announce, numbered
+folder = Path(sys.argv[1])
+rows = dataset(with_copies(stored(folder / "shards", IMAGES), 9), folder / "shards", Announce(folder / "pipe"))
+with Loader(rows, 1, 2, range(200), numbered) as loader:
+    batches = iter(loader)
+    os.write(os.open(folder / "pipe", os.O_WRONLY), b"s")
+    for batch in batches:
+        pass
+"""
+
+
+@contextmanager
+def training(folder: Path) -> Iterator[tuple[subprocess.Popen[str], Callable[[], bytes]]]:
+    """A process with two workers, and a function that gives the next byte from them, none after the last ended."""
+    os.mkfifo(folder / "pipe")
+    command = [sys.executable, "-c", TRAINING, str(folder)]
+    with subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.PIPE, text=True, start_new_session=True) as parent:
+        pipe = os.open(folder / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+
+        def heard() -> bytes:
+            assert select.select([pipe], [], [], 60)[0], "neither a byte nor an end came"
+            return os.read(pipe, 1)
+
+        try:
+            yield parent, heard
+        finally:
+            os.close(pipe)
+            with suppress(ProcessLookupError):
+                os.killpg(parent.pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("at_work", [False, True], ids=["while workers start", "at work"])
+def test_ctrl_c_is_answered_by_the_parent_alone(tmp_path: Path, at_work: bool) -> None:
+    with training(tmp_path) as (parent, heard):
+        assert heard() == b"s"
+        if at_work:
+            assert heard() + heard() == b"ww"
+        os.killpg(parent.pid, signal.SIGINT)
+        shown = parent.communicate()[1]
+        assert heard() == b""
+    assert parent.returncode == -signal.SIGINT
+    assert re.findall(r"^\w.*", shown, re.MULTILINE) == ["Traceback (most recent call last):", "KeyboardInterrupt"]
+
+
+def test_a_killed_parent_takes_its_workers_along(tmp_path: Path) -> None:
+    with training(tmp_path) as (parent, heard):
+        assert heard() + heard() + heard() == b"sww"
+        parent.kill()
+        assert heard() == b""
 
 
 def model(**changes: Any) -> TrainedModel:
@@ -55,103 +297,7 @@ def model(**changes: Any) -> TrainedModel:
 
 
 def predictions(manifest: pd.DataFrame, folder: Path) -> pd.DataFrame:
-    return predict_rows(model(), manifest, ShardReader(folder), threads=1, title="test")
-
-
-def test_row_gives_its_pixels_and_the_number_of_its_class(manifest: pd.DataFrame, tmp_path: Path) -> None:
-    rows = dataset(manifest, tmp_path)
-    assert len(rows) == 20
-    for number, image in enumerate(IMAGES):
-        pixels, label = rows[number]
-        np.testing.assert_array_equal(pixels, image)
-        assert label == number % 3
-
-
-def test_rows_in_any_order_point_at_their_own_pixels(manifest: pd.DataFrame, tmp_path: Path) -> None:
-    order = np.random.default_rng(1).permutation(20)
-    rows = dataset(manifest.iloc[order].astype({"shard": "category", "label": "category"}), tmp_path)
-    for number, image in enumerate(order):
-        pixels, label = rows[number]
-        np.testing.assert_array_equal(pixels, IMAGES[image])
-        assert label == image % 3
-
-
-def test_row_may_stand_more_than_once(manifest: pd.DataFrame, tmp_path: Path) -> None:
-    rows = dataset(manifest.iloc[[3, 3]], tmp_path)
-    np.testing.assert_array_equal(rows[0][0], rows[1][0])
-
-
-def test_images_of_several_folders_are_found(tmp_path: Path) -> None:
-    first = stored(tmp_path / "originals", IMAGES[:3])
-    second = stored(tmp_path / "copies", IMAGES[3:6])
-    reader = ShardReader(tmp_path / "originals", tmp_path / "copies")
-    rows = RowDataset(pd.concat([second, first], ignore_index=True), reader, CLASSES)
-    for number, image in enumerate([3, 4, 5, 0, 1, 2]):
-        np.testing.assert_array_equal(rows[number][0], IMAGES[image])
-
-
-def test_labels_beyond_the_classes_are_refused_before_any_image_is_read(manifest: pd.DataFrame, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="the model does not know the classes kiwi: it was trained on apple, fig, pear"):
-        dataset(manifest.assign(label="kiwi"), tmp_path / "nowhere")
-
-
-@pytest.mark.parametrize(
-    ("change", "error", "message"),
-    [
-        pytest.param(
-            {"shard": "gone"}, MissingInputError, r"shard gone is not under .*: run `dvc repro`", id="no shard"
-        ),
-        pytest.param({"row": 999}, DataError, r"has \d+ rows, no row 999: run `dvc repro`", id="no such row"),
-    ],
-)
-def test_row_that_points_nowhere_is_explained(
-    manifest: pd.DataFrame, tmp_path: Path, change: dict[str, Any], error: type[Exception], message: str
-) -> None:
-    rows = dataset(manifest.assign(**change), tmp_path)
-    with pytest.raises(error, match=message):
-        rows[0]
-
-
-@pytest.mark.parametrize("batch_size", [1, 7, 20, 64])
-def test_batches_hold_every_row_once_in_order(manifest: pd.DataFrame, tmp_path: Path, batch_size: int) -> None:
-    found = list(batches(dataset(manifest, tmp_path), batch_size))
-    pixels, labels = (torch.cat(parts) for parts in zip(*found, strict=True))
-    assert [len(batch) for batch, _ in found] == [min(batch_size, 20 - start) for start in range(0, 20, batch_size)]
-    assert (pixels.dtype, labels.dtype) == (torch.uint8, torch.int64)
-    np.testing.assert_array_equal(pixels.permute(0, 2, 3, 1).numpy(), np.stack(IMAGES))
-    assert labels.tolist() == [number % 3 for number in range(20)]
-
-
-def test_batches_follow_the_order_given(manifest: pd.DataFrame, tmp_path: Path) -> None:
-    order = KeyedOrder(20, seed=3)
-    loader = weighted_batches(dataset(manifest, tmp_path), np.arange(20, dtype=np.float32), 6, order)
-    labels, weights = (torch.cat(parts).tolist() for parts in list(zip(*loader, strict=True))[1:])
-    assert labels == [number % 3 for number in order]
-    assert weights == [float(number) for number in order]
-    assert labels != [number % 3 for number in range(20)]
-
-
-def test_batches_keep_channels_last_as_the_network_wants_them(manifest: pd.DataFrame, tmp_path: Path) -> None:
-    rows = dataset(manifest, tmp_path)
-    pixels, _ = next(iter(batches(rows, 4)))
-    assert pixels.shape == (4, 3, 16, 16)
-    assert pixels.is_contiguous(memory_format=torch.channels_last)
-
-
-def test_statistics_are_those_of_all_pixels(manifest: pd.DataFrame, tmp_path: Path) -> None:
-    mean, deviation = channel_statistics(dataset(manifest, tmp_path))
-    scaled = np.stack(IMAGES).astype(np.float64) / 255
-    np.testing.assert_allclose(mean, scaled.mean(axis=(0, 1, 2)))
-    np.testing.assert_allclose(deviation, scaled.std(axis=(0, 1, 2)))
-
-
-# 39 is a value whose mean of squares comes out below the square of its mean.
-@pytest.mark.parametrize("value", [0, 39, 255])
-def test_statistics_of_flat_pictures_have_no_deviation_and_no_nan(tmp_path: Path, value: int) -> None:
-    rows = dataset(stored(tmp_path, [np.full((16, 16, 3), value, np.uint8)] * 2), tmp_path)
-    mean, deviation = channel_statistics(rows)
-    np.testing.assert_allclose(mean, value / 255)
-    np.testing.assert_allclose(deviation, 0, atol=1e-6)
+    return predict_rows(model(), manifest, ShardReader(folder), 1, HERE, "test")
 
 
 def test_predictions_have_the_columns_and_order_of_the_rows(manifest: pd.DataFrame, tmp_path: Path) -> None:
@@ -182,10 +328,3 @@ def test_prediction_of_an_image_stays_its_own_over_many_batches(tmp_path: Path) 
 def test_prediction_does_not_depend_on_the_labels_of_the_rows(manifest: pd.DataFrame, tmp_path: Path) -> None:
     blind = predictions(manifest.assign(label="apple"), tmp_path)
     pd.testing.assert_series_equal(blind["predicted"], predictions(manifest, tmp_path)["predicted"])
-
-
-def test_images_stored_as_jpeg_are_read(tmp_path: Path) -> None:
-    rows = dataset(
-        stored(tmp_path, [np.full((16, 16, 3), 90, np.uint8)], JpegEncoding(name="jpeg", quality=95)), tmp_path
-    )
-    np.testing.assert_array_equal(rows[0][0], 90)

@@ -5,7 +5,7 @@ comes as a loader, and files.
 """
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import assert_never
 
@@ -14,10 +14,9 @@ import numpy as np
 import torch
 from lightning.pytorch.callbacks import EarlyStopping
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Sampler
 
 from pipeline.core.metrics import METRICS, Matrices
-from pipeline.core.randomness import keyed_generator, keyed_seed
+from pipeline.core.randomness import keyed_seed
 from pipeline.errors import DataError
 from pipeline.params import AdamW, Sgd, TrainParams
 
@@ -35,29 +34,10 @@ class Fit:
     epochs: list[dict[str, float]] = field(repr=False)
 
 
-class KeyedOrder(Sampler[int]):
-    """Row numbers in an order that depends on seed and epoch alone."""
-
-    def __init__(self, rows: int, seed: int) -> None:
-        self.rows = rows
-        self.seed = seed
-        self.epoch = 0
-
-    def __len__(self) -> int:
-        return self.rows
-
-    def __iter__(self) -> Iterator[int]:
-        yield from keyed_generator(self.seed, "order", self.epoch).permutation(self.rows).tolist()
-
-    def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning before each epoch."""
-        self.epoch = epoch
-
-
 def fit(
     network: nn.Module,
-    train: DataLoader[WeightedBatch],
-    dev: DataLoader[Batch],
+    train: Iterable[WeightedBatch],
+    dev: Iterable[Batch],
     params: TrainParams,
     optimizing: str,
     classes: int,
@@ -66,6 +46,7 @@ def fit(
     """The network fitted to train, with the weights of the epoch that was best on dev.
 
     Args:
+        train, dev: batches, anew each time they are iterated over. The sampler of train is told the epoch.
         advance: called with 1 after each training batch.
 
     Raises:

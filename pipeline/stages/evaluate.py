@@ -10,6 +10,7 @@ from pipeline.core.evaluation import confusion_rows, judge, measure_split
 from pipeline.core.manifest import DEV, SEEN_SPLITS, SPLIT, check_manifest
 from pipeline.core.metrics import confusion_matrix, per_class
 from pipeline.core.models import load_model
+from pipeline.engine import Engine
 from pipeline.loader import predict_rows
 from pipeline.params import EvaluateParams
 from pipeline.shards import ShardReader
@@ -28,11 +29,11 @@ class EvaluateOutputs:
 
 
 def evaluate(
-    manifest: pd.DataFrame, originals: ShardReader, model: bytes, params: EvaluateParams, threads: int
+    manifest: pd.DataFrame, originals: ShardReader, model: bytes, params: EvaluateParams, threads: int, engine: Engine
 ) -> EvaluateOutputs:
     """Metrics of train, train_dev and dev; the limits hold or not on dev."""
     trained = load_model(model)
-    predictions = predict_rows(trained, check_manifest(manifest, SPLIT), originals, threads, "evaluate")
+    predictions = predict_rows(trained, check_manifest(manifest, SPLIT), originals, threads, engine, "evaluate")
     parts = {split: predictions[predictions["split"] == split] for split in SEEN_SPLITS}
     measured = {split: measure_split(part, trained.classes, params) for split, part in parts.items()}
     judged = judge(measured[DEV], len(model), params)

@@ -9,6 +9,7 @@ from pipeline import catalogue
 from pipeline.core.evaluation import confusion_rows, judge, measure_split
 from pipeline.core.manifest import SPLIT, check_manifest
 from pipeline.core.models import load_model
+from pipeline.engine import Engine
 from pipeline.loader import predict_rows
 from pipeline.params import EvaluateParams
 from pipeline.shards import ShardReader
@@ -26,11 +27,11 @@ class TestOutputs:
 
 
 def test(
-    manifest: pd.DataFrame, originals: ShardReader, model: bytes, params: EvaluateParams, threads: int
+    manifest: pd.DataFrame, originals: ShardReader, model: bytes, params: EvaluateParams, threads: int, engine: Engine
 ) -> TestOutputs:
     """Metrics of test, by the same rules as dev's."""
     trained = load_model(model)
-    predictions = predict_rows(trained, check_manifest(manifest, SPLIT), originals, threads, "test")
+    predictions = predict_rows(trained, check_manifest(manifest, SPLIT), originals, threads, engine, "test")
     measured = measure_split(predictions, trained.classes, params)
     return TestOutputs(
         predictions=predictions,

@@ -10,7 +10,8 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from pipeline.core.metrics import METRICS, confusion_matrix
 from pipeline.core.models import build_model, predict
-from pipeline.core.training import Fit, KeyedOrder, fit, weighted_loss
+from pipeline.core.order import KeyedOrder
+from pipeline.core.training import Fit, fit, weighted_loss
 from pipeline.errors import DataError
 from pipeline.params import TrainParams
 from tests.examples import params, picture, striped
@@ -201,20 +202,6 @@ def order_of(rows: int, seed: int, epoch: int) -> list[int]:
     order = KeyedOrder(rows, seed)
     order.set_epoch(epoch)
     return list(order)
-
-
-def test_orders_are_permutations_that_differ_by_epoch_and_seed() -> None:
-    orders = [order_of(50, seed, epoch) for seed in (1, 2) for epoch in range(5)]
-    assert all(sorted(order) == list(range(50)) for order in orders)
-    assert len({tuple(order) for order in orders}) == len(orders)
-
-
-def test_order_of_an_epoch_does_not_depend_on_earlier_ones() -> None:
-    order = KeyedOrder(50, seed=1)
-    for epoch in (4, 0, 2):
-        order.set_epoch(epoch)
-        assert list(order) == list(order) == order_of(50, 1, epoch)
-    assert len(order) == 50
 
 
 def test_loss_is_that_of_rows_repeated_by_their_weight() -> None:

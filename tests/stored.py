@@ -1,0 +1,52 @@
+"""Pictures in shards, and the manifest rows that point at them."""
+
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from pipeline.core.imaging import Pixels, encode
+from pipeline.core.manifest import SPLIT
+from pipeline.dataset import RowDataset, Variants
+from pipeline.engine import Engine
+from pipeline.params import JpegEncoding, PngEncoding
+from pipeline.shards import Row, ShardReader, ShardStore
+from tests.examples import striped, with_columns
+
+CLASSES = ("apple", "fig", "pear")
+SIZE = 16
+IMAGES = [striped(number % 3, seed=number) for number in range(20)]
+PNG = PngEncoding(name="png")
+
+
+def stored(folder: Path, images: Sequence[Pixels], encoding: PngEncoding | JpegEncoding = PNG) -> pd.DataFrame:
+    """Rows of dev for the images, encoded; the classes take turns."""
+    return stored_bytes(folder, [encode(pixels, encoding) for pixels in images])
+
+
+def stored_bytes(folder: Path, files: Sequence[bytes]) -> pd.DataFrame:
+    """The same for what a shard is to hold as images."""
+    rows = [Row(f"{number:04}", f"{number} {zlib.crc32(file)}", file) for number, file in enumerate(files)]
+    schema = pa.schema([("image", pa.binary())])
+    places = ShardStore(folder).build(rows, _image, schema, Engine(1), "test").to_pandas()
+    names = [f"web/{number:04}.png" for number in range(len(files))]
+    labels = [CLASSES[number % 3] for number in range(len(files))]
+    return with_columns(places.assign(id=names, group=names, label=labels, split="dev"), SPLIT)
+
+
+def with_copies(manifest: pd.DataFrame, copies: int) -> pd.DataFrame:
+    """Each row and so many variants of it, which point at its pixels, as online mode has them."""
+    repeated = manifest.loc[manifest.index.repeat(1 + copies)].reset_index(drop=True)
+    return repeated.assign(copy=np.tile(np.arange(1 + copies, dtype=np.int32), len(manifest)))
+
+
+def dataset(manifest: pd.DataFrame, folder: Path, variants: Variants | None = None) -> RowDataset:
+    """The rows, with the pixels in a folder of shards."""
+    return RowDataset(manifest, ShardReader(folder), CLASSES, SIZE, variants)
+
+
+def _image(file: bytes) -> dict[str, bytes]:
+    return {"image": file}
