@@ -1,4 +1,4 @@
-"""The `pipeline` command: one subcommand a stage, a summary of the last run, an audit of any split.
+"""The `pipeline` command: one subcommand a stage, params, a summary of the last run, an audit of any split.
 
 Exit codes: see pipeline/errors.py.
 """
@@ -90,6 +90,27 @@ def diagnose(workers: Workers = None) -> None:
 def test(workers: Workers = None) -> None:
     """Measure the model on test: the last look, not a way to choose."""
     _run("test", workers)
+
+
+@app.command()
+def params(
+    expanded: Annotated[
+        bool, typer.Option("--expanded", help="Show what each preset of transforms stands for.")
+    ] = False,
+) -> None:
+    """Check params.yaml, the transforms too, and print it."""
+    from pipeline.core.presets import expand
+    from pipeline.core.transforms import check_transforms
+    from pipeline.params import PARAMS_FILE, PresetName, load_params, params_text
+
+    loaded = load_params()
+    for remark in check_transforms(loaded.augment.transforms, loaded.ingest.size):
+        print(f"note: {remark}", file=sys.stderr)
+    presets = [place for place, item in enumerate(loaded.augment.transforms) if isinstance(item, PresetName)]
+    lists = {
+        place: [transform.model_dump() for transform in expand([loaded.augment.transforms[place]])] for place in presets
+    }
+    print(params_text(PARAMS_FILE, lists if expanded else {}), end="")
 
 
 @app.command()

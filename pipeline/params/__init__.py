@@ -34,6 +34,7 @@ from pipeline.params.balance import (
     UpTarget,
 )
 from pipeline.params.evaluate import Bounds, DiagnoseParams, EvaluateParams, Limit, Metric
+from pipeline.params.printing import params_text
 from pipeline.params.reading import PARAMS_FILE, Params, check_params, load_params
 from pipeline.params.section import Count, OpenShare, Section, Seed, Share
 from pipeline.params.sources import (
@@ -105,4 +106,5 @@ __all__ = [
     "UpTo",
     "check_params",
     "load_params",
+    "params_text",
 ]
