@@ -15,7 +15,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -64,9 +64,9 @@ class Engine:
         results: dict[int, Result] = {}
         context = multiprocessing.get_context("spawn")
         workers = min(self.workers, len(tasks))
-        with ProcessPoolExecutor(workers, mp_context=context, initializer=follow_parent) as pool:
+        with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(function,)) as pool:
             with deaf_to_ctrl_c():
-                futures = {pool.submit(function, task): number for number, task in enumerate(tasks)}
+                futures = {pool.submit(_work, task): number for number, task in enumerate(tasks)}
             try:
                 for future in as_completed(futures):
                     results[futures[future]] = future.result()
@@ -126,6 +126,19 @@ def progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
     with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task(title, total=total)
         yield lambda steps: bar.advance(task, steps)
+
+
+# In a worker: what it does with each task. It travels once, so that what it has opened or built stays.
+_FUNCTION: list[Callable[[Any], Any]] = []
+
+
+def _begin(function: Callable[[Any], Any]) -> None:
+    follow_parent()
+    _FUNCTION[:] = [function]
+
+
+def _work(task: Any) -> Any:
+    return _FUNCTION[0](task)
 
 
 def _end_with_parent() -> None:

@@ -10,6 +10,8 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,15 @@ def test_results_come_in_the_order_of_the_tasks_not_of_their_ends(workers: int) 
     tasks = [range(10_000_000), *(range(number) for number in range(20))]
     assert Engine(workers).map(len, tasks, "count") == [10_000_000, *range(20)]
     assert Engine(workers).map(sum, tasks[:4], "sum") == [49_999_995_000_000, 0, 0, 1]
+
+
+def test_what_a_function_has_opened_stays_open_for_a_workers_next_task() -> None:
+    """Ten tasks, two workers: one of them has pulled the iterator at least five times."""
+    assert max(Engine(2).map(partial(_next, count(1)), range(10), "count")) >= 5
+
+
+def _next(numbers: Iterator[int], _: int) -> int:
+    return next(numbers)
 
 
 @pytest.mark.parametrize("tasks", [[], [-3]])

@@ -148,4 +148,4 @@ def _rest(kind: str, counts: Mapping[str, Any], cases: Sequence[Case], params: A
 
 
 def _is_flat(pixels: Pixels) -> bool:
-    return bool((pixels.max(axis=(0, 1)).astype(int) - pixels.min(axis=(0, 1)) <= FLAT).all())
+    return bool((pixels.max(axis=(0, 1)) - pixels.min(axis=(0, 1)) <= FLAT).all())
