@@ -11,7 +11,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
-from itertools import count
 from pathlib import Path
 
 import pytest
@@ -33,7 +32,7 @@ def test_results_come_in_the_order_of_the_tasks_not_of_their_ends(workers: int) 
 
 def test_what_a_function_has_opened_stays_open_for_a_workers_next_task() -> None:
     """Ten tasks, two workers: one of them has pulled the iterator at least five times."""
-    assert max(Engine(2).map(partial(_next, count(1)), range(10), "count")) >= 5
+    assert max(Engine(2).map(partial(_next, iter(range(1, 11))), range(10), "count")) >= 5
 
 
 def _next(numbers: Iterator[int], _: int) -> int:
