@@ -52,6 +52,9 @@ AUGMENTED = manifest_file("data/augment/manifest.arrow", manifest.BALANCED)
 COPIES = read_only(AUGMENT_SHARDS, ShardReader)
 AUGMENT_METRICS = report("reports/augment/metrics.json")
 
+LOOK_VARIANTS = binary("reports/look/variants.png")
+LOOK_BATCH = binary("reports/look/batch.png")
+
 MODEL = binary("data/train/model.safetensors")
 CURVES = curves("reports/train")
 

@@ -69,6 +69,12 @@ def augment(workers: Workers = None) -> None:
 
 
 @app.command()
+def look(workers: Workers = None) -> None:
+    """Show what training sees: sheets of images beside their variants, and of a batch."""
+    _run("look", workers)
+
+
+@app.command()
 def train(workers: Workers = None) -> None:
     """Fit the model."""
     _run("train", workers)

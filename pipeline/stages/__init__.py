@@ -12,7 +12,7 @@ from typing import Protocol
 
 from pipeline.storage import Artifact
 
-NAMES = ("sample", "ingest", "curate", "split", "balance", "augment", "train", "evaluate", "diagnose", "test")
+NAMES = ("sample", "ingest", "curate", "split", "balance", "augment", "look", "train", "evaluate", "diagnose", "test")
 
 
 class Outputs(Protocol):
