@@ -28,6 +28,8 @@ from pipeline.storage import partial_path, put_in_place, refusals, remove
 # Rows a shard holds on average and at most. Part of the format: another value gives other files.
 MEAN_ROWS = 128
 MOST_ROWS = 512
+# Rows, each of some hundredths of a second, in the second or two in which processes start.
+FEW_ROWS = 50
 
 
 @dataclass(frozen=True)
@@ -61,13 +63,16 @@ class ShardStore:
         self.folder = folder
         self._used: set[str] = set()
 
-    def build(self, rows: Sequence[Row], make: Make, schema: pa.Schema, engine: Engine, title: str) -> pa.Table:
+    def build(
+        self, rows: Sequence[Row], make: Make, schema: pa.Schema, engine: Engine, title: str, few: int = FEW_ROWS
+    ) -> pa.Table:
         """Make the rows that no shard holds yet, and say where each row lies.
 
         Args:
             rows: in their final order; keys are unique.
             make: picklable; a row's payload to its columns, those of `schema`.
             schema: names and types of the columns, `image` (binary, nullable) among them.
+            few: so many rows are made sooner than worker processes start.
 
         Returns:
             In order, `key`, the columns of all rows but `image`, and `shard` (string), `row` (int32).
@@ -83,7 +88,9 @@ class ShardStore:
         ]
         with refusals(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-        engine.map(partial(_write_shard, make=make, schema=full), tasks, title, size=lambda task: len(task.rows))
+        new = sum(len(task.rows) - len(task.reuse) for task in tasks)
+        chosen = Engine(1) if new <= few else engine
+        chosen.map(partial(_write_shard, make=make, schema=full), tasks, title, size=lambda task: len(task.rows))
         self._used.update(chunks)
         columns = [name for name in full.names if name != "image"]
         tables = [_located(self._open(name).select(columns), name) for name in chunks]

@@ -105,6 +105,22 @@ def test_any_number_of_workers_gives_the_same_bytes(workers: int, tmp_path: Path
     assert made == set(range(1000))
 
 
+def test_few_rows_are_made_before_processes_could_start(tmp_path: Path) -> None:
+    """Nothing else could call a function that cannot be pickled."""
+    made: list[int] = []
+
+    def note(number: int) -> dict[str, Any]:
+        made.append(number)
+        return {"number": number, "image": b""}
+
+    ShardStore(tmp_path).build(rows(range(950)), note, SCHEMA, Engine(1), "build")
+    ShardStore(tmp_path).build(ROWS, note, SCHEMA, Engine(2), "build")
+    ShardStore(tmp_path / "all").build(ROWS, note, SCHEMA, Engine(2), "build", few=1000)
+    assert made[950:] == sorted(set(range(1000)) - set(made[:950])) + list(range(1000))
+    with pytest.raises((AttributeError, pickle.PicklingError)):
+        ShardStore(tmp_path / "more").build(ROWS, note, SCHEMA, Engine(2), "build", few=999)
+
+
 def test_the_table_says_where_each_row_lies(tmp_path: Path, whole: Whole) -> None:
     for name, data in whole[0].items():
         (tmp_path / name).write_bytes(data)

@@ -26,6 +26,9 @@ LIBRARIES = sorted({*transforms.LIBRARIES, *imaging.LIBRARIES})
 # Variants that are made and looked at where none is kept, for epoch 0.
 SAMPLE = 500
 
+# Variants, each of a few milliseconds, in the second or two in which workers start.
+FEW = 500
+
 Encoding = JpegEncoding | PngEncoding
 
 
@@ -76,7 +79,7 @@ def augment(
         made = pd.DataFrame([maker.make(parent, epoch)[1] for parent in _parents(checked)], columns=[*MARKS])
     else:
         checked, epoch = variants, None
-        made = shards.build(maker.rows(_parents(variants)), maker, SHARD, engine, "augment").to_pandas()
+        made = shards.build(maker.rows(_parents(variants)), maker, SHARD, engine, "augment", FEW).to_pandas()
     checked = checked.assign(**{mark: made[mark].to_numpy(bool) for mark in MARKS})
     metrics = guards.count_failures(planned, checked)
     guards.refuse_failures(metrics, checked, params, maker.original, epoch)
