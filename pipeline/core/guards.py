@@ -140,7 +140,8 @@ def _idle(cases: Sequence[Case], params: AugmentParams) -> str:
 
 
 def _rest(kind: str, counts: Mapping[str, Any], cases: Sequence[Case], params: AugmentParams) -> str:
-    classes = [f"{label} {found[kind]}" for label, found in counts["per_class"].items() if found[kind]]
+    failed = sorted(counts["per_class"].items(), key=lambda item: -item[1][kind])
+    classes = [f"{label} {found[kind]}" for label, found in failed if found[kind]]
     return (
         f" ({counts[f'{kind}_share']:.1%}, augment.max_failed is {params.max_failed:.1%}): {listing(classes)}; "
         f"first {listing([case[0] for case in cases], 3)}"

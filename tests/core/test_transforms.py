@@ -13,7 +13,7 @@ from pipeline.core.imaging import Pixels
 from pipeline.core.transforms import LIBRARY, REFUSED, Transforms, build_transform, check_transforms, make_variant
 from pipeline.errors import ParamsError
 from pipeline.params import AnyTransform, PresetName, Transform
-from tests.examples import picture
+from tests.examples import REPOSITORY, picture
 
 FEW = settings(max_examples=25, deadline=None)
 RICH = (
@@ -112,6 +112,10 @@ def test_what_is_refused_could_not_have_been_used(name: str) -> None:
     except (AttributeError, LookupError, RuntimeError, TypeError, ValueError):
         return
     assert type(made) is not np.ndarray or made.dtype != np.uint8 or np.array_equal(made, photo())
+
+
+def test_the_readme_says_how_many_there_are() -> None:
+    assert f"each of its {len(LIBRARY.keys() - REFUSED.keys())} transforms" in (REPOSITORY / "README.md").read_text()
 
 
 @pytest.mark.parametrize("name", sorted(REFUSED))
