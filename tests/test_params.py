@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from pipeline.errors import MissingInputError, ParamsError
-from pipeline.params import check_params, load_params
+from pipeline.params import PerClass, check_params, load_params
 from tests.examples import REPOSITORY, params, params_values
 
 PHONE = {"role": "production", "path": "phone"}
@@ -108,6 +108,19 @@ BROKEN_RULES = [
      "augment: copies without transforms would repeat images: name a transform or set copies to 0"),
     ({"augment.transforms": [{"name": ""}]},
      "augment.transforms.0.name: string should have at least 1 character, got ''"),
+    ({"augment.transforms": [{"preset": "foto"}]},
+     "augment.transforms.0.preset: input should be 'light', 'photo', 'document' or 'digits', got 'foto'"),
+    ({"augment.transforms": [{"name": "Blur"}, {"preset": "photo", "p": 0.5}]},
+     "augment.transforms.1.p: no such param; here stand name, preset"),
+    ({"augment.transforms": [], "augment.copies": {"name": "up_to", "rows": 9}},
+     "augment: copies without transforms would repeat images: name a transform or set copies to 0"),
+    ({"augment.copies": {"name": "per_image", "count": 101}},
+     "augment.copies.count: input should be less than or equal to 100, got 101"),
+    ({"augment.copies": {"name": "per_class", "counts": {"cat": -1}, "otherwise": 0}},
+     "augment.copies.counts.cat: input should be greater than or equal to 0, got -1"),
+    ({"augment.copies": {"name": "per_class", "counts": {None: 1}, "otherwise": 0}},
+     "augment.copies.counts: input should be a valid string, got None"),
+    ({"augment.max_failed": 1.5}, "augment.max_failed: input should be less than or equal to 1, got 1.5"),
     ({"evaluate.satisficing.accuracy": {"min": None, "max": None}},
      "evaluate.satisficing.accuracy: min and max are both null: give one of them a number"),
     ({"evaluate.satisficing.accuracy": {"min": 0.9, "max": 0.1}},
@@ -180,6 +193,18 @@ def test_a_transforms_arguments_are_finite_too(argument: Any) -> None:
     [line] = problems(params_values(**{"augment.transforms": [{"name": "Affine", "rotate": argument}]}))
     assert line.startswith("augment.transforms.0.rotate")
     assert "finite" in line
+
+
+@pytest.mark.parametrize("counts", [{"0": 2, "cat": 0}, {0: 2, "cat": 0}])
+def test_classes_of_copies_may_be_numbers(counts: dict[Any, int]) -> None:
+    copies = params(**{"augment.copies": {"name": "per_class", "counts": counts, "otherwise": 1}}).augment.copies
+    assert isinstance(copies, PerClass)
+    assert dict(copies.counts) == {"0": 2, "cat": 0}
+
+
+def test_no_copies_need_no_transforms() -> None:
+    copies = {"name": "per_class", "counts": {"cat": 0}, "otherwise": 0}
+    assert params(**{"augment.transforms": [], "augment.copies": copies}).augment.transforms == ()
 
 
 def test_a_whole_number_counts_where_any_number_may_stand() -> None:
