@@ -149,6 +149,8 @@ def _without(names: Sequence[str], further: str | None) -> list[str]:
 
 def _tidy(table: pa.Table, rows: npt.NDArray[np.intp]) -> pa.Table:
     """Dictionary columns with their values sorted, and those alone that the rows use."""
+    # Without rows no value is used, and a code must not point at nothing.
+    table = table if len(rows) else table.slice(0, 0)
     for number, field in enumerate(table.schema):
         if pa.types.is_dictionary(field.type):
             column = table[number].combine_chunks()

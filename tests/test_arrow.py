@@ -119,6 +119,13 @@ def test_rows_taken_from_a_table_give_the_bytes_of_a_frame(monkeypatch: pytest.M
     assert Path("taken").read_bytes() == written(catalogue.CURATED, ROWS.iloc[some]).read_bytes()
 
 
+def test_no_rows_taken_from_a_table_are_a_manifest_without_rows() -> None:
+    table = catalogue.CURATED_TABLE.read(written(catalogue.CURATED, ROWS))
+    catalogue.CURATED_TABLE.write(arrow.Taken(table, np.array([], np.intp), {}), Path("taken"))
+    assert Path("taken").read_bytes() == written(catalogue.CURATED, ROWS.head(0)).read_bytes()
+    assert len(catalogue.CURATED.read(Path("taken"))) == 0
+
+
 def test_categories_are_sorted_and_in_use() -> None:
     found = arrow.category_array(np.array([3, 0, 3]), ["train", "dev", "test", "all"])
     assert found.to_pylist() == ["all", "train", "all"]
