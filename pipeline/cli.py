@@ -131,6 +131,51 @@ def summary() -> None:
 
 
 @app.command()
+def preview(
+    path: Annotated[
+        Path | None, typer.Argument(metavar="[IMAGE|FOLDER]", help="An image, or a folder of images.")
+    ] = None,
+    label: Annotated[
+        str | None, typer.Option("--class", metavar="NAME", help="Instead: images of this class, from the last ingest.")
+    ] = None,
+    images: Annotated[int, typer.Option(min=1, max=20, help="Images of a folder or class.")] = 4,
+    copies: Annotated[int, typer.Option(min=1, max=20, help="Variants of each image.")] = 5,
+    transforms: Annotated[
+        str | None, typer.Option(metavar="YAML", help="A list as in params.yaml, used instead of the one there.")
+    ] = None,
+    preset: Annotated[str | None, typer.Option(metavar="NAME", help="The same for a preset.")] = None,
+    each: Annotated[bool, typer.Option("--each", help="Also show each transform alone, at p = 1.")] = False,
+    output: Annotated[
+        Path, typer.Option(metavar="FILE", help="The sheet, a PNG file; replaced if it is there.")
+    ] = Path("preview.png"),
+) -> None:
+    """Show what transforms make of some images, on one sheet, without running the pipeline."""
+    from pipeline.errors import ParamsError
+    from pipeline.params import load_params
+    from pipeline.preview import (
+        check_output,
+        examples_at,
+        examples_of_class,
+        preview_sheet,
+        with_transforms,
+        write_sheet,
+    )
+
+    chosen, notes = with_transforms(load_params(), transforms, preset)
+    check_output(output, chosen, path)
+    if path is not None and label is None:
+        (examples, remarks), title = examples_at(path, images, chosen, output), f"Preview of {path}"
+    elif label is not None and path is None:
+        (examples, remarks), title = examples_of_class(label, images, chosen), f"Preview of the class {label}"
+    else:
+        raise ParamsError("name what to show: either an image or a folder, or a class with --class")
+    write_sheet(preview_sheet(examples, copies, each, chosen, title), output)
+    for remark in [*notes, *remarks]:
+        print(f"note: {remark}", file=sys.stderr)
+    print(output)
+
+
+@app.command()
 def audit(
     manifests: Annotated[
         list[Path], typer.Argument(metavar="MANIFEST...", help="Tables: .arrow, .csv, .parquet or .jsonl.")

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.core import sheets
+from pipeline.core.drawing import Sheet, draw_sheet
+from pipeline.core.imaging import Pixels
 from tests.commands import write_params, write_tiny_sources
 
 # As pipeline.cli.main sets it; tests call stages without it.
@@ -22,6 +25,19 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_params(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Sheet]:
+    """The contact sheets that were drawn."""
+    sheets_drawn: list[Sheet] = []
+
+    def draw(sheet: Sheet) -> Pixels:
+        sheets_drawn.append(sheet)
+        return draw_sheet(sheet)
+
+    monkeypatch.setattr(sheets, "draw_sheet", draw)
+    return sheets_drawn
 
 
 @pytest.fixture(autouse=True)

@@ -141,11 +141,13 @@ def choose_images(
 
 def transform_lines(transforms: Sequence[Transform]) -> list[str]:
     """Each transform with its arguments on a line, as many as a sheet holds."""
-    lines = [
-        " ".join([item.name, *(f"{name}={json.dumps(value)}" for name, value in item.arguments.items())])
-        for item in transforms
-    ]
+    lines = [transform_line(item) for item in transforms]
     return [*lines[:MOST_LINES], *_left_out(len(lines) - MOST_LINES, "transform", "transforms")] or ["No transforms."]
+
+
+def transform_line(transform: Transform) -> str:
+    """A transform with its arguments."""
+    return " ".join([transform.name, *(f"{name}={json.dumps(value)}" for name, value in transform.arguments.items())])
 
 
 def _strip(image: Shown) -> Strip:
