@@ -126,5 +126,9 @@ def test_plots_are_rendered(reproduced: tuple[Path, str]) -> None:
         "Do dev and test match production?",
     ]
     assert [title for title in titles if title not in page] == []
+    images = [folder / f"reports/look/{name}.png" for name in ("batch", "variants")]
+    shown = [folder / f"dvc_plots/static/workspace_reports_look_{image.name}" for image in images]
+    assert [image.read_bytes() for image in shown] == [image.read_bytes() for image in images]
+    assert [image.name for image in shown if f'src="static/{image.name}"' not in page] == []
     compared = run(folder, "dvc", "plots", "diff", "main", "raw-only", "--show-vega", "--targets", "optimizing")
     assert {row["rev"] for row in json.loads(compared)["data"]["values"]} == {"main", "raw-only"}
