@@ -11,7 +11,7 @@ from tests.commands import run, tracked, write_params, write_tiny_sources
 from tests.examples import REPOSITORY
 
 # What Git tracks of a run; DVC caches the rest.
-REPORTS = ["curate", "split", "balance", "evaluate", "diagnose"]
+REPORTS = ("curate", "split", "balance", "augment", "evaluate", "diagnose")
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +97,8 @@ def test_an_experiment_changes_a_param_and_its_metrics(reproduced: tuple[Path, s
     assert "raw-only" in run(folder, "dvc", "exp", "show", "--csv")
     run(folder, "git", "checkout", "--quiet", ".")
     run(folder, "dvc", "checkout", "--quiet")
+    assert metrics(folder, "split") == before
+    assert run(folder, "dvc", "status", "dvc.yaml").endswith("Data and pipelines are up to date.\n")
 
 
 def test_experiments_run_in_a_folder_of_their_own_and_from_the_queue(reproduced: tuple[Path, str]) -> None:
