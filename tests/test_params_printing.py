@@ -21,7 +21,7 @@ ITEMS = [
     "    - {preset: light} # a little\n",
     "    - preset: photo\n",
     "    # for the corners\n    - {preset: digits}\n",
-    "    - {name: Blur, blur_limit: [3, 5], p: 0.5} # soft\n",
+    "    - {name: 'Blur', blur_limit: [3, 5], p: 0.5} # soft\n",
     "    - name: Affine # turned\n      rotate: [-5, 5]\n",
 ]
 
@@ -64,6 +64,9 @@ def test_expanded_text_means_the_same_and_names_no_preset(
     assert after.augment.transforms == expand(before.augment.transforms)
     assert without_transforms(after) == without_transforms(before)
     assert params_text(path, {}) == text
+    for item in items:
+        assert item.partition("# ")[2].split("\n")[0] in text
+    assert text.count("'Blur'") == sum("'Blur'" in item for item in items)
     assert text.startswith(TEXT[:START] + "  transforms: # mine\n")
     assert text.endswith(TEXT[END:])
 

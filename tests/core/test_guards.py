@@ -150,6 +150,15 @@ def test_unchanged_images_name_what_changes_nothing_and_what_acts_too_seldom() -
     ) in words
 
 
+def test_an_image_with_one_changed_variant_is_no_failure() -> None:
+    rows = planned(a1=2, a2=2)
+    checked = looked_at(rows, set(), {("a1", 1), ("a2", 1), ("a2", 2)})
+    with pytest.raises(
+        ParamsError, match=r"^1 images have only variants like themselves \(50\.0%, .*: a 1; first a2\."
+    ):
+        refuse_failures(count_failures(rows, checked), checked, augment(FLIP), lambda _, row: picture(row), None)
+
+
 @pytest.mark.parametrize("share", [0.2, 0.5, 1.0])
 def test_as_many_failures_as_are_allowed_pass(share: float) -> None:
     rows = planned(a1=1, a2=1, a3=1, a4=1, a5=1)

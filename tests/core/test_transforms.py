@@ -180,7 +180,7 @@ def test_transforms_act_in_the_order_given() -> None:
     ("transform", "line"),
     [
         ({"name": "Afine"}, ".name: albumentations has no transform 'Afine', did you mean Affine?"),
-        ({"name": "affine"}, ".name: albumentations has no transform 'affine', did you mean Affine?"),
+        ({"name": "AFFINE"}, ".name: albumentations has no transform 'AFFINE', did you mean Affine?"),
         ({"name": "xyzzy"}, ".name: albumentations has no transform 'xyzzy'"),
         (
             {"name": "DualTransform"},
