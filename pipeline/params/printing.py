@@ -40,11 +40,12 @@ def params_text(path: Path, lists: Mapping[int, Sequence[Mapping[str, Any]]]) ->
 
 def _replace(items: Any, place: int, new: Sequence[CommentedMap]) -> None:
     """Put several items in the place of one; what follows it follows the last of them."""
-    behind = items.ca.items.pop(place, None)
+    # ruamel keeps what is written behind an item with the list, or with the last value of an item in block style.
+    behind = items.ca.items.pop(place, None) or [*items[place].ca.items.get("preset", [None] * 3)[2:3], None]
     items[place] = new[0]
     for number, item in enumerate(new[1:], place + 1):
         items.insert(number, item)
-    if behind is not None:
+    if behind[0] is not None:
         items.ca.items[place + len(new) - 1] = behind
 
 
