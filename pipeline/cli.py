@@ -207,6 +207,24 @@ def audit(
     outcome(report)
 
 
+@app.command()
+def doctor(
+    fix: Annotated[bool, typer.Option("--fix", help="Mend what can be mended without a person.")] = False,
+    workers: Workers = None,
+) -> None:
+    """Look for what a run would trip over: dead locks, damaged objects and shards, files that DVC cannot read.
+
+    Every object of DVC's cache is hashed, every image of every shard decoded. The command ends with exit
+    code 9 if something is wrong and not mended.
+    """
+    from pipeline.doctor import examine, in_words, outcome
+    from pipeline.engine import Engine, choose_workers
+
+    parts = examine(fix, Engine(choose_workers(workers)))
+    print(in_words(parts))
+    outcome(parts)
+
+
 def main() -> None:
     """Run the command line; a PipelineError becomes its message and exit code."""
     from pipeline.errors import PipelineError

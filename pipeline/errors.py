@@ -6,7 +6,8 @@ PipelineError              exit code 1; never raised itself
 ├── DataError              5  a file is there and its content cannot be used
 ├── StorageError           6  the disk refused: full, read-only, no permission
 ├── WorkerError            7  a worker process died
-└── LeakError              8  an audit found images that leak from one split into another
+├── LeakError              8  an audit found images that leak from one split into another
+└── DamageError            9  the doctor found what a run would trip over
 
 Every message says what is wrong, the value, the rule and the next step. The CLI alone catches
 these; any other exception is a bug and keeps its traceback (exit code 1). Exit code 2 is a
@@ -56,6 +57,12 @@ class LeakError(PipelineError):
     """An audit found images that leak from one split into another; its report says which."""
 
     exit_code = 8
+
+
+class DamageError(PipelineError):
+    """The doctor found what a run would trip over, and it is not mended; its report says what."""
+
+    exit_code = 9
 
 
 def listing(items: Iterable[object], most: int = 5) -> str:

@@ -1,0 +1,92 @@
+"""What an examination found, in words: parts of the workspace, their problems, and what mends them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pipeline.errors import DamageError, PipelineError
+
+# Problems of a part that are shown one by one.
+MOST = 20
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong: what, where and why it matters; and what a person does about it, after `mend` if there is one.
+
+    `mend` does what needs no person; it raises a PipelineError if it cannot.
+    """
+
+    what: str
+    then: str
+    mend: Callable[[], None] | None = None
+    mended: bool = False
+    kept: str = ""
+    """Why it could not be mended."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the workspace: its name, what was looked at, and what is wrong."""
+
+    name: str
+    seen: str
+    problems: Sequence[Problem] = ()
+
+
+def near(path: Path) -> Path:
+    """The path as seen from the current folder, if it lies there."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def mend_all(parts: Sequence[Part], hindrance: str) -> list[Part]:
+    """The same after what can be mended was mended; nothing is touched if there is a hindrance, a text that says it."""
+    return [replace(part, problems=[_mended(problem, hindrance) for problem in part.problems]) for part in parts]
+
+
+def in_words(parts: Sequence[Part]) -> str:
+    """A line a part, then each of its problems with what was done and what is to do."""
+    lines: list[str] = []
+    width = max(len(part.name) for part in parts)
+    for part in parts:
+        state = f"{len(part.problems)} wrong" if part.problems else "well"
+        lines.append(f"{part.name:<{width}}  {state}: {part.seen}")
+        for problem in part.problems[:MOST]:
+            lines += [f"  - {problem.what}", f"    {_next_step(problem)}"]
+        if len(part.problems) > MOST:
+            lines.append(f"  - and {len(part.problems) - MOST} more")
+    return "\n".join(lines)
+
+
+def outcome(parts: Sequence[Part]) -> None:
+    """Nothing, if all is well or mended.
+
+    Raises:
+        DamageError: something is still wrong.
+    """
+    left = [problem for part in parts for problem in part.problems if not problem.mended]
+    mendable = sum(problem.mend is not None and not problem.kept for problem in left)
+    hint = f": `pipeline doctor --fix` mends {mendable}" if mendable else ""
+    if left:
+        raise DamageError(f"{len(left)} problem{'s' if len(left) > 1 else ''} found{hint}")
+
+
+def _mended(problem: Problem, hindrance: str) -> Problem:
+    if problem.mend is None:
+        return problem
+    if hindrance:
+        return replace(problem, kept=hindrance)
+    try:
+        problem.mend()
+    except PipelineError as error:
+        return replace(problem, kept=str(error))
+    return replace(problem, mended=True)
+
+
+def _next_step(problem: Problem) -> str:
+    then = f"; then: {problem.then}" if problem.then else ""
+    if problem.mended:
+        return f"mended{then}"
+    if problem.kept:
+        return f"not mended: {problem.kept}"
+    return f"`pipeline doctor --fix` mends it{then}" if problem.mend else problem.then
