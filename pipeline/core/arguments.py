@@ -8,7 +8,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from annotated_types import Ge, Gt, Le, Lt
+from annotated_types import Ge, Gt, Le
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic.functional_validators import AfterValidator
@@ -108,8 +108,6 @@ def _bounds(field: FieldInfo) -> tuple[str, str, str]:
                 lower = f"above {bound:g}"
             case Le(le=bound):
                 upper = f"at most {bound:g}"
-            case Lt(lt=bound):
-                upper = f"below {bound:g}"
             case AfterValidator(func=function):
                 name, inside = function.__name__, inspect.getclosurevars(function).nonlocals
                 ordered = "the lower first" if name == "nondecreasing" else ordered
