@@ -3,7 +3,9 @@
 What it does not cover: whether files in a remote are whole, and images that can be read but are no good.
 """
 
+import sqlite3
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from pipeline.doctor.folders import examine_folders
 from pipeline.doctor.locks import examine_locks, guarded, running
 from pipeline.doctor.outs import examine_leftovers, examine_shards
 from pipeline.doctor.records import records
+from pipeline.doctor.state import culprit, state_problem, state_problems
 from pipeline.doctor.surroundings import examine_surroundings
 from pipeline.engine import Engine
 from pipeline.errors import StorageError, listing
@@ -37,35 +40,46 @@ def examine(fix: bool, engine: Engine) -> list[Part]:
             with refusals(Path(".dvc")):
                 repository = stack.enter_context(Repo())
         except DvcException as error:
-            parts = _parts_without_dvc(str(error), engine, at_work)
-            return mend_all(parts, at_work) if fix else parts
-        locks = examine_locks(Path(repository.tmp_dir), _hardlink(repository), at_work)
-        if fix:
-            # First, because what else is mended is done under a lock.
-            (locks,) = mend_all([locks], at_work)
-        parts = _parts(repository, engine, at_work)
-        return [locks, *(_mended(parts, repository, at_work) if fix else parts)]
+            problem = Problem(f"DVC cannot work here: {error}", "`dvc init`, or mend what it names")
+        except sqlite3.OperationalError as error:
+            raise StorageError(f"DVC cannot open its database: {error}. Free space or mend the permissions") from error
+        except sqlite3.DatabaseError as error:
+            problem = replace(state_problem(culprit(error)), then="run the command again, for the rest")
+        else:
+            return _examine(repository, fix, engine, at_work)
+    parts = _parts_without_dvc(problem, engine, at_work)
+    return mend_all(parts, at_work) if fix else parts
+
+
+def _examine(repository: Any, fix: bool, engine: Engine, at_work: str) -> list[Part]:
+    locks = examine_locks(Path(repository.tmp_dir), _hardlink(repository), at_work)
+    if fix:
+        # First, because what else is mended is done under a lock.
+        (locks,) = mend_all([locks], at_work)
+    parts = _parts(repository, engine, at_work)
+    return [locks, *(_mended(parts, repository, at_work) if fix else parts)]
 
 
 def _parts(repository: Any, engine: Engine, at_work: str) -> list[Part]:
     folder, cache = Path(repository.tmp_dir), Path(repository.cache.local.path)
     surroundings, params = examine_surroundings([Path(), cache])
     outs, unread = records(repository)
+    unsound = state_problems(Path(repository.site_cache_dir))
     uses = uses_of(cache, outs)
     recorded = {place: md5 for md5, used in uses.items() for place, _ in used}
     return [
         surroundings,
         _sources(params, Path(repository.root_dir), repository.dvcignore.is_ignored_file),
-        Part("dvc files", f"{len(outs)} outs are recorded", unread),
+        Part("dvc files", f"{len(outs)} outs are recorded", [*unread, *unsound]),
         examine_cache(cache, None if unread else uses, folder / "damaged", engine),
         examine_shards(recorded, engine, at_work),
         examine_leftovers(at_work),
     ]
 
 
-def _parts_without_dvc(reason: str, engine: Engine, at_work: str) -> list[Part]:
+def _parts_without_dvc(problem: Problem, engine: Engine, at_work: str) -> list[Part]:
     surroundings, params = examine_surroundings([Path()])
-    dvc = Part("dvc", "locks and cache not looked at", [Problem(f"DVC cannot work here: {reason}", "`dvc init`")])
+    dvc = Part("dvc", "its locks and cache were not looked at", [problem])
     return [surroundings, dvc, _sources(params), examine_shards({}, engine, at_work), examine_leftovers(at_work)]
 
 

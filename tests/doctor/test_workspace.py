@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from dvc.repo import Repo
 
 from tests.commands import write_params
 from tests.doctor.workspaces import Doctor, damage, object_of, run, shard_of, states, wrong
@@ -42,6 +43,23 @@ def test_a_damaged_file_of_dvc_is_named(project: Path, doctor: Doctor) -> None:
     assert ended.code == 9
     assert "DVC cannot read data.dvc" in ended.out
     assert "git checkout data.dvc" in ended.out
+
+
+@pytest.mark.parametrize("place", ["hashes/local", "links", "index/data"])
+def test_a_damaged_database_of_dvc_is_removed(project: Path, doctor: Doctor, place: str) -> None:
+    run(project, "dvc", "data", "status")
+    with Repo() as repository:
+        (file,) = Path(repository.site_cache_dir, place).glob("*.db")
+        whole = file.read_bytes()
+    for content in (whole[:100] + b"\xff" * (len(whole) - 100), b"no database"):
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(content)
+        ended = doctor()
+        assert ended.code == 9
+        assert f"DVC's database {file} is damaged" in ended.out
+        assert doctor("--fix").code == 0
+        assert doctor().code == 0
+    run(project, "dvc", "status", "ingest")
 
 
 def test_without_dvc_the_rest_is_looked_at(workspace: Path, doctor: Doctor) -> None:
