@@ -88,8 +88,10 @@ class ShardStore:
         ]
         with refusals(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-        new = sum(len(task.rows) - len(task.reuse) for task in tasks)
-        chosen = Engine(1) if new <= few else engine
+        chosen = Engine(1) if sum(task.new for task in tasks) <= few else engine
+        if chosen.workers > 1:
+            # The largest first, so that workers end at about the same time.
+            tasks.sort(key=lambda task: task.new, reverse=True)
         chosen.map(partial(_write_shard, make=make, schema=full), tasks, title, size=lambda task: len(task.rows))
         self._used.update(chunks)
         columns = [name for name in full.names if name != "image"]
@@ -165,6 +167,11 @@ class _Task:
     path: Path
     rows: Sequence[Row]
     reuse: Mapping[str, tuple[str, int]]
+
+    @property
+    def new(self) -> int:
+        """Rows to be made."""
+        return len(self.rows) - len(self.reuse)
 
 
 def _chunks(rows: Sequence[Row]) -> Iterator[list[Row]]:
