@@ -124,8 +124,14 @@ def test_each_image_stands_beside_its_own_variants(drawn: list[Sheet]) -> None:
     assert [len(section.strips) for section in drawn[0].sections] == [2, 1]
 
 
+def test_images_with_variants_are_shown_rather_than_others(drawn: list[Sheet]) -> None:
+    show(train_rows(originals({"a": 20}, {}), [*[0] * 17, 1, 0, 1]))
+    assert [len(strip.cells) for strip in drawn[0].sections[0].strips] == [2, 2]
+
+
 def test_what_is_left_out_is_said(drawn: list[Sheet]) -> None:
-    show(train_rows(originals({f"class {number}": 1 for number in range(22)}, {}), 7))
+    classes = {f"class {number}": 1 for number in range(22)}
+    show(train_rows(originals(classes, classes), 7))
     assert drawn[0].lines[-1] == "12 more classes not shown."
     assert len(drawn[0].sections) == 10
     strip = drawn[0].sections[0].strips[0]
@@ -179,8 +185,8 @@ def batch(copies: list[int], weights: list[float] | None = None) -> pd.DataFrame
 
 
 def test_a_batch_is_shown_in_its_order_with_its_mix(drawn: list[Sheet]) -> None:
-    pixels = np.stack([picture(number) for number in range(4)])
-    batch_sheet(batch([0, 2, 0, 1]), pixels)
+    pixels = np.stack([picture(number) for number in range(5)])
+    batch_sheet(batch([0, 2, 0, 1, 1]), pixels)
     cells = drawn[0].sections[0].strips[0].cells
     np.testing.assert_array_equal([cell.pixels for cell in cells], pixels)
     assert [cell.captions for cell in cells] == [
@@ -188,16 +194,17 @@ def test_a_batch_is_shown_in_its_order_with_its_mix(drawn: list[Sheet]) -> None:
         ("c1", "raw, variant 2"),
         ("c2", "production, original"),
         ("c0", "raw, variant 1"),
+        ("c1", "production, variant 1"),
     ]
-    assert [cell.role for cell in cells] == [PRODUCTION, RAW, PRODUCTION, RAW]
+    assert [cell.role for cell in cells] == [PRODUCTION, RAW, PRODUCTION, RAW, PRODUCTION]
     assert drawn[0].lines == [
-        "4 rows of epoch 0, before pixels are normalised: 2 raw and 2 production; 2 originals and 2 variants.",
-        "By class: c0: 2, c1: 1, c2: 1.",
+        "5 rows of epoch 0, before pixels are normalised: 2 raw and 3 production; 2 originals and 3 variants.",
+        "By class: c0: 2, c1: 2, c2: 1.",
     ]
 
 
 def test_a_large_batch_is_counted_whole_and_shown_in_part(drawn: list[Sheet]) -> None:
-    batch_sheet(batch([0] * 100), np.zeros((60, 8, 8, 3), np.uint8))
+    batch_sheet(batch([0] * 100), np.zeros((80, 8, 8, 3), np.uint8))
     assert len(drawn[0].sections[0].strips[0].cells) == 60
     assert drawn[0].lines[0].startswith("100 rows of epoch 0")
     assert drawn[0].lines[-1] == "40 more rows not shown."
