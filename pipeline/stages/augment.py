@@ -25,7 +25,6 @@ SHARD = pa.schema([("id", pa.string()), ("copy", pa.int32()), *MARKS.items(), ("
 LIBRARIES = sorted({*transforms.LIBRARIES, *imaging.LIBRARIES})
 # Variants that are made and looked at where none is kept, for epoch 0.
 SAMPLE = 500
-
 # Variants, each of a few milliseconds, in the second or two in which workers start.
 FEW = 500
 

@@ -183,7 +183,10 @@ def test_a_row_that_stands_twice_is_refused(originals: Originals) -> None:
 
 @pytest.mark.parametrize(
     ("mode", "copies", "transforms"),
-    [("materialise", 0, []), ("materialise", 0, [TURN]), ("materialise", 1, [TURN]), ("online", 1, [TURN])],
+    [
+        *(("materialise", 0, []), ("materialise", 0, [TURN]), ("materialise", 1, [TURN])),
+        *(("online", 0, []), ("online", 0, [TURN]), ("online", 1, [TURN])),
+    ],
 )
 def test_the_stage_leaves_a_folder_of_shards_whatever_params_say(
     mode: str,
