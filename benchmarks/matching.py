@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.core.dedup import remove_duplicates
+from pipeline.core.groups import groups_of
 from pipeline.core.manifest import DEV, PRODUCTION, RAW, TEST, TRAIN, TRAIN_DEV
 from pipeline.core.matching import GATES, measure_matching, mismatches, summarise_matching
 from pipeline.core.splitting import assign_splits
@@ -76,7 +77,8 @@ def manifest_of(folders: dict[str, Path], ingesting: IngestParams, params: Param
         name = "web" if role == RAW else "phone"
         with tempfile.TemporaryDirectory() as shards:
             manifests.append(ingest(name, source, ingesting, ShardStore(Path(shards)), Engine(1)).manifest)
-    kept, _ = remove_duplicates(pd.concat(manifests, ignore_index=True), params.curate)
+    images = pd.concat(manifests, ignore_index=True)
+    kept, _ = remove_duplicates(images.assign(group=groups_of(images)), params.curate)
     return kept
 
 

@@ -1,10 +1,10 @@
-"""How fast near pairs are found, and how many copies are missed or made up.
+"""How fast copies are found, and how many are missed or made up.
 
-    python benchmarks/similarity.py [--hashes 1000000] [--photos FOLDER]
+    python benchmarks/similarity.py [--pictures 1000000] [--photos FOLDER] [--size 64] [--fit stretch] [--least-side 32]
 
-Speed is a ratio against comparing all pairs, measured on a part in the same run. Copies are made of
-the photos in a folder, or of generated ones: a copy is missed when the search does not link it to
-its original; a link between different photos is listed, for a look by eye.
+Speed is a ratio against comparing all pairs of hashes, measured on a part in the same run. Copies are made
+of the photos in a folder, or of generated ones, and normalised as ingest does it: a copy is missed when the
+search does not link it to its original; a link between different photos is listed, for a look by eye.
 """
 
 import argparse
@@ -21,47 +21,62 @@ import numpy as np
 from PIL import Image
 
 from pipeline.audit import SMALL
-from pipeline.core.imaging import Picture, Pixels, decode, normalise
-from pipeline.core.similarity import RADIUS, Hashes, families, near_pairs, views
+from pipeline.core.imaging import Picture, Pixels, normalise, without_bars
+from pipeline.core.perceptual import CROPS, SIDE, Hashes, marks, views
+from pipeline.core.similarity import LEAST_SIDE, RADIUS, Positions, comparable, copies, linked
+from pipeline.params import IngestParams
 
 BRUTE = 20_000
+# What is looked at where speed is measured: pictures that all differ, or that all are one.
+NOISE = np.random.default_rng(2).integers(0, 256, (4096, len(CROPS), SIDE, SIDE), dtype=np.uint8)
 Result = TypeVar("Result")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--hashes", type=int, default=1_000_000)
+    parser.add_argument("--pictures", type=int, default=1_000_000)
     parser.add_argument("--photos", type=Path)
+    parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--fit", choices=["crop", "pad", "stretch"], default="stretch")
+    parser.add_argument("--least-side", type=int, default=LEAST_SIDE)
     options = parser.parse_args()
-    random = np.random.default_rng(0).integers(0, 2**64, options.hashes, dtype=np.uint64)
-    for name, hashes in (
-        ("random", random),
-        ("groups of 10, up to 3 bits apart", flipped(np.repeat(random[: options.hashes // 10], 10))),
+    count = options.pictures
+    random = np.random.default_rng(0).integers(0, 2**64, (count, len(CROPS)), dtype=np.uint64)
+    numbers = np.arange(count)
+    for name, hashes, shown in (
+        ("random", random, numbers),
+        ("families of 10, up to 3 bits apart", flipped(random[numbers // 10]), numbers // 10),
+        ("half of them 20 equal pictures", random[np.where(numbers % 2, numbers, numbers % 20)], numbers % 20),
         (
-            "half of them 20 equal hashes",
-            np.where(np.arange(options.hashes) % 2, random, np.resize(random[:20], options.hashes)),
+            "10,000 copies of one, up to 3 bits",
+            flipped(random[np.maximum(numbers, 10_000)]),
+            np.maximum(numbers, 10_000),
         ),
-        ("all equal", np.repeat(random[:1], options.hashes)),
+        ("all one picture", random[0 * numbers], 0 * numbers),
     ):
-        speed(name, hashes)
-    copies(options.photos)
+        speed(name, hashes, shown)
+    quality(options.photos, SMALL.model_copy(update={"size": options.size, "fit": options.fit}), options.least_side)
 
 
 def flipped(hashes: Hashes) -> Hashes:
     random = np.random.default_rng(1)
     for _ in range(3):
         hashes = hashes ^ (
-            random.integers(0, 2, len(hashes), dtype=np.uint64) << random.integers(0, 64, len(hashes), dtype=np.uint64)
+            random.integers(0, 2, hashes.shape, dtype=np.uint64)
+            << random.integers(0, 64, hashes.shape, dtype=np.uint64)
         )
     return hashes
 
 
-def speed(name: str, hashes: Hashes) -> None:
-    brute = timed(lambda: all_pairs(hashes[:BRUTE]))[0] * (len(hashes) / min(BRUTE, len(hashes))) ** 2
-    seconds, (found, _) = timed(lambda: near_pairs(hashes))
+def speed(name: str, hashes: Hashes, shown: Positions) -> None:
+    part = hashes[:BRUTE].ravel()
+    brute = timed(lambda: all_pairs(part))[0] * (hashes.size / len(part)) ** 2
+    seconds, (found, _) = timed(
+        lambda: copies(hashes, np.ones(len(hashes), np.bool_), lambda rows: NOISE[shown[rows] % len(NOISE)])
+    )
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform != "darwin" else 2**30)
     print(
-        f"{name:34} {len(found):>10,} pairs {seconds:7.2f} s   1/{brute / seconds:,.0f} of all pairs   {memory:.2f} GiB"
+        f"{name:36} {len(found):>10,} links {seconds:7.2f} s   1/{brute / seconds:,.0f} of all pairs   {memory:.2f} GiB"
     )
 
 
@@ -71,20 +86,32 @@ def all_pairs(hashes: Hashes) -> int:
     )
 
 
-def copies(folder: Path | None) -> None:
+def quality(folder: Path | None, params: IngestParams, least_side: int) -> None:
     found = sorted(path for path in folder.rglob("*") if path.is_file()) if folder else []
-    files = {str(path): path.read_bytes() for path in found} or {str(seed): generated(seed) for seed in range(500)}
-    photos = [(name, photo) for name, data in files.items() if (photo := opened(data))]
-    originals = np.stack([seen(photo) for _, photo in photos])
-    parts = np.repeat([0, 1], len(photos))
+    files = {path.read_bytes(): str(path) for path in reversed(found)} or {
+        generated(seed): str(seed) for seed in range(500)
+    }
+    photos = [(name, photo) for data, name in files.items() if (photo := opened(data))]
+    smallest = np.array([min(photo.size) for _, photo in photos])
+    originals = [seen(photo, params) for _, photo in photos]
     for name, change in CHANGES.items():
-        changed = np.stack([seen(change(photo)) for _, photo in photos])
-        links = families(np.concatenate([originals, changed]), parts)
+        changed = [seen(change(photo), params) for _, photo in photos]
+        links = families(originals + changed, np.tile(smallest, 2), least_side, np.repeat([0, 1], len(photos)))
         missed = int((links[: len(photos)] != links[len(photos) :]).sum())
-        print(f"{name:34} {missed:>5} of {len(photos)} copies missed")
-    links = families(originals, np.arange(len(photos)))
+        print(f"{name:36} {missed:>5} of {len(photos)} copies missed")
+    links = families(originals, smallest, least_side, None)
     for number in np.flatnonzero(links != np.arange(len(photos))):
         print(f"linked: {photos[links[number]][0]} and {photos[number][0]}")
+    print(f"{(smallest < least_side).sum()} pictures have less than {least_side} pixels a side: not compared")
+
+
+def families(pictures: list[Pixels], smallest: Positions, least_side: int, parts: Positions | None) -> Positions:
+    """For each picture the first one that it is connected with."""
+    hashes, detail = zip(*map(marks, pictures), strict=True)
+    # Whatever side is the least here counts as the one that the pipeline asks for.
+    sides = smallest - least_side + LEAST_SIDE
+    pairs = copies(np.stack(hashes), comparable(np.array(detail), sides, sides), np.stack(pictures).__getitem__, parts)
+    return linked(np.arange(len(pictures)), *pairs)
 
 
 def opened(data: bytes) -> Image.Image | None:
@@ -112,10 +139,10 @@ def encoded(image: Image.Image, quality: int) -> bytes:
     return buffer.getvalue()
 
 
-def seen(photo: Image.Image | bytes) -> Pixels:
-    picture = normalise(photo if isinstance(photo, bytes) else encoded(photo, 95), SMALL)
+def seen(photo: Image.Image | bytes, params: IngestParams) -> Pixels:
+    picture = normalise(photo if isinstance(photo, bytes) else encoded(photo, 95), params)
     assert isinstance(picture, Picture)
-    return views(decode(picture.image))
+    return views(without_bars(picture.pixels, picture.facts["width"], picture.facts["height"], params.fit))
 
 
 def half(photo: Image.Image) -> Image.Image:

@@ -16,9 +16,9 @@ import pyarrow.parquet as pq
 
 from pipeline import catalogue
 from pipeline.arrow import open_arrow
-from pipeline.core import similarity
+from pipeline.core import perceptual, similarity
 from pipeline.core.audit import COLUMNS, OPTIONAL, Report, audit_report, check_splits, table_problems, verdict
-from pipeline.core.imaging import Picture, Pixels, decode, normalise
+from pipeline.core.imaging import Picture, Pixels, normalise
 from pipeline.engine import Engine
 from pipeline.errors import DataError, LeakError, MissingInputError, StorageError, listing
 from pipeline.params import IngestParams, PngEncoding
@@ -260,8 +260,8 @@ def _look(place: Place, hash_it: bool, see: bool, reader: ShardReader) -> Look:
     if not see:
         return Look(sha256, None, "")
     match normalise(data, SMALL):
-        case Picture(image=image):
-            return Look(sha256, similarity.views(decode(image)), "")
+        case Picture(pixels=pixels):
+            return Look(sha256, perceptual.views(pixels), "")
         case rejection:
             return Look(sha256, None, f"{rejection.reason}: {rejection.detail}")
 
@@ -294,5 +294,9 @@ def _families(rows: pd.DataFrame, seen: Sequence[Pixels | None]) -> tuple[list[s
         return [None] * len(rows), 0
     stacked = np.stack(list(first.values()))
     parts = np.unique([split for _, split in first], return_inverse=True)[1]
-    names = dict(zip(first, map(str, similarity.families(stacked, parts)), strict=True))
-    return [names.get(key) for key in keys], int(similarity.is_plain(stacked[:, 0]).sum())
+    hashes, detail = zip(*map(perceptual.marks, stacked), strict=True)
+    detailed = np.array(detail) >= similarity.LEAST_DETAIL
+    pairs = similarity.copies(np.stack(hashes), detailed, stacked.__getitem__, parts)
+    labels = similarity.linked(np.arange(len(stacked)), *pairs)
+    names = dict(zip(first, map(str, labels), strict=True))
+    return [names.get(key) for key in keys], int((~detailed).sum())

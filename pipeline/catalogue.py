@@ -28,6 +28,7 @@ ORIGINALS = read_only("data/ingest", ShardReader)
 CURATED = manifest_file("data/curate/manifest.arrow", manifest.CURATED)
 CURATED_TABLE = taken_manifest(CURATED.path, manifest.CURATED, further=manifest.FURTHER)
 CURATE_REMOVED = table("data/curate/removed.csv")
+CURATE_NEAR = table("data/curate/near_duplicates.csv")
 CURATE_METRICS = report("reports/curate/metrics.json")
 
 SPLIT = manifest_file("data/split/manifest.arrow", manifest.SPLIT)

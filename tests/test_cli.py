@@ -16,7 +16,12 @@ COMMANDS = sorted(typer.main.get_group(cli.app).commands)
 HEAVY = {"torch", "albumentations", "imblearn", "sklearn", "lightning", "dvclive", "cv2", "pandas", "pyarrow"}
 # Each takes a second or more to import, so that only the commands that need one may.
 DATA = {"pandas", "pyarrow"}
-ALLOWED = {"curate": DATA, "split": DATA, "ingest": {*DATA, "cv2"}, "balance": {*DATA, "cv2", "imblearn", "sklearn"}}
+ALLOWED = {
+    "curate": {*DATA, "cv2"},
+    "split": DATA,
+    "ingest": {*DATA, "cv2"},
+    "balance": {*DATA, "cv2", "imblearn", "sklearn"},
+}
 
 
 @pytest.mark.parametrize("command", COMMANDS)

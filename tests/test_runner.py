@@ -17,7 +17,7 @@ from pipeline.params import Params
 from pipeline.runner import run_stage, value_at, write_all
 from pipeline.scan import images_in_class_folders
 from pipeline.stages import Stage
-from tests.examples import curated, encoded, full_disk, params, picture, write_source
+from tests.examples import curated, encoded, full_disk, params, picture, with_columns, write_source
 
 ONE = Engine(workers=1)
 
@@ -39,7 +39,7 @@ def ingest_by_hand(name: str, images: int) -> None:
     frame = frame[frame["source"] == name]
     Path(f"data/ingest/{name}").mkdir(parents=True, exist_ok=True)
     for artifact, value in (
-        (catalogue.INGESTED, frame[INGESTED.names]),
+        (catalogue.INGESTED, with_columns(frame, INGESTED)),
         (catalogue.INGEST_REJECTED, pd.DataFrame(columns=["path", "reason", "detail"])),
     ):
         made = artifact.named(name=name)
@@ -49,9 +49,14 @@ def ingest_by_hand(name: str, images: int) -> None:
 def test_a_stage_reads_its_inputs_and_puts_its_outputs_in_place() -> None:
     ingest_by_hand("web", 3)
     ingest_by_hand("phone", 2)
-    assert run_stage("curate", params(), ONE).startswith("curate: 5 images stay, no duplicates (")
+    assert run_stage("curate", params(), ONE).startswith("curate: 5 images stay, no duplicates\n")
     first = files()
-    assert sorted(first) == ["data/curate/manifest.arrow", "data/curate/removed.csv", "reports/curate/metrics.json"]
+    assert sorted(first) == [
+        "data/curate/manifest.arrow",
+        "data/curate/near_duplicates.csv",
+        "data/curate/removed.csv",
+        "reports/curate/metrics.json",
+    ]
     assert len(catalogue.CURATED.read(Path(catalogue.CURATED.path))) == 5
     run_stage("curate", params(), ONE)
     assert files() == first

@@ -3,10 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from pipeline.core.manifest import FURTHER, PRODUCTION
 from pipeline.errors import DataError, listing
@@ -16,7 +13,7 @@ REMOVED_COLUMNS = ["id", "source", "label", "path", "reason", "detail"]
 
 
 def remove_duplicates(images: pd.DataFrame, params: CurateParams) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The images that stay, with a `group` column, and those that go, with reasons.
+    """The images that stay and those that go, with reasons; both sorted by id.
 
     Of files with the same content the production image stays before the raw one, then the one with
     the smallest id. Reasons: `duplicate` (detail: the id that stays) and `conflicting_labels`
@@ -41,8 +38,7 @@ def remove_duplicates(images: pd.DataFrame, params: CurateParams) -> tuple[pd.Da
             _removed(images[duplicate], "duplicate", _survivors(images[duplicate], kept, identity)),
         ]
     )
-    kept = kept.assign(group=groups_of(images)[kept.index]).sort_values("id", ignore_index=True)
-    return kept, removed.sort_values("id", ignore_index=True)
+    return kept.sort_values("id", ignore_index=True), removed.sort_values("id", ignore_index=True)
 
 
 def join_sources(manifests: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -53,32 +49,6 @@ def join_sources(manifests: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 def _further(manifest: pd.DataFrame) -> list[str]:
     return [name for name in manifest.columns if name.startswith(FURTHER)]
-
-
-def groups_of(images: pd.DataFrame) -> "pd.Series[Any]":
-    """The name of the group of each image: what must not be split apart.
-
-    Images with the same content belong together, and so do those of one user group, also across
-    sources: a group is a connected component. It is named after its first user group, else after
-    its content, so that further images do not rename it (unless they join two groups).
-    """
-    if not (images["user_group"] != "").any():
-        return images["sha256"]
-    content = pd.factorize(images["sha256"])[0]
-    own = pd.factorize(images["user_group"])[0] + content.max() + 1
-    named = images["user_group"].to_numpy() != ""
-    edges = coo_array((np.ones(named.sum()), (content[named], own[named])), shape=(own.max() + 1,) * 2)
-    component = pd.Series(connected_components(edges, directed=False)[1][content], index=images.index)
-    first = images["user_group"].where(named).groupby(component).min()
-    return images["sha256"].where(component.map(first).isna(), "group:" + component.map(first).astype(str))
-
-
-def joined_groups(images: pd.DataFrame, groups: "pd.Series[Any]") -> list[list[str]]:
-    """User groups that shared content made one, each list sorted."""
-    pairs = pd.DataFrame({"own": images["user_group"], "group": groups})
-    pairs = pairs[pairs["own"] != ""].drop_duplicates()
-    several = pairs[pairs["group"].duplicated(keep=False)].groupby("group")["own"]
-    return [sorted(names) for _, names in several]
 
 
 def _removed(images: pd.DataFrame, reason: str, detail: "pd.Series[Any]") -> pd.DataFrame:

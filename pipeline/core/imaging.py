@@ -8,7 +8,7 @@ import io
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import cv2
@@ -42,10 +42,11 @@ LIBRARIES = ("pillow", "opencv-python-headless", "numpy")
 
 @dataclass(frozen=True)
 class Picture:
-    """A normalised image, encoded, and the facts of manifest.FACTS."""
+    """A normalised image, encoded, the facts of manifest.FACTS, and its pixels as they were before encoding."""
 
     image: bytes
     facts: Mapping[str, Any]
+    pixels: Pixels = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def normalise(data: bytes, params: IngestParams) -> Picture | Rejection:
         except Exception as error:
             return Rejection("undecodable", f"{type(error).__name__}: {error}")
     facts = {"width": width, "height": height, "bytes": len(data), "format": file_format, **picture_facts(pixels)}
-    return Picture(encode(pixels, params.encoding), facts)
+    return Picture(encode(pixels, params.encoding), facts, pixels)
 
 
 def encode(pixels: Pixels, encoding: JpegEncoding | PngEncoding) -> bytes:
@@ -103,6 +104,16 @@ def decode(data: bytes) -> Pixels:
     """Pixels (height, width, 3) of an image that `encode` made."""
     with Image.open(io.BytesIO(data), formats=("JPEG", "PNG")) as image:
         return np.asarray(image.convert("RGB"))
+
+
+def without_bars(pixels: Pixels, width: int, height: int, fit: str) -> Pixels:
+    """A normalised picture without the black that `pad` adds.
+
+    Args:
+        width, height: of the upright original.
+        fit: how the picture was made square, as IngestParams has it.
+    """
+    return pixels[_inside(width, height, len(pixels))] if fit == "pad" else pixels
 
 
 def picture_facts(pixels: Pixels) -> dict[str, float]:
@@ -204,12 +215,18 @@ def _fit(pixels: Pixels, width: int, height: int, params: IngestParams) -> Pixel
             top, left = (rows - side) // 2, (columns - side) // 2
             return _resize(pixels[top : top + side, left : left + side], size, size)
         case "pad":
-            side = max(height, width)
-            new_height, new_width = (max(1, round(length * size / side)) for length in (height, width))
             canvas = np.zeros((size, size, 3), np.uint8)
-            top, left = (size - new_height) // 2, (size - new_width) // 2
-            canvas[top : top + new_height, left : left + new_width] = _resize(pixels, new_height, new_width)
+            inside = canvas[_inside(width, height, size)]
+            inside[:] = _resize(pixels, *inside.shape[:2])
             return canvas
+
+
+def _inside(width: int, height: int, size: int) -> tuple[slice, slice]:
+    """Where a picture of this shape lies in the square that it is padded to: rows and columns."""
+    longest = max(height, width)
+    lengths = [max(1, round(length * size / longest)) for length in (height, width)]
+    rows, columns = (slice((size - length) // 2, (size - length) // 2 + length) for length in lengths)
+    return rows, columns
 
 
 def _resize(pixels: Pixels, height: int, width: int) -> Pixels:

@@ -6,6 +6,8 @@ width, height   pixels of the upright original               bytes, format      
 brightness, contrast, sharpness, saturation                  facts of the picture, see core/imaging.py
 pixels      digest of all that shaped the normalised image   shard, row   where it lies
 user_group  from the source's metadata.csv, or ""        captured_at   from there too, UTC, or empty
+hash_0, hash_1, hash_2   perceptual hashes of the whole picture and two crops, see core/perceptual.py (until curate)
+fine_detail              strength of its fine detail, >= 0, in grey levels of 255 (until curate)
 meta_*      further columns of metadata.csv, "" where a source has none
 group       never split apart (from curate on)
 split       train, train_dev, dev or test (from split on); in data/split/unused.arrow, why it is in none
@@ -40,7 +42,10 @@ FACTS = pa.schema(
         ("saturation", pa.float32()),
     ]
 )
-INGESTED = pa.schema(
+# What finds near copies; later manifests do without.
+HASHES = ("hash_0", "hash_1", "hash_2")
+MARKS = pa.schema([*((name, pa.uint64()) for name in HASHES), ("fine_detail", pa.float32())])
+_IMAGE = pa.schema(
     [
         ("id", pa.string()),
         ("source", _CATEGORY),
@@ -56,7 +61,8 @@ INGESTED = pa.schema(
         ("row", pa.int32()),
     ]
 )
-CURATED = pa.schema([*INGESTED, ("group", pa.string())])
+INGESTED = pa.schema([*_IMAGE, *MARKS])
+CURATED = pa.schema([*_IMAGE, ("group", pa.string())])
 SPLIT = pa.schema([*CURATED, ("split", _CATEGORY)])
 BALANCED = pa.schema([*SPLIT, ("copy", pa.int32()), ("weight", pa.float32())])
 # What a model says of an image: the class it names, and the probability that it gives it.

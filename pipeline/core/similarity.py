@@ -1,143 +1,99 @@
 """Which pictures are copies of one another: re-encoded, resized, brightened or slightly cropped.
 
-A perceptual hash (Zauner 2010: signs of the lowest DCT frequencies) proposes pairs, found by
-multi-index hashing (Norouzi et al. 2012) instead of comparing all. The fine detail of both pictures
-decides, since plain and line-art pictures share hashes without being copies. Not found: mirrored and
+Perceptual hashes propose pairs, found by multi-index hashing (Norouzi et al. 2012) instead of
+comparing all. The fine detail of both pictures decides, since plain and line-art pictures share
+hashes without being copies; pixels are asked for when a pair is looked at. Not found: mirrored and
 turned copies, crops of more than about 4 % a side, and crops of one side alone.
 """
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.core.imaging import Pixels
+from pipeline.core.perceptual import CROPS, SIDE, Detail, Hashes, fine_detail
 
-Hashes = npt.NDArray[np.uint64]
 Positions = npt.NDArray[np.int64]
+Truths = npt.NDArray[np.bool_]
 Blocks = Iterator[tuple[Positions, Positions]]
+Look = Callable[[Positions], Pixels]
 
-SIDE = 32
-# A crop moves the content: each picture is also seen without this share of each side (1 = none).
-CROPS = (0.0, 1 / 64, 1 / 32)
 RADIUS = 6
-# Measured: of photos' copies 99 in 100 agree by 0.975 or more, different handwritten digits by less than 0.97.
+# Measured: of photos' copies 99 in 100 agree by 0.97 or more, different photos by less than 0.9.
 AGREEMENT = 0.96
 # Grey levels of 255; less detail than this is what compression and rounding leave.
 LEAST_DETAIL = 1.5
+# Pixels a side of the original. Measured: digits of 28 pixels by different hands agree by up to 0.965.
+LEAST_SIDE = SIDE
 
-_BANDS, _BAND_BITS = 4, 16
-# Pairs looked at in one go: their arrays stay in the processor's cache.
-_BLOCK = 1 << 18
-_LOOKS = 1 << 12
-_FREQUENCIES = 8
-_STEPS = np.arange(SIDE)
-# Whole numbers, so that a hash is the same on every machine.
-_DCT = np.rint(4096 * np.cos(np.pi * np.outer(np.arange(_FREQUENCIES), 2 * _STEPS + 1) / (2 * SIDE))).astype(np.int64)
-
-
-def _blurring() -> npt.NDArray[np.float32]:
-    """The matrix of a running mean of 5 with mirrored ends, shape (SIDE, SIDE)."""
-    matrix = np.zeros((SIDE, SIDE), np.float32)
-    for step in range(-2, 3):
-        mirrored = (SIDE - 1) - np.abs((SIDE - 1) - np.abs(_STEPS + step))
-        np.add.at(matrix, (_STEPS, mirrored), np.float32(0.2))
-    return matrix
+# Bits of each part of a hash; the first must be equal (see near_pairs), and so may be found by fewer.
+_BANDS = (13, 17, 17, 17)
+_STARTS = (0, 13, 30, 47)
+# Pairs compared in one go: their arrays stay in the processor's cache.
+_BLOCK = 1 << 17
+# Pairs looked at in one go, and pictures whose views are remembered (3 kB each).
+_LOOKS = 1 << 13
+_REMEMBERED = 1 << 17
+# Of pictures with one hash so many of each family are compared with other hashes, and so many families.
+_FEW = 8
+_CROWD = 64
 
 
-_BLUR = _blurring()
-
-
-def views(pixels: Pixels) -> Pixels:
-    """A picture in grey, as a whole and without its margins; shape (len(CROPS), SIDE, SIDE).
+def comparable(detail: npt.NDArray[Any], width: npt.NDArray[Any], height: npt.NDArray[Any]) -> Truths:
+    """Whether each picture (n,) has enough detail and pixels to be told from others.
 
     Args:
-        pixels: shape (height, width, 3).
+        detail: strength of its fine detail, as perceptual.marks gives it.
+        width, height: pixels of the original.
     """
-    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-    # Margins are fractions of a pixel of the small view: first as large as they need to be whole.
-    large = _resized(_resized(grey, 2 * SIDE), 4 * SIDE)
-    margins = [round(crop * 4 * SIDE) for crop in CROPS]
-    kept = [large[margin : 4 * SIDE - margin, margin : 4 * SIDE - margin] for margin in margins]
-    return np.stack([_resized(part, SIDE) for part in kept])
+    enough: Truths = (detail >= LEAST_DETAIL) & (np.minimum(width, height) >= LEAST_SIDE)
+    return enough
 
 
-def perceptual_hash(greys: Pixels) -> Hashes:
-    """The hash of each grey picture: bit = the frequency is above the median of the 8 x 8 lowest.
+def same_picture(one: Detail, other: Detail) -> Truths:
+    """Whether pictures agree in their fine detail (n, SIDE, SIDE), pair by pair.
+
+    Its correlation: different pictures of one kind of scene share their coarse shape, copies also share this.
+    """
+    powers = np.stack([np.einsum("nij,nij->n", detail, detail) for detail in (one, other)])
+    agreement = np.einsum("nij,nij->n", one, other) / np.maximum(np.sqrt(powers.prod(axis=0)), 1e-6)
+    same: Truths = (agreement >= AGREEMENT) & (powers.min(axis=0) >= LEAST_DETAIL**2 * SIDE**2)
+    return same
+
+
+def copies(
+    hashes: Hashes, compared: Truths, look: Look, parts: Positions | None = None, radius: int = RADIUS
+) -> tuple[Positions, Positions]:
+    """Pairs (i, j) of copies that connect all pictures which copies connect; not every pair of copies.
+
+    Thousands may share one hash: of more than 8 copies with one hash the first 8 stand for all, and
+    of more than 64 views with one hash that differ the later ones are compared with the first 64
+    alone. Each pair of different pictures with near hashes costs a comparison of about a microsecond.
 
     Args:
-        greys: shape (..., SIDE, SIDE).
-
-    Returns:
-        Shape (...).
+        hashes: of the views of each picture, shape (n, len(CROPS)).
+        compared: shape (n,); pictures that are not compared are nobody's copies.
+        look: gives the views of pictures by their numbers, shape (k, len(CROPS), SIDE, SIDE); it may
+            be asked for the same picture again.
+        parts: shape (n,); pictures of one part are not compared. None: all are.
     """
-    frequencies = _DCT @ greys.astype(np.int64) @ _DCT.T
-    # Neighbouring frequencies tend to agree: every band gets one of each four.
-    flat = frequencies.reshape(*greys.shape[:-2], _BAND_BITS, _BANDS).swapaxes(-1, -2)
-    flat = flat.reshape(*greys.shape[:-2], _FREQUENCIES**2)
-    bits = np.packbits(flat > np.median(flat, axis=-1, keepdims=True), axis=-1)
-    hashes: Hashes = bits.view(">u8")[..., 0].astype(np.uint64)
-    return hashes
-
-
-def near_pairs(hashes: Hashes, radius: int = RADIUS) -> tuple[Positions, Positions]:
-    """Pairs (i, j), i < j, of hashes that differ in at most `radius` bits (0 to 7), each once.
-
-    All pairs, if no hash stands twice. Of equal ones each is paired with the first, and the first alone with
-    other hashes: n images of one hash cost n - 1 pairs, and nothing is lost that they would not share.
-    """
-    values, first, inverse = np.unique(hashes, return_index=True, return_inverse=True)
-    repeats = np.flatnonzero(first[inverse] != np.arange(len(hashes)))
-    blocks = [(first[inverse[repeats]], repeats)]
-    blocks += [(first[left], first[right]) for left, right in _near_values(values, radius)]
-    one, other = (np.concatenate(part) for part in zip(*blocks, strict=True))
-    return np.minimum(one, other), np.maximum(one, other)
-
-
-def is_plain(greys: Pixels) -> npt.NDArray[np.bool_]:
-    """Whether each picture (n, SIDE, SIDE) has too little detail to be told from others."""
-    plain: npt.NDArray[np.bool_] = np.sqrt(np.square(_detail(greys)).mean(axis=(1, 2))) < LEAST_DETAIL
-    return plain
-
-
-def same_picture(one: Pixels, other: Pixels) -> npt.NDArray[np.bool_]:
-    """Whether pictures (n, SIDE, SIDE) and (n, SIDE, SIDE) agree in their fine detail, pair by pair.
-
-    The correlation of what a 5 x 5 blur takes away: different pictures of one kind of scene share
-    their coarse shape, copies also share this.
-    """
-    return _agree(_detail(one), _detail(other))
-
-
-def families(seen: Pixels, parts: Positions, radius: int = RADIUS) -> Positions:
-    """For each picture the first one that it is linked with, by copies that stand in different parts.
-
-    Args:
-        seen: views of each picture, shape (n, len(CROPS), SIDE, SIDE).
-        parts: shape (n,); pictures of one part are not compared.
-
-    Returns:
-        Shape (n,), values in [0, n); the own number, if there is no copy in another part.
-    """
-    greys = seen.reshape(-1, SIDE, SIDE)
-    owners = np.repeat(np.arange(len(seen)), len(CROPS))
-    detailed = np.flatnonzero(np.repeat(~is_plain(seen[:, 0]), len(CROPS))) if len(seen) else owners
-    labels = np.arange(len(seen))
-    for left, right in _every_near_pair(perceptual_hash(greys[detailed]), radius):
-        for begin in range(0, len(left), _LOOKS):
-            pairs = detailed[np.stack([left[begin : begin + _LOOKS], right[begin : begin + _LOOKS]])]
-            i, j = owners[pairs]
-            # Of a cluster of n copies most pairs are linked by earlier ones: they need no look.
-            new = np.flatnonzero((parts[i] != parts[j]) & (labels[i] != labels[j]))
-            if len(new):
-                rows, (one, other) = np.unique(pairs[:, new], return_inverse=True)
-                detail = _detail(greys[rows])
-                same = new[_agree(detail[one], detail[other])]
-                labels = linked(labels, i[same], j[same])
-    return labels
+    links = _Links(len(hashes), look, parts)
+    values = hashes.ravel()
+    seen = _compare_equal(np.flatnonzero(np.repeat(compared, len(CROPS))), values, links)
+    seen = seen[np.argsort(values[seen], kind="stable")]
+    seen = seen[links.rank(seen, values) < _FEW]
+    distinct, first, counts = np.unique(values[seen], return_index=True, return_counts=True)
+    end = first + counts
+    for one, other in near_pairs(distinct, radius):
+        for pair, left in _expanded(first[one], end[one]):
+            for member, right in _expanded(first[other[pair]], end[other[pair]]):
+                links.add(seen[left[member]], seen[right])
+    links.settle()
+    i, j = (np.concatenate(part) for part in zip(*links.found, strict=True))
+    return i, j
 
 
 def linked(labels: Positions, i: Positions, j: Positions) -> Positions:
@@ -155,67 +111,126 @@ def linked(labels: Positions, i: Positions, j: Positions) -> Positions:
     return labels
 
 
-def _resized(grey: npt.NDArray[Any], side: int) -> Pixels:
-    shrinks = side * side < grey.size
-    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(grey, (side, side), interpolation=method), np.uint8)
+def near_pairs(values: Hashes, radius: int = RADIUS) -> Blocks:
+    """Pairs of numbers of distinct hashes (n,) that differ in at most `radius` bits (0 to 7), each once; in blocks.
 
-
-def _detail(greys: Pixels) -> npt.NDArray[np.float32]:
-    values = greys.astype(np.float32)
-    return values - (_BLUR @ values @ _BLUR.T).astype(np.float32)
-
-
-def _agree(one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
-    powers = np.stack([np.einsum("nij,nij->n", detail, detail) for detail in (one, other)])
-    agreement = np.einsum("nij,nij->n", one, other) / np.maximum(np.sqrt(powers.prod(axis=0)), 1e-6)
-    same: npt.NDArray[np.bool_] = (agreement >= AGREEMENT) & (powers.min(axis=0) >= LEAST_DETAIL**2 * SIDE**2)
-    return same
-
-
-def _every_near_pair(hashes: Hashes, radius: int) -> Blocks:
-    """Every pair within the radius in blocks, those of equal hashes too."""
-    order = np.argsort(hashes, kind="stable")
-    values, first, counts = np.unique(hashes[order], return_index=True, return_counts=True)
-    end = first + counts
-    places = np.arange(len(hashes))
-    for left, right in _expanded(places + 1, np.repeat(end, counts)):
-        yield order[left], order[right]
-    for one, other in _near_values(values, radius):
-        for pair, left in _expanded(first[one], end[one]):
-            for member, right in _expanded(first[other[pair]], end[other[pair]]):
-                yield order[left[member]], order[right]
-
-
-def _near_values(values: Hashes, radius: int) -> Blocks:
-    """Every pair of distinct hashes within the radius, once, in blocks.
-
-    Of two hashes that differ in few bits, one of four bands of 16 bits differs in very few: each
-    band has a reach (bits in which it may differ, 0 or 1), and the reaches + 1 sum to radius + 1.
+    Of two hashes that differ in few bits, one of four bands differs in very few: each band has a reach
+    (bits in which it may differ, 0 or 1), and the reaches + 1 sum to radius + 1.
     """
-    if not 0 <= radius < 2 * _BANDS:
-        raise ValueError(f"the radius must be in [0, {2 * _BANDS}), got {radius}")
-    reaches = [(radius + 1 + band) // _BANDS - 1 for band in range(_BANDS)]
-    for band, reach in enumerate(reaches):
+    if not 0 <= radius < 2 * len(_BANDS):
+        raise ValueError(f"the radius must be in [0, {2 * len(_BANDS)}), got {radius}")
+    reaches = [(radius + 1 + band) // len(_BANDS) - 1 for band in range(len(_BANDS))]
+    for band, (bits, reach) in enumerate(zip(_BANDS, reaches, strict=True)):
         keys = _band(values, band)
         order = np.argsort(keys, kind="stable")
         keys, ordered = keys[order], values[order]
-        starts = np.searchsorted(keys, np.arange((1 << _BAND_BITS) + 1))
-        for flip in [0, *(1 << bit for bit in range(_BAND_BITS))][: 1 + _BAND_BITS * reach if reach >= 0 else 0]:
+        starts = np.searchsorted(keys, np.arange((1 << bits) + 1))
+        for flip in [0, *(1 << bit for bit in range(bits))][: 1 + bits * reach if reach >= 0 else 0]:
             lefts = np.flatnonzero(keys & flip == 0)
-            others = keys[lefts] ^ flip
+            chosen, others = ordered[lefts], keys[lefts] ^ flip
             begins = starts[others] if flip else lefts + 1
             for place, right in _expanded(begins, starts[others + 1]):
-                left = lefts[place]
-                difference = ordered[left] ^ ordered[right]
+                difference = chosen[place] ^ ordered[right]
                 near = np.flatnonzero(np.bitwise_count(difference) <= radius)
                 for earlier in range(band):
                     near = near[np.bitwise_count(_band(difference[near], earlier)) > reaches[earlier]]
-                yield order[left[near]], order[right[near]]
+                if len(near):
+                    yield order[lefts[place[near]]], order[right[near]]
+
+
+class _Links:
+    """Which pictures are linked so far; pairs of views wait until there are enough for one look.
+
+    A view's number is that of its picture times len(CROPS), plus its own.
+    """
+
+    def __init__(self, count: int, look: Look, parts: Positions | None) -> None:
+        self.labels = np.arange(count)
+        self.found = [(self.labels[:0], self.labels[:0])]
+        self._look = look
+        self._parts = parts
+        self._waiting = [self.found[0]]
+        self._views: dict[int, Pixels] = {}
+
+    def add(self, one: Positions, other: Positions) -> None:
+        """Have pairs of views looked at, now or later, if their pictures are not linked yet."""
+        for begin in range(0, len(one), _LOOKS):
+            self._waiting.append(self._open(one[begin : begin + _LOOKS], other[begin : begin + _LOOKS]))
+            if sum(len(left) for left, _ in self._waiting) >= _LOOKS:
+                self.settle()
+
+    def settle(self) -> None:
+        """Look at what waits, and link what agrees."""
+        one, other = self._open(*(np.concatenate(part) for part in zip(*self._waiting, strict=True)))
+        self._waiting = [self.found[0]]
+        if not len(one):
+            return
+        numbers, (left, right) = np.unique(np.stack([one, other]), return_inverse=True)
+        detail = fine_detail(self._seen(numbers))
+        same = same_picture(detail[left], detail[right])
+        i, j = one[same] // len(CROPS), other[same] // len(CROPS)
+        self.labels = linked(self.labels, i, j)
+        self.found.append((np.minimum(i, j), np.maximum(i, j)))
+
+    def rank(self, numbers: Positions, values: Hashes) -> Positions:
+        """How many earlier views have the same hash, and a picture of the same family and part."""
+        pictures = numbers // len(CROPS)
+        parts = self.labels if self._parts is None else self._parts
+        return _ranks(parts[pictures], self.labels[pictures], values[numbers])
+
+    def mixed(self, numbers: Positions, values: Hashes) -> Positions:
+        """The views in the order of their hashes; of one hash the parts take turns."""
+        part = np.zeros(len(numbers), np.int64) if self._parts is None else self._parts[numbers // len(CROPS)]
+        return numbers[np.lexsort((part, _ranks(part, values[numbers]), values[numbers]))]
+
+    def _open(self, one: Positions, other: Positions) -> tuple[Positions, Positions]:
+        # Of a cluster of n copies most pairs are linked by earlier ones: they need no look.
+        i, j = one // len(CROPS), other // len(CROPS)
+        new = self.labels[i] != self.labels[j]
+        if self._parts is not None:
+            new &= self._parts[i] != self._parts[j]
+        return one[new], other[new]
+
+    def _seen(self, numbers: Positions) -> Pixels:
+        pictures = np.unique(numbers // len(CROPS)).tolist()
+        new = [picture for picture in pictures if picture not in self._views]
+        if len(self._views) + len(new) > _REMEMBERED:
+            self._views, new = {}, pictures
+        if new:
+            self._views.update(zip(new, self._look(np.array(new)), strict=True))
+        return np.stack([self._views[number // len(CROPS)][number % len(CROPS)] for number in numbers.tolist()])
+
+
+def _compare_equal(numbers: Positions, values: Hashes, links: _Links) -> Positions:
+    """Views that stand for all, after those of equal hashes were compared.
+
+    In each round the first view of every hash is compared with the others; then it goes, and so do those that stand
+    behind enough of their family.
+    """
+    left = links.mixed(numbers, values)
+    kept = [left[:0]]
+    for _ in range(_CROWD):
+        first = np.append(True, values[left][1:] != values[left][:-1])[: len(left)]
+        leaders, others = left[first], left[~first]
+        kept.append(leaders)
+        links.add(leaders[np.cumsum(first) - 1][~first], others)
+        links.settle()
+        left = others[links.rank(others, values) < _FEW]
+    return np.concatenate(kept)
 
 
 def _band(values: Hashes, band: int) -> Positions:
-    return ((values >> np.uint64(_BAND_BITS * band)) & np.uint64((1 << _BAND_BITS) - 1)).astype(np.int64)
+    return ((values >> np.uint64(_STARTS[band])) & np.uint64((1 << _BANDS[band]) - 1)).astype(np.int64)
+
+
+def _ranks(*keys: npt.NDArray[Any]) -> Positions:
+    """For each element, how many earlier ones have the same keys; shape (n,)."""
+    order = np.lexsort(keys)
+    new = np.any([key[order][1:] != key[order][:-1] for key in keys], axis=0)
+    starts = np.flatnonzero(np.append(True, new)[: len(order)])
+    ranks = np.empty_like(order)
+    ranks[order] = np.arange(len(order)) - np.repeat(starts, np.diff(np.append(starts, len(order))))
+    return ranks
 
 
 def _expanded(begins: Positions, ends: Positions) -> Blocks:

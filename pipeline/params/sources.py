@@ -49,6 +49,7 @@ class IngestParams(Section):
 
 
 class CurateParams(Section):
-    """What happens to one picture that stands under two labels."""
+    """What becomes of one picture that stands under two labels, and of near copies."""
 
     conflicting_labels: Literal["reject", "keep", "error"]
+    near_duplicates: Literal["group", "ignore"]

@@ -1,52 +1,89 @@
-"""Joins the sources into one manifest: exact duplicates go, conflicting labels are settled."""
+"""Joins the sources into one manifest: exact duplicates go, conflicting labels are settled, near copies are grouped."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from pipeline import catalogue
-from pipeline.core.dedup import groups_of, join_sources, joined_groups, remove_duplicates
-from pipeline.core.manifest import INGESTED, check_manifest
+from pipeline.core.dedup import join_sources, remove_duplicates
+from pipeline.core.groups import (
+    NO_COPIES,
+    contents_of,
+    groups_of,
+    is_compared,
+    joined_groups,
+    near_copies,
+    near_counts,
+    near_table,
+)
+from pipeline.core.imaging import Pixels, decode, without_bars
+from pipeline.core.manifest import INGESTED, MARKS, check_manifest
+from pipeline.core.perceptual import views
+from pipeline.core.similarity import Positions
+from pipeline.engine import Engine
 from pipeline.errors import MissingInputError, listing
 from pipeline.params import CurateParams, SourceParams
+from pipeline.shards import ShardReader
 from pipeline.stages import Stage
+
+# Pictures that a worker looks at in one go; fewer are not worth a process.
+CHUNK = 2048
 
 
 @dataclass(frozen=True)
 class CurateOutputs:
-    """The images that stay, those that go with the reason, counts per source, and user groups that became one."""
+    """The images that stay, those that go with the reason, near copies, counts, and user groups that became one.
+
+    `uncompared`: contents that are too small or plain to have near copies, if these are looked for.
+    """
 
     manifest: pd.DataFrame
     removed: pd.DataFrame
+    near: pd.DataFrame
     metrics: dict[str, Any]
     joined: list[list[str]]
+    uncompared: int
 
     @property
     def summary(self) -> str:
         reasons = ", ".join(
             f"{count} {reason}" for reason, count in sorted(self.removed["reason"].value_counts().items())
         )
-        return f"{len(self.manifest)} images stay, {reasons or 'no duplicates'}{self._joins}"
+        return "\n  ".join([f"{len(self.manifest)} images stay, {reasons or 'no duplicates'}", *self._notes()])
 
-    @property
-    def _joins(self) -> str:
-        if not self.joined:
-            return ""
-        names = listing((" + ".join(names) for names in self.joined), most=3)
-        return f"\n  groups that equal files join, so that they are not split apart: {names}"
+    def _notes(self) -> Iterator[str]:
+        if len(self.near):
+            families = self.near["family"].value_counts()
+            yield (
+                f"{len(self.near)} images are near copies, in {len(families)} families of up to {families.max()}, "
+                f"which are not split apart: see {catalogue.CURATE_NEAR.path}"
+            )
+            two_labels = sorted(set(self.near.loc[self.near["labels"] != "", "family"]))
+            if two_labels:
+                yield f"{len(two_labels)} of these families have two labels: those of {listing(two_labels, most=3)}"
+        if self.joined:
+            names = listing((" + ".join(names) for names in self.joined), most=3)
+            yield f"groups that equal files or near copies join, so that they are not split apart: {names}"
+        if self.uncompared:
+            yield f"{self.uncompared} pictures are too small or too plain to have near copies"
 
 
 def curate(
     ingested: Mapping[str, Callable[[], tuple[pd.DataFrame, pd.DataFrame]]],
+    originals: ShardReader,
     sources: Mapping[str, SourceParams],
     params: CurateParams,
+    fit: str,
+    engine: Engine,
 ) -> CurateOutputs:
     """One manifest of all sources.
 
     Raises:
-        MissingInputError: a source that params name was not ingested.
+        MissingInputError: a source that params name was not ingested, or a shard is not there.
     """
     missing = [name for name in sources if name not in ingested]
     if missing:
@@ -55,8 +92,15 @@ def curate(
     tables = {name: ingested[name]() for name in sorted(sources)}
     images = join_sources([manifest for manifest, _ in tables.values()])
     check_manifest(images, INGESTED)
+    pairs, uncompared = NO_COPIES, 0
+    if params.near_duplicates == "group":
+        contents = contents_of(images)
+        uncompared = int((~is_compared(contents)).sum())
+        pairs = near_copies(contents, partial(look_at, contents=contents, reader=originals, fit=fit, engine=engine))
+    images = images.drop(columns=MARKS.names).assign(group=groups_of(images, pairs))
     kept, removed = remove_duplicates(images, params)
-    metrics = {
+    near, joined = near_table(kept, images, pairs), joined_groups(images)
+    counts = {
         name: {
             "files": len(manifest) + len(rejected),
             "rejected": len(rejected),
@@ -65,18 +109,32 @@ def curate(
         }
         for name, (manifest, rejected) in tables.items()
     }
-    joined = joined_groups(images, groups_of(images))
-    return CurateOutputs(kept, removed, {**metrics, "joined_groups": len(joined)}, joined)
+    metrics = {"sources": counts, "near_duplicates": near_counts(near), "joined_groups": len(joined)}
+    return CurateOutputs(kept, removed, near, metrics, joined, uncompared)
+
+
+def look_at(rows: Positions, contents: pd.DataFrame, reader: ShardReader, fit: str, engine: Engine) -> Pixels:
+    """The views of contents by position, from their normalised pictures; shape (k, len(CROPS), SIDE, SIDE)."""
+    asked = contents[["shard", "row", "width", "height"]].iloc[rows]
+    places = list(asked.itertuples(index=False, name=None))
+    chunks = [places[begin : begin + CHUNK] for begin in range(0, len(places), CHUNK)]
+    return np.concatenate(engine.map(partial(_views, reader=reader, fit=fit), chunks, "curate: near copies", size=len))
+
+
+def _views(places: Sequence[tuple[str, int, int, int]], reader: ShardReader, fit: str) -> Pixels:
+    pictures = ((decode(reader.image(shard, row)), width, height) for shard, row, width, height in places)
+    return np.stack([views(without_bars(pixels, width, height, fit)) for pixels, width, height in pictures])
 
 
 STAGE = Stage(
     name="curate",
     function=curate,
-    params={"sources": "sources", "params": "curate"},
-    reads={"ingested": catalogue.INGESTED_SOURCES},
+    params={"sources": "sources", "params": "curate", "fit": "ingest.fit"},
+    reads={"ingested": catalogue.INGESTED_SOURCES, "originals": catalogue.ORIGINALS},
     writes={
         "manifest": catalogue.CURATED,
         "removed": catalogue.CURATE_REMOVED,
+        "near": catalogue.CURATE_NEAR,
         "metrics": catalogue.CURATE_METRICS,
     },
 )

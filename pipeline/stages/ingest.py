@@ -10,8 +10,8 @@ import pandas as pd
 import pyarrow as pa
 
 from pipeline import catalogue
-from pipeline.core import imaging
-from pipeline.core.manifest import FACTS, FURTHER, INGESTED
+from pipeline.core import imaging, perceptual
+from pipeline.core.manifest import FACTS, FURTHER, HASHES, INGESTED, MARKS
 from pipeline.core.metadata import attach_metadata
 from pipeline.engine import Engine
 from pipeline.errors import DataError
@@ -23,7 +23,9 @@ from pipeline.storage import read_bytes, read_texts, sha256_of
 
 _TEXT = [(name, pa.string()) for name in ("id", "label", "path", "sha256", "reason", "detail")]
 _FACTS = [field.with_type(pa.string()) if field.name == "format" else field for field in FACTS]
-SHARD = pa.schema([*_TEXT, *_FACTS, ("image", pa.binary())])
+SHARD = pa.schema([*_TEXT, *_FACTS, *MARKS, ("image", pa.binary())])
+# Of refused files, too: a column with gaps would come back as floats, too short for hashes.
+_NO_MARKS = dict.fromkeys(MARKS.names, 0)
 METADATA = "metadata.csv"
 REJECTED_COLUMNS = ["path", "reason", "detail"]
 
@@ -60,7 +62,7 @@ def ingest(name: str, source: SourceParams, params: IngestParams, shards: ShardS
             f"the source folder {root} has {state}: images stand in one folder a class, {root}/<class>/<image>"
         )
     hashes = engine.map(sha256_of, [root / path for path in in_class], f"ingest {name}: hashing")
-    shape = fingerprint([imaging], imaging.LIBRARIES, params.model_dump(exclude={"max_rejected"}))
+    shape = fingerprint([imaging, perceptual], imaging.LIBRARIES, params.model_dump(exclude={"max_rejected"}))
     rows = [
         Row(path, digest(shape, name, path, sha256), (f"{name}/{path}", path, sha256))
         for path, sha256 in zip(in_class, hashes, strict=True)
@@ -87,10 +89,13 @@ def normalise_file(payload: tuple[str, str, str], root: Path, params: IngestPara
     image_id, path, sha256 = payload
     row: dict[str, Any] = {"id": image_id, "label": path.split("/")[0], "path": path, "sha256": sha256}
     match imaging.normalise(read_bytes(root / path), params):
-        case imaging.Picture(image=image, facts=facts):
-            return {**row, "reason": "", "detail": "", "image": image, **facts}
+        case imaging.Picture(image=image, facts=facts, pixels=pixels):
+            shown = imaging.without_bars(pixels, facts["width"], facts["height"], params.fit)
+            hashes, detail = perceptual.marks(perceptual.views(shown))
+            marks = {**dict(zip(HASHES, hashes.tolist(), strict=True)), "fine_detail": detail}
+            return {**row, "reason": "", "detail": "", "image": image, **facts, **marks}
         case imaging.Rejection(reason=reason, detail=detail):
-            return {**row, "reason": reason, "detail": detail}
+            return {**row, "reason": reason, "detail": detail, **_NO_MARKS}
 
 
 def _check_rejected(root: Path, files: int, rejected: pd.DataFrame, params: IngestParams) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.core.dedup import REMOVED_COLUMNS, remove_duplicates
-from pipeline.core.manifest import CURATED, INGESTED, PRODUCTION, RAW
+from pipeline.core.manifest import CURATED, PRODUCTION, RAW
 from pipeline.errors import DataError
 from pipeline.params import CurateParams
 from tests.examples import with_columns
@@ -31,11 +31,15 @@ def frame(images: list[Image], categories: bool = False) -> pd.DataFrame:
     sources = parts[0].astype("str")
     rows = rows.assign(source=sources, path=parts[1].astype("str"), role=sources.map(ROLES).astype("str"))
     columns = dict.fromkeys(["source", "role", "label"], "category") if categories else {}
-    return with_columns(rows, INGESTED).astype(columns)
+    return with_columns(rows.assign(group="g" + rows["sha256"]), CURATED).astype(columns)
 
 
 def curate(images: list[Image], policy: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    return remove_duplicates(frame(images), CurateParams.model_validate({"conflicting_labels": policy}))
+    return remove_duplicates(frame(images), chosen(policy))
+
+
+def chosen(policy: str) -> CurateParams:
+    return CurateParams.model_validate({"conflicting_labels": policy, "near_duplicates": "ignore"})
 
 
 def removals(images: list[Image], policy: str) -> dict[str, tuple[str, str]]:
@@ -81,9 +85,9 @@ def test_rejected_conflict_takes_all_its_images_and_names_the_labels() -> None:
 def test_kept_conflict_leaves_one_image_of_each_label_in_one_group() -> None:
     kept, removed = curate(CONFLICT, "keep")
     assert kept[["id", "label", "group"]].to_numpy().tolist() == [
-        ["phone/1", "apple", "x"],
-        ["web/1", "pear", "y"],
-        ["web/2", "pear", "x"],
+        ["phone/1", "apple", "gx"],
+        ["web/1", "pear", "gy"],
+        ["web/2", "pear", "gx"],
     ]
     assert removed[["id", "reason", "detail"]].to_numpy().tolist() == [["web/3", "duplicate", "web/2"]]
 
@@ -138,19 +142,18 @@ def _rank(name: str) -> tuple[bool, str]:
 
 @given(images=IMAGES, policy=FORGIVING)
 @settings(max_examples=40, deadline=None)
-def test_what_stays_has_no_duplicates_and_is_grouped_by_content(images: list[Image], policy: str) -> None:
+def test_what_stays_has_no_duplicates_and_keeps_its_group(images: list[Image], policy: str) -> None:
     kept, _ = curate(images, policy)
-    identity: Any = ["group", "label"] if policy == "keep" else ["group"]
+    identity: Any = ["sha256", "label"] if policy == "keep" else ["sha256"]
     assert not kept.duplicated(identity).any()
-    assert kept["group"].tolist() == kept["sha256"].tolist()
+    assert kept["group"].tolist() == ("g" + kept["sha256"]).tolist()
     assert kept["id"].is_monotonic_increasing
 
 
 @given(images=IMAGES, policy=FORGIVING)
 @settings(max_examples=20, deadline=None)
 def test_columns_read_as_categories_give_the_same_choice(images: list[Image], policy: str) -> None:
-    params = CurateParams.model_validate({"conflicting_labels": policy})
-    plain, categorical = (remove_duplicates(frame(images, flag), params) for flag in (False, True))
+    plain, categorical = (remove_duplicates(frame(images, flag), chosen(policy)) for flag in (False, True))
     assert [table["id"].tolist() for table in plain] == [table["id"].tolist() for table in categorical]
 
 

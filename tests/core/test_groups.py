@@ -1,33 +1,45 @@
-"""Equal files and equal names of groups belong together, across sources too; joins are listed."""
+"""Equal files, near copies and equal names of groups belong together, across sources too; joins are listed."""
 
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.core.dedup import groups_of, join_sources, joined_groups, remove_duplicates
-from pipeline.core.manifest import INGESTED, RAW
+from pipeline.core.dedup import join_sources, remove_duplicates
+from pipeline.core.groups import groups_of, joined_groups
+from pipeline.core.manifest import CURATED, INGESTED, PRODUCTION, RAW
 from pipeline.params import CurateParams
 from tests.examples import with_columns
 
 Image = tuple[str, str]  # content, user group
+Near = tuple[str, str]  # contents that are near copies
 IMAGES = st.lists(st.tuples(st.sampled_from("stuvwxyz"), st.sampled_from(["", "", *"abcdef"])), max_size=20)
+PAIRS = st.lists(st.tuples(st.sampled_from("stuvwxyz"), st.sampled_from("stuvwxyz")), max_size=4)
 FEW = settings(max_examples=50, deadline=None)
 
 
-def frame(images: list[Image]) -> pd.DataFrame:
-    return pd.DataFrame(images, columns=["sha256", "user_group"], dtype="str", index=range(5, 5 + len(images)))
+def frame(images: list[Image], production: str = "") -> pd.DataFrame:
+    """Images of which those with the contents named are of production."""
+    rows = pd.DataFrame(images, columns=["sha256", "user_group"], dtype="str", index=range(5, 5 + len(images)))
+    roles = [PRODUCTION if content in production else RAW for content, _ in images]
+    return rows.assign(role=pd.Categorical(roles))
 
 
-def names(images: list[Image]) -> list[str]:
-    found = groups_of(frame(images))
+def pairs_of(near: list[Near], images: list[Image]) -> pd.DataFrame:
+    """Those pairs of which both images are there."""
+    contents = {content for content, _ in images}
+    return pd.DataFrame([pair for pair in near if {*pair} <= contents], columns=["one", "other"], dtype="str")
+
+
+def names(images: list[Image], near: list[Near] | None = None, production: str = "") -> list[str]:
+    found = groups_of(frame(images, production), pairs_of(near or [], images))
     assert found.index.tolist() == list(range(5, 5 + len(images)))
-    return found.tolist()
+    return [str(name) for name in found]
 
 
-def joins(images: list[Image]) -> list[list[str]]:
+def joins(images: list[Image], near: list[Near] | None = None) -> list[list[str]]:
     rows = frame(images)
-    return joined_groups(rows, groups_of(rows))
+    return joined_groups(rows.assign(group=groups_of(rows, pairs_of(near or [], images))))
 
 
 @pytest.mark.parametrize(
@@ -63,42 +75,62 @@ def test_what_belongs_together_has_one_name(images: list[Image], groups: list[st
     assert joins(images) == joined
 
 
-def connected(images: list[Image]) -> list[int]:
+@pytest.mark.parametrize(
+    ("images", "near", "production", "groups"),
+    [
+        pytest.param([("x", ""), ("y", ""), ("z", "")], ["xy"], "", ["x", "x", "z"], id="the first content names both"),
+        pytest.param([("z", ""), ("y", ""), ("x", "")], ["xz", "zy"], "", ["x"] * 3, id="a chain is one group"),
+        pytest.param(
+            [("a", ""), ("y", ""), ("x", "")], ["ay", "ax"], "xy", ["x"] * 3, id="production names before raw"
+        ),
+        pytest.param([("a", ""), ("y", ""), ("y", "")], ["ay"], "y", ["y"] * 3, id="copies of a duplicate"),
+        pytest.param([("a", ""), ("y", "b")], ["ay"], "a", ["group:b"] * 2, id="a user group names before production"),
+        pytest.param([("x", "b"), ("y", "a"), ("z", "b")], ["xy"], "", ["group:a"] * 3, id="user groups are joined"),
+    ],
+)
+def test_near_copies_are_one_group(images: list[Image], near: list[str], production: str, groups: list[str]) -> None:
+    pairs = [(pair[0], pair[1]) for pair in near]
+    assert names(images, pairs, production) == groups
+    assert joins(images, pairs) == ([["a", "b"]] if {"a", "b"} <= {group for _, group in images} else [])
+
+
+def connected(images: list[Image], near: list[Near]) -> list[int]:
     """For each image the first one that it is connected with, the slow way."""
     first = list(range(len(images)))
     for _ in images:
         for one, (content, group) in enumerate(images):
             for other, (other_content, other_group) in enumerate(images):
-                if content == other_content or (group and group == other_group):
+                if content == other_content or (group and group == other_group) or (content, other_content) in near:
                     first[one] = first[other] = min(first[one], first[other])
     return first
 
 
-@given(images=IMAGES)
+@given(images=IMAGES, near=PAIRS)
 @FEW
-def test_groups_are_the_connected_components(images: list[Image]) -> None:
-    expected = connected(images)
-    found = names(images)
+def test_groups_are_the_connected_components(images: list[Image], near: list[Near]) -> None:
+    expected = connected(images, near)
+    found = names(images, near)
     assert len(set(zip(found, expected, strict=True))) == len(set(found)) == len(set(expected))
     members: dict[str, set[str]] = {name: set() for name in found}
     for name, (_, group) in zip(found, images, strict=True):
         members[name] |= {group} - {""}
-    assert joins(images) == sorted(sorted(own) for own in members.values() if len(own) > 1)
+    assert joins(images, near) == sorted(sorted(own) for own in members.values() if len(own) > 1)
 
 
-@given(images=IMAGES, data=st.data())
+@given(images=IMAGES, near=PAIRS, data=st.data())
 @FEW
-def test_order_of_images_does_not_matter(images: list[Image], data: st.DataObject) -> None:
+def test_order_of_images_does_not_matter(images: list[Image], near: list[Near], data: st.DataObject) -> None:
     shuffled: list[Image] = data.draw(st.permutations(images))
-    assert dict(zip(shuffled, names(shuffled), strict=True)) == dict(zip(images, names(images), strict=True))
-    assert joins(shuffled) == joins(images)
+    expected = dict(zip(images, names(images, near, "stu"), strict=True))
+    assert dict(zip(shuffled, names(shuffled, near[::-1], "stu"), strict=True)) == expected
+    assert joins(shuffled, near[::-1]) == joins(images, near)
 
 
 @given(images=IMAGES, later=IMAGES)
 @FEW
 def test_further_images_rename_only_what_they_join_or_name(images: list[Image], later: list[Image]) -> None:
     before, after = names(images), names([*images, *later])[: len(images)]
-    both = connected([*images, *later])
+    both = connected([*images, *later], [])
     touched = {both[number] for number in range(len(images), len(both))}
     # An image without a group of its own names nothing, unless it joins groups that have names.
     for number, (old, new) in enumerate(zip(before, after, strict=True)):
@@ -108,14 +140,28 @@ def test_further_images_rename_only_what_they_join_or_name(images: list[Image], 
             assert not old.startswith("group:") or new < old
 
 
+@given(images=IMAGES, later=IMAGES, near=PAIRS)
+@FEW
+def test_raw_images_do_not_rename_a_production_group(images: list[Image], later: list[Image], near: list[Near]) -> None:
+    """If they join two, one of both names stays."""
+    later = [(content, "") for content, _ in later if content not in "stu"]
+    before, after = (names(found, near, "stu") for found in (images, [*images, *later]))
+    for (content, _), new in zip(images, after, strict=False):
+        earlier = {
+            old
+            for (other, _), old, name in zip(images, before, after, strict=False)
+            if name == new and (other in "stu" or old.startswith("group:"))
+        }
+        assert content not in "stu" or new in earlier
+
+
 @pytest.mark.parametrize("policy", ["keep", "reject"])
 def test_removed_duplicates_and_conflicts_still_join_groups(policy: str) -> None:
     images = [("web/1", "A", "x", "a"), ("web/2", "A", "x", "b"), ("web/3", "B", "y", "b"), ("web/4", "A", "z", "a")]
     images += [("web/5", "A", "w", "c"), ("web/6", "B", "w", "d"), ("web/7", "A", "v", "c"), ("web/8", "A", "u", "d")]
-    rows = with_columns(
-        pd.DataFrame(images, columns=["id", "label", "sha256", "user_group"]).assign(role=RAW), INGESTED
-    )
-    kept, _ = remove_duplicates(rows, CurateParams.model_validate({"conflicting_labels": policy}))
+    rows = with_columns(pd.DataFrame(images, columns=["id", "label", "sha256", "user_group"]).assign(role=RAW), CURATED)
+    params = CurateParams.model_validate({"conflicting_labels": policy, "near_duplicates": "ignore"})
+    kept, _ = remove_duplicates(rows.assign(group=groups_of(rows)), params)
     groups = dict(zip(kept["id"], kept["group"], strict=True))
     assert {groups[name] for name in ("web/1", "web/3", "web/4")} == {"group:a"}
     assert {groups[name] for name in ("web/7", "web/8")} == {"group:c"}

@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline.core.imaging import decode
+from pipeline.core.imaging import decode, without_bars
 from tests.core.test_imaging import BLUE, FITS, GREEN, RED, accepted, distance, flat, shown, smooth
 from tests.examples import encoded, picture
 
@@ -84,3 +84,26 @@ def test_jpeg_is_never_decoded_smaller_than_it_is_shown(fit: str, width: int) ->
     data = encoded(np.tile(stripes[:, None, None], (1, width, 3)), "JPEG", quality=95)
     middle = shown(data, fit=fit, size=size)[size // 2 - 8 : size // 2 + 8]
     assert middle.std() > 0.45 * 255
+
+
+@pytest.mark.parametrize("encoding", [{"name": "png"}, {"name": "jpeg", "quality": 60}])
+def test_pixels_are_those_before_encoding(encoding: dict[str, object]) -> None:
+    data = encoded(picture(1, 40, 30))
+    found = accepted(data, encoding=encoding)
+    np.testing.assert_array_equal(found.pixels, shown(data))
+    assert (decode(found.image) == found.pixels).all() == (encoding["name"] == "png")
+
+
+@given(height=st.integers(1, 90), width=st.integers(1, 90), size=st.integers(8, 32))
+@settings(max_examples=60, deadline=None)
+def test_a_padded_picture_without_its_bars_is_the_picture(height: int, width: int, size: int) -> None:
+    found = accepted(encoded(np.full((height, width, 3), 255, np.uint8)), fit="pad", size=size)
+    inside = without_bars(found.pixels, width, height, "pad")
+    assert inside.shape[0] * inside.shape[1] * 3 == np.count_nonzero(found.pixels)
+    assert (inside == 255).all()
+
+
+@pytest.mark.parametrize("fit", ["crop", "stretch"])
+def test_only_pad_adds_bars(fit: str) -> None:
+    found = accepted(encoded(picture(1, 30, 60)), fit=fit)
+    assert without_bars(found.pixels, 60, 30, fit) is found.pixels

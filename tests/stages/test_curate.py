@@ -15,6 +15,7 @@ from pipeline.core.manifest import CURATED, INGESTED, SPLIT, check_manifest
 from pipeline.engine import Engine
 from pipeline.errors import DataError, MissingInputError
 from pipeline.runner import run_stage
+from pipeline.shards import ShardReader
 from pipeline.stages.curate import CurateOutputs, curate
 from tests.examples import params, with_columns, write_source
 
@@ -34,7 +35,8 @@ def source(name: str, images: list[tuple[str, str]], rejected: int = 0) -> Sourc
 def curated(ingested: Mapping[str, Source], conflicting: str = "reject") -> CurateOutputs:
     chosen = params(**{"curate.conflicting_labels": conflicting})
     readers = {name: partial(ingested.__getitem__, name) for name in ingested}
-    return curate(readers, chosen.sources, chosen.curate)
+    # Every picture is too small to be looked at: no shards are needed.
+    return curate(readers, ShardReader(), chosen.sources, chosen.curate, "pad", Engine(1))
 
 
 WEB = source("web", [("cat", "a"), ("cat", "a"), ("dog", "b"), ("cat", "c"), ("dog", "c"), ("emu", "d")], rejected=2)
@@ -56,11 +58,16 @@ def test_duplicates_go_and_production_images_stay() -> None:
         ["web/emu/005.png", "duplicate", "phone/emu/000.png"],
     ]
     assert outputs.metrics == {
-        "phone": {"files": 3, "rejected": 1, "removed": 0, "kept": 2},
-        "web": {"files": 8, "rejected": 2, "removed": 4, "kept": 2},
+        "sources": {
+            "phone": {"files": 3, "rejected": 1, "removed": 0, "kept": 2},
+            "web": {"files": 8, "rejected": 2, "removed": 4, "kept": 2},
+        },
+        "near_duplicates": {"images": 0, "groups": 0, "two_labels": 0},
         "joined_groups": 0,
     }
-    assert outputs.summary == "4 images stay, 2 conflicting_labels, 2 duplicate"
+    assert outputs.summary == (
+        "4 images stay, 2 conflicting_labels, 2 duplicate\n  5 pictures are too small or too plain to have near copies"
+    )
 
 
 FILES = st.lists(st.tuples(st.sampled_from(["cat", "dog", "emu"]), st.sampled_from("abcdefgh")), min_size=1, max_size=9)
@@ -73,7 +80,7 @@ def test_files_are_those_rejected_removed_and_kept(
 ) -> None:
     outputs = curated({"web": source("web", web, rejected), "phone": source("phone", phone)}, conflicting)
     for name, images in (("web", web), ("phone", phone)):
-        counts = outputs.metrics[name]
+        counts = outputs.metrics["sources"][name]
         assert counts["files"] == len(images) + counts["rejected"]
         assert counts["files"] == counts["rejected"] + counts["removed"] + counts["kept"]
     assert len(outputs.manifest) + len(outputs.removed) == len(web) + len(phone)
@@ -140,18 +147,16 @@ def test_the_folder_of_a_source_that_params_no_longer_name_does_not_count(
     Path("data/ingest/notes.txt").write_text("no folder")
     run_stage("curate", params(), Engine(1))
     assert Path(catalogue.CURATED.path).read_bytes() == plain
-    assert catalogue.CURATE_METRICS.read(Path(catalogue.CURATE_METRICS.path)).keys() == {
-        "phone",
-        "web",
-        "joined_groups",
-    }
+    assert catalogue.CURATE_METRICS.read(Path(catalogue.CURATE_METRICS.path))["sources"].keys() == {"phone", "web"}
 
 
 @pytest.mark.parametrize(
     ("groups", "joined", "words"),
     [
         pytest.param("aabb", 0, "", id="none"),
-        pytest.param("abbb", 1, "\n  groups that equal files join, so that they are not split apart: a + b", id="one"),
+        pytest.param(
+            "abbb", 1, "groups that equal files or near copies join, so that they are not split apart: a + b", id="one"
+        ),
         pytest.param("abcdefgh", 4, "not split apart: a + b, c + d, e + f and 1 more", id="the first three are shown"),
     ],
 )
@@ -162,9 +167,18 @@ def test_groups_that_equal_files_join_are_shown(groups: str, joined: int, words:
         {"phone": (images.assign(user_group=list(groups)), rejected), "web": source("web", [("dog", "z")])}
     )
     assert outputs.metrics["joined_groups"] == len(outputs.joined) == joined
-    assert outputs.summary.endswith(words)
+    assert f"{words}\n" in outputs.summary
     assert ("not split apart" in outputs.summary) == (joined > 0)
     assert not set(outputs.removed["reason"]) - {"duplicate"}
+
+
+def test_a_source_may_be_called_as_a_metric_is() -> None:
+    counts = curated({"phone": PHONE, "web": WEB}).metrics["sources"]["web"]
+    named = params(sources={"joined_groups": {"role": "production", "path": "x"}})
+    readers = {"joined_groups": lambda: WEB}
+    outputs = curate(readers, ShardReader(), named.sources, named.curate, "pad", Engine(1))
+    assert outputs.metrics["sources"]["joined_groups"]["files"] == counts["files"]
+    assert outputs.metrics["joined_groups"] == 0
 
 
 def test_metadata_travels_through_the_stages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,94 @@
+"""A picture in small: grey views, their perceptual hashes, and how much fine detail it has.
+
+A perceptual hash (Zauner 2010: signs of the lowest DCT frequencies) is about the same for all copies
+of a picture. Whatever stands here shapes what ingest keeps of every picture; what is made of it
+stands in similarity.py.
+"""
+
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.core.imaging import Pixels
+
+Hashes = npt.NDArray[np.uint64]
+Detail = npt.NDArray[np.float32]
+
+SIDE = 32
+# A crop moves the content: each picture is also seen without this share of each side (1 = none).
+CROPS = (0.0, 1 / 64, 1 / 32)
+
+_FREQUENCIES, _PARTS = 8, 4
+_STEPS = np.arange(SIDE)
+# Whole numbers, so that a hash is the same on every machine.
+_DCT = np.rint(4096 * np.cos(np.pi * np.outer(np.arange(_FREQUENCIES), 2 * _STEPS + 1) / (2 * SIDE))).astype(np.int64)
+
+
+def _blurring() -> Detail:
+    """The matrix of a running mean of 5 with mirrored ends, shape (SIDE, SIDE)."""
+    matrix = np.zeros((SIDE, SIDE), np.float32)
+    for step in range(-2, 3):
+        mirrored = (SIDE - 1) - np.abs((SIDE - 1) - np.abs(_STEPS + step))
+        np.add.at(matrix, (_STEPS, mirrored), np.float32(0.2))
+    return matrix
+
+
+_BLUR = _blurring()
+
+
+def views(pixels: Pixels) -> Pixels:
+    """A picture in grey, as a whole and without its margins; shape (len(CROPS), SIDE, SIDE).
+
+    Args:
+        pixels: shape (height, width, 3).
+    """
+    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    # Margins are fractions of a pixel of the small view: first as large as they need to be whole.
+    large = _resized(_resized(grey, 2 * SIDE), 4 * SIDE)
+    margins = [round(crop * 4 * SIDE) for crop in CROPS]
+    kept = [large[margin : 4 * SIDE - margin, margin : 4 * SIDE - margin] for margin in margins]
+    return np.stack([_resized(part, SIDE) for part in kept])
+
+
+def marks(seen: Pixels) -> tuple[Hashes, float]:
+    """What the search for copies needs of a picture: the hash of each view, and the strength of its detail.
+
+    Args:
+        seen: its views, shape (len(CROPS), SIDE, SIDE).
+
+    Returns:
+        Shape (len(CROPS),), and the root mean square of the whole picture's detail in grey levels of 255.
+    """
+    return perceptual_hash(seen), float(np.sqrt(np.square(fine_detail(seen[:1])).mean()))
+
+
+def perceptual_hash(greys: Pixels) -> Hashes:
+    """The hash of each grey picture: bit = the frequency is above the median of the 8 x 8 lowest.
+
+    Args:
+        greys: shape (..., SIDE, SIDE).
+
+    Returns:
+        Shape (...).
+    """
+    frequencies = _DCT @ greys.astype(np.int64) @ _DCT.T
+    # Neighbouring frequencies tend to agree: every quarter of the hash gets one of each four.
+    flat = frequencies.reshape(*greys.shape[:-2], _FREQUENCIES**2 // _PARTS, _PARTS).swapaxes(-1, -2)
+    flat = flat.reshape(*greys.shape[:-2], _FREQUENCIES**2)
+    bits = np.packbits(flat > np.median(flat, axis=-1, keepdims=True), axis=-1)
+    hashes: Hashes = bits.view(">u8")[..., 0].astype(np.uint64)
+    return hashes
+
+
+def fine_detail(greys: Pixels) -> Detail:
+    """What a 5 x 5 blur takes away from pictures (n, SIDE, SIDE)."""
+    values = greys.astype(np.float32)
+    return values - (_BLUR @ values @ _BLUR.T).astype(np.float32)
+
+
+def _resized(grey: npt.NDArray[Any], side: int) -> Pixels:
+    shrinks = side * side < grey.size
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(grey, (side, side), interpolation=method), np.uint8)
