@@ -162,7 +162,7 @@ def _read(images: ShardReader, image_id: str, shard: str, row: int, size: int) -
         # Its text would hold an address in memory, another in each run.
         raise DataError(
             f"{image_id}: row {row} of shard {shard} is no image ({type(error).__name__}): "
-            "remove the shard's file and run `dvc repro`"
+            "run `pipeline doctor --fix`, then `dvc repro`"
         ) from error
     height, width = pixels.shape[:2]
     if (height, width) != (size, size):

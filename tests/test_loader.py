@@ -145,7 +145,7 @@ def test_a_pass_that_was_given_up_leaves_nothing_to_the_next(manifest: pd.DataFr
 def test_a_row_that_cannot_be_read_is_named_whoever_reads_it(tmp_path: Path, workers: int) -> None:
     files = [encode(pixels, PNG) for pixels in IMAGES]
     rows = dataset(stored_bytes(tmp_path, [*files[:9], b"broken", *files[10:]]), tmp_path)
-    message = r"^web/0009.png: row \d+ of shard \w+ is no image \(UnidentifiedImageError\): remove [^\n]*$"
+    message = r"^web/0009.png: row \d+ of shard \w+ is no image \(UnidentifiedImageError\): run [^\n]*$"
     with (
         pytest.raises(DataError, match=message),
         Loader(rows, 4, workers, range(20), numbered) as loader,
@@ -218,27 +218,40 @@ class Usage:
 class Announce:
     """Variants that say through a pipe that a worker is at work, and keep the pipe open until it ends."""
 
-    def __init__(self, pipe: Path) -> None:
+    def __init__(self, pipe: Path, late: bool) -> None:
         self.pipe = pipe
+        self.late = late
         self.end: int | None = None
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """In a worker that starts; a late one goes on when its parent is dead."""
+        self.__dict__.update(state)
+        parent = os.getppid()
+        if self.late:
+            self._announce()
+        while self.late and os.getppid() == parent:
+            time.sleep(0.01)
+
     def __call__(self, pixels: Pixels, image_id: str, copy: int, epoch: int) -> Pixels:
-        if self.end is None:
-            self.end = os.open(self.pipe, os.O_WRONLY)
-            os.write(self.end, b"w")
+        self._announce()
         time.sleep(0.05)
         return pixels
 
+    def _announce(self) -> None:
+        if self.end is None:
+            self.end = os.open(self.pipe, os.O_WRONLY)
+            os.write(self.end, b"w")
+
 
 TRAINING = """
-import os, sys, time
+import os, sys
 from pathlib import Path
-from pipeline import arrow
 from pipeline.loader import Loader
 from tests.stored import dataset, stored, with_copies, IMAGES
 from tests.test_loader import Announce, numbered
-folder = Path(sys.argv[1])
-rows = dataset(with_copies(stored(folder / "shards", IMAGES), 9), folder / "shards", Announce(folder / "pipe"))
+folder, late = Path(sys.argv[1]), sys.argv[2] == "True"
+announce = Announce(folder / "pipe", late)
+rows = dataset(with_copies(stored(folder / "shards", IMAGES), 9), folder / "shards", announce)
 with Loader(rows, 1, 2, range(200), numbered) as loader:
     batches = iter(loader)
     os.write(os.open(folder / "pipe", os.O_WRONLY), b"s")
@@ -248,10 +261,10 @@ with Loader(rows, 1, 2, range(200), numbered) as loader:
 
 
 @contextmanager
-def training(folder: Path) -> Iterator[tuple[subprocess.Popen[str], Callable[[], bytes]]]:
+def training(folder: Path, late: bool = False) -> Iterator[tuple[subprocess.Popen[str], Callable[[], bytes]]]:
     """A process with two workers, and a function that gives the next byte from them, none after the last ended."""
     os.mkfifo(folder / "pipe")
-    command = [sys.executable, "-c", TRAINING, str(folder)]
+    command = [sys.executable, "-c", TRAINING, str(folder), str(late)]
     with subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.PIPE, text=True, start_new_session=True) as parent:
         pipe = os.open(folder / "pipe", os.O_RDONLY | os.O_NONBLOCK)
 
@@ -280,9 +293,10 @@ def test_ctrl_c_is_answered_by_the_parent_alone(tmp_path: Path, at_work: bool) -
     assert re.findall(r"^\w.*", shown, re.MULTILINE) == ["Traceback (most recent call last):", "KeyboardInterrupt"]
 
 
-def test_a_killed_parent_takes_its_workers_along(tmp_path: Path) -> None:
-    with training(tmp_path) as (parent, heard):
-        assert heard() + heard() + heard() == b"sww"
+@pytest.mark.parametrize("late", [False, True], ids=["at work", "before they begin"])
+def test_a_killed_parent_takes_its_workers_along(tmp_path: Path, late: bool) -> None:
+    with training(tmp_path, late) as (parent, heard):
+        assert sorted(heard() + heard() + heard()) == sorted(b"sww")
         parent.kill()
         assert heard() == b""
 
