@@ -32,8 +32,12 @@ class Hazard:
 def hazards(root: Path) -> list[Hazard]:
     """All hazards under a folder, hidden files included, sorted by path; links to folders are not followed.
 
-    DVC follows no link to a folder either: what lies behind one is neither tracked nor read.
+    DVC follows no link to a folder either: what lies behind one is neither tracked nor read. A source
+    may also be one file, and is then looked at itself; what is not there is no hazard.
     """
+    if not root.is_dir():
+        kind = stat.S_IFMT(root.stat().st_mode) if root.exists() else 0
+        return [Hazard(root, BLOCKING[kind])] if kind in BLOCKING else []
     return sorted(_hazards(root, root.resolve()), key=lambda hazard: str(hazard.path))
 
 

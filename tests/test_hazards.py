@@ -1,5 +1,6 @@
 """Folders with what DVC hangs on, fails on or follows to outside: all named, nothing opened."""
 
+import errno
 import os
 import socket
 from pathlib import Path
@@ -89,9 +90,24 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
     ]
 
 
-def test_a_folder_that_goes_while_it_is_walked_is_named(tmp_path: Path) -> None:
-    (hazard,) = hazards(tmp_path / "gone")
-    assert "a folder that cannot be listed (No such file or directory)" in str(hazard)
+def test_a_folder_that_cannot_be_listed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    (hazard,) = hazards(tmp_path)
+    assert str(hazard) == f"{tmp_path}: a folder that cannot be listed (Permission denied): DVC leaves it out, unsaid"
+
+
+def test_a_source_that_is_one_file_is_looked_at_itself(tmp_path: Path) -> None:
+    for name in ("pipe", "pipe.zip"):
+        assert hazards(tmp_path / name) == []
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "pipe.zip").symlink_to("pipe")
+    (tmp_path / "table.csv").touch()
+    assert [str(hazard) for hazard in hazards(tmp_path / "pipe")] == [f"{tmp_path}/pipe: {KINDS['pipe']}"]
+    assert [hazard.reason for hazard in hazards(tmp_path / "pipe.zip")] == [KINDS["pipe"]]
+    assert hazards(tmp_path / "table.csv") == []
 
 
 def test_the_folder_that_dvc_tracks_is_found_above_a_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,7 @@ def examine_folders(sources: Sequence[Path], root: Path | None, ignored: Ignored
         ignored: whether .dvcignore leaves a path out already.
     """
     roots = sorted({added_root(path) or path for path in sources})
-    found = [hazard for path in roots if path.is_dir() for hazard in hazards(path) if not ignored(hazard.path)]
+    found = [hazard for path in roots for hazard in hazards(path) if not ignored(hazard.path)]
     names = ", ".join(map(str, roots))
     return Part("sources", f"{names} walked, nothing opened", [_problem(hazard, root) for hazard in found])
 
