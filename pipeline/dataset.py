@@ -62,6 +62,11 @@ class RowDataset:
     def __len__(self) -> int:
         return len(self.rows)
 
+    @property
+    def work(self) -> int:
+        """What an epoch costs, in pictures to decode; a variant made while training takes as long as two more."""
+        return len(self) + (0 if self.variants is None else 2 * int((self.copies > 0).sum()))
+
     def pixels(self, number: int, epoch: int = 0) -> Pixels:
         """What training sees of a row in an epoch.
 

@@ -220,7 +220,7 @@ class _Work(Dataset["_Request | PipelineError"]):
 
 
 def _workers(dataset: RowDataset, engine: Engine, epochs: int) -> int:
-    worth = worthwhile(engine, epochs * len(dataset), dataset.size).workers
+    worth = worthwhile(engine, epochs * dataset.work, dataset.size).workers
     return worth if worth > 1 else 0
 
 

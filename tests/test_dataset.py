@@ -143,6 +143,12 @@ def test_stored_variants_stay_as_they_are(manifest: pd.DataFrame, tmp_path: Path
     np.testing.assert_array_equal(rows.batch(range(40), epoch=3), np.repeat(np.stack(IMAGES), 2, axis=0))
 
 
+def test_variants_made_while_training_are_more_work(manifest: pd.DataFrame, tmp_path: Path) -> None:
+    rows = with_copies(manifest, 2)
+    assert dataset(rows, tmp_path).work == 60
+    assert dataset(rows, tmp_path, numbered).work == 20 + 3 * 40
+
+
 def test_the_first_batch_is_that_of_the_orders_epoch(manifest: pd.DataFrame, tmp_path: Path) -> None:
     rows, order = dataset(with_copies(manifest, 1), tmp_path, numbered), KeyedOrder(40, seed=2)
     order.set_epoch(4)
