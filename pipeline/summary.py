@@ -13,6 +13,7 @@ from pipeline.core.manifest import SEEN_SPLITS
 from pipeline.params import Bounds, EvaluateParams, Params
 
 FILES = {
+    "what training sees": catalogue.LOOK_VARIANTS.path,
     "model": catalogue.MODEL.path,
     "metrics": catalogue.EVALUATE_METRICS.path,
     "diagnosis": catalogue.DIAGNOSIS_TEXT.path,
