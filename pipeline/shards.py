@@ -14,11 +14,14 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.arrow import open_arrow, write_arrow
 from pipeline.engine import Engine
@@ -81,7 +84,7 @@ class ShardStore:
         full = pa.schema([pa.field("key", pa.string()), *schema])
         found = {name: self._open_if_whole(name, full) for name in self._names()}
         missing = [name for name in chunks if found.get(name) is None]
-        old = _index(found) if missing else {}
+        old = _index(found, [row.key for name in missing for row in chunks[name]])
         tasks = [
             _Task(self._path(name), chunks[name], {row.key: old[row.key] for row in chunks[name] if row.key in old})
             for name in missing
@@ -194,34 +197,48 @@ def _name(chunk: Sequence[Row]) -> str:
     return digest(*(row.key for row in chunk))
 
 
-def _index(tables: Mapping[str, pa.Table | None]) -> dict[str, tuple[str, int]]:
-    return {
-        key: (name, row)
-        for name, table in tables.items()
-        if table is not None
-        for row, key in enumerate(table["key"].to_pylist())
-    }
+def _index(tables: Mapping[str, pa.Table | None], wanted: Sequence[str]) -> dict[str, tuple[str, int]]:
+    """Where each of the keys lies that a table holds: its name and the row."""
+    whole = {name: table["key"] for name, table in tables.items() if table is not None}
+    if not whole:
+        return {}
+    keys = pa.chunked_array([chunk for column in whole.values() for chunk in column.chunks], pa.string())
+    hits = np.flatnonzero(pc.is_in(keys, value_set=pa.array(wanted, pa.string())).to_numpy())
+    names, ends = list(whole), np.cumsum([len(column) for column in whole.values()])
+    tables_of_hits = np.searchsorted(ends, hits, side="right")
+    rows = hits - (ends - [len(column) for column in whole.values()])[tables_of_hits]
+    places = [(names[table], row) for table, row in zip(tables_of_hits.tolist(), rows.tolist(), strict=True)]
+    return dict(zip(keys.take(pa.array(hits)).to_pylist(), places, strict=True))
 
 
 def _write_shard(task: _Task, make: Make, schema: pa.Schema) -> None:
-    folder = task.path.parent
-    old: dict[str, pa.Table] = {}
-    rows = []
-    for row in task.rows:
-        if row.key in task.reuse:
-            name, number = task.reuse[row.key]
-            if name not in old:
-                old[name] = open_arrow(folder / f"{name}.arrow")
-            rows.append(old[name].slice(number, 1).to_pylist()[0])
-        else:
-            rows.append({"key": row.key, **make(row.payload)})
+    table = pa.concat_tables(_parts(task, make, schema)) if task.rows else schema.empty_table()
     partial_file = partial_path(task.path)
     try:
-        write_arrow(pa.Table.from_pylist(rows, schema=schema), partial_file)
+        write_arrow(table, partial_file)
     except BaseException:
         remove(partial_file)  # on a full disk even a half shard is in the way
         raise
     put_in_place(partial_file, task.path)
+
+
+def _parts(task: _Task, make: Make, schema: pa.Schema) -> Iterator[pa.Table]:
+    """The rows in order: those of older shards as they lie there, without a look at each; new ones made."""
+    old: dict[str, pa.Table] = {}
+    runs = groupby(enumerate(task.rows), key=lambda item: _run(item[0], task.reuse.get(item[1].key)))
+    for (name, _), run in runs:
+        rows = [row for _, row in run]
+        if not name:
+            yield pa.Table.from_pylist([{"key": row.key, **make(row.payload)} for row in rows], schema=schema)
+            continue
+        if name not in old:
+            old[name] = open_arrow(task.path.with_name(f"{name}.arrow"))
+        yield old[name].slice(task.reuse[rows[0].key][1], len(rows))
+
+
+def _run(number: int, place: tuple[str, int] | None) -> tuple[str, int]:
+    """The same for rows that follow each other in one older shard, and for rows that are new."""
+    return ("", 0) if place is None else (place[0], place[1] - number)
 
 
 def _located(table: pa.Table, shard: str) -> pa.Table:
