@@ -117,10 +117,10 @@ def _lives(pid: int, written: float) -> bool:
     """Whether the process may be the one that stood here when the file was written; in doubt, it is."""
     try:
         process = psutil.Process(pid)
-        if process.status() == psutil.STATUS_ZOMBIE or process.create_time() > written + CLOCK_SLACK:
+        if process.create_time() > written + CLOCK_SLACK:
             return False
         command = process.cmdline()
-    except psutil.NoSuchProcess:
+    except psutil.NoSuchProcess:  # or it is dead, and nobody has asked yet how it ended
         return False
     except psutil.AccessDenied:
         return True

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipeline.doctor.locks import dead_holders, running, without
+from pipeline.doctor.locks import dead_holders, examine_locks, running, without
 from tests.doctor.workspaces import Doctor, damage, object_of, process, run, shard_of, wrong
 
 # Ends as DVC does when it is killed while it writes its list of locks.
@@ -64,6 +64,16 @@ def test_damaged_locks_are_removed(project: Path, doctor: Doctor, place: str, co
     assert not file.exists()
 
 
+def test_a_lock_that_was_made_since_is_left(project: Path) -> None:
+    file = Path(".dvc/tmp/rwlock").absolute()
+    file.write_bytes(b"")
+    (problem,) = examine_locks(file.parent, hardlink=False, at_work="").problems
+    file.write_text('{"read": {}, "write": {}}')
+    assert problem.mend is not None
+    problem.mend()
+    assert file.exists()
+
+
 def test_locks_of_the_dead_go_and_those_of_the_living_stay(project: Path, doctor: Doctor) -> None:
     holder = (sys.executable, "-c", HOLDS_A_LOCK, ".dvc/tmp")
     with process(project, *holder, "alive") as living, process(project, *holder, "dead") as dying:
@@ -107,6 +117,8 @@ def test_who_was_born_later_or_is_another_program_holds_no_lock(tmp_path: Path) 
 def test_nothing_is_mended_while_dvc_is_at_work(project: Path, doctor: Doctor) -> None:
     Path("slow").mkdir()
     Path("slow/dvc.yaml").write_text("stages: {slow: {cmd: touch begun && sleep 600}}")
+    damaged = object_of(shard_of(project))
+    damage(damaged)
     damage(shard_of(project))
     shard_of(project).with_name(".x.arrow.partial").touch()
     with process(project, "dvc", "repro", "slow/dvc.yaml") as dvc:
@@ -120,11 +132,12 @@ def test_nothing_is_mended_while_dvc_is_at_work(project: Path, doctor: Doctor) -
         for child in psutil.Process(dvc.pid).children(recursive=True):
             child.kill()
     assert ended.code == 9
-    assert wrong(ended) == {"locks"}
-    assert f"not mended: process {dvc.pid} (`" in ended.out
+    assert wrong(ended) == {"locks", "cache"}
+    assert ended.out.count(f"not mended: process {dvc.pid} (`") == 2
+    assert damaged.exists()
     assert "shards        well: not looked at, because process" in ended.out
     assert Path(".dvc/tmp/rwlock").read_bytes() == b""
-    assert wrong(doctor("--fix")) == {"locks", "shards", "leftovers"}
+    assert wrong(doctor("--fix")) == {"locks", "cache", "shards", "leftovers"}
     assert wrong(doctor()) == set()
 
 

@@ -21,6 +21,8 @@ def test_a_sound_workspace_is_well(project: Path, doctor: Doctor) -> None:
     assert set(states(ended)) == WELL
     assert wrong(ended) == set()
     assert doctor("--fix").code == 0
+    # It is a process of the pipeline itself, and so is who started it.
+    assert "no DVC and no stage is at work here" in run(project, "python", "-m", "pipeline", "doctor")
     assert run(project, "git", "status", "--porcelain") == ""
 
 
