@@ -17,7 +17,7 @@ from pipeline import arrow, catalogue
 from pipeline.core.manifest import CURATED, INGESTED
 from pipeline.errors import DataError
 from pipeline.storage import Artifact
-from tests.examples import REPOSITORY, curated
+from tests.examples import REPOSITORY, curated, with_columns
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 ROWS = curated({"cat": 3, "dog": 2}, {"dog": 1, "cat": 2})
@@ -102,7 +102,7 @@ for path in pathlib.Path(sys.argv[1]).glob("*.arrow"):
 
 
 def test_a_manifest_of_another_version_is_an_error() -> None:
-    path = written(arrow.manifest("data/curate/manifest.arrow", INGESTED), ROWS)
+    path = written(arrow.manifest("data/curate/manifest.arrow", INGESTED), with_columns(ROWS, INGESTED))
     with pytest.raises(DataError, match=r"^data/curate/manifest\.arrow has the columns .*`dvc repro curate`$"):
         catalogue.CURATED.read(path)
 
