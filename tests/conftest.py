@@ -5,6 +5,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from pipeline.core import sheets
 from pipeline.core.drawing import Sheet, draw_sheet
@@ -13,6 +14,10 @@ from tests.commands import write_params, write_tiny_sources
 
 # As pipeline.cli.main sets it; tests call stages without it.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+
+# On a busy machine any example may take long; no test asserts a time.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 # A shell starts background jobs with Ctrl-C ignored, and processes inherit that; some tests send one.
 signal.signal(signal.SIGINT, signal.default_int_handler)

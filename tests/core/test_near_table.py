@@ -14,7 +14,7 @@ from pipeline.core.similarity import Positions
 from tests.core.test_similarity import half, jpeg, scene
 from tests.examples import with_columns
 
-ROLES = {"phone": PRODUCTION, "web": RAW}
+ROLES = {"archive": RAW, "phone": PRODUCTION, "web": RAW}
 Image = tuple[str, str, str]  # id, label, content
 
 
@@ -64,6 +64,16 @@ def test_removed_images_are_not_listed_but_may_be_what_others_are_copies_of() ->
         ["phone/3", "phone/3", "web/2"],
         ["phone/3", "web/1", "web/2"],
     ]
+
+
+def test_production_comes_before_raw_and_what_stays_before_what_goes() -> None:
+    images = [("archive/1", "cat", "a"), ("archive/2", "cat", "b"), ("phone/3", "cat", "c"), ("phone/4", "cat", "d")]
+    near = ["ab", "ac", "ad"]
+    assert table(images, near)[["family", "id", "near_copy_of"]].to_numpy().tolist()[:2] == [
+        ["phone/3", "archive/1", "phone/3"],
+        ["phone/3", "archive/2", "archive/1"],
+    ]
+    assert table(images, near, ("phone/3", "phone/4"))["near_copy_of"].tolist() == ["archive/2", "archive/1"]
 
 
 def test_two_labels_of_one_content_are_both_listed() -> None:

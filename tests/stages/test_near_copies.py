@@ -10,10 +10,12 @@ import pytest
 
 from pipeline import catalogue
 from pipeline.core.imaging import Pixels
-from pipeline.core.manifest import SPLIT, check_manifest
+from pipeline.core.manifest import HASHES, SPLIT, check_manifest
+from pipeline.core.perceptual import marks
 from pipeline.engine import Engine
 from pipeline.params import Params
 from pipeline.runner import run_stage
+from pipeline.stages.curate import look_at
 from tests.core.test_similarity import CHANGES, brighter, cropped, half, jpeg, scene
 from tests.examples import encoded, params
 
@@ -69,14 +71,15 @@ OTHERS = {f"phone/cat/{seed}": scene(seed) for seed in range(20, 23)} | {
 
 
 @pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
-def test_copies_of_every_kind_and_source_are_one_group(fit: str) -> None:
-    copies = {f"web/cat/{name}": change(scene(1, 240, 320)) for name, change in CHANGES.items()}
-    write({"phone/cat/one": scene(1, 240, 320), **copies, **OTHERS})
+def test_a_copy_of_any_kind_is_in_the_group_of_its_original_in_another_source(fit: str) -> None:
+    originals = {f"phone/cat/{name}": scene(seed, 240, 320) for seed, name in enumerate(CHANGES)}
+    copies = {f"web/cat/{name}": CHANGES[name](scene(seed, 240, 320)) for seed, name in enumerate(CHANGES)}
+    write({**originals, **copies, **OTHERS})
     manifest = curated(changed(**{"ingest.fit": fit, "ingest.size": 128}))
-    assert families(manifest) == [sorted(["phone/cat/one", *copies])]
-    production = manifest.set_index("id").loc["phone/cat/one"]
-    assert production["group"] == production["sha256"]
-    assert metrics() == {"images": 7, "groups": 1, "two_labels": 0}
+    assert families(manifest) == [sorted(pair) for pair in sorted(zip(originals, copies, strict=True))]
+    production = manifest[manifest["source"] == "phone"]
+    assert production["group"].tolist() == production["sha256"].tolist()
+    assert metrics() == {"images": 2 * len(CHANGES), "groups": len(CHANGES), "two_labels": 0}
 
 
 def test_a_copy_follows_its_original_into_a_split_and_a_raw_one_leaves_train() -> None:
@@ -151,6 +154,18 @@ def test_workers_and_an_earlier_run_do_not_change_a_byte(monkeypatch: pytest.Mon
     assert len(listed()) == 8
 
 
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+def test_a_look_sees_what_was_hashed(fit: str) -> None:
+    write({f"phone/cat/{seed}": scene(seed, 90, 200 - seed) for seed in range(5)} | OTHERS)
+    chosen = changed(**{"ingest.fit": fit, "ingest.encoding": {"name": "png"}})
+    curated(chosen)
+    contents = catalogue.INGESTED.read(Path("data/ingest/phone/manifest.arrow"))
+    rows = np.array([0, 2, 3])
+    reader = catalogue.ORIGINALS.read(Path("data/ingest"))
+    seen = look_at(rows, contents, reader, fit, Engine(1))
+    assert [marks(views)[0].tolist() for views in seen] == contents[[*HASHES]].iloc[rows].to_numpy().tolist()
+
+
 def test_near_copies_may_be_ignored() -> None:
     write({"phone/cat/1": scene(1), "web/cat/1": jpeg(scene(1)), **OTHERS})
     chosen = changed(**{"curate.near_duplicates": "ignore"})
@@ -162,7 +177,7 @@ def test_near_copies_may_be_ignored() -> None:
 
 def test_copies_under_two_labels_stay_and_are_shown() -> None:
     write({"phone/cat/1": scene(1), "web/dog/1": jpeg(scene(1)), "web/cat/2": scene(2), "web/cat/3": half(scene(2))})
-    write(OTHERS)
+    write({"web/cat/equal": scene(1), **OTHERS})
     chosen = changed()
     assert families(curated(chosen)) == [["phone/cat/1", "web/dog/1"], ["web/cat/2", "web/cat/3"]]
     assert sorted(listed()) == [
@@ -173,7 +188,7 @@ def test_copies_under_two_labels_stay_and_are_shown() -> None:
     ]
     assert metrics() == {"images": 4, "groups": 2, "two_labels": 1}
     assert run_stage("curate", chosen, Engine(1)).startswith(
-        "curate: 10 images stay, no duplicates\n"
+        "curate: 10 images stay, 1 duplicate\n"
         "  4 images are near copies, in 2 families of up to 2, which are not split apart: "
         "see data/curate/near_duplicates.csv\n"
         "  1 of these families have two labels: those of phone/cat/1.png ("

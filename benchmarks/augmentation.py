@@ -1,0 +1,239 @@
+"""How close materialising variants comes to the sum of its parts, what workers gain, and what peers take.
+
+    python benchmarks/augmentation.py [--images 500] [--copies 4] [--side 224] [--rounds 3]
+
+All figures are ratios of times measured in one run, medians of some rounds, on generated JPEG photos and the
+preset `photo`. The floor decodes each original once, applies the very same transforms and encodes, in one
+process that has read everything in: no plan, keys, guards, shards or manifest. Ours is the stage augment
+with its manifest, written; two workers are measured with their start and, by a run over half of the images,
+without. Peers: a plain albumentations loop over files in two processes, which decodes each original once a
+variant and seeds nothing; Augmentor, if it is there (`pip install --no-deps Augmentor==0.2.12`), with
+its nearest operations. CPU times next to wall times, because other work on the machine shows in these alone.
+"""
+
+import argparse
+import contextlib
+import functools
+import importlib.util
+import io
+import multiprocessing
+import os
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+
+import cv2
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from pipeline import catalogue
+from pipeline.core.imaging import decode, encode
+from pipeline.core.presets import expand
+from pipeline.core.transforms import build_transform
+from pipeline.engine import Engine
+from pipeline.params import AugmentParams, IngestParams, JpegEncoding, PerImage, PresetName, SourceParams
+from pipeline.shards import ShardReader, ShardStore
+from pipeline.stages.augment import augment
+from pipeline.stages.ingest import ingest
+
+ENCODING = JpegEncoding(name="jpeg", quality=90)
+TRANSFORMS = (PresetName(preset="photo"),)
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """Of the wall clock, and of all cores together."""
+
+    wall: float
+    cpu: float
+
+
+@dataclass(frozen=True)
+class Task:
+    """Photos in class folders and in shards, and how many variants of each are wanted."""
+
+    rows: pd.DataFrame
+    shards: Path
+    copies: int
+
+    def part(self, images: int) -> "Task":
+        return Task(self.rows.head(images), self.shards, self.copies)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name, default in (("images", 500), ("copies", 4), ("side", 224), ("rounds", 3)):
+        parser.add_argument(f"--{name}", type=int, default=default)
+    options = parser.parse_args()
+    cv2.setNumThreads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        # One more in a hundred, for the last line.
+        everything = prepare(options.images + max(1, options.images // 100), options.side, options.copies)
+        task, half = everything.part(options.images), everything.part(options.images // 2)
+        runs: dict[str, Callable[[], Seconds]] = {
+            "floor": lambda: timed(lambda: floor(task)),
+            "1 worker": lambda: cold(task, 1),
+            "2 workers": lambda: cold(task, 2),
+            "2 workers, half of it": lambda: cold(half, 2),
+            "albumentations over files, 2 processes": lambda: timed(lambda: over_files(task)),
+            "Augmentor, its own threads": lambda: timed(lambda: augmentor(task)),
+            "1 % more images, 2 workers": lambda: more(task, everything),
+        }
+        if importlib.util.find_spec("Augmentor") is None:
+            del runs["Augmentor, its own threads"]
+            print("Augmentor is not installed, and left out")
+        found: dict[str, list[Seconds]] = {name: [] for name in runs}
+        loads = []
+        for _ in range(options.rounds):
+            for name, run in runs.items():
+                loads.append(os.getloadavg()[0])
+                found[name].append(run())
+    print(f"{options.images} images x {options.copies} copies, {options.side} pixels a side, {options.rounds} rounds")
+    print(f"load before each run: {min(loads):.1f} to {max(loads):.1f} on {os.cpu_count()} cores")
+    report({name: median(seconds) for name, seconds in found.items()})
+
+
+def report(times: dict[str, Seconds]) -> None:
+    bare = times["floor"]
+    for name, seconds in times.items():
+        print(
+            f"{name:40} {seconds.wall:7.2f} s  {seconds.wall / bare.wall:6.2f} of the floor   "
+            f"CPU {seconds.cpu:7.2f} s  {seconds.cpu / bare.cpu:6.2f}"
+        )
+    one, two, half = (times[name] for name in ("1 worker", "2 workers", "2 workers, half of it"))
+    # The start costs the same for half of the work: what comes on top grows with the work.
+    steady = 2 * (two.wall - half.wall)
+    print(f"floor / 1 worker: {bare.wall / one.wall:.0%} by the clock, {bare.cpu / one.cpu:.0%} by CPU")
+    print(f"1 worker / 2 workers: {one.wall / two.wall:.2f}; without their start {one.wall / steady:.2f}")
+    print(f"1 % more images: {times['1 % more images, 2 workers'].wall / two.wall:.1%} of a full run")
+
+
+def prepare(images: int, side: int, copies: int) -> Task:
+    for number in range(images):
+        write_photo(number, side)
+    params = IngestParams(
+        size=side, fit="crop", encoding=ENCODING, max_pixels=50_000_000, max_bytes=100_000_000, max_rejected=0.1
+    )
+    source = SourceParams(role="production", path="photos")
+    rows = ingest("photos", source, params, ShardStore(Path("ingest")), Engine(1)).manifest
+    rows = rows.assign(group=rows["id"], split="train", copy=np.int32(0), weight=np.float32(1))
+    # In no order of classes, so that the images that come last are anywhere in the shards.
+    return Task(rows.sample(frac=1, random_state=1, ignore_index=True), Path("ingest"), copies)
+
+
+def write_photo(number: int, side: int) -> None:
+    """Smooth noise with some grain: about as hard to decode as a photo."""
+    random = np.random.default_rng(number)
+    coarse = random.integers(0, 256, (14, 14, 3), dtype=np.uint8)
+    pixels = cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC)
+    pixels = cv2.add(pixels, random.integers(0, 24, pixels.shape, dtype=np.uint8))
+    path = Path("photos") / f"class{number % 5}" / f"{number:06}.jpg"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path, quality=90)
+
+
+def floor(task: Task) -> None:
+    reader, transform = ShardReader(task.shards), build_transform(TRANSFORMS)
+    photos = [reader.image(shard, row) for shard, row in task.rows[["shard", "row"]].itertuples(index=False)]
+    for photo in photos:
+        original = decode(photo)
+        for _ in range(task.copies):
+            pixels = original
+            for step in transform:
+                pixels = step(image=pixels)["image"]
+            encode(pixels, ENCODING)
+
+
+def cold(task: Task, workers: int) -> Seconds:
+    shutil.rmtree("augment", ignore_errors=True)
+    return timed(lambda: ours(task, workers))
+
+
+def more(task: Task, everything: Task) -> Seconds:
+    shutil.rmtree("augment", ignore_errors=True)
+    ours(task, 2)
+    return timed(lambda: ours(everything, 2))
+
+
+def ours(task: Task, workers: int) -> None:
+    params = AugmentParams(
+        seed=1,
+        mode="materialise",
+        copies=PerImage(name="per_image", count=task.copies),
+        transforms=TRANSFORMS,
+        max_failed=1.0,
+    )
+    store = ShardStore(Path("augment"))
+    outputs = augment(task.rows, ShardReader(task.shards), params, ENCODING, store, Engine(workers))
+    catalogue.AUGMENTED.write(outputs.manifest, Path("augment/manifest"))
+    store.drop_stale()
+
+
+def over_files(task: Task) -> None:
+    """What a script does: each process takes half of the variants, from file to file."""
+    Path("files").mkdir(exist_ok=True)
+    variants = [(path, copy) for path in task.rows["path"] for copy in range(task.copies)]
+    with multiprocessing.get_context("spawn").Pool(2, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
+        pool.map(write_variant, variants, chunksize=(len(variants) + 1) // 2)
+
+
+def write_variant(variant: tuple[str, int]) -> None:
+    path, copy = variant
+    pixels = cv2.cvtColor(cv2.imread(f"photos/{path}"), cv2.COLOR_BGR2RGB)
+    made = composed()(image=pixels)["image"]
+    quality = [cv2.IMWRITE_JPEG_QUALITY, ENCODING.quality]
+    cv2.imwrite(f"files/{path.replace('/', '_')}_{copy}.jpg", cv2.cvtColor(made, cv2.COLOR_RGB2BGR), quality)
+
+
+@functools.cache
+def composed() -> Callable[..., dict[str, np.ndarray]]:
+    import albumentations
+
+    listed = [getattr(albumentations, item.name)(**item.arguments) for item in expand(TRANSFORMS)]
+    compose: Callable[..., dict[str, np.ndarray]] = albumentations.Compose(listed)
+    return compose
+
+
+def augmentor(task: Task) -> None:
+    import Augmentor
+
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        pipeline = Augmentor.Pipeline("photos", output_directory=str(Path("augmentor").resolve()))
+        pipeline.flip_left_right(probability=0.5)
+        pipeline.rotate(probability=1, max_left_rotation=15, max_right_rotation=15)
+        pipeline.shear(probability=1, max_shear_left=8, max_shear_right=8)
+        pipeline.random_brightness(probability=0.5, min_factor=0.85, max_factor=1.15)
+        pipeline.random_contrast(probability=0.5, min_factor=0.8, max_factor=1.2)
+        pipeline.random_color(probability=0.3, min_factor=0.8, max_factor=1.2)
+        pipeline.sample(len(task.rows) * task.copies)
+
+
+def timed(work: Callable[[], object]) -> Seconds:
+    cpu, begun = cpu_of_all(), time.perf_counter()
+    work()
+    wall = time.perf_counter() - begun
+    return Seconds(wall, cpu_of_all() - cpu)
+
+
+def cpu_of_all() -> float:
+    # A process counts among its parent's once it has ended.
+    for process in multiprocessing.active_children():
+        process.join()
+    spent = os.times()
+    return spent.user + spent.system + spent.children_user + spent.children_system
+
+
+def median(seconds: Sequence[Seconds]) -> Seconds:
+    return Seconds(statistics.median(one.wall for one in seconds), statistics.median(one.cpu for one in seconds))
+
+
+if __name__ == "__main__":
+    main()
