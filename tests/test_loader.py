@@ -167,7 +167,7 @@ def test_a_killed_worker_is_an_error_with_advice(
             iterator = iter(loader)
             next(iterator)
             for worker in multiprocessing.active_children():
-                os.kill(worker.pid or 0, signal.SIGKILL)
+                worker.kill()
             if waiting == "for a batch":
                 list(iterator)
             time.sleep(60)  # the end of a worker interrupts whatever goes on

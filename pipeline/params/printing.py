@@ -39,14 +39,18 @@ def params_text(path: Path, lists: Mapping[int, Sequence[Mapping[str, Any]]]) ->
 
 
 def _replace(items: Any, place: int, new: Sequence[CommentedMap]) -> None:
-    """Put several items in the place of one; what follows it follows the last of them."""
+    """Put several items in the place of one: what stood before it stands before the first, behind it behind the last."""
     # ruamel keeps what is written behind an item with the list, or with the last value of an item in block style.
-    behind = items.ca.items.pop(place, None) or [*items[place].ca.items.get("preset", [None] * 3)[2:3], None]
+    # What is written before one goes to the value before, or, where that is a list in brackets, stays with the item.
+    behind, before = (items.ca.items.pop(place, None) or [None, None])[:2]
+    behind = behind or next(iter(items[place].ca.items.get("preset", [None] * 3)[2:3]), None)
     items[place] = new[0]
     for number, item in enumerate(new[1:], place + 1):
         items.insert(number, item)
-    if behind[0] is not None:
-        items.ca.items[place + len(new) - 1] = behind
+    if before is not None:
+        items.ca.items[place] = [None, before]
+    if behind is not None:
+        items.ca.items.setdefault(place + len(new) - 1, [None, None])[0] = behind
 
 
 def _in_braces(item: Mapping[str, Any]) -> CommentedMap:
