@@ -39,7 +39,7 @@ def params_text(path: Path, lists: Mapping[int, Sequence[Mapping[str, Any]]]) ->
 
 
 def _replace(items: Any, place: int, new: Sequence[CommentedMap]) -> None:
-    """Put several items in the place of one: what stood before it stands before the first, behind it behind the last."""
+    """Put several items in the place of one; what stands before or behind it stands before or behind all of them."""
     # ruamel keeps what is written behind an item with the list, or with the last value of an item in block style.
     # What is written before one goes to the value before, or, where that is a list in brackets, stays with the item.
     behind, before = (items.ca.items.pop(place, None) or [None, None])[:2]
