@@ -18,10 +18,13 @@ from pipeline.storage import Artifact, maker, refusals
 PART = 100_000
 
 
-def manifest(path: str, schema: pa.Schema, further: str | None = None) -> Artifact:
+CATEGORY = pa.dictionary(pa.int32(), pa.string())
+
+
+def manifest(path: str, schema: pa.Schema, further: str | None = None, kind: pa.DataType = CATEGORY) -> Artifact:
     """An artifact: a data frame with the columns of `schema`, in an Arrow IPC file.
 
-    Columns whose name starts with `further` travel as well, as categories.
+    Columns whose name starts with `further` travel as well, as this kind.
 
     Dictionary columns come back as categoricals whose categories are sorted and all in use, so that
     the bytes of a file depend on its rows alone.
@@ -32,7 +35,7 @@ def manifest(path: str, schema: pa.Schema, further: str | None = None) -> Artifa
         return frame
 
     def write(frame: pd.DataFrame, place: Path) -> None:
-        table = arrow_table(frame, _with_further(schema, frame.columns, further))
+        table = arrow_table(frame, _with_further(schema, frame.columns, further, kind))
         _write_taken(Taken(table, np.arange(len(table)), {}), table.schema, place)
 
     return Artifact(path, read, write)
@@ -137,9 +140,10 @@ def _open_manifest(place: Path, schema: pa.Schema, further: str | None) -> pa.Ta
     return table
 
 
-def _with_further(schema: pa.Schema, names: Iterable[str], further: str | None) -> pa.Schema:
+def _with_further(
+    schema: pa.Schema, names: Iterable[str], further: str | None, kind: pa.DataType = CATEGORY
+) -> pa.Schema:
     extra = [name for name in names if further is not None and name.startswith(further)]
-    kind = pa.dictionary(pa.int32(), pa.string())
     return pa.schema([*schema, *(pa.field(name, kind) for name in sorted(extra))])
 
 

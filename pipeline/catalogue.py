@@ -6,14 +6,18 @@ data/<stage>/ holds what DVC caches, reports/<stage>/ what people and `dvc metri
 
 from functools import partial
 
+import pyarrow as pa
+
 from pipeline.arrow import manifest as any_manifest
 from pipeline.arrow import taken_manifest
 from pipeline.core import manifest
+from pipeline.core.judged import PROBABILITY
 from pipeline.scan import images_in_class_folders
 from pipeline.shards import ShardReader
-from pipeline.storage import binary, curves, folder_of_folders, read_only, report, table, text
+from pipeline.storage import binary, curves, folder_of_folders, memo, read_only, report, table, text
 
 manifest_file = partial(any_manifest, further=manifest.FURTHER)
+predictions_file = partial(any_manifest, further=PROBABILITY, kind=pa.float32())
 
 SAMPLE_WEB = images_in_class_folders("data/sample/web")
 SAMPLE_PHONE = images_in_class_folders("data/sample/phone")
@@ -59,15 +63,20 @@ LOOK_BATCH = binary("reports/look/batch.png")
 MODEL = binary("data/train/model.safetensors")
 CURVES = curves("reports/train")
 
-PREDICTIONS = manifest_file("data/evaluate/predictions.arrow", manifest.PREDICTIONS)
+PREDICTIONS = predictions_file("data/evaluate/predictions.arrow", manifest.PREDICTIONS)
 EVALUATE_METRICS = report("reports/evaluate/metrics.json")
+VERDICT = report("data/evaluate/verdict.json")
+LATENCY = memo("data/evaluate/latency.json")
 CONFUSION = table("reports/evaluate/confusion.csv")
 PER_CLASS = table("reports/evaluate/per_class.csv")
+RELIABILITY = table("reports/evaluate/reliability.csv")
+SLICES = table("reports/evaluate/slices.csv")
 
 DIAGNOSIS = report("reports/diagnose/metrics.json")
 DIAGNOSIS_GAPS = table("reports/diagnose/gaps.csv")
 DIAGNOSIS_TEXT = text("reports/diagnose/diagnosis.md")
 
-TEST_PREDICTIONS = manifest_file("data/test/predictions.arrow", manifest.PREDICTIONS)
+TEST_PREDICTIONS = predictions_file("data/test/predictions.arrow", manifest.PREDICTIONS)
 TEST_METRICS = report("reports/test/metrics.json")
 TEST_CONFUSION = table("reports/test/confusion.csv")
+TEST_SLICES = table("reports/test/slices.csv")

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from pipeline.core.imaging import Pixels, decode
-from pipeline.core.metrics import class_codes
+from pipeline.core.judged import class_codes
 from pipeline.core.order import KeyedOrder
 from pipeline.engine import Engine
 from pipeline.errors import DataError, PipelineError

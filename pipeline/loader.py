@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from pipeline.core.judged import PROBABILITY
 from pipeline.core.models import TrainedModel, predict
 from pipeline.core.order import KeyedOrder
 from pipeline.dataset import RowDataset, worthwhile
@@ -155,7 +156,7 @@ def weighted_batches(
 def predict_rows(
     model: TrainedModel, manifest: pd.DataFrame, images: ShardReader, threads: int, engine: Engine, title: str
 ) -> pd.DataFrame:
-    """What the model says of each row: the columns of manifest.PREDICTIONS, in row order.
+    """What the model says of each row: the columns of manifest.PREDICTIONS, and each class's probability, in row order.
 
     Raises:
         DataError: a row has a class that the model does not know, or its pixels cannot be read.
@@ -164,7 +165,9 @@ def predict_rows(
     with progress(title, len(dataset)) as advance, batches(dataset, PREDICTION_BATCH, engine) as loader:
         probabilities = predict(model.network, loader, threads, advance)
     return manifest[["id", "group", "split", "label"]].assign(
-        predicted=np.array(model.classes)[probabilities.argmax(axis=1)], confidence=probabilities.max(axis=1)
+        predicted=np.array(model.classes)[probabilities.argmax(axis=1)],
+        confidence=probabilities.max(axis=1),
+        **{f"{PROBABILITY}{name}": probabilities[:, number] for number, name in enumerate(model.classes)},
     )
 
 

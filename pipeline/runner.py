@@ -37,6 +37,10 @@ def run_stage(name: str, params: Params, engine: Engine, key: str | None = None)
         stage = stage.named(key)
     arguments |= {argument: value_at(params, place) for argument, place in stage.params.items()}
     arguments |= {argument: artifact.read(Path(artifact.path)) for argument, artifact in stage.reads.items()}
+    kept = {argument: (artifact, Path(artifact.path)) for argument, artifact in stage.keeps.items()}
+    arguments |= {
+        argument: artifact.read(path) if path.exists() else None for argument, (artifact, path) in kept.items()
+    }
     stores = {argument: ShardStore(Path(folder)) for argument, folder in stage.builds.items()}
     if "engine" in inspect.signature(stage.function).parameters:
         arguments["engine"] = engine
@@ -59,10 +63,12 @@ def write_all(stage: Stage, outputs: Outputs) -> None:
     Raises:
         StorageError: the file system refused; what was half-written is removed.
     """
-    targets = {field: Path(artifact.path) for field, artifact in stage.writes.items()}
+    # What is kept comes first: a look at test is noted before anybody can read what it showed.
+    files = {**stage.keeps, **stage.writes}
+    targets = {field: Path(artifact.path) for field, artifact in files.items()}
     partials = {field: partial_path(path) for field, path in targets.items()}
     try:
-        for field, artifact in stage.writes.items():
+        for field, artifact in files.items():
             with refusals(targets[field]):
                 targets[field].parent.mkdir(parents=True, exist_ok=True)
             remove(partials[field])

@@ -128,6 +128,20 @@ def report(path: str) -> Artifact:
     return Artifact(path, read, write)
 
 
+def memo(path: str) -> Artifact:
+    """An artifact: a JSON object that saves its stage work; damaged, it reads as None."""
+    whole = report(path)
+
+    def read(place: Path) -> Any:
+        try:
+            value = whole.read(place)
+        except DataError:
+            return None
+        return value if isinstance(value, dict) else None
+
+    return Artifact(path, read, whole.write)
+
+
 def text(path: str) -> Artifact:
     """An artifact: a text for people to read."""
 
@@ -233,6 +247,11 @@ def sha256_of(path: Path) -> str:
     """SHA-256 of a file's content, 64 hex digits."""
     with refusals(path), path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest_of(data: bytes) -> str:
+    """SHA-256 of bytes, 64 hex digits."""
+    return hashlib.sha256(data).hexdigest()
 
 
 def _write_text(value: str, place: Path) -> None:

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from pipeline import catalogue
 from pipeline.core.manifest import SEEN_SPLITS
-from pipeline.params import Bounds, EvaluateParams, Params
+from pipeline.params import EvaluateParams, Limit, Params
 
 FILES = {
     "what training sees": catalogue.LOOK_VARIANTS.path,
@@ -39,23 +39,24 @@ def print_summary(params: Params, console: Console) -> None:
 
 
 def _splits(metrics: Mapping[str, Any], params: EvaluateParams) -> Table:
-    table = Table(title=f"{params.optimizing} (optimizing metric)", title_justify="left")
+    name = params.optimizing.name
+    table = Table(title=f"{name} (optimizing metric)", title_justify="left")
     table.add_column("split")
-    for column in ("images", params.optimizing, "95 % interval"):
+    for column in ("images", name, "95 % interval"):
         table.add_column(column, justify="right")
     for split in SEEN_SPLITS:
         values = metrics[split]
         interval = f"{values['low']:.4f} to {values['high']:.4f}"
-        table.add_row(split, f"{values['images']:,}", f"{values[params.optimizing]:.4f}", interval)
+        table.add_row(split, f"{values['images']:,}", f"{values['optimizing']:.4f}", interval)
     return table
 
 
 def _limits(metrics: Mapping[str, Any], params: EvaluateParams) -> Table:
     verdict = "accepted" if metrics["accepted"] else "rejected"
     table = Table(title=f"limits on dev: model {verdict}", title_justify="left")
-    table.add_column("satisficing metric")
+    table.add_column("limit")
     table.add_column("value", justify="right")
-    table.add_column("limit", justify="right")
+    table.add_column("must be", justify="right")
     table.add_column("held")
     for name, bounds in params.satisficing.items():
         limit = metrics["limits"][name]
@@ -63,6 +64,6 @@ def _limits(metrics: Mapping[str, Any], params: EvaluateParams) -> Table:
     return table
 
 
-def _words(bounds: Bounds) -> str:
+def _words(bounds: Limit) -> str:
     ends = [("at least", bounds.min), ("at most", bounds.max)]
     return ", ".join(f"{words} {value:g}" for words, value in ends if value is not None)

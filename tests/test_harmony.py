@@ -74,7 +74,7 @@ def test_each_params_section_belongs_to_a_stage() -> None:
 def test_the_function_takes_what_the_stage_declares(name: str) -> None:
     stage = load_stage(name)
     assert stage.name == stage.function.__name__ == name
-    declared = {*stage.params, *stage.reads, *stage.builds} | ({"name"} if stage.each else set())
+    declared = {*stage.params, *stage.reads, *stage.keeps, *stage.builds} | ({"name"} if stage.each else set())
     assert set(inspect.signature(stage.function).parameters) - {"engine"} == declared
 
 
@@ -82,7 +82,7 @@ def test_the_function_takes_what_the_stage_declares(name: str) -> None:
 def test_the_function_returns_what_the_stage_writes(name: str) -> None:
     stage = load_stage(name)
     returned = typing.get_type_hints(stage.function)["return"]
-    assert set(stage.writes) <= {field.name for field in dataclasses.fields(returned)}
+    assert {*stage.writes, *stage.keeps} <= {field.name for field in dataclasses.fields(returned)}
     assert hasattr(returned, "summary") or "summary" in {field.name for field in dataclasses.fields(returned)}
 
 
@@ -112,7 +112,7 @@ def test_dvc_knows_the_outs(name: str) -> None:
     outs = outs_of(dvc_stages()[name])
     assert set(outs) == set(all_outs(stage))
     kept = {path for path, options in outs.items() if options.get("persist")}
-    assert kept == set(stage.builds.values())
+    assert kept == {*stage.builds.values(), *(artifact.path for artifact in stage.keeps.values())}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -147,7 +147,8 @@ def test_no_file_is_written_by_two_stages() -> None:
 def test_every_artifact_of_the_catalogue_is_used() -> None:
     named = {value.path for value in vars(catalogue).values() if isinstance(value, Artifact)}
     stages = [load_stage(name) for name in NAMES]
-    used = {artifact.path for stage in stages for artifact in (*stage.reads.values(), *stage.writes.values())}
+    files = [file for stage in stages for file in (stage.reads, stage.writes, stage.keeps)]
+    used = {artifact.path for mapping in files for artifact in mapping.values()}
     assert named == used
 
 
@@ -174,4 +175,5 @@ def test_code_has_no_second_copy_of_a_path() -> None:
 
 
 def all_outs(stage: Stage) -> list[str]:
-    return [*(artifact.path for artifact in stage.writes.values()), *stage.builds.values()]
+    files = [*stage.writes.values(), *stage.keeps.values()]
+    return [*(artifact.path for artifact in files), *stage.builds.values()]

@@ -314,7 +314,10 @@ def predictions(manifest: pd.DataFrame, folder: Path) -> pd.DataFrame:
 def test_predictions_have_the_columns_and_order_of_the_rows(manifest: pd.DataFrame, tmp_path: Path) -> None:
     shuffled = manifest.sample(frac=1, random_state=1)
     found = predictions(shuffled, tmp_path)
-    assert list(found.columns) == PREDICTIONS.names
+    probabilities = [f"probability_{name}" for name in CLASSES]
+    assert list(found.columns) == [*PREDICTIONS.names, *probabilities]
+    np.testing.assert_allclose(found[probabilities].sum(axis=1), 1.0, rtol=1e-5)
+    np.testing.assert_array_equal(found[probabilities].max(axis=1), found["confidence"])
     assert found["id"].tolist() == shuffled["id"].tolist()
     assert found["label"].tolist() == shuffled["label"].tolist()
 

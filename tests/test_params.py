@@ -121,10 +121,10 @@ BROKEN_RULES = [
     ({"augment.copies": {"name": "per_class", "counts": {None: 1}, "otherwise": 0}},
      "augment.copies.counts: input should be a valid string, got None"),
     ({"augment.max_failed": 1.5}, "augment.max_failed: input should be less than or equal to 1, got 1.5"),
-    ({"evaluate.satisficing.accuracy": {"min": None, "max": None}},
-     "evaluate.satisficing.accuracy: min and max are both null: give one of them a number"),
-    ({"evaluate.satisficing.accuracy": {"min": 0.9, "max": 0.1}},
-     "evaluate.satisficing.accuracy: min must not be above max, got 0.9 and 0.1"),
+    ({"evaluate.satisficing.size": {"metric": "model_megabytes", "min": None, "max": None}},
+     "evaluate.satisficing.size: min and max are both null: give one of them a number"),
+    ({"evaluate.satisficing.size": {"metric": "model_megabytes", "min": 0.9, "max": 0.1}},
+     "evaluate.satisficing.size: min must not be above max, got 0.9 and 0.1"),
 ]  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from pipeline import catalogue, storage
+from pipeline import catalogue, runner, storage
 from pipeline.core.manifest import INGESTED
 from pipeline.engine import Engine
 from pipeline.errors import MissingInputError, ParamsError, StorageError
@@ -232,3 +232,24 @@ def test_a_file_in_the_way_of_a_folder_is_said_in_words() -> None:
 def test_a_dotted_place_gives_the_value_there(place: str, pick: Callable[[Params], Any]) -> None:
     loaded = params()
     assert value_at(loaded, place) == pick(loaded)
+
+
+@dataclass(frozen=True)
+class Counted:
+    """How often the stage ran."""
+
+    count: dict[str, int]
+    summary: str = ""
+
+
+def counted(count: dict[str, int] | None) -> Counted:
+    return Counted({"runs": (count or {"runs": 0})["runs"] + 1})
+
+
+def test_what_is_kept_is_read_as_the_last_run_left_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    kept = storage.report("data/counted/count.json")
+    monkeypatch.setattr(runner, "load_stage", lambda _: Stage("counted", counted, keeps={"count": kept}))
+    for _ in range(3):
+        run_stage("counted", params(), Engine(1))
+    assert kept.read(Path(kept.path)) == {"runs": 3}

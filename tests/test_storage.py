@@ -153,3 +153,11 @@ def test_two_columns_of_one_name_are_refused() -> None:
         storage.read_texts(Path("m.csv"))
     Path("m.csv").write_bytes(b"\xef\xbb\xbffile_name,camera\r\ncat/1.png,\r\n")
     assert storage.read_texts(Path("m.csv")).to_dict("list") == {"file_name": ["cat/1.png"], "camera": [""]}
+
+
+@pytest.mark.parametrize("content", [b'{"a": ', b"\xff", b"[1]", b"3"])
+def test_what_only_saves_work_counts_for_nothing_when_it_is_damaged(content: bytes) -> None:
+    path = Path(catalogue.LATENCY.path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    assert catalogue.LATENCY.read(path) is None

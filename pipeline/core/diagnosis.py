@@ -12,8 +12,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from pipeline.core.bootstrap import interval
+from pipeline.core.judged import classes_of, judged
 from pipeline.core.manifest import DEV, SEEN_SPLITS, TRAIN, TRAIN_DEV
-from pipeline.core.metrics import METRICS, bootstrap_matrices, classes_of, confusion_matrix, interval
+from pipeline.core.optimizing import Metric, metric_of
 from pipeline.errors import DataError, listing
 from pipeline.params import (
     MOST_COPIES,
@@ -22,6 +24,7 @@ from pipeline.params import (
     DiagnoseParams,
     EvaluateParams,
     PerImage,
+    Plain,
     SplitParams,
     TrainParams,
 )
@@ -56,7 +59,7 @@ class Gap:
 
 
 def errors_of_splits(predictions: pd.DataFrame, params: EvaluateParams) -> dict[str, Errors]:
-    """1 - optimizing metric of train, train_dev and dev.
+    """What the metric of errors lacks of 1, on train, train_dev and dev.
 
     Raises:
         DataError: a split has no predictions.
@@ -64,15 +67,21 @@ def errors_of_splits(predictions: pd.DataFrame, params: EvaluateParams) -> dict[
     missing = [split for split in SEEN_SPLITS if not (predictions["split"] == split).any()]
     if missing:
         raise DataError(f"no predictions of {listing(missing)}: run `dvc repro evaluate`")
-    metric = METRICS[params.optimizing]
     classes = classes_of(predictions)
+    metric = metric_of_errors(params, classes)
     errors = {}
     for split in SEEN_SPLITS:
         part = predictions[predictions["split"] == split]
-        matrix = confusion_matrix(part["label"].to_numpy(), part["predicted"].to_numpy(), classes)
-        resampled = bootstrap_matrices(part, classes, params.bootstrap, params.seed, split)
-        errors[split] = Errors(1 - float(metric(matrix)), 1 - metric(resampled))
+        seen = judged(part, classes)
+        resampled = metric.resampled(seen, part["group"], params.bootstrap, params.seed, split)
+        errors[split] = Errors(1 - metric.value(seen), 1 - resampled)
     return errors
+
+
+def metric_of_errors(params: EvaluateParams, classes: tuple[str, ...]) -> Metric:
+    """The optimizing metric; accuracy if that is minimised: a loss or a cost is no share of human errors."""
+    metric = metric_of(params.optimizing, classes)
+    return metric if metric.maximise else metric_of(Plain(name="accuracy"), classes)
 
 
 def find_gaps(errors: Mapping[str, Errors], params: DiagnoseParams) -> list[Gap]:

@@ -10,12 +10,11 @@ from dataclasses import dataclass, field
 from typing import assert_never
 
 import lightning.pytorch as lightning
-import numpy as np
 import torch
 from lightning.pytorch.callbacks import EarlyStopping
 from torch import Tensor, nn
 
-from pipeline.core.metrics import METRICS, Matrices
+from pipeline.core.optimizing import Metric, Tally
 from pipeline.core.randomness import keyed_seed
 from pipeline.errors import DataError
 from pipeline.params import AdamW, Sgd, TrainParams
@@ -39,7 +38,7 @@ def fit(
     train: Iterable[WeightedBatch],
     dev: Iterable[Batch],
     params: TrainParams,
-    optimizing: str,
+    optimizing: Metric,
     classes: int,
     advance: Callable[[int], None],
 ) -> Fit:
@@ -55,11 +54,12 @@ def fit(
     # Sums are split by threads, so that their number is part of the result and stands in params.
     torch.set_num_threads(params.threads)
     module = _Classifier(network, params, optimizing, classes, advance)
+    mode = "max" if optimizing.maximise else "min"
     trainer = lightning.Trainer(
         accelerator="auto",
         devices=1,
         max_epochs=params.epochs,
-        callbacks=[EarlyStopping("dev/optimizing", mode="max", patience=params.patience, check_finite=False)],
+        callbacks=[EarlyStopping("dev/optimizing", mode=mode, patience=params.patience, check_finite=False)],
         deterministic=True,
         logger=False,
         enable_checkpointing=False,
@@ -83,7 +83,7 @@ def weighted_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
 
 class _Classifier(lightning.LightningModule):
     def __init__(
-        self, network: nn.Module, params: TrainParams, optimizing: str, classes: int, advance: Callable[[int], None]
+        self, network: nn.Module, params: TrainParams, optimizing: Metric, classes: int, advance: Callable[[int], None]
     ) -> None:
         super().__init__()
         self.network = network
@@ -94,8 +94,8 @@ class _Classifier(lightning.LightningModule):
         self.epochs: list[dict[str, float]] = []
         self.best_epoch = 0
         self.best_weights: dict[str, Tensor] = {}
-        self._train = _Tally(classes)
-        self._dev = _Tally(classes)
+        self._train = _Tally(optimizing, classes)
+        self._dev = _Tally(optimizing, classes)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         rate = self.params.learning_rate
@@ -110,7 +110,7 @@ class _Classifier(lightning.LightningModule):
     def on_train_epoch_start(self) -> None:
         # Dropout is keyed by epoch, so that an epoch does not depend on how the earlier ones ran.
         torch.manual_seed(keyed_seed(self.params.seed, "dropout", self.current_epoch))
-        self._train = _Tally(self.classes)
+        self._train = _Tally(self.optimizing, self.classes)
 
     def training_step(self, batch: WeightedBatch, batch_idx: int) -> Tensor:
         pixels, labels, weights = batch
@@ -126,7 +126,7 @@ class _Classifier(lightning.LightningModule):
         return loss
 
     def on_validation_epoch_start(self) -> None:
-        self._dev = _Tally(self.classes)
+        self._dev = _Tally(self.optimizing, self.classes)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         pixels, labels = batch
@@ -136,12 +136,13 @@ class _Classifier(lightning.LightningModule):
     def on_validation_epoch_end(self) -> None:
         epoch = {
             "train/loss": self._train.loss,
-            "train/optimizing": self._train.metric(self.optimizing),
+            "train/optimizing": self._train.metric,
             "dev/loss": self._dev.loss,
-            "dev/optimizing": self._dev.metric(self.optimizing),
+            "dev/optimizing": self._dev.metric,
         }
-        best = max((earlier["dev/optimizing"] for earlier in self.epochs), default=-1.0)
-        if epoch["dev/optimizing"] > best:
+        if not self.epochs or self.optimizing.better(
+            epoch["dev/optimizing"], self.epochs[self.best_epoch]["dev/optimizing"]
+        ):
             self.best_epoch = self.current_epoch
             self.best_weights = copy.deepcopy(self.network.state_dict())
         self.epochs.append(epoch)
@@ -149,21 +150,22 @@ class _Classifier(lightning.LightningModule):
 
 
 class _Tally:
-    """Mean loss and confusion matrix of the batches so far."""
+    """Mean loss and optimizing metric of the batches so far."""
 
-    def __init__(self, classes: int) -> None:
-        self._classes = classes
+    def __init__(self, metric: Metric, classes: int) -> None:
+        self._images = 0
         self._loss = 0.0
-        self._matrix: Matrices = np.zeros((classes, classes))
+        self._tally = Tally(metric, classes)
 
     def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
+        self._images += len(labels)
         self._loss += float(loss.detach()) * len(labels)
-        cells = labels * self._classes + logits.argmax(dim=1)
-        self._matrix += torch.bincount(cells.cpu(), minlength=self._classes**2).numpy().reshape(self._matrix.shape)
+        self._tally.add(labels.cpu().numpy(), logits.detach().softmax(dim=1).cpu().numpy())
 
     @property
     def loss(self) -> float:
-        return self._loss / float(self._matrix.sum())
+        return self._loss / self._images
 
-    def metric(self, name: str) -> float:
-        return float(METRICS[name](self._matrix))
+    @property
+    def metric(self) -> float:
+        return self._tally.value

@@ -1,19 +1,87 @@
 """Params of the stages that judge a model: evaluate, diagnose and test."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from pipeline.params.section import Section, Seed, Share
 
-Metric = Literal["accuracy", "balanced_accuracy", "macro_f1"]
-Limit = Literal["accuracy", "balanced_accuracy", "macro_f1", "worst_class_recall", "model_megabytes"]
+MetricName = Literal[
+    "accuracy", "balanced_accuracy", "macro_f1", "worst_class_recall", "pr_auc", "macro_pr_auc", "log_loss"
+]
+Cost = Annotated[float, Field(ge=0)]
 
 
-class Bounds(Section):
-    """A limit: at least `min`, at most `max`, or both; null means no bound on that side."""
+def _as_text(label: Any) -> Any:
+    """Classes may be called 0 and 1, which are numbers in YAML."""
+    return str(label) if type(label) is int else label
 
+
+def _tagged(choice: Any) -> Any:
+    """A choice without arguments may stand as its bare name."""
+    return {"name": choice} if isinstance(choice, str) else choice
+
+
+Label = Annotated[str, Field(min_length=1), BeforeValidator(_as_text)]
+
+
+class Plain(Section):
+    """A metric without arguments."""
+
+    name: MetricName
+
+
+class ClassRecall(Section):
+    """Share of the images of one class that are called so."""
+
+    name: Literal["class_recall"]
+    label: Label
+
+
+class ClassPrAuc(Section):
+    """Area under the precision-recall curve of one class against all others."""
+
+    name: Literal["class_pr_auc"]
+    label: Label
+
+
+class MeanCost(Section):
+    """What mistakes cost on average: `costs[actual][called]`, `otherwise` for other mistakes, 0 where right."""
+
+    name: Literal["mean_cost"]
+    costs: Mapping[Label, Mapping[Label, Cost]]
+    otherwise: Cost
+
+
+class SliceError(Section):
+    """Share of wrong calls among dev's images with a value in a column."""
+
+    name: Literal["slice_error"]
+    column: Annotated[str, Field(min_length=1)]
+    value: Label
+
+
+class ModelFact(Section):
+    """What needs no labels: the size of the model's file, its time for an image."""
+
+    name: Literal["model_megabytes", "latency_p95_ms"]
+
+
+AnyMetric = Annotated[
+    Plain | ClassRecall | ClassPrAuc | MeanCost, Field(discriminator="name"), BeforeValidator(_tagged)
+]
+AnyMeasure = Annotated[
+    Plain | ClassRecall | ClassPrAuc | MeanCost | SliceError | ModelFact,
+    Field(discriminator="name"),
+    BeforeValidator(_tagged),
+]
+
+
+class Limit(Section):
+    """A measure that must be at least `min`, at most `max`, or both; null means no bound on that side."""
+
+    metric: AnyMeasure
     min: float | None
     max: float | None
 
@@ -27,11 +95,16 @@ class Bounds(Section):
 
 
 class EvaluateParams(Section):
-    """One optimizing metric, measured on dev, and limits that must hold there."""
+    """One optimizing metric, measured on dev, and limits that must hold there, each under a name of the user's.
+
+    slices: columns of the manifest whose values are measured one by one.
+    """
 
     seed: Seed
-    optimizing: Metric
-    satisficing: Mapping[Limit, Bounds]
+    optimizing: AnyMetric
+    satisficing: Mapping[Annotated[str, Field(min_length=1)], Limit]
+    slices: Annotated[tuple[str, ...], Field(strict=False)]
+    calibration_bins: Annotated[int, Field(ge=2, le=100)]
     bootstrap: Annotated[int, Field(ge=100, le=100_000)]
 
 

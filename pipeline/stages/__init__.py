@@ -27,7 +27,8 @@ class Stage:
     """A function and the files on both sides of it.
 
     The keys of `params`, `reads` and `builds` are keyword arguments of the function; those of
-    `writes` are fields of what it returns. A function that has an `engine` argument gets the engine.
+    `writes` are fields of what it returns; those of `keeps` are both. A function that has an `engine`
+    argument gets the engine.
     """
 
     name: str
@@ -36,6 +37,8 @@ class Stage:
     """Argument -> dotted place in params.yaml, as dvc.yaml lists it."""
     reads: Mapping[str, Artifact] = field(default_factory=dict)
     writes: Mapping[str, Artifact] = field(default_factory=dict)
+    keeps: Mapping[str, Artifact] = field(default_factory=dict)
+    """Files that a run reads as the last one left them, None if there is none, and writes anew (`persist: true`)."""
     builds: Mapping[str, str] = field(default_factory=dict)
     """Argument -> folder of shards that the stage keeps between runs (`persist: true` in dvc.yaml)."""
     each: str | None = None
@@ -49,6 +52,7 @@ class Stage:
             params={argument: place.format(name=name) for argument, place in self.params.items()},
             reads={argument: artifact.named(name=name) for argument, artifact in self.reads.items()},
             writes={output: artifact.named(name=name) for output, artifact in self.writes.items()},
+            keeps={argument: artifact.named(name=name) for argument, artifact in self.keeps.items()},
             builds={argument: folder.format(name=name) for argument, folder in self.builds.items()},
         )
 

@@ -1,50 +1,71 @@
 """Measures the model on train (as it was photographed), train_dev and dev, and judges it on dev."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from pipeline import catalogue
-from pipeline.core.evaluation import confusion_rows, judge, measure_split
-from pipeline.core.manifest import DEV, SEEN_SPLITS, SPLIT, check_manifest
-from pipeline.core.metrics import confusion_matrix, per_class
+from pipeline.core.evaluation import evaluation
+from pipeline.core.limits import needs_latency
+from pipeline.core.manifest import DEV, SPLIT, check_manifest
 from pipeline.core.models import load_model
 from pipeline.engine import Engine
 from pipeline.loader import predict_rows
 from pipeline.params import EvaluateParams
 from pipeline.shards import ShardReader
 from pipeline.stages import Stage
+from pipeline.storage import digest_of
+from pipeline.timing import latency_of
 
 
 @dataclass(frozen=True)
 class EvaluateOutputs:
-    """Predictions of all three splits, metrics, and tables of dev for plots."""
+    """Predictions of all three splits, metrics, tables for plots; `verdict`: whether the model is accepted."""
 
     predictions: pd.DataFrame
     metrics: dict[str, Any]
+    verdict: dict[str, Any]
+    latency: Mapping[str, Any]
     confusion: pd.DataFrame
     per_class: pd.DataFrame
+    reliability: pd.DataFrame
+    slices: pd.DataFrame
     summary: str
 
 
 def evaluate(
-    manifest: pd.DataFrame, originals: ShardReader, model: bytes, params: EvaluateParams, threads: int, engine: Engine
+    manifest: pd.DataFrame,
+    originals: ShardReader,
+    model: bytes,
+    latency: Mapping[str, Any] | None,
+    params: EvaluateParams,
+    threads: int,
+    engine: Engine,
 ) -> EvaluateOutputs:
-    """Metrics of train, train_dev and dev; the limits hold or not on dev."""
+    """Metrics of train, train_dev and dev; the limits hold or not on dev.
+
+    Args:
+        latency: what the last run measured, if it did.
+    """
     trained = load_model(model)
+    digest = digest_of(model)
+    # Without a limit on time all outs are functions of the inputs.
+    time = latency_of(trained, digest, threads, latency) if needs_latency(params) else {}
+    facts = {"model_megabytes": len(model) / 1e6, **{name: time[name] for name in time if name == "latency_p95_ms"}}
     predictions = predict_rows(trained, check_manifest(manifest, SPLIT), originals, threads, engine, "evaluate")
-    parts = {split: predictions[predictions["split"] == split] for split in SEEN_SPLITS}
-    measured = {split: measure_split(part, trained.classes, params) for split, part in parts.items()}
-    judged = judge(measured[DEV], len(model), params)
-    matrix = confusion_matrix(parts[DEV]["label"].to_numpy(), parts[DEV]["predicted"].to_numpy(), trained.classes)
-    values = ", ".join(f"{split} {part[params.optimizing]:.4f}" for split, part in measured.items())
+    found = evaluation(predictions, manifest, trained.classes, facts, DEV, params)
     return EvaluateOutputs(
         predictions=predictions,
-        metrics={**measured, **judged},
-        confusion=confusion_rows(parts[DEV]),
-        per_class=per_class(matrix, trained.classes),
-        summary=f"{params.optimizing}: {values}; {'accepted' if judged['accepted'] else 'rejected, a limit is broken'}",
+        metrics=found.metrics,
+        verdict={"model": digest, "accepted": found.metrics["accepted"], "broken": found.broken},
+        latency=time,
+        confusion=found.confusion,
+        per_class=found.per_class,
+        reliability=found.reliability,
+        slices=found.slices,
+        summary=found.words,
     )
 
 
@@ -53,10 +74,14 @@ STAGE = Stage(
     function=evaluate,
     params={"params": "evaluate", "threads": "train.threads"},
     reads={"manifest": catalogue.SPLIT, "originals": catalogue.ORIGINALS, "model": catalogue.MODEL},
+    keeps={"latency": catalogue.LATENCY},
     writes={
         "predictions": catalogue.PREDICTIONS,
         "metrics": catalogue.EVALUATE_METRICS,
+        "verdict": catalogue.VERDICT,
         "confusion": catalogue.CONFUSION,
         "per_class": catalogue.PER_CLASS,
+        "reliability": catalogue.RELIABILITY,
+        "slices": catalogue.SLICES,
     },
 )

@@ -6,8 +6,9 @@ from typing import Any
 import pandas as pd
 
 from pipeline import catalogue
-from pipeline.core.evaluation import confusion_rows, judge, measure_split
-from pipeline.core.manifest import SPLIT, check_manifest
+from pipeline.core.evaluation import evaluation
+from pipeline.core.limits import without_latency
+from pipeline.core.manifest import SPLIT, TEST, check_manifest
 from pipeline.core.models import load_model
 from pipeline.engine import Engine
 from pipeline.loader import predict_rows
@@ -23,6 +24,7 @@ class TestOutputs:
     predictions: pd.DataFrame
     metrics: dict[str, Any]
     confusion: pd.DataFrame
+    slices: pd.DataFrame
     summary: str
 
 
@@ -32,13 +34,14 @@ def test(
     """Metrics of test, by the same rules as dev's."""
     trained = load_model(model)
     predictions = predict_rows(trained, check_manifest(manifest, SPLIT), originals, threads, engine, "test")
-    measured = measure_split(predictions, trained.classes, params)
+    facts = {"model_megabytes": len(model) / 1e6}
+    found = evaluation(predictions, manifest, trained.classes, facts, TEST, without_latency(params))
     return TestOutputs(
         predictions=predictions,
-        metrics={"test": measured, **judge(measured, len(model), params)},
-        confusion=confusion_rows(predictions),
-        summary=f"{params.optimizing} {measured[params.optimizing]:.4f} "
-        f"(95 % interval {measured['low']:.4f} to {measured['high']:.4f})",
+        metrics=found.metrics,
+        confusion=found.confusion,
+        slices=found.slices,
+        summary=found.words,
     )
 
 
@@ -51,5 +54,6 @@ STAGE = Stage(
         "predictions": catalogue.TEST_PREDICTIONS,
         "metrics": catalogue.TEST_METRICS,
         "confusion": catalogue.TEST_CONFUSION,
+        "slices": catalogue.TEST_SLICES,
     },
 )

@@ -12,12 +12,13 @@ from pipeline import catalogue
 from pipeline.core import training
 from pipeline.core.manifest import BALANCED, DEV, SPLIT, check_manifest
 from pipeline.core.models import TrainedModel, build_model, save_model
+from pipeline.core.optimizing import check_defined, metric_of
 from pipeline.core.order import KeyedOrder
 from pipeline.core.randomness import keyed_seed
 from pipeline.dataset import RowDataset, Variants, channel_statistics
 from pipeline.engine import Engine, progress
 from pipeline.loader import batches, weighted_batches
-from pipeline.params import AnyTransform, TrainParams
+from pipeline.params import AnyMetric, AnyTransform, TrainParams
 from pipeline.shards import ShardReader
 from pipeline.stages import Stage
 
@@ -41,17 +42,19 @@ def train(
     transforms: Sequence[AnyTransform],
     augment_seed: int,
     size: int,
-    optimizing: str,
+    optimizing: AnyMetric,
     engine: Engine,
 ) -> TrainOutputs:
     """The model with the weights of the epoch that was best on dev."""
     rows = check_manifest(augmented, BALANCED, unique=("id", "copy"))
     check_manifest(manifest, SPLIT)
     classes = tuple(sorted(rows["label"].astype(str).unique()))
+    metric = metric_of(optimizing, classes)
     images = ShardReader(*originals.folders, *copies.folders)
     variants = _online_variants(transforms, augment_seed) if mode == "online" else None
     train_set = RowDataset(rows, images, classes, size, variants)
     dev_set = RowDataset(manifest[manifest["split"] == DEV], images, classes, size)
+    check_defined(metric, dev_set.labels, classes, DEV)
     mean, std = channel_statistics(train_set, engine)
     network = build_model(params.model, len(classes), size, mean, std, keyed_seed(params.seed, "weights"))
     _hush_lightning()
@@ -62,12 +65,12 @@ def train(
         batches(dev_set, params.batch_size, engine, params.epochs) as dev_batches,
         progress("train", len(train_batches) * params.epochs) as advance,
     ):
-        fit = training.fit(network, train_batches, dev_batches, params, optimizing, len(classes), advance)
+        fit = training.fit(network, train_batches, dev_batches, params, metric, len(classes), advance)
     best = fit.epochs[fit.best_epoch]
     return TrainOutputs(
         model=save_model(TrainedModel(fit.network, classes, size, params.model)),
         curves=fit.epochs,
-        summary=f"{len(fit.epochs)} epochs, best {fit.best_epoch}: dev {optimizing} {best['dev/optimizing']:.4f}",
+        summary=f"{len(fit.epochs)} epochs, best {fit.best_epoch}: dev {metric.key} {best['dev/optimizing']:.4f}",
     )
 
 

@@ -1,29 +1,26 @@
-"""Metrics agree with scikit-learn's; intervals resample whole groups and cover what they should."""
+"""Metrics of the confusion matrix and of probabilities agree with scikit-learn's, for one weighting and for many."""
 
 from collections.abc import Callable
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
-from pipeline import params
+from pipeline.core.judged import Judged
 from pipeline.core.metrics import (
     METRICS,
-    bootstrap_matrices,
-    check_limits,
-    class_codes,
-    classes_of,
+    SMALLEST,
+    class_pr_auc,
     confusion_matrix,
-    interval,
+    log_loss,
+    macro_pr_auc,
+    mean_cost,
     per_class,
     recalls,
 )
-from pipeline.errors import DataError
-from pipeline.params import Bounds
 
 CLASSES = ("apple", "fig", "pear", "quince")
 FEW = settings(max_examples=40, deadline=None)
@@ -48,10 +45,8 @@ PEERS: dict[str, Callable[[Any, Any], float]] = {
 }
 
 
-def test_every_metric_of_params_exists_and_every_metric_has_a_peer() -> None:
+def test_every_metric_of_a_matrix_has_a_peer() -> None:
     assert set(METRICS) == set(PEERS)
-    assert set(get_args(params.Metric)) < set(METRICS)
-    assert set(get_args(params.Limit)) == {*METRICS, "model_megabytes"}
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -99,107 +94,65 @@ def test_classes_without_images_do_not_count_as_failed() -> None:
     assert np.isnan(recalls(matrix)).tolist() == [False, False, True, True]
 
 
-def test_unknown_classes_are_all_named_with_the_known_ones() -> None:
-    message = r"^the model does not know the classes kiwi, plum: it was trained on apple, fig, pear, quince$"
-    with pytest.raises(DataError, match=message):
-        class_codes(np.array(["plum", "apple", "kiwi", "plum"]), CLASSES)
+@st.composite
+def weighted_rows(draw: st.DrawFn) -> tuple[Judged, Any]:
+    """Images with probabilities, ties among them, and how often each counts."""
+    images = draw(st.integers(1, 30))
+    labels = np.array(draw(st.lists(st.integers(0, 3), min_size=images, max_size=images)))
+    steps = st.lists(st.integers(0, 4), min_size=4, max_size=4).filter(any)
+    parts = np.array(draw(st.lists(steps, min_size=images, max_size=images)), np.float64)
+    probabilities = parts / parts.sum(axis=1, keepdims=True)
+    weights = np.array(draw(st.lists(st.integers(0, 3), min_size=images, max_size=images).filter(any)))
+    return Judged(CLASSES, labels, probabilities.argmax(axis=1), probabilities), weights
 
 
-def test_classes_are_those_of_labels_and_predictions() -> None:
-    frame = pd.DataFrame({"label": ["pear", "apple"], "predicted": ["fig", "pear"]}, dtype="category")
-    assert classes_of(frame) == ("apple", "fig", "pear")
-
-
-def predictions(right: list[bool], groups: list[str] | None = None) -> pd.DataFrame:
-    """Images of two classes by turns, called right or not; each a group of its own unless said."""
-    labels = [CLASSES[number % 2] for number in range(len(right))]
-    predicted = [CLASSES[(number + 1 - hit) % 2] for number, hit in enumerate(right)]
-    names = groups or [f"{number:04}" for number in range(len(right))]
-    return pd.DataFrame({"label": labels, "predicted": predicted, "group": names})
-
-
-def resampled(frame: pd.DataFrame, seed: int = 1, resamples: int = 300, purpose: str = "dev") -> np.ndarray[Any, Any]:
-    return bootstrap_matrices(frame, CLASSES[:2], resamples, seed, purpose)
-
-
-def accuracy_interval(frame: pd.DataFrame, seed: int = 1, resamples: int = 300) -> tuple[float, float]:
-    return interval(METRICS["accuracy"](resampled(frame, seed, resamples)))
-
-
-ORDINARY = predictions([number % 5 != 0 for number in range(200)])
-
-
-def test_groups_are_drawn_whole() -> None:
-    tenfold = pd.concat([ORDINARY] * 10, ignore_index=True)
-    np.testing.assert_array_equal(resampled(tenfold), 10 * resampled(ORDINARY))
-
-
-def test_near_duplicates_do_not_narrow_the_interval() -> None:
-    tenfold = pd.concat([ORDINARY] * 10, ignore_index=True)
-    apart = tenfold.assign(group=[str(number) for number in range(len(tenfold))])
-    low, high = accuracy_interval(ORDINARY)
-    assert accuracy_interval(tenfold) == (low, high)
-    apart_low, apart_high = accuracy_interval(apart)
-    assert apart_high - apart_low < (high - low) / 2
-
-
-@given(st.permutations(range(60)), st.integers(0, 2**32 - 1))
+@given(weighted_rows())
 @FEW
-def test_resamples_depend_on_groups_and_seed_and_not_on_row_order(order: list[int], seed: int) -> None:
-    frame = predictions([number % 4 != 0 for number in range(60)], [str(number // 3) for number in range(60)])
-    np.testing.assert_array_equal(resampled(frame.iloc[order], seed, 20), resampled(frame, seed, 20))
+def test_log_loss_agrees_with_scikit_learn(rows: tuple[Judged, Any]) -> None:
+    judged, weights = rows
+    assert judged.probabilities is not None
+    clipped = np.clip(judged.probabilities, SMALLEST, 1.0)
+    given_to_label = clipped[np.arange(len(weights)), judged.labels]
+    # scikit-learn's own clipping depends on the dtype, and it warns of rows that no longer sum to 1.
+    peer = np.average(-np.log(given_to_label), weights=weights)
+    assert log_loss(judged, weights[None])[0] == pytest.approx(peer)
+    inside = (judged.probabilities > 0).all(axis=1)
+    if inside.any() and weights[inside].any():
+        part = Judged(CLASSES, judged.labels[inside], judged.predicted[inside], judged.probabilities[inside])
+        sklearn = sklearn_metrics.log_loss(
+            part.labels, part.probabilities, labels=range(4), sample_weight=weights[inside]
+        )
+        assert log_loss(part, weights[inside][None])[0] == pytest.approx(sklearn)
 
 
-def test_seeds_and_purposes_draw_other_resamples() -> None:
-    first = resampled(ORDINARY)
-    assert (first != resampled(ORDINARY, seed=2)).any()
-    assert (first != resampled(ORDINARY, purpose="train")).any()
-
-
-@given(st.lists(st.integers(0, 5), min_size=1, max_size=30))
+@given(weighted_rows(), st.integers(0, 3))
 @FEW
-def test_resample_holds_as_many_groups_as_there_are(sizes: list[int]) -> None:
-    groups = [str(number) for number, size in enumerate(sizes) for _ in range(size + 1)]
-    matrices = resampled(predictions([True] * len(groups), groups), resamples=20)
-    largest, smallest = max(sizes) + 1, min(sizes) + 1
-    images = matrices.sum(axis=(1, 2))
-    assert matrices.shape == (20, 2, 2)
-    assert ((len(sizes) * smallest <= images) & (images <= len(sizes) * largest)).all()
+def test_pr_auc_agrees_with_scikit_learn(rows: tuple[Judged, Any], label: int) -> None:
+    judged, weights = rows
+    assert judged.probabilities is not None
+    found = class_pr_auc(judged, weights[None], label)[0]
+    positives = judged.labels == label
+    if not weights[positives].any():
+        assert np.isnan(found)
+        return
+    peer = sklearn_metrics.average_precision_score(positives, judged.probabilities[:, label], sample_weight=weights)
+    assert found == pytest.approx(peer)
 
 
-@given(seed=st.integers(0, 2**32 - 1), errors=st.integers(1, 49))
-@settings(max_examples=15, deadline=None)
-def test_interval_holds_the_value_of_ordinary_data(seed: int, errors: int) -> None:
-    low, high = accuracy_interval(predictions([number >= errors for number in range(50)]), seed)
-    assert low <= 1 - errors / 50 <= high
-    assert low < high
+@given(weighted_rows())
+@FEW
+def test_rows_that_count_twice_are_rows_that_stand_twice(rows: tuple[Judged, Any]) -> None:
+    judged, weights = rows
+    assert judged.probabilities is not None
+    times = np.repeat(np.arange(len(weights)), weights)
+    repeated = Judged(CLASSES, judged.labels[times], judged.predicted[times], judged.probabilities[times])
+    both = np.stack([weights, np.ones_like(weights)])
+    for metric in (log_loss, macro_pr_auc):
+        found = metric(judged, both)
+        assert found[0] == pytest.approx(metric(repeated, np.ones((1, len(times)), np.int64))[0])
+        assert found[1] == pytest.approx(metric(judged, both[1:])[0])
 
 
-def test_interval_covers_the_truth_about_as_often_as_it_says() -> None:
-    draws = np.random.default_rng(1).random((200, 80)) < 0.8
-    ends = [accuracy_interval(predictions(hits.tolist()), seed) for seed, hits in enumerate(draws)]
-    covered = np.mean([low <= 0.8 <= high for low, high in ends])
-    assert 0.88 <= covered <= 0.99  # the percentile method is a little narrow on small sets
-
-
-def test_interval_is_the_middle_95_percent() -> None:
-    assert interval(np.arange(1001.0)) == (25.0, 975.0)
-    assert interval(np.array([0.5] * 9 + [np.nan])) == (0.5, 0.5)
-
-
-@pytest.mark.parametrize(
-    ("least", "most", "value", "held"),
-    [
-        pytest.param(0.8, None, 0.8, True, id="at the lower end"),
-        pytest.param(0.8, None, np.nextafter(0.8, 0), False, id="just below it"),
-        pytest.param(None, 1.0, 1.0, True, id="at the upper end"),
-        pytest.param(None, 1.0, np.nextafter(1.0, 2), False, id="just above it"),
-        pytest.param(0.2, 0.4, 0.3, True, id="between"),
-        pytest.param(0.3, 0.3, 0.3, True, id="exactly"),
-        pytest.param(0.2, None, np.nan, False, id="nothing measured is never good enough"),
-    ],
-)
-def test_limits_hold_up_to_their_ends(least: float | None, most: float | None, value: float, held: bool) -> None:
-    found = check_limits({"accuracy": value, "macro_f1": 0.0}, {"accuracy": Bounds(min=least, max=most)})
-    assert {name: limit.held for name, limit in found.items()} == {"accuracy": held}
-    assert found["accuracy"].value == pytest.approx(value, nan_ok=True)
+def test_cost_is_that_of_each_mistake() -> None:
+    costs = np.array([[0.0, 5.0], [1.0, 0.0]])
+    assert mean_cost(np.array([[7.0, 2.0], [1.0, 0.0]]), costs) == pytest.approx((2 * 5 + 1) / 10)

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-from pipeline.core.metrics import METRICS, confusion_matrix
+from pipeline.core.judged import Judged
 from pipeline.core.models import build_model, predict
+from pipeline.core.optimizing import Metric, metric_of
 from pipeline.core.order import KeyedOrder
 from pipeline.core.training import Fit, fit, weighted_loss
 from pipeline.errors import DataError
@@ -56,17 +57,24 @@ def fitted(
     train: TrainParams,
     network: nn.Module | None = None,
     dev: Dataset[Any] = DEV,
-    optimizing: str = "accuracy",
+    optimizing: Any = "accuracy",
     rows: TensorDataset = TRAIN,
 ) -> Fit:
     batches = loader(rows, train.batch_size, KeyedOrder(len(rows), train.seed))
-    return fit(network or network_for(train), batches, loader(dev), train, optimizing, CLASSES, lambda _: None)
+    metric = metric_named(optimizing)
+    return fit(network or network_for(train), batches, loader(dev), train, metric, CLASSES, lambda _: None)
 
 
-def measured(network: nn.Module, rows: TensorDataset, name: str = "accuracy") -> float:
-    called = predict(network, loader(rows), 1, lambda _: None).argmax(axis=1)
+def metric_named(choice: Any) -> Metric:
+    """A metric as params.yaml names it, over three classes."""
+    evaluate = params(**{"evaluate.optimizing": choice}).evaluate
+    return metric_of(evaluate.optimizing, tuple(map(str, range(CLASSES))))
+
+
+def measured(network: nn.Module, rows: TensorDataset, choice: Any = "accuracy") -> float:
+    found = predict(network, loader(rows), 1, lambda _: None).astype(np.float64)
     classes = tuple(map(str, range(CLASSES)))
-    return float(METRICS[name](confusion_matrix(rows.tensors[1].numpy(), called, classes)))
+    return metric_named(choice).value(Judged(classes, rows.tensors[1].numpy(), found.argmax(axis=1), found))
 
 
 def weights(network: nn.Module) -> dict[str, bytes]:
@@ -118,20 +126,35 @@ def test_training_stops_after_epochs_without_a_better_dev_metric(patience: int) 
     assert found.epochs[-1] == pytest.approx(found.epochs[0])
 
 
+def test_a_metric_that_is_minimised_counts_patience_downwards() -> None:
+    found = fitted(train_params(epochs=3, patience=1), optimizing="log_loss")
+    losses = [epoch["dev/optimizing"] for epoch in found.epochs]
+    assert len(losses) == 3
+    assert losses == sorted(losses, reverse=True)
+    assert found.best_epoch == 2
+
+
 def test_training_ends_with_the_last_epoch_when_dev_keeps_improving() -> None:
     assert len(fitted(train_params(epochs=3, patience=50)).epochs) == 3
 
 
-@pytest.mark.parametrize("optimizing", ["accuracy", "balanced_accuracy", "macro_f1"])
-def test_weights_are_those_of_the_epoch_that_was_best_on_dev(optimizing: str) -> None:
+COSTS = {"name": "mean_cost", "costs": {"0": {"1": 5.0}}, "otherwise": 1.0}
+RECALL = {"name": "class_recall", "label": 1}
+
+
+@pytest.mark.parametrize(
+    "optimizing", ["accuracy", "balanced_accuracy", "macro_f1", "macro_pr_auc", "log_loss", COSTS, RECALL], ids=str
+)
+def test_weights_are_those_of_the_epoch_that_was_best_on_dev(optimizing: Any) -> None:
     # On pure noise the metric goes up and down by chance, so that the last epoch is not the best.
     noise = np.stack([picture(number) for number in range(60)])
     dev = TensorDataset(torch.from_numpy(noise).permute(0, 3, 1, 2), torch.arange(60) % CLASSES)
     found = fitted(train_params(epochs=8, patience=8), dev=dev, optimizing=optimizing)
     metrics = [epoch["dev/optimizing"] for epoch in found.epochs]
-    assert max(metrics) > max(metrics[0], metrics[-1])
-    assert found.best_epoch == metrics.index(max(metrics))
-    assert measured(found.network, dev, optimizing) == pytest.approx(max(metrics))
+    best = max(metrics) if metric_named(optimizing).maximise else min(metrics)
+    assert len(set(metrics)) > 1
+    assert found.best_epoch == metrics.index(best)
+    assert measured(found.network, dev, optimizing) == pytest.approx(best)
 
 
 def test_fitted_network_is_ready_to_predict() -> None:
@@ -153,7 +176,7 @@ def test_epochs_report_losses_and_metrics_of_train_and_dev() -> None:
 def test_progress_counts_training_batches() -> None:
     train = train_params(epochs=2)
     steps: list[int] = []
-    fit(network_for(train), loader(TRAIN, 16), loader(DEV), train, "accuracy", CLASSES, steps.append)
+    fit(network_for(train), loader(TRAIN, 16), loader(DEV), train, metric_named("accuracy"), CLASSES, steps.append)
     assert steps == [1] * 2 * 6  # 90 images in batches of 16
 
 
@@ -193,7 +216,15 @@ class Watched(Dataset[Any]):
 def test_each_epoch_sees_every_row_once_in_the_order_of_its_key() -> None:
     train, rows = train_params(epochs=3), Watched()
     order = KeyedOrder(len(rows), seed=9)
-    fit(network_for(train), loader(rows, 16, order), loader(DEV), train, "accuracy", CLASSES, lambda _: None)
+    fit(
+        network_for(train),
+        loader(rows, 16, order),
+        loader(DEV),
+        train,
+        metric_named("accuracy"),
+        CLASSES,
+        lambda _: None,
+    )
     seen = [rows.asked[start : start + len(rows)] for start in range(0, 3 * len(rows), len(rows))]
     assert seen == [order_of(len(rows), 9, epoch) for epoch in range(3)]
 

@@ -41,7 +41,7 @@ def model(manifest: pd.DataFrame, folder: Path, copies: int, engine: Engine | No
         transforms=chosen.augment.transforms,
         augment_seed=chosen.augment.seed,
         size=SIZE,
-        optimizing="accuracy",
+        optimizing=chosen.evaluate.optimizing,
         engine=engine or Engine(1),
     ).model
 
