@@ -304,7 +304,7 @@ def test_a_killed_parent_takes_its_workers_along(tmp_path: Path, late: bool) -> 
 def model(**changes: Any) -> TrainedModel:
     small = params(**{"train.model.width": 4, **changes}).train.model
     network = build_model(small, len(CLASSES), 16, np.full(3, 0.2), np.full(3, 0.2), seed=1)
-    return TrainedModel(network.eval(), CLASSES, 16, small)
+    return TrainedModel(network.eval(), CLASSES, params(**{"ingest.size": 16}).ingest, small)
 
 
 def predictions(manifest: pd.DataFrame, folder: Path) -> pd.DataFrame:

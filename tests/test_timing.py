@@ -11,7 +11,8 @@ from pipeline.timing import latency_of, machine
 from tests.examples import params
 
 CNN = params(**{"train.model.width": 4}).train.model
-MODEL = TrainedModel(build_model(CNN, 3, 16, np.zeros(3), np.ones(3), 1), ("a", "b", "c"), 16, CNN)
+INGEST = params(**{"ingest.size": 16}).ingest
+MODEL = TrainedModel(build_model(CNN, 3, 16, np.zeros(3), np.ones(3), 1), ("a", "b", "c"), INGEST, CNN)
 
 
 def test_time_is_measured_and_says_of_what() -> None:

@@ -13,7 +13,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
 from pipeline.errors import DataError, ParamsError
-from pipeline.params import Cnn
+from pipeline.params import Cnn, IngestParams
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
@@ -29,12 +29,17 @@ POOLED_SIDE = 4
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A network with what is needed to use it: class names in output order, and picture size."""
+    """A network with what is needed to use it: class names in output order, and how a file becomes a picture."""
 
     network: nn.Module
     classes: tuple[str, ...]
-    size: int
+    ingest: IngestParams
     params: Cnn
+
+    @property
+    def size(self) -> int:
+        """Pixels a side of the square pictures that the network takes."""
+        return self.ingest.size
 
 
 class Normalise(nn.Module):
@@ -135,8 +140,12 @@ def predict(
 
 
 def save_model(model: TrainedModel) -> bytes:
-    """A safetensors file whose header names classes, size and params."""
-    about = {"classes": model.classes, "size": model.size, "model": model.params.model_dump()}
+    """A safetensors file whose header names classes, params, and how pictures are made."""
+    about = {
+        "classes": model.classes,
+        "ingest": model.ingest.model_dump(),
+        "model": model.params.model_dump(),
+    }
     tensors = {name: tensor.cpu().contiguous() for name, tensor in model.network.state_dict().items()}
     # One entry, because safetensors writes several in random order, and equal models must be equal files.
     return save_tensors(tensors, metadata={"pipeline": json.dumps(about, sort_keys=True)})
@@ -151,9 +160,19 @@ def load_model(data: bytes) -> TrainedModel:
     try:
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
         about = json.loads(header["__metadata__"]["pipeline"])
+        classes = _distinct_texts(about["classes"])
         params = Cnn.model_validate(about["model"])
-        network = build_model(params, len(about["classes"]), about["size"], np.zeros(3), np.ones(3), seed=0)
+        ingest = IngestParams.model_validate(about["ingest"])
+        network = build_model(params, len(classes), ingest.size, np.zeros(3), np.ones(3), seed=0)
         network.load_state_dict(load_tensors(data))
     except (ValueError, KeyError, TypeError, RuntimeError, SafetensorError, ParamsError) as error:
         raise DataError(f"the model file is damaged or of another version ({error}): run `dvc repro train`") from error
-    return TrainedModel(network.eval(), tuple(about["classes"]), about["size"], params)
+    return TrainedModel(network.eval(), classes, ingest, params)
+
+
+def _distinct_texts(values: object) -> tuple[str, ...]:
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise TypeError("its classes are no list of texts")
+    if len(set(values)) < len(values):
+        raise ValueError("a class stands twice in it")
+    return tuple(values)

@@ -18,7 +18,7 @@ from pipeline.core.randomness import keyed_seed
 from pipeline.dataset import RowDataset, Variants, channel_statistics
 from pipeline.engine import Engine, progress
 from pipeline.loader import batches, weighted_batches
-from pipeline.params import AnyMetric, AnyTransform, TrainParams
+from pipeline.params import AnyMetric, AnyTransform, IngestParams, TrainParams
 from pipeline.shards import ShardReader
 from pipeline.stages import Stage
 
@@ -41,7 +41,7 @@ def train(
     mode: Literal["materialise", "online"],
     transforms: Sequence[AnyTransform],
     augment_seed: int,
-    size: int,
+    ingest: IngestParams,
     optimizing: AnyMetric,
     engine: Engine,
 ) -> TrainOutputs:
@@ -51,6 +51,7 @@ def train(
     classes = tuple(sorted(rows["label"].astype(str).unique()))
     metric = metric_of(optimizing, classes)
     images = ShardReader(*originals.folders, *copies.folders)
+    size = ingest.size
     variants = _online_variants(transforms, augment_seed) if mode == "online" else None
     train_set = RowDataset(rows, images, classes, size, variants)
     dev_set = RowDataset(manifest[manifest["split"] == DEV], images, classes, size)
@@ -68,7 +69,7 @@ def train(
         fit = training.fit(network, train_batches, dev_batches, params, metric, len(classes), advance)
     best = fit.epochs[fit.best_epoch]
     return TrainOutputs(
-        model=save_model(TrainedModel(fit.network, classes, size, params.model)),
+        model=save_model(TrainedModel(fit.network, classes, ingest, params.model)),
         curves=fit.epochs,
         summary=f"{len(fit.epochs)} epochs, best {fit.best_epoch}: dev {metric.key} {best['dev/optimizing']:.4f}",
     )
@@ -95,7 +96,7 @@ STAGE = Stage(
         "mode": "augment.mode",
         "transforms": "augment.transforms",
         "augment_seed": "augment.seed",
-        "size": "ingest.size",
+        "ingest": "ingest",
         "optimizing": "evaluate.optimizing",
     },
     reads={

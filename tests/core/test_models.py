@@ -15,9 +15,11 @@ from torch import Tensor, nn
 from pipeline.core.models import ACTIVATIONS, Normalise, TrainedModel, build_model, load_model, predict, save_model
 from pipeline.errors import DataError, ParamsError
 from pipeline.params import Cnn
+from tests.examples import params
 
 MEAN, STD = np.array([0.2, 0.5, 0.8]), np.array([0.1, 0.2, 0.3])
 CLASSES = ("apple", "fig", "pear")
+INGEST = params(**{"ingest.size": 16}).ingest
 FEW = settings(max_examples=20, deadline=None)
 
 
@@ -45,7 +47,7 @@ def trained(seed: int = 1, **changes: Any) -> TrainedModel:
     with torch.random.fork_rng():
         torch.manual_seed(0)  # dropout
         network.train()(pixels(8))
-    return TrainedModel(network.eval(), CLASSES, 16, cnn(**changes))
+    return TrainedModel(network.eval(), CLASSES, INGEST, cnn(**changes))
 
 
 def weights(network: nn.Module) -> dict[str, bytes]:
@@ -180,7 +182,8 @@ def test_equal_models_are_equal_files_and_others_are_not() -> None:
 
 def test_file_names_what_is_needed_to_use_it() -> None:
     about = header(save_model(trained()))["__metadata__"]
-    assert json.loads(about["pipeline"]) == {"classes": list(CLASSES), "size": 16, "model": cnn().model_dump()}
+    expected = {"classes": list(CLASSES), "ingest": INGEST.model_dump(), "model": cnn().model_dump()}
+    assert json.loads(about["pipeline"]) == expected
 
 
 def header(data: bytes) -> dict[str, Any]:
@@ -197,6 +200,10 @@ def with_about(**changes: Any) -> bytes:
     edited = json.dumps(values).encode()
     edited += b" " * (-len(edited) % 8)
     return len(edited).to_bytes(8, "little") + edited + data[8 + int.from_bytes(data[:8], "little") :]
+
+
+def pictures(**changes: Any) -> dict[str, Any]:
+    return {**INGEST.model_dump(), **changes}
 
 
 def test_edited_header_that_changes_nothing_loads() -> None:
@@ -237,10 +244,15 @@ def test_noise_is_said_to_be_damaged(data: bytes) -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        pytest.param(with_about(size=2), id="a size that the depth halves to nothing"),
-        pytest.param(with_about(size="16"), id="a size in words"),
-        pytest.param(with_about(size=8), id="a size that the weights do not fit"),
+        pytest.param(with_about(ingest=pictures(size=2)), id="a size that the depth halves to nothing"),
+        pytest.param(with_about(ingest=pictures(size="16")), id="a size in words"),
+        pytest.param(with_about(ingest=pictures(size=8)), id="a size that the weights do not fit"),
+        pytest.param(with_about(ingest=pictures(fit="zoom")), id="a fit that does not exist"),
+        pytest.param(with_about(ingest=None), id="a file from before pictures were described"),
         pytest.param(with_about(classes=["apple"]), id="fewer classes than outputs"),
+        pytest.param(with_about(classes=["apple", "fig", 3]), id="a class that is a number"),
+        pytest.param(with_about(classes=["apple", "fig", "fig"]), id="a class that stands twice"),
+        pytest.param(with_about(classes="abc"), id="classes that are a text"),
         pytest.param(with_about(classes=None), id="no classes"),
         pytest.param(with_about(model={"name": "transformer"}), id="a model of another version"),
         pytest.param(with_about(model=cnn(activation="tanh", depth=3).model_dump()), id="another depth"),

@@ -40,7 +40,7 @@ def model(manifest: pd.DataFrame, folder: Path, copies: int, engine: Engine | No
         mode=chosen.augment.mode,
         transforms=chosen.augment.transforms,
         augment_seed=chosen.augment.seed,
-        size=SIZE,
+        ingest=chosen.ingest.model_copy(update={"size": SIZE}),
         optimizing=chosen.evaluate.optimizing,
         engine=engine or Engine(1),
     ).model
