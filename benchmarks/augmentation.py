@@ -120,7 +120,16 @@ def prepare(images: int, side: int, copies: int) -> Task:
     for number in range(images):
         write_photo(number, side)
     params = IngestParams(
-        size=side, fit="crop", encoding=ENCODING, max_pixels=50_000_000, max_bytes=100_000_000, max_rejected=0.1
+        size=side,
+        fit="crop",
+        encoding=ENCODING,
+        max_pixels=50_000_000,
+        max_side=30_000,
+        max_aspect=50,
+        max_bytes=100_000_000,
+        max_seconds=30,
+        max_memory_mb=2000,
+        max_rejected=0.1,
     )
     source = SourceParams(role="production", path="photos")
     rows = ingest("photos", source, params, ShardStore(Path("ingest")), Engine(1)).manifest

@@ -34,7 +34,11 @@ PHOTOS = IngestParams(
     fit="crop",
     encoding=JpegEncoding(name="jpeg", quality=90),
     max_pixels=50_000_000,
+    max_side=30_000,
+    max_aspect=50,
     max_bytes=100_000_000,
+    max_seconds=30,
+    max_memory_mb=2000,
     max_rejected=0.1,
 )
 

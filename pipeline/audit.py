@@ -28,7 +28,16 @@ from pipeline.storage import partial_path, put_in_place, read_bytes, refusals, r
 # How a file is decoded for comparison; the whole picture, whatever its shape.
 _PNG = PngEncoding(name="png")
 SMALL = IngestParams(
-    size=64, fit="stretch", encoding=_PNG, max_pixels=200_000_000, max_bytes=500_000_000, max_rejected=1.0
+    size=64,
+    fit="stretch",
+    encoding=_PNG,
+    max_pixels=200_000_000,
+    max_side=200_000_000,
+    max_aspect=200_000_000,
+    max_bytes=500_000_000,
+    max_seconds=3600,
+    max_memory_mb=1_000_000,
+    max_rejected=1.0,
 )
 # Images a worker looks at in one go.
 CHUNK = 64

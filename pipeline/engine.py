@@ -1,26 +1,25 @@
 """Work spread over processes, in order, with a progress bar.
 
 How many workers there are is an engine setting, never a param: it must not change any output.
-Processes are spawned, not forked: a fork of a process with threads (Arrow, OpenCV, torch) can hang.
 """
 
-import multiprocessing
 import os
-import signal
+import pickle
 import sys
-import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import resource_tracker
+from math import inf
+from multiprocessing.connection import wait
 from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pipeline.errors import ParamsError, WorkerError
+from pipeline.serving import Guard, Job, Work
+from pipeline.workers import Worker, hired
 
 WORKERS_VARIABLE = "PIPELINE_WORKERS"
 
@@ -30,7 +29,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Engine:
-    """How work is run; `workers` processes, at least 1 (1: in this process)."""
+    """How work is run; `workers` processes, at least 1."""
 
     workers: int
 
@@ -41,7 +40,7 @@ class Engine:
         title: str,
         size: Callable[[Task], int] = lambda _: 1,
     ) -> list[Result]:
-        """The results of a picklable function, in the order of the tasks.
+        """The results of a picklable function, in the order of the tasks; one worker: in this process.
 
         Args:
             size: how far a task moves the progress bar.
@@ -52,33 +51,29 @@ class Engine:
         with progress(title, sum(map(size, tasks))) as advance:
             if self.workers == 1 or len(tasks) < 2:
                 return list(_in_process(function, tasks, size, advance))
-            return self._in_processes(function, tasks, size, advance)
+            jobs = [Job(number, task) for number, task in enumerate(tasks)]
+            return _run(Work(function), jobs, self.workers, lambda job: advance(size(job.task)))
 
-    def _in_processes(
+    def map_guarded(
         self,
-        function: Callable[[Task], Result],
+        function: Callable[[Task, Iterator[Any]], Result],
         tasks: Sequence[Task],
-        size: Callable[[Task], int],
-        advance: Callable[[int], None],
+        items: Callable[[Task], Sequence[Any]],
+        guard: Guard,
+        title: str,
+        size: Callable[[Task], int] = lambda _: 1,
     ) -> list[Result]:
-        results: dict[int, Result] = {}
-        context = multiprocessing.get_context("spawn")
-        workers = min(self.workers, len(tasks))
-        with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(function,)) as pool:
-            with deaf_to_ctrl_c():
-                futures = {pool.submit(_work, task): number for number, task in enumerate(tasks)}
-            try:
-                for future in as_completed(futures):
-                    results[futures[future]] = future.result()
-                    advance(size(tasks[futures[future]]))
-            except BrokenProcessPool as error:
-                raise WorkerError(
-                    "a worker process died, most often because memory ran out: "
-                    f"run again with fewer workers (--workers or {WORKERS_VARIABLE}); finished work is kept"
-                ) from error
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)
-        return [results[number] for number in range(len(tasks))]
+        """The same where making one of a task's items may crash, hang or take all memory: that costs the item.
+
+        One worker is a process of its own, too, because a crash would take this one along.
+
+        Args:
+            function: takes a task, and what `guard.make` made of each of its items, in order.
+            items: the items of a task.
+        """
+        with progress(title, sum(map(size, tasks))) as advance:
+            jobs = [Job(number, task, items(task)) for number, task in enumerate(tasks)]
+            return _run(Work(function, guard), jobs, self.workers, lambda job: advance(size(job.task)))
 
 
 def choose_workers(asked: int | None) -> int:
@@ -97,28 +92,6 @@ def choose_workers(asked: int | None) -> int:
     return int(named)
 
 
-def follow_parent() -> None:
-    """In a worker: leave Ctrl-C to the parent, and end when the parent was killed.
-
-    A terminal sends Ctrl-C to every process, and each worker would print a traceback. Without the
-    watch, workers of a killed parent would wait for work for ever.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-@contextmanager
-def deaf_to_ctrl_c() -> Iterator[None]:
-    """Processes that start inside never get Ctrl-C, not even while they still read in libraries."""
-    # When it starts, it lets Ctrl-C through again: so it must be there already.
-    resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 @contextmanager
 def progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
     """A bar on stderr, and the function that moves it on; silent when stderr is no terminal."""
@@ -126,26 +99,6 @@ def progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
     with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task(title, total=total)
         yield lambda steps: bar.advance(task, steps)
-
-
-# In a worker: what it does with each task. It travels once, so that what it has opened or built stays.
-_FUNCTION: list[Callable[[Any], Any]] = []
-
-
-def _begin(function: Callable[[Any], Any]) -> None:
-    follow_parent()
-    _FUNCTION[:] = [function]
-
-
-def _work(task: Any) -> Any:
-    return _FUNCTION[0](task)
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _in_process(
@@ -157,3 +110,83 @@ def _in_process(
     for task in tasks:
         yield function(task)
         advance(size(task))
+
+
+def _run(work: Work, jobs: Sequence[Job], workers: int, done: Callable[[Job], None]) -> list[Any]:
+    """The results of all jobs, in their order."""
+    with hired(min(workers, len(jobs))) as crew:
+        return _Shift(work, jobs, crew, done).run()
+
+
+class _Shift:
+    """Jobs, done by a crew of workers.
+
+    A worker that dies over an item is followed by a new one, which makes that item first, alone; if it
+    dies, too, the item is refused. From the first death on, a job's workers tell each item as soon as
+    it is made, so that many bad items cost no more than themselves.
+    """
+
+    def __init__(self, work: Work, jobs: Sequence[Job], crew: list[Worker], done: Callable[[Job], None]) -> None:
+        self._work = work
+        # Once for all jobs of a worker, which so keeps what the function has opened or built.
+        self._pickled = pickle.dumps(work)
+        self._jobs = jobs
+        self._waiting = deque(jobs)
+        self._crew = crew
+        self._done = done
+        self._results: dict[int, Any] = {}
+
+    def run(self) -> list[Any]:
+        for worker in self._crew:
+            worker.begin(self._pickled, self._work.guard)
+            self._give_next(worker)
+        while busy := [worker for worker in self._crew if worker.job is not None]:
+            patience = min(worker.left() for worker in busy)
+            ready = wait([worker.connection for worker in busy], None if patience == inf else max(patience, 0.01))
+            for worker in busy:
+                if worker.connection in ready:
+                    self._hear(worker)
+                elif worker.left() <= 0:
+                    worker.stop_overdue()
+        return [self._results[job.number] for job in self._jobs]
+
+    def _give_next(self, worker: Worker) -> None:
+        worker.job = None
+        if self._waiting:
+            worker.give(self._waiting.popleft())
+
+    def _hear(self, worker: Worker) -> None:
+        job = worker.job
+        assert job is not None  # noqa: S101
+        try:
+            kind, content = worker.connection.recv()
+        except (EOFError, OSError):
+            self._replace(worker, job)
+            return
+        match kind:
+            case "item":
+                number, job.known[content[0]] = content
+                job.suspect = None if job.suspect == number else job.suspect
+            case "done":
+                self._results[job.number] = content
+                self._done(job)
+                self._give_next(worker)
+            case "failed":
+                worker.job = None
+                raise content
+
+    def _replace(self, worker: Worker, job: Job) -> None:
+        end = worker.end()
+        if self._work.guard is None or not end.blames_item or (end.outside and job.suspect == end.item):
+            raise WorkerError(
+                "a worker process died, most often because memory ran out: "
+                f"run again with fewer workers (--workers or {WORKERS_VARIABLE}); finished work is kept"
+            )
+        if end.item is not None and job.suspect == end.item:
+            job.known[end.item] = self._work.guard.refuse(job.items[end.item], end.reason, end.words)
+            job.suspect = None
+        elif end.item is not None:
+            job.suspect = end.item
+        successor = self._crew[self._crew.index(worker)] = Worker()
+        successor.begin(self._pickled, self._work.guard)
+        successor.give(job)

@@ -26,9 +26,11 @@ from pipeline.core.judged import PROBABILITY
 from pipeline.core.models import TrainedModel, predict
 from pipeline.core.order import KeyedOrder
 from pipeline.dataset import RowDataset, worthwhile
-from pipeline.engine import WORKERS_VARIABLE, Engine, deaf_to_ctrl_c, follow_parent, progress
+from pipeline.engine import WORKERS_VARIABLE, Engine, progress
 from pipeline.errors import PipelineError, WorkerError
+from pipeline.serving import follow_parent
 from pipeline.shards import ShardReader
+from pipeline.workers import deaf_to_ctrl_c
 
 # Fixed, because the size of a batch shows in the last digits of a prediction.
 PREDICTION_BATCH = 256

@@ -26,6 +26,7 @@ import pyarrow.compute as pc
 from pipeline.arrow import open_arrow, write_arrow
 from pipeline.engine import Engine
 from pipeline.errors import DataError, MissingInputError
+from pipeline.serving import Guard
 from pipeline.storage import partial_path, put_in_place, refusals, remove
 
 # Rows a shard holds on average and at most. Part of the format: another value gives other files.
@@ -67,13 +68,20 @@ class ShardStore:
         self._used: set[str] = set()
 
     def build(
-        self, rows: Sequence[Row], make: Make, schema: pa.Schema, engine: Engine, title: str, few: int = FEW_ROWS
+        self,
+        rows: Sequence[Row],
+        make: Make | Guard,
+        schema: pa.Schema,
+        engine: Engine,
+        title: str,
+        few: int = FEW_ROWS,
     ) -> pa.Table:
         """Make the rows that no shard holds yet, and say where each row lies.
 
         Args:
             rows: in their final order; keys are unique.
-            make: picklable; a row's payload to its columns, those of `schema`.
+            make: picklable; a row's payload to its columns, those of `schema`. A guard of such a function
+                keeps what a payload does to its process from the run; it needs a process at any rate.
             schema: names and types of the columns, `image` (binary, nullable) among them.
             few: so many rows are made sooner than worker processes start.
 
@@ -95,7 +103,12 @@ class ShardStore:
         if chosen.workers > 1:
             # The largest first, so that workers end at about the same time.
             tasks.sort(key=lambda task: task.new, reverse=True)
-        chosen.map(partial(_write_shard, make=make, schema=full), tasks, title, size=lambda task: len(task.rows))
+        if isinstance(make, Guard):
+            write = partial(_write_shard, schema=full)
+            chosen.map_guarded(write, tasks, lambda task: task.payloads, make, title, size=lambda task: len(task.rows))
+        else:
+            write = partial(_make_and_write, make=make, schema=full)
+            chosen.map(write, tasks, title, size=lambda task: len(task.rows))
         self._used.update(chunks)
         columns = [name for name in full.names if name != "image"]
         tables = [_located(self._open(name).select(columns), name) for name in chunks]
@@ -176,6 +189,11 @@ class _Task:
         """Rows to be made."""
         return len(self.rows) - len(self.reuse)
 
+    @property
+    def payloads(self) -> list[Any]:
+        """Those of the rows to be made."""
+        return [row.payload for row in self.rows if row.key not in self.reuse]
+
 
 def _chunks(rows: Sequence[Row]) -> Iterator[list[Row]]:
     """Consecutive rows; a row starts a chunk when the hash of its place says so.
@@ -211,8 +229,12 @@ def _index(tables: Mapping[str, pa.Table | None], wanted: Sequence[str]) -> dict
     return dict(zip(keys.take(pa.array(hits)).to_pylist(), places, strict=True))
 
 
-def _write_shard(task: _Task, make: Make, schema: pa.Schema) -> None:
-    table = pa.concat_tables(_parts(task, make, schema)) if task.rows else schema.empty_table()
+def _make_and_write(task: _Task, make: Make, schema: pa.Schema) -> None:
+    _write_shard(task, map(make, task.payloads), schema)
+
+
+def _write_shard(task: _Task, made: Iterator[Mapping[str, Any]], schema: pa.Schema) -> None:
+    table = pa.concat_tables(_parts(task, made, schema)) if task.rows else schema.empty_table()
     partial_file = partial_path(task.path)
     try:
         write_arrow(table, partial_file)
@@ -222,14 +244,14 @@ def _write_shard(task: _Task, make: Make, schema: pa.Schema) -> None:
     put_in_place(partial_file, task.path)
 
 
-def _parts(task: _Task, make: Make, schema: pa.Schema) -> Iterator[pa.Table]:
+def _parts(task: _Task, made: Iterator[Mapping[str, Any]], schema: pa.Schema) -> Iterator[pa.Table]:
     """The rows in order: those of older shards as they lie there, without a look at each; new ones made."""
     old: dict[str, pa.Table] = {}
     runs = groupby(enumerate(task.rows), key=lambda item: _run(item[0], task.reuse.get(item[1].key)))
     for (name, _), run in runs:
         rows = [row for _, row in run]
         if not name:
-            yield pa.Table.from_pylist([{"key": row.key, **make(row.payload)} for row in rows], schema=schema)
+            yield pa.Table.from_pylist([{"key": row.key, **next(made)} for row in rows], schema=schema)
             continue
         if name not in old:
             old[name] = open_arrow(task.path.with_name(f"{name}.arrow"))

@@ -1,7 +1,8 @@
 """One file's bytes -> a normalised picture and its facts, or the reason why not.
 
 Pillow decodes, in this one place: it knows every format, and OpenCV disagrees with it on
-orientation, CMYK, 16 bits and palettes. Not here: limits on time and memory of a decoder.
+orientation, CMYK, 16 bits and palettes. Not here: limits on a decoder's time and memory, which
+pipeline/serving.py sets.
 """
 
 import io
@@ -37,6 +38,7 @@ _TURNS = {
 }
 _SIDEWAYS = {_TURNS[orientation] for orientation in (5, 6, 7, 8)}
 BACKGROUND = (255, 255, 255)
+NO_MEMORY = -4  # cv::Error::StsNoMem
 LIBRARIES = ("pillow", "opencv-python-headless", "numpy")
 
 
@@ -60,8 +62,9 @@ class Rejection:
 def normalise(data: bytes, params: IngestParams) -> Picture | Rejection:
     """A square RGB picture of `params.size` pixels a side; upright, first frame, over white.
 
-    Never raises for what `data` holds. Reasons: `empty`, `too_many_bytes`, `not_an_image`,
-    `too_many_pixels` (by the header, before decoding), `undecodable`.
+    Never raises for what `data` holds. Reasons: `empty`, `too_many_bytes`, `not_an_image`, `undecodable`; by
+    the header, before decoding, `too_many_pixels`, `side_too_long`, `strip`; `too_large` where memory has a
+    limit and it is reached.
     """
     if not data:
         return Rejection("empty", "the file has no content")
@@ -83,7 +86,7 @@ def normalise(data: bytes, params: IngestParams) -> Picture | Rejection:
             upright = opened if turn is None else opened.transpose(turn)
             pixels = _fit(_rgb(upright), width, height, params)
         except Exception as error:
-            return Rejection("undecodable", f"{type(error).__name__}: {error}")
+            return _failure(error)
     facts = {"width": width, "height": height, "bytes": len(data), "format": file_format, **picture_facts(pixels)}
     return Picture(encode(pixels, params.encoding), facts, pixels)
 
@@ -140,15 +143,37 @@ def _opened(data: bytes, params: IngestParams) -> Image.Image | Rejection:
     except UnidentifiedImageError:
         return Rejection("not_an_image", f"the content is none of {', '.join(FORMATS)}")
     except Exception as error:  # Pillow raises many types on hostile headers; each costs one file
-        return Rejection("undecodable", f"{type(error).__name__}: {error}")
-    width, height = image.size
-    if width * height > params.max_pixels:
-        return Rejection("too_many_pixels", f"{width} x {height} pixels, the limit is {params.max_pixels}")
+        return _failure(error)
+    if refused := _beyond_limits(*image.size, params):
+        return refused
     # A thumbnail before the codestream may hold an end marker of its own.
     if image.format == "JPEG2000" and JPEG2000_END not in data[max(0, data.find(JPEG2000_START)) :]:
         # OpenJPEG fills what a cut file lacks with grey and says nothing.
         return Rejection("undecodable", "the file is cut short: it has no end-of-codestream marker")
     return image
+
+
+def _beyond_limits(width: int, height: int, params: IngestParams) -> Rejection | None:
+    """What the header claims, against the limits."""
+    claimed = f"{width} x {height} pixels"
+    if width * height > params.max_pixels:
+        return Rejection("too_many_pixels", f"{claimed}, the limit is {params.max_pixels}")
+    if max(width, height) > params.max_side:
+        return Rejection("side_too_long", f"{claimed}, the limit of a side is {params.max_side}")
+    if max(width, height) > params.max_aspect * min(width, height):
+        return Rejection("strip", f"{claimed}, the limit is {params.max_aspect:g} to 1")
+    return None
+
+
+def _failure(error: Exception) -> Rejection:
+    """What a decoder raises, which may be anything, as a reason."""
+    no_memory = isinstance(error, MemoryError) or (isinstance(error, cv2.error) and error.code == NO_MEMORY)
+    words = f"{type(error).__name__}: {error}".rstrip(": ")
+    return (
+        Rejection("too_large", f"its decoder gets no more memory: {words}")
+        if no_memory
+        else Rejection("undecodable", words)
+    )
 
 
 def _draft(image: Image.Image, params: IngestParams) -> None:

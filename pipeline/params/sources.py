@@ -44,7 +44,11 @@ class IngestParams(Section):
     fit: Literal["crop", "pad", "stretch"]
     encoding: Annotated[JpegEncoding | PngEncoding, Field(discriminator="name")]
     max_pixels: Count
+    max_side: Count
+    max_aspect: Annotated[float, Field(ge=1)]
     max_bytes: Count
+    max_seconds: Annotated[int, Field(ge=1, le=3600)]
+    max_memory_mb: Annotated[int, Field(ge=256, le=1_000_000)]
     max_rejected: Share
 
 

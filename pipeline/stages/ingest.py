@@ -17,6 +17,7 @@ from pipeline.engine import Engine
 from pipeline.errors import DataError
 from pipeline.params import IngestParams, SourceParams
 from pipeline.scan import scan
+from pipeline.serving import Guard
 from pipeline.shards import Row, ShardStore, digest, fingerprint
 from pipeline.stages import Stage
 from pipeline.storage import read_bytes, read_texts, sha256_of
@@ -67,7 +68,9 @@ def ingest(name: str, source: SourceParams, params: IngestParams, shards: ShardS
         Row(path, digest(shape, name, path, sha256), (f"{name}/{path}", path, sha256))
         for path, sha256 in zip(in_class, hashes, strict=True)
     ]
-    made = shards.build(rows, partial(normalise_file, root=root, params=params), SHARD, engine, f"ingest {name}")
+    make = partial(normalise_file, root=root, params=params)
+    guard = Guard(make, refuse_file, params.max_seconds, params.max_memory_mb)
+    made = shards.build(rows, guard, SHARD, engine, f"ingest {name}")
     images = made.to_pandas().rename(columns={"key": "pixels"})
     accepted = images[images["reason"] == ""].assign(source=name, role=source.role)
     refused = pd.DataFrame([(*item, "") for item in [*found.refused, *loose]], columns=REJECTED_COLUMNS)
@@ -86,16 +89,24 @@ def ingest(name: str, source: SourceParams, params: IngestParams, shards: ShardS
 
 def normalise_file(payload: tuple[str, str, str], root: Path, params: IngestParams) -> dict[str, Any]:
     """The shard columns of one file."""
-    image_id, path, sha256 = payload
-    row: dict[str, Any] = {"id": image_id, "label": path.split("/")[0], "path": path, "sha256": sha256}
-    match imaging.normalise(read_bytes(root / path), params):
+    match imaging.normalise(read_bytes(root / payload[1]), params):
         case imaging.Picture(image=image, facts=facts, pixels=pixels):
             shown = imaging.without_bars(pixels, facts["width"], facts["height"], params.fit)
             hashes, detail = perceptual.marks(perceptual.views(shown))
             marks = {**dict(zip(HASHES, hashes.tolist(), strict=True)), "fine_detail": detail}
-            return {**row, "reason": "", "detail": "", "image": image, **facts, **marks}
+            return {**_file(payload), "reason": "", "detail": "", "image": image, **facts, **marks}
         case imaging.Rejection(reason=reason, detail=detail):
-            return {**row, "reason": reason, "detail": detail, **_NO_MARKS}
+            return refuse_file(payload, reason, detail)
+
+
+def refuse_file(payload: tuple[str, str, str], reason: str, detail: str) -> dict[str, Any]:
+    """The same of a file without a picture."""
+    return {**_file(payload), "reason": reason, "detail": detail, **_NO_MARKS}
+
+
+def _file(payload: tuple[str, str, str]) -> dict[str, str]:
+    image_id, path, sha256 = payload
+    return {"id": image_id, "label": path.split("/")[0], "path": path, "sha256": sha256}
 
 
 def _check_rejected(root: Path, files: int, rejected: pd.DataFrame, params: IngestParams) -> None:

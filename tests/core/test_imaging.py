@@ -14,7 +14,7 @@ from PIL import Image
 from pipeline.core.imaging import FORMATS, Picture, Pixels, Rejection, decode, encode, normalise, picture_facts
 from pipeline.core.manifest import FACTS
 from pipeline.params import IngestParams, JpegEncoding, PngEncoding
-from tests.examples import encoded, picture
+from tests.examples import encoded, params, picture
 
 RED, GREEN, BLUE, WHITE, BLACK = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255), (0, 0, 0)
 FITS = ["crop", "pad", "stretch"]
@@ -22,8 +22,8 @@ LOSSLESS: dict[str, dict[str, Any]] = {"PNG": {}, "BMP": {}, "TIFF": {}, "JPEG20
 
 
 def ingest(size: int = 16, fit: str = "stretch", **changes: Any) -> IngestParams:
-    values = {"encoding": {"name": "png"}, "max_pixels": 1_000_000, "max_bytes": 1_000_000, "max_rejected": 1.0}
-    return IngestParams.model_validate({"size": size, "fit": fit, **values, **changes})
+    values = params(**{"ingest.max_pixels": 1_000_000, "ingest.max_bytes": 1_000_000}).ingest.model_dump()
+    return IngestParams.model_validate({**values, "size": size, "fit": fit, **changes})
 
 
 def accepted(data: bytes, **changes: Any) -> Picture:

@@ -77,6 +77,21 @@ def test_limit_on_pixels_is_the_last_size_that_passes() -> None:
     assert rejected(data, max_pixels=199) == Rejection("too_many_pixels", "20 x 10 pixels, the limit is 199")
 
 
+def test_limit_on_a_side_is_the_last_that_passes() -> None:
+    data = encoded(picture(1, 10, 20))
+    assert accepted(data, max_side=20).facts["width"] == 20
+    assert rejected(data, max_side=19) == Rejection("side_too_long", "20 x 10 pixels, the limit of a side is 19")
+
+
+@pytest.mark.parametrize("shape", [(1, 60), (60, 1)])
+def test_strip_is_refused_by_the_ratio_of_its_sides(shape: tuple[int, int]) -> None:
+    data = encoded(picture(1, *shape))
+    assert isinstance(normalise(data, ingest(max_aspect=60)), Picture)
+    assert rejected(data, max_aspect=59.5) == Rejection(
+        "strip", f"{shape[1]} x {shape[0]} pixels, the limit is 59.5 to 1"
+    )
+
+
 @pytest.mark.parametrize("side", [8_000, 10_000, 20_000, 2**31 - 1])
 def test_header_that_claims_too_much_is_refused_before_decoding_by_the_limit_of_params(side: int) -> None:
     found = rejected(claiming(side, side), max_pixels=50_000_000)
@@ -196,5 +211,5 @@ def test_damaged_file_is_a_square_picture_or_a_reason(data: st.DataObject, fit: 
             assert (image.format, image.mode, image.size) == ("PNG", "RGB", (16, 16))
         assert np.isfinite([found.facts[name] for name in ("brightness", "contrast", "sharpness", "saturation")]).all()
     else:
-        assert found.reason in {"not_an_image", "too_many_pixels", "undecodable"}
+        assert found.reason in {"not_an_image", "too_many_pixels", "side_too_long", "strip", "undecodable"}
         assert found.detail
