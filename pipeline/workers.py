@@ -16,6 +16,7 @@ from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any
 
+from pipeline.errors import StorageError
 from pipeline.serving import NOBODY, Guard, Job, serve
 
 # An item that is made alone, in a new process, is measured by CPU time: a busy machine does no harm
@@ -46,7 +47,10 @@ class Worker:
     def __init__(self) -> None:
         context = multiprocessing.get_context("spawn")
         # The item that it is at, and since when: in memory that both share, because the dead do not answer.
-        self._desk = context.RawArray("d", [NOBODY, 0.0])
+        try:
+            self._desk = context.RawArray("d", [NOBODY, 0.0])
+        except OSError as error:
+            raise StorageError(f"no room for 4 kB that two processes share, in /dev/shm or TMPDIR: {error}") from error
         self.connection, theirs = context.Pipe()
         self._process = context.Process(target=serve, args=(theirs, self._desk), daemon=True)
         with deaf_to_ctrl_c():
