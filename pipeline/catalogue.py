@@ -61,6 +61,8 @@ LOOK_VARIANTS = binary("reports/look/variants.png")
 LOOK_BATCH = binary("reports/look/batch.png")
 
 MODEL = binary("data/train/model.safetensors")
+# Of a training that was stopped, beside the outs of DVC; never in its cache.
+CHECKPOINT = "data/train/checkpoint.pt"
 CURVES = curves("reports/train")
 
 PREDICTIONS = predictions_file("data/evaluate/predictions.arrow", manifest.PREDICTIONS)

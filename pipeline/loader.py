@@ -75,9 +75,6 @@ class Loader(AbstractContextManager["Loader[AnyBatch]"], Generic[AnyBatch]):
         return len(self.batch_sampler)
 
     def __iter__(self) -> Iterator[AnyBatch]:
-        # A DataLoader draws a number in each pass, but one whose workers stay in the first alone. Dropout
-        # draws from the same generator: so each pass takes one here, whatever the workers.
-        torch.empty((), dtype=torch.int64).random_()
         return self._made_here() if self.workers == 0 else self._made_by(*self._started())
 
     def __exit__(
@@ -119,7 +116,7 @@ class Loader(AbstractContextManager["Loader[AnyBatch]"], Generic[AnyBatch]):
             multiprocessing_context="spawn",
             worker_init_fn=_start_worker,
             collate_fn=_as_it_is,
-            generator=torch.Generator(),  # of its own, because it is asked in the first pass alone
+            generator=torch.Generator(),  # of its own: the global one is nobody's to move
         )
         with deaf_to_ctrl_c():
             return iter(self._torch_loader), self._slots

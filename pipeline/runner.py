@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from pipeline.checkpoint import Checkpoint
 from pipeline.engine import Engine
 from pipeline.errors import ParamsError, StorageError
 from pipeline.params import Params
@@ -44,8 +45,11 @@ def run_stage(name: str, params: Params, engine: Engine, key: str | None = None)
     stores = {argument: ShardStore(Path(folder)) for argument, folder in stage.builds.items()}
     if "engine" in inspect.signature(stage.function).parameters:
         arguments["engine"] = engine
-    outputs = stage.function(**arguments, **stores)
+    checkpoints = {argument: Checkpoint(Path(file)) for argument, file in stage.resumes.items()}
+    outputs = stage.function(**arguments, **stores, **checkpoints)
     write_all(stage, outputs)
+    for checkpoint in checkpoints.values():
+        checkpoint.drop()
     for store in stores.values():
         store.drop_stale()
     label = f"{name} {key}" if key else name

@@ -198,34 +198,39 @@ def read_only(path: str, read: Callable[[Path], Any]) -> Artifact:
 def binary(path: str) -> Artifact:
     """An artifact: bytes."""
 
-    def write(value: bytes, place: Path) -> None:
-        with refusals(place), place.open("wb") as file:
-            file.write(value)
-            file.flush()
-            os.fsync(file.fileno())
-
     def read(place: Path) -> bytes:
         if not place.exists():
             raise MissingInputError(f"{place} is missing: run `{maker(place)}`")
         return read_bytes(place)
 
-    return Artifact(path, read, write)
+    return Artifact(path, read, write_bytes)
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Numbers per epoch, and the epoch (counted from 0) whose weights were kept."""
+
+    epochs: Sequence[Mapping[str, float]]
+    kept: int
 
 
 def curves(path: str) -> Artifact:
-    """An artifact: numbers per epoch, as the folder of plots and metrics.json that DVCLive writes."""
+    """An artifact: the folder of plots and metrics.json that DVCLive writes; the metrics are the kept epoch's."""
 
-    def write(epochs: Sequence[Mapping[str, float]], place: Path) -> None:
+    def write(values: Curves, place: Path) -> None:
         from dvclive.live import Live
         from scmrepo.exceptions import SCMError
 
         try:
             # dvc.yaml declares the plots itself, and DVC, not DVCLive, keeps the experiments.
             with Live(str(place), dvcyaml=None, save_dvc_exp=False, report=None, monitor_system=False) as live:
-                for epoch in epochs:
+                for epoch in values.epochs:
                     for name, value in epoch.items():
                         live.log_metric(name, value)
                     live.next_step()
+                live.step = values.kept
+                for name, value in values.epochs[values.kept].items():
+                    live.log_metric(name, value, plot=False)
         except SCMError as error:
             raise StorageError(
                 f"DVCLive cannot work in this Git repository ({error}): commit once, then run again"
@@ -241,6 +246,14 @@ def read_bytes(path: Path) -> bytes:
     """The whole content of a file."""
     with refusals(path):
         return path.read_bytes()
+
+
+def write_bytes(value: bytes, place: Path) -> None:
+    """A file with this content, on the disk when this returns."""
+    with refusals(place), place.open("wb") as file:
+        file.write(value)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def sha256_of(path: Path) -> str:

@@ -30,8 +30,8 @@ TINY = {
         "width": 8,
         "kernel": 3,
         "activation": "relu",
-        "dropout": 0.0,
         "batch_norm": True,
+        "dropout": {"blocks": 0.0, "head": 0.0},
     },
     "evaluate.bootstrap": 100,
 }

@@ -20,6 +20,8 @@ from pipeline.storage import Artifact, maker
 from tests.examples import REPOSITORY
 
 DVC_FILES = ("dvc.yaml", "data/dvc.yaml", "final/dvc.yaml")
+# Modules that shape results beside those of core.
+OUTSIDE_CORE = {"pipeline.dataset", "pipeline.loader", "pipeline.fitting"}
 GRAPH = grimp.build_graph("pipeline", cache_dir=None)
 
 
@@ -49,11 +51,17 @@ def code_reached(name: str) -> set[str]:
     reached, open_ends = set(), [module]
     while open_ends:
         for found in GRAPH.find_modules_directly_imported_by(open_ends.pop()):
-            shapes_results = found.startswith("pipeline.core.") or found in {"pipeline.dataset", "pipeline.loader"}
+            shapes_results = found.startswith("pipeline.core.") or found in OUTSIDE_CORE
             if shapes_results and found not in reached:
                 reached.add(found)
                 open_ends.append(found)
-    return {f"{reached_module.replace('.', '/')}.py" for reached_module in {module, *reached}}
+    return {file_of(reached_module) for reached_module in {module, *reached}}
+
+
+def file_of(module: str) -> str:
+    """The file of a module or package."""
+    path = module.replace(".", "/")
+    return f"{path}/__init__.py" if (REPOSITORY / path).is_dir() else f"{path}.py"
 
 
 def test_stages_are_the_same_in_folder_dvc_and_command_line() -> None:
@@ -74,7 +82,8 @@ def test_each_params_section_belongs_to_a_stage() -> None:
 def test_the_function_takes_what_the_stage_declares(name: str) -> None:
     stage = load_stage(name)
     assert stage.name == stage.function.__name__ == name
-    declared = {*stage.params, *stage.reads, *stage.keeps, *stage.builds} | ({"name"} if stage.each else set())
+    declared = {*stage.params, *stage.reads, *stage.keeps, *stage.builds, *stage.resumes}
+    declared |= {"name"} if stage.each else set()
     assert set(inspect.signature(stage.function).parameters) - {"engine"} == declared
 
 

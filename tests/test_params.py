@@ -56,7 +56,10 @@ TAGS = {
     "augment.copies.name",
     "balance.strategy.name",
     "balance.strategy.target.name",
+    "train.mixing.name",
+    "train.model.name",
     "train.optimizer.name",
+    "train.schedule.name",
 }
 
 
@@ -83,6 +86,20 @@ BROKEN_RULES = [
     ({"train.learning_rate": math.inf}, "train.learning_rate: input should be a finite number, got inf"),
     ({"train.learning_rate": 0}, "train.learning_rate: input should be greater than 0, got 0"),
     ({"train.model.batch_norm": "yes"}, "train.model.batch_norm: input should be a valid boolean, got 'yes'"),
+    ({"train.model.dropout.head": 1.0}, "train.model.dropout.head: input should be less than 1, got 1.0"),
+    ({"train.optimizer": {"name": "sgd", "momentum": 0.0, "nesterov": True}},
+     "train.optimizer: nesterov needs momentum above 0: give momentum 0.9, say, or set nesterov to false"),
+    ({"train.warmup_epochs": 12.0},
+     "train: warmup_epochs must be below epochs, got 12 and 12: the full learning rate would never be reached"),
+    ({"train.warmup_epochs": 4.0, "train.schedule": {"name": "step", "every": 8, "factor": 0.1}},
+     "train: schedule.every must be below the 8 epochs after warm-up, got 8: "
+     "the schedule would never take its first step"),
+    ({"train.schedule": {"name": "sgdr", "first": 12, "factor": 2, "final": 0.0}},
+     "train: schedule.first must be below the 12 epochs after warm-up, got 12: "
+     "the schedule would never take its first step"),
+    ({"train.class_weights": {"cat": 0}}, "train.class_weights.cat: input should be greater than 0, got 0"),
+    ({"train.clip_norm": 0}, "train.clip_norm: input should be greater than 0, got 0"),
+    ({"train.precision": 16}, "train.precision: input should be 'float32', 'bfloat16' or 'float16', got 16"),
     ({"split.production": {"train": 0.5, "dev": 0.3, "test": 0.3}},
      "split.production: train + dev + test must sum to 1, got 1.1"),
     ({"ingest.encoding": {"name": "jpeg", "quality": 101}},
@@ -137,14 +154,14 @@ def test_all_broken_rules_stand_in_one_message() -> None:
     values = without("sample.seed", "diagnose")
     values["ingest"] |= {"size": "28", "fit": "zoom"}
     values["split"]["production"]["dev"] = 0.9
-    values["train"] |= {"epoch": 3, "optimizer": {"name": "sgd", "momentum": 1.0, "weight_decay": -1.0}}
+    values["train"] |= {"epoch": 3, "optimizer": {"name": "sgd", "momentum": 1.0, "nesterov": 1}}
     assert problems(values) == [
         "sample.seed: is missing, and there are no hidden defaults: add it",
         "ingest.size: input should be a valid integer, got '28'",
         "ingest.fit: input should be 'crop', 'pad' or 'stretch', got 'zoom'",
         "split.production: train + dev + test must sum to 1, got 1.65",
         "train.optimizer.momentum: input should be less than 1, got 1.0",
-        "train.optimizer.weight_decay: input should be greater than or equal to 0, got -1.0",
+        "train.optimizer.nesterov: input should be a valid boolean, got 1",
         "train.epoch: no such param, did you mean epochs?",
         "diagnose: is missing, and there are no hidden defaults: add it",
     ]
@@ -172,7 +189,7 @@ def test_a_misspelt_key_is_answered_with_the_right_one(place: str) -> None:
     [
         ("ingest.encoding.quality", "ingest.encoding.quality: no such param; here stand name"),
         ("sources.web.zzz", "sources.web.zzz: no such param; here stand path, role"),
-        ("train.optimizer.momentum", "train.optimizer.momentum: no such param; here stand name, weight_decay"),
+        ("train.schedule.momentum", "train.schedule.momentum: no such param; here stand name"),
     ],
 )
 def test_a_key_like_no_other_is_answered_with_all_that_may_stand_there(place: str, line: str) -> None:

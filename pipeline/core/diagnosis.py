@@ -20,6 +20,7 @@ from pipeline.errors import DataError, listing
 from pipeline.params import (
     MOST_COPIES,
     MOST_WIDTH,
+    AdamW,
     AugmentParams,
     DiagnoseParams,
     EvaluateParams,
@@ -143,7 +144,7 @@ def next_steps(gaps: Sequence[Gap], split: SplitParams, augment: AugmentParams, 
     What each gap asks for: Machine Learning Yearning, ch. 25 (bias), 27 (variance) and 42 (mismatch).
     What this run already does is not proposed again.
     """
-    model = train.model
+    model, dropout = train.model, train.model.dropout.blocks
     wider = min(2 * model.width, MOST_WIDTH)
     copies = augment.copies.count if isinstance(augment.copies, PerImage) else None
     more = min(2 * copies or 1, MOST_COPIES) if copies is not None else None
@@ -151,12 +152,12 @@ def next_steps(gaps: Sequence[Gap], split: SplitParams, augment: AugmentParams, 
         BIAS: [
             f"dvc exp run -S train.model.width={wider}" if wider > model.width else None,
             f"dvc exp run -S train.epochs={2 * train.epochs}",
-            f"dvc exp run -S train.model.dropout={model.dropout / 2:g}" if model.dropout else None,
+            f"dvc exp run -S train.model.dropout.blocks={dropout / 2:g}" if dropout else None,
         ],
         VARIANCE: [
             f"dvc exp run -S augment.copies.count={more}" if augment.transforms and more != copies else None,
-            f"dvc exp run -S train.model.dropout={min(0.5, model.dropout + 0.25):g}" if model.dropout < 0.5 else None,
-            f"dvc exp run -S train.optimizer.weight_decay={10 * train.optimizer.weight_decay or 0.01:g}",
+            f"dvc exp run -S train.model.dropout.blocks={min(0.5, dropout + 0.25):g}" if dropout < 0.5 else None,
+            _more_decay(train),
             "collect more images for training",
         ],
         MISMATCH: [
@@ -166,6 +167,12 @@ def next_steps(gaps: Sequence[Gap], split: SplitParams, augment: AugmentParams, 
         ],
     }
     return [step for gap in gaps if gap.verdict == "present" for step in proposals[gap.name] if step is not None]
+
+
+def _more_decay(train: TrainParams) -> str:
+    if isinstance(train.optimizer, AdamW):
+        return f"dvc exp run -S train.optimizer.weight_decay={10 * train.optimizer.weight_decay or 0.01:g}"
+    return f"dvc exp run -S train.l2={10 * train.l2 or 0.0001:g}"
 
 
 def _verdict(value: float, low: float, high: float, relevant: float) -> Verdict:

@@ -1,35 +1,35 @@
-"""Fits a network with Lightning: the training step, what an epoch reports, and when to stop.
+"""Fits a network with Lightning, which runs the loop and moves data to the device.
 
-Lightning runs the loop, moves data to the device and counts patience. Not here: the data, which
-comes as a loader, and files.
+Not here: the data, which comes as a loader, and files.
 """
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import assert_never
+from typing import Literal
 
 import lightning.pytorch as lightning
 import torch
-from lightning.pytorch.callbacks import EarlyStopping
-from torch import Tensor, nn
+from torch import nn
 
-from pipeline.core.optimizing import Metric, Tally
-from pipeline.core.randomness import keyed_seed
-from pipeline.errors import DataError
-from pipeline.params import AdamW, Sgd, TrainParams
+from pipeline.core.classifier import Batch, Classifier, State, WeightedBatch
+from pipeline.core.optimizing import Metric
+from pipeline.errors import DataError, ParamsError, listing
+from pipeline.params import TrainParams
 
-Batch = tuple[Tensor, Tensor]
-# Pixels, class numbers, and what each row weighs in the loss.
-WeightedBatch = tuple[Tensor, Tensor, Tensor]
+PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
+    "float32": "32-true",
+    "bfloat16": "bf16-mixed",
+    "float16": "16-mixed",
+}
 
 
 @dataclass(frozen=True)
 class Fit:
-    """The network with the weights of its best epoch (counted from 0), and numbers per epoch."""
+    """The network with the weights of the epoch that `train.keep` names (counted from 0), and numbers per epoch."""
 
     network: nn.Module
-    best_epoch: int
+    epoch: int
     epochs: list[dict[str, float]] = field(repr=False)
 
 
@@ -41,131 +41,112 @@ def fit(
     optimizing: Metric,
     classes: int,
     advance: Callable[[int], None],
+    state: State | None = None,
+    keep: Callable[[State], None] = lambda _: None,
 ) -> Fit:
-    """The network fitted to train, with the weights of the epoch that was best on dev.
+    """The network fitted to train, with the weights of the epoch that was best on dev, or of the last.
 
     Args:
-        train, dev: batches, anew each time they are iterated over. The sampler of train is told the epoch.
+        train, dev: batches, anew each time they are iterated over. The sampler of train is told the epoch,
+            counted from the first that is left.
         advance: called with 1 after each training batch.
+        state: what the last finished epoch of a stopped training gave to `keep`; the weights become those of
+            a training that was not stopped.
+        keep: called after each epoch with what it takes to go on from there; it must write it down at once.
 
     Raises:
         DataError: the loss became NaN or infinite.
+        ParamsError: memory ran out, or the machine lacks the precision.
     """
     # Sums are split by threads, so that their number is part of the result and stands in params.
     torch.set_num_threads(params.threads)
-    module = _Classifier(network, params, optimizing, classes, advance)
-    mode = "max" if optimizing.maximise else "min"
-    trainer = lightning.Trainer(
-        accelerator="auto",
-        devices=1,
-        max_epochs=params.epochs,
-        callbacks=[EarlyStopping("dev/optimizing", mode=mode, patience=params.patience, check_finite=False)],
-        deterministic=True,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-    )
-    trainer.fit(module, train, dev)
-    network.load_state_dict(module.best_weights)
-    return Fit(network.cpu().eval(), module.best_epoch, module.epochs)
+    _check_precision(params.precision)
+    batches = len(train)  # type: ignore[arg-type]
+    module = Classifier(network, params, optimizing, classes, batches, state, advance, keep)
+    if not module.ended:
+        trainer = lightning.Trainer(
+            accelerator="auto",
+            devices=1,
+            max_epochs=params.epochs - module.first,
+            precision=PRECISIONS[params.precision],
+            gradient_clip_val=params.clip_norm,
+            deterministic=True,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+        )
+        try:
+            trainer.fit(module, train, dev)
+        except (RuntimeError, MemoryError) as error:
+            if not _is_out_of_memory(error):
+                raise
+            raise ParamsError(
+                f"memory ran out in a training step: lower train.batch_size (it is {params.batch_size}), "
+                "the model's width, or ingest.size"
+            ) from error
+    if params.keep == "best":
+        network.load_state_dict(module.best_weights)
+    kept = module.best_epoch if params.keep == "best" else len(module.epochs) - 1
+    return Fit(network.cpu().eval(), kept, module.epochs)
 
 
-def weighted_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-    """Cross entropy, each row times its weight, over the number of rows.
+def check_rows(train: Mapping[str, int], dev: Mapping[str, int], batch_size: int) -> None:
+    """Say at once what training would fail on later.
 
-    Not over the sum of weights, as torch's own class weights are: a batch without the rare classes
-    would then count as much as one full of them.
+    Args:
+        train, dev: rows of each class.
+
+    Raises:
+        DataError: train has one class, or lacks one that dev has, or dev is empty.
+        ParamsError: a batch would be larger than train.
     """
-    return (nn.functional.cross_entropy(logits, labels, reduction="none") * weights).mean()
+    rows = sum(train.values())
+    if not dev:
+        raise DataError("dev has no images, so no epoch could be called the best: run `dvc repro split`")
+    missing = sorted(set(dev) - set(train))
+    if missing:
+        named = listing(f"{name} ({dev[name]} images in dev)" for name in missing)
+        raise DataError(
+            f"train has no rows of {named}: no model can learn them. Add images of them, give train a larger share "
+            "in split.production, or drop the classes with split.one_sided_classes"
+        )
+    if len(train) < 2:
+        raise DataError(f"train has one class, {listing(train)}: a classifier needs two at least")
+    if batch_size > rows:
+        raise ParamsError(f"train.batch_size is {batch_size}, and train has {rows} rows: lower it to at most {rows}")
 
 
-class _Classifier(lightning.LightningModule):
-    def __init__(
-        self, network: nn.Module, params: TrainParams, optimizing: Metric, classes: int, advance: Callable[[int], None]
-    ) -> None:
-        super().__init__()
-        self.network = network
-        self.params = params
-        self.optimizing = optimizing
-        self.classes = classes
-        self.advance = advance
-        self.epochs: list[dict[str, float]] = []
-        self.best_epoch = 0
-        self.best_weights: dict[str, Tensor] = {}
-        self._train = _Tally(optimizing, classes)
-        self._dev = _Tally(optimizing, classes)
+def check_last_batch(network: nn.Module, rows: int, size: int, batch_size: int) -> None:
+    """Say before the first epoch that its last batch has one row, where batch norm needs two.
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        rate = self.params.learning_rate
-        match self.params.optimizer:
-            case AdamW(weight_decay=decay):
-                return torch.optim.AdamW(self.network.parameters(), lr=rate, weight_decay=decay)
-            case Sgd(momentum=momentum, weight_decay=decay):
-                return torch.optim.SGD(self.network.parameters(), lr=rate, momentum=momentum, weight_decay=decay)
-            case unknown:
-                assert_never(unknown)
-
-    def on_train_epoch_start(self) -> None:
-        # Dropout is keyed by epoch, so that an epoch does not depend on how the earlier ones ran.
-        torch.manual_seed(keyed_seed(self.params.seed, "dropout", self.current_epoch))
-        self._train = _Tally(self.optimizing, self.classes)
-
-    def training_step(self, batch: WeightedBatch, batch_idx: int) -> Tensor:
-        pixels, labels, weights = batch
-        logits = self.network(pixels)
-        loss = weighted_loss(logits, labels, weights)
-        if not torch.isfinite(loss):
-            raise DataError(
-                f"the loss is {float(loss.detach())} in epoch {self.current_epoch}, batch {batch_idx}: "
-                f"lower train.learning_rate (it is {self.params.learning_rate})"
-            )
-        self._train.add(loss, logits, labels)
-        self.advance(1)
-        return loss
-
-    def on_validation_epoch_start(self) -> None:
-        self._dev = _Tally(self.optimizing, self.classes)
-
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        pixels, labels = batch
-        logits = self.network(pixels)
-        self._dev.add(nn.functional.cross_entropy(logits, labels), logits, labels)
-
-    def on_validation_epoch_end(self) -> None:
-        epoch = {
-            "train/loss": self._train.loss,
-            "train/optimizing": self._train.metric,
-            "dev/loss": self._dev.loss,
-            "dev/optimizing": self._dev.metric,
-        }
-        if not self.epochs or self.optimizing.better(
-            epoch["dev/optimizing"], self.epochs[self.best_epoch]["dev/optimizing"]
-        ):
-            self.best_epoch = self.current_epoch
-            self.best_weights = copy.deepcopy(self.network.state_dict())
-        self.epochs.append(epoch)
-        self.log("dev/optimizing", epoch["dev/optimizing"])
+    Raises:
+        ParamsError: it does.
+    """
+    if rows % batch_size != 1:
+        return
+    try:
+        with torch.no_grad():
+            copy.deepcopy(network).train()(torch.zeros(1, 3, size, size, dtype=torch.uint8))
+    except ValueError as error:
+        raise ParamsError(
+            f"train.batch_size {batch_size} leaves one of {rows} rows to the last batch, of which batch norm "
+            "cannot tell a spread: change it by one, or set train.model.batch_norm to false"
+        ) from error
 
 
-class _Tally:
-    """Mean loss and optimizing metric of the batches so far."""
+def _check_precision(precision: str) -> None:
+    cuda = torch.cuda.is_available()
+    if precision == "float16" and not cuda:
+        raise ParamsError(
+            "train.precision float16 needs a GPU, and this machine has none that torch can use: "
+            "set it to float32, or to bfloat16"
+        )
+    if precision == "bfloat16" and cuda and not torch.cuda.is_bf16_supported(including_emulation=False):
+        raise ParamsError("train.precision bfloat16 is not known to this GPU: set it to float32, or to float16")
 
-    def __init__(self, metric: Metric, classes: int) -> None:
-        self._images = 0
-        self._loss = 0.0
-        self._tally = Tally(metric, classes)
 
-    def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-        self._images += len(labels)
-        self._loss += float(loss.detach()) * len(labels)
-        self._tally.add(labels.cpu().numpy(), logits.detach().softmax(dim=1).cpu().numpy())
-
-    @property
-    def loss(self) -> float:
-        return self._loss / self._images
-
-    @property
-    def metric(self) -> float:
-        return self._tally.value
+def _is_out_of_memory(error: Exception) -> bool:
+    # Of the CPU's memory torch says so in words only.
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)

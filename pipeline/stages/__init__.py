@@ -26,7 +26,7 @@ class Outputs(Protocol):
 class Stage:
     """A function and the files on both sides of it.
 
-    The keys of `params`, `reads` and `builds` are keyword arguments of the function; those of
+    The keys of `params`, `reads`, `builds` and `resumes` are keyword arguments of the function; those of
     `writes` are fields of what it returns; those of `keeps` are both. A function that has an `engine`
     argument gets the engine.
     """
@@ -41,6 +41,8 @@ class Stage:
     """Files that a run reads as the last one left them, None if there is none, and writes anew (`persist: true`)."""
     builds: Mapping[str, str] = field(default_factory=dict)
     """Argument -> folder of shards that the stage keeps between runs (`persist: true` in dvc.yaml)."""
+    resumes: Mapping[str, str] = field(default_factory=dict)
+    """Argument -> file with what a run that was killed had done, for the next to go on from; DVC does not know it."""
     each: str | None = None
     """The params mapping of which the stage runs once a key; the key replaces `{name}` and is an argument."""
 
@@ -54,6 +56,7 @@ class Stage:
             writes={output: artifact.named(name=name) for output, artifact in self.writes.items()},
             keeps={argument: artifact.named(name=name) for argument, artifact in self.keeps.items()},
             builds={argument: folder.format(name=name) for argument, folder in self.builds.items()},
+            resumes={argument: file.format(name=name) for argument, file in self.resumes.items()},
         )
 
 

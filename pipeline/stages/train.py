@@ -1,26 +1,23 @@
 """Fits the model to the augmented training rows; dev says which epoch was best."""
 
-import logging
-import warnings
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 
 from pipeline import catalogue
-from pipeline.core import training
-from pipeline.core.manifest import BALANCED, DEV, SPLIT, check_manifest
-from pipeline.core.models import TrainedModel, build_model, save_model
+from pipeline.checkpoint import Checkpoint, code_digest, table_digest
+from pipeline.core.manifest import DEV
+from pipeline.core.models import save_model
 from pipeline.core.optimizing import check_defined, metric_of
-from pipeline.core.order import KeyedOrder
-from pipeline.core.randomness import keyed_seed
-from pipeline.dataset import RowDataset, Variants, channel_statistics
-from pipeline.engine import Engine, progress
-from pipeline.loader import batches, weighted_batches
+from pipeline.engine import Engine
+from pipeline.fitting import TrainingData, fit_model, training_data
 from pipeline.params import AnyMetric, AnyTransform, IngestParams, TrainParams
-from pipeline.shards import ShardReader
+from pipeline.shards import ShardReader, digest
 from pipeline.stages import Stage
+from pipeline.storage import Curves
 
 
 @dataclass(frozen=True)
@@ -28,7 +25,7 @@ class TrainOutputs:
     """The model as a safetensors file, and numbers per epoch."""
 
     model: bytes
-    curves: list[dict[str, float]]
+    curves: Curves
     summary: str
 
 
@@ -43,49 +40,33 @@ def train(
     augment_seed: int,
     ingest: IngestParams,
     optimizing: AnyMetric,
+    checkpoint: Checkpoint,
     engine: Engine,
 ) -> TrainOutputs:
-    """The model with the weights of the epoch that was best on dev."""
-    rows = check_manifest(augmented, BALANCED, unique=("id", "copy"))
-    check_manifest(manifest, SPLIT)
-    classes = tuple(sorted(rows["label"].astype(str).unique()))
-    metric = metric_of(optimizing, classes)
+    """The model with the weights of the epoch that was best on dev; after a kill, from its last finished epoch on."""
     images = ShardReader(*originals.folders, *copies.folders)
-    size = ingest.size
-    variants = _online_variants(transforms, augment_seed) if mode == "online" else None
-    train_set = RowDataset(rows, images, classes, size, variants)
-    dev_set = RowDataset(manifest[manifest["split"] == DEV], images, classes, size)
-    check_defined(metric, dev_set.labels, classes, DEV)
-    mean, std = channel_statistics(train_set, engine)
-    network = build_model(params.model, len(classes), size, mean, std, keyed_seed(params.seed, "weights"))
-    _hush_lightning()
-    order = KeyedOrder(len(train_set), params.seed)
-    weights = rows["weight"].to_numpy()
-    with (
-        weighted_batches(train_set, weights, params.batch_size, order, engine, params.epochs) as train_batches,
-        batches(dev_set, params.batch_size, engine, params.epochs) as dev_batches,
-        progress("train", len(train_batches) * params.epochs) as advance,
-    ):
-        fit = training.fit(network, train_batches, dev_batches, params, metric, len(classes), advance)
-    best = fit.epochs[fit.best_epoch]
+    data = training_data(augmented, manifest, images, params, mode, transforms, augment_seed, ingest)
+    metric = metric_of(optimizing, data.classes)
+    check_defined(metric, data.dev.labels, data.classes, DEV)
+    variants = [mode, augment_seed, [transform.model_dump() for transform in transforms]]
+    key = _key(data, [params.model_dump(), optimizing.model_dump(), *variants])
+    state = checkpoint.load(key)
+    model, fit = fit_model(data, params, metric, engine, state, lambda left: checkpoint.save(key, left))
+    resumed = f", {len(state['epochs'])} of them before it was stopped" if state else ""
+    kept = fit.epochs[fit.epoch]
     return TrainOutputs(
-        model=save_model(TrainedModel(fit.network, classes, ingest, params.model)),
-        curves=fit.epochs,
-        summary=f"{len(fit.epochs)} epochs, best {fit.best_epoch}: dev {metric.key} {best['dev/optimizing']:.4f}",
+        model=save_model(model),
+        curves=Curves(fit.epochs, fit.epoch),
+        summary=f"{len(fit.epochs)} epochs{resumed}, {params.keep} {fit.epoch}: "
+        f"dev {metric.key} {kept['dev/optimizing']:.4f}",
     )
 
 
-def _online_variants(transforms: Sequence[AnyTransform], seed: int) -> Variants:
-    # albumentations takes a second to import, and only online mode needs it.
-    from pipeline.core.online import online_variants
-
-    return online_variants(transforms, seed)
-
-
-def _hush_lightning() -> None:
-    """Lightning's hints (other loggers, more loader workers) are not for users of a stage."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="lightning")
+def _key(data: TrainingData, shaping: Sequence[Any]) -> str:
+    """A digest of all that shapes the weights: code, params, rows and, by the names of shards, pixels."""
+    columns = ["id", "label", "shard", "row"]
+    tables = table_digest(data.rows, [*columns, "copy", "weight"]), table_digest(data.dev_rows, columns)
+    return digest(code_digest(), *tables, json.dumps([data.ingest.size, *shaping], sort_keys=True))
 
 
 STAGE = Stage(
@@ -106,4 +87,5 @@ STAGE = Stage(
         "copies": catalogue.COPIES,
     },
     writes={"model": catalogue.MODEL, "curves": catalogue.CURVES},
+    resumes={"checkpoint": catalogue.CHECKPOINT},
 )

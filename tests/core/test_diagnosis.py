@@ -215,8 +215,8 @@ def test_steps_of_the_largest_gap_come_first() -> None:
     ("name", "changes", "done"),
     [
         pytest.param(MISMATCH, {"split.production_in_train": 1.0}, "production_in_train", id="all production is used"),
-        pytest.param(BIAS, {"train.model.dropout": 0.0}, "dropout", id="no dropout to lower"),
-        pytest.param(VARIANCE, {"train.model.dropout": 0.5}, "dropout", id="dropout is high"),
+        pytest.param(BIAS, {"train.model.dropout.blocks": 0.0}, "dropout", id="no dropout to lower"),
+        pytest.param(VARIANCE, {"train.model.dropout.blocks": 0.5}, "dropout", id="dropout is high"),
         pytest.param(
             VARIANCE, {"augment.transforms": [], "augment.copies.count": 0}, "augment", id="nothing to augment with"
         ),
@@ -237,14 +237,23 @@ def test_what_is_done_is_not_proposed_again(name: str, changes: dict[str, Any], 
         ),
         pytest.param(BIAS, {"train.model.width": 16}, "train.model.width=32", id="wider"),
         pytest.param(BIAS, {"train.epochs": 12}, "train.epochs=24", id="longer"),
-        pytest.param(BIAS, {"train.model.dropout": 0.25}, "train.model.dropout=0.125", id="less dropout"),
+        pytest.param(BIAS, {"train.model.dropout.blocks": 0.25}, "train.model.dropout.blocks=0.125", id="less dropout"),
         pytest.param(VARIANCE, {"augment.copies.count": 0}, "augment.copies.count=1", id="first copies"),
         pytest.param(VARIANCE, {"augment.copies.count": 2}, "augment.copies.count=4", id="more copies"),
         pytest.param(
-            VARIANCE, {"train.model.dropout": 0.3}, "train.model.dropout=0.5", id="more dropout, within reason"
+            VARIANCE,
+            {"train.model.dropout.blocks": 0.3},
+            "train.model.dropout.blocks=0.5",
+            id="more dropout, within reason",
         ),
         pytest.param(
             VARIANCE, {"train.optimizer.weight_decay": 0.0}, "train.optimizer.weight_decay=0.01", id="first decay"
+        ),
+        pytest.param(
+            VARIANCE,
+            {"train.optimizer": {"name": "sgd", "momentum": 0.9, "nesterov": True}, "train.l2": 0.001},
+            "train.l2=0.01",
+            id="more decay of an optimizer that has none of its own",
         ),
     ],
 )
@@ -258,7 +267,7 @@ CHANGES = st.fixed_dictionaries(
         "augment.copies.count": st.integers(0, 100),
         "train.epochs": st.integers(1, 1000),
         "train.model.width": st.integers(1, 512),
-        "train.model.dropout": st.floats(0, 1, exclude_max=True),
+        "train.model.dropout.blocks": st.floats(0, 1, exclude_max=True),
         "train.optimizer.weight_decay": st.floats(0, 1e6),
     }
 )

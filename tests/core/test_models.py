@@ -18,14 +18,16 @@ from pipeline.params import Cnn
 from tests.examples import params
 
 MEAN, STD = np.array([0.2, 0.5, 0.8]), np.array([0.1, 0.2, 0.3])
+NO_DROPOUT = {"blocks": 0.0, "head": 0.0}
 CLASSES = ("apple", "fig", "pear")
 INGEST = params(**{"ingest.size": 16}).ingest
 FEW = settings(max_examples=20, deadline=None)
 
 
 def cnn(**changes: Any) -> Cnn:
-    values = {"depth": 2, "width": 4, "kernel": 3, "activation": "relu", "dropout": 0.25, "batch_norm": True}
-    return Cnn.model_validate({"name": "cnn", **values, **changes})
+    values = {"depth": 2, "width": 4, "kernel": 3, "activation": "relu", "batch_norm": True}
+    dropout = {"blocks": 0.25, "head": 0.0}
+    return Cnn.model_validate({"name": "cnn", "dropout": dropout, **values, **changes})
 
 
 def build(params: Cnn, size: int = 16, seed: int = 1, classes: int = 3) -> nn.Module:
@@ -95,11 +97,11 @@ def test_width_doubles_with_each_level() -> None:
 
 
 def test_dropout_acts_in_training_alone() -> None:
-    network = build(cnn(dropout=0.5))
+    network = build(cnn(dropout={"blocks": 0.5, "head": 0.0}))
     evaluated = network.eval()(pixels())
     assert torch.equal(network(pixels()), evaluated)
     assert not torch.equal(network.train()(pixels()), network(pixels()))
-    assert not any(isinstance(layer, nn.Dropout2d) for layer in build(cnn(dropout=0.0)).modules())
+    assert not any(isinstance(layer, nn.Dropout2d) for layer in build(cnn(dropout=NO_DROPOUT)).modules())
 
 
 def test_seed_decides_the_weights() -> None:
@@ -142,7 +144,7 @@ def test_probabilities_sum_to_1_and_keep_the_order_of_rows() -> None:
 
 
 def test_prediction_leaves_training_mode_and_weights() -> None:
-    network = build(cnn(dropout=0.5)).train()
+    network = build(cnn(dropout={"blocks": 0.5, "head": 0.5})).train()
     before = weights(network)
     np.testing.assert_array_equal(probabilities(network, pixels()), probabilities(network, pixels()))
     assert weights(network) == before
@@ -181,9 +183,10 @@ def test_equal_models_are_equal_files_and_others_are_not() -> None:
 
 
 def test_file_names_what_is_needed_to_use_it() -> None:
-    about = header(save_model(trained()))["__metadata__"]
-    expected = {"classes": list(CLASSES), "ingest": INGEST.model_dump(), "model": cnn().model_dump()}
-    assert json.loads(about["pipeline"]) == expected
+    about = json.loads(header(save_model(trained()))["__metadata__"]["pipeline"])
+    normalisation = about.pop("normalisation")
+    np.testing.assert_allclose([normalisation["mean"], normalisation["std"]], [MEAN, STD], rtol=1e-6)
+    assert about == {"classes": list(CLASSES), "ingest": INGEST.model_dump(), "model": cnn().model_dump()}
 
 
 def header(data: bytes) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from pipeline import dataset as dataset_module
+from pipeline.checkpoint import Checkpoint
 from pipeline.core.manifest import BALANCED
 from pipeline.engine import Engine
 from pipeline.errors import DataError, ParamsError
@@ -17,7 +18,7 @@ from tests.stored import IMAGES, SIZE, stored, with_copies
 
 # Lightning warns of few batches, and of its own use of torch.
 pytestmark = pytest.mark.filterwarnings("ignore:::lightning.*")
-SMALL = {"train.model.width": 4, "train.model.dropout": 0.25, "train.epochs": 2, "train.batch_size": 16}
+SMALL = {"train.model.width": 4, "train.model.dropout.blocks": 0.25, "train.epochs": 2, "train.batch_size": 16}
 TURN = {"name": "Rotate", "limit": [-40, 40], "p": 1.0}
 
 
@@ -42,6 +43,7 @@ def model(manifest: pd.DataFrame, folder: Path, copies: int, engine: Engine | No
         augment_seed=chosen.augment.seed,
         ingest=chosen.ingest.model_copy(update={"size": SIZE}),
         optimizing=chosen.evaluate.optimizing,
+        checkpoint=Checkpoint(folder / "checkpoint.pt"),
         engine=engine or Engine(1),
     ).model
 

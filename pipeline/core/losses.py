@@ -1,0 +1,61 @@
+"""What training makes small: cross entropy of weighted rows, and the size of the weights."""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor, nn
+
+from pipeline.errors import ParamsError, listing
+
+
+def weighted_loss(logits: Tensor, labels: Tensor, weights: Tensor, smoothing: float = 0.0) -> Tensor:
+    """Cross entropy, each row times its weight, over the number of rows.
+
+    Not over the sum of weights, as torch's own class weights are: a batch without the rare classes
+    would then count as much as one full of them.
+    """
+    losses = nn.functional.cross_entropy(logits, labels, reduction="none", label_smoothing=smoothing)
+    return (losses * weights).mean()
+
+
+def row_weights(
+    weights: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], classes: tuple[str, ...], of: Mapping[str, float]
+) -> npt.NDArray[np.float32]:
+    """Weights of rows (n,) times those of their classes, with the mean that they had.
+
+    The mean stays, because a larger one would be a larger learning rate.
+
+    Raises:
+        ParamsError: a weight is for a class that train does not have.
+    """
+    unknown = sorted(set(of) - set(classes))
+    if unknown:
+        raise ParamsError(
+            f"train.class_weights names {listing(unknown)}, which train does not have: its classes are "
+            f"{listing(classes, 20)}"
+        )
+    if not of:
+        return weights
+    factors = np.array([of.get(name, 1.0) for name in classes])[labels]
+    return np.asarray(weights * factors * weights.mean() / (weights * factors).mean(), np.float32)
+
+
+def penalty(network: nn.Module, l1: float, l2: float) -> Tensor | float:
+    """l1 times the sum of the weights' sizes, and l2 / 2 times that of their squares; 0.0 for neither."""
+    found: Tensor | float = 0.0
+    for weight in penalised(network):
+        if l1:
+            found = found + l1 * weight.abs().sum()
+        if l2:
+            found = found + l2 / 2 * weight.square().sum()
+    return found
+
+
+def penalised(network: nn.Module) -> Iterator[nn.Parameter]:
+    """Weights that training changes: kernels and matrices, not the vectors that biases and norms are.
+
+    A bias moves a function without bending it, and a norm's scale is undone by the next layer's weights
+    (Goodfellow et al., Deep Learning, ch. 7.1).
+    """
+    return (parameter for parameter in network.parameters() if parameter.ndim > 1 and parameter.requires_grad)

@@ -1,0 +1,8 @@
+"""Models: from params to a network, to its predictions, and to bytes and back."""
+
+from pipeline.core.models.building import build_model
+from pipeline.core.models.files import TrainedModel, load_model, save_model
+from pipeline.core.models.layers import ACTIVATIONS, Normalise
+from pipeline.core.models.prediction import predict
+
+__all__ = ["ACTIVATIONS", "Normalise", "TrainedModel", "build_model", "load_model", "predict", "save_model"]

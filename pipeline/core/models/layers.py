@@ -1,0 +1,47 @@
+"""Layers that several networks share."""
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "leaky_relu": nn.LeakyReLU,
+    "elu": nn.ELU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "tanh": nn.Tanh,
+}
+
+
+class Normalise(nn.Module):
+    """Pixels (n, 3, height, width) of 0 to 255 -> floats of mean 0 and deviation 1 over the training set."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: npt.NDArray[np.float64], std: npt.NDArray[np.float64]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(1, 3, 1, 1))
+        # A channel that never varies carries nothing; dividing by its 0 would give NaN.
+        self.register_buffer("std", torch.tensor(np.maximum(std, 1e-3), dtype=torch.float32).view(1, 3, 1, 1))
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Shape stays; values in units of standard deviations."""
+        return (pixels.float() / 255 - self.mean) / self.std
+
+
+def norm_and_activation(norm: nn.Module | None, activation: str) -> list[nn.Module]:
+    """The norm, if there is one, and the activation by its name."""
+    return [*([] if norm is None else [norm]), ACTIVATIONS[activation]()]
+
+
+def channel_dropout(share: float) -> list[nn.Module]:
+    """Drops whole channels: neighbouring pixels carry the same information (Tompson et al., 2015)."""
+    return [nn.Dropout2d(share)] if share else []
+
+
+def unit_dropout(share: float) -> list[nn.Module]:
+    """Drops single numbers (Srivastava et al., 2014)."""
+    return [nn.Dropout(share)] if share else []
