@@ -12,6 +12,7 @@ from pipeline.arrow import manifest as any_manifest
 from pipeline.arrow import taken_manifest
 from pipeline.core import manifest
 from pipeline.core.judged import PROBABILITY
+from pipeline.ledger import ledger
 from pipeline.scan import images_in_class_folders
 from pipeline.shards import ShardReader
 from pipeline.storage import binary, curves, folder_of_folders, memo, read_only, report, table, text
@@ -78,6 +79,8 @@ DIAGNOSIS = report("reports/diagnose/metrics.json")
 DIAGNOSIS_GAPS = table("reports/diagnose/gaps.csv")
 DIAGNOSIS_TEXT = text("reports/diagnose/diagnosis.md")
 
+# Git alone keeps it.
+LEDGER = ledger("reports/test/ledger.jsonl")
 TEST_PREDICTIONS = predictions_file("data/test/predictions.arrow", manifest.PREDICTIONS)
 TEST_METRICS = report("reports/test/metrics.json")
 TEST_CONFUSION = table("reports/test/confusion.csv")

@@ -7,7 +7,8 @@ PipelineError              exit code 1; never raised itself
 ├── StorageError           6  the disk refused: full, read-only, no permission
 ├── WorkerError            7  a worker process died
 ├── LeakError              8  an audit found images that leak from one split into another
-└── DamageError            9  the doctor found what a run would trip over
+├── DamageError            9  the doctor found what a run would trip over
+└── VaultError             10 test may not be looked at
 
 Every message says what is wrong, the value, the rule and the next step. The CLI alone catches
 these; any other exception is a bug and keeps its traceback (exit code 1). Exit code 2 is a
@@ -63,6 +64,12 @@ class DamageError(PipelineError):
     """The doctor found what a run would trip over, and it is not mended; its report says what."""
 
     exit_code = 9
+
+
+class VaultError(PipelineError):
+    """Test may not be looked at: the ledger was edited, the looks are used up, or the model is not accepted."""
+
+    exit_code = 10
 
 
 def listing(items: Iterable[object], most: int = 5) -> str:

@@ -38,10 +38,7 @@ def run_stage(name: str, params: Params, engine: Engine, key: str | None = None)
         stage = stage.named(key)
     arguments |= {argument: value_at(params, place) for argument, place in stage.params.items()}
     arguments |= {argument: artifact.read(Path(artifact.path)) for argument, artifact in stage.reads.items()}
-    kept = {argument: (artifact, Path(artifact.path)) for argument, artifact in stage.keeps.items()}
-    arguments |= {
-        argument: artifact.read(path) if path.exists() else None for argument, (artifact, path) in kept.items()
-    }
+    arguments |= {argument: artifact.read(Path(artifact.path)) for argument, artifact in stage.keeps.items()}
     stores = {argument: ShardStore(Path(folder)) for argument, folder in stage.builds.items()}
     if "engine" in inspect.signature(stage.function).parameters:
         arguments["engine"] = engine

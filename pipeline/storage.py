@@ -129,13 +129,13 @@ def report(path: str) -> Artifact:
 
 
 def memo(path: str) -> Artifact:
-    """An artifact: a JSON object that saves its stage work; damaged, it reads as None."""
+    """An artifact: a JSON object that saves its stage work; missing or damaged, it reads as None."""
     whole = report(path)
 
     def read(place: Path) -> Any:
         try:
             value = whole.read(place)
-        except DataError:
+        except (MissingInputError, DataError):
             return None
         return value if isinstance(value, dict) else None
 

@@ -77,9 +77,31 @@ def test_the_final_exam_is_a_command_of_its_own(reproduced: tuple[Path, str]) ->
     folder, printed = reproduced
     assert "stage 'test'" not in printed
     run(folder, "dvc", "checkout")  # although outs of the exam are not there yet
-    run(folder, "dvc", "repro", "final/dvc.yaml")
-    assert metrics(folder, "test")["test"]["images"] > 0
-    run(folder, "git", "clean", "--quiet", "--force", "-d")
+    looked = metrics_after(folder, "dvc", "repro", "final/dvc.yaml")
+    assert looked["test"]["images"] > 0
+    assert looked["looks"] == 1
+    commit(folder, "Look")
+    ledger = folder / "reports/test/ledger.jsonl"
+    noted = ledger.read_text()
+    # The same model again is no new look, whether DVC sees that or not.
+    assert "didn't change, skipping" in run(folder, "dvc", "repro", "final/dvc.yaml")
+    assert metrics_after(folder, "dvc", "repro", "--force", "--single-item", "final/dvc.yaml") == looked
+    assert ledger.read_text() == noted
+    assert run(folder, "git", "status", "--porcelain") == ""
+    # DVC sees that the ledger was edited, and the stage says so.
+    ledger.write_text(noted.replace('"accepted": ', '"accepted":  false, "x": '))
+    printed = run(folder, "dvc", "repro", "final/dvc.yaml", check=False)
+    assert "error: reports/test/ledger.jsonl was edited: its lines are not those that Git has" in printed
+    ledger.unlink()
+    printed = run(folder, "dvc", "repro", "final/dvc.yaml", check=False)
+    assert "error: reports/test/ledger.jsonl was edited: 1 looks that Git has are gone" in printed
+    run(folder, "git", "checkout", "--quiet", ".")
+    run(folder, "git", "reset", "--quiet", "--hard", "HEAD~1")
+
+
+def metrics_after(folder: Path, *command: str) -> Any:
+    run(folder, *command)
+    return metrics(folder, "test")
 
 
 def test_an_experiment_changes_a_param_and_its_metrics(reproduced: tuple[Path, str]) -> None:

@@ -73,9 +73,8 @@ def test_stages_are_the_same_in_folder_dvc_and_command_line() -> None:
 def test_each_params_section_belongs_to_a_stage() -> None:
     sections = set(Params.model_fields) - {"sources"}
     assert sections < set(NAMES)
-    # The look at test is measured by evaluate's rules: rules of its own would not be comparable. And what
-    # training sees is settled by augment and train.
-    assert set(NAMES) - sections == {"look", "test"}
+    # What training sees is settled by augment and train.
+    assert set(NAMES) - sections == {"look"}
 
 
 @pytest.mark.parametrize("name", NAMES)

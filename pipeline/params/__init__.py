@@ -46,6 +46,7 @@ from pipeline.params.evaluate import (
     ModelFact,
     Plain,
     SliceError,
+    TestParams,
 )
 from pipeline.params.models import MOST_WIDTH, Activation, AnyModel, Cnn, Dropout, Mlp, Network, Resnet
 from pipeline.params.printing import params_text
@@ -153,6 +154,7 @@ __all__ = [
     "SourceParams",
     "SplitParams",
     "Step",
+    "TestParams",
     "TomekLinks",
     "TrainParams",
     "Transform",

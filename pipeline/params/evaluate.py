@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from pipeline.params.section import Section, Seed, Share
+from pipeline.params.section import Count, Section, Seed, Share
 
 MetricName = Literal[
     "accuracy", "balanced_accuracy", "macro_f1", "worst_class_recall", "pr_auc", "macro_pr_auc", "log_loss"
@@ -106,6 +106,14 @@ class EvaluateParams(Section):
     slices: Annotated[tuple[str, ...], Field(strict=False)]
     calibration_bins: Annotated[int, Field(ge=2, le=100)]
     bootstrap: Annotated[int, Field(ge=100, le=100_000)]
+
+
+class TestParams(Section):
+    """How many models may be looked at on test, and what then; and whether one that broke a limit on dev may be."""
+
+    max_looks: Count
+    beyond_max_looks: Literal["refuse", "allow"]
+    rejected_model: Literal["refuse", "allow"]
 
 
 class DiagnoseParams(Section):

@@ -13,7 +13,7 @@ from ruamel.yaml.error import YAMLError
 from pipeline.errors import MissingInputError, ParamsError
 from pipeline.params.augment import AugmentParams
 from pipeline.params.balance import BalanceParams
-from pipeline.params.evaluate import DiagnoseParams, EvaluateParams
+from pipeline.params.evaluate import DiagnoseParams, EvaluateParams, TestParams
 from pipeline.params.section import Section
 from pipeline.params.sources import CurateParams, IngestParams, SampleParams, SourceName, SourceParams
 from pipeline.params.split import SplitParams
@@ -35,6 +35,7 @@ class Params(Section):
     train: TrainParams
     evaluate: EvaluateParams
     diagnose: DiagnoseParams
+    test: TestParams
 
     @field_validator("sources")
     @classmethod

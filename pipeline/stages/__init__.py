@@ -38,7 +38,7 @@ class Stage:
     reads: Mapping[str, Artifact] = field(default_factory=dict)
     writes: Mapping[str, Artifact] = field(default_factory=dict)
     keeps: Mapping[str, Artifact] = field(default_factory=dict)
-    """Files that a run reads as the last one left them, None if there is none, and writes anew (`persist: true`)."""
+    """Files that a run reads as the last one left them, if it did, and writes anew (`persist: true`)."""
     builds: Mapping[str, str] = field(default_factory=dict)
     """Argument -> folder of shards that the stage keeps between runs (`persist: true` in dvc.yaml)."""
     resumes: Mapping[str, str] = field(default_factory=dict)

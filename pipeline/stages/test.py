@@ -1,5 +1,6 @@
-"""Measures the model on test. In final/dvc.yaml, so that no plain `dvc repro` looks at test."""
+"""Measures the model on test, and notes the look. In final/dvc.yaml, so that no plain `dvc repro` looks at test."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,20 +8,24 @@ import pandas as pd
 
 from pipeline import catalogue
 from pipeline.core.evaluation import evaluation
+from pipeline.core.ledger import Look
 from pipeline.core.limits import without_latency
 from pipeline.core.manifest import SPLIT, TEST, check_manifest
 from pipeline.core.models import load_model
+from pipeline.core.vault import check_look, corrected, looks_with, params_digest, rows_digest
 from pipeline.engine import Engine
 from pipeline.loader import predict_rows
-from pipeline.params import EvaluateParams
+from pipeline.params import EvaluateParams, TestParams
 from pipeline.shards import ShardReader
 from pipeline.stages import Stage
+from pipeline.storage import digest_of
 
 
 @dataclass(frozen=True)
 class TestOutputs:
-    """Predictions of test, its metrics, and rows for a confusion plot."""
+    """All looks so far; predictions of test, its metrics, and tables for plots."""
 
+    ledger: list[Look]
     predictions: pd.DataFrame
     metrics: dict[str, Any]
     confusion: pd.DataFrame
@@ -29,27 +34,58 @@ class TestOutputs:
 
 
 def test(
-    manifest: pd.DataFrame, originals: ShardReader, model: bytes, params: EvaluateParams, threads: int, engine: Engine
+    manifest: pd.DataFrame,
+    originals: ShardReader,
+    model: bytes,
+    verdict: Mapping[str, Any],
+    ledger: list[Look],
+    rules: TestParams,
+    params: EvaluateParams,
+    threads: int,
+    engine: Engine,
 ) -> TestOutputs:
-    """Metrics of test, by the same rules as dev's."""
+    """Metrics of test, by the same rules as dev's, with an interval corrected for the number of looks."""
+    digests = {"model": digest_of(model), "params": params_digest(params), "test": rows_digest(manifest)}
+    told = check_look(ledger, digests["model"], verdict, rules)
+    count = looks_with(ledger, digests["model"])
     trained = load_model(model)
     predictions = predict_rows(trained, check_manifest(manifest, SPLIT), originals, threads, engine, "test")
     facts = {"model_megabytes": len(model) / 1e6}
     found = evaluation(predictions, manifest, trained.classes, facts, TEST, without_latency(params))
+    interval = corrected(predictions, trained.classes, count, params)
+    look = Look(
+        when=pd.Timestamp.now("UTC").strftime("%Y-%m-%dT%H:%M:%SZ"),
+        **digests,
+        metric=params.optimizing.name,
+        value=found.metrics["optimizing"],
+        low=interval["low"],
+        high=interval["high"],
+        accepted=found.metrics["accepted"],
+        told=told,
+    )
+    known = any(earlier.is_of(**digests) for earlier in ledger)
     return TestOutputs(
+        ledger=ledger if known else [*ledger, look],
         predictions=predictions,
-        metrics=found.metrics,
+        metrics={**found.metrics, "looks": count, "corrected": interval},
         confusion=found.confusion,
         slices=found.slices,
-        summary=found.words,
+        summary=f"{found.words}; {count} models looked at so far, interval corrected for that: "
+        f"{interval['low']:.4f} to {interval['high']:.4f}",
     )
 
 
 STAGE = Stage(
     name="test",
     function=test,
-    params={"params": "evaluate", "threads": "train.threads"},
-    reads={"manifest": catalogue.SPLIT_TEST, "originals": catalogue.ORIGINALS, "model": catalogue.MODEL},
+    params={"rules": "test", "params": "evaluate", "threads": "train.threads"},
+    reads={
+        "manifest": catalogue.SPLIT_TEST,
+        "originals": catalogue.ORIGINALS,
+        "model": catalogue.MODEL,
+        "verdict": catalogue.VERDICT,
+    },
+    keeps={"ledger": catalogue.LEDGER},
     writes={
         "predictions": catalogue.TEST_PREDICTIONS,
         "metrics": catalogue.TEST_METRICS,
