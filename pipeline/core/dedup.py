@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.core.manifest import FURTHER, PRODUCTION
+from pipeline.core.manifest import FURTHER, NO_LABEL, PRODUCTION
 from pipeline.errors import DataError, listing
 from pipeline.params import CurateParams
 
@@ -15,22 +15,23 @@ REMOVED_COLUMNS = ["id", "source", "label", "path", "reason", "detail"]
 def remove_duplicates(images: pd.DataFrame, params: CurateParams) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The images that stay and those that go, with reasons; both sorted by id.
 
-    Of files with the same content the production image stays before the raw one, then the one with
-    the smallest id. Reasons: `duplicate` (detail: the id that stays) and `conflicting_labels`
-    (detail: the labels).
+    Of files with the same content one with a label stays before one without, the production image before
+    the raw one, then the one with the smallest id. Reasons: `duplicate` (detail: the id that stays) and
+    `conflicting_labels` (detail: the labels); no label conflicts with none.
 
     Raises:
         DataError: a picture has two labels and params say that this is an error.
     """
-    order = pd.DataFrame({"raw": images["role"].astype(str) != PRODUCTION, "id": images["id"]})
-    images = images.loc[order.sort_values(["raw", "id"]).index]
-    same = images.groupby("sha256", observed=True)["label"]
-    conflict = same.transform("nunique") > 1 if len(images) else pd.Series(dtype=bool)
+    unlabelled, raw = images["label"] == NO_LABEL, images["role"].astype(str) != PRODUCTION
+    order = pd.DataFrame({"unlabelled": unlabelled, "raw": raw, "id": images["id"]})
+    images = images.loc[order.sort_values(["unlabelled", "raw", "id"]).index]
+    labelled = images["label"] != NO_LABEL
+    conflict = _labels_per_content(images[labelled]).reindex(images["sha256"], fill_value=0).set_axis(images.index) > 1
     if params.conflicting_labels == "error" and conflict.any():
         raise DataError(_conflict_message(images[conflict]))
     identity = ["sha256", "label"] if params.conflicting_labels == "keep" else ["sha256"]
     rejected = conflict if params.conflicting_labels == "reject" else pd.Series(False, index=images.index)
-    duplicate = images.duplicated(identity) & ~rejected
+    duplicate = (images.duplicated(identity) | (~labelled & images.duplicated(["sha256"]))) & ~rejected
     kept = images[~rejected & ~duplicate]
     removed = pd.concat(
         [
@@ -55,14 +56,21 @@ def _removed(images: pd.DataFrame, reason: str, detail: "pd.Series[Any]") -> pd.
     return images.assign(reason=reason, detail=detail)[REMOVED_COLUMNS]
 
 
+def _labels_per_content(images: pd.DataFrame) -> "pd.Series[Any]":
+    return images.groupby("sha256", observed=True)["label"].nunique()
+
+
 def _labels_of(images: pd.DataFrame) -> "pd.Series[Any]":
-    labels = images["label"].astype(str).groupby(images["sha256"])
+    labelled = images[images["label"] != NO_LABEL]
+    labels = labelled["label"].astype(str).groupby(labelled["sha256"])
     return images["sha256"].map(labels.agg(lambda group: " / ".join(sorted(set(group)))))
 
 
 def _survivors(images: pd.DataFrame, kept: pd.DataFrame, identity: list[str]) -> "pd.Series[Any]":
     pairs = images[identity].merge(kept[[*identity, "id"]], on=identity, how="left")
-    return pairs["id"].set_axis(images.index)
+    # Where labels are kept apart, one without a label is a copy of the first of them.
+    first = kept.drop_duplicates("sha256").set_index("sha256")["id"]
+    return pairs["id"].set_axis(images.index).fillna(images["sha256"].map(first))
 
 
 def _conflict_message(images: pd.DataFrame) -> str:

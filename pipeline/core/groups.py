@@ -8,7 +8,7 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from pipeline.core.manifest import HASHES, MARKS, PRODUCTION
+from pipeline.core.manifest import HASHES, MARKS, NO_LABEL, PRODUCTION
 from pipeline.core.similarity import Look, comparable, copies
 
 Numbers = npt.NDArray[np.int64]
@@ -107,7 +107,9 @@ def near_table(kept: pd.DataFrame, images: pd.DataFrame, pairs: pd.DataFrame) ->
     place = contents.get_indexer(pd.Index(rows["sha256"]))
     rows = rows.assign(family=ids[family[component[place]]], near_copy_of=ids[near[place]]).astype({"label": str})
     families = rows.groupby("family")
-    labels = families["label"].agg(lambda found: " / ".join(sorted(set(found))) if found.nunique() > 1 else "")
+    labels = families["label"].agg(
+        lambda found: " / ".join(names) if len(names := sorted({*found} - {NO_LABEL})) > 1 else ""
+    )
     rows = rows[families["sha256"].transform("nunique") > 1]
     rows = rows.assign(labels=rows["family"].map(labels))
     return rows.sort_values(["group", "family", "id"], ignore_index=True)[NEAR_COLUMNS]

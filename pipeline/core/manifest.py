@@ -1,14 +1,14 @@
 """The manifest: one row per image, from curate to train, and what may stand in it.
 
-id          <source>/<path>, unique among originals          source, role, label   categories
+id          <source>/<path>, unique among originals          source, role, label   categories; label "" = none
 path        inside the source, with /                        sha256                of the file
 width, height   pixels of the upright original               bytes, format         of the file
 brightness, contrast, sharpness, saturation                  facts of the picture, see core/imaging.py
 pixels      digest of all that shaped the normalised image   shard, row   where it lies
-user_group  from the source's metadata.csv, or ""        captured_at   from there too, UTC, or empty
+user_group  from the source's table, or ""               captured_at   from there too, UTC, or empty
 hash_0, hash_1, hash_2   perceptual hashes of the whole picture and two crops, see core/perceptual.py (until curate)
 fine_detail              strength of its fine detail, >= 0, in grey levels of 255 (until curate)
-meta_*      further columns of metadata.csv, "" where a source has none
+meta_*      further columns of these tables, "" where a source has none
 group       never split apart (from curate on)
 split       train, train_dev, dev or test (from split on); in data/split/unused.arrow, why it is in none
 copy        0 = the image itself, else a variant         weight      of the row's loss, 1 on average (from balance on)
@@ -78,6 +78,8 @@ PREDICTIONS = pa.schema(
 )
 
 
+# The label of an image without one: production's alone, to show what production looks like.
+NO_LABEL = ""
 # Columns that start so are the user's.
 FURTHER = "meta_"
 MAY_BE_EMPTY = frozenset({"captured_at"})

@@ -9,6 +9,7 @@ smallest effect that matters is set, but by the sizes of the samples.
   most MOST_LABELS groups a side for labels and MOST_IMAGES for facts, so that the cost is bounded.
 - **Verdict**: a test is matched if its p, after Holm's correction over all tests of the comparison, is at
   least `level`; a comparison, if all its tests are. A random split fails one with probability `level` at most.
+- **Images without a label** count as production by their facts, and say nothing of labels.
 - **Not measured**, a side with fewer than two groups: statistic 0 (AUC 0.5, interval 0 to 1), p 1. Too few to
   tell is no mismatch; `groups` and `others` show it, and refusing such splits is core/splitting.py's.
 
@@ -26,7 +27,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.stats import chi2, ks_2samp, norm, pearson3, rankdata, skew
 
-from pipeline.core.manifest import DEV, PRODUCTION, TEST, TRAIN, TRAIN_DEV
+from pipeline.core.manifest import DEV, NO_LABEL, PRODUCTION, TEST, TRAIN, TRAIN_DEV
 from pipeline.core.randomness import keyed_generator, keyed_uniform
 
 Values = npt.NDArray[np.float64]
@@ -258,8 +259,7 @@ def _compare(here: pd.DataFrame, there: pd.DataFrame, seed: int) -> dict[str, Re
     """The tests of two sides, each one image a group in the order of the groups' hashes."""
     if min(len(here), len(there)) < 2:
         return {LABELS: Result(0.0, 1.0), **dict.fromkeys(FACTS, Result(0.0, 1.0)), DOMAIN: Result(0.5, 1.0, 0.0, 1.0)}
-    labels = np.r_[here["label"].astype(str), there["label"].astype(str)]
-    results = {LABELS: label_test(labels, np.arange(len(labels)) < len(here), seed)}
+    results = {LABELS: _compare_labels(here["label"], there["label"], seed)}
     both = pd.concat([here.head(MOST_IMAGES), there.head(MOST_IMAGES)])
     facts = np.column_stack([fact(both).to_numpy(np.float64) for fact in FACTS.values()])
     inside = np.arange(len(both)) < min(len(here), MOST_IMAGES)
@@ -267,6 +267,14 @@ def _compare(here: pd.DataFrame, there: pd.DataFrame, seed: int) -> dict[str, Re
         results[name] = fact_test(facts[inside, number], facts[~inside, number])
     folds = (keyed_uniform(seed, "matching fold", both["group"]) * FOLDS).astype(np.intp)
     return {**results, DOMAIN: domain_test(facts, inside, folds, seed)}
+
+
+def _compare_labels(here: "pd.Series[Any]", there: "pd.Series[Any]", seed: int) -> Result:
+    """The test of two sides' labels, where images without one say nothing."""
+    given, others = (labels[labels != NO_LABEL].astype(str) for labels in (here, there))
+    if min(len(given), len(others)) < 2:
+        return Result(0.0, 1.0)
+    return label_test(np.r_[given, others], np.arange(len(given) + len(others)) < len(given), seed)
 
 
 def _one_image_a_group(rows: pd.DataFrame, side: Flags, hashes: Values, seed: int) -> pd.DataFrame:

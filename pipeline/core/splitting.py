@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pipeline.core.frozen import JOINS, keep_frozen
-from pipeline.core.manifest import PRODUCTION, RAW, SPLITS
+from pipeline.core.manifest import NO_LABEL, PRODUCTION, RAW, SPLITS
 from pipeline.core.randomness import keyed_hash, keyed_uniform
 from pipeline.core.strata import check_classes, check_sizes, small_strata, strata_of, top_up
 from pipeline.errors import DataError, listing
@@ -68,8 +68,8 @@ class Splits:
         return left[EXCLUDED_COLUMNS].astype({"reason": "str"})
 
     def compared(self) -> pd.DataFrame:
-        """The rows that may stand for a population: all but those without a class to count under."""
-        gone = np.isin(self.code, [OUTCOMES.index(UNLABELLED), OUTCOMES.index(ONE_SIDED)])
+        """The rows that may stand for a population: all but those of classes that were taken out."""
+        gone = self.code == OUTCOMES.index(ONE_SIDED)
         rows = self.manifest.assign(split=pd.Categorical.from_codes(self.code, _NAMES))
         return rows[~gone] if gone.any() else rows
 
@@ -91,7 +91,7 @@ def assign_splits(manifest: pd.DataFrame, params: SplitParams, frozen: pd.DataFr
     label = manifest["label"].astype("category")
     labels, label_codes = label.cat.categories.astype(str).tolist(), label.cat.codes.to_numpy()
     production = (manifest["role"] == PRODUCTION).to_numpy(dtype=bool)
-    unlabelled = (manifest["label"] == "").to_numpy(dtype=bool)
+    unlabelled = (manifest["label"] == NO_LABEL).to_numpy(dtype=bool)
     one_sided, unmeasured = check_classes(labels, label_codes, production, unlabelled, params)
     used = ~(unlabelled | one_sided)
     codes, groups = _groups(manifest["group"])

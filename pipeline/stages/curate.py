@@ -21,7 +21,7 @@ from pipeline.core.groups import (
     near_table,
 )
 from pipeline.core.imaging import Pixels, decode, without_bars
-from pipeline.core.manifest import INGESTED, MARKS, check_manifest
+from pipeline.core.manifest import INGESTED, MARKS, NO_LABEL, check_manifest
 from pipeline.core.perceptual import views
 from pipeline.core.similarity import Positions
 from pipeline.engine import Engine
@@ -53,7 +53,9 @@ class CurateOutputs:
         reasons = ", ".join(
             f"{count} {reason}" for reason, count in sorted(self.removed["reason"].value_counts().items())
         )
-        return "\n  ".join([f"{len(self.manifest)} images stay, {reasons or 'no duplicates'}", *self._notes()])
+        unlabelled = int((self.manifest["label"] == NO_LABEL).sum())
+        without = f" ({unlabelled} without a label)" if unlabelled else ""
+        return "\n  ".join([f"{len(self.manifest)} images stay{without}, {reasons or 'no duplicates'}", *self._notes()])
 
     def _notes(self) -> Iterator[str]:
         if len(self.near):
@@ -106,6 +108,7 @@ def curate(
             "rejected": len(rejected),
             "removed": int((removed["source"] == name).sum()),
             "kept": int((kept["source"] == name).sum()),
+            "unlabelled": int(((kept["source"] == name) & (kept["label"] == NO_LABEL)).sum()),
         }
         for name, (manifest, rejected) in tables.items()
     }

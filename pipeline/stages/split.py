@@ -12,7 +12,7 @@ from pipeline import catalogue
 from pipeline.arrow import Taken, category_array
 from pipeline.core import matching
 from pipeline.core.manifest import CURATED, DEV, FURTHER, SEEN_SPLITS, TEST, look_at
-from pipeline.core.splitting import OUTCOMES, UNUSED, Splits, assign_splits, split_counts
+from pipeline.core.splitting import OUTCOMES, UNLABELLED, UNUSED, Splits, assign_splits, split_counts
 from pipeline.errors import DataError, MissingInputError, listing
 from pipeline.params import SplitParams
 from pipeline.stages import Stage
@@ -53,6 +53,8 @@ def split(manifest: pa.Table, params: SplitParams) -> SplitOutputs:
         raise DataError("dev or test do not match production:\n  " + "\n  ".join(found))
     images, excluded = splits.counts(), splits.excluded
     counts = ", ".join(f"{count} {name}" for name, count in images.items())
+    unlabelled = len(splits.positions(UNLABELLED))
+    without = f" ({unlabelled} without a label)" if unlabelled else ""
     notes = [
         *_moved(splits.topped_up),
         *(matching.words(name, images[name], params.expected_accuracy) for name in (DEV, TEST)),
@@ -67,13 +69,14 @@ def split(manifest: pa.Table, params: SplitParams) -> SplitOutputs:
         metrics={
             **split_counts(splits),
             "excluded": len(excluded),
+            "unlabelled": unlabelled,
             "topped_up": splits.topped_up,
             "visible_difference": {
                 name: matching.visible_difference(images[name], params.expected_accuracy) for name in (DEV, TEST)
             },
             "matching": matching.summarise_matching(measured),
         },
-        summary="\n  ".join([f"{counts}, {len(excluded)} in no split", *notes]),
+        summary="\n  ".join([f"{counts}, {len(excluded)} in no split{without}", *notes]),
     )
 
 

@@ -53,6 +53,16 @@ def removals(images: list[Image], policy: str) -> dict[str, tuple[str, str]]:
     [
         pytest.param([("web/1", "A", "x"), ("web/2", "A", "y")], {}, id="different files are no duplicates"),
         pytest.param(
+            [("phone/1", "", "x"), ("web/2", "A", "x")],
+            {"phone/1": ("duplicate", "web/2")},
+            id="a raw image with a label stays before a production image without",
+        ),
+        pytest.param(
+            [("phone/2", "", "x"), ("phone/1", "", "x")],
+            {"phone/2": ("duplicate", "phone/1")},
+            id="of images without a label the smallest id stays",
+        ),
+        pytest.param(
             [("web/2", "A", "x"), ("web/1", "A", "x"), ("web/3", "A", "x")],
             {"web/2": ("duplicate", "web/1"), "web/3": ("duplicate", "web/1")},
             id="the smallest id stays",

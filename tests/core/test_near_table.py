@@ -141,3 +141,9 @@ def test_plain_and_small_pictures_are_neither_compared_nor_looked_at(facts: dict
         raise AssertionError(rows)
 
     assert len(near_copies(contents, look)) == 0
+
+
+def test_a_label_and_none_are_not_two_labels() -> None:
+    listed = table([("web/1", "cat", "a"), ("phone/2", "", "b"), ("phone/3", "", "c")], ["ab", "bc"])
+    assert listed["labels"].tolist() == ["", "", ""]
+    assert near_counts(listed)["two_labels"] == 0

@@ -59,8 +59,8 @@ def test_duplicates_go_and_production_images_stay() -> None:
     ]
     assert outputs.metrics == {
         "sources": {
-            "phone": {"files": 3, "rejected": 1, "removed": 0, "kept": 2},
-            "web": {"files": 8, "rejected": 2, "removed": 4, "kept": 2},
+            "phone": {"files": 3, "rejected": 1, "removed": 0, "kept": 2, "unlabelled": 0},
+            "web": {"files": 8, "rejected": 2, "removed": 4, "kept": 2, "unlabelled": 0},
         },
         "near_duplicates": {"images": 0, "groups": 0, "two_labels": 0},
         "joined_groups": 0,

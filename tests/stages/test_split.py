@@ -203,3 +203,15 @@ def test_manifest_of_another_stage_is_refused() -> None:
     with pytest.raises(DataError, match=r"^the manifest lacks the columns group: make it again with `dvc repro`$"):
         stage_outputs(images().drop(columns="group"), split_params())
     assert list(check_manifest(images(), CURATED).columns) == CURATED.names
+
+
+def test_images_without_a_label_are_counted_and_stand_in_the_file_of_the_unused() -> None:
+    rows = images()
+    bare = rows[rows["role"] == PRODUCTION].iloc[::10]
+    bare = bare.assign(id="phone/new/" + bare["id"], group="new " + bare["group"], label="")
+    rows = pd.concat([rows, bare]).sort_values("id", ignore_index=True)
+    outputs = stage_outputs(rows, split_params(**SMALL))
+    assert outputs.metrics["unlabelled"] == len(bare) > 0
+    assert notes(outputs)[0].endswith(f", {len(outputs.excluded)} in no split ({len(bare)} without a label)")
+    assert sorted(frame_of(outputs.unused)["id"]) == sorted(bare["id"])
+    assert "" not in set(frame_of(outputs.manifest)["label"])
