@@ -1,9 +1,6 @@
 """Reads manifests of this pipeline or tables of other tools, and looks at their images, for an audit."""
 
-import csv
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -11,8 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline import catalogue
 from pipeline.arrow import open_arrow
@@ -24,6 +19,7 @@ from pipeline.errors import DataError, LeakError, MissingInputError, StorageErro
 from pipeline.params import IngestParams, PngEncoding
 from pipeline.shards import ShardReader
 from pipeline.storage import partial_path, put_in_place, read_bytes, refusals, report, sha256_of
+from pipeline.tables import READERS, lists
 
 # How a file is decoded for comparison; the whole picture, whatever its shape.
 _PNG = PngEncoding(name="png")
@@ -120,17 +116,18 @@ def read_tables(manifests: Sequence[Path], root: Path | None) -> tuple[pd.DataFr
         MissingInputError: with all tables that are not there.
         DataError: with all that is wrong in those that are.
     """
+    kinds = ", ".join(sorted([".arrow", *READERS]))
     missing = [str(path) for path in manifests if not path.is_file()]
     if missing:
-        raise MissingInputError(f"no such table: {listing(missing)}; name files, ending in {', '.join(READERS)}")
+        raise MissingInputError(f"no such table: {listing(missing)}; name files, ending in {kinds}")
     problems: list[str] = []
     frames: list[pd.DataFrame] = []
     places: list[Place] = []
     for path in manifests:
         try:
-            columns = READERS[path.suffix.lower()](path)
+            columns = _columns(path)
         except KeyError:
-            problems.append(f"{path}: unknown kind of table {path.suffix!r}; its name must end in {', '.join(READERS)}")
+            problems.append(f"{path}: unknown kind of table {path.suffix!r}; its name must end in {kinds}")
         except DataError as error:
             problems.append(str(error))
         else:
@@ -164,69 +161,12 @@ def _rows_of(path: Path, columns: Mapping[str, Sequence[Any]], root: Path) -> tu
     return frame.astype(dict.fromkeys(texts, object)).assign(**dict.fromkeys(absent)), places
 
 
-def _read_csv(path: Path) -> dict[str, list[Any]]:
-    # A file's name may be no UTF-8: its bytes travel through the table as they are.
-    with _damage(path), refusals(path), path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        lines = [(number, line) for number, line in enumerate(csv.reader(file, strict=True)) if line]
-    if not lines:
-        raise DataError(f"{path} is empty: its first line must name the columns {', '.join(COLUMNS)}")
-    names, rows = [name.strip() for name in lines[0][1]], [line for _, line in lines[1:]]
-    if any("\0" in name for name in names):
-        raise DataError(f"{path} is no text in UTF-8, but perhaps in UTF-16: save it as UTF-8")
-    uneven = [number for number, row in enumerate(rows, 1) if len(row) != len(names)]
-    if uneven:
-        raise DataError(
-            f"{path} is damaged: {len(uneven)} rows ({listing(uneven)}) have another number of cells than the "
-            f"{len(names)} columns; put values with commas in quotes"
-        )
-    return {name: [row[column] for row in rows] for column, name in enumerate(names)}
-
-
-def _read_jsonl(path: Path) -> dict[str, list[Any]]:
-    texts = read_bytes(path).decode("utf-8-sig", "surrogateescape").split("\n")
-    rows: list[dict[str, Any]] = []
-    broken: list[int] = []
-    for number, text in enumerate(texts, 1):
-        try:
-            row = json.loads(text) if text.strip() else None
-        except (ValueError, RecursionError):
-            row = text
-        if isinstance(row, dict):
-            rows.append(row)
-        elif row is not None:
-            broken.append(number)
-    if broken:
-        raise DataError(f"{path} is damaged: {len(broken)} lines ({listing(broken)}) are no JSON objects")
-    names = dict.fromkeys(name for row in rows for name in row)
-    return {name: [row.get(name) for row in rows] for name in names}
-
-
-def _read_parquet(path: Path) -> dict[str, list[Any]]:
-    with _damage(path), refusals(path), path.open("rb") as file:
-        return _lists(pq.read_table(file))
-
-
-def _read_arrow(path: Path) -> dict[str, list[Any]]:
-    return _lists(open_arrow(path))
-
-
-READERS = {".arrow": _read_arrow, ".csv": _read_csv, ".parquet": _read_parquet, ".jsonl": _read_jsonl}
-
-
-def _lists(table: pa.Table) -> dict[str, list[Any]]:
+def _columns(path: Path) -> dict[str, list[Any]]:
     """The values of known columns, the names of others."""
     needed = {*COLUMNS, *OPTIONAL, "id", "shard", "row"}
-    table.validate(full=True)
-    values = {name: table.column(number) for number, name in enumerate(table.column_names)}
-    return {name: column.to_pylist() if name in needed else [] for name, column in values.items()}
-
-
-@contextmanager
-def _damage(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (csv.Error, pa.ArrowException, ValueError) as error:
-        raise DataError(f"{path} is damaged, or no {path.suffix} file: {error}") from error
+    if path.suffix.lower() == ".arrow":
+        return lists(open_arrow(path), needed)
+    return READERS[path.suffix.lower()](read_bytes(path), str(path), needed)
 
 
 def _text(value: Any) -> str | None:

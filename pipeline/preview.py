@@ -20,7 +20,7 @@ from ruamel.yaml.error import YAMLError
 from pipeline import catalogue
 from pipeline.arrow import open_arrow
 from pipeline.core.imaging import Picture, Pixels, Rejection, decode, encode, normalise
-from pipeline.core.manifest import TRAIN
+from pipeline.core.manifest import NO_LABEL, TRAIN
 from pipeline.core.presets import expand
 from pipeline.core.randomness import keyed_uniform
 from pipeline.core.sheets import Shown, choose_images, transform_line, transform_lines, variants_png
@@ -144,7 +144,7 @@ def examples_of_class(label: str, count: int, params: Params) -> tuple[list[Exam
     paths = [Path(catalogue.INGESTED.named(name=name).path) for name in params.sources]
     there = [path for path in paths if path.exists()] or paths[:1]
     parts = [open_arrow(path).select(["id", "label", "role", "shard", "row"]) for path in there]
-    labels = sorted({name for part in parts for name in pc.unique(part["label"]).to_pylist()})
+    labels = sorted({name for part in parts for name in pc.unique(part["label"]).to_pylist()} - {NO_LABEL})
     if label not in labels:
         near = difflib.get_close_matches(label, labels, n=1)
         hint = f", did you mean {near[0]}?" if near else f"; it has {listing(labels, 20)}"
@@ -230,7 +230,8 @@ def _example(path: Path, name: str, pixels: Pixels, params: Params) -> Example:
             root, inside = Path(source.path).resolve(), path.resolve()
             if inside.is_relative_to(root):
                 place = inside.relative_to(root)
-                return Example(f"{source_name}/{place.as_posix()}", place.parts[0], source.role, pixels)
+                label = place.parts[0] if source.labels.name == "folders" and len(place.parts) > 1 else NO_LABEL
+                return Example(f"{source_name}/{place.as_posix()}", label, source.role, pixels)
     return Example(name, name.partition("/")[0] if "/" in name else path.parent.name, None, pixels)
 
 

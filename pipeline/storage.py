@@ -18,7 +18,7 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.errors import DataError, MissingInputError, StorageError, listing
+from pipeline.errors import DataError, MissingInputError, StorageError
 
 # Folders of the stages that do not stand in the top level's dvc.yaml.
 OTHER_FOLDERS = {"sample": "data", "test": "final"}
@@ -90,24 +90,6 @@ def table(path: str) -> Artifact:
         _write_text(frame.to_csv(index=False, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC), place)
 
     return Artifact(path, read, write)
-
-
-def read_texts(path: Path) -> pd.DataFrame:
-    """A CSV file of a user, every cell as text.
-
-    Raises:
-        DataError: it is not UTF-8, or no CSV file, or two of its columns have one name.
-    """
-    try:
-        # pandas would rename the second of two equal names.
-        header = pd.read_csv(path, dtype=str, keep_default_na=False, header=None, nrows=1).iloc[0]
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (ValueError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is not a readable CSV file in UTF-8: {error}") from error
-    twice = header[header.duplicated()].unique()
-    if len(twice):
-        raise DataError(f"{path} has several columns named {listing(twice)}: rename or remove all but one of each")
-    return frame
 
 
 def report(path: str) -> Artifact:

@@ -190,6 +190,8 @@ def test_a_path_that_cannot_be_read_is_reported_and_never_followed(audit: Audit,
 
 def test_a_file_that_the_disk_refuses_costs_itself_alone(audit: Audit, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(path: Path) -> bytes:
+        if path.suffix == ".csv":
+            return path.read_bytes()
         with refusals(path):
             raise OSError(errno.EIO, "Input/output error", str(path))
 

@@ -32,7 +32,7 @@ TABLES: dict[str, tuple[str, bytes, list[str]]] = {
     ),
     "semicolons": ("t.csv", b"path;label;split\na;b;c\n", ["t.csv has no column path", "is it separated by commas?"]),
     "no rows": ("t.csv", b"path,label,split\n", ["t.csv has no rows"]),
-    "no content": ("t.csv", b"", ["t.csv is empty: its first line must name the columns path, label, split"]),
+    "no content": ("t.csv", b"", ["t.csv is empty: its first line must name the columns"]),
     "no content, jsonl": ("t.jsonl", b"\n", ["t.jsonl has no rows", "no column split, only none"]),
     "no content, parquet": ("t.parquet", b"", ["t.parquet is damaged, or no .parquet file"]),
     "no content, arrow": ("t.arrow", b"", ["t.arrow is damaged, or no Arrow file"]),

@@ -51,7 +51,7 @@ def code_reached(name: str) -> set[str]:
     reached, open_ends = set(), [module]
     while open_ends:
         for found in GRAPH.find_modules_directly_imported_by(open_ends.pop()):
-            shapes_results = found.startswith("pipeline.core.") or found in OUTSIDE_CORE
+            shapes_results = found.startswith(("pipeline.core.", "pipeline.sources")) or found in OUTSIDE_CORE
             if shapes_results and found not in reached:
                 reached.add(found)
                 open_ends.append(found)

@@ -148,14 +148,6 @@ def test_what_is_whole_takes_the_place_of_anything(new: str, old: str) -> None:
     assert sorted(path.name for path in Path().iterdir()) == ["cached", "data", "folder", "out", "reports"]
 
 
-def test_two_columns_of_one_name_are_refused() -> None:
-    Path("m.csv").write_text("file_name,camera,group,camera\ncat/1.png,a,b,c\n")
-    with pytest.raises(DataError, match=r"^m\.csv has several columns named camera: rename or remove all but one"):
-        storage.read_texts(Path("m.csv"))
-    Path("m.csv").write_bytes(b"\xef\xbb\xbffile_name,camera\r\ncat/1.png,\r\n")
-    assert storage.read_texts(Path("m.csv")).to_dict("list") == {"file_name": ["cat/1.png"], "camera": [""]}
-
-
 @pytest.mark.parametrize("content", [b'{"a": ', b"\xff", b"[1]", b"3"])
 def test_what_only_saves_work_counts_for_nothing_when_it_is_damaged(content: bytes) -> None:
     path = Path(catalogue.LATENCY.path)

@@ -1,17 +1,19 @@
-"""What a source's metadata.csv says of its images: group, time of capture, and whatever else.
+"""What a table says of images: group, time of capture, and whatever else; that of class folders is metadata.csv.
 
-The file's form is that of Hugging Face's ImageFolder: a column `file_name` with paths inside the source.
+Its form is that of Hugging Face's ImageFolder: a column `file_name` with paths inside the source.
 """
 
 import difflib
 import re
 from collections.abc import Collection, Sequence
+from functools import partial
 from typing import Any
 
 import pandas as pd
 
 from pipeline.core.manifest import FURTHER
 from pipeline.errors import DataError, listing
+from pipeline.params import Columns
 
 FILE_NAME, GROUP, CAPTURED_AT = "file_name", "group", "captured_at"
 # A time of day with a zone at its end: Z, +02:00, -0530, +02.
@@ -21,7 +23,7 @@ _ZONED = re.compile(r"[T ]\d{2}.*(?:Z|[+-]\d{2}(?::?\d{2})?)$")
 def attach_metadata(
     images: pd.DataFrame, table: pd.DataFrame | None, known: Collection[str], now: pd.Timestamp, name: str
 ) -> pd.DataFrame:
-    """The images with the columns user_group, captured_at and meta_*.
+    """The images with the columns user_group, captured_at and meta_* of a metadata.csv.
 
     Args:
         images: with `path`, in any order.
@@ -35,31 +37,72 @@ def attach_metadata(
     """
     if table is None:
         return images.assign(user_group="", captured_at=_taken_times(None, [], len(images)))
-    _check_columns(table, name)
-    times, problems = _times(table, now)
-    problems = [*_file_problems(table, known), *_group_problems(images, table), *problems]
+    names = own_names(table)
+    problems = missing_columns(table, [FILE_NAME])
+    if not problems:
+        times, wrong = captured_times(table, names, now)
+        problems = [*_file_problems(table, known), *wrong]
     if problems:
-        raise DataError(f"{name} cannot be used:\n  " + "\n  ".join(problems))
+        raise DataError(unusable(name, problems))
     rows = pd.Index(table[FILE_NAME]).get_indexer(pd.Index(images["path"]))
-    further = [column for column in table.columns if column not in (FILE_NAME, GROUP, CAPTURED_AT)]
-    values = {f"{FURTHER}{column}": _taken(table[column], rows) for column in further}
-    groups = _taken(table[GROUP], rows) if GROUP in table.columns else ""
+    return with_metadata(images, table, names, times, rows)
+
+
+def own_names(table: pd.DataFrame) -> Columns:
+    """What a metadata.csv calls its columns."""
+    group, captured_at = (name if name in table.columns else None for name in (GROUP, CAPTURED_AT))
+    return Columns(path=FILE_NAME, label=None, group=group, captured_at=captured_at)
+
+
+def with_metadata(
+    images: pd.DataFrame, table: pd.DataFrame, names: Columns, times: "pd.Series[Any] | None", rows: Any
+) -> pd.DataFrame:
+    """The images with the columns of a table: user_group, captured_at, and meta_* for those that have no other use.
+
+    Args:
+        times: as captured_times gives them.
+        rows: shape (n,), the position of each image's row in the table, -1 for none.
+    """
+    used = {names.path, names.label, names.group, names.captured_at, ""}
+    values = {f"{FURTHER}{column}": _taken(table[column], rows) for column in table.columns if column not in used}
+    groups = _taken(table[names.group], rows) if names.group is not None else ""
     return images.assign(user_group=groups, captured_at=_taken_times(times, rows, len(images)), **values)
 
 
-def _check_columns(table: pd.DataFrame, name: str) -> None:
-    if FILE_NAME not in table.columns:
-        near = difflib.get_close_matches(FILE_NAME, [str(column) for column in table.columns], n=1)
+def missing_columns(table: pd.DataFrame, needed: Sequence[str]) -> list[str]:
+    """A sentence for each column that is not there, with what may be meant."""
+    columns = [str(column) for column in table.columns]
+    problems = []
+    for name in needed:
+        if name in columns:
+            continue
+        near = difflib.get_close_matches(name, columns, n=1)
         hint = f", is it {near[0]!r}?" if near else "."
-        raise DataError(
-            f"{name} has no column {FILE_NAME!r} with the paths of the images{hint} It has {listing(table.columns, 20)}"
+        separator = "; save it with commas between the cells" if len(columns) == 1 and ";" in columns[0] else ""
+        problems.append(f"there is no column {name!r}{hint} It has {listing(columns, 20)}{separator}")
+    return problems
+
+
+def unusable(name: str, problems: Sequence[str]) -> str:
+    """The message for a file that breaks rules."""
+    return f"{name} cannot be used:\n  " + "\n  ".join(problems)
+
+
+def check_groups(images: pd.DataFrame, name: str) -> None:
+    """Nothing, if all images have a group, or none.
+
+    Raises:
+        DataError: some have one, and others would be split apart from nobody knows what.
+    """
+    grouped = (images["user_group"] != "").to_numpy()
+    # A column that is empty throughout groups nothing.
+    if grouped.any() and not grouped.all():
+        without = images.loc[~grouped, "path"].tolist()
+        problem = (
+            f"{len(without)} images have no group although others have one: {listing(without)}. "
+            "Give each a group, a name of its own if it is alone"
         )
-    # pandas takes the first column for an index where rows have one cell more than the header.
-    if not isinstance(table.index, pd.RangeIndex):
-        raise DataError(
-            f"{name} has rows with more cells than the header has columns, the first starting with "
-            f"{table.index[0]!r}: a comma too many at their ends, or text with commas that is not in quotes?"
-        )
+        raise DataError(unusable(name, [problem]))
 
 
 def _file_problems(table: pd.DataFrame, known: Collection[str]) -> list[str]:
@@ -71,41 +114,29 @@ def _file_problems(table: pd.DataFrame, known: Collection[str]) -> list[str]:
     return problems
 
 
-def _group_problems(images: pd.DataFrame, table: pd.DataFrame) -> list[str]:
-    if GROUP not in table.columns:
-        return []
-    grouped = set(table.loc[table[GROUP] != "", FILE_NAME])
-    without = [path for path in images["path"] if path not in grouped]
-    # A column that is empty throughout groups nothing.
-    if not grouped or not without:
-        return []
-    return [
-        f"{len(without)} images have no group although others have one: {listing(without)}. "
-        "Give each a group, a name of its own if it is alone"
-    ]
-
-
-def _times(table: pd.DataFrame, now: pd.Timestamp) -> "tuple[pd.Series[Any] | None, list[str]]":
-    if CAPTURED_AT not in table.columns:
+def captured_times(table: pd.DataFrame, names: Columns, now: pd.Timestamp) -> "tuple[pd.Series[Any] | None, list[str]]":
+    """The times of a table's rows in UTC, None without such a column; and what is wrong with them, in words."""
+    if names.captured_at is None:
         return None, []
-    texts = table[CAPTURED_AT]
+    texts = table[names.captured_at]
     given = texts != ""
     # pandas reads "now" and "today", too, which would give other times at each run.
     numbers = texts.where(texts.str.match(r"\d"))
     times = pd.to_datetime(numbers, format="ISO8601", utc=True, errors="coerce")
-    problems = _named(table, given & times.isna(), "are no ISO 8601 times", "write them as 2026-05-31T14:00:00+02:00")
+    named = partial(_named, table, names.path, names.captured_at)
+    problems = named(given & times.isna(), "are no ISO 8601 times", "write them as 2026-05-31T14:00:00+02:00")
     zoned, naive = (times.notna() & (texts.str.contains(_ZONED) == has_zone) for has_zone in (True, False))
     if zoned.any() and naive.any():
-        problems += _named(table, naive, "have no time zone although others have one", "add it to all or none")
-    problems += _named(table, times > now, "lie in the future", "correct them")
+        problems += named(naive, "have no time zone although others have one", "add it to all or none")
+    problems += named(times > now, "lie in the future", "correct them")
     return times, problems
 
 
-def _named(table: pd.DataFrame, wrong: "pd.Series[Any]", what: str, way_out: str) -> list[str]:
+def _named(table: pd.DataFrame, path: str, column: str, wrong: "pd.Series[Any]", what: str, way_out: str) -> list[str]:
     rows = table[wrong]
-    items = [f"{row[FILE_NAME]} ({row[CAPTURED_AT]})" for _, row in rows.head(5).iterrows()]
+    items = [f"{row[path]} ({row[column]})" for _, row in rows.head(5).iterrows()]
     more = f" and {len(rows) - 5} more" if len(rows) > 5 else ""
-    return [f"{len(rows)} values of {CAPTURED_AT} {what}: {', '.join(items)}{more}; {way_out}"] if len(rows) else []
+    return [f"{len(rows)} values of {column} {what}: {', '.join(items)}{more}; {way_out}"] if len(rows) else []
 
 
 def _taken(column: "pd.Series[Any]", rows: Sequence[int]) -> list[str]:
@@ -116,4 +147,4 @@ def _taken(column: "pd.Series[Any]", rows: Sequence[int]) -> list[str]:
 def _taken_times(times: "pd.Series[Any] | None", rows: Any, images: int) -> Any:
     if times is None:
         return pd.Series(pd.NaT, index=range(images), dtype="datetime64[us, UTC]").array
-    return times.dt.as_unit("us").reindex(rows).array
+    return times.reset_index(drop=True).dt.as_unit("us").reindex(rows).array

@@ -1,20 +1,52 @@
 """Where images come from, and how each file becomes a row with a picture."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pathspec import GitIgnoreSpec
+from pydantic import AfterValidator, Field, model_validator
 
+from pipeline.params.labels import AnyLabels, FolderLabels
 from pipeline.params.section import Count, Section, Seed, Share
 
 # Source names stand in shell commands and paths, so that they are kept plain.
 SourceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
 
 
+def _checked(pattern: str) -> str:
+    try:
+        GitIgnoreSpec.from_lines([pattern])
+    except ValueError as error:
+        raise ValueError(f"{pattern!r} is no pattern of the kind that .gitignore has") from error
+    return pattern
+
+
+# As in .gitignore: without a slash at any depth, with one from the source's path on; ** stands for any folders.
+Pattern = Annotated[str, Field(min_length=1), AfterValidator(_checked)]
+
+
 class SourceParams(Section):
-    """Where images come from: `raw` ones only train, `production` ones also measure."""
+    """Where images come from: `raw` ones only train, `production` ones also measure.
+
+    path: a folder, or a zip or tar archive.
+    labels: where labels come from; folders, if it is not there.
+    include: if it is there, files that no pattern matches are left alone. exclude: so are those that one matches.
+    """
 
     role: Literal["raw", "production"]
     path: Annotated[str, Field(min_length=1)]
+    labels: AnyLabels = FolderLabels(name="folders")
+    include: Annotated[tuple[Pattern, ...], Field(strict=False, min_length=1)] = ("*",)
+    exclude: Annotated[tuple[Pattern, ...], Field(strict=False)] = ()
+
+    @model_validator(mode="after")
+    def _raw_images_have_labels(self) -> Self:
+        if self.role == "raw":
+            unlabelled = self.labels.name == "none" or getattr(self.labels, "unlisted", "") == "unlabelled"
+            if unlabelled:
+                raise ValueError(
+                    "raw images without a label are of no use: give labels, or make the source a production one"
+                )
+        return self
 
 
 class SampleParams(Section):

@@ -1,4 +1,4 @@
-"""Reads one source's class folders: verifies, orients, resizes and hashes every image."""
+"""Reads one source: verifies, orients, resizes and hashes every image."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -11,23 +11,23 @@ import pyarrow as pa
 
 from pipeline import catalogue
 from pipeline.core import imaging, perceptual
-from pipeline.core.manifest import FACTS, FURTHER, HASHES, INGESTED, MARKS
-from pipeline.core.metadata import attach_metadata
+from pipeline.core.listing import Listing
+from pipeline.core.manifest import FACTS, FURTHER, HASHES, INGESTED, MARKS, NO_LABEL
+from pipeline.core.metadata import check_groups
 from pipeline.engine import Engine
 from pipeline.errors import DataError
-from pipeline.params import IngestParams, SourceParams
-from pipeline.scan import scan
+from pipeline.params import FolderLabels, IngestParams, SourceParams
 from pipeline.serving import Guard
 from pipeline.shards import Row, ShardStore, digest, fingerprint
+from pipeline.sources import label_file, list_images
+from pipeline.sources.files import Files, open_files
 from pipeline.stages import Stage
-from pipeline.storage import read_bytes, read_texts, sha256_of
 
-_TEXT = [(name, pa.string()) for name in ("id", "label", "path", "sha256", "reason", "detail")]
+_TEXT = [(name, pa.string()) for name in ("id", "path", "sha256", "reason", "detail")]
 _FACTS = [field.with_type(pa.string()) if field.name == "format" else field for field in FACTS]
 SHARD = pa.schema([*_TEXT, *_FACTS, *MARKS, ("image", pa.binary())])
 # Of refused files, too: a column with gaps would come back as floats, too short for hashes.
 _NO_MARKS = dict.fromkeys(MARKS.names, 0)
-METADATA = "metadata.csv"
 REJECTED_COLUMNS = ["path", "reason", "detail"]
 
 
@@ -43,7 +43,9 @@ class IngestOutputs:
     def summary(self) -> str:
         reasons = Counter(self.rejected["reason"])
         why = f" ({', '.join(f'{count} {reason}' for reason, count in sorted(reasons.items()))})" if reasons else ""
-        return f"{len(self.manifest)} images, {len(self.rejected)} rejected{why}, {self.ignored} ignored"
+        unlabelled = int((self.manifest["label"] == NO_LABEL).sum())
+        without = f" ({unlabelled} without a label)" if unlabelled else ""
+        return f"{len(self.manifest)} images{without}, {len(self.rejected)} rejected{why}, {self.ignored} ignored"
 
 
 def ingest(name: str, source: SourceParams, params: IngestParams, shards: ShardStore, engine: Engine) -> IngestOutputs:
@@ -53,43 +55,41 @@ def ingest(name: str, source: SourceParams, params: IngestParams, shards: ShardS
         MissingInputError: there is no such folder.
         DataError: it has no images, or too many files were refused.
     """
-    root = Path(source.path)
-    found = scan(root)
-    in_class = [path for path in found.files if "/" in path]
-    loose = [(path, "no_class_folder") for path in found.files if "/" not in path and path != METADATA]
-    if not in_class:
-        state = f"{len(loose)} files but no class folders" if loose else "no files"
-        raise DataError(
-            f"the source folder {root} has {state}: images stand in one folder a class, {root}/<class>/<image>"
-        )
-    hashes = engine.map(sha256_of, [root / path for path in in_class], f"ingest {name}: hashing")
+    files = open_files(Path(source.path))
+    listed = list_images(files, source, pd.Timestamp.now("UTC"))
+    _check_not_empty(files, source, listed)
+    paths = files.in_order(listed.images["path"].tolist())
+    hashed = files.hashes(paths, params.max_bytes, engine, f"ingest {name}: hashing")
     shape = fingerprint([imaging, perceptual], imaging.LIBRARIES, params.model_dump(exclude={"max_rejected"}))
+    unread = [
+        (path, why.reason, why.detail) for path, why in zip(paths, hashed, strict=True) if not isinstance(why, str)
+    ]
     rows = [
         Row(path, digest(shape, name, path, sha256), (f"{name}/{path}", path, sha256))
-        for path, sha256 in zip(in_class, hashes, strict=True)
+        for path, sha256 in zip(paths, hashed, strict=True)
+        if isinstance(sha256, str)
     ]
-    make = partial(normalise_file, root=root, params=params)
+    make = partial(normalise_file, files=files, params=params)
     guard = Guard(make, refuse_file, params.max_seconds, params.max_memory_mb)
-    made = shards.build(rows, guard, SHARD, engine, f"ingest {name}")
-    images = made.to_pandas().rename(columns={"key": "pixels"})
+    made = shards.build(rows, guard, SHARD, files.engine(engine), f"ingest {name}")
+    images = made.to_pandas().rename(columns={"key": "pixels"}).merge(listed.images, on="path", validate="1:1")
     accepted = images[images["reason"] == ""].assign(source=name, role=source.role)
-    refused = pd.DataFrame([(*item, "") for item in [*found.refused, *loose]], columns=REJECTED_COLUMNS)
-    table = read_texts(root / METADATA) if METADATA in found.files else None
-    known = {*in_class, *refused["path"]}
-    accepted = attach_metadata(accepted, table, known, pd.Timestamp.now("UTC"), str(root / METADATA))
+    check_groups(accepted, label_file(files, source))
+    refused = pd.DataFrame([*unread, *listed.refused], columns=REJECTED_COLUMNS)
     rejected = pd.concat([images.loc[images["reason"] != "", REJECTED_COLUMNS], refused])
-    _check_rejected(root, len(images) + len(refused), rejected, params)
+    _check_rejected(files.place, len(images) + len(refused), rejected, params)
     columns = [*INGESTED.names, *(name for name in accepted.columns if name.startswith(FURTHER))]
     return IngestOutputs(
         manifest=accepted[columns].sort_values("id", ignore_index=True),
-        rejected=rejected.sort_values("path", ignore_index=True),
-        ignored=found.ignored + (table is not None),
+        rejected=rejected.sort_values(REJECTED_COLUMNS, ignore_index=True),
+        ignored=listed.ignored,
     )
 
 
-def normalise_file(payload: tuple[str, str, str], root: Path, params: IngestParams) -> dict[str, Any]:
+def normalise_file(payload: tuple[str, str, str], files: Files, params: IngestParams) -> dict[str, Any]:
     """The shard columns of one file."""
-    match imaging.normalise(read_bytes(root / payload[1]), params):
+    data = files.read(payload[1], params.max_bytes)
+    match imaging.normalise(data, params) if isinstance(data, bytes) else data:
         case imaging.Picture(image=image, facts=facts, pixels=pixels):
             shown = imaging.without_bars(pixels, facts["width"], facts["height"], params.fit)
             hashes, detail = perceptual.marks(perceptual.views(shown))
@@ -106,15 +106,32 @@ def refuse_file(payload: tuple[str, str, str], reason: str, detail: str) -> dict
 
 def _file(payload: tuple[str, str, str]) -> dict[str, str]:
     image_id, path, sha256 = payload
-    return {"id": image_id, "label": path.split("/")[0], "path": path, "sha256": sha256}
+    return {"id": image_id, "path": path, "sha256": sha256}
 
 
-def _check_rejected(root: Path, files: int, rejected: pd.DataFrame, params: IngestParams) -> None:
+def _check_not_empty(files: Files, source: SourceParams, listed: Listing) -> None:
+    if len(listed.images):
+        return
+    rows = Counter(reason for _, reason, _ in listed.refused)
+    refused = ", ".join(f"{count} {reason}" for reason, count in sorted(rows.items()))
+    state = f"no images: {refused}, {listed.ignored} files ignored" if refused else "no files"
+    if set(rows) == {"no_class_folder"}:
+        state = f"{len(listed.refused)} files but no class folders"
+    match source.labels:
+        case FolderLabels():
+            rule = f"images stand in one folder a class, {files.place}/<class>/<image>"
+        case _:
+            state = f"no images: {refused or 'none refused'}, {listed.ignored} files ignored"
+            rule = f"{label_file(files, source)} names none that is there"
+    raise DataError(f"the source folder {files.place} has {state}: {rule}")
+
+
+def _check_rejected(place: Path, files: int, rejected: pd.DataFrame, params: IngestParams) -> None:
     share = len(rejected) / files
     if share > params.max_rejected or len(rejected) == files:
         reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(Counter(rejected["reason"]).items()))
         raise DataError(
-            f"{len(rejected)} of {files} files in {root} were rejected ({reasons}), the limit ingest.max_rejected is "
+            f"{len(rejected)} of {files} files in {place} were rejected ({reasons}), the limit ingest.max_rejected is "
             f"{params.max_rejected:.0%}. First:\n  "
             + "\n  ".join(
                 f"{item.path}: {item.reason} {item.detail}".rstrip() for item in rejected.head(5).itertuples()

@@ -1,0 +1,99 @@
+"""What a source holds: its files in a folder or an archive, and what is said of them in labels and tables."""
+
+from collections.abc import Collection
+from dataclasses import replace
+from typing import assert_never
+
+import pandas as pd
+from pathspec import GitIgnoreSpec
+
+from pipeline.core.imaging import Rejection
+from pipeline.core.listing import Listing, by_folders, by_table, without_labels
+from pipeline.core.metadata import attach_metadata
+from pipeline.errors import DataError, MissingInputError, listing
+from pipeline.params import FolderLabels, LabelStudioLabels, NoLabels, SourceParams, TableLabels
+from pipeline.scan import Scan
+from pipeline.sources.files import Files
+from pipeline.sources.texts import read_texts
+from pipeline.tables import READERS
+
+METADATA = "metadata.csv"
+# A table is read whole: 2 GB are some 20,000,000 rows.
+MOST_BYTES = 2_000_000_000
+
+
+def list_images(files: Files, source: SourceParams, now: pd.Timestamp) -> Listing:
+    """The images of a source with label and metadata, and what is refused; nothing is decoded.
+
+    Args:
+        now: later times of capture are errors.
+
+    Raises:
+        MissingInputError: params name a table that is not there.
+        DataError: it breaks rules, all of them in the message; or there are no files.
+    """
+    found = files.scan()
+    match source.labels:
+        case FolderLabels():
+            found, table = _without(found, METADATA), _metadata(files, found)
+            listed = by_folders(_chosen(found, source), source.role)
+        case NoLabels():
+            found, table = _without(found, METADATA), _metadata(files, found)
+            listed = without_labels(_chosen(found, source))
+        case TableLabels(file=file, columns=columns, unlisted=unlisted):
+            texts = read_texts(_read(files, found, file, READERS), f"{files.place}/{file}")
+            chosen = _chosen(_without(found, file), source)
+            return by_table(chosen, texts, columns, source.role, unlisted, now, f"{files.place}/{file}")
+        case LabelStudioLabels():
+            raise NotImplementedError
+        case unknown:
+            assert_never(unknown)
+    known = {*found.files, *(path for path, _ in found.refused)}
+    images = attach_metadata(listed.images, table, known, now, f"{files.place}/{METADATA}")
+    return replace(listed, images=images)
+
+
+def label_file(files: Files, source: SourceParams) -> str:
+    """The file that says most of the images, for messages."""
+    match source.labels:
+        case TableLabels(file=file) | LabelStudioLabels(file=file):
+            return f"{files.place}/{file}"
+        case _:
+            return f"{files.place}/{METADATA}"
+
+
+def _chosen(found: Scan, source: SourceParams) -> Scan:
+    """The files that the patterns leave; the others are ignored."""
+    include, exclude = GitIgnoreSpec.from_lines(source.include), GitIgnoreSpec.from_lines(source.exclude)
+    kept = tuple(path for path in found.files if include.match_file(path) and not exclude.match_file(path))
+    return replace(found, files=kept, ignored=found.ignored + len(found.files) - len(kept))
+
+
+def _without(found: Scan, file: str) -> Scan:
+    """The files without the one that speaks of them."""
+    rest = tuple(path for path in found.files if path != file)
+    return replace(found, files=rest, ignored=found.ignored + len(found.files) - len(rest))
+
+
+def _metadata(files: Files, found: Scan) -> pd.DataFrame | None:
+    if METADATA not in found.files:
+        return None
+    return read_texts(_read(files, found, METADATA, READERS), f"{files.place}/{METADATA}")
+
+
+def _read(files: Files, found: Scan, file: str, kinds: Collection[str]) -> bytes:
+    """The file that speaks of the others; `kinds`: how its name may end."""
+    if file not in found.files:
+        there = [path for path in found.files if path.lower().endswith(tuple(kinds))]
+        known = f"there are {listing(there)}" if there else f"none ends in {', '.join(kinds)}"
+        raise MissingInputError(
+            f"{files.place} has no file {file!r}, which params.yaml names for its labels: it must lie in the source "
+            f"itself, no link to outside; {known}"
+        )
+    if not file.lower().endswith(tuple(kinds)):
+        raise DataError(f"{files.place}/{file}: its name must end in {', '.join(kinds)}, as its content is")
+    match files.read(file, MOST_BYTES):
+        case Rejection(reason=reason, detail=detail):
+            raise DataError(f"{files.place}/{file} cannot be read: {reason}: {detail}")
+        case data:
+            return data

@@ -1,0 +1,77 @@
+"""The files of a source, by their path inside it, wherever they lie."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+from pipeline.core.imaging import Rejection
+from pipeline.engine import Engine
+from pipeline.scan import Scan, scan
+from pipeline.storage import read_bytes, sha256_of
+
+
+class Files(Protocol):
+    """A source's files. It travels to worker processes, each of which opens what it needs."""
+
+    @property
+    def place(self) -> Path:
+        """Where they lie, for messages."""
+        ...
+
+    def scan(self) -> Scan:
+        """What there is, nothing read."""
+        ...
+
+    def read(self, path: str, most: int) -> bytes | Rejection:
+        """The content of a file that the scan found, if it has at most so many bytes and can be read."""
+        ...
+
+    def hashes(self, paths: Sequence[str], most: int, engine: Engine, title: str) -> list[str | Rejection]:
+        """The SHA-256 of each file's content, 64 hex digits, or why there is none."""
+        ...
+
+    def in_order(self, paths: Sequence[str]) -> list[str]:
+        """The same files, in the order in which they are best read."""
+        ...
+
+    def engine(self, engine: Engine) -> Engine:
+        """What may read them: the engine, or one process where there is but one way through them."""
+        ...
+
+
+@dataclass(frozen=True)
+class Folder:
+    """Files in a folder."""
+
+    place: Path
+
+    def scan(self) -> Scan:
+        """See scan.scan."""
+        return scan(self.place)
+
+    def read(self, path: str, most: int) -> bytes | Rejection:
+        """The content; what is too large is left to be refused by its reader."""
+        return read_bytes(self.place / path)
+
+    def hashes(self, paths: Sequence[str], most: int, engine: Engine, title: str) -> list[str | Rejection]:
+        """By all workers."""
+        return [*engine.map(partial(_sha256, self.place), paths, title)]
+
+    def in_order(self, paths: Sequence[str]) -> list[str]:
+        """As they are."""
+        return [*paths]
+
+    def engine(self, engine: Engine) -> Engine:
+        """All workers."""
+        return engine
+
+
+def open_files(place: Path) -> Files:
+    """The files of a source."""
+    return Folder(place)
+
+
+def _sha256(root: Path, path: str) -> str:
+    return sha256_of(root / path)

@@ -1,0 +1,62 @@
+"""Tables of users as frames of texts, as a person would have typed the values."""
+
+import math
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+import pandas as pd
+
+from pipeline.errors import DataError, listing
+from pipeline.tables import READERS
+
+
+def read_texts(data: bytes, name: str) -> pd.DataFrame:
+    """A frame of texts, "" for what is empty; rows without any text are left out.
+
+    Raises:
+        DataError: it is damaged, not UTF-8, or has values that are no texts, numbers or times.
+    """
+    columns = READERS[f".{name.rpartition('.')[2].lower()}"](data, name)
+    problems: list[str] = []
+    texts: dict[str, list[str]] = {}
+    for column, values in columns.items():
+        cells = [_text(value) for value in values]
+        texts[column] = [cell or "" for cell in cells]
+        for wrong, what in (
+            ([row for row, cell in enumerate(cells, 1) if cell is None], "neither text nor number nor time"),
+            ([row for row, cell in enumerate(texts[column], 1) if not _is_utf_8(cell)], "no UTF-8"),
+        ):
+            if wrong:
+                problems.append(f"{name}: {column} is {what} in {len(wrong)} rows: {listing(wrong)}")
+    if problems:
+        raise DataError("\n  ".join(problems) + "\nSave the table as UTF-8, a value a cell")
+    frame = pd.DataFrame(texts, dtype="str")
+    return frame[(frame != "").any(axis=1)].reset_index(drop=True) if len(frame) else frame
+
+
+def _text(value: Any) -> str | None:
+    """A cell as text; None for what is no single value."""
+    match value:
+        case None:
+            text = ""
+        case bool():
+            text = str(value).lower()
+        case float():
+            # A column of whole numbers with gaps becomes one of floats.
+            text = "" if math.isnan(value) else str(int(value)) if value.is_integer() else str(value)
+        case str() | int() | Decimal():
+            text = str(value)
+        case datetime() | date():
+            text = value.isoformat()
+        case _:
+            return None
+    return text
+
+
+def _is_utf_8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,87 @@
+"""Tables of other tools as columns of values: CSV, Parquet, and JSON objects a line."""
+
+import csv
+import io
+import json
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.errors import DataError, listing
+
+
+def read_csv(data: bytes, name: str, needed: Collection[str] | None = None) -> dict[str, list[Any]]:
+    """Columns of texts. What is no UTF-8 stays as surrogates: a file's name may be any bytes."""
+    if data.startswith(b"PK\x03\x04"):
+        raise DataError(f"{name} is a workbook or an archive, no text: save the sheet as CSV in UTF-8")
+    with _damage(name, ".csv"):
+        text = data.decode("utf-8-sig", "surrogateescape")
+        lines = [line for line in csv.reader(io.StringIO(text, newline=""), strict=True) if line]
+    if not lines:
+        raise DataError(f"{name} is empty: its first line must name the columns")
+    names, rows = [cell.strip() for cell in lines[0]], lines[1:]
+    if any("\0" in cell for cell in names):
+        raise DataError(f"{name} is no text in UTF-8, but perhaps in UTF-16: save it as UTF-8")
+    _check_names(names, name)
+    uneven = [number for number, row in enumerate(rows, 1) if len(row) != len(names)]
+    if uneven:
+        raise DataError(
+            f"{name} is damaged: {len(uneven)} rows ({listing(uneven)}) have another number of cells than the "
+            f"{len(names)} columns; put values with commas in quotes"
+        )
+    return {name: [row[column] for row in rows] for column, name in enumerate(names)}
+
+
+def read_jsonl(data: bytes, name: str, needed: Collection[str] | None = None) -> dict[str, list[Any]]:
+    """Columns of values; None where an object lacks a key."""
+    rows: list[dict[str, Any]] = []
+    broken: list[int] = []
+    for number, text in enumerate(data.decode("utf-8-sig", "surrogateescape").split("\n"), 1):
+        try:
+            row = json.loads(text) if text.strip() else None
+        except (ValueError, RecursionError):
+            row = text
+        if isinstance(row, dict):
+            rows.append(row)
+        elif row is not None:
+            broken.append(number)
+    if broken:
+        raise DataError(f"{name} is damaged: {len(broken)} lines ({listing(broken)}) are no JSON objects")
+    names = dict.fromkeys(key for row in rows for key in row)
+    return {key: [row.get(key) for row in rows] for key in names}
+
+
+def read_parquet(data: bytes, name: str, needed: Collection[str] | None = None) -> dict[str, list[Any]]:
+    """Columns of values; of columns that are not needed, the names alone."""
+    with _damage(name, ".parquet"):
+        table = pq.read_table(io.BytesIO(data))
+        _check_names(table.column_names, name)
+        return lists(table, needed)
+
+
+def lists(table: pa.Table, needed: Collection[str] | None = None) -> dict[str, list[Any]]:
+    """The values of the columns needed, None for all; the names of others."""
+    table.validate(full=True)
+    values = {name: table.column(number) for number, name in enumerate(table.column_names)}
+    return {name: column.to_pylist() if needed is None or name in needed else [] for name, column in values.items()}
+
+
+READERS = {".csv": read_csv, ".jsonl": read_jsonl, ".parquet": read_parquet}
+
+
+def _check_names(names: Sequence[str], table: str) -> None:
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise DataError(f"{table} has several columns named {listing(map(repr, twice))}: keep or rename one of each")
+
+
+@contextmanager
+def _damage(name: str, kind: str) -> Iterator[None]:
+    try:
+        yield
+    except (csv.Error, pa.ArrowException, ValueError) as error:
+        raise DataError(f"{name} is damaged, or no {kind} file: {error}") from error
