@@ -176,6 +176,38 @@ def preview(
 
 
 @app.command()
+def predict(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model's safetensors file.")],
+    images: Annotated[
+        list[str],
+        typer.Argument(metavar="IMAGES...", help="Files, folders, patterns, or - for names from standard input."),
+    ],
+    top: Annotated[int, typer.Option(min=1, help="How many classes are named of each image.")] = 3,
+    json_lines: Annotated[bool, typer.Option("--json", help="Print a JSON object a line.")] = False,
+    workers: Workers = None,
+) -> None:
+    """Say what a model sees in images: the likeliest classes of each, with their probabilities.
+
+    The model's file is all that is needed. A file that cannot be used has a line that says why, and the command
+    then ends with exit code 5.
+    """
+    from pipeline.engine import Engine, choose_workers
+    from pipeline.errors import DataError
+    from pipeline.pictures import find_files
+    from pipeline.predict import answers, read_model
+
+    trained = read_model(model)
+    files = find_files(images, sys.stdin)
+    width = min(60, max(len(path) for path, _ in files))
+    refused = 0
+    for answer in answers(trained, files, top, Engine(choose_workers(workers))):
+        refused += answer.refused is not None
+        print(json.dumps(answer.as_json(), ensure_ascii=False) if json_lines else answer.as_line(width))
+    if refused:
+        raise DataError(f"{refused} of {len(files)} files could not be used: the line of each says why")
+
+
+@app.command()
 def audit(
     manifests: Annotated[
         list[Path], typer.Argument(metavar="MANIFEST...", help="Tables: .arrow, .csv, .parquet or .jsonl.")

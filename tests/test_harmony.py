@@ -66,7 +66,14 @@ def file_of(module: str) -> str:
 
 def test_stages_are_the_same_in_folder_dvc_and_command_line() -> None:
     files = {path.stem for path in (REPOSITORY / "pipeline/stages").glob("*.py")} - {"__init__"}
-    commands = set(typer.main.get_group(cli.app).commands) - {"params", "preview", "summary", "audit", "doctor"}
+    commands = set(typer.main.get_group(cli.app).commands) - {
+        "params",
+        "predict",
+        "preview",
+        "summary",
+        "audit",
+        "doctor",
+    }
     assert set(NAMES) == files == set(dvc_stages()) == commands
 
 
