@@ -4,6 +4,7 @@ import logging
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -14,15 +15,16 @@ from torch import nn
 from pipeline.core import training
 from pipeline.core.losses import row_weights
 from pipeline.core.manifest import BALANCED, DEV, SPLIT, check_manifest
-from pipeline.core.models import TrainedModel, build_model
+from pipeline.core.models import TrainedModel, build_model, load_backbone
 from pipeline.core.optimizing import Metric
 from pipeline.core.order import KeyedOrder
 from pipeline.core.randomness import keyed_seed
 from pipeline.dataset import RowDataset, Variants, channel_statistics
 from pipeline.engine import Engine, progress
 from pipeline.loader import batches, weighted_batches
-from pipeline.params import AnyTransform, IngestParams, TrainParams
+from pipeline.params import AnyTransform, Baseline, IngestParams, MobileNetV2, Network, TrainParams
 from pipeline.shards import ShardReader
+from pipeline.storage import hashed_file
 
 State = dict[str, Any]
 
@@ -80,8 +82,11 @@ def fit_model(
     keep: Callable[[State], None] = lambda _: None,
 ) -> tuple[TrainedModel, training.Fit]:
     """The model of params, fitted; `state` and `keep` as in `training.fit`."""
+    if isinstance(params.model, Baseline):
+        fit = _fit_baseline(params.model, data, params, metric, engine)
+        return TrainedModel(fit.network, data.classes, data.ingest, params.model), fit
     hush_lightning()
-    network = fresh_network(data, params, engine)
+    network = fresh_network(params.model, data, params, engine)
     first = len(state["epochs"]) if state else 0
     order = KeyedOrder(len(data.train), params.seed, first)
     with (
@@ -96,12 +101,17 @@ def fit_model(
     return TrainedModel(fit.network, data.classes, data.ingest, params.model), fit
 
 
-def fresh_network(data: TrainingData, params: TrainParams, engine: Engine) -> nn.Module:
-    """The network of params before its first step."""
-    mean, std = channel_statistics(data.train, engine)
-    network = build_model(
-        params.model, len(data.classes), data.ingest.size, mean, std, keyed_seed(params.seed, "weights")
-    )
+def fresh_network(model: Network, data: TrainingData, params: TrainParams, engine: Engine) -> nn.Module:
+    """The network of params before its first step.
+
+    Raises:
+        PipelineError: there is no such file of pretrained weights, or it cannot be used.
+    """
+    pretrained = isinstance(model, MobileNetV2)
+    mean, std = (np.zeros(3), np.ones(3)) if pretrained else channel_statistics(data.train, engine)
+    network = build_model(model, len(data.classes), data.ingest.size, mean, std, keyed_seed(params.seed, "weights"))
+    if isinstance(model, MobileNetV2):
+        load_backbone(network, hashed_file(Path(model.weights), model.sha256), model.weights)
     training.check_last_batch(network, len(data.train), data.ingest.size, params.batch_size)
     return network
 
@@ -110,6 +120,21 @@ def loss_weights(data: TrainingData, params: TrainParams) -> npt.NDArray[np.floa
     """What each row of train weighs in the loss, shape (n,): balance's weight times that of its class."""
     weights = data.rows["weight"].to_numpy()
     return row_weights(weights, data.train.labels, data.classes, params.class_weights)
+
+
+def _fit_baseline(
+    model: Baseline, data: TrainingData, params: TrainParams, metric: Metric, engine: Engine
+) -> training.Fit:
+    # scikit-learn takes a second to import, and networks do without.
+    from pipeline.core.baselines import fit_baseline
+
+    weights, first = loss_weights(data, params), data.train.copies == 0
+    with (
+        batches(data.train, params.batch_size, engine) as train,
+        batches(data.dev, params.batch_size, engine) as dev,
+        progress("train", len(train)) as advance,
+    ):
+        return fit_baseline(model, train, dev, weights, first, params, metric, len(data.classes), advance)
 
 
 def hush_lightning() -> None:

@@ -249,6 +249,25 @@ def digest_of(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def hashed_file(path: Path, sha256: str) -> bytes:
+    """The content of a file that a user names with its SHA-256.
+
+    Raises:
+        MissingInputError: there is no such file.
+        DataError: its content is another.
+    """
+    if not path.is_file():
+        raise MissingInputError(f"{path} is missing, or no file: name a file that is there in params.yaml")
+    content = read_bytes(path)
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
+        raise DataError(
+            f"{path} has SHA-256 {found}, and params.yaml says {sha256}: it is cut short, damaged or another file. "
+            "If it is the one that you mean, and you trust where it is from, write its own into params.yaml"
+        )
+    return content
+
+
 def _write_text(value: str, place: Path) -> None:
     with refusals(place), place.open("w", encoding="utf-8", newline="\n") as file:
         file.write(value)

@@ -12,7 +12,7 @@ from pipeline.core.models import build_model, predict
 from pipeline.core.optimizing import Metric, metric_of
 from pipeline.core.order import KeyedOrder
 from pipeline.core.training import Fit, fit
-from pipeline.params import TrainParams
+from pipeline.params import Network, TrainParams
 from tests.examples import params, striped
 
 CLASSES = 3
@@ -50,6 +50,7 @@ def loader(rows: Dataset[Any], batch_size: int = 64, order: KeyedOrder | None = 
 
 def network_for(train: TrainParams) -> nn.Module:
     """The network of params, always from the same weights."""
+    assert isinstance(train.model, Network)
     return build_model(train.model, CLASSES, SIZE, np.full(3, 0.2), np.full(3, 0.2), seed=1)
 
 

@@ -31,7 +31,7 @@ from pipeline.core.order import KeyedOrder
 from pipeline.engine import Engine
 from pipeline.errors import DataError, WorkerError
 from pipeline.loader import PREDICTION_BATCH, Loader, batches, predict_rows, weighted_batches
-from pipeline.params import Transform
+from pipeline.params import Network, Transform
 from pipeline.shards import ShardReader
 from tests.examples import REPOSITORY, params
 from tests.stored import CLASSES, IMAGES, PNG, SIZE, dataset, stored, stored_bytes, with_copies
@@ -296,6 +296,7 @@ def test_a_killed_parent_takes_its_workers_along(tmp_path: Path, late: bool) -> 
 
 def model(**changes: Any) -> TrainedModel:
     small = params(**{"train.model.width": 4, **changes}).train.model
+    assert isinstance(small, Network)
     network = build_model(small, len(CLASSES), 16, np.full(3, 0.2), np.full(3, 0.2), seed=1)
     return TrainedModel(network.eval(), CLASSES, params(**{"ingest.size": 16}).ingest, small)
 

@@ -16,6 +16,7 @@ from pipeline.core.models import TrainedModel, build_model, save_model
 from pipeline.engine import Engine
 from pipeline.errors import MissingInputError
 from pipeline.loader import predict_rows
+from pipeline.params import Network
 from pipeline.pictures import find_files
 from pipeline.predict import answers
 from pipeline.shards import ShardReader, ShardStore
@@ -30,6 +31,7 @@ Command = Callable[..., Ended]
 def trained(**changes: Any) -> TrainedModel:
     """A model of random weights, for pictures of 16 pixels."""
     chosen = params(**{"ingest.size": 16, "train.model.width": 4, **changes})
+    assert isinstance(chosen.train.model, Network)
     network = build_model(chosen.train.model, 3, 16, np.full(3, 0.4), np.full(3, 0.1), seed=3)
     return TrainedModel(network.eval(), CLASSES, chosen.ingest, chosen.train.model)
 

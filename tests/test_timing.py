@@ -7,10 +7,12 @@ import pytest
 
 from pipeline import timing
 from pipeline.core.models import TrainedModel, build_model
+from pipeline.params import Cnn
 from pipeline.timing import latency_of, machine
 from tests.examples import params
 
 CNN = params(**{"train.model.width": 4}).train.model
+assert isinstance(CNN, Cnn)
 INGEST = params(**{"ingest.size": 16}).ingest
 MODEL = TrainedModel(build_model(CNN, 3, 16, np.zeros(3), np.ones(3), 1), ("a", "b", "c"), INGEST, CNN)
 

@@ -22,8 +22,12 @@ from pipeline.params import (
     MOST_WIDTH,
     AdamW,
     AugmentParams,
+    Baseline,
     DiagnoseParams,
     EvaluateParams,
+    MobileNetV2,
+    Model,
+    Network,
     PerImage,
     Plain,
     SplitParams,
@@ -144,20 +148,16 @@ def next_steps(gaps: Sequence[Gap], split: SplitParams, augment: AugmentParams, 
     What each gap asks for: Machine Learning Yearning, ch. 25 (bias), 27 (variance) and 42 (mismatch).
     What this run already does is not proposed again.
     """
-    model, dropout = train.model, train.model.dropout.blocks
-    wider = min(2 * model.width, MOST_WIDTH)
     copies = augment.copies.count if isinstance(augment.copies, PerImage) else None
     more = min(2 * copies or 1, MOST_COPIES) if copies is not None else None
     proposals = {
         BIAS: [
-            f"dvc exp run -S train.model.width={wider}" if wider > model.width else None,
-            f"dvc exp run -S train.epochs={2 * train.epochs}",
-            f"dvc exp run -S train.model.dropout.blocks={dropout / 2:g}" if dropout else None,
+            *_larger(train.model),
+            f"dvc exp run -S train.epochs={2 * train.epochs}" if isinstance(train.model, Network) else None,
         ],
         VARIANCE: [
             f"dvc exp run -S augment.copies.count={more}" if augment.transforms and more != copies else None,
-            f"dvc exp run -S train.model.dropout.blocks={min(0.5, dropout + 0.25):g}" if dropout < 0.5 else None,
-            _more_decay(train),
+            *_smaller(train),
             "collect more images for training",
         ],
         MISMATCH: [
@@ -167,6 +167,30 @@ def next_steps(gaps: Sequence[Gap], split: SplitParams, augment: AugmentParams, 
         ],
     }
     return [step for gap in gaps if gap.verdict == "present" for step in proposals[gap.name] if step is not None]
+
+
+def _larger(model: Model) -> list[str]:
+    """Steps that let a model learn more from the same images."""
+    if isinstance(model, Baseline):
+        return ["try a network: `pipeline spot-check` ranks all models on dev"]
+    if isinstance(model, MobileNetV2):
+        return ["dvc exp run -S train.model.frozen=false"] if model.frozen else []
+    wider, dropout = min(2 * model.width, MOST_WIDTH), model.dropout.blocks
+    return [
+        *([f"dvc exp run -S train.model.width={wider}"] if wider > model.width else []),
+        *([f"dvc exp run -S train.model.dropout.blocks={dropout / 2:g}"] if dropout else []),
+    ]
+
+
+def _smaller(train: TrainParams) -> list[str]:
+    """Steps that keep a network from learning the images by heart."""
+    model = train.model
+    if isinstance(model, Baseline):
+        return []
+    where = "head" if isinstance(model, MobileNetV2) else "blocks"
+    dropout = model.dropout.head if isinstance(model, MobileNetV2) else model.dropout.blocks
+    more = f"dvc exp run -S train.model.dropout.{where}={min(0.5, dropout + 0.25):g}"
+    return [*([more] if dropout < 0.5 else []), _more_decay(train)]
 
 
 def _more_decay(train: TrainParams) -> str:

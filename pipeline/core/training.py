@@ -64,6 +64,7 @@ def fit(
     batches = len(train)  # type: ignore[arg-type]
     module = Classifier(network, params, optimizing, classes, batches, state, advance, keep)
     if not module.ended:
+        network.train()
         trainer = lightning.Trainer(
             accelerator="auto",
             devices=1,

@@ -16,7 +16,7 @@ from pipeline.core.optimizers import build_optimizer
 from pipeline.core.schedules import rate_factor
 from pipeline.core.training import check_last_batch, check_rows
 from pipeline.errors import DataError, ParamsError
-from pipeline.params import AnyMixing, AnyOptimizer, AnySchedule, CutMix, Mixup, Network, TrainParams
+from pipeline.params import AnyMixing, AnyOptimizer, AnySchedule, Cnn, CutMix, Mixup, Mlp, Resnet, TrainParams
 from tests.fits import (
     ADAMW,
     CLASSES,
@@ -55,7 +55,7 @@ SCHEDULES: dict[str, dict[str, Any]] = {
 }
 MIXINGS: dict[str, dict[str, Any]] = {"none": {}, "mixup": {"alpha": 0.2}, "cutmix": {"alpha": 0.2}}
 CHOICES = {
-    "model": (MODELS, Network),
+    "model": (MODELS, Cnn | Resnet | Mlp),
     "optimizer": (OPTIMIZERS, AnyOptimizer),
     "schedule": (SCHEDULES, AnySchedule),
     "mixing": (MIXINGS, AnyMixing),

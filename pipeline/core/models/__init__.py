@@ -3,6 +3,16 @@
 from pipeline.core.models.building import build_model
 from pipeline.core.models.files import TrainedModel, load_model, save_model
 from pipeline.core.models.layers import ACTIVATIONS, Normalise
+from pipeline.core.models.mobilenet import load_backbone
 from pipeline.core.models.prediction import predict
 
-__all__ = ["ACTIVATIONS", "Normalise", "TrainedModel", "build_model", "load_model", "predict", "save_model"]
+__all__ = [
+    "ACTIVATIONS",
+    "Normalise",
+    "TrainedModel",
+    "build_model",
+    "load_backbone",
+    "load_model",
+    "predict",
+    "save_model",
+]

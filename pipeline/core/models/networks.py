@@ -9,13 +9,13 @@ from torch import Tensor, nn
 
 from pipeline.core.models.layers import ACTIVATIONS, channel_dropout, norm_and_activation, unit_dropout
 from pipeline.errors import ParamsError
-from pipeline.params import Cnn, Mlp, Network, Resnet
+from pipeline.params import Cnn, Mlp, Resnet
 
 # Pixels a side that the last feature map of a cnn is averaged down to.
 POOLED_SIDE = 4
 
 
-def layers_of(params: Network, classes: int, size: int) -> list[nn.Module]:
+def layers_of(params: Cnn | Resnet | Mlp, classes: int, size: int) -> list[nn.Module]:
     """The layers after normalisation.
 
     Raises:
