@@ -26,6 +26,7 @@ SAMPLE_PHONE = images_in_class_folders("data/sample/phone")
 INGEST_SHARDS = "data/ingest/{name}/shards"
 INGESTED = manifest_file("data/ingest/{name}/manifest.arrow", manifest.INGESTED)
 INGEST_REJECTED = table("data/ingest/{name}/rejected.csv")
+INGEST_METRICS = report("reports/ingest/{name}/metrics.json")
 # All sources at once: the folder above theirs.
 INGESTED_SOURCES = folder_of_folders("data/ingest", INGESTED, INGEST_REJECTED)
 ORIGINALS = read_only("data/ingest", ShardReader)

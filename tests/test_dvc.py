@@ -54,7 +54,8 @@ def test_repro_runs_from_images_to_diagnosis(reproduced: tuple[Path, str]) -> No
 def test_git_tracks_reports_and_nothing_heavy(reproduced: tuple[Path, str]) -> None:
     folder, _ = reproduced
     listed = run(folder, "git", "ls-files", "reports", "data").split()
-    reports = [f"reports/{stage}/metrics.json" for stage in REPORTS]
+    stages = [*REPORTS, "ingest/phone", "ingest/web"]
+    reports = [f"reports/{stage}/metrics.json" for stage in stages]
     assert sorted(listed) == sorted([*reports, "reports/diagnose/diagnosis.md", "data/dvc.yaml"])
 
 

@@ -13,6 +13,7 @@ import typer.main
 from ruamel.yaml import YAML
 
 from pipeline import catalogue, cli
+from pipeline.core.reasons import REASONS
 from pipeline.errors import PipelineError
 from pipeline.params import Params
 from pipeline.stages import NAMES, Stage, load_stage
@@ -178,7 +179,8 @@ def test_the_readme_names_every_stage_param_section_exit_code_and_file() -> None
     sections = [f"`{section}`" for section in Params.model_fields]
     codes = [f"| {error.exit_code} | `{error.__name__}`" for error in PipelineError.__subclasses__()]
     tree = [path.name for path in (REPOSITORY / "pipeline").rglob("*.py") if path.stem not in NAMES]
-    assert [word for word in (*commands, *sections, *codes, *tree) if word not in readme] == []
+    reasons = [f"| `{reason}` | {meaning} |" for reason, meaning in REASONS.items()]
+    assert [word for word in (*commands, *sections, *codes, *tree, *reasons) if word not in readme] == []
 
 
 def test_code_has_no_second_copy_of_a_path() -> None:

@@ -1,12 +1,6 @@
-"""One file's bytes -> a normalised picture and its facts, or the reason why not.
-
-Pillow decodes, in this one place: it knows every format, and OpenCV disagrees with it on
-orientation, CMYK, 16 bits and palettes. Not here: limits on a decoder's time and memory, which
-pipeline/serving.py sets.
-"""
+"""One file's bytes -> a normalised picture and its facts, or the reason why not."""
 
 import io
-import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,31 +8,25 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
+from pipeline.core.colours import Pixels
+from pipeline.core.decoding import FORMATS, Listener, decode_file
+from pipeline.core.reasons import Rejection, failure
 from pipeline.params import IngestParams, JpegEncoding, PngEncoding
 
-Pixels = npt.NDArray[np.uint8]
+__all__ = [
+    "FORMATS",
+    "Picture",
+    "Pixels",
+    "Rejection",
+    "decode",
+    "encode",
+    "normalise",
+    "picture_facts",
+    "without_bars",
+]
 
-# An allow-list: some of Pillow's formats (TGA) accept any bytes, others (PSD, EPS) run programs.
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000")
-# Markers around a codestream (ITU-T T.800, A.4): start and size, and end.
-JPEG2000_START = b"\xff\x4f\xff\x51"
-JPEG2000_END = b"\xff\xd9"
-# EXIF orientation -> what makes the picture upright (CIPA DC-008, 4.6.4).
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-_SIDEWAYS = {_TURNS[orientation] for orientation in (5, 6, 7, 8)}
-BACKGROUND = (255, 255, 255)
-NO_MEMORY = -4  # cv::Error::StsNoMem
 LIBRARIES = ("pillow", "opencv-python-headless", "numpy")
 
 
@@ -49,46 +37,38 @@ class Picture:
     image: bytes
     facts: Mapping[str, Any]
     pixels: Pixels = field(compare=False, repr=False)
+    codec_warning: str = ""
 
 
-@dataclass(frozen=True)
-class Rejection:
-    """Why a file was refused: a code for machines, and words."""
-
-    reason: str
-    detail: str
+@contextmanager
+def unheard() -> Iterator[list[str]]:
+    """A listener that hears nothing."""
+    yield []
 
 
-def normalise(data: bytes, params: IngestParams) -> Picture | Rejection:
-    """A square RGB picture of `params.size` pixels a side; upright, first frame, over white.
+def normalise(data: bytes, params: IngestParams, listen: Listener = unheard) -> Picture | Rejection:
+    """A square sRGB picture of `params.size` pixels a side; upright, first frame, over the background.
 
-    Never raises for what `data` holds. Reasons: `empty`, `too_many_bytes`, `not_an_image`, `undecodable`; by
-    the header, before decoding, `too_many_pixels`, `side_too_long`, `strip`; `too_large` where memory has a
-    limit and it is reached.
+    Never raises for what `data` holds. Reasons: see core/reasons.py.
+
+    Args:
+        listen: what catches the codecs' complaints; only then is there a `codec_warning`.
     """
     if not data:
         return Rejection("empty", "the file has no content")
     if len(data) > params.max_bytes:
         return Rejection("too_many_bytes", f"{len(data)} bytes, the limit is {params.max_bytes}")
-    with _no_other_pixel_limit():
-        opened = _opened(data, params)
-        if isinstance(opened, Rejection):
-            return opened
-        width, height = opened.size
-        file_format = "JPEG" if opened.format == "MPO" else str(opened.format)
-        try:
-            # One attempt on one object: a load() that failed may seem to succeed when repeated.
-            _draft(opened, params)
-            opened.load()
-            turn = _TURNS.get(_orientation(opened))
-            if turn in _SIDEWAYS:
-                width, height = height, width
-            upright = opened if turn is None else opened.transpose(turn)
-            pixels = _fit(_rgb(upright), width, height, params)
-        except Exception as error:
-            return _failure(error)
-    facts = {"width": width, "height": height, "bytes": len(data), "format": file_format, **picture_facts(pixels)}
-    return Picture(encode(pixels, params.encoding), facts, pixels)
+    found = decode_file(data, params, listen)
+    if isinstance(found, Rejection):
+        return found
+    if found.warning and params.codec_warnings == "reject":
+        return Rejection("codec_warning", found.warning)
+    try:
+        pixels = _fit(found.pixels, found.width, found.height, params)
+    except Exception as error:  # without memory
+        return failure(error)
+    facts = {"width": found.width, "height": found.height, "bytes": len(data), "format": found.file_format}
+    return Picture(encode(pixels, params.encoding), {**facts, **picture_facts(pixels)}, pixels, found.warning)
 
 
 def encode(pixels: Pixels, encoding: JpegEncoding | PngEncoding) -> bytes:
@@ -134,98 +114,6 @@ def picture_facts(pixels: Pixels) -> dict[str, float]:
         "sharpness": float(cv2.Laplacian(luma, cv2.CV_32F).std()),
         "saturation": float(((largest - smallest) / np.maximum(largest, 1)).mean()),
     }
-
-
-def _opened(data: bytes, params: IngestParams) -> Image.Image | Rejection:
-    """The image by its header, nothing decoded yet."""
-    try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
-    except UnidentifiedImageError:
-        return Rejection("not_an_image", f"the content is none of {', '.join(FORMATS)}")
-    except Exception as error:  # Pillow raises many types on hostile headers; each costs one file
-        return _failure(error)
-    if refused := _beyond_limits(*image.size, params):
-        return refused
-    # A thumbnail before the codestream may hold an end marker of its own.
-    if image.format == "JPEG2000" and JPEG2000_END not in data[max(0, data.find(JPEG2000_START)) :]:
-        # OpenJPEG fills what a cut file lacks with grey and says nothing.
-        return Rejection("undecodable", "the file is cut short: it has no end-of-codestream marker")
-    return image
-
-
-def _beyond_limits(width: int, height: int, params: IngestParams) -> Rejection | None:
-    """What the header claims, against the limits."""
-    claimed = f"{width} x {height} pixels"
-    if width * height > params.max_pixels:
-        return Rejection("too_many_pixels", f"{claimed}, the limit is {params.max_pixels}")
-    if max(width, height) > params.max_side:
-        return Rejection("side_too_long", f"{claimed}, the limit of a side is {params.max_side}")
-    if max(width, height) > params.max_aspect * min(width, height):
-        return Rejection("strip", f"{claimed}, the limit is {params.max_aspect:g} to 1")
-    return None
-
-
-def _failure(error: Exception) -> Rejection:
-    """What a decoder raises, which may be anything, as a reason."""
-    no_memory = isinstance(error, MemoryError) or (isinstance(error, cv2.error) and error.code == NO_MEMORY)
-    words = f"{type(error).__name__}: {error}".rstrip(": ")
-    return (
-        Rejection("too_large", f"its decoder gets no more memory: {words}")
-        if no_memory
-        else Rejection("undecodable", words)
-    )
-
-
-def _draft(image: Image.Image, params: IngestParams) -> None:
-    """Let libjpeg decode at the smallest DCT scale that still covers the target."""
-    if image.format not in {"JPEG", "MPO"}:
-        return
-    side = max(image.size) if params.fit == "pad" else min(image.size)
-    scale = params.size / side
-    if scale < 1:
-        image.draft(None, (math.ceil(image.width * scale), math.ceil(image.height * scale)))
-
-
-@contextmanager
-def _no_other_pixel_limit() -> Iterator[None]:
-    """Pillow's limit is a constant of its own; ours stands in params and is checked before decoding."""
-    kept, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-    try:
-        yield
-    finally:
-        Image.MAX_IMAGE_PIXELS = kept
-
-
-def _orientation(image: Image.Image) -> int:
-    """The EXIF orientation; 1, upright, if it cannot be read.
-
-    Pillow's exif_transpose would also write the other EXIF tags anew, and fails on odd ones.
-    """
-    try:
-        found = image.getexif().get(0x0112)
-    except Exception:  # broken EXIF is common in good pictures
-        return 1
-    return found if isinstance(found, int) else 1
-
-
-def _rgb(image: Image.Image) -> Pixels:
-    if image.mode in {"I", "F"} or image.mode.startswith("I;16"):
-        return np.stack([_eight_bits(np.asarray(image))] * 3, axis=2)
-    if image.mode in {"RGBA", "LA", "PA", "La", "RGBa"} or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        canvas = Image.new("RGBA", rgba.size, (*BACKGROUND, 255))
-        return np.asarray(Image.alpha_composite(canvas, rgba).convert("RGB"))
-    return np.asarray(image.convert("RGB"))
-
-
-def _eight_bits(values: npt.NDArray[Any]) -> Pixels:
-    """Grey of 16 or 32 bits or floats as 8 bits: by the nominal range, not by this picture's own."""
-    finite = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-    top = float(finite.max(initial=0.0))
-    nominal = 1.0 if values.dtype.kind == "f" and top <= 1 else 255.0 if top <= 255 else 65535.0
-    if values.dtype.itemsize == 2:
-        nominal = 65535.0
-    return np.rint(np.clip(finite / nominal, 0, 1) * 255).astype(np.uint8)
 
 
 def _fit(pixels: Pixels, width: int, height: int, params: IngestParams) -> Pixels:

@@ -8,6 +8,7 @@ pixels      digest of all that shaped the normalised image   shard, row   where 
 user_group  from the source's table, or ""               captured_at   from there too, UTC, or empty
 hash_0, hash_1, hash_2   perceptual hashes of the whole picture and two crops, see core/perceptual.py (until curate)
 fine_detail              strength of its fine detail, >= 0, in grey levels of 255 (until curate)
+codec_warning            what the codec complained of, or "" (until curate)
 meta_*      further columns of these tables, "" where a source has none
 group       never split apart (from curate on)
 split       train, train_dev, dev or test (from split on); in data/split/unused.arrow, why it is in none
@@ -61,7 +62,7 @@ _IMAGE = pa.schema(
         ("row", pa.int32()),
     ]
 )
-INGESTED = pa.schema([*_IMAGE, *MARKS])
+INGESTED = pa.schema([*_IMAGE, *MARKS, ("codec_warning", pa.string())])
 CURATED = pa.schema([*_IMAGE, ("group", pa.string())])
 SPLIT = pa.schema([*CURATED, ("split", _CATEGORY)])
 BALANCED = pa.schema([*SPLIT, ("copy", pa.int32()), ("weight", pa.float32())])

@@ -56,6 +56,9 @@ class SampleParams(Section):
     raw_imbalance: Annotated[float, Field(ge=1, le=100)]
 
 
+Channel = Annotated[int, Field(ge=0, le=255)]
+
+
 class JpegEncoding(Section):
     """Lossy, for photos."""
 
@@ -75,6 +78,9 @@ class IngestParams(Section):
     size: Annotated[int, Field(ge=8, le=1024)]
     fit: Literal["crop", "pad", "stretch"]
     encoding: Annotated[JpegEncoding | PngEncoding, Field(discriminator="name")]
+    background: Annotated[tuple[Channel, Channel, Channel], Field(strict=False)]  # YAML has lists alone
+    codec_warnings: Literal["accept", "reject"]
+    max_missing: Share
     max_pixels: Count
     max_side: Count
     max_aspect: Annotated[float, Field(ge=1)]

@@ -1,5 +1,6 @@
 """The files of a source, by their path inside it, wherever they lie."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -9,7 +10,6 @@ from typing import Protocol
 from pipeline.core.imaging import Rejection
 from pipeline.engine import Engine
 from pipeline.scan import Scan, scan
-from pipeline.storage import read_bytes, sha256_of
 
 
 class Files(Protocol):
@@ -53,7 +53,10 @@ class Folder:
 
     def read(self, path: str, most: int) -> bytes | Rejection:
         """The content; what is too large is left to be refused by its reader."""
-        return read_bytes(self.place / path)
+        try:
+            return (self.place / path).read_bytes()
+        except OSError as error:
+            return _unreadable(error)
 
     def hashes(self, paths: Sequence[str], most: int, engine: Engine, title: str) -> list[str | Rejection]:
         """By all workers."""
@@ -73,5 +76,13 @@ def open_files(place: Path) -> Files:
     return Folder(place)
 
 
-def _sha256(root: Path, path: str) -> str:
-    return sha256_of(root / path)
+def _sha256(root: Path, path: str) -> str | Rejection:
+    try:
+        with (root / path).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        return _unreadable(error)
+
+
+def _unreadable(error: OSError) -> Rejection:
+    return Rejection("unreadable", error.strerror or str(error))

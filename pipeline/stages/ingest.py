@@ -2,15 +2,17 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+import cv2
 import pandas as pd
 import pyarrow as pa
 
 from pipeline import catalogue
-from pipeline.core import imaging, perceptual
+from pipeline.codec_lines import codec_lines
+from pipeline.core import colours, decoding, imaging, perceptual, reasons
 from pipeline.core.listing import Listing
 from pipeline.core.manifest import FACTS, FURTHER, HASHES, INGESTED, MARKS, NO_LABEL
 from pipeline.core.metadata import check_groups
@@ -25,7 +27,9 @@ from pipeline.stages import Stage
 
 _TEXT = [(name, pa.string()) for name in ("id", "path", "sha256", "reason", "detail")]
 _FACTS = [field.with_type(pa.string()) if field.name == "format" else field for field in FACTS]
-SHARD = pa.schema([*_TEXT, *_FACTS, *MARKS, ("image", pa.binary())])
+SHARD = pa.schema([*_TEXT, *_FACTS, *MARKS, ("codec_warning", pa.string()), ("image", pa.binary())])
+# What shapes a row beside the file and the params.
+CODE = (colours, decoding, imaging, perceptual, reasons)
 # Of refused files, too: a column with gaps would come back as floats, too short for hashes.
 _NO_MARKS = dict.fromkeys(MARKS.names, 0)
 REJECTED_COLUMNS = ["path", "reason", "detail"]
@@ -38,11 +42,12 @@ class IngestOutputs:
     manifest: pd.DataFrame
     rejected: pd.DataFrame
     ignored: int
+    metrics: dict[str, Any]
 
     @property
     def summary(self) -> str:
-        reasons = Counter(self.rejected["reason"])
-        why = f" ({', '.join(f'{count} {reason}' for reason, count in sorted(reasons.items()))})" if reasons else ""
+        counts = Counter(self.rejected["reason"])
+        why = f" ({', '.join(f'{count} {reason}' for reason, count in sorted(counts.items()))})" if counts else ""
         unlabelled = int((self.manifest["label"] == NO_LABEL).sum())
         without = f" ({unlabelled} without a label)" if unlabelled else ""
         return f"{len(self.manifest)} images{without}, {len(self.rejected)} rejected{why}, {self.ignored} ignored"
@@ -60,7 +65,7 @@ def ingest(name: str, source: SourceParams, params: IngestParams, shards: ShardS
     _check_not_empty(files, source, listed)
     paths = files.in_order(listed.images["path"].tolist())
     hashed = files.hashes(paths, params.max_bytes, engine, f"ingest {name}: hashing")
-    shape = fingerprint([imaging, perceptual], imaging.LIBRARIES, params.model_dump(exclude={"max_rejected"}))
+    shape = fingerprint(CODE, imaging.LIBRARIES, params.model_dump(exclude={"max_rejected"}))
     unread = [
         (path, why.reason, why.detail) for path, why in zip(paths, hashed, strict=True) if not isinstance(why, str)
     ]
@@ -83,20 +88,48 @@ def ingest(name: str, source: SourceParams, params: IngestParams, shards: ShardS
         manifest=accepted[columns].sort_values("id", ignore_index=True),
         rejected=rejected.sort_values(REJECTED_COLUMNS, ignore_index=True),
         ignored=listed.ignored,
+        metrics=_metrics(accepted, rejected, listed.ignored),
     )
+
+
+def _metrics(accepted: pd.DataFrame, rejected: pd.DataFrame, ignored: int) -> dict[str, Any]:
+    """How many files there are, and what became of them; of the reasons those that occur."""
+    return {
+        "files": len(accepted) + len(rejected) + ignored,
+        "accepted": len(accepted),
+        "ignored": ignored,
+        "rejected": len(rejected),
+        "reasons": dict(Counter(rejected["reason"])),
+        "codec_warnings": int((accepted["codec_warning"] != "").sum()),
+    }
 
 
 def normalise_file(payload: tuple[str, str, str], files: Files, params: IngestParams) -> dict[str, Any]:
     """The shard columns of one file."""
+    _stay_in_one_thread()
     data = files.read(payload[1], params.max_bytes)
-    match imaging.normalise(data, params) if isinstance(data, bytes) else data:
-        case imaging.Picture(image=image, facts=facts, pixels=pixels):
+    match imaging.normalise(data, params, codec_lines) if isinstance(data, bytes) else data:
+        case imaging.Picture(image=image, facts=facts, pixels=pixels, codec_warning=warning):
             shown = imaging.without_bars(pixels, facts["width"], facts["height"], params.fit)
             hashes, detail = perceptual.marks(perceptual.views(shown))
             marks = {**dict(zip(HASHES, hashes.tolist(), strict=True)), "fine_detail": detail}
-            return {**_file(payload), "reason": "", "detail": "", "image": image, **facts, **marks}
+            return {
+                **_file(payload),
+                "reason": "",
+                "detail": "",
+                "codec_warning": warning,
+                "image": image,
+                **facts,
+                **marks,
+            }
         case imaging.Rejection(reason=reason, detail=detail):
             return refuse_file(payload, reason, detail)
+
+
+@cache
+def _stay_in_one_thread() -> None:
+    """Workers share the cores; and each thread takes address space, so that more cores would refuse more files."""
+    cv2.setNumThreads(1)
 
 
 def refuse_file(payload: tuple[str, str, str], reason: str, detail: str) -> dict[str, Any]:
@@ -146,5 +179,5 @@ STAGE = Stage(
     each="sources",
     params={"source": "sources.{name}", "params": "ingest"},
     builds={"shards": catalogue.INGEST_SHARDS},
-    writes={"manifest": catalogue.INGESTED, "rejected": catalogue.INGEST_REJECTED},
+    writes={"manifest": catalogue.INGESTED, "rejected": catalogue.INGEST_REJECTED, "metrics": catalogue.INGEST_METRICS},
 )

@@ -22,7 +22,13 @@ LOSSLESS: dict[str, dict[str, Any]] = {"PNG": {}, "BMP": {}, "TIFF": {}, "JPEG20
 
 
 def ingest(size: int = 16, fit: str = "stretch", **changes: Any) -> IngestParams:
-    values = params(**{"ingest.max_pixels": 1_000_000, "ingest.max_bytes": 1_000_000}).ingest.model_dump()
+    limits = {
+        "ingest.max_pixels": 1_000_000,
+        "ingest.max_bytes": 1_000_000,
+        "ingest.max_side": 50_000,
+        "ingest.max_aspect": 50_000,
+    }
+    values = params(**limits).ingest.model_dump()
     return IngestParams.model_validate({**values, "size": size, "fit": fit, **changes})
 
 

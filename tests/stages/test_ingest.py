@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from itertools import count
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from pipeline import catalogue
 from pipeline.core.imaging import decode
 from pipeline.core.manifest import INGESTED, check_manifest
+from pipeline.core.reasons import REASONS
 from pipeline.engine import Engine
 from pipeline.errors import DataError, MissingInputError
 from pipeline.shards import ShardReader, ShardStore
@@ -109,7 +111,7 @@ def test_every_file_is_accepted_rejected_or_ignored_with_its_reason(tmp_path: Pa
     assert dict(zip(done.outputs.rejected["path"], done.outputs.rejected["reason"], strict=True)) == {
         "cat/Icon\r": "empty",
         "cat/bomb.png": "too_many_pixels",
-        "cat/cut.png": "undecodable",
+        "cat/cut.png": "truncated",
         "cat/dangling.png": "dangling_link",
         "cat/empty.png": "empty",
         "cat/not UTF-8.png\\udcff": "name_not_utf8",
@@ -119,9 +121,17 @@ def test_every_file_is_accepted_rejected_or_ignored_with_its_reason(tmp_path: Pa
         "loose-loose.png": "no_class_folder",
     }
     assert done.outputs.ignored == 2
+    assert done.outputs.metrics == {
+        "files": 19,
+        "accepted": 7,
+        "ignored": 2,
+        "rejected": 10,
+        "reasons": Counter(done.outputs.rejected["reason"]),
+        "codec_warnings": 0,
+    }
     assert done.outputs.summary == (
         "7 images, 10 rejected (1 dangling_link, 2 empty, 1 link_leaves_source, 1 name_not_utf8, 1 no_class_folder, "
-        "1 not_a_regular_file, 1 not_an_image, 1 too_many_pixels, 1 undecodable), 2 ignored"
+        "1 not_a_regular_file, 1 not_an_image, 1 too_many_pixels, 1 truncated), 2 ignored"
     )
 
 
@@ -135,8 +145,10 @@ def test_files_seen_are_those_accepted_rejected_and_ignored(
     for number, kind in enumerate(kinds):
         KINDS[kind](base / "src" / "cat" / f"more-{number}.png")
     done = run(base / "src", base, TOLERANT)
-    seen = len(done.manifest) + len(done.outputs.rejected) + done.outputs.ignored
-    assert seen == files_under(base / "src")
+    counts = done.outputs.metrics
+    assert counts["accepted"] + counts["rejected"] + counts["ignored"] == counts["files"] == files_under(base / "src")
+    assert counts["rejected"] == sum(counts["reasons"].values())
+    assert set(counts["reasons"]) <= set(REASONS)
     content = done.content()
     table = catalogue.INGEST_REJECTED.read(done.folder / "rejected")
     assert len(table) == len(done.outputs.rejected)

@@ -1,0 +1,55 @@
+"""Why a file of a source is no image of the manifest: codes for machines, and what each means."""
+
+from dataclasses import dataclass
+
+REASONS = {
+    # by the file's name and kind, nothing opened
+    "no_class_folder": "it lies directly in the source, not in a class's folder",
+    "name_not_utf8": "its name is not UTF-8",
+    "dangling_link": "a link that leads nowhere, or in a circle",
+    "link_leaves_source": "a link to a file outside the source",
+    "linked_folder": "a link to a folder",
+    "not_a_regular_file": "a pipe, a socket or a device",
+    "unreadable": "the system refuses to open or read it",
+    # by what a table says of it
+    "path_leaves_source": "a table names it by a path that leads out of the source",
+    "missing_file": "a table names it, and it is not there",
+    "listed_twice": "a table has two rows for it that say the same: this is the second",
+    "conflicting_labels": "a table gives it two labels",
+    "conflicting_rows": "two rows of a table say different things of it",
+    "no_label": "a raw image without a label",
+    # by its first bytes
+    "empty": "it has no content",
+    "too_many_bytes": "it is larger than `max_bytes`",
+    "not_an_image": "its content is of no format that is read, whatever its name says",
+    "heic_not_installed": "HEIC, which `pip install 'image-data-pipeline[heic]'` adds",
+    "too_many_pixels": "its header claims more pixels than `max_pixels`",
+    "side_too_long": "its header claims a side longer than `max_side`",
+    "strip": "its header claims sides of a ratio above `max_aspect`",
+    # by decoding it
+    "truncated": "its end is missing (of a JPEG: more than `max_missing` of its rows)",
+    "undecodable": "the decoder refuses it; the words begin with the class of the exception",
+    "codec_warning": "it decodes, but the codec complained, and `codec_warnings` is `reject`",
+    "too_large": "decoding it needs more memory than `max_memory_mb`",
+    "timeout": "decoding it takes longer than `max_seconds`",
+    "decoder_crashed": "decoding it ends the process that does it",
+}
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """Why a file was refused: one of REASONS, and words."""
+
+    reason: str
+    detail: str
+
+
+def failure(error: Exception) -> Rejection:
+    """What a decoder raises, which may be anything, as a reason."""
+    words = f"{type(error).__name__}: {error}".rstrip(": ")
+    if isinstance(error, MemoryError) or getattr(error, "code", None) == OPENCV_NO_MEMORY:
+        return Rejection("too_large", f"its decoder gets no more memory: {words}")
+    return Rejection("truncated" if "truncated" in words.lower() else "undecodable", words)
+
+
+OPENCV_NO_MEMORY = -4  # cv::Error::StsNoMem
