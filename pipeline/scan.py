@@ -39,11 +39,11 @@ def scan(root: Path) -> Scan:
     inside = root.resolve()
     with refusals(root):
         for folder_name, folders, names in os.walk(root, onerror=_raise):
-            ignored += sum(_is_system_file(name) for name in [*folders, *names])
-            folders[:] = [name for name in folders if not _is_system_file(name)]
+            ignored += sum(is_system_file(name) for name in [*folders, *names])
+            folders[:] = [name for name in folders if not is_system_file(name)]
             links = [name for name in folders if (Path(folder_name) / name).is_symlink()]
             for name in [*names, *links]:
-                if _is_system_file(name):
+                if is_system_file(name):
                     continue
                 place = Path(folder_name) / name
                 path = place.relative_to(root).as_posix()
@@ -83,7 +83,8 @@ def _refusal(place: Path, inside: Path) -> str | None:
     return None if stat.S_ISREG(mode) else "not_a_regular_file"
 
 
-def _is_system_file(name: str) -> bool:
+def is_system_file(name: str) -> bool:
+    """Whether a file or folder of this name is none of a person's: hidden, or left behind by a system."""
     return name.startswith(".") or name.lower() in SYSTEM_FILES
 
 

@@ -45,7 +45,7 @@ def test_a_source_folder_that_is_missing(workspace: Path, command: Command) -> N
 def test_a_source_path_that_is_a_file(workspace: Path, command: Command) -> None:
     shutil.rmtree("images/web")
     Path("images/web").write_text("not a folder")
-    assert_refused(command("ingest", "web"), 4, "the source folder images/web is not a folder")
+    assert_refused(command("ingest", "web"), 5, "images/web is neither a folder nor an archive", "zip")
 
 
 def test_a_source_folder_that_is_empty(workspace: Path, command: Command) -> None:

@@ -12,12 +12,18 @@ REASONS = {
     "not_a_regular_file": "a pipe, a socket or a device",
     "unreadable": "the system refuses to open or read it",
     # by what a table says of it
-    "path_leaves_source": "a table names it by a path that leads out of the source",
+    "path_leaves_source": "a table or an archive names it by a path that leads out of the source",
     "missing_file": "a table names it, and it is not there",
     "listed_twice": "a table has two rows for it that say the same: this is the second",
     "conflicting_labels": "a table gives it two labels",
     "conflicting_rows": "two rows of a table say different things of it",
     "no_label": "a raw image without a label",
+    # by what an archive says of it
+    "several_members": "the archive has several files of this name",
+    "link_in_archive": "the archive has a link under this name",
+    "encrypted": "the archive has it encrypted",
+    "unknown_compression": "the archive has it compressed in another way than a zip's usual one",
+    "damaged_member": "the archive has it damaged",
     # by its first bytes
     "empty": "it has no content",
     "too_many_bytes": "it is larger than `max_bytes`",

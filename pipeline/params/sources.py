@@ -1,5 +1,6 @@
 """Where images come from, and how each file becomes a row with a picture."""
 
+import posixpath
 from typing import Annotated, Literal, Self
 
 from pathspec import GitIgnoreSpec
@@ -20,6 +21,13 @@ def _checked(pattern: str) -> str:
     return pattern
 
 
+def _inside(folder: str) -> str:
+    path = posixpath.normpath(folder)
+    if path.split("/")[0] in {".", ".."}:
+        raise ValueError(f"{folder!r} must be a folder within the source's path")
+    return path
+
+
 # As in .gitignore: without a slash at any depth, with one from the source's path on; ** stands for any folders.
 Pattern = Annotated[str, Field(min_length=1), AfterValidator(_checked)]
 
@@ -27,13 +35,14 @@ Pattern = Annotated[str, Field(min_length=1), AfterValidator(_checked)]
 class SourceParams(Section):
     """Where images come from: `raw` ones only train, `production` ones also measure.
 
-    path: a folder, or a zip or tar archive.
+    path: a folder, or a zip or tar archive. inside: a folder in it that all paths start from.
     labels: where labels come from; folders, if it is not there.
     include: if it is there, files that no pattern matches are left alone. exclude: so are those that one matches.
     """
 
     role: Literal["raw", "production"]
     path: Annotated[str, Field(min_length=1)]
+    inside: Annotated[str, Field(pattern=r"^[^/]"), AfterValidator(_inside)] | None = None
     labels: AnyLabels = FolderLabels(name="folders")
     include: Annotated[tuple[Pattern, ...], Field(strict=False, min_length=1)] = ("*",)
     exclude: Annotated[tuple[Pattern, ...], Field(strict=False)] = ()

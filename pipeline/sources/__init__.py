@@ -7,9 +7,9 @@ from typing import assert_never
 import pandas as pd
 from pathspec import GitIgnoreSpec
 
-from pipeline.core.imaging import Rejection
 from pipeline.core.listing import Listing, by_folders, by_table, without_labels
 from pipeline.core.metadata import attach_metadata
+from pipeline.core.reasons import Rejection
 from pipeline.errors import DataError, MissingInputError, listing
 from pipeline.params import FolderLabels, LabelStudioLabels, NoLabels, SourceParams, TableLabels
 from pipeline.scan import Scan

@@ -7,9 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from pipeline.core.imaging import Rejection
+from pipeline.core.reasons import Rejection
 from pipeline.engine import Engine
+from pipeline.params import SourceParams
 from pipeline.scan import Scan, scan
+from pipeline.sources.archives import open_archive
 
 
 class Files(Protocol):
@@ -32,6 +34,11 @@ class Files(Protocol):
         """The SHA-256 of each file's content, 64 hex digits, or why there is none."""
         ...
 
+    @property
+    def patience(self) -> float:
+        """Seconds that the way to a file may take, beyond those that it may take itself."""
+        ...
+
     def in_order(self, paths: Sequence[str]) -> list[str]:
         """The same files, in the order in which they are best read."""
         ...
@@ -46,6 +53,7 @@ class Folder:
     """Files in a folder."""
 
     place: Path
+    patience: float = 0
 
     def scan(self) -> Scan:
         """See scan.scan."""
@@ -71,9 +79,14 @@ class Folder:
         return engine
 
 
-def open_files(place: Path) -> Files:
-    """The files of a source."""
-    return Folder(place)
+def open_files(source: SourceParams) -> Files:
+    """The files of a source, in a folder or an archive.
+
+    Raises:
+        DataError: it is a file, and no archive that can be read.
+    """
+    place, inside = Path(source.path), source.inside or ""
+    return open_archive(place, inside) if place.is_file() else Folder(place / inside)
 
 
 def _sha256(root: Path, path: str) -> str | Rejection:

@@ -1,5 +1,6 @@
 """Reads one source: verifies, orients, resizes and hashes every image."""
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 from functools import cache, partial
@@ -60,7 +61,7 @@ def ingest(name: str, source: SourceParams, params: IngestParams, shards: ShardS
         MissingInputError: there is no such folder.
         DataError: it has no images, or too many files were refused.
     """
-    files = open_files(Path(source.path))
+    files = open_files(source)
     listed = list_images(files, source, pd.Timestamp.now("UTC"))
     _check_not_empty(files, source, listed)
     paths = files.in_order(listed.images["path"].tolist())
@@ -75,7 +76,7 @@ def ingest(name: str, source: SourceParams, params: IngestParams, shards: ShardS
         if isinstance(sha256, str)
     ]
     make = partial(normalise_file, files=files, params=params)
-    guard = Guard(make, refuse_file, params.max_seconds, params.max_memory_mb)
+    guard = Guard(make, refuse_file, params.max_seconds + math.ceil(files.patience), params.max_memory_mb)
     made = shards.build(rows, guard, SHARD, files.engine(engine), f"ingest {name}")
     images = made.to_pandas().rename(columns={"key": "pixels"}).merge(listed.images, on="path", validate="1:1")
     accepted = images[images["reason"] == ""].assign(source=name, role=source.role)
@@ -156,7 +157,8 @@ def _check_not_empty(files: Files, source: SourceParams, listed: Listing) -> Non
         case _:
             state = f"no images: {refused or 'none refused'}, {listed.ignored} files ignored"
             rule = f"{label_file(files, source)} names none that is there"
-    raise DataError(f"the source folder {files.place} has {state}: {rule}")
+    kind = "folder" if files.place.is_dir() else "archive"
+    raise DataError(f"the source {kind} {files.place} has {state}: {rule}")
 
 
 def _check_rejected(place: Path, files: int, rejected: pd.DataFrame, params: IngestParams) -> None:

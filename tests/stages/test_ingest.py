@@ -260,7 +260,6 @@ def write_loose(root: Path) -> None:
 
 WITHOUT_IMAGES: dict[str, tuple[Callable[[Path], object], type[Exception], str]] = {
     "missing": (lambda root: None, MissingInputError, "is missing: correct its path under `sources` in params.yaml"),
-    "file": (lambda root: root.write_text(""), MissingInputError, "is not a folder: correct its path under `sources`"),
     "empty": (lambda root: root.mkdir(), DataError, "has no files: images stand in one folder a class, "),
     "empty class": (lambda root: (root / "cat").mkdir(parents=True), DataError, "has no files: images stand in one"),
     "hidden": (lambda root: write_source(root / ".cat", {"cat": 1}), DataError, "has no files: images stand in one"),
