@@ -207,6 +207,53 @@ def predict(
         raise DataError(f"{refused} of {len(files)} files could not be used: the line of each says why")
 
 
+@app.command("lr-range")
+def lr_range(
+    low: Annotated[float, typer.Option(min=1e-10, help="The first learning rate.")] = 1e-6,
+    high: Annotated[float, typer.Option(max=100, help="The last one.")] = 10.0,
+    steps: Annotated[int, typer.Option(min=10, max=100_000, help="Batches, each at a rate of its own.")] = 100,
+    output: Annotated[
+        Path, typer.Option(metavar="FILE", help="The curve: .csv and .png of this name; replaced if there.")
+    ] = Path("lr-range.png"),
+    workers: Workers = None,
+) -> None:
+    """Suggest a learning rate: train while it rises, and see where the loss falls fastest (Smith, 2017)."""
+    from pipeline.engine import Engine, choose_workers
+    from pipeline.lr_range import find_rate, write_curve
+    from pipeline.params import load_params
+
+    found = find_rate(load_params(), low, high, steps, Engine(choose_workers(workers)))
+    csv, png = write_curve(found, output)
+    print(f"train.learning_rate: {found.suggested:.2g}, {found.rule}")
+    print(f"{csv}, {png}: the loss at each rate; larger batches, or more regularisation, ask for another test")
+
+
+@app.command("spot-check")
+def spot_check(
+    models: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model", metavar="NAME", help="Only this one; may be repeated. train.model: that of params.yaml."
+        ),
+    ] = None,
+    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the table here.")] = None,
+    workers: Workers = None,
+) -> None:
+    """Try simple models and modest networks on the training set as it is, and rank them on dev.
+
+    Nothing of the pipeline's own files changes. Each model is fitted by the params of `train`.
+    """
+    from rich.console import Console
+
+    from pipeline.engine import Engine, choose_workers
+    from pipeline.params import load_params
+    from pipeline.spot_check import check_all, print_table
+
+    loaded = load_params()
+    table, images = check_all(loaded, models or [], csv, Engine(choose_workers(workers)))
+    print_table(table, loaded, images, Console(highlight=False))
+
+
 @app.command()
 def audit(
     manifests: Annotated[

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 from torch import nn
 
+from pipeline import catalogue
 from pipeline.core import training
 from pipeline.core.losses import row_weights
 from pipeline.core.manifest import BALANCED, DEV, SPLIT, check_manifest
@@ -22,7 +23,7 @@ from pipeline.core.randomness import keyed_seed
 from pipeline.dataset import RowDataset, Variants, channel_statistics
 from pipeline.engine import Engine, progress
 from pipeline.loader import batches, weighted_batches
-from pipeline.params import AnyTransform, Baseline, IngestParams, MobileNetV2, Network, TrainParams
+from pipeline.params import AnyTransform, Baseline, IngestParams, MobileNetV2, Network, Params, TrainParams
 from pipeline.shards import ShardReader
 from pipeline.storage import hashed_file
 
@@ -73,6 +74,19 @@ def training_data(
     return TrainingData(rows, dev_rows, classes, ingest, train_set, dev_set)
 
 
+def read_data(params: Params) -> TrainingData:
+    """The training set and dev, as the last run of the stages before train left them."""
+    augmented, manifest, originals, copies = (
+        artifact.read(Path(artifact.path))
+        for artifact in (catalogue.AUGMENTED, catalogue.SPLIT, catalogue.ORIGINALS, catalogue.COPIES)
+    )
+    images = ShardReader(*originals.folders, *copies.folders)
+    augment = params.augment
+    return training_data(
+        augmented, manifest, images, params.train, augment.mode, augment.transforms, augment.seed, params.ingest
+    )
+
+
 def fit_model(
     data: TrainingData,
     params: TrainParams,
@@ -118,7 +132,7 @@ def fresh_network(model: Network, data: TrainingData, params: TrainParams, engin
 
 def loss_weights(data: TrainingData, params: TrainParams) -> npt.NDArray[np.float32]:
     """What each row of train weighs in the loss, shape (n,): balance's weight times that of its class."""
-    weights = data.rows["weight"].to_numpy()
+    weights = data.rows["weight"].to_numpy(np.float32, copy=True)  # torch takes no read-only memory
     return row_weights(weights, data.train.labels, data.classes, params.class_weights)
 
 

@@ -74,6 +74,8 @@ def test_stages_are_the_same_in_folder_dvc_and_command_line() -> None:
         "summary",
         "audit",
         "doctor",
+        "lr-range",
+        "spot-check",
     }
     assert set(NAMES) == files == set(dvc_stages()) == commands
 

@@ -100,22 +100,13 @@ class Classifier(lightning.LightningModule):
         torch.manual_seed(keyed_seed(params.seed, "dropout", self.epoch, batch_idx))
 
     def training_step(self, batch: WeightedBatch, batch_idx: int) -> Tensor:
-        pixels, labels, weights = batch
         params = self.params
-        mixed = mix(pixels, params.mixing, params.seed, self.epoch, batch_idx)
-        logits = self.network(pixels if mixed is None else mixed.pixels)
-        pairs = [(1.0, labels, weights)]
-        if mixed is not None:
-            partners = mixed.partners
-            pairs = [(mixed.share, labels, weights), (1 - mixed.share, labels[partners], weights[partners])]
-        loss = _shared_loss(logits, pairs)
-        objective = _shared_loss(logits, pairs, params.label_smoothing) + penalty(self.network, params.l1, params.l2)
+        loss, objective, logits, labels = objective_of(self.network, batch, params, self.epoch, batch_idx)
         if not torch.isfinite(objective):
             raise DataError(
                 f"the loss is {float(objective.detach())} in epoch {self.epoch}, batch {batch_idx}: {_remedies(params)}"
             )
-        # Without smoothing and penalties, so that it can be held against dev's.
-        self._train.add(loss, logits, max(pairs, key=lambda pair: pair[0])[1])
+        self._train.add(loss, logits, labels)
         self.advance(1)
         return objective
 
@@ -151,6 +142,29 @@ class Classifier(lightning.LightningModule):
                 "precision": self.trainer.precision_plugin.state_dict(),
             }
         )
+
+
+def objective_of(
+    network: nn.Module, batch: WeightedBatch, params: TrainParams, epoch: int, number: int
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """What training reports of a batch, and what it makes small: loss, objective, logits, and the labels that lead.
+
+    The loss is without smoothing and penalties, so that it can be held against dev's. Of mixed rows the label with
+    the larger share leads.
+
+    Args:
+        epoch, number: of the batch, from 0; mixing is keyed by them.
+    """
+    pixels, labels, weights = batch
+    mixed = mix(pixels, params.mixing, params.seed, epoch, number)
+    logits = network(pixels if mixed is None else mixed.pixels)
+    pairs = [(1.0, labels, weights)]
+    if mixed is not None:
+        partners = mixed.partners
+        pairs = [(mixed.share, labels, weights), (1 - mixed.share, labels[partners], weights[partners])]
+    objective = _shared_loss(logits, pairs, params.label_smoothing) + penalty(network, params.l1, params.l2)
+    leading = max(pairs, key=lambda pair: pair[0])[1]
+    return _shared_loss(logits, pairs), objective, logits, leading
 
 
 def _shared_loss(logits: Tensor, pairs: Sequence[tuple[float, Tensor, Tensor]], smoothing: float = 0.0) -> Tensor:
