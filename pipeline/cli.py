@@ -176,6 +176,29 @@ def preview(
 
 
 @app.command()
+def compare(
+    commits: Annotated[int, typer.Option(min=1, help="How many commits of the current branch are looked at.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with all digits.")] = False,
+) -> None:
+    """Rank the results of all experiments and commits, and say which differences are noise.
+
+    All are measured on dev by evaluate.optimizing of params.yaml as it is now; models that broke a limit when they
+    were evaluated stand at the bottom.
+    """
+    from rich.console import Console
+
+    from pipeline import compare as comparing
+    from pipeline.params import load_params
+
+    params = load_params().evaluate
+    rows = comparing.comparison(params, commits)
+    if as_json:
+        print(json.dumps(comparing.as_json(rows, params), indent=2, ensure_ascii=False, allow_nan=False))
+    else:
+        comparing.print_table(rows, params, Console(highlight=False))
+
+
+@app.command()
 def predict(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model's safetensors file.")],
     images: Annotated[

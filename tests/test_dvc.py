@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
 from tests.commands import run, tracked, write_params, write_tiny_sources
 from tests.examples import REPOSITORY
@@ -137,6 +138,44 @@ def test_experiments_run_in_a_folder_of_their_own_and_from_the_queue(reproduced:
     assert run(folder, "git", "status", "--porcelain") == ""
     diff = json.loads(run(folder, "dvc", "metrics", "diff", "main", "elsewhere", "--json"))
     assert "after.rows" in diff["reports/balance/metrics.json"]
+
+
+def compared(folder: Path) -> dict[str, Any]:
+    """Rows of `pipeline compare` by name; in the order printed."""
+    found = json.loads(run(folder, "python", "-m", "pipeline", "compare", "--json"))
+    assert found["metric"] == "accuracy"
+    return {row["name"]: row for row in found["rows"]}
+
+
+def test_results_of_commits_and_experiments_are_compared(reproduced: tuple[Path, str]) -> None:
+    folder, _ = reproduced
+    rows = compared(folder)
+    head = run(folder, "git", "rev-parse", "--short=7", "HEAD").strip()
+    assert set(rows) == {head, "raw-only", "elsewhere", "queued"}
+    assert rows[head]["value"] == metrics(folder)["dev"]["accuracy"]
+    assert (rows[head]["low"], rows[head]["high"]) == (metrics(folder)["dev"]["low"], metrics(folder)["dev"]["high"])
+    accepted = [row["accepted"] for row in rows.values()]
+    assert accepted == sorted(accepted, reverse=True)
+    assert {row["note"] for row in rows.values()} == {""}
+    printed = run(folder, "python", "-m", "pipeline", "compare")
+    assert [name for name in rows if name not in printed] == []
+
+
+def test_compare_sees_the_workspace_and_what_the_cache_lacks(reproduced: tuple[Path, str]) -> None:
+    folder, _ = reproduced
+    run(folder, "dvc", "exp", "apply", "raw-only")
+    rows = compared(folder)
+    assert rows["workspace"]["value"] == rows["raw-only"]["value"]
+    locked = YAML(typ="safe").load((folder / "dvc.lock").read_text())["stages"]["evaluate"]["outs"]
+    md5 = next(out["md5"] for out in locked if out["path"] == "data/evaluate/predictions.arrow")
+    cached = folder / ".dvc/cache/files/md5" / md5[:2] / md5[2:]
+    cached.rename(folder / ".dvc/tmp/kept")
+    lacking = compared(folder)["raw-only"]
+    assert "its predictions are not in DVC's cache" in lacking["note"]
+    assert lacking["value"] == rows["raw-only"]["value"]
+    (folder / ".dvc/tmp/kept").rename(cached)
+    run(folder, "git", "checkout", "--quiet", ".")
+    run(folder, "dvc", "checkout", "--quiet")
 
 
 def test_plots_are_rendered(reproduced: tuple[Path, str]) -> None:

@@ -69,6 +69,7 @@ def test_stages_are_the_same_in_folder_dvc_and_command_line() -> None:
     files = {path.stem for path in (REPOSITORY / "pipeline/stages").glob("*.py")} - {"__init__"}
     commands = set(typer.main.get_group(cli.app).commands) - {
         "params",
+        "compare",
         "predict",
         "preview",
         "summary",

@@ -115,7 +115,7 @@ def test_every_refused_file_has_a_line_and_the_others_go_on(command: Command, fo
     lines = {line.split()[0]: line for line in ended.out.splitlines()}
     reasons = {
         "images/empty.png": "empty",
-        "images/cut.png": "undecodable",
+        "images/cut.png": "truncated",
         "images/text.png": "not_an_image",
         "images/pipe.png": "not_a_regular_file",
         "images/away.png": "link_leaves_source",

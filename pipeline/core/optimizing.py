@@ -62,6 +62,18 @@ class Metric:
         return new > old if self.maximise else new < old
 
 
+MINIMISED = frozenset({"log_loss", "mean_cost"})
+
+
+def key_of(choice: AnyMetric) -> str:
+    """What a metric of params is called in reports."""
+    match choice:
+        case ClassRecall(name=name, label=label) | ClassPrAuc(name=name, label=label):
+            return f"{name}_{label}"
+        case _:
+            return choice.name
+
+
 def metric_of(choice: AnyMetric, classes: tuple[str, ...]) -> Metric:
     """What computes a metric of params, for a model with these classes.
 
@@ -72,9 +84,9 @@ def metric_of(choice: AnyMetric, classes: tuple[str, ...]) -> Metric:
         case Plain(name=name):
             return _without_arguments(name, classes)
         case ClassRecall(label=label):
-            return Metric(f"class_recall_{label}", of_matrices=partial(class_recall, label=_number(label, classes)))
+            return Metric(key_of(choice), of_matrices=partial(class_recall, label=_number(label, classes)))
         case ClassPrAuc(label=label):
-            return Metric(f"class_pr_auc_{label}", of_rows=partial(class_pr_auc, label=_number(label, classes)))
+            return Metric(key_of(choice), of_rows=partial(class_pr_auc, label=_number(label, classes)))
         case MeanCost():
             costs = cost_table(choice, classes)
             return Metric("mean_cost", maximise=False, of_matrices=partial(mean_cost, costs=costs))
@@ -96,7 +108,7 @@ def _without_arguments(name: MetricName, classes: tuple[str, ...]) -> Metric:
         "macro_pr_auc": macro_pr_auc,
         "pr_auc": partial(class_pr_auc, label=1),
     }
-    return Metric(name, maximise=name != "log_loss", of_rows=of_rows[name])
+    return Metric(name, maximise=name not in MINIMISED, of_rows=of_rows[name])
 
 
 def check_defined(metric: Metric, labels: npt.NDArray[np.intp], classes: tuple[str, ...], split: str) -> None:
