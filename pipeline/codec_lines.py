@@ -2,7 +2,6 @@
 
 import os
 import tempfile
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -15,15 +14,13 @@ MOST_BYTES = 2000
 def codec_lines() -> Iterator[list[str]]:
     """A list that holds, afterwards, the lines that were written meanwhile to file descriptor 2, each once.
 
-    The whole process is redirected: for workers, which show nothing else there. Python's own warnings are left out.
+    The whole process is redirected: for workers, which show nothing else there.
     """
     lines: list[str] = []
     sink, kept = _sink(), os.dup(2)
     os.dup2(sink, 2)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield lines
+        yield lines
     finally:
         os.dup2(kept, 2)
         os.close(kept)

@@ -8,6 +8,7 @@ Not here: limits on a decoder's time and memory, which pipeline/serving.py sets.
 
 import io
 import math
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"
 # Markers around a codestream (ITU-T T.800, A.4): start and size, and end.
 JPEG2000_START = b"\xff\x4f\xff\x51"
 JPEG2000_END = b"\xff\xd9"
+# What libjpeg says, and fills the rest with grey, when there is a marker before the picture's end.
+PREMATURE = "premature end of data segment"
 # Scale of libjpeg -> how OpenCV is told; colours in the order red, green, blue.
 _REDUCED = {
     1: cv2.IMREAD_COLOR_RGB,
@@ -84,6 +87,8 @@ def decode_file(data: bytes, params: IngestParams, listen: Listener) -> Decoded 
             return missing.rejection
         except Exception as error:
             return failure(error)
+    if PREMATURE in "".join(lines):
+        return Rejection("truncated", "; ".join(lines))
     if turn in _SIDEWAYS:
         width, height = height, width
     return Decoded(pixels, width, height, file_format, "; ".join(lines))
@@ -247,6 +252,8 @@ def _pillow_settings() -> Iterator[None]:
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     threads, AvifImagePlugin.DEFAULT_MAX_THREADS = AvifImagePlugin.DEFAULT_MAX_THREADS, 1
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of broken EXIF, say, which is no reason to refuse a picture
+            yield
     finally:
         Image.MAX_IMAGE_PIXELS, AvifImagePlugin.DEFAULT_MAX_THREADS = limit, threads

@@ -11,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from pipeline.codec_lines import codec_lines
 from pipeline.core.imaging import FORMATS, Picture, Rejection, normalise
 from pipeline.core.reasons import REASONS
+from tests.core import test_decoding
 from tests.core.test_imaging import FITS, accepted, distance, ingest, shown, smooth
 from tests.examples import encoded, picture
 
@@ -196,6 +198,7 @@ def test_any_bytes_are_a_picture_or_a_reason(head: bytes, tail: bytes, fit: str)
 
 EXIF = exif_of(ORIENTATION, (0x010F, 2, 4, b"abc\0"))
 FILES = [encoded(picture(1, 12, 20), name, **({"exif": EXIF} if name in WITH_EXIF else {})) for name in FORMATS]
+FILES += test_decoding.FILES.values()
 
 
 @given(data=st.data(), fit=st.sampled_from(FITS))
@@ -206,7 +209,8 @@ def test_damaged_file_is_a_square_picture_or_a_reason(data: st.DataObject, fit: 
     place = st.one_of(st.integers(0, min(200, len(damaged)) - 1), st.integers(0, len(damaged) - 1))
     for number, value in data.draw(st.lists(st.tuples(place, st.integers(0, 255)), min_size=1, max_size=6)):
         damaged[number] = value
-    found = normalise(bytes(damaged), ingest(fit=fit))
+    missing = data.draw(st.sampled_from([0.0, 0.5]))
+    found = normalise(bytes(damaged), ingest(fit=fit, max_missing=missing), codec_lines)
     if isinstance(found, Picture):
         with Image.open(io.BytesIO(found.image)) as image:
             assert (image.format, image.mode, image.size) == ("PNG", "RGB", (16, 16))
