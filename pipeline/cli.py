@@ -29,6 +29,14 @@ class Output(StrEnum):
     JSON = "json"
 
 
+class QueueBy(StrEnum):
+    """How `pipeline label-queue` chooses."""
+
+    UNCERTAINTY = "uncertainty"
+    DIVERSITY = "diversity"
+    RANDOM = "random"
+
+
 @app.command()
 def sample(workers: Workers = None) -> None:
     """Write the demonstration images to data/sample."""
@@ -307,6 +315,29 @@ def audit(
         write_json(report, json_file)
     print(json.dumps(report, indent=2, sort_keys=True) if output is Output.JSON else in_words(report))
     outcome(report)
+
+
+@app.command()
+def label_queue(
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="A production source labelled in Label Studio.")],
+    count: Annotated[int, typer.Option(min=1, help="How many images.")] = 100,
+    by: Annotated[
+        QueueBy | None,
+        typer.Option("--by", help="How they are chosen; uncertainty if there is a model, else diversity."),
+    ] = None,
+    output: Annotated[Path, typer.Option(help="Where the tasks go; the labelling interface goes beside.")] = Path(
+        "label-queue.json"
+    ),
+    workers: Workers = None,
+) -> None:
+    """Write the unlabelled images that are most worth a label as an import file for Label Studio."""
+    from pipeline.engine import Engine, choose_workers
+    from pipeline.label_queue import label_queue, write_queue
+    from pipeline.params import load_params
+
+    queue = label_queue(source, load_params(), count, by and by.value, Engine(choose_workers(workers)))
+    interface = write_queue(queue, output)
+    print(f"{queue.words}: {output}; labelling interface of a new project: {interface}")
 
 
 @app.command()

@@ -35,12 +35,15 @@ class Said:
     """What a row of a table, or a task, says of one file: the path as it stands there, and the label, "" for none.
 
     row: its number from 1, for messages. other: what else stands there; two rows of one file must agree in it.
+    reason, detail: why the file is refused for what is said of it.
     """
 
     path: str
     label: str
     row: int
     other: tuple[str, ...] = ()
+    reason: str = ""
+    detail: str = ""
 
 
 def by_folders(found: Scan, role: str) -> Listing:
@@ -89,8 +92,10 @@ def by_table(
     return Listing(images, listed.refused, listed.ignored)
 
 
-def by_statements(found: Scan, said: Sequence[Said], role: str, unlisted: Unlisted) -> Listing:
+def by_statements(found: Scan, said: Sequence[Said], role: str, unlisted: Unlisted, unit: str = "row") -> Listing:
     """Labels from what is said of files; the images have a column `row` too, 0 where nothing is said.
+
+    `unit`: what messages call a statement.
 
     Reasons for refusal: path_leaves_source, missing_file, listed_twice, conflicting_labels, conflicting_rows,
     no_label (of a raw image), and why a scan refused the file.
@@ -102,15 +107,15 @@ def by_statements(found: Scan, said: Sequence[Said], role: str, unlisted: Unlist
     for one in said:
         path, reason, detail = _resolve(one.path, files, unread)
         if reason:
-            refused.append((one.path, reason, f"{detail} (row {one.row})"))
+            refused.append((one.path, one.reason or reason, f"{one.detail or detail} ({unit} {one.row})"))
         else:
             of_file.setdefault(path, []).append(one)
     images: list[tuple[str, str, int]] = []
     for path, rows in of_file.items():
-        chosen, why = _settled(path, rows)
+        chosen, why = _settled(path, rows, unit)
         refused += why
         if chosen is not None and not chosen.label and role == RAW:
-            refused.append((path, "no_label", f"raw images need one (row {chosen.row})"))
+            refused.append((path, "no_label", f"raw images need one ({unit} {chosen.row})"))
         elif chosen is not None:
             images.append((path, chosen.label, chosen.row))
     rest = [path for path in found.files if path not in of_file]
@@ -122,20 +127,22 @@ def by_statements(found: Scan, said: Sequence[Said], role: str, unlisted: Unlist
     return Listing(_frame(images, ("path", "label", "row")), tuple(refused), ignored)
 
 
-def _settled(path: str, rows: Sequence[Said]) -> tuple[Said | None, list[Refusal]]:
+def _settled(path: str, rows: Sequence[Said], unit: str) -> tuple[Said | None, list[Refusal]]:
     """The row that counts of those that speak of one file, if they agree; and a refusal for each other."""
+    unclear = next((one for one in rows if one.reason), None)
+    if unclear is not None:
+        return None, [(path, unclear.reason, f"{unclear.detail} ({unit} {unclear.row})")]
     first = next((one for one in rows if one.label), rows[0])
     if len(rows) == 1:
         return first, []
-    where = f"rows {listing((one.row for one in rows), 10)}"
+    where = f"{unit}s {listing((one.row for one in rows), 10)}"
     labels = sorted({one.label for one in rows if one.label})
     if len(labels) > 1:
         return None, [(path, "conflicting_labels", f"{' / '.join(labels)} in {where}")]
     if len({one.other for one in rows}) > 1:
         return None, [(path, "conflicting_rows", f"other cells differ in {where}")]
-    return first, [
-        (path, "listed_twice", f"row {one.row} says the same as row {first.row}") for one in rows if one is not first
-    ]
+    same = f"says the same as {unit} {first.row}"
+    return first, [(path, "listed_twice", f"{unit} {one.row} {same}") for one in rows if one is not first]
 
 
 def _resolve(path: str, files: frozenset[str], unread: Mapping[str, str]) -> Refusal:

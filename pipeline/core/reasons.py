@@ -18,6 +18,8 @@ REASONS = {
     "conflicting_labels": "a table gives it two labels",
     "conflicting_rows": "two rows of a table say different things of it",
     "no_label": "a raw image without a label",
+    "annotators_disagree": "people gave it different labels, and `disagreement` does not settle it",
+    "several_choices": "somebody gave it more than one label",
     # by what an archive says of it
     "several_members": "the archive has several files of this name",
     "link_in_archive": "the archive has a link under this name",

@@ -1,13 +1,15 @@
 """What a source holds: its files in a folder or an archive, and what is said of them in labels and tables."""
 
+import json
 from collections.abc import Collection
 from dataclasses import replace
-from typing import assert_never
+from typing import Any, assert_never
 
 import pandas as pd
 from pathspec import GitIgnoreSpec
 
-from pipeline.core.listing import Listing, by_folders, by_table, without_labels
+from pipeline.core.label_studio import labels_of
+from pipeline.core.listing import Listing, by_folders, by_statements, by_table, without_labels
 from pipeline.core.metadata import attach_metadata
 from pipeline.core.reasons import Rejection
 from pipeline.errors import DataError, MissingInputError, listing
@@ -44,8 +46,11 @@ def list_images(files: Files, source: SourceParams, now: pd.Timestamp) -> Listin
             texts = read_texts(_read(files, found, file, READERS), f"{files.place}/{file}")
             chosen = _chosen(_without(found, file), source)
             return by_table(chosen, texts, columns, source.role, unlisted, now, f"{files.place}/{file}")
-        case LabelStudioLabels():
-            raise NotImplementedError
+        case LabelStudioLabels(file=file, unlisted=unlisted):
+            said = labels_of(_tasks(files, found, file), source.labels, f"{files.place}/{file}")
+            found, table = _without(_without(found, file), METADATA), _metadata(files, found)
+            listed = by_statements(_chosen(found, source), said, source.role, unlisted, "task")
+            listed = replace(listed, images=listed.images.drop(columns="row"))
         case unknown:
             assert_never(unknown)
     known = {*found.files, *(path for path, _ in found.refused)}
@@ -53,10 +58,19 @@ def list_images(files: Files, source: SourceParams, now: pd.Timestamp) -> Listin
     return replace(listed, images=images)
 
 
+def named_by_labels(files: Files, source: SourceParams) -> set[str]:
+    """The paths that a Label Studio export has tasks for, answered or not; of other labels none."""
+    if not isinstance(source.labels, LabelStudioLabels):
+        return set()
+    file = source.labels.file
+    tasks = _tasks(files, files.scan(), file)
+    return {one.path for one in labels_of(tasks, source.labels, f"{files.place}/{file}")}
+
+
 def label_file(files: Files, source: SourceParams) -> str:
     """The file that says most of the images, for messages."""
     match source.labels:
-        case TableLabels(file=file) | LabelStudioLabels(file=file):
+        case TableLabels(file=file):
             return f"{files.place}/{file}"
         case _:
             return f"{files.place}/{METADATA}"
@@ -79,6 +93,13 @@ def _metadata(files: Files, found: Scan) -> pd.DataFrame | None:
     if METADATA not in found.files:
         return None
     return read_texts(_read(files, found, METADATA, READERS), f"{files.place}/{METADATA}")
+
+
+def _tasks(files: Files, found: Scan, file: str) -> Any:
+    try:
+        return json.loads(_read(files, found, file, [".json"]))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{files.place}/{file} is damaged, or no JSON file: {error}") from error
 
 
 def _read(files: Files, found: Scan, file: str, kinds: Collection[str]) -> bytes:
