@@ -186,6 +186,8 @@ def test_plots_are_rendered(reproduced: tuple[Path, str]) -> None:
         "Loss per epoch",
         "Confusion on dev",
         "Recall per class on dev",
+        "Reliability on dev",
+        "Error of each source and slice",
         "Gaps between error levels",
         "Do dev and test match production?",
     ]

@@ -13,7 +13,7 @@ from pipeline.core.judged import Judged, judged
 from pipeline.core.limits import check_limits
 from pipeline.core.manifest import SPLITS
 from pipeline.core.metrics import confusion_matrix, per_class
-from pipeline.core.optimizing import check_defined, metric_of, plain_metrics
+from pipeline.core.optimizing import check_defined, key_of, metric_of, plain_metrics
 from pipeline.core.slices import slice_table, with_slices
 from pipeline.errors import DataError, listing
 from pipeline.params import EvaluateParams
@@ -67,7 +67,7 @@ def evaluation(
         reliability=_reliability(dev, params),
         slices=slices,
         broken=broken,
-        words=_words(measured, broken),
+        words=f"{key_of(params.optimizing)}: {_words(measured, broken)}",
     )
 
 

@@ -56,7 +56,8 @@ def class_codes(labels: npt.NDArray[Any], classes: tuple[str, ...]) -> npt.NDArr
     if (codes < 0).any():
         unknown = sorted(set(labels[codes < 0].astype(str)))
         raise DataError(
-            f"the model does not know the classes {listing(unknown)}: it was trained on {listing(classes, 20)}"
+            f"the model does not know the classes {listing(unknown)}: it was trained on {listing(classes, 20)}. "
+            "Train it on images of all classes (`dvc repro train`), or take those classes out of the sources"
         )
     return codes
 

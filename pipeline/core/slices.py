@@ -1,5 +1,9 @@
 """Parts of a split by the values of a column, each measured for itself."""
 
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from pipeline.core.bootstrap import interval
@@ -12,6 +16,7 @@ from pipeline.params import EvaluateParams, SliceError
 SOURCE = "source"
 # A column with more values names images, not kinds of images.
 MOST_VALUES = 100
+NO_KINDS = frozenset({"id", "path", "sha256", "pixels", "shard", "row", "group", "user_group", "split"})
 
 
 def slice_columns(params: EvaluateParams) -> list[str]:
@@ -24,26 +29,32 @@ def with_slices(predictions: pd.DataFrame, manifest: pd.DataFrame, params: Evalu
     """Predictions with the columns to slice by; the rows of both are the same images in the same order.
 
     Raises:
-        ParamsError: a column is not there, is of numbers, or has too many values; all of them are named.
+        ParamsError: a column is not there, or has too many values; all of them are named.
     """
     columns = slice_columns(params)
-    usable = [name for name in manifest.columns if _is_text(manifest[name]) and name not in {"id", "path", "pixels"}]
     problems = []
     for name in columns:
         if name not in manifest.columns:
             hint = f", did you mean {FURTHER}{name}?" if f"{FURTHER}{name}" in manifest.columns else ""
             problems.append(f"the manifest has no column {name!r}{hint}")
-        elif not _is_text(manifest[name]):
-            problems.append(f"the column {name!r} holds numbers or times, not names")
-        elif manifest[name].nunique() > MOST_VALUES:
+        elif _is_text(manifest[name]) and manifest[name].nunique() > MOST_VALUES:
             problems.append(
                 f"the column {name!r} has {manifest[name].nunique()} values, at most {MOST_VALUES} are slices"
             )
     if problems:
         raise ParamsError(
-            f"evaluate.slices and limits on slices: {'; '.join(problems)}. Columns of names are {listing(usable, 20)}"
+            f"evaluate.slices and limits on slices: {'; '.join(problems)}. "
+            f"There are {listing(sorted(set(manifest.columns) - NO_KINDS), 30)}"
         )
-    return predictions.assign(**{name: manifest[name].astype(str).to_numpy() for name in columns})
+    return predictions.assign(**{name: _kinds(manifest[name]) for name in columns})
+
+
+def _kinds(column: "pd.Series[Any]") -> npt.NDArray[np.object_]:
+    """Names as they are; of numbers and times which quarter of all they are in, "1 of 4" the least; "" of none."""
+    if _is_text(column):
+        return column.astype(str).to_numpy(object)
+    quarter = np.ceil(column.rank(pct=True) * 4)
+    return np.array([f"{int(number)} of 4" if not np.isnan(number) else "" for number in quarter], object)
 
 
 def slice_table(predictions: pd.DataFrame, classes: tuple[str, ...], params: EvaluateParams) -> pd.DataFrame:

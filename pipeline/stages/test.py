@@ -70,8 +70,8 @@ def test(
         metrics={**found.metrics, "looks": count, "corrected": interval},
         confusion=found.confusion,
         slices=found.slices,
-        summary=f"{found.words}; {count} models looked at so far, interval corrected for that: "
-        f"{interval['low']:.4f} to {interval['high']:.4f}",
+        summary=f"{found.words}; look {count}, "
+        f"its interval corrected for that {interval['low']:.4f} to {interval['high']:.4f}",
     )
 
 

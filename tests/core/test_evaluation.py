@@ -115,7 +115,7 @@ def test_report_has_every_split_and_judges_one() -> None:
     assert found.metrics["limits"] == {"worst": {"value": 0.5, "held": False}}
     assert found.metrics["accepted"] is False
     assert found.broken == ["worst"]
-    assert found.words.startswith("train 1.0000 (1.0000 to 1.0000), dev 0.8500 (")
+    assert found.words.startswith("accuracy: train 1.0000 (1.0000 to 1.0000), dev 0.8500 (")
     assert found.words.endswith("; rejected, it breaks worst")
     assert len(found.confusion) == found.per_class["images"].sum() == found.reliability["images"].sum() == 100
 
@@ -157,6 +157,18 @@ def test_slices_are_measured_one_by_one() -> None:
     assert inside.all()
 
 
+def test_numbers_and_times_are_sliced_by_quarters() -> None:
+    brightness = np.linspace(0.9, 0.1, 100)
+    times = pd.Series(pd.date_range("2026-01-01", periods=100, tz="UTC")).where(np.arange(100) >= 20)
+    found = report(UNEVEN, evaluate(slices=("brightness", "captured_at")), brightness=brightness, captured_at=times)
+    images = found.slices.set_index("bar")["images"]
+    assert [images[f"dev brightness={number} of 4"] for number in (1, 2, 3, 4)] == [25] * 4
+    assert [images[f"dev captured_at={value}"] for value in ("", "1 of 4", "4 of 4")] == [20, 20, 20]
+    darkest = found.metrics["slices"]["brightness"]["1 of 4"]["error"]
+    wrong = (UNEVEN["label"] != UNEVEN["predicted"]).to_numpy()
+    assert darkest == pytest.approx(wrong[75:].mean())
+
+
 def test_limit_on_a_slice_needs_no_entry_among_slices() -> None:
     found = report(UNEVEN, evaluate(night=limit(NIGHT, None, 0.05)), meta_light=LIGHT)
     assert found.broken == ["night"]
@@ -186,8 +198,8 @@ def test_columns_that_cannot_be_sliced_by_are_all_named() -> None:
         report(many, rules, meta_light=LIGHT * 2, width=5, many=[f"{number:04}" for number in range(200)])
     assert str(caught.value) == (
         "evaluate.slices and limits on slices: the manifest has no column 'light', did you mean meta_light?; "
-        "the column 'width' holds numbers or times, not names; the manifest has no column 'kind'; "
-        "the column 'many' has 200 values, at most 100 are slices. Columns of names are source, meta_light, many"
+        "the manifest has no column 'kind'; the column 'many' has 200 values, at most 100 are slices. "
+        "There are many, meta_light, source, width"
     )
 
 
