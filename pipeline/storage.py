@@ -210,7 +210,8 @@ def curves(path: str) -> Artifact:
                     for name, value in epoch.items():
                         live.log_metric(name, value)
                     live.next_step()
-                live.step = values.kept
+                # It would end with the last step again.
+                live.summary["step"] = live.step = values.kept
                 for name, value in values.epochs[values.kept].items():
                     live.log_metric(name, value, plot=False)
         except SCMError as error:

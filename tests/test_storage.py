@@ -154,3 +154,13 @@ def test_what_only_saves_work_counts_for_nothing_when_it_is_damaged(content: byt
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     assert catalogue.LATENCY.read(path) is None
+
+
+def test_curves_have_every_epoch_and_their_metrics_are_the_kept_ones() -> None:
+    epochs = [{"train/loss": 1.0, "dev/optimizing": 0.5}, {"train/loss": 0.5, "dev/optimizing": 0.9}]
+    epochs.append({"train/loss": 0.25, "dev/optimizing": 0.7})
+    folder = written(catalogue.CURVES, storage.Curves(epochs, kept=1))
+    found = json.loads((folder / "metrics.json").read_text())
+    assert found == {"train": {"loss": 0.5}, "dev": {"optimizing": 0.9}, "step": 1}
+    curve = pd.read_csv(folder / "plots/metrics/train/loss.tsv", sep="\t")
+    assert curve[["step", "loss"]].to_numpy().tolist() == [[0, 1.0], [1, 0.5], [2, 0.25]]

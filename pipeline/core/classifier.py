@@ -5,6 +5,7 @@ epoch is the same whatever ran before it, also after a stop.
 """
 
 import copy
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -103,9 +104,8 @@ class Classifier(lightning.LightningModule):
         params = self.params
         loss, objective, logits, labels = objective_of(self.network, batch, params, self.epoch, batch_idx)
         if not torch.isfinite(objective):
-            raise DataError(
-                f"the loss is {float(objective.detach())} in epoch {self.epoch}, batch {batch_idx}: {_remedies(params)}"
-            )
+            where = f"in epoch {self.epoch}, batch {batch_idx}"
+            raise DataError(f"the loss is {float(objective.detach())} {where}: {_remedies(params)}")
         self._train.add(loss, logits, labels)
         self.advance(1)
         return objective
@@ -125,6 +125,8 @@ class Classifier(lightning.LightningModule):
             "dev/loss": self._dev.loss,
             "dev/optimizing": self._dev.metric,
         }
+        if not math.isfinite(self._dev.loss):
+            raise DataError(f"dev's loss is {self._dev.loss} after epoch {self.epoch}: {_remedies(self.params)}")
         if not self.epochs or self.optimizing.better(
             epoch["dev/optimizing"], self.epochs[self.best_epoch]["dev/optimizing"]
         ):

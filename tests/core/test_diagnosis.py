@@ -261,6 +261,28 @@ def test_step_changes_the_param_that_the_gap_asks_for(name: str, changes: dict[s
     assert f"dvc exp run -S {step}" in steps(name, **changes)
 
 
+BACKBONE: dict[str, Any] = {"name": "mobilenet_v2", "weights": "w.pth", "sha256": "0" * 64, "frozen": True, "input": 96}
+BACKBONE["dropout"] = {"head": 0.2}
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "expected"),
+    [
+        pytest.param(BIAS, {}, "dvc exp run -S train.model.frozen=false", id="thaw a backbone"),
+        pytest.param(VARIANCE, {}, "dvc exp run -S train.model.dropout.head=0.45", id="more dropout of its features"),
+        pytest.param(
+            BIAS, {"train.model": {"name": "majority_class"}}, "try a network: `pipeline spot-check`", id="a baseline"
+        ),
+    ],
+)
+def test_steps_are_those_that_the_model_has(name: str, changes: dict[str, Any], expected: str) -> None:
+    found = steps(name, **{"train.model": BACKBONE, **changes})
+    assert [step for step in found if step.startswith(expected)]
+    known = {"train.model.frozen", "train.model.dropout.head"} if not changes else set()
+    asked = {place for step in found for place, _ in settings_of(step) if place.startswith("train.model.")}
+    assert asked <= known
+
+
 CHANGES = st.fixed_dictionaries(
     {
         "split.production_in_train": st.floats(0, 1),
@@ -293,4 +315,6 @@ def settings_of(step: str) -> Sequence[tuple[str, float]]:
         assert not step.startswith("dvc")
         return []
     place, value = command.groups()
+    if value == "false":
+        return [(place, 0)]
     return [(place, float(value) if "." in value or "e" in value else int(value))]

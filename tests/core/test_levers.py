@@ -90,8 +90,9 @@ def test_every_member_of_each_choice_is_tried(lever: str) -> None:
 @pytest.mark.parametrize(("lever", "value"), MEMBERS, ids=named)
 def test_every_member_learns_what_can_be_learnt_and_twice_alike(lever: str, value: Any) -> None:
     train = train_params(**{"epochs": 8, "patience": None, lever: value})
-    first, second = fitted(train), fitted(train)
-    assert measured(first.network, images(40, seed=3)) > 0.9
+    assert measured(fitted(train).network, images(40, seed=3)) > 0.9
+    short = train.model_copy(update={"epochs": 2})
+    first, second = fitted(short), fitted(short)
     assert weights(first.network) == weights(second.network)
     assert first.epochs == second.epochs
 
@@ -417,3 +418,11 @@ def test_patience_counts_the_epochs_before_the_stop() -> None:
     states: list[dict[str, Any]] = []
     whole = fitted(train_params(**still), keep=lambda state: states.append(copy.deepcopy(state)))
     assert [len(fitted(train_params(**still), state=state).epochs) for state in states] == [len(whole.epochs)] * 4
+
+
+def test_weights_that_break_in_the_last_step_are_noticed_on_dev() -> None:
+    train = train_params(epochs=1, batch_size=90, optimizer=SGD, l1=1e30, **{"model.batch_norm": False})
+    with pytest.raises(
+        DataError, match=r"^dev's loss is (nan|inf) after epoch 0: lower train\.learning_rate \(it is 0"
+    ):
+        fitted(train)
