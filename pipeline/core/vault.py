@@ -45,7 +45,7 @@ def check_look(looks: Sequence[Look], model: str, verdict: Mapping[str, Any], pa
     if not known and len({look.model for look in looks}) >= params.max_looks:
         if params.beyond_max_looks == "refuse":
             problems.append(
-                f"{len({look.model for look in looks})} models were looked at, test.max_looks is {params.max_looks}: "
+                f"models looked at: {len({look.model for look in looks})}, test.max_looks is {params.max_looks}: "
                 "who looks again and again chooses by test, and its number says ever less. Collect new test "
                 "images, or set test.beyond_max_looks to allow"
             )

@@ -34,3 +34,8 @@ def test_every_confidence_has_a_bin(confidence: float) -> None:
     assert table[["confidence", "accuracy", "perfect", "images"]].to_numpy().tolist() == [
         [confidence, 1.0, confidence, 1]
     ]
+
+
+def test_the_upper_end_belongs_to_a_bin() -> None:
+    assert len(reliability(np.array([0.05, 0.1]), np.array([True, True]), 10)) == 1
+    assert len(reliability(np.array([0.1, 0.15]), np.array([True, True]), 10)) == 2

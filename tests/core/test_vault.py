@@ -36,7 +36,7 @@ def test_a_look_that_is_left_or_was_taken_is_allowed(before: list[str]) -> None:
 
 
 def test_too_many_looks_are_refused_unless_told() -> None:
-    with pytest.raises(VaultError, match=r"^test stays closed: 2 models were looked at, test\.max_looks is 2: "):
+    with pytest.raises(VaultError, match=r"^test stays closed: models looked at: 2, test\.max_looks is 2: "):
         check_look(looks("a", "b"), "new", ACCEPTED, rules())
     assert check_look(looks("a", "b"), "new", ACCEPTED, rules(beyond_max_looks="allow")) == "beyond_max_looks"
 
@@ -48,7 +48,7 @@ def test_a_rejected_model_is_refused_unless_told() -> None:
 
 
 def test_all_reasons_to_refuse_are_named_and_all_that_was_told_is_noted() -> None:
-    with pytest.raises(VaultError, match=r"not accepted.*; 2 models were looked at"):
+    with pytest.raises(VaultError, match=r"not accepted.*; models looked at: 2"):
         check_look(looks("a", "b"), "new", REJECTED, rules())
     told = rules(rejected_model="allow", beyond_max_looks="allow")
     assert check_look(looks("a", "b"), "new", REJECTED, told) == "rejected_model,beyond_max_looks"
