@@ -43,9 +43,11 @@ class Params(Section):
         roles = [source.role for source in sources.values()]
         if "production" not in roles:
             raise ValueError("no source has role production: dev and test can come from nowhere")
-        paths = sorted(Path(source.path) for source in sources.values())
-        for outer, inner in itertools.combinations(paths, 2):
-            if inner.is_relative_to(outer):
+        # Lists may share a folder: each image then counts where it is listed.
+        whole = {name for name, one in sources.items() if getattr(one.labels, "unlisted", "") != "ignore"}
+        paths = sorted((Path(source.path) / (source.inside or ""), name) for name, source in sources.items())
+        for (outer, one), (inner, other) in itertools.combinations(paths, 2):
+            if inner.is_relative_to(outer) and {one, other} & whole:
                 raise ValueError(f"the path {inner} lies in {outer}, another source's: each image would count twice")
         return sources
 

@@ -1,17 +1,26 @@
 """The files of a source, by their path inside it, wherever they lie."""
 
+import bz2
+import gzip
 import hashlib
+import lzma
+import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from pipeline.core.reasons import Rejection
 from pipeline.engine import Engine
+from pipeline.errors import DataError
 from pipeline.params import SourceParams
 from pipeline.scan import Scan, scan
-from pipeline.sources.archives import open_archive
+from pipeline.sources.tars import PackedTar, Tar
+from pipeline.sources.zips import Zip
+from pipeline.storage import refusals
+
+_PACKED: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
 
 
 class Files(Protocol):
@@ -86,7 +95,27 @@ def open_files(source: SourceParams) -> Files:
         DataError: it is a file, and no archive that can be read.
     """
     place, inside = Path(source.path), source.inside or ""
-    return open_archive(place, inside) if place.is_file() else Folder(place / inside)
+    return _open_archive(place, inside) if place.is_file() else Folder(place / inside)
+
+
+def _open_archive(place: Path, inside: str) -> Files:
+    """By its content, whatever its name says."""
+    with refusals(place), place.open("rb") as file:
+        head = file.read(512)
+    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        return Zip(place, inside)
+    for mark, opener in _PACKED.items():
+        if head.startswith(mark):
+            return PackedTar(place, inside, opener=opener)
+    try:
+        # Its first header, whose checksum no other kind of file gets right.
+        tarfile.TarInfo.frombuf(head, "utf-8", "surrogateescape")
+    except tarfile.TarError:
+        raise DataError(
+            f"{place} is neither a folder nor an archive that can be read (zip, tar, tar.gz, tar.bz2, tar.xz): "
+            "correct its path under `sources` in params.yaml"
+        ) from None
+    return Tar(place, inside)
 
 
 def _sha256(root: Path, path: str) -> str | Rejection:

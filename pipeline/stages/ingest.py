@@ -98,6 +98,7 @@ def _metrics(accepted: pd.DataFrame, rejected: pd.DataFrame, ignored: int) -> di
     return {
         "files": len(accepted) + len(rejected) + ignored,
         "accepted": len(accepted),
+        "unlabelled": int((accepted["label"] == NO_LABEL).sum()),
         "ignored": ignored,
         "rejected": len(rejected),
         "reasons": dict(Counter(rejected["reason"])),

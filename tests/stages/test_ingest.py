@@ -128,6 +128,7 @@ def test_every_file_is_accepted_rejected_or_ignored_with_its_reason(tmp_path: Pa
         "rejected": 10,
         "reasons": Counter(done.outputs.rejected["reason"]),
         "codec_warnings": 0,
+        "unlabelled": 0,
     }
     assert done.outputs.summary == (
         "7 images, 10 rejected (1 dangling_link, 2 empty, 1 link_leaves_source, 1 name_not_utf8, 1 no_class_folder, "

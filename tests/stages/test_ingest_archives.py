@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pipeline.core.reasons import Rejection
 from pipeline.errors import DataError, PipelineError
 from pipeline.params import SourceParams
-from pipeline.sources import archives
+from pipeline.sources import members
 from pipeline.sources.files import open_files
 from tests.examples import encoded, picture
 from tests.stages.test_ingest import TOLERANT, Run, run
@@ -88,6 +88,15 @@ def test_a_member_that_did_not_change_keeps_its_pixels(kind: str, tmp_path: Path
     same = first.manifest.merge(second.manifest, on=["path", "pixels"])["path"].tolist()
     assert same == ["cat/0.png", "cat/1.png", "cat/2.png", "cat/4.png"]
     assert second.content() == ingested(place, tmp_path).content()
+
+
+def test_a_tar_of_the_oldest_form_is_known_by_its_checksum(tmp_path: Path) -> None:
+    place = pack(tmp_path / "a.tar", {"cat/1.png": FILES["cat/1.png"]})
+    data = bytearray(place.read_bytes())
+    data[257:265] = bytes(8)
+    data[148:156] = b"%06o\0 " % sum(data[:148], 8 * 32 + sum(data[156:512]))
+    place.write_bytes(data)
+    assert ingested(place, tmp_path).manifest["path"].tolist() == ["cat/1.png"]
 
 
 def test_paths_may_start_from_a_folder_in_the_archive(tmp_path: Path) -> None:
@@ -195,7 +204,7 @@ BOMBS: dict[str, Callable[[Path], Path]] = {
 
 @pytest.mark.parametrize("kind", BOMBS)
 def test_a_bomb_is_an_error_before_it_goes_off(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archives, "LEAST_BYTES", 1_000_000)
+    monkeypatch.setattr(members, "LEAST_BYTES", 1_000_000)
     with pytest.raises(DataError, match="decompression bomb"):
         ingested(BOMBS[kind](tmp_path), tmp_path)
 
@@ -221,6 +230,29 @@ def test_what_is_no_archive_is_one_error(kind: str, tmp_path: Path) -> None:
         DataError, match=r"/x is (damaged or cut short|neither a folder nor an archive|no images)|has no"
     ):
         ingested(tmp_path / "x", tmp_path)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_members_are_read_in_any_order(kind: str, tmp_path: Path) -> None:
+    place = pack(tmp_path / f"a.{kind}", FILES)
+    files = open_files(SourceParams.model_validate({"role": "raw", "path": str(place)}))
+    names = files.scan().files
+    for path in [*reversed(names), *names, names[0]]:
+        assert files.read(path, 10**6) == FILES[path]
+
+
+def test_an_archive_that_leads_back_is_an_error_and_no_loop(tmp_path: Path) -> None:
+    first, second = (io.BytesIO() for _ in range(2))
+    with tarfile.open(fileobj=first, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        archive.addfile(info("cat/1.png", pax_headers={"size": "-1024"}))
+    (tmp_path / "a.tar").write_bytes(first.getvalue())
+    with pytest.raises(DataError, match=r"a\.tar is damaged or cut short"):
+        ingested(tmp_path / "a.tar", tmp_path)
+    with tarfile.open(fileobj=second, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        archive.addfile(info("cat/1.png", pax_headers={"size": "99999999999"}))
+    (tmp_path / "b.tar").write_bytes(second.getvalue())
+    with pytest.raises(DataError, match=r"b\.tar (is damaged or cut short|claims to hold 99,999,999,999 bytes)"):
+        ingested(tmp_path / "b.tar", tmp_path)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -64,6 +64,7 @@ def test_a_table_gives_labels_and_columns_whatever_its_kind(file: str, tmp_path:
     assert done.manifest["label"].tolist() == ROWS["label"]
     assert done.manifest["meta_lens"].tolist() == ["50", "35", ""]
     assert done.outputs.summary == "3 images (1 without a label), 0 rejected, 2 ignored"
+    assert done.outputs.metrics["unlabelled"] == 1
 
 
 def test_rows_that_name_no_file_of_the_source_stand_in_rejected(tmp_path: Path) -> None:
@@ -121,6 +122,14 @@ def test_patterns_choose_files_as_gitignore_does(
     assert done.outputs.ignored == 5 - len(kept)
 
 
+def test_metadata_says_more_of_images_without_a_label(tmp_path: Path) -> None:
+    root = write_images(tmp_path / "src")
+    (root / "metadata.csv").write_text("file_name,camera\ny.png,old\n")
+    done = ingested(root, tmp_path, labels={"name": "none"})
+    assert done.manifest["meta_camera"].tolist() == ["", "", "old", ""]
+    assert done.outputs.ignored == 1
+
+
 MISSING = "which params.yaml names for its labels: it must lie in the source itself, no link to outside; "
 
 
@@ -156,6 +165,18 @@ def test_a_table_that_cannot_be_used_stops_the_stage(
     assert message in str(caught.value)
 
 
+def test_two_lists_may_share_a_folder_and_a_list_and_all_of_it_may_not() -> None:
+    lists = {name: {"role": "production", "path": "x", "labels": labels(f"{name}.csv")} for name in ("one", "two")}
+    assert len(params(sources=lists).sources) == 2
+    parts = {name: {"role": "production", "path": "x.zip", "inside": name} for name in ("one", "two")}
+    assert len(params(sources=parts).sources) == 2
+    for other in ({"role": "raw", "path": "x"}, {"role": "raw", "path": "x/y"}):
+        with pytest.raises(
+            ParamsError, match=r"the path x(/y)? lies in x, another source's: each image would count twi"
+        ):
+            params(sources={**lists, "web": other})
+
+
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
@@ -164,6 +185,8 @@ def test_a_table_that_cannot_be_used_stops_the_stage(
         ({"labels": {"name": "tabel"}}, "sources.web.labels: input tag 'tabel' found using 'name' does not match"),
         ({"labels": labels("t.csv") | {"colums": 1}}, "sources.web.labels.colums: no such param, did you mean"),
         ({"exclude": ["***", "a"], "include": []}, "sources.web.include: tuple should have at least 1 item"),
+        ({"inside": "../x"}, "sources.web.inside: '../x' must be a folder within the source's path"),
+        ({"inside": "/x"}, "sources.web.inside: string should match pattern"),
         ({"exclude": ["!"]}, "sources.web.exclude.0: '!' is no pattern of the kind that .gitignore has"),
     ],
 )  # fmt: skip

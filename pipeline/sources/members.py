@@ -1,0 +1,161 @@
+"""What zip and tar archives share as sources: members are files, read where they lie, nothing unpacked to the disk.
+
+Whatever a member is called or claims to be, it is a file to be read, ignored (hidden and system files) or
+refused. An archive that is damaged as a whole, or would give more bytes than a bomb's worth, is one error.
+"""
+
+import hashlib
+import lzma
+import posixpath
+import tarfile
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from pipeline.core.reasons import Rejection
+from pipeline.engine import Engine
+from pipeline.errors import DataError
+from pipeline.scan import Scan, is_system_file
+from pipeline.storage import refusals
+
+# Beyond so many times its own size, and this floor, an archive is a bomb: images hardly shrink.
+MOST_EXPANSION, LEAST_BYTES = 200, 1_000_000_000
+LEAVES = "path_leaves_source"
+# Members that a worker hashes in one go.
+CHUNK = 256
+# What the libraries raise for damage.
+_DAMAGE = (
+    tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError,
+    NotImplementedError, RuntimeError, OverflowError,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Member:
+    """A file of an archive: where it is (an offset, or its number from the front), and its bytes as declared."""
+
+    name: str
+    where: int
+    size: int
+    reason: str = ""
+
+
+@dataclass
+class Archive:
+    """What all archives share; see files.Files."""
+
+    place: Path
+    inside: str = ""
+    stamp: tuple[int, ...] = ()
+    """Of the file on disk, so that no worker reads on in one that was replaced."""
+    members: dict[str, Member] = field(default_factory=dict)
+
+    def scan(self) -> Scan:
+        """The members, nothing unpacked.
+
+        Raises:
+            DataError: the archive is damaged, or a bomb.
+        """
+        with refusals(self.place):
+            found = self.place.stat()
+        self.stamp = (found.st_size, found.st_mtime_ns, found.st_ino)
+        try:
+            listed = [_placed(member, self.inside) for member in self._list()]
+        except _DAMAGE as error:
+            raise DataError(
+                f"{self.place} is damaged or cut short ({type(error).__name__}: {error}): make or fetch it again"
+            ) from error
+        self._check_size(sum(member.size for member in listed if member is not None))
+        return self._sorted_out(listed)
+
+    def in_order(self, paths: Sequence[str]) -> list[str]:
+        """As they are."""
+        return [*paths]
+
+    def engine(self, engine: Engine) -> Engine:
+        """All workers."""
+        return engine
+
+    @property
+    def patience(self) -> float:
+        """Seconds that reaching a file may take."""
+        return 0
+
+    def read(self, path: str, most: int) -> bytes | Rejection:
+        """The content of a member, never more than it declares or than `most`."""
+        member = self.members[path]
+        if member.size > most:
+            return Rejection("too_many_bytes", f"{member.size} bytes, the limit is {most}")
+        try:
+            data = self._content(member)
+        except _DAMAGE as error:
+            return Rejection("damaged_member", f"{type(error).__name__}: {error}")
+        if len(data) != member.size:
+            return Rejection("damaged_member", f"{member.size} bytes are declared, there are others")
+        return data
+
+    def hashes(self, paths: Sequence[str], most: int, engine: Engine, title: str) -> list[str | Rejection]:
+        """By all workers."""
+        chunks = [paths[begin : begin + CHUNK] for begin in range(0, len(paths), CHUNK)]
+        found = engine.map(partial(_hashes, files=self, most=most), chunks, title, size=len)
+        return [one for chunk in found for one in chunk]
+
+    def _list(self) -> Iterable[Member]:
+        raise NotImplementedError
+
+    def _content(self, member: Member) -> bytes:
+        raise NotImplementedError
+
+    def _check_size(self, claimed: int) -> None:
+        limit = most_bytes(self.stamp[0])
+        if claimed > limit:
+            raise DataError(
+                f"{self.place} claims to hold {claimed:,} bytes in {self.stamp[0]:,}, the limit is {limit:,}: a "
+                "decompression bomb; take the images out of it, or make it again"
+            )
+
+    def _sorted_out(self, listed: Sequence[Member | None]) -> Scan:
+        times = Counter(member.name for member in listed if member is not None)
+        refused, ignored = [], 0
+        for member in listed:
+            if member is not None and member.reason == LEAVES:
+                refused.append((_shown(member.name), LEAVES))
+            elif member is None or any(map(is_system_file, member.name.split("/"))):
+                ignored += 1
+            elif times[member.name] > 1:
+                # Which of them a person means, nobody knows: tools that unpack disagree.
+                refused.append((_shown(member.name), "several_members"))
+            elif member.reason:
+                refused.append((_shown(member.name), member.reason))
+            else:
+                self.members[member.name] = member
+        return Scan(tuple(sorted(self.members)), tuple(sorted(refused)), ignored)
+
+
+def most_bytes(size: int) -> int:
+    """What an archive of so many bytes may hold."""
+    return max(LEAST_BYTES, MOST_EXPANSION * size)
+
+
+def _placed(member: Member, inside: str) -> Member | None:
+    """The member by its path inside the source, None if it lies elsewhere in the archive."""
+    name = member.name.removeprefix("./")
+    path = posixpath.normpath(name)
+    if name.startswith("/") or path == ".." or path.startswith("../"):
+        return Member(name, member.where, member.size, LEAVES)
+    if inside and not path.startswith(f"{inside}/"):
+        return None
+    return Member(path.removeprefix(f"{inside}/") if inside else path, member.where, member.size, member.reason)
+
+
+def _shown(name: str) -> str:
+    return name.encode(errors="backslashreplace").decode()
+
+
+def _hashes(paths: Sequence[str], files: Archive, most: int) -> list[str | Rejection]:
+    contents = (files.read(path, most) for path in paths)
+    return [data if isinstance(data, Rejection) else hashlib.sha256(data).hexdigest() for data in contents]
