@@ -1,6 +1,7 @@
 """One contact sheet from a file, a folder or a class and a list of transforms, without running the pipeline.
 
-Pictures are as ingest makes them, variants as augment makes them. Not here: what balance adds.
+Pictures are as ingest makes them, variants as augment makes them. Not here: what balance adds, and
+what `match_production` does, which is fitted to a whole training set.
 """
 
 import difflib
@@ -186,6 +187,7 @@ def preview_sheet(examples: Sequence[Example], copies: int, each: bool, params: 
     size = len(examples[0].pixels)
     lines = [
         f"{size} pixels a side, as the model sees them; variants as in mode {augment.mode}.",
+        *(["Without match_production, which is fitted to a whole training set."] if augment.match_production else []),
         *transform_lines(listed),
     ]
     return variants_png(title, lines, shown)

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline import catalogue
-from pipeline.core.manifest import BALANCED
+from pipeline.core.manifest import BALANCED, SPLIT
 from pipeline.engine import Engine
 from pipeline.shards import ShardReader, ShardStore
 from pipeline.stages.augment import augment
@@ -58,6 +58,7 @@ def run(
     originals: Originals,
     *,
     rows: pd.DataFrame | None = None,
+    unused: pd.DataFrame | None = None,
     copies: int | dict[str, Any] = 1,
     transforms: Sequence[dict[str, Any]] = (TURN, NOISE),
     workers: int = 1,
@@ -74,7 +75,8 @@ def run(
     chosen = params(**{f"augment.{name}": value for name, value in values.items()})
     reader, store = ShardReader(originals.folder), ShardStore(folder)
     rows = originals.rows if rows is None else rows
-    outputs = augment(rows, reader, chosen.augment, chosen.ingest.encoding, store, Engine(workers))
+    unused = originals.rows[SPLIT.names].head(0) if unused is None else unused
+    outputs = augment(rows, unused, reader, chosen.augment, chosen.ingest.encoding, store, Engine(workers))
     store.drop_stale()
     return Run(outputs.manifest, outputs.metrics, outputs.summary, folder, ShardReader(originals.folder, folder))
 

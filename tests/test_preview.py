@@ -220,6 +220,12 @@ def test_each_transform_alone_acts_at_p_1(preview: Preview, workspace: Path, dra
     np.testing.assert_array_equal(upside_down[1], together[0][::-1])
 
 
+def test_match_production_is_said_to_be_missing(preview: Preview, workspace: Path, drawn: list[Sheet]) -> None:
+    write_params(workspace, **{"augment.match_production": True})
+    preview("images/web")
+    assert drawn[0].lines[1] == "Without match_production, which is fitted to a whole training set."
+
+
 PROBLEMS = [
     pytest.param([], 3, "name what to show: either an image or a folder, or a class with --class", id="nothing"),
     pytest.param(["images/web", "--class", "a"], 3, "name what to show: either", id="both"),

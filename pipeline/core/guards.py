@@ -19,9 +19,9 @@ FLAT = 2
 LOOKED_AT = 20
 
 
-# A variant to be made again: image id, copy number, its parent's pixels.
+# A variant to be made again: image id, copy number, and the pixels that the transforms get.
 Case = tuple[str, int, Pixels]
-Original = Callable[[str, int], Pixels]
+Begun = Callable[[pd.DataFrame], Sequence[Pixels]]
 
 
 def is_blank(pixels: Pixels) -> bool:
@@ -77,29 +77,28 @@ def sample(variants: pd.DataFrame, seed: int, most: int) -> pd.DataFrame:
 
 
 def refuse_failures(
-    counts: Mapping[str, Any], checked: pd.DataFrame, params: AugmentParams, original: Original, epoch: int | None
+    counts: Mapping[str, Any], checked: pd.DataFrame, params: AugmentParams, begun: Begun, epoch: int | None
 ) -> None:
     """Raise where more failed than `max_failed`, with the transforms that are to blame.
 
     Args:
         counts: from `count_failures`.
-        checked: the variants that were looked at, with id, copy, blank and unchanged, and the place of
-            their parent's pixels, shard and row.
-        original: a place to pixels.
+        checked: the variants that were looked at, with id, copy, blank and unchanged, and what `begun` needs.
+        begun: such rows to the pictures that the transforms get of them.
         epoch: that the variants were drawn for, if any.
 
     Raises:
         ParamsError: too many blank variants, or images without a change.
     """
     if counts["blank_share"] > params.max_failed:
-        cases = [(*case, original(*place)) for case, place in _first(checked[checked["blank"]])]
+        cases = _first(checked[checked["blank"]], begun)
         raise ParamsError(
             f"{counts['blank']} of {counts['checked']} variants came out blank{_rest('blank', counts, cases, params)}. "
             f"To blame: {_blanking(cases, params, epoch)}. Weaken these, take them out, or raise augment.max_failed"
         )
     if counts["unchanged_share"] > params.max_failed:
         images = checked[checked.groupby("id")["unchanged"].transform("all")].drop_duplicates("id")
-        cases = [(*case, original(*place)) for case, place in _first(images)]
+        cases = _first(images, begun)
         raise ParamsError(
             f"{counts['unchanged']} images have only variants like themselves"
             f"{_rest('unchanged', counts, cases, params)}. To blame: {_idle(cases, params)}. "
@@ -107,17 +106,18 @@ def refuse_failures(
         )
 
 
-def _first(failed: pd.DataFrame) -> list[tuple[tuple[str, int], tuple[str, int]]]:
-    rows = failed.head(LOOKED_AT)[["id", "copy", "shard", "row"]].itertuples(index=False)
-    return [((str(image), int(copy)), (str(shard), int(row))) for image, copy, shard, row in rows]
+def _first(failed: pd.DataFrame, begun: Begun) -> list[Case]:
+    rows = failed.head(LOOKED_AT)
+    return list(zip(rows["id"].astype(str), rows["copy"].tolist(), begun(rows), strict=True))
 
 
 def _blanking(cases: Sequence[Case], params: AugmentParams, epoch: int | None) -> str:
     """The transforms after which the variants, made again, showed nothing any more."""
-    transform, names = build_transform(params.transforms), named(params.transforms)
+    transform = build_transform(params.transforms)
+    names = ["augment.match_production", *named(params.transforms)]
     blamed: Counter[str] = Counter()
     for image_id, copy, pixels in cases:
-        shown = zip(names, steps(pixels, transform, params.seed, image_id, copy, epoch), strict=True)
+        shown = zip(names, [pixels, *steps(pixels, transform, params.seed, image_id, copy, epoch)], strict=True)
         blamed.update([name for name, after in shown if is_blank(after)][:1])
     return ", ".join(f"{name} for {times} of the {len(cases)} looked at" for name, times in blamed.most_common())
 

@@ -76,6 +76,7 @@ class AugmentParams(Section):
     """New variants of training rows, through `transforms` in order.
 
     mode: `materialise` makes them once, `online` anew in each epoch of training.
+    match_production: raw images are degraded as production's camera does, before the transforms.
     max_failed: share of variants that may come out blank, and of images that may come out unchanged.
     """
 
@@ -83,6 +84,7 @@ class AugmentParams(Section):
     mode: Literal["materialise", "online"]
     copies: Annotated[PerImage | PerClass | UpTo, Field(discriminator="name")]
     transforms: Annotated[tuple[AnyTransform, ...], Field(strict=False)]
+    match_production: bool
     max_failed: Share
 
     @model_validator(mode="after")
@@ -94,6 +96,6 @@ class AugmentParams(Section):
                 asked = any([*counts.values(), otherwise])
             case _:
                 asked = True
-        if asked and not self.transforms:
+        if asked and not self.transforms and not self.match_production:
             raise ValueError("copies without transforms would repeat images: name a transform or set copies to 0")
         return self

@@ -1,23 +1,27 @@
 """Generates new variants of the training images; originals stay where ingest put them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
 import pandas as pd
 import pyarrow as pa
 
 from pipeline import catalogue
-from pipeline.core import guards, imaging, presets, randomness, transforms
+from pipeline.core import degradation, guards, imaging, presets, randomness, transforms
 from pipeline.core.augmentation import plan_copies
+from pipeline.core.degradation import NOTHING, Strengths, degrade
 from pipeline.core.imaging import Pixels
-from pipeline.core.manifest import BALANCED, check_manifest
+from pipeline.core.manifest import BALANCED, RAW, SPLIT, check_manifest
 from pipeline.engine import Engine
 from pipeline.params import AugmentParams, JpegEncoding, PngEncoding
 from pipeline.shards import Row, ShardReader, ShardStore, digest, fingerprint
 from pipeline.stages import Stage
+
+if TYPE_CHECKING:
+    from pipeline.core.production_gap import Gap
 
 # How a variant failed stays with its pixels, so that a run that makes a few counts all.
 MARKS = {"blank": pa.bool_(), "unchanged": pa.bool_()}
@@ -53,6 +57,7 @@ class AugmentOutputs:
 
 def augment(
     manifest: pd.DataFrame,
+    unused: pd.DataFrame,
     originals: ShardReader,
     params: AugmentParams,
     encoding: Encoding,
@@ -61,27 +66,40 @@ def augment(
 ) -> AugmentOutputs:
     """The training rows with their variants, whose pixels go into shards; online, training makes them.
 
+    Args:
+        unused: production rows of no split, which show what production looks like and nothing else.
+
     Raises:
         ParamsError: a transform that cannot be used, a class that train does not have, or too many
             variants that are blank or like their originals.
+        DataError: too few images to tell what production looks like.
     """
     rows = check_manifest(manifest, BALANCED, unique=("id", "copy"))
     maker = VariantMaker(originals, params, encoding)
     # A wrong name, argument or size is said before any work.
     remarks = transforms.check_transforms(params.transforms, len(maker.original(*rows[["shard", "row"]].iloc[0])))
     planned = plan_copies(rows, params.copies, params.seed)
-    # Without transforms, rows that balancing repeated stay the same picture again.
-    variants = planned[(planned["copy"] > 0) & bool(params.transforms)]
+    matched: dict[str, Any] = {}
+    if params.match_production:
+        gap = _production_gap(rows, check_manifest(unused, SPLIT), maker)
+        maker, matched = replace(maker, strengths=gap.strengths), {"match_production": gap.metrics}
+        remarks = [gap.summary, *remarks]
+    degraded = (planned["role"] == RAW) & (maker.strengths != NOTHING)
+    # Without either, rows that balancing repeated stay the same picture again.
+    variants = planned[(planned["copy"] > 0) & (degraded | bool(params.transforms))]
     if params.mode == "online":
-        shards.build([], maker, SHARD, engine, "augment")  # DVC wants the folder
+        # What is degraded is made once, and transformed anew in each epoch.
+        drawn, bare = variants[degraded[variants.index]], maker.without_transforms()
+        placed = shards.build(bare.rows(_parents(drawn)), bare, SHARD, engine, "augment", FEW).to_pandas()
+        planned = _moved(planned, drawn.index, placed)
         checked, epoch = guards.sample(variants, params.seed, SAMPLE), 0
         made = pd.DataFrame([maker.make(parent, epoch)[1] for parent in _parents(checked)], columns=[*MARKS])
     else:
         checked, epoch = variants, None
         made = shards.build(maker.rows(_parents(variants)), maker, SHARD, engine, "augment", FEW).to_pandas()
     checked = checked.assign(**{mark: made[mark].to_numpy(bool) for mark in MARKS})
-    metrics = guards.count_failures(planned, checked)
-    guards.refuse_failures(metrics, checked, params, maker.original, epoch)
+    metrics = {**guards.count_failures(planned, checked), **matched}
+    guards.refuse_failures(metrics, checked, params, maker.begun, epoch)
     if params.mode == "materialise":
         planned = _moved(planned, variants.index, made)
     return AugmentOutputs(planned, metrics, remarks)
@@ -92,6 +110,7 @@ class Parent(NamedTuple):
 
     id: str
     copy: int
+    role: str
     pixels: str
     shard: str
     row: int
@@ -104,6 +123,7 @@ class VariantMaker:
     originals: ShardReader
     params: AugmentParams
     encoding: Encoding
+    strengths: Strengths = NOTHING
 
     def __call__(self, parent: Parent) -> dict[str, Any]:
         variant, marks = self.make(parent)
@@ -111,9 +131,18 @@ class VariantMaker:
 
     def make(self, parent: Parent, epoch: int | None = None) -> tuple[Pixels, dict[str, bool]]:
         """The variant, and how it failed."""
-        pixels = self.original(parent.shard, parent.row)
-        variant = transforms.make_variant(pixels, self._transform, self.params.seed, parent.id, parent.copy, epoch)
-        return variant, guards.marks(pixels, variant)
+        variant = transforms.make_variant(
+            self._begun(parent), self._transform, self.params.seed, parent.id, parent.copy, epoch
+        )
+        return variant, guards.marks(self.original(parent.shard, parent.row), variant)
+
+    def begun(self, rows: pd.DataFrame) -> list[Pixels]:
+        """The pictures that the transforms get."""
+        return [self._begun(parent) for parent in _parents(rows)]
+
+    def without_transforms(self) -> "VariantMaker":
+        """A maker that only degrades."""
+        return replace(self, params=self.params.model_copy(update={"transforms": ()}))
 
     def original(self, shard: str, row: int) -> Pixels:
         """The pixels at a place; the last ones are kept, because the variants of an image follow each other."""
@@ -130,10 +159,25 @@ class VariantMaker:
             LIBRARIES,
             {"seed": self.params.seed, "transforms": listed, **self.encoding.model_dump()},
         )
+        # Only of what they change: other strengths leave production's variants where they are.
+        poorer = digest(shape, fingerprint([degradation], degradation.LIBRARIES, self.strengths.numbers()))
         return [
-            Row(f"{parent.id}#{parent.copy}", digest(shape, parent.id, str(parent.copy), parent.pixels), parent)
+            Row(
+                f"{parent.id}#{parent.copy}",
+                digest(poorer if self._degrades(parent) else shape, parent.id, str(parent.copy), parent.pixels),
+                parent,
+            )
             for parent in parents
         ]
+
+    def _degrades(self, parent: Parent) -> bool:
+        return parent.role == RAW and self.strengths != NOTHING
+
+    def _begun(self, parent: Parent) -> Pixels:
+        pixels = self.original(parent.shard, parent.row)
+        if self._degrades(parent):
+            return degrade(pixels, self.strengths, self.params.seed, parent.id, parent.copy)
+        return pixels
 
     @cached_property
     def _transform(self) -> transforms.Transforms:
@@ -144,6 +188,19 @@ class VariantMaker:
     @cached_property
     def _kept(self) -> dict[tuple[str, int], Pixels]:
         return {}
+
+
+def _production_gap(rows: pd.DataFrame, unused: pd.DataFrame, maker: VariantMaker) -> "Gap":
+    """Of train's images and of production's unused ones; neither has any of dev or test."""
+    # scipy takes most of a second to import, and few runs need it.
+    from pipeline.core.production_gap import estimate_gap
+
+    names = ["id", "label", "role", "group", "shard", "row"]
+    images = pd.concat([each[names].astype({"label": "str", "role": "str", "shard": "str"}) for each in (rows, unused)])
+    images = images.drop_duplicates("id", ignore_index=True)
+    return estimate_gap(
+        images, lambda number: maker.original(*images[["shard", "row"]].iloc[number]), maker.params.seed
+    )
 
 
 def _parents(rows: pd.DataFrame) -> list[Parent]:
@@ -161,7 +218,7 @@ STAGE = Stage(
     name="augment",
     function=augment,
     params={"params": "augment", "encoding": "ingest.encoding"},
-    reads={"manifest": catalogue.BALANCED, "originals": catalogue.ORIGINALS},
+    reads={"manifest": catalogue.BALANCED, "unused": catalogue.SPLIT_UNUSED, "originals": catalogue.ORIGINALS},
     builds={"shards": catalogue.AUGMENT_SHARDS},
     writes={"manifest": catalogue.AUGMENTED, "metrics": catalogue.AUGMENT_METRICS},
 )

@@ -61,6 +61,10 @@ def planned(**copies: int) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["id", "label", "copy"]).assign(shard="s", row=0)
 
 
+def pictures(rows: pd.DataFrame) -> list[Pixels]:
+    return [picture(row) for row in rows["row"]]
+
+
 def looked_at(rows: pd.DataFrame, blank: set[tuple[str, int]], unchanged: set[tuple[str, int]]) -> pd.DataFrame:
     variants = rows[rows["copy"] > 0]
     keys = list(zip(variants["id"], variants["copy"], strict=True))
@@ -119,7 +123,7 @@ def refusal(chosen: AugmentParams, images: int = 30) -> str:
     ]
     checked = variants.assign(**pd.DataFrame(made, index=variants.index))
     with pytest.raises(ParamsError) as caught:
-        refuse_failures(count_failures(rows, checked), checked, chosen, lambda _, row: picture(row), None)
+        refuse_failures(count_failures(rows, checked), checked, chosen, pictures, None)
     return str(caught.value)
 
 
@@ -140,6 +144,15 @@ def test_blank_variants_of_two_transforms_name_both() -> None:
     assert "Affine" not in words
 
 
+def test_blank_variants_that_were_blank_before_any_transform_name_match_production() -> None:
+    rows = planned(a1=1, a2=1)
+    checked = looked_at(rows, {("a1", 1), ("a2", 1)}, set())
+    with pytest.raises(ParamsError, match=r"To blame: augment\.match_production for 2 of the 2 looked at\."):
+        refuse_failures(
+            count_failures(rows, checked), checked, augment(FLIP), lambda failed: [GREY] * len(failed), None
+        )
+
+
 def test_unchanged_images_name_what_changes_nothing_and_what_acts_too_seldom() -> None:
     words = refusal(augment(NOTHING, {**FLIP, "p": 0.05}), images=40)
     assert "images have only variants like themselves (" in words
@@ -156,7 +169,7 @@ def test_an_image_with_one_changed_variant_is_no_failure() -> None:
     with pytest.raises(
         ParamsError, match=r"^1 images have only variants like themselves \(50\.0%, .*: a 1; first a2\."
     ):
-        refuse_failures(count_failures(rows, checked), checked, augment(FLIP), lambda _, row: picture(row), None)
+        refuse_failures(count_failures(rows, checked), checked, augment(FLIP), pictures, None)
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5, 1.0])
@@ -164,7 +177,7 @@ def test_as_many_failures_as_are_allowed_pass(share: float) -> None:
     rows = planned(a1=1, a2=1, a3=1, a4=1, a5=1)
     checked = looked_at(rows, {("a1", 1)}, {("a2", 1)})
     counts = count_failures(rows, checked)
-    refuse_failures(counts, checked, augment(FLIP, max_failed=share), lambda _, row: picture(row), None)
+    refuse_failures(counts, checked, augment(FLIP, max_failed=share), pictures, None)
 
 
 def test_variants_of_an_epoch_are_made_again_for_that_epoch() -> None:
@@ -179,7 +192,7 @@ def test_variants_of_an_epoch_are_made_again_for_that_epoch() -> None:
     checked = variants.assign(**pd.DataFrame(made, index=variants.index))
     counts = count_failures(rows, checked)
     with pytest.raises(ParamsError, match=r"for (\d+) of the \1 looked at"):
-        refuse_failures(counts, checked, chosen, lambda _, row: picture(row), 0)
+        refuse_failures(counts, checked, chosen, pictures, 0)
     with pytest.raises(ParamsError) as caught:
-        refuse_failures(counts, checked, chosen, lambda _, row: picture(row), None)
+        refuse_failures(counts, checked, chosen, pictures, None)
     assert "for 20 of the 20" not in str(caught.value)

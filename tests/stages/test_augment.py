@@ -11,7 +11,7 @@ import pytest
 from pipeline import catalogue
 from pipeline.core.guards import is_blank
 from pipeline.core.imaging import decode
-from pipeline.core.manifest import BALANCED, check_manifest, counts_per_label
+from pipeline.core.manifest import BALANCED, SPLIT, check_manifest, counts_per_label
 from pipeline.engine import Engine
 from pipeline.errors import DataError, ParamsError
 from pipeline.runner import run_stage
@@ -197,8 +197,9 @@ def test_the_stage_leaves_a_folder_of_shards_whatever_params_say(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for folder in ("data/balance", "data/ingest"):
+    for folder in ("data/balance", "data/ingest", "data/split"):
         Path(folder).mkdir(parents=True)
+    catalogue.SPLIT_UNUSED.write(originals.rows[SPLIT.names].head(0), Path(catalogue.SPLIT_UNUSED.path))
     catalogue.BALANCED.write(originals.rows, Path(catalogue.BALANCED.path))
     shutil.copytree(originals.folder, "data/ingest/web")
     chosen = params(**{"augment.copies.count": copies, "augment.transforms": transforms, "augment.mode": mode})
