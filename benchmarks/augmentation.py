@@ -9,6 +9,7 @@ with its manifest, written; two workers are measured with their start and, by a 
 without. Peers: a plain albumentations loop over files in two processes, which decodes each original once a
 variant and seeds nothing; Augmentor, if it is there (`pip install --no-deps Augmentor==0.2.12`), with
 its nearest operations. CPU times next to wall times, because other work on the machine shows in these alone.
+What two floors at once take, each in a process that is up, says what a second core of this machine can bring at most.
 """
 
 import argparse
@@ -25,6 +26,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
@@ -35,6 +37,7 @@ from PIL import Image
 
 from pipeline import catalogue
 from pipeline.core.imaging import decode, encode
+from pipeline.core.manifest import SPLIT
 from pipeline.core.presets import expand
 from pipeline.core.transforms import build_transform
 from pipeline.engine import Engine
@@ -80,6 +83,7 @@ def main() -> None:
         task, half = everything.part(options.images), everything.part(options.images // 2)
         runs: dict[str, Callable[[], Seconds]] = {
             "floor": lambda: timed(lambda: floor(task)),
+            "2 floors at once": lambda: at_once(task),
             "1 worker": lambda: cold(task, 1),
             "2 workers": lambda: cold(task, 2),
             "2 workers, half of it": lambda: cold(half, 2),
@@ -112,7 +116,9 @@ def report(times: dict[str, Seconds]) -> None:
     # The start costs the same for half of the work: what comes on top grows with the work.
     steady = 2 * (two.wall - half.wall)
     print(f"floor / 1 worker: {bare.wall / one.wall:.0%} by the clock, {bare.cpu / one.cpu:.0%} by CPU")
+    most = 2 * bare.wall / times["2 floors at once"].wall
     print(f"1 worker / 2 workers: {one.wall / two.wall:.2f}; without their start {one.wall / steady:.2f}")
+    print(f"2 floors one after the other / at once, which is what 2 cores bring here at most: {most:.2f}")
     print(f"1 % more images: {times['1 % more images, 2 workers'].wall / two.wall:.1%} of a full run")
 
 
@@ -164,6 +170,28 @@ def floor(task: Task) -> None:
             encode(pixels, ENCODING)
 
 
+def at_once(task: Task) -> Seconds:
+    """Seconds of one of two, both busy all the time."""
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(2, initializer=meet, initargs=(context.Barrier(2),)) as pool:
+        both = pool.map(timed_floor, [task, task], chunksize=1)
+    return Seconds(max(one.wall for one in both), sum(one.cpu for one in both))
+
+
+MEETING: list[Any] = []
+
+
+def meet(barrier: Any) -> None:
+    cv2.setNumThreads(1)
+    MEETING[:] = [barrier]
+
+
+def timed_floor(task: Task) -> Seconds:
+    floor(task.part(20))  # what is opened or built once
+    MEETING[0].wait()
+    return timed(lambda: floor(task))
+
+
 def cold(task: Task, workers: int) -> Seconds:
     shutil.rmtree("augment", ignore_errors=True)
     return timed(lambda: ours(task, workers))
@@ -181,10 +209,12 @@ def ours(task: Task, workers: int) -> None:
         mode="materialise",
         copies=PerImage(name="per_image", count=task.copies),
         transforms=TRANSFORMS,
+        match_production=False,
         max_failed=1.0,
     )
     store = ShardStore(Path("augment"))
-    outputs = augment(task.rows, ShardReader(task.shards), params, ENCODING, store, Engine(workers))
+    unused = task.rows[SPLIT.names].head(0)
+    outputs = augment(task.rows, unused, ShardReader(task.shards), params, ENCODING, store, Engine(workers))
     catalogue.AUGMENTED.write(outputs.manifest, Path("augment/manifest"))
     store.drop_stale()
 
