@@ -78,7 +78,6 @@ def once_a_seed(estimate: Callable[..., Gap]) -> Callable[..., Gap]:
 
 
 def photos(options: argparse.Namespace) -> dict[str, Any]:
-    network = {"depth": 4, "width": 16, "kernel": 3, "activation": "relu", "dropout": 0.25, "batch_norm": True}
     return {
         "sources.web.path": str(options.raw.resolve()),
         "sources.phone.path": str(options.production.resolve()),
@@ -86,7 +85,7 @@ def photos(options: argparse.Namespace) -> dict[str, Any]:
         "ingest.fit": "crop",
         "ingest.encoding": {"name": "jpeg", "quality": 90},
         "augment.transforms": [{"preset": "photo"}],
-        "train.model": {"name": "cnn", **network},
+        "train.model.depth": 4,
         "train.batch_size": 64,
         "train.epochs": options.epochs,
         "train.patience": options.epochs,
