@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from pipeline import catalogue
-from pipeline.core.comparing import Result
+from pipeline.core.comparing import Result, is_report
 from pipeline.errors import DataError, PipelineError
 from pipeline.storage import read_bytes
 
@@ -72,10 +72,13 @@ def _workspace() -> Result | None:
     if not path.exists():
         return None
     report = catalogue.EVALUATE_METRICS.read(path)
-    place = Path(catalogue.PREDICTIONS.path)
-    if not place.exists():
-        return Result("workspace", "workspace", None, report, None, f"{place} is missing: run `dvc checkout`")
-    return Result("workspace", "workspace", None, report, catalogue.PREDICTIONS.read(place))
+    if not is_report(report):
+        raise DataError(f"{path} is no report of an evaluation: run `dvc repro evaluate`")
+    try:
+        predictions = catalogue.PREDICTIONS.read(Path(catalogue.PREDICTIONS.path))
+    except PipelineError as error:
+        return Result("workspace", "workspace", None, report, None, str(error))
+    return Result("workspace", "workspace", None, report, predictions)
 
 
 def _locked_as(commit: "_Revision") -> bool:
@@ -110,7 +113,7 @@ class _Revision:
                 value = json.loads(self._text(catalogue.EVALUATE_METRICS.path) or "null")
             except ValueError:
                 value = None
-            self._report = value if isinstance(value, dict) else None
+            self._report = value if is_report(value) else None
         return self._report
 
     def predictions_md5(self) -> str | None:

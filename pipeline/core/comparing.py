@@ -63,6 +63,17 @@ class _Measured:
     """None: it cannot be held against the others."""
 
 
+def is_report(value: Any) -> bool:
+    """Whether a value read from JSON has the form of an evaluation's report, of any version."""
+    if not isinstance(value, dict):
+        return False
+    limits, dev = value.get("limits", {}), value.get(DEV, {})
+    if not isinstance(limits, dict) or not isinstance(dev, dict):
+        return False
+    held = all(isinstance(limit, dict) and isinstance(limit.get("held"), bool) for limit in limits.values())
+    return held and all(isinstance(number, int | float) for number in dev.values())
+
+
 def compare(results: Sequence[Result], params: EvaluateParams) -> list[Row]:
     """A row a result: accepted before rejected, those on the same dev images before others, the best first.
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.core.comparing import Result, Row, compare
+from pipeline.core.comparing import Result, Row, compare, is_report
 from pipeline.params import EvaluateParams
 from tests.examples import params
 
@@ -140,3 +140,27 @@ def test_the_order_of_results_and_of_rows_changes_nothing(order: list[int], rand
         shuffled = each.predictions.sample(frac=1, random_state=random.getrandbits(32))
         mixed[place] = replace(each, predictions=shuffled)
     assert compare(mixed, evaluate()) == pytest.approx(compare(results, evaluate()))
+
+
+@pytest.mark.parametrize(
+    ("value", "is_one"),
+    [
+        ({}, True),
+        (
+            {"accepted": True, "limits": {"size": {"held": True, "value": 1}}, "dev": {"accuracy": 0.5, "images": 3}},
+            True,
+        ),
+        ([1], False),
+        (None, False),
+        ({"limits": [1]}, False),
+        ({"limits": {"size": 3}}, False),
+        ({"limits": {"size": {"value": 3}}}, False),
+        ({"dev": 3}, False),
+        ({"dev": {"accuracy": "much"}}, False),
+    ],
+    ids=str,
+)
+def test_other_json_is_no_report(value: Any, is_one: bool) -> None:
+    assert is_report(value) is is_one
+    if is_one:
+        assert len(compare([result("x", set(), report=value)], evaluate())) == 1

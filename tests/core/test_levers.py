@@ -422,7 +422,5 @@ def test_patience_counts_the_epochs_before_the_stop() -> None:
 
 def test_weights_that_break_in_the_last_step_are_noticed_on_dev() -> None:
     train = train_params(epochs=1, batch_size=90, optimizer=SGD, l1=1e30, **{"model.batch_norm": False})
-    with pytest.raises(
-        DataError, match=r"^dev's loss is (nan|inf) after epoch 0: lower train\.learning_rate"
-    ):
+    with pytest.raises(DataError, match=r"^dev's loss is (nan|inf) after epoch 0: lower train\.learning_rate"):
         fitted(train)
