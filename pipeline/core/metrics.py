@@ -100,12 +100,17 @@ def class_pr_auc(judged: Judged, weights: Weights, label: int) -> Values:
     """
     scores = probabilities_of(judged)[:, label]
     order = np.argsort(-scores, kind="stable")
-    last_of_ties = np.append(np.diff(scores[order]) != 0, True)
-    drawn = weights[:, order].astype(np.float64)
-    named = np.cumsum(drawn, axis=1)[:, last_of_ties]
-    right = np.cumsum(drawn * (judged.labels[order] == label), axis=1)[:, last_of_ties]
-    precision = np.divide(right, named, out=np.zeros_like(right), where=named > 0)
-    return _share((np.diff(right, axis=1, prepend=0.0) * precision).sum(axis=1), right[:, -1])
+    positive = np.flatnonzero(judged.labels[order] == label)
+    if not len(positive):
+        return np.full(len(weights), np.nan)
+    last_of_ties = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
+    # Recall grows at thresholds where images of the class stand: the others add nothing to the sum.
+    at = np.unique(last_of_ties[np.searchsorted(last_of_ties, positive)])
+    drawn = weights[:, order]
+    named = np.cumsum(drawn, axis=1)[:, at]
+    right = np.cumsum(drawn[:, positive], axis=1)[:, np.searchsorted(positive, at, side="right") - 1]
+    precision = np.divide(right, named, out=np.zeros(right.shape), where=named > 0)
+    return _share((np.diff(right, axis=1, prepend=0) * precision).sum(axis=1), right[:, -1].astype(np.float64))
 
 
 def macro_pr_auc(judged: Judged, weights: Weights) -> Values:
