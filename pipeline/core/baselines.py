@@ -158,7 +158,7 @@ def _votes(trees: Sequence[Any]) -> Tensors:
         (tree.feature, tree.threshold, tree.children_left, tree.children_right, tree.children_left < 0)
         for tree in trees
     ]
-    votes = torch.from_numpy(np.concatenate(values).astype(np.float64))
+    votes = torch.from_numpy(np.concatenate(values).astype(np.float32))
     empty = torch.empty(0, dtype=torch.int64)
     return _tables(parts, votes, empty, torch.empty(0, dtype=torch.float64), max(tree.max_depth for tree in trees))
 
@@ -192,11 +192,11 @@ def _tables(parts: Sequence[tuple[Any, ...]], values: Tensor, of_class: Tensor, 
         left.append(np.where(leaf, own, lefts.astype(np.int64) + offset))
         right.append(np.where(leaf, own, rights.astype(np.int64) + offset))
     return {
-        "roots": torch.from_numpy(offsets.astype(np.int64)),
-        "feature": torch.from_numpy(np.concatenate(feature).astype(np.int64)),
+        "roots": torch.from_numpy(offsets.astype(np.int32)),
+        "feature": torch.from_numpy(np.concatenate(feature).astype(np.int32)),
         "threshold": torch.from_numpy(np.concatenate(threshold).astype(np.float64)),
-        "left": torch.from_numpy(np.concatenate(left).astype(np.int64)),
-        "right": torch.from_numpy(np.concatenate(right).astype(np.int64)),
+        "left": torch.from_numpy(np.concatenate(left).astype(np.int32)),
+        "right": torch.from_numpy(np.concatenate(right).astype(np.int32)),
         "values": values,
         "of_class": of_class,
         "start": start,

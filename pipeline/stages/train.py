@@ -14,7 +14,7 @@ from pipeline.core.models import save_model
 from pipeline.core.optimizing import check_defined, metric_of
 from pipeline.engine import Engine
 from pipeline.fitting import TrainingData, fit_model, training_data
-from pipeline.params import AnyMetric, AnyTransform, IngestParams, TrainParams
+from pipeline.params import AnyMetric, AnyTransform, Baseline, IngestParams, TrainParams
 from pipeline.shards import ShardReader, digest
 from pipeline.stages import Stage
 from pipeline.storage import Curves
@@ -53,12 +53,14 @@ def train(
     state = checkpoint.load(key)
     model, fit = fit_model(data, params, metric, engine, state, lambda left: checkpoint.save(key, left))
     resumed = f", {len(state['epochs'])} of them before it was stopped" if state else ""
+    done = f"{len(fit.epochs)} epochs{resumed}, {params.keep} {fit.epoch}"
+    if isinstance(params.model, Baseline):
+        done = params.model.name
     kept = fit.epochs[fit.epoch]
     return TrainOutputs(
         model=save_model(model),
         curves=Curves(fit.epochs, fit.epoch),
-        summary=f"{len(fit.epochs)} epochs{resumed}, {params.keep} {fit.epoch}: "
-        f"dev {metric.key} {kept['dev/optimizing']:.4f}",
+        summary=f"{done}: dev {metric.key} {kept['dev/optimizing']:.4f}",
     )
 
 

@@ -124,10 +124,11 @@ def test_colours_do_not_see_places() -> None:
     assert features(pixels).shape == (5, 64)
 
 
-def test_a_tree_that_leads_nowhere_is_a_damaged_file() -> None:
+@pytest.mark.parametrize("name", ["left", "roots", "feature", "depth"])
+def test_a_tree_that_leads_nowhere_is_a_damaged_file(name: str) -> None:
     fit = baseline("random_forest")
     chosen = params(**{"ingest.size": 16, "train.model": {"name": "random_forest", **BASELINES["random_forest"]}})
-    fit.network.get_buffer("1.left")[0] = 10**9
+    fit.network.get_buffer(f"1.{name}").view(-1)[0] = 10**6
     data = save_model(TrainedModel(fit.network, ("a", "b", "c"), chosen.ingest, chosen.train.model))
-    with pytest.raises(DataError, match=r"^the model file is damaged .*left names nodes that are not there"):
+    with pytest.raises(DataError, match=r"^the model file is damaged .*names what is not there"):
         load_model(data)

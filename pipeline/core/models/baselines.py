@@ -44,8 +44,10 @@ class Colours(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         red, green, blue = (pixels.long() * self.bins // 256).flatten(2).unbind(1)
         cells = (red * self.bins + green) * self.bins + blue
-        counts = torch.zeros(len(pixels), self.bins**3, device=pixels.device)
-        return counts.scatter_add_(1, cells, torch.ones_like(cells, dtype=torch.float32)) / cells.shape[1]
+        colours = self.bins**3
+        own = torch.arange(len(pixels), device=pixels.device)[:, None] * colours
+        counts = torch.bincount((cells + own).flatten(), minlength=len(pixels) * colours)
+        return counts.view(len(pixels), colours).float() / cells.shape[1]
 
 
 class Always(nn.Module):
@@ -113,13 +115,24 @@ class Trees(nn.Module):
             "roots": roots, "feature": feature, "threshold": threshold, "left": left, "right": right,
             "values": values, "of_class": of_class, "start": start, "depth": depth,
         }  # fmt: skip
-        nodes = len(feature)
         for name, table in tables.items():
-            if name in {"roots", "left", "right"} and ((table < 0) | (table >= nodes)).any():
-                raise ValueError(f"{name} names nodes that are not there")
             self.register_buffer(name, table)
 
+    def check(self, width: int) -> None:
+        """Nothing, if the trees lead somewhere for features (n, width); a file may say anything.
+
+        Raises:
+            ValueError: they name nodes or features that are not there, or longer paths than there are nodes.
+        """
+        nodes = len(self.get_buffer("feature"))
+        most = {"roots": nodes, "left": nodes, "right": nodes, "feature": width, "depth": nodes}
+        for name, end in most.items():
+            table = self.get_buffer(name)
+            if ((table < 0) | (table >= end)).any():
+                raise ValueError(f"{name} of its trees names what is not there")
+
     def forward(self, features: Tensor) -> Tensor:
+        # Thresholds are float64, as scikit-learn compares them.
         leaves = self._leaves(features.double())
         values, start = self.get_buffer("values"), self.get_buffer("start")
         if values.ndim == 2:
@@ -132,10 +145,10 @@ class Trees(nn.Module):
         """The leaf of each image in each tree, shape (n, t)."""
         feature, threshold = self.get_buffer("feature"), self.get_buffer("threshold")
         left, right = self.get_buffer("left"), self.get_buffer("right")
-        nodes = self.get_buffer("roots").expand(len(features), -1)
+        nodes = self.get_buffer("roots").long().expand(len(features), -1)
         for _ in range(int(self.get_buffer("depth"))):
-            goes_left = features.gather(1, feature[nodes]) <= threshold[nodes]
-            nodes = torch.where(goes_left, left[nodes], right[nodes])
+            goes_left = features.gather(1, feature[nodes].long()) <= threshold[nodes]
+            nodes = torch.where(goes_left, left[nodes], right[nodes]).long()
         return nodes
 
 
@@ -158,7 +171,11 @@ def baseline_of(params: Baseline, tensors: dict[str, Tensor]) -> nn.Module:
     Raises:
         TypeError, ValueError: the tensors are not those of such a baseline.
     """
-    return nn.Sequential(features_of(params), _classifier_class(params)(**tensors)).eval()
+    features, classifier = features_of(params), _classifier_class(params)(**tensors)
+    if isinstance(classifier, Trees):
+        width = features(torch.zeros(1, 3, 8, 8, dtype=torch.uint8)).shape[1]
+        classifier.check(width)
+    return nn.Sequential(features, classifier).eval()
 
 
 def _classifier_class(params: Baseline) -> type[nn.Module]:
