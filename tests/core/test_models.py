@@ -186,7 +186,7 @@ def test_file_names_what_is_needed_to_use_it() -> None:
     about = json.loads(header(save_model(trained()))["__metadata__"]["pipeline"])
     normalisation = about.pop("normalisation")
     np.testing.assert_allclose([normalisation["mean"], normalisation["std"]], [MEAN, STD], rtol=1e-6)
-    assert about == {"classes": list(CLASSES), "ingest": INGEST.model_dump(), "model": cnn().model_dump()}
+    assert about == {"classes": list(CLASSES), "ingest": INGEST.model_dump(mode="json"), "model": cnn().model_dump()}
 
 
 def header(data: bytes) -> dict[str, Any]:
