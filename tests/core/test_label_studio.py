@@ -26,11 +26,17 @@ def chosen(disagreement: str = "reject", choice: str = "fruit", prefix: str = PR
 
 
 def task(*answers: list[str] | None, path: str = "1.png") -> dict[str, Any]:
-    """A task with an annotation for each list of choices; None: skipped."""
+    """A task with an annotation for each list of choices; None: skipped, after a choice."""
     annotations = [
         {
             "was_cancelled": choices is None,
-            "result": [{"type": "choices", "from_name": "fruit", "value": {"choices": choices or []}}],
+            "result": [
+                {
+                    "type": "choices",
+                    "from_name": "fruit",
+                    "value": {"choices": ["kiwi"] if choices is None else choices},
+                }
+            ],
         }
         for choices in answers
     ]

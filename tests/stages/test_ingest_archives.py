@@ -241,6 +241,15 @@ def test_members_are_read_in_any_order(kind: str, tmp_path: Path) -> None:
         assert files.read(path, 10**6) == FILES[path]
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_member_that_declares_too_much_is_not_read(kind: str, tmp_path: Path) -> None:
+    place = pack(tmp_path / f"a.{kind}", {"cat/1.png": bytes(1000)})
+    files = open_files(SourceParams.model_validate({"role": "raw", "path": str(place)}))
+    assert files.scan().files == ("cat/1.png",)
+    assert files.read("cat/1.png", 1000) == bytes(1000)
+    assert files.read("cat/1.png", 999) == Rejection("too_many_bytes", "1000 bytes, the limit is 999")
+
+
 def test_an_archive_that_leads_back_is_an_error_and_no_loop(tmp_path: Path) -> None:
     first, second = (io.BytesIO() for _ in range(2))
     with tarfile.open(fileobj=first, mode="w", format=tarfile.PAX_FORMAT) as archive:
