@@ -138,3 +138,5 @@ def test_a_source_that_has_no_queue_is_an_error(queue: Queue, source: str, messa
 def test_a_damaged_export_is_an_error(queue: Queue) -> None:
     Path("images/new/export.json").write_text("[")
     assert queue("new").err.startswith("error: images/new/export.json is damaged, or no JSON file: ")
+    Path("images/new/export.json").write_text('[{"data": {"image": "\\ud800"}, "annotations": []}]')
+    assert queue("new").err.startswith("error: images/new/export.json is damaged, or no JSON file: ")

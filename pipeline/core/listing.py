@@ -5,7 +5,7 @@ so is every row that a table has of them.
 """
 
 import posixpath
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,13 +62,21 @@ def without_labels(found: Scan) -> Listing:
 
 
 def by_table(
-    found: Scan, table: pd.DataFrame, columns: Columns, role: str, unlisted: Unlisted, now: pd.Timestamp, name: str
+    found: Scan,
+    table: pd.DataFrame,
+    columns: Columns,
+    role: str,
+    unlisted: Unlisted,
+    now: pd.Timestamp,
+    name: str,
+    left_out: Collection[str] = frozenset(),
 ) -> Listing:
     """Labels and metadata from a table of texts.
 
     Args:
         now: later times are errors.
         name: of the table, for messages.
+        left_out: further files, of which nothing is wanted, whatever the table says.
 
     Raises:
         DataError: with every broken rule, and the rows.
@@ -86,16 +94,25 @@ def by_table(
     cells = table[others].itertuples(index=False, name=None) if others else [()] * len(table)
     paths = table[columns.path].tolist()
     said = [Said(*row) for row in zip(paths, labels, range(1, len(table) + 1), cells, strict=True)]
-    listed = by_statements(found, said, role, unlisted)
+    listed = by_statements(found, said, role, unlisted, left_out)
     rows = listed.images["row"].to_numpy() - 1
     images = with_metadata(listed.images.drop(columns="row"), table, columns, times, rows)
     return Listing(images, listed.refused, listed.ignored)
 
 
-def by_statements(found: Scan, said: Sequence[Said], role: str, unlisted: Unlisted, unit: str = "row") -> Listing:
+def by_statements(
+    found: Scan,
+    said: Sequence[Said],
+    role: str,
+    unlisted: Unlisted,
+    left_out: Collection[str] = frozenset(),
+    unit: str = "row",
+) -> Listing:
     """Labels from what is said of files; the images have a column `row` too, 0 where nothing is said.
 
-    `unit`: what messages call a statement.
+    Args:
+        left_out: further files, of which nothing is wanted, whatever is said of them.
+        unit: what messages call a statement.
 
     Reasons for refusal: path_leaves_source, missing_file, listed_twice, conflicting_labels, conflicting_rows,
     no_label (of a raw image), and why a scan refused the file.
@@ -106,6 +123,8 @@ def by_statements(found: Scan, said: Sequence[Said], role: str, unlisted: Unlist
     of_file: dict[str, list[Said]] = {}
     for one in said:
         path, reason, detail = _resolve(one.path, files, unread)
+        if reason == "missing_file" and posixpath.normpath(one.path) in left_out:
+            continue
         if reason:
             refused.append((one.path, one.reason or reason, f"{one.detail or detail} ({unit} {one.row})"))
         else:

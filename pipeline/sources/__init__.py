@@ -45,11 +45,14 @@ def list_images(files: Files, source: SourceParams, now: pd.Timestamp) -> Listin
         case TableLabels(file=file, columns=columns, unlisted=unlisted):
             texts = read_texts(_read(files, found, file, READERS), f"{files.place}/{file}")
             chosen = _chosen(_without(found, file), source)
-            return by_table(chosen, texts, columns, source.role, unlisted, now, f"{files.place}/{file}")
+            left_out = frozenset(found.files).difference(chosen.files)
+            return by_table(chosen, texts, columns, source.role, unlisted, now, f"{files.place}/{file}", left_out)
         case LabelStudioLabels(file=file, unlisted=unlisted):
             said = labels_of(_tasks(files, found, file), source.labels, f"{files.place}/{file}")
             found, table = _without(_without(found, file), METADATA), _metadata(files, found)
-            listed = by_statements(_chosen(found, source), said, source.role, unlisted, "task")
+            chosen = _chosen(found, source)
+            left_out = frozenset(found.files).difference(chosen.files)
+            listed = by_statements(chosen, said, source.role, unlisted, left_out, "task")
             listed = replace(listed, images=listed.images.drop(columns="row"))
         case unknown:
             assert_never(unknown)
@@ -97,7 +100,10 @@ def _metadata(files: Files, found: Scan) -> pd.DataFrame | None:
 
 def _tasks(files: Files, found: Scan, file: str) -> Any:
     try:
-        return json.loads(_read(files, found, file, [".json"]))
+        tasks = json.loads(_read(files, found, file, [".json"]))
+        # An escape such as \ud800 is no character.
+        json.dumps(tasks, ensure_ascii=False).encode()
+        return tasks
     except (ValueError, RecursionError) as error:
         raise DataError(f"{files.place}/{file} is damaged, or no JSON file: {error}") from error
 

@@ -165,6 +165,15 @@ def test_a_table_that_cannot_be_used_stops_the_stage(
     assert message in str(caught.value)
 
 
+def test_rows_of_files_that_patterns_leave_out_are_left_out_too(tmp_path: Path) -> None:
+    root = write_images(tmp_path / "src")
+    (root / "t.csv").write_text("path,label\nx/1.png,a\n./x/2.png,a\nz/3.png,b\n")
+    done = ingested(root, tmp_path, "raw", labels=labels("t.csv"), exclude=["x/"])
+    assert done.manifest["path"].tolist() == ["z/3.png"]
+    assert len(done.outputs.rejected) == 0
+    assert done.outputs.ignored == 4
+
+
 def test_two_lists_may_share_a_folder_and_a_list_and_all_of_it_may_not() -> None:
     lists = {name: {"role": "production", "path": "x", "labels": labels(f"{name}.csv")} for name in ("one", "two")}
     assert len(params(sources=lists).sources) == 2
