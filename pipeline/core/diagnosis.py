@@ -15,7 +15,7 @@ import pandas as pd
 from pipeline.core.bootstrap import interval
 from pipeline.core.judged import classes_of, judged
 from pipeline.core.manifest import DEV, SEEN_SPLITS, TRAIN, TRAIN_DEV
-from pipeline.core.optimizing import Metric, metric_of
+from pipeline.core.optimizing import MINIMISED, Metric, metric_of
 from pipeline.errors import DataError, listing
 from pipeline.params import (
     MOST_COPIES,
@@ -85,8 +85,8 @@ def errors_of_splits(predictions: pd.DataFrame, params: EvaluateParams) -> dict[
 
 def metric_of_errors(params: EvaluateParams, classes: tuple[str, ...]) -> Metric:
     """The optimizing metric; accuracy if that is minimised: a loss or a cost is no share of human errors."""
-    metric = metric_of(params.optimizing, classes)
-    return metric if metric.maximise else metric_of(Plain(name="accuracy"), classes)
+    minimised = params.optimizing.name in MINIMISED
+    return metric_of(Plain(name="accuracy") if minimised else params.optimizing, classes)
 
 
 def find_gaps(errors: Mapping[str, Errors], params: DiagnoseParams) -> list[Gap]:
@@ -118,14 +118,22 @@ def sentence(gaps: Sequence[Gap]) -> str:
     return " ".join(words[0].upper() + words[1:] for words in sentences if words)
 
 
-def page(errors: Mapping[str, Errors], gaps: Sequence[Gap], steps: Sequence[str], params: DiagnoseParams) -> str:
+def page(
+    errors: Mapping[str, Errors],
+    gaps: Sequence[Gap],
+    steps: Sequence[str],
+    params: DiagnoseParams,
+    evaluate: EvaluateParams,
+) -> str:
     """The diagnosis in Markdown: what holds the model back, what to try next, and the figures."""
     advice = (
         ["Try next:", *(f"- {step}" for step in steps)]
         if steps
         else ["Nothing to try from here. Once you mean to use the model, look at test: `dvc repro final/dvc.yaml`."]
     )
-    return "\n".join([sentence(gaps), "", *advice, "", *levels_table(errors, gaps, params), ""])
+    name = evaluate.optimizing.name
+    meaning = [f"Errors are 1 - accuracy: {name} is no share of images.", ""] if name in MINIMISED else []
+    return "\n".join([sentence(gaps), "", *advice, "", *meaning, *levels_table(errors, gaps, params), ""])
 
 
 def levels_table(errors: Mapping[str, Errors], gaps: Sequence[Gap], params: DiagnoseParams) -> list[str]:

@@ -39,7 +39,7 @@ def diagnose(
             **{gap.name: {"gap": gap.value, "low": gap.low, "high": gap.high} for gap in gaps},
         },
         gaps=pd.DataFrame([asdict(gap) for gap in gaps]),
-        text=page(errors, gaps, steps, params),
+        text=page(errors, gaps, steps, params, evaluate),
         summary=sentence(gaps),
     )
 

@@ -21,6 +21,7 @@ from pipeline.core.diagnosis import (
     find_gaps,
     levels_table,
     next_steps,
+    page,
     sentence,
 )
 from pipeline.errors import DataError
@@ -129,6 +130,17 @@ def test_error_is_what_the_optimizing_metric_lacks(optimizing: str, error: float
     found = errors_of_splits(splits, evaluate(optimizing))
     assert [errors.value for errors in found.values()] == pytest.approx([error] * 3)
     assert {len(errors.resampled) for errors in found.values()} == {300}
+
+
+@pytest.mark.parametrize("optimizing", ["log_loss", {"name": "mean_cost", "costs": {}, "otherwise": 2.0}], ids=str)
+def test_errors_are_counted_where_the_optimizing_metric_is_no_share(optimizing: Any) -> None:
+    frame = predictions(40, train=2, train_dev=4, dev=8)
+    rules = params(**{"evaluate.optimizing": optimizing, "evaluate.bootstrap": 300}).evaluate
+    errors = errors_of_splits(frame, rules)
+    assert [error.value for error in errors.values()] == pytest.approx([0.05, 0.1, 0.2])
+    text = page(errors, find_gaps(errors, HUMAN), [], HUMAN, rules)
+    assert f"\nErrors are 1 - accuracy: {rules.optimizing.name} is no share of images.\n\n|" in text
+    assert "Errors are" not in page(errors, find_gaps(errors, HUMAN), [], HUMAN, evaluate())
 
 
 def test_splits_without_predictions_are_named() -> None:
