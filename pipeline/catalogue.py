@@ -15,13 +15,17 @@ from pipeline.core.judged import PROBABILITY
 from pipeline.ledger import ledger
 from pipeline.scan import images_in_class_folders
 from pipeline.shards import ShardReader
-from pipeline.storage import binary, curves, folder_of_folders, memo, read_only, report, table, text
+from pipeline.storage import binary, curves, folder_of_folders, memo, read_only, report, table, text, texts
 
 manifest_file = partial(any_manifest, further=manifest.FURTHER)
 predictions_file = partial(any_manifest, further=PROBABILITY, kind=pa.float32())
 
 SAMPLE_WEB = images_in_class_folders("data/sample/web")
 SAMPLE_PHONE = images_in_class_folders("data/sample/phone")
+
+# A file a source; what is remembered of their files lies beside, and is no out.
+INVENTORY = texts("data/inventory/files")
+INVENTORY_MEMORY = "data/inventory/memory/{name}.arrow"
 
 INGEST_SHARDS = "data/ingest/{name}/shards"
 INGESTED = manifest_file("data/ingest/{name}/manifest.arrow", manifest.INGESTED)

@@ -44,6 +44,12 @@ def sample(workers: Workers = None) -> None:
 
 
 @app.command()
+def inventory(workers: Workers = None) -> None:
+    """List the files of all sources, so that DVC need not look into their folders."""
+    _run("inventory", workers)
+
+
+@app.command()
 def ingest(
     name: Annotated[str, typer.Argument(metavar="SOURCE", help="A name under `sources` in params.yaml.")],
     workers: Workers = None,

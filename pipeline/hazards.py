@@ -1,7 +1,7 @@
 """What lies in a folder of images and must not be met by DVC, which opens and follows all that it finds.
 
-DVC hashes a folder that a stage depends on, or that `dvc add` tracks, before any stage runs. It waits for
-ever on a pipe, reads a device without end, stops at what it cannot open, and takes the content
+`dvc add` and `dvc status` hash a folder that `dvc add` tracks; stages depend on lists of files instead. DVC
+waits for ever on a pipe, reads a device without end, stops at what it cannot open, and takes the content
 behind a link for the folder's own. Nothing is opened here: kinds are read from the folders' entries.
 """
 

@@ -71,13 +71,15 @@ def _refusal(place: Path, inside: Path) -> str | None:
         str(place).encode()
     except UnicodeEncodeError:
         return "name_not_utf8"
-    try:
-        target = place.resolve(strict=True)
-    except (OSError, RuntimeError):
-        return "dangling_link"
-    if place.is_symlink() and not target.is_relative_to(inside):
-        return "link_leaves_source"
-    mode = target.stat().st_mode
+    mode = place.lstat().st_mode
+    if stat.S_ISLNK(mode):
+        try:
+            target = place.resolve(strict=True)
+        except (OSError, RuntimeError):
+            return "dangling_link"
+        if not target.is_relative_to(inside):
+            return "link_leaves_source"
+        mode = target.stat().st_mode
     if stat.S_ISDIR(mode):
         return "linked_folder"
     return None if stat.S_ISREG(mode) else "not_a_regular_file"

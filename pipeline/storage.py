@@ -21,7 +21,7 @@ import pandas as pd
 from pipeline.errors import DataError, MissingInputError, StorageError
 
 # Folders of the stages that do not stand in the top level's dvc.yaml.
-OTHER_FOLDERS = {"sample": "data", "test": "final"}
+OTHER_FOLDERS = {"sample": "data", "inventory": "data", "test": "final"}
 
 
 @dataclass(frozen=True)
@@ -149,6 +149,16 @@ def folder(path: str, read: Callable[[Path], Any], write: Callable[[Any, Path], 
             write(value, place)
 
     return Artifact(path, read_checked, write_whole)
+
+
+def texts(path: str) -> Artifact:
+    """An artifact: {file name: text} of a folder; written only."""
+
+    def write(files: Mapping[str, str], place: Path) -> None:
+        for name, value in files.items():
+            _write_text(value, place / name)
+
+    return folder(path, lambda place: sorted(entry.name for entry in place.iterdir()), write)
 
 
 def folder_of_folders(path: str, *files: Artifact) -> Artifact:

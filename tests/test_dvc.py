@@ -1,6 +1,7 @@
 """The whole through real DVC and real Git: repro, experiments, metrics, plots."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ def metrics(folder: Path, stage: str = "evaluate") -> Any:
 
 def test_repro_runs_from_images_to_diagnosis(reproduced: tuple[Path, str]) -> None:
     folder, printed = reproduced
-    assert "sample" not in printed  # own images need no demonstration data
+    assert "sample: nothing made" in printed  # own images need no demonstration data
     assert "diagnose: " in printed
     assert metrics(folder)["dev"]["images"] == metrics(folder, "split")["dev"]["production"] > 0
     assert metrics(folder)["accepted"] in (True, False)
@@ -57,13 +58,47 @@ def test_git_tracks_reports_and_nothing_heavy(reproduced: tuple[Path, str]) -> N
     listed = run(folder, "git", "ls-files", "reports", "data").split()
     stages = [*REPORTS, "ingest/phone", "ingest/web"]
     reports = [f"reports/{stage}/metrics.json" for stage in stages]
-    assert sorted(listed) == sorted([*reports, "reports/diagnose/diagnosis.md", "data/dvc.yaml"])
+    assert sorted(listed) == sorted([*reports, "reports/diagnose/diagnosis.md", "data/dvc.lock", "data/dvc.yaml"])
 
 
 def test_a_second_repro_does_nothing(reproduced: tuple[Path, str]) -> None:
     folder, _ = reproduced
-    assert "Data and pipelines are up to date." in run(folder, "dvc", "repro")
+    ran = [line for line in run(folder, "dvc", "repro").splitlines() if line.startswith("Running stage")]
+    assert ran == ["Running stage 'data/dvc.yaml:inventory':"]  # only a look tells what has changed
+    assert "up to date" in run(folder, "dvc", "status", "dvc.yaml")
     assert run(folder, "git", "status", "--porcelain") == ""
+
+
+def test_what_dvc_would_hang_on_or_follow_out_is_named_and_never_opened(
+    reproduced: tuple[Path, str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "project"
+    shutil.copytree(reproduced[0], folder, symlinks=True)
+    (tmp_path / "secret.png").write_bytes(b"outside of all")
+    web = folder / "images/web/a"
+    os.mkfifo(web / "pipe.png")
+    (web / "zero.png").symlink_to("/dev/zero")
+    (web / "nowhere.png").symlink_to("nowhere")
+    (web / "outside.png").symlink_to(tmp_path / "secret.png")
+    (folder / "images/web/b/\udcff.png").write_bytes(b"x")
+    write_params(folder, **{"ingest.max_rejected": 0.5})
+    printed = run(folder, "dvc", "repro", "ingest@web")
+    assert "5 not read: images/web/a/nowhere.png: dangling_link" in printed
+    assert "70 images, 5 rejected" in printed
+    assert "Stage 'ingest@web' didn't change, skipping" in run(folder, "dvc", "repro", "ingest@web")
+    cached = [path for path in (folder / ".dvc/cache").rglob("*") if path.is_file()]
+    assert [path for path in cached if path.read_bytes() == b"outside of all"] == []
+
+
+def test_a_changed_image_runs_its_source_alone(reproduced: tuple[Path, str], tmp_path: Path) -> None:
+    folder = tmp_path / "project"
+    shutil.copytree(reproduced[0], folder, symlinks=True)
+    new = (folder / "images/web/a/000.png").read_bytes()
+    (folder / "images/web/a/001.png").unlink()
+    (folder / "images/web/a/001.png").write_bytes(new)
+    printed = run(folder, "dvc", "repro", "ingest@web", "ingest@phone")
+    assert "Running stage 'ingest@web'" in printed
+    assert "Stage 'ingest@phone' didn't change, skipping" in printed
 
 
 def test_a_cold_run_gives_the_bytes_of_the_lock_file(reproduced: tuple[Path, str]) -> None:

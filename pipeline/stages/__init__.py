@@ -12,7 +12,20 @@ from typing import Protocol
 
 from pipeline.storage import Artifact
 
-NAMES = ("sample", "ingest", "curate", "split", "balance", "augment", "look", "train", "evaluate", "diagnose", "test")
+NAMES = (
+    "sample",
+    "inventory",
+    "ingest",
+    "curate",
+    "split",
+    "balance",
+    "augment",
+    "look",
+    "train",
+    "evaluate",
+    "diagnose",
+    "test",
+)
 
 
 class Outputs(Protocol):

