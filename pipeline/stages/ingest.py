@@ -1,38 +1,25 @@
 """Reads one source: verifies, orients, resizes and hashes every image."""
 
-import math
 from collections import Counter
 from dataclasses import dataclass
-from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-import cv2
 import pandas as pd
-import pyarrow as pa
 
 from pipeline import catalogue
-from pipeline.codec_lines import codec_lines
-from pipeline.core import colours, decoding, imaging, perceptual, reasons
 from pipeline.core.listing import Listing
-from pipeline.core.manifest import FACTS, FURTHER, HASHES, INGESTED, MARKS, NO_LABEL
+from pipeline.core.manifest import FURTHER, INGESTED, NO_LABEL
 from pipeline.core.metadata import check_groups
 from pipeline.engine import Engine
 from pipeline.errors import DataError
+from pipeline.normalising import SHARD, row_maker, shape_of_rows
 from pipeline.params import FolderLabels, IngestParams, SourceParams
-from pipeline.serving import Guard
-from pipeline.shards import Row, ShardStore, digest, fingerprint
+from pipeline.shards import Row, ShardStore, digest
 from pipeline.sources import label_file, list_images
 from pipeline.sources.files import Files, open_files
 from pipeline.stages import Stage
 
-_TEXT = [(name, pa.string()) for name in ("id", "path", "sha256", "reason", "detail")]
-_FACTS = [field.with_type(pa.string()) if field.name == "format" else field for field in FACTS]
-SHARD = pa.schema([*_TEXT, *_FACTS, *MARKS, ("codec_warning", pa.string()), ("image", pa.binary())])
-# What shapes a row beside the file and the params.
-CODE = (colours, decoding, imaging, perceptual, reasons)
-# Of refused files, too: a column with gaps would come back as floats, too short for hashes.
-_NO_MARKS = dict.fromkeys(MARKS.names, 0)
 REJECTED_COLUMNS = ["path", "reason", "detail"]
 
 
@@ -66,7 +53,7 @@ def ingest(name: str, source: SourceParams, params: IngestParams, shards: ShardS
     _check_not_empty(files, source, listed)
     paths = files.in_order(listed.images["path"].tolist())
     hashed = files.hashes(paths, params.max_bytes, engine, f"ingest {name}: hashing")
-    shape = fingerprint(CODE, imaging.LIBRARIES, params.model_dump(exclude={"max_rejected"}))
+    shape = shape_of_rows(params)
     unread = [
         (path, why.reason, why.detail) for path, why in zip(paths, hashed, strict=True) if not isinstance(why, str)
     ]
@@ -75,9 +62,7 @@ def ingest(name: str, source: SourceParams, params: IngestParams, shards: ShardS
         for path, sha256 in zip(paths, hashed, strict=True)
         if isinstance(sha256, str)
     ]
-    make = partial(normalise_file, files=files, params=params)
-    guard = Guard(make, refuse_file, params.max_seconds + math.ceil(files.patience), params.max_memory_mb)
-    made = shards.build(rows, guard, SHARD, files.engine(engine), f"ingest {name}")
+    made = shards.build(rows, row_maker(files, params), SHARD, files.engine(engine), f"ingest {name}")
     images = made.to_pandas().rename(columns={"key": "pixels"}).merge(listed.images, on="path", validate="1:1")
     accepted = images[images["reason"] == ""].assign(source=name, role=source.role)
     check_groups(accepted, label_file(files, source))
@@ -104,44 +89,6 @@ def _metrics(accepted: pd.DataFrame, rejected: pd.DataFrame, ignored: int) -> di
         "reasons": dict(Counter(rejected["reason"])),
         "codec_warnings": int((accepted["codec_warning"] != "").sum()),
     }
-
-
-def normalise_file(payload: tuple[str, str, str], files: Files, params: IngestParams) -> dict[str, Any]:
-    """The shard columns of one file."""
-    _stay_in_one_thread()
-    data = files.read(payload[1], params.max_bytes)
-    match imaging.normalise(data, params, codec_lines) if isinstance(data, bytes) else data:
-        case imaging.Picture(image=image, facts=facts, pixels=pixels, codec_warning=warning):
-            shown = imaging.without_bars(pixels, facts["width"], facts["height"], params.fit)
-            hashes, detail = perceptual.marks(perceptual.views(shown))
-            marks = {**dict(zip(HASHES, hashes.tolist(), strict=True)), "fine_detail": detail}
-            return {
-                **_file(payload),
-                "reason": "",
-                "detail": "",
-                "codec_warning": warning,
-                "image": image,
-                **facts,
-                **marks,
-            }
-        case imaging.Rejection(reason=reason, detail=detail):
-            return refuse_file(payload, reason, detail)
-
-
-@cache
-def _stay_in_one_thread() -> None:
-    """Workers share the cores; and each thread takes address space, so that more cores would refuse more files."""
-    cv2.setNumThreads(1)
-
-
-def refuse_file(payload: tuple[str, str, str], reason: str, detail: str) -> dict[str, Any]:
-    """The same of a file without a picture."""
-    return {**_file(payload), "reason": reason, "detail": detail, **_NO_MARKS}
-
-
-def _file(payload: tuple[str, str, str]) -> dict[str, str]:
-    image_id, path, sha256 = payload
-    return {"id": image_id, "path": path, "sha256": sha256}
 
 
 def _check_not_empty(files: Files, source: SourceParams, listed: Listing) -> None:
