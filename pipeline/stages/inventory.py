@@ -12,8 +12,8 @@ from pathlib import Path
 
 from pipeline import catalogue
 from pipeline.engine import Engine
-from pipeline.errors import listing
-from pipeline.hazards import shown
+from pipeline.errors import MissingInputError, listing
+from pipeline.hazards import added_root, shown
 from pipeline.params import SourceParams
 from pipeline.scan import Scan, scan
 from pipeline.seen import file_hashes
@@ -38,11 +38,20 @@ def inventory(sources: Mapping[str, SourceParams], engine: Engine) -> InventoryO
     """Path and content of every file that ingest may read; nothing but files inside a source is opened.
 
     A source that is missing has an empty list: ingest says what is wrong.
+
+    Raises:
+        MissingInputError: a missing source is one that `dvc add` tracks.
     """
     files: dict[str, str] = {}
     unread: list[str] = []
     for name, source in sources.items():
         root = Path(source.path)
+        added = None if root.exists() else added_root(root)
+        if added is not None:
+            raise MissingInputError(
+                f"the source {root} is missing, and `dvc add` tracks {added}: "
+                f"`dvc checkout {added}.dvc` brings it back, or `dvc pull {added}.dvc`"
+            )
         found = _scanned(root)
         memory = Path(catalogue.INVENTORY_MEMORY.format(name=name))
         hashes = file_hashes(root, found.files, memory, time.time_ns(), engine, f"inventory {name}")

@@ -2,9 +2,13 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
+import pytest
+
 from pipeline.engine import Engine
+from pipeline.errors import MissingInputError
 from pipeline.params import SourceParams
 from pipeline.stages.inventory import InventoryOutputs, inventory
 from pipeline.storage import sha256_of
@@ -47,6 +51,13 @@ def test_what_is_not_read_is_named_and_never_opened(workspace: Path) -> None:
     )
     lines = [json.loads(line) for line in found.files["web.jsonl"].splitlines()]
     assert ["a/pipe.png", "not_a_regular_file"] in lines
+
+
+def test_a_missing_source_that_dvc_tracks_says_how_it_comes_back(workspace: Path) -> None:
+    shutil.rmtree("images/web")
+    Path("images.dvc").touch()
+    with pytest.raises(MissingInputError, match=r"^the source images/web is missing, .* `dvc checkout images\.dvc`"):
+        made()
 
 
 def test_a_source_may_be_one_file_or_missing(workspace: Path) -> None:
