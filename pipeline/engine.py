@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from math import inf
 from multiprocessing.connection import wait
 from typing import Any, TypeVar
@@ -39,11 +40,13 @@ class Engine:
         tasks: Sequence[Task],
         title: str,
         size: Callable[[Task], int] = lambda _: 1,
+        together: int = 1,
     ) -> list[Result]:
         """The results of a picklable function, in the order of the tasks; one worker: in this process.
 
         Args:
             size: how far a task moves the progress bar.
+            together: so many tasks go to a worker at once, which pays for tasks of less than a millisecond.
 
         Raises:
             WorkerError: a process died (killed, out of memory). Errors of `function` come through.
@@ -51,8 +54,11 @@ class Engine:
         with progress(title, sum(map(size, tasks))) as advance:
             if self.workers == 1 or len(tasks) < 2:
                 return list(_in_process(function, tasks, size, advance))
-            jobs = [Job(number, task) for number, task in enumerate(tasks)]
-            return _run(Work(function), jobs, self.workers, lambda job: advance(size(job.task)))
+            parts = [tasks[start : start + together] for start in range(0, len(tasks), together)]
+            jobs = [Job(number, part) for number, part in enumerate(parts)]
+            work = Work(partial(_each, function))
+            results = _run(work, jobs, self.workers, lambda job: advance(sum(map(size, job.task))))
+            return [result for part in results for result in part]
 
     def map_guarded(
         self,
@@ -110,6 +116,10 @@ def _in_process(
     for task in tasks:
         yield function(task)
         advance(size(task))
+
+
+def _each(function: Callable[[Task], Result], tasks: Sequence[Task]) -> list[Result]:
+    return [function(task) for task in tasks]
 
 
 def _run(work: Work, jobs: Sequence[Job], workers: int, done: Callable[[Job], None]) -> list[Any]:

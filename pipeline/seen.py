@@ -15,6 +15,7 @@ from pipeline.storage import partial_path, put_in_place, refusals, sha256_of
 UNREADABLE = "unreadable"
 # A file changed again within the clock's step keeps its stamp: what is so young is not remembered.
 YOUNG = 2_000_000_000
+TOGETHER = 64
 SCHEMA = pa.schema(
     [
         ("path", pa.string()),
@@ -46,7 +47,7 @@ def file_hashes(root: Path, paths: Sequence[str], memory: Path, now: int, engine
     known = _remembered(memory)
     stamps = {path: _stamp(root / path) for path in paths}
     new = [path for path, stamp in stamps.items() if known.get(path, (None, ""))[0] != stamp or stamp is None]
-    made = dict(zip(new, engine.map(partial(_sha256, root), new, title), strict=True))
+    made = dict(zip(new, engine.map(partial(_sha256, root), new, title, together=TOGETHER), strict=True))
     found = {path: made[path] if path in made else known[path][1] for path in paths}
     if made or len(known) != len(paths):
         _remember({path: (stamp, found[path]) for path, stamp in stamps.items() if stamp is not None}, memory, now)

@@ -77,7 +77,7 @@ class Folder:
 
     def hashes(self, paths: Sequence[str], most: int, engine: Engine, title: str) -> list[str | Rejection]:
         """By all workers."""
-        return [*engine.map(partial(_sha256, self.place), paths, title)]
+        return [*engine.map(partial(_sha256, self.place), paths, title, together=64)]
 
     def in_order(self, paths: Sequence[str]) -> list[str]:
         """As they are."""
