@@ -10,6 +10,8 @@ from rich.table import Table
 
 from pipeline import catalogue
 from pipeline.core.manifest import SEEN_SPLITS
+from pipeline.core.optimizing import key_of
+from pipeline.errors import DataError
 from pipeline.params import EvaluateParams, Limit, Params
 
 FILES = {
@@ -27,8 +29,10 @@ def print_summary(params: Params, console: Console) -> None:
 
     Raises:
         MissingInputError: there was no run yet.
+        DataError: params.yaml names another metric or other limits than the last run measured.
     """
     metrics = catalogue.EVALUATE_METRICS.read(Path(catalogue.EVALUATE_METRICS.path))
+    _check_current(metrics, params.evaluate)
     diagnosis = catalogue.DIAGNOSIS_TEXT.read(Path(catalogue.DIAGNOSIS_TEXT.path))
     console.print(_splits(metrics, params.evaluate))
     console.print(_limits(metrics, params.evaluate))
@@ -38,11 +42,22 @@ def print_summary(params: Params, console: Console) -> None:
     console.print(f"{'plots':20}dvc plots show --open", soft_wrap=True)
 
 
+def _check_current(metrics: Mapping[str, Any], params: EvaluateParams) -> None:
+    key = key_of(params.optimizing)
+    values = [metrics.get(split, {}) for split in SEEN_SPLITS]
+    same_metric = all(key in each and each.get("optimizing") == each[key] for each in values)
+    if not same_metric or set(metrics.get("limits", {})) != set(params.satisficing):
+        raise DataError(
+            f"{catalogue.EVALUATE_METRICS.path} is not of the metric {key} and the limits that params.yaml names now: "
+            "run `dvc repro`"
+        )
+
+
 def _splits(metrics: Mapping[str, Any], params: EvaluateParams) -> Table:
-    name = params.optimizing.name
-    table = Table(title=f"{name} (optimizing metric)", title_justify="left")
+    name = key_of(params.optimizing)
+    table = Table(title=escape(f"{name} (optimizing metric)"), title_justify="left")
     table.add_column("split")
-    for column in ("images", name, "95 % interval"):
+    for column in ("images", escape(name), "95 % interval"):
         table.add_column(column, justify="right")
     for split in SEEN_SPLITS:
         values = metrics[split]
@@ -60,7 +75,7 @@ def _limits(metrics: Mapping[str, Any], params: EvaluateParams) -> Table:
     table.add_column("held")
     for name, bounds in params.satisficing.items():
         limit = metrics["limits"][name]
-        table.add_row(name, f"{limit['value']:.4f}", _words(bounds), "yes" if limit["held"] else "no")
+        table.add_row(escape(name), f"{limit['value']:.4f}", _words(bounds), "yes" if limit["held"] else "no")
     return table
 
 

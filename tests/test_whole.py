@@ -3,6 +3,7 @@
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -10,10 +11,12 @@ from rich.console import Console
 from pipeline import catalogue
 from pipeline.core.manifest import SEEN_SPLITS, TEST, TRAIN
 from pipeline.engine import Engine
+from pipeline.errors import DataError
 from pipeline.params import load_params
 from pipeline.runner import run_stage
 from pipeline.summary import print_summary
 from tests.commands import write_params, write_tiny_sources
+from tests.examples import params
 
 STAGES = ["curate", "split", "balance", "augment", "train", "evaluate", "diagnose", "test"]
 
@@ -76,6 +79,19 @@ def test_the_summary_shows_the_numbers_of_the_reports() -> None:
     assert f"model {'accepted' if metrics['accepted'] else 'rejected'}" in out.getvalue()
     assert Path(catalogue.DIAGNOSIS_TEXT.path).read_text().splitlines()[0] in out.getvalue()
     assert "data/train/model.safetensors" in out.getvalue()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"evaluate.optimizing": "log_loss"}, {"evaluate.satisficing": {}}],
+    ids=str,
+)
+def test_the_summary_of_other_params_is_refused(changes: dict[str, Any]) -> None:
+    loaded = params(**changes)
+    with pytest.raises(
+        DataError, match=r"metrics\.json is not of the metric .* params\.yaml names now: run `dvc repro`"
+    ):
+        print_summary(loaded, Console(file=io.StringIO()))
 
 
 def test_training_again_gives_the_same_file() -> None:

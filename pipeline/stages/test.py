@@ -12,6 +12,7 @@ from pipeline.core.ledger import Look
 from pipeline.core.limits import without_latency
 from pipeline.core.manifest import SPLIT, TEST, check_manifest
 from pipeline.core.models import load_model
+from pipeline.core.optimizing import key_of
 from pipeline.core.vault import check_look, corrected, looks_with, params_digest, rows_digest
 from pipeline.engine import Engine
 from pipeline.loader import predict_rows
@@ -56,7 +57,7 @@ def test(
     look = Look(
         when=pd.Timestamp.now("UTC").strftime("%Y-%m-%dT%H:%M:%SZ"),
         **digests,
-        metric=params.optimizing.name,
+        metric=key_of(params.optimizing),
         value=found.metrics["optimizing"],
         low=interval["low"],
         high=interval["high"],
