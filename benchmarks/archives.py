@@ -1,0 +1,54 @@
+"""CPU seconds that ingest spends on the way to the files of a source: a folder, and the same packed in each way.
+
+python benchmarks/archives.py FOLDER
+
+First pass: list and hash all, as each run does. Second: read all, as a run does in which all are new. Ratios
+are to the folder's first pass.
+"""
+
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from pipeline.engine import Engine
+from pipeline.params import SourceParams
+from pipeline.sources.files import open_files
+
+KINDS = {"zip": ".zip", "tar": ".tar", "gztar": ".tar.gz", "bztar": ".tar.bz2", "xztar": ".tar.xz"}
+ROUNDS = 3
+MOST = 10**9
+
+
+def seconds(place: Path) -> tuple[float, float]:
+    """CPU of the two passes, in this process."""
+    begun = time.process_time()
+    files = open_files(SourceParams.model_validate({"role": "raw", "path": str(place)}))
+    paths = files.in_order(files.scan().files)
+    files.hashes(paths, MOST, Engine(1), "hashing")
+    listed = time.process_time()
+    for path in paths:
+        files.read(path, MOST)
+    return listed - begun, time.process_time() - listed
+
+
+def main(folder: Path) -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        packed = {
+            kind: Path(shutil.make_archive(f"{scratch}/packed", kind, folder)).rename(f"{scratch}/a{ending}")
+            for kind, ending in KINDS.items()
+        }
+        floor = 0.0
+        for name, place in {"folder": folder, **packed}.items():
+            first, second = (min(found) for found in zip(*(seconds(place) for _ in range(ROUNDS)), strict=True))
+            floor = floor or first
+            ratios = first / floor, second / floor
+            print(
+                f"{name:7} first {first:6.3f} s ({ratios[0]:5.1f}), second {second:6.3f} s ({ratios[1]:5.1f})",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
