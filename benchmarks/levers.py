@@ -10,9 +10,9 @@ the training set as it was photographed: neither balanced nor augmented, so that
 way and seed runs for all epochs; seeds draw weights, order and dropout, the split stays. Its tables have the mean
 over seeds and its 95 % interval (t distribution): accuracy on train and dev with the weights of the last epoch and
 on dev with those of the best (chosen on dev itself: flattering), and the epochs until dev's loss was first below
---loss, over the seeds that got there. What is compared is no more than noise where the intervals of the paired
-differences, seed by seed, hold 0. The ranking is `pipeline spot-check` with its own stages balance and augment. 1,300 photos of 64 pixels, or the sample, take
-about a quarter of an hour on two cores that have nothing else to do.
+--loss, over the seeds that got there. A difference is more than noise where the interval of the differences from
+none, seed by seed, leaves 0 out. The ranking is `pipeline spot-check` with its own stages balance and augment.
+1,300 photos of 64 pixels, or the sample, take about a quarter of an hour on two cores with nothing else to do.
 """
 
 import argparse
