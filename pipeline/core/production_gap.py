@@ -78,9 +78,11 @@ class Gap:
         """One line."""
         chosen = [f"{kind} {found.typical:g} ± {found.spread:g}" for kind, found in self.strengths.items()]
         used = [words for words in chosen if words.split()[0] in self.strengths.used()]
+        nearer = self.after.statistic < self.before.statistic or not used
         return (
             f"raw images are degraded by {', '.join(used) or 'nothing'}; a classifier tells them from production "
-            f"with an AUC of {self.after.statistic:.2f}, without that {self.before.statistic:.2f}"
+            f"with an AUC of {self.after.statistic:.3f}, without that {self.before.statistic:.3f}"
+            f"{'' if nearer else ': no nearer on images that did not choose, augment.match_production may go'}"
         )
 
 

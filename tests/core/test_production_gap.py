@@ -1,5 +1,6 @@
 """What production's camera does is found again, and nothing where it does nothing."""
 
+import dataclasses
 import json
 from functools import cache
 from typing import Any
@@ -251,6 +252,13 @@ def test_the_report_names_every_kind_and_the_summary_what_is_used() -> None:
     assert f"brightness {gap.strengths.brightness.typical:g} ± " in gap.summary
     assert "jpeg" not in gap.summary
     assert "degraded by nothing;" in gap_of(*both_roles(NOTHING, 60, 16)).summary
+
+
+def test_the_summary_says_where_nothing_came_nearer() -> None:
+    gap = few_gap()
+    words = ": no nearer on images that did not choose, augment.match_production may go"
+    assert not gap.summary.endswith(words)
+    assert dataclasses.replace(gap, after=gap.before).summary.endswith(words)
 
 
 def test_another_seed_chooses_by_other_pictures() -> None:
