@@ -32,3 +32,15 @@ def test_training_that_goes_on_has_the_orders_of_one_that_never_stopped(rows: in
     resumed.set_epoch(epoch)  # Lightning counts from 0 again
     assert list(resumed) == order_of(rows, 7, first + epoch)
     assert len(resumed) == rows
+
+
+@given(rows=st.integers(1, 60), first=st.integers(0, 5), share=st.floats(0, 1))
+def test_a_stopped_epoch_goes_on_with_the_rows_that_are_left(rows: int, first: int, share: float) -> None:
+    start = round(rows * share)
+    whole = order_of(rows, 7, first)
+    resumed = KeyedOrder(rows, 7, first, start)
+    assert whole[:start] + list(resumed) == whole
+    resumed.set_epoch(0)  # Lightning says so again
+    assert list(resumed) == whole[start:]
+    resumed.set_epoch(1)
+    assert list(resumed) == order_of(rows, 7, first + 1)
