@@ -1,8 +1,9 @@
 """In a worker process: tasks come, their items are made under limits, and results go back.
 
 A limit of memory gives a MemoryError, which the work itself answers. It counts from what the process has
-before the item, some of which may be free: what a file needs is held to the limit but for some ten megabytes. What ends the process, such as a
-crash in a codec, or too long a time, is seen by the parent, in pipeline/workers.py.
+before the item, some of which may be free: what a file needs is held to the limit but for some ten
+megabytes. What ends the process, such as a crash in a codec, or too long a time, is seen by the parent, in
+pipeline/workers.py.
 """
 
 import multiprocessing
