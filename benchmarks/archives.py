@@ -12,8 +12,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from pipeline.engine import Engine
 from pipeline.params import SourceParams
+from pipeline.processes.engine import Engine
 from pipeline.sources.files import open_files
 
 KINDS = {"zip": ".zip", "tar": ".tar", "gztar": ".tar.gz", "bztar": ".tar.bz2", "xztar": ".tar.xz"}

@@ -36,13 +36,13 @@ import pandas as pd
 from PIL import Image
 
 from pipeline import catalogue
+from pipeline.core.augment.presets import expand
+from pipeline.core.augment.transforms import build_transform
 from pipeline.core.imaging import decode, encode
 from pipeline.core.manifest import SPLIT
-from pipeline.core.presets import expand
-from pipeline.core.transforms import build_transform
-from pipeline.engine import Engine
+from pipeline.files.shards import ShardReader, ShardStore
 from pipeline.params import AugmentParams, IngestParams, JpegEncoding, PerImage, PresetName, SourceParams
-from pipeline.shards import ShardReader, ShardStore
+from pipeline.processes.engine import Engine
 from pipeline.stages.augment import augment
 from pipeline.stages.ingest import ingest
 

@@ -23,8 +23,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import catalogue
-from pipeline.arrow import open_arrow, write_arrow
 from pipeline.core.manifest import SPLIT
+from pipeline.files.arrow import open_arrow, write_arrow
 from pipeline.params import BalanceParams
 
 CLASSES = 1000
@@ -90,9 +90,9 @@ def at_the_floor() -> float:
 
 def run_balance(strategy: dict[str, Any]) -> float:
     """Seconds of the stage with its reading and writing, without imports."""
-    from pipeline.engine import Engine
+    from pipeline.files.shards import ShardReader
+    from pipeline.processes.engine import Engine
     from pipeline.runner import write_all
-    from pipeline.shards import ShardReader
     from pipeline.stages.balance import STAGE, balance
 
     begun = time.perf_counter()
@@ -102,7 +102,7 @@ def run_balance(strategy: dict[str, Any]) -> float:
 
 
 def choose_only(name: str) -> float:
-    from pipeline.core.balancing import choose_rows
+    from pipeline.core.balance.balancing import choose_rows
 
     manifest = catalogue.SPLIT.read(Path(catalogue.SPLIT.path))
     strategy = next(strategy for strategy in STRATEGIES if strategy["name"] == name)

@@ -20,10 +20,10 @@ import numpy as np
 from PIL import Image
 
 from pipeline.core.imaging import encode
-from pipeline.engine import Engine
+from pipeline.files.shards import ShardStore
 from pipeline.params import IngestParams, JpegEncoding, SourceParams
+from pipeline.processes.engine import Engine
 from pipeline.runner import write_all
-from pipeline.shards import ShardStore
 from pipeline.stages.ingest import STAGE, ingest
 
 PARAMS = IngestParams(

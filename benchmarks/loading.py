@@ -37,12 +37,12 @@ import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from pipeline.core.imaging import decode, encode
-from pipeline.core.order import KeyedOrder
-from pipeline.dataset import RowDataset, channel_statistics
-from pipeline.engine import Engine
-from pipeline.loader import Loader
+from pipeline.core.train.order import KeyedOrder
+from pipeline.files.shards import Row, ShardReader, ShardStore
+from pipeline.learning.dataset import RowDataset, channel_statistics
+from pipeline.learning.loader import Loader
 from pipeline.params import JpegEncoding
-from pipeline.shards import Row, ShardReader, ShardStore
+from pipeline.processes.engine import Engine
 
 SIZE, BATCH, CLASSES, PER_TAR = 224, 64, 5, 500
 JPEG = JpegEncoding(name="jpeg", quality=90)

@@ -30,12 +30,12 @@ import pandas as pd
 from ruamel.yaml import YAML
 from scipy.stats import t as student
 
-from pipeline.core import production_gap
+from pipeline.core.augment import production_gap
+from pipeline.core.augment.production_gap import Gap
 from pipeline.core.imaging import Pixels
-from pipeline.core.production_gap import Gap
-from pipeline.engine import Engine
 from pipeline.params import Params
 from pipeline.params.reading import check_params
+from pipeline.processes.engine import Engine
 from pipeline.runner import run_stage
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"

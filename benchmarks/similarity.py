@@ -20,10 +20,11 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from pipeline.audit import SMALL
-from pipeline.core.imaging import Picture, Pixels, normalise, without_bars
+from pipeline.commands.audit import SMALL
+from pipeline.core.curate.similarity import LEAST_SIDE, RADIUS, Positions, comparable, copies, linked
+from pipeline.core.imaging import Pixels, without_bars
+from pipeline.core.ingest.picture import Picture, normalise
 from pipeline.core.perceptual import CROPS, SIDE, Hashes, marks, views
-from pipeline.core.similarity import LEAST_SIDE, RADIUS, Positions, comparable, copies, linked
 from pipeline.params import IngestParams
 
 BRUTE = 20_000

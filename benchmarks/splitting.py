@@ -33,7 +33,7 @@ from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
 from pipeline import catalogue
 from pipeline.core.manifest import CURATED, PRODUCTION, RAW, TEST, TRAIN
-from pipeline.core.splitting import assign_splits
+from pipeline.core.split.splitting import assign_splits
 from pipeline.params import check_params, load_params
 
 CLASSES = 1000

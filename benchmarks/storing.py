@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from pipeline.engine import Engine
-from pipeline.shards import Row, ShardStore, digest
+from pipeline.files.shards import Row, ShardStore, digest
+from pipeline.processes.engine import Engine
 
 BYTES = 16_000
 FORMS = ("files", "shards")

@@ -8,14 +8,14 @@ from functools import partial
 
 import pyarrow as pa
 
-from pipeline.arrow import manifest as any_manifest
-from pipeline.arrow import taken_manifest
 from pipeline.core import manifest
-from pipeline.core.judged import PROBABILITY
+from pipeline.core.evaluate.judged import PROBABILITY
+from pipeline.files.arrow import manifest as any_manifest
+from pipeline.files.arrow import taken_manifest
+from pipeline.files.scan import images_in_class_folders
+from pipeline.files.shards import ShardReader
+from pipeline.files.storage import binary, curves, folder_of_folders, memo, read_only, report, table, text, texts
 from pipeline.ledger import ledger
-from pipeline.scan import images_in_class_folders
-from pipeline.shards import ShardReader
-from pipeline.storage import binary, curves, folder_of_folders, memo, read_only, report, table, text, texts
 
 manifest_file = partial(any_manifest, further=manifest.FURTHER)
 predictions_file = partial(any_manifest, further=PROBABILITY, kind=pa.float32())

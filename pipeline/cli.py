@@ -119,8 +119,8 @@ def params(
     ] = False,
 ) -> None:
     """Check params.yaml, the transforms too, and print it."""
-    from pipeline.core.presets import expand
-    from pipeline.core.transforms import check_transforms
+    from pipeline.core.augment.presets import expand
+    from pipeline.core.augment.transforms import check_transforms
     from pipeline.params import PARAMS_FILE, PresetName, load_params, params_text
 
     loaded = load_params()
@@ -138,8 +138,8 @@ def summary() -> None:
     """Print the last run's metrics, limits and diagnosis."""
     from rich.console import Console
 
+    from pipeline.commands.summary import print_summary
     from pipeline.params import load_params
-    from pipeline.summary import print_summary
 
     print_summary(load_params(), Console(highlight=False))
 
@@ -164,9 +164,7 @@ def preview(
     ] = Path("preview.png"),
 ) -> None:
     """Show what transforms make of some images, on one sheet, without running the pipeline."""
-    from pipeline.errors import ParamsError
-    from pipeline.params import load_params
-    from pipeline.preview import (
+    from pipeline.commands.preview import (
         check_output,
         examples_at,
         examples_of_class,
@@ -174,6 +172,8 @@ def preview(
         with_transforms,
         write_sheet,
     )
+    from pipeline.errors import ParamsError
+    from pipeline.params import load_params
 
     chosen, notes = with_transforms(load_params(), transforms, preset)
     check_output(output, chosen, path)
@@ -201,7 +201,7 @@ def compare(
     """
     from rich.console import Console
 
-    from pipeline import compare as comparing
+    from pipeline.commands import compare as comparing
     from pipeline.params import load_params
 
     params = load_params().evaluate
@@ -228,10 +228,10 @@ def predict(
     The model's file is all that is needed. A file that cannot be used has a line that says why, and the command
     then ends with exit code 5.
     """
-    from pipeline.engine import Engine, choose_workers
+    from pipeline.commands.pictures import find_files
+    from pipeline.commands.predict import answers, read_model
     from pipeline.errors import DataError
-    from pipeline.pictures import find_files
-    from pipeline.predict import answers, read_model
+    from pipeline.processes.engine import Engine, choose_workers
 
     trained = read_model(model)
     files = find_files(images, sys.stdin)
@@ -255,9 +255,9 @@ def lr_range(
     workers: Workers = None,
 ) -> None:
     """Suggest a learning rate: train while it rises, and see where the loss falls fastest (Smith, 2017)."""
-    from pipeline.engine import Engine, choose_workers
-    from pipeline.lr_range import find_rate, write_curve
+    from pipeline.commands.lr_range import find_rate, write_curve
     from pipeline.params import load_params
+    from pipeline.processes.engine import Engine, choose_workers
 
     found = find_rate(load_params(), low, high, steps, Engine(choose_workers(workers)))
     csv, png = write_curve(found, output)
@@ -282,9 +282,9 @@ def spot_check(
     """
     from rich.console import Console
 
-    from pipeline.engine import Engine, choose_workers
+    from pipeline.commands.spot_check import check_all, print_table
     from pipeline.params import load_params
-    from pipeline.spot_check import check_all, print_table
+    from pipeline.processes.engine import Engine, choose_workers
 
     loaded = load_params()
     table, images = check_all(loaded, models or [], csv, Engine(choose_workers(workers)))
@@ -312,9 +312,9 @@ def audit(
     A table has a row an image and the columns path, label and split; group, role and sha256 if there are any.
     The command ends with exit code 8 if an image leaks from one split into another.
     """
-    from pipeline.audit import find, outcome, write_json
-    from pipeline.core.audit import in_words
-    from pipeline.engine import Engine, choose_workers
+    from pipeline.commands.audit import find, outcome, write_json
+    from pipeline.core.split.audit import in_words
+    from pipeline.processes.engine import Engine, choose_workers
 
     report = find(manifests, root, near, min_per_class, Engine(choose_workers(workers)))
     if json_file is not None:
@@ -337,9 +337,9 @@ def label_queue(
     workers: Workers = None,
 ) -> None:
     """Write the unlabelled images that are most worth a label as an import file for Label Studio."""
-    from pipeline.engine import Engine, choose_workers
-    from pipeline.label_queue import label_queue, write_queue
+    from pipeline.commands.label_queue import label_queue, write_queue
     from pipeline.params import load_params
+    from pipeline.processes.engine import Engine, choose_workers
 
     queue = label_queue(source, load_params(), count, by and by.value, Engine(choose_workers(workers)))
     interface = write_queue(queue, output)
@@ -356,8 +356,8 @@ def doctor(
     Every object of DVC's cache is hashed, every image of every shard decoded. The command ends with exit
     code 9 if something is wrong and not mended.
     """
-    from pipeline.doctor import examine, in_words, outcome
-    from pipeline.engine import Engine, choose_workers
+    from pipeline.commands.doctor import examine, in_words, outcome
+    from pipeline.processes.engine import Engine, choose_workers
 
     parts = examine(fix, Engine(choose_workers(workers)))
     print(in_words(parts))
@@ -380,8 +380,8 @@ def main() -> None:
 
 
 def _run(stage: str, workers: int | None, key: str | None = None) -> None:
-    from pipeline.engine import Engine, choose_workers
     from pipeline.params import load_params
+    from pipeline.processes.engine import Engine, choose_workers
     from pipeline.runner import run_stage
 
     print(run_stage(stage, load_params(), Engine(choose_workers(workers)), key))

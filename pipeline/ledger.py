@@ -3,9 +3,9 @@
 import subprocess
 from pathlib import Path
 
-from pipeline.core.ledger import Look, check_continues, ledger_text, read_ledger
+from pipeline.core.test.ledger import Look, check_continues, ledger_text, read_ledger
 from pipeline.errors import VaultError
-from pipeline.storage import Artifact, read_bytes, text
+from pipeline.files.storage import Artifact, read_bytes, text
 
 
 def ledger(path: str) -> Artifact:

@@ -8,13 +8,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from pipeline.checkpoint import Checkpoint
-from pipeline.engine import Engine
 from pipeline.errors import ParamsError, StorageError
+from pipeline.files.shards import ShardStore
+from pipeline.files.storage import partial_path, put_in_place, refusals, remove
+from pipeline.learning.checkpoint import Checkpoint
 from pipeline.params import Params
-from pipeline.shards import ShardStore
+from pipeline.processes.engine import Engine
 from pipeline.stages import Outputs, Stage, load_stage
-from pipeline.storage import partial_path, put_in_place, refusals, remove
 
 
 def run_stage(name: str, params: Params, engine: Engine, key: str | None = None) -> str:

@@ -10,8 +10,8 @@ import pandas as pd
 
 from pipeline import catalogue
 from pipeline.core.manifest import BALANCED, SPLIT
-from pipeline.engine import Engine
-from pipeline.shards import ShardReader, ShardStore
+from pipeline.files.shards import ShardReader, ShardStore
+from pipeline.processes.engine import Engine
 from pipeline.stages.augment import augment
 from pipeline.stages.ingest import ingest
 from tests.examples import params, with_columns, write_source

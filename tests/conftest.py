@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from pipeline.core import sheets
-from pipeline.core.drawing import Sheet, draw_sheet
 from pipeline.core.imaging import Pixels
-from tests.commands import write_params, write_tiny_sources
+from pipeline.core.look import sheets
+from pipeline.core.look.drawing import Sheet, draw_sheet
+from tests.running import write_params, write_tiny_sources
 
 # As pipeline.cli.main sets it; tests call stages without it.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")

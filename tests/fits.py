@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-from pipeline.core.judged import Judged
-from pipeline.core.models import build_model, predict
-from pipeline.core.optimizing import Metric, metric_of
-from pipeline.core.order import KeyedOrder
-from pipeline.core.training import Fit, fit
+from pipeline.core.evaluate.judged import Judged
+from pipeline.core.evaluate.optimizing import Metric, metric_of
+from pipeline.core.train.models import build_model, predict
+from pipeline.core.train.order import KeyedOrder
+from pipeline.core.train.training import Fit, fit
 from pipeline.params import Network, TrainParams
 from tests.examples import params, striped
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from pipeline.core.degradation import Strengths, degrade
+from pipeline.core.augment.degradation import Strengths, degrade
 from pipeline.core.imaging import Pixels
 from pipeline.core.manifest import PRODUCTION, RAW
 

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from pipeline.arrow import Taken, arrow_table
 from pipeline.core.manifest import CURATED, FURTHER, PRODUCTION, RAW
-from pipeline.core.splitting import assign_splits
+from pipeline.core.split.splitting import assign_splits
+from pipeline.files.arrow import Taken, arrow_table
 from pipeline.params import SplitParams
 from pipeline.stages.split import SplitOutputs, split
 from tests.examples import params, with_columns

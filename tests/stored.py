@@ -10,10 +10,10 @@ import pyarrow as pa
 
 from pipeline.core.imaging import Pixels, encode
 from pipeline.core.manifest import SPLIT
-from pipeline.dataset import RowDataset, Variants
-from pipeline.engine import Engine
+from pipeline.files.shards import Row, ShardReader, ShardStore
+from pipeline.learning.dataset import RowDataset, Variants
 from pipeline.params import JpegEncoding, PngEncoding
-from pipeline.shards import Row, ShardReader, ShardStore
+from pipeline.processes.engine import Engine
 from tests.examples import striped, with_columns
 
 CLASSES = ("apple", "fig", "pear")

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from pipeline.engine import Engine
 from pipeline.params import load_params
+from pipeline.processes.engine import Engine
 from pipeline.runner import run_stage
-from tests.commands import Ended, environment, pipeline, write_params
+from tests.running import Ended, environment, pipeline, write_params
 
 Command = Callable[..., Ended]
 

@@ -9,8 +9,8 @@ import typer.main
 from typer.testing import CliRunner
 
 from pipeline import cli
-from tests.commands import pipeline
 from tests.examples import REPOSITORY
+from tests.running import pipeline
 
 COMMANDS = sorted(typer.main.get_group(cli.app).commands)
 HEAVY = {"torch", "albumentations", "imblearn", "sklearn", "lightning", "dvclive", "cv2", "pandas", "pyarrow"}

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from tests.commands import run, tracked, write_params, write_tiny_sources
 from tests.examples import REPOSITORY
+from tests.running import run, tracked, write_params, write_tiny_sources
 
 # What Git tracks of a run; DVC caches the rest.
 REPORTS = ("curate", "split", "balance", "augment", "evaluate", "diagnose")

@@ -3,6 +3,7 @@
 import ast
 import dataclasses
 import inspect
+import re
 import typing
 from pathlib import PurePosixPath
 from typing import Any
@@ -13,16 +14,21 @@ import typer.main
 from ruamel.yaml import YAML
 
 from pipeline import catalogue, cli
-from pipeline.core.reasons import REASONS
+from pipeline.core.ingest.reasons import REASONS
 from pipeline.errors import PipelineError
+from pipeline.files.storage import Artifact, maker
 from pipeline.params import Params
 from pipeline.stages import NAMES, Stage, load_stage
-from pipeline.storage import Artifact, maker
 from tests.examples import REPOSITORY
 
 DVC_FILES = ("dvc.yaml", "data/dvc.yaml", "final/dvc.yaml")
 # Modules that shape results beside those of core.
-OUTSIDE_CORE = {"pipeline.normalising", "pipeline.dataset", "pipeline.loader", "pipeline.fitting"}
+OUTSIDE_CORE = {
+    "pipeline.sources.normalising",
+    "pipeline.learning.dataset",
+    "pipeline.learning.loader",
+    "pipeline.learning.fitting",
+}
 # What a stage depends on and does not read itself: it comes first, and says whether a source has changed.
 ORDER = {
     "inventory": {catalogue.SAMPLE_WEB.path, catalogue.SAMPLE_PHONE.path},
@@ -182,14 +188,32 @@ def test_only_the_test_stage_reads_the_rows_of_test() -> None:
     assert readers == ["test"]
 
 
-def test_the_readme_names_every_stage_param_section_exit_code_and_file() -> None:
+def test_the_readme_names_every_stage_param_section_exit_code_and_guide() -> None:
     readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
     commands = [f"pipeline {command}" for command in typer.main.get_group(cli.app).commands]
     sections = [f"`{section}`" for section in Params.model_fields]
     codes = [f"| {error.exit_code} | `{error.__name__}`" for error in PipelineError.__subclasses__()]
-    tree = [path.name for path in (REPOSITORY / "pipeline").rglob("*.py") if path.stem not in NAMES]
+    assert [word for word in (*commands, *sections, *codes) if word not in readme] == []
+    guide = (REPOSITORY / "docs/ingest.md").read_text(encoding="utf-8")
     reasons = [f"| `{reason}` | {meaning} |" for reason, meaning in REASONS.items()]
-    assert [word for word in (*commands, *sections, *codes, *tree, *reasons) if word not in readme] == []
+    assert [row for row in reasons if row not in guide] == []
+    linked = [f"docs/{path.name}" for path in (REPOSITORY / "docs").glob("*.md")]
+    assert [path for path in linked if f"({path})" not in readme] == []
+
+
+def test_the_map_of_the_code_has_every_module_in_its_package() -> None:
+    folders: list[str] = []
+    mapped = []
+    for bars, name in re.findall(
+        r"(?m)^([│ ]*)[├└]── (\S+)", (REPOSITORY / "docs/code.md").read_text(encoding="utf-8")
+    ):
+        folders[len(bars) // 4 :] = [name]
+        mapped.append("".join(folders))
+    stages = {f"stages/{name}.py" for name in NAMES}
+    code = {path.relative_to(REPOSITORY / "pipeline").as_posix() for path in (REPOSITORY / "pipeline").rglob("*.py")}
+    modules = {path for path in code - stages if not path.endswith("__init__.py")}
+    packages = {f"{path.removesuffix('__init__.py')}" for path in code if path.endswith("/__init__.py")}
+    assert sorted(mapped) == sorted(modules | packages)
 
 
 def test_code_has_no_second_copy_of_a_path() -> None:

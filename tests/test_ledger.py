@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from pipeline import catalogue
-from pipeline.core.ledger import Look
+from pipeline.core.test.ledger import Look
 from pipeline.errors import VaultError
 from pipeline.ledger import committed
-from tests.commands import run
+from tests.running import run
 
 LOOKS = [Look(f"202{number}", "m", "p", "t", "accuracy", 0.9, 0.8, 1.0, True, "") for number in range(3)]
 PLACE = Path(catalogue.LEDGER.path)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from pipeline import cli
-from pipeline.core.presets import PRESETS, expand
+from pipeline.core.augment.presets import PRESETS, expand
 from pipeline.errors import ParamsError
 from pipeline.params import Params, load_params, params_text
 from tests.examples import REPOSITORY

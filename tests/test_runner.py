@@ -9,13 +9,14 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from pipeline import catalogue, runner, storage
+from pipeline import catalogue, runner
 from pipeline.core.manifest import INGESTED
-from pipeline.engine import Engine
 from pipeline.errors import MissingInputError, ParamsError, StorageError
+from pipeline.files import storage
+from pipeline.files.scan import images_in_class_folders
 from pipeline.params import Params
+from pipeline.processes.engine import Engine
 from pipeline.runner import run_stage, value_at, write_all
-from pipeline.scan import images_in_class_folders
 from pipeline.stages import Stage
 from tests.examples import curated, encoded, full_disk, params, picture, with_columns, write_source
 

@@ -9,14 +9,14 @@ import pytest
 from rich.console import Console
 
 from pipeline import catalogue
+from pipeline.commands.summary import print_summary
 from pipeline.core.manifest import SEEN_SPLITS, TEST, TRAIN
-from pipeline.engine import Engine
 from pipeline.errors import DataError
 from pipeline.params import load_params
+from pipeline.processes.engine import Engine
 from pipeline.runner import run_stage
-from pipeline.summary import print_summary
-from tests.commands import write_params, write_tiny_sources
 from tests.examples import params
+from tests.running import write_params, write_tiny_sources
 
 STAGES = ["curate", "split", "balance", "augment", "train", "evaluate", "diagnose", "test"]
 

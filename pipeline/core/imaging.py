@@ -1,74 +1,16 @@
-"""One file's bytes -> a normalised picture and its facts, or the reason why not."""
+"""Pixels of normalised pictures, and the files that shards hold of them."""
 
 import io
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
 
-import cv2
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
-from pipeline.core.colours import Pixels
-from pipeline.core.decoding import FORMATS, Listener, decode_file
-from pipeline.core.reasons import Rejection, failure
-from pipeline.params import IngestParams, JpegEncoding, PngEncoding
+from pipeline.params import JpegEncoding, PngEncoding
 
-__all__ = [
-    "FORMATS",
-    "Picture",
-    "Pixels",
-    "Rejection",
-    "decode",
-    "encode",
-    "normalise",
-    "picture_facts",
-    "without_bars",
-]
+Pixels = npt.NDArray[np.uint8]
 
 LIBRARIES = ("pillow", "opencv-python-headless", "numpy")
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A normalised image, encoded, the facts of manifest.FACTS, and its pixels as they were before encoding."""
-
-    image: bytes
-    facts: Mapping[str, Any]
-    pixels: Pixels = field(compare=False, repr=False)
-    codec_warning: str = ""
-
-
-@contextmanager
-def unheard() -> Iterator[list[str]]:
-    """A listener that hears nothing."""
-    yield []
-
-
-def normalise(data: bytes, params: IngestParams, listen: Listener = unheard) -> Picture | Rejection:
-    """A square sRGB picture of `params.size` pixels a side; upright, first frame, over the background.
-
-    Never raises for what `data` holds. Reasons: see core/reasons.py.
-
-    Args:
-        listen: what catches the codecs' complaints; only then is there a `codec_warning`.
-    """
-    if not data:
-        return Rejection("empty", "the file has no content")
-    if len(data) > params.max_bytes:
-        return Rejection("too_many_bytes", f"{len(data)} bytes, the limit is {params.max_bytes}")
-    found = decode_file(data, params, listen)
-    if isinstance(found, Rejection):
-        return found
-    if found.warning and params.codec_warnings == "reject":
-        return Rejection("codec_warning", found.warning)
-    try:
-        pixels = _fit(found.pixels, found.width, found.height, params)
-    except Exception as error:  # without memory
-        return failure(error)
-    facts = {"width": found.width, "height": found.height, "bytes": len(data), "format": found.file_format}
-    return Picture(encode(pixels, params.encoding), {**facts, **picture_facts(pixels)}, pixels, found.warning)
 
 
 def encode(pixels: Pixels, encoding: JpegEncoding | PngEncoding) -> bytes:
@@ -96,56 +38,12 @@ def without_bars(pixels: Pixels, width: int, height: int, fit: str) -> Pixels:
         width, height: of the upright original.
         fit: how the picture was made square, as IngestParams has it.
     """
-    return pixels[_inside(width, height, len(pixels))] if fit == "pad" else pixels
+    return pixels[inside(width, height, len(pixels))] if fit == "pad" else pixels
 
 
-def picture_facts(pixels: Pixels) -> dict[str, float]:
-    """Brightness, contrast and saturation in [0, 1], sharpness >= 0, of pixels (height, width, 3).
-
-    brightness and contrast: mean and standard deviation of luma; sharpness: standard deviation of
-    its Laplacian (Pech-Pacheco et al., 2000); saturation: mean of (max - min) / max over channels.
-    """
-    luma = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
-    largest = pixels.max(axis=2).astype(np.float32)
-    smallest = pixels.min(axis=2).astype(np.float32)
-    return {
-        "brightness": float(luma.mean()),
-        "contrast": float(luma.std()),
-        "sharpness": float(cv2.Laplacian(luma, cv2.CV_32F).std()),
-        "saturation": float(((largest - smallest) / np.maximum(largest, 1)).mean()),
-    }
-
-
-def _fit(pixels: Pixels, width: int, height: int, params: IngestParams) -> Pixels:
-    """The square picture; width and height are the original's, which a draft only comes near to."""
-    size = params.size
-    match params.fit:
-        case "stretch":
-            return _resize(pixels, size, size)
-        case "crop":
-            rows, columns = pixels.shape[:2]
-            side = min(rows, columns)
-            top, left = (rows - side) // 2, (columns - side) // 2
-            return _resize(pixels[top : top + side, left : left + side], size, size)
-        case "pad":
-            canvas = np.zeros((size, size, 3), np.uint8)
-            inside = canvas[_inside(width, height, size)]
-            inside[:] = _resize(pixels, *inside.shape[:2])
-            return canvas
-
-
-def _inside(width: int, height: int, size: int) -> tuple[slice, slice]:
+def inside(width: int, height: int, size: int) -> tuple[slice, slice]:
     """Where a picture of this shape lies in the square that it is padded to: rows and columns."""
     longest = max(height, width)
     lengths = [max(1, round(length * size / longest)) for length in (height, width)]
     rows, columns = (slice((size - length) // 2, (size - length) // 2 + length) for length in lengths)
     return rows, columns
-
-
-def _resize(pixels: Pixels, height: int, width: int) -> Pixels:
-    if pixels.shape[:2] == (height, width):
-        return pixels
-    shrinks = height * width < pixels.shape[0] * pixels.shape[1]
-    # Area averaging is what a sensor does and does not alias; it is nearest-neighbour when enlarging.
-    method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(np.ascontiguousarray(pixels), (width, height), interpolation=method), np.uint8)

@@ -8,16 +8,16 @@ from typing import Any, assert_never
 import pandas as pd
 from pathspec import GitIgnoreSpec
 
-from pipeline.core.label_studio import labels_of
-from pipeline.core.listing import Listing, by_folders, by_statements, by_table, without_labels
-from pipeline.core.metadata import attach_metadata
-from pipeline.core.reasons import Rejection
+from pipeline.core.ingest.listing import Listing, by_folders, by_statements, by_table, without_labels
+from pipeline.core.ingest.metadata import attach_metadata
+from pipeline.core.ingest.reasons import Rejection
+from pipeline.core.label.label_studio import labels_of
 from pipeline.errors import DataError, MissingInputError, listing
+from pipeline.files.scan import Scan
+from pipeline.files.tables import READERS
 from pipeline.params import FolderLabels, LabelStudioLabels, NoLabels, SourceParams, TableLabels
-from pipeline.scan import Scan
 from pipeline.sources.files import Files
 from pipeline.sources.texts import read_texts
-from pipeline.tables import READERS
 
 METADATA = "metadata.csv"
 # A table is read whole: 2 GB are some 20,000,000 rows.

@@ -11,14 +11,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from pipeline.core.reasons import Rejection
-from pipeline.engine import Engine
+from pipeline.core.ingest.reasons import Rejection
 from pipeline.errors import DataError
+from pipeline.files.scan import Scan, scan
+from pipeline.files.storage import refusals
 from pipeline.params import SourceParams
-from pipeline.scan import Scan, scan
+from pipeline.processes.engine import Engine
 from pipeline.sources.tars import PackedTar, Tar
 from pipeline.sources.zips import Zip
-from pipeline.storage import refusals
 
 _PACKED: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
 

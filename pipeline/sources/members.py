@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from pipeline.core.reasons import Rejection
-from pipeline.engine import Engine
+from pipeline.core.ingest.reasons import Rejection
 from pipeline.errors import DataError
-from pipeline.scan import Scan, is_system_file
-from pipeline.storage import refusals
+from pipeline.files.scan import Scan, is_system_file
+from pipeline.files.storage import refusals
+from pipeline.processes.engine import Engine
 
 # Beyond so many times its own size, and this floor, an archive is a bomb: images hardly shrink.
 MOST_EXPANSION, LEAST_BYTES = 200, 1_000_000_000

@@ -9,8 +9,8 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from pipeline.core.reasons import Rejection
-from pipeline.engine import Engine
+from pipeline.core.ingest.reasons import Rejection
+from pipeline.processes.engine import Engine
 from pipeline.sources.members import Archive, Member, most_bytes
 from pipeline.sources.stream import Stream
 

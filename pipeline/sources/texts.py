@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline.errors import DataError, listing
-from pipeline.tables import READERS
+from pipeline.files.tables import READERS
 
 
 def read_texts(data: bytes, name: str) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from pipeline.storage import Artifact
+from pipeline.files.storage import Artifact
 
 NAMES = (
     "sample",

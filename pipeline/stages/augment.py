@@ -10,18 +10,19 @@ import pandas as pd
 import pyarrow as pa
 
 from pipeline import catalogue
-from pipeline.core import degradation, guards, imaging, presets, randomness, transforms
-from pipeline.core.augmentation import plan_copies
-from pipeline.core.degradation import NOTHING, Strengths, degrade
+from pipeline.core import imaging, randomness
+from pipeline.core.augment import degradation, guards, presets, transforms
+from pipeline.core.augment.augmentation import plan_copies
+from pipeline.core.augment.degradation import NOTHING, Strengths, degrade
 from pipeline.core.imaging import Pixels
 from pipeline.core.manifest import BALANCED, RAW, SPLIT, check_manifest
-from pipeline.engine import Engine
+from pipeline.files.shards import Row, ShardReader, ShardStore, digest, fingerprint
 from pipeline.params import AugmentParams, JpegEncoding, PngEncoding
-from pipeline.shards import Row, ShardReader, ShardStore, digest, fingerprint
+from pipeline.processes.engine import Engine
 from pipeline.stages import Stage
 
 if TYPE_CHECKING:
-    from pipeline.core.production_gap import Gap
+    from pipeline.core.augment.production_gap import Gap
 
 # How a variant failed stays with its pixels, so that a run that makes a few counts all.
 MARKS = {"blank": pa.bool_(), "unchanged": pa.bool_()}
@@ -193,7 +194,7 @@ class VariantMaker:
 def _production_gap(rows: pd.DataFrame, unused: pd.DataFrame, maker: VariantMaker) -> "Gap":
     """Of train's images and of production's unused ones; neither has any of dev or test."""
     # scipy takes most of a second to import, and few runs need it.
-    from pipeline.core.production_gap import estimate_gap
+    from pipeline.core.augment.production_gap import estimate_gap
 
     names = ["id", "label", "role", "group", "shard", "row"]
     images = pd.concat([each[names].astype({"label": "str", "role": "str", "shard": "str"}) for each in (rows, unused)])

@@ -9,14 +9,14 @@ import pandas as pd
 import pyarrow as pa
 
 from pipeline import catalogue
-from pipeline.arrow import Taken
-from pipeline.core.balancing import choose_rows, count_classes, train_rows
-from pipeline.core.cleaning import picture_features
+from pipeline.core.balance.balancing import choose_rows, count_classes, train_rows
+from pipeline.core.balance.cleaning import picture_features
 from pipeline.core.imaging import decode
 from pipeline.core.manifest import SPLIT, look_at
-from pipeline.engine import Engine
+from pipeline.files.arrow import Taken
+from pipeline.files.shards import ShardReader
 from pipeline.params import BalanceParams
-from pipeline.shards import ShardReader
+from pipeline.processes.engine import Engine
 from pipeline.stages import Stage
 
 # All other columns go from file to file without passing through pandas.

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from pipeline import catalogue
-from pipeline.core.dedup import join_sources, remove_duplicates
-from pipeline.core.groups import (
+from pipeline.core.curate.dedup import join_sources, remove_duplicates
+from pipeline.core.curate.groups import (
     NO_COPIES,
     contents_of,
     groups_of,
@@ -20,14 +20,14 @@ from pipeline.core.groups import (
     near_counts,
     near_table,
 )
+from pipeline.core.curate.similarity import Positions
 from pipeline.core.imaging import Pixels, decode, without_bars
 from pipeline.core.manifest import INGESTED, MARKS, NO_LABEL, check_manifest
 from pipeline.core.perceptual import views
-from pipeline.core.similarity import Positions
-from pipeline.engine import Engine
 from pipeline.errors import MissingInputError, listing
+from pipeline.files.shards import ShardReader
 from pipeline.params import CurateParams, SourceParams
-from pipeline.shards import ShardReader
+from pipeline.processes.engine import Engine
 from pipeline.stages import Stage
 
 # Pictures that a worker looks at in one go; fewer are not worth a process.

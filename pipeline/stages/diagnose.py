@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline import catalogue
-from pipeline.core.diagnosis import errors_of_splits, find_gaps, next_steps, page, sentence
+from pipeline.core.diagnose.diagnosis import errors_of_splits, find_gaps, next_steps, page, sentence
 from pipeline.params import AugmentParams, DiagnoseParams, EvaluateParams, SplitParams, TrainParams
 from pipeline.stages import Stage
 

@@ -7,17 +7,17 @@ from typing import Any
 import pandas as pd
 
 from pipeline import catalogue
-from pipeline.core.evaluation import evaluation
-from pipeline.core.limits import needs_latency
+from pipeline.core.evaluate.evaluation import evaluation
+from pipeline.core.evaluate.limits import needs_latency
 from pipeline.core.manifest import DEV, SPLIT, check_manifest
-from pipeline.core.models import load_model
-from pipeline.engine import Engine
-from pipeline.loader import predict_rows
+from pipeline.core.train.models import load_model
+from pipeline.files.shards import ShardReader
+from pipeline.files.storage import digest_of
+from pipeline.learning.loader import predict_rows
+from pipeline.learning.timing import latency_of
 from pipeline.params import EvaluateParams
-from pipeline.shards import ShardReader
+from pipeline.processes.engine import Engine
 from pipeline.stages import Stage
-from pipeline.storage import digest_of
-from pipeline.timing import latency_of
 
 
 @dataclass(frozen=True)

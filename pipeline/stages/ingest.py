@@ -8,16 +8,16 @@ from typing import Any
 import pandas as pd
 
 from pipeline import catalogue
-from pipeline.core.listing import Listing
+from pipeline.core.ingest.listing import Listing
+from pipeline.core.ingest.metadata import check_groups
 from pipeline.core.manifest import FURTHER, INGESTED, NO_LABEL
-from pipeline.core.metadata import check_groups
-from pipeline.engine import Engine
 from pipeline.errors import DataError
-from pipeline.normalising import SHARD, row_maker, shape_of_rows
+from pipeline.files.shards import Row, ShardStore, digest
 from pipeline.params import FolderLabels, IngestParams, SourceParams
-from pipeline.shards import Row, ShardStore, digest
+from pipeline.processes.engine import Engine
 from pipeline.sources import label_file, list_images
 from pipeline.sources.files import Files, open_files
+from pipeline.sources.normalising import SHARD, row_maker, shape_of_rows
 from pipeline.stages import Stage
 
 REJECTED_COLUMNS = ["path", "reason", "detail"]

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline import catalogue
-from pipeline.engine import Engine
 from pipeline.errors import MissingInputError, listing
-from pipeline.hazards import added_root, shown
+from pipeline.files.hazards import added_root, shown
+from pipeline.files.scan import Scan, scan
+from pipeline.files.seen import file_hashes
 from pipeline.params import SourceParams
-from pipeline.scan import Scan, scan
-from pipeline.seen import file_hashes
+from pipeline.processes.engine import Engine
 from pipeline.stages import Stage
 
 

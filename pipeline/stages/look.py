@@ -8,13 +8,13 @@ from typing import Literal
 import pandas as pd
 
 from pipeline import catalogue
-from pipeline.core import sheets
+from pipeline.core.augment.online import online_variants
+from pipeline.core.look import sheets
 from pipeline.core.manifest import BALANCED, check_manifest
-from pipeline.core.online import online_variants
-from pipeline.core.order import KeyedOrder
-from pipeline.dataset import RowDataset, first_batch
+from pipeline.core.train.order import KeyedOrder
+from pipeline.files.shards import ShardReader
+from pipeline.learning.dataset import RowDataset, first_batch
 from pipeline.params import AnyTransform
-from pipeline.shards import ShardReader
 from pipeline.stages import Stage
 
 

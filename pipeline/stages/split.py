@@ -9,11 +9,11 @@ import pandas as pd
 import pyarrow as pa
 
 from pipeline import catalogue
-from pipeline.arrow import Taken, category_array
-from pipeline.core import matching
 from pipeline.core.manifest import CURATED, DEV, FURTHER, SEEN_SPLITS, TEST, look_at
-from pipeline.core.splitting import OUTCOMES, UNLABELLED, UNUSED, Splits, assign_splits, split_counts
+from pipeline.core.split import matching
+from pipeline.core.split.splitting import OUTCOMES, UNLABELLED, UNUSED, Splits, assign_splits, split_counts
 from pipeline.errors import DataError, MissingInputError, listing
+from pipeline.files.arrow import Taken, category_array
 from pipeline.params import SplitParams
 from pipeline.stages import Stage
 

@@ -7,19 +7,19 @@ from typing import Any
 import pandas as pd
 
 from pipeline import catalogue
-from pipeline.core.evaluation import evaluation
-from pipeline.core.ledger import Look
-from pipeline.core.limits import without_latency
+from pipeline.core.evaluate.evaluation import evaluation
+from pipeline.core.evaluate.limits import without_latency
+from pipeline.core.evaluate.optimizing import key_of
 from pipeline.core.manifest import SPLIT, TEST, check_manifest
-from pipeline.core.models import load_model
-from pipeline.core.optimizing import key_of
-from pipeline.core.vault import check_look, corrected, looks_with, params_digest, rows_digest
-from pipeline.engine import Engine
-from pipeline.loader import predict_rows
+from pipeline.core.test.ledger import Look
+from pipeline.core.test.vault import check_look, corrected, looks_with, params_digest, rows_digest
+from pipeline.core.train.models import load_model
+from pipeline.files.shards import ShardReader
+from pipeline.files.storage import digest_of
+from pipeline.learning.loader import predict_rows
 from pipeline.params import EvaluateParams, TestParams
-from pipeline.shards import ShardReader
+from pipeline.processes.engine import Engine
 from pipeline.stages import Stage
-from pipeline.storage import digest_of
 
 
 @dataclass(frozen=True)

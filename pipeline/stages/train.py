@@ -8,16 +8,16 @@ from typing import Any, Literal
 import pandas as pd
 
 from pipeline import catalogue
-from pipeline.checkpoint import Checkpoint, code_digest, table_digest
+from pipeline.core.evaluate.optimizing import check_defined, metric_of
 from pipeline.core.manifest import DEV
-from pipeline.core.models import save_model
-from pipeline.core.optimizing import check_defined, metric_of
-from pipeline.engine import Engine
-from pipeline.fitting import TrainingData, fit_model, training_data
+from pipeline.core.train.models import save_model
+from pipeline.files.shards import ShardReader, digest
+from pipeline.files.storage import Curves
+from pipeline.learning.checkpoint import Checkpoint, code_digest, table_digest
+from pipeline.learning.fitting import TrainingData, fit_model, training_data
 from pipeline.params import AnyMetric, AnyTransform, Baseline, IngestParams, TrainParams
-from pipeline.shards import ShardReader, digest
+from pipeline.processes.engine import Engine
 from pipeline.stages import Stage
-from pipeline.storage import Curves
 
 
 @dataclass(frozen=True)

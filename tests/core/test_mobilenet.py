@@ -13,8 +13,8 @@ import torch
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
-from pipeline.core.models import Normalise, TrainedModel, load_backbone, load_model, save_model
-from pipeline.core.models.mobilenet import Backbone
+from pipeline.core.train.models import Normalise, TrainedModel, load_backbone, load_model, save_model
+from pipeline.core.train.models.mobilenet import Backbone
 from pipeline.errors import DataError
 from tests.examples import params
 from tests.fits import DEV, TRAIN, fitted, network_for, train_params, weights

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from pipeline.core.curate.similarity import LEAST_DETAIL, RADIUS
 from pipeline.core.manifest import HASHES
 from pipeline.core.perceptual import CROPS, SIDE, fine_detail, marks, perceptual_hash, views
-from pipeline.core.similarity import LEAST_DETAIL, RADIUS
-from tests.core.test_similarity import CHANGES, cropped, jpeg, scene, within
+from tests.core.curate.test_similarity import CHANGES, cropped, jpeg, scene, within
 
 
 def test_a_hash_takes_any_number_of_pictures() -> None:

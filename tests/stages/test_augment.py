@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 
 from pipeline import catalogue
-from pipeline.core.guards import is_blank
+from pipeline.core.augment.guards import is_blank
 from pipeline.core.imaging import decode
 from pipeline.core.manifest import BALANCED, SPLIT, check_manifest, counts_per_label
-from pipeline.engine import Engine
 from pipeline.errors import DataError, ParamsError
+from pipeline.processes.engine import Engine
 from pipeline.runner import run_stage
 from tests.augmented import BLACKEN, NOISE, TURN, Originals, oversampled, run
 from tests.examples import params

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from pipeline.core import imaging
-from pipeline.core import transforms as transforms_module
-from pipeline.core.presets import PRESETS
+from pipeline.core.augment import transforms as transforms_module
+from pipeline.core.augment.presets import PRESETS
 from tests.augmented import TURN, Originals, many, run
 
 

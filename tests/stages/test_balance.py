@@ -9,16 +9,16 @@ import pyarrow as pa
 import pytest
 
 from pipeline import catalogue
-from pipeline.arrow import arrow_table
-from pipeline.core.augmentation import plan_copies
+from pipeline.core.augment.augmentation import plan_copies
 from pipeline.core.imaging import encode
 from pipeline.core.manifest import BALANCED, SPLIT, check_manifest, counts_per_label
-from pipeline.engine import Engine
 from pipeline.errors import DataError
+from pipeline.files.arrow import arrow_table
+from pipeline.files.shards import Row, ShardReader, ShardStore
 from pipeline.params import PerImage, PngEncoding
-from pipeline.shards import Row, ShardReader, ShardStore
+from pipeline.processes.engine import Engine
 from pipeline.stages.balance import balance
-from tests.core.test_balancing import CLEANERS, OTHERS, each_strategy
+from tests.core.balance.test_balancing import CLEANERS, OTHERS, each_strategy
 from tests.examples import curated, params, striped, with_columns
 
 RAW, PRODUCTION = {"cat": 6, "dog": 2, "emu": 3}, {"cat": 1, "dog": 1, "emu": 2}
@@ -160,7 +160,7 @@ def test_a_file_written_in_parts_reads_as_one(
     section = params(**{"balance.strategy": {"name": "oversample", **OTHERS["oversample"]}}).balance
     taken = balance(table_of(manifest), ShardReader(folder), section, Engine(1)).manifest
     catalogue.BALANCED_TABLE.write(taken, tmp_path / "whole")
-    monkeypatch.setattr("pipeline.arrow.PART", 4)
+    monkeypatch.setattr("pipeline.files.arrow.PART", 4)
     catalogue.BALANCED_TABLE.write(taken, tmp_path / "parts")
     assert (tmp_path / "parts").read_bytes() != (tmp_path / "whole").read_bytes()
     parts, whole = (catalogue.BALANCED.read(tmp_path / name) for name in ("parts", "whole"))

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from pipeline import catalogue
 from pipeline.core.manifest import CURATED, INGESTED, SPLIT, check_manifest
-from pipeline.engine import Engine
 from pipeline.errors import DataError, MissingInputError
+from pipeline.files.shards import ShardReader
+from pipeline.processes.engine import Engine
 from pipeline.runner import run_stage
-from pipeline.shards import ShardReader
 from pipeline.stages.curate import CurateOutputs, curate
 from tests.examples import params, with_columns, write_source
 

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 
 from pipeline import catalogue
 from pipeline.core.imaging import decode
+from pipeline.core.ingest.reasons import REASONS
 from pipeline.core.manifest import INGESTED, check_manifest
-from pipeline.core.reasons import REASONS
-from pipeline.engine import Engine
 from pipeline.errors import DataError, MissingInputError
-from pipeline.shards import ShardReader, ShardStore
+from pipeline.files.shards import ShardReader, ShardStore
+from pipeline.processes.engine import Engine
 from pipeline.stages.ingest import IngestOutputs, ingest
 from tests.examples import encoded, params, picture, write_source
 

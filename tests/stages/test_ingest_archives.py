@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.core.reasons import Rejection
+from pipeline.core.ingest.reasons import Rejection
 from pipeline.errors import DataError, PipelineError
 from pipeline.params import SourceParams
 from pipeline.sources import members

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.engine import Engine
 from pipeline.errors import MissingInputError
+from pipeline.files.storage import sha256_of
 from pipeline.params import SourceParams
+from pipeline.processes.engine import Engine
 from pipeline.stages.inventory import InventoryOutputs, inventory
-from pipeline.storage import sha256_of
 from tests.examples import params
 
 SOURCES = params(**{"sources.web.path": "images/web", "sources.phone.path": "images/phone"}).sources

@@ -7,16 +7,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.core import sheets
-from pipeline.core.drawing import Sheet
+from pipeline.core.augment.transforms import build_transform, make_variant
 from pipeline.core.imaging import Pixels
+from pipeline.core.look import sheets
+from pipeline.core.look.drawing import Sheet
 from pipeline.core.manifest import BALANCED
-from pipeline.core.order import KeyedOrder
-from pipeline.core.transforms import build_transform, make_variant
-from pipeline.dataset import RowDataset
-from pipeline.engine import Engine
-from pipeline.loader import weighted_batches
-from pipeline.shards import ShardReader
+from pipeline.core.train.order import KeyedOrder
+from pipeline.files.shards import ShardReader
+from pipeline.learning.dataset import RowDataset
+from pipeline.learning.loader import weighted_batches
+from pipeline.processes.engine import Engine
 from pipeline.stages.look import look
 from tests.examples import params, with_columns
 from tests.stored import CLASSES, IMAGES, SIZE, stored, with_copies
@@ -71,7 +71,7 @@ def test_online_variants_are_shown_as_epoch_0_makes_them(
 def test_the_batch_is_the_first_that_training_gets(
     mode: Literal["materialise", "online"], rows: pd.DataFrame, tmp_path: Path, drawn: list[Sheet]
 ) -> None:
-    from pipeline.core.online import online_variants
+    from pipeline.core.augment.online import online_variants
 
     run(rows, tmp_path, mode)
     variants = online_variants(CHOSEN.transforms, CHOSEN.seed) if mode == "online" else None

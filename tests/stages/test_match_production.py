@@ -4,16 +4,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.core import production_gap
-from pipeline.core.augmentation import plan_copies
-from pipeline.core.degradation import NOTHING, Strength, Strengths, degrade
+from pipeline.core.augment import production_gap
+from pipeline.core.augment.augmentation import plan_copies
+from pipeline.core.augment.degradation import NOTHING, Strength, Strengths, degrade
+from pipeline.core.augment.production_gap import Gap
 from pipeline.core.imaging import Pixels, decode
 from pipeline.core.manifest import BALANCED, PRODUCTION, RAW, SPLIT
-from pipeline.core.matching import Result
-from pipeline.core.production_gap import Gap
-from pipeline.engine import Engine
+from pipeline.core.split.matching import Result
 from pipeline.errors import DataError, ParamsError
-from pipeline.shards import ShardStore
+from pipeline.files.shards import ShardStore
+from pipeline.processes.engine import Engine
 from pipeline.stages.ingest import ingest
 from tests.augmented import BLACKEN, TURN, Originals, Run, run
 from tests.examples import encoded, params, with_columns

@@ -12,11 +12,11 @@ from pipeline import catalogue
 from pipeline.core.imaging import Pixels
 from pipeline.core.manifest import HASHES, SPLIT, check_manifest
 from pipeline.core.perceptual import marks
-from pipeline.engine import Engine
 from pipeline.params import Params
+from pipeline.processes.engine import Engine
 from pipeline.runner import run_stage
 from pipeline.stages.curate import look_at
-from tests.core.test_similarity import CHANGES, brighter, cropped, half, jpeg, scene
+from tests.core.curate.test_similarity import CHANGES, brighter, cropped, half, jpeg, scene
 from tests.examples import encoded, params
 
 SOURCES = {"phone": {"role": "production", "path": "phone"}, "web": {"role": "raw", "path": "web"}}

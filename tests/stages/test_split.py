@@ -10,9 +10,9 @@ import pytest
 
 from pipeline import catalogue
 from pipeline.core.manifest import CURATED, DEV, PRODUCTION, SPLIT, TEST, check_manifest
-from pipeline.core.splitting import HELD_BACK
-from pipeline.engine import Engine
+from pipeline.core.split.splitting import HELD_BACK
 from pipeline.errors import DataError, MissingInputError
+from pipeline.processes.engine import Engine
 from pipeline.runner import run_stage
 from pipeline.stages.split import SplitOutputs
 from tests.examples import curated, params

@@ -7,14 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.core.ledger import Look
-from pipeline.core.models import TrainedModel, build_model, save_model
-from pipeline.engine import Engine
+from pipeline.core.test.ledger import Look
+from pipeline.core.train.models import TrainedModel, build_model, save_model
 from pipeline.errors import VaultError
+from pipeline.files.shards import ShardReader
+from pipeline.files.storage import digest_of
 from pipeline.params import Network
-from pipeline.shards import ShardReader
+from pipeline.processes.engine import Engine
 from pipeline.stages import test as stage
-from pipeline.storage import digest_of
 from tests.examples import params
 from tests.stored import CLASSES, IMAGES, SIZE, stored
 

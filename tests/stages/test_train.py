@@ -6,12 +6,12 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from pipeline import dataset as dataset_module
-from pipeline.checkpoint import Checkpoint
 from pipeline.core.manifest import BALANCED
-from pipeline.engine import Engine
 from pipeline.errors import DataError, ParamsError
-from pipeline.shards import ShardReader
+from pipeline.files.shards import ShardReader
+from pipeline.learning import dataset as dataset_module
+from pipeline.learning.checkpoint import Checkpoint
+from pipeline.processes.engine import Engine
 from pipeline.stages.train import train
 from tests.examples import params, with_columns
 from tests.stored import IMAGES, SIZE, stored, with_copies

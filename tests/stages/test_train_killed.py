@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from pipeline import catalogue
-from pipeline.engine import Engine
 from pipeline.params import load_params
+from pipeline.processes.engine import Engine
 from pipeline.runner import run_stage
-from tests.commands import environment, write_params, write_tiny_sources
+from tests.running import environment, write_params, write_tiny_sources
 
 # Lightning warns of few batches, and of its own use of torch.
 pytestmark = pytest.mark.filterwarnings("ignore:::lightning.*")
@@ -33,7 +33,7 @@ METRICS = Path(catalogue.CURVES.path) / "metrics.json"
 KILLED = f"""
 import os, signal, sys
 from pipeline import cli
-from pipeline.core.classifier import Classifier
+from pipeline.core.train.classifier import Classifier
 begin = Classifier.on_train_epoch_start
 def begin_or_die(self):
     if self.epoch == {KILLED_AFTER}:

@@ -1,0 +1,1 @@
+"""New variants of pictures."""

@@ -1,0 +1,1 @@
+"""Which image measures, which one trains, and the proof that it is fair."""

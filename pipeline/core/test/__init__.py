@@ -1,0 +1,1 @@
+"""The vault of the test set."""

@@ -1,0 +1,1 @@
+"""Rows of a manifest to batches, and to a fitted model."""

@@ -1,0 +1,202 @@
+"""Work spread over processes, in order, with a progress bar.
+
+How many workers there are is an engine setting, never a param: it must not change any output.
+"""
+
+import os
+import pickle
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from math import inf
+from multiprocessing.connection import wait
+from typing import Any, TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from pipeline.errors import ParamsError, WorkerError
+from pipeline.processes.serving import Guard, Job, Work
+from pipeline.processes.workers import Worker, hired
+
+WORKERS_VARIABLE = "PIPELINE_WORKERS"
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Engine:
+    """How work is run; `workers` processes, at least 1."""
+
+    workers: int
+
+    def map(
+        self,
+        function: Callable[[Task], Result],
+        tasks: Sequence[Task],
+        title: str,
+        size: Callable[[Task], int] = lambda _: 1,
+        together: int = 1,
+    ) -> list[Result]:
+        """The results of a picklable function, in the order of the tasks; one worker: in this process.
+
+        Args:
+            size: how far a task moves the progress bar.
+            together: so many tasks go to a worker at once, which pays for tasks of less than a millisecond.
+
+        Raises:
+            WorkerError: a process died (killed, out of memory). Errors of `function` come through.
+        """
+        with progress(title, sum(map(size, tasks))) as advance:
+            if self.workers == 1 or len(tasks) < 2:
+                return list(_in_process(function, tasks, size, advance))
+            parts = [tasks[start : start + together] for start in range(0, len(tasks), together)]
+            jobs = [Job(number, part) for number, part in enumerate(parts)]
+            work = Work(partial(_each, function))
+            results = _run(work, jobs, self.workers, lambda job: advance(sum(map(size, job.task))))
+            return [result for part in results for result in part]
+
+    def map_guarded(
+        self,
+        function: Callable[[Task, Iterator[Any]], Result],
+        tasks: Sequence[Task],
+        items: Callable[[Task], Sequence[Any]],
+        guard: Guard,
+        title: str,
+        size: Callable[[Task], int] = lambda _: 1,
+    ) -> list[Result]:
+        """The same where making one of a task's items may crash, hang or take all memory: that costs the item.
+
+        One worker is a process of its own, too, because a crash would take this one along.
+
+        Args:
+            function: takes a task, and what `guard.make` made of each of its items, in order.
+            items: the items of a task.
+        """
+        with progress(title, sum(map(size, tasks))) as advance:
+            jobs = [Job(number, task, items(task)) for number, task in enumerate(tasks)]
+            return _run(Work(function, guard), jobs, self.workers, lambda job: advance(size(job.task)))
+
+
+def choose_workers(asked: int | None) -> int:
+    """Workers asked for, else those of the environment variable, else one a usable core.
+
+    Raises:
+        ParamsError: the variable is not a whole number of at least 1.
+    """
+    if asked is not None:
+        return asked
+    named = os.environ.get(WORKERS_VARIABLE)
+    if named is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if not named.isascii() or not named.isdigit() or int(named) < 1:
+        raise ParamsError(f"{WORKERS_VARIABLE} must be a whole number of at least 1, got {named!r}")
+    return int(named)
+
+
+@contextmanager
+def progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar on stderr, and the function that moves it on; silent when stderr is no terminal."""
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task(title, total=total)
+        yield lambda steps: bar.advance(task, steps)
+
+
+def _in_process(
+    function: Callable[[Task], Result],
+    tasks: Sequence[Task],
+    size: Callable[[Task], int],
+    advance: Callable[[int], None],
+) -> Iterator[Result]:
+    for task in tasks:
+        yield function(task)
+        advance(size(task))
+
+
+def _each(function: Callable[[Task], Result], tasks: Sequence[Task]) -> list[Result]:
+    return [function(task) for task in tasks]
+
+
+def _run(work: Work, jobs: Sequence[Job], workers: int, done: Callable[[Job], None]) -> list[Any]:
+    """The results of all jobs, in their order."""
+    with hired(min(workers, len(jobs))) as crew:
+        return _Shift(work, jobs, crew, done).run()
+
+
+class _Shift:
+    """Jobs, done by a crew of workers.
+
+    A worker that dies over an item is followed by a new one, which makes that item first, alone; if it
+    dies, too, the item is refused. From the first death on, a job's workers tell each item as soon as
+    it is made, so that many bad items cost no more than themselves.
+    """
+
+    def __init__(self, work: Work, jobs: Sequence[Job], crew: list[Worker], done: Callable[[Job], None]) -> None:
+        self._work = work
+        # Once for all jobs of a worker, which so keeps what the function has opened or built.
+        self._pickled = pickle.dumps(work)
+        self._jobs = jobs
+        self._waiting = deque(jobs)
+        self._crew = crew
+        self._done = done
+        self._results: dict[int, Any] = {}
+
+    def run(self) -> list[Any]:
+        for worker in self._crew:
+            worker.begin(self._pickled, self._work.guard)
+            self._give_next(worker)
+        while busy := [worker for worker in self._crew if worker.job is not None]:
+            patience = min(worker.left() for worker in busy)
+            ready = wait([worker.connection for worker in busy], None if patience == inf else max(patience, 0.01))
+            for worker in busy:
+                if worker.connection in ready:
+                    self._hear(worker)
+                elif worker.left() <= 0:
+                    worker.stop_overdue()
+        return [self._results[job.number] for job in self._jobs]
+
+    def _give_next(self, worker: Worker) -> None:
+        worker.job = None
+        if self._waiting:
+            worker.give(self._waiting.popleft())
+
+    def _hear(self, worker: Worker) -> None:
+        job = worker.job
+        assert job is not None  # noqa: S101
+        try:
+            kind, content = worker.connection.recv()
+        except (EOFError, OSError):
+            self._replace(worker, job)
+            return
+        match kind:
+            case "item":
+                number, job.known[content[0]] = content
+                job.suspect = None if job.suspect == number else job.suspect
+            case "done":
+                self._results[job.number] = content
+                self._done(job)
+                self._give_next(worker)
+            case "failed":
+                worker.job = None
+                raise content
+
+    def _replace(self, worker: Worker, job: Job) -> None:
+        end = worker.end()
+        if self._work.guard is None or not end.blames_item or (end.outside and job.suspect == end.item):
+            raise WorkerError(
+                "a worker process died, most often because memory ran out: "
+                f"run again with fewer workers (--workers or {WORKERS_VARIABLE}); finished work is kept"
+            )
+        if end.item is not None and job.suspect == end.item:
+            job.known[end.item] = self._work.guard.refuse(job.items[end.item], end.reason, end.words)
+            job.suspect = None
+        elif end.item is not None:
+            job.suspect = end.item
+        successor = self._crew[self._crew.index(worker)] = Worker()
+        successor.begin(self._pickled, self._work.guard)
+        successor.give(job)
