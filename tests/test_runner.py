@@ -249,7 +249,7 @@ def counted(count: dict[str, int] | None) -> Counted:
 
 def test_what_is_kept_is_read_as_the_last_run_left_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    kept = storage.report("data/counted/count.json")
+    kept = storage.memo("data/counted/count.json")
     monkeypatch.setattr(runner, "load_stage", lambda _: Stage("counted", counted, keeps={"count": kept}))
     for _ in range(3):
         run_stage("counted", params(), Engine(1))

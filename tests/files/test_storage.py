@@ -73,7 +73,7 @@ def test_a_missing_file_names_the_stage_that_makes_it(name: str) -> None:
     path = Path(MADE[name].path)
     with pytest.raises(
         MissingInputError,
-        match=rf"^{path}(/metrics\.json)? is missing: run `dvc repro (final/dvc\.yaml:)?{path.parts[1]}`$",
+        match=rf"^{path}(/metrics\.json)? is missing: run `dvc repro ((final|data)/dvc\.yaml:)?{path.parts[1]}`$",
     ):
         MADE[name].read(path)
 

@@ -33,6 +33,7 @@ from pipeline.files.shards import ShardReader
 from pipeline.learning.loader import PREDICTION_BATCH, Loader, batches, predict_rows, weighted_batches
 from pipeline.params import Network, Transform
 from pipeline.processes.engine import Engine
+from pipeline.processes.workers import dismiss_all
 from tests.examples import REPOSITORY, params
 from tests.stored import CLASSES, IMAGES, PNG, SIZE, dataset, stored, stored_bytes, with_copies
 
@@ -42,6 +43,12 @@ TRANSFORMS = [
     Transform.model_validate({"name": "RandomBrightnessContrast", "p": 0.5}),
 ]
 Numbers = npt.NDArray[np.int64]
+
+
+@pytest.fixture(autouse=True)
+def _no_idle_workers() -> None:
+    """Those that an engine keeps would be taken for the loader's."""
+    dismiss_all()
 
 
 @pytest.fixture
