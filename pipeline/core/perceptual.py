@@ -26,16 +26,8 @@ _STEPS = np.arange(SIDE)
 _DCT = np.rint(4096 * np.cos(np.pi * np.outer(np.arange(_FREQUENCIES), 2 * _STEPS + 1) / (2 * SIDE))).astype(np.int64)
 
 
-def _blurring() -> Detail:
-    """The matrix of a running mean of 5 with mirrored ends, shape (SIDE, SIDE)."""
-    matrix = np.zeros((SIDE, SIDE), np.float32)
-    for step in range(-2, 3):
-        mirrored = (SIDE - 1) - np.abs((SIDE - 1) - np.abs(_STEPS + step))
-        np.add.at(matrix, (_STEPS, mirrored), np.float32(0.2))
-    return matrix
-
-
-_BLUR = _blurring()
+# For running sums of 5 with mirrored ends: which column each of the 5 adds, shape (5, SIDE).
+_MIRRORED = (SIDE - 1) - np.abs((SIDE - 1) - np.abs(_STEPS + np.arange(-2, 3)[:, None]))
 
 
 def views(pixels: Pixels) -> Pixels:
@@ -61,7 +53,8 @@ def marks(seen: Pixels) -> tuple[Hashes, float]:
     Returns:
         Shape (len(CROPS),), and the root mean square of the whole picture's detail in grey levels of 255.
     """
-    return perceptual_hash(seen), float(np.sqrt(np.square(fine_detail(seen[:1])).mean()))
+    detail = _fine_detail_times_25(seen[:1]).astype(np.int64)
+    return perceptual_hash(seen), float(np.sqrt(np.square(detail).mean()) / 25)
 
 
 def perceptual_hash(greys: Pixels) -> Hashes:
@@ -84,8 +77,18 @@ def perceptual_hash(greys: Pixels) -> Hashes:
 
 def fine_detail(greys: Pixels) -> Detail:
     """What a 5 x 5 blur takes away from pictures (n, SIDE, SIDE)."""
-    values = greys.astype(np.float32)
-    return values - (_BLUR @ values @ _BLUR.T).astype(np.float32)
+    return _fine_detail_times_25(greys).astype(np.float32) / np.float32(25)
+
+
+def _fine_detail_times_25(greys: Pixels) -> npt.NDArray[np.int32]:
+    # Whole numbers, because libraries add floats up in an order that changes from one run to the next.
+    values = greys.astype(np.int32)
+    rows, sums = np.zeros_like(values), np.zeros_like(values)
+    for places in _MIRRORED:
+        rows += values[:, places]
+    for places in _MIRRORED:
+        sums += rows[:, :, places]
+    return 25 * values - sums
 
 
 def _resized(grey: npt.NDArray[Any], side: int) -> Pixels:

@@ -8,6 +8,7 @@ turned copies, crops of more than about 4 % a side, and crops of one side alone.
 
 import itertools
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -58,8 +59,9 @@ def same_picture(one: Detail, other: Detail) -> Truths:
 
     Its correlation: different pictures of one kind of scene share their coarse shape, copies also share this.
     """
-    powers = np.stack([np.einsum("nij,nij->n", detail, detail) for detail in (one, other)])
-    agreement = np.einsum("nij,nij->n", one, other) / np.maximum(np.sqrt(powers.prod(axis=0)), 1e-6)
+    dots = partial(np.einsum, "nij,nij->n", dtype=np.float64)  # so exact that their order does not show
+    powers = np.stack([dots(detail, detail) for detail in (one, other)])
+    agreement = dots(one, other) / np.maximum(np.sqrt(powers.prod(axis=0)), 1e-6)
     same: Truths = (agreement >= AGREEMENT) & (powers.min(axis=0) >= LEAST_DETAIL**2 * SIDE**2)
     return same
 
