@@ -1,5 +1,6 @@
 """The whole through real DVC and real Git: repro, experiments, metrics, plots."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -8,7 +9,9 @@ from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
+from typer.testing import CliRunner
 
+from pipeline import cli
 from tests.examples import REPOSITORY
 from tests.running import run, tracked, write_params, write_tiny_sources
 
@@ -175,9 +178,17 @@ def test_experiments_run_in_a_folder_of_their_own_and_from_the_queue(reproduced:
     assert "after.rows" in diff["reports/balance/metrics.json"]
 
 
+def comparison(folder: Path, *options: str) -> str:
+    """What `pipeline compare` prints there."""
+    with contextlib.chdir(folder):
+        result = CliRunner().invoke(cli.app, ["compare", *options])
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
 def compared(folder: Path) -> dict[str, Any]:
     """Rows of `pipeline compare` by name; in the order printed."""
-    found = json.loads(run(folder, "python", "-m", "pipeline", "compare", "--json"))
+    found = json.loads(comparison(folder, "--json"))
     assert found["metric"] == "accuracy"
     return {row["name"]: row for row in found["rows"]}
 
@@ -192,7 +203,7 @@ def test_results_of_commits_and_experiments_are_compared(reproduced: tuple[Path,
     accepted = [row["accepted"] for row in rows.values()]
     assert accepted == sorted(accepted, reverse=True)
     assert {row["note"] for row in rows.values()} == {""}
-    printed = run(folder, "python", "-m", "pipeline", "compare")
+    printed = comparison(folder)
     assert [name for name in rows if name not in printed] == []
 
 
