@@ -43,6 +43,7 @@ from pipeline.core.manifest import SPLIT
 from pipeline.files.shards import ShardReader, ShardStore
 from pipeline.params import AugmentParams, IngestParams, JpegEncoding, PerImage, PresetName, SourceParams
 from pipeline.processes.engine import Engine
+from pipeline.processes.workers import dismiss_all
 from pipeline.stages.augment import augment
 from pipeline.stages.ingest import ingest
 
@@ -266,7 +267,8 @@ def timed(work: Callable[[], object]) -> Seconds:
 
 
 def cpu_of_all() -> float:
-    # A process counts among its parent's once it has ended.
+    # A process counts among its parent's once it has ended; an engine keeps its own for later work.
+    dismiss_all()
     for process in multiprocessing.active_children():
         process.join()
     spent = os.times()
