@@ -5,8 +5,8 @@
 All figures are ratios of times measured in one run, medians of some rounds, on generated JPEG photos and the
 preset `photo`. The floor decodes each original once, applies the very same transforms and encodes, in one
 process that has read everything in: no plan, keys, guards, shards or manifest. Ours is the stage augment
-with its manifest, written; two workers are measured with their start and, by a run over half of the images,
-without. Peers: a plain albumentations loop over files in two processes, which decodes each original once a
+with its manifest, written; two workers, one of which is the stage's own process, are measured with the
+other's start and, by a run over half of the images, without. Peers: a plain albumentations loop over files in two processes, which decodes each original once a
 variant and seeds nothing; Augmentor, if it is there (`pip install --no-deps Augmentor==0.2.12`), with
 its nearest operations. CPU times next to wall times, because other work on the machine shows in these alone.
 What two floors at once take, each in a process that is up, says what a second core of this machine can bring at most.
@@ -120,7 +120,8 @@ def report(times: dict[str, Seconds]) -> None:
     most = 2 * bare.wall / times["2 floors at once"].wall
     print(f"1 worker / 2 workers: {one.wall / two.wall:.2f}; without their start {one.wall / steady:.2f}")
     print(f"2 floors one after the other / at once, which is what 2 cores bring here at most: {most:.2f}")
-    print(f"1 % more images: {times['1 % more images, 2 workers'].wall / two.wall:.1%} of a full run")
+    again = times["1 % more images, 2 workers"]
+    print(f"1 % more images: {again.wall / two.wall:.1%} of a full run by the clock, {again.cpu / two.cpu:.1%} by CPU")
 
 
 def prepare(images: int, side: int, copies: int) -> Task:

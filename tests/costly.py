@@ -61,3 +61,18 @@ def join_and_die(task: str, made: Iterator[str]) -> str:
 
 def process_of(task: str, made: Iterator[str]) -> int:
     return next(os.getpid() for _ in made)
+
+
+def process(_: object) -> int:
+    return os.getpid()
+
+
+def die_elsewhere(here: int) -> None:
+    if os.getpid() != here:
+        signal.raise_signal(signal.SIGKILL)
+
+
+def sleep_elsewhere_fail_here(here: int) -> None:
+    if os.getpid() == here:
+        raise ZeroDivisionError
+    time.sleep(3600)

@@ -8,6 +8,7 @@ import pickle
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -42,7 +43,7 @@ class Engine:
         size: Callable[[Task], int] = lambda _: 1,
         together: int = 1,
     ) -> list[Result]:
-        """The results of a picklable function, in the order of the tasks; one worker: in this process.
+        """The results of a picklable function, in the order of the tasks; one of the workers is this process.
 
         Args:
             size: how far a task moves the progress bar.
@@ -57,7 +58,7 @@ class Engine:
             parts = [tasks[start : start + together] for start in range(0, len(tasks), together)]
             jobs = [Job(number, part) for number, part in enumerate(parts)]
             work = Work(partial(_each, function))
-            results = _run(work, jobs, self.workers, lambda job: advance(sum(map(size, job.task))))
+            results = _run_here_too(work, jobs, self.workers, lambda job: advance(sum(map(size, job.task))))
             return [result for part in results for result in part]
 
     def map_guarded(
@@ -125,7 +126,28 @@ def _each(function: Callable[[Task], Result], tasks: Sequence[Task]) -> list[Res
 def _run(work: Work, jobs: Sequence[Job], workers: int, done: Callable[[Job], None]) -> list[Any]:
     """The results of all jobs, in their order."""
     with hired(min(workers, len(jobs))) as crew:
-        return _Shift(work, jobs, crew, done).run()
+        shift = _Shift(work, jobs, crew, done)
+        shift.begin()
+        shift.go_on()
+        return shift.results()
+
+
+def _run_here_too(work: Work, jobs: Sequence[Job], workers: int, done: Callable[[Job], None]) -> list[Any]:
+    """The same with this process as one of the workers: it need not be started, which takes a second or two."""
+    with hired(min(workers, len(jobs)) - 1) as crew, ThreadPoolExecutor(1) as thread:
+        shift = _Shift(work, jobs, crew, done)
+        shift.begin()
+        others = thread.submit(shift.go_on)
+        try:
+            while not others.done() and (job := shift.next()) is not None:
+                shift.enter(job, work.function(job.task))
+            others.result()
+        except BaseException:
+            # Without them the thread ends, too.
+            for worker in crew:
+                worker.kill()
+            raise
+        return shift.results()
 
 
 class _Shift:
@@ -146,10 +168,14 @@ class _Shift:
         self._done = done
         self._results: dict[int, Any] = {}
 
-    def run(self) -> list[Any]:
+    def begin(self) -> None:
+        """Give each of the crew its first job."""
         for worker in self._crew:
             worker.begin(self._pickled, self._work.guard)
             self._give_next(worker)
+
+    def go_on(self) -> None:
+        """Hear what the crew has done and give it more, until there is no more."""
         while busy := [worker for worker in self._crew if worker.job is not None]:
             patience = min(worker.left() for worker in busy)
             ready = wait([worker.connection for worker in busy], None if patience == inf else max(patience, 0.01))
@@ -158,12 +184,27 @@ class _Shift:
                     self._hear(worker)
                 elif worker.left() <= 0:
                     worker.stop_overdue()
+
+    def next(self) -> Job | None:
+        """A job that nobody has taken; two threads may ask for one."""
+        try:
+            return self._waiting.popleft()
+        except IndexError:
+            return None
+
+    def enter(self, job: Job, result: Any) -> None:
+        """Note what came of a job."""
+        self._results[job.number] = result
+        self._done(job)
+
+    def results(self) -> list[Any]:
+        """Of all jobs, in their order."""
         return [self._results[job.number] for job in self._jobs]
 
     def _give_next(self, worker: Worker) -> None:
         worker.job = None
-        if self._waiting:
-            worker.give(self._waiting.popleft())
+        if (job := self.next()) is not None:
+            worker.give(job)
 
     def _hear(self, worker: Worker) -> None:
         job = worker.job
@@ -178,8 +219,7 @@ class _Shift:
                 number, job.known[content[0]] = content
                 job.suspect = None if job.suspect == number else job.suspect
             case "done":
-                self._results[job.number] = content
-                self._done(job)
+                self.enter(job, content)
                 self._give_next(worker)
             case "failed":
                 worker.job = None

@@ -79,6 +79,10 @@ class Worker:
 
     def stop_overdue(self) -> None:
         self._overdue = True
+        self.kill()
+
+    def kill(self) -> None:
+        """End it at once; its connection then tells."""
         self._process.kill()
 
     def end(self) -> End:
@@ -100,7 +104,7 @@ class Worker:
     def dismiss(self) -> None:
         """End it: at once if it is at work, else as soon as it hears of it."""
         if self.job is not None:
-            self._process.kill()
+            self.kill()
         if not self.connection.closed:
             self._tell(None)
         self._process.join()

@@ -1,5 +1,6 @@
 """Work over processes: order, errors, dead workers, and the bar that only a terminal gets."""
 
+import multiprocessing
 import operator
 import os
 import pty
@@ -18,6 +19,8 @@ import pytest
 from pipeline.errors import ParamsError, StorageError, WorkerError
 from pipeline.files.storage import sha256_of
 from pipeline.processes.engine import WORKERS_VARIABLE, Engine, choose_workers
+from pipeline.processes.workers import dismiss_all
+from tests import costly
 from tests.examples import REPOSITORY
 
 # Most functions that workers run come from the standard library: a process is up sooner without this file's imports.
@@ -58,11 +61,28 @@ def test_a_killed_worker_is_an_error_with_advice() -> None:
     with pytest.raises(
         WorkerError, match=r"memory ran out: run again with fewer workers \(--workers or PIPELINE_WORKERS"
     ):
-        Engine(2).map(signal.raise_signal, [signal.SIGKILL, signal.SIGKILL], "die")
+        Engine(2).map(costly.die_elsewhere, [os.getpid()] * 2, "die")
+    assert Engine(2).map(len, ["a", "bc"], "count") == [1, 2]
+
+
+def test_this_process_is_one_of_the_workers() -> None:
+    """The other one is still starting when the first task of this process is long done."""
+    dismiss_all()
+    found = Engine(2).map(costly.process, range(4), "pids")
+    assert os.getpid() in found
+    assert len(set(found)) == 2
+
+
+def test_an_exception_in_this_process_ends_the_others_work(tmp_path: Path) -> None:
+    """The first task, which a process of its own does, would take an hour."""
+    dismiss_all()
+    with pytest.raises(ZeroDivisionError):
+        Engine(2).map(costly.sleep_elsewhere_fail_here, [os.getpid()] * 2, "fail")
+    assert multiprocessing.active_children() == []
 
 
 def report_and_wait(folder: Path) -> None:
-    """Say through one pipe that this worker is up, then wait for a byte of another."""
+    """Say through one pipe that this process is up, then wait for a byte of another."""
     up = os.open(folder / "up", os.O_WRONLY)
     os.write(up, b"x")
     os.read(os.open(folder / "gate", os.O_RDONLY), 1)
@@ -87,7 +107,7 @@ def next_of(pipe: int) -> bytes:
 
 @contextmanager
 def parent_of_two(folder: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """A process whose two workers are at work, and a pipe that ends with the last of the three."""
+    """A process that is at work, and so is another for it, and a pipe that ends with the last of them."""
     for name in ("up", "gate"):
         os.mkfifo(folder / name)
     command = [sys.executable, "-c", TWO_WORKERS, str(folder)]
