@@ -292,6 +292,44 @@ def spot_check(
 
 
 @app.command()
+def errors(
+    split: Annotated[str, typer.Option(help="dev, train_dev or train.")] = "dev",
+    csv: Annotated[Path, typer.Option(metavar="FILE", help="The table to fill in.")] = Path("errors.csv"),
+    sheet: Annotated[
+        Path, typer.Option(metavar="FILE", help="The pictures, a PNG file; replaced if it is there.")
+    ] = Path("errors.png"),
+    columns: Annotated[
+        list[str] | None,
+        typer.Option("--column", metavar="NAME", help="A column for one tag, to be crossed; may be repeated."),
+    ] = None,
+    tags: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Instead: rank the tags of a table that was filled in.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="With --tags: print JSON, with all digits.")] = False,
+) -> None:
+    """Write the misclassified images as a sheet and a table for tags; then rank the tags by what fixing them gains.
+
+    Fill in the table with any spreadsheet program, save it as CSV, and give it back with --tags.
+    """
+    from rich.console import Console
+
+    from pipeline.commands import errors as analysis
+    from pipeline.params import load_params
+
+    params = load_params()
+    if tags is None:
+        print(analysis.write_errors(split, csv, sheet, columns or []))
+        return
+    found = analysis.ranking(split, tags, params.evaluate)
+    for note in found.notes:
+        print(f"note: {note}", file=sys.stderr)
+    if as_json:
+        print(json.dumps(found.as_json(), indent=2, ensure_ascii=False, allow_nan=False))
+    else:
+        analysis.print_ranking(found, Console(highlight=False))
+
+
+@app.command()
 def audit(
     manifests: Annotated[
         list[Path], typer.Argument(metavar="MANIFEST...", help="Tables: .arrow, .csv, .parquet or .jsonl.")

@@ -61,7 +61,12 @@ def write_tiny_sources(folder: Path) -> None:
 
 def pipeline(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Ended:
     """The `pipeline` command, in this process; the caller has changed into the folder."""
-    monkeypatch.setattr(sys, "argv", ["pipeline", *arguments, "--workers", "1"])
+    return pipeline_alone(capsys, monkeypatch, *arguments, "--workers", "1")
+
+
+def pipeline_alone(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Ended:
+    """The same for a command that needs no workers."""
+    monkeypatch.setattr(sys, "argv", ["pipeline", *arguments])
     with pytest.raises(SystemExit) as ended:
         cli.main()
     captured = capsys.readouterr()

@@ -86,6 +86,7 @@ def test_stages_are_the_same_in_folder_dvc_and_command_line() -> None:
         "summary",
         "audit",
         "doctor",
+        "errors",
         "label-queue",
         "lr-range",
         "spot-check",

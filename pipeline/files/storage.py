@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePath
@@ -247,6 +247,22 @@ def write_bytes(value: bytes, place: Path) -> None:
         file.write(value)
         file.flush()
         os.fsync(file.fileno())
+
+
+def write_files(contents: Mapping[Path, bytes]) -> None:
+    """Write files that a command makes, in folders that may not be there yet: all of them whole, or none."""
+    try:
+        for path, content in contents.items():
+            with refusals(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+            write_bytes(content, partial_path(path))
+    except BaseException:
+        for path in contents:
+            with suppress(StorageError):
+                remove(partial_path(path))
+        raise
+    for path in contents:
+        put_in_place(partial_path(path), path)
 
 
 def sha256_of(path: Path) -> str:

@@ -20,13 +20,13 @@ def read_csv(data: bytes, name: str, needed: Collection[str] | None = None) -> d
         raise DataError(f"{name} is a workbook or an archive, no text: save the sheet as CSV in UTF-8")
     with _damage(name, ".csv"):
         text = data.decode("utf-8-sig", "surrogateescape")
-        lines = [line for line in csv.reader(io.StringIO(text, newline=""), strict=True) if line]
+    lines = csv_lines(text, name, ",")
     if not lines:
         raise DataError(f"{name} is empty: its first line must name the columns")
     names, rows = [cell.strip() for cell in lines[0]], lines[1:]
     if any("\0" in cell for cell in names):
         raise DataError(f"{name} is no text in UTF-8, but perhaps in UTF-16: save it as UTF-8")
-    _check_names(names, name)
+    check_names(names, name)
     uneven = [number for number, row in enumerate(rows, 1) if len(row) != len(names)]
     if uneven:
         raise DataError(
@@ -34,6 +34,13 @@ def read_csv(data: bytes, name: str, needed: Collection[str] | None = None) -> d
             f"{len(names)} columns; put values with commas in quotes"
         )
     return {name: [row[column] for row in rows] for column, name in enumerate(names)}
+
+
+def csv_lines(text: str, name: str, delimiter: str) -> list[list[str]]:
+    """The cells of each line that is not empty."""
+    with _damage(name, ".csv"):
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        return [line for line in reader if line]
 
 
 def read_jsonl(data: bytes, name: str, needed: Collection[str] | None = None) -> dict[str, list[Any]]:
@@ -59,7 +66,7 @@ def read_parquet(data: bytes, name: str, needed: Collection[str] | None = None) 
     """Columns of values; of columns that are not needed, the names alone."""
     with _damage(name, ".parquet"):
         table = pq.read_table(io.BytesIO(data))
-        _check_names(table.column_names, name)
+        check_names(table.column_names, name)
         return lists(table, needed)
 
 
@@ -73,7 +80,8 @@ def lists(table: pa.Table, needed: Collection[str] | None = None) -> dict[str, l
 READERS = {".csv": read_csv, ".jsonl": read_jsonl, ".parquet": read_parquet}
 
 
-def _check_names(names: Sequence[str], table: str) -> None:
+def check_names(names: Sequence[str], table: str) -> None:
+    """Refuse two columns of one name."""
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise DataError(f"{table} has several columns named {listing(map(repr, twice))}: keep or rename one of each")

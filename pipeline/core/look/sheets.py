@@ -23,7 +23,7 @@ from pipeline.errors import listing
 from pipeline.params import AnyTransform, PngEncoding, Transform
 
 # They bound the size of a sheet: about 1,000 pixels wide and 5,000 high at most.
-MOST_CLASSES, MOST_IMAGES, MOST_VARIANTS, MOST_OF_BATCH = 10, 2, 5, 60
+MOST_CLASSES, MOST_IMAGES, MOST_VARIANTS, MOST_OF_BATCH, MOST_OF_GALLERY = 10, 2, 5, 60, 120
 MOST_LINES = 12
 # Fewer would cut the words; more, and the sheet is wider than screens are.
 LEAST_COLUMNS, BATCH_COLUMNS, MOST_COLUMNS = 4, 6, 8
@@ -107,6 +107,12 @@ def batch_sheet(rows: pd.DataFrame, pixels: Pixels) -> bytes:
         *_left_out(len(rows) - len(cells), "row", "rows"),
     ]
     return _png(Sheet("The first batch of training", lines, [Section("", [Strip("", cells)])], BATCH_COLUMNS))
+
+
+def gallery(title: str, lines: Sequence[str], cells: Sequence[Cell], count: int) -> bytes:
+    """Pictures in their order, the first ones of `count` in all."""
+    left_out = _left_out(count - len(cells), "image", "images")
+    return _png(Sheet(title, [*lines, *left_out], [Section("", [Strip("", cells)])], BATCH_COLUMNS))
 
 
 def choose_images(
