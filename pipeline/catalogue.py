@@ -80,7 +80,8 @@ PER_CLASS = table("reports/evaluate/per_class.csv")
 RELIABILITY = table("reports/evaluate/reliability.csv")
 SLICES = table("reports/evaluate/slices.csv")
 
-DIAGNOSIS = report("reports/diagnose/metrics.json")
+DIAGNOSIS = report("reports/diagnose/diagnosis.json")
+DIAGNOSIS_METRICS = report("reports/diagnose/metrics.json")
 DIAGNOSIS_GAPS = table("reports/diagnose/gaps.csv")
 DIAGNOSIS_TEXT = text("reports/diagnose/diagnosis.md")
 

@@ -61,7 +61,8 @@ def test_git_tracks_reports_and_nothing_heavy(reproduced: tuple[Path, str]) -> N
     listed = run(folder, "git", "ls-files", "reports", "data").split()
     stages = [*REPORTS, "ingest/phone", "ingest/web"]
     reports = [f"reports/{stage}/metrics.json" for stage in stages]
-    assert sorted(listed) == sorted([*reports, "reports/diagnose/diagnosis.md", "data/dvc.lock", "data/dvc.yaml"])
+    diagnosis = [f"reports/diagnose/diagnosis.{kind}" for kind in ("json", "md")]
+    assert sorted(listed) == sorted([*reports, *diagnosis, "data/dvc.lock", "data/dvc.yaml"])
 
 
 def test_a_second_repro_does_nothing(reproduced: tuple[Path, str]) -> None:

@@ -1,20 +1,26 @@
 """Says what holds the model back, from the errors of train, train_dev and dev."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from pipeline import catalogue
-from pipeline.core.diagnose.diagnosis import errors_of_splits, find_gaps, next_steps, page, sentence
+from pipeline.core.diagnose.changes import Run
+from pipeline.core.diagnose.gaps import find_gaps
+from pipeline.core.diagnose.levels import HUMAN, given, levels_of, metric_of_errors
+from pipeline.core.diagnose.steps import next_steps
+from pipeline.core.diagnose.words import page, report, sentence
+from pipeline.core.evaluate.judged import classes_of
 from pipeline.params import AugmentParams, DiagnoseParams, EvaluateParams, SplitParams, TrainParams
 from pipeline.stages import Stage
 
 
 @dataclass(frozen=True)
 class DiagnoseOutputs:
-    """Numbers for `dvc metrics`, a table for a plot, and the words."""
+    """All of it for programs, numbers for `dvc metrics`, a table for a plot, and the words."""
 
+    diagnosis: dict[str, Any]
     metrics: dict[str, Any]
     gaps: pd.DataFrame
     text: str
@@ -30,16 +36,19 @@ def diagnose(
     train: TrainParams,
 ) -> DiagnoseOutputs:
     """The gaps, a sentence and the next experiments."""
-    errors = errors_of_splits(predictions, evaluate)
-    gaps = find_gaps(errors, params)
-    steps = next_steps(gaps, split, augment, train)
+    levels = {HUMAN: given(HUMAN, params.human_error), **levels_of(predictions, evaluate)}
+    gaps = find_gaps(levels, metric_of_errors(evaluate, classes_of(predictions)), params, evaluate)
+    steps = next_steps(gaps, Run(split, augment, train))
     return DiagnoseOutputs(
+        diagnosis=report(levels, gaps, steps),
         metrics={
-            "errors": {"human": params.human_error, **{name: error.value for name, error in errors.items()}},
+            "errors": {name: level.error for name, level in levels.items()},
             **{gap.name: {"gap": gap.value, "low": gap.low, "high": gap.high} for gap in gaps},
         },
-        gaps=pd.DataFrame([asdict(gap) for gap in gaps]),
-        text=page(errors, gaps, steps, params, evaluate),
+        gaps=pd.DataFrame(
+            [{key: getattr(gap, key) for key in ("name", "value", "low", "high", "verdict")} for gap in gaps]
+        ),
+        text=page(levels, gaps, steps, evaluate),
         summary=sentence(gaps),
     )
 
@@ -56,7 +65,8 @@ STAGE = Stage(
     },
     reads={"predictions": catalogue.PREDICTIONS},
     writes={
-        "metrics": catalogue.DIAGNOSIS,
+        "diagnosis": catalogue.DIAGNOSIS,
+        "metrics": catalogue.DIAGNOSIS_METRICS,
         "gaps": catalogue.DIAGNOSIS_GAPS,
         "text": catalogue.DIAGNOSIS_TEXT,
     },

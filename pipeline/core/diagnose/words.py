@@ -1,0 +1,107 @@
+"""The diagnosis in words, and as a report that other programs read."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from pipeline.core.diagnose.gaps import Gap
+from pipeline.core.diagnose.levels import Level, ordered
+from pipeline.core.diagnose.steps import Step, images_of
+from pipeline.core.evaluate.optimizing import MINIMISED
+from pipeline.params import EvaluateParams
+
+
+def sentence(gaps: Sequence[Gap]) -> str:
+    """The diagnosis, the largest gap first."""
+    present = [gap for gap in gaps if gap.verdict == "present"]
+    unclear = [gap for gap in gaps if gap.verdict == "cannot tell"]
+    named = [f"{_words(gap)} of {100 * gap.value:.1f} points ({_interval(gap)})" for gap in present]
+    unknown = [f"{_words(gap)} ({_interval(gap)})" for gap in unclear]
+    sentences = [
+        f"{_joined(named)}." if named else "",
+        f"too few images to tell about {_joined(unknown)}." if unknown else "",
+        "" if named or unknown else "nothing stands out: every gap is smaller than is worth work.",
+    ]
+    return " ".join(words[0].upper() + words[1:] for words in sentences if words)
+
+
+def page(levels: Mapping[str, Level], gaps: Sequence[Gap], steps: Sequence[Step], params: EvaluateParams) -> str:
+    """The diagnosis in Markdown: what holds the model back, what to try next, and the figures."""
+    advice = (
+        ["Try next:", *(f"- {_step(step)}" for step in steps)]
+        if steps
+        else ["Nothing to try from here. Once you mean to use the model, look at test: `dvc repro final/dvc.yaml`."]
+    )
+    name = params.optimizing.name
+    meaning = [f"Errors are 1 - accuracy: {name} is no share of images.", ""] if name in MINIMISED else []
+    return "\n".join([sentence(gaps), "", *advice, "", *meaning, *levels_table(levels, gaps), ""])
+
+
+def levels_table(levels: Mapping[str, Level], gaps: Sequence[Gap]) -> list[str]:
+    """Lines of a Markdown table: the error levels from human up, and the gap above each."""
+    by_upper = {gap.upper: gap for gap in gaps}
+    lines = [
+        "| level | images | error | gap to a level above it | 95 % interval | verdict |",
+        "|---|---|---|---|---|---|",
+    ]
+    for level in ordered(levels):
+        images = "" if level.images is None else f"{level.images:,}"
+        gap = by_upper.get(level.name)
+        cells = (
+            ["", "", ""]
+            if gap is None
+            else [
+                f"{_words(gap)}: {100 * gap.value:.1f} points",
+                f"{100 * gap.low:.1f} to {100 * gap.high:.1f}",
+                gap.verdict if gap.needs is None else f"cannot tell: needs {_needs(gap)}",
+            ]
+        )
+        lines.append(f"| {' | '.join([level.name, images, f'{level.error:.2%}', *cells])} |")
+    return lines
+
+
+def report(levels: Mapping[str, Level], gaps: Sequence[Gap], steps: Sequence[Step]) -> dict[str, Any]:
+    """The diagnosis for programs; errors, gaps and ends of intervals are shares.
+
+    sentence; levels, from human to production: name, error, low, high, images (null: given); gaps: name, upper, lower,
+    value, low, high, verdict, needs (images, null where there is a verdict), needs_of (levels); findings; steps:
+    finding, command or null, words, source.
+    """
+    return {
+        "sentence": sentence(gaps),
+        "levels": [
+            {name: getattr(level, name) for name in ("name", "error", "low", "high", "images")}
+            for level in ordered(levels)
+        ],
+        "gaps": [
+            {
+                **{name: getattr(gap, name) for name in ("name", "upper", "lower", "value", "low", "high", "verdict")},
+                "needs": gap.needs.images if gap.needs else None,
+                "needs_of": list(gap.needs.levels) if gap.needs else [],
+            }
+            for gap in gaps
+        ],
+        "findings": [],
+        "steps": [asdict(step) for step in steps],
+    }
+
+
+def _step(step: Step) -> str:
+    return f"{step.words}: `{step.command}`" if step.command else step.words
+
+
+def _needs(gap: Gap) -> str:
+    assert gap.needs is not None  # noqa: S101
+    return f"about {gap.needs.images:,} more {' and as many '.join(map(images_of, gap.needs.levels))}"
+
+
+def _words(gap: Gap) -> str:
+    return gap.name.replace("_", " ")
+
+
+def _interval(gap: Gap) -> str:
+    return f"95 % interval {100 * gap.low:.1f} to {100 * gap.high:.1f}"
+
+
+def _joined(items: Sequence[str]) -> str:
+    return " and ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)
