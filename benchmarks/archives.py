@@ -1,13 +1,13 @@
 """CPU seconds that ingest spends on the way to the files of a source: a folder, and the same packed in each way.
 
-python benchmarks/archives.py FOLDER
+    python benchmarks/archives.py FOLDER
 
 First pass: list and hash all, as each run does. Second: read all, as a run does in which all are new. Ratios
 are to the folder's first pass.
 """
 
+import argparse
 import shutil
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -33,7 +33,10 @@ def seconds(place: Path) -> tuple[float, float]:
     return listed - begun, time.process_time() - listed
 
 
-def main(folder: Path) -> None:
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="with any files; they are packed, not changed")
+    folder = parser.parse_args().folder
     with tempfile.TemporaryDirectory() as scratch:
         packed = {
             kind: Path(shutil.make_archive(f"{scratch}/packed", kind, folder)).rename(f"{scratch}/a{ending}")
@@ -51,4 +54,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main()

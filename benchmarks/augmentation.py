@@ -6,9 +6,10 @@ All figures are ratios of times measured in one run, medians of some rounds, on 
 preset `photo`. The floor decodes each original once, applies the very same transforms and encodes, in one
 process that has read everything in: no plan, keys, guards, shards or manifest. Ours is the stage augment
 with its manifest, written; two workers, one of which is the stage's own process, are measured with the
-other's start and, by a run over half of the images, without. Peers: a plain albumentations loop over files in two processes, which decodes each original once a
-variant and seeds nothing; Augmentor, if it is there (`pip install --no-deps Augmentor==0.2.12`), with
-its nearest operations. CPU times next to wall times, because other work on the machine shows in these alone.
+other's start and, by a run over half of the images, without. Peers: a plain albumentations loop over files in
+two processes, which decodes each original once a variant and seeds nothing; Augmentor, if it is there
+(`pip install --no-deps Augmentor==0.2.12`), with its nearest operations. CPU times next to wall times, because
+other work on the machine shows in these alone.
 What two floors at once take, each in a process that is up, says what a second core of this machine can bring at most.
 """
 

@@ -12,6 +12,9 @@ import pytest
 from ruamel.yaml import YAML
 
 from pipeline import cli
+from pipeline.params import load_params
+from pipeline.processes.engine import Engine
+from pipeline.runner import run_stage
 from tests.examples import REPOSITORY, params_values, write_source
 
 BIN = str(Path(sys.executable).parent)
@@ -57,6 +60,14 @@ def write_tiny_sources(folder: Path) -> None:
     """Raw and production pictures of three classes, imbalanced; the production ones are noisier."""
     write_source(folder / "images/web", {"a": 40, "b": 20, "c": 10}, seed=1)
     write_source(folder / "images/phone", {"a": 30, "b": 25, "c": 20}, seed=2, noise=100)
+
+
+def run_stages(*names: str) -> None:
+    """Stages in the current folder, by its params.yaml; ingest of each source."""
+    loaded = load_params()
+    for name in names:
+        for key in loaded.sources if name == "ingest" else [None]:
+            run_stage(name, loaded, Engine(1), key)
 
 
 def pipeline(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Ended:

@@ -16,9 +16,9 @@ from pipeline.params import load_params
 from pipeline.processes.engine import Engine
 from pipeline.runner import run_stage
 from tests.examples import params
-from tests.running import write_params, write_tiny_sources
+from tests.running import run_stages, write_params, write_tiny_sources
 
-STAGES = ["curate", "split", "balance", "augment", "train", "evaluate", "diagnose", "test"]
+STAGES = ["ingest", "curate", "split", "balance", "augment", "train", "evaluate", "diagnose", "test"]
 
 
 @pytest.fixture(scope="module")
@@ -30,10 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_tiny_sources(folder)
         write_params(folder)
         # DVCLive asks for a repository with a commit; in a folder without Git it asks for nothing.
-        for source in ("web", "phone"):
-            run_stage("ingest", load_params(), Engine(1), source)
-        for stage in STAGES:
-            run_stage(stage, load_params(), Engine(1))
+        run_stages(*STAGES)
     return folder
 
 

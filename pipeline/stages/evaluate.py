@@ -53,7 +53,9 @@ def evaluate(
     digest = digest_of(model)
     # Without a limit on time all outs are functions of the inputs.
     time = latency_of(trained, digest, threads, latency) if needs_latency(params) else {}
-    facts = {"model_megabytes": len(model) / 1e6, **{name: time[name] for name in time if name == "latency_p95_ms"}}
+    facts = {"model_megabytes": len(model) / 1e6}
+    if time:
+        facts["latency_p95_ms"] = time["latency_p95_ms"]
     predictions = predict_rows(trained, check_manifest(manifest, SPLIT), originals, threads, engine, "evaluate")
     found = evaluation(predictions, manifest, trained.classes, facts, DEV, params)
     return EvaluateOutputs(

@@ -14,7 +14,7 @@ from pipeline.processes.engine import Engine
 from pipeline.runner import run_stage
 from tests.core.label.test_label_studio import EXPORT, PREFIX
 from tests.examples import REPOSITORY, encoded, striped
-from tests.running import Ended, pipeline, write_params, write_tiny_sources
+from tests.running import Ended, pipeline, run_stages, write_params, write_tiny_sources
 
 Queue = Callable[..., Ended]
 LABELS = {
@@ -41,9 +41,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
             path.write_bytes(encoded(striped(number % 3, seed=7_000 + number)))
         (folder / "images/new/export.json").write_text("[]")
         write_params(folder, **{"sources": SOURCES})
-        for source in ("web", "phone", "new"):
-            run_stage("ingest", load_params(), Engine(1), source)
-        run_stage("curate", load_params(), Engine(1))
+        run_stages("ingest", "curate")
     return folder
 
 

@@ -14,10 +14,9 @@ from pipeline.core.train.candidates import CANDIDATES, OWN, candidates
 from pipeline.errors import ParamsError
 from pipeline.params import load_params
 from pipeline.processes.engine import Engine
-from pipeline.runner import run_stage
 from tests.examples import params
 from tests.fits import metric_named
-from tests.running import pipeline, write_params, write_tiny_sources
+from tests.running import pipeline, run_stages, write_params, write_tiny_sources
 
 # Lightning warns of few batches, and of its own use of torch.
 pytestmark = pytest.mark.filterwarnings("ignore:::lightning.*")
@@ -31,10 +30,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(folder)
         write_tiny_sources(folder)
         write_params(folder)
-        for source in ("web", "phone"):
-            run_stage("ingest", load_params(), Engine(1), source)
-        for stage in ("curate", "split", "balance", "augment"):
-            run_stage(stage, load_params(), Engine(1))
+        run_stages("ingest", "curate", "split", "balance", "augment")
     return folder
 
 

@@ -12,7 +12,7 @@ from pipeline import catalogue
 from pipeline.params import load_params
 from pipeline.processes.engine import Engine
 from pipeline.runner import run_stage
-from tests.running import environment, write_params, write_tiny_sources
+from tests.running import environment, run_stages, write_params, write_tiny_sources
 
 # Lightning warns of few batches, and of its own use of torch.
 pytestmark = pytest.mark.filterwarnings("ignore:::lightning.*")
@@ -58,10 +58,7 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_model(
     monkeypatch.chdir(tmp_path)
     write_tiny_sources(tmp_path)
     write_params(tmp_path, **CHANGES)
-    for source in ("web", "phone"):
-        run_stage("ingest", load_params(), Engine(1), source)
-    for stage in ("curate", "split", "balance", "augment", "train"):
-        run_stage(stage, load_params(), Engine(1))
+    run_stages("ingest", "curate", "split", "balance", "augment", "train")
     assert not CHECKPOINT.exists()
     model, metrics = MODEL.read_bytes(), METRICS.read_bytes()
 
