@@ -12,9 +12,10 @@ from pipeline.core import manifest
 from pipeline.core.evaluate.judged import PROBABILITY
 from pipeline.files.arrow import manifest as any_manifest
 from pipeline.files.arrow import taken_manifest
+from pipeline.files.curves import curves
 from pipeline.files.scan import images_in_class_folders
 from pipeline.files.shards import ShardReader
-from pipeline.files.storage import binary, curves, folder_of_folders, memo, read_only, report, table, text, texts
+from pipeline.files.storage import binary, folder_of_folders, memo, read_only, report, table, text, texts
 from pipeline.ledger import ledger
 
 manifest_file = partial(any_manifest, further=manifest.FURTHER)

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -196,43 +196,6 @@ def binary(path: str) -> Artifact:
         return read_bytes(place)
 
     return Artifact(path, read, write_bytes)
-
-
-@dataclass(frozen=True)
-class Curves:
-    """Numbers per epoch, and the epoch (counted from 0) whose weights were kept."""
-
-    epochs: Sequence[Mapping[str, float]]
-    kept: int
-
-
-def curves(path: str) -> Artifact:
-    """An artifact: the folder of plots and metrics.json that DVCLive writes; the metrics are the kept epoch's."""
-
-    def write(values: Curves, place: Path) -> None:
-        from dvclive.live import Live
-        from scmrepo.exceptions import SCMError
-
-        try:
-            # dvc.yaml declares the plots itself, and DVC, not DVCLive, keeps the experiments.
-            with Live(str(place), dvcyaml=None, save_dvc_exp=False, report=None, monitor_system=False) as live:
-                for epoch in values.epochs:
-                    for name, value in epoch.items():
-                        live.log_metric(name, value)
-                    live.next_step()
-                # It would end with the last step again.
-                live.summary["step"] = live.step = values.kept
-                for name, value in values.epochs[values.kept].items():
-                    live.log_metric(name, value, plot=False)
-        except SCMError as error:
-            raise StorageError(
-                f"DVCLive cannot work in this Git repository ({error}): commit once, then run again"
-            ) from error
-
-    def read(place: Path) -> Any:
-        return report(path).read(place / "metrics.json")
-
-    return folder(path, read, write)
 
 
 def read_bytes(path: Path) -> bytes:

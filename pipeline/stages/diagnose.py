@@ -1,4 +1,4 @@
-"""Says what holds the model back, from the errors of train, train_dev and dev."""
+"""Says what holds the model back, and what to try next, from all that the run left."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,12 +7,19 @@ import pandas as pd
 
 from pipeline import catalogue
 from pipeline.core.diagnose.changes import Run
-from pipeline.core.diagnose.gaps import find_gaps
-from pipeline.core.diagnose.levels import HUMAN, given, levels_of, metric_of_errors
-from pipeline.core.diagnose.steps import next_steps
+from pipeline.core.diagnose.diagnosis import Diagnosis, diagnosis
+from pipeline.core.diagnose.levels import HUMAN, given, levels_of
 from pipeline.core.diagnose.words import page, report, sentence
-from pipeline.core.evaluate.judged import classes_of
-from pipeline.params import AugmentParams, DiagnoseParams, EvaluateParams, SplitParams, TrainParams
+from pipeline.files.curves import Curves
+from pipeline.params import (
+    AugmentParams,
+    BalanceParams,
+    CurateParams,
+    DiagnoseParams,
+    EvaluateParams,
+    SplitParams,
+    TrainParams,
+)
 from pipeline.stages import Stage
 
 
@@ -29,28 +36,41 @@ class DiagnoseOutputs:
 
 def diagnose(
     predictions: pd.DataFrame,
+    manifest: pd.DataFrame,
+    curves: Curves,
     params: DiagnoseParams,
-    evaluate: EvaluateParams,
+    curate: CurateParams,
     split: SplitParams,
+    balance: BalanceParams,
     augment: AugmentParams,
     train: TrainParams,
+    evaluate: EvaluateParams,
 ) -> DiagnoseOutputs:
-    """The gaps, a sentence and the next experiments."""
+    """The gaps, what else is found, and the next experiments."""
     levels = {HUMAN: given(HUMAN, params.human_error), **levels_of(predictions, evaluate)}
-    gaps = find_gaps(levels, metric_of_errors(evaluate, classes_of(predictions)), params, evaluate)
-    steps = next_steps(gaps, Run(split, augment, train))
+    run = Run(curate, split, balance, augment, train, evaluate)
+    found = diagnosis(levels, predictions, manifest, curves.epochs, run, params)
     return DiagnoseOutputs(
-        diagnosis=report(levels, gaps, steps),
-        metrics={
-            "errors": {name: level.error for name, level in levels.items()},
-            **{gap.name: {"gap": gap.value, "low": gap.low, "high": gap.high} for gap in gaps},
-        },
-        gaps=pd.DataFrame(
-            [{key: getattr(gap, key) for key in ("name", "value", "low", "high", "verdict")} for gap in gaps]
-        ),
-        text=page(levels, gaps, steps, evaluate),
-        summary=sentence(gaps),
+        diagnosis=report(found),
+        metrics=metrics_of(found),
+        gaps=gaps_table(found),
+        text=page(found, evaluate),
+        summary=sentence(found.gaps, found.findings),
     )
+
+
+def metrics_of(found: Diagnosis) -> dict[str, Any]:
+    """Errors and gaps as shares, with stable names."""
+    return {
+        "errors": {name: level.error for name, level in found.levels.items()},
+        **{gap.name: {"gap": gap.value, "low": gap.low, "high": gap.high} for gap in found.gaps},
+    }
+
+
+def gaps_table(found: Diagnosis) -> pd.DataFrame:
+    """A row a gap, for a plot."""
+    columns = ("name", "value", "low", "high", "verdict")
+    return pd.DataFrame([{name: getattr(gap, name) for name in columns} for gap in found.gaps])
 
 
 STAGE = Stage(
@@ -58,12 +78,14 @@ STAGE = Stage(
     function=diagnose,
     params={
         "params": "diagnose",
-        "evaluate": "evaluate",
+        "curate": "curate",
         "split": "split",
+        "balance": "balance",
         "augment": "augment",
         "train": "train",
+        "evaluate": "evaluate",
     },
-    reads={"predictions": catalogue.PREDICTIONS},
+    reads={"predictions": catalogue.PREDICTIONS, "manifest": catalogue.SPLIT, "curves": catalogue.CURVES},
     writes={
         "diagnosis": catalogue.DIAGNOSIS,
         "metrics": catalogue.DIAGNOSIS_METRICS,

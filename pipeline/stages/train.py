@@ -11,8 +11,8 @@ from pipeline import catalogue
 from pipeline.core.evaluate.optimizing import check_defined, metric_of
 from pipeline.core.manifest import DEV
 from pipeline.core.train.models import save_model
+from pipeline.files.curves import Curves
 from pipeline.files.shards import ShardReader, digest
-from pipeline.files.storage import Curves
 from pipeline.learning.checkpoint import Checkpoint, code_digest, table_digest
 from pipeline.learning.fitting import TrainingData, fit_model, training_data
 from pipeline.params import AnyMetric, AnyTransform, Baseline, IngestParams, TrainParams

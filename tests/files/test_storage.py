@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pipeline import catalogue
 from pipeline.errors import DataError, MissingInputError, StorageError
 from pipeline.files import storage
+from pipeline.files.curves import Curves
 from tests.examples import curated
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -160,8 +161,21 @@ def test_what_only_saves_work_counts_for_nothing_when_it_is_damaged(content: byt
 def test_curves_have_every_epoch_and_their_metrics_are_the_kept_ones() -> None:
     epochs = [{"train/loss": 1.0, "dev/optimizing": 0.5}, {"train/loss": 0.5, "dev/optimizing": 0.9}]
     epochs.append({"train/loss": 0.25, "dev/optimizing": 0.7})
-    folder = written(catalogue.CURVES, storage.Curves(epochs, kept=1))
+    folder = written(catalogue.CURVES, Curves(epochs, kept=1))
     found = json.loads((folder / "metrics.json").read_text())
     assert found == {"train": {"loss": 0.5}, "dev": {"optimizing": 0.9}, "step": 1}
     curve = pd.read_csv(folder / "plots/metrics/train/loss.tsv", sep="\t")
     assert curve[["step", "loss"]].to_numpy().tolist() == [[0, 1.0], [1, 0.5], [2, 0.25]]
+    assert catalogue.CURVES.read(folder) == Curves(sorted_epochs(epochs), 1)
+
+
+def sorted_epochs(epochs: list[dict[str, float]]) -> list[dict[str, float]]:
+    return [dict(sorted(epoch.items())) for epoch in epochs]
+
+
+@pytest.mark.parametrize("content", ["step\tloss\n0\t\n", "step\tother\n0\t1\n", "step\tloss\n0\tx\n"])
+def test_a_curve_without_numbers_is_named(content: str) -> None:
+    folder = written(catalogue.CURVES, Curves([{"train/loss": 1.0}], kept=0))
+    (folder / "plots/metrics/train/loss.tsv").write_text(content)
+    with pytest.raises(DataError, match=r"loss\.tsv is no curve of numbers \(.*\): run `dvc repro train`$"):
+        catalogue.CURVES.read(folder)

@@ -6,10 +6,10 @@ those that a run has not followed yet into commands. MLY is Andrew Ng's Machine 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from pipeline.core.diagnose import changes
-from pipeline.core.diagnose.changes import Run
+from pipeline.core.diagnose import findings as found
+from pipeline.core.diagnose.changes import Changes, Run
 from pipeline.core.diagnose.gaps import BIAS, DEV_OVERFIT, MISMATCH, PRODUCTION_GAP, VARIANCE
 
 
@@ -19,7 +19,7 @@ class Advice:
 
     words: str
     source: str
-    change: Callable[[Run], Mapping[str, Any] | None] | None = None
+    change: Callable[[Run], Changes] | None = None
     command: str | None = None
 
 
@@ -27,23 +27,89 @@ TABLE: Mapping[str, tuple[Advice, ...]] = {
     BIAS: (
         Advice("a wider model can hold more of what there is to learn", "MLY ch. 25", changes.wider),
         Advice("train longer", "MLY ch. 25", changes.longer),
-        Advice("less dropout, which keeps the model from learning all", "MLY ch. 25", changes.less_dropout),
+        Advice("a deeper model", "MLY ch. 25", changes.deeper),
+        Advice("less dropout, which keeps a model from learning all", "MLY ch. 25", changes.less_dropout),
+        Advice("no penalty on weights", "MLY ch. 25", changes.no_penalty),
+        Advice("batch norm", "Ioffe and Szegedy (2015)", changes.batch_norm),
+        Advice(
+            "an optimizer that fits its steps to each weight", "MLY ch. 25; Loshchilov and Hutter (2019)", changes.adamw
+        ),
+        Advice("another architecture: residual blocks", "MLY ch. 25; He et al. (2015)", changes.residual),
         Advice("let all layers learn, not the last alone", "Yosinski et al. (2014)", changes.thaw),
-        Advice("a network; this ranks all models on dev", "MLY ch. 25", changes.of_baselines, "pipeline spot-check"),
+        Advice("another architecture: this ranks all models on dev", "MLY ch. 25", command="pipeline spot-check"),
     ),
     VARIANCE: (
-        Advice("more variants of each image", "MLY ch. 27", changes.more_copies),
+        Advice("more variants of each image", "MLY ch. 27; Shorten and Khoshgoftaar (2019)", changes.more_copies),
+        Advice("variants of each image, first gentle ones", "MLY ch. 27", changes.first_copies),
         Advice("more dropout", "MLY ch. 27; Srivastava et al. (2014)", changes.more_dropout),
         Advice("more weight decay", "MLY ch. 27; Krogh and Hertz (1991)", changes.more_decay),
+        Advice("images and labels blended in pairs", "Zhang et al. (2018)", changes.mixup),
+        Advice("new variants in each epoch", "MLY ch. 27", changes.online),
         Advice("collect more images for training", "MLY ch. 27"),
+        Advice("another architecture: this ranks all models on dev", "MLY ch. 27", command="pipeline spot-check"),
     ),
     MISMATCH: (
         Advice("train on all production images that there are", "MLY ch. 42", changes.all_production),
-        Advice("look at dev's errors: what do they have that the training images lack?", "MLY ch. 14 and 42"),
+        Advice("degrade raw images as production's camera does", "MLY ch. 43", changes.match_production),
+        Advice("production images count more than raw ones", "MLY ch. 39", changes.production_weight),
+        Advice(
+            "tag dev's errors: what do they have that the training images lack?",
+            "MLY ch. 14 and 42",
+            command="pipeline errors",
+        ),
         Advice("collect more production images for training", "MLY ch. 42"),
     ),
-    DEV_OVERFIT: (Advice("collect a larger dev set: the choices made by it fit its images", "MLY ch. 11"),),
-    PRODUCTION_GAP: (
-        Advice("look for what changed: are today's images those of dev, by place, device and time?", "MLY ch. 11"),
+    DEV_OVERFIT: (
+        Advice("collect a larger dev set: the choices made by it fit its images", "MLY ch. 11"),
+        Advice("of models within noise take the simplest", "Blum and Hardt (2015)", command="pipeline compare"),
     ),
+    PRODUCTION_GAP: (
+        Advice(
+            "measure by the newest images: inputs may have drifted",
+            "MLY ch. 11; Quionero-Candela et al. (2009)",
+            changes.newest,
+        ),
+        Advice("add these outcomes' images to a production source: dev and test are no longer like it", "MLY ch. 11"),
+        Advice("label some outcomes again: perhaps by other rules than those of test", "MLY ch. 16"),
+        Advice("weigh mistakes by what they cost in use, if some are worse: evaluate.optimizing", "MLY ch. 11"),
+    ),
+    found.LEAK: (
+        Advice("keep near copies in one split", "Kaufman et al. (2012)", changes.group_copies),
+        Advice(
+            "look for copies across splits, and at images that train calls wrongly",
+            "Kaufman et al. (2012)",
+            command="pipeline audit data/split/manifest.arrow",
+        ),
+    ),
+    found.RATE: (
+        Advice("a third of the learning rate", "Goodfellow et al. (2016) 11.4.1", changes.lower_rate),
+        Advice("find the rate where the loss falls fastest", "Smith (2017)", command="pipeline lr-range"),
+        Advice("shorten long gradients", "Pascanu et al. (2013)", changes.clip),
+    ),
+    found.EPOCHS: (
+        Advice("train longer", "MLY ch. 25; Goodfellow et al. (2016) 11.4", changes.longer),
+        Advice("a higher learning rate", "Goodfellow et al. (2016) 11.4.1", changes.higher_rate),
+    ),
+    found.OVERFIT: (Advice("keep the epoch that was best on dev", "Prechelt (1998)", changes.keep_best),),
+    found.UNDERFIT: (),
+    found.HIDDEN: (
+        Advice("rank models by a metric in which classes count alike", "MLY ch. 8 and 9", changes.by_class),
+    ),
+    found.CLASS: (
+        Advice("its rows count twice in the loss", "King and Zeng (2001)", changes.weigh_class),
+        Advice("give small classes as many rows as the largest", "Buda et al. (2018)", changes.oversample),
+        Advice("collect more images of it, and check its labels", "MLY ch. 14 and 16", command="pipeline errors"),
+    ),
+    found.SLICE: (
+        Advice(
+            "look at its errors, then collect or make training images like them",
+            "MLY ch. 14 and 42",
+            command="pipeline errors",
+        ),
+    ),
+    found.CALIBRATION: (
+        Advice("label smoothing, against too sure a model", "Müller et al. (2019)", changes.smoothing),
+        Advice("less label smoothing, against too unsure a model", "Müller et al. (2019)", changes.no_smoothing),
+    ),
+    found.SMALL_DEV: (),
 }

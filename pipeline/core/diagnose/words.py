@@ -4,37 +4,50 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from pipeline.core.diagnose.diagnosis import Diagnosis
+from pipeline.core.diagnose.findings import CLASS, EPOCHS, HIDDEN, LEAK, RATE, SLICE, Finding
 from pipeline.core.diagnose.gaps import Gap
 from pipeline.core.diagnose.levels import Level, ordered
-from pipeline.core.diagnose.steps import Step, images_of
+from pipeline.core.diagnose.steps import Step, images_of, in_order, in_words
 from pipeline.core.evaluate.optimizing import MINIMISED
 from pipeline.params import EvaluateParams
 
+# Findings that belong in the sentence: the first of each.
+SAID_BEFORE, SAID_AFTER = (LEAK,), (RATE, EPOCHS, HIDDEN, CLASS, SLICE)
 
-def sentence(gaps: Sequence[Gap]) -> str:
+
+def sentence(gaps: Sequence[Gap], findings: Sequence[Finding] = ()) -> str:
     """The diagnosis, the largest gap first."""
     present = [gap for gap in gaps if gap.verdict == "present"]
     unclear = [gap for gap in gaps if gap.verdict == "cannot tell"]
-    named = [f"{_words(gap)} of {100 * gap.value:.1f} points ({_interval(gap)})" for gap in present]
-    unknown = [f"{_words(gap)} ({_interval(gap)})" for gap in unclear]
+    named = [f"{in_words(gap.name)} of {100 * gap.value:.1f} points ({_interval(gap)})" for gap in present]
+    unknown = [f"{in_words(gap.name)} ({_interval(gap)})" for gap in unclear]
+    before, after = (
+        [next(each.words for each in findings if each.name == name) for name in names if _has(findings, name)]
+        for names in (SAID_BEFORE, SAID_AFTER)
+    )
+    said = [*before, _joined(named), *after]
     sentences = [
-        f"{_joined(named)}." if named else "",
-        f"too few images to tell about {_joined(unknown)}." if unknown else "",
-        "" if named or unknown else "nothing stands out: every gap is smaller than is worth work.",
+        *said,
+        f"too few images to tell about {_joined(unknown)}" if unknown else "",
+        "" if any(said) or unknown else "nothing stands out: every gap is smaller than is worth work",
     ]
-    return " ".join(words[0].upper() + words[1:] for words in sentences if words)
+    return " ".join(f"{words[0].upper()}{words[1:]}." for words in sentences if words)
 
 
-def page(levels: Mapping[str, Level], gaps: Sequence[Gap], steps: Sequence[Step], params: EvaluateParams) -> str:
+def page(found: Diagnosis, params: EvaluateParams) -> str:
     """The diagnosis in Markdown: what holds the model back, what to try next, and the figures."""
     advice = (
-        ["Try next:", *(f"- {_step(step)}" for step in steps)]
-        if steps
+        ["Try next:", *(f"- {_step(step)}" for step in found.steps)]
+        if found.steps
         else ["Nothing to try from here. Once you mean to use the model, look at test: `dvc repro final/dvc.yaml`."]
     )
     name = params.optimizing.name
     meaning = [f"Errors are 1 - accuracy: {name} is no share of images.", ""] if name in MINIMISED else []
-    return "\n".join([sentence(gaps), "", *advice, "", *meaning, *levels_table(levels, gaps), ""])
+    shown = ["", "Found:", *(f"- {in_words(each.name)}: {each.words}" for each in found.findings)]
+    table = levels_table(found.levels, found.gaps)
+    lines = [sentence(found.gaps, found.findings), "", *advice, "", *meaning, *table]
+    return "\n".join([*lines, *(shown if found.findings else []), ""])
 
 
 def levels_table(levels: Mapping[str, Level], gaps: Sequence[Gap]) -> list[str]:
@@ -51,7 +64,7 @@ def levels_table(levels: Mapping[str, Level], gaps: Sequence[Gap]) -> list[str]:
             ["", "", ""]
             if gap is None
             else [
-                f"{_words(gap)}: {100 * gap.value:.1f} points",
+                f"{in_words(gap.name)}: {100 * gap.value:.1f} points",
                 f"{100 * gap.low:.1f} to {100 * gap.high:.1f}",
                 gap.verdict if gap.needs is None else f"cannot tell: needs {_needs(gap)}",
             ]
@@ -60,18 +73,20 @@ def levels_table(levels: Mapping[str, Level], gaps: Sequence[Gap]) -> list[str]:
     return lines
 
 
-def report(levels: Mapping[str, Level], gaps: Sequence[Gap], steps: Sequence[Step]) -> dict[str, Any]:
+def report(found: Diagnosis) -> dict[str, Any]:
     """The diagnosis for programs; errors, gaps and ends of intervals are shares.
 
-    sentence; levels, from human to production: name, error, low, high, images (null: given); gaps: name, upper, lower,
-    value, low, high, verdict, needs (images, null where there is a verdict), needs_of (levels); findings; steps:
-    finding, command or null, words, source.
+    sentence. named: gaps that are present and findings, the most important first. levels, from human to production:
+    name, error, low, high, images (null: given). gaps: name, upper, lower, value, low, high, verdict, needs (further
+    images, null where there is a verdict), needs_of (their levels). findings: name, subject, words, p (null: no chance
+    is in it), gain, figures. steps: finding, command or null, words, source.
     """
     return {
-        "sentence": sentence(gaps),
+        "sentence": sentence(found.gaps, found.findings),
+        "named": list(dict.fromkeys(each.name for each in in_order(found.gaps, found.findings))),
         "levels": [
             {name: getattr(level, name) for name in ("name", "error", "low", "high", "images")}
-            for level in ordered(levels)
+            for level in ordered(found.levels)
         ],
         "gaps": [
             {
@@ -79,11 +94,15 @@ def report(levels: Mapping[str, Level], gaps: Sequence[Gap], steps: Sequence[Ste
                 "needs": gap.needs.images if gap.needs else None,
                 "needs_of": list(gap.needs.levels) if gap.needs else [],
             }
-            for gap in gaps
+            for gap in found.gaps
         ],
-        "findings": [],
-        "steps": [asdict(step) for step in steps],
+        "findings": [asdict(finding) for finding in found.findings],
+        "steps": [asdict(step) for step in found.steps],
     }
+
+
+def _has(findings: Sequence[Finding], name: str) -> bool:
+    return any(finding.name == name for finding in findings)
 
 
 def _step(step: Step) -> str:
@@ -93,10 +112,6 @@ def _step(step: Step) -> str:
 def _needs(gap: Gap) -> str:
     assert gap.needs is not None  # noqa: S101
     return f"about {gap.needs.images:,} more {' and as many '.join(map(images_of, gap.needs.levels))}"
-
-
-def _words(gap: Gap) -> str:
-    return gap.name.replace("_", " ")
 
 
 def _interval(gap: Gap) -> str:

@@ -13,14 +13,18 @@ def reliability(confidence: npt.NDArray[Any], right: npt.NDArray[np.bool_], bins
     Args:
         confidence: probability of the class that was called, shape (n,), in [0, 1]. right: shape (n,).
     """
-    # The upper end belongs to a bin, as in Guo et al. (2017).
-    numbers = np.clip(np.ceil(confidence.astype(np.float64) * bins).astype(np.intp) - 1, 0, bins - 1)
+    numbers = bin_numbers(confidence, bins)
     images = np.bincount(numbers, minlength=bins)
     used = np.flatnonzero(images)
     sums = [np.bincount(numbers, weights=values, minlength=bins)[used] for values in (confidence, right)]
     table = pd.DataFrame({"confidence": sums[0] / images[used], "accuracy": sums[1] / images[used]})
     # DVC draws the diagonal from it.
     return table.assign(perfect=table["confidence"], images=images[used])
+
+
+def bin_numbers(confidence: npt.NDArray[Any], bins: int) -> npt.NDArray[np.intp]:
+    """The bin of each confidence, from 0, shape (n,); its upper end belongs to a bin, as in Guo et al. (2017)."""
+    return np.clip(np.ceil(confidence.astype(np.float64) * bins).astype(np.intp) - 1, 0, bins - 1)
 
 
 def calibration_error(table: pd.DataFrame) -> float:

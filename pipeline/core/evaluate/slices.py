@@ -46,10 +46,10 @@ def with_slices(predictions: pd.DataFrame, manifest: pd.DataFrame, params: Evalu
             f"evaluate.slices and limits on slices: {'; '.join(problems)}. "
             f"There are {listing(sorted(set(manifest.columns) - NO_KINDS), 30)}"
         )
-    return predictions.assign(**{name: _kinds(manifest[name]) for name in columns})
+    return predictions.assign(**{name: kinds(manifest[name]) for name in columns})
 
 
-def _kinds(column: "pd.Series[Any]") -> npt.NDArray[np.object_]:
+def kinds(column: "pd.Series[Any]") -> npt.NDArray[np.object_]:
     """Names as they are; of numbers and times which quarter of all they are in, "1 of 4" the least; "" of none."""
     if _is_text(column):
         return column.astype(str).to_numpy(object)

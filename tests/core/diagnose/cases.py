@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pipeline.core.diagnose.changes import Run
 from pipeline.core.diagnose.gaps import PAIRS, Gap, Needs, Verdict, find_gaps
 from pipeline.core.diagnose.levels import HUMAN, Level, given, levels_of, metric_of_errors
 from pipeline.params import DiagnoseParams, EvaluateParams
@@ -44,7 +45,7 @@ def gaps_of(human: float = 0.01, relevant: float = 0.05, **wrong: tuple[int, int
     return find_gaps(levels(human, **wrong), metric, diagnosing(human, relevant), evaluate())
 
 
-def level(name: str, value: float, low: float, high: float, images: int = 1_000_000) -> Level:
+def level(name: str, value: float, low: float, high: float, images: int = 10_000) -> Level:
     """A level with a given spread of its resamples."""
     resampled = np.linspace(low, high, 300)
     return Level(name, value, low, high, images, resampled, None, pd.Series([name]).repeat(images))
@@ -55,3 +56,9 @@ def gap(name: str, verdict: Verdict, value: float = 0.123, needs: int | None = N
     upper, lowers = PAIRS[name]
     asked = None if needs is None else Needs(needs, (upper,))
     return Gap(name, upper, lowers[0], value, value - 0.05, value + 0.05, verdict, asked)
+
+
+def run_of(**changes: Any) -> Run:
+    """What a run did, with these params."""
+    now = params(**{"evaluate.bootstrap": 300, **changes})
+    return Run(now.curate, now.split, now.balance, now.augment, now.train, now.evaluate)

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from pipeline.core.diagnose.diagnosis import Diagnosis
+from pipeline.core.diagnose.findings import EPOCHS, LEAK, SMALL_DEV, Finding
 from pipeline.core.diagnose.gaps import BIAS, MISMATCH, VARIANCE, Gap
 from pipeline.core.diagnose.steps import Step
 from pipeline.core.diagnose.words import levels_table, page, report, sentence
@@ -62,26 +64,49 @@ def test_table_shows_each_level_with_the_gap_above_it() -> None:
     assert {line.count("|") for line in lines} == {7}
 
 
+def found(*findings: Finding, steps: tuple[Step, ...] = ()) -> Diagnosis:
+    return Diagnosis(KNOWN, GAPS, findings, steps)
+
+
 def test_page_says_what_errors_are_where_the_metric_is_no_share() -> None:
-    assert "\nErrors are 1 - accuracy: log_loss is no share of images.\n\n|" in page(
-        KNOWN, GAPS, [], evaluate("log_loss")
-    )
-    assert "Errors are" not in page(KNOWN, GAPS, [], evaluate())
+    assert "\nErrors are 1 - accuracy: log_loss is no share of images.\n\n|" in page(found(), evaluate("log_loss"))
+    assert "Errors are" not in page(found(), evaluate())
 
 
 def test_page_has_steps_as_commands_and_words() -> None:
-    steps = [Step(VARIANCE, "dvc exp run -S a=1", "more of it", "x"), Step(VARIANCE, None, "collect more", "y")]
-    text = page(KNOWN, GAPS, steps, evaluate())
+    steps = (Step(VARIANCE, "dvc exp run -S a=1", "more of it", "x"), Step(VARIANCE, None, "collect more", "y"))
+    text = page(found(steps=steps), evaluate())
     assert "\nTry next:\n- more of it: `dvc exp run -S a=1`\n- collect more\n\n|" in text
+
+
+def test_page_without_steps_points_to_test() -> None:
+    assert "Nothing to try from here. Once you mean to use the model, look at test:" in page(found(), evaluate())
+
+
+FINDINGS = (
+    Finding(SMALL_DEV, "dev is small", {"needs": 200}),
+    Finding(EPOCHS, "the loss still fell", {"epochs": 3}),
+    Finding(LEAK, "3 dev images stand in train", {"images": 3}, subject="dev"),
+)
+
+
+def test_sentence_says_leaks_first_and_causes_after_gaps() -> None:
+    words = sentence(GAPS, FINDINGS)
+    assert words == (
+        "3 dev images stand in train. Variance of 19.0 points (95 % interval 14.0 to 24.0). The loss still fell. "
+        "Too few images to tell about data mismatch (95 % interval -4.0 to 6.0)."
+    )
+    assert page(found(*FINDINGS), evaluate()).endswith("- leakage: 3 dev images stand in train\n")
 
 
 def test_report_is_json_that_programs_read() -> None:
     step = Step(VARIANCE, None, "collect more", "MLY ch. 27")
-    found = json.loads(json.dumps(report(KNOWN, GAPS, [step]), allow_nan=False))
-    assert found["sentence"] == sentence(GAPS)
-    assert [each["name"] for each in found["levels"]] == ["human", "train", "train_dev", "dev"]
-    assert found["levels"][0] == {"name": "human", "error": 0.01, "low": 0.01, "high": 0.01, "images": None}
-    assert found["gaps"][0] == {
+    read = json.loads(json.dumps(report(found(*FINDINGS, steps=(step,))), allow_nan=False))
+    assert read["sentence"] == sentence(GAPS, FINDINGS)
+    assert read["named"] == [LEAK, VARIANCE, EPOCHS, SMALL_DEV]
+    assert [each["name"] for each in read["levels"]] == ["human", "train", "train_dev", "dev"]
+    assert read["levels"][0] == {"name": "human", "error": 0.01, "low": 0.01, "high": 0.01, "images": None}
+    assert read["gaps"][0] == {
         "name": MISMATCH,
         "upper": "dev",
         "lower": "train_dev",
@@ -92,5 +117,13 @@ def test_report_is_json_that_programs_read() -> None:
         "needs": 1200,
         "needs_of": ["dev"],
     }
-    assert found["gaps"][1]["needs"] is None
-    assert found["steps"] == [{"finding": VARIANCE, "command": None, "words": "collect more", "source": "MLY ch. 27"}]
+    assert read["gaps"][1]["needs"] is None
+    assert read["steps"] == [{"finding": VARIANCE, "command": None, "words": "collect more", "source": "MLY ch. 27"}]
+    assert read["findings"][2] == {
+        "name": LEAK,
+        "subject": "dev",
+        "words": "3 dev images stand in train",
+        "p": None,
+        "gain": 0.0,
+        "figures": {"images": 3},
+    }
