@@ -81,6 +81,10 @@ PER_CLASS = table("reports/evaluate/per_class.csv")
 RELIABILITY = table("reports/evaluate/reliability.csv")
 SLICES = table("reports/evaluate/slices.csv")
 
+SUSPECTS = table("reports/suspects/suspects.csv")
+SUSPECTS_SHEET = binary("reports/suspects/suspects.png")
+SUSPECTS_METRICS = report("reports/suspects/metrics.json")
+
 DIAGNOSIS = report("reports/diagnose/diagnosis.json")
 DIAGNOSIS_METRICS = report("reports/diagnose/metrics.json")
 DIAGNOSIS_GAPS = table("reports/diagnose/gaps.csv")

@@ -101,6 +101,12 @@ def evaluate(workers: Workers = None) -> None:
 
 
 @app.command()
+def suspects(workers: Workers = None) -> None:
+    """List the images whose labels may be wrong."""
+    _run("suspects", workers)
+
+
+@app.command()
 def diagnose(workers: Workers = None) -> None:
     """Say what holds the model back, and what to try next."""
     _run("diagnose", workers)

@@ -28,6 +28,7 @@ OUTSIDE_CORE = {
     "pipeline.learning.dataset",
     "pipeline.learning.loader",
     "pipeline.learning.fitting",
+    "pipeline.learning.out_of_fold",
 }
 # What a stage depends on and does not read itself: it comes first, and says whether a source has changed.
 ORDER = {

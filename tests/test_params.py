@@ -56,6 +56,8 @@ TAGS = {
     "augment.copies.name",
     "balance.strategy.name",
     "balance.strategy.target.name",
+    "suspects.model.name",
+    "suspects.model.features.name",
     "train.mixing.name",
     "train.model.name",
     "train.optimizer.name",

@@ -13,14 +13,13 @@ from rich.table import Table
 from pipeline import catalogue
 from pipeline.core.diagnose.tags import NOTES, OWN, TAGS, TagGain, errors_of, rank_tags, read_tags, tag_table
 from pipeline.core.evaluate.optimizing import key_of
-from pipeline.core.imaging import Pixels, decode
 from pipeline.core.look.drawing import Cell
 from pipeline.core.look.sheets import MOST_OF_GALLERY, gallery
 from pipeline.core.manifest import SEEN_SPLITS
 from pipeline.errors import DataError, MissingInputError, ParamsError, listing
-from pipeline.files.shards import ShardReader
 from pipeline.files.spreadsheets import read_spreadsheet, spreadsheet_bytes
 from pipeline.files.storage import read_bytes, write_files
+from pipeline.learning.dataset import pictures_of
 from pipeline.params import EvaluateParams
 
 ID = "id"
@@ -79,28 +78,15 @@ def errors_sheet(errors: pd.DataFrame, split: str, count: int) -> bytes:
             shown[["label", "predicted", "confidence"]].itertuples(index=False), 1
         )
     ]
-    cells = [Cell(pixels, words) for pixels, words in zip(pictures_of(shown["id"]), captions, strict=True)]
+    manifest = catalogue.SPLIT.read(Path(catalogue.SPLIT.path))
+    originals = catalogue.ORIGINALS.read(Path(catalogue.ORIGINALS.path))
+    pictures = pictures_of(shown["id"].astype(str).tolist(), manifest, originals)
+    cells = [Cell(pixels, words) for pixels, words in zip(pictures, captions, strict=True)]
     lines = [
         f"{len(errors):,} of {count:,} images of {split}, those first that the model was surest of.",
         "Under each: its number in the table and its label, what the model called it, and with which probability.",
     ]
     return gallery(f"Misclassified images of {split}", lines, cells, len(errors))
-
-
-def pictures_of(ids: "pd.Series[str]") -> list[Pixels]:
-    """The pictures of some images that split has, as the model sees them.
-
-    Raises:
-        DataError: one is not in the manifest.
-    """
-    path = Path(catalogue.SPLIT.path)
-    manifest = catalogue.SPLIT.read(path)
-    places = manifest.loc[manifest["id"].isin(ids), ["id", "shard", "row"]].set_index("id")
-    lost = [image for image in ids if image not in places.index]
-    if lost:
-        raise DataError(f"{path} lacks {len(lost)} images that were predicted ({listing(lost)}): run `dvc repro`")
-    reader: ShardReader = catalogue.ORIGINALS.read(Path(catalogue.ORIGINALS.path))
-    return [decode(reader.image(str(shard), int(row))) for shard, row in places.loc[list(ids)].itertuples(index=False)]
 
 
 def ranking(split: str, table: Path, params: EvaluateParams) -> Ranking:

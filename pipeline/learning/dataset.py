@@ -14,7 +14,7 @@ import pyarrow as pa
 from pipeline.core.evaluate.judged import class_codes
 from pipeline.core.imaging import Pixels, decode
 from pipeline.core.train.order import KeyedOrder
-from pipeline.errors import DataError, PipelineError
+from pipeline.errors import DataError, PipelineError, listing
 from pipeline.files.shards import ShardReader
 from pipeline.processes.engine import Engine
 
@@ -93,6 +93,20 @@ def first_batch(dataset: RowDataset, order: KeyedOrder, batch_size: int) -> tupl
     return dataset.batch(numbers, order.epoch), dataset.labels[numbers]
 
 
+def pictures_of(ids: Sequence[str], manifest: pd.DataFrame, images: ShardReader) -> list[Pixels]:
+    """The pixels of some images, in the order of their ids.
+
+    Raises:
+        DataError: one is not in the manifest, or its pixels cannot be read.
+    """
+    places = manifest.loc[manifest["id"].isin(ids), ["id", "shard", "row"]]
+    found = {str(image): (str(shard), int(row)) for image, shard, row in places.itertuples(index=False, name=None)}
+    lost = [image for image in ids if image not in found]
+    if lost:
+        raise DataError(f"the manifest lacks {len(lost)} images that were predicted ({listing(lost)}): run `dvc repro`")
+    return [_decoded(images, image, *found[image]) for image in ids]
+
+
 def worthwhile(engine: Engine, images: int, size: int) -> Engine:
     """The engine with as many of its workers as decoding so many images is worth: 1, this process, for few."""
     workers = min(engine.workers, images * (size**2 + OPENING) // WORTH_A_WORKER)
@@ -157,19 +171,23 @@ def _histogram(part: _Part) -> npt.NDArray[np.int64]:
 
 
 def _read(images: ShardReader, image_id: str, shard: str, row: int, size: int) -> Pixels:
+    pixels = _decoded(images, image_id, shard, row)
+    height, width = pixels.shape[:2]
+    if (height, width) != (size, size):
+        raise DataError(f"{image_id}: its picture is {width} x {height} pixels, not {size} x {size}: run `dvc repro`")
+    return pixels
+
+
+def _decoded(images: ShardReader, image_id: str, shard: str, row: int) -> Pixels:
     try:
         data = images.image(shard, row)
     except PipelineError as error:
         raise type(error)(f"{image_id}: {error}") from error
     try:
-        pixels = decode(data)
+        return decode(data)
     except Exception as error:
         # Its text would hold an address in memory, another in each run.
         raise DataError(
             f"{image_id}: row {row} of shard {shard} is no image ({type(error).__name__}): "
             "run `pipeline doctor --fix`, then `dvc repro`"
         ) from error
-    height, width = pixels.shape[:2]
-    if (height, width) != (size, size):
-        raise DataError(f"{image_id}: its picture is {width} x {height} pixels, not {size} x {size}: run `dvc repro`")
-    return pixels

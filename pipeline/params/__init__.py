@@ -91,6 +91,7 @@ from pipeline.params.sources import (
     SourceParams,
 )
 from pipeline.params.split import Folds, MatchingParams, ProductionCounts, ProductionShares, SplitParams
+from pipeline.params.suspects import AnyDoubter, OwnModel, SuspectsParams
 from pipeline.params.train import (
     Adam,
     AdamW,
@@ -116,6 +117,7 @@ __all__ = [
     "Activation",
     "Adam",
     "AdamW",
+    "AnyDoubter",
     "AnyLabels",
     "AnyMeasure",
     "AnyMetric",
@@ -174,6 +176,7 @@ __all__ = [
     "OpenShare",
     "OverAndUndersample",
     "Oversample",
+    "OwnModel",
     "Params",
     "PerClass",
     "PerImage",
@@ -199,6 +202,7 @@ __all__ = [
     "SourceParams",
     "SplitParams",
     "Step",
+    "SuspectsParams",
     "TableLabels",
     "TestParams",
     "TomekLinks",

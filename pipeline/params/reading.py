@@ -17,6 +17,7 @@ from pipeline.params.evaluate import DiagnoseParams, EvaluateParams, TestParams
 from pipeline.params.section import Section
 from pipeline.params.sources import CurateParams, IngestParams, SampleParams, SourceName, SourceParams
 from pipeline.params.split import SplitParams
+from pipeline.params.suspects import SuspectsParams
 from pipeline.params.train import TrainParams
 
 PARAMS_FILE = Path("params.yaml")
@@ -34,6 +35,7 @@ class Params(Section):
     augment: AugmentParams
     train: TrainParams
     evaluate: EvaluateParams
+    suspects: SuspectsParams
     diagnose: DiagnoseParams
     test: TestParams
 

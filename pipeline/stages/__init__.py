@@ -23,6 +23,7 @@ NAMES = (
     "look",
     "train",
     "evaluate",
+    "suspects",
     "diagnose",
     "test",
 )

@@ -65,15 +65,9 @@ def fit_baseline(
         weights, first: of the rows of train, shape (n,): what they weigh, and whether they repeat no other.
         advance: called with 1 after each batch of train.
     """
-    torch.set_num_threads(params.threads)
-    features = features_of(model)
-    seen, labels = _features(features, train, advance)
-    rows = Rows(seen, labels, weights, first)
-    # Sums are split by threads here, too.
-    with threadpool_limits(params.threads):
-        tensors = _fitted(model, rows, classes, keyed_seed(params.seed, "baseline"))
-    network = baseline_of(model, tensors)
-    in_dev, dev_labels = _features(features, dev, lambda _: None)
+    seen, labels = features_and_labels(model, train, params.threads, advance)
+    network = fitted(model, Rows(seen, labels, weights, first), classes, params.seed, params.threads)
+    in_dev, dev_labels = features_and_labels(model, dev, params.threads, lambda _: None)
     sets = {"train": (seen, labels, weights), "dev": (in_dev, dev_labels, np.ones(len(dev_labels), np.float32))}
     epoch: dict[str, float] = {}
     for name, (values, truth, weight) in sets.items():
@@ -82,15 +76,33 @@ def fit_baseline(
 
 
 @torch.inference_mode()
-def _features(
-    features: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], advance: Callable[[int], None]
+def features_and_labels(
+    model: Baseline, batches: Iterable[tuple[Tensor, Tensor]], threads: int, advance: Callable[[int], None]
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+    """What the model looks at in pictures, (n, f), and class numbers, (n,), in the order of batches."""
+    torch.set_num_threads(threads)
+    features = features_of(model)
     values, labels = [], []
     for pixels, numbers in batches:
         values.append(features(pixels).numpy())
         labels.append(numbers.numpy())
         advance(1)
     return np.concatenate(values), np.concatenate(labels)
+
+
+def fitted(model: Baseline, rows: Rows, classes: int, seed: int, threads: int) -> nn.Module:
+    """The model fitted to rows; every class has one."""
+    # Sums are split by threads here, too.
+    with threadpool_limits(threads):
+        return baseline_of(model, _fitted(model, rows, classes, keyed_seed(seed, "baseline")))
+
+
+@torch.inference_mode()
+def class_probabilities(network: nn.Module, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """What a fitted model says of features (n, f), shape (n, k)."""
+    parts = [features[start : start + PART] for start in range(0, len(features), PART)]
+    found = [network[1](torch.from_numpy(part)).softmax(dim=1).numpy() for part in parts]  # type: ignore[index]
+    return np.concatenate(found).astype(np.float64)
 
 
 def _fitted(model: Baseline, rows: Rows, classes: int, seed: int) -> Tensors:

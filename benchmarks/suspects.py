@@ -1,0 +1,70 @@
+"""What the stage suspects finds of wrong labels that are planted in the sample's train, and what it accuses falsely.
+
+After `dvc repro`: `python benchmarks/suspects.py [MODEL …]` with the names of `suspects.model`, each with the arguments
+that pipeline spot-check gives it; without any, the model of params.yaml. Which labels are wrong, and how, keys say.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from pydantic import TypeAdapter
+
+from pipeline import catalogue
+from pipeline.core.manifest import TRAIN
+from pipeline.core.randomness import keyed_generator, keyed_uniform
+from pipeline.core.suspects.folds import folds_of
+from pipeline.core.suspects.table import Doubts
+from pipeline.core.train.candidates import CANDIDATES
+from pipeline.learning.out_of_fold import by_baseline
+from pipeline.params import AnyDoubter, OwnModel, load_params
+from pipeline.processes.engine import Engine, choose_workers
+
+SHARES = (0.0, 0.01, 0.02, 0.05, 0.1)
+
+
+def main(names: list[str]) -> None:
+    """Print a Markdown table."""
+    params = load_params()
+    adapter = TypeAdapter(AnyDoubter)
+    models = [adapter.validate_python({"name": name, **CANDIDATES[name]}) for name in names] or [params.suspects.model]
+    manifest = catalogue.SPLIT.read(Path(catalogue.SPLIT.path))
+    rows = manifest[manifest["split"] == TRAIN].sort_values("id", ignore_index=True)
+    images = catalogue.ORIGINALS.read(Path(catalogue.ORIGINALS.path))
+    classes = tuple(sorted(rows["label"].astype(str).unique()))
+    truth = np.array([classes.index(label) for label in rows["label"].astype(str)])
+    keys = keyed_uniform(1, "wrong label", rows["id"])
+    moves = keyed_generator(1, "which wrong label").integers(1, len(classes), len(rows))
+    print(
+        "| model | wrong labels | suspects | wrong ones among them | found of all wrong | estimated share | seconds |"
+    )
+    print("|---|---|---|---|---|---|---|")
+    for model in models:
+        if isinstance(model, OwnModel):
+            raise SystemExit("the model of train takes a training a fold: run `pipeline suspects` for it")
+        for share in SHARES:
+            wrong = keys < share
+            labels = np.where(wrong, (truth + moves) % len(classes), truth)
+            noisy = rows.assign(label=np.array(classes)[labels])
+            begun = time.perf_counter()
+            count = params.suspects.folds or 5
+            folds = folds_of(noisy["label"].to_numpy(str), rows["group"].to_numpy(str), count, params.suspects.seed)
+            found = by_baseline(
+                model, noisy, folds, images, classes, params.ingest.size, params.suspects.seed, params.train.threads,
+                Engine(choose_workers(None)),
+            )  # fmt: skip
+            noise = Doubts(TRAIN, noisy, labels, found).noise
+            seconds = time.perf_counter() - begun
+            right = int((noise.suspect & wrong).sum())
+            precision = f"{right / noise.suspect.sum():.0%}" if noise.suspect.any() and share else ""
+            recall = f"{right / wrong.sum():.0%}" if share else ""
+            print(
+                f"| {model.name} | {wrong.mean():.1%} ({wrong.sum()}) | {noise.suspect.sum()} | {precision} | {recall} "
+                f"| {noise.wrong_share:.1%} | {seconds:.1f} |",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,76 @@
+"""What models doubt of several splits -> one table of suspects, and counts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pipeline.core.suspects.label_noise import LabelNoise, label_noise
+
+COLUMNS = ("id", "split", "source", "role", "label", "suggested", "quality")
+
+
+@dataclass(frozen=True)
+class Doubts:
+    """A split's rows (with ids), their class numbers (n,), and what a model that never saw them says, (n, k).
+
+    NaN where the model does not know a class: one of a single group was in no other fold.
+    """
+
+    split: str
+    rows: pd.DataFrame
+    labels: npt.NDArray[np.intp]
+    probabilities: npt.NDArray[np.float64]
+
+    @cached_property
+    def judged(self) -> npt.NDArray[np.bool_]:
+        """Rows whose class the model knows, (n,)."""
+        found: npt.NDArray[np.bool_] = ~np.isnan(self.probabilities[np.arange(len(self.labels)), self.labels])
+        return found
+
+    @cached_property
+    def noise(self) -> LabelNoise:
+        """What is suspect among the judged rows."""
+        return label_noise(self.labels[self.judged], np.nan_to_num(self.probabilities[self.judged]))
+
+
+def suspects_table(doubts: Sequence[Doubts], manifest: pd.DataFrame, classes: tuple[str, ...]) -> pd.DataFrame:
+    """A row a suspect, the least likely label first.
+
+    suggested: the class that the model prefers. quality: the probability of the label, in [0, 1], rounded.
+    """
+    about = manifest.set_index("id")[["source", "role"]].astype(str)
+    parts = []
+    for one in doubts:
+        those = one.noise.suspect
+        rows = one.rows[one.judged][those]
+        parts.append(
+            pd.DataFrame(
+                {
+                    "id": rows["id"].astype(str).to_numpy(object),
+                    "split": one.split,
+                    "label": rows["label"].astype(str).to_numpy(object),
+                    "suggested": np.array(classes, object)[one.noise.preferred[those]],
+                    "quality": one.noise.quality[those],
+                }
+            ).join(about, on="id")
+        )
+    table: pd.DataFrame = pd.concat(parts)[list(COLUMNS)].sort_values(["quality", "id"], ignore_index=True)
+    return table
+
+
+def metrics_of(doubts: Sequence[Doubts], table: pd.DataFrame) -> dict[str, Any]:
+    """Of each split: images, suspects, the estimated share of wrong labels, and images that nobody could judge."""
+    return {
+        one.split: {
+            "images": len(one.labels),
+            "suspects": int((table["split"] == one.split).sum()),
+            "wrong_share": one.noise.wrong_share,
+            "not_judged": int((~one.judged).sum()),
+        }
+        for one in doubts
+    }

@@ -1,0 +1,107 @@
+"""Lists the images of train and dev whose labels may be wrong, for a person to look at."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from pipeline import catalogue
+from pipeline.core.evaluate.judged import class_codes, classes_of, judged
+from pipeline.core.evaluate.metrics import probabilities_of
+from pipeline.core.look.drawing import Cell
+from pipeline.core.look.sheets import MOST_OF_GALLERY, gallery
+from pipeline.core.manifest import DEV, SPLIT, TRAIN, check_manifest
+from pipeline.core.suspects.folds import folds_of
+from pipeline.core.suspects.table import Doubts, metrics_of, suspects_table
+from pipeline.errors import DataError
+from pipeline.files.shards import ShardReader
+from pipeline.learning.dataset import pictures_of
+from pipeline.learning.out_of_fold import by_baseline, by_own_model
+from pipeline.params import AnyMetric, IngestParams, OwnModel, SuspectsParams, TrainParams
+from pipeline.processes.engine import Engine
+from pipeline.stages import Stage
+
+WORDS = ["label", "suggested", "split", "quality", "role"]
+
+
+@dataclass(frozen=True)
+class SuspectsOutputs:
+    """A row a suspect, the worst first; the same as pictures; counts and estimates for `dvc metrics`."""
+
+    table: pd.DataFrame
+    sheet: bytes
+    metrics: dict[str, Any]
+    summary: str
+
+
+def suspects(
+    manifest: pd.DataFrame,
+    originals: ShardReader,
+    predictions: pd.DataFrame,
+    params: SuspectsParams,
+    train: TrainParams,
+    ingest: IngestParams,
+    optimizing: AnyMetric,
+    engine: Engine,
+) -> SuspectsOutputs:
+    """Suspects of train, by models that saw the other folds, and of dev, by the model that saw none of it."""
+    check_manifest(manifest, SPLIT)
+    if not predictions["id"].isin(manifest["id"]).all():
+        raise DataError("predictions are of images that the manifest lacks: run `dvc repro evaluate`")
+    classes = classes_of(predictions)
+    # Models and sums are of rows in an order.
+    manifest = manifest.sort_values("id", ignore_index=True)
+    dev = predictions[predictions["split"] == DEV].sort_values("id", ignore_index=True)
+    seen = judged(dev, classes)
+    doubts = [Doubts(DEV, dev, seen.labels, probabilities_of(seen))]
+    if params.folds is not None:
+        rows = manifest[manifest["split"] == TRAIN]
+        folds = folds_of(rows["label"].to_numpy(str), rows["group"].to_numpy(str), params.folds, params.seed)
+        if isinstance(params.model, OwnModel):
+            dev_rows = manifest[manifest["split"] == DEV]
+            found = by_own_model(train, rows, dev_rows, folds, originals, classes, ingest, optimizing, engine)
+        else:
+            found = by_baseline(
+                params.model, rows, folds, originals, classes, ingest.size, params.seed, train.threads, engine
+            )
+        doubts.append(Doubts(TRAIN, rows, class_codes(rows["label"].to_numpy(), classes), found))
+    table = suspects_table(doubts, manifest, classes)
+    metrics = metrics_of(doubts, table)
+    return SuspectsOutputs(table, _sheet(table, manifest, originals), metrics, _words(metrics))
+
+
+def _sheet(table: pd.DataFrame, manifest: pd.DataFrame, originals: ShardReader) -> bytes:
+    shown = table.iloc[:MOST_OF_GALLERY]
+    pictures = pictures_of(shown["id"].tolist(), manifest, originals)
+    cells = [
+        Cell(pixels, (label, f"rather {suggested}", f"{split}, quality {quality:.2f}"), role)
+        for pixels, (label, suggested, split, quality, role) in zip(pictures, shown[WORDS].to_numpy(), strict=True)
+    ]
+    lines = [
+        "Under each: its label, what a model prefers that was not trained on it, and the probability of the label.",
+        "Look at each: an odd picture is as suspect as a wrong label. Mend labels in the sources.",
+    ]
+    return gallery("Labels that may be wrong", lines, cells, len(table))
+
+
+def _words(metrics: dict[str, Any]) -> str:
+    return "; ".join(
+        f"{split}: {part['suspects']:,} of {part['images']:,} labels may be wrong" for split, part in metrics.items()
+    )
+
+
+STAGE = Stage(
+    name="suspects",
+    function=suspects,
+    params={"params": "suspects", "train": "train", "ingest": "ingest", "optimizing": "evaluate.optimizing"},
+    reads={
+        "manifest": catalogue.SPLIT,
+        "originals": catalogue.ORIGINALS,
+        "predictions": catalogue.PREDICTIONS,
+    },
+    writes={
+        "table": catalogue.SUSPECTS,
+        "sheet": catalogue.SUSPECTS_SHEET,
+        "metrics": catalogue.SUSPECTS_METRICS,
+    },
+)

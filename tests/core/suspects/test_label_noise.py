@@ -1,0 +1,78 @@
+"""Confident learning on probabilities: planted wrong labels are found, and nothing where there are none."""
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pytest
+
+from pipeline.core.suspects.label_noise import label_noise
+from pipeline.core.suspects.table import COLUMNS, Doubts, metrics_of, suspects_table
+
+Numbers = npt.NDArray[np.intp]
+
+
+def seen(truth: Numbers, classes: int, seed: int = 0, sure: float = 4.0) -> npt.NDArray[np.float64]:
+    """What a good model says of images whose true classes these are."""
+    logits = np.random.default_rng(seed).normal(size=(len(truth), classes))
+    logits[np.arange(len(truth)), truth] += sure
+    shares: npt.NDArray[np.float64] = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    return shares
+
+
+def planted(count: int, classes: int, wrong: int) -> tuple[Numbers, Numbers]:
+    """True classes, and labels of which the first ones are wrong."""
+    truth = np.arange(count) % classes
+    labels = truth.copy()
+    labels[:wrong] = (labels[:wrong] + 1) % classes
+    return truth, labels
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+def test_planted_labels_are_found(classes: int) -> None:
+    truth, labels = planted(400, classes, 20)
+    noise = label_noise(labels, seen(truth, classes))
+    assert noise.suspect[:20].mean() >= 0.8
+    assert noise.suspect[20:].mean() <= 0.01
+    assert (noise.preferred == truth)[noise.suspect].mean() >= 0.9
+    assert 0.02 <= noise.wrong_share <= 0.08
+    assert noise.quality[:20].max() < noise.quality[20:].mean()
+
+
+def test_clean_labels_raise_no_false_alarm() -> None:
+    truth, _ = planted(400, 4, 0)
+    noise = label_noise(truth, seen(truth, 4, sure=6.0))
+    assert not noise.suspect.any()
+    assert noise.wrong_share == 0
+
+
+@pytest.mark.parametrize("labels", [[0] * 6, [0, 0, 0, 2, 2, 2], [1]])
+def test_few_images_and_missing_classes_are_no_error(labels: list[int]) -> None:
+    noise = label_noise(np.array(labels), seen(np.array(labels), 3))
+    assert noise.suspect.shape == (len(labels),)
+    assert not noise.suspect.all()
+
+
+def test_certainty_of_another_class_is_the_worst_quality() -> None:
+    truth, labels = planted(60, 3, 1)
+    probabilities = np.eye(3)[truth]
+    noise = label_noise(labels, probabilities)
+    assert noise.suspect.tolist() == [True] + [False] * 59
+    assert noise.quality[0] == 0
+
+
+def test_the_table_has_the_worst_first_and_images_nobody_judged_are_counted() -> None:
+    truth, labels = planted(90, 3, 5)
+    ids = [f"web/{number:02}.png" for number in range(90)]
+    manifest = pd.DataFrame({"id": ids, "source": "web", "role": "raw"})
+    rows = pd.DataFrame({"id": ids, "label": np.array(["a", "b", "c"])[labels]})
+    probabilities = seen(truth, 3, sure=5.0)
+    # Of one image no model knew the class.
+    probabilities[50, labels[50]] = np.nan
+    doubts = [Doubts("train", rows, labels, probabilities)]
+    table = suspects_table(doubts, manifest, ("a", "b", "c"))
+    assert list(table.columns) == list(COLUMNS)
+    assert set(ids[:5]) == set(table["id"])
+    assert table["quality"].is_monotonic_increasing
+    assert (table["label"] != table["suggested"]).all()
+    found = metrics_of(doubts, table)["train"]
+    assert (found["images"], found["suspects"], found["not_judged"]) == (90, 5, 1)
