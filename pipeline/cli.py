@@ -4,7 +4,6 @@ Exit codes: see pipeline/errors.py.
 """
 
 import json
-import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -411,11 +410,9 @@ def doctor(
 def main() -> None:
     """Run the command line; a PipelineError becomes its message and exit code."""
     from pipeline.errors import PipelineError
+    from pipeline.processes.libraries import settle
 
-    # albumentations would ask the network for newer releases; workers inherit this.
-    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
-    # Arrow's own pool keeps what is freed: on millions of rows, a fifth more memory.
-    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    settle()
     try:
         app()
     except PipelineError as error:

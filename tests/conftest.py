@@ -1,6 +1,5 @@
 """Fixtures that several test files use."""
 
-import os
 import signal
 from pathlib import Path
 
@@ -11,9 +10,6 @@ from pipeline.core.imaging import Pixels
 from pipeline.core.look import sheets
 from pipeline.core.look.drawing import Sheet, draw_sheet
 from tests.running import write_params, write_tiny_sources
-
-# As pipeline.cli.main sets it; tests call stages without it.
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 # On a busy machine any example may take long; no test asserts a time.
 settings.register_profile("untimed", deadline=None)

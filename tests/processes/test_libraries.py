@@ -1,0 +1,34 @@
+"""The environment that libraries find: set once, and never over what the user said."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from pipeline.processes.libraries import SETTINGS, settle
+from tests.examples import REPOSITORY
+
+
+def test_what_the_user_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in SETTINGS:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
+    settle()
+    assert {name: os.environ[name] for name in SETTINGS} == {**SETTINGS, "OPENBLAS_NUM_THREADS": "3"}
+
+
+def test_numpy_computes_with_one_thread() -> None:
+    code = """
+import sys
+from pipeline.processes.libraries import settle
+settle()
+assert "numpy" not in sys.modules
+import numpy, threadpoolctl
+print({pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"})
+"""
+    environment = {name: value for name, value in os.environ.items() if name not in SETTINGS}
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPOSITORY, env=environment, check=True, capture_output=True, text=True
+    )
+    assert ended.stdout == "{1}\n"
