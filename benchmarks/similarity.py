@@ -22,7 +22,7 @@ from PIL import Image
 
 from pipeline.commands.audit import SMALL
 from pipeline.core.curate.similarity import LEAST_SIDE, RADIUS, Positions, comparable, copies, linked
-from pipeline.core.imaging import Pixels, without_bars
+from pipeline.core.imaging import Pixels
 from pipeline.core.ingest.picture import Picture, normalise
 from pipeline.core.perceptual import CROPS, SIDE, Hashes, marks, views
 from pipeline.params import IngestParams
@@ -143,7 +143,7 @@ def encoded(image: Image.Image, quality: int) -> bytes:
 def seen(photo: Image.Image | bytes, params: IngestParams) -> Pixels:
     picture = normalise(photo if isinstance(photo, bytes) else encoded(photo, 95), params)
     assert isinstance(picture, Picture)
-    return views(without_bars(picture.pixels, picture.facts["width"], picture.facts["height"], params.fit))
+    return views(picture.shown)
 
 
 def half(photo: Image.Image) -> Image.Image:

@@ -41,6 +41,8 @@ CURATED_TABLE = taken_manifest(CURATED.path, manifest.CURATED, further=manifest.
 CURATE_REMOVED = table("data/curate/removed.csv")
 CURATE_NEAR = table("data/curate/near_duplicates.csv")
 CURATE_METRICS = report("reports/curate/metrics.json")
+CURATE_ISSUES = binary("reports/curate/issues.png")
+CURATE_COPIES = binary("reports/curate/copies.png")
 
 SPLIT = manifest_file("data/split/manifest.arrow", manifest.SPLIT)
 SPLIT_TABLE = taken_manifest(SPLIT.path, manifest.SPLIT, further=manifest.FURTHER)

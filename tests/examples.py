@@ -86,17 +86,19 @@ def curated(raw: dict[str, int], production: dict[str, int]) -> pd.DataFrame:
 
 
 def with_columns(frame: pd.DataFrame, schema: pa.Schema) -> pd.DataFrame:
-    """The frame with every column of the schema, those that it lacks filled with 1 or "x"; no metadata."""
+    """The frame with every column of the schema, those that it lacks filled with 1, "x" or False; no metadata."""
     times = pd.Series(pd.NaT, index=frame.index, dtype="datetime64[us, UTC]")
     metadata = pd.DataFrame({"user_group": "", "captured_at": times}, index=frame.index)
     frame = frame.join(metadata[[name for name in metadata if name not in frame.columns]])
-    missing = {
-        field.name: "x" if pa.types.is_dictionary(field.type) or pa.types.is_string(field.type) else 1
-        for field in schema
-        if field.name not in frame.columns
-    }
+    missing = {field.name: _filler(field.type) for field in schema if field.name not in frame.columns}
     complete: pd.DataFrame = frame.assign(**missing)[schema.names]
     return complete
+
+
+def _filler(kind: pa.DataType) -> Any:
+    if pa.types.is_boolean(kind):
+        return False
+    return "x" if pa.types.is_dictionary(kind) or pa.types.is_string(kind) else 1
 
 
 @contextmanager

@@ -214,8 +214,8 @@ def _look(place: Place, hash_it: bool, see: bool, reader: ShardReader) -> Look:
     if not see:
         return Look(sha256, None, "")
     match normalise(data, SMALL):
-        case Picture(pixels=pixels):
-            return Look(sha256, perceptual.views(pixels), "")
+        case Picture(shown=shown):
+            return Look(sha256, perceptual.views(shown), "")
         case rejection:
             return Look(sha256, None, f"{rejection.reason}: {rejection.detail}")
 

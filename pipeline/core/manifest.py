@@ -3,7 +3,8 @@
 id          <source>/<path>, unique among originals          source, role, label   categories; label "" = none
 path        inside the source, with /                        sha256                of the file
 width, height   pixels of the upright original               bytes, format         of the file
-brightness, contrast, sharpness, saturation                  facts of the picture, see core/imaging.py
+brightness, contrast, sharpness, saturation, luma_1, luma_5, luma_99, colour_99, information, blur
+            facts of what the picture shows, see core/ingest/facts.py
 pixels      digest of all that shaped the normalised image   shard, row   where it lies
 user_group  from the source's table, or ""               captured_at   from there too, UTC, or empty
 hash_0, hash_1, hash_2   perceptual hashes of the whole picture and two crops, see core/perceptual.py (until curate)
@@ -11,6 +12,8 @@ fine_detail              strength of its fine detail, >= 0, in grey levels of 25
 codec_warning            what the codec complained of, or "" (until curate)
 meta_*      further columns of these tables, "" where a source has none
 group       never split apart (from curate on)
+blurry, dark, bright, blank, low_information, odd_aspect, odd_size, greyscale
+            issues, true or false, see core/curate/issues.py (from curate on)
 split       train, train_dev, dev or test (from split on); in data/split/unused.arrow, why it is in none
 copy        0 = the image itself, else a variant         weight      of the row's loss, 1 on average (from balance on)
 """
@@ -41,6 +44,12 @@ FACTS = pa.schema(
         ("contrast", pa.float32()),
         ("sharpness", pa.float32()),
         ("saturation", pa.float32()),
+        ("luma_1", pa.uint8()),
+        ("luma_5", pa.uint8()),
+        ("luma_99", pa.uint8()),
+        ("colour_99", pa.uint8()),
+        ("information", pa.float32()),
+        ("blur", pa.float32()),
     ]
 )
 # What finds near copies; later manifests do without.
@@ -63,7 +72,8 @@ _IMAGE = pa.schema(
     ]
 )
 INGESTED = pa.schema([*_IMAGE, *MARKS, ("codec_warning", pa.string())])
-CURATED = pa.schema([*_IMAGE, ("group", pa.string())])
+ISSUES = ("blurry", "dark", "bright", "blank", "low_information", "odd_aspect", "odd_size", "greyscale")
+CURATED = pa.schema([*_IMAGE, ("group", pa.string()), *((name, pa.bool_()) for name in ISSUES)])
 SPLIT = pa.schema([*CURATED, ("split", _CATEGORY)])
 BALANCED = pa.schema([*SPLIT, ("copy", pa.int32()), ("weight", pa.float32())])
 # What a model says of an image: the class it names, and the probability that it gives it.

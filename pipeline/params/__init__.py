@@ -84,6 +84,7 @@ from pipeline.params.section import Count, OpenShare, Section, Seed, Share
 from pipeline.params.sources import (
     CurateParams,
     IngestParams,
+    IssueParams,
     JpegEncoding,
     PngEncoding,
     SampleParams,
@@ -151,6 +152,7 @@ __all__ = [
     "Folds",
     "GradientBoosting",
     "IngestParams",
+    "IssueParams",
     "JpegEncoding",
     "LabelStudioLabels",
     "Limit",

@@ -8,7 +8,7 @@ import cv2
 import pyarrow as pa
 
 from pipeline.core import imaging, perceptual
-from pipeline.core.ingest import colours, decoding, picture, reasons
+from pipeline.core.ingest import colours, decoding, facts, picture, reasons
 from pipeline.core.manifest import FACTS, HASHES, MARKS
 from pipeline.files.shards import fingerprint
 from pipeline.params import IngestParams
@@ -20,7 +20,7 @@ _TEXT = [(name, pa.string()) for name in ("id", "path", "sha256", "reason", "det
 _FACTS = [field.with_type(pa.string()) if field.name == "format" else field for field in FACTS]
 SHARD = pa.schema([*_TEXT, *_FACTS, *MARKS, ("codec_warning", pa.string()), ("image", pa.binary())])
 # What shapes a row beside the file and the params.
-CODE = (colours, decoding, imaging, perceptual, picture, reasons)
+CODE = (colours, decoding, facts, imaging, perceptual, picture, reasons)
 # Of refused files, too: a column with gaps would come back as floats, too short for hashes.
 _NO_MARKS = dict.fromkeys(MARKS.names, 0)
 
@@ -44,8 +44,7 @@ def normalise_file(payload: Payload, files: Files, params: IngestParams) -> dict
     _stay_in_one_thread()
     data = files.read(payload[1], params.max_bytes)
     match picture.normalise(data, params, codec_lines) if isinstance(data, bytes) else data:
-        case picture.Picture(image=image, facts=facts, pixels=pixels, codec_warning=warning):
-            shown = imaging.without_bars(pixels, facts["width"], facts["height"], params.fit)
+        case picture.Picture(image=image, facts=measured, shown=shown, codec_warning=warning):
             hashes, detail = perceptual.marks(perceptual.views(shown))
             marks = {**dict(zip(HASHES, hashes.tolist(), strict=True)), "fine_detail": detail}
             return {
@@ -54,7 +53,7 @@ def normalise_file(payload: Payload, files: Files, params: IngestParams) -> dict
                 "detail": "",
                 "codec_warning": warning,
                 "image": image,
-                **facts,
+                **measured,
                 **marks,
             }
         case reasons.Rejection(reason=reason, detail=detail):

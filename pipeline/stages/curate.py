@@ -1,4 +1,4 @@
-"""Joins the sources into one manifest: exact duplicates go, conflicting labels are settled, near copies are grouped."""
+"""Joins the sources into one manifest: duplicates go, labels are settled, near copies are grouped, issues marked."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,9 +20,11 @@ from pipeline.core.curate.groups import (
     near_counts,
     near_table,
 )
+from pipeline.core.curate.issues import issue_counts, with_issues
+from pipeline.core.curate.sheets import copies_sheet, issues_sheet
 from pipeline.core.curate.similarity import Positions
 from pipeline.core.imaging import Pixels, decode, without_bars
-from pipeline.core.manifest import INGESTED, MARKS, NO_LABEL, check_manifest
+from pipeline.core.manifest import INGESTED, ISSUES, MARKS, NO_LABEL, check_manifest
 from pipeline.core.perceptual import views
 from pipeline.errors import MissingInputError, listing
 from pipeline.files.shards import ShardReader
@@ -38,6 +40,8 @@ CHUNK = 2048
 class CurateOutputs:
     """The images that stay, those that go with the reason, near copies, counts, and user groups that became one.
 
+    issues, copies: contact sheets as PNG files.
+
     `uncompared`: contents that are too small or plain to have near copies, if these are looked for.
     """
 
@@ -45,6 +49,8 @@ class CurateOutputs:
     removed: pd.DataFrame
     near: pd.DataFrame
     metrics: dict[str, Any]
+    issues: bytes
+    copies: bytes
     joined: list[list[str]]
     uncompared: int
 
@@ -72,6 +78,10 @@ class CurateOutputs:
             yield f"groups that equal files or near copies join, so that they are not split apart: {names}"
         if self.uncompared:
             yield f"{self.uncompared} pictures are too small or too plain to have near copies"
+        marked = {name: int(self.manifest[name].sum()) for name in ISSUES}
+        if any(marked.values()):
+            counts = ", ".join(f"{count} {name}" for name, count in marked.items() if count)
+            yield f"issues, which remove nothing: {counts}; see {catalogue.CURATE_ISSUES.path}"
 
 
 def curate(
@@ -102,6 +112,7 @@ def curate(
     images = images.drop(columns=MARKS.names).assign(group=groups_of(images, pairs))
     kept, removed = remove_duplicates(images, params)
     near, joined = near_table(kept, images, pairs), joined_groups(images)
+    kept = with_issues(kept, params.issues)
     counts = {
         name: {
             "files": len(manifest) + len(rejected),
@@ -112,8 +123,19 @@ def curate(
         }
         for name, (manifest, rejected) in tables.items()
     }
-    metrics = {"sources": counts, "near_duplicates": near_counts(near), "joined_groups": len(joined)}
-    return CurateOutputs(kept, removed, near, metrics, joined, uncompared)
+    metrics = {
+        "sources": counts,
+        "issues": issue_counts(kept),
+        "near_duplicates": near_counts(near),
+        "joined_groups": len(joined),
+    }
+    look = partial(_picture, reader=originals)
+    sheets = issues_sheet(kept, params.issues, look), copies_sheet(images, near, removed, look)
+    return CurateOutputs(kept, removed, near, metrics, *sheets, joined, uncompared)
+
+
+def _picture(shard: str, row: int, reader: ShardReader) -> Pixels:
+    return decode(reader.image(shard, row))
 
 
 def look_at(rows: Positions, contents: pd.DataFrame, reader: ShardReader, fit: str, engine: Engine) -> Pixels:
@@ -139,5 +161,7 @@ STAGE = Stage(
         "removed": catalogue.CURATE_REMOVED,
         "near": catalogue.CURATE_NEAR,
         "metrics": catalogue.CURATE_METRICS,
+        "issues": catalogue.CURATE_ISSUES,
+        "copies": catalogue.CURATE_COPIES,
     },
 )

@@ -9,9 +9,10 @@ import pandas as pd
 import pyarrow as pa
 
 from pipeline import catalogue
-from pipeline.core.manifest import CURATED, DEV, FURTHER, SEEN_SPLITS, TEST, look_at
+from pipeline.core.manifest import CURATED, DEV, SEEN_SPLITS, TEST, look_at
 from pipeline.core.split import matching
 from pipeline.core.split.splitting import OUTCOMES, UNLABELLED, UNUSED, Splits, assign_splits, split_counts
+from pipeline.core.split.strata import stratum_column
 from pipeline.errors import DataError, MissingInputError, listing
 from pipeline.files.arrow import Taken, category_array
 from pipeline.params import SplitParams
@@ -45,7 +46,7 @@ def split(manifest: pa.Table, params: SplitParams) -> SplitOutputs:
         MissingInputError: params name a folder of frozen splits that has none.
         DataError: a split is too small; or it does not match production, and params say that this is fatal.
     """
-    strata = [f"{FURTHER}{name}" for name in params.stratify_by]
+    strata = [stratum_column(name, manifest.schema.names) for name in params.stratify_by]
     splits = assign_splits(look_at(manifest, CURATED, [*LOOKED_AT, *strata]), params, _frozen(params.frozen_from))
     measured = matching.measure_matching(splits.compared(), params.seed, params.matching.level)
     found = matching.mismatches(measured)

@@ -11,6 +11,7 @@ from pipeline.core.manifest import (
     BALANCED,
     CURATED,
     INGESTED,
+    ISSUES,
     MARKS,
     MAY_BE_EMPTY,
     PREDICTIONS,
@@ -90,7 +91,7 @@ def test_labels_are_counted_in_sorted_order(labels: list[str], categorical: bool
 @pytest.mark.parametrize(
     ("earlier", "later", "new"),
     [
-        pytest.param(INGESTED, CURATED, ["group"], id="curate"),
+        pytest.param(INGESTED, CURATED, ["group", *ISSUES], id="curate"),
         pytest.param(CURATED, SPLIT, ["split"], id="split"),
         pytest.param(SPLIT, BALANCED, ["copy", "weight"], id="balance"),
     ],

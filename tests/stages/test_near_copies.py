@@ -124,7 +124,7 @@ def test_different_plain_and_small_pictures_are_groups_of_their_own() -> None:
     assert listed() == []
     summary = run_stage("curate", chosen, Engine(1))
     assert summary.startswith(
-        "curate: 16 images stay, no duplicates\n  10 pictures are too small or too plain to have near copies ("
+        "curate: 16 images stay, no duplicates\n  10 pictures are too small or too plain to have near copies\n  issues"
     )
 
 

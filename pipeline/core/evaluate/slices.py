@@ -50,9 +50,11 @@ def with_slices(predictions: pd.DataFrame, manifest: pd.DataFrame, params: Evalu
 
 
 def kinds(column: "pd.Series[Any]") -> npt.NDArray[np.object_]:
-    """Names as they are; of numbers and times which quarter of all they are in, "1 of 4" the least; "" of none."""
+    """Names as they are, truths as yes and no; of numbers and times the quarter, "1 of 4" the least, "" of none."""
     if _is_text(column):
         return column.astype(str).to_numpy(object)
+    if pd.api.types.is_bool_dtype(column.dtype):
+        return column.map({True: "yes", False: "no"}).to_numpy(object)
     quarter = np.ceil(column.rank(pct=True) * 4)
     return np.array([f"{int(number)} of 4" if not np.isnan(number) else "" for number in quarter], object)
 

@@ -8,19 +8,20 @@ from typing import Any
 import cv2
 import numpy as np
 
-from pipeline.core.imaging import Pixels, encode, inside
+from pipeline.core.imaging import Pixels, encode, inside, without_bars
 from pipeline.core.ingest.decoding import Listener, decode_file
+from pipeline.core.ingest.facts import picture_facts
 from pipeline.core.ingest.reasons import Rejection, failure
 from pipeline.params import IngestParams
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A normalised image, encoded, the facts of manifest.FACTS, and its pixels as they were before encoding."""
+    """A normalised image, encoded, the facts of manifest.FACTS, and its pixels before encoding without bars."""
 
     image: bytes
     facts: Mapping[str, Any]
-    pixels: Pixels = field(compare=False, repr=False)
+    shown: Pixels = field(compare=False, repr=False)
     codec_warning: str = ""
 
 
@@ -52,24 +53,8 @@ def normalise(data: bytes, params: IngestParams, listen: Listener = unheard) -> 
     except Exception as error:  # without memory
         return failure(error)
     facts = {"width": found.width, "height": found.height, "bytes": len(data), "format": found.file_format}
-    return Picture(encode(pixels, params.encoding), {**facts, **picture_facts(pixels)}, pixels, found.warning)
-
-
-def picture_facts(pixels: Pixels) -> dict[str, float]:
-    """Brightness, contrast and saturation in [0, 1], sharpness >= 0, of pixels (height, width, 3).
-
-    brightness and contrast: mean and standard deviation of luma; sharpness: standard deviation of
-    its Laplacian (Pech-Pacheco et al., 2000); saturation: mean of (max - min) / max over channels.
-    """
-    luma = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
-    largest = pixels.max(axis=2).astype(np.float32)
-    smallest = pixels.min(axis=2).astype(np.float32)
-    return {
-        "brightness": float(luma.mean()),
-        "contrast": float(luma.std()),
-        "sharpness": float(cv2.Laplacian(luma, cv2.CV_32F).std()),
-        "saturation": float(((largest - smallest) / np.maximum(largest, 1)).mean()),
-    }
+    shown = without_bars(pixels, found.width, found.height, params.fit)
+    return Picture(encode(pixels, params.encoding), {**facts, **picture_facts(shown)}, shown, found.warning)
 
 
 def _fit(pixels: Pixels, width: int, height: int, params: IngestParams) -> Pixels:

@@ -1,13 +1,13 @@
 """Classes and strata: which of them can be measured, and whether dev and test have enough of each."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pipeline.core.manifest import DEV, FURTHER, SPLITS, TEST, TRAIN, TRAIN_DEV
+from pipeline.core.manifest import DEV, FURTHER, ISSUES, SPLITS, TEST, TRAIN, TRAIN_DEV
 from pipeline.errors import DataError, listing
 from pipeline.params import ProductionShares, SplitParams
 
@@ -64,19 +64,25 @@ def _one_sided_message(raw_only: list[str], production_only: list[str]) -> str:
     return "one-sided classes:\n  " + "\n  ".join(problems) + "\nOr set split.one_sided_classes to drop or train"
 
 
+def stratum_column(name: str, columns: Collection[str]) -> str:
+    """The manifest's column that `split.stratify_by` means: of a metadata.csv, else an issue."""
+    further = f"{FURTHER}{name}"
+    return name if name in ISSUES and further not in columns else further
+
+
 def strata_of(manifest: pd.DataFrame, stratify_by: Sequence[str]) -> npt.NDArray[np.int64]:
     """The number of each row's stratum, shape (n,): its label and its values in the columns named.
 
     Raises:
         DataError: the manifest has no such column.
     """
-    columns = [f"{FURTHER}{name}" for name in stratify_by]
+    columns = [stratum_column(name, manifest.columns) for name in stratify_by]
     missing = [name for name, column in zip(stratify_by, columns, strict=True) if column not in manifest.columns]
     if missing:
         known = [column.removeprefix(FURTHER) for column in manifest.columns if column.startswith(FURTHER)]
         raise DataError(
             f"split.stratify_by names columns that no metadata.csv has: {listing(missing)}; "
-            f"there are {listing(known, 20) or 'none'}"
+            f"there are {listing(known, 20) or 'none'}, and issues: {listing(ISSUES, 20)}"
         )
     if not columns:
         return manifest["label"].astype("category").cat.codes.to_numpy().astype(np.int64)
@@ -141,7 +147,7 @@ def small_strata(
         found = np.bincount(strata[inside], minlength=int(numbers.max(initial=-1)) + 1)[numbers]
         for stratum in np.flatnonzero(found < params.min_per_class):
             row = manifest.iloc[rows[first[stratum]]]
-            values = ", ".join(f"{column} {row[f'{FURTHER}{column}']!r}" for column in params.stratify_by)
+            values = ", ".join(f"{column} {row[stratum_column(column, row.index)]!r}" for column in params.stratify_by)
             problems.append(
                 f"class {row['label']} with {values} has {found[stratum]} production images in {name}, "
                 f"split.min_per_class is {params.min_per_class} (of {totals[stratum]} in all)"

@@ -9,7 +9,7 @@ import pytest
 from pipeline.core.augment.presets import PRESETS, expand
 from pipeline.core.augment.transforms import build_transform, check_transforms, make_variant
 from pipeline.core.imaging import Pixels
-from pipeline.core.ingest.picture import picture_facts
+from pipeline.core.ingest.facts import picture_facts
 from pipeline.params import PresetName, Transform
 
 EACH = pytest.mark.parametrize("name", sorted(PRESETS))

@@ -11,7 +11,7 @@ from pipeline.core.curate.dedup import REMOVED_COLUMNS, remove_duplicates
 from pipeline.core.manifest import CURATED, PRODUCTION, RAW
 from pipeline.errors import DataError
 from pipeline.params import CurateParams
-from tests.examples import with_columns
+from tests.examples import params, with_columns
 
 Image = tuple[str, str, str]  # id, label, content
 # "archive" sorts before "phone", so that a small id alone would let a raw image win.
@@ -39,7 +39,7 @@ def curate(images: list[Image], policy: str) -> tuple[pd.DataFrame, pd.DataFrame
 
 
 def chosen(policy: str) -> CurateParams:
-    return CurateParams.model_validate({"conflicting_labels": policy, "near_duplicates": "ignore"})
+    return params(**{"curate.conflicting_labels": policy}).curate
 
 
 def removals(images: list[Image], policy: str) -> dict[str, tuple[str, str]]:

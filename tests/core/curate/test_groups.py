@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from pipeline.core.curate.dedup import join_sources, remove_duplicates
 from pipeline.core.curate.groups import groups_of, joined_groups
 from pipeline.core.manifest import CURATED, INGESTED, PRODUCTION, RAW
-from pipeline.params import CurateParams
-from tests.examples import with_columns
+from tests.examples import params, with_columns
 
 Image = tuple[str, str]  # content, user group
 Near = tuple[str, str]  # contents that are near copies
@@ -160,8 +159,8 @@ def test_removed_duplicates_and_conflicts_still_join_groups(policy: str) -> None
     images = [("web/1", "A", "x", "a"), ("web/2", "A", "x", "b"), ("web/3", "B", "y", "b"), ("web/4", "A", "z", "a")]
     images += [("web/5", "A", "w", "c"), ("web/6", "B", "w", "d"), ("web/7", "A", "v", "c"), ("web/8", "A", "u", "d")]
     rows = with_columns(pd.DataFrame(images, columns=["id", "label", "sha256", "user_group"]).assign(role=RAW), CURATED)
-    params = CurateParams.model_validate({"conflicting_labels": policy, "near_duplicates": "ignore"})
-    kept, _ = remove_duplicates(rows.assign(group=groups_of(rows)), params)
+    chosen = params(**{"curate.conflicting_labels": policy}).curate
+    kept, _ = remove_duplicates(rows.assign(group=groups_of(rows)), chosen)
     groups = dict(zip(kept["id"], kept["group"], strict=True))
     assert {groups[name] for name in ("web/1", "web/3", "web/4")} == {"group:a"}
     assert {groups[name] for name in ("web/7", "web/8")} == {"group:c"}

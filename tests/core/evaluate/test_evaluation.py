@@ -169,6 +169,13 @@ def test_numbers_and_times_are_sliced_by_quarters() -> None:
     assert darkest == pytest.approx(wrong[75:].mean())
 
 
+def test_truths_are_sliced_by_yes_and_no() -> None:
+    dark = np.arange(100) % 4 == 0
+    found = report(UNEVEN, evaluate(slices=("dark",)), dark=dark)
+    images = found.slices.set_index("bar")["images"]
+    assert [images[f"dev dark={value}"] for value in ("no", "yes")] == [75, 25]
+
+
 def test_limit_on_a_slice_needs_no_entry_among_slices() -> None:
     found = report(UNEVEN, evaluate(night=limit(NIGHT, None, 0.05)), meta_light=LIGHT)
     assert found.broken == ["night"]

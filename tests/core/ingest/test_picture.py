@@ -13,7 +13,7 @@ from PIL import Image
 
 from pipeline.core.imaging import Pixels, decode, encode
 from pipeline.core.ingest.decoding import FORMATS
-from pipeline.core.ingest.picture import Picture, normalise, picture_facts
+from pipeline.core.ingest.picture import Picture, normalise
 from pipeline.core.ingest.reasons import Rejection
 from pipeline.core.manifest import FACTS
 from pipeline.params import IngestParams, JpegEncoding, PngEncoding
@@ -221,34 +221,6 @@ def test_picture_is_encoded_as_params_say() -> None:
     assert coarse.startswith(b"\xff\xd8\xff")
     assert len(coarse) < len(fine)
     assert distance(decode(fine), smooth(16, 16)) < distance(decode(coarse), smooth(16, 16))
-
-
-@pytest.mark.parametrize(
-    ("pixels", "facts"),
-    [
-        pytest.param(flat(BLACK), (0, 0, 0, 0), id="black"),
-        pytest.param(flat(WHITE), (1, 0, 0, 0), id="white"),
-        pytest.param(flat((51, 51, 51)), (0.2, 0, 0, 0), id="grey"),
-        pytest.param(flat(RED), (76 / 255, 0, 0, 1), id="red: 0.299 of luma"),
-        pytest.param(flat((100, 200, 100)), (159 / 255, 0, 0, 0.5), id="pale green: half saturated"),
-        # The Laplacian of a checkerboard is 4 at black squares and -4 at white ones.
-        pytest.param(
-            255 * (np.indices((16, 16)).sum(axis=0) % 2)[..., None].repeat(3, axis=2), (0.5, 0.5, 4, 0), id="board"
-        ),
-    ],
-)
-def test_facts_of_known_pictures(pixels: Pixels, facts: tuple[float, ...]) -> None:
-    found = picture_facts(pixels.astype(np.uint8))
-    assert list(found) == ["brightness", "contrast", "sharpness", "saturation"]
-    assert list(found.values()) == pytest.approx(facts, abs=1e-6)
-
-
-@given(shape=st.tuples(st.integers(1, 20), st.integers(1, 20)), seed=st.integers(0, 999), steps=st.integers(1, 8))
-@settings(max_examples=30, deadline=None)
-def test_facts_stay_in_their_ranges(shape: tuple[int, int], seed: int, steps: int) -> None:
-    facts = picture_facts(picture(seed, *shape) // steps)
-    assert all(0 <= facts[name] <= 1 for name in ("brightness", "contrast", "saturation"))
-    assert facts["sharpness"] >= 0
 
 
 def test_facts_are_those_of_the_manifest() -> None:

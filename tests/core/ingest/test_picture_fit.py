@@ -90,20 +90,21 @@ def test_jpeg_is_never_decoded_smaller_than_it_is_shown(fit: str, width: int) ->
 def test_pixels_are_those_before_encoding(encoding: dict[str, object]) -> None:
     data = encoded(picture(1, 40, 30))
     found = accepted(data, encoding=encoding)
-    np.testing.assert_array_equal(found.pixels, shown(data))
-    assert (decode(found.image) == found.pixels).all() == (encoding["name"] == "png")
+    np.testing.assert_array_equal(found.shown, shown(data))
+    assert (decode(found.image) == found.shown).all() == (encoding["name"] == "png")
 
 
 @given(height=st.integers(1, 90), width=st.integers(1, 90), size=st.integers(8, 32))
 @settings(max_examples=60, deadline=None)
 def test_a_padded_picture_without_its_bars_is_the_picture(height: int, width: int, size: int) -> None:
-    found = accepted(encoded(np.full((height, width, 3), 255, np.uint8)), fit="pad", size=size)
-    inside = without_bars(found.pixels, width, height, "pad")
-    assert inside.shape[0] * inside.shape[1] * 3 == np.count_nonzero(found.pixels)
-    assert (inside == 255).all()
+    data = encoded(np.full((height, width, 3), 255, np.uint8))
+    found, padded = accepted(data, fit="pad", size=size), shown(data, fit="pad", size=size)
+    assert found.shown.size == np.count_nonzero(padded)
+    assert (found.shown == 255).all()
+    np.testing.assert_array_equal(without_bars(padded, width, height, "pad"), found.shown)
 
 
 @pytest.mark.parametrize("fit", ["crop", "stretch"])
 def test_only_pad_adds_bars(fit: str) -> None:
-    found = accepted(encoded(picture(1, 30, 60)), fit=fit)
-    assert without_bars(found.pixels, 60, 30, fit) is found.pixels
+    pixels = shown(encoded(picture(1, 30, 60)), fit=fit)
+    assert without_bars(pixels, 60, 30, fit) is pixels

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pipeline.core.manifest import DEV, PRODUCTION, RAW, TEST, TRAIN, TRAIN_DEV
 from pipeline.core.randomness import keyed_uniform
 from pipeline.core.split.splitting import EXCLUDED_COLUMNS, HELD_BACK, LEAKS, ONE_SIDED, UNLABELLED, assign_splits
+from pipeline.core.split.strata import strata_of
 from pipeline.errors import DataError
 from pipeline.params import SplitParams
 from tests.examples import curated
@@ -187,9 +188,19 @@ def test_stratum_that_cannot_have_its_minimum_is_named(method: str) -> None:
     ],
 )
 def test_unknown_column_is_named_with_those_that_exist(manifest: pd.DataFrame, there: str) -> None:
-    message = rf"^split\.stratify_by names columns that no metadata\.csv has: lens, group; there are {there}$"
+    message = rf"^split\.stratify_by names columns that no metadata\.csv has: lens, group; there are {there}, and"
     with pytest.raises(DataError, match=message):
         assign_splits(manifest, split_params(stratify_by=["lens", "group"]))
+
+
+def test_an_issue_is_a_stratum_but_for_a_column_of_the_user_with_its_name() -> None:
+    rows = with_cameras()
+    dark = rows.assign(dark=[number % 3 == 0 for number in range(len(rows))])
+    counts = measured(dark, split_params(least=6, stratify_by=["dark"]), "label", "dark")
+    assert {key[2] for key in counts} == {True, False}
+    assert min(counts.values()) >= 6
+    own = dark.assign(meta_dark=rows["meta_camera"])
+    assert strata_of(own, ["dark"]).tolist() == strata_of(rows, ["camera"]).tolist()
 
 
 SIDES = curated({"apple": 60, "fig": 60, "kiwi": 60}, {"apple": 100, "pear": 100, "plum": 100, "fig": 100})

@@ -1,0 +1,104 @@
+"""What is measured of every picture: its light, colours and sharpness, in whole numbers as far as they go.
+
+Sums are of integers, so that no processor and no library adds them up to another last digit. Not here:
+from which value on a fact is an issue (core/curate/issues.py).
+"""
+
+import math
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.core.imaging import Pixels
+
+Histogram = npt.NDArray[np.int64]
+
+# Pixels that the blur averages which `blur` compares with. Measured on photos of 224 pixels: see docs/ingest.md.
+REBLUR = 5
+
+_LEVELS = np.arange(256)
+# Saturation of a pixel by its largest channel and the spread of its channels, of 65,536.
+_SATURATION = np.rint(65536 * np.minimum(_LEVELS / np.maximum(_LEVELS[:, None], 1), 1)).astype(np.int32).ravel()
+
+
+def picture_facts(pixels: Pixels) -> dict[str, float]:
+    """The facts of manifest.FACTS that pixels (height, width, 3) tell.
+
+    brightness, contrast (in [0, 1]): mean and standard deviation of luma. sharpness (>= 0): standard deviation of
+    its Laplacian (Pech-Pacheco et al., 2000). saturation (in [0, 1]): mean of (max - min) / max over channels.
+    luma_1, luma_5, luma_99 (0 to 255): so many in 100 pixels are at most as bright. colour_99 (0 to 255): the same
+    of the spread of channels, max - min. information (0 to 8): bits of entropy of a pixel's luma. blur (in [0, 1]): see
+    `blur_of`.
+    """
+    luma = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    levels = _histogram(luma)
+    largest, spread = _channels(pixels)
+    count = luma.size
+    total, squares = int(levels @ _LEVELS), int(levels @ _LEVELS**2)
+    edges = cv2.Laplacian(luma, cv2.CV_16S)
+    edge_total, edge_squares = round(cv2.sumElems(edges)[0]), round(cv2.norm(edges, cv2.NORM_L2SQR))
+    both = cv2.merge([spread, largest]).view("<u2")  # 256 * largest + spread
+    saturation = int(_SATURATION.take(both).sum(dtype=np.int64))
+    return {
+        "brightness": total / (255 * count),
+        "contrast": math.sqrt(count * squares - total**2) / (255 * count),
+        "sharpness": math.sqrt(count * edge_squares - edge_total**2) / (255 * count),
+        "saturation": saturation / (65536 * count),
+        **{f"luma_{share}": _percentile(levels, share) for share in (1, 5, 99)},
+        "colour_99": _percentile(_histogram(spread), 99),
+        "information": _entropy(levels),
+        "blur": blur_of(luma),
+    }
+
+
+def blur_of(luma: npt.NDArray[Any]) -> float:
+    """How little a blur takes away from a grey picture (height, width): 0, all of it, to 1, nothing.
+
+    What was blurred before changes little when it is blurred again, whatever its contrast (Crete et al., 2007): of the
+    differences between neighbours, the share that stays, in the direction in which more does. 0 for a picture that
+    has no differences.
+    """
+    return max(_kept(luma), _kept(cv2.transpose(luma)))
+
+
+def _kept(luma: npt.NDArray[Any]) -> float:
+    """The share of the differences down the columns that stays in a running mean of REBLUR rows."""
+    if len(luma) <= REBLUR:
+        return 0.0
+    reach = REBLUR // 2
+    differences = cv2.absdiff(luma[reach : -reach - 1], luma[reach + 1 : -reach])
+    # A running mean changes by the pixel that comes in less the one that goes: no mean need be taken.
+    blurred = cv2.absdiff(luma[:-REBLUR], luma[REBLUR:])
+    lost = cv2.subtract(np.multiply(differences, REBLUR, dtype=np.uint16), blurred, dtype=cv2.CV_16U)
+    before = REBLUR * round(cv2.sumElems(differences)[0])
+    return (before - round(cv2.sumElems(lost)[0])) / before if before else 0.0
+
+
+def _channels(pixels: Pixels) -> tuple[Pixels, Pixels]:
+    """The largest channel of each pixel, and how far the smallest lies below."""
+    red, green, blue = cv2.split(pixels)
+    largest = cv2.max(cv2.max(red, green), blue)
+    return np.asarray(largest, np.uint8), np.asarray(
+        cv2.subtract(largest, cv2.min(cv2.min(red, green), blue)), np.uint8
+    )
+
+
+def _histogram(values: npt.NDArray[Any]) -> Histogram:
+    # Counts are floats, exact up to 16,777,216: the largest pictures have 1,048,576 pixels.
+    return cv2.calcHist([values], [0], None, [256], [0, 256]).ravel().astype(np.int64)
+
+
+def _percentile(levels: Histogram, share: int) -> int:
+    """The least level that so many in 100 pixels do not exceed."""
+    sums = np.cumsum(levels)
+    return int(np.searchsorted(100 * sums, share * int(sums[-1])))
+
+
+def _entropy(levels: Histogram) -> float:
+    counts = levels[levels > 0].tolist()
+    total = sum(counts)
+    # Rounded, because the last digit of a logarithm is the C library's affair.
+    bits = math.log2(total) - math.fsum(count * math.log2(count) for count in counts) / total
+    return max(0.0, round(float(bits), 9))
