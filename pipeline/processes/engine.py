@@ -139,7 +139,9 @@ def _run_here_too(work: Work, jobs: Sequence[Job], workers: int, done: Callable[
         shift.begin()
         others = thread.submit(shift.go_on)
         try:
-            while not others.done() and (job := shift.next()) is not None:
+            while (job := shift.next()) is not None:
+                if others.done():  # there are none, or one has died
+                    others.result()
                 shift.enter(job, work.function(job.task))
             others.result()
         except BaseException:

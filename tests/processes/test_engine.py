@@ -33,6 +33,11 @@ def test_results_come_in_the_order_of_the_tasks_not_of_their_ends(workers: int) 
     assert Engine(workers).map(sum, tasks[:4], "sum") == [49_999_995_000_000, 0, 0, 1]
 
 
+@pytest.mark.parametrize("together", [1, 3, 4, 100])
+def test_tasks_that_go_to_a_worker_together_give_the_same(together: int) -> None:
+    assert Engine(2).map(str, range(4), "numbers", together=together) == ["0", "1", "2", "3"]
+
+
 def test_what_a_function_has_opened_stays_open_for_a_workers_next_task() -> None:
     """Ten tasks, two workers: one of them has pulled the iterator at least five times."""
     assert max(Engine(2).map(partial(_next, iter(range(1, 11))), range(10), "count")) >= 5
