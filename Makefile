@@ -1,5 +1,6 @@
 # make demo   run the pipeline on the embedded sample, from the images to the diagnosis
 # make test   formatter, linter, types, layers, tests with coverage
+# make test-browser   the page in a real browser; needs a Chromium
 # make format mend what the formatter and the linter can mend
 # Each sets up .venv by itself; nothing outside this folder changes.
 
@@ -9,7 +10,7 @@ BIN := $(CURDIR)/.venv/bin
 # Stages are run as `python -m pipeline`, by the python of this environment.
 export PATH := $(BIN):$(PATH)
 
-.PHONY: demo test lint types layers coverage format
+.PHONY: demo test test-browser lint types layers coverage format
 .DEFAULT_GOAL := test
 
 demo: .venv/ready
@@ -18,6 +19,11 @@ demo: .venv/ready
 	@pipeline summary
 
 test: lint types layers coverage
+	@echo "Not run: the page in a real browser (make test-browser)"
+
+test-browser: .venv/ready
+	@"$(BIN)/python" -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[browser]'
+	pytest -m browser tests/browser
 
 lint: .venv/ready
 	ruff format --check --quiet .

@@ -335,6 +335,19 @@ def errors(
 
 
 @app.command()
+def report(
+    output: Annotated[Path, typer.Option(metavar="FILE", help="The page; replaced if it is there.")] = Path(
+        "report/index.html"
+    ),
+) -> None:
+    """Write one page on the last run, the data and all experiments: a file that needs nothing beside it."""
+    from pipeline.commands.report import write_report
+    from pipeline.params import load_params
+
+    print(write_report(load_params(), output))
+
+
+@app.command()
 def audit(
     manifests: Annotated[
         list[Path], typer.Argument(metavar="MANIFEST...", help="Tables: .arrow, .csv, .parquet or .jsonl.")

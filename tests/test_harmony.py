@@ -88,6 +88,7 @@ def test_stages_are_the_same_in_folder_dvc_and_command_line() -> None:
         "audit",
         "doctor",
         "errors",
+        "report",
         "label-queue",
         "lr-range",
         "spot-check",

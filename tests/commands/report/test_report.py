@@ -1,0 +1,166 @@
+"""`pipeline report`: one file that shows a run, whatever things are called and whatever is missing."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pipeline import catalogue
+from pipeline.commands.report import write_report
+from pipeline.errors import ParamsError, StorageError
+from pipeline.files.storage import write_files
+from pipeline.params import load_params
+from tests.examples import full_disk
+from tests.pages import HOSTILE, SVG, Seen, hostile_run, parsed
+from tests.running import run, write_params
+
+# Lightning warns of few batches, and of its own use of torch.
+pytestmark = pytest.mark.filterwarnings("ignore:::lightning.*")
+
+PAGE = Path("report/index.html")
+# Everything that the page is made of, beside what SVG has.
+HTML = {
+    *("html", "head", "meta", "title", "style", "body", "header", "main", "section", "nav", "h1", "h2", "h3"),
+    *("p", "b", "a", "ul", "ol", "li", "div", "span", "bdi", "code", "pre", "figure", "img", "br"),
+    *("table", "caption", "tr", "th", "td"),
+}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder after a run on classes with hostile names."""
+    folder = tmp_path_factory.mktemp("report")
+    hostile_run(folder)
+    return folder
+
+
+@pytest.fixture
+def folder(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it, as the current folder."""
+    shutil.copytree(made, tmp_path / "run")
+    monkeypatch.chdir(tmp_path / "run")
+    return tmp_path / "run"
+
+
+def page() -> Seen:
+    write_report(load_params(), PAGE)
+    return parsed(PAGE.read_text(encoding="utf-8"))
+
+
+def notes() -> list[str]:
+    """What the page says is missing."""
+    write_report(load_params(), PAGE)
+    found = re.findall(r'<p class="note missing">(.*?)</p>', PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
+    return [parsed(note).text for note in found]
+
+
+def test_the_page_shows_the_numbers_of_the_reports(folder: Path) -> None:
+    text = " ".join(page().text.split())
+    metrics = json.loads(Path(catalogue.EVALUATE_METRICS.path).read_text())
+    diagnosis = json.loads(Path(catalogue.DIAGNOSIS.path).read_text())
+    assert diagnosis["sentence"] in text
+    for split in ("train", "train_dev", "dev"):
+        assert f"{metrics[split]['optimizing']:.4f}" in text
+        assert f"{metrics[split]['low']:.4f} to {metrics[split]['high']:.4f}" in text
+    for level in diagnosis["levels"]:
+        assert f"{100 * level['error']:.2f} %" in text
+    for step in diagnosis["steps"]:
+        assert " ".join(step["words"].replace("`", "").split()) in text
+        assert step["command"] is None or step["command"] in text
+    assert "135 files" in text
+    assert "The model is accepted" in text or "The model is rejected" in text
+
+
+def test_names_of_users_are_text_and_nothing_is_fetched_or_run(folder: Path) -> None:
+    seen = page()
+    assert seen.tags <= HTML | SVG
+    assert not [name for _, attributes in seen.elements for name in attributes if name.startswith("on")]
+    assert [address for address in seen.addresses if not address.startswith(("#", "data:image/"))] == []
+    raw = PAGE.read_text(encoding="utf-8")
+    assert re.findall(r"(?i)https?:|@import|javascript:|url\((?!#)", raw) == []
+    assert "default-src 'none'" in raw
+    shown = [name.encode("unicode_escape").decode() if "\u202e" in name else name for name in HOSTILE]
+    assert shown[0] in seen.text
+    assert shown[1] in seen.text
+    assert "\u202e" not in raw
+    assert "\\u202ecba $x^2$ \u540d\u524d" in seen.text
+
+
+def test_ids_stand_once_and_links_lead_somewhere(folder: Path) -> None:
+    seen = page()
+    ids = [attributes["id"] for _, attributes in seen.elements if "id" in attributes]
+    # Plots repeat the marks of an axis under one name.
+    assert [address for address in seen.addresses if address.startswith("#") and address[1:] not in ids] == []
+    sections = [attributes["id"] for tag, attributes in seen.elements if tag == "section"]
+    assert len(set(sections)) == len(sections) == 10
+
+
+def test_the_same_run_gives_the_same_bytes(folder: Path) -> None:
+    page()
+    first = PAGE.read_bytes()
+    page()
+    assert PAGE.read_bytes() == first
+
+
+def test_without_any_run_each_section_says_what_makes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_params(tmp_path)
+    found = notes()
+    for stage in ("curate", "split", "balance", "train", "evaluate", "suspects", "diagnose", "look"):
+        assert any(f"run dvc repro {stage}" in note for note in found), stage
+    assert "None so far." in page().text
+
+
+def test_a_stage_that_is_missing_leaves_the_rest(folder: Path) -> None:
+    shutil.rmtree(Path(catalogue.SUSPECTS.path).parent)
+    assert [note for note in notes() if "suspects" in note] == [
+        "reports/suspects/metrics.json is missing: run dvc repro suspects"
+    ]
+    assert "Misclassified" in page().text
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{}", "what there is cannot be shown (KeyError: 'sentence'): run dvc repro"),
+        ("[]", "what there is cannot be shown (TypeError:"),
+        ("{", "reports/diagnose/diagnosis.json is not readable JSON"),
+    ],
+)
+def test_a_report_that_is_damaged_or_of_another_version_is_said(folder: Path, content: str, message: str) -> None:
+    Path(catalogue.DIAGNOSIS.path).write_text(content)
+    assert any(note.startswith(message) for note in notes())
+
+
+def test_experiments_need_a_repository_and_then_are_shown(folder: Path) -> None:
+    assert any("DVC cannot list experiments here" in note for note in notes())
+    run(folder, "git", "init", "--quiet")
+    run(folder, "dvc", "init", "--quiet")
+    run(folder, "git", "commit", "--quiet", "--allow-empty", "--message", "Set up")
+    text = page().text
+    assert "workspace workspace" in " ".join(text.split())
+    assert "DVC cannot list" not in text
+
+
+def test_an_evaluation_of_another_model_is_named(folder: Path) -> None:
+    Path(catalogue.MODEL.path).unlink()
+    write_files({Path(catalogue.MODEL.path): b"another"})
+    assert "evaluate measured another model than data/train/model.safetensors: run dvc repro" in page().text
+
+
+def test_another_metric_in_params_is_named(folder: Path) -> None:
+    write_params(folder, **{"evaluate.optimizing": "log_loss"})
+    assert "params.yaml names another optimizing metric than the last evaluation had" in page().text
+
+
+def test_a_folder_is_refused_and_a_full_disk_leaves_the_older_page(folder: Path) -> None:
+    with pytest.raises(ParamsError, match=r"--output data is a folder: name a file, such as data/index\.html"):
+        write_report(load_params(), Path("data"))
+    page()
+    before = PAGE.read_bytes()
+    with full_disk(1000), pytest.raises(StorageError):
+        write_report(load_params(), PAGE)
+    assert PAGE.read_bytes() == before
+    assert sorted(path.name for path in PAGE.parent.iterdir()) == ["index.html"]
