@@ -13,6 +13,7 @@ from pipeline.core.evaluate.judged import PROBABILITY
 from pipeline.files.arrow import manifest as any_manifest
 from pipeline.files.arrow import taken_manifest
 from pipeline.files.curves import curves
+from pipeline.files.feedback import feedback
 from pipeline.files.scan import images_in_class_folders
 from pipeline.files.shards import ShardReader
 from pipeline.files.storage import binary, folder_of_folders, memo, read_only, report, table, text, texts
@@ -87,6 +88,8 @@ SUSPECTS = table("reports/suspects/suspects.csv")
 SUSPECTS_SHEET = binary("reports/suspects/suspects.png")
 SUSPECTS_METRICS = report("reports/suspects/metrics.json")
 
+# People's own: answers.csv and outcomes.csv.
+FEEDBACK = feedback("feedback")
 DIAGNOSIS = report("reports/diagnose/diagnosis.json")
 DIAGNOSIS_METRICS = report("reports/diagnose/metrics.json")
 DIAGNOSIS_GAPS = table("reports/diagnose/gaps.csv")
@@ -98,3 +101,5 @@ TEST_PREDICTIONS = predictions_file("data/test/predictions.arrow", manifest.PRED
 TEST_METRICS = report("reports/test/metrics.json")
 TEST_CONFUSION = table("reports/test/confusion.csv")
 TEST_SLICES = table("reports/test/slices.csv")
+CONCLUSION = report("reports/conclude/diagnosis.json")
+CONCLUSION_TEXT = text("reports/conclude/diagnosis.md")

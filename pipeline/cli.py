@@ -118,6 +118,12 @@ def test(workers: Workers = None) -> None:
 
 
 @app.command()
+def conclude(workers: Workers = None) -> None:
+    """Say what holds the model back once more, with test, after the look at it."""
+    _run("conclude", workers)
+
+
+@app.command()
 def params(
     expanded: Annotated[
         bool, typer.Option("--expanded", help="Show what each preset of transforms stands for.")

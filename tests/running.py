@@ -119,7 +119,9 @@ def environment(folder: Path) -> dict[str, str]:
     return {**os.environ, **own}
 
 
-def tracked(names: Sequence[str] = ("pipeline", "dvc.yaml", "data/dvc.yaml", "final/dvc.yaml")) -> list[Path]:
+def tracked(
+    names: Sequence[str] = ("pipeline", "dvc.yaml", "data/dvc.yaml", "final/dvc.yaml", "feedback/README.md"),
+) -> list[Path]:
     """Files of the repository that a workspace needs, as paths inside it."""
     found = [path for name in names for path in sorted((REPOSITORY / name).rglob("*.py")) or [REPOSITORY / name]]
     return [path.relative_to(REPOSITORY) for path in found]

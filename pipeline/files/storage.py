@@ -21,7 +21,7 @@ import pandas as pd
 from pipeline.errors import DataError, MissingInputError, StorageError
 
 # Folders of the stages that do not stand in the top level's dvc.yaml.
-OTHER_FOLDERS = {"sample": "data", "inventory": "data", "test": "final"}
+OTHER_FOLDERS = {"sample": "data", "inventory": "data", "test": "final", "conclude": "final"}
 
 
 @dataclass(frozen=True)

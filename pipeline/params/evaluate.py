@@ -117,7 +117,7 @@ class TestParams(Section):
 
 
 class DiagnoseParams(Section):
-    """`human_error` as a share; gaps below `relevant_gap` are not worth a team's week."""
+    """`human_error`: a share, or `measured` from people's answers; gaps below `relevant_gap` are not worth work."""
 
-    human_error: Share
+    human_error: Share | Literal["measured"]
     relevant_gap: Annotated[float, Field(gt=0, lt=1)]

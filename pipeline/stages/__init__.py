@@ -26,6 +26,7 @@ NAMES = (
     "suspects",
     "diagnose",
     "test",
+    "conclude",
 )
 
 

@@ -1,5 +1,6 @@
 """Says what holds the model back, and what to try next, from all that the run left."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,10 +8,11 @@ import pandas as pd
 
 from pipeline import catalogue
 from pipeline.core.diagnose.changes import Run
-from pipeline.core.diagnose.diagnosis import Diagnosis, diagnosis
-from pipeline.core.diagnose.levels import HUMAN, given, levels_of
-from pipeline.core.diagnose.words import page, report, sentence
+from pipeline.core.diagnose.diagnosis import all_levels, diagnosis
+from pipeline.core.diagnose.feedback import tables_of
+from pipeline.core.diagnose.words import gaps_table, metrics_of, page, report, sentence
 from pipeline.files.curves import Curves
+from pipeline.files.spreadsheets import Spreadsheet
 from pipeline.params import (
     AugmentParams,
     BalanceParams,
@@ -38,6 +40,8 @@ def diagnose(
     predictions: pd.DataFrame,
     manifest: pd.DataFrame,
     curves: Curves,
+    suspects: Mapping[str, Any],
+    feedback: Mapping[str, Spreadsheet],
     params: DiagnoseParams,
     curate: CurateParams,
     split: SplitParams,
@@ -46,10 +50,10 @@ def diagnose(
     train: TrainParams,
     evaluate: EvaluateParams,
 ) -> DiagnoseOutputs:
-    """The gaps, what else is found, and the next experiments."""
-    levels = {HUMAN: given(HUMAN, params.human_error), **levels_of(predictions, evaluate)}
+    """The gaps, what else is found, and the next experiments. Test is not looked at: that is the stage conclude's."""
+    levels = all_levels(predictions, manifest, tables_of(feedback), evaluate, params)
     run = Run(curate, split, balance, augment, train, evaluate)
-    found = diagnosis(levels, predictions, manifest, curves.epochs, run, params)
+    found = diagnosis(levels, predictions, manifest, curves.epochs, suspects, run, params)
     return DiagnoseOutputs(
         diagnosis=report(found),
         metrics=metrics_of(found),
@@ -57,20 +61,6 @@ def diagnose(
         text=page(found, evaluate),
         summary=sentence(found.gaps, found.findings),
     )
-
-
-def metrics_of(found: Diagnosis) -> dict[str, Any]:
-    """Errors and gaps as shares, with stable names."""
-    return {
-        "errors": {name: level.error for name, level in found.levels.items()},
-        **{gap.name: {"gap": gap.value, "low": gap.low, "high": gap.high} for gap in found.gaps},
-    }
-
-
-def gaps_table(found: Diagnosis) -> pd.DataFrame:
-    """A row a gap, for a plot."""
-    columns = ("name", "value", "low", "high", "verdict")
-    return pd.DataFrame([{name: getattr(gap, name) for name in columns} for gap in found.gaps])
 
 
 STAGE = Stage(
@@ -85,7 +75,13 @@ STAGE = Stage(
         "train": "train",
         "evaluate": "evaluate",
     },
-    reads={"predictions": catalogue.PREDICTIONS, "manifest": catalogue.SPLIT, "curves": catalogue.CURVES},
+    reads={
+        "predictions": catalogue.PREDICTIONS,
+        "manifest": catalogue.SPLIT,
+        "curves": catalogue.CURVES,
+        "suspects": catalogue.SUSPECTS_METRICS,
+        "feedback": catalogue.FEEDBACK,
+    },
     writes={
         "diagnosis": catalogue.DIAGNOSIS,
         "metrics": catalogue.DIAGNOSIS_METRICS,

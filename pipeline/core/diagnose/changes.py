@@ -233,6 +233,11 @@ def oversample(run: Run) -> Changes:
     return {"balance.strategy.name": "oversample", "balance.strategy.target": {"name": "majority"}}
 
 
+def some_smoothing(run: Run) -> Changes:
+    """Label smoothing, if there is none."""
+    return {"train.label_smoothing": max(run.train.label_smoothing, 0.1)} if run.network else None
+
+
 def smoothing(run: Run) -> Changes:
     """Some label smoothing for a model that is too sure."""
     return {"train.label_smoothing": max(run.train.label_smoothing, 0.1)} if run.network and run.bold else None

@@ -2,19 +2,30 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pandas as pd
 
 from pipeline.core.diagnose.changes import Run
 from pipeline.core.diagnose.curves import Epochs, read_curves
-from pipeline.core.diagnose.findings import CALIBRATION, CLASS, Finding, sure
-from pipeline.core.diagnose.gaps import Gap, find_gaps
-from pipeline.core.diagnose.levels import HUMAN, Level, metric_of_errors
-from pipeline.core.diagnose.parts import failing, hidden
+from pipeline.core.diagnose.feedback import Table, answers, outcomes
+from pipeline.core.diagnose.findings import CALIBRATION, CLASS, EPOCHS, SLICE, UNDERFIT, Finding, sure
+from pipeline.core.diagnose.gaps import BIAS, Gap, find_gaps
+from pipeline.core.diagnose.levels import HUMAN, Level, given, levels_of, measured, metric_of_errors
+from pipeline.core.diagnose.levels import PRODUCTION as LIVE
+from pipeline.core.diagnose.parts import MOST_TOLD, failing, hidden
 from pipeline.core.diagnose.steps import Step, next_steps
-from pipeline.core.diagnose.trust import miscalibrated, shared_pictures, too_good, too_small
+from pipeline.core.diagnose.trust import (
+    better_than_dev,
+    miscalibrated,
+    shared_pictures,
+    too_good,
+    too_small,
+    wrong_labels,
+)
 from pipeline.core.evaluate.judged import classes_of
-from pipeline.core.manifest import DEV, PRODUCTION
+from pipeline.core.manifest import DEV, PRODUCTION, TEST
+from pipeline.errors import DataError, MissingInputError, listing
 from pipeline.params import DiagnoseParams, EvaluateParams
 
 
@@ -33,6 +44,7 @@ def diagnosis(
     predictions: pd.DataFrame,
     manifest: pd.DataFrame,
     epochs: Epochs,
+    suspects: Mapping[str, Any],
     run: Run,
     params: DiagnoseParams,
 ) -> Diagnosis:
@@ -41,14 +53,18 @@ def diagnosis(
     Args:
         predictions, manifest: of train, train_dev and dev.
         epochs: the curves of training.
+        suspects: metrics of the stage suspects.
     """
     evaluate, classes = run.evaluate, classes_of(predictions)
     gaps = find_gaps(levels, metric_of_errors(evaluate, classes), params, evaluate)
     asked = run.train.epochs
     run = replace(run, stopped_early=len(epochs) < asked, dated=_dated(manifest))
-    ill = _errs(levels, params) and run.network
-    curves = read_curves(epochs, asked, len(classes)) if ill else []
-    found = [*curves, *shared_pictures(manifest), *of_predictions(predictions, manifest, params, evaluate)]
+    curves = read_curves(epochs, asked, len(classes)) if _errs(levels, params) and run.network else []
+    # More epochs cannot help a model that knows train already.
+    learnt = any(gap.name == BIAS and gap.verdict == "absent" for gap in gaps)
+    found = [finding for finding in curves if finding.name not in {EPOCHS, UNDERFIT} or not learnt]
+    found += [*shared_pictures(manifest), *of_predictions(levels, predictions, manifest, params, evaluate)]
+    found += wrong_labels(suspects, params.relevant_gap)
     found += too_small(levels[DEV], params.relevant_gap)
     failing_class = next((each.subject for each in found if each.name == CLASS), None)
     bold = next((float(each.figures["bold"]) > 0 for each in found if each.name == CALIBRATION), None)
@@ -56,18 +72,73 @@ def diagnosis(
     return Diagnosis(levels, gaps, found, next_steps(gaps, found, levels, known))
 
 
+def all_levels(
+    predictions: pd.DataFrame,
+    manifest: pd.DataFrame,
+    tables: Mapping[str, Table],
+    evaluate: EvaluateParams,
+    params: DiagnoseParams,
+    test: pd.DataFrame | None = None,
+) -> dict[str, Level]:
+    """The levels that the run, people's tables and, once it was looked at, test give.
+
+    Args:
+        tables: answers and outcomes, by level.
+        test: predictions of test.
+
+    Raises:
+        MissingInputError: human level is to be measured, and there are no answers.
+        DataError: a split has no predictions, they are of other images than the manifest, or a table cannot be used.
+    """
+    _check_images(predictions, manifest)
+    levels = levels_of(predictions, evaluate)
+    classes = classes_of(predictions)
+    metric = metric_of_errors(evaluate, classes)
+    further = {TEST: test} if test is not None else {}
+    if params.human_error != "measured":
+        levels[HUMAN] = given(HUMAN, params.human_error)
+    elif HUMAN in tables:
+        further[HUMAN] = answers(tables[HUMAN], manifest, classes)
+    else:
+        raise MissingInputError(
+            "diagnose.human_error is measured, and feedback/answers.csv is missing: write it (feedback/README.md says "
+            "how), or give diagnose.human_error a number"
+        )
+    if LIVE in tables:
+        further[LIVE] = outcomes(tables[LIVE], manifest, classes)
+    return {**levels, **{name: measured(name, frame, metric, classes, evaluate) for name, frame in further.items()}}
+
+
 def of_predictions(
-    predictions: pd.DataFrame, manifest: pd.DataFrame, params: DiagnoseParams, evaluate: EvaluateParams
+    levels: Mapping[str, Level],
+    predictions: pd.DataFrame,
+    manifest: pd.DataFrame,
+    params: DiagnoseParams,
+    evaluate: EvaluateParams,
 ) -> list[Finding]:
     """What tests on predictions find, all of them in one family."""
     dev = predictions[predictions["split"] == DEV]
+    relevant = params.relevant_gap
     tested = [
-        failing(predictions, manifest, evaluate, params.relevant_gap),
-        too_good(predictions, manifest, params.relevant_gap),
-        miscalibrated(dev, evaluate, params.relevant_gap),
+        failing(predictions, manifest, evaluate, relevant),
+        too_good(predictions, manifest, relevant),
+        better_than_dev(levels, relevant),
+        miscalibrated(dev, evaluate, relevant),
     ]
     found = sure([each for candidates, _ in tested for each in candidates], sum(count for _, count in tested))
-    return [*hidden(found, evaluate, params.relevant_gap), *found]
+    error = float((dev["label"].astype(str) != dev["predicted"].astype(str)).mean())
+    told = [each for name in (CLASS, SLICE) for each in [one for one in found if one.name == name][:MOST_TOLD]]
+    others = [each for each in found if each.name not in {CLASS, SLICE}]
+    return [*others, *hidden(found, error, evaluate, relevant), *told]
+
+
+def _check_images(predictions: pd.DataFrame, manifest: pd.DataFrame) -> None:
+    lost = predictions.loc[~predictions["id"].isin(manifest["id"]), "id"]
+    if len(lost):
+        raise DataError(
+            f"{len(lost)} of {len(predictions)} predictions are of images that the manifest lacks ({listing(lost)}), "
+            "so they are from another run: run `dvc repro evaluate`"
+        )
 
 
 def _errs(levels: Mapping[str, Level], params: DiagnoseParams) -> bool:

@@ -19,7 +19,7 @@ EPOCHS, RATE, OVERFIT, UNDERFIT = (
     "underfitting_in_curves",
 )
 CLASS, SLICE, HIDDEN = "failing_class", "failing_slice", "metric_hides_class"
-LEAK, CALIBRATION, SMALL_DEV = "leakage", "calibration", "dev_too_small"
+LEAK, CALIBRATION, SMALL_DEV, LABEL_NOISE = "leakage", "calibration", "dev_too_small", "label_noise"
 
 
 @dataclass(frozen=True)

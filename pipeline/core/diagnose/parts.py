@@ -15,6 +15,10 @@ from pipeline.params import ClassRecall, EvaluateParams, Plain
 # Facts of a picture that are sliced by quarters of all images.
 FACTS = ("brightness", "contrast", "sharpness", "saturation")
 SIZE = "shorter_side"
+# A class hides in a metric that looks so many times better.
+TIMES = 3
+# Of classes, and of slices, no more are told: if all fail, it is the model.
+MOST_TOLD = 5
 # A column of users with more values names images, not kinds of images.
 MOST_KINDS = 20
 # They count each image alike, so that a small class hardly shows in them.
@@ -45,8 +49,12 @@ def failing(
     return found, tests
 
 
-def hidden(found: Sequence[Finding], params: EvaluateParams, relevant: float) -> list[Finding]:
-    """Failing classes that the optimizing metric hardly shows and no limit guards."""
+def hidden(found: Sequence[Finding], error: float, params: EvaluateParams, relevant: float) -> list[Finding]:
+    """The failing class that the optimizing metric hardly shows and no limit guards, if there is one.
+
+    Args:
+        error: of all of dev.
+    """
     if params.optimizing.name not in BLIND:
         return []
     guarded = {limit.metric.label for limit in params.satisficing.values() if isinstance(limit.metric, ClassRecall)}
@@ -65,8 +73,11 @@ def hidden(found: Sequence[Finding], params: EvaluateParams, relevant: float) ->
             subject=each.subject,
         )
         for each in found
-        if each.name == CLASS and each.gain < relevant and each.subject not in guarded
-    ]
+        if each.name == CLASS
+        and each.gain < relevant
+        and float(each.figures["error"]) > TIMES * error
+        and each.subject not in guarded
+    ][:1]
 
 
 def with_kinds(predictions: pd.DataFrame, manifest: pd.DataFrame, params: EvaluateParams) -> pd.DataFrame:

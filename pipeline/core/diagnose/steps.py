@@ -10,7 +10,17 @@ from pydantic import ValidationError
 
 from pipeline.core.diagnose.advice import TABLE, Advice
 from pipeline.core.diagnose.changes import DROPPED, Run
-from pipeline.core.diagnose.findings import EPOCHS, HIDDEN, LEAK, OVERFIT, RATE, SMALL_DEV, UNDERFIT, Finding
+from pipeline.core.diagnose.findings import (
+    EPOCHS,
+    HIDDEN,
+    LABEL_NOISE,
+    LEAK,
+    OVERFIT,
+    RATE,
+    SMALL_DEV,
+    UNDERFIT,
+    Finding,
+)
 from pipeline.core.diagnose.gaps import BIAS, POWER, VARIANCE, Gap
 from pipeline.core.diagnose.levels import Level
 from pipeline.core.manifest import TRAIN_DEV
@@ -18,7 +28,7 @@ from pipeline.params import Section
 
 SAMPLE_SIZE = f"sample size at a power of {POWER:.0%} (Fleiss, Levin and Paik, 2003, 4.2)"
 # Why a gap is there: named before it. What goes with it: named after it.
-CAUSES = {BIAS: (RATE, EPOCHS)}
+CAUSES = {BIAS: (LABEL_NOISE, RATE, EPOCHS), VARIANCE: (LABEL_NOISE,)}
 SIGNS = {BIAS: (UNDERFIT,), VARIANCE: (OVERFIT,)}
 # Of each gap or finding no more is proposed at a time: after the first experiments the next diagnosis says more.
 MOST_STEPS = 5

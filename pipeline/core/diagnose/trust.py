@@ -1,17 +1,19 @@
 """Can the numbers be trusted? Leaks between splits, confidences that lie, a dev set too small to choose by."""
 
 import math
+from collections.abc import Mapping
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pipeline.core.diagnose.findings import CALIBRATION, LEAK, SMALL_DEV, Finding, more_wrong, units
+from pipeline.core.diagnose.findings import CALIBRATION, LABEL_NOISE, LEAK, SMALL_DEV, Finding, more_wrong, units
 from pipeline.core.diagnose.gaps import about
 from pipeline.core.diagnose.levels import ALPHA, Level
 from pipeline.core.evaluate.calibration import bin_numbers
-from pipeline.core.manifest import DEV, PRODUCTION, TRAIN, TRAIN_DEV
+from pipeline.core.manifest import DEV, PRODUCTION, TEST, TRAIN, TRAIN_DEV
 from pipeline.core.randomness import keyed_generator
 from pipeline.params import EvaluateParams
 
@@ -55,6 +57,38 @@ def too_good(predictions: pd.DataFrame, manifest: pd.DataFrame, relevant: float)
         )
         made.append(Finding(LEAK, words, {"below": lacking}, p, gain=lacking, subject=split))
     return made, tests
+
+
+def wrong_labels(suspects: Mapping[str, Any], relevant: float) -> list[Finding]:
+    """Whether so many labels of train are wrong that it is worth work.
+
+    Args:
+        suspects: metrics of the stage suspects. Of dev its model is judge in its own cause, and a poor one accuses
+            right labels: only what cross-validation on train found counts.
+    """
+    share = suspects.get(TRAIN, {}).get("wrong_share", 0.0)
+    if share < relevant:
+        return []
+    count = suspects[TRAIN]["suspects"]
+    words = f"about {share:.1%} of train's labels seem wrong, {count:,} images by name"
+    return [Finding(LABEL_NOISE, words, {"wrong_share": share, "suspects": count}, gain=0.0, subject=TRAIN)]
+
+
+def better_than_dev(levels: Mapping[str, Level], relevant: float) -> tuple[list[Finding], int]:
+    """Whether test, of the same images as dev, has a lower error than chance allows; how many were tested."""
+    dev, test = levels[DEV], levels.get(TEST)
+    if test is None or test.seen is None or dev.seen is None or test.groups is None or dev.groups is None:
+        return [], 0
+    lacking = dev.error - test.error
+    if lacking < relevant:
+        return [], 1
+    wrong = [pd.Series(level.seen.labels != level.seen.predicted) for level in (dev, test) if level.seen is not None]
+    p = more_wrong(units(wrong[0], dev.groups), units(wrong[1], test.groups))
+    words = (
+        f"test's error is {100 * lacking:.1f} points below dev's, and both are draws of the same images: perhaps "
+        "training saw copies of test"
+    )
+    return [Finding(LEAK, words, {"below": lacking}, p, gain=lacking, subject=TEST)], 1
 
 
 def miscalibrated(dev: pd.DataFrame, params: EvaluateParams, relevant: float) -> tuple[list[Finding], int]:

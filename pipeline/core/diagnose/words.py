@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+import pandas as pd
+
 from pipeline.core.diagnose.diagnosis import Diagnosis
-from pipeline.core.diagnose.findings import CLASS, EPOCHS, HIDDEN, LEAK, RATE, SLICE, Finding
+from pipeline.core.diagnose.findings import CLASS, EPOCHS, HIDDEN, LABEL_NOISE, LEAK, RATE, SLICE, Finding
 from pipeline.core.diagnose.gaps import Gap
 from pipeline.core.diagnose.levels import Level, ordered
 from pipeline.core.diagnose.steps import Step, images_of, in_order, in_words
@@ -13,7 +15,7 @@ from pipeline.core.evaluate.optimizing import MINIMISED
 from pipeline.params import EvaluateParams
 
 # Findings that belong in the sentence: the first of each.
-SAID_BEFORE, SAID_AFTER = (LEAK,), (RATE, EPOCHS, HIDDEN, CLASS, SLICE)
+SAID_BEFORE, SAID_AFTER = (LEAK,), (LABEL_NOISE, RATE, EPOCHS, HIDDEN, CLASS, SLICE)
 
 
 def sentence(gaps: Sequence[Gap], findings: Sequence[Finding] = ()) -> str:
@@ -71,6 +73,20 @@ def levels_table(levels: Mapping[str, Level], gaps: Sequence[Gap]) -> list[str]:
         )
         lines.append(f"| {' | '.join([level.name, images, f'{level.error:.2%}', *cells])} |")
     return lines
+
+
+def metrics_of(found: Diagnosis) -> dict[str, Any]:
+    """Errors and gaps as shares, with stable names, for `dvc metrics`."""
+    return {
+        "errors": {name: level.error for name, level in found.levels.items()},
+        **{gap.name: {"gap": gap.value, "low": gap.low, "high": gap.high} for gap in found.gaps},
+    }
+
+
+def gaps_table(found: Diagnosis) -> pd.DataFrame:
+    """A row a gap, for a plot."""
+    columns = ("name", "value", "low", "high", "verdict")
+    return pd.DataFrame([{name: getattr(gap, name) for name in columns} for gap in found.gaps])
 
 
 def report(found: Diagnosis) -> dict[str, Any]:

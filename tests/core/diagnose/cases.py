@@ -31,7 +31,8 @@ def predictions(**wrong: tuple[int, int]) -> pd.DataFrame:
         for split, (images, count) in wrong.items()
         for number in range(images)
     ]
-    return pd.DataFrame(rows, columns=["split", "label", "predicted", "group"])
+    frame = pd.DataFrame(rows, columns=["split", "label", "predicted", "group"])
+    return frame.assign(id=frame["group"])
 
 
 def levels(human: float = 0.01, **wrong: tuple[int, int]) -> dict[str, Level]:

@@ -9,6 +9,7 @@ from scipy.stats import fisher_exact
 
 from pipeline.core.diagnose.diagnosis import of_predictions
 from pipeline.core.diagnose.findings import CLASS, HIDDEN, LEAK, SLICE, Finding, more_wrong, sure, units
+from pipeline.core.diagnose.levels import levels_of
 from pipeline.core.manifest import SPLIT
 from tests.core.diagnose.cases import diagnosing, run_of
 from tests.examples import with_columns
@@ -42,7 +43,8 @@ def seen(
 
 
 def findings(frames: tuple[pd.DataFrame, pd.DataFrame], **changes: Any) -> list[Finding]:
-    return of_predictions(*frames, diagnosing(relevant=0.02), run_of(**changes).evaluate)
+    evaluate = run_of(**changes).evaluate
+    return of_predictions(levels_of(frames[0], evaluate), *frames, diagnosing(relevant=0.02), evaluate)
 
 
 @pytest.mark.parametrize(
