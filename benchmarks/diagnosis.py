@@ -4,7 +4,7 @@
     python benchmarks/diagnosis.py --only blur --seeds 2 # a look at one
     ... --results FILE                                   # goes on where a run that was stopped had come to
 
-Each run fits a small network to one of two data sets: the sample's handwritten digits 0 to 4, and five letters drawn with
+Each run fits a small network to one of two data sets: the digits 0 to 4 of the sample, and five letters drawn with
 random places, sizes and noise. Production is the same as raw unless the disease says otherwise. A disease has three
 doses, the last the strongest. For each the table has the share of runs in which it is named first, by its own name
 or as the finding that says why (too few epochs, say), and, where the first advice is a command that can be

@@ -18,7 +18,19 @@ from pipeline.runner import run_stage
 from tests.examples import params
 from tests.running import run_stages, write_params, write_tiny_sources
 
-STAGES = ["ingest", "curate", "split", "balance", "augment", "train", "evaluate", "diagnose", "test"]
+STAGES = [
+    "ingest",
+    "curate",
+    "split",
+    "balance",
+    "augment",
+    "train",
+    "evaluate",
+    "suspects",
+    "diagnose",
+    "test",
+    "conclude",
+]
 
 
 @pytest.fixture(scope="module")
