@@ -37,7 +37,9 @@ def files() -> dict[str, bytes]:
 def ingest_by_hand(name: str, images: int) -> None:
     """The manifest and the table of one source, as ingest writes them."""
     frame = curated({"cat": images}, {"dog": images})
-    frame = frame[frame["source"] == name]
+    # Facts of pictures without an issue: those that have one would be shown, and there are no shards.
+    facts = {"luma_1": 0, "luma_5": 10, "luma_99": 250, "information": 8, "colour_99": 90, "blur": 0}
+    frame = frame[frame["source"] == name].assign(**facts)
     Path(f"data/ingest/{name}").mkdir(parents=True, exist_ok=True)
     for artifact, value in (
         (catalogue.INGESTED, with_columns(frame, INGESTED)),
@@ -56,6 +58,8 @@ def test_a_stage_reads_its_inputs_and_puts_its_outputs_in_place() -> None:
         "data/curate/manifest.arrow",
         "data/curate/near_duplicates.csv",
         "data/curate/removed.csv",
+        "reports/curate/copies.png",
+        "reports/curate/issues.png",
         "reports/curate/metrics.json",
     ]
     assert len(catalogue.CURATED.read(Path(catalogue.CURATED.path))) == 5
