@@ -6,6 +6,7 @@ import pandas as pd
 
 from pipeline.core.evaluate.judged import PROBABILITY
 from pipeline.core.evaluate.optimizing import metric_of
+from pipeline.core.manifest import DEV
 from pipeline.files.shards import ShardReader
 from pipeline.learning.dataset import RowDataset
 from pipeline.learning.fitting import TrainingData, fit_model
@@ -50,16 +51,22 @@ def by_baseline(
 
 
 def by_own_model(
-    params: TrainParams, rows: pd.DataFrame, dev_rows: pd.DataFrame, folds: Folds, images: ShardReader,
+    params: TrainParams, rows: pd.DataFrame, folds: Folds, images: ShardReader,
     classes: tuple[str, ...], ingest: IngestParams, metric: AnyMetric, engine: Engine,
 ) -> Probabilities:  # fmt: skip
-    """The same by the model of `train`, without balance and variants; dev says which epoch was best."""
+    """The same by the model of `train`, without balance and variants.
+
+    Dev's rows in the other folds say which epoch was best.
+
+    Args:
+        rows: of train and dev, with `split`.
+    """
     found = np.full((len(rows), len(classes)), np.nan)
     whole = rows.assign(copy=np.int32(0), weight=np.float32(1))
     for fold in np.unique(folds).tolist():
         others = whole[folds != fold]
         present = tuple(name for name in classes if (others["label"] == name).any())
-        seen_dev = dev_rows[dev_rows["label"].isin(present)]
+        seen_dev = others[others["split"] == DEV]
         data = TrainingData(
             rows=others,
             dev_rows=seen_dev,

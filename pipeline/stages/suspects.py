@@ -44,27 +44,29 @@ def suspects(
     optimizing: AnyMetric,
     engine: Engine,
 ) -> SuspectsOutputs:
-    """Suspects of train, by models that saw the other folds, and of dev, by the model that saw none of it."""
-    check_manifest(manifest, SPLIT)
-    if not predictions["id"].isin(manifest["id"]).all():
-        raise DataError("predictions are of images that the manifest lacks: run `dvc repro evaluate`")
-    classes = classes_of(predictions)
+    """Suspects of train, by models that saw the other folds of train and dev, and of dev, by these and by the model."""
     # Models and sums are of rows in an order.
-    manifest = manifest.sort_values("id", ignore_index=True)
+    manifest = check_manifest(manifest, SPLIT).sort_values("id", ignore_index=True)
     dev = predictions[predictions["split"] == DEV].sort_values("id", ignore_index=True)
+    if dev["id"].tolist() != manifest.loc[manifest["split"] == DEV, "id"].tolist():
+        raise DataError("predictions are of another dev than the manifest's: run `dvc repro evaluate`")
+    classes = classes_of(predictions)
     seen = judged(dev, classes)
     doubts = [Doubts(DEV, dev, seen.labels, probabilities_of(seen))]
     if params.folds is not None:
-        rows = manifest[manifest["split"] == TRAIN]
+        rows = manifest[manifest["split"].isin((TRAIN, DEV))].reset_index(drop=True)
         folds = folds_of(rows["label"].to_numpy(str), rows["group"].to_numpy(str), params.folds, params.seed)
         if isinstance(params.model, OwnModel):
-            dev_rows = manifest[manifest["split"] == DEV]
-            found = by_own_model(train, rows, dev_rows, folds, originals, classes, ingest, optimizing, engine)
+            found = by_own_model(train, rows, folds, originals, classes, ingest, optimizing, engine)
         else:
             found = by_baseline(
                 params.model, rows, folds, originals, classes, ingest.size, params.seed, train.threads, engine
             )
-        doubts.append(Doubts(TRAIN, rows, class_codes(rows["label"].to_numpy(), classes), found))
+        labels, in_dev = class_codes(rows["label"].to_numpy(), classes), (rows["split"] == DEV).to_numpy()
+        doubts = [
+            Doubts(DEV, dev, seen.labels, probabilities_of(seen), found[in_dev]),
+            Doubts(TRAIN, rows[~in_dev], labels[~in_dev], found[~in_dev]),
+        ]
     table = suspects_table(doubts, manifest, classes)
     metrics = metrics_of(doubts, table)
     return SuspectsOutputs(table, _sheet(table, manifest, originals), metrics, _words(metrics))

@@ -1,7 +1,7 @@
 """What models doubt of several splits -> one table of suspects, and counts."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -19,12 +19,16 @@ class Doubts:
     """A split's rows (with ids), their class numbers (n,), and what a model that never saw them says, (n, k).
 
     NaN where the model does not know a class: one of a single group was in no other fold.
+
+    seconded: what another model says, (n, k), or None. A suspect is then what both doubt: where one fails for
+    reasons of its own (a mismatch of the data, say), its doubts are no more than its errors.
     """
 
     split: str
     rows: pd.DataFrame
     labels: npt.NDArray[np.intp]
     probabilities: npt.NDArray[np.float64]
+    seconded: npt.NDArray[np.float64] | None = None
 
     @cached_property
     def judged(self) -> npt.NDArray[np.bool_]:
@@ -35,7 +39,16 @@ class Doubts:
     @cached_property
     def noise(self) -> LabelNoise:
         """What is suspect among the judged rows."""
-        return label_noise(self.labels[self.judged], np.nan_to_num(self.probabilities[self.judged]))
+        labels = self.labels[self.judged]
+        first = label_noise(labels, np.nan_to_num(self.probabilities[self.judged]))
+        if self.seconded is None:
+            return first
+        second = label_noise(labels, np.nan_to_num(self.seconded[self.judged]))
+        return replace(
+            first,
+            suspect=first.suspect & second.suspect,
+            wrong_share=min(first.wrong_share, second.wrong_share),
+        )
 
 
 def suspects_table(doubts: Sequence[Doubts], manifest: pd.DataFrame, classes: tuple[str, ...]) -> pd.DataFrame:
