@@ -22,7 +22,7 @@ from pipeline.core.evaluate.metrics import confusion_matrix, per_class
 from pipeline.core.evaluate.optimizing import key_of
 from pipeline.core.manifest import DEV, SEEN_SPLITS, SPLITS
 from pipeline.errors import PipelineError
-from pipeline.files.storage import Artifact, read_bytes
+from pipeline.files.storage import Artifact
 from pipeline.params import Params
 
 # Larger sheets are packed tighter, so that the page can be sent by mail.
@@ -84,14 +84,25 @@ def _read(artifact: Artifact) -> Any:
     return artifact.read(Path(artifact.path))
 
 
+def _said() -> Mapping[str, Any]:
+    """The conclusion, which knows of test, if it is of the same errors as the diagnosis; else the diagnosis."""
+    found: Mapping[str, Any] = _read(catalogue.DIAGNOSIS)
+    if Path(catalogue.CONCLUSION.path).exists():
+        last: Mapping[str, Any] = _read(catalogue.CONCLUSION)
+        if all(level in last["levels"] for level in found["levels"]):
+            return last
+    return found
+
+
 def _diagnosis(_: Params) -> Mapping[str, Any]:
-    found = _read(catalogue.DIAGNOSIS)
+    found = _said()
     # Looked at here, so that a report of another version is missed as one.
     return {name: found[name] for name in ("sentence", "gaps", "findings", "steps")}
 
 
 def _levels(_: Params) -> Markup:
-    return plots.levels_plot(_read(catalogue.DIAGNOSIS)["levels"])
+    found = _said()
+    return plots.levels_plot(found["levels"], found["gaps"])
 
 
 def _verdict(params: Params) -> Mapping[str, Any]:
@@ -249,16 +260,20 @@ def _variants(_: Params) -> Sheet:
     return _sheet("Images of train beside their variants", _read(catalogue.LOOK_VARIANTS))
 
 
-def _curated(_: Params) -> list[Sheet]:
-    folder = Path(catalogue.CURATE_METRICS.path).parent
-    return [_sheet(path.stem.replace("_", " "), read_bytes(path)) for path in sorted(folder.glob("*.png"))]
+def _issues(_: Params) -> Sheet:
+    return _sheet("Images that something is odd about", _read(catalogue.CURATE_ISSUES))
+
+
+def _copies(_: Params) -> Sheet:
+    return _sheet("Images that are copies of others, or nearly", _read(catalogue.CURATE_COPIES))
 
 
 SHEETS: Mapping[str, Callable[[Params], Any]] = {
     "errors": _errors,
     "suspects": _suspects,
     "variants": _variants,
-    "curate": _curated,
+    "issues": _issues,
+    "copies": _copies,
 }
 
 

@@ -51,15 +51,16 @@ def short(name: str) -> str:
 
 
 @mpl.rc_context(RC)
-def levels_plot(levels: Sequence[Mapping[str, Any]]) -> Markup:
-    """The error of each level in percent, from human level down to production, with its interval."""
-    figure, axes = _figure(0.55 + 0.42 * len(levels))
+def levels_plot(levels: Sequence[Mapping[str, Any]], gaps: Sequence[Mapping[str, Any]] = ()) -> Markup:
+    """The error of each level in percent, from human level down to production: interval, and the gap to one above."""
+    figure, axes = _figure(0.55 + 0.5 * len(levels))
+    above = {gap["upper"]: f"\n{gap['name'].replace('_', ' ')}: {100 * gap['value']:+.1f}" for gap in gaps}
     errors = [100 * level["error"] for level in levels]
     ends = [[100 * (level["error"] - level["low"]), 100 * (level["high"] - level["error"])] for level in levels]
     places = range(len(levels))
     axes.barh(places, errors, color=BLUE, height=0.6)
     axes.errorbar(errors, places, xerr=np.clip(np.transpose(ends), 0, None), fmt="none", ecolor=INK, capsize=3, lw=1)
-    axes.set_yticks(places, [str(level["name"]).replace("_", " ") for level in levels])
+    axes.set_yticks(places, [f"{level['name']}{above.get(level['name'], '')}" for level in levels])
     for place, level, error in zip(places, levels, errors, strict=True):
         axes.annotate(f"{error:.2f} %", (100 * max(level["high"], level["error"]), place), (5, 0),
                       textcoords="offset points", va="center")  # fmt: skip

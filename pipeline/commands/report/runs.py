@@ -20,7 +20,7 @@ MISSING = object()
 
 
 def of_other_runs() -> list[str]:
-    """What is not of one run, in words, with the command that mends it."""
+    """What is not of one run, in words."""
     return [*_of_another_model(), *_by_lock()]
 
 
@@ -37,18 +37,18 @@ def _of_another_model() -> Iterator[str]:
     except (PipelineError, AttributeError):
         judged = None
     if digest is not None and judged is not None and judged != digest:
-        yield f"evaluate measured another model than {catalogue.MODEL.path}: run `dvc repro`"
+        yield f"evaluate measured another model than {catalogue.MODEL.path}"
 
 
 def _by_lock() -> Iterator[str]:
     path = Path(LOCK)
     if not path.is_file():
-        yield f"there is no {LOCK}, so nothing says whether all of this is of one run: `dvc repro` writes it"
+        yield f"there is no {LOCK}, so nothing says whether all of this is of one run"
         return
     try:
         stages = dict(_loaded(path)["stages"])
     except (YAMLError, KeyError, TypeError, ValueError, UnicodeDecodeError):
-        yield f"{path} cannot be read, so nothing says whether all of this is of one run: run `dvc repro`"
+        yield f"{path} cannot be read, so nothing says whether all of this is of one run"
         return
     makers = {
         out.get("path"): (name, out.get("md5")) for name, entry in stages.items() for out in entry.get("outs", [])
@@ -57,7 +57,7 @@ def _by_lock() -> Iterator[str]:
     for name, entry in stages.items():
         reasons = [*_inputs(entry, makers), *_params(entry, params), *_outs(entry)]
         if reasons:
-            yield f"{name}: {'; '.join(reasons)}: run `dvc repro`"
+            yield f"{name}: {'; '.join(reasons)}"
 
 
 def _inputs(entry: Mapping[str, Any], makers: Mapping[Any, tuple[str, Any]]) -> Iterator[str]:
@@ -82,7 +82,7 @@ def _outs(entry: Mapping[str, Any]) -> Iterator[str]:
             found = hashlib.md5(read_bytes(path), usedforsecurity=False).hexdigest()
             changed += [str(path)] if found != out["md5"] else []
     if changed:
-        yield f"{listing(changed, 2)} made without DVC since, or edited"
+        yield f"{listing(changed, 2)} {'was' if len(changed) == 1 else 'were'} made without DVC since, or edited"
 
 
 def _at(params: Any, key: str) -> Any:

@@ -73,6 +73,18 @@ def test_the_page_shows_the_numbers_of_the_reports(folder: Path) -> None:
     assert "The model is accepted" in text or "The model is rejected" in text
 
 
+def test_the_conclusion_is_shown_if_it_is_of_the_same_errors(folder: Path) -> None:
+    said = json.loads(Path(catalogue.DIAGNOSIS.path).read_text())
+    test = {"name": "test", "error": 0.4321, "low": 0.4, "high": 0.5, "images": 9}
+    last = {**said, "sentence": "Bad on test.", "levels": [*said["levels"], test]}
+    write_files({Path(catalogue.CONCLUSION.path): json.dumps(last).encode()})
+    assert "Bad on test." in page().text
+    assert "43.21 %" in page().text
+    last["levels"] = [{**level, "error": 0.9} for level in last["levels"]]
+    write_files({Path(catalogue.CONCLUSION.path): json.dumps(last).encode()})
+    assert "Bad on test." not in page().text
+
+
 def test_names_of_users_are_text_and_nothing_is_fetched_or_run(folder: Path) -> None:
     seen = page()
     assert seen.tags <= HTML | SVG
@@ -147,7 +159,7 @@ def test_experiments_need_a_repository_and_then_are_shown(folder: Path) -> None:
 def test_an_evaluation_of_another_model_is_named(folder: Path) -> None:
     Path(catalogue.MODEL.path).unlink()
     write_files({Path(catalogue.MODEL.path): b"another"})
-    assert "evaluate measured another model than data/train/model.safetensors: run dvc repro" in page().text
+    assert "evaluate measured another model than data/train/model.safetensors" in page().text
 
 
 def test_another_metric_in_params_is_named(folder: Path) -> None:
