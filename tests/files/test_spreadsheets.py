@@ -35,6 +35,10 @@ def test_no_cell_begins_as_a_formula_and_each_comes_back(cell: str) -> None:
     assert unsafe(safe(cell)) == cell
 
 
+def test_an_apostrophe_that_people_wrote_stays() -> None:
+    assert unsafe("'tis dark") == "'tis dark"
+
+
 @given(st.lists(st.tuples(IDS, CELLS), min_size=1, max_size=5))
 @example([("=cmd|' /C calc'!A0", "@x")])
 def test_what_is_written_is_read(rows: list[tuple[str, str]]) -> None:

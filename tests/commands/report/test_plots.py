@@ -9,7 +9,7 @@ from markupsafe import Markup
 from pipeline.commands.report.plots import classes_plot, confusion_plot, curves_plot, levels_plot, short
 from tests.pages import SVG, parsed
 
-NAMES = ["$\\frac{x", "<b>&\"'", "a\nb\x00c", "\u202eabc", "x" * 300, "\u540d\u524d", "", " "]
+NAMES = ["$\\frac{x", "$x^2$", "<b>&\"'", "a\nb\x00c", "\u202eabc", "x" * 300, "\u540d\u524d", "", " "]
 LEVEL = {"name": "dev", "error": 0.1, "low": 0.05, "high": 0.2, "images": 10}
 
 
@@ -44,7 +44,7 @@ def test_plots_are_the_same_each_time_in_the_inks_of_the_page(name: str) -> None
 
 def test_names_stand_in_plots_as_they_are() -> None:
     text = parsed(PLOTS["classes"]()).text
-    for name in ("$\\frac{x", "<b>&\"'", "a\\nb\\x00c", "\\u202eabc", "\u540d\u524d"):
+    for name in ("$\\frac{x", "$x^2$", "<b>&\"'", "a\\nb\\x00c", "\\u202eabc", "\u540d\u524d"):
         assert name in text
 
 

@@ -100,6 +100,18 @@ def test_names_of_users_are_text_and_nothing_is_fetched_or_run(folder: Path) -> 
     assert "\\u202ecba $x^2$ \u540d\u524d" in seen.text
 
 
+def test_words_of_the_diagnosis_are_text(folder: Path) -> None:
+    hostile = "</code><script>alert(3)</script>`<b>`"
+    said = json.loads(Path(catalogue.DIAGNOSIS.path).read_text())
+    step = {"finding": hostile, "command": hostile, "words": hostile, "source": hostile}
+    finding = {"name": hostile, "words": hostile}
+    said |= {"sentence": hostile, "steps": [step], "findings": [finding]}
+    Path(catalogue.DIAGNOSIS.path).write_text(json.dumps(said))
+    seen = page()
+    assert seen.tags <= HTML | SVG
+    assert seen.text.count("<script>alert(3)</script>") == 7
+
+
 def test_ids_stand_once_and_links_lead_somewhere(folder: Path) -> None:
     seen = page()
     ids = [attributes["id"] for _, attributes in seen.elements if "id" in attributes]

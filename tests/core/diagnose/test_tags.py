@@ -151,3 +151,12 @@ def test_fixing_errors_makes_no_metric_worse_and_all_of_them_make_it_perfect(met
     left = {"worst_class_recall": 0.5, "class_recall": 0.5, "mean_cost": 5 * 5.0 / 20}
     name = metric if isinstance(metric, str) else metric["name"]
     assert name not in left or found[0].gain == pytest.approx(left[name])
+
+
+def test_with_every_image_fixed_no_loss_is_left() -> None:
+    evaluate = params(**{"evaluate.bootstrap": 100, "evaluate.optimizing": "log_loss"}).evaluate
+    dev = predictions().query("split == 'dev'")
+    right = (dev["label"] == dev["predicted"]).to_numpy()
+    losses = -np.log(np.where(right, dev["confidence"], 1 - dev["confidence"]))
+    (every,) = rank_tags(predictions(), "dev", {image: frozenset({"any"}) for image in dev["id"]}, evaluate)
+    assert every.gain == pytest.approx(losses.mean(), abs=1e-6)
