@@ -276,6 +276,36 @@ def lr_range(
     print(f"{csv}, {png}: the loss at each rate; larger batches, or more regularisation, ask for another test")
 
 
+@app.command("learning-curve")
+def learning_curve(
+    sizes: Annotated[
+        int, typer.Option(min=3, max=10, help="Sizes of train, each twice the one before it; the last is all of it.")
+    ] = 4,
+    seeds: Annotated[int, typer.Option(min=2, max=50, help="Fits at each size, each to other images.")] = 3,
+    output: Annotated[
+        Path, typer.Option(metavar="FILE", help="The curves: .csv and .png of this name; replaced if there.")
+    ] = Path("learning-curve.png"),
+    workers: Workers = None,
+) -> None:
+    """Say whether twice the images would help, and of which source: fit train.model to nested parts of train.
+
+    With raw and production images there are three curves: all of train grows, raw images alone, or production
+    images alone. Nothing of the pipeline's own files changes.
+    """
+    from pipeline.commands import learning_curve as learning
+    from pipeline.core.diagnose.learning_curve import in_words
+    from pipeline.params import load_params
+    from pipeline.processes.engine import Engine, choose_workers
+
+    found = learning.learning_curve(load_params(), sizes, seeds, Engine(choose_workers(workers)))
+    csv, png = learning.write_found(found, output)
+    for one in found.answers:
+        print(in_words(one))
+    for note in found.notes:
+        print(f"note: {note}", file=sys.stderr)
+    print(f"{csv}, {png}: the points and the curves through them")
+
+
 @app.command("spot-check")
 def spot_check(
     models: Annotated[

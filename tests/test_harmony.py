@@ -90,6 +90,7 @@ def test_stages_are_the_same_in_folder_dvc_and_command_line() -> None:
         "errors",
         "report",
         "label-queue",
+        "learning-curve",
         "lr-range",
         "spot-check",
     }

@@ -3,7 +3,7 @@
 import logging
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -85,6 +85,12 @@ def read_data(params: Params) -> TrainingData:
     return training_data(
         augmented, manifest, images, params.train, augment.mode, augment.transforms, augment.seed, params.ingest
     )
+
+
+def part_of_data(data: TrainingData, inside: npt.NDArray[np.bool_]) -> TrainingData:
+    """The same with some rows of train, shape (n,), alone."""
+    whole, rows = data.train, data.rows[inside]
+    return replace(data, rows=rows, train=RowDataset(rows, whole.images, data.classes, whole.size, whole.variants))
 
 
 def fit_model(

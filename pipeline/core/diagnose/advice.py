@@ -45,7 +45,9 @@ TABLE: Mapping[str, tuple[Advice, ...]] = {
         Advice("more weight decay", "MLY ch. 27; Krogh and Hertz (1991)", changes.more_decay),
         Advice("images and labels blended in pairs", "Zhang et al. (2018)", changes.mixup),
         Advice("new variants in each epoch", "MLY ch. 27", changes.online),
-        Advice("collect more images for training", "MLY ch. 27"),
+        Advice(
+            "more images for training: how many, and of which role", "MLY ch. 27", command="pipeline learning-curve"
+        ),
         Advice("another architecture: this ranks all models on dev", "MLY ch. 27", command="pipeline spot-check"),
     ),
     MISMATCH: (

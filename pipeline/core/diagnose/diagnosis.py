@@ -60,8 +60,8 @@ def diagnosis(
     asked = run.train.epochs
     run = replace(run, stopped_early=len(epochs) < asked, dated=_dated(manifest))
     curves = read_curves(epochs, asked, len(classes)) if _errs(levels, params) and run.network else []
-    # More epochs cannot help a model that knows train already.
-    learnt = any(gap.name == BIAS and gap.verdict == "absent" for gap in gaps)
+    # Neither more epochs nor a larger model helps one that knows train already.
+    learnt = all(gap.value < params.relevant_gap for gap in gaps if gap.name == BIAS)
     found = [finding for finding in curves if finding.name not in {EPOCHS, UNDERFIT} or not learnt]
     found += [*shared_pictures(manifest), *of_predictions(levels, predictions, manifest, params, evaluate)]
     found += wrong_labels(suspects, params.relevant_gap)

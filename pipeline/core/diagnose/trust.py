@@ -11,7 +11,7 @@ import pandas as pd
 
 from pipeline.core.diagnose.findings import CALIBRATION, LABEL_NOISE, LEAK, SMALL_DEV, Finding, more_wrong, units
 from pipeline.core.diagnose.gaps import about
-from pipeline.core.diagnose.levels import ALPHA, Level
+from pipeline.core.diagnose.levels import ALPHA, Level, wilson
 from pipeline.core.evaluate.calibration import bin_numbers
 from pipeline.core.manifest import DEV, PRODUCTION, TEST, TRAIN, TRAIN_DEV
 from pipeline.core.randomness import keyed_generator
@@ -60,16 +60,17 @@ def too_good(predictions: pd.DataFrame, manifest: pd.DataFrame, relevant: float)
 
 
 def wrong_labels(suspects: Mapping[str, Any], relevant: float) -> list[Finding]:
-    """Whether so many labels of train are wrong that it is worth work.
+    """Whether so many labels of train are wrong that it is worth work, surely if its images were another draw.
 
     Args:
         suspects: metrics of the stage suspects. Of dev its model is judge in its own cause, and a poor one accuses
             right labels: only what cross-validation on train found counts.
     """
-    share = suspects.get(TRAIN, {}).get("wrong_share", 0.0)
-    if share < relevant:
+    if TRAIN not in suspects:
         return []
-    count = suspects[TRAIN]["suspects"]
+    share, count = suspects[TRAIN]["wrong_share"], suspects[TRAIN]["suspects"]
+    if share < relevant or wilson(share, suspects[TRAIN]["images"], ALPHA)[0] < relevant / 2:
+        return []
     words = f"about {share:.1%} of train's labels seem wrong, {count:,} images by name"
     return [Finding(LABEL_NOISE, words, {"wrong_share": share, "suspects": count}, gain=0.0, subject=TRAIN)]
 

@@ -1,0 +1,159 @@
+"""Fits train.model to nested parts of the training set as it is, and says whether twice the images would help."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pipeline.core.diagnose.learning_curve import (
+    ALL,
+    CURVES,
+    Answer,
+    answer,
+    check_images,
+    images_in,
+    part_of,
+    sizes_of,
+)
+from pipeline.core.diagnose.levels import metric_of_errors
+from pipeline.core.evaluate.judged import judged
+from pipeline.core.evaluate.optimizing import check_defined, metric_of
+from pipeline.core.manifest import DEV
+from pipeline.errors import DataError, ParamsError
+from pipeline.files.storage import partial_path, put_in_place, table, write_bytes
+from pipeline.learning.fitting import fit_model, part_of_data, read_data
+from pipeline.learning.loader import predict_rows
+from pipeline.params import Params
+from pipeline.processes.engine import Engine
+
+COLOURS = {"all": "#0072B2", "raw": "#E69F00", "production": "#009E73"}
+
+
+@dataclass(frozen=True)
+class Part:
+    """A fit to be made."""
+
+    params: Params
+    curve: str
+    share: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class Found:
+    """The points, a row a fit; the answers; and why a curve was left out."""
+
+    points: pd.DataFrame
+    answers: Sequence[Answer]
+    notes: Sequence[str]
+
+
+def learning_curve(params: Params, sizes: int, seeds: int, engine: Engine) -> Found:
+    """Errors of dev by the number of training images: of all, of raw and of production ones alone.
+
+    Raises:
+        DataError: train has too few images.
+        ParamsError: a batch is larger than the smallest part.
+    """
+    rows, shares = read_data(params).rows, sizes_of(sizes)
+    check_images(rows, ALL, shares[0])
+    curves, notes = _curves(rows, shares[0])
+    smallest = min(int(part_of(rows, curve, shares[0], seed).sum()) for curve in curves for seed in range(seeds))
+    if params.train.batch_size > smallest:
+        raise ParamsError(
+            f"train.batch_size is {params.train.batch_size}, and the smallest part of train has {smallest} rows: lower "
+            "it, or take fewer sizes (--sizes)"
+        )
+    # All of train is the last point of every curve.
+    parts = [Part(params, ALL, 1.0, seed) for seed in range(seeds)]
+    parts += [Part(params, curve, share, seed) for curve in curves for share in shares[:-1] for seed in range(seeds)]
+    made = engine.map(_measure, parts, "learning-curve")
+    points, resampled = pd.DataFrame([point for point, _ in made]), np.stack([values for _, values in made])
+    return Found(points, [_answer(curve, curves, points, resampled, params) for curve in curves], notes)
+
+
+def _answer(
+    curve: str, curves: Sequence[str], points: pd.DataFrame, resampled: npt.NDArray[np.float64], params: Params
+) -> Answer:
+    own = points[_of(points, curve)]
+    places = [own.index[own["share"] == share] for share in sorted(own["share"].unique())]
+    images = [round(own.loc[rows, curve].mean()) for rows in places]
+    errors = np.stack([own.loc[rows, "error"].to_numpy() for rows in places])
+    drawn = np.stack([resampled[rows] for rows in places])
+    evaluate, relevant = params.evaluate, params.diagnose.relevant_gap
+    return answer(curve, images, errors, drawn, len(curves), evaluate.seed, relevant)
+
+
+def _curves(rows: pd.DataFrame, smallest: float) -> tuple[list[str], list[str]]:
+    """The curves that train has images for, and why the others are not among them."""
+    roles = rows["role"].astype(str).unique()
+    if len(roles) < 2:
+        return [ALL], [f"train has {roles[0]} images alone: one curve says it all"]
+    curves, notes = [ALL], []
+    for curve in CURVES[1:]:
+        try:
+            check_images(rows, curve, smallest)
+            curves.append(curve)
+        except DataError as error:
+            notes.append(str(error))
+    return curves, notes
+
+
+def _measure(part: Part) -> tuple[dict[str, Any], npt.NDArray[np.float64]]:
+    here, params = Engine(1), part.params
+    data = read_data(params)
+    rows = part_of(data.rows, part.curve, part.share, part.seed)
+    train = params.train.model_copy(update={"seed": params.train.seed + part.seed})
+    few = part_of_data(data, rows)
+    metric = metric_of(params.evaluate.optimizing, data.classes)
+    check_defined(metric, data.dev.labels, data.classes, DEV)
+    trained, _ = fit_model(few, train, metric, here)
+    predictions = predict_rows(trained, data.dev_rows, data.dev.images, train.threads, here, "dev")
+    errors = metric_of_errors(params.evaluate, data.classes)
+    seen = judged(predictions, data.classes)
+    evaluate = params.evaluate
+    resampled = 1 - errors.resampled(seen, predictions["group"], evaluate.bootstrap, evaluate.seed, DEV)
+    counts = {curve: images_in(few.rows, curve) for curve in CURVES}
+    point = {"curve": part.curve, "share": part.share, "seed": part.seed, **counts, "error": 1 - errors.value(seen)}
+    return point, resampled
+
+
+def write_found(found: Found, path: Path) -> tuple[Path, Path]:
+    """The points as a CSV file, and the curves as a picture of the same name; where they are."""
+    csv, png = path.with_suffix(".csv"), path.with_suffix(".png")
+    table(str(csv)).write(found.points, partial_path(csv))
+    put_in_place(partial_path(csv), csv)
+    write_bytes(_drawn(found), partial_path(png))
+    put_in_place(partial_path(png), png)
+    return csv, png
+
+
+def _drawn(found: Found) -> bytes:
+    # It takes a second to import, and fitting does without.
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    axes = figure.subplots()
+    for one in found.answers:
+        rows = found.points[_of(found.points, one.curve)]
+        axes.plot(rows[one.curve], 100 * rows["error"], "o", color=COLOURS[one.curve], alpha=0.5)
+        images = np.geomspace(max(rows[one.curve].min(), 1), 2 * one.images, 50)
+        fitted = [100 * float(one.law.at(size)[0]) for size in images]
+        axes.plot(images, fitted, color=COLOURS[one.curve], label=f"{one.curve}: {one.verdict}")
+        axes.axvline(one.images, color=COLOURS[one.curve], linestyle=":", linewidth=1)
+    axes.set(xscale="log", xlabel="training images of the kind (dotted: now)", ylabel="error of dev, %", ylim=(0, None))
+    axes.set_title("Would twice the images help?")
+    axes.legend()
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", dpi=100, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _of(points: pd.DataFrame, curve: str) -> "pd.Series[bool]":
+    """The points of a curve: its own parts, and all of train."""
+    return (points["curve"] == curve) | (points["share"] == 1)
