@@ -34,6 +34,7 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 import cv2
 import numpy as np
 import pandas as pd
+from photos import PHOTOS
 from PIL import Image
 
 from pipeline import catalogue
@@ -42,7 +43,7 @@ from pipeline.core.augment.transforms import build_transform
 from pipeline.core.imaging import decode, encode
 from pipeline.core.manifest import SPLIT
 from pipeline.files.shards import ShardReader, ShardStore
-from pipeline.params import AugmentParams, IngestParams, JpegEncoding, PerImage, PresetName, SourceParams
+from pipeline.params import AugmentParams, JpegEncoding, PerImage, PresetName, SourceParams
 from pipeline.processes.engine import Engine
 from pipeline.processes.workers import dismiss_all
 from pipeline.stages.augment import augment
@@ -128,21 +129,7 @@ def report(times: dict[str, Seconds]) -> None:
 def prepare(images: int, side: int, copies: int) -> Task:
     for number in range(images):
         write_photo(number, side)
-    params = IngestParams(
-        size=side,
-        fit="crop",
-        encoding=ENCODING,
-        background=(255, 255, 255),
-        codec_warnings="accept",
-        max_missing=0.0,
-        max_pixels=50_000_000,
-        max_side=30_000,
-        max_aspect=50,
-        max_bytes=100_000_000,
-        max_seconds=30,
-        max_memory_mb=2000,
-        max_rejected=0.1,
-    )
+    params = PHOTOS.model_copy(update={"size": side, "encoding": ENCODING})
     source = SourceParams(role="production", path="photos")
     rows = ingest("photos", source, params, ShardStore(Path("ingest")), Engine(1)).manifest
     rows = rows.assign(group=rows["id"], split="train", copy=np.int32(0), weight=np.float32(1))

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from photos import PHOTOS
 
 from pipeline.core.curate.dedup import remove_duplicates
 from pipeline.core.curate.groups import groups_of
@@ -24,26 +25,10 @@ from pipeline.core.manifest import DEV, PRODUCTION, RAW, TEST, TRAIN, TRAIN_DEV
 from pipeline.core.split.matching import GATES, measure_matching, mismatches, summarise_matching
 from pipeline.core.split.splitting import assign_splits
 from pipeline.files.shards import ShardStore
-from pipeline.params import IngestParams, JpegEncoding, Params, SourceParams, load_params
+from pipeline.params import IngestParams, Params, SourceParams, load_params
 from pipeline.processes.engine import Engine
 from pipeline.stages.ingest import ingest
 from pipeline.stages.sample import sample
-
-PHOTOS = IngestParams(
-    size=224,
-    fit="crop",
-    encoding=JpegEncoding(name="jpeg", quality=90),
-    background=(255, 255, 255),
-    codec_warnings="accept",
-    max_missing=0.0,
-    max_pixels=50_000_000,
-    max_side=30_000,
-    max_aspect=50,
-    max_bytes=100_000_000,
-    max_seconds=30,
-    max_memory_mb=2000,
-    max_rejected=0.1,
-)
 
 
 def main() -> None:

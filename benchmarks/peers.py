@@ -9,8 +9,10 @@ was found, by file name. The benchmarks issues.py and ingest.py call it with `--
 import argparse
 import importlib.metadata
 import json
+import multiprocessing
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import redirect_stdout
@@ -31,7 +33,41 @@ def cleanvision_issues(folder: Path) -> dict[str, Any]:
     return {"tool": "cleanvision", "seconds": seconds, "found": found}
 
 
-TOOLS: dict[str, Callable[[Path], dict[str, Any]]] = {"cleanvision-issues": cleanvision_issues}
+def vips(processes: int, threads: int) -> Callable[[Path], dict[str, Any]]:
+    """Its thumbnail of each file, cropped to 224 pixels a side, as a JPEG file; nothing is hashed."""
+
+    def run(folder: Path) -> dict[str, Any]:
+        os.environ["VIPS_CONCURRENCY"] = str(threads)
+        paths = sorted(map(str, folder.rglob("*.jp*g")))
+        with tempfile.TemporaryDirectory() as out, multiprocessing.Pool(processes, _vips_ready) as pool:
+            pool.map(_thumbnail, [(path, out) for path in paths[:8]])
+            begun = time.perf_counter()
+            pool.map(_thumbnail, [(path, out) for path in paths], chunksize=16)
+            seconds = time.perf_counter() - begun
+        return {"tool": "pyvips-binary", "seconds": seconds, "found": {}}
+
+    return run
+
+
+def _vips_ready() -> None:
+    import pyvips
+
+    pyvips.cache_set_max(0)
+
+
+def _thumbnail(task: tuple[str, str]) -> None:
+    import pyvips
+
+    path, out = task
+    image = pyvips.Image.thumbnail(path, 224, height=224, crop="centre", export_profile="srgb")
+    image.write_to_file(f"{out}/{Path(path).stem}.jpg", Q=90)
+
+
+TOOLS: dict[str, Callable[[Path], dict[str, Any]]] = {
+    "cleanvision-issues": cleanvision_issues,
+    "vips-processes": vips(2, 1),
+    "vips-threads": vips(1, 2),
+}
 
 
 def main() -> None:

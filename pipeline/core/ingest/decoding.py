@@ -31,6 +31,9 @@ JPEG2000_START = b"\xff\x4f\xff\x51"
 JPEG2000_END = b"\xff\xd9"
 # What libjpeg says, and fills the rest with grey, when there is a marker before the picture's end.
 PREMATURE = "premature end of data segment"
+# Pixels decoded for each pixel of the target, along a side, at least. Measured (benchmarks/scaling.py): with just one,
+# a photo in twenty is below 31 dB and 0.95 SSIM of a full decode with LANCZOS; with these below 34 dB and 0.97.
+SPARE = 4 / 3
 # Scale of libjpeg -> how OpenCV is told; colours in the order red, green, blue.
 _REDUCED = {
     1: cv2.IMREAD_COLOR_RGB,
@@ -173,11 +176,11 @@ def _pixels(image: Image.Image, data: bytes, params: IngestParams, listen: Liste
 
 
 def _draft(image: Image.Image, params: IngestParams) -> int:
-    """Let libjpeg decode at the smallest DCT scale that still covers the target; the scale, 1, 2, 4 or 8."""
+    """Let libjpeg decode at the smallest DCT scale that covers the target with pixels to spare; 1, 2, 4 or 8."""
     if image.format not in {"JPEG", "MPO"}:
         return 1
     width, height = image.size
-    share = params.size / (max(image.size) if params.fit == "pad" else min(image.size))
+    share = SPARE * params.size / (max(image.size) if params.fit == "pad" else min(image.size))
     drafted = image.draft(None, (math.ceil(width * share), math.ceil(height * share))) if share < 1 else None
     return 1 if drafted is None else round(width / drafted[1][2])
 

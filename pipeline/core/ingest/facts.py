@@ -46,8 +46,8 @@ def picture_facts(pixels: Pixels) -> dict[str, float]:
         "contrast": math.sqrt(count * squares - total**2) / (255 * count),
         "sharpness": math.sqrt(count * edge_squares - edge_total**2) / (255 * count),
         "saturation": saturation / (65536 * count),
-        **{f"luma_{share}": _percentile(levels, share) for share in (1, 5, 99)},
-        "colour_99": _percentile(_histogram(spread), 99),
+        **dict(zip(("luma_1", "luma_5", "luma_99"), _percentiles(levels, 1, 5, 99), strict=True)),
+        "colour_99": _percentiles(_histogram(spread), 99)[0],
         "information": _entropy(levels),
         "blur": blur_of(luma),
     }
@@ -71,9 +71,11 @@ def _kept(luma: npt.NDArray[Any]) -> float:
     differences = cv2.absdiff(luma[reach : -reach - 1], luma[reach + 1 : -reach])
     # A running mean changes by the pixel that comes in less the one that goes: no mean need be taken.
     blurred = cv2.absdiff(luma[:-REBLUR], luma[REBLUR:])
-    lost = cv2.subtract(np.multiply(differences, REBLUR, dtype=np.uint16), blurred, dtype=cv2.CV_16U)
     before = REBLUR * round(cv2.sumElems(differences)[0])
-    return (before - round(cv2.sumElems(lost)[0])) / before if before else 0.0
+    # Five times the difference, or 255: no more can stay.
+    twice = cv2.add(differences, differences)
+    most = cv2.add(cv2.add(twice, twice), differences)
+    return round(cv2.sumElems(cv2.min(most, blurred))[0]) / before if before else 0.0
 
 
 def _channels(pixels: Pixels) -> tuple[Pixels, Pixels]:
@@ -90,15 +92,15 @@ def _histogram(values: npt.NDArray[Any]) -> Histogram:
     return cv2.calcHist([values], [0], None, [256], [0, 256]).ravel().astype(np.int64)
 
 
-def _percentile(levels: Histogram, share: int) -> int:
-    """The least level that so many in 100 pixels do not exceed."""
+def _percentiles(levels: Histogram, *shares: int) -> list[int]:
+    """The least levels that so many in 100 pixels do not exceed."""
     sums = np.cumsum(levels)
-    return int(np.searchsorted(100 * sums, share * int(sums[-1])))
+    return [int(level) for level in np.searchsorted(100 * sums, np.multiply(shares, sums[-1]))]
 
 
 def _entropy(levels: Histogram) -> float:
-    counts = levels[levels > 0].tolist()
-    total = sum(counts)
-    # Rounded, because the last digit of a logarithm is the C library's affair.
-    bits = math.log2(total) - math.fsum(count * math.log2(count) for count in counts) / total
-    return max(0.0, round(float(bits), 9))
+    counts = levels[levels > 0]
+    total = int(counts.sum())
+    bits = math.log2(total) - float((counts * np.log2(counts)).sum()) / total
+    # Rounded, because the last digits of logarithms and of their sum are the library's affair.
+    return max(0.0, round(bits, 4))

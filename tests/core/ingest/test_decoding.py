@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms, ImageOps
 
 from pipeline.core.imaging import Pixels
-from pipeline.core.ingest.decoding import Decoded, decode_file
+from pipeline.core.ingest.decoding import SPARE, Decoded, decode_file
 from pipeline.core.ingest.picture import Picture, normalise, unheard
 from pipeline.core.ingest.reasons import Rejection
 from pipeline.processes.codec_lines import codec_lines
@@ -158,7 +158,7 @@ def test_jpegs_are_decoded_as_pillow_does_at_any_scale(
     pixels = picture(seed, *shape)
     file = encoded(pixels[..., 0] if grey else pixels, "JPEG", **options, **subsampling)
     with Image.open(io.BytesIO(file)) as image:
-        scale = size / (max(image.size) if fit == "pad" else min(image.size))
+        scale = SPARE * size / (max(image.size) if fit == "pad" else min(image.size))
         if scale < 1:
             image.draft(None, (-int(-image.width * scale // 1), -int(-image.height * scale // 1)))
         expected = np.asarray(image.convert("RGB"))
