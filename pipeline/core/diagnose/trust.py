@@ -17,6 +17,9 @@ from pipeline.core.manifest import DEV, PRODUCTION, TEST, TRAIN, TRAIN_DEV
 from pipeline.core.randomness import keyed_generator
 from pipeline.params import EvaluateParams
 
+# The chance below which a split counts as too good: a grave charge, which stands before all else.
+GRAVE = 0.001
+
 
 def shared_pictures(manifest: pd.DataFrame) -> list[Finding]:
     """Images of train_dev and dev that stand in train, too: the same pixels, or one group."""
@@ -51,6 +54,8 @@ def too_good(predictions: pd.DataFrame, manifest: pd.DataFrame, relevant: float)
             continue
         groups = rows["group"].astype(str)
         p = more_wrong(units(wrong[learnt], groups[learnt]), units(wrong[here], groups[here]))
+        if p > GRAVE:
+            continue
         words = (
             f"{split}'s error is {100 * lacking:.1f} points below that of the same kind of images in train, which the "
             "model has seen: perhaps train has wrong labels, or copies of it"
@@ -85,6 +90,8 @@ def better_than_dev(levels: Mapping[str, Level], relevant: float) -> tuple[list[
         return [], 1
     wrong = [pd.Series(level.seen.labels != level.seen.predicted) for level in (dev, test) if level.seen is not None]
     p = more_wrong(units(wrong[0], dev.groups), units(wrong[1], test.groups))
+    if p > GRAVE:
+        return [], 1
     words = (
         f"test's error is {100 * lacking:.1f} points below dev's, and both are draws of the same images: perhaps "
         "training saw copies of test"

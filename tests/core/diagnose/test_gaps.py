@@ -167,6 +167,13 @@ def test_needs_are_round_numbers(number: float, rounded: int) -> None:
     assert about(number) == rounded
 
 
+def test_what_few_training_images_get_wrong_is_known_and_no_estimate() -> None:
+    """Fifteen images learnt by heart: what is wrong on train_dev is variance, and of bias nothing can be told."""
+    found = {gap.name: gap for gap in gaps_of(0.0, 0.05, train=(15, 0), train_dev=(300, 60), dev=(300, 60))}
+    assert found[VARIANCE].verdict == "present"
+    assert found[BIAS].verdict == "cannot tell"
+
+
 def test_groups_on_both_sides_are_drawn_together() -> None:
     """Two halves of each group, as wrong as the other: the difference is sure although each error is not."""
     wrong = np.repeat([True, False], [30, 30])
