@@ -1,0 +1,19 @@
+"""The application that commands join, and an option that many of them have."""
+
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="From images to a diagnosis: a command a stage, and what looks at images, models and results.",
+)
+
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Processes; as many as usable cores if not given. Changes no result.", envvar="PIPELINE_WORKERS"
+    ),
+]

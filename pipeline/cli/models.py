@@ -1,0 +1,121 @@
+"""Commands that try models, or use one."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.cli.app import Workers, app
+
+PANEL = "Models"
+
+
+@app.command("spot-check", rich_help_panel=PANEL)
+def spot_check(
+    models: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model", metavar="NAME", help="Only this one; may be repeated. train.model: that of params.yaml."
+        ),
+    ] = None,
+    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the table here.")] = None,
+    workers: Workers = None,
+) -> None:
+    """Try simple models and modest networks on the training set as it is, and rank them on dev.
+
+    Nothing of the pipeline's own files changes. Each model is fitted by the params of `train`.
+    """
+    from rich.console import Console
+
+    from pipeline.commands.spot_check import check_all, print_table
+    from pipeline.params import load_params
+    from pipeline.processes.engine import Engine, choose_workers
+
+    loaded = load_params()
+    table, images = check_all(loaded, models or [], csv, Engine(choose_workers(workers)))
+    print_table(table, loaded, images, Console(highlight=False))
+
+
+@app.command("lr-range", rich_help_panel=PANEL)
+def lr_range(
+    low: Annotated[float, typer.Option(min=1e-10, help="The first learning rate.")] = 1e-6,
+    high: Annotated[float, typer.Option(max=100, help="The last one.")] = 10.0,
+    steps: Annotated[int, typer.Option(min=10, max=100_000, help="Batches, each at a rate of its own.")] = 100,
+    output: Annotated[
+        Path, typer.Option(metavar="FILE", help="The curve: .csv and .png of this name; replaced if there.")
+    ] = Path("lr-range.png"),
+    workers: Workers = None,
+) -> None:
+    """Suggest a learning rate: train while it rises, and see where the loss falls fastest (Smith, 2017)."""
+    from pipeline.commands.lr_range import find_rate, write_curve
+    from pipeline.params import load_params
+    from pipeline.processes.engine import Engine, choose_workers
+
+    found = find_rate(load_params(), low, high, steps, Engine(choose_workers(workers)))
+    csv, png = write_curve(found, output)
+    print(f"train.learning_rate: {found.suggested:.2g}, {found.rule}")
+    print(f"{csv}, {png}: the loss at each rate; larger batches, or more regularisation, ask for another test")
+
+
+@app.command("learning-curve", rich_help_panel=PANEL)
+def learning_curve(
+    sizes: Annotated[
+        int, typer.Option(min=3, max=10, help="Sizes of train, each twice the one before it; the last is all of it.")
+    ] = 4,
+    seeds: Annotated[int, typer.Option(min=2, max=50, help="Fits at each size, each to other images.")] = 3,
+    output: Annotated[
+        Path, typer.Option(metavar="FILE", help="The curves: .csv and .png of this name; replaced if there.")
+    ] = Path("learning-curve.png"),
+    workers: Workers = None,
+) -> None:
+    """Say whether twice the images would help, and of which source: fit train.model to nested parts of train.
+
+    With raw and production images there are three curves: all of train grows, raw images alone, or production
+    images alone. Nothing of the pipeline's own files changes.
+    """
+    from pipeline.commands import learning_curve as learning
+    from pipeline.core.diagnose.learning_curve import in_words
+    from pipeline.params import load_params
+    from pipeline.processes.engine import Engine, choose_workers
+
+    found = learning.learning_curve(load_params(), sizes, seeds, Engine(choose_workers(workers)))
+    csv, png = learning.write_found(found, output)
+    for one in found.answers:
+        print(in_words(one))
+    for note in found.notes:
+        print(f"note: {note}", file=sys.stderr)
+    print(f"{csv}, {png}: the points and the curves through them")
+
+
+@app.command(rich_help_panel=PANEL)
+def predict(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model's safetensors file.")],
+    images: Annotated[
+        list[str],
+        typer.Argument(metavar="IMAGES...", help="Files, folders, patterns, or - for names from standard input."),
+    ],
+    top: Annotated[int, typer.Option(min=1, help="How many classes are named of each image.")] = 3,
+    json_lines: Annotated[bool, typer.Option("--json", help="Print a JSON object a line.")] = False,
+    workers: Workers = None,
+) -> None:
+    """Say what a model sees in images: the likeliest classes of each, with their probabilities.
+
+    The model's file is all that is needed. A file that cannot be used has a line that says why, and the command
+    then ends with exit code 5.
+    """
+    from pipeline.commands.pictures import find_files
+    from pipeline.commands.predict import answers, read_model
+    from pipeline.errors import DataError
+    from pipeline.processes.engine import Engine, choose_workers
+
+    trained = read_model(model)
+    files = find_files(images, sys.stdin)
+    width = min(60, max(len(path) for path, _ in files))
+    refused = 0
+    for answer in answers(trained, files, top, Engine(choose_workers(workers))):
+        refused += answer.refused is not None
+        print(json.dumps(answer.as_json(), ensure_ascii=False) if json_lines else answer.as_line(width))
+    if refused:
+        raise DataError(f"{refused} of {len(files)} files could not be used: the line of each says why")

@@ -1,0 +1,118 @@
+"""Commands on params and on what runs brought."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.cli.app import app
+
+PANEL = "Params and results"
+
+
+@app.command(rich_help_panel=PANEL)
+def params(
+    expanded: Annotated[
+        bool, typer.Option("--expanded", help="Show what each preset of transforms stands for.")
+    ] = False,
+) -> None:
+    """Check params.yaml, the transforms too, and print it."""
+    from pipeline.core.augment.presets import expand
+    from pipeline.core.augment.transforms import check_transforms
+    from pipeline.params import PARAMS_FILE, PresetName, load_params, params_text
+
+    loaded = load_params()
+    for remark in check_transforms(loaded.augment.transforms, loaded.ingest.size):
+        print(f"note: {remark}", file=sys.stderr)
+    presets = [place for place, item in enumerate(loaded.augment.transforms) if isinstance(item, PresetName)]
+    lists = {
+        place: [transform.model_dump() for transform in expand([loaded.augment.transforms[place]])] for place in presets
+    }
+    print(params_text(PARAMS_FILE, lists if expanded else {}), end="")
+
+
+@app.command(rich_help_panel=PANEL)
+def summary() -> None:
+    """Print the last run's metrics, limits and diagnosis."""
+    from rich.console import Console
+
+    from pipeline.commands.summary import print_summary
+    from pipeline.params import load_params
+
+    print_summary(load_params(), Console(highlight=False))
+
+
+@app.command(rich_help_panel=PANEL)
+def report(
+    output: Annotated[Path, typer.Option(metavar="FILE", help="The page; replaced if it is there.")] = Path(
+        "report/index.html"
+    ),
+) -> None:
+    """Write one page on the last run, the data and all experiments: a file that needs nothing beside it."""
+    from pipeline.commands.report import write_report
+    from pipeline.params import load_params
+
+    print(write_report(load_params(), output))
+
+
+@app.command(rich_help_panel=PANEL)
+def errors(
+    split: Annotated[str, typer.Option(help="dev, train_dev or train.")] = "dev",
+    csv: Annotated[Path, typer.Option(metavar="FILE", help="The table to fill in.")] = Path("errors.csv"),
+    sheet: Annotated[
+        Path, typer.Option(metavar="FILE", help="The pictures, a PNG file; replaced if it is there.")
+    ] = Path("errors.png"),
+    columns: Annotated[
+        list[str] | None,
+        typer.Option("--column", metavar="NAME", help="A column for one tag, to be crossed; may be repeated."),
+    ] = None,
+    tags: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Instead: rank the tags of a table that was filled in.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="With --tags: print JSON, with all digits.")] = False,
+) -> None:
+    """Write the misclassified images as a sheet and a table for tags; then rank the tags by what fixing them gains.
+
+    Fill in the table with any spreadsheet program, save it as CSV, and give it back with --tags.
+    """
+    from rich.console import Console
+
+    from pipeline.commands import errors as analysis
+    from pipeline.params import load_params
+
+    params = load_params()
+    if tags is None:
+        print(analysis.write_errors(split, csv, sheet, columns or []))
+        return
+    found = analysis.ranking(split, tags, params.evaluate)
+    for note in found.notes:
+        print(f"note: {note}", file=sys.stderr)
+    if as_json:
+        print(json.dumps(found.as_json(), indent=2, ensure_ascii=False, allow_nan=False))
+    else:
+        analysis.print_ranking(found, Console(highlight=False))
+
+
+@app.command(rich_help_panel=PANEL)
+def compare(
+    commits: Annotated[int, typer.Option(min=1, help="How many commits of the current branch are looked at.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with all digits.")] = False,
+) -> None:
+    """Rank the results of all experiments and commits, and say which differences are noise.
+
+    All are measured on dev by evaluate.optimizing of params.yaml as it is now; models that broke a limit when they
+    were evaluated stand at the bottom.
+    """
+    from rich.console import Console
+
+    from pipeline.commands import compare as comparing
+    from pipeline.params import load_params
+
+    params = load_params().evaluate
+    rows = comparing.comparison(params, commits)
+    if as_json:
+        print(json.dumps(comparing.as_json(rows, params), indent=2, ensure_ascii=False, allow_nan=False))
+    else:
+        comparing.print_table(rows, params, Console(highlight=False))
