@@ -178,12 +178,17 @@ def label_noise(case: Case, share: float, generator: np.random.Generator) -> Cas
     return replace(case, labels=labels)
 
 
-def healthy(case: Case, dose: Any, generator: np.random.Generator) -> Case:
-    return case
+def healthy(case: Case, dose: str, generator: np.random.Generator) -> Case:
+    """The same images, dealt out anew."""
+    order = generator.permutation(sum(SIZES.values()))
+    ends = np.cumsum(list(SIZES.values()))[:-1]
+    pixels, labels = (np.concatenate([values[name] for name in SIZES])[order] for values in (case.pixels, case.labels))
+    parts = (dict(zip(SIZES, np.split(values, ends), strict=True)) for values in (pixels, labels))
+    return Case(*parts, values=case.values)
 
 
 DISEASES: Mapping[str, Disease] = {
-    "healthy": Disease(healthy, ("", "", ""), frozenset()),
+    "healthy": Disease(healthy, ("dealt out", "again", "and again"), frozenset()),
     "label noise": Disease(label_noise, (0.1, 0.2, 0.4), frozenset({LABEL_NOISE})),
     "small model": Disease(small_model, (3, 2, 1), frozenset({BIAS})),
     "few epochs": Disease(few_epochs, (3, 2, 1), frozenset({EPOCHS})),
