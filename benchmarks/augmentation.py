@@ -41,7 +41,7 @@ from pipeline import catalogue
 from pipeline.core.augment.presets import expand
 from pipeline.core.augment.transforms import build_transform
 from pipeline.core.imaging import decode, encode
-from pipeline.core.manifest import SPLIT
+from pipeline.core.manifest import ISSUES, SPLIT
 from pipeline.files.shards import ShardReader, ShardStore
 from pipeline.params import AugmentParams, JpegEncoding, PerImage, PresetName, SourceParams
 from pipeline.processes.engine import Engine
@@ -133,6 +133,7 @@ def prepare(images: int, side: int, copies: int) -> Task:
     source = SourceParams(role="production", path="photos")
     rows = ingest("photos", source, params, ShardStore(Path("ingest")), Engine(1)).manifest
     rows = rows.assign(group=rows["id"], split="train", copy=np.int32(0), weight=np.float32(1))
+    rows = rows.assign(**dict.fromkeys(ISSUES, False))
     # In no order of classes, so that the images that come last are anywhere in the shards.
     return Task(rows.sample(frac=1, random_state=1, ignore_index=True), Path("ingest"), copies)
 

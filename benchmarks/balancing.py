@@ -163,7 +163,9 @@ def write_synthetic(rows: int) -> float:
 def _filled(field: pa.Field, rows: int) -> pa.Array:
     if pa.types.is_dictionary(field.type):
         return _categories(["x"], np.zeros(rows))
-    value = "" if pa.types.is_string(field.type) else None if pa.types.is_timestamp(field.type) else 1
+    value: Any = "" if pa.types.is_string(field.type) else None if pa.types.is_timestamp(field.type) else 1
+    if pa.types.is_boolean(field.type):
+        value = False
     return pa.repeat(pa.scalar(value, field.type), rows)
 
 

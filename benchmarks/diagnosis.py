@@ -293,7 +293,7 @@ def fitted(case: Case, params: Params) -> tuple[dict[str, pd.DataFrame], list[di
     train = DataLoader(rows, batch_size=params.train.batch_size, sampler=order)
     dev = DataLoader(TensorDataset(as_tensor(case.pixels[DEV]), torch.from_numpy(case.labels[DEV])), batch_size=256)
     spread = pixels.reshape(-1, 3) / 255
-    network = build_model(params.train.model, classes, SIDE, spread.mean(axis=0), spread.std(axis=0), params.train.seed)  # type: ignore[arg-type]
+    network = build_model(params.train.model, classes, SIDE, spread.mean(axis=0), spread.std(axis=0), params.train.seed)
     names = tuple(string.ascii_lowercase[:classes])
     metric = metric_of(params.evaluate.optimizing, names)
     done = fit(network, train, dev, params.train, metric, classes, lambda _: None)

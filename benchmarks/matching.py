@@ -52,7 +52,7 @@ def main() -> None:
 
 def digits(params: Params) -> dict[str, Path]:
     """The sample, written to class folders; folder by role."""
-    trees = sample(params.sample)
+    trees = sample(params.sample, params.sources)
     for role, tree in ((RAW, trees.web), (PRODUCTION, trees.phone)):
         for path, image in tree.items():
             file = Path("digits", role, path)

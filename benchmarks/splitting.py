@@ -32,7 +32,7 @@ from ruamel.yaml import YAML
 from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
 from pipeline import catalogue
-from pipeline.core.manifest import CURATED, PRODUCTION, RAW, TEST, TRAIN
+from pipeline.core.manifest import CURATED, ISSUES, PRODUCTION, RAW, TEST, TRAIN
 from pipeline.core.split.splitting import assign_splits
 from pipeline.params import check_params, load_params
 
@@ -71,8 +71,12 @@ def manifest(rows: int, seed: int = 1, classes: int = CLASSES) -> pd.DataFrame:
         frame[column] = pd.Categorical.from_codes(values, categories)
     for column in ("width", "height", "bytes"):
         frame[column] = draw.integers(100, 5000, rows)
-    for column in ("brightness", "contrast", "sharpness", "saturation"):
+    for column in ("brightness", "contrast", "sharpness", "saturation", "information", "blur"):
         frame[column] = draw.random(rows, dtype=np.float32)
+    for column in ("luma_1", "luma_5", "luma_99", "colour_99"):
+        frame[column] = draw.integers(0, 256, rows, np.uint8)
+    for column in ISSUES:
+        frame[column] = draw.random(rows, dtype=np.float32) < 0.02
     times = pd.Series(pd.NaT, index=frame.index, dtype="datetime64[us, UTC]")
     # As curate leaves it.
     frame = frame.assign(user_group="", captured_at=times, row=numbers % 128).sort_values("id", ignore_index=True)
