@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pipeline.errors import ParamsError, WorkerError
+from pipeline.processes.libraries import keep_freed_memory
 from pipeline.processes.serving import Guard, Job, Work
 from pipeline.processes.workers import Worker, hired
 
@@ -52,6 +53,7 @@ class Engine:
         Raises:
             WorkerError: a process died (killed, out of memory). Errors of `function` come through.
         """
+        keep_freed_memory()
         with progress(title, sum(map(size, tasks))) as advance:
             if self.workers == 1 or len(tasks) < 2:
                 return list(_in_process(function, tasks, size, advance))
@@ -127,8 +129,7 @@ def _run(work: Work, jobs: Sequence[Job], workers: int, done: Callable[[Job], No
     """The results of all jobs, in their order."""
     with hired(min(workers, len(jobs))) as crew:
         shift = _Shift(work, jobs, crew, done)
-        shift.begin()
-        shift.go_on()
+        shift.run()
         return shift.results()
 
 
@@ -136,8 +137,8 @@ def _run_here_too(work: Work, jobs: Sequence[Job], workers: int, done: Callable[
     """The same with this process as one of the workers: it need not be started, which takes a second or two."""
     with hired(min(workers, len(jobs)) - 1) as crew, ThreadPoolExecutor(1) as thread:
         shift = _Shift(work, jobs, crew, done)
-        shift.begin()
-        others = thread.submit(shift.go_on)
+        # To tell a process that still starts of its work can take as long as its start.
+        others = thread.submit(shift.run)
         try:
             while (job := shift.next()) is not None:
                 if others.done():  # there are none, or one has died
@@ -167,17 +168,16 @@ class _Shift:
         self._jobs = jobs
         self._waiting = deque(jobs)
         self._crew = crew
+        # Each of the crew has a job for sure, however fast others are.
+        self._first = {worker: self._waiting.popleft() for worker in crew}
         self._done = done
         self._results: dict[int, Any] = {}
 
-    def begin(self) -> None:
-        """Give each of the crew its first job."""
-        for worker in self._crew:
+    def run(self) -> None:
+        """Tell the crew what to do, hear what it has done and give it more, until there is no more."""
+        for worker, job in self._first.items():
             worker.begin(self._pickled, self._work.guard)
-            self._give_next(worker)
-
-    def go_on(self) -> None:
-        """Hear what the crew has done and give it more, until there is no more."""
+            worker.give(job)
         while busy := [worker for worker in self._crew if worker.job is not None]:
             patience = min(worker.left() for worker in busy)
             ready = wait([worker.connection for worker in busy], None if patience == inf else max(patience, 0.01))

@@ -1,6 +1,9 @@
-"""What libraries read from the environment as they are imported; worker processes inherit it."""
+"""How libraries find the process that they work in: environment variables, which workers inherit, and malloc."""
 
+import ctypes
 import os
+import platform
+from functools import cache
 
 SETTINGS = {
     # It would ask the network for newer releases.
@@ -17,3 +20,19 @@ def settle() -> None:
     """Set what the user has not; to be called before numpy, pyarrow or albumentations is imported."""
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
+
+
+# As malloc.h has them.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+
+
+@cache
+def keep_freed_memory() -> None:
+    """What C libraries free, up to 64 MB, stays with this process; for those that handle picture after picture.
+
+    glibc would give a picture's pixels back to the system each time, and ask for them anew, page by page.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        library = ctypes.CDLL(None)
+        library.mallopt(_M_MMAP_THRESHOLD, 32_000_000)
+        library.mallopt(_M_TRIM_THRESHOLD, 64_000_000)

@@ -21,6 +21,8 @@ from multiprocessing.connection import Connection
 from multiprocessing.pool import ExceptionWithTraceback  # type: ignore[attr-defined]  # typeshed forgot it
 from typing import Any
 
+from pipeline.processes.libraries import keep_freed_memory
+
 NOBODY = -1
 
 
@@ -68,6 +70,7 @@ def serve(connection: Connection, desk: Any) -> None:
         desk: two numbers in shared memory: the item that is being made or NOBODY, and since when.
     """
     follow_parent()
+    keep_freed_memory()
     work: Any = None
     with suppress(EOFError, BrokenPipeError):
         while (order := connection.recv()) is not None:

@@ -1,8 +1,6 @@
 """One file of a source -> a row of a shard: its picture with all that is measured of it, or why there is none."""
 
-import ctypes
 import math
-import platform
 from functools import cache, partial
 from typing import Any
 
@@ -23,8 +21,6 @@ _FACTS = [field.with_type(pa.string()) if field.name == "format" else field for 
 SHARD = pa.schema([*_TEXT, *_FACTS, *MARKS, ("codec_warning", pa.string()), ("image", pa.binary())])
 # What shapes a row beside the file and the params.
 CODE = (colours, decoding, facts, imaging, perceptual, picture, reasons)
-# As malloc.h has them.
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 # Of refused files, too: a column with gaps would come back as floats, too short for hashes.
 _NO_MARKS = dict.fromkeys(MARKS.names, 0)
 
@@ -66,16 +62,8 @@ def normalise_file(payload: Payload, files: Files, params: IngestParams) -> dict
 
 @cache
 def _settle_in() -> None:
-    """One thread a worker: they share the cores, and each thread takes address space, so that more would refuse more.
-
-    And what C libraries free, up to 64 MB, stays with the process: glibc would give a photo's pixels back to the
-    system each time, and ask for them anew, page by page.
-    """
+    """One thread a worker: they share the cores, and each takes address space, so that more would refuse more."""
     cv2.setNumThreads(1)
-    if platform.libc_ver()[0] == "glibc":
-        library = ctypes.CDLL(None)
-        library.mallopt(M_MMAP_THRESHOLD, 32_000_000)
-        library.mallopt(M_TRIM_THRESHOLD, 64_000_000)
 
 
 def refuse_file(payload: Payload, reason: str, detail: str) -> dict[str, Any]:
