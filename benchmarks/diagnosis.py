@@ -277,7 +277,12 @@ def suspected(pixels: Pixels, labels: npt.NDArray[np.int64]) -> dict[str, float]
     noise = confident_learning(
         labels[:few], cross_val_predict(forest, features, labels[:few], cv=folds, method="predict_proba")
     )
-    return {"images": few, "wrong_share": noise.wrong_share, "suspects": int(noise.suspect.sum())}
+    return {
+        "wrong_share": noise.wrong_share,
+        "suspects": int(noise.suspect.sum()),
+        "surest": noise.surest,
+        "contradicted": noise.contradicted,
+    }
 
 
 def fitted(case: Case, params: Params) -> tuple[dict[str, pd.DataFrame], list[dict[str, float]]]:

@@ -12,10 +12,11 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from pipeline import catalogue
+from pipeline.core.diagnose.trust import wrong_labels
 from pipeline.core.manifest import TRAIN
 from pipeline.core.randomness import keyed_generator, keyed_uniform
 from pipeline.core.suspects.folds import folds_of
-from pipeline.core.suspects.table import Doubts
+from pipeline.core.suspects.table import Doubts, metrics_of
 from pipeline.core.train.candidates import CANDIDATES
 from pipeline.learning.out_of_fold import by_baseline
 from pipeline.params import AnyDoubter, OwnModel, load_params
@@ -37,9 +38,10 @@ def main(names: list[str]) -> None:
     keys = keyed_uniform(1, "wrong label", rows["id"])
     moves = keyed_generator(1, "which wrong label").integers(1, len(classes), len(rows))
     print(
-        "| model | wrong labels | suspects | wrong ones among them | found of all wrong | estimated share | seconds |"
+        "| model | its accuracy | wrong labels | suspects | wrong ones among them | found of all wrong "
+        "| contradicted where surest | estimated share | named | seconds |"
     )
-    print("|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|---|---|")
     for model in models:
         if isinstance(model, OwnModel):
             raise SystemExit("the model of train takes a training a fold: run `pipeline suspects` for it")
@@ -54,14 +56,18 @@ def main(names: list[str]) -> None:
                 model, noisy, folds, images, classes, params.ingest.size, params.suspects.seed, params.train.threads,
                 Engine(choose_workers(None)),
             )  # fmt: skip
-            noise = Doubts(TRAIN, noisy, labels, found).noise
+            doubts = Doubts(TRAIN, noisy, labels, found)
+            noise = doubts.noise
+            table = noisy.iloc[np.flatnonzero(doubts.judged)[noise.suspect]]
+            named = wrong_labels(metrics_of([doubts], table), params.diagnose.relevant_gap)
             seconds = time.perf_counter() - begun
             right = int((noise.suspect & wrong).sum())
             precision = f"{right / noise.suspect.sum():.0%}" if noise.suspect.any() and share else ""
             recall = f"{right / wrong.sum():.0%}" if share else ""
             print(
-                f"| {model.name} | {wrong.mean():.1%} ({wrong.sum()}) | {noise.suspect.sum()} | {precision} | {recall} "
-                f"| {noise.wrong_share:.1%} | {seconds:.1f} |",
+                f"| {model.name} | {noise.accuracy:.1%} | {wrong.mean():.1%} ({wrong.sum()}) | {noise.suspect.sum()} "
+                f"| {precision} | {recall} | {noise.contradicted:.1%} of {noise.surest} | {noise.wrong_share:.1%} "
+                f"| {'yes' if named else 'no'} | {seconds:.1f} |",
                 flush=True,
             )
 

@@ -65,7 +65,10 @@ def too_good(predictions: pd.DataFrame, manifest: pd.DataFrame, relevant: float)
 
 
 def wrong_labels(suspects: Mapping[str, Any], relevant: float) -> list[Finding]:
-    """Whether so many labels of train are wrong that it is worth work, surely if its images were another draw.
+    """Whether so many labels of train are wrong that it is worth work, and no mistakes of the model that doubts them.
+
+    Where a model is surest its own mistakes are rarest, and wrong labels as common as elsewhere (label_noise.py): there
+    it must contradict more labels than are worth work, even if the images were another draw.
 
     Args:
         suspects: metrics of the stage suspects. Of dev its model is judge in its own cause, and a poor one accuses
@@ -74,7 +77,8 @@ def wrong_labels(suspects: Mapping[str, Any], relevant: float) -> list[Finding]:
     if TRAIN not in suspects:
         return []
     share, count = suspects[TRAIN]["wrong_share"], suspects[TRAIN]["suspects"]
-    if share < relevant or wilson(share, suspects[TRAIN]["images"], ALPHA)[0] < relevant / 2:
+    surest, contradicted = suspects[TRAIN]["surest"], suspects[TRAIN]["contradicted"]
+    if share < relevant or wilson(contradicted, surest, ALPHA)[0] < relevant:
         return []
     words = f"about {share:.1%} of train's labels seem wrong, {count:,} images by name"
     return [Finding(LABEL_NOISE, words, {"wrong_share": share, "suspects": count}, gain=0.0, subject=TRAIN)]

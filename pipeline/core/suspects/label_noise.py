@@ -3,28 +3,40 @@
 An image is a suspect if the model is at least as sure of another class as it is on average where that is the label
 (Northcutt, Jiang and Chuang, 2021). Of cleanlab's ways to choose, this one has the fewest false suspects, and does
 not sort: which of several equals it takes would depend on the processor.
+
+A weak model doubts hard pictures as if their labels were wrong. But its own mistakes are rarer where it is surest, and
+wrong labels are not. So no larger share of labels is said to be wrong than the model contradicts there; how near that
+is to the truth, benchmarks/suspects.py measures.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from cleanlab.count import num_label_issues
 from cleanlab.filter import find_label_issues
 from cleanlab.rank import get_label_quality_scores
+
+# Of the images of each class that a model sees, those of which it is surest.
+SUREST = 0.25
 
 
 @dataclass(frozen=True)
 class LabelNoise:
     """Whether each label is a suspect (n,), the class that the model prefers (n,), and the label's probability (n,).
 
-    wrong_share: estimated share of labels that are wrong, in [0, 1].
+    wrong_share: estimated share of labels that are wrong, in [0, 1]. accuracy: share of labels that it agrees to.
+    surest: how many images are those of which it is surest; contradicted: the share of their labels that it denies.
     """
 
     suspect: npt.NDArray[np.bool_]
     preferred: npt.NDArray[np.intp]
     quality: npt.NDArray[np.float64]
     wrong_share: float
+    accuracy: float
+    surest: int
+    contradicted: float
 
 
 def label_noise(labels: npt.NDArray[np.intp], probabilities: npt.NDArray[np.float64]) -> LabelNoise:
@@ -37,14 +49,26 @@ def label_noise(labels: npt.NDArray[np.intp], probabilities: npt.NDArray[np.floa
     preferred = probabilities.argmax(axis=1)
     if len(np.unique(labels)) < 2:
         # Nothing says how sure a model commonly is of a second class.
-        return LabelNoise(np.zeros(len(labels), np.bool_), preferred, np.ones(len(labels)), 0.0)
+        agreed = float((preferred == labels).mean()) if len(labels) else 0.0
+        return LabelNoise(np.zeros(len(labels), np.bool_), preferred, np.ones(len(labels)), 0.0, agreed, 0, 0.0)
     # As people write them down: a model's last digits depend on the processor.
     rounded = np.round(probabilities, 6)
     rounded /= rounded.sum(axis=1, keepdims=True)
     suspect = find_label_issues(labels, rounded, filter_by="confident_learning", n_jobs=1)
+    differs, sure = preferred != labels, _surest(preferred, rounded.max(axis=1))
+    contradicted = float(differs[sure].mean())
     return LabelNoise(
-        suspect=suspect & (preferred != labels),
+        suspect=suspect & differs,
         preferred=preferred,
         quality=np.round(get_label_quality_scores(labels, rounded, method="self_confidence"), 4),
-        wrong_share=num_label_issues(labels, rounded) / len(labels),
+        wrong_share=min(num_label_issues(labels, rounded) / len(labels), contradicted),
+        accuracy=1 - float(differs.mean()),
+        surest=int(sure.sum()),
+        contradicted=contradicted,
     )
+
+
+def _surest(preferred: npt.NDArray[np.intp], confidence: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """The surest quarter of each preferred class, (n,), or an easy class would be all of it; equals come along."""
+    bounds = pd.Series(confidence).groupby(preferred).transform("quantile", 1 - SUREST)
+    return np.asarray(confidence >= bounds.to_numpy())

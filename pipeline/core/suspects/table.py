@@ -77,13 +77,20 @@ def suspects_table(doubts: Sequence[Doubts], manifest: pd.DataFrame, classes: tu
 
 
 def metrics_of(doubts: Sequence[Doubts], table: pd.DataFrame) -> dict[str, Any]:
-    """Of each split: images, suspects, the estimated share of wrong labels, and images that nobody could judge."""
+    """Of each split: images, suspects, the estimated share of wrong labels, and images that nobody could judge.
+
+    Also how far the model that doubts can be believed: its accuracy by these labels, how many images it is surest of,
+    and the share of their labels that it contradicts.
+    """
     return {
         one.split: {
             "images": len(one.labels),
             "suspects": int((table["split"] == one.split).sum()),
             "wrong_share": one.noise.wrong_share,
             "not_judged": int((~one.judged).sum()),
+            "accuracy": one.noise.accuracy,
+            "surest": one.noise.surest,
+            "contradicted": one.noise.contradicted,
         }
         for one in doubts
     }

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.core.diagnose.findings import CALIBRATION, LEAK, SMALL_DEV
-from pipeline.core.diagnose.trust import miscalibrated, shared_pictures, too_small
+from pipeline.core.diagnose.findings import CALIBRATION, LABEL_NOISE, LEAK, SMALL_DEV
+from pipeline.core.diagnose.trust import miscalibrated, shared_pictures, too_small, wrong_labels
 from tests.core.diagnose.cases import evaluate, levels
 
 
@@ -52,3 +52,28 @@ def test_a_small_dev_says_how_many_images_it_lacks() -> None:
     assert f"about {needs:,} more would show 2 points" in found.words
     enough = levels(train=(10, 1), train_dev=(10, 1), dev=(300 + needs, 30 + needs // 10))["dev"]
     assert too_small(enough, 0.02) == []
+
+
+def doubts(wrong_share: float, surest: int, contradicted: float) -> dict[str, dict[str, float]]:
+    return {"train": {"wrong_share": wrong_share, "suspects": 40, "surest": surest, "contradicted": contradicted}}
+
+
+def test_wrong_labels_are_named() -> None:
+    (found,) = wrong_labels(doubts(0.032, 832, 0.044), 0.02)
+    assert (found.name, found.subject) == (LABEL_NOISE, "train")
+    assert found.words == "about 3.2% of train's labels seem wrong, 40 images by name"
+
+
+@pytest.mark.parametrize(
+    "metrics",
+    [
+        pytest.param(doubts(0.012, 891, 0.022), id="too few to be worth work"),
+        pytest.param(doubts(0.021, 208, 0.021), id="too few images to be sure of it"),
+        pytest.param(doubts(0.0, 0, 0.0), id="nothing to judge by"),
+        pytest.param({}, id="train is not looked at"),
+    ],
+)
+def test_what_a_model_that_doubts_may_owe_to_its_own_mistakes_is_not_named(
+    metrics: dict[str, dict[str, float]],
+) -> None:
+    assert wrong_labels(metrics, 0.02) == []
