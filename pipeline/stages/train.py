@@ -53,7 +53,7 @@ def train(
     state = checkpoint.load(key)
     model, fit = fit_model(data, params, metric, engine, state, lambda left: checkpoint.save(key, left))
     resumed = f", {len(state['epochs'])} of them before it was stopped" if state else ""
-    done = f"{len(fit.epochs)} epochs{resumed}, {params.keep} {fit.epoch}"
+    done = f"{len(fit.epochs)} epochs{resumed}, {params.keep} {fit.epoch + 1}"
     if isinstance(params.model, Baseline):
         done = params.model.name
     kept = fit.epochs[fit.epoch]

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from pipeline.commands.report.gathering import gather
 from pipeline.commands.report.runs import model_digest, of_other_runs
+from pipeline.core.diagnose.gaps import MEANS
 from pipeline.errors import ParamsError
 from pipeline.files.storage import write_files
 from pipeline.params import Params
@@ -31,7 +32,9 @@ def write_report(params: Params, output: Path) -> str:
     page = (
         _environment()
         .get_template("page.html.j2")
-        .render(parts=parts, remarks=remarks, model=model_digest(), optimizing=params.evaluate.optimizing.name)
+        .render(
+            parts=parts, remarks=remarks, model=model_digest(), optimizing=params.evaluate.optimizing.name, means=MEANS
+        )
     )
     write_files({output: page.encode("utf-8", "backslashreplace")})
     lacking = sum(bool(part.missing) for part in parts.values())

@@ -28,6 +28,14 @@ PAIRS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     DEV_OVERFIT: (TEST, (DEV,)),
     PRODUCTION_GAP: (PRODUCTION, (TEST, DEV)),
 }
+# What each says of a model, for readers who do not know its name (Machine Learning Yearning, ch. 11, 25, 27, 40).
+MEANS: Mapping[str, str] = {
+    BIAS: "mistakes on images that it was trained on",
+    VARIANCE: "further mistakes on new images of the same kinds",
+    MISMATCH: "further mistakes because production's images differ",
+    DEV_OVERFIT: "mistakes that dev hides, because choices were made by it",
+    PRODUCTION_GAP: "further mistakes in use",
+}
 # Intervals of fewer images are rough themselves: they are shown, and no verdict rests on them.
 FEWEST = 30
 # The chance that the images asked for lead to a verdict.

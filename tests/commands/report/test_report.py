@@ -9,6 +9,7 @@ import pytest
 
 from pipeline import catalogue
 from pipeline.commands.report import write_report
+from pipeline.core.diagnose.gaps import MEANS
 from pipeline.errors import ParamsError, StorageError
 from pipeline.files.storage import write_files
 from pipeline.params import load_params
@@ -66,6 +67,8 @@ def test_the_page_shows_the_numbers_of_the_reports(folder: Path) -> None:
         assert f"{metrics[split]['low']:.4f} to {metrics[split]['high']:.4f}" in text
     for level in diagnosis["levels"]:
         assert f"{100 * level['error']:.2f} %" in text
+    for gap in diagnosis["gaps"]:
+        assert MEANS[gap["name"]] in text
     for step in diagnosis["steps"]:
         assert " ".join(step["words"].replace("`", "").split()) in text
         assert step["command"] is None or step["command"] in text
