@@ -90,6 +90,15 @@ def test_the_summary_shows_the_numbers_of_the_reports() -> None:
     assert "data/train/model.safetensors" in out.getvalue()
 
 
+def test_a_command_of_the_summary_is_never_broken() -> None:
+    out = io.StringIO()
+    print_summary(load_params(), Console(file=out, width=40))
+    above_the_table = Path(catalogue.DIAGNOSIS_TEXT.path).read_text().split("\n|")[0]
+    steps = [line for line in above_the_table.splitlines() if line.startswith("- ")]
+    assert steps
+    assert set(steps) <= set(out.getvalue().splitlines())
+
+
 @pytest.mark.parametrize(
     "changes",
     [{"evaluate.optimizing": "log_loss"}, {"evaluate.satisficing": {}}],

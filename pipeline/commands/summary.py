@@ -36,7 +36,9 @@ def print_summary(params: Params, console: Console) -> None:
     diagnosis = catalogue.DIAGNOSIS_TEXT.read(Path(catalogue.DIAGNOSIS_TEXT.path))
     console.print(_splits(metrics, params.evaluate))
     console.print(_limits(metrics, params.evaluate))
-    console.print(escape(diagnosis.split("\n|")[0]))
+    for line in diagnosis.split("\n|")[0].splitlines():
+        # A command must stay one line, to be copied.
+        console.print(escape(line), soft_wrap=line.startswith("- "))
     for name, path in FILES.items():
         console.print(f"{name:20}{escape(path)}", soft_wrap=True)
     console.print(f"{'plots':20}dvc plots show --open", soft_wrap=True)
