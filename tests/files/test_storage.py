@@ -61,7 +61,7 @@ def test_an_odd_name_survives_a_table(name: str) -> None:
 
 
 # Folders of several outs, and what may be missing.
-UNMADE = {"INGESTED_SOURCES", "ORIGINALS", "COPIES", "SAMPLE_WEB", "SAMPLE_PHONE", "LATENCY", "LEDGER"}
+UNMADE = {"INGESTED_SOURCES", "ORIGINALS", "COPIES", "SAMPLE_WEB", "SAMPLE_PHONE", "LATENCY", "LEDGER", "FEEDBACK"}
 MADE = {
     name: artifact.named(name="web")
     for name, artifact in vars(catalogue).items()
