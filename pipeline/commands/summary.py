@@ -39,6 +39,7 @@ def print_summary(params: Params, console: Console) -> None:
     for line in diagnosis.split("\n|")[0].splitlines():
         # A command must stay one line, to be copied.
         console.print(escape(line), soft_wrap=line.startswith("- "))
+    console.print()
     for name, path in FILES.items():
         console.print(f"{name:20}{escape(path)}", soft_wrap=True)
     console.print(f"{'plots':20}dvc plots show --open", soft_wrap=True)
