@@ -32,6 +32,7 @@ from pipeline.params import Params
 from pipeline.processes.engine import Engine
 
 COLOURS = {"all": "#0072B2", "raw": "#E69F00", "production": "#009E73"}
+TWICE = {"present": "twice would help", "absent": "twice would not help", "cannot tell": "cannot tell"}
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,7 @@ def write_found(found: Found, path: Path) -> tuple[Path, Path]:
 def _drawn(found: Found) -> bytes:
     # It takes a second to import, and fitting does without.
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.subplots()
@@ -144,9 +146,14 @@ def _drawn(found: Found) -> bytes:
         axes.plot(rows[one.curve], 100 * rows["error"], "o", color=COLOURS[one.curve], alpha=0.5)
         images = np.geomspace(max(rows[one.curve].min(), 1), 2 * one.images, 50)
         fitted = [100 * float(one.law.at(size)[0]) for size in images]
-        axes.plot(images, fitted, color=COLOURS[one.curve], label=f"{one.curve}: {one.verdict}")
+        axes.plot(images, fitted, color=COLOURS[one.curve], label=f"{one.curve}: {TWICE[one.verdict]}")
         axes.axvline(one.images, color=COLOURS[one.curve], linestyle=":", linewidth=1)
     axes.set(xscale="log", xlabel="training images of the kind (dotted: now)", ylabel="error of dev, %", ylim=(0, None))
+    axes.xaxis.set(
+        major_locator=LogLocator(subs=(1, 2, 5)),
+        minor_locator=NullLocator(),
+        major_formatter=StrMethodFormatter("{x:,.0f}"),
+    )
     axes.set_title("Would twice the images help?")
     axes.legend()
     buffer = BytesIO()
