@@ -59,6 +59,7 @@ class Worker:
         self.job: Job | None = None
         self._guard: Guard | None = None
         self._overdue = False
+        self._killed = False
 
     def begin(self, work: bytes, guard: Guard | None) -> None:
         """Learn what to do with the jobs to come: pickled Work, whose guard is this."""
@@ -83,6 +84,7 @@ class Worker:
 
     def kill(self) -> None:
         """End it at once; its connection then tells."""
+        self._killed = True
         self._process.kill()
 
     def end(self) -> End:
@@ -112,7 +114,8 @@ class Worker:
 
     @property
     def alive(self) -> bool:
-        return self._process.is_alive()
+        # The system takes a moment to end a process: until then it would be kept for later work.
+        return not self._killed and self._process.is_alive()
 
     def _tell(self, order: Any) -> None:
         with suppress(BrokenPipeError):  # it is dead, which shows when its answer is asked for

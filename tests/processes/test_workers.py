@@ -107,6 +107,15 @@ def test_a_process_that_died_idle_is_replaced() -> None:
     assert run(["a"]) == ["a | A"]
 
 
+def test_a_killed_process_is_not_kept_while_it_ends() -> None:
+    worker = workers.Worker()
+    with workers.hired(0) as crew:
+        crew.append(worker)
+        worker.kill()
+        assert not worker.alive
+    assert worker not in workers._IDLE
+
+
 def here(_: str, made: Iterator[str]) -> str:
     return f"{Path.cwd()} {''.join(made)}"
 

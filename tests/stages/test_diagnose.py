@@ -11,9 +11,12 @@ from pipeline.errors import DataError, MissingInputError
 from pipeline.params import load_params
 from pipeline.processes.engine import Engine
 from pipeline.runner import run_stage
-from tests.running import write_params, write_tiny_sources
+from tests.running import run_stages, write_params, write_tiny_sources
 
-STAGES = ["curate", "split", "balance", "augment", "train", "evaluate", "suspects", "diagnose", "test", "conclude"]
+STAGES = (
+    *("ingest", "curate", "split", "balance", "augment"),
+    *("train", "evaluate", "suspects", "diagnose", "test", "conclude"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -24,10 +27,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(folder)
         write_tiny_sources(folder)
         write_params(folder)
-        for source in ("web", "phone"):
-            run_stage("ingest", load_params(), Engine(1), source)
-        for stage in STAGES:
-            run_stage(stage, load_params(), Engine(1))
+        run_stages(*STAGES)
     return folder
 
 
