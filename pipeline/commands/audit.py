@@ -14,7 +14,16 @@ from pipeline.core import perceptual
 from pipeline.core.curate import similarity
 from pipeline.core.imaging import Pixels
 from pipeline.core.ingest.picture import Picture, normalise
-from pipeline.core.split.audit import COLUMNS, OPTIONAL, Report, audit_report, check_splits, table_problems, verdict
+from pipeline.core.split.audit import (
+    COLUMNS,
+    OPTIONAL,
+    OWN,
+    Report,
+    audit_report,
+    check_splits,
+    table_problems,
+    verdict,
+)
 from pipeline.errors import DataError, LeakError, MissingInputError, StorageError, listing
 from pipeline.files.arrow import open_arrow
 from pipeline.files.shards import ShardReader
@@ -149,7 +158,7 @@ def _rows_of(path: Path, columns: Mapping[str, Sequence[Any]], root: Path) -> tu
     known = [name for name in (*COLUMNS, *OPTIONAL) if name in columns]
     texts = {name: [_text(value) for value in columns[name]] for name in known}
     count = max(map(len, columns.values()), default=0)
-    if {"id", "shard", "row"} <= set(columns):
+    if set(columns) >= OWN:
         texts["path"] = keys = [_text(value) for value in columns["id"]]
         places: list[Place] = [
             ShardPlace(str(shard), -1 if row is None else int(row))
@@ -168,7 +177,7 @@ def _rows_of(path: Path, columns: Mapping[str, Sequence[Any]], root: Path) -> tu
 
 def _columns(path: Path) -> dict[str, list[Any]]:
     """The values of known columns, the names of others."""
-    needed = {*COLUMNS, *OPTIONAL, "id", "shard", "row"}
+    needed = {*COLUMNS, *OPTIONAL, *OWN}
     if path.suffix.lower() == ".arrow":
         return lists(open_arrow(path), needed)
     return READERS[path.suffix.lower()](read_bytes(path), str(path), needed)

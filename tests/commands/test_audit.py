@@ -5,6 +5,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from pipeline.processes.engine import Engine
 from pipeline.runner import run_stage
 from tests.core.curate.test_similarity import CHANGES, scene
 from tests.examples import encoded
-from tests.running import Ended, pipeline, write_params, write_tiny_sources
+from tests.running import Ended, pipeline, run_stages, write_params, write_tiny_sources
 
 Audit = Callable[..., Ended]
 Row = dict[str, Any]
@@ -239,6 +240,7 @@ def test_the_report_is_the_same_for_any_number_of_workers_and_in_a_file(audit: A
         "labels": {"cat": 2, "dog": 2},
         "leaking": 1,
         "roles": {},
+        "unlabelled": 0,
     }
 
 
@@ -274,6 +276,20 @@ def test_a_row_of_train_that_is_copied_to_test_is_caught(own_split: Audit) -> No
     leaked = pd.concat([rows[1], train.iloc[:1].assign(split="test")], ignore_index=True)
     write_arrow(arrow_table(leaked, SPLIT), Path(OWN[1]))
     assert_leaks(own_split(*OWN), "path", f"train: {train['id'].iloc[0]} ", f"row {len(leaked)} of {OWN[1]}")
+
+
+def test_images_that_nobody_labelled_are_audited_with_the_rest(own_split: Audit) -> None:
+    assert own_split(*OWN, "data/split/unused.arrow").code == 0  # none
+    Path("images/phone/loose.png").write_bytes(encoded(scene(1)))
+    run_stages("ingest", "curate", "split")
+    unused = "data/split/unused.arrow"
+    ended = own_split(*OWN, unused)
+    assert (ended.code, ended.err) == (0, "")
+    assert re.search(r"unlabelled +1 +0 +0  1 production, 1 without a label", ended.out)
+    leaked = open_arrow(Path(OWN[1])).to_pandas().iloc[:1]
+    [label] = open_arrow(Path(unused)).to_pandas()["split"]
+    write_arrow(arrow_table(leaked.assign(split=label, label=""), SPLIT), Path(unused))
+    assert_leaks(own_split(*OWN, unused), "path", f"(no label), row 1 of {unused}")
 
 
 def test_a_manifest_before_the_split_is_refused_in_words(own_split: Audit) -> None:

@@ -1,7 +1,8 @@
 """Does a split keep its promise? Leaks, class gaps and mismatch of any table of images.
 
-A row: table, row (from 1), path, label, split; group, role (or None); key, what names the image;
-content, equal for equal files (or None); family, equal for near copies in different splits.
+A row: table, row (from 1), path, label (or None: nobody has said), split; group, role (or None); key, what
+names the image; content, equal for equal files (or None); family, equal for near copies in different splits.
+Rows without a label may leak as others do; what is said of classes is said of the others.
 A leak makes an audit fail, and so does an image that could not be checked; the rest is for judgement.
 """
 
@@ -16,6 +17,9 @@ import pandas as pd
 from pipeline.errors import DataError, listing
 
 COLUMNS = ("path", "label", "split")
+FILLED = ("path", "split")
+# What only this pipeline's manifests have; one may be empty, because no image is unused, say.
+OWN = frozenset({"id", "shard", "row"})
 OPTIONAL = ("group", "role", "sha256")
 # What other tools call these columns.
 OTHER_NAMES = {
@@ -38,9 +42,9 @@ Report = dict[str, Any]
 def table_problems(name: str, columns: Sequence[str], rows: pd.DataFrame) -> list[str]:
     """What makes a table unusable, in words; `rows` holds the known ones of its columns."""
     problems = [_missing(name, column, columns) for column in COLUMNS if column not in columns]
-    if not len(rows):
+    if not len(rows) and not set(columns) >= OWN:
         return [*problems, f"{name} has no rows: give a table with a row an image"]
-    for column in (column for column in COLUMNS if column in rows.columns):
+    for column in (column for column in FILLED if column in rows.columns):
         empty = rows["row"][rows[column].isna()]
         if len(empty):
             problems.append(f"{name}: {column} is empty in {_rows(empty)}; every image needs one")
@@ -63,8 +67,9 @@ def check_splits(rows: pd.DataFrame) -> pd.DataFrame:
     """
     splits = sorted(set(rows["split"]))
     if len(splits) < 2:
+        state = f"all {len(rows):,} rows are of the split {splits[0]}" if splits else "there are no rows"
         raise DataError(
-            f"all {len(rows):,} rows are of the split {splits[0]}: an audit compares splits; "
+            f"{state}: an audit compares splits; "
             "give the tables of the others too (pipeline audit data/split/manifest.arrow data/split/test.arrow)"
         )
     return rows
@@ -79,6 +84,7 @@ def audit_report(rows: pd.DataFrame, unchecked: pd.DataFrame, min_per_class: int
     """
     leaks = list(_leaks(rows))
     leaking = {(row["table"], row["row"]) for leak in leaks for row in leak["rows"]}
+    labelled = rows[rows["label"].notna()]
     marks = pd.Series([place in leaking for place in zip(rows["table"], rows["row"], strict=True)], index=rows.index)
     return {
         "passed": not leaks and not len(unchecked),
@@ -87,14 +93,15 @@ def audit_report(rows: pd.DataFrame, unchecked: pd.DataFrame, min_per_class: int
             str(split): {
                 "images": len(part),
                 "leaking": int(marks[part.index].sum()),
-                "labels": _counts(part["label"]),
+                "labels": _counts(part["label"].dropna()),
+                "unlabelled": int(part["label"].isna().sum()),
                 "roles": _counts(part["role"].dropna()),
             }
             for split, part in rows.groupby("split")
         },
         "leaks": leaks,
-        "class_gaps": list(_class_gaps(rows, min_per_class)),
-        "mismatch": _mismatches(rows),
+        "class_gaps": list(_class_gaps(labelled, min_per_class)),
+        "mismatch": _mismatches(labelled),
         "unchecked": [{**_named(row), "reason": row.reason} for row in unchecked.itertuples()],
         "plain_pictures": plain,
     }
@@ -175,7 +182,8 @@ def _leaks(rows: pd.DataFrame) -> Iterator[Report]:
 
 
 def _named(row: Any) -> Report:
-    return {"table": row.table, "row": int(row.row), "path": row.path, "label": row.label, "split": row.split}
+    label = None if pd.isna(row.label) else row.label
+    return {"table": row.table, "row": int(row.row), "path": row.path, "label": label, "split": row.split}
 
 
 def _counts(values: "pd.Series[Any]") -> dict[str, int]:
@@ -230,9 +238,10 @@ def _mismatch(counts: pd.DataFrame) -> Report:
 def _split_words(report: Report) -> str:
     lines = [f"{'split':16}{'images':>10}{'classes':>10}{'leaking':>10}"]
     for name, part in report["splits"].items():
-        roles = ", ".join(f"{count:,} {role}" for role, count in part["roles"].items())
+        further = [f"{count:,} {role}" for role, count in part["roles"].items()]
+        further += [f"{part['unlabelled']:,} without a label"] * bool(part["unlabelled"])
         line = f"{_printed(name):16}{part['images']:10,}{len(part['labels']):10,}{part['leaking']:10,}"
-        lines.append(f"{line}  {roles}".rstrip())
+        lines.append(f"{line}  {', '.join(further)}".rstrip())
     if report["plain_pictures"]:
         lines.append(
             f"{report['plain_pictures']:,} pictures are too plain to have near copies: compared by content alone"
@@ -261,7 +270,8 @@ def _list(title: str, words: Iterable[str], most: int) -> str:
 
 
 def _row_words(row: Report) -> str:
-    return f"{_printed(row['path'])} ({_printed(row['label'])}), row {row['row']} of {_printed(row['table'])}"
+    label = "no label" if row["label"] is None else _printed(row["label"])
+    return f"{_printed(row['path'])} ({label}), row {row['row']} of {_printed(row['table'])}"
 
 
 def _unchecked_words(row: Report) -> str:

@@ -148,6 +148,23 @@ def test_a_distance_that_small_splits_have_by_chance_is_not_relevant() -> None:
     assert pair["relevant"] is False
 
 
+@pytest.mark.parametrize("nothing", [None, float("nan")])
+def test_images_without_a_label_may_leak_and_are_of_no_class(nothing: Any) -> None:
+    images = [{**split, "label": label} for split in (TRAIN, TEST) for label in ("cat", "dog")]
+    pool = [{"split": "pool", "label": nothing, "role": "production", "content": f"pool {n}"} for n in range(3)]
+    leak = {**TEST, "label": nothing, "content": "pool 0"}
+    found = report(rows(*images, *pool, leak))
+    assert [(one["kind"], [row["label"] for row in one["rows"]]) for one in found["leaks"]] == [("exact", [None, None])]
+    assert found["class_gaps"] == []
+    assert [pair["splits"] for pair in found["mismatch"]] == [["test", "train"]]
+    assert found["splits"]["pool"]["labels"] == {}
+    assert {name: part["unlabelled"] for name, part in found["splits"].items()} == {"pool": 3, "test": 1, "train": 0}
+    words = in_words(found)
+    assert "pool: 5.png (no label), row 5 of t.csv" in words
+    assert "3 production, 3 without a label" in words
+    assert report(rows(*pool, {**TRAIN, "label": nothing}))["passed"] is True
+
+
 @pytest.mark.parametrize(
     ("columns", "frame", "problems"),
     [
@@ -162,9 +179,9 @@ def test_a_distance_that_small_splits_have_by_chance_is_not_relevant() -> None:
         ),
         (
             ["path", "label", "split"],
-            {"path": ["a", "b"], "label": [None, "x"], "split": [None, None]},
+            {"path": [None, "b"], "label": [None, "x"], "split": [None, None]},
             [
-                "t.csv: label is empty in 1 row (1); every image needs one",
+                "t.csv: path is empty in 1 row (1); every image needs one",
                 "t.csv: split is empty in 2 rows (1, 2); every image needs one",
             ],
         ),
@@ -174,6 +191,7 @@ def test_a_distance_that_small_splits_have_by_chance_is_not_relevant() -> None:
             ["t.csv: sha256 must be 64 hex digits, got 'abc' in 1 row (1); without the column the files are read"],
         ),
         (["a;b"], {}, ["is it separated by commas?"] * 3 + ["t.csv has no rows"]),
+        (["id", "path", "label", "shard", "row", "split"], {"path": [], "label": [], "split": []}, []),
         (["id", "path", "label", "shard"], {"path": ["a"], "label": ["x"]}, ["from the stage split or a later one"]),
     ],
 )
@@ -187,6 +205,8 @@ def test_a_table_that_cannot_be_used(columns: list[str], frame: dict[str, list[A
 def test_one_split_is_nothing_to_compare() -> None:
     with pytest.raises(DataError, match="all 2 rows are of the split train: an audit compares splits; give the tables"):
         check_splits(rows(TRAIN, TRAIN))
+    with pytest.raises(DataError, match="there are no rows: an audit compares splits"):
+        check_splits(rows(TRAIN)[:0])
 
 
 def test_words_show_both_sides_of_a_leak_and_count_the_rest() -> None:
