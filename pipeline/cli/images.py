@@ -58,11 +58,13 @@ def preview(
     )
     from pipeline.errors import ParamsError
     from pipeline.params import load_params
+    from pipeline.processes.engine import Engine
 
     chosen, notes = with_transforms(load_params(), transforms, preset)
     check_output(output, chosen, path)
     if path is not None and label is None:
-        (examples, remarks), title = examples_at(path, images, chosen, output), f"Preview of {path}"
+        # One process: most previews show a handful of images.
+        (examples, remarks), title = examples_at(path, images, chosen, output, Engine(1)), f"Preview of {path}"
     elif label is not None and path is None:
         (examples, remarks), title = examples_of_class(label, images, chosen), f"Preview of the class {label}"
     else:

@@ -1,6 +1,6 @@
 """Reads manifests of this pipeline or tables of other tools, and looks at their images, for an audit."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline import catalogue
+from pipeline.commands.pictures import made_safely
 from pipeline.core import perceptual
 from pipeline.core.curate import similarity
 from pipeline.core.imaging import Pixels
@@ -30,9 +31,11 @@ from pipeline.files.shards import ShardReader
 from pipeline.files.storage import partial_path, put_in_place, read_bytes, refusals, report, sha256_of
 from pipeline.files.tables import READERS, lists
 from pipeline.params import IngestParams, PngEncoding
+from pipeline.processes.codec_lines import codec_lines
 from pipeline.processes.engine import Engine
 
-# How a file is decoded for comparison; the whole picture, whatever its shape.
+# How a file is decoded for comparison: the whole picture, whatever its shape. Limits are wide, because a file that
+# cannot be looked at fails the audit, and stand here, because an audit needs no params.yaml.
 _PNG = PngEncoding(name="png")
 SMALL = IngestParams(
     size=64,
@@ -45,12 +48,12 @@ SMALL = IngestParams(
     max_side=200_000_000,
     max_aspect=200_000_000,
     max_bytes=500_000_000,
-    max_seconds=3600,
-    max_memory_mb=1_000_000,
+    max_seconds=60,
+    max_memory_mb=4_000,
     max_rejected=1.0,
 )
-# Images a worker looks at in one go.
-CHUNK = 64
+# Files that a worker hashes in one go.
+TOGETHER = 64
 
 
 @dataclass(frozen=True)
@@ -197,16 +200,17 @@ def _shown(text: str) -> str:
 
 def _look_at_all(tasks: Mapping[Place, bool], see: bool, reader: ShardReader, engine: Engine) -> dict[Place, Look]:
     items = list(tasks.items())
-    chunks = [items[begin : begin + CHUNK] for begin in range(0, len(items), CHUNK)]
-    looks = engine.map(partial(_look_at, see=see, reader=reader), chunks, "audit", size=len)
-    return dict(zip(tasks, (look for chunk in looks for look in chunk), strict=True))
+    if see:
+        make = partial(look, limits=SMALL, reader=reader)
+        return dict(zip(tasks, made_safely(items, make, _refused, SMALL, engine, "audit"), strict=True))
+    # Nothing is decoded, so that no process needs to be at risk.
+    make = partial(look, limits=None, reader=reader)
+    return dict(zip(tasks, engine.map(make, items, "audit", together=TOGETHER), strict=True))
 
 
-def _look_at(chunk: Iterable[tuple[Place, bool]], see: bool, reader: ShardReader) -> list[Look]:
-    return [_look(place, hash_it, see, reader) for place, hash_it in chunk]
-
-
-def _look(place: Place, hash_it: bool, see: bool, reader: ShardReader) -> Look:
+def look(item: tuple[Place, bool], limits: IngestParams | None, reader: ShardReader) -> Look:
+    """What is seen of an image, and hashed if its item says so; without limits it is not decoded."""
+    place, hash_it = item
     sha256 = None
     try:
         if isinstance(place, ShardPlace):
@@ -216,17 +220,25 @@ def _look(place: Place, hash_it: bool, see: bool, reader: ShardReader) -> Look:
             if isinstance(file, str):
                 return Look(None, None, file)
             sha256 = sha256_of(file) if hash_it else None
-            data = read_bytes(file) if see else b""
-    except StorageError as error:
+            size = file.stat().st_size
+            if limits is not None and size > limits.max_bytes:
+                return Look(sha256, None, f"too_many_bytes: {size} bytes, the limit is {limits.max_bytes}")
+            data = b"" if limits is None else read_bytes(file)
+    except (StorageError, OSError) as error:
         # The whole message would name this machine's folders.
-        return Look(None, None, f"unreadable: {getattr(error.__cause__, 'strerror', None)}")
-    if not see:
+        cause = error if isinstance(error, OSError) else error.__cause__
+        return Look(None, None, f"unreadable: {getattr(cause, 'strerror', None)}")
+    if limits is None:
         return Look(sha256, None, "")
-    match normalise(data, SMALL):
+    match normalise(data, limits, codec_lines):
         case Picture(shown=shown):
             return Look(sha256, perceptual.views(shown), "")
         case rejection:
             return Look(sha256, None, f"{rejection.reason}: {rejection.detail}")
+
+
+def _refused(_: tuple[Place, bool], reason: str, words: str) -> Look:
+    return Look(None, None, f"{reason}: {words}")
 
 
 def _inside(place: FilePlace) -> Path | str:

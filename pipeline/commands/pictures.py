@@ -1,13 +1,15 @@
 """Files that people name, folders, patterns and lists of them -> pictures, or the reason why not.
 
-Pictures are made in processes: a hostile file may end one. Not here: what is seen in a picture.
+Pictures are made in processes, under the limits of ingest: a hostile file may end one. Not here: what is seen in a
+picture.
 """
 
 import glob
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 from pipeline.core.imaging import Pixels, decode
 from pipeline.core.ingest.picture import Picture, normalise
@@ -16,12 +18,16 @@ from pipeline.errors import MissingInputError
 from pipeline.files.scan import scan
 from pipeline.files.storage import refusals
 from pipeline.params import IngestParams
+from pipeline.processes.codec_lines import codec_lines
 from pipeline.processes.engine import Engine
 from pipeline.processes.serving import Guard
 
 # Files that one process reads in a row.
 TASK = 32
 STDIN = "-"
+
+Item = TypeVar("Item")
+Made = TypeVar("Made")
 
 
 def find_files(targets: Sequence[str], lines: Iterable[str]) -> list[tuple[str, Rejection | None]]:
@@ -43,10 +49,27 @@ def find_files(targets: Sequence[str], lines: Iterable[str]) -> list[tuple[str, 
 
 def pictures(paths: Sequence[str], params: IngestParams, engine: Engine, title: str) -> list[Pixels | Rejection]:
     """The pixels that training would have got of each file, or why there are none."""
-    guard = Guard(partial(picture_of, params=params), _refused, params.max_seconds, params.max_memory_mb)
-    tasks = [paths[start : start + TASK] for start in range(0, len(paths), TASK)]
+    return made_safely(paths, partial(picture_of, params=params), _refused, params, engine, title)
+
+
+def made_safely(
+    items: Sequence[Item],
+    make: Callable[[Item], Made],
+    refuse: Callable[[Item, str, str], Made],
+    limits: IngestParams,
+    engine: Engine,
+    title: str,
+) -> list[Made]:
+    """What is made of each item, in order, in processes: one that crashes, hangs or takes all memory is refused alone.
+
+    Args:
+        make, refuse: as a Guard has them.
+        limits: of which max_seconds and max_memory_mb count here.
+    """
+    guard = Guard(make, refuse, limits.max_seconds, limits.max_memory_mb)
+    tasks = [items[start : start + TASK] for start in range(0, len(items), TASK)]
     made = engine.map_guarded(_collected, tasks, _as_it_is, guard, title, size=len)
-    return [picture for part in made for picture in part]
+    return [one for part in made for one in part]
 
 
 def picture_of(path: str, params: IngestParams) -> Pixels | Rejection:
@@ -56,13 +79,15 @@ def picture_of(path: str, params: IngestParams) -> Pixels | Rejection:
         if not stat.S_ISREG(status.st_mode):
             return Rejection("not_a_regular_file", "a pipe, socket or device")
         if status.st_size > params.max_bytes:
-            return Rejection("too_many_bytes", f"{status.st_size} bytes, the limit is {params.max_bytes}")
+            return Rejection(
+                "too_many_bytes", f"{status.st_size} bytes, the limit ingest.max_bytes is {params.max_bytes}"
+            )
         data = Path(path).read_bytes()
     except FileNotFoundError:
         return Rejection("missing", "there is no such file")
     except (OSError, ValueError) as error:
         return Rejection("unreadable", getattr(error, "strerror", None) or str(error))
-    match normalise(data, params):
+    match normalise(data, params, codec_lines):
         case Picture(image=image):
             return decode(image)
         case rejection:
@@ -90,11 +115,11 @@ def _files(name: str) -> Iterator[tuple[str, Rejection | None]]:
             yield name, None
 
 
-def _collected(_: Sequence[str], made: Iterator[Pixels | Rejection]) -> list[Pixels | Rejection]:
+def _collected(_: Sequence[Any], made: Iterator[Made]) -> list[Made]:
     return list(made)
 
 
-def _as_it_is(task: Sequence[str]) -> Sequence[str]:
+def _as_it_is(task: Sequence[Item]) -> Sequence[Item]:
     return task
 
 

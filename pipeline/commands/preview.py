@@ -8,7 +8,7 @@ import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import StringIO
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,10 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from pipeline import catalogue
+from pipeline.commands.pictures import pictures
 from pipeline.core.augment.presets import expand
 from pipeline.core.augment.transforms import Transforms, build_transform, check_transforms, make_variant
 from pipeline.core.imaging import Pixels, decode, encode
-from pipeline.core.ingest.picture import Picture, normalise
 from pipeline.core.ingest.reasons import Rejection
 from pipeline.core.look.sheets import Shown, choose_images, transform_line, transform_lines, variants_png
 from pipeline.core.manifest import NO_LABEL, TRAIN
@@ -31,8 +31,9 @@ from pipeline.errors import DataError, MissingInputError, ParamsError, listing
 from pipeline.files.arrow import open_arrow
 from pipeline.files.scan import scan
 from pipeline.files.shards import ShardReader
-from pipeline.files.storage import binary, partial_path, put_in_place, read_bytes, refusals, remove
-from pipeline.params import PARAMS_FILE, IngestParams, Params, Transform, check_params
+from pipeline.files.storage import binary, partial_path, put_in_place, refusals, remove
+from pipeline.params import PARAMS_FILE, Params, Transform, check_params
+from pipeline.processes.engine import Engine
 
 # Files of a folder that are tried when none of them is an image.
 MOST_TRIED = 100
@@ -96,8 +97,12 @@ def check_output(output: Path, params: Params, target: Path | None) -> None:
                 )
 
 
-def examples_at(path: Path, count: int, params: Params, output: Path) -> tuple[list[Example], list[str]]:
+def examples_at(
+    path: Path, count: int, params: Params, output: Path, engine: Engine
+) -> tuple[list[Example], list[str]]:
     """The image in a file, or some of a folder's by keyed chance, its folders in turn; and remarks on others.
+
+    Pictures are made in processes: a hostile file may end one.
 
     Raises:
         MissingInputError: there is nothing of this name.
@@ -107,7 +112,7 @@ def examples_at(path: Path, count: int, params: Params, output: Path) -> tuple[l
         if not path.exists():
             raise MissingInputError(f"{path} is missing: name an image, a folder of images, or a class with --class")
         if path.is_file():
-            picture = _read(path, params.ingest)
+            [picture] = pictures([str(path)], params.ingest, engine, "preview")
             if isinstance(picture, Rejection):
                 raise DataError(f"{path} cannot be shown: {picture.reason}: {picture.detail}")
             return [_example(path, path.name, picture, params)], []
@@ -117,14 +122,17 @@ def examples_at(path: Path, count: int, params: Params, output: Path) -> tuple[l
         files = [name for name in scan(path).files if (path / name).resolve() != own]
     found: list[Example] = []
     refused: list[str] = []
-    for name in _in_turn(files, params.augment.seed):
-        if len(found) == count or len(refused) == MOST_TRIED:
+    names = iter(_in_turn(files, params.augment.seed))
+    while len(found) < count and len(refused) < MOST_TRIED:
+        some = list(islice(names, min(count - len(found), MOST_TRIED - len(refused))))
+        if not some:
             break
-        picture = _read(path / name, params.ingest)
-        if isinstance(picture, Rejection):
-            refused.append(f"{name} ({picture.reason})")
-        else:
-            found.append(_example(path / name, name, picture, params))
+        made = pictures([str(path / name) for name in some], params.ingest, engine, "preview")
+        for name, picture in zip(some, made, strict=True):
+            if isinstance(picture, Rejection):
+                refused.append(f"{name} ({picture.reason})")
+            else:
+                found.append(_example(path / name, name, picture, params))
     if not found:
         tried = (
             f"of {len(files)} files, {len(refused)} were tried: {listing(refused, 3)}" if files else "it has no files"
@@ -237,19 +245,6 @@ def _example(path: Path, name: str, pixels: Pixels, params: Params) -> Example:
                 label = place.parts[0] if source.labels.name == "folders" and len(place.parts) > 1 else NO_LABEL
                 return Example(f"{source_name}/{place.as_posix()}", label, source.role, pixels)
     return Example(name, name.partition("/")[0] if "/" in name else path.parent.name, None, pixels)
-
-
-def _read(path: Path, params: IngestParams) -> Pixels | Rejection:
-    """The picture in a file, or why there is none."""
-    with refusals(path):
-        size = path.stat().st_size
-    if size > params.max_bytes:
-        return Rejection("too_many_bytes", f"{size} bytes, the limit ingest.max_bytes is {params.max_bytes}")
-    match normalise(read_bytes(path), params):
-        case Picture(image=image):
-            return decode(image)
-        case rejection:
-            return rejection
 
 
 def _in_turn(files: Sequence[str], seed: int) -> Iterator[str]:

@@ -13,8 +13,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from pipeline.commands import audit as auditing
 from pipeline.core.manifest import SPLIT
 from pipeline.files.arrow import arrow_table, open_arrow, write_arrow
+from pipeline.files.shards import ShardReader
 from pipeline.files.storage import refusals
 from pipeline.params import load_params
 from pipeline.processes.engine import Engine
@@ -189,18 +191,21 @@ def test_a_path_that_cannot_be_read_is_reported_and_never_followed(audit: Audit,
     assert report_of(ended)["leaks"] == []
 
 
-def test_a_file_that_the_disk_refuses_costs_itself_alone(audit: Audit, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(path: Path) -> bytes:
-        if path.suffix == ".csv":
-            return path.read_bytes()
+@pytest.mark.parametrize("hash_it", [True, False])
+def test_what_the_disk_refuses_is_said_without_the_folders_of_this_machine(
+    hash_it: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> str:
         with refusals(path):
             raise OSError(errno.EIO, "Input/output error", str(path))
 
-    table = write_table(dataset())
-    monkeypatch.setattr("pipeline.commands.audit.read_bytes", refuse)
-    ended = audit(table)
-    assert ended.code == 5
-    assert "row 1 of table.csv: unreadable: Input/output error\n" in ended.out
+    write(str(tmp_path / "1.png"), scene(1))
+    monkeypatch.setattr(auditing, "read_bytes", refuse)
+    monkeypatch.setattr(auditing, "sha256_of", refuse)
+    item = (auditing.FilePlace(tmp_path, "1.png"), hash_it)
+    assert auditing.look(item, auditing.SMALL, ShardReader()) == auditing.Look(
+        None, None, "unreadable: Input/output error"
+    )
 
 
 def test_names_that_are_not_utf8_or_hold_newlines(audit: Audit) -> None:
