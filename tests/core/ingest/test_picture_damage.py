@@ -1,5 +1,6 @@
 """What a file holds is never an exception: limits, broken headers, cut files and noise become reasons."""
 
+import importlib.util
 import io
 import struct
 import zlib
@@ -16,7 +17,7 @@ from pipeline.core.ingest.picture import Picture, normalise
 from pipeline.core.ingest.reasons import REASONS, Rejection
 from pipeline.processes.codec_lines import codec_lines
 from tests.core.ingest import test_decoding
-from tests.core.ingest.test_picture import FITS, accepted, distance, ingest, shown, smooth
+from tests.core.ingest.test_picture import FITS, accepted, distance, ingest, saved, shown, smooth
 from tests.examples import encoded, picture
 
 # Pillow warns of broken EXIF and large headers; a worker prints that and goes on.
@@ -159,14 +160,38 @@ def with_thumbnail(data: bytes) -> bytes:
     return data[:place] + box + data[place:]
 
 
+def frames(file_format: str, **options: Any) -> bytes:
+    """A file of two small pictures."""
+    first, second = (Image.fromarray(picture(seed, 6, 8)) for seed in (1, 2))
+    return saved(first, file_format, save_all=True, append_images=[second], **options)
+
+
+# Several pictures in a file, of which the first counts, and the further ways in which formats hold one.
+WAYS = {
+    "progressive JPEG": encoded(picture(1), "JPEG", progressive=True),
+    "TIFF of JPEG": encoded(picture(1), "TIFF", compression="jpeg"),
+    "TIFF, LZW": encoded(picture(1), "TIFF", compression="tiff_lzw"),
+    "TIFF, deflated": encoded(picture(1), "TIFF", compression="tiff_adobe_deflate"),
+    "WEBP, lossless": encoded(picture(1), "WEBP", lossless=True),
+    "JPEG2000 of tiles": TILES,
+    "JPEG2000 of tiles with a thumbnail": with_thumbnail(TILES),
+    "JPEG2000, codestream alone": saved(Image.fromarray(picture(1)), "JPEG2000", no_jp2=True),
+    **{f"{name}, two pictures": frames(name) for name in ("MPO", "PNG", "WEBP", "GIF", "AVIF", "TIFF")},
+}
+if importlib.util.find_spec("pillow_heif"):
+    importlib.import_module("pillow_heif").register_heif_opener()
+    WAYS |= {
+        "HEIF": encoded(picture(1), "HEIF", quality=90),
+        "HEIF, grey": encoded(picture(1)[..., 0], "HEIF"),
+        "HEIF, two pictures": frames("HEIF"),
+    }
+
+
 @pytest.mark.parametrize(
     "data",
     [
         *(pytest.param(encoded(picture(1), name), id=name) for name in FORMATS),
-        pytest.param(encoded(picture(1), "JPEG", progressive=True), id="progressive JPEG"),
-        pytest.param(encoded(picture(1), "TIFF", compression="jpeg"), id="TIFF of JPEG"),
-        pytest.param(TILES, id="JPEG2000 of tiles"),
-        pytest.param(with_thumbnail(TILES), id="JPEG2000 of tiles with a thumbnail"),
+        *(pytest.param(data, id=name) for name, data in WAYS.items()),
     ],
 )
 def test_cut_file_is_refused_or_shows_the_whole_picture(data: bytes) -> None:
@@ -188,6 +213,10 @@ HEADS = [
     b"BM",
     b"II*\0",
     b"\xff\x4f\xff\x51",
+    b"\0\0\0\x18ftypheic\0\0\0\0mif1heic",
+    b"\0\0\0\x1cftypavif\0\0\0\0mif1avifmiaf",
+    b"\0\0\0\x0cjP  \r\n\x87\n\0\0\0\x14ftypjp2 ",
+    b"RIFF\0\0\0\0WEBPVP8X",
 ]
 
 
@@ -199,11 +228,11 @@ def test_any_bytes_are_a_picture_or_a_reason(head: bytes, tail: bytes, fit: str)
 
 EXIF = exif_of(ORIENTATION, (0x010F, 2, 4, b"abc\0"))
 FILES = [encoded(picture(1, 12, 20), name, **({"exif": EXIF} if name in WITH_EXIF else {})) for name in FORMATS]
-FILES += test_decoding.FILES.values()
+FILES += [*test_decoding.FILES.values(), *WAYS.values()]
 
 
 @given(data=st.data(), fit=st.sampled_from(FITS))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=600, deadline=None)
 def test_damaged_file_is_a_square_picture_or_a_reason(data: st.DataObject, fit: str) -> None:
     damaged = bytearray(data.draw(st.sampled_from(FILES)))
     # Headers stand in front, and are where damage is interesting.
