@@ -24,7 +24,7 @@ MOST = 10**9
 def seconds(place: Path) -> tuple[float, float]:
     """CPU of the two passes, in this process."""
     begun = time.process_time()
-    files = open_files(SourceParams.model_validate({"role": "raw", "path": str(place)}))
+    files = open_files(SourceParams.model_validate({"role": "raw", "path": str(place)}), max_expansion=200)
     paths = files.in_order(files.scan().files)
     files.hashes(paths, MOST, Engine(1), "hashing")
     listed = time.process_time()

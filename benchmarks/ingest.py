@@ -180,7 +180,7 @@ def run(kind: Set, workers: int) -> None:
 
 
 def hashed(kind: Set) -> None:
-    files = open_files(SOURCE)
+    files = open_files(SOURCE, kind.params.max_expansion)
     files.hashes(files.scan().files, kind.params.max_bytes, Engine(1), "hashing")
 
 

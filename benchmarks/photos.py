@@ -20,6 +20,7 @@ PHOTOS = IngestParams(
     max_side=30_000,
     max_aspect=50,
     max_bytes=100_000_000,
+    max_expansion=200,
     max_seconds=30,
     max_memory_mb=2000,
     max_rejected=0.1,

@@ -48,6 +48,7 @@ SMALL = IngestParams(
     max_side=200_000_000,
     max_aspect=200_000_000,
     max_bytes=500_000_000,
+    max_expansion=1,
     max_seconds=60,
     max_memory_mb=4_000,
     max_rejected=1.0,

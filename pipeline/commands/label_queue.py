@@ -57,7 +57,8 @@ def label_queue(name: str, params: Params, count: int, by: str | None, engine: E
     labels = _labels(name, params)
     path = Path(catalogue.CURATED.path)
     rows: pd.DataFrame = catalogue.CURATED.read(path)
-    known = named_by_labels(open_files(params.sources[name]), params.sources[name])
+    files = open_files(params.sources[name], params.ingest.max_expansion)
+    known = named_by_labels(files, params.sources[name])
     open_rows = (rows["source"] == name) & (rows["label"] == NO_LABEL) & ~rows["path"].isin(known)
     wanted = rows[open_rows].reset_index(drop=True)
     if wanted.empty:

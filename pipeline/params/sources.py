@@ -94,6 +94,7 @@ class IngestParams(Section):
     max_side: Count
     max_aspect: Annotated[float, Field(ge=1)]
     max_bytes: Count
+    max_expansion: Annotated[float, Field(ge=1)]
     max_seconds: Annotated[int, Field(ge=1, le=3600)]
     max_memory_mb: Annotated[int, Field(ge=256, le=1_000_000)]
     max_rejected: Share

@@ -90,25 +90,28 @@ class Folder:
         return engine
 
 
-def open_files(source: SourceParams) -> Files:
+def open_files(source: SourceParams, max_expansion: float) -> Files:
     """The files of a source, in a folder or an archive.
+
+    Args:
+        max_expansion: see members.Archive.
 
     Raises:
         DataError: it is a file, and no archive that can be read.
     """
     place, inside = Path(source.path), source.inside or ""
-    return _open_archive(place, inside) if place.is_file() else Folder(place / inside)
+    return _open_archive(place, inside, max_expansion) if place.is_file() else Folder(place / inside)
 
 
-def _open_archive(place: Path, inside: str) -> Files:
+def _open_archive(place: Path, inside: str, max_expansion: float) -> Files:
     """By its content, whatever its name says."""
     with refusals(place), place.open("rb") as file:
         head = file.read(512)
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-        return Zip(place, inside)
+        return Zip(place, inside, max_expansion)
     for mark, opener in _PACKED.items():
         if head.startswith(mark):
-            return PackedTar(place, inside, opener=opener)
+            return PackedTar(place, inside, max_expansion, opener=opener)
     try:
         # Its first header, whose checksum no other kind of file gets right.
         tarfile.TarInfo.frombuf(head, "utf-8", "surrogateescape")
@@ -117,7 +120,7 @@ def _open_archive(place: Path, inside: str) -> Files:
             f"{place} is neither a folder nor an archive that can be read (zip, tar, tar.gz, tar.bz2, tar.xz): "
             "correct its path under `sources` in params.yaml"
         ) from None
-    return Tar(place, inside)
+    return Tar(place, inside, max_expansion)
 
 
 def _sha256(root: Path, path: str) -> str | Rejection:

@@ -21,9 +21,10 @@ from pipeline.errors import DataError
 from pipeline.files.scan import Scan, is_system_file
 from pipeline.files.storage import refusals
 from pipeline.processes.engine import Engine
+from pipeline.sources.stream import BombError
 
-# Beyond so many times its own size, and this floor, an archive is a bomb: images hardly shrink.
-MOST_EXPANSION, LEAST_BYTES = 200, 1_000_000_000
+# What an archive may hold at any rate: a small one of tables may shrink further than images do.
+LEAST_BYTES = 1_000_000_000
 LEAVES = "path_leaves_source"
 # Members that a worker hashes in one go.
 CHUNK = 256
@@ -49,7 +50,9 @@ class Archive:
     """What all archives share; see files.Files."""
 
     place: Path
-    inside: str = ""
+    inside: str
+    max_expansion: float
+    """Beyond so many times its own size, and LEAST_BYTES, an archive is a bomb."""
     stamp: tuple[int, ...] = ()
     """Of the file on disk, so that no worker reads on in one that was replaced."""
     members: dict[str, Member] = field(default_factory=dict)
@@ -65,11 +68,14 @@ class Archive:
         self.stamp = (found.st_size, found.st_mtime_ns, found.st_ino)
         try:
             listed = [_placed(member, self.inside) for member in self._list()]
+        except BombError as error:
+            raise self._bomb("gives") from error
         except _DAMAGE as error:
             raise DataError(
                 f"{self.place} is damaged or cut short ({type(error).__name__}: {error}): make or fetch it again"
             ) from error
-        self._check_size(sum(member.size for member in listed if member is not None))
+        if sum(member.size for member in listed if member is not None) > self.most_bytes:
+            raise self._bomb("claims to hold")
         return self._sorted_out(listed)
 
     def in_order(self, paths: Sequence[str]) -> list[str]:
@@ -104,19 +110,23 @@ class Archive:
         found = engine.map(partial(_hashes, files=self, most=most), chunks, title, size=len)
         return [one for chunk in found for one in chunk]
 
+    @property
+    def most_bytes(self) -> int:
+        """What this archive may hold."""
+        return max(LEAST_BYTES, int(self.max_expansion * self.stamp[0]))
+
     def _list(self) -> Iterable[Member]:
         raise NotImplementedError
 
     def _content(self, member: Member) -> bytes:
         raise NotImplementedError
 
-    def _check_size(self, claimed: int) -> None:
-        limit = most_bytes(self.stamp[0])
-        if claimed > limit:
-            raise DataError(
-                f"{self.place} claims to hold {claimed:,} bytes in {self.stamp[0]:,}, the limit is {limit:,}: a "
-                "decompression bomb; take the images out of it, or make it again"
-            )
+    def _bomb(self, does: str) -> DataError:
+        return DataError(
+            f"{self.place} {does} more than {self.most_bytes:,} bytes, and has {self.stamp[0]:,} itself: a "
+            f"decompression bomb (ingest.max_expansion is {self.max_expansion:g}; {LEAST_BYTES:,} bytes are always allowed). If you "
+            "trust it, raise the limit, or take the images out of it"
+        )
 
     def _sorted_out(self, listed: Sequence[Member | None]) -> Scan:
         times = Counter(member.name for member in listed if member is not None)
@@ -134,11 +144,6 @@ class Archive:
             else:
                 self.members[member.name] = member
         return Scan(tuple(sorted(self.members)), tuple(sorted(refused)), ignored)
-
-
-def most_bytes(size: int) -> int:
-    """What an archive of so many bytes may hold."""
-    return max(LEAST_BYTES, MOST_EXPANSION * size)
 
 
 def _placed(member: Member, inside: str) -> Member | None:

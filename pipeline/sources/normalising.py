@@ -36,7 +36,7 @@ def row_maker(files: Files, params: IngestParams) -> Guard:
 
 def shape_of_rows(params: IngestParams) -> str:
     """A digest of all that shapes a row beside its file."""
-    return fingerprint(CODE, imaging.LIBRARIES, params.model_dump(exclude={"max_rejected"}))
+    return fingerprint(CODE, imaging.LIBRARIES, params.model_dump(exclude={"max_rejected", "max_expansion"}))
 
 
 def normalise_file(payload: Payload, files: Files, params: IngestParams) -> dict[str, Any]:

@@ -9,12 +9,16 @@ MOST_HEADER = 1 << 20
 _STEP = 1 << 20
 
 
+class BombError(Exception):
+    """An archive gives more bytes than it may."""
+
+
 class Stream:
     """Reads of a header's size, and steps ahead; never back, so that no archive makes a loop.
 
     Args:
         size: of the file, if steps ahead are free; None if what lies between must be read.
-        most: bytes in all; more are an error.
+        most: bytes in all; more are a BombError.
     """
 
     def __init__(self, file: BinaryIO, size: int | None, most: int | None = None) -> None:
@@ -75,5 +79,5 @@ class Stream:
         data = self._file.read(count)
         self._place += len(data)
         if self._most is not None and self._place > self._most:
-            raise tarfile.ReadError(f"it unpacks to more than {self._most:,} bytes, as a decompression bomb does")
+            raise BombError(f"more than {self._most:,} bytes")
         return data

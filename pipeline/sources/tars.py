@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 from pipeline.core.ingest.reasons import Rejection
 from pipeline.processes.engine import Engine
-from pipeline.sources.members import Archive, Member, most_bytes
+from pipeline.sources.members import Archive, Member
 from pipeline.sources.stream import Stream
 
 # What reaching a member of a compressed tar may take, as a multiple of the time of the first pass.
@@ -62,7 +62,7 @@ class PackedTar(Archive):
     def _list(self) -> Iterator[Member]:
         begun = time.perf_counter()
         with self.opener(self.place, "rb") as file:
-            stream = Stream(file, None, most_bytes(self.stamp[0]))
+            stream = Stream(file, None, self.most_bytes)
             for number, info in enumerate(_tar_members(stream)):
                 reason = _tar_reason(info)
                 if not reason:

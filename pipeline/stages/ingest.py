@@ -48,7 +48,7 @@ def ingest(name: str, source: SourceParams, params: IngestParams, shards: ShardS
         MissingInputError: there is no such folder.
         DataError: it has no images, or too many files were refused.
     """
-    files = open_files(source)
+    files = open_files(source, params.max_expansion)
     listed = list_images(files, source, pd.Timestamp.now("UTC"))
     _check_not_empty(files, source, listed)
     paths = files.in_order(listed.images["path"].tolist())

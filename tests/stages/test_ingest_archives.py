@@ -1,6 +1,7 @@
 """ingest of archives: as from a folder, and whatever is wrong with one costs its members or is one error."""
 
 import io
+import re
 import stat
 import tarfile
 import zipfile
@@ -163,6 +164,7 @@ def test_members_of_a_hostile_zip_are_refused_one_by_one(tmp_path: Path) -> None
         archive.writestr(device, "")
         archive.writestr("cat/squeezed.png", png, zipfile.ZIP_LZMA)
         archive.writestr("cat/large.png", bytes(200_000))
+        archive.writestr("cat/inner.zip", b"PK\x05\x06" + bytes(18))
         for name in ("cat/secret.png", "cat/torn.png", "cat/liar.png"):
             archive.writestr(name, png, zipfile.ZIP_STORED)
         archive.writestr("./cat/twice.png", png)
@@ -192,8 +194,9 @@ def test_members_of_a_hostile_zip_are_refused_one_by_one(tmp_path: Path) -> None
         "cat/torn.png": "damaged_member",
         "cat/liar.png": "damaged_member",
         "cat/twice.png": "several_members",
+        "cat/inner.zip": "not_an_image",
     }
-    assert len(done.outputs.rejected) == 13
+    assert len(done.outputs.rejected) == 14
 
 
 BOMBS: dict[str, Callable[[Path], Path]] = {
@@ -204,9 +207,19 @@ BOMBS: dict[str, Callable[[Path], Path]] = {
 
 @pytest.mark.parametrize("kind", BOMBS)
 def test_a_bomb_is_an_error_before_it_goes_off(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(members, "LEAST_BYTES", 1_000_000)
-    with pytest.raises(DataError, match="decompression bomb"):
-        ingested(BOMBS[kind](tmp_path), tmp_path)
+    monkeypatch.setattr(members, "LEAST_BYTES", 10_000)
+    place = BOMBS[kind](tmp_path)
+    size = place.stat().st_size
+    with pytest.raises(DataError) as raised:
+        ingested(place, tmp_path)
+    assert re.fullmatch(
+        rf"\S+ (claims to hold|gives) more than {200 * size:,} bytes, and has {size:,} itself: a decompression bomb "
+        r"\(ingest\.max_expansion is 200; 10,000 bytes are always allowed\)\. If you trust it, raise the limit, or "
+        r"take the images out of it",
+        str(raised.value),
+    )
+    entry = {"sources.web": {"role": "raw", "path": str(place)}, "ingest.max_expansion": 10_000}
+    assert reasons(run(tmp_path, tmp_path, {**TOLERANT, **entry})) == {"cat/2.png": "not_an_image"}
 
 
 def header_of(size: int) -> bytes:
@@ -235,7 +248,7 @@ def test_what_is_no_archive_is_one_error(kind: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_members_are_read_in_any_order(kind: str, tmp_path: Path) -> None:
     place = pack(tmp_path / f"a.{kind}", FILES)
-    files = open_files(SourceParams.model_validate({"role": "raw", "path": str(place)}))
+    files = open_files(SourceParams.model_validate({"role": "raw", "path": str(place)}), max_expansion=200)
     names = files.scan().files
     for path in [*reversed(names), *names, names[0]]:
         assert files.read(path, 10**6) == FILES[path]
@@ -244,7 +257,7 @@ def test_members_are_read_in_any_order(kind: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_member_that_declares_too_much_is_not_read(kind: str, tmp_path: Path) -> None:
     place = pack(tmp_path / f"a.{kind}", {"cat/1.png": bytes(1000)})
-    files = open_files(SourceParams.model_validate({"role": "raw", "path": str(place)}))
+    files = open_files(SourceParams.model_validate({"role": "raw", "path": str(place)}), max_expansion=200)
     assert files.scan().files == ("cat/1.png",)
     assert files.read("cat/1.png", 1000) == bytes(1000)
     assert files.read("cat/1.png", 999) == Rejection("too_many_bytes", "1000 bytes, the limit is 999")
@@ -286,7 +299,7 @@ def test_any_damage_is_a_refusal_or_an_error_for_people(
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     place.write_bytes(content[: data.draw(st.integers(len(content) // 2, len(content)))])
     try:
-        files = open_files(SourceParams.model_validate({"role": "raw", "path": str(place)}))
+        files = open_files(SourceParams.model_validate({"role": "raw", "path": str(place)}), max_expansion=200)
         paths = files.in_order(files.scan().files)
         found = [files.read(path, 10**6) for path in paths]
     except PipelineError:
