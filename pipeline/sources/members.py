@@ -124,8 +124,8 @@ class Archive:
     def _bomb(self, does: str) -> DataError:
         return DataError(
             f"{self.place} {does} more than {self.most_bytes:,} bytes, and has {self.stamp[0]:,} itself: a "
-            f"decompression bomb (ingest.max_expansion is {self.max_expansion:g}; {LEAST_BYTES:,} bytes are always allowed). If you "
-            "trust it, raise the limit, or take the images out of it"
+            f"decompression bomb (ingest.max_expansion is {self.max_expansion:g}; {LEAST_BYTES:,} bytes are always "
+            "allowed). If you trust it, raise the limit, or take the images out of it"
         )
 
     def _sorted_out(self, listed: Sequence[Member | None]) -> Scan:
