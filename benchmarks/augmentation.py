@@ -4,7 +4,8 @@
 
 All figures are ratios of times measured in one run, medians of some rounds, on generated JPEG photos and the
 preset `photo`. The floor decodes each original once, applies the very same transforms and encodes, in one
-process that has read everything in: no plan, keys, guards, shards or manifest. Ours is the stage augment
+process that has read everything in and seeded all random streams before the clock starts, as ours does, so that both
+draw the same: no plan, keys, guards, shards or manifest. Ours is the stage augment
 with its manifest, written; two workers, one of which is the stage's own process, are measured with the
 other's start and, by a run over half of the images, without. Peers: a plain albumentations loop over files in
 two processes, which decodes each original once a variant and seeds nothing; Augmentor, if it is there
@@ -20,6 +21,7 @@ import importlib.util
 import io
 import multiprocessing
 import os
+import random
 import shutil
 import statistics
 import tempfile
@@ -42,6 +44,7 @@ from pipeline.core.augment.presets import expand
 from pipeline.core.augment.transforms import build_transform
 from pipeline.core.imaging import decode, encode
 from pipeline.core.manifest import ISSUES, SPLIT
+from pipeline.core.randomness import keyed_seed
 from pipeline.files.shards import ShardReader, ShardStore
 from pipeline.params import AugmentParams, JpegEncoding, PerImage, PresetName, SourceParams
 from pipeline.processes.engine import Engine
@@ -50,6 +53,7 @@ from pipeline.stages.augment import augment
 from pipeline.stages.ingest import ingest
 
 ENCODING = JpegEncoding(name="jpeg", quality=90)
+SEED = 1
 TRANSFORMS = (PresetName(preset="photo"),)
 
 
@@ -85,7 +89,7 @@ def main() -> None:
         everything = prepare(options.images + max(1, options.images // 100), options.side, options.copies)
         task, half = everything.part(options.images), everything.part(options.images // 2)
         runs: dict[str, Callable[[], Seconds]] = {
-            "floor": lambda: timed(lambda: floor(task)),
+            "floor": lambda: timed(floor(task)),
             "2 floors at once": lambda: at_once(task),
             "1 worker": lambda: cold(task, 1),
             "2 workers": lambda: cold(task, 2),
@@ -140,25 +144,35 @@ def prepare(images: int, side: int, copies: int) -> Task:
 
 def write_photo(number: int, side: int) -> None:
     """Smooth noise with some grain: about as hard to decode as a photo."""
-    random = np.random.default_rng(number)
-    coarse = random.integers(0, 256, (14, 14, 3), dtype=np.uint8)
+    noise = np.random.default_rng(number)
+    coarse = noise.integers(0, 256, (14, 14, 3), dtype=np.uint8)
     pixels = cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC)
-    pixels = cv2.add(pixels, random.integers(0, 24, pixels.shape, dtype=np.uint8))
+    pixels = cv2.add(pixels, noise.integers(0, 24, pixels.shape, dtype=np.uint8))
     path = Path("photos") / f"class{number % 5}" / f"{number:06}.jpg"
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(path, quality=90)
 
 
-def floor(task: Task) -> None:
+def floor(task: Task) -> Callable[[], None]:
     reader, transform = ShardReader(task.shards), build_transform(TRANSFORMS)
     photos = [reader.image(shard, row) for shard, row in task.rows[["shard", "row"]].itertuples(index=False)]
-    for photo in photos:
-        original = decode(photo)
-        for _ in range(task.copies):
-            pixels = original
-            for step in transform:
-                pixels = step(image=pixels)["image"]
-            encode(pixels, ENCODING)
+    keys = [
+        [keyed_seed(SEED, "augment", image_id, copy) for copy in range(1, task.copies + 1)]
+        for image_id in task.rows["id"]
+    ]
+    streams = [[(np.random.default_rng(key), random.Random(key)) for key in copies] for copies in keys]
+
+    def loop() -> None:
+        for photo, copies in zip(photos, streams, strict=True):
+            original = decode(photo)
+            for drawn in copies:
+                pixels = original
+                for step in transform:
+                    step.set_random_state(*drawn)
+                    pixels = step(image=pixels)["image"]
+                encode(pixels, ENCODING)
+
+    return loop
 
 
 def at_once(task: Task) -> Seconds:
@@ -178,9 +192,10 @@ def meet(barrier: Any) -> None:
 
 
 def timed_floor(task: Task) -> Seconds:
-    floor(task.part(20))  # what is opened or built once
+    loop = floor(task)
+    floor(task.part(20))()  # what is opened or built once
     MEETING[0].wait()
-    return timed(lambda: floor(task))
+    return timed(loop)
 
 
 def cold(task: Task, workers: int) -> Seconds:
@@ -196,7 +211,7 @@ def more(task: Task, everything: Task) -> Seconds:
 
 def ours(task: Task, workers: int) -> None:
     params = AugmentParams(
-        seed=1,
+        seed=SEED,
         mode="materialise",
         copies=PerImage(name="per_image", count=task.copies),
         transforms=TRANSFORMS,

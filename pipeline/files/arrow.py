@@ -113,12 +113,13 @@ def arrow_table(frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:
 
 
 def _write_parts(tables: Iterable[pa.Table], schema: pa.Schema, path: Path) -> None:
-    with refusals(path), path.open("wb") as file:
-        with pa.ipc.new_file(file, schema) as writer:
+    with refusals(path):
+        # Arrow's own file, because a Python one costs a copy of all bytes.
+        with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, schema) as writer:
             for table in tables:
                 writer.write_table(table, max_chunksize=max(len(table), 1))
-        file.flush()
-        os.fsync(file.fileno())
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
 
 
 def _write_taken(taken: Taken, schema: pa.Schema, place: Path) -> None:

@@ -43,7 +43,8 @@ def refusals(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = error.strerror or str(error)
+        # By the number, because Arrow puts a sentence of its own around the system's words.
+        reason = os.strerror(error.errno) if error.errno else str(error)
         raise StorageError(
             f"{path}: {reason}. Free space or mend the permissions, then run the command again"
         ) from error

@@ -125,7 +125,9 @@ def make_variant(
     Raises:
         ParamsError: the transforms fail on the picture, or change its size or type.
     """
-    variant = [pixels, *steps(pixels, transform, seed, image_id, copy, epoch)][-1]
+    variant = pixels
+    for variant in steps(pixels, transform, seed, image_id, copy, epoch):  # noqa: B007 - the last one counts
+        pass
     if variant.shape != pixels.shape or variant.dtype != np.uint8:
         raise ParamsError(
             f"augment.transforms turn {pixels.shape} uint8 pixels into {variant.shape} {variant.dtype}: "
