@@ -58,6 +58,7 @@ from pipeline.params.labels import (
     Unlisted,
 )
 from pipeline.params.models import (
+    MOST_UNITS,
     MOST_WIDTH,
     Activation,
     AnyModel,
@@ -113,6 +114,7 @@ from pipeline.params.train import (
 
 __all__ = [
     "MOST_COPIES",
+    "MOST_UNITS",
     "MOST_WIDTH",
     "PARAMS_FILE",
     "Activation",

@@ -7,6 +7,7 @@ from pydantic import Field
 from pipeline.params.section import Section
 
 MOST_WIDTH = 512
+MOST_UNITS = 4096
 
 Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "tanh"]
 Width = Annotated[int, Field(ge=1, le=MOST_WIDTH)]
@@ -60,7 +61,7 @@ class Mlp(Section):
 
     name: Literal["mlp"]
     depth: Annotated[int, Field(ge=1, le=8)]
-    width: Annotated[int, Field(ge=1, le=4096)]
+    width: Annotated[int, Field(ge=1, le=MOST_UNITS)]
     activation: Activation
     batch_norm: bool
     dropout: Dropout

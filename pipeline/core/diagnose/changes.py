@@ -11,6 +11,7 @@ from typing import Any
 
 from pipeline.params import (
     MOST_COPIES,
+    MOST_UNITS,
     MOST_WIDTH,
     AdamW,
     AugmentParams,
@@ -64,11 +65,15 @@ class Run:
 
 
 def wider(run: Run) -> Changes:
-    """Twice the channels."""
+    """About four times the weights: twice the channels, whose square counts, or four times the units.
+
+    One step should tell. Twice the units of a narrow layer is within what another start of the weights does.
+    """
     model = run.train.model
     if isinstance(model, Baseline | MobileNetV2):
         return None
-    return {"train.model.width": min(2 * model.width, 4096 if isinstance(model, Mlp) else MOST_WIDTH)}
+    width = min(4 * model.width, MOST_UNITS) if isinstance(model, Mlp) else min(2 * model.width, MOST_WIDTH)
+    return {"train.model.width": width}
 
 
 def deeper(run: Run) -> Changes:
@@ -122,18 +127,18 @@ def thaw(run: Run) -> Changes:
 
 
 def more_copies(run: Run) -> Changes:
-    """Twice the variants of each image, one at least."""
+    """Four times the variants of each image, four at least: where images are few, one more hardly shows."""
     copies = run.augment.copies
     if not isinstance(copies, PerImage) or not run.augment.transforms:
         return None
-    return {"augment.copies.count": min(2 * copies.count or 1, MOST_COPIES)}
+    return {"augment.copies.count": min(4 * max(copies.count, 1), MOST_COPIES)}
 
 
 def first_copies(run: Run) -> Changes:
-    """A variant of each image by transforms that leave most labels right."""
+    """Variants of each image by transforms that leave most labels right."""
     if run.augment.transforms or not isinstance(run.augment.copies, PerImage):
         return None
-    return {"augment.transforms": [{"preset": "light"}], "augment.copies.count": max(run.augment.copies.count, 1)}
+    return {"augment.transforms": [{"preset": "light"}], "augment.copies.count": max(run.augment.copies.count, 4)}
 
 
 def online(run: Run) -> Changes:

@@ -21,7 +21,7 @@ from pipeline.core.diagnose.findings import (
     UNDERFIT,
     Finding,
 )
-from pipeline.core.diagnose.gaps import BIAS, POWER, VARIANCE, Gap
+from pipeline.core.diagnose.gaps import BIAS, DEV_OVERFIT, POWER, VARIANCE, Gap
 from pipeline.core.diagnose.levels import Level
 from pipeline.core.manifest import TRAIN_DEV
 from pipeline.params import Section
@@ -29,7 +29,8 @@ from pipeline.params import Section
 SAMPLE_SIZE = f"sample size at a power of {POWER:.0%} (Fleiss, Levin and Paik, 2003, 4.2)"
 # Why a gap is there: named before it. What goes with it: named after it. A model that has learnt train by heart
 # has learnt its wrong labels, too, and hard pictures look like wrong labels to others: there they are named after.
-CAUSES = {BIAS: (LABEL_NOISE, RATE, EPOCHS)}
+# Wrong labels are dev's and test's as well: their errors are large then, far apart by chance, and no truth.
+CAUSES = {BIAS: (LABEL_NOISE, RATE, EPOCHS), DEV_OVERFIT: (LABEL_NOISE,)}
 SIGNS = {BIAS: (UNDERFIT,), VARIANCE: (OVERFIT, LABEL_NOISE)}
 # Of each gap or finding no more is proposed at a time: after the first experiments the next diagnosis says more.
 MOST_STEPS = 5

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pipeline.core.diagnose.findings import CALIBRATION, LABEL_NOISE, LEAK, SMALL_DEV, Finding, more_wrong, units
-from pipeline.core.diagnose.gaps import about
+from pipeline.core.diagnose.gaps import FEWEST, about
 from pipeline.core.diagnose.levels import ALPHA, Level, wilson
 from pipeline.core.evaluate.calibration import bin_numbers
 from pipeline.core.manifest import DEV, PRODUCTION, TEST, TRAIN, TRAIN_DEV
@@ -68,7 +68,8 @@ def wrong_labels(suspects: Mapping[str, Any], relevant: float) -> list[Finding]:
     """Whether so many labels of train are wrong that it is worth work, and no mistakes of the model that doubts them.
 
     Where a model is surest its own mistakes are rarest, and wrong labels as common as elsewhere (label_noise.py): there
-    it must contradict more labels than are worth work, even if the images were another draw.
+    it must contradict more labels than are worth work, even if the images were another draw. Of fewer than 30 images
+    no verdict rests on such a share, as in gaps.py: a model that learnt from so few doubts much.
 
     Args:
         suspects: metrics of the stage suspects. Of dev its model is judge in its own cause, and a poor one accuses
@@ -78,7 +79,7 @@ def wrong_labels(suspects: Mapping[str, Any], relevant: float) -> list[Finding]:
         return []
     share, count = suspects[TRAIN]["wrong_share"], suspects[TRAIN]["suspects"]
     surest, contradicted = suspects[TRAIN]["surest"], suspects[TRAIN]["contradicted"]
-    if share < relevant or wilson(contradicted, surest, ALPHA)[0] < relevant:
+    if surest < FEWEST or share < relevant or wilson(contradicted, surest, ALPHA)[0] < relevant:
         return []
     words = f"about {share:.1%} of train's labels seem wrong, {count:,} images by name"
     return [Finding(LABEL_NOISE, words, {"wrong_share": share, "suspects": count}, gain=0.0, subject=TRAIN)]

@@ -17,8 +17,8 @@ from pipeline import cli
 from pipeline.core.diagnose import findings
 from pipeline.core.diagnose.advice import TABLE
 from pipeline.core.diagnose.changes import weigh_class
-from pipeline.core.diagnose.findings import CLASS, EPOCHS, HIDDEN, LEAK, OVERFIT, SMALL_DEV, Finding
-from pipeline.core.diagnose.gaps import BIAS, MISMATCH, PAIRS, VARIANCE
+from pipeline.core.diagnose.findings import CLASS, EPOCHS, HIDDEN, LABEL_NOISE, LEAK, OVERFIT, SMALL_DEV, Finding
+from pipeline.core.diagnose.gaps import BIAS, DEV_OVERFIT, MISMATCH, PAIRS, VARIANCE
 from pipeline.core.diagnose.steps import Step, in_order, next_steps
 from pipeline.params import check_params, load_params
 from tests.core.diagnose.cases import gap, levels, run_of
@@ -66,6 +66,12 @@ def test_what_is_wrong_stands_in_the_order_of_importance() -> None:
     found = [Finding(name, "") for name in (SMALL_DEV, CLASS, EPOCHS, OVERFIT, LEAK, HIDDEN)]
     ordered = in_order([gap(VARIANCE, "present"), gap(BIAS, "present"), gap(MISMATCH, "absent")], found)
     assert [each.name for each in ordered] == [LEAK, VARIANCE, OVERFIT, EPOCHS, BIAS, HIDDEN, CLASS, SMALL_DEV]
+
+
+def test_wrong_labels_stand_before_what_they_make_of_dev_and_train() -> None:
+    found = [Finding(name, "") for name in (LABEL_NOISE, LEAK)]
+    gaps = [gap(DEV_OVERFIT, "present"), gap(BIAS, "present")]
+    assert [each.name for each in in_order(gaps, found)] == [LEAK, LABEL_NOISE, DEV_OVERFIT, BIAS]
 
 
 def test_causes_without_a_gap_that_is_sure_are_named_alone() -> None:
@@ -166,10 +172,11 @@ def test_what_is_done_is_not_proposed_again(name: str, changes: dict[str, Any], 
             MISMATCH, {"split.production_in_train": 0.5}, "split.production_in_train=1.0", id="use all production"
         ),
         pytest.param(BIAS, {"train.model.width": 16}, "train.model.width=32", id="wider"),
+        pytest.param(BIAS, MODELS["mlp"], "train.model.width=256", id="a hidden layer, wider"),
         pytest.param(BIAS, {"train.epochs": 12}, "train.epochs=24", id="longer"),
         pytest.param(BIAS, {"train.model.dropout.blocks": 0.25}, "train.model.dropout.blocks=0.125", id="less dropout"),
-        pytest.param(VARIANCE, {"augment.copies.count": 0}, "augment.copies.count=1", id="first copies"),
-        pytest.param(VARIANCE, {"augment.copies.count": 2}, "augment.copies.count=4", id="more copies"),
+        pytest.param(VARIANCE, {"augment.copies.count": 0}, "augment.copies.count=4", id="first copies"),
+        pytest.param(VARIANCE, {"augment.copies.count": 2}, "augment.copies.count=8", id="more copies"),
         pytest.param(
             VARIANCE,
             {"train.model.dropout.blocks": 0.3},

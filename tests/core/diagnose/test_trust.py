@@ -69,6 +69,7 @@ def test_wrong_labels_are_named() -> None:
     [
         pytest.param(doubts(0.012, 891, 0.022), id="too few to be worth work"),
         pytest.param(doubts(0.021, 208, 0.021), id="too few images to be sure of it"),
+        pytest.param(doubts(0.4, 29, 0.4), id="too few images for any verdict"),
         pytest.param(doubts(0.0, 0, 0.0), id="nothing to judge by"),
         pytest.param({}, id="train is not looked at"),
     ],

