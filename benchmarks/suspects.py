@@ -1,7 +1,8 @@
 """What the stage suspects finds of wrong labels that are planted in the sample's train, and what it accuses falsely.
 
 After `dvc repro`: `python benchmarks/suspects.py [MODEL …]` with the names of `suspects.model`, each with the arguments
-that pipeline spot-check gives it; without any, the model of params.yaml. Which labels are wrong, and how, keys say.
+that pipeline spot-check gives it, or two (logistic_regression+random_forest) of which the second must doubt as well;
+without any, the models of params.yaml. Which labels are wrong, and how, keys say.
 """
 
 import sys
@@ -29,7 +30,9 @@ def main(names: list[str]) -> None:
     """Print a Markdown table."""
     params = load_params()
     adapter = TypeAdapter(AnyDoubter)
-    models = [adapter.validate_python({"name": name, **CANDIDATES[name]}) for name in names] or [params.suspects.model]
+    doubters = [
+        [adapter.validate_python({"name": name, **CANDIDATES[name]}) for name in pair.split("+")] for pair in names
+    ] or [[model for model in (params.suspects.model, params.suspects.second) if model is not None]]
     manifest = catalogue.SPLIT.read(Path(catalogue.SPLIT.path))
     rows = manifest[manifest["split"] == TRAIN].sort_values("id", ignore_index=True)
     images = catalogue.ORIGINALS.read(Path(catalogue.ORIGINALS.path))
@@ -42,8 +45,9 @@ def main(names: list[str]) -> None:
         "| contradicted where surest | estimated share | named | seconds |"
     )
     print("|---|---|---|---|---|---|---|---|---|---|")
-    for model in models:
-        if isinstance(model, OwnModel):
+    for models in doubters:
+        baselines = [model for model in models if not isinstance(model, OwnModel)]
+        if len(baselines) < len(models):
             raise SystemExit("the model of train takes a training a fold: run `pipeline suspects` for it")
         for share in SHARES:
             wrong = keys < share
@@ -52,11 +56,14 @@ def main(names: list[str]) -> None:
             begun = time.perf_counter()
             count = params.suspects.folds or 5
             folds = folds_of(noisy["label"].to_numpy(str), rows["group"].to_numpy(str), count, params.suspects.seed)
-            found = by_baseline(
-                model, noisy, folds, images, classes, params.ingest.size, params.suspects.seed, params.train.threads,
-                Engine(choose_workers(None)),
+            found, *others = (
+                by_baseline(
+                    model, noisy, folds, images, classes, params.ingest.size, params.suspects.seed,
+                    params.train.threads, Engine(choose_workers(None)),
+                )
+                for model in baselines
             )  # fmt: skip
-            doubts = Doubts(TRAIN, noisy, labels, found)
+            doubts = Doubts(TRAIN, noisy, labels, found, others)
             noise = doubts.noise
             table = noisy.iloc[np.flatnonzero(doubts.judged)[noise.suspect]]
             named = wrong_labels(metrics_of([doubts], table), params.diagnose.relevant_gap)
@@ -65,7 +72,8 @@ def main(names: list[str]) -> None:
             precision = f"{right / noise.suspect.sum():.0%}" if noise.suspect.any() and share else ""
             recall = f"{right / wrong.sum():.0%}" if share else ""
             print(
-                f"| {model.name} | {noise.accuracy:.1%} | {wrong.mean():.1%} ({wrong.sum()}) | {noise.suspect.sum()} "
+                f"| {'+'.join(model.name for model in models)} | {noise.accuracy:.1%} "
+                f"| {wrong.mean():.1%} ({wrong.sum()}) | {noise.suspect.sum()} "
                 f"| {precision} | {recall} | {noise.contradicted:.1%} of {noise.surest} | {noise.wrong_share:.1%} "
                 f"| {'yes' if named else 'no'} | {seconds:.1f} |",
                 flush=True,

@@ -56,16 +56,17 @@ def suspects(
     if params.folds is not None:
         rows = manifest[manifest["split"].isin((TRAIN, DEV))].reset_index(drop=True)
         folds = folds_of(rows["label"].to_numpy(str), rows["group"].to_numpy(str), params.folds, params.seed)
-        if isinstance(params.model, OwnModel):
-            found = by_own_model(train, rows, folds, originals, classes, ingest, optimizing, engine)
-        else:
-            found = by_baseline(
-                params.model, rows, folds, originals, classes, ingest.size, params.seed, train.threads, engine
-            )
+        found = [
+            by_own_model(train, rows, folds, originals, classes, ingest, optimizing, engine)
+            if isinstance(model, OwnModel)
+            else by_baseline(model, rows, folds, originals, classes, ingest.size, params.seed, train.threads, engine)
+            for model in (params.model, params.second)
+            if model is not None
+        ]
         labels, in_dev = class_codes(rows["label"].to_numpy(), classes), (rows["split"] == DEV).to_numpy()
         doubts = [
-            Doubts(DEV, dev, seen.labels, probabilities_of(seen), found[in_dev]),
-            Doubts(TRAIN, rows[~in_dev], labels[~in_dev], found[~in_dev]),
+            Doubts(DEV, dev, seen.labels, probabilities_of(seen), [one[in_dev] for one in found]),
+            Doubts(TRAIN, rows[~in_dev], labels[~in_dev], found[0][~in_dev], [one[~in_dev] for one in found[1:]]),
         ]
     table = suspects_table(doubts, manifest, classes)
     metrics = metrics_of(doubts, table)

@@ -91,6 +91,14 @@ def test_the_own_model_doubts_as_well(planted: Any) -> None:
     assert len(numbers(found, TRAIN) - set(WRONG[TRAIN])) <= 2
 
 
+def test_what_a_second_model_does_not_doubt_is_no_suspect(planted: Any) -> None:
+    blind = {"name": "nearest_centroid", "features": {"name": "colours", "bins": 2}}
+    for first, second in ((FOREST, blind), (blind, FOREST)):
+        found = run(planted, {"suspects.model": first, "suspects.second": second})
+        assert len(found.table) == 0
+        assert found.metrics["train"]["contradicted"] == run(planted).metrics["train"]["contradicted"]
+
+
 @pytest.mark.parametrize("model", [FOREST, {"name": "own"}], ids=lambda model: model["name"])
 def test_a_class_of_one_group_is_not_judged(planted: Any, model: dict[str, Any]) -> None:
     manifest, originals, predictions = planted

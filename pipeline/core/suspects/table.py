@@ -20,15 +20,16 @@ class Doubts:
 
     NaN where the model does not know a class: one of a single group was in no other fold.
 
-    seconded: what another model says, (n, k), or None. A suspect is then what both doubt: where one fails for
-    reasons of its own (a mismatch of the data, say), its doubts are no more than its errors.
+    seconded: what other models say, (n, k) each. A suspect is then what all doubt: where one fails for reasons of its
+    own (a mismatch of the data, say), its doubts are no more than its errors. And where each is surest it contradicts
+    wrong labels and those of its own mistakes: of several such shares the smallest is nearest to the truth.
     """
 
     split: str
     rows: pd.DataFrame
     labels: npt.NDArray[np.intp]
     probabilities: npt.NDArray[np.float64]
-    seconded: npt.NDArray[np.float64] | None = None
+    seconded: Sequence[npt.NDArray[np.float64]] = ()
 
     @cached_property
     def judged(self) -> npt.NDArray[np.bool_]:
@@ -40,14 +41,16 @@ class Doubts:
     def noise(self) -> LabelNoise:
         """What is suspect among the judged rows."""
         labels = self.labels[self.judged]
-        first = label_noise(labels, np.nan_to_num(self.probabilities[self.judged]))
-        if self.seconded is None:
-            return first
-        second = label_noise(labels, np.nan_to_num(self.seconded[self.judged]))
+        first, *others = (
+            label_noise(labels, np.nan_to_num(found[self.judged])) for found in (self.probabilities, *self.seconded)
+        )
+        lowest = min((first, *others), key=lambda noise: noise.contradicted)
         return replace(
             first,
-            suspect=first.suspect & second.suspect,
-            wrong_share=min(first.wrong_share, second.wrong_share),
+            suspect=np.logical_and.reduce([first.suspect, *(other.suspect for other in others)]),
+            wrong_share=min(noise.wrong_share for noise in (first, *others)),
+            surest=lowest.surest,
+            contradicted=lowest.contradicted,
         )
 
 

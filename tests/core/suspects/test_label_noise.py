@@ -76,6 +76,26 @@ def test_a_class_that_is_hard_has_its_share_of_the_surest() -> None:
     assert label_noise(labels, probabilities).contradicted == pytest.approx(0.25)
 
 
+def stubborn(truth: Numbers, classes: int) -> npt.NDArray[np.float64]:
+    """What a model says that takes every tenth image for another class, and is as sure of that as of the rest."""
+    called = np.where(np.arange(len(truth)) // classes % 10 == 0, (truth + 1) % classes, truth)
+    return seen(called, classes, seed=3, sure=6.0)
+
+
+@pytest.mark.parametrize(("wrong", "alone"), [(0, 0.1), (100, 0.15)])
+def test_a_second_model_does_not_share_the_mistakes_that_the_first_is_sure_of(wrong: int, alone: float) -> None:
+    truth, labels = planted(2000, 4, wrong)
+    rows = pd.DataFrame({"id": [str(number) for number in range(2000)]})
+    first, second = stubborn(truth, 4), weak(truth, 4)
+    assert Doubts("train", rows, labels, first).noise.contradicted == pytest.approx(alone, abs=0.04)
+    both = Doubts("train", rows, labels, first, [second]).noise
+    other = Doubts("train", rows, labels, second).noise
+    assert (both.surest, both.contradicted) == (other.surest, other.contradicted)
+    assert both.wrong_share == pytest.approx(wrong / 2000, abs=0.02)
+    assert not (both.suspect & ~other.suspect).any()
+    assert both.suspect[wrong:].mean() < 0.02
+
+
 @pytest.mark.parametrize("labels", [[0] * 6, [0, 0, 0, 2, 2, 2], [1]])
 def test_few_images_and_missing_classes_are_no_error(labels: list[int]) -> None:
     noise = label_noise(np.array(labels), seen(np.array(labels), 3))
