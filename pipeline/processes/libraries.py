@@ -13,6 +13,8 @@ SETTINGS = {
     # Threads split sums, and so round them: one gives the same on any number of cores. The matrices are small: on a
     # busy machine its threads, which wait for each other at full speed, took four times the work itself.
     "OPENBLAS_NUM_THREADS": "1",
+    # Pages of 2 MB for torch's tensors, where the system gives them when asked: each page costs a stop.
+    "THP_MEM_ALLOC_ENABLE": "1",
 }
 
 
@@ -23,7 +25,7 @@ def settle() -> None:
 
 
 # As malloc.h has them.
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -2, -3, -4, -8
 
 
 @cache
@@ -36,3 +38,21 @@ def keep_freed_memory() -> None:
         library = ctypes.CDLL(None)
         library.mallopt(_M_MMAP_THRESHOLD, 32_000_000)
         library.mallopt(_M_TRIM_THRESHOLD, 64_000_000)
+
+
+@cache
+def keep_freed_tensors() -> None:
+    """The same up to 2 GB, for processes that fit networks or ask them.
+
+    What a network makes of a batch of photos is hundreds of megabytes, given back and asked for anew at each step; of
+    96 pixels a side that took more than half of the time (docs/train.md).
+    """
+    if platform.libc_ver()[0] == "glibc":
+        library = ctypes.CDLL(None)
+        for option, value in (
+            (_M_MMAP_MAX, 0),
+            (_M_ARENA_MAX, 1),
+            (_M_TOP_PAD, 256_000_000),
+            (_M_TRIM_THRESHOLD, 2_000_000_000),
+        ):
+            library.mallopt(option, value)
