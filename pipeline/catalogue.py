@@ -74,6 +74,8 @@ MODEL = binary("data/train/model.safetensors")
 # Of a training that was stopped, beside the outs of DVC; never in its cache.
 CHECKPOINT = "data/train/checkpoint.pt"
 CURVES = curves("reports/train")
+# Fits that `pipeline learning-curve` has finished; of no stage.
+LEARNING_CURVE = "data/learning-curve"
 
 PREDICTIONS = predictions_file("data/evaluate/predictions.arrow", manifest.PREDICTIONS)
 EVALUATE_METRICS = report("reports/evaluate/metrics.json")

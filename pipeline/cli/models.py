@@ -64,7 +64,7 @@ def learning_curve(
     sizes: Annotated[
         int, typer.Option(min=3, max=10, help="Sizes of train, each twice the one before it; the last is all of it.")
     ] = 4,
-    seeds: Annotated[int, typer.Option(min=2, max=50, help="Fits at each size, each to other images.")] = 3,
+    seeds: Annotated[int, typer.Option(min=2, max=50, help="Fits at each size, each to other images.")] = 2,
     output: Annotated[
         Path, typer.Option(metavar="FILE", help="The curves: .csv and .png of this name; replaced if there.")
     ] = Path("learning-curve.png"),
@@ -73,14 +73,18 @@ def learning_curve(
     """Say whether twice the images would help, and of which source: fit train.model to nested parts of train.
 
     With raw and production images there are three curves: all of train grows, raw images alone, or production
-    images alone. Nothing of the pipeline's own files changes.
+    images alone. Nothing of the pipeline's own files changes. Finished fits are kept in data/learning-curve: a run
+    that was stopped goes on from them, and so does one with more seeds or sizes.
     """
     from pipeline.commands import learning_curve as learning
     from pipeline.core.diagnose.learning_curve import in_words
     from pipeline.params import load_params
     from pipeline.processes.engine import Engine, choose_workers
 
-    found = learning.learning_curve(load_params(), sizes, seeds, Engine(choose_workers(workers)))
+    loaded, engine = load_params(), Engine(choose_workers(workers))
+    planned = learning.plan(loaded, sizes, seeds)
+    print(planned.in_words(), file=sys.stderr)
+    found = learning.learning_curve(loaded, planned, engine)
     csv, png = learning.write_found(found, output)
     for one in found.answers:
         print(in_words(one))

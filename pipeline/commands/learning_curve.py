@@ -1,6 +1,6 @@
 """Fits train.model to nested parts of the training set as it is, and says whether twice the images would help."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from pipeline import catalogue
 from pipeline.core.diagnose.learning_curve import (
     ALL,
     CURVES,
@@ -26,9 +27,10 @@ from pipeline.core.evaluate.optimizing import check_defined, metric_of
 from pipeline.core.manifest import DEV
 from pipeline.errors import DataError, ParamsError
 from pipeline.files.storage import partial_path, put_in_place, table, write_bytes
-from pipeline.learning.fitting import fit_model, part_of_data, read_data
+from pipeline.learning.fitting import TrainingData, fit_key, fit_model, part_of_data, read_data
+from pipeline.learning.kept_fits import KeptFits
 from pipeline.learning.loader import predict_rows
-from pipeline.params import Params
+from pipeline.params import Params, TrainParams
 from pipeline.processes.engine import Engine
 
 COLOURS = {"all": "#0072B2", "raw": "#E69F00", "production": "#009E73"}
@@ -37,12 +39,32 @@ TWICE = {"present": "twice would help", "absent": "twice would not help", "canno
 
 @dataclass(frozen=True)
 class Part:
-    """A fit to be made."""
+    """A fit to be made: of which part of train, under which key, and of how many rows."""
 
     params: Params
+    kept: KeptFits
     curve: str
     share: float
     seed: int
+    key: str
+    rows: int
+    images: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The fits of a learning curve, those of a curve's largest part first, and why a curve was left out."""
+
+    parts: Sequence[Part]
+    curves: Sequence[str]
+    notes: Sequence[str]
+    missing: Sequence[Part]
+
+    def in_words(self) -> str:
+        """How much there is to do."""
+        made = len(self.parts) - len(self.missing)
+        kept = f"{made} finished before and kept in {catalogue.LEARNING_CURVE}, " if made else ""
+        return f"{len(self.parts)} fits of train.model: {kept}{len(self.missing)} to make"
 
 
 @dataclass(frozen=True)
@@ -54,28 +76,43 @@ class Found:
     notes: Sequence[str]
 
 
-def learning_curve(params: Params, sizes: int, seeds: int, engine: Engine) -> Found:
-    """Errors of dev by the number of training images: of all, of raw and of production ones alone.
+def plan(params: Params, sizes: int, seeds: int) -> Plan:
+    """What has to be fitted for errors of dev by the number of images: of all, of raw and of production ones alone.
 
     Raises:
         DataError: train has too few images.
         ParamsError: a batch is larger than the smallest part.
     """
-    rows, shares = read_data(params).rows, sizes_of(sizes)
-    check_images(rows, ALL, shares[0])
-    curves, notes = _curves(rows, shares[0])
-    smallest = min(int(part_of(rows, curve, shares[0], seed).sum()) for curve in curves for seed in range(seeds))
+    data = read_data(params)
+    check_defined(metric_of(params.evaluate.optimizing, data.classes), data.dev.labels, data.classes, DEV)
+    shares = sizes_of(sizes)
+    check_images(data.rows, ALL, shares[0])
+    curves, notes = _curves(data.rows, shares[0])
+    kept = KeptFits(Path(catalogue.LEARNING_CURVE), _key(data, params, 0))
+    # All of train is the last point of every curve.
+    places = [(ALL, 1.0, seed) for seed in range(seeds)]
+    places += [(curve, share, seed) for curve in curves for share in shares[:-1] for seed in range(seeds)]
+    parts = [_part(data, params, kept, *place) for place in places]
+    smallest = min(part.rows for part in parts)
     if params.train.batch_size > smallest:
         raise ParamsError(
             f"train.batch_size is {params.train.batch_size}, and the smallest part of train has {smallest} rows: lower "
             "it, or take fewer sizes (--sizes)"
         )
-    # All of train is the last point of every curve.
-    parts = [Part(params, ALL, 1.0, seed) for seed in range(seeds)]
-    parts += [Part(params, curve, share, seed) for curve in curves for share in shares[:-1] for seed in range(seeds)]
-    made = engine.map(_measure, parts, "learning-curve")
+    missing = {part.key: part for part in parts if kept.read(part.key) is None}
+    # The largest first, so that workers end at about the same time.
+    return Plan(parts, curves, notes, sorted(missing.values(), key=lambda part: -part.rows))
+
+
+def learning_curve(params: Params, planned: Plan, engine: Engine) -> Found:
+    """Make the fits that are missing, and say what all of them tell."""
+    engine.map(_fit, planned.missing, "learning-curve", size=lambda part: part.rows)
+    data = read_data(params)
+    made = [_measured(part, data.classes) for part in planned.parts]
     points, resampled = pd.DataFrame([point for point, _ in made]), np.stack([values for _, values in made])
-    return Found(points, [_answer(curve, curves, points, resampled, params) for curve in curves], notes)
+    answers = [_answer(curve, planned.curves, points, resampled, params) for curve in planned.curves]
+    planned.parts[0].kept.drop_stale()
+    return Found(points, answers, planned.notes)
 
 
 def _answer(
@@ -105,22 +142,50 @@ def _curves(rows: pd.DataFrame, smallest: float) -> tuple[list[str], list[str]]:
     return curves, notes
 
 
-def _measure(part: Part) -> tuple[dict[str, Any], npt.NDArray[np.float64]]:
+def _part(data: TrainingData, params: Params, kept: KeptFits, curve: str, share: float, seed: int) -> Part:
+    few = part_of_data(data, part_of(data.rows, curve, share, seed))
+    images = {name: images_in(few.rows, name) for name in CURVES}
+    return Part(params, kept, curve, share, seed, _key(few, params, seed), len(few.rows), images)
+
+
+def _key(data: TrainingData, params: Params, seed: int) -> str:
+    augment = params.augment
+    train = _seeded(params, seed)
+    return fit_key(data, train, params.evaluate.optimizing, augment.mode, augment.transforms, augment.seed)
+
+
+def _seeded(params: Params, seed: int) -> TrainParams:
+    return params.train.model_copy(update={"seed": params.train.seed + seed})
+
+
+def _fit(part: Part) -> None:
+    """Fit a part, and keep what it says of dev."""
     here, params = Engine(1), part.params
     data = read_data(params)
-    rows = part_of(data.rows, part.curve, part.share, part.seed)
-    train = params.train.model_copy(update={"seed": params.train.seed + part.seed})
-    few = part_of_data(data, rows)
-    metric = metric_of(params.evaluate.optimizing, data.classes)
-    check_defined(metric, data.dev.labels, data.classes, DEV)
-    trained, _ = fit_model(few, train, metric, here)
+    few = part_of_data(data, part_of(data.rows, part.curve, part.share, part.seed))
+    if _key(few, params, part.seed) != part.key:
+        raise DataError("train, dev or the code has changed since the learning curve was begun: run it again")
+    train = _seeded(params, part.seed)
+    trained, _ = fit_model(few, train, metric_of(params.evaluate.optimizing, data.classes), here)
     predictions = predict_rows(trained, data.dev_rows, data.dev.images, train.threads, here, "dev")
-    errors = metric_of_errors(params.evaluate, data.classes)
-    seen = judged(predictions, data.classes)
-    evaluate = params.evaluate
-    resampled = 1 - errors.resampled(seen, predictions["group"], evaluate.bootstrap, evaluate.seed, DEV)
-    counts = {curve: images_in(few.rows, curve) for curve in CURVES}
-    point = {"curve": part.curve, "share": part.share, "seed": part.seed, **counts, "error": 1 - errors.value(seen)}
+    part.kept.keep(part.key, predictions)
+
+
+def _measured(part: Part, classes: tuple[str, ...]) -> tuple[dict[str, Any], npt.NDArray[np.float64]]:
+    """A row of the points, and the error in resamples of dev, shape (m,)."""
+    predictions = part.kept.read(part.key)
+    if predictions is None:
+        raise DataError(f"{catalogue.LEARNING_CURVE} was emptied while the learning curve was made: run it again")
+    evaluate = part.params.evaluate
+    metric, seen = metric_of_errors(evaluate, classes), judged(predictions, classes)
+    resampled = 1 - metric.resampled(seen, predictions["group"], evaluate.bootstrap, evaluate.seed, DEV)
+    point = {
+        "curve": part.curve,
+        "share": part.share,
+        "seed": part.seed,
+        **part.images,
+        "error": 1 - metric.value(seen),
+    }
     return point, resampled
 
 

@@ -13,7 +13,8 @@ from pipeline.files.storage import partial_path, put_in_place, table, write_byte
 from pipeline.learning.fitting import fresh_network, loss_weights, read_data
 from pipeline.learning.loader import weighted_batches
 from pipeline.params import Baseline, Params, PngEncoding
-from pipeline.processes.engine import Engine, progress
+from pipeline.processes.engine import Engine
+from pipeline.processes.progress import progress
 
 
 def find_rate(params: Params, low: float, high: float, steps: int, engine: Engine) -> RateRange:

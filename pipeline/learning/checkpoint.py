@@ -10,6 +10,7 @@ import io
 import warnings
 import zipfile
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,7 @@ class Checkpoint:
         remove(self.path)
 
 
+@cache
 def code_digest() -> str:
     """A digest of this package's code and of the libraries that shape a model."""
     own = sorted(Path(pipeline.__file__).parent.rglob("*.py"))

@@ -1,5 +1,6 @@
 """Manifests, shards and params -> a fitted model: what the stage train does, and what tries models out."""
 
+import json
 import logging
 import warnings
 from collections.abc import Callable, Sequence
@@ -20,12 +21,15 @@ from pipeline.core.train import training
 from pipeline.core.train.losses import row_weights
 from pipeline.core.train.models import TrainedModel, build_model, load_backbone
 from pipeline.core.train.order import KeyedOrder
-from pipeline.files.shards import ShardReader
+from pipeline.files.shards import ShardReader, digest
 from pipeline.files.storage import hashed_file
+from pipeline.learning.checkpoint import code_digest, table_digest
 from pipeline.learning.dataset import RowDataset, Variants, channel_statistics
 from pipeline.learning.loader import batches, weighted_batches
-from pipeline.params import AnyTransform, Baseline, IngestParams, MobileNetV2, Network, Params, TrainParams
-from pipeline.processes.engine import Engine, progress
+from pipeline.params import AnyMetric, AnyTransform, Baseline, IngestParams, MobileNetV2, Network, Params, TrainParams
+from pipeline.processes.engine import Engine
+from pipeline.processes.libraries import keep_freed_tensors
+from pipeline.processes.progress import progress
 
 State = dict[str, Any]
 
@@ -93,6 +97,22 @@ def part_of_data(data: TrainingData, inside: npt.NDArray[np.bool_]) -> TrainingD
     return replace(data, rows=rows, train=RowDataset(rows, whole.images, data.classes, whole.size, whole.variants))
 
 
+def fit_key(
+    data: TrainingData,
+    params: TrainParams,
+    optimizing: AnyMetric,
+    mode: Literal["materialise", "online"],
+    transforms: Sequence[AnyTransform],
+    augment_seed: int,
+) -> str:
+    """A digest of all that shapes the weights: code, params, rows and, by the names of shards, pixels."""
+    columns = ["id", "label", "shard", "row"]
+    tables = table_digest(data.rows, [*columns, "copy", "weight"]), table_digest(data.dev_rows, columns)
+    variants = [mode, augment_seed, [transform.model_dump() for transform in transforms]]
+    shaping = [data.ingest.size, params.model_dump(), optimizing.model_dump(), *variants]
+    return digest(code_digest(), *tables, json.dumps(shaping, sort_keys=True))
+
+
 def fit_model(
     data: TrainingData,
     params: TrainParams,
@@ -102,6 +122,7 @@ def fit_model(
     keep: Callable[[State], None] = lambda _: None,
 ) -> tuple[TrainedModel, training.Fit]:
     """The model of params, fitted; `state` and `keep` as in `training.fit`."""
+    keep_freed_tensors()
     if isinstance(params.model, Baseline):
         fit = _fit_baseline(params.model, data, params, metric, engine)
         return TrainedModel(fit.network, data.classes, data.ingest, params.model), fit
@@ -114,9 +135,8 @@ def fit_model(
             data.train, loss_weights(data, params), params.batch_size, order, engine, params.epochs
         ) as train,
         batches(data.dev, params.batch_size, engine, params.epochs) as dev,
-        progress("train", len(train) * params.epochs) as advance,
+        progress("train", len(train) * params.epochs, before=len(train) * first) as advance,
     ):
-        advance(len(train) * first)
         fit = training.fit(network, train, dev, params, metric, len(data.classes), advance, state, keep)
     return TrainedModel(fit.network, data.classes, data.ingest, params.model), fit
 

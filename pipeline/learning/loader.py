@@ -28,7 +28,9 @@ from pipeline.core.train.order import KeyedOrder
 from pipeline.errors import PipelineError, WorkerError
 from pipeline.files.shards import ShardReader
 from pipeline.learning.dataset import RowDataset, worthwhile
-from pipeline.processes.engine import WORKERS_VARIABLE, Engine, progress
+from pipeline.processes.engine import WORKERS_VARIABLE, Engine
+from pipeline.processes.libraries import keep_freed_tensors
+from pipeline.processes.progress import progress
 from pipeline.processes.serving import follow_parent
 from pipeline.processes.workers import deaf_to_ctrl_c
 
@@ -160,6 +162,7 @@ def predict_rows(
     Raises:
         DataError: a row has a class that the model does not know, or its pixels cannot be read.
     """
+    keep_freed_tensors()
     dataset = RowDataset(manifest, images, model.classes, model.size)
     with progress(title, len(dataset)) as advance, batches(dataset, PREDICTION_BATCH, engine) as loader:
         probabilities = predict(model.network, loader, threads, advance)

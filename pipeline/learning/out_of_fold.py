@@ -12,7 +12,8 @@ from pipeline.learning.dataset import RowDataset
 from pipeline.learning.fitting import TrainingData, fit_model
 from pipeline.learning.loader import batches, predict_rows
 from pipeline.params import AnyMetric, Baseline, IngestParams, TrainParams
-from pipeline.processes.engine import Engine, progress
+from pipeline.processes.engine import Engine
+from pipeline.processes.progress import progress
 
 Probabilities = npt.NDArray[np.float64]
 Folds = npt.NDArray[np.intp]

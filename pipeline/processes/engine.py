@@ -5,22 +5,18 @@ How many workers there are is an engine setting, never a param: it must not chan
 
 import os
 import pickle
-import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from math import inf
 from multiprocessing.connection import wait
 from typing import Any, TypeVar
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from pipeline.errors import ParamsError, WorkerError
 from pipeline.processes.libraries import keep_freed_memory
+from pipeline.processes.progress import progress
 from pipeline.processes.serving import Guard, Job, Work
 from pipeline.processes.workers import Worker, hired
 
@@ -99,15 +95,6 @@ def choose_workers(asked: int | None) -> int:
     if not named.isascii() or not named.isdigit() or int(named) < 1:
         raise ParamsError(f"{WORKERS_VARIABLE} must be a whole number of at least 1, got {named!r}")
     return int(named)
-
-
-@contextmanager
-def progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A bar on stderr, and the function that moves it on; silent when stderr is no terminal."""
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task(title, total=total)
-        yield lambda steps: bar.advance(task, steps)
 
 
 def _in_process(

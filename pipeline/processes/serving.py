@@ -22,6 +22,7 @@ from multiprocessing.pool import ExceptionWithTraceback  # type: ignore[attr-def
 from typing import Any
 
 from pipeline.processes.libraries import keep_freed_memory
+from pipeline.processes.progress import hush
 
 NOBODY = -1
 
@@ -71,6 +72,7 @@ def serve(connection: Connection, desk: Any) -> None:
     """
     follow_parent()
     keep_freed_memory()
+    hush()
     work: Any = None
     with suppress(EOFError, BrokenPipeError):
         while (order := connection.recv()) is not None:

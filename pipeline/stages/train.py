@@ -1,9 +1,8 @@
 """Fits the model to the augmented training rows; dev says which epoch was best."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import pandas as pd
 
@@ -12,9 +11,9 @@ from pipeline.core.evaluate.optimizing import check_defined, metric_of
 from pipeline.core.manifest import DEV
 from pipeline.core.train.models import save_model
 from pipeline.files.curves import Curves
-from pipeline.files.shards import ShardReader, digest
-from pipeline.learning.checkpoint import Checkpoint, code_digest, table_digest
-from pipeline.learning.fitting import TrainingData, fit_model, training_data
+from pipeline.files.shards import ShardReader
+from pipeline.learning.checkpoint import Checkpoint
+from pipeline.learning.fitting import fit_key, fit_model, training_data
 from pipeline.params import AnyMetric, AnyTransform, Baseline, IngestParams, TrainParams
 from pipeline.processes.engine import Engine
 from pipeline.stages import Stage
@@ -48,8 +47,7 @@ def train(
     data = training_data(augmented, manifest, images, params, mode, transforms, augment_seed, ingest)
     metric = metric_of(optimizing, data.classes)
     check_defined(metric, data.dev.labels, data.classes, DEV)
-    variants = [mode, augment_seed, [transform.model_dump() for transform in transforms]]
-    key = _key(data, [params.model_dump(), optimizing.model_dump(), *variants])
+    key = fit_key(data, params, optimizing, mode, transforms, augment_seed)
     state = checkpoint.load(key)
     model, fit = fit_model(data, params, metric, engine, state, lambda left: checkpoint.save(key, left))
     resumed = f", {len(state['epochs'])} of them before it was stopped" if state else ""
@@ -62,13 +60,6 @@ def train(
         curves=Curves(fit.epochs, fit.epoch),
         summary=f"{done}: dev {metric.key} {kept['dev/optimizing']:.4f}",
     )
-
-
-def _key(data: TrainingData, shaping: Sequence[Any]) -> str:
-    """A digest of all that shapes the weights: code, params, rows and, by the names of shards, pixels."""
-    columns = ["id", "label", "shard", "row"]
-    tables = table_digest(data.rows, [*columns, "copy", "weight"]), table_digest(data.dev_rows, columns)
-    return digest(code_digest(), *tables, json.dumps([data.ingest.size, *shaping], sort_keys=True))
 
 
 STAGE = Stage(
