@@ -59,7 +59,9 @@ def test_a_source_folder_without_class_folders(workspace: Path, command: Command
     shutil.rmtree("images/web")
     Path("images/web").mkdir()
     Path("images/web/cat.png").write_bytes(picture)
-    assert_refused(command("ingest", "web"), 5, "images/web has 1 files but no class folders")
+    assert_refused(
+        command("ingest", "web"), 5, "images/web has no class folder, and 1 files beside where they would be"
+    )
 
 
 def test_a_source_of_rubbish(workspace: Path, command: Command) -> None:

@@ -2,18 +2,17 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from pipeline import catalogue
-from pipeline.core.ingest.listing import Listing
 from pipeline.core.ingest.metadata import check_groups
+from pipeline.core.ingest.shortage import no_images, too_many_refused
 from pipeline.core.manifest import FURTHER, INGESTED, NO_LABEL
 from pipeline.errors import DataError
 from pipeline.files.shards import Row, ShardStore, digest
-from pipeline.params import FolderLabels, IngestParams, SourceParams
+from pipeline.params import IngestParams, SourceParams
 from pipeline.processes.engine import Engine
 from pipeline.sources import label_file, list_images
 from pipeline.sources.files import Files, open_files
@@ -50,7 +49,9 @@ def ingest(name: str, source: SourceParams, params: IngestParams, shards: ShardS
     """
     files = open_files(source, params.max_expansion)
     listed = list_images(files, source, pd.Timestamp.now("UTC"))
-    _check_not_empty(files, source, listed)
+    if not len(listed.images):
+        speaker = label_file(files, source)
+        raise DataError(no_images(_place(files), source, speaker, listed.refused, listed.ignored))
     paths = files.in_order(listed.images["path"].tolist())
     hashed = files.hashes(paths, params.max_bytes, engine, f"ingest {name}: hashing")
     shape = shape_of_rows(params)
@@ -68,7 +69,9 @@ def ingest(name: str, source: SourceParams, params: IngestParams, shards: ShardS
     check_groups(accepted, label_file(files, source))
     refused = pd.DataFrame([*unread, *listed.refused], columns=REJECTED_COLUMNS)
     rejected = pd.concat([images.loc[images["reason"] != "", REJECTED_COLUMNS], refused])
-    _check_rejected(files.place, len(images) + len(refused), rejected, params)
+    refusals = [*rejected.itertuples(index=False, name=None)]
+    if wrong := too_many_refused(str(files.place), len(images) + len(refused), refusals, params.max_rejected):
+        raise DataError(wrong)
     columns = [*INGESTED.names, *(name for name in accepted.columns if name.startswith(FURTHER))]
     return IngestOutputs(
         manifest=accepted[columns].sort_values("id", ignore_index=True),
@@ -91,36 +94,8 @@ def _metrics(accepted: pd.DataFrame, rejected: pd.DataFrame, ignored: int) -> di
     }
 
 
-def _check_not_empty(files: Files, source: SourceParams, listed: Listing) -> None:
-    if len(listed.images):
-        return
-    rows = Counter(reason for _, reason, _ in listed.refused)
-    refused = ", ".join(f"{count} {reason}" for reason, count in sorted(rows.items()))
-    state = f"no images: {refused}, {listed.ignored} files ignored" if refused else "no files"
-    if set(rows) == {"no_class_folder"}:
-        state = f"{len(listed.refused)} files but no class folders"
-    match source.labels:
-        case FolderLabels():
-            rule = f"images stand in one folder a class, {files.place}/<class>/<image>"
-        case _:
-            state = f"no images: {refused or 'none refused'}, {listed.ignored} files ignored"
-            rule = f"{label_file(files, source)} names none that is there"
-    kind = "folder" if files.place.is_dir() else "archive"
-    raise DataError(f"the source {kind} {files.place} has {state}: {rule}")
-
-
-def _check_rejected(place: Path, files: int, rejected: pd.DataFrame, params: IngestParams) -> None:
-    share = len(rejected) / files
-    if share > params.max_rejected or len(rejected) == files:
-        reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(Counter(rejected["reason"]).items()))
-        raise DataError(
-            f"{len(rejected)} of {files} files in {place} were rejected ({reasons}), the limit ingest.max_rejected is "
-            f"{params.max_rejected:.0%}. First:\n  "
-            + "\n  ".join(
-                f"{item.path}: {item.reason} {item.detail}".rstrip() for item in rejected.head(5).itertuples()
-            )
-            + "\nMend or remove them, or raise the limit"
-        )
+def _place(files: Files) -> str:
+    return f"the source {'folder' if files.place.is_dir() else 'archive'} {files.place}"
 
 
 STAGE = Stage(

@@ -240,8 +240,9 @@ def test_too_many_rejected_files_stop_the_stage_with_the_first_of_them(tmp_path:
         f"7 of 20 files in {tmp_path}/src were rejected (1 empty, 6 not_an_image), "
         "the limit ingest.max_rejected is 30%. First:"
     )
-    assert first[0] == "  cat/bad-0.png: empty the file has no content"
-    assert [line.split(":")[0] for line in first] == [f"  cat/bad-{number}.png" for number in range(5)]
+    assert first[0] == "  cat/bad-0.png: empty: the file has no content"
+    assert [line.split(":")[0] for line in first[:5]] == [f"  cat/bad-{number}.png" for number in range(5)]
+    assert first[5:] == ["  and 2 more"]
     assert last == "Mend or remove them, or raise the limit"
     assert len(run(tmp_path / "src", tmp_path, {"ingest.max_rejected": 0.35}).manifest) == 13
 
@@ -249,7 +250,7 @@ def test_too_many_rejected_files_stop_the_stage_with_the_first_of_them(tmp_path:
 def test_a_source_of_nothing_but_rejected_files_is_an_error_whatever_the_limit(tmp_path: Path) -> None:
     (tmp_path / "src" / "cat").mkdir(parents=True)
     (tmp_path / "src" / "cat" / "1.png").write_bytes(b"")
-    with pytest.raises(DataError, match=r"^1 of 1 files in .*/src were rejected \(1 empty\), the limit .* is 100%"):
+    with pytest.raises(DataError, match=r"^1 of 1 files in .*/src were rejected \(1 empty\): no image is left"):
         run(tmp_path / "src", tmp_path, TOLERANT)
 
 
@@ -261,10 +262,10 @@ def write_loose(root: Path) -> None:
 
 WITHOUT_IMAGES: dict[str, tuple[Callable[[Path], object], type[Exception], str]] = {
     "missing": (lambda root: None, MissingInputError, "is missing: correct its path under `sources` in params.yaml"),
-    "empty": (lambda root: root.mkdir(), DataError, "has no files: images stand in one folder a class, "),
-    "empty class": (lambda root: (root / "cat").mkdir(parents=True), DataError, "has no files: images stand in one"),
-    "hidden": (lambda root: write_source(root / ".cat", {"cat": 1}), DataError, "has no files: images stand in one"),
-    "loose": (write_loose, DataError, "has 2 files but no class folders: images stand in one folder a class, "),
+    "empty": (lambda root: root.mkdir(), DataError, "has no files. The rule: images stand in one folder a class, "),
+    "empty class": (lambda root: (root / "cat").mkdir(parents=True), DataError, "has no files. The rule: images"),
+    "hidden": (lambda root: write_source(root / ".cat", {"cat": 1}), DataError, "has no image, 1 files ignored. The"),
+    "loose": (write_loose, DataError, "has no class folder, and 2 files beside where they would be. "),
 }
 
 
