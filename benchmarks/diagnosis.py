@@ -3,6 +3,7 @@
     python benchmarks/diagnosis.py                         # all, ten seeds: about 20 minutes on one core
     python benchmarks/diagnosis.py --only blur --seeds 2   # a look at one
     ... --first-seed 100                                   # other data, models and doses of chance
+    ... --web DIR --phone DIR                              # also photos, trained on those of the web alone
     ... --results FILE                                     # goes on where a run that was stopped had come to
 
 A disease has three doses, the last the strongest. For each the table has the share of runs in which it is named first,
@@ -14,11 +15,12 @@ the paired bootstrap difference lies above 0). Of healthy runs it has the share 
 import argparse
 import itertools
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from diseases import DISEASES
+from diseases import ALONE, DISEASES
 from planted import run_one
 
 from pipeline.core.diagnose.levels import ALPHA, wilson
@@ -35,15 +37,23 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--workers", type=int)
+    parser.add_argument("--web", type=Path, help="raw photos, a folder a class; needs --phone")
+    parser.add_argument("--phone", type=Path, help="production photos, a folder a class")
     parser.add_argument("--results", type=Path)
     options = parser.parse_args()
+    if (options.web is None) != (options.phone is None):
+        parser.error("give both of --web and --phone, or neither")
+    folders = (options.web, options.phone) if options.web is not None else None
+    if folders is None and ALONE in (options.only or []):
+        parser.error(f"{ALONE} needs --web and --phone")
+    diseases = options.only or [name for name in DISEASES if folders is not None or name != ALONE]
     seeds = range(options.first_seed, options.first_seed + options.seeds)
-    runs = list(itertools.product(options.only or DISEASES, (0, 1, 2), seeds))
+    runs = list(itertools.product(diseases, (0, 1, 2), seeds))
     done = {key_of(one): one for one in read_lines(options.results)}
     left = [key for key in runs if key not in done]
     engine = Engine(choose_workers(options.workers))
     for start in range(0, len(left), BATCH):
-        made = engine.map(run_one, left[start : start + BATCH], "planted")
+        made = engine.map(partial(run_one, folders=folders), left[start : start + BATCH], "planted")
         done |= {key_of(one): one for one in made}
         if options.results is not None:
             with options.results.open("a") as file:

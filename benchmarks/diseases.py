@@ -1,7 +1,8 @@
 """Known diseases, and the images that benchmarks/diagnosis.py plants them in.
 
 Healthy images are of one population, dealt out to the splits: the digits 0 to 4 of the sample, or five letters drawn
-with random places, sizes and noise. Production is the same as raw unless the disease says otherwise.
+with random places, sizes and noise. Production is the same as raw unless the disease says otherwise. Photos are as they
+are: raw ones and production's, which differ by themselves.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,11 +24,16 @@ from pipeline.core.manifest import DEV, TEST, TRAIN, TRAIN_DEV
 from pipeline.core.randomness import keyed_generator
 
 SIDE = 14
+# Of photos.
+LARGE = 32
+# Raw and production photos, a folder a class.
+Folders = tuple[Path, Path]
+ALONE = "web alone"
 LETTERS = "AEKLT"
 # Of the sample's digits, those that so few images are enough to tell apart.
 DIGITS = 5
 SIZES = {TRAIN: 1000, TRAIN_DEV: 300, DEV: 500, TEST: 400, "pool": 300}
-EASY = {
+EASY: dict[str, Any] = {
     "diagnose.human_error": 0.0,
     "diagnose.relevant_gap": 0.06,
     "evaluate.bootstrap": 500,
@@ -210,6 +216,36 @@ def healthy(case: Case, dose: str, generator: np.random.Generator) -> Case:
     return Case(*parts, values=case.values)
 
 
+def photos(folders: Folders, generator: np.random.Generator) -> Case:
+    """Photos: train and train_dev are raw, dev, test and pool production. A larger network is fitted, for longer."""
+    parts: dict[str, tuple[Pixels, npt.NDArray[np.int64]]] = {}
+    for folder, names, ends in zip(folders, ((TRAIN, TRAIN_DEV), (DEV, TEST, "pool")), (0.75, (0.4, 0.6)), strict=True):
+        pixels, labels = all_photos(folder)
+        order = generator.permutation(len(labels))
+        cuts = (np.atleast_1d(ends) * len(labels)).astype(int)
+        parts |= {
+            name: (pixels[those], labels[those]) for name, those in zip(names, np.split(order, cuts), strict=True)
+        }
+    case = Case({name: one for name, (one, _) in parts.items()}, {name: of for name, (_, of) in parts.items()}, {})
+    model = {**EASY["train.model"], "depth": 3, "width": 16}
+    return with_params(replace(case, values=base_values()), **{**EASY, "train.model": model, "train.epochs": 25})
+
+
+@cache
+def all_photos(folder: Path) -> tuple[Pixels, npt.NDArray[np.int64]]:
+    """The photos in a folder a class, squared and shrunk."""
+    classes = sorted(path for path in folder.iterdir() if path.is_dir())
+    files = [(file, label) for label, path in enumerate(classes) for file in sorted(path.iterdir())]
+    large = [cv2.cvtColor(cv2.imread(str(file)), cv2.COLOR_BGR2RGB) for file, _ in files]
+    small = [cv2.resize(one, (LARGE, LARGE), interpolation=cv2.INTER_AREA) for one in large]
+    return np.stack(small), np.array([label for _, label in files], np.int64)
+
+
+def web_alone(case: Case, dose: str, generator: np.random.Generator) -> Case:
+    """No photo of production is trained on."""
+    return with_params(case, **{"split.production_in_train": 0.0})
+
+
 DISEASES: Mapping[str, Disease] = {
     "healthy": Disease(healthy, ("dealt out", "again", "and again"), frozenset()),
     "label noise": Disease(label_noise, (0.1, 0.2, 0.4), frozenset({LABEL_NOISE})),
@@ -221,4 +257,5 @@ DISEASES: Mapping[str, Disease] = {
     "rescaled": Disease(production(rescaled), (10, 8, 6), frozenset({MISMATCH})),
     "leaked test": Disease(leaked_test, (0.3, 0.6, 1.0), frozenset({LEAK})),
     "tuned dev": Disease(tuned_dev, (100, 1000, 10000), frozenset({DEV_OVERFIT})),
+    ALONE: Disease(web_alone, ("dealt out", "again", "and again"), frozenset({MISMATCH})),
 }

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
-from diseases import DISEASES, SIDE, Case, drawn
+from diseases import ALONE, DISEASES, SIDE, Case, Folders, drawn, photos
 from ruamel.yaml import YAML
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -41,13 +41,13 @@ from pipeline.params import Params, check_params
 FOLLOWED = ("train.", "augment.copies.", "augment.transforms", "split.production_in_train", "evaluate.optimizing")
 
 
-def run_one(key: tuple[str, int, int]) -> dict[str, Any]:
+def run_one(key: tuple[str, int, int], folders: Folders | None = None) -> dict[str, Any]:
     """What came of one planted case: a disease's name, the number of its dose, and a seed.
 
     Even seeds have digits, odd ones letters.
     """
     name, dose, seed = key
-    case = sick(name, dose, seed)
+    case = sick(name, dose, seed, folders if name == ALONE else None)
     found, called = diagnosed(case, seed)
     named = [each.name for each in in_order(found.gaps, found.findings) if each.name != SMALL_DEV]
     step = found.steps[0].command if found.steps else None
@@ -62,11 +62,13 @@ def run_one(key: tuple[str, int, int]) -> dict[str, Any]:
     return result
 
 
-def sick(name: str, dose: int, seed: int) -> Case:
-    """A planted case."""
-    kind = ("digits", "letters")[seed % 2]
+def sick(name: str, dose: int, seed: int, folders: Folders | None = None) -> Case:
+    """A planted case, or, where there are folders of photos, a real one."""
     disease = DISEASES[name]
-    return disease.plant(drawn(kind, seed), disease.doses[dose], keyed_generator(seed, "planted", name, dose, kind))
+    kind = "photos" if folders else ("digits", "letters")[seed % 2]
+    generator = keyed_generator(seed, "planted", name, dose, kind)
+    healthy = photos(folders, generator) if folders else drawn(kind, seed)
+    return disease.plant(healthy, disease.doses[dose], generator)
 
 
 def diagnosed(case: Case, seed: int) -> tuple[Diagnosis, pd.DataFrame]:
@@ -90,7 +92,10 @@ def suspected(pixels: Pixels, labels: npt.NDArray[np.int64]) -> dict[str, float]
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
     few = min(len(labels), 600)
-    features = pixels[:few, ::2, ::2, 0].reshape(few, -1)
+    step = pixels.shape[1] // 7
+    # The channels of digits and letters are alike.
+    channels = pixels[..., :1] if (pixels[..., 0] == pixels[..., 2]).all() else pixels
+    features = channels[:few, ::step, ::step].reshape(few, -1)
     folds = StratifiedKFold(min(5, int(np.bincount(labels[:few]).min())), shuffle=True, random_state=1)
     forest = RandomForestClassifier(40, random_state=1)
     noise = confident_learning(
@@ -120,7 +125,7 @@ def fitted(case: Case, seed: int) -> tuple[dict[str, pd.DataFrame], list[dict[st
     dev = DataLoader(TensorDataset(as_tensor(case.pixels[DEV]), torch.from_numpy(case.labels[DEV])), batch_size=256)
     spread = pixels.reshape(-1, 3) / 255
     network = build_model(
-        params.train.model, len(names), SIDE, spread.mean(axis=0), spread.std(axis=0), params.train.seed
+        params.train.model, len(names), pixels.shape[1], spread.mean(axis=0), spread.std(axis=0), params.train.seed
     )
     metric = metric_of(params.evaluate.optimizing, names)
     done = fit(network, train, dev, params.train, metric, len(names), lambda _: None)

@@ -2,8 +2,11 @@
 
 import importlib
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 
+import cv2
+import numpy as np
 import pytest
 
 from tests.examples import REPOSITORY
@@ -32,6 +35,22 @@ def test_a_strong_disease_is_named_first(planted: ModuleType, disease: str) -> N
 def test_a_healthy_run_has_no_disease(planted: ModuleType) -> None:
     found, _ = planted.diagnosed(planted.drawn("letters", SEED), SEED)
     assert [each.name for each in planted.in_order(found.gaps, found.findings)] == []
+
+
+def test_photos_of_the_web_alone_are_trained_on(planted: ModuleType, tmp_path: Path) -> None:
+    for folder, grey in (("web", 250), ("phone", 50)):
+        for label, extra in (("apple", 0), ("pear", 5)):
+            (tmp_path / folder / label).mkdir(parents=True)
+            for number in range(20):
+                pixels = np.full((40, 60, 3), grey + extra, np.uint8)
+                cv2.imwrite(str(tmp_path / folder / label / f"{number}.png"), pixels)
+    case = planted.sick(planted.ALONE, 0, SEED, (tmp_path / "web", tmp_path / "phone"))
+    sizes = {split: len(pixels) for split, pixels in case.pixels.items()}
+    assert sizes == {"train": 30, "train_dev": 10, "dev": 16, "test": 8, "pool": 16}
+    for split, pixels in case.pixels.items():
+        greys = (250 if split.startswith("train") else 50) + 5 * case.labels[split]
+        assert (pixels == greys[:, None, None, None]).all()
+    assert case.values["split"]["production_in_train"] == 0.0
 
 
 def test_advice_is_followed_as_dvc_would(planted: ModuleType) -> None:
