@@ -138,6 +138,12 @@ def unreadable(path: Path) -> None:
     path.chmod(0)
 
 
+def sparse(path: Path) -> None:
+    """More bytes than any disk here has."""
+    path.touch()
+    os.truncate(path, 2**42)
+
+
 OTHERS: dict[str, tuple[Callable[[Path], object], str]] = {
     "pipe.png": (os.mkfifo, "not_a_regular_file"),
     "socket.png": (socket_at, "not_a_regular_file"),
@@ -147,6 +153,7 @@ OTHERS: dict[str, tuple[Callable[[Path], object], str]] = {
     "outside.png": (lambda path: path.symlink_to(__file__), "link_leaves_source"),
     "parent": (lambda path: path.symlink_to(".."), "linked_folder"),
     "inside.png": (lambda path: path.symlink_to("good.jpg"), ACCEPTED),
+    "endless.png": (sparse, "too_many_bytes"),
     "unreadable.png": (unreadable, "unreadable" if os.geteuid() else ACCEPTED),
 }
 CLASSES = ["<script>alert(1)", "x\\..\\y", "a b", "-class", "cafe\u0301", "🦜", "CON", "'; DROP TABLE", "x" * 255]

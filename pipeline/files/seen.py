@@ -1,6 +1,6 @@
 """SHA-256 of files, remembered by their stamps: a file that nobody has touched is not read again."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from pipeline.files.arrow import open_arrow, write_arrow
 from pipeline.files.storage import partial_path, put_in_place, refusals, sha256_of
 from pipeline.processes.engine import Engine
 
-UNREADABLE = "unreadable"
+NOT_HASHED = UNREADABLE, TOO_LARGE = "unreadable", "too_many_bytes"
 # A file changed again within the clock's step keeps its stamp: what is so young is not remembered.
 YOUNG = 2_000_000_000
 TOGETHER = 64
@@ -37,21 +37,26 @@ class Stamp(NamedTuple):
     inode: int
 
 
-def file_hashes(root: Path, paths: Sequence[str], memory: Path, now: int, engine: Engine, title: str) -> dict[str, str]:
-    """SHA-256 of each file under a folder, or UNREADABLE.
+def file_hashes(
+    root: Path, paths: Sequence[str], most: Callable[[str], float], memory: Path, now: int, engine: Engine, title: str
+) -> dict[str, str]:
+    """SHA-256 of each file under a folder, or UNREADABLE, or TOO_LARGE and its bytes.
 
     Args:
+        most: the bytes that a path may have to be read.
         memory: file that remembers them from run to run; a damaged one costs time alone.
         now: nanoseconds since 1970.
     """
     known = _remembered(memory)
-    stamps = {path: _stamp(root / path) for path in paths}
+    all_stamps = {path: _stamp(root / path) for path in paths}
+    large = {path: stamp.size for path, stamp in all_stamps.items() if stamp is not None and stamp.size > most(path)}
+    stamps = {path: stamp for path, stamp in all_stamps.items() if path not in large}
     new = [path for path, stamp in stamps.items() if known.get(path, (None, ""))[0] != stamp or stamp is None]
     made = dict(zip(new, engine.map(partial(_sha256, root), new, title, together=TOGETHER), strict=True))
-    found = {path: made[path] if path in made else known[path][1] for path in paths}
-    if made or len(known) != len(paths):
+    found = {path: made[path] if path in made else known[path][1] for path in stamps}
+    if made or len(known) != len(stamps):
         _remember({path: (stamp, found[path]) for path, stamp in stamps.items() if stamp is not None}, memory, now)
-    return found
+    return {path: found[path] if path in found else f"{TOO_LARGE} {large[path]}" for path in paths}
 
 
 def _sha256(root: Path, path: str) -> str:

@@ -13,6 +13,9 @@ import pyarrow.parquet as pq
 
 from pipeline.errors import DataError, listing
 
+# A table is read whole: 2 GB are some 20,000,000 rows.
+MOST_BYTES = 2_000_000_000
+
 
 def read_csv(data: bytes, name: str, needed: Collection[str] | None = None) -> dict[str, list[Any]]:
     """Columns of texts. What is no UTF-8 stays as surrogates: a file's name may be any bytes."""

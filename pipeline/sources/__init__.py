@@ -14,14 +14,12 @@ from pipeline.core.ingest.reasons import Rejection
 from pipeline.core.label.label_studio import labels_of
 from pipeline.errors import DataError, MissingInputError, listing
 from pipeline.files.scan import Scan
-from pipeline.files.tables import READERS
+from pipeline.files.tables import MOST_BYTES, READERS
 from pipeline.params import FolderLabels, LabelStudioLabels, NoLabels, SourceParams, TableLabels
 from pipeline.sources.files import Files
 from pipeline.sources.texts import read_texts
 
 METADATA = "metadata.csv"
-# A table is read whole: 2 GB are some 20,000,000 rows.
-MOST_BYTES = 2_000_000_000
 
 
 def list_images(files: Files, source: SourceParams, now: pd.Timestamp) -> Listing:

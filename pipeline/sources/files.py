@@ -4,14 +4,16 @@ import bz2
 import gzip
 import hashlib
 import lzma
+import os
 import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from io import FileIO
 from pathlib import Path
 from typing import Any, Protocol
 
-from pipeline.core.ingest.reasons import Rejection
+from pipeline.core.ingest.reasons import Rejection, failure
 from pipeline.errors import DataError
 from pipeline.files.scan import Scan, scan
 from pipeline.files.storage import refusals
@@ -71,15 +73,18 @@ class Folder:
         return scan(self.place)
 
     def read(self, path: str, most: int) -> bytes | Rejection:
-        """The content; what is too large is left to be refused by its reader."""
+        """The content, if there is memory for it."""
         try:
-            return (self.place / path).read_bytes()
+            with (self.place / path).open("rb", buffering=0) as file:
+                return _too_many_bytes(file, most) or file.readall()
         except OSError as error:
             return _unreadable(error)
+        except MemoryError as error:
+            return failure(error)
 
     def hashes(self, paths: Sequence[str], most: int, engine: Engine, title: str) -> list[str | Rejection]:
         """By all workers."""
-        return [*engine.map(partial(_sha256, self.place), paths, title, together=64)]
+        return [*engine.map(partial(_sha256, self.place, most), paths, title, together=64)]
 
     def in_order(self, paths: Sequence[str]) -> list[str]:
         """As they are."""
@@ -123,7 +128,7 @@ def _open_archive(place: Path, inside: str, max_expansion: float) -> Files:
     return Tar(place, inside, max_expansion)
 
 
-def _sha256(root: Path, path: str) -> str | Rejection:
+def _sha256(root: Path, most: int, path: str) -> str | Rejection:
     try:
         with (root / path).open("rb", buffering=0) as file:
             # In one read, if it is small: file_digest takes longer to make room for its parts.
@@ -131,9 +136,14 @@ def _sha256(root: Path, path: str) -> str | Rejection:
             if len(head) < SMALL:
                 return hashlib.sha256(head).hexdigest()
             file.seek(0)
-            return hashlib.file_digest(file, "sha256").hexdigest()
+            return _too_many_bytes(file, most) or hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         return _unreadable(error)
+
+
+def _too_many_bytes(file: FileIO, most: int) -> Rejection | None:
+    size = os.fstat(file.fileno()).st_size
+    return Rejection("too_many_bytes", f"{size} bytes, the limit is {most}") if size > most else None
 
 
 def _unreadable(error: OSError) -> Rejection:

@@ -5,16 +5,19 @@ link leads out to. It reads these lists instead, and ingest@SOURCE depends on it
 """
 
 import json
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pipeline import catalogue
 from pipeline.errors import MissingInputError, listing
 from pipeline.files.hazards import added_root, shown
 from pipeline.files.scan import Scan, scan
-from pipeline.files.seen import file_hashes
+from pipeline.files.seen import NOT_HASHED, file_hashes
+from pipeline.files.tables import MOST_BYTES, READERS
 from pipeline.params import SourceParams
 from pipeline.processes.engine import Engine
 from pipeline.stages import Stage
@@ -34,10 +37,10 @@ class InventoryOutputs:
         return f"{count} files in {len(self.files)} sources{unread}"
 
 
-def inventory(sources: Mapping[str, SourceParams], engine: Engine) -> InventoryOutputs:
+def inventory(sources: Mapping[str, SourceParams], max_bytes: int, engine: Engine) -> InventoryOutputs:
     """Path and content of every file that ingest may read; nothing but files inside a source is opened.
 
-    A source that is missing has an empty list: ingest says what is wrong.
+    Images of more than `max_bytes` are not read. A source that is missing has an empty list: ingest says what is wrong.
 
     Raises:
         MissingInputError: a missing source is one that `dvc add` tracks.
@@ -54,10 +57,12 @@ def inventory(sources: Mapping[str, SourceParams], engine: Engine) -> InventoryO
             )
         found = _scanned(root)
         memory = Path(catalogue.INVENTORY_MEMORY.format(name=name))
-        hashes = file_hashes(root, found.files, memory, time.time_ns(), engine, f"inventory {name}")
+        most = partial(_most_bytes, max_bytes)
+        hashes = file_hashes(root, found.files, most, memory, time.time_ns(), engine, f"inventory {name}")
         lines = sorted([*hashes.items(), *found.refused])
         files[f"{name}.jsonl"] = "".join(f"{json.dumps(line)}\n" for line in lines)
         unread += [f"{shown(root / path)}: {reason}" for path, reason in found.refused]
+        unread += [f"{shown(root / path)}: {why}" for path, why in hashes.items() if why.startswith(NOT_HASHED)]
     return InventoryOutputs(files, unread)
 
 
@@ -68,9 +73,17 @@ def _scanned(root: Path) -> Scan:
     return Scan(("",) if root.is_file() else (), (), 0)
 
 
+def _most_bytes(of_images: int, path: str) -> float:
+    """What may be read of a source's file, by its name; of the one file that is the source, an archive, any number."""
+    if not path:
+        return math.inf
+    # These may hold the labels.
+    return MOST_BYTES if path.lower().endswith((*READERS, ".json")) else of_images
+
+
 STAGE = Stage(
     name="inventory",
     function=inventory,
-    params={"sources": "sources"},
+    params={"sources": "sources", "max_bytes": "ingest.max_bytes"},
     writes={"files": catalogue.INVENTORY},
 )

@@ -1,6 +1,7 @@
 """Hashes of files, remembered by stamps: the right ones after any change, and no second reading without one."""
 
 import hashlib
+import math
 import os
 import time
 from pathlib import Path
@@ -14,9 +15,9 @@ from pipeline.processes.engine import Engine
 LATER = time.time_ns() + 3_600_000_000_000
 
 
-def hashes(root: Path, memory: Path, now: int = LATER) -> dict[str, str]:
+def hashes(root: Path, memory: Path, now: int = LATER, most: float = math.inf) -> dict[str, str]:
     paths = sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if not path.is_dir())
-    return file_hashes(root, paths, memory, now, Engine(1), "hash")
+    return file_hashes(root, paths, lambda path: most if path != "a/2" else math.inf, memory, now, Engine(1), "hash")
 
 
 def sha256(data: bytes) -> str:
@@ -49,6 +50,18 @@ def test_what_nobody_has_touched_is_not_read_again(root: Path, tmp_path: Path, r
     assert first == {name: sha256(name.encode()) for name in ("a/1", "a/2", "b")}
     assert hashes(root, tmp_path / "memory") == first
     assert read == ["1", "2", "b"]
+
+
+def test_what_is_too_large_is_not_read(root: Path, tmp_path: Path, read: list[str]) -> None:
+    os.truncate(root / "a/1", 2**40)
+    os.truncate(root / "a/2", 2**20)
+    found = hashes(root, tmp_path / "memory", most=2**20)
+    assert found == {"a/1": f"too_many_bytes {2**40}", "a/2": sha256(b"a/2".ljust(2**20, b"\0")), "b": sha256(b"b")}
+    assert list(found) == ["a/1", "a/2", "b"]
+    assert hashes(root, tmp_path / "memory", most=2**20) == found
+    assert read == ["2", "b"]
+    os.truncate(root / "a/1", 1)
+    assert hashes(root, tmp_path / "memory", most=2**20)["a/1"] == sha256(b"a")
 
 
 def test_a_change_that_keeps_size_and_time_is_seen(root: Path, tmp_path: Path, read: list[str]) -> None:

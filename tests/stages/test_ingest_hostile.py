@@ -1,10 +1,12 @@
 """ingest over a folder of everything that goes wrong: each file ends where it belongs, and the counts add up."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from pipeline import catalogue
+from tests.examples import write_source
 from tests.hostile import FILES, loads_at_the_second_time, write_hostile
 from tests.stages.test_ingest import run
 
@@ -44,3 +46,12 @@ def test_each_hostile_file_ends_where_it_belongs(hostile: tuple[Path, dict[str, 
     assert len(catalogue.INGEST_REJECTED.read(done.folder / "rejected")) == counts["rejected"]
     assert catalogue.INGESTED.read(done.folder / "manifest")["path"].tolist() == done.manifest["path"].tolist()
     assert run(root, tmp_path, LIMITS, workers=1).content() == done.content()
+
+
+def test_a_file_within_the_limit_of_bytes_and_beyond_that_of_memory_costs_itself(tmp_path: Path) -> None:
+    write_source(tmp_path / "src", {"cat": 2})
+    (tmp_path / "src/cat/zeros.png").touch()
+    os.truncate(tmp_path / "src/cat/zeros.png", 400_000_000)
+    done = run(tmp_path / "src", tmp_path, {**LIMITS, "ingest.max_bytes": 10**9})
+    assert done.outputs.rejected[["path", "reason"]].values.tolist() == [["cat/zeros.png", "too_large"]]
+    assert len(done.manifest) == 2

@@ -18,7 +18,7 @@ SOURCES = params(**{"sources.web.path": "images/web", "sources.phone.path": "ima
 
 
 def made(sources: dict[str, SourceParams] | None = None) -> InventoryOutputs:
-    return inventory(sources or SOURCES, Engine(1))
+    return inventory(sources or SOURCES, 1_000_000, Engine(1))
 
 
 def test_each_source_has_a_list_of_paths_and_contents(workspace: Path) -> None:
@@ -38,6 +38,18 @@ def test_a_change_shows_in_the_list_of_its_source_alone(workspace: Path) -> None
     after = made().files
     assert after["web.jsonl"] != before["web.jsonl"]
     assert after["phone.jsonl"] == before["phone.jsonl"]
+
+
+def test_files_beyond_the_limit_are_named_and_not_read(workspace: Path) -> None:
+    for name in ("large.png", "table.csv", "huge.csv"):
+        Path(f"images/web/a/{name}").touch()
+        os.truncate(f"images/web/a/{name}", 2**41 if name != "table.csv" else 2_000_000)
+    found = made()
+    assert found.summary.endswith(
+        f"2 not read: images/web/a/huge.csv: too_many_bytes {2**41}, images/web/a/large.png: too_many_bytes {2**41}"
+    )
+    lines = dict(json.loads(line) for line in found.files["web.jsonl"].splitlines())
+    assert lines["a/table.csv"] == sha256_of(Path("images/web/a/table.csv"))
 
 
 def test_what_is_not_read_is_named_and_never_opened(workspace: Path) -> None:
