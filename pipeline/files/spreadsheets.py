@@ -17,7 +17,8 @@ from pipeline.files.tables import check_names, csv_lines
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 MARK = "'"
 DELIMITERS = (",", ";", "\t")
-WORKBOOKS = (b"PK\x03\x04", bytes.fromhex("d0cf11e0"))
+WORKBOOKS = {b"PK\x03\x04": ".xlsx or .ods", bytes.fromhex("d0cf11e0"): ".xls"}
+SAVE = "open it, save the sheet as CSV and give that file (Excel: CSV UTF-8; LibreOffice: Text CSV)"
 WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -86,8 +87,9 @@ def read_spreadsheet(data: bytes, name: str, key: str) -> Spreadsheet:
 
 
 def _decoded(data: bytes, name: str) -> tuple[str, list[str]]:
-    if data.startswith(WORKBOOKS):
-        raise DataError(f"{name} is a workbook, no text: save the sheet as CSV in UTF-8")
+    workbook = next((kinds for start, kinds in WORKBOOKS.items() if data.startswith(start)), None)
+    if workbook is not None:
+        raise DataError(f"{name} is a workbook ({workbook}), no text: {SAVE}")
     if data.startswith(WIDE) or b"\0" in data[:1000]:
         # Without a mark, Latin letters tell the order of bytes: their upper halves are empty.
         encoding = "utf-16" if data.startswith(WIDE) else "utf-16-le" if data[1:2] == b"\0" else "utf-16-be"
@@ -127,6 +129,8 @@ def _split(text: str, name: str, key: str) -> tuple[list[str], list[list[str]], 
     if not found:
         if problems and len(problems) == len(tried):
             raise problems[0]
+        if head.startswith("<"):
+            raise DataError(f"{name} is XML or HTML, no CSV: {SAVE}")
         raise DataError(
             f"{name} has no column {key!r} in its first row, which begins {head.strip()[:60]!r}: "
             "keep that column, which says which image a row is about"

@@ -5,11 +5,12 @@ Both become predictions: columns label, predicted, group, and split, the level t
 
 import difflib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import pandas as pd
 
+from pipeline.core.diagnose.cells import meant_name
 from pipeline.core.diagnose.levels import HUMAN, PRODUCTION
 from pipeline.core.manifest import TRAIN, TRAIN_DEV
 from pipeline.errors import DataError, listing
@@ -55,6 +56,7 @@ def answers(table: Table, manifest: pd.DataFrame, classes: Collection[str]) -> p
         DataError: columns that are missing, images and classes that nobody knows; all of them.
     """
     _check_columns(table, (IMAGE, ANSWER))
+    table = _meant(table, (ANSWER,), classes)
     places = _places(manifest)
     problems = [
         *_odd(
@@ -77,6 +79,7 @@ def outcomes(table: Table, manifest: pd.DataFrame, classes: Collection[str]) -> 
         DataError: columns that are missing, an image twice, images that the model has learnt, unknown classes; all.
     """
     _check_columns(table, (IMAGE, PREDICTED, ACTUAL))
+    table = _meant(table, (PREDICTED, ACTUAL), classes)
     images = list(table.columns[IMAGE])
     learnt = set(manifest.loc[manifest["split"].isin([TRAIN, TRAIN_DEV]), "id"].astype(str))
     problems = [
@@ -108,6 +111,15 @@ def _check_columns(table: Table, needed: Sequence[str]) -> None:
         )
     if not table.rows:
         raise DataError(f"{table.name} has no rows: fill it in, or remove it")
+
+
+def _meant(table: Table, columns: Collection[str], classes: Collection[str]) -> Table:
+    """The same with classes as they are called, where a spreadsheet program took them for numbers or days."""
+    mended = {
+        name: [meant_name(cell, classes) for cell in cells] if name in columns else cells
+        for name, cells in table.columns.items()
+    }
+    return replace(table, columns=mended)
 
 
 def _places(manifest: pd.DataFrame) -> dict[str, int]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from pipeline.core.diagnose.cells import FALSE, TRUE, same_name
 from pipeline.core.evaluate.bootstrap import interval
 from pipeline.core.evaluate.judged import Judged, classes_of, judged
 from pipeline.core.evaluate.optimizing import metric_of
@@ -22,9 +23,11 @@ from pipeline.params import EvaluateParams
 NUMBER, ID, LABEL, PREDICTED, CONFIDENCE = OWN = ("number", "id", "label", "predicted", "confidence")
 # A column of tags with commas between them; and one that is not read.
 TAGS, NOTES = "tags", "notes"
+# For nothing, where people leave no cell empty.
+NONE = frozenset("-\u2013\u2014")
 # What people and programs put into a column that is a tag itself; spreadsheets translate their truth values.
-YES = frozenset({"x", "1", "yes", "y", "true", "wahr", "vrai", "verdadero", "vero", "✓", "✔"})
-NO = frozenset({"", "0", "no", "n", "false", "falsch", "faux", "falso", "-"})
+YES = TRUE | {"x", "1", "yes", "y", "✓", "✔"}
+NO = FALSE | {"", "0", "no", "n", *NONE}
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,7 @@ def read_tags(
             wrong = [
                 f"row {row} ({cell!r}, not {known[image][column]!r})"
                 for row, image, cell in zip(rows, columns[ID], columns[column], strict=True)
-                if image in known and not _same(cell, known[image][column])
+                if image in known and not same_name(cell, known[image][column])
             ]
             problems += [f"{column} is of another model, or of another image: {listing(wrong)}"] if wrong else []
     for kind in kinds:
@@ -181,18 +184,8 @@ def _unknown(ids: Sequence[str], rows: Sequence[int], known: Mapping[str, object
     ]
 
 
-def _same(cell: str, value: str) -> bool:
-    """Whether a cell is a class, perhaps as a number that a program wrote its own way (007 as 7, 1.50 as 1,5)."""
-    if cell.strip() in {"", value.strip()}:
-        return True
-    try:
-        return float(cell.replace(",", ".")) == float(value.replace(",", "."))
-    except ValueError:
-        return False
-
-
 def _parts(cell: str) -> list[str]:
-    return [part for part in re.split(r"[,;|\n]", cell) if part.strip()]
+    return [part for part in re.split(r"[,;|\n]", cell) if part.strip() and part.strip() not in NONE]
 
 
 def _plain(tag: str) -> str:
