@@ -8,6 +8,7 @@ import pandas as pd
 
 from pipeline import catalogue
 from pipeline.core.ingest.metadata import check_groups
+from pipeline.core.ingest.reasons import REASONS
 from pipeline.core.ingest.shortage import no_images, too_many_refused
 from pipeline.core.manifest import FURTHER, INGESTED, NO_LABEL
 from pipeline.errors import DataError
@@ -67,7 +68,8 @@ def ingest(name: str, source: SourceParams, params: IngestParams, shards: ShardS
     images = made.to_pandas().rename(columns={"key": "pixels"}).merge(listed.images, on="path", validate="1:1")
     accepted = images[images["reason"] == ""].assign(source=name, role=source.role)
     check_groups(accepted, label_file(files, source))
-    refused = pd.DataFrame([*unread, *listed.refused], columns=REJECTED_COLUMNS)
+    unread += [(path, reason, detail or REASONS[reason]) for path, reason, detail in listed.refused]
+    refused = pd.DataFrame(unread, columns=REJECTED_COLUMNS)
     rejected = pd.concat([images.loc[images["reason"] != "", REJECTED_COLUMNS], refused])
     refusals = [*rejected.itertuples(index=False, name=None)]
     if wrong := too_many_refused(str(files.place), len(images) + len(refused), refusals, params.max_rejected):

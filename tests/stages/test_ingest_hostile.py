@@ -35,6 +35,7 @@ def test_each_hostile_file_ends_where_it_belongs(hostile: tuple[Path, dict[str, 
     rejected = done.outputs.rejected
     found = dict.fromkeys(done.manifest["path"], "") | dict(zip(rejected["path"], rejected["reason"], strict=True))
     assert found == expected
+    assert (rejected["detail"].str.len() > 0).all()
     counts = done.outputs.metrics
     assert counts["files"] == len(expected) + 2
     assert counts["files"] == counts["accepted"] + counts["rejected"] + counts["ignored"]
