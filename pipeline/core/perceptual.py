@@ -35,12 +35,14 @@ def views(pixels: Pixels) -> Pixels:
     Args:
         pixels: shape (height, width, 3).
     """
-    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-    # Margins are fractions of a pixel of the small view: first as large as they need to be whole.
-    large = _resized(_resized(grey, 2 * SIDE), 4 * SIDE)
-    margins = [round(crop * 4 * SIDE) for crop in CROPS]
-    kept = [large[margin : 4 * SIDE - margin, margin : 4 * SIDE - margin] for margin in margins]
-    return np.stack([_resized(part, SIDE) for part in kept])
+    grey = _halved(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY))
+    large = _resized(grey, 2 * SIDE)
+    if min(grey.shape) < 2 * SIDE:
+        # Of pictures of 28 pixels, margins of whole pixels at twice a view's size missed 187 of 250 copies, these 175.
+        large = _resized(large, 4 * SIDE)
+    side = len(large)
+    margins = [round(crop * side) for crop in CROPS]
+    return np.stack([_resized(large[margin : side - margin, margin : side - margin], SIDE) for margin in margins])
 
 
 def marks(seen: Pixels) -> tuple[Hashes, float]:
@@ -70,7 +72,7 @@ def perceptual_hash(greys: Pixels) -> Hashes:
     flat = frequencies.reshape(*greys.shape[:-2], _FREQUENCIES**2 // _PARTS, _PARTS).swapaxes(-1, -2)
     flat = flat.reshape(*greys.shape[:-2], _FREQUENCIES**2)
     middle = np.partition(flat, (_FREQUENCIES**2 // 2 - 1, _FREQUENCIES**2 // 2), axis=-1)[..., _MIDDLE]
-    bits = np.packbits(flat > middle.mean(axis=-1, keepdims=True), axis=-1)
+    bits = np.packbits(2 * flat > middle.sum(axis=-1, keepdims=True), axis=-1)
     hashes: Hashes = bits.view(">u8")[..., 0].astype(np.uint64)
     return hashes
 
@@ -86,6 +88,13 @@ def _fine_detail_times_25(greys: Pixels) -> npt.NDArray[np.int32]:
         cv2.boxFilter(grey, cv2.CV_32S, (5, 5), normalize=False, borderType=cv2.BORDER_REFLECT_101) for grey in greys
     ]
     return 25 * greys.astype(np.int32) - np.stack(sums).astype(np.int32)
+
+
+def _halved(grey: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The mean of each four pixels while enough are left: several times faster than the mean over other areas."""
+    while min(grey.shape) >= 4 * SIDE and not (grey.shape[0] % 2 or grey.shape[1] % 2):
+        grey = cv2.resize(grey, (grey.shape[1] // 2, grey.shape[0] // 2), interpolation=cv2.INTER_AREA)
+    return grey
 
 
 def _resized(grey: npt.NDArray[Any], side: int) -> Pixels:

@@ -44,7 +44,9 @@ def _managed(image: Image.Image, profile: Any) -> Image.Image:
     found = _transform(profile, image.mode) if isinstance(profile, bytes) and image.mode in SPACES else None
     if found is None and isinstance(profile, bytes) and image.mode == "P":
         return _managed(image.convert("RGB"), profile)
-    return image.convert("RGB") if found is None else _applied(found, image)
+    if found is not None:
+        return _applied(found, image)
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _applied(transform: ImageCms.ImageCmsTransform, image: Image.Image) -> Image.Image:

@@ -19,15 +19,14 @@ Histogram = npt.NDArray[np.int64]
 REBLUR = 5
 
 _LEVELS = np.arange(256)
-# Saturation of a pixel by its largest channel and the spread of its channels, of 65,536.
-_SATURATION = np.rint(65536 * np.minimum(_LEVELS / np.maximum(_LEVELS[:, None], 1), 1)).astype(np.int32).ravel()
 
 
 def picture_facts(pixels: Pixels) -> dict[str, float]:
     """The facts of manifest.FACTS that pixels (height, width, 3) tell.
 
     brightness, contrast (in [0, 1]): mean and standard deviation of luma. sharpness (>= 0): standard deviation of
-    its Laplacian (Pech-Pacheco et al., 2000). saturation (in [0, 1]): mean of (max - min) / max over channels.
+    its Laplacian (Pech-Pacheco et al., 2000). saturation (in [0, 1]): mean of (max - min) / max over channels, of each
+    pixel to the nearest of 255.
     luma_1, luma_5, luma_99 (0 to 255): so many in 100 pixels are at most as bright. colour_99 (0 to 255): the same
     of the spread of channels, max - min. information (0 to 8): bits of entropy of a pixel's luma. blur (in [0, 1]): see
     `blur_of`.
@@ -39,13 +38,13 @@ def picture_facts(pixels: Pixels) -> dict[str, float]:
     total, squares = int(levels @ _LEVELS), int(levels @ _LEVELS**2)
     edges = cv2.Laplacian(luma, cv2.CV_16S)
     edge_total, edge_squares = round(cv2.sumElems(edges)[0]), round(cv2.norm(edges, cv2.NORM_L2SQR))
-    both = cv2.merge([spread, largest]).view("<u2")  # 256 * largest + spread
-    saturation = int(_SATURATION.take(both).sum(dtype=np.int64))
+    # Of 255, rounded; 0 where all channels are 0.
+    saturation = round(cv2.sumElems(cv2.divide(spread, largest, scale=255))[0])
     return {
         "brightness": total / (255 * count),
         "contrast": math.sqrt(count * squares - total**2) / (255 * count),
         "sharpness": math.sqrt(count * edge_squares - edge_total**2) / (255 * count),
-        "saturation": saturation / (65536 * count),
+        "saturation": saturation / (255 * count),
         **dict(zip(("luma_1", "luma_5", "luma_99"), _percentiles(levels, 1, 5, 99), strict=True)),
         "colour_99": _percentiles(_histogram(spread), 99)[0],
         "information": _entropy(levels),
