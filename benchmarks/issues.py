@@ -3,7 +3,7 @@
     python benchmarks/issues.py FOLDER [--peers PYTHON] [--photos 200] [--size 224]
 
 Photos of a folder, drawn by chance, are stored as they are and with each issue planted; each set is examined with the
-others, as one source. Levels are those of params.yaml, but 3 bits for low information, as it says for photos.
+others, as one source. Levels are those of params.yaml, but 3.5 bits for low information, as it says for photos.
 """
 
 import argparse
@@ -101,7 +101,7 @@ def main() -> None:
     options = parser.parse_args()
     photos = drawn(options.folder, options.photos)
     loaded = load_params(Path("params.yaml"))
-    levels = loaded.curate.issues.model_copy(update={"low_information": 3.0})
+    levels = loaded.curate.issues.model_copy(update={"low_information": 3.5})
     shape = loaded.ingest.model_copy(
         update={"size": options.size, "fit": "crop", "encoding": JpegEncoding(name="jpeg", quality=90)}
     )
