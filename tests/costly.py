@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 MEGABYTES = 300
@@ -47,6 +47,11 @@ def make(item: str) -> str:
 
 def refuse(item: str, reason: str, words: str) -> str:
     return f"{item}: {reason}, {words}"
+
+
+def count(made: Sequence[str]) -> list[str]:
+    """Each item with how many are finished at a time."""
+    return [f"{item} of {len(made)}" for item in made]
 
 
 def join(task: str, made: Iterator[str]) -> str:

@@ -54,8 +54,13 @@ def marks(seen: Pixels) -> tuple[Hashes, float]:
     Returns:
         Shape (len(CROPS),), and the root mean square of the whole picture's detail in grey levels of 255.
     """
+    return perceptual_hash(seen), detail_strength(seen)
+
+
+def detail_strength(seen: Pixels) -> float:
+    """The second of `marks` alone."""
     detail = _fine_detail_times_25(seen[:1]).astype(np.int64).ravel()
-    return perceptual_hash(seen), math.sqrt(int(detail @ detail) / detail.size) / 25
+    return math.sqrt(int(detail @ detail) / detail.size) / 25
 
 
 def perceptual_hash(greys: Pixels) -> Hashes:

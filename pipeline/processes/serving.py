@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import groupby, islice
 from multiprocessing.connection import Connection
 from multiprocessing.pool import ExceptionWithTraceback  # type: ignore[attr-defined]  # typeshed forgot it
 from typing import Any
@@ -25,6 +26,10 @@ from pipeline.processes.libraries import keep_freed_memory
 from pipeline.processes.progress import hush
 
 NOBODY = -1
+
+
+def _as_they_are(made: Sequence[Any]) -> Sequence[Any]:
+    return made
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,11 @@ class Guard:
     """Of an item. Past them its process is ended, and it is made once more, alone; then they are CPU time."""
     megabytes: int
     """Memory (address space) beyond what its process has before; `make` gets a MemoryError there."""
+    finish: Callable[[Sequence[Any]], Sequence[Any]] = _as_they_are
+    """What no item can do harm to, of several that `make` made: each kind of work for all of them at a time takes less
+    time than all work for one after the other. `refuse` gives what this would give."""
+    together: int = 1
+    """So many are finished at a time."""
 
 
 @dataclass(frozen=True)
@@ -130,16 +140,17 @@ def _made(guard: Guard, job: Job, connection: Connection, desk: Any) -> Iterator
     known = dict(job.known)
     if job.suspect is not None:
         with _cpu_limit(guard.seconds):
-            known[job.suspect] = _attempt(guard, job.items[job.suspect], job.suspect, desk)
+            [known[job.suspect]] = guard.finish([_attempt(guard, job.items[job.suspect], job.suspect, desk)])
         connection.send(("item", (job.suspect, known[job.suspect])))
-    for number, item in enumerate(job.items):
-        if number not in known:
-            made = _attempt(guard, item, number, desk)
+    for is_known, numbered in groupby(enumerate(job.items), key=lambda item: item[0] in known):
+        if is_known:
+            yield from (known.pop(number) for number, _ in numbered)
+            continue
+        while batch := list(islice(numbered, 1 if told else guard.together)):
+            made = guard.finish([_attempt(guard, item, number, desk) for number, item in batch])
             if told:
-                connection.send(("item", (number, made)))
-            yield made
-        else:
-            yield known.pop(number)
+                connection.send(("item", (batch[0][0], made[0])))
+            yield from made
 
 
 def _attempt(guard: Guard, item: Any, number: int, desk: Any) -> Any:

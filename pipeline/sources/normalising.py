@@ -1,10 +1,12 @@
 """One file of a source -> a row of a shard: its picture with all that is measured of it, or why there is none."""
 
 import math
+from collections.abc import Sequence
 from functools import cache, partial
 from typing import Any
 
 import cv2
+import numpy as np
 import pyarrow as pa
 
 from pipeline.core import imaging, perceptual
@@ -24,14 +26,25 @@ CODE = (colours, decoding, facts, imaging, perceptual, picture, reasons)
 # Of refused files, too: a column with gaps would come back as floats, too short for hashes.
 _NO_MARKS = dict.fromkeys(MARKS.names, 0)
 
+_OK = {"reason": "", "detail": ""}
+# Pictures that wait for the rest of their work; more no longer fit into a processor's cache.
+TOGETHER = 16
+
 Payload = tuple[str, str, str]
 """Of a file: id, path inside its source, SHA-256."""
+Opened = tuple[Payload, picture.Fitted | reasons.Rejection]
 
 
 def row_maker(files: Files, params: IngestParams) -> Guard:
     """What makes the rows, and refuses a file that costs its process too much."""
-    seconds = params.max_seconds + math.ceil(files.patience)
-    return Guard(partial(normalise_file, files=files, params=params), refuse_file, seconds, params.max_memory_mb)
+    return Guard(
+        make=partial(open_file, files=files, params=params),
+        refuse=refuse_file,
+        seconds=params.max_seconds + math.ceil(files.patience),
+        megabytes=params.max_memory_mb,
+        finish=partial(rows_of, params=params),
+        together=TOGETHER,
+    )
 
 
 def shape_of_rows(params: IngestParams) -> str:
@@ -39,25 +52,34 @@ def shape_of_rows(params: IngestParams) -> str:
     return fingerprint(CODE, imaging.LIBRARIES, params.model_dump(exclude={"max_rejected", "max_expansion"}))
 
 
-def normalise_file(payload: Payload, files: Files, params: IngestParams) -> dict[str, Any]:
-    """The shard columns of one file."""
+def open_file(payload: Payload, files: Files, params: IngestParams) -> Opened:
+    """A file's picture before encoding, or why there is none."""
     _settle_in()
     data = files.read(payload[1], params.max_bytes)
-    match picture.normalise(data, params, codec_lines) if isinstance(data, bytes) else data:
-        case picture.Picture(image=image, facts=measured, shown=shown, codec_warning=warning):
-            hashes, detail = perceptual.marks(perceptual.views(shown))
-            marks = {**dict(zip(HASHES, hashes.tolist(), strict=True)), "fine_detail": detail}
-            return {
-                **_file(payload),
-                "reason": "",
-                "detail": "",
-                "codec_warning": warning,
-                "image": image,
-                **measured,
-                **marks,
-            }
-        case reasons.Rejection(reason=reason, detail=detail):
-            return refuse_file(payload, reason, detail)
+    return payload, picture.fit_file(data, params, codec_lines) if isinstance(data, bytes) else data
+
+
+def rows_of(opened: Sequence[Opened], params: IngestParams) -> list[dict[str, Any]]:
+    """The shard columns of each file, in order."""
+    made = iter(picture.finish([found for _, found in opened if isinstance(found, picture.Fitted)], params))
+    found = [(payload, next(made) if isinstance(one, picture.Fitted) else one) for payload, one in opened]
+    seen = [perceptual.views(one.shown) for _, one in found if isinstance(one, picture.Picture)]
+    marks = iter(_marks(seen))
+    return [
+        {**_file(payload), **_OK, **one.facts, **next(marks), "codec_warning": one.codec_warning, "image": one.image}
+        if isinstance(one, picture.Picture)
+        else refuse_file(payload, one.reason, one.detail)
+        for payload, one in found
+    ]
+
+
+def _marks(seen: Sequence[imaging.Pixels]) -> list[dict[str, Any]]:
+    """The columns of manifest.MARKS of each picture, by its views."""
+    hashes = perceptual.perceptual_hash(np.stack(seen)).tolist() if seen else []
+    return [
+        {**dict(zip(HASHES, of_views, strict=True)), "fine_detail": perceptual.detail_strength(views)}
+        for of_views, views in zip(hashes, seen, strict=True)
+    ]
 
 
 @cache

@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,17 @@ def test_the_judgement_of_a_new_process_counts(way: str, tmp_path: Path) -> None
     """The item before may be to blame, or another program that took the memory or the time."""
     item = f"{tmp_path}/mark!{way}"
     assert run([f"a {item} b"]) == [f"a {item} b | A | {way.upper()} | B"]
+
+
+def test_items_are_finished_several_at_a_time_and_one_by_one_after_a_death() -> None:
+    guard = replace(GUARD, finish=costly.count, together=2)
+    tasks = ["a b c", "", "d e", "f segfault g h"]
+    assert Engine(1).map_guarded(costly.join, tasks, str.split, guard, "make") == [
+        "a b c | A of 2 | B of 2 | C of 1",
+        "",
+        "d e | D of 2 | E of 2",
+        f"f segfault g h | F of 1 | {REFUSED['segfault']} | G of 1 | H of 1",
+    ]
 
 
 def test_after_the_first_death_nothing_is_made_twice(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """One file's bytes -> a normalised picture and its facts, or the reason why not."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,6 +25,16 @@ class Picture:
     codec_warning: str = ""
 
 
+@dataclass(frozen=True)
+class Fitted:
+    """A normalised picture before encoding: its pixels, those without bars, and the facts of its file."""
+
+    pixels: Pixels
+    shown: Pixels
+    facts: Mapping[str, Any]
+    codec_warning: str
+
+
 @contextmanager
 def unheard() -> Iterator[list[str]]:
     """A listener that hears nothing."""
@@ -39,6 +49,12 @@ def normalise(data: bytes, params: IngestParams, listen: Listener = unheard) -> 
     Args:
         listen: what catches the codecs' complaints; only then is there a `codec_warning`.
     """
+    found = fit_file(data, params, listen)
+    return found if isinstance(found, Rejection) else finish([found], params)[0]
+
+
+def fit_file(data: bytes, params: IngestParams, listen: Listener = unheard) -> Fitted | Rejection:
+    """The part of `normalise` that a file may do harm to: it decodes and resizes."""
     if not data:
         return Rejection("empty", "the file has no content")
     if len(data) > params.max_bytes:
@@ -53,8 +69,17 @@ def normalise(data: bytes, params: IngestParams, listen: Listener = unheard) -> 
     except Exception as error:  # without memory
         return failure(error)
     facts = {"width": found.width, "height": found.height, "bytes": len(data), "format": found.file_format}
-    shown = without_bars(pixels, found.width, found.height, params.fit)
-    return Picture(encode(pixels, params.encoding), {**facts, **picture_facts(shown)}, shown, found.warning)
+    return Fitted(pixels, without_bars(pixels, found.width, found.height, params.fit), facts, found.warning)
+
+
+def finish(fitted: Sequence[Fitted], params: IngestParams) -> list[Picture]:
+    """The rest of `normalise`, for several pictures: what is one after the other in a processor's caches is faster."""
+    images = [encode(one.pixels, params.encoding) for one in fitted]
+    facts = [picture_facts(one.shown) for one in fitted]
+    return [
+        Picture(image, {**one.facts, **measured}, one.shown, one.codec_warning)
+        for one, image, measured in zip(fitted, images, facts, strict=True)
+    ]
 
 
 def _fit(pixels: Pixels, width: int, height: int, params: IngestParams) -> Pixels:
