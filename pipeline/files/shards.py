@@ -32,6 +32,10 @@ from pipeline.processes.serving import Guard
 # Rows a shard holds on average and at most. Part of the format: another value gives other files.
 MEAN_ROWS = 128
 MOST_ROWS = 512
+# With fewer shards to be made, workers would end at different times: what is new is made in slices first, shards of
+# their own, whose rows the shards then take over. After a kill they count like any older shard.
+SHARDS_A_WORKER = 8
+SLICES_A_WORKER = 8
 # Rows, each of some hundredths of a second, in the second or two in which processes start.
 FEW_ROWS = 50
 
@@ -93,22 +97,19 @@ class ShardStore:
         found = {name: self._open_if_whole(name, full) for name in self._names()}
         missing = [name for name in chunks if found.get(name) is None]
         old = _index(found, [row.key for name in missing for row in chunks[name]])
-        tasks = [
-            _Task(self._path(name), chunks[name], {row.key: old[row.key] for row in chunks[name] if row.key in old})
-            for name in missing
-        ]
+        tasks = [_task(self._path(name), chunks[name], old) for name in missing]
         with refusals(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-        chosen = Engine(1) if sum(task.new for task in tasks) <= few else engine
-        if chosen.workers > 1:
-            # The largest first, so that workers end at about the same time.
-            tasks.sort(key=lambda task: task.new, reverse=True)
-        if isinstance(make, Guard):
-            write = partial(_write_shard, schema=full)
-            chosen.map_guarded(write, tasks, lambda task: task.payloads, make, title, size=lambda task: len(task.rows))
-        else:
-            write = partial(_make_and_write, make=make, schema=full)
-            chosen.map(write, tasks, title, size=lambda task: len(task.rows))
+        new = sum(task.new for task in tasks)
+        chosen = Engine(1) if new <= few else engine
+        if chosen.workers > 1 and len(tasks) < SHARDS_A_WORKER * chosen.workers:
+            most = max(1, new // (SLICES_A_WORKER * chosen.workers))
+            slices = [_Task(self._path(_name(part)), part, {}) for task in tasks for part in _cut(task.made, most)]
+            _make_all(slices, make, full, chosen, title)
+            made = {part.path.stem: self._open(part.path.stem) for part in slices}
+            old |= _index(made, [row.key for part in slices for row in part.rows])
+            tasks = [_task(task.path, task.rows, old) for task in tasks]
+        _make_all(tasks, make, full, chosen, title)
         self._used.update(chunks)
         columns = [name for name in full.names if name != "image"]
         tables = [_located(self._open(name).select(columns), name) for name in chunks]
@@ -190,9 +191,23 @@ class _Task:
         return len(self.rows) - len(self.reuse)
 
     @property
+    def made(self) -> list[Row]:
+        """The rows to be made."""
+        return [row for row in self.rows if row.key not in self.reuse]
+
+    @property
     def payloads(self) -> list[Any]:
         """Those of the rows to be made."""
-        return [row.payload for row in self.rows if row.key not in self.reuse]
+        return [row.payload for row in self.made]
+
+
+def _task(path: Path, rows: Sequence[Row], old: Mapping[str, tuple[str, int]]) -> _Task:
+    return _Task(path, rows, {row.key: old[row.key] for row in rows if row.key in old})
+
+
+def _cut(rows: Sequence[Row], most: int) -> Iterator[Sequence[Row]]:
+    """Parts of at most so many rows."""
+    return (rows[start : start + most] for start in range(0, len(rows), most))
 
 
 def _chunks(rows: Sequence[Row]) -> Iterator[list[Row]]:
@@ -227,6 +242,17 @@ def _index(tables: Mapping[str, pa.Table | None], wanted: Sequence[str]) -> dict
     rows = hits - (ends - [len(column) for column in whole.values()])[tables_of_hits]
     places = [(names[table], row) for table, row in zip(tables_of_hits.tolist(), rows.tolist(), strict=True)]
     return dict(zip(keys.take(pa.array(hits)).to_pylist(), places, strict=True))
+
+
+def _make_all(tasks: Sequence[_Task], make: Make | Guard, schema: pa.Schema, engine: Engine, title: str) -> None:
+    # The largest first, so that workers end at about the same time.
+    jobs = sorted(tasks, key=lambda task: task.new, reverse=True) if engine.workers > 1 else tasks
+    if isinstance(make, Guard):
+        write = partial(_write_shard, schema=schema)
+        engine.map_guarded(write, jobs, lambda task: task.payloads, make, title, size=lambda task: len(task.rows))
+    else:
+        write = partial(_make_and_write, make=make, schema=schema)
+        engine.map(write, jobs, title, size=lambda task: len(task.rows))
 
 
 def _make_and_write(task: _Task, make: Make, schema: pa.Schema) -> None:

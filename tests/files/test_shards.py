@@ -106,6 +106,46 @@ def test_any_number_of_workers_gives_the_same_bytes(workers: int, tmp_path: Path
     assert made == set(range(1000))
 
 
+def sign(number: int) -> dict[str, Any]:
+    return {"number": number, "note": str(os.getpid()), "image": image_of(number)}
+
+
+def fail_at_the_last(number: int) -> dict[str, Any]:
+    if number == 299:
+        raise ZeroDivisionError
+    return sign(number)
+
+
+def test_workers_share_the_work_where_shards_are_few(tmp_path: Path) -> None:
+    store, wanted = ShardStore(tmp_path), rows(range(300))
+    table = store.build(wanted, sign, SCHEMA, Engine(2), "build").to_pandas()
+    assert table["note"].nunique() == 2
+    assert table.groupby("shard")["note"].nunique().max() == 2
+    assert {path.stem for path in tmp_path.iterdir()} > set(table["shard"])
+    store.drop_stale()
+    assert {path.stem for path in tmp_path.iterdir()} == set(table["shard"])
+
+
+def test_what_was_made_of_a_shard_is_kept_when_the_rest_of_it_fails(tmp_path: Path) -> None:
+    wanted = rows(range(300))
+    with pytest.raises(ZeroDivisionError):
+        ShardStore(tmp_path).build(wanted, fail_at_the_last, SCHEMA, Engine(2), "build")
+    kept = {number: note for path in tmp_path.glob("*.arrow") for number, note in notes(path).items()}
+    again = ShardStore(tmp_path).build(wanted, unsigned, SCHEMA, Engine(2), "build")
+    found = dict(zip(again["number"].to_pylist(), again["note"].to_pylist(), strict=True))
+    assert kept
+    assert kept.items() < found.items()
+
+
+def unsigned(number: int) -> dict[str, Any]:
+    return {"number": number, "note": "made again", "image": image_of(number)}
+
+
+def notes(path: Path) -> dict[int, str]:
+    columns = open_arrow(path).to_pydict()
+    return dict(zip(columns["number"], columns["note"], strict=True))
+
+
 def test_few_rows_are_made_before_processes_could_start(tmp_path: Path) -> None:
     """Nothing else could call a function that cannot be pickled."""
     made: list[int] = []
