@@ -18,7 +18,7 @@ Histogram = npt.NDArray[np.int64]
 # Pixels that the blur averages which `blur` compares with. Measured on photos of 224 pixels: see docs/ingest.md.
 REBLUR = 5
 
-_LEVELS = np.arange(256)
+_POWERS = np.arange(256) ** np.array([[1], [2]])
 
 
 def picture_facts(pixels: Pixels) -> dict[str, float]:
@@ -35,7 +35,7 @@ def picture_facts(pixels: Pixels) -> dict[str, float]:
     levels = _histogram(luma)
     largest, spread = _channels(pixels)
     count = luma.size
-    total, squares = int(levels @ _LEVELS), int(levels @ _LEVELS**2)
+    total, squares = (_POWERS @ levels).tolist()
     edges = cv2.Laplacian(luma, cv2.CV_16S)
     edge_total, edge_squares = round(cv2.sumElems(edges)[0]), round(cv2.norm(edges, cv2.NORM_L2SQR))
     # Of 255, rounded; 0 where all channels are 0.
@@ -71,9 +71,8 @@ def _kept(luma: npt.NDArray[Any]) -> float:
     # A running mean changes by the pixel that comes in less the one that goes: no mean need be taken.
     blurred = cv2.absdiff(luma[:-REBLUR], luma[REBLUR:])
     before = REBLUR * round(cv2.sumElems(differences)[0])
-    # Five times the difference, or 255: no more can stay.
-    twice = cv2.add(differences, differences)
-    most = cv2.add(cv2.add(twice, twice), differences)
+    # REBLUR times the difference, or 255: no more can stay.
+    most = cv2.convertScaleAbs(differences, alpha=REBLUR)
     return round(cv2.sumElems(cv2.min(most, blurred))[0]) / before if before else 0.0
 
 
