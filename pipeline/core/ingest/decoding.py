@@ -2,7 +2,8 @@
 
 Pillow decodes, in this one place: it knows every format, and OpenCV disagrees with it on
 orientation, CMYK, 16 bits and palettes. OpenCV decodes plain JPEGs alone: the same library makes the same
-pixels in both (a test holds that), but only OpenCV lets it complain of what is broken.
+pixels in both (a test holds that), but only OpenCV lets it complain of what is broken; and the plainest PNGs, where it
+takes less time and refuses more.
 Not here: limits on a decoder's time and memory, which pipeline/processes/serving.py sets.
 """
 
@@ -29,6 +30,8 @@ HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"
 # Markers around a codestream (ITU-T T.800, A.4): start and size, and end.
 JPEG2000_START = b"\xff\x4f\xff\x51"
 JPEG2000_END = b"\xff\xd9"
+# The end of a PNG (PNG 3rd edition, 11.2.4), with its checksum.
+PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 # What libjpeg says, and fills the rest with grey, when there is a marker before the picture's end.
 PREMATURE = "premature end of data segment"
 # Pixels decoded for each pixel of the target, along a side, at least. Measured (benchmarks/scaling.py): with just one,
@@ -84,7 +87,7 @@ def decode_file(data: bytes, params: IngestParams, listen: Listener) -> Decoded 
         try:
             # One attempt on one object: a load() that failed may seem to succeed when repeated.
             pixels, lines = _pixels(opened, data, params, listen)
-            turn = _TURNS.get(_orientation(opened))
+            turn = _TURNS.get(_orientation(opened, data))
             if turn is not None:
                 pixels = np.asarray(Image.fromarray(pixels).transpose(turn))
         except _MissingError as missing:
@@ -165,6 +168,12 @@ def _pixels(image: Image.Image, data: bytes, params: IngestParams, listen: Liste
         # What OpenCV refuses, such as a cut file, is Pillow's to judge.
         if found is not None and found.shape[:2] == image.size[::-1]:
             return _with_profile(found, profile, params), lines
+    if image.format == "PNG" and is_plain_png(data):
+        with listen() as lines:
+            found = _by_opencv(data, 1)
+        # What it refuses or complains of is Pillow's to judge.
+        if found is not None and not lines and found.shape[:2] == image.size[::-1]:
+            return found, lines
     try:
         with listen() as lines:
             image.load()
@@ -173,6 +182,19 @@ def _pixels(image: Image.Image, data: bytes, params: IngestParams, listen: Liste
             return _salvaged(data, params)
         raise
     return to_srgb(image, params.background), lines
+
+
+def is_plain_png(data: bytes) -> bool:
+    """Whether a PNG is grey or RGB of 8 bits, not interlaced, and has nothing but its picture.
+
+    No colours to be converted, no transparency, orientation or animation, which are chunks of their own.
+    """
+    if data[12:16] != b"IHDR" or data[24:29] not in {b"\x08\0\0\0\0", b"\x08\x02\0\0\0"}:
+        return False
+    at = 33  # behind the header
+    while data[at + 4 : at + 8] == b"IDAT":
+        at += 12 + int.from_bytes(data[at : at + 4], "big")
+    return data[at : at + 12] == PNG_END
 
 
 def _draft(image: Image.Image, params: IngestParams) -> int:
@@ -235,11 +257,13 @@ def _decoded_over(value: int, data: bytes, params: IngestParams) -> Image.Image:
     return over
 
 
-def _orientation(image: Image.Image) -> int:
+def _orientation(image: Image.Image, data: bytes) -> int:
     """The EXIF orientation; 1, upright, if it cannot be read.
 
     Pillow's exif_transpose would also write the other EXIF tags anew, and fails on odd ones.
     """
+    if image.format == "PNG" and is_plain_png(data):
+        return 1  # Pillow would decode all to look for it
     try:
         found = image.getexif().get(0x0112)
     except Exception:  # broken EXIF is common in good pictures
