@@ -53,7 +53,8 @@ def inventory(sources: Mapping[str, SourceParams], max_bytes: int, engine: Engin
         if added is not None:
             raise MissingInputError(
                 f"the source {root} is missing, and `dvc add` tracks {added}: "
-                f"`dvc checkout {added}.dvc` brings it back, or `dvc pull {added}.dvc`"
+                f"`dvc checkout {added}.dvc` brings it back, or `dvc pull {added}.dvc`. An experiment of --temp or "
+                f"--queue that has targets needs this one, too: `dvc exp run --temp {added}.dvc TARGET`"
             )
         found = _scanned(root)
         memory = Path(catalogue.INVENTORY_MEMORY.format(name=name))

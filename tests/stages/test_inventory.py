@@ -68,8 +68,11 @@ def test_what_is_not_read_is_named_and_never_opened(workspace: Path) -> None:
 def test_a_missing_source_that_dvc_tracks_says_how_it_comes_back(workspace: Path) -> None:
     shutil.rmtree("images/web")
     Path("images.dvc").touch()
-    with pytest.raises(MissingInputError, match=r"^the source images/web is missing, .* `dvc checkout images\.dvc`"):
+    with pytest.raises(
+        MissingInputError, match=r"^the source images/web is missing, .* `dvc checkout images\.dvc`"
+    ) as raised:
         made()
+    assert str(raised.value).endswith("needs this one, too: `dvc exp run --temp images.dvc TARGET`")
 
 
 def test_a_source_may_be_one_file_or_missing(workspace: Path) -> None:
