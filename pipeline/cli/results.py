@@ -49,12 +49,18 @@ def report(
     output: Annotated[Path, typer.Option(metavar="FILE", help="The page; replaced if it is there.")] = Path(
         "report/index.html"
     ),
+    tags: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="A table of errors with tags, to be ranked; else errors.csv, if it has some."
+        ),
+    ] = None,
 ) -> None:
     """Write one page on the last run, the data and all experiments: a file that needs nothing beside it."""
     from pipeline.commands.report import write_report
     from pipeline.params import load_params
 
-    print(write_report(load_params(), output))
+    print(write_report(load_params(), output, tags))
 
 
 @app.command(rich_help_panel=PANEL)

@@ -23,6 +23,8 @@ from pipeline.learning.dataset import pictures_of
 from pipeline.params import EvaluateParams
 
 ID = "id"
+# Where the table lies, if nobody says otherwise.
+ERRORS_TABLE = Path("errors.csv")
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,14 @@ def ranking(split: str, table: Path, params: EvaluateParams) -> Ranking:
     return Ranking(split, key_of(params.optimizing), count, len(errors), len(tags), gains, read.notes)
 
 
+def has_tags(table: Path) -> bool:
+    """Whether a file is a table of errors in which somebody has filled in something."""
+    try:
+        return table.is_file() and bool(_filled(table))
+    except DataError:
+        return False
+
+
 def print_ranking(found: Ranking, console: Console) -> None:
     """Print it, and what the figures mean."""
     table = Table(title=f"what fixing the errors of {found.split} could gain at most", title_justify="left")
@@ -152,12 +162,17 @@ def _keep_tags(csv: Path) -> None:
     if not csv.exists():
         return
     try:
-        read = read_spreadsheet(read_bytes(csv), str(csv), ID)
+        filled = _filled(csv)
     except DataError as error:
         raise ParamsError(f"{csv} is there, and no table of errors: give --csv another name ({error})") from error
-    filled = [name for name, cells in read.columns.items() if name not in OWN and any(map(str.strip, cells))]
     if filled:
         raise ParamsError(
             f"{csv} is there and has tags (column {listing(filled)}): give --csv another name, move the file away, "
             f"or rank them with `pipeline errors --tags {csv}`"
         )
+
+
+def _filled(table: Path) -> list[str]:
+    """The columns of people's own in which a cell is filled in."""
+    read = read_spreadsheet(read_bytes(table), str(table), ID)
+    return [name for name, cells in read.columns.items() if name not in OWN and any(map(str.strip, cells))]

@@ -14,18 +14,25 @@ from PIL import Image
 from pipeline.commands.report import write_report
 from pipeline.params import load_params
 from tests.pages import HOSTILE, hostile_run
+from tests.running import run
 
 pytestmark = [pytest.mark.browser, pytest.mark.filterwarnings("ignore:::lightning.*")]
 
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
 DESKTOP, PHONE = {"width": 1100, "height": 900}, {"width": 390, "height": 844}
+# A4 without its margins, at 96 pixels an inch.
+PAPER = {"width": 688, "height": 1009}
 
 
 @pytest.fixture(scope="module")
 def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A page of a run on hostile names."""
-    folder = tmp_path_factory.mktemp("browser")
+    """A page of a run on hostile names, with all its parts."""
+    folder = tmp_path_factory.mktemp("browser") / "run"
+    folder.mkdir()
     hostile_run(folder)
+    run(folder, "git", "init", "--quiet")
+    run(folder, "dvc", "init", "--quiet")
+    run(folder, "git", "commit", "--quiet", "--allow-empty", "--message", "Set up")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         write_report(load_params(), Path("report/index.html"))
@@ -80,6 +87,10 @@ def test_it_is_quiet_and_fits(
 ) -> None:
     page = opened(browser, page_file, noise, scheme, **viewport)
     assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+    stacked = (
+        "[...document.querySelectorAll('.stack')].map(e => e.parentElement).map(e => e.scrollWidth - e.clientWidth)"
+    )
+    assert viewport != PHONE or page.evaluate(stacked) == [0, 0]
     assert page.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
     pixels = shot(page)
     corner = int(pixels[2, 2].mean())
@@ -119,6 +130,11 @@ def test_it_prints(browser: Any, page_file: Path, noise: list[str]) -> None:
     assert pdf.startswith(b"%PDF")
     page.emulate_media(media="print")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    # What does not fit on the paper is lost there: nothing scrolls.
+    page.set_viewport_size(PAPER)
+    wide = "[...document.querySelectorAll('table, svg, img, pre')]"
+    over = f"{wide}.filter(e => e.getBoundingClientRect().right > innerWidth + 1).map(e => e.textContent.slice(0, 40))"
+    assert page.evaluate(over) == []
     assert noise == []
 
 

@@ -18,8 +18,11 @@ from pipeline.files.storage import write_files
 from pipeline.params import Params
 
 
-def write_report(params: Params, output: Path) -> str:
+def write_report(params: Params, output: Path, tags: Path | None = None) -> str:
     """Write the page; where it is and what it lacks, in words.
+
+    Args:
+        tags: a table of errors that was filled in; without one, that of `pipeline errors`, if it is.
 
     Raises:
         ParamsError: the output is a folder.
@@ -27,7 +30,7 @@ def write_report(params: Params, output: Path) -> str:
     """
     if output.is_dir():
         raise ParamsError(f"--output {output} is a folder: name a file, such as {output}/index.html")
-    parts = gather(params)
+    parts = gather(params, tags)
     remarks = of_other_runs()
     page = (
         _environment()

@@ -4,6 +4,7 @@ import base64
 import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from PIL import Image
 
 from pipeline import catalogue
 from pipeline.commands import compare
-from pipeline.commands.errors import errors_sheet
+from pipeline.commands.errors import ERRORS_TABLE, errors_sheet, has_tags, ranking
 from pipeline.commands.report import plots
 from pipeline.core.diagnose.tags import errors_of
 from pipeline.core.evaluate.judged import classes_of
@@ -23,7 +24,7 @@ from pipeline.core.evaluate.optimizing import key_of
 from pipeline.core.manifest import DEV, SEEN_SPLITS, SPLITS
 from pipeline.errors import PipelineError
 from pipeline.files.storage import Artifact
-from pipeline.params import Params
+from pipeline.params import Baseline, Params
 
 # Larger sheets are packed tighter, so that the page can be sent by mail.
 MOST_PNG = 300_000
@@ -48,27 +49,30 @@ class Sheet:
     url: str
 
 
-def gather(params: Params) -> dict[str, Part]:
-    """All parts of the page by name."""
-    return {
-        name: _part(make, params)
-        for name, make in {
-            "diagnosis": _diagnosis,
-            "verdict": _verdict,
-            "levels": _levels,
-            "sources": _sources,
-            "splits": _splits,
-            "training": _training,
-            "proof": _proof,
-            "classes": _classes,
-            "curves": _curves,
-            "confusion": _confusion,
-            "slices": _slices,
-            "experiments": _experiments,
-            "looks": _looks,
-            **{f"sheet_{name}": make for name, make in SHEETS.items()},
-        }.items()
+def gather(params: Params, tags: Path | None) -> dict[str, Part]:
+    """All parts of the page by name.
+
+    Args:
+        tags: a table of errors that was filled in; without one, that of `pipeline errors`, if it is.
+    """
+    makers: Mapping[str, Callable[[Params], Any]] = {
+        "diagnosis": _diagnosis,
+        "verdict": _verdict,
+        "levels": _levels,
+        "sources": _sources,
+        "splits": _splits,
+        "training": _training,
+        "proof": _proof,
+        "classes": _classes,
+        "curves": _curves,
+        "confusion": _confusion,
+        "slices": _slices,
+        "experiments": _experiments,
+        "looks": _looks,
+        "tags": partial(_tags, path=tags),
+        **{f"sheet_{name}": make for name, make in SHEETS.items()},
     }
+    return {name: _part(make, params) for name, make in makers.items()}
 
 
 def _part(make: Callable[[Params], Any], params: Params) -> Part:
@@ -188,12 +192,19 @@ def _classes(_: Params) -> Mapping[str, Any]:
     return {"plot": plot, "classes": len(counts["before"]), "shown": min(len(counts["before"]), plots.MOST_CLASSES)}
 
 
-def _curves(_: Params) -> list[Markup]:
+def _curves(params: Params) -> Mapping[str, Any]:
     found = _read(catalogue.CURVES)
     if not found.epochs:
         raise ValueError("no epochs")
-    titles = {"loss": "loss", "optimizing": "optimizing metric"}
-    return [plots.curves_plot(found.epochs, name, found.kept, title) for name, title in titles.items()]
+    titles = [("loss", "loss"), ("optimizing metric", "optimizing")]
+    baseline = isinstance(params.train.model, Baseline) and len(found.epochs) == 1
+    shown = [] if baseline else titles
+    return {
+        "plots": [plots.curves_plot(found.epochs, name, found.kept, title) for title, name in shown],
+        "model": params.train.model.name,
+        "titles": titles,
+        "last": found.epochs[-1],
+    }
 
 
 def _confusion(_: Params) -> Mapping[str, Any]:
@@ -249,6 +260,12 @@ def _errors(_: Params) -> Sheet:
     predictions: pd.DataFrame = _read(catalogue.PREDICTIONS)
     errors = errors_of(predictions, DEV)
     return _sheet("Misclassified images of dev", errors_sheet(errors, DEV, int((predictions["split"] == DEV).sum())))
+
+
+def _tags(params: Params, path: Path | None) -> Any:
+    if path is None and not has_tags(ERRORS_TABLE):
+        return None
+    return ranking(DEV, path or ERRORS_TABLE, params.evaluate)
 
 
 def _suspects(_: Params) -> Mapping[str, Any]:

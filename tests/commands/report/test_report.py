@@ -8,14 +8,17 @@ from pathlib import Path
 import pytest
 
 from pipeline import catalogue
+from pipeline.commands.errors import ERRORS_TABLE, write_errors
 from pipeline.commands.report import write_report
+from pipeline.commands.report.gathering import gather
 from pipeline.core.diagnose.gaps import MEANS
 from pipeline.errors import ParamsError, StorageError
+from pipeline.files.spreadsheets import read_spreadsheet, spreadsheet_bytes
 from pipeline.files.storage import write_files
 from pipeline.params import load_params
 from tests.examples import full_disk
 from tests.pages import HOSTILE, SVG, Seen, hostile_run, parsed
-from tests.running import run, write_params
+from tests.running import run, run_stages, write_params
 
 # Lightning warns of few batches, and of its own use of torch.
 pytestmark = pytest.mark.filterwarnings("ignore:::lightning.*")
@@ -86,6 +89,39 @@ def test_the_conclusion_is_shown_if_it_is_of_the_same_errors(folder: Path) -> No
     last["levels"] = [{**level, "error": 0.9} for level in last["levels"]]
     write_files({Path(catalogue.CONCLUSION.path): json.dumps(last).encode()})
     assert "Bad on test." not in page().text
+
+
+def test_tags_of_errors_are_ranked_where_somebody_gave_some(folder: Path) -> None:
+    asked = "Say what went wrong in each, and this page ranks the kinds"
+    assert asked in page().text
+    path = Path(catalogue.PREDICTIONS.path)
+    predictions = catalogue.PREDICTIONS.read(path)
+    path.unlink()
+    catalogue.PREDICTIONS.write(predictions.assign(predicted=HOSTILE[0]), path)
+    write_errors("dev", ERRORS_TABLE, Path("errors.png"), [])
+    assert asked in page().text
+    table = read_spreadsheet(ERRORS_TABLE.read_bytes(), "errors.csv", "id").columns
+    hostile = "<script>alert(9)</script>"
+    ERRORS_TABLE.write_bytes(spreadsheet_bytes({**table, "tags": [hostile, *table["tags"][1:]]}))
+    seen = page()
+    assert f"at most; 1 of {len(table['id'])} have a tag" in seen.text
+    assert hostile in seen.text
+    assert "script" not in seen.tags
+    assert asked not in seen.text
+    other = Path("other.csv")
+    other.write_bytes(spreadsheet_bytes({**table, "id": ["nix", *table["id"][1:]], "tags": ["a", *table["tags"][1:]]}))
+    write_report(load_params(), PAGE, other)
+    assert "1 ids are no errors of the present model: row 2" in parsed(PAGE.read_text(encoding="utf-8")).text
+
+
+def test_a_baseline_has_figures_and_no_curve_of_one_point(folder: Path) -> None:
+    assert 'id="curve-loss' in str(gather(load_params(), None)["curves"].value["plots"][0])
+    write_params(folder, **{"train.model": {"name": "majority_class"}})
+    run_stages("train")
+    seen = page()
+    assert "majority_class is fitted at once, without epochs." in seen.text
+    metrics = json.loads((Path(catalogue.CURVES.path) / "metrics.json").read_text())
+    assert f"{metrics['dev']['optimizing']:.4f}" in seen.text
 
 
 def test_names_of_users_are_text_and_nothing_is_fetched_or_run(folder: Path) -> None:
@@ -167,7 +203,8 @@ def test_experiments_need_a_repository_and_then_are_shown(folder: Path) -> None:
     run(folder, "dvc", "init", "--quiet")
     run(folder, "git", "commit", "--quiet", "--allow-empty", "--message", "Set up")
     text = page().text
-    assert "workspace workspace" in " ".join(text.split())
+    assert "On dev; paired differences to the best accepted model" in text
+    assert "workspace" in text
     assert "DVC cannot list" not in text
 
 
