@@ -24,6 +24,8 @@ from pipeline.sources.zips import Zip
 
 # Bytes; a read that gives fewer has come to the end of the file.
 SMALL = 1 << 17
+# Files that a worker hashes in one go, at most.
+TOGETHER = 64
 _PACKED: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
 
 
@@ -84,7 +86,8 @@ class Folder:
 
     def hashes(self, paths: Sequence[str], most: int, engine: Engine, title: str) -> list[str | Rejection]:
         """By all workers."""
-        return [*engine.map(partial(_sha256, self.place, most), paths, title, together=64)]
+        together = max(1, min(TOGETHER, len(paths) // (4 * engine.workers)))
+        return [*engine.map(partial(_sha256, self.place, most), paths, title, together=together)]
 
     def in_order(self, paths: Sequence[str]) -> list[str]:
         """As they are."""

@@ -5,7 +5,8 @@ from which value on a fact is an issue (core/curate/issues.py).
 """
 
 import math
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -18,11 +19,11 @@ Histogram = npt.NDArray[np.int64]
 # Pixels that the blur averages which `blur` compares with. Measured on photos of 224 pixels: see docs/ingest.md.
 REBLUR = 5
 
-_POWERS = np.arange(256) ** np.array([[1], [2]])
+_POWERS = np.arange(256)[:, None] ** np.array([1, 2])
 
 
-def picture_facts(pixels: Pixels) -> dict[str, float]:
-    """The facts of manifest.FACTS that pixels (height, width, 3) tell.
+def picture_facts(pictures: Sequence[Pixels]) -> list[dict[str, float]]:
+    """The facts of manifest.FACTS that pixels tell, of each picture (height, width, 3), whichever others there are.
 
     brightness, contrast (in [0, 1]): mean and standard deviation of luma. sharpness (>= 0): standard deviation of
     its Laplacian (Pech-Pacheco et al., 2000). saturation (in [0, 1]): mean of (max - min) / max over channels, of each
@@ -31,25 +32,60 @@ def picture_facts(pixels: Pixels) -> dict[str, float]:
     of the spread of channels, max - min. information (0 to 8): bits of entropy of a pixel's luma. blur (in [0, 1]): see
     `blur_of`.
     """
+    if not pictures:
+        return []
+    found = [_sums(pixels) for pixels in pictures]
+    levels, spreads = (_histograms([getattr(one, name) for one in found]) for name in ("levels", "spreads"))
+    lumas, colours = _percentiles(levels, 1, 5, 99), _percentiles(spreads, 99)
+    moments, information = (levels @ _POWERS).tolist(), _entropy(levels)
+    return [
+        {
+            "brightness": moments[number][0] / (255 * one.pixels),
+            "contrast": _deviation(one.pixels, *moments[number]) / 255,
+            "sharpness": _deviation(one.pixels, one.edges, one.edge_squares) / 255,
+            "saturation": one.saturation / (255 * one.pixels),
+            **dict(zip(("luma_1", "luma_5", "luma_99"), lumas[number], strict=True)),
+            "colour_99": colours[number][0],
+            "information": information[number],
+            "blur": one.blur,
+        }
+        for number, one in enumerate(found)
+    ]
+
+
+class _Sums(NamedTuple):
+    """Of one picture: histograms (256,) of luma and of the spread of channels, how many pixels it has, the Laplacian of
+    luma and its squares, saturation in steps of 1 / 255, and `blur_of`.
+    """
+
+    levels: npt.NDArray[Any]
+    spreads: npt.NDArray[Any]
+    pixels: int
+    edges: int
+    edge_squares: int
+    saturation: int
+    blur: float
+
+
+def _sums(pixels: Pixels) -> _Sums:
     luma = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-    levels = _histogram(luma)
     largest, spread = _channels(pixels)
-    count = luma.size
-    total, squares = (_POWERS @ levels).tolist()
     edges = cv2.Laplacian(luma, cv2.CV_16S)
-    edge_total, edge_squares = round(cv2.sumElems(edges)[0]), round(cv2.norm(edges, cv2.NORM_L2SQR))
-    # Of 255, rounded; 0 where all channels are 0.
-    saturation = round(cv2.sumElems(cv2.divide(spread, largest, scale=255))[0])
-    return {
-        "brightness": total / (255 * count),
-        "contrast": math.sqrt(count * squares - total**2) / (255 * count),
-        "sharpness": math.sqrt(count * edge_squares - edge_total**2) / (255 * count),
-        "saturation": saturation / (255 * count),
-        **dict(zip(("luma_1", "luma_5", "luma_99"), _percentiles(levels, 1, 5, 99), strict=True)),
-        "colour_99": _percentiles(_histogram(spread), 99)[0],
-        "information": _entropy(levels),
-        "blur": blur_of(luma),
-    }
+    return _Sums(
+        cv2.calcHist([luma], [0], None, [256], [0, 256]),
+        cv2.calcHist([spread], [0], None, [256], [0, 256]),
+        luma.size,
+        round(cv2.sumElems(edges)[0]),
+        round(cv2.norm(edges, cv2.NORM_L2SQR)),
+        # To the nearest; 0 where all channels are 0.
+        round(cv2.sumElems(cv2.divide(spread, largest, scale=255))[0]),
+        blur_of(luma),
+    )
+
+
+def _deviation(count: int, total: int, squares: int) -> float:
+    """Standard deviation, by whole numbers until the end."""
+    return math.sqrt(count * squares - total**2) / count
 
 
 def blur_of(luma: npt.NDArray[Any]) -> float:
@@ -85,20 +121,21 @@ def _channels(pixels: Pixels) -> tuple[Pixels, Pixels]:
     )
 
 
-def _histogram(values: npt.NDArray[Any]) -> Histogram:
+def _histograms(found: Sequence[npt.NDArray[Any]]) -> Histogram:
     # Counts are floats, exact up to 16,777,216: the largest pictures have 1,048,576 pixels.
-    return cv2.calcHist([values], [0], None, [256], [0, 256]).ravel().astype(np.int64)
+    return np.stack(found).reshape(len(found), 256).astype(np.int64)
 
 
-def _percentiles(levels: Histogram, *shares: int) -> list[int]:
-    """The least levels that so many in 100 pixels do not exceed."""
-    sums = np.cumsum(levels)
-    return [int(level) for level in np.searchsorted(100 * sums, np.multiply(shares, sums[-1]))]
+def _percentiles(levels: Histogram, *shares: int) -> list[list[int]]:
+    """Of each histogram (n, 256), the least levels that so many in 100 pixels do not exceed."""
+    sums = np.cumsum(levels, axis=1)[:, None]
+    below: list[list[int]] = (100 * sums < np.multiply(shares, sums[..., -1])[..., None]).sum(axis=2).tolist()
+    return below
 
 
-def _entropy(levels: Histogram) -> float:
-    counts = levels[levels > 0]
-    total = int(counts.sum())
-    bits = math.log2(total) - float((counts * np.log2(counts)).sum()) / total
+def _entropy(levels: Histogram) -> list[float]:
+    """Of each histogram (n, 256), in bits."""
+    totals = levels.sum(axis=1)
+    bits = np.log2(totals) - (levels * np.log2(np.maximum(levels, 1))).sum(axis=1) / totals
     # Rounded, because the last digits of logarithms and of their sum are the library's affair.
-    return max(0.0, round(bits, 4))
+    return [max(0.0, round(one, 4)) for one in bits.tolist()]

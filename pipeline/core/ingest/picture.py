@@ -75,7 +75,7 @@ def fit_file(data: bytes, params: IngestParams, listen: Listener = unheard) -> F
 def finish(fitted: Sequence[Fitted], params: IngestParams) -> list[Picture]:
     """The rest of `normalise`, for several pictures: what is one after the other in a processor's caches is faster."""
     images = [encode(one.pixels, params.encoding) for one in fitted]
-    facts = [picture_facts(one.shown) for one in fitted]
+    facts = picture_facts([one.shown for one in fitted])
     return [
         Picture(image, {**one.facts, **measured}, one.shown, one.codec_warning)
         for one, image, measured in zip(fitted, images, facts, strict=True)

@@ -39,7 +39,7 @@ def images(pictures: dict[str, Pixels], sizes: dict[str, tuple[int, int]] | None
     rows = []
     for name, pixels in pictures.items():
         width, height = (sizes or {}).get(name, (400, 300))
-        rows.append({"id": name, "source": name[:3], "width": width, "height": height, **picture_facts(pixels)})
+        rows.append({"id": name, "source": name[:3], "width": width, "height": height, **picture_facts([pixels])[0]})
     return pd.DataFrame(rows)
 
 

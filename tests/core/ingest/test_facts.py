@@ -21,6 +21,10 @@ def flat(red: int, green: int, blue: int) -> Pixels:
     return np.full((16, 16, 3), (red, green, blue), np.uint8)
 
 
+def facts_of(pixels: Pixels) -> dict[str, float]:
+    return picture_facts([pixels])[0]
+
+
 @pytest.mark.parametrize(
     ("pixels", "facts"),
     [
@@ -34,7 +38,7 @@ def flat(red: int, green: int, blue: int) -> Pixels:
     ],
 )
 def test_facts_of_known_pictures(pixels: Pixels, facts: tuple[float, ...]) -> None:
-    found = picture_facts(pixels)
+    found = facts_of(pixels)
     assert [found[name] for name in ("brightness", "contrast", "sharpness", "saturation")] == pytest.approx(facts)
 
 
@@ -47,7 +51,7 @@ def test_facts_are_what_plain_arithmetic_gives(shape: tuple[int, int], seed: int
     high, low = pixels.max(axis=2).astype(np.float64), pixels.min(axis=2).astype(np.float64)
     shares = np.unique(luma, return_counts=True)[1] / luma.size
     ranked = {share: np.percentile(luma, share, method="inverted_cdf") for share in (1, 5, 99)}
-    found = picture_facts(pixels)
+    found = facts_of(pixels)
     # Each pixel's share is rounded to one of 255.
     assert found.pop("saturation") == pytest.approx(((high - low) / np.maximum(high, 1)).mean(), abs=0.5 / 255 + 1e-9)
     assert found == pytest.approx(
@@ -68,7 +72,7 @@ def test_facts_are_what_plain_arithmetic_gives(shape: tuple[int, int], seed: int
     ("pixels", "bits"), [(flat(9, 9, 9), 0.0), (BOARD, 1.0), (np.arange(768, dtype=np.uint8).reshape(16, 16, 3), None)]
 )
 def test_information_is_the_entropy_in_bits(pixels: Pixels, bits: float | None) -> None:
-    found = picture_facts(pixels)["information"]
+    found = facts_of(pixels)["information"]
     assert found == bits if bits is not None else 0 < found <= math.log2(pixels.size / 3)
 
 
@@ -107,10 +111,17 @@ def test_blur_rises_with_blurring_and_not_with_contrast_or_brightness() -> None:
 def test_pictures_too_small_to_blur_have_no_blur(shape: tuple[int, int]) -> None:
     luma = np.zeros(shape, np.uint8)
     assert blur_of(luma) == 0
-    assert picture_facts(np.stack([luma] * 3, axis=2))["blur"] == 0
+    assert facts_of(np.stack([luma] * 3, axis=2))["blur"] == 0
 
 
 def test_a_slice_of_a_larger_picture_has_the_facts_of_its_copy() -> None:
     padded = picture(3, 30, 40)
     inside = padded[4:20, 7:31]
-    assert picture_facts(inside) == picture_facts(inside.copy())
+    assert facts_of(inside) == facts_of(inside.copy())
+
+
+@given(st.lists(st.tuples(SHAPES, st.integers(0, 99)), max_size=6))
+@settings(max_examples=40, deadline=None)
+def test_facts_do_not_hang_on_the_pictures_beside(wanted: list[tuple[tuple[int, int], int]]) -> None:
+    pictures = [picture(seed, *shape) for shape, seed in wanted]
+    assert picture_facts(pictures) == [facts_of(pixels) for pixels in pictures]
