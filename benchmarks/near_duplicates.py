@@ -43,6 +43,8 @@ def with_clusters(clusters: int, members: int, flips: int) -> Callable[[int], Ha
     """So many hashes have so many others beside them, equal or with up to so many bits flipped."""
 
     def hashes(count: int) -> Hashes:
+        if 2 * PLANTED + clusters * members > count:
+            raise SystemExit(f"left out: its clusters alone have {clusters * members:,} hashes")
         made = random(count)
         draw = np.random.default_rng(1)
         crowd = made[-clusters:].repeat(members)
@@ -74,6 +76,10 @@ def main() -> None:
         way, name, count = options.one
         print(json.dumps(measured(WAYS[way], SETS[name](int(count)))))
         return
+    if min(options.hashes) < 2 * PLANTED:
+        parser.error(
+            f"--hashes {min(options.hashes)}: {PLANTED} pairs are planted, so that there are {2 * PLANTED} at least"
+        )
     for count in options.hashes:
         for name in options.sets:
             show(count, name, "pipeline", sys.executable)
