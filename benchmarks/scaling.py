@@ -54,7 +54,7 @@ def with_bilinear_points(data: bytes, size: int) -> Pixels:
 
 WAYS: dict[str, Callable[[bytes, int], Pixels]] = {
     "full decode, LANCZOS": with_lanczos,
-    "DCT scale, area (ingest)": as_ingest_does,
+    "DCT scale, curves and fours (ingest)": as_ingest_does,
     "full decode, area": with_area,
     "full decode, OpenCV's default": with_bilinear_points,
 }
@@ -73,7 +73,7 @@ def main() -> None:
         likeness = np.array([ssim(*pair) for pair in pairs])
         left, false = on_the_chart(way, options.size)
         print(
-            f"{name:30} PSNR {np.median(noise):5.1f} dB (5 %: {np.quantile(noise, 0.05):5.1f})  "
+            f"{name:36} PSNR {np.median(noise):5.1f} dB (5 %: {np.quantile(noise, 0.05):5.1f})  "
             f"SSIM {np.median(likeness):.4f} (5 %: {np.quantile(likeness, 0.05):.4f})  "
             f"chart: {left:.2f} of the contrast left, {false:.3f} false"
         )
