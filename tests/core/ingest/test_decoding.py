@@ -85,7 +85,10 @@ FILES = {
     "CMYK": saved(of_mode("CMYK", (30, 90, 160, 20)), "JPEG"),
     "YCCK": with_inks_as_ycck(),
     "AVIF": encoded(smooth(30, 40), "AVIF"),
+    # As bytes: of an object, Pillow would take the orientation out.
+    "AVIF, sideways": encoded(smooth(30, 40), "AVIF", exif=SIDEWAYS.tobytes()),
     "WEBP": encoded(smooth(30, 40), "WEBP"),
+    "WEBP, sideways": encoded(smooth(30, 40), "WEBP", exif=SIDEWAYS),
     "WEBP with alpha": saved(ALPHA, "WEBP"),
     "PNG with profile": encoded(smooth(30, 40), "PNG", icc_profile=icc_profile()),
     "PNG with alpha": saved(ALPHA, "PNG"),
@@ -109,6 +112,13 @@ FILES = {
 @pytest.mark.parametrize("name", FILES)
 def test_pixels_are_those_of_careful_code_with_pillow(name: str) -> None:
     np.testing.assert_array_equal(decoded(FILES[name], background=BACKGROUND).pixels, careful(FILES[name]))
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name.endswith("sideways")])
+def test_a_sideways_picture_is_turned_upright(name: str) -> None:
+    found = decoded(FILES[name])
+    assert found.pixels.shape[:2] == (found.height, found.width)
+    assert found.height > found.width
 
 
 def test_a_profile_changes_pixels() -> None:
