@@ -91,7 +91,7 @@ def main() -> None:
 
 def compare(name: str, kind: Set, files: int, peers: str | None) -> None:
     write(kind, range(files))
-    size = np.mean([path_of(kind, number).stat().st_size for number in range(kind.pictures)])
+    size = np.mean([path_of(kind, number).stat().st_size for number in range(min(kind.pictures, files))])
     print(f"\n{name}: {files:,} files of {kind.width} x {kind.height}, {kind.file_format}, {size / 1000:,.0f} kB each")
     part = sorted(Path("photos").rglob("*.*"))[: min(files, 100 if kind.width > 1000 else files // 4)]
     warm(kind, 2)
