@@ -13,7 +13,7 @@ from markupsafe import Markup
 from pipeline.commands.report.gathering import gather
 from pipeline.commands.report.runs import model_digest, of_other_runs
 from pipeline.core.diagnose.gaps import MEANS
-from pipeline.errors import ParamsError
+from pipeline.errors import MissingInputError, ParamsError
 from pipeline.files.storage import write_files
 from pipeline.params import Params
 
@@ -26,10 +26,15 @@ def write_report(params: Params, output: Path, tags: Path | None = None) -> str:
 
     Raises:
         ParamsError: the output is a folder.
+        MissingInputError: there is no such table.
         StorageError: the disk refused; an older page is untouched.
     """
     if output.is_dir():
         raise ParamsError(f"--output {output} is a folder: name a file, such as {output}/index.html")
+    if tags is not None and not tags.is_file():
+        raise MissingInputError(
+            f"--tags {tags} is missing, or no file: `pipeline errors` writes a table to be filled in"
+        )
     parts = gather(params, tags)
     remarks = of_other_runs()
     page = (

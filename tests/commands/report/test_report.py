@@ -12,7 +12,7 @@ from pipeline.commands.errors import ERRORS_TABLE, write_errors
 from pipeline.commands.report import write_report
 from pipeline.commands.report.gathering import gather
 from pipeline.core.diagnose.gaps import MEANS
-from pipeline.errors import ParamsError, StorageError
+from pipeline.errors import MissingInputError, ParamsError, StorageError
 from pipeline.files.spreadsheets import read_spreadsheet, spreadsheet_bytes
 from pipeline.files.storage import write_files
 from pipeline.params import load_params
@@ -108,6 +108,8 @@ def test_tags_of_errors_are_ranked_where_somebody_gave_some(folder: Path) -> Non
     assert hostile in seen.text
     assert "script" not in seen.tags
     assert asked not in seen.text
+    with pytest.raises(MissingInputError, match=r"^--tags nix\.csv is missing, or no file: `pipeline errors` writes"):
+        write_report(load_params(), PAGE, Path("nix.csv"))
     other = Path("other.csv")
     other.write_bytes(spreadsheet_bytes({**table, "id": ["nix", *table["id"][1:]], "tags": ["a", *table["tags"][1:]]}))
     write_report(load_params(), PAGE, other)
