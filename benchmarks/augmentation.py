@@ -5,9 +5,9 @@
 All figures are ratios of times measured in one run, medians of some rounds, on generated JPEG photos and the
 preset `photo`. The floor decodes each original once, applies the very same transforms and encodes, in one
 process that has read everything in and seeded all random streams before the clock starts, as ours does, so that both
-draw the same: no plan, keys, guards, shards or manifest. Ours is the stage augment
-with its manifest, written; two workers, one of which is the stage's own process, are measured with the
-other's start and, by a run over half of the images, without. Peers: a plain albumentations loop over files in
+draw the same: no plan, keys, guards, shards or manifest. Both have the command line's settings of libraries. Ours is
+the stage augment with its manifest, written; two workers, one of which is the stage's own process, are measured
+with the other's start and, by a run over half of the images, without. Peers: a plain albumentations loop over files in
 two processes, which decodes each original once a variant and seeds nothing; Augmentor, if it is there
 (`pip install --no-deps Augmentor==0.2.12`), with its nearest operations. CPU times next to wall times, because
 other work on the machine shows in these alone.
@@ -21,7 +21,6 @@ import importlib.util
 import io
 import multiprocessing
 import os
-import random
 import shutil
 import statistics
 import tempfile
@@ -31,7 +30,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+from pipeline.processes.libraries import SETTINGS, keep_freed_memory
+
+os.environ.update(SETTINGS)
 
 import cv2
 import numpy as np
@@ -44,7 +45,7 @@ from pipeline.core.augment.presets import expand
 from pipeline.core.augment.transforms import build_transform
 from pipeline.core.imaging import decode, encode
 from pipeline.core.manifest import ISSUES, SPLIT
-from pipeline.core.randomness import keyed_seed
+from pipeline.core.randomness import keyed_streams
 from pipeline.files.shards import ShardReader, ShardStore
 from pipeline.params import AugmentParams, JpegEncoding, PerImage, PresetName, SourceParams
 from pipeline.processes.engine import Engine
@@ -83,6 +84,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=default)
     options = parser.parse_args()
     cv2.setNumThreads(1)
+    keep_freed_memory()
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         # One more in a hundred, for the last line.
@@ -156,11 +158,10 @@ def write_photo(number: int, side: int) -> None:
 def floor(task: Task) -> Callable[[], None]:
     reader, transform = ShardReader(task.shards), build_transform(TRANSFORMS)
     photos = [reader.image(shard, row) for shard, row in task.rows[["shard", "row"]].itertuples(index=False)]
-    keys = [
-        [keyed_seed(SEED, "augment", image_id, copy) for copy in range(1, task.copies + 1)]
+    streams = [
+        [keyed_streams(SEED, "augment", image_id, copy) for copy in range(1, task.copies + 1)]
         for image_id in task.rows["id"]
     ]
-    streams = [[(np.random.default_rng(key), random.Random(key)) for key in copies] for copies in keys]
 
     def loop() -> None:
         for photo, copies in zip(photos, streams, strict=True):
@@ -188,6 +189,7 @@ MEETING: list[Any] = []
 
 def meet(barrier: Any) -> None:
     cv2.setNumThreads(1)
+    keep_freed_memory()
     MEETING[:] = [barrier]
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.core.randomness import keyed_generator, keyed_seed, keyed_uniform
+from pipeline.core.randomness import keyed_generator, keyed_seed, keyed_streams, keyed_uniform
 
 SEEDS = st.integers(0, 2**32 - 1)
 IDS = st.lists(st.text(max_size=12), min_size=1, max_size=30)
@@ -39,6 +39,16 @@ def test_generator_draws_the_same_in_every_version() -> None:
     assert keyed_seed(1, "augment", "web/Käse/図.png", 2) == 738850300
     assert keyed_generator(1, "order", 0).permutation(8).tolist() == [5, 4, 6, 1, 3, 7, 2, 0]
     assert keyed_generator(1, "bootstrap", "dev").integers(100, size=6).tolist() == [99, 42, 87, 84, 38, 38]
+    numbers, draws = keyed_streams(1, "augment", "web/Käse/図.png", 2)
+    assert numbers.integers(1000, size=6).tolist() == [928, 6, 801, 276, 944, 562]
+    assert [draws.randrange(1000) for _ in range(2)] == [353, 843]
+
+
+def test_streams_of_neighbours_have_nothing_in_common() -> None:
+    firsts = [[each.random() for each in keyed_streams(1, "augment", "a.png", copy)] for copy in range(5000)]
+    correlations = np.corrcoef([*zip(*firsts, strict=True), *zip(*firsts[1:], firsts[0], strict=True)])
+    assert np.abs(correlations - np.eye(4)).max() < 0.06
+    assert np.mean(firsts, axis=0) == pytest.approx(0.5, abs=0.02)
 
 
 @given(seed=SEEDS, purpose=st.text(), part=st.text())

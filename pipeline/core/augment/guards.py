@@ -26,8 +26,9 @@ Begun = Callable[[pd.DataFrame], Sequence[Pixels]]
 
 def is_blank(pixels: Pixels) -> bool:
     """Whether no channel has any contrast."""
-    # Every eighth pixel of one channel settles it for nearly every picture.
-    return _is_flat(pixels[::8, ::8]) and _is_flat(pixels)
+    # Some pixels of one channel settle it for nearly every picture.
+    some = pixels[::32, ::32, 0].tobytes()
+    return max(some) - min(some) <= FLAT and _is_flat(pixels)
 
 
 def marks(original: Pixels, variant: Pixels) -> dict[str, bool]:
@@ -36,7 +37,7 @@ def marks(original: Pixels, variant: Pixels) -> dict[str, bool]:
     return {
         "blank": is_blank(variant) and not is_blank(original),
         # One row settles it for nearly every picture.
-        "unchanged": np.array_equal(variant[middle], original[middle]) and np.array_equal(variant, original),
+        "unchanged": variant[middle].tobytes() == original[middle].tobytes() and np.array_equal(variant, original),
     }
 
 

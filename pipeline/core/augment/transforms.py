@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from pipeline.core.augment.arguments import explain, first_line
 from pipeline.core.augment.presets import expand
 from pipeline.core.imaging import Pixels
-from pipeline.core.randomness import keyed_seed
+from pipeline.core.randomness import keyed_streams
 from pipeline.errors import ParamsError
 from pipeline.params import AnyTransform, Transform
 
@@ -144,10 +144,9 @@ def steps(
     Raises:
         ParamsError: a transform fails on the picture.
     """
-    key = keyed_seed(seed, "augment", image_id, copy, *([] if epoch is None else [epoch]))
     # One stream for all. The library's Compose gives each transform of a list a stream of its own from the
     # same seed, so that two with p 0.5 act together or not at all.
-    streams = np.random.default_rng(key), random.Random(key)
+    streams = keyed_streams(seed, "augment", image_id, copy, *([] if epoch is None else [epoch]))
     for step in transform:
         step.set_random_state(*streams)
         try:
