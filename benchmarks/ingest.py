@@ -6,8 +6,8 @@ The floor, measured in the same run on a part of the files, is one process that 
 smallest DCT scale that covers the target, resizes by area, makes one perceptual hash and encodes. Beside it the loop
 of most scripts (Pillow: open, exif_transpose, convert, LANCZOS, save), and with `--peers` an interpreter that has
 pyvips: its thumbnail, by two processes or by its own two threads. Files are generated and in the cache; workers have
-started before the clock does. CPU is of all processes; hashing is measured apart. --memory: the largest processes with
-5,000 and with 20,000 small files.
+started before the clock does; libraries are set as the command line sets them. CPU is of all processes; hashing is
+measured apart. --memory: the largest processes with 5,000 and with 20,000 small files.
 """
 
 import argparse
@@ -22,6 +22,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+from pipeline.processes.libraries import SETTINGS
+
+os.environ.update(SETTINGS)
 
 import cv2
 import numpy as np

@@ -64,7 +64,7 @@ def learning_curve(
     sizes: Annotated[
         int, typer.Option(min=3, max=10, help="Sizes of train, each twice the one before it; the last is all of it.")
     ] = 4,
-    seeds: Annotated[int, typer.Option(min=2, max=50, help="Fits at each size, each to other images.")] = 2,
+    seeds: Annotated[int, typer.Option(min=2, max=50, help="Fits at each size, each to other images.")] = 3,
     output: Annotated[
         Path, typer.Option(metavar="FILE", help="The curves: .csv and .png of this name; replaced if there.")
     ] = Path("learning-curve.png"),
