@@ -5,8 +5,9 @@
 Images of 224 x 224 as JPEG of quality 90, batches of 64 in random order, each loader with so many worker
 processes (0: the training process decodes). Every figure is a ratio of images per second to those of a
 bare loop that decodes bytes in memory in one process, measured in turns with it, once workers are up;
-the median of the rounds. All use the same decoder, so that the ratio is of what surrounds it. The second
-ratio is of processor time, of all processes together: what else runs on the machine disturbs it less.
+the median of the rounds. All use the same decoder, so that the ratio is of what surrounds it, and the command line's
+settings of libraries, as training has them. The second ratio is of processor time, of all processes together: what else
+runs on the machine disturbs it less.
 
 Needs `pip install '.[benchmarks]'` for WebDataset. litdata names torchvision as a dependency and works
 without: `pip install --no-deps litdata obstore tifffile boto3 botocore s3transfer jmespath`; it is left
@@ -27,6 +28,10 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+from pipeline.processes.libraries import SETTINGS, keep_freed_tensors
+
+os.environ.update(SETTINGS)
 
 import cv2
 import numpy as np
@@ -56,6 +61,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, nargs="*", default=[0, 1, 2])
     options = parser.parse_args()
     torch.set_num_threads(1)
+    keep_freed_tensors()
     before = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
@@ -211,8 +217,8 @@ def decoded_sample(sample: dict[str, Any]) -> tuple[torch.Tensor, int]:
 
 
 def decoded(file: bytes) -> torch.Tensor:
-    """Channels last, so that making a batch is one plain copy, as it is for us."""
-    return torch.from_numpy(decode(file).copy())
+    """Channels last, so that making a batch is one plain copy."""
+    return torch.from_numpy(decode(file, np.empty((SIZE, SIZE, 3), np.uint8)))
 
 
 def image_column(file: bytes) -> dict[str, bytes]:
