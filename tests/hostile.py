@@ -90,7 +90,7 @@ FILES: dict[str, tuple[bytes, str]] = {
     "archive.zip": (b"PK\x03\x04" + bytes(60), "not_an_image"),
     "any bytes.tga": (encoded(picture(1), "TGA"), "not_an_image"),
     "program.eps": (encoded(picture(1), "EPS"), "not_an_image"),
-    "phone.heic": (HEIC, "not_an_image" if importlib.util.find_spec("pillow_heif") else "heic_not_installed"),
+    "phone.heic": (HEIC, "truncated" if importlib.util.find_spec("pillow_heif") else "heic_not_installed"),
     "cut.jpg": (JPEG[: len(JPEG) // 2], "truncated"),
     "cut in its header.jpg": (JPEG[:100], "truncated"),
     "cut.png": (PNG[:300], "truncated"),

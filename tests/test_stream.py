@@ -40,3 +40,14 @@ def test_a_bomb_ends_where_it_passes_the_limit() -> None:
     assert stream.take(100) == DATA[:100]
     with pytest.raises(BombError, match="more than 100 bytes"):
         stream.seek(101)
+
+
+def test_nothing_but_zeros_may_stand_at_the_end() -> None:
+    stream = Stream(io.BytesIO(b"head" + bytes(3_000_000)), None)
+    stream.take(4)
+    stream.finish()
+    assert stream.tell() == 3_000_004
+    with pytest.raises(tarfile.ReadError, match="more behind its end"):
+        Stream(io.BytesIO(bytes(2_000_000) + b"x"), None).finish()
+    with pytest.raises(BombError):
+        Stream(io.BytesIO(bytes(2_000_000)), None, most=1_500_000).finish()

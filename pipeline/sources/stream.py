@@ -65,6 +65,16 @@ class Stream:
             if not self._read(min(_STEP, place - self._place)):
                 raise tarfile.ReadError("unexpected end of data")
 
+    def finish(self) -> None:
+        """Go on to the end, where a compressed file has its checksum, through nothing but zeros.
+
+        Raises:
+            tarfile.ReadError: there is something else.
+        """
+        while data := self._read(_STEP):
+            if data.count(0) != len(data):
+                raise tarfile.ReadError("there is more behind its end, such as another archive")
+
     def sha256(self, count: int) -> str:
         """Of the next bytes, 64 hex digits."""
         digest, end = hashlib.sha256(), self._place + count

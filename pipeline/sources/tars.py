@@ -109,6 +109,7 @@ def _tar_members(stream: Stream) -> Iterator[tarfile.TarInfo]:
     # tarfile takes a damaged header for the end.
     if stream.last.count(0) != tarfile.BLOCKSIZE:
         raise tarfile.ReadError("it has no end marker")
+    stream.finish()
 
 
 def _tar_reason(info: tarfile.TarInfo) -> str:

@@ -9,6 +9,9 @@ from pathlib import Path
 
 from pipeline.sources.members import Archive, Member
 
+# "Version made by" (APPNOTE 4.4.2): FAT, NTFS, VFAT.
+WINDOWS = {0, 10, 14}
+
 
 @dataclass
 class Zip(Archive):
@@ -16,14 +19,21 @@ class Zip(Archive):
 
     def _list(self) -> Iterator[Member]:
         for number, info in enumerate(_zip(self.place, self.stamp).infolist()):
-            if not info.is_dir():
-                yield Member(info.filename, number, info.file_size, _zip_reason(info))
+            name = _name(info)
+            if not name.endswith("/"):
+                yield Member(name, number, info.file_size, _zip_reason(info))
 
     def _content(self, member: Member) -> bytes:
         archive = _zip(self.place, self.stamp)
         with archive.open(archive.infolist()[member.where]) as file:
             # The checksum is held against the content when its end is seen.
             return file.read(member.size) + file.read(1)
+
+
+def _name(info: zipfile.ZipInfo) -> str:
+    """With `/`, as the format has it, where a program of Windows wrote a backslash; as Info-ZIP's unzip reads it."""
+    name = info.filename
+    return name.replace("\\", "/") if info.create_system in WINDOWS and "/" not in name else name
 
 
 def _zip_reason(info: zipfile.ZipInfo) -> str:

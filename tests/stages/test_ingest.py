@@ -238,12 +238,12 @@ def test_too_many_rejected_files_stop_the_stage_with_the_first_of_them(tmp_path:
     head, *first, last = str(caught.value).splitlines()
     assert head == (
         f"7 of 20 files in {tmp_path}/src were rejected (1 empty, 6 not_an_image), "
-        "the limit ingest.max_rejected is 30%. First:"
+        "the limit ingest.max_rejected is 30%. Such as:"
     )
     assert first[0] == "  cat/bad-0.png: empty: the file has no content"
     assert [line.split(":")[0] for line in first[:5]] == [f"  cat/bad-{number}.png" for number in range(5)]
     assert first[5:] == ["  and 2 more"]
-    assert last == "Mend or remove them, or raise the limit"
+    assert last == "Mend or remove them, or raise the limit: rejected.csv then has all"
     assert len(run(tmp_path / "src", tmp_path, {"ingest.max_rejected": 0.35}).manifest) == 13
 
 

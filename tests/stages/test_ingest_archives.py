@@ -199,6 +199,23 @@ def test_members_of_a_hostile_zip_are_refused_one_by_one(tmp_path: Path) -> None
     assert len(done.outputs.rejected) == 14
 
 
+def test_names_that_windows_wrote_have_folders(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "w.zip", "w") as archive:
+        for name, system in (
+            ("cat\\1.png", 0),
+            ("dog\\2.png", 10),
+            ("..\\out.png", 0),
+            ("dog\\", 0),
+            ("dog/a\\b.png", 3),
+        ):
+            one = zipfile.ZipInfo(name)
+            one.create_system = system
+            archive.writestr(one, b"" if name.endswith("\\") else FILES["cat/1.png"])
+    done = ingested(tmp_path / "w.zip", tmp_path)
+    assert done.manifest["path"].tolist() == ["cat/1.png", "dog/2.png", "dog/a\\b.png"]
+    assert reasons(done) == {"../out.png": "path_leaves_source"}
+
+
 BOMBS: dict[str, Callable[[Path], Path]] = {
     "zip": lambda folder: pack(folder / "b.zip", {"cat/1.png": FILES["cat/1.png"], "cat/2.png": bytes(10**7)}),
     "gz": lambda folder: pack(folder / "b.tar.gz", {"cat/1.png": FILES["cat/1.png"], "cat/2.png": bytes(10**7)}),
@@ -283,6 +300,24 @@ def test_an_archive_that_is_cut_short_is_one_error(kind: str, share: float, tmp_
     (tmp_path / f"a.{kind}").write_bytes(whole[: int(end * share)])
     with pytest.raises(DataError, match=r"a\.[a-z0-9.]+ is damaged or cut short \("):
         ingested(tmp_path / f"a.{kind}", tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["tar.gz", "tar.bz2", "tar.xz"])
+def test_a_compressed_tar_is_read_to_its_checksum(kind: str, tmp_path: Path) -> None:
+    whole = pack(tmp_path / f"a.{kind}", FILES).read_bytes()
+    for damaged in (whole[:-1], whole[:-8] + bytes(8) if kind == "tar.gz" else whole[:-4]):
+        (tmp_path / f"a.{kind}").write_bytes(damaged)
+        with pytest.raises(DataError, match=r"is damaged or cut short \("):
+            ingested(tmp_path / f"a.{kind}", tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["tar", "tar.gz"])
+def test_what_stands_behind_the_end_of_a_tar_is_not_passed_over(kind: str, tmp_path: Path) -> None:
+    first = pack(tmp_path / f"a.{kind}", {"cat/1.png": FILES["cat/1.png"]})
+    second = pack(tmp_path / f"b.{kind}", {"cat/2.png": FILES["dog/3.png"]})
+    first.write_bytes(first.read_bytes() + second.read_bytes())
+    with pytest.raises(DataError, match=r"\(ReadError: there is more behind its end, such as another archive\)"):
+        ingested(first, tmp_path)
 
 
 @settings(deadline=None, max_examples=150)

@@ -14,6 +14,8 @@ Colour = tuple[int, int, int]
 
 # A profile speaks of colours of one kind (ICC.1:2022, 7.2.6), which an image of these modes has.
 SPACES = {"RGB": "RGB ", "L": "GRAY", "CMYK": "CMYK", "LAB": "Lab "}
+# Tags of TIFF (TIFF 6.0, sections 4 and 19).
+BITS_PER_SAMPLE, SAMPLE_FORMAT = 258, 339
 # Rows that are converted at a time where a pixel takes 8 bytes meanwhile.
 BAND = 256
 
@@ -25,7 +27,7 @@ def to_srgb(image: Image.Image, background: Colour) -> Pixels:
     profile that is broken, or for another kind of pixels, does not count.
     """
     if image.mode in {"I", "F"} or image.mode.startswith("I;16"):
-        return np.stack([_eight_bits(np.asarray(image))] * 3, axis=2)
+        return np.stack([_eight_bits(_values(image))] * 3, axis=2)
     profile = image.info.get("icc_profile")
     if image.mode in {"RGBA", "LA", "PA", "La", "RGBa"} or "transparency" in image.info:
         rgba = image.convert("LA").convert("RGBA") if image.mode == "La" else image.convert("RGBA")
@@ -73,6 +75,14 @@ def _srgb() -> ImageCms.ImageCmsProfile:
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 
 
+def _values(image: Image.Image) -> npt.NDArray[Any]:
+    """The numbers of a grey image: Pillow takes whole numbers of 32 bits without a sign for such with one."""
+    values = np.asarray(image)
+    tags = getattr(image, "tag_v2", {})  # of a TIFF
+    unsigned = tags and tags.get(SAMPLE_FORMAT, (1,)) == (1,) and tags.get(BITS_PER_SAMPLE) == (32,)
+    return values.view(np.uint32) if unsigned and values.dtype == np.int32 else values
+
+
 def _eight_bits(values: npt.NDArray[Any]) -> Pixels:
     """Grey of 16 or 32 bits or floats as 8 bits: by the nominal range, not by this picture's own."""
     finite = np.where(np.isfinite(values), values, 0) if values.dtype.kind == "f" else values
@@ -80,6 +90,8 @@ def _eight_bits(values: npt.NDArray[Any]) -> Pixels:
     nominal = 1.0 if values.dtype.kind == "f" and top <= 1 else 255.0 if top <= 255 else 65535.0
     if values.dtype.itemsize == 2:
         nominal = 65535.0
+    elif values.dtype.kind in "iu" and top > 65535:
+        nominal = float(np.iinfo(values.dtype).max)
     made = np.empty(values.shape, np.uint8)
     for start in range(0, len(values), BAND):
         band = finite[start : start + BAND].astype(np.float64)

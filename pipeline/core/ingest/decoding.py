@@ -20,18 +20,12 @@ from PIL import AvifImagePlugin, Image, UnidentifiedImageError
 
 from pipeline.core.imaging import Pixels
 from pipeline.core.ingest.colours import to_srgb
+from pipeline.core.ingest.endings import HEIC_BRANDS, PNG_END, lacks_codestream_end, unidentified, with_its_end
 from pipeline.core.ingest.reasons import Rejection, failure
 from pipeline.params import IngestParams
 
 # An allow-list: some of Pillow's formats (TGA) accept any bytes, others (PSD, EPS) run programs.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000")
-# Brands of an ISO base media file that is HEIC (ISO/IEC 23008-12, B.4).
-HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
-# Markers around a codestream (ITU-T T.800, A.4): start and size, and end.
-JPEG2000_START = b"\xff\x4f\xff\x51"
-JPEG2000_END = b"\xff\xd9"
-# The end of a PNG (PNG 3rd edition, 11.2.4), with its checksum.
-PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 # What libjpeg says, and fills the rest with grey, when there is a marker before the picture's end.
 PREMATURE = "premature end of data segment"
 # Pixels decoded for each pixel of the target, along a side, at least. Measured (benchmarks/scaling.py): with just one,
@@ -93,7 +87,7 @@ def decode_file(data: bytes, params: IngestParams, listen: Listener) -> Decoded 
         except _MissingError as missing:
             return missing.rejection
         except Exception as error:
-            return failure(error)
+            return with_its_end(failure(error), data)
     if PREMATURE in "".join(lines):
         return Rejection("truncated", "; ".join(lines))
     if turn in _SIDEWAYS:
@@ -119,13 +113,12 @@ def _opened(data: bytes, params: IngestParams) -> Image.Image | Rejection:
     try:
         image = Image.open(io.BytesIO(data), formats=formats)
     except UnidentifiedImageError:
-        return Rejection("not_an_image", f"the content is none of {', '.join(FORMATS)}, HEIC")
+        return unidentified(data, f"{', '.join(FORMATS)}, HEIC")
     except Exception as error:  # Pillow raises many types on hostile headers; each costs one file
-        return failure(error)
+        return with_its_end(failure(error), data)
     if refused := _beyond_limits(*image.size, params):
         return refused
-    # A thumbnail before the codestream may hold an end marker of its own.
-    if image.format == "JPEG2000" and JPEG2000_END not in data[max(0, data.find(JPEG2000_START)) :]:
+    if image.format == "JPEG2000" and lacks_codestream_end(data):
         # OpenJPEG fills what a cut file lacks with grey and says nothing.
         return Rejection("truncated", "the file is cut short: it has no end-of-codestream marker")
     return image

@@ -9,7 +9,7 @@ REASONS = {
     "dangling_link": "a link that leads nowhere, or in a circle",
     "link_leaves_source": "a link to a file outside the source",
     "linked_folder": "a link to a folder",
-    "not_a_regular_file": "a pipe, a socket or a device",
+    "not_a_regular_file": "a pipe, a socket, a device, or a sparse file of an archive",
     "unreadable": "the system refuses to open or read it",
     # by what a table says of it
     "path_leaves_source": "a table or an archive names it by a path that leads out of the source",
@@ -36,7 +36,7 @@ REASONS = {
     "strip": "its header claims sides of a ratio above `max_aspect`",
     # by decoding it
     "truncated": "its end is missing (of a JPEG: more than `max_missing` of its rows)",
-    "undecodable": "the decoder refuses it; the words begin with the class of the exception",
+    "undecodable": "it begins as an image, and its decoder refuses it",
     "codec_warning": "it decodes, but the codec complained, and `codec_warnings` is `reject`",
     "too_large": "decoding it needs more memory than `max_memory_mb`",
     "timeout": "decoding it takes longer than `max_seconds`",

@@ -45,15 +45,21 @@ def too_many_refused(place: str, files: int, refused: Sequence[Refusal], limit: 
         return None
     counted = f"{len(refused)} of {files} files in {place} were rejected ({_counts(refused)})"
     if len(refused) == files:
-        return f"{counted}: no image is left. First:{first_few(refused)}\nMend or replace them"
+        return f"{counted}: no image is left. Such as:{first_few(refused)}\nMend or replace them"
     rule = f"the limit ingest.max_rejected is {limit:.0%}"
-    return f"{counted}, {rule}. First:{first_few(refused)}\nMend or remove them, or raise the limit"
+    step = "Mend or remove them, or raise the limit: rejected.csv then has all"
+    return f"{counted}, {rule}. Such as:{first_few(refused)}\n{step}"
 
 
 def first_few(refused: Sequence[Refusal]) -> str:
-    """The first few refused files, a line each, with the reason in words."""
+    """The first few refused files, a line each, with the reason in words; one of each reason before another of any."""
+    seen: Counter[str] = Counter()
+    ranked: list[tuple[int, int, Refusal]] = []
+    for number, one in enumerate(refused):
+        ranked.append((seen[one[1]], number, one))
+        seen[one[1]] += 1
     more = [f"and {len(refused) - MOST} more"] * (len(refused) > MOST)
-    lines = [f"{path}: {reason}: {detail or REASONS[reason]}" for path, reason, detail in refused[:MOST]]
+    lines = [f"{path}: {reason}: {detail or REASONS[reason]}" for *_, (path, reason, detail) in sorted(ranked)[:MOST]]
     return "".join(f"\n  {line}" for line in [*lines, *more])
 
 

@@ -1,6 +1,7 @@
 """Files of every kind become one kind of picture, encoded, with its facts."""
 
 import io
+import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -125,6 +126,14 @@ def wide(value: float, dtype: str) -> Image.Image:
     return Image.fromarray(np.full((16, 16), value, dtype))
 
 
+def unsigned_tiff(value: int) -> bytes:
+    """A flat TIFF file of whole numbers of 32 bits without a sign, as Pillow does not write them."""
+    data = bytearray(saved(wide(0, "int32"), "TIFF"))
+    place = data.index(struct.pack("<HHI", 339, 3, 1))
+    data[place + 8 : place + 10] = struct.pack("<H", 1)
+    return bytes(data[: -4 * 256]) + struct.pack("<I", value) * 256
+
+
 @pytest.mark.parametrize(
     ("data", "colour"),
     [
@@ -138,6 +147,9 @@ def wide(value: float, dtype: str) -> Image.Image:
         pytest.param(saved(wide(0x8080, ">u2"), "TIFF"), (128, 128, 128), id="16 bits, most significant first"),
         pytest.param(saved(wide(200, "uint16"), "PNG"), (1, 1, 1), id="16 bits, dark: not stretched to its own range"),
         pytest.param(saved(wide(65535, "int32"), "TIFF"), WHITE, id="32 bits"),
+        pytest.param(saved(wide(1 << 30, "int32"), "TIFF"), (128, 128, 128), id="32 bits, beyond 16"),
+        pytest.param(unsigned_tiff(0xC0C0C0C0), (192, 192, 192), id="32 bits without a sign, beyond 31"),
+        pytest.param(unsigned_tiff(200), (200, 200, 200), id="32 bits without a sign that hold 8"),
         pytest.param(saved(wide(-5, "int32"), "TIFF"), BLACK, id="below 0"),
         pytest.param(saved(wide(0.2, "float32"), "TIFF"), (51, 51, 51), id="floats up to 1"),
         pytest.param(saved(wide(np.nan, "float32"), "TIFF"), BLACK, id="not a number"),

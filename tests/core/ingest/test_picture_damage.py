@@ -6,6 +6,7 @@ import struct
 import zlib
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pipeline.core.ingest.decoding import FORMATS
+from pipeline.core.ingest.endings import PNG_END
 from pipeline.core.ingest.picture import Picture, normalise
 from pipeline.core.ingest.reasons import REASONS, Rejection
 from pipeline.processes.codec_lines import codec_lines
@@ -160,6 +162,13 @@ def with_thumbnail(data: bytes) -> bytes:
     return data[:place] + box + data[place:]
 
 
+def tiff_of_floats() -> bytes:
+    """A TIFF file of a red, a green and a blue pixel of floats."""
+    found, data = cv2.imencode(".tiff", np.eye(3, dtype=np.float32)[None])
+    assert found
+    return data.tobytes()
+
+
 def frames(file_format: str, **options: Any) -> bytes:
     """A file of two small pictures."""
     first, second = (Image.fromarray(picture(seed, 6, 8)) for seed in (1, 2))
@@ -171,6 +180,7 @@ WAYS = {
     "progressive JPEG": encoded(picture(1), "JPEG", progressive=True),
     "TIFF of JPEG": encoded(picture(1), "TIFF", compression="jpeg"),
     "TIFF, LZW": encoded(picture(1), "TIFF", compression="tiff_lzw"),
+    "TIFF, most significant byte first": saved(Image.fromarray(picture(1)[..., 0].astype(">u2")), "TIFF"),
     "TIFF, deflated": encoded(picture(1), "TIFF", compression="tiff_adobe_deflate"),
     "WEBP, lossless": encoded(picture(1), "WEBP", lossless=True),
     "JPEG2000 of tiles": TILES,
@@ -199,9 +209,31 @@ def test_cut_file_is_refused_or_shows_the_whole_picture(data: bytes) -> None:
     found = {length: normalise(data[:length], ingest()) for length in range(1, len(data))}
     broken = [length for length, cut in found.items() if isinstance(cut, Picture) and cut.image != whole]
     assert broken == []
-    reasons = {cut.reason for cut in found.values() if isinstance(cut, Rejection)}
-    assert "not_an_image" in reasons
-    assert reasons <= {"not_an_image", "truncated", "undecodable"}
+    reasons = {length: cut.reason for length, cut in found.items() if isinstance(cut, Rejection)}
+    assert reasons[1] == "not_an_image"
+    # As soon as it is known what the file was to be.
+    assert {reason for length, reason in reasons.items() if length >= 12} == {"truncated"}
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        pytest.param(encoded(picture(1))[:8] + bytes(80) + PNG_END, "PNG", id="PNG without a header"),
+        pytest.param(b"\xff\xd8\xff" + bytes(80) + b"\xff\xd9", "JPEG", id="JPEG without a header"),
+        pytest.param(b"GIF89a" + bytes(3) + b";", "GIF", id="GIF without a header"),
+        pytest.param(tiff_of_floats(), "TIFF", id="TIFF of a kind that Pillow does not read"),
+        pytest.param(b"\0\0\0\x10ftypavif\0\0\0\0\0\0\0\x08mdat", "AVIF or HEIC", id="AVIF without a header"),
+    ],
+)
+def test_what_begins_as_an_image_and_is_whole_is_no_other_kind_of_file(data: bytes, kind: str) -> None:
+    words = f"it begins as {kind} does, and its header is damaged or of a kind that is not read"
+    assert rejected(data) == Rejection("undecodable", words)
+
+
+def test_a_damaged_file_that_has_its_end_is_not_called_cut() -> None:
+    whole = encoded(smooth(200, 200))
+    place = whole.index(b"IDAT") + 9
+    assert rejected(whole[:place] + b"\xff\xff\xff\xff" + whole[place + 4 :]).reason == "undecodable"
 
 
 HEADS = [

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.core.ingest.shortage import no_images, too_many_refused
+from pipeline.core.ingest.shortage import first_few, no_images, too_many_refused
 from pipeline.params import SourceParams
 
 TABLE: dict[str, Any] = {
@@ -15,6 +15,7 @@ TABLE: dict[str, Any] = {
 }
 FOLDERS = "The rule: images stand in one folder a class, photos/<class>/<image>. Next: "
 MEND = "mend or replace these, or what is said of them:"
+PIPE = "not_a_regular_file: a pipe, a socket, a device, or a sparse file of an archive"
 NAMED = "The rule: its images are those that photos/t.csv names, by paths that start in photos. Next: "
 
 
@@ -65,10 +66,8 @@ NAMED = "The rule: its images are those that photos/t.csv names, by paths that s
             [("x/a.png", "dangling_link", ""), *[(f"x/{n}.png", "not_a_regular_file", "") for n in range(5)]],
             1,
             f"photos has no image that may be read: 1 dangling_link, 5 not_a_regular_file, 1 ignored. {FOLDERS}"
-            f"{MEND}\n  x/a.png: dangling_link: a link that leads nowhere, or in a circle\n  x/0.png: "
-            "not_a_regular_file: a pipe, a socket or a device\n  x/1.png: not_a_regular_file: a pipe, a socket or a "
-            "device\n  x/2.png: not_a_regular_file: a pipe, a socket or a device\n  x/3.png: not_a_regular_file: a "
-            "pipe, a socket or a device\n  and 1 more",
+            f"{MEND}\n  x/a.png: dangling_link: a link that leads nowhere, or in a circle\n  x/0.png: {PIPE}\n"
+            f"  x/1.png: {PIPE}\n  x/2.png: {PIPE}\n  x/3.png: {PIPE}\n  and 1 more",
             id="refused unread",
         ),
         pytest.param(
@@ -96,14 +95,28 @@ def test_a_source_without_images(
     assert no_images("photos", params, "photos/t.csv", refused, ignored) == message
 
 
+def test_one_file_of_each_reason_is_named_before_another_of_any() -> None:
+    reasons = ["empty", "empty", "empty", "strip", "empty", "timeout", "strip", "empty"]
+    refused = [(f"{number}.png", reason, "") for number, reason in enumerate(reasons)]
+    lines = first_few(refused).split("\n")[1:]
+    assert [line.strip().split(": ")[0] for line in lines] == [
+        "0.png",
+        "3.png",
+        "5.png",
+        "1.png",
+        "6.png",
+        "and 3 more",
+    ]
+
+
 def test_a_limit_is_the_last_share_that_passes_and_all_is_too_many_whatever_it_is() -> None:
     refused = [("a.png", "empty", "the file has no content")]
     assert too_many_refused("photos", 4, refused, 0.25) is None
     assert too_many_refused("photos", 4, refused, 0.24) == (
-        "1 of 4 files in photos were rejected (1 empty), the limit ingest.max_rejected is 24%. First:\n"
-        "  a.png: empty: the file has no content\nMend or remove them, or raise the limit"
+        "1 of 4 files in photos were rejected (1 empty), the limit ingest.max_rejected is 24%. Such as:\n"
+        "  a.png: empty: the file has no content\nMend or remove them, or raise the limit: rejected.csv then has all"
     )
     assert too_many_refused("photos", 1, refused, 1.0) == (
-        "1 of 1 files in photos were rejected (1 empty): no image is left. First:\n"
+        "1 of 1 files in photos were rejected (1 empty): no image is left. Such as:\n"
         "  a.png: empty: the file has no content\nMend or replace them"
     )
