@@ -62,9 +62,10 @@ def fitted(
     rows: TensorDataset = TRAIN,
     **further: Any,
 ) -> Fit:
-    """The network of params fitted; `state` and `keep` as `fit` has them."""
+    """The network of params fitted; `state`, `keep` and `due` as `fit` has them."""
     state = further.get("state")
-    order = KeyedOrder(len(rows), train.seed, len(state["epochs"]) if state else 0)
+    begun = (len(state["epochs"]), state["batches"] * train.batch_size) if state else (0, 0)
+    order = KeyedOrder(len(rows), train.seed, *begun)
     batches = loader(rows, train.batch_size, order)
     return fit(
         network or network_for(train),

@@ -7,6 +7,7 @@ A checkpoint of other params, data or code is none.
 import hashlib
 import importlib.metadata
 import io
+import time
 import warnings
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,8 @@ import pipeline
 from pipeline.files.shards import digest
 from pipeline.files.storage import partial_path, put_in_place, read_bytes, refusals, remove, write_bytes
 
+# Of work that a kill may cost; to write a checkpoint takes some hundredths of a second.
+MOST_SECONDS = 60.0
 LIBRARIES = ("albumentations", "lightning", "numpy", "opencv-python-headless", "scikit-learn", "torch")
 
 
@@ -28,6 +31,11 @@ class Checkpoint:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._saved = time.monotonic()
+
+    def due(self) -> bool:
+        """Whether so much time has passed since the last save that what was done is worth another."""
+        return time.monotonic() - self._saved >= MOST_SECONDS
 
     def load(self, key: str) -> dict[str, Any] | None:
         """What was kept under this key; None if there is nothing, or it is damaged or of another key."""
@@ -58,6 +66,7 @@ class Checkpoint:
         torch.save({"key": key, "state": dict(state)}, buffer)
         write_bytes(buffer.getvalue(), partial_path(self.path))
         put_in_place(partial_path(self.path), self.path)
+        self._saved = time.monotonic()
 
     def drop(self) -> None:
         """Remove it: what was to be done is done."""

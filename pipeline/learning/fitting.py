@@ -120,24 +120,25 @@ def fit_model(
     engine: Engine,
     state: State | None = None,
     keep: Callable[[State], None] = lambda _: None,
+    due: Callable[[], bool] = lambda: False,
 ) -> tuple[TrainedModel, training.Fit]:
-    """The model of params, fitted; `state` and `keep` as in `training.fit`."""
+    """The model of params, fitted; `state`, `keep` and `due` as in `training.fit`."""
     keep_freed_tensors()
     if isinstance(params.model, Baseline):
         fit = _fit_baseline(params.model, data, params, metric, engine)
         return TrainedModel(fit.network, data.classes, data.ingest, params.model), fit
     hush_lightning()
     network = fresh_network(params.model, data, params, engine)
-    first = len(state["epochs"]) if state else 0
-    order = KeyedOrder(len(data.train), params.seed, first)
+    first, seen = (len(state["epochs"]), int(state["batches"])) if state else (0, 0)
+    order = KeyedOrder(len(data.train), params.seed, first, seen * params.batch_size)
     with (
         weighted_batches(
             data.train, loss_weights(data, params), params.batch_size, order, engine, params.epochs
         ) as train,
         batches(data.dev, params.batch_size, engine, params.epochs) as dev,
-        progress("train", len(train) * params.epochs, before=len(train) * first) as advance,
+        progress("train", len(train) * params.epochs, before=len(train) * first + seen) as advance,
     ):
-        fit = training.fit(network, train, dev, params, metric, len(data.classes), advance, state, keep)
+        fit = training.fit(network, train, dev, params, metric, len(data.classes), advance, state, keep, due)
     return TrainedModel(fit.network, data.classes, data.ingest, params.model), fit
 
 

@@ -42,15 +42,16 @@ def train(
     checkpoint: Checkpoint,
     engine: Engine,
 ) -> TrainOutputs:
-    """The model with the weights of the epoch that was best on dev; after a kill, from its last finished epoch on."""
+    """The model with the weights of the epoch that was best on dev; after a kill, from its last checkpoint on."""
     images = ShardReader(*originals.folders, *copies.folders)
     data = training_data(augmented, manifest, images, params, mode, transforms, augment_seed, ingest)
     metric = metric_of(optimizing, data.classes)
     check_defined(metric, data.dev.labels, data.classes, DEV)
     key = fit_key(data, params, optimizing, mode, transforms, augment_seed)
     state = checkpoint.load(key)
-    model, fit = fit_model(data, params, metric, engine, state, lambda left: checkpoint.save(key, left))
-    resumed = f", {len(state['epochs'])} of them before it was stopped" if state else ""
+    model, fit = fit_model(data, params, metric, engine, state, lambda left: checkpoint.save(key, left), checkpoint.due)
+    begun = f" and {state['batches']} batches" if state and state["batches"] else ""
+    resumed = f", {len(state['epochs'])} of them{begun} before it was stopped" if state else ""
     done = f"{len(fit.epochs)} epochs{resumed}, {params.keep} {fit.epoch + 1}"
     if isinstance(params.model, Baseline):
         done = params.model.name

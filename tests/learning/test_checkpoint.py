@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -10,7 +11,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.learning.checkpoint import Checkpoint, code_digest, table_digest
+from pipeline.learning.checkpoint import MOST_SECONDS, Checkpoint, code_digest, table_digest
 
 STATE = {"epochs": [{"dev/loss": 0.5}], "network": {"0.weight": torch.arange(6.0).view(2, 3)}, "best_epoch": 0}
 
@@ -28,6 +29,19 @@ def test_what_was_kept_comes_back_under_its_key_alone(kept: Checkpoint) -> None:
     assert torch.equal(found["network"]["0.weight"], STATE["network"]["0.weight"])  # type: ignore[index]
     assert (found["epochs"], found["best_epoch"]) == (STATE["epochs"], 0)
     assert kept.load("another key") is None
+
+
+def test_it_is_due_when_more_time_has_passed_than_a_kill_may_cost(
+    kept: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    kept.save("key", STATE)
+    assert not kept.due()
+    now += MOST_SECONDS
+    assert kept.due()
+    kept.save("key", STATE)
+    assert not kept.due()
 
 
 def test_nothing_is_left_when_it_is_dropped(kept: Checkpoint) -> None:

@@ -1,7 +1,7 @@
 """A metric that params name -> what computes it, and which of two values is better."""
 
 import difflib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, assert_never
@@ -163,6 +163,19 @@ class Tally:
         else:
             batch = Judged(self._classes, labels, probabilities.argmax(axis=1), None)
             self._matrix += confusion_matrices(batch, np.ones((1, len(labels)), np.int64))[0]
+
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        """What the batches so far left behind, for `go_on`."""
+        if self._metric.of_matrices is not None:
+            return {"matrix": self._matrix.copy()}
+        return {"labels": np.concatenate(self._labels), "probabilities": np.concatenate(self._probabilities)}
+
+    def go_on(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Count on from there."""
+        if self._metric.of_matrices is not None:
+            self._matrix = state["matrix"]
+        else:
+            self._labels, self._probabilities = [state["labels"]], [state["probabilities"]]
 
     @property
     def value(self) -> float:

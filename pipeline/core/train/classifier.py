@@ -25,7 +25,7 @@ from pipeline.params import TrainParams
 Batch = tuple[Tensor, Tensor]
 # Pixels, class numbers, and what each row weighs in the loss.
 WeightedBatch = tuple[Tensor, Tensor, Tensor]
-# All that an epoch leaves behind: tensors, numbers and texts in dicts and lists.
+# All that epochs and batches leave behind: tensors, numbers and texts in dicts and lists.
 State = dict[str, Any]
 
 
@@ -34,9 +34,11 @@ class Classifier(lightning.LightningModule):
 
     Args:
         batches: of an epoch of training.
-        state: what the last finished epoch left behind, where training goes on.
+        state: what a stopped training left behind, where this one goes on.
         advance: called with 1 after each training batch.
-        keep: called after each epoch with what it leaves behind; the tensors change in the next one.
+        keep: called after each epoch, and after batches where `due` says so, with what they leave behind; the
+            tensors change with the next batch.
+        due: whether so much was done since the last time that it is worth keeping.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Classifier(lightning.LightningModule):
         state: State | None,
         advance: Callable[[int], None],
         keep: Callable[[State], None],
+        due: Callable[[], bool],
     ) -> None:
         super().__init__()
         self.network = network
@@ -58,9 +61,12 @@ class Classifier(lightning.LightningModule):
         self.batches = batches
         self.advance = advance
         self.keep = keep
+        self.due = due
         self._resumed = state
         self.epochs: list[dict[str, float]] = list(state["epochs"]) if state else []
         self.first = len(self.epochs)
+        self.seen: int = state["batches"] if state else 0
+        self._counted: State | None = state["train"] if state else None
         self.best_epoch: int = state["best_epoch"] if state else 0
         self.best_weights: dict[str, Tensor] = state["best"] if state else {}
         if state:
@@ -92,6 +98,9 @@ class Classifier(lightning.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         self._train = _Tally(self.optimizing, self.classes)
+        if self._counted is not None:
+            self._train.go_on(self._counted)
+            self._counted = None
 
     def on_train_batch_start(self, batch: WeightedBatch, batch_idx: int) -> None:
         params = self.params
@@ -109,6 +118,10 @@ class Classifier(lightning.LightningModule):
         self._train.add(loss, logits, labels)
         self.advance(1)
         return objective
+
+    def on_train_batch_end(self, outputs: Any, batch: WeightedBatch | None, batch_idx: int) -> None:
+        if batch is not None and self.due():
+            self.keep(self._left(batch_idx + 1, self._train.state()))
 
     def on_validation_epoch_start(self) -> None:
         self._dev = _Tally(self.optimizing, self.classes)
@@ -134,16 +147,20 @@ class Classifier(lightning.LightningModule):
             self.best_weights = copy.deepcopy(self.network.state_dict())
         self.epochs.append(epoch)
         self.trainer.should_stop = self.ended
-        self.keep(
-            {
-                "epochs": self.epochs,
-                "best_epoch": self.best_epoch,
-                "best": self.best_weights,
-                "network": self.network.state_dict(),
-                "optimizer": self.trainer.optimizers[0].state_dict(),
-                "precision": self.trainer.precision_plugin.state_dict(),
-            }
-        )
+        self.keep(self._left(0, None))
+
+    def _left(self, batches: int, train: State | None) -> State:
+        """What finished epochs, and so many batches of the one that goes on, leave behind."""
+        return {
+            "epochs": self.epochs,
+            "batches": batches,
+            "train": train,
+            "best_epoch": self.best_epoch,
+            "best": self.best_weights,
+            "network": self.network.state_dict(),
+            "optimizer": self.trainer.optimizers[0].state_dict(),
+            "precision": self.trainer.precision_plugin.state_dict(),
+        }
 
 
 def objective_of(
@@ -196,6 +213,14 @@ class _Tally:
         self._images += len(labels)
         self._loss += float(loss.detach()) * len(labels)
         self._tally.add(labels.cpu().numpy(), logits.detach().float().softmax(dim=1).cpu().numpy())
+
+    def state(self) -> State:
+        tally = {name: torch.from_numpy(values) for name, values in self._tally.state().items()}
+        return {"images": self._images, "loss": self._loss, "tally": tally}
+
+    def go_on(self, state: State) -> None:
+        self._images, self._loss = state["images"], state["loss"]
+        self._tally.go_on({name: values.numpy() for name, values in state["tally"].items()})
 
     @property
     def loss(self) -> float:

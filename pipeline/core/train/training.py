@@ -4,7 +4,8 @@ Not here: the data, which comes as a loader, and files.
 """
 
 import copy
-from collections.abc import Callable, Iterable, Mapping
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -43,16 +44,18 @@ def fit(
     advance: Callable[[int], None],
     state: State | None = None,
     keep: Callable[[State], None] = lambda _: None,
+    due: Callable[[], bool] = lambda: False,
 ) -> Fit:
     """The network fitted to train, with the weights of the epoch that was best on dev, or of the last.
 
     Args:
         train, dev: batches, anew each time they are iterated over. The sampler of train is told the epoch,
-            counted from the first that is left.
+            counted from the first that is left; of that one it leaves out the batches that were seen.
         advance: called with 1 after each training batch.
-        state: what the last finished epoch of a stopped training gave to `keep`; the weights become those of
-            a training that was not stopped.
-        keep: called after each epoch with what it takes to go on from there; it must write it down at once.
+        state: what a stopped training gave to `keep` last; the weights become those of a training that was
+            not stopped.
+        keep: called with what it takes to go on from there, after each epoch and after each batch at which
+            `due` is true; it must write it down at once.
 
     Raises:
         DataError: the loss became NaN or infinite.
@@ -62,7 +65,7 @@ def fit(
     torch.set_num_threads(params.threads)
     _check_precision(params.precision)
     batches = len(train)  # type: ignore[arg-type]
-    module = Classifier(network, params, optimizing, classes, batches, state, advance, keep)
+    module = Classifier(network, params, optimizing, classes, batches, state, advance, keep, due)
     if not module.ended:
         network.train()
         trainer = lightning.Trainer(
@@ -79,7 +82,7 @@ def fit(
             num_sanity_val_steps=0,
         )
         try:
-            trainer.fit(module, train, dev)
+            trainer.fit(module, _AfterStop(train, module.seen) if module.seen else train, dev)
         except (RuntimeError, MemoryError) as error:
             if not _is_out_of_memory(error):
                 raise
@@ -135,6 +138,25 @@ def check_last_batch(network: nn.Module, rows: int, size: int, batch_size: int) 
             f"train.batch_size {batch_size} leaves one of {rows} rows to the last batch, of which batch norm "
             "cannot tell a spread: change it by one, or set train.model.batch_norm to false"
         ) from error
+
+
+class _AfterStop:
+    """Batches of which the first pass lacks those that were seen: None each, which Lightning passes over and counts."""
+
+    def __init__(self, batches: Iterable[WeightedBatch], seen: int) -> None:
+        self._batches = batches
+        self._seen = seen
+        # Where Lightning looks for what it tells the epoch.
+        self.sampler = getattr(batches, "sampler", None)
+        self.batch_sampler = getattr(batches, "batch_sampler", None)
+
+    def __len__(self) -> int:
+        return len(self._batches)  # type: ignore[arg-type]
+
+    def __iter__(self) -> Iterator[WeightedBatch | None]:
+        seen, self._seen = self._seen, 0
+        yield from itertools.repeat(None, seen)
+        yield from self._batches
 
 
 def _check_precision(precision: str) -> None:

@@ -413,6 +413,29 @@ def test_training_that_goes_on_ends_with_the_weights_of_one_that_never_stopped(o
         assert (resumed.epochs, resumed.epoch) == (whole.epochs, whole.epoch)
 
 
+@pytest.mark.parametrize("optimizing", ["accuracy", "log_loss"])
+def test_training_that_goes_on_in_the_middle_of_an_epoch_does_so_too(optimizing: str) -> None:
+    """With the same numbers of that epoch, of which a part was seen before the stop."""
+    train = resumable(epochs=3)
+    kept: list[bytes] = []
+
+    def keep(state: dict[str, Any]) -> None:
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        kept.append(buffer.getvalue())
+
+    whole = fitted(train, optimizing=optimizing, keep=keep, due=lambda: True)
+    states = [torch.load(io.BytesIO(data), weights_only=True) for data in kept]
+    batches = math.ceil(len(TRAIN) / train.batch_size)
+    # After each batch, and after each epoch once more.
+    places = [(epoch, batch) for epoch in range(3) for batch in [*range(1, batches + 1), 0]]
+    assert [(len(state["epochs"]) - (state["batches"] == 0), state["batches"]) for state in states] == places
+    for state in states[: 2 * (batches + 1)]:
+        resumed = fitted(train, optimizing=optimizing, state=state)
+        assert weights(resumed.network) == weights(whole.network)
+        assert (resumed.epochs, resumed.epoch) == (whole.epochs, whole.epoch)
+
+
 def test_patience_counts_the_epochs_before_the_stop() -> None:
     still = {"learning_rate": 1e-12, "epochs": 20, "patience": 3, "model.batch_norm": False}
     states: list[dict[str, Any]] = []
