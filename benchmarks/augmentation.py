@@ -137,7 +137,7 @@ def prepare(images: int, side: int, copies: int) -> Task:
         write_photo(number, side)
     params = PHOTOS.model_copy(update={"size": side, "encoding": ENCODING})
     source = SourceParams(role="production", path="photos")
-    rows = ingest("photos", source, params, ShardStore(Path("ingest")), Engine(1)).manifest
+    rows = ingest("photos", source, params, ShardStore(Path("ingest")), Engine(1)).manifest.to_pandas()
     rows = rows.assign(group=rows["id"], split="train", copy=np.int32(0), weight=np.float32(1))
     rows = rows.assign(**dict.fromkeys(ISSUES, False))
     # In no order of classes, so that the images that come last are anywhere in the shards.

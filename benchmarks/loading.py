@@ -43,7 +43,8 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from pipeline.core.imaging import decode, encode
 from pipeline.core.train.order import KeyedOrder
-from pipeline.files.shards import Row, ShardReader, ShardStore
+from pipeline.files.plan import Row
+from pipeline.files.shards import ShardReader, ShardStore
 from pipeline.learning.dataset import RowDataset, channel_statistics
 from pipeline.learning.loader import Loader
 from pipeline.params import JpegEncoding
@@ -148,7 +149,9 @@ def stored(files: list[bytes]) -> pd.DataFrame:
         with contextlib.redirect_stdout(io.StringIO()):
             litdata.optimize(sample, list(range(len(files))), "lit", chunk_bytes="8MB", num_workers=1, verbose=False)
     labels = [f"class{number % CLASSES}" for number in range(len(files))]
-    frame: pd.DataFrame = made.to_pandas().assign(id=[f"web/{number:06}" for number in range(len(files))], label=labels)
+    frame: pd.DataFrame = (
+        made.table().to_pandas().assign(id=[f"web/{number:06}" for number in range(len(files))], label=labels)
+    )
     return frame
 
 

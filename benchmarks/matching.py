@@ -68,7 +68,8 @@ def manifest_of(folders: dict[str, Path], ingesting: IngestParams, params: Param
         source = SourceParams.model_validate({"role": role, "path": str(path)})
         name = "web" if role == RAW else "phone"
         with tempfile.TemporaryDirectory() as shards:
-            manifests.append(ingest(name, source, ingesting, ShardStore(Path(shards)), Engine(1)).manifest)
+            done = ingest(name, source, ingesting, ShardStore(Path(shards)), Engine(1))
+            manifests.append(done.manifest.to_pandas())
     images = pd.concat(manifests, ignore_index=True)
     kept, _ = remove_duplicates(images.assign(group=groups_of(images)), params.curate)
     return kept

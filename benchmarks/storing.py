@@ -21,7 +21,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from pipeline.files.shards import Row, ShardStore, digest
+from pipeline.files.plan import Row, digest
+from pipeline.files.shards import ShardStore
 from pipeline.processes.engine import Engine
 
 BYTES = 16_000

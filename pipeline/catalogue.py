@@ -11,7 +11,7 @@ import pyarrow as pa
 from pipeline.core import manifest
 from pipeline.core.evaluate.judged import PROBABILITY
 from pipeline.files.arrow import manifest as any_manifest
-from pipeline.files.arrow import taken_manifest
+from pipeline.files.arrow import streamed_manifest, taken_manifest
 from pipeline.files.curves import curves
 from pipeline.files.feedback import feedback
 from pipeline.files.scan import images_in_class_folders
@@ -31,6 +31,7 @@ INVENTORY_MEMORY = "data/inventory/memory/{name}.arrow"
 
 INGEST_SHARDS = "data/ingest/{name}/shards"
 INGESTED = manifest_file("data/ingest/{name}/manifest.arrow", manifest.INGESTED)
+INGESTED_STREAM = streamed_manifest(INGESTED.path, manifest.INGESTED, further=manifest.FURTHER)
 INGEST_REJECTED = table("data/ingest/{name}/rejected.csv")
 INGEST_METRICS = report("reports/ingest/{name}/metrics.json")
 # All sources at once: the folder above theirs.

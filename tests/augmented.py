@@ -86,7 +86,8 @@ def ingested(base: Path) -> Originals:
     write_source(base / "web", {"cat": 3, "dog": 2, "emu": 1})
     chosen = params(**{"sources.web.path": str(base / "web"), "ingest.size": 16})
     store = ShardStore(base / "ingest")
-    rows = ingest("web", chosen.sources["web"], chosen.ingest, store, Engine(1)).manifest
+    rows = ingest("web", chosen.sources["web"], chosen.ingest, store, Engine(1)).manifest.to_pandas()
+    rows = rows.astype(dict.fromkeys(rows.select_dtypes("category"), "str"))
     return Originals(with_columns(rows.assign(group=rows["id"], split="train", copy=0), BALANCED), base / "ingest")
 
 

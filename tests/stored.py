@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from pipeline.core.imaging import Pixels, encode
 from pipeline.core.manifest import SPLIT
-from pipeline.files.shards import Row, ShardReader, ShardStore
+from pipeline.files.plan import Row
+from pipeline.files.shards import ShardReader, ShardStore
 from pipeline.learning.dataset import RowDataset, Variants
 from pipeline.params import JpegEncoding, PngEncoding
 from pipeline.processes.engine import Engine
@@ -31,7 +32,7 @@ def stored_bytes(folder: Path, files: Sequence[bytes]) -> pd.DataFrame:
     """The same for what a shard is to hold as images."""
     rows = [Row(f"{number:04}", f"{number} {zlib.crc32(file)}", file) for number, file in enumerate(files)]
     schema = pa.schema([("image", pa.binary())])
-    places = ShardStore(folder).build(rows, _image, schema, Engine(1), "test").to_pandas()
+    places = ShardStore(folder).build(rows, _image, schema, Engine(1), "test").table().to_pandas()
     names = [f"web/{number:04}.png" for number in range(len(files))]
     labels = [CLASSES[number % 3] for number in range(len(files))]
     return with_columns(places.assign(id=names, group=names, label=labels, split="dev"), SPLIT)

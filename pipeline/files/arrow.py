@@ -1,7 +1,7 @@
 """Arrow IPC files (Feather v2): manifests, whole or in parts, and what shards are made of."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,59 @@ class Taken:
         return part
 
 
+@dataclass(frozen=True)
+class Streamed:
+    """Rows that stay where they are until they are written, and columns of their own beside them.
+
+    tables: gives all rows in order, in tables of any size; each is asked for when the one before is done with.
+    beside: arrays of `length` rows.
+    schema: of all columns.
+    """
+
+    tables: Callable[[], Iterator[pa.Table]]
+    beside: Mapping[str, pa.Array]
+    length: int
+    schema: pa.Schema
+
+    def __len__(self) -> int:
+        return self.length
+
+    def to_pandas(self) -> pd.DataFrame:
+        """All rows."""
+        frame: pd.DataFrame = pa.concat_tables(self.parts()).to_pandas()
+        return frame
+
+    def parts(self) -> Iterator[pa.Table]:
+        """The rows in parts of PART, each column of a part in one piece; one empty part if there are none."""
+        schema = self.schema
+        for start, pieces in self._pieces([name for name in schema.names if name not in self.beside]):
+            length = min(PART, self.length - start)
+            # Piece by piece given back, because a part is there twice else.
+            columns = {name: pa.chunked_array(pieces.pop(name), schema.field(name).type) for name in [*pieces]}
+            whole = {name: columns.pop(name).combine_chunks() for name in [*columns]}
+            # Taken, not cut out: Arrow would write some of what lies behind a slice, and the values under nulls.
+            rows = pa.array(np.arange(start, start + length))
+            whole |= {name: values.take(rows) for name, values in self.beside.items()}
+            yield pa.Table.from_arrays([whole[name] for name in schema.names], schema=schema)
+
+    def _pieces(self, names: Sequence[str]) -> Iterator[tuple[int, dict[str, list[pa.Array]]]]:
+        """The first row of a part, and the arrays that make up each of its columns."""
+        start, count = 0, 0
+        pieces: dict[str, list[pa.Array]] = {name: [] for name in names}
+        for table in self.tables():
+            done = 0
+            while done < len(table):
+                taken = table.slice(done, PART - count)
+                for name in names:
+                    pieces[name] += taken[name].chunks
+                count, done = count + len(taken), done + len(taken)
+                if count == PART:
+                    yield start, pieces
+                    start, count, pieces = start + count, 0, {name: [] for name in names}
+        if count or not start:
+            yield start, pieces
+
+
 def category_array(codes: npt.NDArray[Any], names: Sequence[str]) -> pa.DictionaryArray:
     """The name of each code (n,), a position in names; the dictionary is sorted and has those in use alone."""
     used = np.flatnonzero(np.bincount(codes, minlength=len(names))).tolist()
@@ -79,6 +132,15 @@ def taken_manifest(path: str, schema: pa.Schema, further: str | None = None) -> 
         _write_taken(taken, _with_further(schema, taken.table.schema.names, further), place)
 
     return Artifact(path, read, write)
+
+
+def streamed_manifest(path: str, schema: pa.Schema, further: str | None = None) -> Artifact:
+    """The same bytes as `manifest`; read as a frame, written from `Streamed` rows, a part of which is in memory."""
+
+    def write(rows: Streamed, place: Path) -> None:
+        _write_parts(rows.parts(), rows.schema, place)
+
+    return Artifact(path, manifest(path, schema, further).read, write)
 
 
 def write_arrow(table: pa.Table, path: Path) -> None:

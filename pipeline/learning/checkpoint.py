@@ -18,7 +18,7 @@ from typing import Any
 import pandas as pd
 
 import pipeline
-from pipeline.files.shards import digest
+from pipeline.files.plan import digest
 from pipeline.files.storage import partial_path, put_in_place, read_bytes, refusals, remove, write_bytes
 
 # Of work that a kill may cost; to write a checkpoint takes some hundredths of a second.

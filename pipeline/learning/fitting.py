@@ -21,7 +21,8 @@ from pipeline.core.train import training
 from pipeline.core.train.losses import row_weights
 from pipeline.core.train.models import TrainedModel, build_model, load_backbone
 from pipeline.core.train.order import KeyedOrder
-from pipeline.files.shards import ShardReader, digest
+from pipeline.files.plan import digest
+from pipeline.files.shards import ShardReader
 from pipeline.files.storage import hashed_file
 from pipeline.learning.checkpoint import code_digest, table_digest
 from pipeline.learning.dataset import RowDataset, Variants, channel_statistics

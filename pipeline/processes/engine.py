@@ -27,6 +27,14 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
+class Jobs:
+    """So many jobs, each made when a worker takes it: what all of a million files need does not fit into memory."""
+
+    count: int
+    make: Callable[[int], Job]
+
+
+@dataclass(frozen=True)
 class Engine:
     """How work is run; `workers` processes, at least 1."""
 
@@ -39,22 +47,25 @@ class Engine:
         title: str,
         size: Callable[[Task], int] = lambda _: 1,
         together: int = 1,
+        total: int | None = None,
     ) -> list[Result]:
         """The results of a picklable function, in the order of the tasks; one of the workers is this process.
 
         Args:
+            tasks: of a sequence that makes them when asked, those at work alone are in memory.
             size: how far a task moves the progress bar.
             together: so many tasks go to a worker at once, which pays for tasks of less than a millisecond.
+            total: what the sizes add up to, if it is known.
 
         Raises:
             WorkerError: a process died (killed, out of memory). Errors of `function` come through.
         """
         keep_freed_memory()
-        with progress(title, sum(map(size, tasks))) as advance:
+        with progress(title, sum(map(size, tasks)) if total is None else total) as advance:
             if self.workers == 1 or len(tasks) < 2:
                 return list(_in_process(function, tasks, size, advance))
-            parts = [tasks[start : start + together] for start in range(0, len(tasks), together)]
-            jobs = [Job(number, part) for number, part in enumerate(parts)]
+            starts = range(0, len(tasks), together)
+            jobs = Jobs(len(starts), lambda number: Job(number, tasks[starts[number] : starts[number] + together]))
             work = Work(partial(_each, function))
             results = _run_here_too(work, jobs, self.workers, lambda job: advance(sum(map(size, job.task))))
             return [result for part in results for result in part]
@@ -67,6 +78,7 @@ class Engine:
         guard: Guard,
         title: str,
         size: Callable[[Task], int] = lambda _: 1,
+        total: int | None = None,
     ) -> list[Result]:
         """The same where making one of a task's items may crash, hang or take all memory: that costs the item.
 
@@ -76,8 +88,8 @@ class Engine:
             function: takes a task, and what `guard.make` made of each of its items, in order.
             items: the items of a task.
         """
-        with progress(title, sum(map(size, tasks))) as advance:
-            jobs = [Job(number, task, items(task)) for number, task in enumerate(tasks)]
+        with progress(title, sum(map(size, tasks)) if total is None else total) as advance:
+            jobs = Jobs(len(tasks), lambda number: _job_of_items(number, tasks[number], items))
             return _run(Work(function, guard), jobs, self.workers, lambda job: advance(size(job.task)))
 
 
@@ -97,6 +109,10 @@ def choose_workers(asked: int | None) -> int:
     return int(named)
 
 
+def _job_of_items(number: int, task: Task, items: Callable[[Task], Sequence[Any]]) -> Job:
+    return Job(number, task, items(task))
+
+
 def _in_process(
     function: Callable[[Task], Result],
     tasks: Sequence[Task],
@@ -112,17 +128,17 @@ def _each(function: Callable[[Task], Result], tasks: Sequence[Task]) -> list[Res
     return [function(task) for task in tasks]
 
 
-def _run(work: Work, jobs: Sequence[Job], workers: int, done: Callable[[Job], None]) -> list[Any]:
+def _run(work: Work, jobs: Jobs, workers: int, done: Callable[[Job], None]) -> list[Any]:
     """The results of all jobs, in their order."""
-    with hired(min(workers, len(jobs))) as crew:
+    with hired(min(workers, jobs.count)) as crew:
         shift = _Shift(work, jobs, crew, done)
         shift.run()
         return shift.results()
 
 
-def _run_here_too(work: Work, jobs: Sequence[Job], workers: int, done: Callable[[Job], None]) -> list[Any]:
+def _run_here_too(work: Work, jobs: Jobs, workers: int, done: Callable[[Job], None]) -> list[Any]:
     """The same with this process as one of the workers: it need not be started, which takes a second or two."""
-    with hired(min(workers, len(jobs)) - 1) as crew, ThreadPoolExecutor(1) as thread:
+    with hired(min(workers, jobs.count) - 1) as crew, ThreadPoolExecutor(1) as thread:
         shift = _Shift(work, jobs, crew, done)
         # To tell a process that still starts of its work can take as long as its start.
         others = thread.submit(shift.run)
@@ -148,15 +164,15 @@ class _Shift:
     it is made, so that many bad items cost no more than themselves.
     """
 
-    def __init__(self, work: Work, jobs: Sequence[Job], crew: list[Worker], done: Callable[[Job], None]) -> None:
+    def __init__(self, work: Work, jobs: Jobs, crew: list[Worker], done: Callable[[Job], None]) -> None:
         self._work = work
         # Once for all jobs of a worker, which so keeps what the function has opened or built.
         self._pickled = pickle.dumps(work)
         self._jobs = jobs
-        self._waiting = deque(jobs)
+        self._waiting = deque(range(jobs.count))
         self._crew = crew
         # Each of the crew has a job for sure, however fast others are.
-        self._first = {worker: self._waiting.popleft() for worker in crew}
+        self._first = {worker: jobs.make(self._waiting.popleft()) for worker in crew}
         self._done = done
         self._results: dict[int, Any] = {}
 
@@ -177,9 +193,10 @@ class _Shift:
     def next(self) -> Job | None:
         """A job that nobody has taken; two threads may ask for one."""
         try:
-            return self._waiting.popleft()
+            number = self._waiting.popleft()
         except IndexError:
             return None
+        return self._jobs.make(number)
 
     def enter(self, job: Job, result: Any) -> None:
         """Note what came of a job."""
@@ -188,7 +205,7 @@ class _Shift:
 
     def results(self) -> list[Any]:
         """Of all jobs, in their order."""
-        return [self._results[job.number] for job in self._jobs]
+        return [self._results[number] for number in range(self._jobs.count)]
 
     def _give_next(self, worker: Worker) -> None:
         worker.job = None

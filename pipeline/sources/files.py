@@ -19,6 +19,7 @@ from pipeline.files.scan import Scan, scan
 from pipeline.files.storage import refusals
 from pipeline.params import SourceParams
 from pipeline.processes.engine import Engine
+from pipeline.sources.digests import Digests, Slices, digests_of
 from pipeline.sources.tars import PackedTar, Tar
 from pipeline.sources.zips import Zip
 
@@ -45,8 +46,8 @@ class Files(Protocol):
         """The content of a file that the scan found, if it has at most so many bytes and can be read."""
         ...
 
-    def hashes(self, paths: Sequence[str], most: int, engine: Engine, title: str) -> list[str | Rejection]:
-        """The SHA-256 of each file's content, 64 hex digits, or why there is none."""
+    def hashes(self, paths: Sequence[str], most: int, engine: Engine, title: str) -> Digests:
+        """The SHA-256 of each file's content, or why there is none."""
         ...
 
     @property
@@ -54,7 +55,7 @@ class Files(Protocol):
         """Seconds that the way to a file may take, beyond those that it may take itself."""
         ...
 
-    def in_order(self, paths: Sequence[str]) -> list[str]:
+    def in_order(self, paths: Sequence[str]) -> Sequence[str]:
         """The same files, in the order in which they are best read."""
         ...
 
@@ -84,14 +85,14 @@ class Folder:
         except MemoryError as error:
             return failure(error)
 
-    def hashes(self, paths: Sequence[str], most: int, engine: Engine, title: str) -> list[str | Rejection]:
+    def hashes(self, paths: Sequence[str], most: int, engine: Engine, title: str) -> Digests:
         """By all workers."""
         together = max(1, min(TOGETHER, len(paths) // (4 * engine.workers)))
-        return [*engine.map(partial(_sha256, self.place, most), paths, title, together=together)]
+        return digests_of(partial(_hashed, self.place, most), Slices(paths, together), engine, title)
 
-    def in_order(self, paths: Sequence[str]) -> list[str]:
+    def in_order(self, paths: Sequence[str]) -> Sequence[str]:
         """As they are."""
-        return [*paths]
+        return paths
 
     def engine(self, engine: Engine) -> Engine:
         """All workers."""
@@ -131,15 +132,19 @@ def _open_archive(place: Path, inside: str, max_expansion: float) -> Files:
     return Tar(place, inside, max_expansion)
 
 
-def _sha256(root: Path, most: int, path: str) -> str | Rejection:
+def _hashed(root: Path, most: int, paths: Sequence[str]) -> list[bytes | Rejection]:
+    return [_sha256(root, most, path) for path in paths]
+
+
+def _sha256(root: Path, most: int, path: str) -> bytes | Rejection:
     try:
         with open(f"{root}/{path}", "rb", buffering=0) as file:  # noqa: PTH123  # a Path takes as long as a read
             # In one read, if it is small: file_digest takes longer to make room for its parts.
             head = file.read(SMALL)
             if len(head) < SMALL:
-                return hashlib.sha256(head).hexdigest()
+                return hashlib.sha256(head).digest()
             file.seek(0)
-            return _too_many_bytes(file, most) or hashlib.file_digest(file, "sha256").hexdigest()
+            return _too_many_bytes(file, most) or hashlib.file_digest(file, "sha256").digest()
     except OSError as error:
         return _unreadable(error)
 

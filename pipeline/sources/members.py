@@ -21,6 +21,7 @@ from pipeline.errors import DataError
 from pipeline.files.scan import Scan, is_system_file
 from pipeline.files.storage import refusals
 from pipeline.processes.engine import Engine
+from pipeline.sources.digests import Digests, Slices, digests_of
 from pipeline.sources.stream import BombError
 
 # What an archive may hold at any rate: a small one of tables may shrink further than images do.
@@ -78,9 +79,9 @@ class Archive:
             raise self._bomb("claims to hold")
         return self._sorted_out(listed)
 
-    def in_order(self, paths: Sequence[str]) -> list[str]:
+    def in_order(self, paths: Sequence[str]) -> Sequence[str]:
         """As they are."""
-        return [*paths]
+        return paths
 
     def engine(self, engine: Engine) -> Engine:
         """All workers."""
@@ -104,11 +105,9 @@ class Archive:
             return Rejection("damaged_member", f"{member.size} bytes are declared, there are others")
         return data
 
-    def hashes(self, paths: Sequence[str], most: int, engine: Engine, title: str) -> list[str | Rejection]:
+    def hashes(self, paths: Sequence[str], most: int, engine: Engine, title: str) -> Digests:
         """By all workers."""
-        chunks = [paths[begin : begin + CHUNK] for begin in range(0, len(paths), CHUNK)]
-        found = engine.map(partial(_hashes, files=self, most=most), chunks, title, size=len)
-        return [one for chunk in found for one in chunk]
+        return digests_of(partial(_hashes, files=self, most=most), Slices(paths, CHUNK), engine, title)
 
     @property
     def most_bytes(self) -> int:
@@ -161,6 +160,6 @@ def _shown(name: str) -> str:
     return name.encode(errors="backslashreplace").decode()
 
 
-def _hashes(paths: Sequence[str], files: Archive, most: int) -> list[str | Rejection]:
+def _hashes(paths: Sequence[str], files: Archive, most: int) -> list[bytes | Rejection]:
     contents = (files.read(path, most) for path in paths)
-    return [data if isinstance(data, Rejection) else hashlib.sha256(data).hexdigest() for data in contents]
+    return [data if isinstance(data, Rejection) else hashlib.sha256(data).digest() for data in contents]

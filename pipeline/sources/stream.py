@@ -75,15 +75,15 @@ class Stream:
             if data.count(0) != len(data):
                 raise tarfile.ReadError("there is more behind its end, such as another archive")
 
-    def sha256(self, count: int) -> str:
-        """Of the next bytes, 64 hex digits."""
+    def sha256(self, count: int) -> bytes:
+        """Of the next bytes, 32 bytes."""
         digest, end = hashlib.sha256(), self._place + count
         while self._place < end:
             data = self._read(min(_STEP, end - self._place))
             if not data:
                 raise tarfile.ReadError("unexpected end of data")
             digest.update(data)
-        return digest.hexdigest()
+        return digest.digest()
 
     def _read(self, count: int) -> bytes:
         data = self._file.read(count)

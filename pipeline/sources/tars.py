@@ -9,8 +9,8 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from pipeline.core.ingest.reasons import Rejection
 from pipeline.processes.engine import Engine
+from pipeline.sources.digests import Digests
 from pipeline.sources.members import Archive, Member
 from pipeline.sources.stream import Stream
 
@@ -39,7 +39,7 @@ class PackedTar(Archive):
     """
 
     opener: Any = None
-    sha256: dict[int, str] = field(default_factory=dict)
+    sha256: dict[int, bytes] = field(default_factory=dict)
     seconds: float = 0
 
     def in_order(self, paths: Sequence[str]) -> list[str]:
@@ -55,9 +55,9 @@ class PackedTar(Archive):
         """So that the way to a file never makes it time out."""
         return PATIENCE * self.seconds
 
-    def hashes(self, paths: Sequence[str], most: int, engine: Engine, title: str) -> list[str | Rejection]:
+    def hashes(self, paths: Sequence[str], most: int, engine: Engine, title: str) -> Digests:
         """As the scan found them."""
-        return [self.sha256[self.members[path].where] for path in paths]
+        return Digests(b"".join(self.sha256[self.members[path].where] for path in paths))
 
     def _list(self) -> Iterator[Member]:
         begun = time.perf_counter()

@@ -16,7 +16,8 @@ from pipeline.core.augment.augmentation import plan_copies
 from pipeline.core.augment.degradation import NOTHING, Strengths, degrade
 from pipeline.core.imaging import Pixels
 from pipeline.core.manifest import BALANCED, RAW, SPLIT, check_manifest
-from pipeline.files.shards import Row, ShardReader, ShardStore, digest, fingerprint
+from pipeline.files.plan import Row, digest
+from pipeline.files.shards import ShardReader, ShardStore, fingerprint
 from pipeline.params import AugmentParams, JpegEncoding, PngEncoding
 from pipeline.processes.engine import Engine
 from pipeline.stages import Stage
@@ -91,13 +92,13 @@ def augment(
     if params.mode == "online":
         # What is degraded is made once, and transformed anew in each epoch.
         drawn, bare = variants[degraded[variants.index]], maker.without_transforms()
-        placed = shards.build(bare.rows(_parents(drawn)), bare, SHARD, engine, "augment", FEW).to_pandas()
+        placed = shards.build(bare.rows(_parents(drawn)), bare, SHARD, engine, "augment", FEW).table().to_pandas()
         planned = _moved(planned, drawn.index, placed)
         checked, epoch = guards.sample(variants, params.seed, SAMPLE), 0
         made = pd.DataFrame([maker.make(parent, epoch)[1] for parent in _parents(checked)], columns=[*MARKS])
     else:
         checked, epoch = variants, None
-        made = shards.build(maker.rows(_parents(variants)), maker, SHARD, engine, "augment", FEW).to_pandas()
+        made = shards.build(maker.rows(_parents(variants)), maker, SHARD, engine, "augment", FEW).table().to_pandas()
     checked = checked.assign(**{mark: made[mark].to_numpy(bool) for mark in MARKS})
     metrics = {**guards.count_failures(planned, checked), **matched}
     guards.refuse_failures(metrics, checked, params, maker.begun, epoch)

@@ -5,17 +5,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 
 from pipeline import catalogue
 from pipeline.core.ingest.metadata import check_groups
 from pipeline.core.ingest.reasons import REASONS
 from pipeline.core.ingest.shortage import no_images, too_many_refused
-from pipeline.core.manifest import FURTHER, INGESTED, NO_LABEL
 from pipeline.errors import DataError
-from pipeline.files.shards import Row, ShardStore, digest
+from pipeline.files.arrow import Streamed
+from pipeline.files.shards import ShardStore
 from pipeline.params import IngestParams, SourceParams
 from pipeline.processes.engine import Engine
 from pipeline.sources import label_file, list_images
+from pipeline.sources.accepted import outcome_of
+from pipeline.sources.digests import FileRows, Texts
 from pipeline.sources.files import Files, open_files
 from pipeline.sources.normalising import SHARD, row_maker, shape_of_rows
 from pipeline.stages import Stage
@@ -27,7 +30,7 @@ REJECTED_COLUMNS = ["path", "reason", "detail"]
 class IngestOutputs:
     """Accepted images, and every refused file with its reason."""
 
-    manifest: pd.DataFrame
+    manifest: Streamed
     rejected: pd.DataFrame
     ignored: int
     metrics: dict[str, Any]
@@ -36,9 +39,8 @@ class IngestOutputs:
     def summary(self) -> str:
         counts = Counter(self.rejected["reason"])
         why = f" ({', '.join(f'{count} {reason}' for reason, count in sorted(counts.items()))})" if counts else ""
-        unlabelled = int((self.manifest["label"] == NO_LABEL).sum())
-        without = f" ({unlabelled} without a label)" if unlabelled else ""
-        return f"{len(self.manifest)} images{without}, {len(self.rejected)} rejected{why}, {self.ignored} ignored"
+        without = f" ({self.metrics['unlabelled']} without a label)" if self.metrics["unlabelled"] else ""
+        return f"{self.manifest.length} images{without}, {len(self.rejected)} rejected{why}, {self.ignored} ignored"
 
 
 def ingest(name: str, source: SourceParams, params: IngestParams, shards: ShardStore, engine: Engine) -> IngestOutputs:
@@ -53,47 +55,43 @@ def ingest(name: str, source: SourceParams, params: IngestParams, shards: ShardS
     if not len(listed.images):
         speaker = label_file(files, source)
         raise DataError(no_images(_place(files), source, speaker, listed.refused, listed.ignored))
-    paths = files.in_order(listed.images["path"].tolist())
-    hashed = files.hashes(paths, params.max_bytes, engine, f"ingest {name}: hashing")
-    shape = shape_of_rows(params)
-    unread = [
-        (path, why.reason, why.detail) for path, why in zip(paths, hashed, strict=True) if not isinstance(why, str)
-    ]
-    rows = [
-        Row(path, digest(shape, name, path, sha256), (f"{name}/{path}", path, sha256))
-        for path, sha256 in zip(paths, hashed, strict=True)
-        if isinstance(sha256, str)
-    ]
+    images, paths = _in_reading_order(files, listed.images)
+    digests = files.hashes(paths, params.max_bytes, engine, f"ingest {name}: hashing")
+    rows = FileRows(shape_of_rows(params), name, paths, digests)
     made = shards.build(rows, row_maker(files, params), SHARD, files.engine(engine), f"ingest {name}")
-    images = made.to_pandas().rename(columns={"key": "pixels"}).merge(listed.images, on="path", validate="1:1")
-    accepted = images[images["reason"] == ""].assign(source=name, role=source.role)
-    check_groups(accepted, label_file(files, source))
+    found = outcome_of(made, images.iloc[rows.files] if digests.refused else images)
+    check_groups(found.groups(), label_file(files, source))
+    unread = [(paths[number], why.reason, why.detail) for number, why in digests.refused.items()]
     unread += [(path, reason, detail or REASONS[reason]) for path, reason, detail in listed.refused]
-    refused = pd.DataFrame(unread, columns=REJECTED_COLUMNS)
-    rejected = pd.concat([images.loc[images["reason"] != "", REJECTED_COLUMNS], refused])
-    refusals = [*rejected.itertuples(index=False, name=None)]
-    if wrong := too_many_refused(str(files.place), len(images) + len(refused), refusals, params.max_rejected):
+    refusals = [*found.refused, *unread]
+    if wrong := too_many_refused(str(files.place), len(paths) + len(listed.refused), refusals, params.max_rejected):
         raise DataError(wrong)
-    columns = [*INGESTED.names, *(name for name in accepted.columns if name.startswith(FURTHER))]
+    rejected = pd.DataFrame(refusals, columns=REJECTED_COLUMNS, dtype="str")
+    manifest = found.manifest(name, source.role)
     return IngestOutputs(
-        manifest=accepted[columns].sort_values("id", ignore_index=True),
+        manifest=manifest,
         rejected=rejected.sort_values(REJECTED_COLUMNS, ignore_index=True),
         ignored=listed.ignored,
-        metrics=_metrics(accepted, rejected, listed.ignored),
+        metrics={
+            "files": manifest.length + len(rejected) + listed.ignored,
+            "accepted": manifest.length,
+            "unlabelled": found.unlabelled,
+            "ignored": listed.ignored,
+            "rejected": len(rejected),
+            # Those that occur.
+            "reasons": dict(Counter(rejected["reason"])),
+            "codec_warnings": found.codec_warnings,
+        },
     )
 
 
-def _metrics(accepted: pd.DataFrame, rejected: pd.DataFrame, ignored: int) -> dict[str, Any]:
-    """How many files there are, and what became of them; of the reasons those that occur."""
-    return {
-        "files": len(accepted) + len(rejected) + ignored,
-        "accepted": len(accepted),
-        "unlabelled": int((accepted["label"] == NO_LABEL).sum()),
-        "ignored": ignored,
-        "rejected": len(rejected),
-        "reasons": dict(Counter(rejected["reason"])),
-        "codec_warnings": int((accepted["codec_warning"] != "").sum()),
-    }
+def _in_reading_order(files: Files, images: pd.DataFrame) -> tuple[pd.DataFrame, Texts]:
+    """The images in the order in which their files are best read, and their paths."""
+    paths = Texts(pa.array(images["path"], pa.string()))
+    ordered = files.in_order(paths)
+    if ordered is paths:
+        return images, paths
+    return images.iloc[pd.Index(images["path"]).get_indexer(pd.Index(ordered))], Texts(pa.array(ordered, pa.string()))
 
 
 def _place(files: Files) -> str:
@@ -106,5 +104,9 @@ STAGE = Stage(
     each="sources",
     params={"source": "sources.{name}", "params": "ingest"},
     builds={"shards": catalogue.INGEST_SHARDS},
-    writes={"manifest": catalogue.INGESTED, "rejected": catalogue.INGEST_REJECTED, "metrics": catalogue.INGEST_METRICS},
+    writes={
+        "manifest": catalogue.INGESTED_STREAM,
+        "rejected": catalogue.INGEST_REJECTED,
+        "metrics": catalogue.INGEST_METRICS,
+    },
 )

@@ -73,7 +73,7 @@ def test_an_image_gets_the_probabilities_of_evaluation(folder: Path, ingested: d
     write_source(folder / "source", {"apple": 4, "fig": 3, "pear": 2}, seed=1)
     source = params(**{"sources": {"s": {"role": "production", "path": "source"}}}).sources["s"]
     store = ShardStore(folder / "shards")
-    rows = ingest("s", source, model.ingest, store, Engine(1)).manifest.assign(group="g", split="dev")
+    rows = ingest("s", source, model.ingest, store, Engine(1)).manifest.to_pandas().assign(group="g", split="dev")
     expected = predict_rows(model, rows, ShardReader(folder / "shards"), 1, Engine(1), "test")
     found = list(answers(model, find_files(["source"], []), 3, Engine(1)))
     assert [answer.path for answer in found] == [f"source/{path}" for path in rows["path"]]

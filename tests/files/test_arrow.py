@@ -3,7 +3,7 @@
 import random
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -131,3 +131,35 @@ def test_categories_are_sorted_and_in_use() -> None:
     found = arrow.category_array(np.array([3, 0, 3]), ["train", "dev", "test", "all"])
     assert found.to_pylist() == ["all", "train", "all"]
     assert found.dictionary.to_pylist() == ["all", "train"]
+
+
+@pytest.mark.parametrize("part", [3, 4, 8, 100])
+def test_streamed_rows_give_the_bytes_of_a_frame(part: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.files.arrow.PART", part)
+    rows = ROWS.assign(captured_at=pd.Series([pd.Timestamp("2026-05-31", tz="UTC"), *[pd.NaT] * (len(ROWS) - 1)]))
+    whole = written(catalogue.CURATED, rows)
+    content, table = whole.read_bytes(), catalogue.CURATED_TABLE.read(whole)
+    besides = ["captured_at", *(field.name for field in table.schema if pa.types.is_dictionary(field.type))]
+    beside = {name: table[name].combine_chunks() for name in besides}
+    held: list[int] = []
+
+    def tables() -> Iterator[pa.Table]:
+        for start, stop in ((0, 1), (1, 1), (1, 6), (6, len(rows))):
+            held.append(stop)
+            yield table.slice(start, stop - start).drop_columns(besides)
+
+    streamed = arrow.Streamed(tables, beside, len(rows), table.schema)
+    parts = streamed.parts()
+    assert len(next(parts)) == min(part, len(rows))
+    assert held == [1, 1, 6] if part < 7 else [1, 1, 6, len(rows)]
+    assert streamed.to_pandas().equals(table.to_pandas())
+    assert written(arrow.streamed_manifest("streamed", CURATED), streamed).read_bytes() == content
+
+
+def test_no_streamed_rows_are_a_manifest_without_rows() -> None:
+    table = catalogue.CURATED_TABLE.read(written(catalogue.CURATED, ROWS.head(0)))
+    streamed = arrow.Streamed(lambda: iter([table]), {}, 0, table.schema)
+    assert (
+        written(arrow.streamed_manifest("none", CURATED), streamed).read_bytes()
+        == Path(catalogue.CURATED.path).read_bytes()
+    )

@@ -8,6 +8,7 @@ import os
 import pickle
 import resource
 import signal
+import weakref
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from itertools import count
@@ -16,12 +17,13 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import DataError, MissingInputError, StorageError, WorkerError
 from pipeline.files.arrow import open_arrow, write_arrow
-from pipeline.files.shards import MEAN_ROWS, MOST_ROWS, Row, ShardReader, ShardStore, digest, fingerprint
+from pipeline.files.plan import MEAN_ROWS, MOST_ROWS, Row, digest
+from pipeline.files.shards import ShardReader, ShardStore, fingerprint
 from pipeline.processes.engine import Engine
 from tests.examples import full_disk
 
@@ -70,9 +72,9 @@ def build(folder: Path, wanted: Sequence[Row], workers: int = 1) -> tuple[pa.Tab
     calls = folder.parent / f"calls-{next(FOLDERS)}"
     calls.mkdir(parents=True)
     store = ShardStore(folder)
-    table = store.build(wanted, partial(make, calls=calls), SCHEMA, Engine(workers), "build")
+    placed = store.build(wanted, partial(make, calls=calls), SCHEMA, Engine(workers), "build")
     store.drop_stale()
-    return table, {int(call.name) for call in calls.iterdir()}
+    return placed.table(), {int(call.name) for call in calls.iterdir()}
 
 
 def content(folder: Path) -> Content:
@@ -118,7 +120,7 @@ def fail_at_the_last(number: int) -> dict[str, Any]:
 
 def test_workers_share_the_work_where_shards_are_few(tmp_path: Path) -> None:
     store, wanted = ShardStore(tmp_path), rows(range(300))
-    table = store.build(wanted, sign, SCHEMA, Engine(2), "build").to_pandas()
+    table = store.build(wanted, sign, SCHEMA, Engine(2), "build").table().to_pandas()
     assert table["note"].nunique() == 2
     assert table.groupby("shard")["note"].nunique().max() == 2
     assert {path.stem for path in tmp_path.iterdir()} > set(table["shard"])
@@ -131,7 +133,7 @@ def test_what_was_made_of_a_shard_is_kept_when_the_rest_of_it_fails(tmp_path: Pa
     with pytest.raises(ZeroDivisionError):
         ShardStore(tmp_path).build(wanted, fail_at_the_last, SCHEMA, Engine(2), "build")
     kept = {number: note for path in tmp_path.glob("*.arrow") for number, note in notes(path).items()}
-    again = ShardStore(tmp_path).build(wanted, unsigned, SCHEMA, Engine(2), "build")
+    again = ShardStore(tmp_path).build(wanted, unsigned, SCHEMA, Engine(2), "build").table()
     found = dict(zip(again["number"].to_pylist(), again["note"].to_pylist(), strict=True))
     assert kept
     assert kept.items() < found.items()
@@ -179,6 +181,7 @@ NUMBERS = st.sets(st.integers(0, 299), max_size=40)
 
 @settings(deadline=None, max_examples=10)
 @given(changed=NUMBERS, removed=NUMBERS, added=st.sets(st.integers(300, 340)), bare=st.booleans())
+@example(changed=set(), removed={299}, added=set(), bare=False)
 def test_a_warm_build_equals_a_cold_one_and_makes_only_what_is_missing(
     base: Path, changed: set[int], removed: set[int], added: set[int], bare: bool
 ) -> None:
@@ -310,6 +313,35 @@ def test_no_shard_holds_more_than_the_most_rows(tmp_path: Path) -> None:
     table, _ = build(tmp_path / "shards", rows(numbers))
     assert table["row"].to_pylist() == [*range(MOST_ROWS), *range(MOST_ROWS), 0]
     assert len(content(tmp_path / "shards")) == 3
+
+
+class Made(Sequence[Row]):
+    """Rows that are made when they are asked for, and how many are there at most."""
+
+    def __init__(self, count: int) -> None:
+        self.count_ = count
+        self.alive: weakref.WeakSet[Row] = weakref.WeakSet()
+        self.most = 0
+
+    def __len__(self) -> int:
+        return self.count_
+
+    def __getitem__(self, which: Any) -> Any:
+        if isinstance(which, slice):
+            return [self[number] for number in range(self.count_)[which]]
+        if which >= self.count_:
+            raise IndexError(which)
+        row = Row(f"cat/{which}.png", digest(str(which), ""), which)
+        self.alive.add(row)
+        self.most = max(self.most, len(self.alive))
+        return row
+
+
+def test_of_rows_that_are_made_when_asked_for_few_are_there_at_a_time(tmp_path: Path, whole: Whole) -> None:
+    made = Made(1000)
+    table, _ = build(tmp_path / "shards", made)
+    assert table["key"].to_pylist() == [row.key for row in ROWS[:1000]]
+    assert made.most <= MOST_ROWS
 
 
 def test_no_rows_make_an_empty_folder(tmp_path: Path) -> None:

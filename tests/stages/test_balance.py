@@ -14,7 +14,8 @@ from pipeline.core.imaging import encode
 from pipeline.core.manifest import BALANCED, SPLIT, check_manifest, counts_per_label
 from pipeline.errors import DataError
 from pipeline.files.arrow import arrow_table
-from pipeline.files.shards import Row, ShardReader, ShardStore
+from pipeline.files.plan import Row
+from pipeline.files.shards import ShardReader, ShardStore
 from pipeline.params import PerImage, PngEncoding
 from pipeline.processes.engine import Engine
 from pipeline.stages.balance import balance
@@ -41,7 +42,8 @@ def manifest(folder: Path) -> pd.DataFrame:
         for seed, (image, label) in enumerate(zip(frame["id"], frame["label"], strict=True))
     ]
     store = ShardStore(folder)
-    places = store.build(rows, lambda data: {"image": data}, pa.schema([("image", pa.binary())]), Engine(1), "test")
+    schema = pa.schema([("image", pa.binary())])
+    places = store.build(rows, lambda data: {"image": data}, schema, Engine(1), "test").table()
     return with_columns(frame.assign(shard=places["shard"].to_pandas(), row=places["row"].to_pandas()), SPLIT)
 
 

@@ -5,6 +5,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -36,9 +37,13 @@ class Run:
     outputs: IngestOutputs
     folder: Path
 
-    @property
+    def __post_init__(self) -> None:
+        # Read now, because a later run may drop the shards.
+        assert len(self.manifest) == len(self.outputs.manifest)
+
+    @cached_property
     def manifest(self) -> pd.DataFrame:
-        return self.outputs.manifest
+        return self.outputs.manifest.to_pandas()
 
     def image(self, image_id: str) -> bytes:
         [row] = self.manifest[self.manifest["id"] == image_id].to_dict("records")
@@ -46,7 +51,7 @@ class Run:
 
     def content(self) -> dict[str, bytes]:
         """The bytes of the shards, and of manifest and table as the runner writes them."""
-        catalogue.INGESTED.write(self.manifest, self.folder / "manifest")
+        catalogue.INGESTED_STREAM.write(self.outputs.manifest, self.folder / "manifest")
         catalogue.INGEST_REJECTED.write(self.outputs.rejected, self.folder / "rejected")
         return {path.name: path.read_bytes() for path in self.folder.iterdir()}
 

@@ -36,7 +36,8 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Originals:
             (folder / f"{number:03}.png").write_bytes(encoded(pictures[number]))
         chosen = params(**{f"sources.{source}.path": str(base / source), "ingest.size": 16})
         store = ShardStore(base / "ingest" / source)
-        manifests.append(ingest(source, chosen.sources[source], chosen.ingest, store, Engine(1)).manifest)
+        done = ingest(source, chosen.sources[source], chosen.ingest, store, Engine(1))
+        manifests.append(done.manifest.to_pandas())
     both = pd.concat(manifests, ignore_index=True)
     return Originals(with_columns(both.assign(group=both["id"], split="train", copy=0), BALANCED), base / "ingest")
 

@@ -17,7 +17,7 @@ from pipeline.commands.doctor.findings import Part, Problem
 from pipeline.core.imaging import decode
 from pipeline.errors import DataError, StorageError
 from pipeline.files.arrow import open_arrow
-from pipeline.files.shards import digest
+from pipeline.files.plan import digest
 from pipeline.files.storage import Artifact, maker, remove
 from pipeline.processes.engine import Engine
 

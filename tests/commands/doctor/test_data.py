@@ -9,7 +9,7 @@ import pytest
 from pipeline.commands.doctor import cache, outs
 from pipeline.errors import StorageError
 from pipeline.files.arrow import open_arrow, write_arrow
-from pipeline.files.shards import digest
+from pipeline.files.plan import digest
 from tests.commands.doctor.workspaces import Doctor, damage, object_of, run, shard_of, states, wrong
 from tests.running import pipeline
 

@@ -1,0 +1,161 @@
+"""What is known of each of a source's files before it is decoded, in few bytes a file: its path and its SHA-256."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import overload
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pipeline.core.ingest.reasons import Rejection
+from pipeline.files.plan import Row, digest
+from pipeline.processes.engine import Engine
+
+BYTES = 32
+NONE = bytes(BYTES)
+# Rows that are made at a time where all are gone through.
+TOGETHER = 1024
+
+
+@dataclass(frozen=True)
+class Digests:
+    """The SHA-256 of each of some files, 32 bytes one after the other, and why some have none, by position."""
+
+    together: bytes
+    refused: Mapping[int, Rejection] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.together) // BYTES
+
+    def sha256(self, number: int) -> str:
+        """64 hex digits; zeros for a file that has none."""
+        return self.together[BYTES * number : BYTES * (number + 1)].hex()
+
+    @property
+    def known(self) -> npt.NDArray[np.intp]:
+        """The positions of those that have one."""
+        known = np.ones(len(self), bool)
+        known[[*self.refused]] = False
+        return np.flatnonzero(known)
+
+
+def digests_of(
+    hashed: Callable[[Sequence[str]], list[bytes | Rejection]], paths: "Slices", engine: Engine, title: str
+) -> Digests:
+    """Of paths, by all workers.
+
+    Args:
+        hashed: picklable; the digest of each of several paths, or why there is none.
+    """
+    found = engine.map(_Joined(hashed), paths, title, size=len, total=len(paths.texts))
+    refused: dict[int, Rejection] = {}
+    for number, (_, there) in enumerate(found):
+        refused |= {number * paths.together + position: why for position, why in there.items()}
+    return Digests(b"".join(digests for digests, _ in found), refused)
+
+
+@dataclass(frozen=True)
+class _Joined:
+    hashed: Callable[[Sequence[str]], list[bytes | Rejection]]
+
+    def __call__(self, paths: Sequence[str]) -> tuple[bytes, dict[int, Rejection]]:
+        found = self.hashed(paths)
+        refused = {number: one for number, one in enumerate(found) if isinstance(one, Rejection)}
+        return b"".join(NONE if isinstance(one, Rejection) else one for one in found), refused
+
+
+class Texts(Sequence[str]):
+    """Texts that lie in Arrow."""
+
+    def __init__(self, texts: pa.Array) -> None:
+        self.array = texts
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    @overload
+    def __getitem__(self, which: int) -> str: ...
+
+    @overload
+    def __getitem__(self, which: slice) -> list[str]: ...
+
+    def __getitem__(self, which: int | slice) -> str | list[str]:
+        found: str | list[str] = (
+            self.array[which].to_pylist() if isinstance(which, slice) else self.array[which].as_py()
+        )
+        return found
+
+
+@dataclass(frozen=True)
+class Slices(Sequence[Sequence[str]]):
+    """Texts, so many at a time."""
+
+    texts: Sequence[str]
+    together: int
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.texts) / self.together)
+
+    @overload
+    def __getitem__(self, which: int) -> Sequence[str]: ...
+
+    @overload
+    def __getitem__(self, which: slice) -> list[Sequence[str]]: ...
+
+    def __getitem__(self, which: int | slice) -> Sequence[str] | list[Sequence[str]]:
+        if isinstance(which, slice):
+            return [self[number] for number in range(len(self))[which]]
+        if which >= len(self):
+            raise IndexError(which)
+        return self.texts[which * self.together : (which + 1) * self.together]
+
+
+class FileRows(Sequence[Row]):
+    """What the shards are to hold of a source's files: a row for each that has a digest, made when it is asked for.
+
+    Args:
+        shape: a digest of all that shapes a row beside its file.
+        source: its name.
+        paths, digests: of all files, in the order of the rows.
+    """
+
+    def __init__(self, shape: str, source: str, paths: Texts, digests: Digests) -> None:
+        self._shape, self._source, self._paths, self._digests = shape, source, paths, digests
+        self.files = digests.known
+        """The positions of the rows' files."""
+        # Asked for twice, and dear.
+        self._keys = b"".join(
+            bytes.fromhex(digest(shape, source, path, sha256)) for path, sha256 in self._between(0, len(self))
+        )
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    @overload
+    def __getitem__(self, which: int) -> Row: ...
+
+    @overload
+    def __getitem__(self, which: slice) -> list[Row]: ...
+
+    def __getitem__(self, which: int | slice) -> Row | list[Row]:
+        if isinstance(which, slice):
+            start, stop, _ = which.indices(len(self))
+            return [*self._rows(start, stop)]
+        return next(self._rows(which, which + 1))
+
+    def __iter__(self) -> Iterator[Row]:
+        return self._rows(0, len(self))
+
+    def _rows(self, start: int, stop: int) -> Iterator[Row]:
+        for number, (path, sha256) in enumerate(self._between(start, stop), start):
+            key = self._keys[16 * number : 16 * (number + 1)].hex()
+            yield Row(path, key, (f"{self._source}/{path}", path, sha256))
+
+    def _between(self, start: int, stop: int) -> Iterator[tuple[str, str]]:
+        """Path and SHA-256 of the rows from one position to another."""
+        for begin in range(start, stop, TOGETHER):
+            files = self.files[begin : min(begin + TOGETHER, stop)]
+            paths = self._paths.array.take(pa.array(files)).to_pylist()
+            yield from zip(paths, map(self._digests.sha256, files.tolist()), strict=True)
