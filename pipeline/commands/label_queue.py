@@ -84,8 +84,14 @@ def label_queue(name: str, params: Params, count: int, by: str | None, engine: E
 
 
 def write_queue(queue: Queue, output: Path) -> Path:
-    """Put the tasks into a file and the labelling interface beside it, each whole; where the latter is."""
+    """Put the tasks into a file and the labelling interface beside it, each whole; where the latter is.
+
+    Raises:
+        ParamsError: both would be one file.
+    """
     beside = output.with_suffix(".xml")
+    if beside == output:
+        raise ParamsError(f"--output {output}: the labelling interface goes there; let the tasks' file end in .json")
     contents = {output: json.dumps(queue.tasks, indent=1, ensure_ascii=False) + "\n", beside: queue.interface}
     with refusals(output):
         output.parent.mkdir(parents=True, exist_ok=True)

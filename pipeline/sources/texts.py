@@ -10,6 +10,9 @@ import pandas as pd
 from pipeline.errors import DataError, listing
 from pipeline.files.tables import READERS
 
+# From here on floats are not all whole numbers: one of a person's may have become another (IEEE 754).
+EXACT = 2**53
+
 
 def read_texts(data: bytes, name: str) -> pd.DataFrame:
     """A frame of texts, "" for what is empty; rows without any text are left out.
@@ -42,6 +45,8 @@ def _text(value: Any) -> str | None:
             text = ""
         case bool():
             text = str(value).lower()
+        case float() if abs(value) >= EXACT and not math.isinf(value):
+            text = f"{value:.16e}"
         case float():
             # A column of whole numbers with gaps becomes one of floats.
             text = "" if math.isnan(value) else str(int(value)) if value.is_integer() else str(value)

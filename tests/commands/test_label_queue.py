@@ -133,6 +133,13 @@ def test_a_source_that_has_no_queue_is_an_error(queue: Queue, source: str, messa
     assert not Path("label-queue.json").exists()
 
 
+def test_tasks_are_not_written_over_by_their_interface(queue: Queue) -> None:
+    ended = queue("new", "--output", "queue.xml")
+    assert ended.code == 3
+    assert ended.err.startswith("error: --output queue.xml: the labelling interface goes there; let the tasks' file")
+    assert not Path("queue.xml").exists()
+
+
 def test_a_damaged_export_is_an_error(queue: Queue) -> None:
     Path("images/new/export.json").write_text("[")
     assert queue("new").err.startswith("error: images/new/export.json is damaged, or no JSON file: ")

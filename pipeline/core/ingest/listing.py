@@ -5,13 +5,16 @@ so is every row that a table has of them.
 """
 
 import posixpath
-from collections.abc import Collection, Mapping, Sequence
+import unicodedata
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import pandas as pd
 
 from pipeline.core.ingest.metadata import captured_times, missing_columns, unusable, with_metadata
+from pipeline.core.ingest.slips import slips
 from pipeline.core.manifest import RAW
 from pipeline.errors import DataError, listing
 from pipeline.files.scan import Scan
@@ -86,7 +89,7 @@ def by_table(
     if problems:
         raise DataError(unusable(name, problems))
     times, problems = captured_times(table, columns, now)
-    problems = [*_mangled(table, columns), *problems]
+    problems = [*slips(table, columns), *problems]
     if problems:
         raise DataError(unusable(name, problems))
     labels = table[columns.label].tolist() if columns.label else [""] * len(table)
@@ -121,8 +124,13 @@ def by_statements(
     unread = dict(found.refused)
     refused: list[Refusal] = []
     of_file: dict[str, list[Said]] = {}
+
+    @cache
+    def alike() -> dict[str, str]:
+        return {_likeness(path): path for path in reversed(found.files)}
+
     for one in said:
-        path, reason, detail = _resolve(one.path, files, unread)
+        path, reason, detail = _resolve(one.path, files, unread, alike)
         if reason == "missing_file" and posixpath.normpath(one.path) in left_out:
             continue
         if reason:
@@ -164,8 +172,14 @@ def _settled(path: str, rows: Sequence[Said], unit: str) -> tuple[Said | None, l
     return first, [(path, "listed_twice", f"{unit} {one.row} {same}") for one in rows if one is not first]
 
 
-def _resolve(path: str, files: frozenset[str], unread: Mapping[str, str]) -> Refusal:
-    """The file that a path means; or ("", why it means none, in words)."""
+def _resolve(
+    path: str, files: frozenset[str], unread: Mapping[str, str], alike: Callable[[], Mapping[str, str]]
+) -> Refusal:
+    """The file that a path means; or ("", why it means none, in words).
+
+    Args:
+        alike: the files by _likeness; it is made for the first path that means none.
+    """
     if path in files:
         return path, "", ""
     inside = posixpath.normpath(path) if path else ""
@@ -176,38 +190,24 @@ def _resolve(path: str, files: frozenset[str], unread: Mapping[str, str]) -> Ref
     for place in (inside, *_parents(inside)):
         if place in unread:
             return "", unread[place], ""
-    slashed = posixpath.normpath(path.replace("\\", "/"))
-    hint = f", did you mean {slashed}?" if slashed in files else ""
-    return "", "missing_file", f"there is no such file in the source{hint}"
+    return "", "missing_file", f"there is no such file in the source{_hint(path, alike().get(_likeness(path)))}"
+
+
+def _hint(path: str, near: str | None) -> str:
+    if near is None:
+        return ""
+    same = unicodedata.normalize("NFC", path) == unicodedata.normalize("NFC", near)
+    return f", did you mean {near}?{' It has the same letters in other bytes (Unicode NFC or NFD)' if same else ''}"
+
+
+def _likeness(path: str) -> str:
+    """What is equal for paths that differ in capitals, blanks at the ends, slashes, or how accents are written."""
+    return unicodedata.normalize("NFC", posixpath.normpath(path.strip().replace("\\", "/"))).casefold()
 
 
 def _parents(path: str) -> list[str]:
     parts = path.split("/")
     return ["/".join(parts[:count]) for count in range(len(parts) - 1, 0, -1)]
-
-
-def _mangled(table: pd.DataFrame, columns: Columns) -> list[str]:
-    """What spreadsheets and slips of the keyboard do to cells, in words."""
-    numbers = pd.Series(range(1, len(table) + 1), index=table.index)
-    problems = []
-    empty = numbers[table[columns.path].str.strip() == ""]
-    if len(empty):
-        problems.append(f"{columns.path} is empty in {len(empty)} rows: {listing(empty)}")
-    if columns.label is not None:
-        labels = table[columns.label]
-        wide = labels[labels != labels.str.strip()].unique()
-        if len(wide):
-            problems.append(f"labels with blanks at their ends: {listing(map(repr, wide))}; remove these")
-    for column in filter(None, (columns.label, columns.group)):
-        # 2.02611E+14 for 202611210001234
-        short = numbers[table[column].str.fullmatch(r"\d(\.\d+)?[eE]\+\d+")]
-        if len(short):
-            first: Any = table[column].iloc[short.iloc[0] - 1]
-            problems.append(
-                f"{column} has numbers that a spreadsheet cut short, such as {first}, in {len(short)} rows: "
-                f"{listing(short)}; format the column as text and bring the digits back"
-            )
-    return problems
 
 
 def _frame(rows: Sequence[tuple[Any, ...]], names: Sequence[str] = ("path", "label")) -> pd.DataFrame:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from pipeline.core.ingest.slips import slips
 from pipeline.core.manifest import FURTHER
 from pipeline.errors import DataError, listing
 from pipeline.params import Columns
@@ -41,7 +42,7 @@ def attach_metadata(
     problems = missing_columns(table, [FILE_NAME])
     if not problems:
         times, wrong = captured_times(table, names, now)
-        problems = [*_file_problems(table, known), *wrong]
+        problems = [*slips(table, names), *_file_problems(table, known), *wrong]
     if problems:
         raise DataError(unusable(name, problems))
     rows = pd.Index(table[FILE_NAME]).get_indexer(pd.Index(images["path"]))
@@ -78,7 +79,8 @@ def missing_columns(table: pd.DataFrame, needed: Sequence[str]) -> list[str]:
             continue
         near = difflib.get_close_matches(name, columns, n=1)
         hint = f", is it {near[0]!r}?" if near else "."
-        separator = "; save it with commas between the cells" if len(columns) == 1 and ";" in columns[0] else ""
+        wrong = len(columns) == 1 and any(other in columns[0] for other in (";", "\t"))
+        separator = "; save it with commas between the cells" if wrong else ""
         problems.append(f"there is no column {name!r}{hint} It has {listing(columns, 20)}{separator}")
     return problems
 

@@ -95,12 +95,18 @@ def _problems(tasks: Any, params: LabelStudioLabels) -> Iterator[str]:
     without = [number for number, image in enumerate(images, 1) if not isinstance(image, str)]
     if without:
         keys = sorted({key for task in tasks for key in task["data"]})
-        yield f"data of {len(without)} tasks has no {params.image!r}: {listing(without)}; it has {listing(keys)}"
+        yield f"data of {len(without)} tasks has no text {params.image!r}: {listing(without)}; it has {listing(keys)}"
     elif images and not any(image.startswith(params.prefix) for image in images):
         yield f"no image starts with the prefix {params.prefix!r}; the first is {images[0]!r}"
     names = {name for task in tasks for name, _ in _answers(task)}
     if names and params.choice not in names:
         yield f"no answer is called {params.choice!r}; there are {listing(sorted(map(repr, names)))}"
+    choices = {
+        choice for task in tasks for name, chosen in _answers(task) if name == params.choice for choice in chosen
+    }
+    wide = sorted(choice for choice in choices if choice != choice.strip())
+    if wide:
+        yield f"choices with blanks at their ends: {listing(map(repr, wide))}; remove these, here and in the project"
 
 
 def _is_task(task: Any) -> bool:

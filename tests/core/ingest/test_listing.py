@@ -65,7 +65,8 @@ def test_without_labels_no_folder_says_anything() -> None:
         ("cat/3.png", "missing_file", "there is no such file in the source (row 1)"),
         ("cat\\1.png", "missing_file", "there is no such file in the source, did you mean cat/1.png? (row 1)"),
         ("cat", "missing_file", ""),
-        ("CAT/1.png", "missing_file", ""),
+        ("CAT/1.png", "missing_file", "there is no such file in the source, did you mean cat/1.png? (row 1)"),
+        (" cat/1.png ", "missing_file", "there is no such file in the source, did you mean cat/1.png? (row 1)"),
     ],
 )
 def test_a_path_that_is_no_file_of_the_source_is_refused(path: str, reason: str, detail: str) -> None:
@@ -74,6 +75,17 @@ def test_a_path_that_is_no_file_of_the_source_is_refused(path: str, reason: str,
     [(_, found, words)] = [item for item in listed.refused if item[0] == path]
     assert found == reason
     assert words.endswith(detail)
+
+
+def test_a_path_that_looks_the_same_and_is_not_says_why() -> None:
+    """macOS writes accents as letters of their own."""
+    found = Scan(("caf\u00e9.png",), (), 0)
+    [(_, reason, words)] = by_statements(found, said(("cafe\u0301.png", "cat")), PRODUCTION, "ignore").refused
+    assert reason == "missing_file"
+    assert words == (
+        "there is no such file in the source, did you mean caf\u00e9.png? It has the same letters in other bytes "
+        "(Unicode NFC or NFD) (row 1)"
+    )
 
 
 @pytest.mark.parametrize("path", ["./cat/1.png", "cat//1.png", "dog/../cat/1.png"])
@@ -162,9 +174,13 @@ def test_a_table_without_labels_has_images_without_labels() -> None:
 BROKEN: dict[str, tuple[dict[str, Any], str]] = {
     "no path": ({"rows": [("", "cat"), ONE, (" ", "cat")]}, "file is empty in 2 rows: 1, 3"),
     "blanks": ({"rows": [("a.png", "cat "), ONE]}, "labels with blanks at their ends: 'cat '; remove these"),
+    "blanks in groups": (
+        {"rows": [ONE, ("a.png", "cat")], "patient": ["p1\u00a0", "p1"]},
+        "groups with blanks at their ends: 'p1\\xa0'; remove these",
+    ),
     "short numbers": (
         {"rows": [ONE], "patient": ["2.02611E+14"], "taken": [""]},
-        "patient has numbers that a spreadsheet cut short, such as 2.02611E+14, in 1 rows: 1; format",
+        "patient has numbers that a spreadsheet or a float cut short, such as 2.02611E+14, in 1 rows: 1; make",
     ),
     "dates": (
         {"rows": [ONE], "patient": [""], "taken": ["31.05.2026"]},

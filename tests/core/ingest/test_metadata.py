@@ -139,7 +139,26 @@ def test_zone_of_hours_alone_is_a_zone() -> None:
     ]
 
 
-@pytest.mark.parametrize("text", ["yesterday", "31.05.2026", "2026-13-01", "now", "today", "2026-02-30T10:00", "14:00"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "yesterday",
+            "31.05.2026",
+            "2026-13-01",
+            "now",
+            "today",
+            "2026-02-30T10:00",
+            "14:00",
+            " ",
+            " 2026-01-01",
+            "NaT",
+        ),
+        *("46023", "46023.5", "1767225600", "1767225600000"),  # days of a spreadsheet, seconds, milliseconds
+        *("2026:01:01 10:00:00", "0000-00-00", "2026-01-01T24:00", "2026-01-01T23:59:60", "2026-01-01T10:00 CET"),
+        *("\u0662\u0660\u0662\u0666-01-01", "2026-W01-1", "2026-01-01T10:00+25:00"),
+    ],
+)
 def test_what_is_no_time_is_refused(text: str) -> None:
     assert refused(table(captured_at=["2026-01-01", text, ""])) == [
         f"1 values of captured_at are no ISO 8601 times: cat/2.png ({text}); write them as 2026-05-31T14:00:00+02:00"
@@ -172,6 +191,21 @@ def test_image_without_a_group_is_named_if_others_have_one() -> None:
         check_groups(found, NAME)
     check_groups(found[found["user_group"] != ""], NAME)
     check_groups(found.assign(user_group=""), NAME)
+
+
+def test_groups_that_look_the_same_or_were_cut_short_are_refused() -> None:
+    """They would be split apart, or joined."""
+    blanks, short = refused(table(group=["a ", "a", "2.02611E+14"]))
+    assert blanks == "groups with blanks at their ends: 'a '; remove these"
+    assert short.startswith(
+        "group has numbers that a spreadsheet or a float cut short, such as 2.02611E+14, in 1 rows: 3"
+    )
+
+
+def test_a_table_with_other_separators_says_which_it_should_have() -> None:
+    for separator in (";", "\t"):
+        [problem] = refused(pd.DataFrame({f"file_name{separator}group": ["cat/1.png;a"]}, dtype="str"))
+        assert problem.endswith("; save it with commas between the cells")
 
 
 def test_unknown_and_repeated_files_are_named_once_each() -> None:

@@ -103,7 +103,17 @@ BROKEN: dict[str, tuple[Any, dict[str, str], str]] = {
         {},
         "1 entries are no tasks with data and annotations: 1; exp",
     ),
-    "other image": ([{"data": {"img": "x"}, "annotations": []}], {}, "data of 1 tasks has no 'image': 1; it has img"),
+    "other image": ([{"data": {"img": "x"}, "annotations": []}], {}, "data of 1 tasks has no text 'image': 1; it"),
+    "several images": (
+        [{"data": {"image": ["x"]}, "annotations": []}],
+        {},
+        "data of 1 tasks has no text 'image': 1; it",
+    ),
+    "blanks": (
+        [task(["fig "]), task(["fig"])],
+        {},
+        "choices with blanks at their ends: 'fig '; remove these, here and",
+    ),
     "other prefix": ([task(["fig"])], {"prefix": "s3://b/"}, "no image starts with the prefix 's3://b/'; the first is"),
     "other choice": ([task(["fig"])], {"choice": "label"}, "no answer is called 'label'; there are 'fruit'"),
 }

@@ -1,0 +1,93 @@
+"""Tables of every kind as texts: as a person would have typed them, or an error that names the rows."""
+
+import io
+import json
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.errors import DataError
+from pipeline.sources.texts import read_texts
+
+
+def texts(data: bytes, name: str = "t.csv") -> dict[str, list[str]]:
+    found: dict[str, list[str]] = read_texts(data, name).to_dict("list")
+    return found
+
+
+def jsonl(*values: Any) -> bytes:
+    return "\n".join(json.dumps({"a": value}) for value in values).encode()
+
+
+def parquet(values: list[Any], kind: Any = None) -> bytes:
+    buffer = io.BytesIO()
+    pq.write_table(pa.table({"a": pa.array(values, kind)}), buffer)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("data", "cells"),
+    [
+        pytest.param(b"a,b\n1,2\n", ["1"], id="as it should be"),
+        pytest.param(b"\xef\xbb\xbfa,b\r\n1,2\r\n", ["1"], id="a mark in front, and Windows's ends of lines"),
+        pytest.param(b"a,b\r1,2\r", ["1"], id="an old Mac's ends of lines"),
+        pytest.param(b" a ,b\n1,2\n", ["1"], id="blanks around names"),
+        pytest.param(b"a,b\n\n\n1,2\n,\n", ["1"], id="empty lines and rows"),
+        pytest.param(b'a,b\n"one\ntwo, ""three""",2\n', ['one\ntwo, "three"'], id="quoted lines, commas and quotes"),
+        pytest.param(b"a,b\n NaN ,2\nnull,2\nNA,2\n", [" NaN ", "null", "NA"], id="words that others take for nothing"),
+        pytest.param(b"a,b\n007,2\n1e3,2\n0.10,2\n", ["007", "1e3", "0.10"], id="digits as they stand"),
+    ],
+)
+def test_cells_of_a_csv_are_taken_as_they_stand(data: bytes, cells: list[str]) -> None:
+    assert texts(data)["a"] == cells
+
+
+def test_values_of_json_lines_are_texts_and_numbers_keep_their_digits() -> None:
+    values = ["1", 1, 1.0, 2.5, True, None, 2**70, "a\nb", 0]
+    expected = ["1", "1", "1", "2.5", "true", "1180591620717411303424", "a\nb", "0"]
+    assert texts(jsonl(*values), "t.jsonl")["a"] == expected  # the empty row is none
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "expected"),
+    [
+        ([1, None, 3], pa.float64(), ["1", "3"]),
+        ([2**53 - 1.0], pa.float64(), ["9007199254740991"]),
+        ([2**53 + 0.0, 2.0**60], pa.float64(), ["9.0071992547409920e+15", "1.1529215046068470e+18"]),
+        ([2**64 - 1], pa.uint64(), ["18446744073709551615"]),
+        ([Decimal("12345678901234567890.50")], None, ["12345678901234567890.50"]),
+        ([date(2026, 5, 31)], None, ["2026-05-31"]),
+        ([datetime(2026, 5, 31, 14, tzinfo=UTC)], None, ["2026-05-31T14:00:00+00:00"]),
+        (["x", "y", "x"], pa.dictionary(pa.int8(), pa.string()), ["x", "y", "x"]),
+    ],
+)
+def test_values_of_parquet_are_texts(values: list[Any], kind: Any, expected: list[str]) -> None:
+    """Floats from 2 ** 53 on may be other numbers than a person's: they look like what a spreadsheet cut short."""
+    assert texts(parquet(values, kind), "t.parquet")["a"] == expected
+
+
+@pytest.mark.parametrize(
+    ("data", "name", "message"),
+    [
+        (b"a\nM\xf6we\n", "t.csv", "t.csv: a is no UTF-8 in 1 rows: 1"),
+        (b'a\n"open\n', "t.csv", "t.csv is damaged, or no .csv file: unexpected end of data"),
+        (b"", "t.csv", "t.csv is empty: its first line must name the columns"),
+        ("a\n1\n".encode("utf-16-le"), "t.csv", "t.csv is no text in UTF-8, but perhaps in UTF-16"),
+        (jsonl(["x"], {"y": 1}, "z"), "t.jsonl", "t.jsonl: a is neither text nor number nor time in 2 rows: 1, 2"),
+        (b'{"a": "\\ud800"}', "t.jsonl", "t.jsonl: a is no UTF-8 in 1 rows: 1"),
+        (b'[{"a": 1}]', "t.jsonl", "t.jsonl is damaged: 1 lines (1) are no JSON objects"),
+        (b'{"a": ' + b"9" * 5000 + b"}", "t.jsonl", "t.jsonl is damaged: 1 lines (1) are no JSON objects"),
+        (b"[" * 100_000, "t.jsonl", "t.jsonl is damaged: 1 lines (1) are no JSON objects"),
+        (parquet([b"x"]), "t.parquet", "t.parquet: a is neither text nor number nor time in 1 rows: 1"),
+        (parquet([timedelta(1)]), "t.parquet", "t.parquet: a is neither text nor number nor time in 1 rows: 1"),
+        (parquet([1])[:-9], "t.parquet", "t.parquet is damaged, or no .parquet file: "),
+    ],
+)
+def test_what_is_no_table_of_texts_is_named(data: bytes, name: str, message: str) -> None:
+    with pytest.raises(DataError) as caught:
+        texts(data, name)
+    assert str(caught.value).startswith(message)
