@@ -15,8 +15,8 @@ from pipeline.sources.texts import read_texts
 
 
 def texts(data: bytes, name: str = "t.csv") -> dict[str, list[str]]:
-    found: dict[str, list[str]] = read_texts(data, name).to_dict("list")
-    return found
+    found = read_texts(data, name)
+    return {str(column): found[column].tolist() for column in found.columns}
 
 
 def jsonl(*values: Any) -> bytes:
