@@ -140,7 +140,7 @@ BROKEN_RULES = [
     ({"augment.copies": {"name": "per_class", "counts": {"cat": -1}, "otherwise": 0}},
      "augment.copies.counts.cat: input should be greater than or equal to 0, got -1"),
     ({"augment.copies": {"name": "per_class", "counts": {None: 1}, "otherwise": 0}},
-     "augment.copies.counts: input should be a valid string, got None"),
+     "augment.copies.counts: must be text, got None"),
     ({"augment.max_failed": 1.5}, "augment.max_failed: input should be less than or equal to 1, got 1.5"),
     ({"evaluate.satisficing.size": {"metric": "model_megabytes", "min": None, "max": None}},
      "evaluate.satisficing.size: min and max are both null: give one of them a number"),
@@ -207,6 +207,24 @@ def test_a_choice_that_does_not_exist_is_named_with_those_that_do(tagged: str) -
     assert "'best'" in line
     chosen = functools.reduce(operator.getitem, tagged.split("."), params_values())
     assert f"'{chosen['name']}'" in line
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "line"),
+    [
+        ("augment.copies", {"name": "per_imag", "count": 1}, "augment.copies: there is no choice 'per_imag', "
+         "did you mean per_image? it may be 'per_image', 'per_class', 'up_to'"),
+        ("augment.copies", 3, "augment.copies: must be a mapping, got 3"),
+        ("augment.transforms", "Blur", "augment.transforms: must be a list, got 'Blur'"),
+        ("augment.transforms", {"name": "Blur"}, "augment.transforms: must be a list, got {'name': 'Blur'}"),
+        ("augment.transforms", ["Blur"], "augment.transforms.0: must be a mapping, got 'Blur'"),
+        ("augment.transforms", [None], "augment.transforms.0: must be a mapping, got None"),
+        ("augment.transforms", [{"name": 5}], "augment.transforms.0.name: must be text, got 5"),
+        ("split.stratify_by", "dark", "split.stratify_by: must be a list, got 'dark'"),
+    ],
+)  # fmt: skip
+def test_what_must_stand_somewhere_is_said_in_words_of_yaml(place: str, value: Any, line: str) -> None:
+    assert problems(params_values(**{place: value})) == [line]
 
 
 @pytest.mark.parametrize("argument", [math.nan, [-10, math.inf]])

@@ -21,6 +21,12 @@ from pipeline.params.suspects import SuspectsParams
 from pipeline.params.train import TrainParams
 
 PARAMS_FILE = Path("params.yaml")
+# What YAML calls what pydantic names after Python's types.
+WORDS = {
+    **dict.fromkeys(("list_type", "tuple_type"), "must be a list"),
+    **dict.fromkeys(("dict_type", "mapping_type", "model_attributes_type", "model_type"), "must be a mapping"),
+    "string_type": "must be text",
+}
 
 
 class Params(Section):
@@ -105,8 +111,14 @@ def _problems(error: ValidationError, values: dict[str, Any]) -> Iterator[str]:
                 yield f"{where}: no such param{_nearest(location, item['loc'])}"
             case "value_error":
                 yield f"{where}: {rule}"
-            case _:
-                yield f"{where}: {rule[0].lower()}{rule[1:]}, got {item['input']!r}"
+            case "union_tag_invalid":
+                named, known = item["ctx"]["tag"], item["ctx"]["expected_tags"]
+                near = difflib.get_close_matches(named, [name.strip("'") for name in known.split(", ")], n=1)
+                hint = f", did you mean {near[0]}?" if near else ";"
+                yield f"{where}: there is no choice {named!r}{hint} it may be {known}"
+            case kind:
+                rule = WORDS.get(kind, f"{rule[0].lower()}{rule[1:]}")
+                yield f"{where}: {rule}, got {item['input']!r}"
 
 
 def _path_in(values: Any, location: tuple[int | str, ...], missing: bool) -> tuple[int | str, ...]:

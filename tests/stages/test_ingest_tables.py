@@ -191,7 +191,7 @@ def test_two_lists_may_share_a_folder_and_a_list_and_all_of_it_may_not() -> None
     [
         ({"role": "raw", "labels": {"name": "none"}}, "sources.web: raw images without a label are of no use: give"),
         ({"role": "raw", "labels": labels("t.csv", "unlabelled")}, "sources.web: raw images without a label are of"),
-        ({"labels": {"name": "tabel"}}, "sources.web.labels: input tag 'tabel' found using 'name' does not match"),
+        ({"labels": {"name": "tabel"}}, "sources.web.labels: there is no choice 'tabel', did you mean table?"),
         ({"labels": labels("t.csv") | {"colums": 1}}, "sources.web.labels.colums: no such param, did you mean"),
         ({"exclude": ["***", "a"], "include": []}, "sources.web.include: tuple should have at least 1 item"),
         ({"inside": "../x"}, "sources.web.inside: '../x' must be a folder within the source's path"),

@@ -5,6 +5,7 @@ own, and leave the accepted range to code that only runs.
 """
 
 import inspect
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -20,6 +21,8 @@ WORDS: Mapping[Any, tuple[str, str]] = {
     float: ("a number", "number"),
     str: ("text", "text"),
 }
+INSIDE = {"missing": "is missing", "extra_forbidden": "no such key"}
+NO_TUPLES = "YAML has no tuples, write [1, 2] for (1, 2)"
 # albumentations' own validators that hold each number above a bound.
 AT_LEAST = {"process_non_negative_range": 0, "convert_to_0plus_range": 0, "convert_to_1plus_range": 1}
 
@@ -46,7 +49,9 @@ def explain(error: ValidationError, schema: type[BaseModel], arguments: Mapping[
         field = schema.model_fields.get(where)
         if field is None:
             # A rule about several arguments, or one inside a mapping.
-            lines[where] = own or first_line(found[0]["msg"])
+            mappings = [name for name, value in arguments.items() if isinstance(value, Mapping)]
+            place = ".".join([*mappings, where]) if where and len(mappings) == 1 else where
+            lines[place] = own or INSIDE.get(found[0]["type"]) or first_line(found[0]["msg"])
         elif not any(_kinds(field.annotation)):
             lines[where] = "cannot stand in params.yaml"
         elif found[0]["type"] == "missing":
@@ -54,8 +59,30 @@ def explain(error: ValidationError, schema: type[BaseModel], arguments: Mapping[
         else:
             # The type says it all, unless only the code of another rule knows why.
             rule = f"{own}; it " if own and _fits(field, arguments[where]) else ""
-            lines[where] = f"{rule}must be {accepted(field)}, got {arguments[where]!r}"
+            lines[where] = f"{rule}must be {accepted(field)}, {_got(arguments[where])}"
     return lines
+
+
+def taken_for_another(schema: type[BaseModel], arguments: Mapping[str, Any]) -> dict[str, str]:
+    """Argument -> what is wrong with a value that only a conversion makes right, such as '30' or true for a number."""
+    fields = {name: schema.model_fields[name] for name in arguments if name in schema.model_fields}
+    return {
+        name: f"must be {accepted(field)}, {_got(arguments[name])}"
+        for name, field in fields.items()
+        if not _fits(field, arguments[name])
+    }
+
+
+def unknown_keys(made: Any, arguments: Mapping[str, Any]) -> dict[str, str]:
+    """`argument.key` -> what is wrong with keys of a mapping that the transform took no notice of."""
+    read = {name: getattr(made, name, None) for name, value in arguments.items() if isinstance(value, Mapping)}
+    return {
+        f"{name}.{key}": f"no such key; here stand {', '.join(sorted(known))}"
+        for name, known in read.items()
+        if isinstance(known, Mapping)
+        for key in arguments[name]
+        if key not in known
+    }
 
 
 def first_line(message: str) -> str:
@@ -64,12 +91,17 @@ def first_line(message: str) -> str:
     return line[0].lower() + line[1:] if line.split()[0][1:].islower() else line
 
 
+def _got(value: Any) -> str:
+    tuples = isinstance(value, str) and value.startswith("(")
+    return f"got {value!r}" + (f": {NO_TUPLES}" if tuples else "")
+
+
 def _fits(field: FieldInfo, value: Any) -> bool:
-    """Whether a value is what its type says, so that a rule beside it refused it."""
+    """Whether a value is what its type says, as JSON has it: lists for tuples, and nothing else converted."""
     annotated: Any = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
     adapter: TypeAdapter[Any] = TypeAdapter(annotated, config=ConfigDict(arbitrary_types_allowed=True))
     try:
-        adapter.validate_python(value)
+        adapter.validate_json(json.dumps(value), strict=True)
     except ValidationError:
         return False
     return True

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from pipeline.core.augment.arguments import explain, first_line
+from pipeline.core.augment.arguments import NO_TUPLES, explain, first_line, taken_for_another, unknown_keys
 from pipeline.core.augment.presets import expand
 from pipeline.core.imaging import Pixels
 from pipeline.core.randomness import keyed_streams
@@ -198,6 +198,8 @@ def _make(transform: Transform) -> tuple[Any, dict[str, str], list[str]]:
             # By hand, because the library leaves some transforms unchecked, and where a validator fails by
             # itself it warns and takes defaults for all arguments.
             member.InitSchema(**fields, strict=True)
+            if wrong := taken_for_another(member.InitSchema, arguments):
+                return None, wrong, []
             caught.clear()
             made = member(**arguments)
         except ValidationError as error:
@@ -210,6 +212,7 @@ def _make(transform: Transform) -> tuple[Any, dict[str, str], list[str]]:
     # A range that the library finds invalid, it replaces by one that nobody asked for.
     replaced = [line.partition(". Range automatically")[0].split(": Invalid ") for line in said if ": Invalid " in line]
     wrong = {name: f"invalid {rule}, got {arguments[name]!r}" for name, rule in replaced}
+    wrong |= unknown_keys(made, arguments)
     return made, wrong, [line for line in said if ": Invalid " not in line]
 
 
@@ -224,6 +227,9 @@ def _wrong_names(transform: Transform) -> dict[str, str]:
             return {"name": f"{name} holds transforms, and here stands one list: name its transforms themselves"}
         return {"name": f"albumentations has no transform {name!r}{_nearest(name, LIBRARY.keys() - REFUSED.keys())}"}
     allowed = [argument for argument in inspect.signature(LIBRARY[name].__init__).parameters if argument != "self"]
+    # `rotate: (1, 2)` in braces is two keys to YAML, `rotate` and `2)`.
+    if any(argument.endswith(")") for argument in transform.arguments):
+        return {"": NO_TUPLES}
     return {
         argument: f"{name} has no such argument{_nearest(argument, allowed) or '; it has ' + ', '.join(allowed)}"
         for argument in transform.arguments

@@ -223,8 +223,24 @@ def test_transforms_act_in_the_order_given() -> None:
             ".hue: all values in hue must be within [-0.5, 0.5] for tuple inputs; "
             "it must be a number or [number, number], got [-1, 0.2]",
         ),
+        # What only a conversion would make right: text, a truth value, a number with a fraction.
+        ({"name": "Rotate", "limit": "30"}, ".limit: must be a number or [number, number], got '30'"),
+        ({"name": "HorizontalFlip", "p": True}, ".p: must be a number from 0 to 1, got True"),
+        ({"name": "Rotate", "limit": [True, 30]}, ".limit: must be a number or [number, number], got [True, 30]"),
+        ({"name": "Blur", "blur_limit": 3.0}, ".blur_limit: must be an integer or [integer, integer], got 3.0"),
+        ({"name": "Affine", "fit_output": 0}, ".fit_output: must be true or false, got 0"),
+        ({"name": "Affine", "rotate": "(1, 2)"},
+         ".rotate: must be a number or [number, number], got '(1, 2)': "
+         "YAML has no tuples, write [1, 2] for (1, 2)"),
+        # {name: Affine, rotate: (1, 2)}
+        ({"name": "Affine", "rotate": "(1", "2)": None},
+         ": Affine: YAML has no tuples, write [1, 2] for (1, 2)"),
+        # The library takes no notice of keys that it does not know.
+        ({"name": "Affine", "scale": {"x": [0.5, 1], "z": 1}}, ".scale.z: no such key; here stand x, y"),
+        ({"name": "AdditiveNoise", "noise_params": {"ranges": [[-0.1, 0.1]], "mean": 1}},
+         ".noise_params.mean: no such key"),
         ({"name": "CropAndPad"}, ": CropAndPad: both px and percent parameters cannot be None simultaneously"),
-        ({"name": "AdditiveNoise", "noise_params": {"range": 1}}, ".ranges: field required"),
+        ({"name": "AdditiveNoise", "noise_params": {"range": 1}}, ".noise_params.ranges: is missing"),
         ({"name": "Equalize", "mask": [1]}, ".mask: cannot stand in params.yaml"),
         ({"name": "RGBShift", "r_shift_limit": -1},
          ": RGBShift: range values must be in [-1, 1] and min <= max, got {'r_shift_limit': -1}"),

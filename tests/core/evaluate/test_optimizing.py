@@ -124,8 +124,8 @@ def test_a_name_and_a_tag_are_one_choice() -> None:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ("f1", "evaluate.optimizing: input tag 'f1' found"),
-        (3, "evaluate.optimizing: input should be a valid dictionary"),
+        ("f1", "evaluate.optimizing: there is no choice 'f1'; it may be "),
+        (3, "evaluate.optimizing: must be a mapping, got 3"),
         ({"name": "class_recall"}, "evaluate.optimizing.label: is missing"),
         ({"name": "mean_cost", "costs": {"a": {"b": -1.0}}, "otherwise": 1.0}, "evaluate.optimizing.costs.a.b: "),
         ("latency_p95_ms", "evaluate.optimizing: "),
