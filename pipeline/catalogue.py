@@ -28,6 +28,7 @@ SAMPLE_PHONE = images_in_class_folders("data/sample/phone")
 # A file a source; what is remembered of their files lies beside, and is no out.
 INVENTORY = texts("data/inventory/files")
 INVENTORY_MEMORY = "data/inventory/memory/{name}.arrow"
+CHECKED_TRANSFORMS = "data/inventory/memory/transforms.txt"
 
 INGEST_SHARDS = "data/ingest/{name}/shards"
 INGESTED = manifest_file("data/ingest/{name}/manifest.arrow", manifest.INGESTED)

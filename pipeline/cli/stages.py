@@ -18,6 +18,11 @@ def sample(workers: Workers = None) -> None:
 @app.command(rich_help_panel=PANEL)
 def inventory(workers: Workers = None) -> None:
     """List the files of all sources, so that DVC need not look into their folders."""
+    from pipeline.commands.checking import check_once
+    from pipeline.params import load_params
+
+    # Each `dvc repro` begins here.
+    check_once(load_params())
     _run("inventory", workers)
 
 

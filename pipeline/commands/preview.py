@@ -102,7 +102,8 @@ def examples_at(
 ) -> tuple[list[Example], list[str]]:
     """The image in a file, or some of a folder's by keyed chance, its folders in turn; and remarks on others.
 
-    Pictures are made in processes: a hostile file may end one.
+    Of a source's folder those of train are shown, once there is a split. Pictures are made in processes: a hostile
+    file may end one.
 
     Raises:
         MissingInputError: there is nothing of this name.
@@ -120,6 +121,7 @@ def examples_at(
             raise DataError(f"{path} is neither a file nor a folder: name an image or a folder of images")
         own = output.resolve()
         files = [name for name in scan(path).files if (path / name).resolve() != own]
+    files, remarks = _of_train(path, files, params)
     found: list[Example] = []
     refused: list[str] = []
     names = iter(_in_turn(files, params.augment.seed))
@@ -139,7 +141,7 @@ def examples_at(
         )
         raise DataError(f"{path} has no image that can be shown: {tried}")
     skipped = [f"{path}: no images, or unreadable: {listing(refused)}"] if refused else []
-    return sorted(found, key=lambda example: (example.label, example.id)), skipped
+    return sorted(found, key=lambda example: (example.label, example.id)), [*remarks, *skipped]
 
 
 def examples_of_class(label: str, count: int, params: Params) -> tuple[list[Example], list[str]]:
@@ -164,7 +166,7 @@ def examples_of_class(label: str, count: int, params: Params) -> tuple[list[Exam
     rows = rows.unify_dictionaries().to_pandas()
     split = Path(catalogue.SPLIT.path)
     if split.exists():
-        rows = rows[rows["id"].isin(_train_ids(split, label))]
+        rows = rows[rows["id"].isin(_train_ids(split))]
         if rows.empty:
             raise DataError(f"--class {label}: {split} has none of its images in train; run `dvc repro split`")
     reader = ShardReader(Path(catalogue.ORIGINALS.path))
@@ -237,14 +239,36 @@ def _variant(example: Example, transform: Transforms, copy: int, params: Params)
 
 def _example(path: Path, name: str, pixels: Pixels, params: Params) -> Example:
     """A file of a source is called as ingest calls it, so that its variants are those of training."""
+    found = _place_in_source(path, params)
+    if found is None:
+        return Example(name, name.partition("/")[0] if "/" in name else path.parent.name, None, pixels)
+    source_name, place = found
+    source = params.sources[source_name]
+    label = place.parts[0] if source.labels.name == "folders" and len(place.parts) > 1 else NO_LABEL
+    return Example(f"{source_name}/{place.as_posix()}", label, source.role, pixels)
+
+
+def _place_in_source(path: Path, params: Params) -> tuple[str, Path] | None:
+    """The source that a file or folder lies in, and its path there."""
     with refusals(path):
-        for source_name, source in params.sources.items():
-            root, inside = Path(source.path).resolve(), path.resolve()
+        for name, source in params.sources.items():
+            root, inside = (Path(source.path) / (source.inside or "")).resolve(), path.resolve()
             if inside.is_relative_to(root):
-                place = inside.relative_to(root)
-                label = place.parts[0] if source.labels.name == "folders" and len(place.parts) > 1 else NO_LABEL
-                return Example(f"{source_name}/{place.as_posix()}", label, source.role, pixels)
-    return Example(name, name.partition("/")[0] if "/" in name else path.parent.name, None, pixels)
+                return name, inside.relative_to(root)
+    return None
+
+
+def _of_train(folder: Path, files: list[str], params: Params) -> tuple[list[str], list[str]]:
+    """The files of a source's folder that are in train, once there is a split; all, and a remark, where none is."""
+    found, split = _place_in_source(folder, params), Path(catalogue.SPLIT.path)
+    if found is None or not split.exists():
+        return files, []
+    source, place = found
+    train = frozenset(_train_ids(split))
+    kept = [name for name in files if f"{source}/{(place / name).as_posix()}" in train]
+    if kept:
+        return kept, []
+    return files, [f"{folder} has no image of train: who chooses by these has chosen by dev or test"]
 
 
 def _in_turn(files: Sequence[str], seed: int) -> Iterator[str]:
@@ -257,7 +281,6 @@ def _in_turn(files: Sequence[str], seed: int) -> Iterator[str]:
         yield from (name for name in turn if name is not None)
 
 
-def _train_ids(split: Path, label: str) -> Any:
-    table = open_arrow(split).select(["id", "label", "split"])
-    is_train = pc.equal(table["split"].cast(pa.string()), TRAIN)
-    return table.filter(pc.and_(is_train, pc.equal(table["label"].cast(pa.string()), label)))["id"].to_pandas()
+def _train_ids(split: Path) -> Any:
+    table = open_arrow(split).select(["id", "split"])
+    return table.filter(pc.equal(table["split"].cast(pa.string()), TRAIN))["id"].to_pandas()

@@ -166,6 +166,40 @@ def test_a_folder_is_shown_class_by_class(preview: Preview, drawn: list[Sheet]) 
     assert {strip.role for strip in strips(drawn[0])} == {"production"}
 
 
+def test_once_there_is_a_split_a_sources_folder_shows_images_of_train_alone(
+    preview: Preview, workspace: Path, drawn: list[Sheet]
+) -> None:
+    run_to("split")
+    split = catalogue.SPLIT.read(Path(catalogue.SPLIT.path))
+    train = set(split["id"][split["split"] == "train"])
+    for folder, inside in (("images/phone", "phone/"), ("images/phone/c", "phone/c/")):
+        ended = preview(folder, "--images", "20", "--copies", "1")
+        assert (ended.code, ended.err) == (0, "")
+        shown = {strip.caption.split("  ")[1] for strip in strips(drawn[-1])}
+        assert shown <= {image for image in train if image.startswith(inside)}
+        assert len(shown) == min(20, len([image for image in train if image.startswith(inside)]))
+
+
+def test_a_sources_folder_without_images_of_train_is_shown_with_a_remark(preview: Preview, drawn: list[Sheet]) -> None:
+    run_to("split")
+    split = catalogue.SPLIT.read(Path(catalogue.SPLIT.path))
+    others = split[~split["id"].str.startswith("phone/c/")].reset_index(drop=True)
+    catalogue.SPLIT.write(others, Path(catalogue.SPLIT.path))
+    ended = preview("images/phone/c")
+    assert (ended.code, len(strips(drawn[0]))) == (0, 4)
+    assert ended.err == ("note: images/phone/c has no image of train: who chooses by these has chosen by dev or test\n")
+
+
+def test_a_file_is_called_by_its_place_where_paths_of_the_source_start(
+    preview: Preview, workspace: Path, drawn: list[Sheet]
+) -> None:
+    sources = {"web": {"role": "raw", "path": "images/web"}, "phone": {"role": "production", "path": "images"}}
+    write_params(workspace, sources={**sources, "phone": {**sources["phone"], "inside": "phone"}})
+    file = sorted((workspace / "images/phone/a").iterdir())[0]
+    assert preview(str(file)).code == 0
+    assert strips(drawn[0])[0].caption == f"production  phone/a/{file.name}"
+
+
 def test_a_folder_of_loose_files_shows_its_images_and_names_the_others(
     preview: Preview, workspace: Path, drawn: list[Sheet]
 ) -> None:
