@@ -6,6 +6,7 @@ stands in similarity.py.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -35,14 +36,28 @@ def views(pixels: Pixels) -> Pixels:
     Args:
         pixels: shape (height, width, 3).
     """
-    grey = _halved(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY))
-    large = _resized(grey, 2 * SIDE)
-    if min(grey.shape) < 2 * SIDE:
-        # Of pictures of 28 pixels, margins of whole pixels at twice a view's size missed 187 of 250 copies, these 175.
-        large = _resized(large, 4 * SIDE)
-    side = len(large)
-    margins = [round(crop * side) for crop in CROPS]
-    return np.stack([_resized(large[margin : side - margin, margin : side - margin], SIDE) for margin in margins])
+    seen: Pixels = views_of([pixels])[0]
+    return seen
+
+
+def views_of(pictures: Sequence[Pixels]) -> Pixels:
+    """The views of each picture, whichever others there are; shape (n, len(CROPS), SIDE, SIDE).
+
+    Args:
+        pictures: of any shapes (height, width, 3).
+    """
+    large = [_large(pixels) for pixels in pictures]
+    seen = np.empty((len(pictures), len(CROPS), SIDE, SIDE), np.uint8)
+    for side in {len(one) for one in large}:
+        which = [number for number, one in enumerate(large) if len(one) == side]
+        stacked = np.stack([large[number] for number in which])
+        for view, crop in enumerate(CROPS):
+            margin = round(crop * side)
+            # One below the other, shrunk in one go: the cells of the mean end where a picture does.
+            below = stacked[:, margin : side - margin, margin : side - margin].reshape(-1, side - 2 * margin)
+            shrunk = cv2.resize(below, (SIDE, SIDE * len(which)), interpolation=cv2.INTER_AREA)
+            seen[which, view] = shrunk.reshape(-1, SIDE, SIDE)
+    return seen
 
 
 def marks(seen: Pixels) -> tuple[Hashes, float]:
@@ -54,13 +69,15 @@ def marks(seen: Pixels) -> tuple[Hashes, float]:
     Returns:
         Shape (len(CROPS),), and the root mean square of the whole picture's detail in grey levels of 255.
     """
-    return perceptual_hash(seen), detail_strength(seen)
+    return perceptual_hash(seen), detail_strengths(seen[:1])[0]
 
 
-def detail_strength(seen: Pixels) -> float:
-    """The second of `marks` alone."""
-    detail = _fine_detail_times_25(seen[:1]).astype(np.int64).ravel()
-    return math.sqrt(int(detail @ detail) / detail.size) / 25
+def detail_strengths(wholes: Pixels) -> list[float]:
+    """The second of `marks`, of each whole picture (n, SIDE, SIDE)."""
+    detail = _fine_detail_times_25(wholes).reshape(len(wholes), -1)
+    # Squares are below 2**26, and so are exact, and their sums, as floats of 64 bits.
+    squares: list[float] = np.einsum("ij,ij->i", detail, detail, dtype=np.float64).tolist()
+    return [math.sqrt(total / SIDE**2) / 25 for total in squares]
 
 
 def perceptual_hash(greys: Pixels) -> Hashes:
@@ -95,6 +112,14 @@ def _fine_detail_times_25(greys: Pixels) -> npt.NDArray[np.int32]:
     return 25 * greys.astype(np.int32) - np.stack(sums).astype(np.int32)
 
 
+def _large(pixels: Pixels) -> Pixels:
+    """A picture in grey, large enough to be cropped by whole pixels; shape (side, side)."""
+    grey = _halved(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY))
+    large = _resized(grey, 2 * SIDE)
+    # Of pictures of 28 pixels, margins of whole pixels at twice a view's size missed 187 of 250 copies, these 175.
+    return large if min(grey.shape) >= 2 * SIDE else _resized(large, 4 * SIDE)
+
+
 def _halved(grey: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """The mean of each four pixels while enough are left: several times faster than the mean over other areas."""
     while min(grey.shape) >= 4 * SIDE and not (grey.shape[0] % 2 or grey.shape[1] % 2):
@@ -103,6 +128,8 @@ def _halved(grey: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _resized(grey: npt.NDArray[Any], side: int) -> Pixels:
+    if grey.shape == (side, side):
+        return grey
     shrinks = side * side < grey.size
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(grey, (side, side), interpolation=method), np.uint8)

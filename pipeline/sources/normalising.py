@@ -6,7 +6,6 @@ from functools import cache, partial
 from typing import Any
 
 import cv2
-import numpy as np
 import pyarrow as pa
 
 from pipeline.core import imaging, perceptual
@@ -63,8 +62,7 @@ def rows_of(opened: Sequence[Opened], params: IngestParams) -> list[dict[str, An
     """The shard columns of each file, in order."""
     made = iter(picture.finish([found for _, found in opened if isinstance(found, picture.Fitted)], params))
     found = [(payload, next(made) if isinstance(one, picture.Fitted) else one) for payload, one in opened]
-    seen = [perceptual.views(one.shown) for _, one in found if isinstance(one, picture.Picture)]
-    marks = iter(_marks(seen))
+    marks = iter(_marks([one.shown for _, one in found if isinstance(one, picture.Picture)]))
     return [
         {**_file(payload), **_OK, **one.facts, **next(marks), "codec_warning": one.codec_warning, "image": one.image}
         if isinstance(one, picture.Picture)
@@ -73,12 +71,15 @@ def rows_of(opened: Sequence[Opened], params: IngestParams) -> list[dict[str, An
     ]
 
 
-def _marks(seen: Sequence[imaging.Pixels]) -> list[dict[str, Any]]:
-    """The columns of manifest.MARKS of each picture, by its views."""
-    hashes = perceptual.perceptual_hash(np.stack(seen)).tolist() if seen else []
+def _marks(pictures: Sequence[imaging.Pixels]) -> list[dict[str, Any]]:
+    """The columns of manifest.MARKS of each picture."""
+    if not pictures:
+        return []
+    seen = perceptual.views_of(pictures)
+    hashes, details = perceptual.perceptual_hash(seen).tolist(), perceptual.detail_strengths(seen[:, 0])
     return [
-        {**dict(zip(HASHES, of_views, strict=True)), "fine_detail": perceptual.detail_strength(views)}
-        for of_views, views in zip(hashes, seen, strict=True)
+        {**dict(zip(HASHES, of_views, strict=True)), "fine_detail": detail}
+        for of_views, detail in zip(hashes, details, strict=True)
     ]
 
 

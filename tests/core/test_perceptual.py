@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pipeline.core.curate.similarity import LEAST_DETAIL, RADIUS
 from pipeline.core.manifest import HASHES
-from pipeline.core.perceptual import CROPS, SIDE, fine_detail, marks, perceptual_hash, views
+from pipeline.core.perceptual import CROPS, SIDE, detail_strengths, fine_detail, marks, perceptual_hash, views, views_of
 from tests.core.curate.test_similarity import CHANGES, cropped, jpeg, scene, within
 
 
@@ -44,6 +46,18 @@ def test_views_are_the_whole_and_what_a_crop_leaves() -> None:
     pixels = scene(1, 256, 256)
     for view, share in zip(views(pixels), CROPS, strict=True):
         np.testing.assert_allclose(view.astype(int), views(cropped(pixels, share))[0].astype(int), atol=12)
+
+
+SHAPES = st.sampled_from([(64, 64), (28, 28), (224, 224), (30, 200), (1, 1), (64, 64)])
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.tuples(SHAPES, st.integers(0, 9)), min_size=1, max_size=20))
+def test_views_do_not_hang_on_the_pictures_beside(wanted: list[tuple[tuple[int, int], int]]) -> None:
+    pictures = [scene(seed, *shape) for shape, seed in wanted]
+    seen = views_of(pictures)
+    assert seen.tolist() == [views(pixels).tolist() for pixels in pictures]
+    assert detail_strengths(seen[:, 0]) == [marks(views(pixels))[1] for pixels in pictures]
 
 
 def test_marks_are_the_hash_of_each_view_and_the_detail_of_the_whole() -> None:
