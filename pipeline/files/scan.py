@@ -1,7 +1,6 @@
 """Folders of images, one a class: what lies under them, and how the sample's are written."""
 
 import os
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,20 +37,21 @@ def scan(root: Path) -> Scan:
     ignored = 0
     inside = root.resolve()
     with refusals(root):
-        for folder_name, folders, names in os.walk(root, onerror=_raise):
-            ignored += sum(is_system_file(name) for name in [*folders, *names])
-            folders[:] = [name for name in folders if not is_system_file(name)]
-            links = [name for name in folders if (Path(folder_name) / name).is_symlink()]
-            for name in [*names, *links]:
-                if is_system_file(name):
-                    continue
-                place = Path(folder_name) / name
-                path = place.relative_to(root).as_posix()
-                reason = _refusal(place, inside)
-                if reason:
-                    refused.append((path.encode(errors="backslashreplace").decode(), reason))
-                else:
-                    files.append(path)
+        folders = [""]
+        while folders:
+            folder_path = folders.pop()
+            # No Path and no lstat for each file: they take ten times as long as the rest.
+            with os.scandir(f"{root}/{folder_path}") as entries:
+                for entry in entries:
+                    path = f"{folder_path}{entry.name}"
+                    if is_system_file(entry.name):
+                        ignored += 1
+                    elif entry.is_dir(follow_symlinks=False):
+                        folders.append(f"{path}/")
+                    elif reason := _refusal(entry, inside):
+                        refused.append((path.encode(errors="backslashreplace").decode(), reason))
+                    else:
+                        files.append(path)
     return Scan(tuple(sorted(files)), tuple(sorted(refused)), ignored)
 
 
@@ -66,29 +66,24 @@ def images_in_class_folders(path: str) -> Artifact:
     return folder(path, scan, write)
 
 
-def _refusal(place: Path, inside: Path) -> str | None:
+def _refusal(entry: os.DirEntry[str], inside: Path) -> str | None:
     try:
-        str(place).encode()
+        entry.path.encode()
     except UnicodeEncodeError:
         return "name_not_utf8"
-    mode = place.lstat().st_mode
-    if stat.S_ISLNK(mode):
-        try:
-            target = place.resolve(strict=True)
-        except (OSError, RuntimeError):
-            return "dangling_link"
-        if not target.is_relative_to(inside):
-            return "link_leaves_source"
-        mode = target.stat().st_mode
-    if stat.S_ISDIR(mode):
+    if not entry.is_symlink():
+        return None if entry.is_file(follow_symlinks=False) else "not_a_regular_file"
+    try:
+        target = Path(entry.path).resolve(strict=True)
+    except (OSError, RuntimeError):
+        return "dangling_link"
+    if not target.is_relative_to(inside):
+        return "link_leaves_source"
+    if target.is_dir():
         return "linked_folder"
-    return None if stat.S_ISREG(mode) else "not_a_regular_file"
+    return None if target.is_file() else "not_a_regular_file"
 
 
 def is_system_file(name: str) -> bool:
     """Whether a file or folder of this name is none of a person's: hidden, or left behind by a system."""
     return name.startswith(".") or name.lower() in SYSTEM_FILES
-
-
-def _raise(error: OSError) -> None:
-    raise error

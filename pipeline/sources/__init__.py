@@ -20,6 +20,8 @@ from pipeline.sources.files import Files
 from pipeline.sources.texts import read_texts
 
 METADATA = "metadata.csv"
+# Patterns that leave every file; to ask them takes longer than to find it.
+ALL = ("*",)
 
 
 def list_images(files: Files, source: SourceParams, now: pd.Timestamp) -> Listing:
@@ -54,7 +56,7 @@ def list_images(files: Files, source: SourceParams, now: pd.Timestamp) -> Listin
             listed = replace(listed, images=listed.images.drop(columns="row"))
         case unknown:
             assert_never(unknown)
-    known = {*found.files, *(path for path, _ in found.refused)}
+    known = {*found.files, *(path for path, _ in found.refused)} if table is not None else set()
     images = attach_metadata(listed.images, table, known, now, f"{files.place}/{METADATA}")
     return replace(listed, images=images)
 
@@ -79,6 +81,8 @@ def label_file(files: Files, source: SourceParams) -> str:
 
 def _chosen(found: Scan, source: SourceParams) -> Scan:
     """The files that the patterns leave; the others are ignored."""
+    if source.include == ALL and not source.exclude:
+        return found
     include, exclude = GitIgnoreSpec.from_lines(source.include), GitIgnoreSpec.from_lines(source.exclude)
     kept = tuple(path for path in found.files if include.match_file(path) and not exclude.match_file(path))
     return replace(found, files=kept, ignored=found.ignored + len(found.files) - len(kept))

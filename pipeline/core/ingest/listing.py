@@ -54,14 +54,17 @@ def by_folders(found: Scan, role: str) -> Listing:
     refused = [(*item, "") for item in found.refused]
     if role == RAW:
         refused += [(path, "no_class_folder", "") for path in found.files if "/" not in path]
-    images = [(path, path.partition("/")[0] if "/" in path else "") for path in found.files]
-    return Listing(_frame([item for item in images if item[1] or role != RAW]), tuple(refused), found.ignored)
+    paths = [path for path in found.files if "/" in path or role != RAW]
+    # A text for each label, not for each file.
+    labels: dict[str, str] = {}
+    first = (path.partition("/")[0] if "/" in path else "" for path in paths)
+    return Listing(_of_files(paths, [labels.setdefault(one, one) for one in first]), tuple(refused), found.ignored)
 
 
 def without_labels(found: Scan) -> Listing:
     """Every file is an image without a label."""
     refused = [(*item, "") for item in found.refused]
-    return Listing(_frame([(path, "") for path in found.files]), tuple(refused), found.ignored)
+    return Listing(_of_files(found.files, [""] * len(found.files)), tuple(refused), found.ignored)
 
 
 def by_table(
@@ -208,6 +211,11 @@ def _likeness(path: str) -> str:
 def _parents(path: str) -> list[str]:
     parts = path.split("/")
     return ["/".join(parts[:count]) for count in range(len(parts) - 1, 0, -1)]
+
+
+def _of_files(paths: Sequence[str], labels: Sequence[str]) -> pd.DataFrame:
+    """The images of files that come sorted."""
+    return pd.DataFrame({"path": paths, "label": labels}, dtype="str")
 
 
 def _frame(rows: Sequence[tuple[Any, ...]], names: Sequence[str] = ("path", "label")) -> pd.DataFrame:
