@@ -14,7 +14,7 @@ from pipeline.core.manifest import BALANCED, check_manifest
 from pipeline.core.train.order import KeyedOrder
 from pipeline.files.shards import ShardReader
 from pipeline.learning.dataset import RowDataset, first_batch
-from pipeline.params import AnyTransform
+from pipeline.params import AnyMixing, AnyTransform
 from pipeline.stages import Stage
 
 
@@ -33,10 +33,12 @@ def look(
     copies: ShardReader,
     mode: Literal["materialise", "online"],
     transforms: Sequence[AnyTransform],
+    match_production: bool,
     seed: int,
     size: int,
     batch_size: int,
     order_seed: int,
+    mixing: AnyMixing,
 ) -> LookOutputs:
     """Sheets of the very pictures that training gets from the same data set, in the same order."""
     rows = check_manifest(augmented, BALANCED, unique=("id", "copy"))
@@ -47,8 +49,8 @@ def look(
     order = KeyedOrder(len(rows), order_seed)
     pixels, _ = first_batch(train_set, order, min(batch_size, sheets.MOST_OF_BATCH))
     return LookOutputs(
-        sheets.variants_sheet(rows, train_set.pixels, mode, transforms, seed),
-        sheets.batch_sheet(rows.iloc[list(islice(order, batch_size))], pixels),
+        sheets.variants_sheet(rows, train_set.pixels, mode, transforms, match_production, seed),
+        sheets.batch_sheet(rows.iloc[list(islice(order, batch_size))], pixels, mixing),
     )
 
 
@@ -58,10 +60,12 @@ STAGE = Stage(
     params={
         "mode": "augment.mode",
         "transforms": "augment.transforms",
+        "match_production": "augment.match_production",
         "seed": "augment.seed",
         "size": "ingest.size",
         "batch_size": "train.batch_size",
         "order_seed": "train.seed",
+        "mixing": "train.mixing",
     },
     reads={"augmented": catalogue.AUGMENTED, "originals": catalogue.ORIGINALS, "copies": catalogue.COPIES},
     writes={"variants": catalogue.LOOK_VARIANTS, "batch": catalogue.LOOK_BATCH},

@@ -34,6 +34,7 @@ def rows(tmp_path: Path) -> pd.DataFrame:
 def run(rows: pd.DataFrame, folder: Path, mode: Literal["materialise", "online"], **changes: Any) -> None:
     reader = ShardReader(folder)
     settings = {"seed": CHOSEN.seed, "size": SIZE, "batch_size": 16, "order_seed": 9, **changes}
+    settings |= {"match_production": False, "mixing": params().train.mixing}
     look(rows, reader, reader, mode=mode, transforms=CHOSEN.transforms, **settings)
 
 

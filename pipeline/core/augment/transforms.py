@@ -1,7 +1,7 @@
 """albumentations' transforms: names and arguments checked, variants keyed by image.
 
 The only module that imports it. Usable is every transform that makes of one picture another of the
-same size, channels and type; what needs more is refused in words. Nested lists (OneOf) are not here.
+same size, channels and type; what needs more is refused in words. Compositions (OneOf) are not here.
 """
 
 import difflib
@@ -224,7 +224,7 @@ def _wrong_names(transform: Transform) -> dict[str, str]:
     if name not in LIBRARY:
         other = getattr(albumentations, name, None)
         if inspect.isclass(other) and issubclass(other, albumentations.BaseCompose):
-            return {"name": f"{name} holds transforms, and here stands one list: name its transforms themselves"}
+            return {"name": f"{name} holds transforms: name them in this list themselves, each with a p of its own"}
         return {"name": f"albumentations has no transform {name!r}{_nearest(name, LIBRARY.keys() - REFUSED.keys())}"}
     allowed = [argument for argument in inspect.signature(LIBRARY[name].__init__).parameters if argument != "self"]
     # `rotate: (1, 2)` in braces is two keys to YAML, `rotate` and `2)`.

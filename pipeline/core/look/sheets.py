@@ -20,7 +20,7 @@ from pipeline.core.look.drawing import Cell, Section, Sheet, Strip, draw_sheet
 from pipeline.core.manifest import PRODUCTION, RAW, counts_per_label
 from pipeline.core.randomness import keyed_uniform
 from pipeline.errors import listing
-from pipeline.params import AnyTransform, PngEncoding, Transform
+from pipeline.params import AnyMixing, AnyTransform, PngEncoding, Transform
 
 # They bound the size of a sheet: about 1,000 pixels wide and 5,000 high at most.
 MOST_CLASSES, MOST_IMAGES, MOST_VARIANTS, MOST_OF_BATCH, MOST_OF_GALLERY = 10, 2, 5, 60, 120
@@ -45,6 +45,7 @@ def variants_sheet(
     look: Callable[[int], Pixels],
     mode: Literal["materialise", "online"],
     transforms: Sequence[AnyTransform],
+    match_production: bool,
     seed: int,
 ) -> bytes:
     """Images of each class of train, as many raw as production ones, beside their first variants.
@@ -52,6 +53,7 @@ def variants_sheet(
     Args:
         rows: of train, sorted by id and copy number, as the stage augment writes them.
         look: a position in rows to the picture that training sees of it, in epoch 0.
+        match_production: variants of raw images were degraded before the transforms.
     """
     starts = np.flatnonzero(rows["copy"] == 0)
     counts = np.diff(starts, append=len(rows)) - 1
@@ -68,6 +70,7 @@ def variants_sheet(
         "Made anew in each epoch of training; shown as in epoch 0."
         if mode == "online"
         else "Made once; the same in each epoch of training.",
+        *(["Raw images degraded first, as match_production chose: reports/augment/metrics.json."] * match_production),
         *transform_lines(expand(transforms)),
         *_left_out(len(heads) - len({image.heading for image in shown}), "class", "classes"),
     ]
@@ -84,12 +87,12 @@ def variants_png(title: str, lines: Sequence[str], shown: Sequence[Shown]) -> by
     return _png(Sheet(title, lines, sections, min(max(widest, LEAST_COLUMNS), MOST_COLUMNS)))
 
 
-def batch_sheet(rows: pd.DataFrame, pixels: Pixels) -> bytes:
+def batch_sheet(rows: pd.DataFrame, pixels: Pixels, mixing: AnyMixing) -> bytes:
     """The pictures of a batch, as many as fit, in their order.
 
     Args:
         rows: all of the batch, in its order, with label, role, copy and weight.
-        pixels: of the first rows, shape (n, height, width, 3), before they are normalised.
+        pixels: of the first rows, shape (n, height, width, 3), before they are normalised and mixed.
     """
     shown = rows[["label", "role", "copy", "weight"]].iloc[:MOST_OF_BATCH].itertuples(index=False)
     weighed = rows["weight"].nunique() > 1
@@ -104,6 +107,7 @@ def batch_sheet(rows: pd.DataFrame, pixels: Pixels) -> bytes:
         f"{len(rows) - production:,} raw and {production:,} production; "
         f"{_counted(originals, 'original', 'originals')} and {_counted(copies, 'variant', 'variants')}.",
         f"By class: {listing([f'{label}: {count:,}' for label, count in counts_per_label(rows).items()], 20)}.",
+        *([f"Training then mixes them in pairs ({mixing.name}), which is not shown."] if mixing.name != "none" else []),
         *_left_out(len(rows) - len(cells), "row", "rows"),
     ]
     return _png(Sheet("The first batch of training", lines, [Section("", [Strip("", cells)])], BATCH_COLUMNS))

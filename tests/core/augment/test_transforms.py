@@ -197,7 +197,7 @@ def test_transforms_act_in_the_order_given() -> None:
         ),
         (
             {"name": "OneOf"},
-            ".name: OneOf holds transforms, and here stands one list: name its transforms themselves",
+            ".name: OneOf holds transforms: name them in this list themselves, each with a p of its own",
         ),
         ({"name": "Affine", "rotat": 5}, ".rotat: Affine has no such argument, did you mean rotate?"),
         ({"name": "Blur", "zoo": 5}, ".zoo: Blur has no such argument; it has blur_limit, p"),

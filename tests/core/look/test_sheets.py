@@ -15,9 +15,10 @@ from pipeline.core.imaging import Pixels
 from pipeline.core.look.drawing import Sheet
 from pipeline.core.look.sheets import Shown, batch_sheet, choose_images, transform_lines, variants_png, variants_sheet
 from pipeline.core.manifest import PRODUCTION, RAW
-from pipeline.params import Transform
+from pipeline.params import Mixup, NoMixing, Transform
 from tests.examples import params, picture
 
+UNMIXED = NoMixing(name="none")
 TURN = Transform.model_validate({"name": "Rotate", "limit": [-40, 40], "p": 1.0})
 
 
@@ -44,8 +45,10 @@ def numbered(number: int) -> Pixels:
     return np.full((8, 8, 3), number % 256, np.uint8)
 
 
-def show(rows: pd.DataFrame, mode: Any = "materialise", seed: int = 1, transforms: Any = (TURN,)) -> bytes:
-    return variants_sheet(rows, numbered, mode, transforms, seed)
+def show(
+    rows: pd.DataFrame, mode: Any = "materialise", seed: int = 1, transforms: Any = (TURN,), degraded: bool = False
+) -> bytes:
+    return variants_sheet(rows, numbered, mode, transforms, degraded, seed)
 
 
 def chosen(rows: pd.DataFrame, **settings: Any) -> list[str]:
@@ -186,7 +189,7 @@ def batch(copies: list[int], weights: list[float] | None = None) -> pd.DataFrame
 
 def test_a_batch_is_shown_in_its_order_with_its_mix(drawn: list[Sheet]) -> None:
     pixels = np.stack([picture(number) for number in range(5)])
-    batch_sheet(batch([0, 2, 0, 1, 1]), pixels)
+    batch_sheet(batch([0, 2, 0, 1, 1]), pixels, UNMIXED)
     cells = drawn[0].sections[0].strips[0].cells
     np.testing.assert_array_equal([cell.pixels for cell in cells], pixels)
     assert [cell.captions for cell in cells] == [
@@ -204,14 +207,23 @@ def test_a_batch_is_shown_in_its_order_with_its_mix(drawn: list[Sheet]) -> None:
 
 
 def test_a_large_batch_is_counted_whole_and_shown_in_part(drawn: list[Sheet]) -> None:
-    batch_sheet(batch([0] * 100), np.zeros((80, 8, 8, 3), np.uint8))
+    batch_sheet(batch([0] * 100), np.zeros((80, 8, 8, 3), np.uint8), UNMIXED)
     assert len(drawn[0].sections[0].strips[0].cells) == 60
     assert drawn[0].lines[0].startswith("100 rows of epoch 0")
     assert drawn[0].lines[-1] == "40 more rows not shown."
 
 
+def test_what_training_does_beyond_the_sheets_is_said(drawn: list[Sheet]) -> None:
+    batch_sheet(batch([0, 1]), np.zeros((2, 8, 8, 3), np.uint8), Mixup(name="mixup", alpha=0.2))
+    assert drawn[0].lines[-1] == "Training then mixes them in pairs (mixup), which is not shown."
+    show(train_rows(originals({"a": 1}, {}), 1), degraded=True)
+    assert drawn[1].lines[1] == "Raw images degraded first, as match_production chose: reports/augment/metrics.json."
+    show(train_rows(originals({"a": 1}, {}), 1))
+    assert "match_production" not in " ".join(drawn[2].lines)
+
+
 def test_weights_are_shown_where_they_differ(drawn: list[Sheet]) -> None:
-    batch_sheet(batch([0, 1], [0.5, 1.25]), np.zeros((2, 8, 8, 3), np.uint8))
+    batch_sheet(batch([0, 1], [0.5, 1.25]), np.zeros((2, 8, 8, 3), np.uint8), UNMIXED)
     assert [cell.captions[2:] for cell in drawn[0].sections[0].strips[0].cells] == [("weight 0.5",), ("weight 1.25",)]
 
 
@@ -225,7 +237,7 @@ def test_a_sheet_is_as_wide_as_it_must_be(variants: int, columns: int, drawn: li
     "make",
     [
         lambda: show(train_rows(originals({"a": 3}, {"a": 2}), 2)),
-        lambda: batch_sheet(batch([0, 1]), np.zeros((2, 8, 8, 3), np.uint8)),
+        lambda: batch_sheet(batch([0, 1]), np.zeros((2, 8, 8, 3), np.uint8), UNMIXED),
     ],
 )
 def test_a_sheet_is_a_png_without_anything_but_pixels(make: Callable[[], bytes]) -> None:
