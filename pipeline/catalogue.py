@@ -16,7 +16,7 @@ from pipeline.files.curves import curves
 from pipeline.files.feedback import feedback
 from pipeline.files.scan import images_in_class_folders
 from pipeline.files.shards import ShardReader
-from pipeline.files.storage import binary, folder_of_folders, memo, read_only, report, table, text, texts
+from pipeline.files.storage import binary, folder_of_folders, memo, read_only, report, spreadsheet, table, text, texts
 from pipeline.ledger import ledger
 
 manifest_file = partial(any_manifest, further=manifest.FURTHER)
@@ -33,7 +33,7 @@ CHECKED_TRANSFORMS = "data/inventory/memory/transforms.txt"
 INGEST_SHARDS = "data/ingest/{name}/shards"
 INGESTED = manifest_file("data/ingest/{name}/manifest.arrow", manifest.INGESTED)
 INGESTED_STREAM = streamed_manifest(INGESTED.path, manifest.INGESTED, further=manifest.FURTHER)
-INGEST_REJECTED = table("data/ingest/{name}/rejected.csv")
+INGEST_REJECTED = spreadsheet("data/ingest/{name}/rejected.csv")
 INGEST_METRICS = report("reports/ingest/{name}/metrics.json")
 # All sources at once: the folder above theirs.
 INGESTED_SOURCES = folder_of_folders("data/ingest", INGESTED, INGEST_REJECTED)
@@ -41,8 +41,8 @@ ORIGINALS = read_only("data/ingest", ShardReader)
 
 CURATED = manifest_file("data/curate/manifest.arrow", manifest.CURATED)
 CURATED_TABLE = taken_manifest(CURATED.path, manifest.CURATED, further=manifest.FURTHER)
-CURATE_REMOVED = table("data/curate/removed.csv")
-CURATE_NEAR = table("data/curate/near_duplicates.csv")
+CURATE_REMOVED = spreadsheet("data/curate/removed.csv")
+CURATE_NEAR = spreadsheet("data/curate/near_duplicates.csv")
 CURATE_METRICS = report("reports/curate/metrics.json")
 CURATE_ISSUES = binary("reports/curate/issues.png")
 CURATE_COPIES = binary("reports/curate/copies.png")
@@ -55,7 +55,7 @@ SPLIT_TEST_TABLE = taken_manifest(SPLIT_TEST.path, manifest.SPLIT, further=manif
 # Production images in no split: held back from train, or without a label.
 SPLIT_UNUSED = manifest_file("data/split/unused.arrow", manifest.SPLIT)
 SPLIT_UNUSED_TABLE = taken_manifest(SPLIT_UNUSED.path, manifest.SPLIT, further=manifest.FURTHER)
-SPLIT_EXCLUDED = table("data/split/excluded.csv")
+SPLIT_EXCLUDED = spreadsheet("data/split/excluded.csv")
 SPLIT_MATCHING = table("reports/split/matching.csv")
 SPLIT_METRICS = report("reports/split/metrics.json")
 
@@ -88,7 +88,7 @@ PER_CLASS = table("reports/evaluate/per_class.csv")
 RELIABILITY = table("reports/evaluate/reliability.csv")
 SLICES = table("reports/evaluate/slices.csv")
 
-SUSPECTS = table("reports/suspects/suspects.csv")
+SUSPECTS = spreadsheet("reports/suspects/suspects.csv")
 SUSPECTS_SHEET = binary("reports/suspects/suspects.png")
 SUSPECTS_METRICS = report("reports/suspects/metrics.json")
 

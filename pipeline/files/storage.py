@@ -19,6 +19,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline.errors import DataError, MissingInputError, StorageError
+from pipeline.files.spreadsheets import safe, unsafe
 
 # Folders of the stages that do not stand in the top level's dvc.yaml.
 OTHER_FOLDERS = {"sample": "data", "inventory": "data", "test": "final", "conclude": "final"}
@@ -91,6 +92,24 @@ def table(path: str) -> Artifact:
         _write_text(frame.to_csv(index=False, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC), place)
 
     return Artifact(path, read, write)
+
+
+def spreadsheet(path: str) -> Artifact:
+    """The same of files and labels, for people: no spreadsheet program runs what a name says (see spreadsheets.py)."""
+    plain = table(path)
+
+    def read(place: Path) -> pd.DataFrame:
+        return _mapped(plain.read(place), unsafe)
+
+    def write(frame: pd.DataFrame, place: Path) -> None:
+        plain.write(_mapped(frame, safe), place)
+
+    return Artifact(path, read, write)
+
+
+def _mapped(frame: pd.DataFrame, function: Callable[[str], str]) -> pd.DataFrame:
+    """With the function's value for each text."""
+    return frame.map(lambda cell: function(cell) if isinstance(cell, str) else cell)
 
 
 def report(path: str) -> Artifact:

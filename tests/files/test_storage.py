@@ -69,6 +69,22 @@ MADE = {
 }
 
 
+def test_no_spreadsheet_program_runs_the_name_of_a_file() -> None:
+    paths = ['=HYPERLINK("http://example.invalid")', "+1.png", "-rf", "@a", "'=b", "cat/=1.png", ""]
+    frame = pd.DataFrame({"path": paths, "reason": "empty", "detail": "=1+1", "rows": range(-3, 4)})
+    for artifact in (
+        catalogue.INGEST_REJECTED,
+        catalogue.CURATE_REMOVED,
+        catalogue.CURATE_NEAR,
+        catalogue.SPLIT_EXCLUDED,
+    ):
+        artifact.write(frame, Path("t.csv"))
+        lines = Path("t.csv").read_text().splitlines()
+        assert not [line for line in lines[1:] if line[1] in "=+-@"]
+        assert lines[6] == '"cat/=1.png","empty","\'=1+1",2'
+        pd.testing.assert_frame_equal(artifact.read(Path("t.csv")), frame, check_dtype=False)
+
+
 @pytest.mark.parametrize("name", MADE)
 def test_a_missing_file_names_the_stage_that_makes_it(name: str) -> None:
     path = Path(MADE[name].path)

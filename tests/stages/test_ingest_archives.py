@@ -229,8 +229,10 @@ def test_a_bomb_is_an_error_before_it_goes_off(kind: str, tmp_path: Path, monkey
     size = place.stat().st_size
     with pytest.raises(DataError) as raised:
         ingested(place, tmp_path)
+    # A compressed tar is read no further than that.
+    does = "gives" if kind == "gz" else "claims to hold"
     assert re.fullmatch(
-        rf"\S+ (claims to hold|gives) more than {200 * size:,} bytes, and has {size:,} itself: a decompression bomb "
+        rf"\S+ {does} more than {200 * size:,} bytes, and has {size:,} itself: a decompression bomb "
         r"\(ingest\.max_expansion is 200; 10,000 bytes are always allowed\)\. If you trust it, raise the limit, or "
         r"take the images out of it",
         str(raised.value),
