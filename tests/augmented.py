@@ -63,6 +63,7 @@ def run(
     transforms: Sequence[dict[str, Any]] = (TURN, NOISE),
     workers: int = 1,
     folder: Path | None = None,
+    encoding: dict[str, Any] | None = None,
     **changes: Any,
 ) -> Run:
     folder = folder or originals.folder.with_name(f"run-{next(RUNS)}")
@@ -72,7 +73,10 @@ def run(
         "transforms": list(transforms),
         **changes,
     }
-    chosen = params(**{f"augment.{name}": value for name, value in values.items()})
+    chosen = params(
+        **{f"augment.{name}": value for name, value in values.items()},
+        **{"ingest.encoding": encoding or {"name": "png"}},
+    )
     reader, store = ShardReader(originals.folder), ShardStore(folder)
     rows = originals.rows if rows is None else rows
     unused = originals.rows[SPLIT.names].head(0) if unused is None else unused

@@ -148,6 +148,17 @@ def test_another_seed_or_other_transforms_give_other_pictures(change: dict[str, 
     assert {key for key in plain if plain[key] == other[key]} == {key for key in plain if key[1] == 0}
 
 
+def test_another_encoding_gives_other_shards(originals: Originals) -> None:
+    png = run(originals)
+    before = png.shards().keys()
+    # In the same folder: nothing may be taken over.
+    for quality in (90, 40):
+        jpeg = run(originals, folder=png.folder, encoding={"name": "jpeg", "quality": quality})
+        assert jpeg.shards().keys() & before == set()
+        assert {image[:2] for (_, copy), image in jpeg.images().items() if copy} == {b"\xff\xd8"}
+        before = jpeg.shards().keys()
+
+
 @pytest.mark.parametrize(
     ("transforms", "message"),
     [
@@ -181,6 +192,32 @@ def test_a_row_that_stands_twice_is_refused(originals: Originals) -> None:
         run(originals, rows=rows)
 
 
+def place_inputs(originals: Originals) -> None:
+    """What the stage reads, in the current folder."""
+    for folder in ("data/balance", "data/ingest", "data/split"):
+        Path(folder).mkdir(parents=True)
+    catalogue.SPLIT_UNUSED.write(originals.rows[SPLIT.names].head(0), Path(catalogue.SPLIT_UNUSED.path))
+    catalogue.BALANCED.write(originals.rows, Path(catalogue.BALANCED.path))
+    shutil.copytree(originals.folder, "data/ingest/web")
+
+
+def test_shards_go_when_nothing_points_at_them_any_more_and_come_back_the_same(
+    originals: Originals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From one list to another, to mode online, and back."""
+    monkeypatch.chdir(tmp_path)
+    place_inputs(originals)
+
+    def shards(transform: dict[str, Any], mode: str = "materialise") -> dict[str, bytes]:
+        run_stage("augment", params(**{"augment.transforms": [transform], "augment.mode": mode}), Engine(1))
+        return {path.name: path.read_bytes() for path in Path("data/augment/shards").iterdir()}
+
+    turned = shards(TURN)
+    assert shards(NOISE).keys() & turned.keys() == set()
+    assert shards(TURN, "online") == {}
+    assert shards(TURN) == turned != {}
+
+
 @pytest.mark.parametrize(
     ("mode", "copies", "transforms"),
     [
@@ -197,11 +234,7 @@ def test_the_stage_leaves_a_folder_of_shards_whatever_params_say(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for folder in ("data/balance", "data/ingest", "data/split"):
-        Path(folder).mkdir(parents=True)
-    catalogue.SPLIT_UNUSED.write(originals.rows[SPLIT.names].head(0), Path(catalogue.SPLIT_UNUSED.path))
-    catalogue.BALANCED.write(originals.rows, Path(catalogue.BALANCED.path))
-    shutil.copytree(originals.folder, "data/ingest/web")
+    place_inputs(originals)
     chosen = params(**{"augment.copies.count": copies, "augment.transforms": transforms, "augment.mode": mode})
     summary = run_stage("augment", chosen, Engine(1))
     assert summary.startswith(f"augment: 6 originals and {6 * copies} variants (")
