@@ -10,7 +10,11 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from heapq import merge
+from io import StringIO
 from pathlib import Path
+
+import pyarrow as pa
 
 from pipeline import catalogue
 from pipeline.errors import MissingInputError, listing
@@ -60,10 +64,8 @@ def inventory(sources: Mapping[str, SourceParams], max_bytes: int, engine: Engin
         memory = Path(catalogue.INVENTORY_MEMORY.format(name=name))
         most = partial(_most_bytes, max_bytes)
         hashes = file_hashes(root, found.files, most, memory, time.time_ns(), engine, f"inventory {name}")
-        lines = sorted([*hashes.items(), *found.refused])
-        files[f"{name}.jsonl"] = "".join(f"{json.dumps(line)}\n" for line in lines)
-        unread += [f"{shown(root / path)}: {reason}" for path, reason in found.refused]
-        unread += [f"{shown(root / path)}: {why}" for path, why in hashes.items() if why.startswith(NOT_HASHED)]
+        files[f"{name}.jsonl"], not_hashed = _listed(found, hashes)
+        unread += [f"{shown(root / path)}: {reason}" for path, reason in [*found.refused, *not_hashed]]
     return InventoryOutputs(files, unread)
 
 
@@ -72,6 +74,16 @@ def _scanned(root: Path) -> Scan:
     if root.is_dir():
         return scan(root)
     return Scan(("",) if root.is_file() else (), (), 0)
+
+
+def _listed(found: Scan, hashes: pa.StringArray) -> tuple[str, list[tuple[str, str]]]:
+    """A line a file, by path; and what could not be hashed, with the reason."""
+    lines, not_hashed = StringIO(newline=""), []
+    for path, content in merge(zip(found.files, map(pa.StringScalar.as_py, hashes), strict=True), found.refused):
+        lines.write(f"{json.dumps((path, content))}\n")
+        if content.startswith(NOT_HASHED):
+            not_hashed.append((path, content))
+    return lines.getvalue(), not_hashed
 
 
 def _most_bytes(of_images: int, path: str) -> float:
