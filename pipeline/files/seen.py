@@ -66,8 +66,13 @@ def file_hashes(
     return found
 
 
-def recall(root: Path, paths: pa.StringArray, most: float, memory: Path) -> tuple[npt.NDArray[np.intp], bytes]:
+def recall(
+    root: Path, paths: pa.StringArray, most: int, memory: Path, prefix: str = ""
+) -> tuple[npt.NDArray[np.intp], bytes]:
     """What is remembered of files: the positions of those of at most so many bytes that nobody has touched since.
+
+    Args:
+        prefix: what the memory has in front of their paths.
 
     Returns:
         Also their SHA-256, 32 bytes each, one after the other.
@@ -76,7 +81,8 @@ def recall(root: Path, paths: pa.StringArray, most: float, memory: Path) -> tupl
     if not len(known):
         return np.array([], np.intp), b""
     stamps = _stamps(root, paths)
-    at = np.where(stamps["size"] > most, NOWHERE, _recalled(known, paths, stamps))
+    names = pc.binary_join_element_wise(prefix, paths, "")
+    at = np.where(stamps["size"] > most, NOWHERE, _recalled(known, names, stamps))
     digests = known["sha256"].combine_chunks().take(pa.array(at[at != NOWHERE]))
     parts = (digests[start : start + PART].to_pylist() for start in range(0, len(digests), PART))
     return np.flatnonzero(at != NOWHERE), b"".join(bytes.fromhex("".join(part)) for part in parts)

@@ -25,6 +25,8 @@ class Digests:
 
     together: bytes
     refused: Mapping[int, Rejection] = field(default_factory=dict)
+    recalled: npt.NDArray[np.bool_] | None = None
+    """Of each file, whether nobody has read it for its digest in this run; None: all were read."""
 
     def __len__(self) -> int:
         return len(self.together) // BYTES
@@ -32,6 +34,19 @@ class Digests:
     def sha256(self, number: int) -> str:
         """64 hex digits; zeros for a file that has none."""
         return self.together[BYTES * number : BYTES * (number + 1)].hex()
+
+    def with_recalled(self, own: npt.NDArray[np.intp], others: npt.NDArray[np.intp], digests: bytes) -> "Digests":
+        """These, at positions of their own, among others that were recalled."""
+        together = np.empty((len(own) + len(others), BYTES), np.uint8)
+        recalled = np.zeros(len(together), bool)
+        for positions, part in ((own, self.together), (others, digests)):
+            together[positions] = np.frombuffer(part, np.uint8).reshape(-1, BYTES)
+        recalled[others] = True
+        return Digests(together.tobytes(), {int(own[number]): why for number, why in self.refused.items()}, recalled)
+
+    def is_recalled(self, number: int) -> bool:
+        """Whether nobody has read the file for its digest in this run."""
+        return self.recalled is not None and bool(self.recalled[number])
 
     @property
     def known(self) -> npt.NDArray[np.intp]:
@@ -88,6 +103,11 @@ class Texts(Sequence[str]):
         return found
 
 
+def as_array(texts: Sequence[str]) -> pa.StringArray:
+    """The same texts in Arrow."""
+    return texts.array if isinstance(texts, Texts) else pa.array(texts, pa.string())
+
+
 @dataclass(frozen=True)
 class Slices(Sequence[Sequence[str]]):
     """Texts, so many at a time."""
@@ -127,7 +147,7 @@ class FileRows(Sequence[Row]):
         """The positions of the rows' files."""
         # Asked for twice, and dear.
         self._keys = b"".join(
-            bytes.fromhex(digest(shape, source, path, sha256)) for path, sha256 in self._between(0, len(self))
+            bytes.fromhex(digest(shape, source, path, sha256)) for path, sha256, _ in self._between(0, len(self))
         )
 
     def __len__(self) -> int:
@@ -149,13 +169,14 @@ class FileRows(Sequence[Row]):
         return self._rows(0, len(self))
 
     def _rows(self, start: int, stop: int) -> Iterator[Row]:
-        for number, (path, sha256) in enumerate(self._between(start, stop), start):
+        for number, (path, sha256, recalled) in enumerate(self._between(start, stop), start):
             key = self._keys[16 * number : 16 * (number + 1)].hex()
-            yield Row(path, key, (f"{self._source}/{path}", path, sha256))
+            yield Row(path, key, (f"{self._source}/{path}", path, sha256, recalled))
 
-    def _between(self, start: int, stop: int) -> Iterator[tuple[str, str]]:
-        """Path and SHA-256 of the rows from one position to another."""
+    def _between(self, start: int, stop: int) -> Iterator[tuple[str, str, bool]]:
+        """Path, SHA-256 and whether that was recalled, of the rows from one position to another."""
         for begin in range(start, stop, TOGETHER):
             files = self.files[begin : min(begin + TOGETHER, stop)]
             paths = self._paths.array.take(pa.array(files)).to_pylist()
-            yield from zip(paths, map(self._digests.sha256, files.tolist()), strict=True)
+            of_files = ((self._digests.sha256(number), self._digests.is_recalled(number)) for number in files.tolist())
+            yield from ((path, *of_file) for path, of_file in zip(paths, of_files, strict=True))

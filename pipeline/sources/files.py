@@ -13,13 +13,18 @@ from io import FileIO
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
 from pipeline.core.ingest.reasons import Rejection, failure
 from pipeline.errors import DataError
 from pipeline.files.scan import Scan, scan
+from pipeline.files.seen import recall
 from pipeline.files.storage import refusals
 from pipeline.params import SourceParams
 from pipeline.processes.engine import Engine
-from pipeline.sources.digests import Digests, Slices, digests_of
+from pipeline.sources.digests import Digests, Slices, Texts, as_array, digests_of
 from pipeline.sources.tars import PackedTar, Tar
 from pipeline.sources.zips import Zip
 
@@ -70,6 +75,11 @@ class Folder:
 
     place: Path
     patience: float = 0
+    inside: str = ""
+    """Where it lies in the source."""
+    memory: Path | None = None
+    """What inventory remembers of the source's files: those that nobody has touched since need not be read for their
+    SHA-256. It is held against the content when a file is read to be decoded."""
 
     def scan(self) -> Scan:
         """See scan.scan."""
@@ -86,9 +96,18 @@ class Folder:
             return failure(error)
 
     def hashes(self, paths: Sequence[str], most: int, engine: Engine, title: str) -> Digests:
-        """By all workers."""
-        together = max(1, min(TOGETHER, len(paths) // (4 * engine.workers)))
-        return digests_of(partial(_hashed, self.place, most), Slices(paths, together), engine, title)
+        """Those that are remembered, and the others by all workers."""
+        known, digests = self._recalled(paths, most)
+        new = np.delete(np.arange(len(paths)), known)
+        rest = Texts(as_array(paths).take(pa.array(new))) if len(known) else paths
+        together = max(1, min(TOGETHER, len(rest) // (4 * engine.workers)))
+        found = digests_of(partial(_hashed, self.place, most), Slices(rest, together), engine, title)
+        return found.with_recalled(new, known, digests) if len(known) else found
+
+    def _recalled(self, paths: Sequence[str], most: int) -> tuple[npt.NDArray[np.intp], bytes]:
+        if self.memory is None:
+            return np.array([], np.intp), b""
+        return recall(self.place, as_array(paths), most, self.memory, f"{self.inside}/" if self.inside else "")
 
     def in_order(self, paths: Sequence[str]) -> Sequence[str]:
         """As they are."""
@@ -99,17 +118,22 @@ class Folder:
         return engine
 
 
-def open_files(source: SourceParams, max_expansion: float) -> Files:
+def open_files(source: SourceParams, max_expansion: float, memory: Path | None = None) -> Files:
     """The files of a source, in a folder or an archive.
 
     Args:
         max_expansion: see members.Archive.
+        memory: see Folder.
 
     Raises:
         DataError: it is a file, and no archive that can be read.
     """
     place, inside = Path(source.path), source.inside or ""
-    return _open_archive(place, inside, max_expansion) if place.is_file() else Folder(place / inside)
+    return (
+        _open_archive(place, inside, max_expansion)
+        if place.is_file()
+        else Folder(place / inside, inside=inside, memory=memory)
+    )
 
 
 def _open_archive(place: Path, inside: str, max_expansion: float) -> Files:

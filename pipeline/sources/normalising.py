@@ -1,5 +1,6 @@
 """One file of a source -> a row of a shard: its picture with all that is measured of it, or why there is none."""
 
+import hashlib
 import math
 from collections.abc import Sequence
 from functools import cache, partial
@@ -11,6 +12,7 @@ import pyarrow as pa
 from pipeline.core import imaging, perceptual
 from pipeline.core.ingest import colours, decoding, endings, facts, picture, reasons
 from pipeline.core.manifest import FACTS, HASHES, MARKS
+from pipeline.errors import DataError
 from pipeline.files.shards import fingerprint
 from pipeline.params import IngestParams
 from pipeline.processes.codec_lines import codec_lines
@@ -29,8 +31,8 @@ _OK = {"reason": "", "detail": ""}
 # Pictures that wait for the rest of their work; more no longer fit into a processor's cache.
 TOGETHER = 16
 
-Payload = tuple[str, str, str]
-"""Of a file: id, path inside its source, SHA-256."""
+Payload = tuple[str, str, str, bool]
+"""Of a file: id, path inside its source, SHA-256, and whether nobody has read it for that in this run."""
 Opened = tuple[Payload, picture.Fitted | reasons.Rejection]
 
 
@@ -52,9 +54,20 @@ def shape_of_rows(params: IngestParams) -> str:
 
 
 def open_file(payload: Payload, files: Files, params: IngestParams) -> Opened:
-    """A file's picture before encoding, or why there is none."""
+    """A file's picture before encoding, or why there is none.
+
+    Raises:
+        DataError: its content is another than its row would say.
+    """
     _settle_in()
-    data = files.read(payload[1], params.max_bytes)
+    _, path, sha256, recalled = payload
+    data = files.read(path, params.max_bytes)
+    if recalled and isinstance(data, bytes) and hashlib.sha256(data).hexdigest() != sha256:
+        raise DataError(
+            f"{files.place}/{path} is not what it was when inventory read it: run `dvc repro` again once nothing "
+            "writes to the source; finished work is kept. If this comes back, its content was changed and its size "
+            "and times were not: remove data/inventory/memory"
+        )
     return payload, picture.fit_file(data, params, codec_lines) if isinstance(data, bytes) else data
 
 
@@ -95,5 +108,5 @@ def refuse_file(payload: Payload, reason: str, detail: str) -> dict[str, Any]:
 
 
 def _file(payload: Payload) -> dict[str, str]:
-    image_id, path, sha256 = payload
+    image_id, path, sha256, _ = payload
     return {"id": image_id, "path": path, "sha256": sha256}

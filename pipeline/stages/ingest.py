@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -50,7 +51,7 @@ def ingest(name: str, source: SourceParams, params: IngestParams, shards: ShardS
         MissingInputError: there is no such folder.
         DataError: it has no images, or too many files were refused.
     """
-    files = open_files(source, params.max_expansion)
+    files = open_files(source, params.max_expansion, Path(catalogue.INVENTORY_MEMORY.format(name=name)))
     listed = list_images(files, source, pd.Timestamp.now("UTC"))
     if not len(listed.images):
         speaker = label_file(files, source)
