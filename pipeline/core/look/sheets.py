@@ -16,7 +16,7 @@ import pandas as pd
 
 from pipeline.core.augment.presets import expand
 from pipeline.core.imaging import Pixels, encode
-from pipeline.core.look.drawing import Cell, Section, Sheet, Strip, draw_sheet
+from pipeline.core.look.drawing import SIDE, Cell, Section, Sheet, Strip, draw_sheet
 from pipeline.core.manifest import PRODUCTION, RAW, counts_per_label
 from pipeline.core.randomness import keyed_uniform
 from pipeline.errors import listing
@@ -84,7 +84,8 @@ def variants_png(title: str, lines: Sequence[str], shown: Sequence[Shown]) -> by
         for heading, images in groupby(shown, key=lambda image: image.heading)
     ]
     widest = max((1 + len(image.variants) for image in shown), default=0)
-    return _png(Sheet(title, lines, sections, min(max(widest, LEAST_COLUMNS), MOST_COLUMNS)))
+    reduced = _reduced(max((len(image.original) for image in shown), default=0))
+    return _png(Sheet(title, [*lines, *reduced], sections, min(max(widest, LEAST_COLUMNS), MOST_COLUMNS)))
 
 
 def batch_sheet(rows: pd.DataFrame, pixels: Pixels, mixing: AnyMixing) -> bytes:
@@ -108,6 +109,7 @@ def batch_sheet(rows: pd.DataFrame, pixels: Pixels, mixing: AnyMixing) -> bytes:
         f"{_counted(originals, 'original', 'originals')} and {_counted(copies, 'variant', 'variants')}.",
         f"By class: {listing([f'{label}: {count:,}' for label, count in counts_per_label(rows).items()], 20)}.",
         *([f"Training then mixes them in pairs ({mixing.name}), which is not shown."] if mixing.name != "none" else []),
+        *_reduced(pixels.shape[1]),
         *_left_out(len(rows) - len(cells), "row", "rows"),
     ]
     return _png(Sheet("The first batch of training", lines, [Section("", [Strip("", cells)])], BATCH_COLUMNS))
@@ -188,6 +190,11 @@ def _counted(count: int, one: str, many: str) -> str:
 
 def _left_out(count: int, one: str, many: str) -> list[str]:
     return [f"{_counted(count, f'more {one}', f'more {many}')} not shown."] if count > 0 else []
+
+
+def _reduced(side: int) -> list[str]:
+    """That pictures of so many pixels a side are shown smaller, if they are."""
+    return [f"Averaged from {side} to {SIDE} pixels a side: grain is softer here than in training."] * (side > SIDE)
 
 
 def _png(sheet: Sheet) -> bytes:

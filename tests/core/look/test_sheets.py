@@ -222,6 +222,15 @@ def test_what_training_does_beyond_the_sheets_is_said(drawn: list[Sheet]) -> Non
     assert "match_production" not in " ".join(drawn[2].lines)
 
 
+@pytest.mark.parametrize("side", [96, 160, 161, 224])
+def test_pictures_that_are_shown_smaller_than_they_are_say_so(side: int, drawn: list[Sheet]) -> None:
+    large = np.zeros((2, side, side, 3), np.uint8)
+    batch_sheet(batch([0, 1]), large, UNMIXED)
+    variants_png("t", ["line"], [Shown("x", "h", None, large[0], [("v", large[1])])])
+    line = f"Averaged from {side} to 160 pixels a side: grain is softer here than in training."
+    assert [line in sheet.lines for sheet in drawn] == [side > 160] * 2
+
+
 def test_weights_are_shown_where_they_differ(drawn: list[Sheet]) -> None:
     batch_sheet(batch([0, 1], [0.5, 1.25]), np.zeros((2, 8, 8, 3), np.uint8), UNMIXED)
     assert [cell.captions[2:] for cell in drawn[0].sections[0].strips[0].cells] == [("weight 0.5",), ("weight 1.25",)]
