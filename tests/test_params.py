@@ -309,8 +309,12 @@ def test_numbers_are_read_as_dvc_reads_them(tmp_path: Path) -> None:
     [("  phone:", "  web:", "web"), ("  size: 28", "  fit: crop", "fit"), ("curate:", "ingest:", "ingest")],
 )
 def test_a_repeated_key_is_an_error(tmp_path: Path, old: str, new: str, key: str) -> None:
-    with pytest.raises(ParamsError, match=rf'params\.yaml is not valid YAML: (?s:.*)found duplicate key "{key}"'):
+    with pytest.raises(ParamsError) as caught:
         load_params(write_params(tmp_path, old, new))
+    assert "params.yaml is not valid YAML: while constructing a mapping\n" in str(caught.value)
+    assert f'\nfound duplicate key "{key}" with value' in str(caught.value)
+    # ruamel goes on with advice to programmers.
+    assert str(caught.value).endswith(")")
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ from pipeline.files.arrow import open_arrow
 from pipeline.files.scan import scan
 from pipeline.files.shards import ShardReader
 from pipeline.files.storage import binary, partial_path, put_in_place, refusals, remove
-from pipeline.params import PARAMS_FILE, Params, Transform, check_params
+from pipeline.params import PARAMS_FILE, Params, Transform, check_params, yaml_problem
 from pipeline.processes.engine import Engine
 
 # Files of a folder that are tried when none of them is an image.
@@ -63,7 +63,7 @@ def with_transforms(params: Params, transforms: str | None, preset: str | None) 
         try:
             params = _replaced(params, YAML(typ="safe", pure=True).load(StringIO(transforms)), place)
         except (YAMLError, ValueError) as error:
-            raise ParamsError(f"{place} is not valid YAML: {error}") from error
+            raise ParamsError(f"{place} is not valid YAML: {yaml_problem(error)}") from error
     if preset is not None:
         place = "--preset"
         params = _replaced(params, [{"preset": preset}], place)

@@ -80,7 +80,7 @@ from pipeline.params.models import (
     Resnet,
 )
 from pipeline.params.printing import params_text
-from pipeline.params.reading import PARAMS_FILE, Params, check_params, load_params
+from pipeline.params.reading import PARAMS_FILE, Params, check_params, load_params, yaml_problem
 from pipeline.params.section import Count, OpenShare, Section, Seed, Share
 from pipeline.params.sources import (
     CurateParams,
@@ -219,4 +219,5 @@ __all__ = [
     "check_params",
     "load_params",
     "params_text",
+    "yaml_problem",
 ]

@@ -79,8 +79,13 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
         # YAML 1.2, as DVC reads it: 1e-3 is a number, a repeated key is an error.
         values = YAML(typ="safe", pure=True).load(text)
     except (YAMLError, ValueError) as error:  # ValueError: tagged or date-like values that are none
-        raise ParamsError(f"{path} is not valid YAML: {error}") from error
+        raise ParamsError(f"{path} is not valid YAML: {yaml_problem(error)}") from error
     return check_params(values, str(path))
+
+
+def yaml_problem(error: Exception) -> str:
+    """What is wrong with a YAML text and where, without ruamel's advice to its programmers."""
+    return str(error).partition("\nTo suppress this check")[0].rstrip()
 
 
 def check_params(values: object, name: str = "params") -> Params:

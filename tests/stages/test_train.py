@@ -3,8 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
+import safetensors.torch
 
 from pipeline.core.manifest import BALANCED
 from pipeline.errors import DataError, ParamsError
@@ -27,13 +29,20 @@ def manifest(tmp_path: Path) -> pd.DataFrame:
     return stored(tmp_path, IMAGES)
 
 
-def model(manifest: pd.DataFrame, folder: Path, copies: int, engine: Engine | None = None, **augment: Any) -> bytes:
-    """The file of a model that was trained on the images and so many variants of each."""
+def model(
+    manifest: pd.DataFrame,
+    folder: Path,
+    copies: int,
+    engine: Engine | None = None,
+    seen: pd.DataFrame | None = None,
+    **augment: Any,
+) -> bytes:
+    """The file of a model that was trained on the images, or on `seen`, and so many variants of each."""
     changes = {f"augment.{name}": value for name, value in {"transforms": [TURN], **augment}.items()}
     chosen = params(**SMALL, **changes)
     reader = ShardReader(folder)
     return train(
-        with_columns(with_copies(manifest, copies), BALANCED),
+        with_columns(with_copies(manifest if seen is None else seen, copies), BALANCED),
         manifest,
         reader,
         reader,
@@ -66,6 +75,19 @@ def test_workers_change_nothing(manifest: pd.DataFrame, tmp_path: Path, monkeypa
     alone = model(manifest, tmp_path, 2, mode="online")
     monkeypatch.setattr(dataset_module, "WORTH_A_WORKER", 1)
     assert model(manifest, tmp_path, 2, Engine(2), mode="online") == alone
+
+
+def test_a_model_normalises_by_the_pixels_of_train(manifest: pd.DataFrame, tmp_path: Path) -> None:
+    """And by those of no others."""
+    tensors = safetensors.torch.load(model(manifest, tmp_path, 1, seen=manifest.head(12)))
+    [(mean, std)] = [
+        (values, tensors[f"{name.removesuffix('mean')}std"])
+        for name, values in tensors.items()
+        if name.endswith(".mean")
+    ]
+    pixels = np.stack(IMAGES[:12]) / 255
+    np.testing.assert_allclose(mean.flatten(), pixels.mean(axis=(0, 1, 2)), rtol=1e-5)
+    np.testing.assert_allclose(std.flatten(), pixels.std(axis=(0, 1, 2)), rtol=1e-5)
 
 
 def test_a_transform_that_cannot_be_made_stops_training_before_it_begins(
