@@ -28,6 +28,7 @@ def scan(root: Path) -> Scan:
 
     Raises:
         MissingInputError: there is no such folder.
+        StorageError: a folder in it cannot be listed.
     """
     if not root.is_dir():
         state = "is not a folder" if root.exists() else "is missing"
@@ -36,22 +37,21 @@ def scan(root: Path) -> Scan:
     refused: list[tuple[str, str]] = []
     ignored = 0
     inside = root.resolve()
-    with refusals(root):
-        folders = [""]
-        while folders:
-            folder_path = folders.pop()
-            # No Path and no lstat for each file: they take ten times as long as the rest.
-            with os.scandir(f"{root}/{folder_path}") as entries:
-                for entry in entries:
-                    path = f"{folder_path}{entry.name}"
-                    if is_system_file(entry.name):
-                        ignored += 1
-                    elif entry.is_dir(follow_symlinks=False):
-                        folders.append(f"{path}/")
-                    elif reason := _refusal(entry, inside):
-                        refused.append((path.encode(errors="backslashreplace").decode(), reason))
-                    else:
-                        files.append(path)
+    folders = [""]
+    while folders:
+        folder_path = folders.pop()
+        # No Path and no lstat for each file: they take ten times as long as the rest.
+        with refusals(root / folder_path), os.scandir(f"{root}/{folder_path}") as entries:
+            for entry in entries:
+                path = f"{folder_path}{entry.name}"
+                if is_system_file(entry.name):
+                    ignored += 1
+                elif entry.is_dir(follow_symlinks=False):
+                    folders.append(f"{path}/")
+                elif reason := _refusal(entry, inside):
+                    refused.append((path.encode(errors="backslashreplace").decode(), reason))
+                else:
+                    files.append(path)
     return Scan(tuple(sorted(files)), tuple(sorted(refused)), ignored)
 
 

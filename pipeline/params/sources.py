@@ -1,6 +1,7 @@
 """Where images come from, and how each file becomes a row with a picture."""
 
 import posixpath
+import re
 from typing import Annotated, Literal, Self
 
 from pathspec import GitIgnoreSpec
@@ -16,7 +17,7 @@ SourceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
 def _checked(pattern: str) -> str:
     try:
         GitIgnoreSpec.from_lines([pattern])
-    except ValueError as error:
+    except (ValueError, re.error) as error:
         raise ValueError(f"{pattern!r} is no pattern of the kind that .gitignore has") from error
     return pattern
 

@@ -43,7 +43,8 @@ def list_images(files: Files, source: SourceParams, now: pd.Timestamp) -> Listin
             found, table = _without(found, METADATA), _metadata(files, found)
             listed = without_labels(_chosen(found, source))
         case TableLabels(file=file, columns=columns, unlisted=unlisted):
-            texts = read_texts(_read(files, found, file, READERS), f"{files.place}/{file}")
+            single = {name for name in columns.model_dump().values() if name is not None}
+            texts = read_texts(_read(files, found, file, READERS), f"{files.place}/{file}", single)
             chosen = _chosen(_without(found, file), source)
             left_out = frozenset(found.files).difference(chosen.files)
             return by_table(chosen, texts, columns, source.role, unlisted, now, f"{files.place}/{file}", left_out)
@@ -97,7 +98,7 @@ def _without(found: Scan, file: str) -> Scan:
 def _metadata(files: Files, found: Scan) -> pd.DataFrame | None:
     if METADATA not in found.files:
         return None
-    return read_texts(_read(files, found, METADATA, READERS), f"{files.place}/{METADATA}")
+    return read_texts(_read(files, found, METADATA, READERS), f"{files.place}/{METADATA}", ())
 
 
 def _tasks(files: Files, found: Scan, file: str) -> Any:

@@ -1,6 +1,8 @@
 """Tables of users as frames of texts, as a person would have typed the values."""
 
+import json
 import math
+from collections.abc import Collection
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -14,8 +16,11 @@ from pipeline.files.tables import READERS
 EXACT = 2**53
 
 
-def read_texts(data: bytes, name: str) -> pd.DataFrame:
+def read_texts(data: bytes, name: str, single: Collection[str]) -> pd.DataFrame:
     """A frame of texts, "" for what is empty; rows without any text are left out.
+
+    Args:
+        single: columns that must have a value a cell; in others lists and objects are taken as JSON.
 
     Raises:
         DataError: it is damaged, not UTF-8, or has values that are no texts, numbers or times.
@@ -24,7 +29,7 @@ def read_texts(data: bytes, name: str) -> pd.DataFrame:
     problems: list[str] = []
     texts: dict[str, list[str]] = {}
     for column, values in columns.items():
-        cells = [_text(value) for value in values]
+        cells = [_text(value, column in single) for value in values]
         texts[column] = [cell or "" for cell in cells]
         for wrong, what in (
             ([row for row, cell in enumerate(cells, 1) if cell is None], "neither text nor number nor time"),
@@ -38,8 +43,8 @@ def read_texts(data: bytes, name: str) -> pd.DataFrame:
     return frame[(frame != "").any(axis=1)].reset_index(drop=True) if len(frame) else frame
 
 
-def _text(value: Any) -> str | None:
-    """A cell as text; None for what is no single value."""
+def _text(value: Any, single: bool) -> str | None:
+    """A cell as text; None for what is none, or must be a single value and is not."""
     match value:
         case None:
             text = ""
@@ -54,9 +59,18 @@ def _text(value: Any) -> str | None:
             text = str(value)
         case datetime() | date():
             text = value.isoformat()
+        case list() | dict() if not single:
+            return _json(value)
         case _:
             return None
     return text
+
+
+def _json(value: Any) -> str | None:
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except TypeError:  # of a table that may have more kinds of values
+        return None
 
 
 def _is_utf_8(text: str) -> bool:

@@ -77,7 +77,7 @@ def test_a_folder_that_may_not_be_read_is_an_error(closed: str, tmp_path: Path) 
     try:
         if user == 0:
             os.seteuid(65534)  # root may read every folder, nobody may not
-        with pytest.raises(StorageError, match=r"^src: Permission denied\. Free space or mend the permissions"):
+        with pytest.raises(StorageError, match=rf"^{closed}: Permission denied\. Free space or mend the permissions"):
             scan(Path("src"))
     finally:
         os.seteuid(user)

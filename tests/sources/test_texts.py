@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Collection
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -14,8 +15,8 @@ from pipeline.errors import DataError
 from pipeline.sources.texts import read_texts
 
 
-def texts(data: bytes, name: str = "t.csv") -> dict[str, list[str]]:
-    found = read_texts(data, name)
+def texts(data: bytes, name: str = "t.csv", single: Collection[str] = ("a",)) -> dict[str, list[str]]:
+    found = read_texts(data, name, single)
     return {str(column): found[column].tolist() for column in found.columns}
 
 
@@ -50,6 +51,15 @@ def test_values_of_json_lines_are_texts_and_numbers_keep_their_digits() -> None:
     values = ["1", 1, 1.0, 2.5, True, None, 2**70, "a\nb", 0]
     expected = ["1", "1", "1", "2.5", "true", "1180591620717411303424", "a\nb", "0"]
     assert texts(jsonl(*values), "t.jsonl")["a"] == expected  # the empty row is none
+
+
+def test_lists_and_objects_of_further_columns_travel_as_json() -> None:
+    values = [[1, "é"], {"x": [0.5, None]}, []]
+    expected = ['[1, "é"]', '{"x": [0.5, null]}', "[]"]
+    assert texts(jsonl(*values), "t.jsonl", single=())["a"] == expected
+    assert texts(parquet([[1, 2], None, []], pa.list_(pa.int64())), "t.parquet", single=())["a"] == ["[1, 2]", "[]"]
+    with pytest.raises(DataError, match="a is neither text nor number nor time in 1 rows: 1"):
+        texts(parquet([[b"x"]]), "t.parquet", single=())
 
 
 @pytest.mark.parametrize(

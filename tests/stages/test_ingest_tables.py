@@ -197,6 +197,7 @@ def test_two_lists_may_share_a_folder_and_a_list_and_all_of_it_may_not() -> None
         ({"inside": "../x"}, "sources.web.inside: '../x' must be a folder within the source's path"),
         ({"inside": "/x"}, "sources.web.inside: string should match pattern"),
         ({"exclude": ["!"]}, "sources.web.exclude.0: '!' is no pattern of the kind that .gitignore has"),
+        ({"include": ["[z-a]"]}, "sources.web.include.0: '[z-a]' is no pattern of the kind that .gitignore has"),
     ],
 )  # fmt: skip
 def test_a_source_that_cannot_be_is_refused(changes: dict[str, Any], line: str) -> None:
