@@ -2,16 +2,16 @@
 
     python benchmarks/augmentation.py [--images 500] [--copies 4] [--side 224] [--rounds 3]
 
-All figures are ratios of times measured in one run, medians of some rounds, on generated JPEG photos and the
-preset `photo`. The floor decodes each original once, applies the very same transforms and encodes, in one
-process that has read everything in and seeded all random streams before the clock starts, as ours does, so that both
-draw the same: no plan, keys, guards, shards or manifest. Both have the command line's settings of libraries. Ours is
-the stage augment with its manifest, written; two workers, one of which is the stage's own process, are measured
-with the other's start and, by a run over half of the images, without. Peers: a plain albumentations loop over files in
-two processes, which decodes each original once a variant and seeds nothing; Augmentor, if it is there
-(`pip install --no-deps Augmentor==0.2.12`), with its nearest operations. CPU times next to wall times, because
-other work on the machine shows in these alone.
-What two floors at once take, each in a process that is up, says what a second core of this machine can bring at most.
+All figures are ratios of times measured one after the other in one round: medians, and of the fastest rounds, because
+a busy machine only adds. The photos are generated JPEGs, the transforms the preset `photo`. The floor decodes each
+original once, applies the very same transforms and encodes, in one process that has read everything in and seeded all
+random streams before the clock starts, so that both draw the same: no plan, keys, guards, shards or manifest. Both
+have the command line's settings of libraries. Ours is the stage augment with its manifest, written; two workers, one
+of which is the stage's own process, are measured when the other is up and with its start. Peers: a plain
+albumentations loop over files in two processes, which decodes each original once a variant and seeds nothing;
+Augmentor, if it is there (`pip install --no-deps Augmentor==0.2.12`), with its nearest operations. CPU times next to
+wall times, because other work on the machine shows in these alone. What two floors at once take, each in a process
+that is up, says what a second core of this machine can bring at most.
 """
 
 import argparse
@@ -37,6 +37,7 @@ os.environ.update(SETTINGS)
 import cv2
 import numpy as np
 import pandas as pd
+import psutil
 from photos import PHOTOS
 from PIL import Image
 
@@ -89,47 +90,56 @@ def main() -> None:
         os.chdir(folder)
         # One more in a hundred, for the last line.
         everything = prepare(options.images + max(1, options.images // 100), options.side, options.copies)
-        task, half = everything.part(options.images), everything.part(options.images // 2)
+        task = everything.part(options.images)
         runs: dict[str, Callable[[], Seconds]] = {
-            "floor": lambda: timed(floor(task)),
             "2 floors at once": lambda: at_once(task),
+            "floor": lambda: timed(floor(task)),
             "1 worker": lambda: cold(task, 1),
+            "2 workers, both up": lambda: warm(task, 2),
             "2 workers": lambda: cold(task, 2),
-            "2 workers, half of it": lambda: cold(half, 2),
+            "1 % more images, 2 workers": lambda: more(task, everything),
             "albumentations over files, 2 processes": lambda: timed(lambda: over_files(task)),
             "Augmentor, its own threads": lambda: timed(lambda: augmentor(task)),
-            "1 % more images, 2 workers": lambda: more(task, everything),
         }
         if importlib.util.find_spec("Augmentor") is None:
             del runs["Augmentor, its own threads"]
             print("Augmentor is not installed, and left out")
-        found: dict[str, list[Seconds]] = {name: [] for name in runs}
+        rounds: list[dict[str, Seconds]] = []
         loads = []
-        for _ in range(options.rounds):
-            for name, run in runs.items():
+        for number in range(options.rounds):
+            found = {}
+            # There and back, so that a machine that becomes slower favours nobody.
+            for name in [*runs] if number % 2 == 0 else [*runs][::-1]:
                 loads.append(os.getloadavg()[0])
-                found[name].append(run())
+                found[name] = runs[name]()
+            rounds.append(found)
     print(f"{options.images} images x {options.copies} copies, {options.side} pixels a side, {options.rounds} rounds")
     print(f"load before each run: {min(loads):.1f} to {max(loads):.1f} on {os.cpu_count()} cores")
-    report({name: median(seconds) for name, seconds in found.items()})
-
-
-def report(times: dict[str, Seconds]) -> None:
-    bare = times["floor"]
-    for name, seconds in times.items():
-        print(
-            f"{name:40} {seconds.wall:7.2f} s  {seconds.wall / bare.wall:6.2f} of the floor   "
-            f"CPU {seconds.cpu:7.2f} s  {seconds.cpu / bare.cpu:6.2f}"
+    for name in runs:
+        wall, cpu = (statistics.median(getattr(found[name], kind) for found in rounds) for kind in ("wall", "cpu"))
+        ratios = (
+            f"{ratio(rounds, name, 'floor')} of the floor by the clock, {ratio(rounds, name, 'floor', 'cpu')} by CPU"
         )
-    one, two, half = (times[name] for name in ("1 worker", "2 workers", "2 workers, half of it"))
-    # The start costs the same for half of the work: what comes on top grows with the work.
-    steady = 2 * (two.wall - half.wall)
-    print(f"floor / 1 worker: {bare.wall / one.wall:.0%} by the clock, {bare.cpu / one.cpu:.0%} by CPU")
-    most = 2 * bare.wall / times["2 floors at once"].wall
-    print(f"1 worker / 2 workers: {one.wall / two.wall:.2f}; without their start {one.wall / steady:.2f}")
-    print(f"2 floors one after the other / at once, which is what 2 cores bring here at most: {most:.2f}")
-    again = times["1 % more images, 2 workers"]
-    print(f"1 % more images: {again.wall / two.wall:.1%} of a full run by the clock, {again.cpu / two.cpu:.1%} by CPU")
+        print(f"{name:40} {wall:7.2f} s, CPU {cpu:7.2f} s   {ratios}")
+    print(f"floor / 1 worker: {ratio(rounds, 'floor', '1 worker')}")
+    print(f"floor / 1 worker, by CPU: {ratio(rounds, 'floor', '1 worker', 'cpu')}")
+    print(f"1 worker / 2 workers, both up: {ratio(rounds, '1 worker', '2 workers, both up')}")
+    print(f"1 worker / 2 workers, with the other's start: {ratio(rounds, '1 worker', '2 workers')}")
+    halves = [2 * found["floor"].wall / found["2 floors at once"].wall for found in rounds]
+    print(f"two floors one after the other / at once, what 2 cores bring here at most: {spread(halves)}")
+    again, full = "1 % more images, 2 workers", "2 workers"
+    print(f"1 % more images, of a full run: {ratio(rounds, again, full)}")
+    print(f"1 % more images, of a full run, by CPU: {ratio(rounds, again, full, 'cpu')}")
+
+
+def ratio(rounds: Sequence[dict[str, Seconds]], over: str, under: str, kind: str = "wall") -> str:
+    pairs = [(getattr(found[over], kind), getattr(found[under], kind)) for found in rounds]
+    fastest = min(one for one, _ in pairs) / min(other for _, other in pairs)
+    return f"{spread([one / other for one, other in pairs])}, fastest {fastest:.3f}"
+
+
+def spread(values: Sequence[float]) -> str:
+    return f"{statistics.median(values):.3f} ({min(values):.2f} to {max(values):.2f})"
 
 
 def prepare(images: int, side: int, copies: int) -> Task:
@@ -201,6 +211,15 @@ def timed_floor(task: Task) -> Seconds:
 
 
 def cold(task: Task, workers: int) -> Seconds:
+    dismiss_all()
+    return warm(task, workers, up=False)
+
+
+def warm(task: Task, workers: int, up: bool = True) -> Seconds:
+    if up:
+        shutil.rmtree("augment", ignore_errors=True)
+        # More than the few variants for which no worker is hired.
+        ours(Task(task.rows.head(800 // task.copies), task.shards, task.copies), workers)
     shutil.rmtree("augment", ignore_errors=True)
     return timed(lambda: ours(task, workers))
 
@@ -208,6 +227,7 @@ def cold(task: Task, workers: int) -> Seconds:
 def more(task: Task, everything: Task) -> Seconds:
     shutil.rmtree("augment", ignore_errors=True)
     ours(task, 2)
+    dismiss_all()
     return timed(lambda: ours(everything, 2))
 
 
@@ -274,16 +294,10 @@ def timed(work: Callable[[], object]) -> Seconds:
 
 
 def cpu_of_all() -> float:
-    # A process counts among its parent's once it has ended; an engine keeps its own for later work.
-    dismiss_all()
-    for process in multiprocessing.active_children():
-        process.join()
-    spent = os.times()
-    return spent.user + spent.system + spent.children_user + spent.children_system
-
-
-def median(seconds: Sequence[Seconds]) -> Seconds:
-    return Seconds(statistics.median(one.wall for one in seconds), statistics.median(one.cpu for one in seconds))
+    """Of this process, of workers that are up, and of those that ended."""
+    me = psutil.Process()
+    up = [child.cpu_times() for child in me.children(recursive=True)]
+    return sum(me.cpu_times()[:4]) + sum(each.user + each.system for each in up)
 
 
 if __name__ == "__main__":
