@@ -1,6 +1,5 @@
 """Arrow IPC files (Feather v2): manifests, whole or in parts, and what shards are made of."""
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from pipeline.errors import DataError, MissingInputError
-from pipeline.files.storage import Artifact, maker, refusals
+from pipeline.files.storage import Artifact, flush, maker, refusals
 
 # Rows of a record batch of what is written in parts. Part of the format: another value gives other files.
 PART = 100_000
@@ -145,8 +144,14 @@ def streamed_manifest(path: str, schema: pa.Schema, further: str | None = None) 
 
 def write_arrow(table: pa.Table, path: Path) -> None:
     """One uncompressed record batch in an Arrow IPC file (Feather v2), flushed to the disk."""
+    write_unflushed(table, path)
+    flush(path)
+
+
+def write_unflushed(table: pa.Table, path: Path) -> None:
+    """The same, still on its way: `flush` it before it gets its final name."""
     # One batch a file, so that a row's number is its position in the file.
-    _write_parts([table.combine_chunks()], table.schema, path)
+    _write_batches([table.combine_chunks()], table.schema, path)
 
 
 def open_arrow(path: Path) -> pa.Table:
@@ -175,13 +180,15 @@ def arrow_table(frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:
 
 
 def _write_parts(tables: Iterable[pa.Table], schema: pa.Schema, path: Path) -> None:
-    with refusals(path):
-        # Arrow's own file, because a Python one costs a copy of all bytes.
-        with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, schema) as writer:
-            for table in tables:
-                writer.write_table(table, max_chunksize=max(len(table), 1))
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
+    _write_batches(tables, schema, path)
+    flush(path)
+
+
+def _write_batches(tables: Iterable[pa.Table], schema: pa.Schema, path: Path) -> None:
+    # Arrow's own file, because a Python one costs a copy of all bytes.
+    with refusals(path), pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, schema) as writer:
+        for table in tables:
+            writer.write_table(table, max_chunksize=max(len(table), 1))
 
 
 def _write_taken(taken: Taken, schema: pa.Schema, place: Path) -> None:

@@ -56,6 +56,12 @@ def partial_path(path: Path) -> Path:
     return path.with_name(f".{path.name}.partial")
 
 
+def flush(path: Path) -> None:
+    """Wait until a file's bytes are on the disk; else a name could outlive a power failure without them."""
+    with refusals(path), path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
 def put_in_place(whole: Path, path: Path) -> None:
     """Give a whole file or folder its final name, replacing what stood there."""
     # A folder cannot replace or be replaced in one step: what stands there steps aside first.

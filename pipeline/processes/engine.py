@@ -7,11 +7,11 @@ import os
 import pickle
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from math import inf
 from multiprocessing.connection import wait
+from threading import Thread
 from typing import Any, TypeVar
 
 from pipeline.errors import ParamsError, WorkerError
@@ -48,6 +48,7 @@ class Engine:
         size: Callable[[Task], int] = lambda _: 1,
         together: int = 1,
         total: int | None = None,
+        after: Callable[[Task], object] = lambda _: None,
     ) -> list[Result]:
         """The results of a picklable function, in the order of the tasks; one of the workers is this process.
 
@@ -56,18 +57,25 @@ class Engine:
             size: how far a task moves the progress bar.
             together: so many tasks go to a worker at once, which pays for tasks of less than a millisecond.
             total: what the sizes add up to, if it is known.
+            after: called in this process with each task that is done, in any order; others wait for it.
 
         Raises:
             WorkerError: a process died (killed, out of memory). Errors of `function` come through.
         """
         keep_freed_memory()
         with progress(title, sum(map(size, tasks)) if total is None else total) as advance:
+
+            def done(*finished: Task) -> None:
+                for task in finished:
+                    after(task)
+                    advance(size(task))
+
             if self.workers == 1 or len(tasks) < 2:
-                return list(_in_process(function, tasks, size, advance))
+                return list(_in_process(function, tasks, done))
             starts = range(0, len(tasks), together)
             jobs = Jobs(len(starts), lambda number: Job(number, tasks[starts[number] : starts[number] + together]))
             work = Work(partial(_each, function))
-            results = _run_here_too(work, jobs, self.workers, lambda job: advance(sum(map(size, job.task))))
+            results = _run_here_too(work, jobs, self.workers, lambda job: done(*job.task))
             return [result for part in results for result in part]
 
     def map_guarded(
@@ -79,6 +87,7 @@ class Engine:
         title: str,
         size: Callable[[Task], int] = lambda _: 1,
         total: int | None = None,
+        after: Callable[[Task], object] = lambda _: None,
     ) -> list[Result]:
         """The same where making one of a task's items may crash, hang or take all memory: that costs the item.
 
@@ -89,8 +98,13 @@ class Engine:
             items: the items of a task.
         """
         with progress(title, sum(map(size, tasks)) if total is None else total) as advance:
+
+            def done(job: Job) -> None:
+                after(job.task)
+                advance(size(job.task))
+
             jobs = Jobs(len(tasks), lambda number: _job_of_items(number, tasks[number], items))
-            return _run(Work(function, guard), jobs, self.workers, lambda job: advance(size(job.task)))
+            return _run(Work(function, guard), jobs, self.workers, done)
 
 
 def choose_workers(asked: int | None) -> int:
@@ -114,14 +128,11 @@ def _job_of_items(number: int, task: Task, items: Callable[[Task], Sequence[Any]
 
 
 def _in_process(
-    function: Callable[[Task], Result],
-    tasks: Sequence[Task],
-    size: Callable[[Task], int],
-    advance: Callable[[int], None],
+    function: Callable[[Task], Result], tasks: Sequence[Task], done: Callable[[Task], None]
 ) -> Iterator[Result]:
     for task in tasks:
         yield function(task)
-        advance(size(task))
+        done(task)
 
 
 def _each(function: Callable[[Task], Result], tasks: Sequence[Task]) -> list[Result]:
@@ -138,20 +149,31 @@ def _run(work: Work, jobs: Jobs, workers: int, done: Callable[[Job], None]) -> l
 
 def _run_here_too(work: Work, jobs: Jobs, workers: int, done: Callable[[Job], None]) -> list[Any]:
     """The same with this process as one of the workers: it need not be started, which takes a second or two."""
-    with hired(min(workers, jobs.count) - 1) as crew, ThreadPoolExecutor(1) as thread:
+    errors: deque[BaseException] = deque()
+    with hired(min(workers, jobs.count) - 1) as crew:
         shift = _Shift(work, jobs, crew, done)
-        # To tell a process that still starts of its work can take as long as its start.
-        others = thread.submit(shift.run)
+
+        def lead() -> None:
+            try:
+                shift.run()
+            except BaseException as error:  # noqa: BLE001 - raised where this process works
+                errors.append(error)
+
+        # To tell a process that still starts of its work can take as long as its start. No Future, whose lock stays
+        # locked when Ctrl-C comes in the moment in which it is taken.
+        others = Thread(target=lead)
+        others.start()
         try:
-            while (job := shift.next()) is not None:
-                if others.done():  # there are none, or one has died
-                    others.result()
+            while (job := shift.next()) is not None and not errors:
                 shift.enter(job, work.function(job.task))
-            others.result()
+            others.join()
+            if errors:
+                raise errors[0]
         except BaseException:
             # Without them the thread ends, too.
             for worker in crew:
                 worker.kill()
+            others.join()
             raise
         return shift.results()
 

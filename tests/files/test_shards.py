@@ -21,9 +21,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import DataError, MissingInputError, StorageError, WorkerError
+from pipeline.files import shards as shards_module
 from pipeline.files.arrow import open_arrow, write_arrow
 from pipeline.files.plan import MEAN_ROWS, MOST_ROWS, Row, digest
 from pipeline.files.shards import ShardReader, ShardStore, fingerprint
+from pipeline.files.storage import flush
 from pipeline.processes.engine import Engine
 from tests.examples import full_disk
 
@@ -264,6 +266,45 @@ def test_a_full_disk_leaves_whole_shards_and_what_the_next_run_clears_away(tmp_p
     assert finished.items() < whole[0].items()
     build(tmp_path / "shards", ROWS[:1])
     assert content(tmp_path / "shards").keys() == {f"{digest(ROWS[0].key)}.arrow"}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_shard_gets_its_name_once_it_is_on_the_disk(
+    workers: int, tmp_path: Path, whole: Whole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed = []
+
+    def watched(path: Path) -> None:
+        flushed.append(path.name.removeprefix(".").removesuffix(".partial"))
+        # By several workers a small shard may be made as a slice first.
+        assert flushed.count(flushed[-1]) > 1 or not path.with_name(flushed[-1]).exists()
+        flush(path)
+
+    monkeypatch.setattr(shards_module, "flush", watched)
+    build(tmp_path / "shards", ROWS, workers)
+    assert whole[0].keys() <= set(flushed)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_shard_that_does_not_come_to_the_disk_ends_the_run(
+    workers: int, tmp_path: Path, whole: Whole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = count()
+
+    def failing(path: Path) -> None:
+        if next(asked) == 1:
+            raise StorageError(f"{path}: Input/output error")
+        flush(path)
+
+    monkeypatch.setattr(shards_module, "flush", failing)
+    with pytest.raises(StorageError, match="Input/output error"):
+        build(tmp_path / "shards", ROWS, workers)
+    left = content(tmp_path / "shards")
+    # What is not whole bears no final name; a worker that was stopped may leave a part, which the next run clears away.
+    assert all(name.startswith(".") or open_arrow(tmp_path / "shards" / name) for name in left)
+    assert len(left) < len(whole[0])
+    build(tmp_path / "shards", ROWS, workers)
+    assert content(tmp_path / "shards") == whole[0]
 
 
 def from_a_stranger(path: Path) -> None:
