@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+from contextlib import AbstractContextManager
 from itertools import count
 from pathlib import Path
 from typing import Any, cast
@@ -13,16 +14,30 @@ import pytest
 from pipeline.core import imaging
 from pipeline.core.augment import transforms as transforms_module
 from pipeline.core.augment.presets import PRESETS
+from pipeline.processes import engine as engine_module
+from pipeline.processes import workers as workers_module
+from pipeline.stages import augment as augment_module
 from tests.augmented import TURN, Originals, many, run
 
 
-def test_any_number_of_workers_and_any_order_of_rows_give_the_same_bytes(originals: Originals) -> None:
+def test_any_number_of_workers_and_any_order_of_rows_give_the_same_bytes(
+    originals: Originals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(augment_module, "WORTH_WORKERS", 0)
+    crews: set[int] = set()
+
+    def hired(count: int) -> AbstractContextManager[list[workers_module.Worker]]:
+        crews.add(count)
+        return workers_module.hired(count)
+
+    monkeypatch.setattr(engine_module, "hired", hired)
     rows = many(originals)
     one = run(originals, rows=rows, transforms=[TURN])
     assert len(one.shards()) > 2
     for workers in (2, 4):
         shuffled = rows.sample(frac=1, random_state=workers)
         assert run(originals, rows=shuffled, transforms=[TURN], workers=workers).content() == one.content()
+    assert crews == {1, 3}
 
 
 def run_and_die(folder: Path, rows: pd.DataFrame, originals: Originals, after: int) -> None:
