@@ -9,6 +9,7 @@ search does not link it to its original; a link between different photos is list
 
 import argparse
 import io
+import math
 import resource
 import sys
 import time
@@ -21,6 +22,7 @@ import numpy as np
 from PIL import Image
 
 from pipeline.commands.audit import SMALL
+from pipeline.core.curate.alignment import portrait
 from pipeline.core.curate.similarity import LEAST_SIDE, RADIUS, Positions, comparable, copies, linked
 from pipeline.core.imaging import Pixels
 from pipeline.core.ingest.picture import Picture, normalise
@@ -31,6 +33,8 @@ BRUTE = 20_000
 # What is looked at where speed is measured: pictures that all differ, or that all are one.
 NOISE = np.random.default_rng(2).integers(0, 256, (4096, len(CROPS), SIDE, SIDE), dtype=np.uint8)
 Result = TypeVar("Result")
+# Views and portrait.
+Seen = tuple[Pixels, Pixels]
 
 
 def main() -> None:
@@ -73,7 +77,12 @@ def speed(name: str, hashes: Hashes, shown: Positions) -> None:
     part = hashes[:BRUTE].ravel()
     brute = timed(lambda: all_pairs(part))[0] * (hashes.size / len(part)) ** 2
     seconds, (found, _) = timed(
-        lambda: copies(hashes, np.ones(len(hashes), np.bool_), lambda rows: NOISE[shown[rows] % len(NOISE)])
+        lambda: copies(
+            hashes,
+            np.ones(len(hashes), np.bool_),
+            lambda rows: NOISE[shown[rows] % len(NOISE)],
+            lambda rows: np.kron(NOISE[shown[rows] % len(NOISE), 0], np.ones((2, 2), np.uint8)),
+        )
     )
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform != "darwin" else 2**30)
     print(
@@ -106,12 +115,14 @@ def quality(folder: Path | None, params: IngestParams, least_side: int) -> None:
     print(f"{(smallest < least_side).sum()} pictures have less than {least_side} pixels a side: not compared")
 
 
-def families(pictures: list[Pixels], smallest: Positions, least_side: int, parts: Positions | None) -> Positions:
+def families(pictures: list[Seen], smallest: Positions, least_side: int, parts: Positions | None) -> Positions:
     """For each picture the first one that it is connected with."""
-    hashes, detail = zip(*map(marks, pictures), strict=True)
+    shown, portraits = (np.stack(part) for part in zip(*pictures, strict=True))
+    hashes, detail = zip(*map(marks, shown), strict=True)
     # Whatever side is the least here counts as the one that the pipeline asks for.
     sides = smallest - least_side + LEAST_SIDE
-    pairs = copies(np.stack(hashes), comparable(np.array(detail), sides, sides), np.stack(pictures).__getitem__, parts)
+    compared = comparable(np.array(detail), sides, sides)
+    pairs = copies(np.stack(hashes), compared, shown.__getitem__, portraits.__getitem__, parts)
     return linked(np.arange(len(pictures)), *pairs)
 
 
@@ -140,10 +151,10 @@ def encoded(image: Image.Image, quality: int) -> bytes:
     return buffer.getvalue()
 
 
-def seen(photo: Image.Image | bytes, params: IngestParams) -> Pixels:
+def seen(photo: Image.Image | bytes, params: IngestParams) -> Seen:
     picture = normalise(photo if isinstance(photo, bytes) else encoded(photo, 95), params)
     assert isinstance(picture, Picture)
-    return views(picture.shown)
+    return views(picture.shown), portrait(picture.shown)
 
 
 def half(photo: Image.Image) -> Image.Image:
@@ -157,6 +168,18 @@ def cropped(photo: Image.Image, left: float, top: float, right: float, bottom: f
     )
 
 
+def turned(photo: Image.Image, degrees: float) -> Image.Image:
+    """Without the margin that turning leaves empty, up to 2 degrees in the middle of a side."""
+    return cropped(photo.rotate(degrees, Image.Resampling.BICUBIC), *[math.sin(math.radians(abs(degrees))) / 1.5] * 4)
+
+
+def burst(photo: Image.Image, shift: float, degrees: float) -> Image.Image:
+    """The next picture of a burst: the camera moved and turned a little, and the sensor's noise is another."""
+    pixels = np.asarray(turned(cropped(photo, shift, shift, 0, 0), degrees), np.float32)
+    noise = np.random.default_rng(0).normal(0, 4, pixels.shape)
+    return Image.fromarray(np.clip(1.05 * pixels + noise, 0, 255).astype(np.uint8))
+
+
 def brighter(photo: Image.Image, factor: float) -> Image.Image:
     return Image.fromarray(np.clip(np.asarray(photo, np.float32) * factor, 0, 255).astype(np.uint8))
 
@@ -168,6 +191,13 @@ CHANGES: dict[str, Callable[[Image.Image], Image.Image | bytes]] = {
     "crop 3 % of each side": lambda photo: cropped(photo, 0.03, 0.03, 0.03, 0.03),
     "crop 5 % of each side": lambda photo: cropped(photo, 0.05, 0.05, 0.05, 0.05),
     "crop 3 % of one side": lambda photo: cropped(photo, 0.03, 0, 0, 0),
+    "crop 5 % of one side": lambda photo: cropped(photo, 0, 0, 0, 0.05),
+    "crop 10 % of one side": lambda photo: cropped(photo, 0, 0.1, 0, 0),
+    "moved by 3 % both ways": lambda photo: cropped(photo, 0.03, 0.03, 0, 0),
+    "turned by 1 degree": lambda photo: turned(photo, 1),
+    "turned by 2 degrees": lambda photo: turned(photo, 2),
+    "burst: 1 %, half a degree": lambda photo: burst(photo, 0.01, 0.5),
+    "burst: 2 %, 1 degree": lambda photo: burst(photo, 0.02, 1),
     "10 % brighter": lambda photo: brighter(photo, 1.1),
     "crop 3 %, half, brighter, JPEG 50": lambda photo: encoded(
         half(brighter(cropped(photo, 0.015, 0.015, 0.015, 0.015), 1.1)), 50

@@ -13,6 +13,7 @@ from pipeline import catalogue
 from pipeline.commands.pictures import made_safely
 from pipeline.core import perceptual
 from pipeline.core.curate import similarity
+from pipeline.core.curate.alignment import portrait
 from pipeline.core.imaging import Pixels
 from pipeline.core.ingest.picture import Picture, normalise
 from pipeline.core.split.audit import (
@@ -78,10 +79,10 @@ Place = FilePlace | ShardPlace
 
 @dataclass(frozen=True)
 class Look:
-    """What was seen of an image: its digest and its views, as far as asked for, or why not."""
+    """What was seen of an image: its digest, its views and its portrait, as far as asked for, or why not."""
 
     sha256: str | None
-    seen: Pixels | None
+    seen: tuple[Pixels, Pixels] | None
     reason: str
 
 
@@ -233,7 +234,7 @@ def look(item: tuple[Place, bool], limits: IngestParams | None, reader: ShardRea
         return Look(sha256, None, "")
     match normalise(data, limits, codec_lines):
         case Picture(shown=shown):
-            return Look(sha256, perceptual.views(shown), "")
+            return Look(sha256, (perceptual.views(shown), portrait(shown)), "")
         case rejection:
             return Look(sha256, None, f"{rejection.reason}: {rejection.detail}")
 
@@ -259,20 +260,20 @@ def _inside(place: FilePlace) -> Path | str:
     return target if target.is_file() else "not a regular file"
 
 
-def _families(rows: pd.DataFrame, seen: Sequence[Pixels | None]) -> tuple[list[str | None], int]:
+def _families(rows: pd.DataFrame, seen: Sequence[tuple[Pixels, Pixels] | None]) -> tuple[list[str | None], int]:
     """A name for each row, shared with its near copies; and how many pictures are too plain to say."""
     keys = list(zip(rows["content"].fillna(rows["key"]), rows["split"], strict=True))
-    first: dict[tuple[str, str], Pixels] = {}
-    for key, views in zip(keys, seen, strict=True):
-        if views is not None:
-            first.setdefault(key, views)
+    first: dict[tuple[str, str], tuple[Pixels, Pixels]] = {}
+    for key, pictures in zip(keys, seen, strict=True):
+        if pictures is not None:
+            first.setdefault(key, pictures)
     if not first:
         return [None] * len(rows), 0
-    stacked = np.stack(list(first.values()))
+    stacked, portraits = (np.stack(pictures) for pictures in zip(*first.values(), strict=True))
     parts = np.unique([split for _, split in first], return_inverse=True)[1]
     hashes, detail = zip(*map(perceptual.marks, stacked), strict=True)
     detailed = np.array(detail) >= similarity.LEAST_DETAIL
-    pairs = similarity.copies(np.stack(hashes), detailed, stacked.__getitem__, parts)
+    pairs = similarity.copies(np.stack(hashes), detailed, stacked.__getitem__, portraits.__getitem__, parts)
     labels = similarity.linked(np.arange(len(stacked)), *pairs)
     names = dict(zip(first, map(str, labels), strict=True))
     return [names.get(key) for key in keys], int((~detailed).sum())

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline import catalogue
+from pipeline.core.curate.alignment import portrait
 from pipeline.core.curate.dedup import join_sources, remove_duplicates
 from pipeline.core.curate.groups import (
     NO_COPIES,
@@ -34,6 +35,8 @@ from pipeline.stages import Stage
 
 # Pictures that a worker looks at in one go; fewer are not worth a process.
 CHUNK = 2048
+
+See = Callable[[Pixels], Pixels]
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,8 @@ def curate(
     if params.near_duplicates == "group":
         contents = contents_of(images)
         uncompared = int((~is_compared(contents)).sum())
-        pairs = near_copies(contents, partial(look_at, contents=contents, reader=originals, fit=fit, engine=engine))
+        look = partial(look_at, contents=contents, reader=originals, fit=fit, engine=engine)
+        pairs = near_copies(contents, partial(look, see=views), partial(look, see=portrait))
     images = images.drop(columns=MARKS.names).assign(group=groups_of(images, pairs))
     kept, removed = remove_duplicates(images, params)
     near, joined = near_table(kept, images, pairs), joined_groups(images)
@@ -129,8 +133,8 @@ def curate(
         "near_duplicates": near_counts(near),
         "joined_groups": len(joined),
     }
-    look = partial(_picture, reader=originals)
-    sheets = issues_sheet(kept, params.issues, look), copies_sheet(images, near, removed, look)
+    show = partial(_picture, reader=originals)
+    sheets = issues_sheet(kept, params.issues, show), copies_sheet(images, near, removed, show)
     return CurateOutputs(kept, removed, near, metrics, *sheets, joined, uncompared)
 
 
@@ -138,17 +142,18 @@ def _picture(shard: str, row: int, reader: ShardReader) -> Pixels:
     return decode(reader.image(shard, row))
 
 
-def look_at(rows: Positions, contents: pd.DataFrame, reader: ShardReader, fit: str, engine: Engine) -> Pixels:
-    """The views of contents by position, from their normalised pictures; shape (k, len(CROPS), SIDE, SIDE)."""
+def look_at(rows: Positions, see: See, contents: pd.DataFrame, reader: ShardReader, fit: str, engine: Engine) -> Pixels:
+    """What `see` makes of contents by position, from their normalised pictures; shape (k, …)."""
     asked = contents[["shard", "row", "width", "height"]].iloc[rows]
     places = list(asked.itertuples(index=False, name=None))
     chunks = [places[begin : begin + CHUNK] for begin in range(0, len(places), CHUNK)]
-    return np.concatenate(engine.map(partial(_views, reader=reader, fit=fit), chunks, "curate: near copies", size=len))
+    work = partial(_seen, see=see, reader=reader, fit=fit)
+    return np.concatenate(engine.map(work, chunks, "curate: near copies", size=len))
 
 
-def _views(places: Sequence[tuple[str, int, int, int]], reader: ShardReader, fit: str) -> Pixels:
+def _seen(places: Sequence[tuple[str, int, int, int]], see: See, reader: ShardReader, fit: str) -> Pixels:
     pictures = ((decode(reader.image(shard, row)), width, height) for shard, row, width, height in places)
-    return np.stack([views(without_bars(pixels, width, height, fit)) for pixels, width, height in pictures])
+    return np.stack([see(without_bars(pixels, width, height, fit)) for pixels, width, height in pictures])
 
 
 STAGE = Stage(

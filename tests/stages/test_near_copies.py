@@ -11,7 +11,7 @@ import pytest
 from pipeline import catalogue
 from pipeline.core.imaging import Pixels
 from pipeline.core.manifest import HASHES, SPLIT, check_manifest
-from pipeline.core.perceptual import marks
+from pipeline.core.perceptual import marks, views
 from pipeline.params import Params
 from pipeline.processes.engine import Engine
 from pipeline.runner import run_stage
@@ -162,8 +162,8 @@ def test_a_look_sees_what_was_hashed(fit: str) -> None:
     contents = catalogue.INGESTED.read(Path("data/ingest/phone/manifest.arrow"))
     rows = np.array([0, 2, 3])
     reader = catalogue.ORIGINALS.read(Path("data/ingest"))
-    seen = look_at(rows, contents, reader, fit, Engine(1))
-    assert [marks(views)[0].tolist() for views in seen] == contents[[*HASHES]].iloc[rows].to_numpy().tolist()
+    seen = look_at(rows, views, contents, reader, fit, Engine(1))
+    assert [marks(shown)[0].tolist() for shown in seen] == contents[[*HASHES]].iloc[rows].to_numpy().tolist()
 
 
 def test_near_copies_may_be_ignored() -> None:

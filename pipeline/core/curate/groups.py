@@ -28,14 +28,14 @@ def is_compared(images: pd.DataFrame) -> npt.NDArray[np.bool_]:
     return comparable(*(images[name].to_numpy() for name in ("fine_detail", "width", "height")))
 
 
-def near_copies(contents: pd.DataFrame, look: Look) -> pd.DataFrame:
+def near_copies(contents: pd.DataFrame, look: Look, look_closer: Look) -> pd.DataFrame:
     """Pairs of near copies that connect whole families: columns one and other, both sha256.
 
     Args:
         contents: as contents_of gives them.
-        look: the views of contents by position, see similarity.copies.
+        look, look_closer: the views of contents by position, and their portraits, see similarity.copies.
     """
-    one, other = copies(contents[[*HASHES]].to_numpy(np.uint64), is_compared(contents), look)
+    one, other = copies(contents[[*HASHES]].to_numpy(np.uint64), is_compared(contents), look, look_closer)
     names = contents["sha256"].to_numpy()
     return pd.DataFrame({"one": names[one], "other": names[other]}, dtype="str").drop_duplicates(ignore_index=True)
 

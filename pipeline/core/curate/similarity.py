@@ -1,9 +1,10 @@
-"""Which pictures are copies of one another: re-encoded, resized, brightened or slightly cropped.
+"""Which pictures are copies of one another: re-encoded, resized, brightened, slightly cropped or moved, as in a burst.
 
 Perceptual hashes propose pairs, found by multi-index hashing (Norouzi et al. 2012) instead of
 comparing all. The fine detail of both pictures decides, since plain and line-art pictures share
-hashes without being copies; pixels are asked for when a pair is looked at. Not found: mirrored and
-turned copies, crops of more than about 4 % a side, and crops of one side alone.
+hashes without being copies; where it agrees in part, the pictures are laid over each other (see
+alignment.py). Pixels are asked for when a pair is looked at. Not found: mirrored copies, copies turned
+by more than about 2 degrees, and what loses more than about 5 % on a side; crops of line art.
 """
 
 import itertools
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.core.curate.alignment import is_filled, is_moved_copy
 from pipeline.core.imaging import Pixels
 from pipeline.core.perceptual import CROPS, SIDE, Detail, Hashes, fine_detail
 
@@ -25,6 +27,8 @@ Look = Callable[[Positions], Pixels]
 RADIUS = 6
 # Measured: of photos' copies 99 in 100 agree by 0.97 or more, different photos by less than 0.9.
 AGREEMENT = 0.96
+# From this on pictures are laid over each other. Measured: photos moved by 3 % agree by 0.42 or more.
+RESEMBLANCE = 0.4
 # Grey levels of 255; less detail than this is what compression and rounding leave.
 LEAST_DETAIL = 1.5
 # Pixels a side of the original. Measured: digits of 28 pixels by different hands agree by up to 0.965.
@@ -38,6 +42,8 @@ _BLOCK = 1 << 17
 # Pairs looked at in one go, and pictures whose views are remembered (3 kB each).
 _LOOKS = 1 << 13
 _REMEMBERED = 1 << 17
+# So many others a picture is laid over in vain, then no more: a crowd of forms, of which all resemble all.
+_VAIN = 16
 # Of pictures with one hash so many of each family are compared with other hashes, and so many families.
 _FEW = 8
 _CROWD = 64
@@ -54,35 +60,43 @@ def comparable(detail: npt.NDArray[Any], width: npt.NDArray[Any], height: npt.ND
     return enough
 
 
-def same_picture(one: Detail, other: Detail) -> Truths:
-    """Whether pictures agree in their fine detail (n, SIDE, SIDE), pair by pair.
+def agreement(one: Detail, other: Detail) -> npt.NDArray[np.float64]:
+    """How far pictures agree in their fine detail (n, SIDE, SIDE), pair by pair: in [-1, 1], and 0 if one is too plain.
 
     Its correlation: different pictures of one kind of scene share their coarse shape, copies also share this.
     """
     dots = partial(np.einsum, "nij,nij->n", dtype=np.float64)  # so exact that their order does not show
     powers = np.stack([dots(detail, detail) for detail in (one, other)])
-    agreement = dots(one, other) / np.maximum(np.sqrt(powers.prod(axis=0)), 1e-6)
-    same: Truths = (agreement >= AGREEMENT) & (powers.min(axis=0) >= LEAST_DETAIL**2 * SIDE**2)
-    return same
+    agreed = dots(one, other) / np.maximum(np.sqrt(powers.prod(axis=0)), 1e-6)
+    return np.where(powers.min(axis=0) >= LEAST_DETAIL**2 * SIDE**2, agreed, 0.0)
 
 
 def copies(
-    hashes: Hashes, compared: Truths, look: Look, parts: Positions | None = None, radius: int = RADIUS
+    hashes: Hashes,
+    compared: Truths,
+    look: Look,
+    look_closer: Look,
+    parts: Positions | None = None,
+    radius: int = RADIUS,
 ) -> tuple[Positions, Positions]:
     """Pairs (i, j) of copies that connect all pictures which copies connect; not every pair of copies.
 
     Thousands may share one hash: of more than 8 copies with one hash the first 8 stand for all, and
     of more than 64 views with one hash that differ the later ones are compared with the first 64
-    alone. Each pair of different pictures with near hashes costs a comparison of about a microsecond.
+    alone. Each pair of different pictures with near hashes costs a comparison of about a microsecond;
+    those that resemble each other are laid over each other, which costs about a millisecond, until a
+    picture was laid over 16 others in vain.
 
     Args:
         hashes: of the views of each picture, shape (n, len(CROPS)).
         compared: shape (n,); pictures that are not compared are nobody's copies.
         look: gives the views of pictures by their numbers, shape (k, len(CROPS), SIDE, SIDE); it may
             be asked for the same picture again.
+        look_closer: gives their portraits, shape (k, PORTRAIT_SIDE, PORTRAIT_SIDE), as alignment.portrait
+            makes them; asked for few.
         parts: shape (n,); pictures of one part are not compared. None: all are.
     """
-    links = _Links(len(hashes), look, parts)
+    links = _Links(len(hashes), look, look_closer, parts)
     values = hashes.ravel()
     seen = _compare_equal(np.flatnonzero(np.repeat(compared, len(CROPS))), values, links)
     seen = seen[np.argsort(values[seen], kind="stable")]
@@ -146,13 +160,18 @@ class _Links:
     A view's number is that of its picture times len(CROPS), plus its own.
     """
 
-    def __init__(self, count: int, look: Look, parts: Positions | None) -> None:
+    def __init__(self, count: int, look: Look, look_closer: Look, parts: Positions | None) -> None:
         self.labels = np.arange(count)
         self.found = [(self.labels[:0], self.labels[:0])]
         self._look = look
+        self._look_closer = look_closer
         self._parts = parts
         self._waiting = [self.found[0]]
         self._views: dict[int, Pixels] = {}
+        # None: not filled, so that laying it over others would mean nothing.
+        self._portraits: dict[int, Pixels | None] = {}
+        self._vain: set[tuple[int, int]] = set()
+        self._times_vain = np.zeros(count, np.int64)
 
     def add(self, one: Positions, other: Positions) -> None:
         """Have pairs of views looked at, now or later, if their pictures are not linked yet."""
@@ -169,10 +188,10 @@ class _Links:
             return
         numbers, (left, right) = np.unique(np.stack([one, other]), return_inverse=True)
         detail = fine_detail(self._seen(numbers))
-        same = same_picture(detail[left], detail[right])
-        i, j = one[same] // len(CROPS), other[same] // len(CROPS)
-        self.labels = linked(self.labels, i, j)
-        self.found.append((np.minimum(i, j), np.maximum(i, j)))
+        agreed = agreement(detail[left], detail[right])
+        pictures = np.sort(np.stack([one, other]) // len(CROPS), axis=0)
+        self._link(*pictures[:, agreed >= AGREEMENT])
+        self._align(pictures[:, (agreed >= RESEMBLANCE) & (agreed < AGREEMENT)])
 
     def rank(self, numbers: Positions, values: Hashes) -> Positions:
         """How many earlier views have the same hash, and a picture of the same family and part."""
@@ -192,6 +211,42 @@ class _Links:
         if self._parts is not None:
             new &= self._parts[i] != self._parts[j]
         return one[new], other[new]
+
+    def _link(self, i: Positions, j: Positions) -> None:
+        self.labels = linked(self.labels, i, j)
+        self.found.append((i, j))
+
+    def _align(self, pictures: Positions) -> None:
+        """Link those pairs (2, n) that show the same once one picture is laid over the other."""
+        pictures = np.unique(pictures, axis=1)
+        ends = self.labels[pictures]
+        wanted = (ends[0] != ends[1]) & (self._times_vain[pictures] < _VAIN).all(axis=0)
+        wanted &= np.array([pair not in self._vain for pair in zip(*pictures.tolist(), strict=True)], np.bool_)
+        pictures, ends = pictures[:, wanted], ends[:, wanted]
+        self._fetch_portraits({*pictures.ravel().tolist()})
+        joined = np.zeros(pictures.shape[1], np.bool_)
+        for number, (i, j) in enumerate(pictures.T.tolist()):
+            one, other = self._portraits[i], self._portraits[j]
+            family, second = ends[:, number]
+            if one is None or other is None or family == second or self._times_vain[[i, j]].max() >= _VAIN:
+                continue
+            joined[number] = is_moved_copy(one, other)
+            if joined[number]:
+                ends[ends == second] = family
+            else:
+                self._vain.add((i, j))
+                self._times_vain[[i, j]] += 1
+        self._link(*pictures[:, joined])
+
+    def _fetch_portraits(self, pictures: set[int]) -> None:
+        new = sorted(pictures - self._portraits.keys())
+        if len(self._portraits) + len(new) > _REMEMBERED:
+            self._portraits, new = {}, sorted(pictures)
+        if new:
+            seen = self._look_closer(np.array(new))
+            self._portraits.update(
+                (picture, shown if is_filled(shown) else None) for picture, shown in zip(new, seen, strict=True)
+            )
 
     def _seen(self, numbers: Positions) -> Pixels:
         pictures = np.unique(numbers // len(CROPS)).tolist()

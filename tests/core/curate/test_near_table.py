@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.core.curate.alignment import portrait
 from pipeline.core.curate.groups import (
     NEAR_COLUMNS,
     contents_of,
@@ -136,7 +137,10 @@ def test_near_copies_are_found_among_contents() -> None:
     def look(rows: Positions) -> Pixels:
         return np.stack([views(pictures[row]) for row in rows])
 
-    pairs = near_copies(contents_of(with_marks(pictures)), look)
+    def look_closer(rows: Positions) -> Pixels:
+        return np.stack([portrait(pictures[row]) for row in rows])
+
+    pairs = near_copies(contents_of(with_marks(pictures)), look, look_closer)
     assert sorted(pairs.to_numpy().tolist()) == [["sha web/0", "sha web/2"], ["sha web/1", "sha web/3"]]
 
 
@@ -148,7 +152,7 @@ def test_plain_and_small_pictures_are_neither_compared_nor_looked_at(facts: dict
     def look(rows: Positions) -> Pixels:
         raise AssertionError(rows)
 
-    assert len(near_copies(contents, look)) == 0
+    assert len(near_copies(contents, look, look)) == 0
 
 
 def test_a_label_and_none_are_not_two_labels() -> None:
