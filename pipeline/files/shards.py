@@ -232,7 +232,8 @@ class _Finisher(AbstractContextManager["_Finisher"]):
         # Neither has a lock in Python, which Ctrl-C in the wrong moment would leave locked.
         self._written: SimpleQueue[str | None] = SimpleQueue()
         self._errors: deque[Exception] = deque()
-        self._thread = Thread(target=self._finish_all)
+        # A daemon: Ctrl-C before the `with` block begins must not leave a thread that the process waits for.
+        self._thread = Thread(target=self._finish_all, daemon=True)
         self._thread.start()
 
     def take(self, task: Task) -> None:

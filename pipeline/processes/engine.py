@@ -161,7 +161,7 @@ def _run_here_too(work: Work, jobs: Jobs, workers: int, done: Callable[[Job], No
 
         # To tell a process that still starts of its work can take as long as its start. No Future, whose lock stays
         # locked when Ctrl-C comes in the moment in which it is taken.
-        others = Thread(target=lead)
+        others = Thread(target=lead, daemon=True)
         others.start()
         try:
             while (job := shift.next()) is not None and not errors:
