@@ -12,9 +12,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from pipeline.params import SourceParams
-from pipeline.processes.engine import Engine
 from pipeline.sources.files import open_files
+from pipeline.sources.params import SourceParams
+from pipeline.workers.engine import Engine
 
 KINDS = {"zip": ".zip", "tar": ".tar", "gztar": ".tar.gz", "bztar": ".tar.bz2", "xztar": ".tar.xz"}
 ROUNDS = 3

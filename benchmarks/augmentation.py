@@ -30,7 +30,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.processes.libraries import SETTINGS, keep_freed_memory
+from pipeline.workers.libraries import SETTINGS, keep_freed_memory
 
 os.environ.update(SETTINGS)
 
@@ -42,17 +42,20 @@ from photos import PHOTOS
 from PIL import Image
 
 from pipeline import catalogue
-from pipeline.core.augment.presets import expand
-from pipeline.core.augment.transforms import build_transform
-from pipeline.core.imaging import decode, encode
-from pipeline.core.manifest import ISSUES, SPLIT
-from pipeline.core.randomness import keyed_streams
-from pipeline.files.shards import ShardReader, ShardStore
-from pipeline.params import AugmentParams, JpegEncoding, PerImage, PresetName, SourceParams
-from pipeline.processes.engine import Engine
-from pipeline.processes.workers import dismiss_all
-from pipeline.stages.augment import augment
-from pipeline.stages.ingest import ingest
+from pipeline.images.pixels import decode, encode
+from pipeline.manifest import ISSUES, SPLIT
+from pipeline.randomness import keyed_streams
+from pipeline.sources.params import SourceParams
+from pipeline.stages.augment.params import AugmentParams, PerImage
+from pipeline.stages.augment.stage import augment
+from pipeline.stages.ingest.params import JpegEncoding
+from pipeline.stages.ingest.stage import ingest
+from pipeline.store.shards import ShardReader, ShardStore
+from pipeline.transforms.params import PresetName
+from pipeline.transforms.presets import expand
+from pipeline.transforms.transforms import build_transform
+from pipeline.workers.engine import Engine
+from pipeline.workers.pool import dismiss_all
 
 ENCODING = JpegEncoding(name="jpeg", quality=90)
 SEED = 1

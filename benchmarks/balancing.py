@@ -23,9 +23,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import catalogue
-from pipeline.core.manifest import SPLIT
-from pipeline.files.arrow import open_arrow, write_arrow
-from pipeline.params import BalanceParams
+from pipeline.manifest import SPLIT
+from pipeline.stages.balance.params import BalanceParams
+from pipeline.store.arrow import open_arrow, write_arrow
 
 CLASSES = 1000
 SMALLEST = 100_000
@@ -90,10 +90,10 @@ def at_the_floor() -> float:
 
 def run_balance(strategy: dict[str, Any]) -> float:
     """Seconds of the stage with its reading and writing, without imports."""
-    from pipeline.files.shards import ShardReader
-    from pipeline.processes.engine import Engine
-    from pipeline.runner import write_all
-    from pipeline.stages.balance import STAGE, balance
+    from pipeline.project.runner import write_all
+    from pipeline.stages.balance.stage import STAGE, balance
+    from pipeline.store.shards import ShardReader
+    from pipeline.workers.engine import Engine
 
     begun = time.perf_counter()
     manifest = catalogue.SPLIT_TABLE.read(Path(catalogue.SPLIT.path))
@@ -102,7 +102,7 @@ def run_balance(strategy: dict[str, Any]) -> float:
 
 
 def choose_only(name: str) -> float:
-    from pipeline.core.balance.balancing import choose_rows
+    from pipeline.stages.balance.balancing import choose_rows
 
     manifest = catalogue.SPLIT.read(Path(catalogue.SPLIT.path))
     strategy = next(strategy for strategy in STRATEGIES if strategy["name"] == name)

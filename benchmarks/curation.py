@@ -28,12 +28,13 @@ from photos import PHOTOS, encoded, generated
 from PIL import Image
 
 from pipeline import catalogue
-from pipeline.core.imaging import Pixels
-from pipeline.core.manifest import ISSUES
-from pipeline.params import SourceParams, load_params
-from pipeline.processes.engine import Engine
-from pipeline.processes.serving import Guard
-from pipeline.runner import run_stage
+from pipeline.images.pixels import Pixels
+from pipeline.manifest import ISSUES
+from pipeline.project.params import load_params
+from pipeline.project.runner import run_stage
+from pipeline.sources.params import SourceParams
+from pipeline.workers.engine import Engine
+from pipeline.workers.serving import Guard
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 COUNT, WIDTH, HEIGHT = 100, 500, 375

@@ -23,8 +23,8 @@ import pandas as pd
 from diseases import ALONE, DISEASES
 from planted import run_one
 
-from pipeline.core.diagnose.levels import ALPHA, wilson
-from pipeline.processes.engine import Engine, choose_workers
+from pipeline.diagnosis.error_levels import ALPHA, wilson
+from pipeline.workers.engine import Engine, choose_workers
 
 # Runs whose results are written down together.
 BATCH = 12

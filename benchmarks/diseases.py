@@ -16,12 +16,12 @@ import numpy as np
 import numpy.typing as npt
 from ruamel.yaml import YAML
 
-from pipeline.core.diagnose.findings import EPOCHS, LABEL_NOISE, LEAK
-from pipeline.core.diagnose.gaps import BIAS, DEV_OVERFIT, MISMATCH, VARIANCE
-from pipeline.core.diagnose.steps import changed
-from pipeline.core.imaging import Pixels
-from pipeline.core.manifest import DEV, TEST, TRAIN, TRAIN_DEV
-from pipeline.core.randomness import keyed_generator
+from pipeline.diagnosis.findings import EPOCHS, LABEL_NOISE, LEAK
+from pipeline.diagnosis.gaps import BIAS, DEV_OVERFIT, MISMATCH, VARIANCE
+from pipeline.diagnosis.next_steps import changed
+from pipeline.images.pixels import Pixels
+from pipeline.manifest import DEV, TEST, TRAIN, TRAIN_DEV
+from pipeline.randomness import keyed_generator
 
 SIDE = 14
 # Of photos.

@@ -25,7 +25,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.processes.libraries import SETTINGS
+from pipeline.workers.libraries import SETTINGS
 
 os.environ.update(SETTINGS)
 
@@ -35,16 +35,17 @@ import psutil
 from photos import PHOTOS, encoded, generated
 from PIL import Image, ImageOps
 
-from pipeline.core import perceptual
-from pipeline.core.imaging import Pixels, encode
-from pipeline.files.shards import ShardStore
-from pipeline.params import IngestParams, PngEncoding, SourceParams
-from pipeline.processes.engine import Engine
-from pipeline.runner import write_all
+from pipeline.images import perceptual
+from pipeline.images.pixels import Pixels, encode
+from pipeline.project.runner import write_all
 from pipeline.sources.files import open_files
-from pipeline.stages.ingest import STAGE, ingest
-from pipeline.stages.inventory import STAGE as LOOK
-from pipeline.stages.inventory import inventory
+from pipeline.sources.params import SourceParams
+from pipeline.stages.ingest.params import IngestParams, PngEncoding
+from pipeline.stages.ingest.stage import STAGE, ingest
+from pipeline.stages.inventory.stage import STAGE as LOOK
+from pipeline.stages.inventory.stage import inventory
+from pipeline.store.shards import ShardStore
+from pipeline.workers.engine import Engine
 
 MOST_BYTES = 10**9
 SOURCE = SourceParams(role="raw", path="photos")

@@ -20,11 +20,13 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from pipeline.core.curate.issues import with_issues
-from pipeline.core.imaging import Pixels
-from pipeline.core.ingest.picture import Picture, normalise
-from pipeline.core.manifest import ISSUES
-from pipeline.params import IngestParams, IssueParams, JpegEncoding, load_params
+from pipeline.images.normalising import Picture, normalise
+from pipeline.images.pixels import Pixels
+from pipeline.manifest import ISSUES
+from pipeline.project.params import load_params
+from pipeline.stages.curate.issues import with_issues
+from pipeline.stages.curate.params import IssueParams
+from pipeline.stages.ingest.params import IngestParams, JpegEncoding
 
 # CleanVision's name of an issue; it has none for pictures of one brightness but low information.
 NAMES = {

@@ -29,15 +29,15 @@ from rich.console import Console
 from ruamel.yaml import YAML
 from scipy import stats
 
-from pipeline.commands.spot_check import check_all, print_table
-from pipeline.core.evaluate.optimizing import metric_of
-from pipeline.core.manifest import SPLIT, TRAIN
-from pipeline.files.storage import sha256_of
-from pipeline.learning.fitting import fit_model, read_data
-from pipeline.learning.loader import predict_rows
-from pipeline.params import Params, check_params, load_params
-from pipeline.processes.engine import Engine, choose_workers
-from pipeline.runner import run_stage
+from pipeline.data.loader import predict_rows
+from pipeline.manifest import SPLIT, TRAIN
+from pipeline.metrics.metric import metric_of
+from pipeline.project.params import Params, check_params, load_params
+from pipeline.project.runner import run_stage
+from pipeline.store.artifacts import sha256_of
+from pipeline.tools.spot_check.spot_check import check_all, print_table
+from pipeline.training.fitting import fit_model, read_data
+from pipeline.workers.engine import Engine, choose_workers
 
 REPOSITORY = Path(__file__).parent.parent
 PLAIN, DROPOUT, NORM, BOTH = "none", "dropout", "batch norm", "both"

@@ -29,7 +29,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pipeline.processes.libraries import SETTINGS, keep_freed_tensors
+from pipeline.workers.libraries import SETTINGS, keep_freed_tensors
 
 os.environ.update(SETTINGS)
 
@@ -41,14 +41,14 @@ import pyarrow as pa
 import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from pipeline.core.imaging import decode, encode
-from pipeline.core.train.order import KeyedOrder
-from pipeline.files.plan import Row
-from pipeline.files.shards import ShardReader, ShardStore
-from pipeline.learning.dataset import RowDataset, channel_statistics
-from pipeline.learning.loader import Loader
-from pipeline.params import JpegEncoding
-from pipeline.processes.engine import Engine
+from pipeline.data.dataset import RowDataset, channel_statistics
+from pipeline.data.loader import Loader
+from pipeline.data.order import KeyedOrder
+from pipeline.images.pixels import decode, encode
+from pipeline.stages.ingest.params import JpegEncoding
+from pipeline.store.shard_plan import Row
+from pipeline.store.shards import ShardReader, ShardStore
+from pipeline.workers.engine import Engine
 
 SIZE, BATCH, CLASSES, PER_TAR = 224, 64, 5, 500
 JPEG = JpegEncoding(name="jpeg", quality=90)

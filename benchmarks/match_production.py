@@ -30,13 +30,12 @@ import pandas as pd
 from ruamel.yaml import YAML
 from scipy.stats import t as student
 
-from pipeline.core.augment import production_gap
-from pipeline.core.augment.production_gap import Gap
-from pipeline.core.imaging import Pixels
-from pipeline.params import Params
-from pipeline.params.reading import check_params
-from pipeline.processes.engine import Engine
-from pipeline.runner import run_stage
+from pipeline.images.pixels import Pixels
+from pipeline.project.params import Params, check_params
+from pipeline.project.runner import run_stage
+from pipeline.stages.augment import production_gap
+from pipeline.stages.augment.production_gap import Gap
+from pipeline.workers.engine import Engine
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"
 # Arm -> whether there are transforms, and whether raw is degraded.

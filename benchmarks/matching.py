@@ -3,7 +3,7 @@
     python benchmarks/matching.py [--web FOLDER --phone FOLDER] [--rows 10000000] [--level 0.001] [--seeds 20]
 
 On the digits of the sample, and on class folders of photos if given. The naive split deals all images
-out at random, as most scripts do; the scheme is core/split/splitting.py with the split params of params.yaml,
+out at random, as most scripts do; the scheme is stages/split/splitting.py with the split params of params.yaml,
 whose level of proof holds unless another is given. Both are dealt anew for each seed.
 """
 
@@ -19,16 +19,18 @@ import numpy as np
 import pandas as pd
 from photos import PHOTOS
 
-from pipeline.core.curate.dedup import remove_duplicates
-from pipeline.core.curate.groups import groups_of
-from pipeline.core.manifest import DEV, PRODUCTION, RAW, TEST, TRAIN, TRAIN_DEV
-from pipeline.core.split.matching import GATES, measure_matching, mismatches, summarise_matching
-from pipeline.core.split.splitting import assign_splits
-from pipeline.files.shards import ShardStore
-from pipeline.params import IngestParams, Params, SourceParams, load_params
-from pipeline.processes.engine import Engine
-from pipeline.stages.ingest import ingest
-from pipeline.stages.sample import sample
+from pipeline.manifest import DEV, PRODUCTION, RAW, TEST, TRAIN, TRAIN_DEV
+from pipeline.metrics.matching import GATES, measure_matching, mismatches, summarise_matching
+from pipeline.project.params import Params, load_params
+from pipeline.sources.params import SourceParams
+from pipeline.stages.curate.duplicates import remove_duplicates
+from pipeline.stages.curate.groups import groups_of
+from pipeline.stages.ingest.params import IngestParams
+from pipeline.stages.ingest.stage import ingest
+from pipeline.stages.sample.stage import sample
+from pipeline.stages.split.splitting import assign_splits
+from pipeline.store.shards import ShardStore
+from pipeline.workers.engine import Engine
 
 
 def main() -> None:

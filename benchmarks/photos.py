@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from pipeline.core.imaging import Pixels
-from pipeline.params import IngestParams, JpegEncoding
+from pipeline.images.pixels import Pixels
+from pipeline.stages.ingest.params import IngestParams, JpegEncoding
 
 PHOTOS = IngestParams(
     size=224,

@@ -18,24 +18,25 @@ from diseases import ALONE, DISEASES, SIDE, Case, Folders, drawn, photos
 from ruamel.yaml import YAML
 from torch.utils.data import DataLoader, TensorDataset
 
-from pipeline.core.augment.online import online_variants
-from pipeline.core.diagnose.changes import DROPPED, Run
-from pipeline.core.diagnose.diagnosis import Diagnosis, diagnosis
-from pipeline.core.diagnose.findings import SMALL_DEV
-from pipeline.core.diagnose.levels import HUMAN, given, levels_of, measured, metric_of_errors
-from pipeline.core.diagnose.steps import changed, in_order
-from pipeline.core.evaluate.bootstrap import interval, resamples
-from pipeline.core.evaluate.optimizing import metric_of
-from pipeline.core.imaging import Pixels
-from pipeline.core.manifest import DEV, PRODUCTION, RAW, TEST, TRAIN, TRAIN_DEV
-from pipeline.core.randomness import keyed_generator
-from pipeline.core.suspects.label_noise import label_noise as confident_learning
-from pipeline.core.train.losses import row_weights
-from pipeline.core.train.models import build_model, predict
-from pipeline.core.train.order import KeyedOrder
-from pipeline.core.train.training import fit
-from pipeline.learning.fitting import hush_lightning
-from pipeline.params import Params, check_params
+from pipeline.data.order import KeyedOrder
+from pipeline.diagnosis.diagnosis import Diagnosis, diagnosis
+from pipeline.diagnosis.error_levels import HUMAN, given, levels_of, measured, metric_of_errors
+from pipeline.diagnosis.findings import SMALL_DEV
+from pipeline.diagnosis.next_steps import changed, in_order
+from pipeline.diagnosis.param_changes import DROPPED, Run
+from pipeline.images.pixels import Pixels
+from pipeline.manifest import DEV, PRODUCTION, RAW, TEST, TRAIN, TRAIN_DEV
+from pipeline.metrics.bootstrap import interval, resamples
+from pipeline.metrics.metric import metric_of
+from pipeline.models.building import build_model
+from pipeline.models.prediction import predict
+from pipeline.project.params import Params, check_params
+from pipeline.randomness import keyed_generator
+from pipeline.stages.label_issues.label_noise import label_noise as confident_learning
+from pipeline.training.fitting import hush_lightning
+from pipeline.training.losses import row_weights
+from pipeline.training.training import fit
+from pipeline.transforms.online import online_variants
 
 # Places of params that change what is fitted here; other advice (a larger train_dev, say) cannot be followed.
 FOLLOWED = ("train.", "augment.copies.", "augment.transforms", "split.production_in_train", "evaluate.optimizing")

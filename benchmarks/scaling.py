@@ -19,8 +19,8 @@ import numpy.typing as npt
 from photos import PHOTOS, encoded
 from PIL import Image
 
-from pipeline.core.imaging import Pixels
-from pipeline.core.ingest.picture import Picture, normalise
+from pipeline.images.normalising import Picture, normalise
+from pipeline.images.pixels import Pixels
 
 Grey = npt.NDArray[np.float64]
 

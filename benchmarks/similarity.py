@@ -21,13 +21,13 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from pipeline.commands.audit import SMALL
-from pipeline.core.curate.alignment import portrait
-from pipeline.core.curate.similarity import LEAST_SIDE, RADIUS, Positions, comparable, copies, linked
-from pipeline.core.imaging import Pixels
-from pipeline.core.ingest.picture import Picture, normalise
-from pipeline.core.perceptual import CROPS, SIDE, Hashes, marks, views
-from pipeline.params import IngestParams
+from pipeline.images.normalising import Picture, normalise
+from pipeline.images.perceptual import CROPS, SIDE, Hashes, marks, views
+from pipeline.images.pixels import Pixels
+from pipeline.stages.curate.alignment import portrait
+from pipeline.stages.curate.similarity import LEAST_SIDE, RADIUS, Positions, comparable, copies, linked
+from pipeline.stages.ingest.params import IngestParams
+from pipeline.tools.audit.audit import SMALL
 
 BRUTE = 20_000
 # What is looked at where speed is measured: pictures that all differ, or that all are one.

@@ -32,9 +32,9 @@ from ruamel.yaml import YAML
 from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
 from pipeline import catalogue
-from pipeline.core.manifest import CURATED, ISSUES, PRODUCTION, RAW, TEST, TRAIN
-from pipeline.core.split.splitting import assign_splits
-from pipeline.params import check_params, load_params
+from pipeline.manifest import CURATED, ISSUES, PRODUCTION, RAW, TEST, TRAIN
+from pipeline.project.params import check_params, load_params
+from pipeline.stages.split.splitting import assign_splits
 
 CLASSES = 1000
 MOST_ROWS_OF_FOLDS, MOST_FILES = 1_000_000, 100_000

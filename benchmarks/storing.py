@@ -21,9 +21,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from pipeline.files.plan import Row, digest
-from pipeline.files.shards import ShardStore
-from pipeline.processes.engine import Engine
+from pipeline.store.shard_plan import Row, digest
+from pipeline.store.shards import ShardStore
+from pipeline.workers.engine import Engine
 
 BYTES = 16_000
 FORMS = ("files", "shards")

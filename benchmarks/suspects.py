@@ -13,15 +13,16 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from pipeline import catalogue
-from pipeline.core.diagnose.trust import wrong_labels
-from pipeline.core.manifest import TRAIN
-from pipeline.core.randomness import keyed_generator, keyed_uniform
-from pipeline.core.suspects.folds import folds_of
-from pipeline.core.suspects.table import Doubts, metrics_of
-from pipeline.core.train.candidates import CANDIDATES
-from pipeline.learning.out_of_fold import by_baseline
-from pipeline.params import AnyDoubter, OwnModel, load_params
-from pipeline.processes.engine import Engine, choose_workers
+from pipeline.diagnosis.sanity_checks import wrong_labels
+from pipeline.manifest import TRAIN
+from pipeline.project.params import load_params
+from pipeline.randomness import keyed_generator, keyed_uniform
+from pipeline.stages.label_issues.params import AnyDoubter, OwnModel
+from pipeline.stages.label_issues.table import Doubts, metrics_of
+from pipeline.tools.spot_check.candidates import CANDIDATES
+from pipeline.training.folds import folds_of
+from pipeline.training.out_of_fold import by_baseline
+from pipeline.workers.engine import Engine, choose_workers
 
 SHARES = (0.0, 0.01, 0.02, 0.05, 0.1)
 

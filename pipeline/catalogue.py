@@ -8,16 +8,16 @@ from functools import partial
 
 import pyarrow as pa
 
-from pipeline.core import manifest
-from pipeline.core.evaluate.judged import PROBABILITY
-from pipeline.files.arrow import manifest as any_manifest
-from pipeline.files.arrow import streamed_manifest, taken_manifest
-from pipeline.files.curves import curves
-from pipeline.files.feedback import feedback
-from pipeline.files.scan import images_in_class_folders
-from pipeline.files.shards import ShardReader
-from pipeline.files.storage import binary, folder_of_folders, memo, read_only, report, spreadsheet, table, text, texts
-from pipeline.ledger import ledger
+from pipeline import manifest
+from pipeline.metrics.predictions import PROBABILITY
+from pipeline.sources.scan import images_in_class_folders
+from pipeline.store.arrow import manifest as any_manifest
+from pipeline.store.arrow import streamed_manifest, taken_manifest
+from pipeline.store.artifacts import binary, folder_of_folders, memo, read_only, report, spreadsheet, table, text, texts
+from pipeline.store.curves import curves
+from pipeline.store.feedback import feedback
+from pipeline.store.ledger import ledger
+from pipeline.store.shards import ShardReader
 
 manifest_file = partial(any_manifest, further=manifest.FURTHER)
 predictions_file = partial(any_manifest, further=PROBABILITY, kind=pa.float32())

@@ -9,11 +9,11 @@ from typing import Any
 import pandas as pd
 
 from pipeline import catalogue
-from pipeline.core.manifest import BALANCED, SPLIT
-from pipeline.files.shards import ShardReader, ShardStore
-from pipeline.processes.engine import Engine
-from pipeline.stages.augment import augment
-from pipeline.stages.ingest import ingest
+from pipeline.manifest import BALANCED, SPLIT
+from pipeline.stages.augment.stage import augment
+from pipeline.stages.ingest.stage import ingest
+from pipeline.store.shards import ShardReader, ShardStore
+from pipeline.workers.engine import Engine
 from tests.examples import params, with_columns, write_source
 
 RUNS = count()

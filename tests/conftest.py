@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from pipeline.core.imaging import Pixels
-from pipeline.core.look import sheets
-from pipeline.core.look.drawing import Sheet, draw_sheet
+from pipeline.images.pixels import Pixels
+from pipeline.sheets import contact_sheets as sheets
+from pipeline.sheets.drawing import Sheet, draw_sheet
 from tests.running import write_params, write_tiny_sources
 
 # On a busy machine any example may take long; no test asserts a time.

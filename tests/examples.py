@@ -15,9 +15,9 @@ import pyarrow as pa
 from PIL import Image
 from ruamel.yaml import YAML
 
-from pipeline.core.imaging import Pixels
-from pipeline.core.manifest import CURATED, PRODUCTION, RAW
-from pipeline.params import Params, check_params
+from pipeline.images.pixels import Pixels
+from pipeline.manifest import CURATED, PRODUCTION, RAW
+from pipeline.project.params import Params, check_params
 
 REPOSITORY = Path(__file__).parent.parent
 

@@ -7,12 +7,14 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-from pipeline.core.evaluate.judged import Judged
-from pipeline.core.evaluate.optimizing import Metric, metric_of
-from pipeline.core.train.models import build_model, predict
-from pipeline.core.train.order import KeyedOrder
-from pipeline.core.train.training import Fit, fit
-from pipeline.params import Network, TrainParams
+from pipeline.data.order import KeyedOrder
+from pipeline.metrics.metric import Metric, metric_of
+from pipeline.metrics.predictions import Judged
+from pipeline.models.building import build_model
+from pipeline.models.params import Network
+from pipeline.models.prediction import predict
+from pipeline.stages.train.params import TrainParams
+from pipeline.training.training import Fit, fit
 from tests.examples import params, striped
 
 CLASSES = 3

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.params import load_params
-from pipeline.processes.engine import Engine
-from pipeline.runner import run_stage
+from pipeline.project.params import load_params
+from pipeline.project.runner import run_stage
+from pipeline.workers.engine import Engine
 from tests.examples import write_source
 from tests.running import write_params
 

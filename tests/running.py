@@ -12,9 +12,9 @@ import pytest
 from ruamel.yaml import YAML
 
 from pipeline import cli
-from pipeline.params import load_params
-from pipeline.processes.engine import Engine
-from pipeline.runner import run_stage
+from pipeline.project.params import load_params
+from pipeline.project.runner import run_stage
+from pipeline.workers.engine import Engine
 from tests.examples import REPOSITORY, params_values, write_source
 
 BIN = str(Path(sys.executable).parent)

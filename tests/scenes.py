@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from pipeline.core.augment.degradation import Strengths, degrade
-from pipeline.core.imaging import Pixels
-from pipeline.core.manifest import PRODUCTION, RAW
+from pipeline.images.pixels import Pixels
+from pipeline.manifest import PRODUCTION, RAW
+from pipeline.stages.augment.degradation import Strengths, degrade
 
 
 @cache

@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from pipeline.core.manifest import CURATED, FURTHER, PRODUCTION, RAW
-from pipeline.core.split.splitting import assign_splits
-from pipeline.files.arrow import Taken, arrow_table
-from pipeline.params import SplitParams
-from pipeline.stages.split import SplitOutputs, split
+from pipeline.manifest import CURATED, FURTHER, PRODUCTION, RAW
+from pipeline.stages.split.params import SplitParams
+from pipeline.stages.split.splitting import assign_splits
+from pipeline.stages.split.stage import SplitOutputs, split
+from pipeline.store.arrow import Taken, arrow_table
 from tests.examples import params, with_columns
 
 

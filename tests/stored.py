@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from pipeline.core.imaging import Pixels, encode
-from pipeline.core.manifest import SPLIT
-from pipeline.files.plan import Row
-from pipeline.files.shards import ShardReader, ShardStore
-from pipeline.learning.dataset import RowDataset, Variants
-from pipeline.params import JpegEncoding, PngEncoding
-from pipeline.processes.engine import Engine
+from pipeline.data.dataset import RowDataset, Variants
+from pipeline.images.pixels import Pixels, encode
+from pipeline.manifest import SPLIT
+from pipeline.stages.ingest.params import JpegEncoding, PngEncoding
+from pipeline.store.shard_plan import Row
+from pipeline.store.shards import ShardReader, ShardStore
+from pipeline.workers.engine import Engine
 from tests.examples import striped, with_columns
 
 CLASSES = ("apple", "fig", "pear")

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.params import load_params
-from pipeline.processes.engine import Engine
-from pipeline.runner import run_stage
+from pipeline.project.params import load_params
+from pipeline.project.runner import run_stage
+from pipeline.workers.engine import Engine
 from tests.running import Ended, environment, pipeline, write_params
 
 Command = Callable[..., Ended]

@@ -44,7 +44,7 @@ def test_help_imports_nothing_heavy() -> None:
 
 @pytest.mark.parametrize("stage", ALLOWED)
 def test_a_stage_imports_no_more_than_it_needs(stage: str) -> None:
-    found = imported(f"import pipeline.runner; from pipeline.stages import load_stage; load_stage('{stage}')")
+    found = imported(f"import pipeline.project.runner; from pipeline.stage import load_stage; load_stage('{stage}')")
     assert found <= ALLOWED[stage]
 
 

@@ -14,21 +14,21 @@ import typer.main
 from ruamel.yaml import YAML
 
 from pipeline import catalogue, cli
-from pipeline.core.ingest.reasons import REASONS
 from pipeline.errors import PipelineError
-from pipeline.files.storage import Artifact, maker
-from pipeline.params import Params
-from pipeline.stages import NAMES, Stage, load_stage
+from pipeline.images.rejection import REASONS
+from pipeline.project.params import Params
+from pipeline.stage import NAMES, Stage, load_stage
+from pipeline.store.artifacts import Artifact, maker
 from tests.examples import REPOSITORY
 
 DVC_FILES = ("dvc.yaml", "data/dvc.yaml", "final/dvc.yaml")
 # Modules that shape results beside those of core.
 OUTSIDE_CORE = {
-    "pipeline.sources.normalising",
-    "pipeline.learning.dataset",
-    "pipeline.learning.loader",
-    "pipeline.learning.fitting",
-    "pipeline.learning.out_of_fold",
+    "pipeline.stages.ingest.rows",
+    "pipeline.data.dataset",
+    "pipeline.data.loader",
+    "pipeline.training.fitting",
+    "pipeline.training.out_of_fold",
 }
 # What a stage depends on and does not read itself: it comes first, and says whether a source has changed.
 ORDER = {
@@ -59,12 +59,12 @@ def outs_of(body: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def code_reached(name: str) -> set[str]:
     """The stage's file and each module that shapes its results: core, the dataset and the loader."""
-    module = f"pipeline.stages.{name}"
+    module = f"pipeline.stage.{name}"
     # catalogue names every schema, so that everything would be reached through it.
     reached, open_ends = set(), [module]
     while open_ends:
         for found in GRAPH.find_modules_directly_imported_by(open_ends.pop()):
-            shapes_results = found.startswith(("pipeline.core.", "pipeline.sources")) or found in OUTSIDE_CORE
+            shapes_results = found.startswith(("pipeline.core.", "pipeline.sources.labels")) or found in OUTSIDE_CORE
             if shapes_results and found not in reached:
                 reached.add(found)
                 open_ends.append(found)

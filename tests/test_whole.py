@@ -9,12 +9,12 @@ import pytest
 from rich.console import Console
 
 from pipeline import catalogue
-from pipeline.commands.summary import print_summary
-from pipeline.core.manifest import SEEN_SPLITS, TEST, TRAIN
 from pipeline.errors import DataError
-from pipeline.params import load_params
-from pipeline.processes.engine import Engine
-from pipeline.runner import run_stage
+from pipeline.manifest import SEEN_SPLITS, TEST, TRAIN
+from pipeline.project.params import load_params
+from pipeline.project.runner import run_stage
+from pipeline.tools.summary import print_summary
+from pipeline.workers.engine import Engine
 from tests.examples import params
 from tests.running import run_stages, write_params, write_tiny_sources
 

@@ -14,7 +14,7 @@ __all__ = ["app", "images", "main", "models", "results", "stages"]
 def main() -> None:
     """Run the command line; a PipelineError becomes its message and exit code."""
     from pipeline.errors import PipelineError
-    from pipeline.processes.libraries import settle
+    from pipeline.workers.libraries import settle
 
     settle()
     try:

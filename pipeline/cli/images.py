@@ -48,7 +48,9 @@ def preview(
     ] = Path("preview.png"),
 ) -> None:
     """Show what transforms make of some images, on one sheet, without running the pipeline."""
-    from pipeline.commands.preview import (
+    from pipeline.errors import ParamsError
+    from pipeline.project.params import load_params
+    from pipeline.tools.preview import (
         check_output,
         examples_at,
         examples_of_class,
@@ -56,9 +58,7 @@ def preview(
         with_transforms,
         write_sheet,
     )
-    from pipeline.errors import ParamsError
-    from pipeline.params import load_params
-    from pipeline.processes.engine import Engine
+    from pipeline.workers.engine import Engine
 
     chosen, notes = with_transforms(load_params(), transforms, preset)
     check_output(output, chosen, path)
@@ -96,9 +96,9 @@ def audit(
     A table has a row an image and the columns path, label and split; group, role and sha256 if there are any.
     The command ends with exit code 8 if an image leaks from one split into another.
     """
-    from pipeline.commands.audit import find, outcome, write_json
-    from pipeline.core.split.audit import in_words
-    from pipeline.processes.engine import Engine, choose_workers
+    from pipeline.tools.audit.audit import find, outcome, write_json
+    from pipeline.tools.audit.leaks import in_words
+    from pipeline.workers.engine import Engine, choose_workers
 
     report = find(manifests, root, near, min_per_class, Engine(choose_workers(workers)))
     if json_file is not None:
@@ -121,9 +121,9 @@ def label_queue(
     workers: Workers = None,
 ) -> None:
     """Write the unlabelled images that are most worth a label as an import file for Label Studio."""
-    from pipeline.commands.label_queue import label_queue, write_queue
-    from pipeline.params import load_params
-    from pipeline.processes.engine import Engine, choose_workers
+    from pipeline.project.params import load_params
+    from pipeline.tools.label_queue.label_queue import label_queue, write_queue
+    from pipeline.workers.engine import Engine, choose_workers
 
     queue = label_queue(source, load_params(), count, by and by.value, Engine(choose_workers(workers)))
     interface = write_queue(queue, output)
@@ -140,8 +140,8 @@ def doctor(
     Every object of DVC's cache is hashed, every image of every shard decoded. The command ends with exit
     code 9 if something is wrong and not mended.
     """
-    from pipeline.commands.doctor import examine, in_words, outcome
-    from pipeline.processes.engine import Engine, choose_workers
+    from pipeline.tools.doctor import examine, in_words, outcome
+    from pipeline.workers.engine import Engine, choose_workers
 
     parts = examine(fix, Engine(choose_workers(workers)))
     print(in_words(parts))

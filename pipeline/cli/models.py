@@ -29,9 +29,9 @@ def spot_check(
     """
     from rich.console import Console
 
-    from pipeline.commands.spot_check import check_all, print_table
-    from pipeline.params import load_params
-    from pipeline.processes.engine import Engine, choose_workers
+    from pipeline.project.params import load_params
+    from pipeline.tools.spot_check.spot_check import check_all, print_table
+    from pipeline.workers.engine import Engine, choose_workers
 
     loaded = load_params()
     table, images = check_all(loaded, models or [], csv, Engine(choose_workers(workers)))
@@ -49,9 +49,9 @@ def lr_range(
     workers: Workers = None,
 ) -> None:
     """Suggest a learning rate: train while it rises, and see where the loss falls fastest (Smith, 2017)."""
-    from pipeline.commands.lr_range import find_rate, write_curve
-    from pipeline.params import load_params
-    from pipeline.processes.engine import Engine, choose_workers
+    from pipeline.project.params import load_params
+    from pipeline.tools.lr_range import find_rate, write_curve
+    from pipeline.workers.engine import Engine, choose_workers
 
     found = find_rate(load_params(), low, high, steps, Engine(choose_workers(workers)))
     csv, png = write_curve(found, output)
@@ -76,10 +76,10 @@ def learning_curve(
     images alone. Nothing of the pipeline's own files changes. Finished fits are kept in data/learning-curve: a run
     that was stopped goes on from them, and so does one with more seeds or sizes.
     """
-    from pipeline.commands import learning_curve as learning
-    from pipeline.core.diagnose.learning_curve import in_words
-    from pipeline.params import load_params
-    from pipeline.processes.engine import Engine, choose_workers
+    from pipeline.diagnosis.learning_curve import in_words
+    from pipeline.project.params import load_params
+    from pipeline.tools import learning_curve as learning
+    from pipeline.workers.engine import Engine, choose_workers
 
     loaded, engine = load_params(), Engine(choose_workers(workers))
     planned = learning.plan(loaded, sizes, seeds)
@@ -109,10 +109,10 @@ def predict(
     The model's file is all that is needed. A file that cannot be used has a line that says why, and the command
     then ends with exit code 5.
     """
-    from pipeline.commands.pictures import find_files
-    from pipeline.commands.predict import answers, read_model
     from pipeline.errors import DataError
-    from pipeline.processes.engine import Engine, choose_workers
+    from pipeline.tools.image_files import find_files
+    from pipeline.tools.predict import answers, read_model
+    from pipeline.workers.engine import Engine, choose_workers
 
     trained = read_model(model)
     files = find_files(images, sys.stdin)

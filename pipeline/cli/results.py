@@ -19,9 +19,11 @@ def params(
     ] = False,
 ) -> None:
     """Check params.yaml, the transforms too, and print it."""
-    from pipeline.core.augment.presets import expand
-    from pipeline.core.augment.transforms import check_transforms
-    from pipeline.params import PARAMS_FILE, PresetName, load_params, params_text
+    from pipeline.project.params import PARAMS_FILE, load_params
+    from pipeline.project.params_text import params_text
+    from pipeline.transforms.params import PresetName
+    from pipeline.transforms.presets import expand
+    from pipeline.transforms.transforms import check_transforms
 
     loaded = load_params()
     for remark in check_transforms(loaded.augment.transforms, loaded.ingest.size):
@@ -38,8 +40,8 @@ def summary() -> None:
     """Print the last run's metrics, limits and diagnosis."""
     from rich.console import Console
 
-    from pipeline.commands.summary import print_summary
-    from pipeline.params import load_params
+    from pipeline.project.params import load_params
+    from pipeline.tools.summary import print_summary
 
     print_summary(load_params(), Console(highlight=False))
 
@@ -57,8 +59,8 @@ def report(
     ] = None,
 ) -> None:
     """Write one page on the last run, the data and all experiments: a file that needs nothing beside it."""
-    from pipeline.commands.report import write_report
-    from pipeline.params import load_params
+    from pipeline.project.params import load_params
+    from pipeline.tools.report import write_report
 
     print(write_report(load_params(), output, tags))
 
@@ -85,8 +87,8 @@ def errors(
     """
     from rich.console import Console
 
-    from pipeline.commands import errors as analysis
-    from pipeline.params import load_params
+    from pipeline.project.params import load_params
+    from pipeline.tools import errors as analysis
 
     params = load_params()
     if tags is None:
@@ -113,8 +115,8 @@ def compare(
     """
     from rich.console import Console
 
-    from pipeline.commands import compare as comparing
-    from pipeline.params import load_params
+    from pipeline.project.params import load_params
+    from pipeline.tools import compare as comparing
 
     params = load_params().evaluate
     rows = comparing.comparison(params, commits)

@@ -18,8 +18,8 @@ def sample(workers: Workers = None) -> None:
 @app.command(rich_help_panel=PANEL)
 def inventory(workers: Workers = None) -> None:
     """List the files of all sources, so that DVC need not look into their folders."""
-    from pipeline.commands.checking import check_once
-    from pipeline.params import load_params
+    from pipeline.project.params import load_params
+    from pipeline.tools.checking import check_once
 
     # Each `dvc repro` begins here.
     check_once(load_params())
@@ -102,8 +102,8 @@ def conclude(workers: Workers = None) -> None:
 
 
 def _run(stage: str, workers: int | None, key: str | None = None) -> None:
-    from pipeline.params import load_params
-    from pipeline.processes.engine import Engine, choose_workers
-    from pipeline.runner import run_stage
+    from pipeline.project.params import load_params
+    from pipeline.project.runner import run_stage
+    from pipeline.workers.engine import Engine, choose_workers
 
     print(run_stage(stage, load_params(), Engine(choose_workers(workers)), key))

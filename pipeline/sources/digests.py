@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.core.ingest.reasons import Rejection
-from pipeline.files.plan import Row, digest
-from pipeline.processes.engine import Engine
+from pipeline.images.rejection import Rejection
+from pipeline.store.shard_plan import Row, digest
+from pipeline.workers.engine import Engine
 
 BYTES = 32
 NONE = bytes(BYTES)

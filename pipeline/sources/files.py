@@ -17,16 +17,16 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.core.ingest.reasons import Rejection, failure
 from pipeline.errors import DataError
-from pipeline.files.scan import Scan, scan
-from pipeline.files.seen import recall
-from pipeline.files.storage import refusals
-from pipeline.params import SourceParams
-from pipeline.processes.engine import Engine
+from pipeline.images.rejection import Rejection, failure
 from pipeline.sources.digests import Digests, Slices, Texts, as_array, digests_of
+from pipeline.sources.hash_cache import recall
+from pipeline.sources.params import SourceParams
+from pipeline.sources.scan import Scan, scan
 from pipeline.sources.tars import PackedTar, Tar
 from pipeline.sources.zips import Zip
+from pipeline.store.artifacts import refusals
+from pipeline.workers.engine import Engine
 
 # Bytes; a read that gives fewer has come to the end of the file.
 SMALL = 1 << 17

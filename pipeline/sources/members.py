@@ -16,13 +16,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from pipeline.core.ingest.reasons import Rejection
 from pipeline.errors import DataError
-from pipeline.files.scan import Scan, is_system_file
-from pipeline.files.storage import refusals
-from pipeline.processes.engine import Engine
+from pipeline.images.rejection import Rejection
 from pipeline.sources.digests import Digests, Slices, digests_of
+from pipeline.sources.scan import Scan, is_system_file
 from pipeline.sources.stream import BombError
+from pipeline.store.artifacts import refusals
+from pipeline.workers.engine import Engine
 
 # What an archive may hold at any rate: a small one of tables may shrink further than images do.
 LEAST_BYTES = 1_000_000_000

@@ -9,10 +9,10 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from pipeline.processes.engine import Engine
 from pipeline.sources.digests import Digests
 from pipeline.sources.members import Archive, Member
 from pipeline.sources.stream import Stream
+from pipeline.workers.engine import Engine
 
 # What reaching a member of a compressed tar may take, as a multiple of the time of the first pass.
 PATIENCE = 10

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline.errors import DataError, listing
-from pipeline.files.tables import READERS
+from pipeline.store.tables import READERS
 
 # From here on floats are not all whole numbers: one of a person's may have become another (IEEE 754).
 EXACT = 2**53

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.commands.report import write_report
-from pipeline.params import load_params
+from pipeline.project.params import load_params
+from pipeline.tools.report import write_report
 from tests.pages import HOSTILE, hostile_run
 from tests.running import run
 

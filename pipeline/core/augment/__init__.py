@@ -1,1 +1,0 @@
-"""New variants of pictures."""

@@ -1,1 +1,0 @@
-"""How often each row of train counts."""

@@ -1,1 +1,0 @@
-"""Which images are the same, or nearly."""

@@ -1,1 +1,0 @@
-"""Errors to what to do next."""

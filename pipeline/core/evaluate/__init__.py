@@ -1,1 +1,0 @@
-"""Predictions to numbers with their uncertainty."""

@@ -1,1 +1,0 @@
-"""What a file is, and why it is refused."""

@@ -1,1 +1,0 @@
-"""Which image measures, which one trains, and the proof that it is fair."""

@@ -1,1 +1,0 @@
-"""Which labels may be wrong."""

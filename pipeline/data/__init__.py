@@ -1,0 +1,1 @@
+"""Rows of a manifest -> batches of pictures and classes."""

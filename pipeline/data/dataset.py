@@ -1,0 +1,195 @@
+"""Rows of a manifest -> pixels and class numbers, read from shards; and the statistics of all of them."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from pipeline.metrics.predictions import class_codes
+from pipeline.images.pixels import Pixels, decode
+from pipeline.data.order import KeyedOrder
+from pipeline.errors import DataError, PipelineError, listing
+from pipeline.store.shards import ShardReader
+from pipeline.workers.engine import Engine
+
+# Pixels, image id, copy number, epoch -> what training sees in that epoch.
+Variants = Callable[[Pixels, str, int, int], Pixels]
+
+# Decoding a JPEG takes as long as this many of its pixels beside its own: 8 us, and 3.4 ns for each pixel.
+OPENING = 2_500
+# What a worker must have to decode, in pixels: three times as long as it takes to start, which is two
+# seconds for the libraries that it reads in. About 28,000 pictures of 224 x 224.
+WORTH_A_WORKER = 1_500_000_000
+
+
+class RowDataset:
+    """Pixels (size, size, 3) uint8 and class number of each manifest row; it travels to worker processes.
+
+    Args:
+        classes: names of the classes, in the order of their numbers.
+        variants: makes the rows with a copy number above 0 from their pixels; without it they are as stored.
+
+    Raises:
+        DataError: a row has a class that is not among the classes.
+    """
+
+    def __init__(
+        self,
+        manifest: pd.DataFrame,
+        images: ShardReader,
+        classes: tuple[str, ...],
+        size: int,
+        variants: Variants | None = None,
+    ) -> None:
+        self.labels: npt.NDArray[np.int64] = class_codes(manifest["label"].to_numpy(), classes).astype(np.int64)
+        # In Arrow, because 10,000,000 ids would take a gigabyte as Python objects, in each process.
+        self.ids = pa.array(manifest["id"], pa.string())
+        shards = manifest["shard"].astype("category").cat
+        self.shards = shards.categories.astype(str).to_list()
+        self.shard_codes = shards.codes.to_numpy()
+        self.rows = manifest["row"].to_numpy()
+        self.copies = manifest["copy"].to_numpy() if "copy" in manifest else np.zeros(len(manifest), np.int32)
+        self.images = images
+        self.size = size
+        self.variants = variants
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def work(self) -> int:
+        """What an epoch costs, in pictures to decode; a variant made while training takes as long as two more."""
+        return len(self) + (0 if self.variants is None else 2 * int((self.copies > 0).sum()))
+
+    def pixels(self, number: int, epoch: int = 0, out: Pixels | None = None) -> Pixels:
+        """What training sees of a row in an epoch; a stored picture is in `out`, contiguous memory, if it is given.
+
+        Raises:
+            PipelineError: the row's pixels cannot be read or made; the message begins with its id.
+        """
+        image_id = self.ids[number].as_py()
+        shard, row = self.shards[self.shard_codes[number]], int(self.rows[number])
+        pixels = _read(self.images, image_id, shard, row, self.size, out)
+        copy = int(self.copies[number])
+        return pixels if self.variants is None or copy == 0 else self.variants(pixels, image_id, copy, epoch)
+
+    def batch(self, numbers: Sequence[int], epoch: int = 0, out: Pixels | None = None) -> Pixels:
+        """The pixels of some rows, shape (n, size, size, 3), in `out` if it is given."""
+        batch = np.empty((len(numbers), self.size, self.size, 3), np.uint8) if out is None else out
+        for number, place in zip(numbers, batch, strict=True):
+            pixels = self.pixels(number, epoch, place)
+            if pixels is not place:
+                place[:] = pixels
+        return batch
+
+
+def first_batch(dataset: RowDataset, order: KeyedOrder, batch_size: int) -> tuple[Pixels, npt.NDArray[np.int64]]:
+    """Pixels (n, size, size, 3) and class numbers (n,) of the first batch that training sees in the order's epoch."""
+    numbers = list(islice(order, batch_size))
+    return dataset.batch(numbers, order.epoch), dataset.labels[numbers]
+
+
+def pictures_of(ids: Sequence[str], manifest: pd.DataFrame, images: ShardReader) -> list[Pixels]:
+    """The pixels of some images, in the order of their ids.
+
+    Raises:
+        DataError: one is not in the manifest, or its pixels cannot be read.
+    """
+    places = manifest.loc[manifest["id"].isin(ids), ["id", "shard", "row"]]
+    found = {str(image): (str(shard), int(row)) for image, shard, row in places.itertuples(index=False, name=None)}
+    lost = [image for image in ids if image not in found]
+    if lost:
+        raise DataError(f"the manifest lacks {len(lost)} images that were predicted ({listing(lost)}): run `dvc repro`")
+    return [_decoded(images, image, *found[image]) for image in ids]
+
+
+def worthwhile(engine: Engine, images: int, size: int) -> Engine:
+    """The engine with as many of its workers as decoding so many images is worth: 1, this process, for few."""
+    workers = min(engine.workers, images * (size**2 + OPENING) // WORTH_A_WORKER)
+    return Engine(max(1, workers))
+
+
+def channel_statistics(dataset: RowDataset, engine: Engine) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Mean and standard deviation of each channel, shape (3,), of the pixels in the shards, scaled to [0, 1].
+
+    A picture that several rows point at is decoded once, and counts as often as they do. What
+    `variants` would make of it is not looked at: that is another picture in each epoch. The sums are
+    of integers, so that neither their order nor the number of workers shows in them.
+    """
+    parts = list(_parts(dataset))
+    read = worthwhile(engine, sum(len(part.rows) for part in parts), dataset.size)
+    counts = sum(read.map(_histogram, parts, "statistics", size=lambda part: len(part.rows)))
+    values = range(256)
+    mean, deviation = np.zeros(3), np.zeros(3)
+    for channel, histogram in enumerate(np.asarray(counts).tolist()):
+        pixels = sum(histogram)
+        total = sum(value * count for value, count in zip(values, histogram, strict=True))
+        squares = sum(value**2 * count for value, count in zip(values, histogram, strict=True))
+        mean[channel] = total / (pixels * 255)
+        # Of Python's integers, which do not round: nothing is lost where the deviation is small.
+        deviation[channel] = math.sqrt((pixels * squares - total**2) / (pixels * 255) ** 2)
+    return mean, deviation
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Pictures of one shard, and how often each counts."""
+
+    images: ShardReader
+    size: int
+    shard: str
+    ids: pa.Array
+    rows: npt.NDArray[np.int64]
+    times: npt.NDArray[np.int64]
+
+
+def _parts(dataset: RowDataset) -> Iterator[_Part]:
+    """All pictures that the rows point at, each once, shard by shard."""
+    places = dataset.shard_codes.astype(np.int64) << 32 | dataset.rows
+    _, first, times = np.unique(places, return_index=True, return_counts=True)
+    codes = dataset.shard_codes[first]
+    for part in np.split(np.arange(len(first)), np.flatnonzero(np.diff(codes)) + 1):
+        shard, numbers = dataset.shards[codes[part[0]]], first[part]
+        ids = dataset.ids.take(pa.array(numbers))
+        yield _Part(dataset.images, dataset.size, shard, ids, dataset.rows[numbers].astype(np.int64), times[part])
+
+
+def _histogram(part: _Part) -> npt.NDArray[np.int64]:
+    """How often each value stands in each channel, shape (3, 256)."""
+    counts = np.zeros((3, 256), np.int64)
+    for image_id, row, times in zip(part.ids.to_pylist(), part.rows.tolist(), part.times.tolist(), strict=True):
+        pixels = _read(part.images, image_id, part.shard, row, part.size)
+        for channel in range(3):
+            # OpenCV counts in integers and returns floats, exact for less than 2 ** 24 pixels.
+            found = cv2.calcHist([pixels], [channel], None, [256], [0, 256])
+            counts[channel] += times * found.ravel().astype(np.int64)
+    return counts
+
+
+def _read(images: ShardReader, image_id: str, shard: str, row: int, size: int, out: Pixels | None = None) -> Pixels:
+    pixels = _decoded(images, image_id, shard, row, out)
+    height, width = pixels.shape[:2]
+    if (height, width) != (size, size):
+        raise DataError(f"{image_id}: its picture is {width} x {height} pixels, not {size} x {size}: run `dvc repro`")
+    return pixels
+
+
+def _decoded(images: ShardReader, image_id: str, shard: str, row: int, out: Pixels | None = None) -> Pixels:
+    try:
+        data = images.image(shard, row)
+    except PipelineError as error:
+        raise type(error)(f"{image_id}: {error}") from error
+    try:
+        return decode(data, out)
+    except Exception as error:
+        # Its text would hold an address in memory, another in each run.
+        raise DataError(
+            f"{image_id}: row {row} of shard {shard} is no image ({type(error).__name__}): "
+            "run `pipeline doctor --fix`, then `dvc repro`"
+        ) from error

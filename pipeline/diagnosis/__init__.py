@@ -1,0 +1,1 @@
+"""Errors of a run -> what holds the model back, and what to try next."""

@@ -1,0 +1,143 @@
+"""Error levels, from people's down to live production's, each with what its images allow to say.
+
+A level is what the metric of errors lacks of 1 on a set of images (Machine Learning Yearning, ch. 20 and 40).
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from statistics import NormalDist
+
+import numpy as np
+import pandas as pd
+
+from pipeline.errors import DataError, listing
+from pipeline.manifest import DEV, SEEN_SPLITS, TEST, TRAIN, TRAIN_DEV
+from pipeline.metrics.bootstrap import Values, interval, resamples
+from pipeline.metrics.metric import MINIMISED, Metric, metric_of
+from pipeline.metrics.params import Plain
+from pipeline.metrics.predictions import Judged, classes_of, judged
+from pipeline.stages.evaluate.params import EvaluateParams
+
+HUMAN, PRODUCTION = "human", "production"
+# From the least error that can be asked for to the one that counts.
+NAMES = (HUMAN, TRAIN, TRAIN_DEV, DEV, TEST, PRODUCTION)
+ALPHA = 0.05
+
+
+@dataclass(frozen=True)
+class Level:
+    """The error of a set of images, a share, with its 95 % interval.
+
+    images: None for a level that was given, not measured.
+    resampled: bootstrap values of the error, shape (resamples,), or (1,) if it was given.
+    groups: the group of each image, shape (images,).
+    """
+
+    name: str
+    error: float
+    low: float
+    high: float
+    images: int | None
+    resampled: Values = field(repr=False)
+    seen: Judged | None = field(default=None, repr=False)
+    groups: "pd.Series[str] | None" = field(default=None, repr=False)
+
+    @property
+    def effective(self) -> float:
+        """How many independent images would give an error as uncertain: at most `images`, infinite if it was given.
+
+        Near copies and images of one patient tell less than as many others (the design effect; Kish, 1965, 8.2).
+        """
+        if self.images is None or self.groups is None:
+            return math.inf
+        spread = float(np.nanvar(self.resampled))
+        if spread == 0:  # no image is called wrongly, or all are: nothing was there to vary
+            return float(self.groups.nunique())
+        return min(max(self.error * (1 - self.error) / spread, 1.0), float(self.images))
+
+
+def given(name: str, error: float) -> Level:
+    """A level that somebody knows, without an interval."""
+    return Level(name, error, error, error, None, np.array([error]))
+
+
+def measured(
+    name: str, predictions: pd.DataFrame, metric: Metric, classes: tuple[str, ...], p: EvaluateParams
+) -> Level:
+    """The level of a table with the columns label, predicted and group, a row an image."""
+    seen = judged(predictions, classes)
+    groups = predictions["group"].astype(str).reset_index(drop=True)
+    resampled = 1 - metric.resampled(seen, groups, p.bootstrap, p.seed, name)
+    bare = Level(name, 1 - metric.value(seen), 0, 1, len(predictions), resampled, seen, groups)
+    low, high = around(bare, ALPHA)
+    return Level(name, bare.error, low, high, bare.images, resampled, seen, groups)
+
+
+def levels_of(predictions: pd.DataFrame, params: EvaluateParams) -> dict[str, Level]:
+    """The levels of train, train_dev and dev.
+
+    Raises:
+        DataError: a split has no predictions.
+    """
+    missing = [split for split in SEEN_SPLITS if not (predictions["split"] == split).any()]
+    if missing:
+        raise DataError(f"no predictions of {listing(missing)}: run `dvc repro evaluate`")
+    classes = classes_of(predictions)
+    metric = metric_of_errors(params, classes)
+    parts = {split: predictions[predictions["split"] == split] for split in SEEN_SPLITS}
+    return {split: measured(split, part, metric, classes, params) for split, part in parts.items()}
+
+
+def metric_of_errors(params: EvaluateParams, classes: tuple[str, ...]) -> Metric:
+    """The optimizing metric; accuracy if that is minimised: a loss or a cost is no share of human errors."""
+    minimised = params.optimizing.name in MINIMISED
+    return metric_of(Plain(name="accuracy") if minimised else params.optimizing, classes)
+
+
+def around(level: Level, alpha: float) -> tuple[float, float]:
+    """An interval of a level at 1 - alpha: the wider end each of the bootstrap's and of Wilson's (1927).
+
+    The bootstrap knows groups and any metric, and is blind where nothing went wrong: of ten images that are all
+    called right each resample is perfect. Wilson's interval is not.
+    """
+    if level.images is None:
+        return level.error, level.error
+    lower, upper = interval(level.resampled, alpha)
+    low, high = wilson(level.error, level.effective, alpha)
+    return min(lower, low), max(upper, high)
+
+
+def wilson(share: float, images: float, alpha: float) -> tuple[float, float]:
+    """Wilson's score interval of a share among so many independent images, at 1 - alpha."""
+    z = NormalDist().inv_cdf(1 - alpha / 2)
+    centre = (share + z**2 / (2 * images)) / (1 + z**2 / images)
+    reach = z / (1 + z**2 / images) * math.sqrt(max(share * (1 - share), 0) / images + z**2 / (4 * images**2))
+    return max(0.0, centre - reach), min(1.0, centre + reach)
+
+
+def differences(upper: Level, lower: Level, metric: Metric, p: EvaluateParams) -> tuple[Values, float]:
+    """Bootstrap values of upper's error minus lower's, shape (resamples,), and the correlation of both sides.
+
+    Paired where groups are on both sides: these are then drawn for both at once.
+    """
+    if upper.groups is None or lower.groups is None or not set(upper.groups) & set(lower.groups):
+        return upper.resampled - lower.resampled, 0.0
+    sides = np.concatenate(list(_together(upper, lower, metric, p)), axis=1)
+    both = sides[:, np.isfinite(sides).all(axis=0)]
+    flat = (both.std(axis=1) == 0).any()
+    return both[0] - both[1], 0.0 if flat else float(np.corrcoef(both)[0, 1])
+
+
+def _together(upper: Level, lower: Level, metric: Metric, p: EvaluateParams) -> Iterator[Values]:
+    assert upper.seen is not None and lower.seen is not None  # noqa: S101, PT018
+    groups, first = pd.concat([upper.groups, lower.groups]), len(upper.seen.labels)
+    for weights in resamples(groups, p.bootstrap, p.seed, f"{upper.name} and {lower.name}"):
+        yield 1 - np.stack(
+            [metric.values(upper.seen, weights[:, :first]), metric.values(lower.seen, weights[:, first:])]
+        )
+
+
+def ordered(levels: Mapping[str, Level]) -> list[Level]:
+    """The levels that there are, from people to production."""
+    return [levels[name] for name in NAMES if name in levels]

@@ -1,0 +1,193 @@
+"""Tags that people give to misclassified images -> how much fixing each kind could gain at most.
+
+Error analysis as in Machine Learning Yearning, ch. 14-16: the share of errors of a kind is a ceiling on what
+work on that kind can gain. An image may have several tags, so that gains do not add up.
+"""
+
+import math
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from pipeline.diagnosis.spreadsheet_values import FALSE, TRUE, same_name
+from pipeline.errors import DataError, listing
+from pipeline.metrics.bootstrap import interval
+from pipeline.metrics.metric import metric_of
+from pipeline.metrics.predictions import Judged, classes_of, judged
+from pipeline.stages.evaluate.params import EvaluateParams
+
+NUMBER, ID, LABEL, PREDICTED, CONFIDENCE = OWN = ("number", "id", "label", "predicted", "confidence")
+# A column of tags with commas between them; and one that is not read.
+TAGS, NOTES = "tags", "notes"
+# For nothing, where people leave no cell empty.
+NONE = frozenset("-\u2013\u2014")
+# What people and programs put into a column that is a tag itself; spreadsheets translate their truth values.
+YES = TRUE | {"x", "1", "yes", "y", "✓", "✔"}
+NO = FALSE | {"", "0", "no", "n", *NONE}
+
+
+@dataclass(frozen=True)
+class TagGain:
+    """What fixing all errors with a tag would gain at most.
+
+    share: of all errors. gain: of the optimizing metric, more is better, with the ends of its 95 % interval
+    (bootstrap over groups, paired: the same resamples before and after). accuracy: the same of accuracy.
+    """
+
+    tag: str
+    images: int
+    share: float
+    gain: float
+    low: float
+    high: float
+    accuracy: float
+
+
+def errors_of(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
+    """The misclassified rows of a split, those that the model was surest of first.
+
+    Raises:
+        DataError: there are no predictions of the split.
+    """
+    part = predictions[predictions["split"] == split]
+    if part.empty:
+        raise DataError(f"no predictions of {split}: run `dvc repro evaluate`")
+    wrong = part[part["label"].astype(str).to_numpy() != part["predicted"].astype(str).to_numpy()]
+    surest: pd.DataFrame = wrong.sort_values(["confidence", "id"], ascending=[False, True], ignore_index=True)
+    return surest
+
+
+def tag_table(errors: pd.DataFrame, names: Sequence[str]) -> dict[str, list[str]]:
+    """Columns of texts: a row an error, with empty cells for tags.
+
+    Args:
+        names: columns that are a tag each; without any there is one for tags with commas between them.
+    """
+    return {
+        NUMBER: [str(number) for number in range(1, len(errors) + 1)],
+        ID: errors["id"].astype(str).tolist(),
+        LABEL: errors["label"].astype(str).tolist(),
+        PREDICTED: errors["predicted"].astype(str).tolist(),
+        CONFIDENCE: [f"{value:.4f}" for value in errors["confidence"]],
+        **{name: [""] * len(errors) for name in names or [TAGS]},
+    }
+
+
+def read_tags(
+    columns: Mapping[str, Sequence[str]], rows: Sequence[int], errors: pd.DataFrame, name: str
+) -> dict[str, frozenset[str]]:
+    """The tags of each image that has some, by its id.
+
+    Args:
+        columns: texts by lower-case names, as people filled them in; in any order, some left out.
+        rows: the number of each row, for messages.
+        errors: of the present model; label and predicted must still be theirs.
+
+    Raises:
+        DataError: every cell whose meaning is not certain.
+    """
+    kinds = [column for column in columns if column not in {*OWN, TAGS, NOTES}]
+    problems: list[str] = []
+    if TAGS not in columns and not kinds:
+        problems.append(f"there is no column {TAGS!r}, and no other one of tags")
+    labels, called = errors[LABEL].astype(str), errors[PREDICTED].astype(str)
+    known = {
+        str(image): {LABEL: label, PREDICTED: name}
+        for image, label, name in zip(errors[ID], labels, called, strict=True)
+    }
+    problems += _unknown(columns[ID], rows, known)
+    for column in (LABEL, PREDICTED):
+        if column in columns:
+            wrong = [
+                f"row {row} ({cell!r}, not {known[image][column]!r})"
+                for row, image, cell in zip(rows, columns[ID], columns[column], strict=True)
+                if image in known and not same_name(cell, known[image][column])
+            ]
+            problems += [f"{column} is of another model, or of another image: {listing(wrong)}"] if wrong else []
+    for kind in kinds:
+        odd = [
+            f"row {row} ({cell!r})"
+            for row, cell in zip(rows, columns[kind], strict=True)
+            if cell.strip().casefold() not in YES | NO
+        ]
+        if odd:
+            problems.append(
+                f"the column {kind!r} is a tag, and a cell of it is empty or x: {listing(odd)}; words belong "
+                f"into {TAGS!r}, or into {NOTES!r}, which is not read"
+            )
+    if problems:
+        raise DataError(
+            f"{name} cannot be counted:\n  " + "\n  ".join(problems) + "\nMend the rows, or write the table anew "
+            "with `pipeline errors --csv OTHER.csv`"
+        )
+    tags: dict[str, frozenset[str]] = {}
+    for place, image in enumerate(columns[ID]):
+        of_cell = _parts(columns[TAGS][place]) if TAGS in columns else []
+        of_columns = [kind for kind in kinds if columns[kind][place].strip().casefold() in YES]
+        found = frozenset([*map(_plain, of_cell), *map(_plain, of_columns)])
+        if found:
+            tags[image] = found
+    return tags
+
+
+def rank_tags(
+    predictions: pd.DataFrame, split: str, tags: Mapping[str, frozenset[str]], params: EvaluateParams
+) -> list[TagGain]:
+    """A row a tag, the one with the largest possible gain first."""
+    part = predictions[predictions["split"] == split]
+    classes = classes_of(predictions)
+    seen = judged(part, classes)
+    metric = metric_of(params.optimizing, classes)
+    sign = 1 if metric.maximise else -1
+
+    def measured(values: Judged) -> tuple[float, "np.ndarray[tuple[int], np.dtype[np.float64]]"]:
+        resampled = metric.resampled(values, part["group"], params.bootstrap, params.seed, split)
+        return metric.value(values), resampled
+
+    before, resampled_before = measured(seen)
+    errors = int((seen.labels != seen.predicted).sum())
+    found = []
+    for tag in sorted(set().union(*tags.values())):
+        tagged = part["id"].map(lambda image, tag=tag: tag in tags.get(image, ())).to_numpy(bool)
+        after, resampled_after = measured(fixed(seen, tagged))
+        low, high = interval(sign * (resampled_after - resampled_before))
+        images = int(tagged.sum())
+        found.append(TagGain(tag, images, images / errors, sign * (after - before), low, high, images / len(part)))
+    return sorted(found, key=lambda one: (-one.gain if not math.isnan(one.gain) else 0, -one.images, one.tag))
+
+
+def fixed(seen: Judged, those: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> Judged:
+    """The same with some images called right, and with certainty."""
+    predicted = np.where(those, seen.labels, seen.predicted)
+    probabilities = None
+    if seen.probabilities is not None:
+        probabilities = np.where(those[:, None], np.eye(len(seen.classes))[seen.labels], seen.probabilities)
+    return Judged(seen.classes, seen.labels, predicted, probabilities)
+
+
+def _unknown(ids: Sequence[str], rows: Sequence[int], known: Mapping[str, object]) -> list[str]:
+    first: dict[str, int] = {}
+    unknown, twice = [], []
+    for row, image in zip(rows, ids, strict=True):
+        if image not in known:
+            unknown.append(f"row {row} ({image!r})")
+        elif image in first:
+            twice.append(f"row {row} (as row {first[image]})")
+        first.setdefault(image, row)
+    return [
+        *([f"{len(unknown)} ids are no errors of the present model: {listing(unknown)}"] if unknown else []),
+        *([f"{len(twice)} images stand twice: {listing(twice)}"] if twice else []),
+    ]
+
+
+def _parts(cell: str) -> list[str]:
+    return [part for part in re.split(r"[,;|\n]", cell) if part.strip() and part.strip() not in NONE]
+
+
+def _plain(tag: str) -> str:
+    """One spelling of a tag: capitals and spaces say nothing."""
+    return " ".join(unicodedata.normalize("NFKC", tag).casefold().split())

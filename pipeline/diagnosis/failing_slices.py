@@ -1,0 +1,125 @@
+"""Classes and slices of dev that fail: called wrongly more often than all other images, beyond chance."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline.diagnosis.error_levels import ALPHA, wilson
+from pipeline.diagnosis.findings import CLASS, HIDDEN, SLICE, Finding, more_wrong, units
+from pipeline.manifest import DEV, FURTHER
+from pipeline.metrics.params import ClassRecall, Plain
+from pipeline.metrics.slices import SOURCE, kinds
+from pipeline.stages.evaluate.params import EvaluateParams
+
+# Facts of a picture that are sliced by quarters of all images.
+FACTS = ("brightness", "contrast", "sharpness", "saturation")
+SIZE = "shorter_side"
+# A class hides in a metric that looks so many times better.
+TIMES = 3
+# Of classes, and of slices, no more are told: if all fail, it is the model.
+MOST_TOLD = 5
+# A column of users with more values names images, not kinds of images.
+MOST_KINDS = 20
+# They count each image alike, so that a small class hardly shows in them.
+BLIND = frozenset({"accuracy", "log_loss", "mean_cost"})
+
+
+def failing(
+    predictions: pd.DataFrame, manifest: pd.DataFrame, params: EvaluateParams, relevant: float
+) -> tuple[list[Finding], int]:
+    """Classes and slices of dev whose error is above that of the rest by what is worth work, and how many were tested.
+
+    Args:
+        predictions: of the rows of the manifest, by id.
+    """
+    rows = with_kinds(predictions, manifest, params)
+    wrong = rows["label"].astype(str) != rows["predicted"].astype(str)
+    groups = rows["group"].astype(str)
+    found: list[Finding] = []
+    tests = 0
+    for name, column, value, inside in _parts(rows):
+        tests += 1
+        rest = ~inside
+        excess = float(wrong[inside].mean() - wrong[rest].mean())
+        if excess < relevant:
+            continue
+        part, others = units(wrong[inside], groups[inside]), units(wrong[rest], groups[rest])
+        found.append(_finding(name, column, value, wrong, inside, excess, part, more_wrong(part, others)))
+    return found, tests
+
+
+def hidden(found: Sequence[Finding], error: float, params: EvaluateParams, relevant: float) -> list[Finding]:
+    """The failing class that the optimizing metric hardly shows and no limit guards, if there is one.
+
+    Args:
+        error: of all of dev.
+    """
+    if params.optimizing.name not in BLIND:
+        return []
+    guarded = {limit.metric.label for limit in params.satisficing.values() if isinstance(limit.metric, ClassRecall)}
+    if any(
+        isinstance(limit.metric, Plain) and limit.metric.name == "worst_class_recall"
+        for limit in params.satisficing.values()
+    ):
+        return []
+    return [
+        Finding(
+            HIDDEN,
+            f"{params.optimizing.name} hides the class {each.subject}: were it as good as the others, dev's error "
+            f"would fall by {100 * each.gain:.1f} points only",
+            each.figures,
+            each.p,
+            subject=each.subject,
+        )
+        for each in found
+        if each.name == CLASS
+        and each.gain < relevant
+        and float(each.figures["error"]) > TIMES * error
+        and each.subject not in guarded
+    ][:1]
+
+
+def with_kinds(predictions: pd.DataFrame, manifest: pd.DataFrame, params: EvaluateParams) -> pd.DataFrame:
+    """Dev's rows, with a column of kinds for each that is sliced by: quarters for numbers, values as they are."""
+    columns = [name for name in map(str, manifest) if name.startswith(FURTHER)]
+    further = [name for name in columns if manifest[name].nunique() <= MOST_KINDS]
+    wanted = dict.fromkeys([SOURCE, *params.slices, *further, *FACTS])
+    facts = manifest.assign(**{SIZE: manifest[["width", "height"]].min(axis=1)})
+    names = [name for name in (*wanted, SIZE) if name in facts]
+    table = facts[["id", "role"]].assign(**{f"by {name}": kinds(facts[name]) for name in names})
+    rows = predictions[predictions["split"] == DEV].merge(table, on="id", how="left", validate="one_to_one")
+    return rows.reset_index(drop=True)
+
+
+def _parts(rows: pd.DataFrame) -> Iterator[tuple[str, str, str, "pd.Series[bool]"]]:
+    columns = [name for name in map(str, rows) if name.startswith("by ")]
+    for name, column in ((CLASS, "label"), *((SLICE, column) for column in columns)):
+        values = rows[column].astype(str)
+        for value in sorted(set(values) - {"", "nan"}):
+            inside = values == value
+            if 0 < inside.sum() < len(rows):
+                yield name, column.removeprefix("by "), value, inside
+
+
+def _finding(
+    name: str,
+    column: str,
+    value: str,
+    wrong: "pd.Series[bool]",
+    inside: "pd.Series[bool]",
+    excess: float,
+    part: tuple[int, int],
+    p: float,
+) -> Finding:
+    error, images = float(wrong[inside].mean()), int(inside.sum())
+    low, high = wilson(error, part[0], ALPHA)
+    subject = value if name == CLASS else f"{column}={value}"
+    what = f"the class {value}" if name == CLASS else f"images with {column} {value}"
+    words = (
+        f"{what}: {error:.1%} of {images:,} are called wrongly (95 % interval {100 * low:.1f} to {100 * high:.1f}), "
+        f"{100 * excess:.1f} points more than of the rest"
+    )
+    figures: dict[str, Any] = {"error": error, "low": low, "high": high, "images": images, "excess": excess}
+    return Finding(name, words, figures, p, gain=excess * float(np.mean(inside)), subject=subject)

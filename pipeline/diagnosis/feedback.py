@@ -1,0 +1,144 @@
+"""Tables of people: what they answered when asked for an image's class, and what came of images in live production.
+
+Both become predictions: columns label, predicted, group, and split, the level that they measure.
+"""
+
+import difflib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import pandas as pd
+
+from pipeline.diagnosis.error_levels import HUMAN, PRODUCTION
+from pipeline.diagnosis.spreadsheet_values import meant_name
+from pipeline.errors import DataError, listing
+from pipeline.manifest import TRAIN, TRAIN_DEV
+
+IMAGE, ANSWER, PREDICTED, ACTUAL, GROUP = "image", "answer", "predicted", "actual", "group"
+
+
+# The level that each file measures.
+FILES = {"answers.csv": HUMAN, "outcomes.csv": PRODUCTION}
+
+
+class Cells(Protocol):
+    """A table as it was read: columns of texts by name, and the number of each row for messages."""
+
+    @property
+    def columns(self) -> Mapping[str, Sequence[str]]: ...
+
+    @property
+    def rows(self) -> Sequence[int]: ...
+
+
+@dataclass(frozen=True)
+class Table:
+    """The same with the file's name."""
+
+    name: str
+    columns: Mapping[str, Sequence[str]]
+    rows: Sequence[int]
+
+
+def tables_of(files: Mapping[str, Cells]) -> dict[str, Table]:
+    """The tables by the level that they measure."""
+    return {FILES[name]: Table(f"feedback/{name}", cells.columns, cells.rows) for name, cells in files.items()}
+
+
+def answers(table: Table, manifest: pd.DataFrame, classes: Collection[str]) -> pd.DataFrame:
+    """People's answers as predictions of the images that they were asked about; several of one image are welcome.
+
+    Args:
+        manifest: of train, train_dev and dev; an image is named by its id or its path in its source.
+
+    Raises:
+        DataError: columns that are missing, images and classes that nobody knows; all of them.
+    """
+    _check_columns(table, (IMAGE, ANSWER))
+    table = _meant(table, (ANSWER,), classes)
+    places = _places(manifest)
+    problems = [
+        *_odd(
+            table, IMAGE, places, "name no image of train, train_dev or dev (by id, or by a path that one source has)"
+        ),
+        *_odd(table, ANSWER, classes, "answer with no class of the model"),
+    ]
+    _refuse(table, problems)
+    images = manifest.iloc[[places[image] for image in table.columns[IMAGE]]]
+    frame = pd.DataFrame({"label": images["label"].astype(str), "predicted": list(table.columns[ANSWER])})
+    return frame.assign(group=images["group"].astype(str), split=HUMAN).reset_index(drop=True)
+
+
+def outcomes(table: Table, manifest: pd.DataFrame, classes: Collection[str]) -> pd.DataFrame:
+    """Outcomes of live production as predictions.
+
+    Images have any names, each its own; those of one `group`, where there is such a column, count as one draw.
+
+    Raises:
+        DataError: columns that are missing, an image twice, images that the model has learnt, unknown classes; all.
+    """
+    _check_columns(table, (IMAGE, PREDICTED, ACTUAL))
+    table = _meant(table, (PREDICTED, ACTUAL), classes)
+    images = list(table.columns[IMAGE])
+    learnt = set(manifest.loc[manifest["split"].isin([TRAIN, TRAIN_DEV]), "id"].astype(str))
+    problems = [
+        *_odd(table, PREDICTED, classes, "were called by no class of the model"),
+        *_odd(table, ACTUAL, classes, "are of no class of the model"),
+    ]
+    twice = [
+        f"row {row} ({image!r})"
+        for row, image, again in zip(table.rows, images, pd.Series(images).duplicated(), strict=True)
+        if again
+    ]
+    problems += [f"{len(twice)} images stand twice: {listing(twice)}"] if twice else []
+    empty = [f"row {row}" for row, image in zip(table.rows, images, strict=True) if not image]
+    problems += [f"{len(empty)} rows name no image: {listing(empty)}"] if empty else []
+    known = [f"row {row} ({image!r})" for row, image in zip(table.rows, images, strict=True) if image in learnt]
+    problems += [f"{len(known)} images are of train or train_dev, and no outcome: {listing(known)}"] if known else []
+    _refuse(table, problems)
+    frame = pd.DataFrame({"label": list(table.columns[ACTUAL]), "predicted": list(table.columns[PREDICTED])})
+    groups = [group or image for group, image in zip(table.columns.get(GROUP, images), images, strict=True)]
+    return frame.assign(group=groups, split=PRODUCTION)
+
+
+def _check_columns(table: Table, needed: Sequence[str]) -> None:
+    missing = [name for name in needed if name not in table.columns]
+    if missing:
+        raise DataError(
+            f"{table.name} lacks the columns {listing(map(repr, missing))}: its first line must name "
+            f"{', '.join(needed)}, and names {listing(table.columns)}"
+        )
+    if not table.rows:
+        raise DataError(f"{table.name} has no rows: fill it in, or remove it")
+
+
+def _meant(table: Table, columns: Collection[str], classes: Collection[str]) -> Table:
+    """The same with classes as they are called, where a spreadsheet program took them for numbers or days."""
+    mended = {
+        name: [meant_name(cell, classes) for cell in cells] if name in columns else cells
+        for name, cells in table.columns.items()
+    }
+    return replace(table, columns=mended)
+
+
+def _places(manifest: pd.DataFrame) -> dict[str, int]:
+    """The row of each id, and of each path that one source alone has."""
+    paths = manifest["path"].astype(str)
+    alone = ~paths.duplicated(keep=False)
+    places = {path: place for place, path in enumerate(paths) if alone.iloc[place]}
+    return {**places, **{image: place for place, image in enumerate(manifest["id"].astype(str))}}
+
+
+def _odd(table: Table, column: str, known: Collection[str], what: str) -> list[str]:
+    rows = [(row, cell) for row, cell in zip(table.rows, table.columns[column], strict=True) if cell not in known]
+    if not rows:
+        return []
+    named = listing(f"row {row} ({cell!r})" for row, cell in rows)
+    near = difflib.get_close_matches(rows[0][1], list(known), n=1)
+    return [f"{len(rows)} of {len(table.rows)} rows {what}: {named}" + (f", did you mean {near[0]}?" if near else "")]
+
+
+def _refuse(table: Table, problems: Sequence[str]) -> None:
+    if problems:
+        raise DataError(f"{table.name} cannot be used:\n  " + "\n  ".join(problems) + "\nMend or leave out these rows")

@@ -1,0 +1,181 @@
+"""Error levels -> gaps between neighbours, each with an interval, a verdict, and the images that it still takes.
+
+The scheme is Andrew Ng's (Machine Learning Yearning, ch. 11 and 40-43): avoidable bias is train's error above human
+level, variance is train_dev's above train's, data mismatch dev's above train_dev's, overfitting to dev test's above
+dev's, and what is left in live production above test (or dev, while nobody has looked at test) is the production gap.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Literal
+
+from pipeline.diagnosis.error_levels import ALPHA, HUMAN, PRODUCTION, Level, around, differences, given
+from pipeline.manifest import DEV, TEST, TRAIN, TRAIN_DEV
+from pipeline.metrics.bootstrap import interval
+from pipeline.metrics.metric import Metric
+from pipeline.stages.diagnose.params import DiagnoseParams
+from pipeline.stages.evaluate.params import EvaluateParams
+
+Verdict = Literal["present", "absent", "cannot tell"]
+BIAS, VARIANCE, MISMATCH = "avoidable_bias", "variance", "data_mismatch"
+DEV_OVERFIT, PRODUCTION_GAP = "overfitting_to_dev", "production_gap"
+# gap -> (the level with more error, the levels with less: the first of them that is there).
+PAIRS: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    BIAS: (TRAIN, (HUMAN,)),
+    VARIANCE: (TRAIN_DEV, (TRAIN,)),
+    MISMATCH: (DEV, (TRAIN_DEV,)),
+    DEV_OVERFIT: (TEST, (DEV,)),
+    PRODUCTION_GAP: (PRODUCTION, (TEST, DEV)),
+}
+# What each says of a model, for readers who do not know its name (Machine Learning Yearning, ch. 11, 25, 27, 40).
+MEANS: Mapping[str, str] = {
+    BIAS: "mistakes on images that it was trained on",
+    VARIANCE: "further mistakes on new images of the same kinds",
+    MISMATCH: "further mistakes because production's images differ",
+    DEV_OVERFIT: "mistakes that dev hides, because choices were made by it",
+    PRODUCTION_GAP: "further mistakes in use",
+}
+# Intervals of fewer images are rough themselves: they are shown, and no verdict rests on them.
+FEWEST = 30
+# The chance that the images asked for lead to a verdict.
+POWER = 0.8
+
+
+@dataclass(frozen=True)
+class Needs:
+    """About so many further images of each of these levels would lead to a verdict."""
+
+    images: int
+    levels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A difference of two errors (shares), and what to make of it.
+
+    low, high: ends of the interval that holds for all gaps together at 95 %.
+    """
+
+    name: str
+    upper: str
+    lower: str
+    value: float
+    low: float
+    high: float
+    verdict: Verdict
+    needs: Needs | None = None
+
+
+def find_gaps(
+    levels: Mapping[str, Level], metric: Metric, params: DiagnoseParams, evaluate: EvaluateParams
+) -> list[Gap]:
+    """The gaps between the levels that there are: those present first, the largest first, then the doubtful ones.
+
+    Overfitting to dev stands before larger gaps: dev's error is too low then, and so are those that rest on it.
+
+    A gap is present when it is at least `relevant_gap` and its interval lies above 0, absent when its interval lies
+    below `relevant_gap`, and otherwise, or on fewer than 30 images, the data cannot tell. The intervals hold together
+    (Bonferroni's correction; Dunn, 1961): a model without any gap is said to have one in at most 2.5 % of diagnoses.
+    """
+    pairs = {
+        name: (levels[upper], next(levels[lower] for lower in lowers if lower in levels))
+        for name, (upper, lowers) in PAIRS.items()
+        if upper in levels and any(lower in levels for lower in lowers)
+    }
+    if VARIANCE in pairs:
+        # What a model gets wrong of the images that it has learnt is counted, not estimated from a sample.
+        train_dev, train = pairs[VARIANCE]
+        pairs[VARIANCE] = train_dev, given(train.name, train.error)
+    alpha = ALPHA / max(len(pairs), 1)
+    gaps = [_gap(name, upper, lower, metric, alpha, params, evaluate) for name, (upper, lower) in pairs.items()]
+    rank = {"present": 0, "cannot tell": 1, "absent": 2}
+    # Where dev does not tell the truth, what is read from it comes second.
+    return sorted(gaps, key=lambda gap: (rank[gap.verdict], gap.name != DEV_OVERFIT, -gap.value))
+
+
+def _gap(
+    name: str,
+    upper: Level,
+    lower: Level,
+    metric: Metric,
+    alpha: float,
+    params: DiagnoseParams,
+    evaluate: EvaluateParams,
+) -> Gap:
+    value = upper.error - lower.error
+    resampled, correlation = differences(upper, lower, metric, evaluate)
+    ends = interval(resampled, alpha), _from_both(upper, lower, correlation, alpha)
+    low, high = min(end[0] for end in ends), max(end[1] for end in ends)
+    few = min(upper.effective, lower.effective) < FEWEST
+    verdict = "cannot tell" if few else verdict_of(value, low, high, params.relevant_gap)
+    needs = needed(value, upper, lower, alpha, params.relevant_gap) if verdict == "cannot tell" else None
+    return Gap(name, upper.name, lower.name, value, low, high, verdict, needs)
+
+
+def verdict_of(value: float, low: float, high: float, relevant: float) -> Verdict:
+    """What an interval says of a gap."""
+    if value >= relevant and low > 0:
+        return "present"
+    return "absent" if high < relevant else "cannot tell"
+
+
+def _from_both(upper: Level, lower: Level, correlation: float, alpha: float) -> tuple[float, float]:
+    """The interval of a difference from those of both sides (Newcombe, 1998; for dependent ones Zou, 2007)."""
+    value = upper.error - lower.error
+    (upper_low, upper_high), (lower_low, lower_high) = around(upper, alpha), around(lower, alpha)
+    down = _combined(upper.error - upper_low, lower_high - lower.error, correlation)
+    up = _combined(upper_high - upper.error, lower.error - lower_low, correlation)
+    return value - down, value + up
+
+
+def _combined(one: float, other: float, correlation: float) -> float:
+    return math.sqrt(max(one**2 + other**2 - 2 * correlation * one * other, 0.0))
+
+
+def needed(value: float, upper: Level, lower: Level, alpha: float, relevant: float) -> Needs:
+    """The further images that lead to a verdict with a chance of 80 %, if the gap is about as it seems.
+
+    The normal sample size for a difference of two proportions (Fleiss, Levin and Paik, 2003, 4.2), one-sided: the
+    variance must come down to (d / (z_alpha + z_power))^2, where d is the gap, or what it lacks of a relevant one
+    (but a quarter of that at least: an estimate on the line would ask for images without end). Of all
+    ways to get there (more images of one side, of the other, of both) the one with the fewest images; a side
+    with fewer than 30 is always among them.
+    """
+    distance = value if value >= relevant else max(relevant - max(value, 0.0), relevant / 4)
+    normal = NormalDist()
+    wanted = (distance / (normal.inv_cdf(1 - alpha / 2) + normal.inv_cdf(POWER))) ** 2
+    sides = [side for side in (upper, lower) if side.images is not None]
+    spread = {side.name: _variance(side) for side in sides}
+    total = sum(spread.values())
+    ways = []
+    for side in sides:
+        left = wanted - (total - spread[side.name])
+        if left > 0:
+            ways.append(Needs(_more(side, spread[side.name] / left), (side.name,)))
+    if len(sides) == 2:
+        # The larger set's images, for both: what is said must be enough for each.
+        most = max(_more(side, total / wanted) for side in sides)
+        ways.append(Needs(most, (upper.name, lower.name)))
+    few = {side.name for side in sides if side.effective < FEWEST}
+    return min((way for way in ways if few <= set(way.levels)), key=lambda way: way.images * len(way.levels))
+
+
+def _variance(level: Level) -> float:
+    """Of a level's error, with two images added on each side, so that it is never 0 (Agresti and Coull, 1998)."""
+    images = level.effective
+    share = (level.error * images + 2) / (images + 4)
+    return share * (1 - share) / (images + 4)
+
+
+def _more(level: Level, factor: float) -> int:
+    """Images to add, so that there are `factor` times as many; to two digits, and at least a tenth more."""
+    assert level.images is not None  # noqa: S101
+    return about(level.images * max(factor - 1, FEWEST / level.effective - 1, 0.1))
+
+
+def about(number: float) -> int:
+    """A number rounded up to two digits."""
+    unit: int = 10 ** max(math.floor(math.log10(max(number, 1))) - 1, 0)
+    return math.ceil(number / unit) * unit

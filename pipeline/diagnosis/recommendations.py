@@ -1,0 +1,121 @@
+"""The table of advice: what a gap or finding asks for, in the order in which to try it, each with its source.
+
+An entry is words, and for an experiment the change of params that it stands for (changes.py). steps.py turns
+those that a run has not followed yet into commands. MLY is Andrew Ng's Machine Learning Yearning.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from pipeline.diagnosis import findings as found
+from pipeline.diagnosis import param_changes as changes
+from pipeline.diagnosis.gaps import BIAS, DEV_OVERFIT, MISMATCH, PRODUCTION_GAP, VARIANCE
+from pipeline.diagnosis.param_changes import Changes, Run
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What to try. change: place in params.yaml -> value, None where it is not for this run; command: one to copy."""
+
+    words: str
+    source: str
+    change: Callable[[Run], Changes] | None = None
+    command: str | None = None
+
+
+TABLE: Mapping[str, tuple[Advice, ...]] = {
+    BIAS: (
+        Advice("a wider model can hold more of what there is to learn", "MLY ch. 25", changes.wider),
+        Advice("train longer", "MLY ch. 25", changes.longer),
+        Advice("a deeper model", "MLY ch. 25", changes.deeper),
+        Advice("less dropout, which keeps a model from learning all", "MLY ch. 25", changes.less_dropout),
+        Advice("no penalty on weights", "MLY ch. 25", changes.no_penalty),
+        Advice("batch norm", "Ioffe and Szegedy (2015)", changes.batch_norm),
+        Advice(
+            "an optimizer that fits its steps to each weight", "MLY ch. 25; Loshchilov and Hutter (2019)", changes.adamw
+        ),
+        Advice("another architecture: residual blocks", "MLY ch. 25; He et al. (2015)", changes.residual),
+        Advice("let all layers learn, not the last alone", "Yosinski et al. (2014)", changes.thaw),
+        Advice("another architecture: this ranks all models on dev", "MLY ch. 25", command="pipeline spot-check"),
+    ),
+    VARIANCE: (
+        Advice("more variants of each image", "MLY ch. 27; Shorten and Khoshgoftaar (2019)", changes.more_copies),
+        Advice("variants of each image, first gentle ones", "MLY ch. 27", changes.first_copies),
+        Advice("more dropout", "MLY ch. 27; Srivastava et al. (2014)", changes.more_dropout),
+        Advice("more weight decay", "MLY ch. 27; Krogh and Hertz (1991)", changes.more_decay),
+        Advice("images and labels blended in pairs", "Zhang et al. (2018)", changes.mixup),
+        Advice("new variants in each epoch", "MLY ch. 27", changes.online),
+        Advice(
+            "more images for training: how many, and of which role", "MLY ch. 27", command="pipeline learning-curve"
+        ),
+        Advice("another architecture: this ranks all models on dev", "MLY ch. 27", command="pipeline spot-check"),
+    ),
+    MISMATCH: (
+        Advice("train on all production images that there are", "MLY ch. 42", changes.all_production),
+        Advice("degrade raw images as production's camera does", "MLY ch. 43", changes.match_production),
+        Advice("production images count more than raw ones", "MLY ch. 39", changes.production_weight),
+        Advice(
+            "tag dev's errors: what do they have that the training images lack?",
+            "MLY ch. 14 and 42",
+            command="pipeline errors",
+        ),
+        Advice("collect more production images for training", "MLY ch. 42"),
+    ),
+    DEV_OVERFIT: (
+        Advice("collect a larger dev set: the choices made by it fit its images", "MLY ch. 11"),
+        Advice("of models within noise take the simplest", "Blum and Hardt (2015)", command="pipeline compare"),
+    ),
+    PRODUCTION_GAP: (
+        Advice(
+            "measure by the newest images: inputs may have drifted",
+            "MLY ch. 11; Quionero-Candela et al. (2009)",
+            changes.newest,
+        ),
+        Advice("add these outcomes' images to a production source: dev and test are no longer like it", "MLY ch. 11"),
+        Advice("label some outcomes again: perhaps by other rules than those of test", "MLY ch. 16"),
+        Advice("weigh mistakes by what they cost in use, if some are worse: evaluate.optimizing", "MLY ch. 11"),
+    ),
+    found.LEAK: (
+        Advice("keep near copies in one split", "Kaufman et al. (2012)", changes.group_copies),
+        Advice(
+            "look for copies across splits, and at images that train calls wrongly",
+            "Kaufman et al. (2012)",
+            command="pipeline audit data/split/manifest.arrow",
+        ),
+    ),
+    found.RATE: (
+        Advice("a third of the learning rate", "Goodfellow et al. (2016) 11.4.1", changes.lower_rate),
+        Advice("find the rate where the loss falls fastest", "Smith (2017)", command="pipeline lr-range"),
+        Advice("shorten long gradients", "Pascanu et al. (2013)", changes.clip),
+    ),
+    found.EPOCHS: (
+        Advice("train longer", "MLY ch. 25; Goodfellow et al. (2016) 11.4", changes.longer),
+        Advice("a higher learning rate", "Goodfellow et al. (2016) 11.4.1", changes.higher_rate),
+    ),
+    found.OVERFIT: (Advice("keep the epoch that was best on dev", "Prechelt (1998)", changes.keep_best),),
+    found.UNDERFIT: (),
+    found.LABEL_NOISE: (
+        Advice("mend the labels in the sources that reports/suspects/ lists", "MLY ch. 16; Northcutt et al. (2021)"),
+        Advice("label smoothing, which learns wrong labels less", "Lukasik et al. (2020)", changes.some_smoothing),
+    ),
+    found.HIDDEN: (
+        Advice("rank models by a metric in which classes count alike", "MLY ch. 8 and 9", changes.by_class),
+    ),
+    found.CLASS: (
+        Advice("its rows count twice in the loss", "King and Zeng (2001)", changes.weigh_class),
+        Advice("give small classes as many rows as the largest", "Buda et al. (2018)", changes.oversample),
+        Advice("collect more images of it, and check its labels", "MLY ch. 14 and 16", command="pipeline errors"),
+    ),
+    found.SLICE: (
+        Advice(
+            "look at its errors, then collect or make training images like them",
+            "MLY ch. 14 and 42",
+            command="pipeline errors",
+        ),
+    ),
+    found.CALIBRATION: (
+        Advice("label smoothing, against too sure a model", "Müller et al. (2019)", changes.smoothing),
+        Advice("less label smoothing, against too unsure a model", "Müller et al. (2019)", changes.no_smoothing),
+    ),
+    found.SMALL_DEV: (),
+}

@@ -1,0 +1,156 @@
+"""Can the numbers be trusted? Leaks between splits, confidences that lie, a dev set too small to choose by."""
+
+import math
+from collections.abc import Mapping
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pipeline.diagnosis.error_levels import ALPHA, Level, wilson
+from pipeline.diagnosis.findings import CALIBRATION, LABEL_NOISE, LEAK, SMALL_DEV, Finding, more_wrong, units
+from pipeline.diagnosis.gaps import FEWEST, about
+from pipeline.manifest import DEV, PRODUCTION, TEST, TRAIN, TRAIN_DEV
+from pipeline.metrics.calibration import bin_numbers
+from pipeline.randomness import keyed_generator
+from pipeline.stages.evaluate.params import EvaluateParams
+
+# The chance below which a split counts as too good: a grave charge, which stands before all else.
+GRAVE = 0.001
+
+
+def shared_pictures(manifest: pd.DataFrame) -> list[Finding]:
+    """Images of train_dev and dev that stand in train, too: the same pixels, or one group."""
+    train = manifest[manifest["split"] == TRAIN]
+    found = []
+    for split in (TRAIN_DEV, DEV):
+        part = manifest[manifest["split"] == split]
+        known = part["pixels"].isin(set(train["pixels"])) | part["group"].isin(set(train["group"]))
+        if known.any():
+            words = (
+                f"{int(known.sum())} of {len(part):,} {split} images stand in train, too: {split}'s error is too low"
+            )
+            found.append(Finding(LEAK, words, {"images": int(known.sum())}, gain=float(known.mean()), subject=split))
+    return found
+
+
+def too_good(predictions: pd.DataFrame, manifest: pd.DataFrame, relevant: float) -> tuple[list[Finding], int]:
+    """Splits on which the model errs less than on the images of the same kind that it learnt; how many were tested.
+
+    train_dev is held against train, and dev, which has production images alone, against those of train.
+    """
+    rows = predictions.merge(manifest[["id", "role"]], on="id", validate="one_to_one")
+    wrong = rows["label"].astype(str) != rows["predicted"].astype(str)
+    made, tests = [], 0
+    for split, kind in ((TRAIN_DEV, np.ones(len(rows), bool)), (DEV, (rows["role"] == PRODUCTION).to_numpy())):
+        here, learnt = (rows["split"] == split).to_numpy(), (rows["split"] == TRAIN).to_numpy() & kind
+        if not learnt.any():
+            continue
+        tests += 1
+        lacking = float(wrong[learnt].mean() - wrong[here].mean())
+        if lacking < relevant:
+            continue
+        groups = rows["group"].astype(str)
+        p = more_wrong(units(wrong[learnt], groups[learnt]), units(wrong[here], groups[here]))
+        if p > GRAVE:
+            continue
+        words = (
+            f"{split}'s error is {100 * lacking:.1f} points below that of the same kind of images in train, which the "
+            "model has seen: perhaps train has wrong labels, or copies of it"
+        )
+        made.append(Finding(LEAK, words, {"below": lacking}, p, gain=lacking, subject=split))
+    return made, tests
+
+
+def wrong_labels(suspects: Mapping[str, Any], relevant: float) -> list[Finding]:
+    """Whether so many labels of train are wrong that it is worth work, and no mistakes of the model that doubts them.
+
+    Where a model is surest its own mistakes are rarest, and wrong labels as common as elsewhere (label_noise.py): there
+    it must contradict more labels than are worth work, even if the images were another draw. Of fewer than 30 images
+    no verdict rests on such a share, as in gaps.py: a model that learnt from so few doubts much.
+
+    Args:
+        suspects: metrics of the stage suspects. Of dev its model is judge in its own cause, and a poor one accuses
+            right labels: only what cross-validation on train found counts.
+    """
+    if TRAIN not in suspects:
+        return []
+    share, count = suspects[TRAIN]["wrong_share"], suspects[TRAIN]["suspects"]
+    surest, contradicted = suspects[TRAIN]["surest"], suspects[TRAIN]["contradicted"]
+    if surest < FEWEST or share < relevant or wilson(contradicted, surest, ALPHA)[0] < relevant:
+        return []
+    words = f"about {share:.1%} of train's labels seem wrong, {count:,} images by name"
+    return [Finding(LABEL_NOISE, words, {"wrong_share": share, "suspects": count}, gain=0.0, subject=TRAIN)]
+
+
+def better_than_dev(levels: Mapping[str, Level], relevant: float) -> tuple[list[Finding], int]:
+    """Whether test, of the same images as dev, has a lower error than chance allows; how many were tested."""
+    dev, test = levels[DEV], levels.get(TEST)
+    if test is None or test.seen is None or dev.seen is None or test.groups is None or dev.groups is None:
+        return [], 0
+    lacking = dev.error - test.error
+    if lacking < relevant:
+        return [], 1
+    wrong = [pd.Series(level.seen.labels != level.seen.predicted) for level in (dev, test) if level.seen is not None]
+    p = more_wrong(units(wrong[0], dev.groups), units(wrong[1], test.groups))
+    if p > GRAVE:
+        return [], 1
+    words = (
+        f"test's error is {100 * lacking:.1f} points below dev's, and both are draws of the same images: perhaps "
+        "training saw copies of test"
+    )
+    return [Finding(LEAK, words, {"below": lacking}, p, gain=lacking, subject=TEST)], 1
+
+
+def miscalibrated(dev: pd.DataFrame, params: EvaluateParams, relevant: float) -> tuple[list[Finding], int]:
+    """Whether confidences are further from the share of right calls than chance makes them; 1 test.
+
+    The calibration error is above 0 by chance alone, so it is held against that of right calls drawn by the
+    confidences themselves (consistency resampling; Bröcker and Smith, 2007), a group's together.
+    """
+    confidence = dev["confidence"].to_numpy(np.float64)
+    right = dev["label"].astype(str).to_numpy() == dev["predicted"].astype(str).to_numpy()
+    numbers = bin_numbers(confidence, params.calibration_bins)
+    error = _error(numbers, confidence, right)
+    codes, names = pd.factorize(dev["group"].astype(str), sort=True)
+    generator = keyed_generator(params.seed, "calibration")
+    draws = (generator.random(len(names))[codes] < confidence for _ in range(200))
+    chance = np.array([_error(numbers, confidence, drawn) for drawn in draws])
+    if error - chance.mean() < relevant:
+        return [], 1
+    p = 1 - NormalDist().cdf((error - float(chance.mean())) / max(float(chance.std()), 1e-9))
+    bold = float(confidence.mean() - right.mean())
+    words = (
+        f"confidences are off by {100 * error:.1f} points (expected calibration error), by chance "
+        f"{100 * chance.mean():.1f}: the model is too {'sure' if bold > 0 else 'unsure'} of itself"
+    )
+    return [
+        Finding(CALIBRATION, words, {"calibration_error": error, "by_chance": float(chance.mean()), "bold": bold}, p)
+    ], 1
+
+
+def _error(numbers: npt.NDArray[np.intp], confidence: npt.NDArray[np.float64], right: npt.NDArray[np.bool_]) -> float:
+    """The expected calibration error, of images in bins."""
+    return float(np.abs(np.bincount(numbers, weights=right - confidence)).sum() / len(numbers))
+
+
+def too_small(dev: Level, relevant: float) -> list[Finding]:
+    """Whether dev shows a difference of two models only where it is larger than is worth work.
+
+    The test for the difference of two proportions (Dietterich, 1998, 3.2), as in split's report, with the error and
+    the independent images that there are; models compared image by image are told apart somewhat earlier.
+    """
+    share = (dev.error * dev.effective + 2) / (dev.effective + 4)
+    spread = NormalDist().inv_cdf(1 - ALPHA / 2) * math.sqrt(2 * share * (1 - share))
+    visible = spread / math.sqrt(dev.effective)
+    if visible <= relevant:
+        return []
+    images = dev.images or 0
+    more = about(images * ((visible / relevant) ** 2 - 1))
+    words = (
+        f"dev's {images:,} images show differences of two models from {100 * visible:.1f} points on: about {more:,} "
+        f"more would show {100 * relevant:g} points"
+    )
+    return [Finding(SMALL_DEV, words, {"images": images, "needs": more, "visible": visible})]

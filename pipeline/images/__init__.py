@@ -1,0 +1,1 @@
+"""Files to pixels: decoding, normalising, what is measured of a picture, perceptual hashes."""

@@ -1,0 +1,174 @@
+"""What is measured of every picture: its light, colours and sharpness, in whole numbers as far as they go.
+
+Sums are of integers, so that no processor and no library adds them up to another last digit. Not here:
+from which value on a fact is an issue (stages/curate/issues.py).
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from itertools import groupby, islice
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.images.pixels import Pixels
+
+Histogram = npt.NDArray[np.int64]
+
+# Pixels that the blur averages which `blur` compares with. Measured on photos of 224 pixels: see docs/ingest.md.
+REBLUR = 5
+# Pixels of pictures that are looked at in one go: what takes each a microsecond takes all of them two. More leave a
+# processor's nearest cache.
+TOGETHER = 1 << 16
+
+_POWERS = np.arange(256)[:, None] ** np.array([1, 2])
+
+
+def picture_facts(pictures: Sequence[Pixels]) -> list[dict[str, float]]:
+    """The facts of manifest.FACTS that pixels tell, of each picture (height, width, 3), whichever others there are.
+
+    brightness, contrast (in [0, 1]): mean and standard deviation of luma. sharpness (>= 0): standard deviation of
+    its Laplacian (Pech-Pacheco et al., 2000). saturation (in [0, 1]): mean of (max - min) / max over channels, of each
+    pixel to the nearest of 255.
+    luma_1, luma_5, luma_99 (0 to 255): so many in 100 pixels are at most as bright. colour_99 (0 to 255): the same
+    of the spread of channels, max - min. information (0 to 8): bits of entropy of a pixel's luma. blur (in [0, 1]): see
+    `blur_of`.
+    """
+    if not pictures:
+        return []
+    found = [one for alike in _alike(pictures) for one in _sums(alike)]
+    levels, spreads = (_histograms([getattr(one, name) for one in found]) for name in ("levels", "spreads"))
+    lumas, colours = _percentiles(levels, 1, 5, 99), _percentiles(spreads, 99)
+    moments, information = (levels @ _POWERS).tolist(), _entropy(levels)
+    return [
+        {
+            "brightness": moments[number][0] / (255 * one.pixels),
+            "contrast": _deviation(one.pixels, *moments[number]) / 255,
+            "sharpness": _deviation(one.pixels, one.edges, one.edge_squares) / 255,
+            "saturation": one.saturation / (255 * one.pixels),
+            **dict(zip(("luma_1", "luma_5", "luma_99"), lumas[number], strict=True)),
+            "colour_99": colours[number][0],
+            "information": information[number],
+            "blur": one.blur,
+        }
+        for number, one in enumerate(found)
+    ]
+
+
+class _Sums(NamedTuple):
+    """Of one picture: histograms (256,) of luma and of the spread of channels, how many pixels it has, the Laplacian of
+    luma and its squares, saturation in steps of 1 / 255, and `blur_of`.
+    """
+
+    levels: npt.NDArray[Any]
+    spreads: npt.NDArray[Any]
+    pixels: int
+    edges: int
+    edge_squares: int
+    saturation: int
+    blur: float
+
+
+def _alike(pictures: Sequence[Pixels]) -> Iterator[Sequence[Pixels]]:
+    """The pictures in order, small ones of one shape together."""
+    for shape, group in groupby(pictures, key=lambda pixels: pixels.shape):
+        most = max(1, TOGETHER // math.prod(shape[:2]))
+        while together := [*islice(group, most)]:
+            yield together
+
+
+def _sums(pictures: Sequence[Pixels]) -> Iterator[_Sums]:
+    """Of pictures of one shape: what takes each pixel by itself is done of all at once, one below the other."""
+    count, height = len(pictures), len(pictures[0])
+    stacked = np.concatenate(pictures) if count > 1 else pictures[0]
+    luma = cv2.cvtColor(stacked, cv2.COLOR_RGB2GRAY)
+    largest, spread = _channels(stacked)
+    # To the nearest; 0 where all channels are 0.
+    saturations = _totals(cv2.divide(spread, largest, scale=255), count, 1)
+    blurs = _blurs(luma, count)
+    for number in range(count):
+        rows = slice(number * height, (number + 1) * height)
+        edges = cv2.Laplacian(luma[rows], cv2.CV_16S)
+        yield _Sums(
+            cv2.calcHist([luma[rows]], [0], None, [256], [0, 256]),
+            cv2.calcHist([spread[rows]], [0], None, [256], [0, 256]),
+            edges.size,
+            round(cv2.sumElems(edges)[0]),
+            round(cv2.norm(edges, cv2.NORM_L2SQR)),
+            saturations[number],
+            blurs[number],
+        )
+
+
+def _totals(values: npt.NDArray[Any], count: int, along: int) -> list[int]:
+    """The sum of each of so many pictures, one below the other (along 1), or side by side (0)."""
+    lines = cv2.reduce(values, along, cv2.REDUCE_SUM, dtype=cv2.CV_32S)
+    totals: list[int] = lines.reshape(count, -1).sum(axis=1, dtype=np.int64).tolist()
+    return totals
+
+
+def _deviation(count: int, total: int, squares: int) -> float:
+    """Standard deviation, by whole numbers until the end."""
+    return math.sqrt(count * squares - total**2) / count
+
+
+def blur_of(luma: npt.NDArray[Any]) -> float:
+    """How little a blur takes away from a grey picture (height, width): 0, all of it, to 1, nothing.
+
+    What was blurred before changes little when it is blurred again, whatever its contrast (Crete et al., 2007): of the
+    differences between neighbours, the share that stays, in the direction in which more does. 0 for a picture that
+    has no differences.
+    """
+    return _blurs(luma, 1)[0]
+
+
+def _blurs(luma: npt.NDArray[Any], count: int) -> list[float]:
+    """`blur_of` for each of so many pictures of one shape, one below the other."""
+    turned = cv2.transpose(luma)
+    beside = luma.reshape(count, -1, luma.shape[1]).swapaxes(0, 1).reshape(-1, count * luma.shape[1])
+    return [max(shares) for shares in zip(_kept(beside, count), _kept(turned, count), strict=True)]
+
+
+def _kept(luma: npt.NDArray[Any], count: int) -> list[float]:
+    """Of so many pictures side by side, the share of the differences down the columns that stays in a running mean."""
+    if len(luma) <= REBLUR:
+        return [0.0] * count
+    reach = REBLUR // 2
+    differences = cv2.absdiff(luma[reach : -reach - 1], luma[reach + 1 : -reach])
+    # A running mean changes by the pixel that comes in less the one that goes: no mean need be taken.
+    blurred = cv2.absdiff(luma[:-REBLUR], luma[REBLUR:])
+    # REBLUR times the difference, or 255: no more can stay.
+    stays = cv2.min(cv2.convertScaleAbs(differences, alpha=REBLUR), blurred)
+    totals = zip(_totals(stays, count, 0), _totals(differences, count, 0), strict=True)
+    return [kept / (REBLUR * before) if before else 0.0 for kept, before in totals]
+
+
+def _channels(pixels: Pixels) -> tuple[Pixels, Pixels]:
+    """The largest channel of each pixel, and how far the smallest lies below."""
+    red, green, blue = cv2.split(pixels)
+    largest = cv2.max(cv2.max(red, green), blue)
+    return np.asarray(largest, np.uint8), np.asarray(
+        cv2.subtract(largest, cv2.min(cv2.min(red, green), blue)), np.uint8
+    )
+
+
+def _histograms(found: Sequence[npt.NDArray[Any]]) -> Histogram:
+    # Counts are floats, exact up to 16,777,216: the largest pictures have 1,048,576 pixels.
+    return np.stack(found).reshape(len(found), 256).astype(np.int64)
+
+
+def _percentiles(levels: Histogram, *shares: int) -> list[list[int]]:
+    """Of each histogram (n, 256), the least levels that so many in 100 pixels do not exceed."""
+    sums = np.cumsum(levels, axis=1)[:, None]
+    below: list[list[int]] = (100 * sums < np.multiply(shares, sums[..., -1])[..., None]).sum(axis=2).tolist()
+    return below
+
+
+def _entropy(levels: Histogram) -> list[float]:
+    """Of each histogram (n, 256), in bits."""
+    totals = levels.sum(axis=1)
+    bits = np.log2(totals) - (levels * np.log2(np.maximum(levels, 1))).sum(axis=1) / totals
+    # Rounded, because the last digits of logarithms and of their sum are the library's affair.
+    return [max(0.0, round(one, 4)) for one in bits.tolist()]

@@ -1,1 +1,0 @@
-"""Rows of a manifest to batches, and to a fitted model."""

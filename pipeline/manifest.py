@@ -1,0 +1,146 @@
+"""The manifest: one row per image, from curate to train, and what may stand in it.
+
+id          <source>/<path>, unique among originals          source, role, label   categories; label "" = none
+path        inside the source, with /                        sha256                of the file
+width, height   pixels of the upright original               bytes, format         of the file
+brightness, contrast, sharpness, saturation, luma_1, luma_5, luma_99, colour_99, information, blur
+            facts of what the picture shows, see images/facts.py
+pixels      digest of all that shaped the normalised image   shard, row   where it lies
+user_group  from the source's table, or ""               captured_at   from there too, UTC, or empty
+hash_0, hash_1, hash_2   perceptual hashes of the whole picture and two crops, see images/perceptual.py (until curate)
+fine_detail              strength of its fine detail, >= 0, in grey levels of 255 (until curate)
+codec_warning            what the codec complained of, or "" (until curate)
+meta_*      further columns of these tables, "" where a source has none
+group       never split apart (from curate on)
+blurry, dark, bright, blank, low_information, odd_aspect, odd_size, greyscale
+            issues, true or false, see stages/curate/issues.py (from curate on)
+split       train, train_dev, dev or test (from split on); in data/split/unused.arrow, why it is in none
+copy        0 = the image itself, else a variant         weight      of the row's loss, 1 on average (from balance on)
+"""
+
+from collections.abc import Sequence
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.errors import DataError, listing
+
+RAW, PRODUCTION = "raw", "production"
+TRAIN, TRAIN_DEV, DEV, TEST = "train", "train_dev", "dev", "test"
+SPLITS = (TRAIN, TRAIN_DEV, DEV, TEST)
+# Splits that are looked at while a model is made; test is not.
+SEEN_SPLITS = (TRAIN, TRAIN_DEV, DEV)
+
+_CATEGORY = pa.dictionary(pa.int32(), pa.string())
+
+FACTS = pa.schema(
+    [
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("bytes", pa.int64()),
+        ("format", _CATEGORY),
+        ("brightness", pa.float32()),
+        ("contrast", pa.float32()),
+        ("sharpness", pa.float32()),
+        ("saturation", pa.float32()),
+        ("luma_1", pa.uint8()),
+        ("luma_5", pa.uint8()),
+        ("luma_99", pa.uint8()),
+        ("colour_99", pa.uint8()),
+        ("information", pa.float32()),
+        ("blur", pa.float32()),
+    ]
+)
+# What finds near copies; later manifests do without.
+HASHES = ("hash_0", "hash_1", "hash_2")
+MARKS = pa.schema([*((name, pa.uint64()) for name in HASHES), ("fine_detail", pa.float32())])
+_IMAGE = pa.schema(
+    [
+        ("id", pa.string()),
+        ("source", _CATEGORY),
+        ("role", _CATEGORY),
+        ("label", _CATEGORY),
+        ("path", pa.string()),
+        ("sha256", pa.string()),
+        ("user_group", pa.string()),
+        ("captured_at", pa.timestamp("us", tz="UTC")),
+        *FACTS,
+        ("pixels", pa.string()),
+        ("shard", _CATEGORY),
+        ("row", pa.int32()),
+    ]
+)
+INGESTED = pa.schema([*_IMAGE, *MARKS, ("codec_warning", pa.string())])
+ISSUES = ("blurry", "dark", "bright", "blank", "low_information", "odd_aspect", "odd_size", "greyscale")
+CURATED = pa.schema([*_IMAGE, ("group", pa.string()), *((name, pa.bool_()) for name in ISSUES)])
+SPLIT = pa.schema([*CURATED, ("split", _CATEGORY)])
+BALANCED = pa.schema([*SPLIT, ("copy", pa.int32()), ("weight", pa.float32())])
+# What a model says of an image: the class it names, and the probability that it gives it.
+PREDICTIONS = pa.schema(
+    [
+        ("id", pa.string()),
+        ("group", pa.string()),
+        ("split", _CATEGORY),
+        ("label", _CATEGORY),
+        ("predicted", _CATEGORY),
+        ("confidence", pa.float32()),
+    ]
+)
+
+
+# The label of an image without one: production's alone, to show what production looks like.
+NO_LABEL = ""
+# Columns that start so are the user's.
+FURTHER = "meta_"
+MAY_BE_EMPTY = frozenset({"captured_at"})
+
+
+def check_manifest(manifest: pd.DataFrame, schema: pa.Schema, unique: Sequence[str] = ("id",)) -> pd.DataFrame:
+    """The manifest, if it has the columns of the schema, no empty cells and no row twice.
+
+    Raises:
+        DataError: with every broken rule.
+    """
+    missing = [name for name in schema.names if name not in manifest.columns]
+    if missing:
+        raise DataError(f"the manifest lacks the columns {listing(missing)}: make it again with `dvc repro`")
+    problems = [
+        f"column {name} is empty in {count} row{'s' if count > 1 else ''}"
+        for name, count in manifest[schema.names].isna().sum().items()
+        if count and name not in MAY_BE_EMPTY
+    ]
+    # Hashing 10,000,000 ids takes ten seconds, and seeing that they are in order a tenth of one.
+    twice = [] if is_sorted_by_id(manifest) else manifest.loc[manifest.duplicated(list(unique)), "id"]
+    if len(twice):
+        problems.append(f"{len(twice)} rows stand twice: {listing(twice)}")
+    if problems:
+        raise DataError("the manifest is not usable: " + "; ".join(problems))
+    return manifest
+
+
+def look_at(table: pa.Table, schema: pa.Schema, names: Sequence[str]) -> pd.DataFrame:
+    """Some columns of a manifest, checked; the rest stays in Arrow.
+
+    Args:
+        schema: of the whole manifest.
+        names: columns of the schema, and any of FURTHER, which may be missing.
+
+    Raises:
+        DataError: with every broken rule.
+    """
+    present = [name for name in names if name in table.schema.names]
+    required = [schema.field(name) for name in names if not name.startswith(FURTHER)]
+    return check_manifest(table.select(present).to_pandas(), pa.schema(required))
+
+
+def is_sorted_by_id(manifest: pd.DataFrame) -> bool:
+    """Whether each id is greater than the one before it, so that none stands twice."""
+    ids = pa.array(manifest["id"], from_pandas=True)
+    return pc.all(pc.less(ids.slice(0, max(len(ids) - 1, 0)), ids.slice(1)), skip_nulls=False).as_py() is True
+
+
+def counts_per_label(manifest: pd.DataFrame) -> dict[str, int]:
+    """Rows per label, labels sorted."""
+    counts = manifest["label"].astype(str).value_counts()
+    return {str(label): int(counts[label]) for label in sorted(counts.index)}

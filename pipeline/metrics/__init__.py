@@ -1,0 +1,1 @@
+"""Metrics of predictions with their intervals, limits, comparisons, and whether two samples match."""

@@ -1,0 +1,150 @@
+"""Predictions of several splits -> one report: the metrics, the limits and whether a model is accepted."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from pipeline.errors import DataError, listing
+from pipeline.manifest import SPLITS
+from pipeline.metrics.bootstrap import interval
+from pipeline.metrics.calibration import calibration_error, reliability
+from pipeline.metrics.limits import check_limits
+from pipeline.metrics.measures import confusion_matrix, per_class
+from pipeline.metrics.metric import check_defined, key_of, metric_of, plain_metrics
+from pipeline.metrics.predictions import Judged, judged
+from pipeline.metrics.slices import slice_table, with_slices
+from pipeline.stages.evaluate.params import EvaluateParams
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """All that is said of a model on some splits; the tables of plots are of the split that judges it."""
+
+    metrics: dict[str, Any]
+    confusion: pd.DataFrame
+    per_class: pd.DataFrame
+    reliability: pd.DataFrame
+    slices: pd.DataFrame
+    broken: list[str]
+    words: str
+
+
+def evaluation(
+    predictions: pd.DataFrame,
+    manifest: pd.DataFrame,
+    classes: tuple[str, ...],
+    facts: Mapping[str, float],
+    judging: str,
+    params: EvaluateParams,
+) -> Evaluation:
+    """The report on a model.
+
+    Args:
+        predictions: of the rows of the manifest, in their order.
+        facts: what needs no labels, by the names of params.ModelFact.
+        judging: the split on which the limits must hold.
+
+    Raises:
+        DataError: that split has one class, or a metric is not defined on a split.
+        ParamsError: params name a class or a column that is not there.
+    """
+    sliced = with_slices(predictions, manifest, params)
+    parts = {split: sliced[sliced["split"] == split] for split in SPLITS if (sliced["split"] == split).any()}
+    _check_classes(parts[judging], judging)
+    measured = {split: measure_split(part, classes, params) for split, part in parts.items()}
+    slices = slice_table(sliced, classes, params)
+    dev = parts[judging]
+    matrix = confusion_matrix(dev["label"].to_numpy(), dev["predicted"].to_numpy(), classes)
+    judgement = judge(measured[judging], dev, classes, facts, params)
+    broken = [name for name, limit in judgement["limits"].items() if not limit["held"]]
+    return Evaluation(
+        metrics={**measured, **judgement, "slices": _by_column(slices[slices["split"] == judging])},
+        confusion=confusion_rows(dev),
+        per_class=per_class(matrix, classes),
+        reliability=_reliability(dev, params),
+        slices=slices,
+        broken=broken,
+        words=f"{key_of(params.optimizing)}: {_words(measured, broken)}",
+    )
+
+
+def measure_split(predictions: pd.DataFrame, classes: tuple[str, ...], params: EvaluateParams) -> dict[str, float]:
+    """Every metric of one split, the 95 % interval of the optimizing one, and the calibration error.
+
+    Raises:
+        DataError: the optimizing metric is not defined there.
+    """
+    split = str(predictions["split"].iloc[0])
+    seen = judged(predictions, classes)
+    metric = metric_of(params.optimizing, classes)
+    check_defined(metric, seen.labels, classes, split)
+    optimizing = metric.value(seen)
+    low, high = interval(metric.resampled(seen, predictions["group"], params.bootstrap, params.seed, split))
+    return {
+        **_plain(seen),
+        metric.key: optimizing,
+        "optimizing": optimizing,
+        "low": low,
+        "high": high,
+        "images": len(predictions),
+        "calibration_error": calibration_error(_reliability(predictions, params)),
+    }
+
+
+def judge(
+    measured: Mapping[str, float],
+    dev: pd.DataFrame,
+    classes: tuple[str, ...],
+    facts: Mapping[str, float],
+    params: EvaluateParams,
+) -> dict[str, Any]:
+    """The value of the optimizing metric, each limit, and `accepted`: whether all limits hold."""
+    limits = check_limits(dev, classes, facts, params)
+    return {
+        "optimizing": measured["optimizing"],
+        "limits": {name: {"value": limit.value, "held": limit.held} for name, limit in limits.items()},
+        "accepted": all(limit.held for limit in limits.values()),
+    }
+
+
+def confusion_rows(predictions: pd.DataFrame) -> pd.DataFrame:
+    """One row per image, `actual` and `predicted`, for DVC's confusion template."""
+    rows = pd.DataFrame({"actual": predictions["label"].astype(str), "predicted": predictions["predicted"].astype(str)})
+    return rows.sort_values(["actual", "predicted"], ignore_index=True)
+
+
+def _plain(seen: Judged) -> dict[str, float]:
+    values = {metric.key: metric.value(seen) for metric in plain_metrics(seen.classes)}
+    return {key: value for key, value in values.items() if not math.isnan(value)}
+
+
+def _reliability(predictions: pd.DataFrame, params: EvaluateParams) -> pd.DataFrame:
+    right = predictions["label"].astype(str).to_numpy() == predictions["predicted"].astype(str).to_numpy()
+    return reliability(predictions["confidence"].to_numpy(), right, params.calibration_bins)
+
+
+def _check_classes(dev: pd.DataFrame, split: str) -> None:
+    labels = sorted(set(dev["label"].astype(str)))
+    if len(labels) < 2:
+        raise DataError(
+            f"{split} has images of one class only ({listing(labels)}), and a model that always says so is right: "
+            "give it production images of the others (split.production, split.min_per_class)"
+        )
+
+
+def _by_column(slices: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for row in slices.to_dict("records"):
+        found.setdefault(row["column"], {})[row["value"]] = {"error": row["error"], "images": row["images"]}
+    return found
+
+
+def _words(measured: Mapping[str, Mapping[str, float]], broken: list[str]) -> str:
+    values = ", ".join(
+        f"{split} {part['optimizing']:.4f} ({part['low']:.4f} to {part['high']:.4f})"
+        for split, part in measured.items()
+    )
+    return f"{values}; {f'rejected, it breaks {listing(broken)}' if broken else 'accepted'}"

@@ -1,0 +1,194 @@
+"""A metric that params name -> what computes it, and which of two values is better."""
+
+import difflib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, assert_never
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pipeline.errors import DataError, ParamsError, listing
+from pipeline.metrics.bootstrap import Values, Weights, resamples
+from pipeline.metrics.measures import (
+    METRICS,
+    Matrices,
+    class_pr_auc,
+    class_recall,
+    confusion_matrices,
+    log_loss,
+    macro_pr_auc,
+    mean_cost,
+)
+from pipeline.metrics.params import AnyMetric, ClassPrAuc, ClassRecall, MeanCost, MetricName, Plain
+from pipeline.metrics.predictions import Judged
+
+OfMatrices = Callable[[Matrices], Values]
+OfRows = Callable[[Judged, Weights], Values]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number that judges a model; `key` names it in reports. Better is more, unless it is minimised.
+
+    Exactly one of `of_matrices`, from confusion matrices (m, k, k), and `of_rows`, from the images and how often each
+    counts (m, n), computes m values.
+    """
+
+    key: str
+    maximise: bool = True
+    of_matrices: OfMatrices | None = field(default=None, repr=False)
+    of_rows: OfRows | None = field(default=None, repr=False)
+
+    def values(self, judged: Judged, weights: Weights) -> Values:
+        """A value for each row of weights (m, n), shape (m,); NaN where it is not defined."""
+        if self.of_matrices is not None:
+            return self.of_matrices(confusion_matrices(judged, weights))
+        assert self.of_rows is not None  # noqa: S101
+        return self.of_rows(judged, weights)
+
+    def value(self, judged: Judged) -> float:
+        """The value, each image counted once."""
+        return float(self.values(judged, np.ones((1, len(judged.labels)), np.int64))[0])
+
+    def resampled(self, judged: Judged, groups: "pd.Series[Any]", count: int, seed: int, purpose: str) -> Values:
+        """Bootstrap values over groups (n,), shape (count,)."""
+        return np.concatenate([self.values(judged, part) for part in resamples(groups, count, seed, purpose)])
+
+    def better(self, new: float, old: float) -> bool:
+        """Whether a value beats another."""
+        return new > old if self.maximise else new < old
+
+
+MINIMISED = frozenset({"log_loss", "mean_cost"})
+
+
+def key_of(choice: AnyMetric) -> str:
+    """What a metric of params is called in reports."""
+    match choice:
+        case ClassRecall(name=name, label=label) | ClassPrAuc(name=name, label=label):
+            return f"{name}_{label}"
+        case _:
+            return choice.name
+
+
+def metric_of(choice: AnyMetric, classes: tuple[str, ...]) -> Metric:
+    """What computes a metric of params, for a model with these classes.
+
+    Raises:
+        ParamsError: it names a class that the model does not have, or needs two classes.
+    """
+    match choice:
+        case Plain(name=name):
+            return _without_arguments(name, classes)
+        case ClassRecall(label=label):
+            return Metric(key_of(choice), of_matrices=partial(class_recall, label=_number(label, classes)))
+        case ClassPrAuc(label=label):
+            return Metric(key_of(choice), of_rows=partial(class_pr_auc, label=_number(label, classes)))
+        case MeanCost():
+            costs = cost_table(choice, classes)
+            return Metric("mean_cost", maximise=False, of_matrices=partial(mean_cost, costs=costs))
+        case unknown:
+            assert_never(unknown)
+
+
+def _without_arguments(name: MetricName, classes: tuple[str, ...]) -> Metric:
+    if name == "pr_auc" and len(classes) != 2:
+        raise ParamsError(
+            f"the metric pr_auc needs two classes, the model has {len(classes)} ({listing(classes)}): take "
+            f"{{name: class_pr_auc, label: {classes[0]}}} for one class against all others, or macro_pr_auc"
+        )
+    if name in METRICS:
+        return Metric(name, of_matrices=METRICS[name])
+    # As scikit-learn has it, the second class by name is the positive one.
+    of_rows: dict[str, OfRows] = {
+        "log_loss": log_loss,
+        "macro_pr_auc": macro_pr_auc,
+        "pr_auc": partial(class_pr_auc, label=1),
+    }
+    return Metric(name, maximise=name not in MINIMISED, of_rows=of_rows[name])
+
+
+def check_defined(metric: Metric, labels: npt.NDArray[np.intp], classes: tuple[str, ...], split: str) -> None:
+    """Nothing, if the metric has a value for images with these class numbers, (n,).
+
+    Raises:
+        DataError: it has none, because they lack the class that it is about.
+    """
+    perfect = Judged(classes, labels, labels, np.eye(len(classes))[labels])
+    if np.isnan(metric.value(perfect)):
+        raise DataError(
+            f"evaluate.optimizing {metric.key} is not defined on {split}, which has no images of that class: "
+            "give it some (split.min_per_class, split.train_dev), or choose another metric"
+        )
+
+
+def plain_metrics(classes: tuple[str, ...]) -> Iterator[Metric]:
+    """All metrics without arguments that make sense for these classes."""
+    for name in (*METRICS, "log_loss", "macro_pr_auc", *(["pr_auc"] if len(classes) == 2 else [])):
+        yield metric_of(Plain.model_validate({"name": name}), classes)
+
+
+def cost_table(choice: MeanCost, classes: tuple[str, ...]) -> Matrices:
+    """Costs (k, k), [actual, called], 0 on the diagonal unless it is named.
+
+    Raises:
+        ParamsError: a class that the model does not have.
+    """
+    table = np.full((len(classes), len(classes)), choice.otherwise)
+    np.fill_diagonal(table, 0.0)
+    for actual, row in choice.costs.items():
+        for called, cost in row.items():
+            table[_number(actual, classes), _number(called, classes)] = cost
+    return table
+
+
+class Tally:
+    """A metric over the batches of an epoch; of the images only what the metric needs is kept."""
+
+    def __init__(self, metric: Metric, classes: int) -> None:
+        self._metric = metric
+        self._classes = tuple(map(str, range(classes)))
+        self._matrix: Matrices = np.zeros((classes, classes))
+        self._labels: list[npt.NDArray[np.intp]] = []
+        self._probabilities: list[npt.NDArray[np.float64]] = []
+
+    def add(self, labels: npt.NDArray[Any], probabilities: npt.NDArray[Any]) -> None:
+        """Count a batch: class numbers (n,) and probabilities (n, k)."""
+        if self._metric.of_matrices is None:
+            self._labels.append(labels)
+            self._probabilities.append(probabilities.astype(np.float64))
+        else:
+            batch = Judged(self._classes, labels, probabilities.argmax(axis=1), None)
+            self._matrix += confusion_matrices(batch, np.ones((1, len(labels)), np.int64))[0]
+
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        """What the batches so far left behind, for `go_on`."""
+        if self._metric.of_matrices is not None:
+            return {"matrix": self._matrix.copy()}
+        return {"labels": np.concatenate(self._labels), "probabilities": np.concatenate(self._probabilities)}
+
+    def go_on(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Count on from there."""
+        if self._metric.of_matrices is not None:
+            self._matrix = state["matrix"]
+        else:
+            self._labels, self._probabilities = [state["labels"]], [state["probabilities"]]
+
+    @property
+    def value(self) -> float:
+        """The metric over all batches so far."""
+        if self._metric.of_matrices is not None:
+            return float(self._metric.of_matrices(self._matrix))
+        labels, probabilities = np.concatenate(self._labels), np.concatenate(self._probabilities)
+        return self._metric.value(Judged(self._classes, labels, probabilities.argmax(axis=1), probabilities))
+
+
+def _number(label: str, classes: tuple[str, ...]) -> int:
+    if label in classes:
+        return classes.index(label)
+    near = difflib.get_close_matches(label, classes, n=1)
+    hint = f", did you mean {near[0]}?" if near else f"; it has {listing(classes, 20)}"
+    raise ParamsError(f"evaluate names the class {label!r}, which the model does not have{hint}")

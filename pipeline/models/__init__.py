@@ -1,0 +1,1 @@
+"""Models: from params to a network, to its predictions, and to bytes and back."""

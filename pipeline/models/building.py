@@ -1,0 +1,38 @@
+"""Params -> a network with fresh weights."""
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from pipeline.models.layers import Normalise
+from pipeline.models.mobilenet import mobilenet_layers
+from pipeline.models.networks import layers_of
+from pipeline.models.params import MobileNetV2, Network
+
+
+def build_model(
+    params: Network,
+    classes: int,
+    size: int,
+    mean: npt.NDArray[np.float64],
+    std: npt.NDArray[np.float64],
+    seed: int,
+) -> nn.Module:
+    """A network from pixels (n, 3, size, size) of 0 to 255 to logits (n, classes), weights drawn from the seed.
+
+    Args:
+        mean, std: shape (3,), of the training pixels in [0, 1]; MobileNetV2 has those of its own weights.
+
+    Raises:
+        ParamsError: the depth halves a picture of this size to nothing.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if isinstance(params, MobileNetV2):
+            layers = mobilenet_layers(params, classes)
+        else:
+            layers = [Normalise(mean, std), *layers_of(params, classes, size)]
+        # The loader hands over pixels with the channels last; convolutions on CPU are faster so.
+        network: nn.Module = nn.Sequential(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return network

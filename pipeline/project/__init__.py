@@ -1,0 +1,1 @@
+"""What a project is: its params, and how its stages are run."""

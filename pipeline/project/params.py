@@ -1,0 +1,176 @@
+"""params.yaml as a whole: read, checked, every broken rule reported at once."""
+
+import difflib
+import itertools
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError, field_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from pipeline.errors import MissingInputError, ParamsError
+from pipeline.section import Section
+from pipeline.sources.params import SourceName, SourceParams
+from pipeline.stages.augment.params import AugmentParams
+from pipeline.stages.balance.params import BalanceParams
+from pipeline.stages.curate.params import CurateParams
+from pipeline.stages.diagnose.params import DiagnoseParams
+from pipeline.stages.evaluate.params import EvaluateParams
+from pipeline.stages.final_evaluation.params import TestParams
+from pipeline.stages.ingest.params import IngestParams
+from pipeline.stages.label_issues.params import SuspectsParams
+from pipeline.stages.sample.params import SampleParams
+from pipeline.stages.split.params import SplitParams
+from pipeline.stages.train.params import TrainParams
+
+PARAMS_FILE = Path("params.yaml")
+# What YAML calls what pydantic names after Python's types.
+WORDS = {
+    **dict.fromkeys(("list_type", "tuple_type"), "must be a list"),
+    **dict.fromkeys(("dict_type", "mapping_type", "model_attributes_type", "model_type"), "must be a mapping"),
+    "string_type": "must be text",
+}
+
+
+class Params(Section):
+    """The whole of params.yaml."""
+
+    sources: Mapping[SourceName, SourceParams]
+    sample: SampleParams
+    ingest: IngestParams
+    curate: CurateParams
+    split: SplitParams
+    balance: BalanceParams
+    augment: AugmentParams
+    train: TrainParams
+    evaluate: EvaluateParams
+    suspects: SuspectsParams
+    diagnose: DiagnoseParams
+    test: TestParams
+
+    @field_validator("sources")
+    @classmethod
+    def _both_roles(cls, sources: Mapping[str, SourceParams]) -> Mapping[str, SourceParams]:
+        roles = [source.role for source in sources.values()]
+        if "production" not in roles:
+            raise ValueError("no source has role production: dev and test can come from nowhere")
+        # Lists may share a folder: each image then counts where it is listed.
+        whole = {name for name, one in sources.items() if getattr(one.labels, "unlisted", "") != "ignore"}
+        paths = sorted((Path(source.path) / (source.inside or ""), name) for name, source in sources.items())
+        for (outer, one), (inner, other) in itertools.combinations(paths, 2):
+            if inner.is_relative_to(outer) and {one, other} & whole:
+                raise ValueError(f"the path {inner} lies in {outer}, another source's: each image would count twice")
+        return sources
+
+
+def load_params(path: Path = PARAMS_FILE) -> Params:
+    """Every section of a params file, checked.
+
+    Raises:
+        MissingInputError: there is no such file.
+        ParamsError: it is not YAML, or values break rules; all of them are in the message.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise MissingInputError(f"{path} is missing: run this in the folder that holds it") from error
+    except OSError as error:
+        raise ParamsError(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ParamsError(f"{path} is not UTF-8 text: {error}") from error
+    try:
+        # YAML 1.2, as DVC reads it: 1e-3 is a number, a repeated key is an error.
+        values = YAML(typ="safe", pure=True).load(text)
+    except (YAMLError, ValueError) as error:  # ValueError: tagged or date-like values that are none
+        raise ParamsError(f"{path} is not valid YAML: {yaml_problem(error)}") from error
+    return check_params(values, str(path))
+
+
+def yaml_problem(error: Exception) -> str:
+    """What is wrong with a YAML text and where, without ruamel's advice to its programmers."""
+    return str(error).partition("\nTo suppress this check")[0].rstrip()
+
+
+def check_params(values: object, name: str = "params") -> Params:
+    """The same for values that are in memory.
+
+    Raises:
+        ParamsError: values break rules; all of them are in the message.
+    """
+    if not isinstance(values, dict):
+        raise ParamsError(f"{name} must hold sections, got {type(values).__name__}")
+    try:
+        return Params.model_validate(values)
+    except ValidationError as error:
+        lines = list(_problems(error, values))
+        head = f"{name} breaks {len(lines)} rule{'s' if len(lines) > 1 else ''}:"
+        raise ParamsError("\n  ".join([head, *lines])) from error
+
+
+def _problems(error: ValidationError, values: dict[str, Any]) -> Iterator[str]:
+    for item in error.errors(include_url=False):
+        location = _path_in(values, item["loc"], missing=item["type"] == "missing")
+        where = ".".join(map(str, location))
+        rule = item["msg"].removeprefix("Value error, ")
+        match item["type"]:
+            case "missing":
+                yield f"{where}: is missing, and there are no hidden defaults: add it"
+            case "extra_forbidden":
+                yield f"{where}: no such param{_nearest(location, item['loc'])}"
+            case "value_error":
+                yield f"{where}: {rule}"
+            case "union_tag_invalid":
+                named, known = item["ctx"]["tag"], item["ctx"]["expected_tags"]
+                near = difflib.get_close_matches(named, [name.strip("'") for name in known.split(", ")], n=1)
+                hint = f", did you mean {near[0]}?" if near else ";"
+                yield f"{where}: there is no choice {named!r}{hint} it may be {known}"
+            case kind:
+                rule = WORDS.get(kind, f"{rule[0].lower()}{rule[1:]}")
+                yield f"{where}: {rule}, got {item['input']!r}"
+
+
+def _path_in(values: Any, location: tuple[int | str, ...], missing: bool) -> tuple[int | str, ...]:
+    """The location without the tags that pydantic adds for members of a union."""
+    path: list[int | str] = []
+    for at, part in enumerate(location):
+        last = at == len(location) - 1
+        in_list = isinstance(values, list | tuple) and isinstance(part, int) and part < len(values)
+        if in_list or (isinstance(values, Mapping) and part in values):
+            values = values[part]
+        elif not (last and missing):
+            continue
+        path.append(part)
+    return tuple(path)
+
+
+def _nearest(location: tuple[int | str, ...], tagged: tuple[int | str, ...]) -> str:
+    """A hint for a misspelt key: the nearest right one, or all that are allowed there."""
+    known = sorted(_fields_at(tagged[:-1]))
+    near = difflib.get_close_matches(str(location[-1]), known, n=1)
+    return f", did you mean {near[0]}?" if near else f"; here stand {', '.join(known)}"
+
+
+def _fields_at(location: tuple[int | str, ...]) -> set[str]:
+    """Names of the params that may stand at a place, following pydantic's own location."""
+    models: list[type[BaseModel]] = [Params]
+    for part in location:
+        steps = [model.model_fields[str(part)].annotation for model in models if part in model.model_fields]
+        # Without a field of that name the part is a key of a mapping or the tag of a union's member.
+        tagged = [model for model in models if _tag(model) == part]
+        models = [found for step in steps for found in _models_in(step)] or tagged or models
+    return {name for model in models for name in model.model_fields}
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _models_in(argument)
+
+
+def _tag(model: type[BaseModel]) -> str | None:
+    field = model.model_fields.get("name")
+    tags = get_args(field.annotation) if field else ()
+    return tags[0] if len(tags) == 1 else None

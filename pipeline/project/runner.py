@@ -1,0 +1,88 @@
+"""Runs one stage: reads its inputs, calls its function, puts all outputs in place or none."""
+
+import functools
+import inspect
+import operator
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import ParamsError, StorageError
+from pipeline.project.params import Params
+from pipeline.stage import Outputs, Stage, load_stage
+from pipeline.store.artifacts import partial_path, put_in_place, refusals, remove
+from pipeline.store.shards import ShardStore
+from pipeline.training.checkpoint import Checkpoint
+from pipeline.workers.engine import Engine
+
+
+def run_stage(name: str, params: Params, engine: Engine, key: str | None = None) -> str:
+    """Run a stage in the current folder; the line that sums it up.
+
+    Args:
+        key: for a stage that runs once a source, the source's name.
+
+    Raises:
+        ParamsError: there is no such key.
+        PipelineError: what the stage itself raises; then no output was touched.
+    """
+    begun = time.perf_counter()
+    stage = load_stage(name)
+    arguments: dict[str, Any] = {}
+    if stage.each is not None and key is not None:
+        known = getattr(params, stage.each)
+        if key not in known:
+            raise ParamsError(f"{stage.each} has no entry {key!r}: params.yaml names {', '.join(known)}")
+        arguments["name"] = key
+        stage = stage.named(key)
+    arguments |= {argument: value_at(params, place) for argument, place in stage.params.items()}
+    arguments |= {argument: artifact.read(Path(artifact.path)) for argument, artifact in stage.reads.items()}
+    arguments |= {argument: artifact.read(Path(artifact.path)) for argument, artifact in stage.keeps.items()}
+    stores = {argument: ShardStore(Path(folder)) for argument, folder in stage.builds.items()}
+    if "engine" in inspect.signature(stage.function).parameters:
+        arguments["engine"] = engine
+    checkpoints = {argument: Checkpoint(Path(file)) for argument, file in stage.resumes.items()}
+    outputs = stage.function(**arguments, **stores, **checkpoints)
+    write_all(stage, outputs)
+    for checkpoint in checkpoints.values():
+        checkpoint.drop()
+    for store in stores.values():
+        store.drop_stale()
+    label = f"{name} {key}" if key else name
+    return f"{label}: {outputs.summary} ({time.perf_counter() - begun:.1f} s)"
+
+
+def value_at(params: Params, place: str) -> Any:
+    """The value at a dotted place such as `evaluate.optimizing` or `sources.web`."""
+    return functools.reduce(_step, place.split("."), params)
+
+
+def write_all(stage: Stage, outputs: Outputs) -> None:
+    """Write every output beside its target, then move all into place; on an error, none.
+
+    Raises:
+        StorageError: the file system refused; what was half-written is removed.
+    """
+    # What is kept comes first: a look at test is noted before anybody can read what it showed.
+    files = {**stage.keeps, **stage.writes}
+    targets = {field: Path(artifact.path) for field, artifact in files.items()}
+    partials = {field: partial_path(path) for field, path in targets.items()}
+    try:
+        for field, artifact in files.items():
+            with refusals(targets[field]):
+                targets[field].parent.mkdir(parents=True, exist_ok=True)
+            remove(partials[field])
+            artifact.write(getattr(outputs, field), partials[field])
+    except BaseException:
+        for path in partials.values():
+            # A folder that cannot be written holds nothing to remove; the first error is the one to show.
+            with suppress(StorageError):
+                remove(path)
+        raise
+    for field, path in targets.items():
+        put_in_place(partials[field], path)
+
+
+def _step(value: Any, part: str) -> Any:
+    return operator.getitem(value, part) if isinstance(value, dict) else getattr(value, part)

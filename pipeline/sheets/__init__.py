@@ -1,0 +1,1 @@
+"""Contact sheets: pictures and captions, drawn as PNG files."""

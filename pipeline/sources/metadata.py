@@ -1,0 +1,152 @@
+"""What a table says of images: group, time of capture, and whatever else; that of class folders is metadata.csv.
+
+Its form is that of Hugging Face's ImageFolder: a column `file_name` with paths inside the source.
+"""
+
+import difflib
+import re
+from collections.abc import Collection, Sequence
+from functools import partial
+from typing import Any
+
+import pandas as pd
+
+from pipeline.errors import DataError, listing
+from pipeline.manifest import FURTHER
+from pipeline.sources.params import Columns
+from pipeline.sources.table_errors import slips
+
+FILE_NAME, GROUP, CAPTURED_AT = "file_name", "group", "captured_at"
+# A time of day with a zone at its end: Z, +02:00, -0530, +02.
+_ZONED = re.compile(r"[T ]\d{2}.*(?:Z|[+-]\d{2}(?::?\d{2})?)$")
+
+
+def attach_metadata(
+    images: pd.DataFrame, table: pd.DataFrame | None, known: Collection[str], now: pd.Timestamp, name: str
+) -> pd.DataFrame:
+    """The images with the columns user_group, captured_at and meta_* of a metadata.csv.
+
+    Args:
+        images: with `path`, in any order.
+        table: all text; None if the source has no metadata.csv.
+        known: paths of all files of the source, those that were refused among them.
+        now: later times are errors.
+        name: of the file, for messages.
+
+    Raises:
+        DataError: with every broken rule, and the rows.
+    """
+    if table is None:
+        return images.assign(user_group="", captured_at=_taken_times(None, [], len(images)))
+    names = own_names(table)
+    problems = missing_columns(table, [FILE_NAME])
+    if not problems:
+        times, wrong = captured_times(table, names, now)
+        problems = [*slips(table, names), *_file_problems(table, known), *wrong]
+    if problems:
+        raise DataError(unusable(name, problems))
+    rows = pd.Index(table[FILE_NAME]).get_indexer(pd.Index(images["path"]))
+    return with_metadata(images, table, names, times, rows)
+
+
+def own_names(table: pd.DataFrame) -> Columns:
+    """What a metadata.csv calls its columns."""
+    group, captured_at = (name if name in table.columns else None for name in (GROUP, CAPTURED_AT))
+    return Columns(path=FILE_NAME, label=None, group=group, captured_at=captured_at)
+
+
+def with_metadata(
+    images: pd.DataFrame, table: pd.DataFrame, names: Columns, times: "pd.Series[Any] | None", rows: Any
+) -> pd.DataFrame:
+    """The images with the columns of a table: user_group, captured_at, and meta_* for those that have no other use.
+
+    Args:
+        times: as captured_times gives them.
+        rows: shape (n,), the position of each image's row in the table, -1 for none.
+    """
+    used = {names.path, names.label, names.group, names.captured_at, ""}
+    values = {f"{FURTHER}{column}": _taken(table[column], rows) for column in table.columns if column not in used}
+    groups = _taken(table[names.group], rows) if names.group is not None else ""
+    return images.assign(user_group=groups, captured_at=_taken_times(times, rows, len(images)), **values)
+
+
+def missing_columns(table: pd.DataFrame, needed: Sequence[str]) -> list[str]:
+    """A sentence for each column that is not there, with what may be meant."""
+    columns = [str(column) for column in table.columns]
+    problems = []
+    for name in needed:
+        if name in columns:
+            continue
+        near = difflib.get_close_matches(name, columns, n=1)
+        hint = f", is it {near[0]!r}?" if near else "."
+        wrong = len(columns) == 1 and any(other in columns[0] for other in (";", "\t"))
+        separator = "; save it with commas between the cells" if wrong else ""
+        problems.append(f"there is no column {name!r}{hint} It has {listing(columns, 20)}{separator}")
+    return problems
+
+
+def unusable(name: str, problems: Sequence[str]) -> str:
+    """The message for a file that breaks rules."""
+    return f"{name} cannot be used:\n  " + "\n  ".join(problems)
+
+
+def check_groups(images: pd.DataFrame, name: str) -> None:
+    """Nothing, if all images have a group, or none.
+
+    Raises:
+        DataError: some have one, and others would be split apart from nobody knows what.
+    """
+    grouped = (images["user_group"] != "").to_numpy()
+    # A column that is empty throughout groups nothing.
+    if grouped.any() and not grouped.all():
+        without = images.loc[~grouped, "path"].tolist()
+        problem = (
+            f"{len(without)} images have no group although others have one: {listing(without)}. "
+            "Give each a group, a name of its own if it is alone"
+        )
+        raise DataError(unusable(name, [problem]))
+
+
+def _file_problems(table: pd.DataFrame, known: Collection[str]) -> list[str]:
+    twice = table.loc[table[FILE_NAME].duplicated(), FILE_NAME].unique()
+    unknown = [path for path in table[FILE_NAME].unique() if path not in known]
+    problems = [f"{len(twice)} files stand more than once: {listing(twice)}"] if len(twice) else []
+    if unknown:
+        problems.append(f"{len(unknown)} files are not in the source: {listing(unknown)}. Correct or remove these rows")
+    return problems
+
+
+def captured_times(table: pd.DataFrame, names: Columns, now: pd.Timestamp) -> "tuple[pd.Series[Any] | None, list[str]]":
+    """The times of a table's rows in UTC, None without such a column; and what is wrong with them, in words."""
+    if names.captured_at is None:
+        return None, []
+    texts = table[names.captured_at]
+    given = texts != ""
+    # pandas reads "now" and "today", too, which would give other times at each run.
+    numbers = texts.where(texts.str.match(r"\d"))
+    times = pd.to_datetime(numbers, format="ISO8601", utc=True, errors="coerce")
+    named = partial(_named, table, names.path, names.captured_at)
+    problems = named(given & times.isna(), "are no ISO 8601 times", "write them as 2026-05-31T14:00:00+02:00")
+    zoned, naive = (times.notna() & (texts.str.contains(_ZONED) == has_zone) for has_zone in (True, False))
+    if zoned.any() and naive.any():
+        problems += named(naive, "have no time zone although others have one", "add it to all or none")
+    problems += named(times > now, "lie in the future", "correct them")
+    return times, problems
+
+
+def _named(table: pd.DataFrame, path: str, column: str, wrong: "pd.Series[Any]", what: str, way_out: str) -> list[str]:
+    rows = table[wrong]
+    items = [f"{row[path]} ({row[column]})" for _, row in rows.head(5).iterrows()]
+    more = f" and {len(rows) - 5} more" if len(rows) > 5 else ""
+    return [f"{len(rows)} values of {column} {what}: {', '.join(items)}{more}; {way_out}"] if len(rows) else []
+
+
+def _taken(column: "pd.Series[Any]", rows: Sequence[int]) -> list[str]:
+    values = column.to_list()
+    return [values[row] if row >= 0 else "" for row in rows]
+
+
+def _taken_times(times: "pd.Series[Any] | None", rows: Any, images: int) -> Any:
+    if times is None:
+        return pd.Series(pd.NaT, index=range(images), dtype="datetime64[us, UTC]").array
+    return times.reset_index(drop=True).dt.as_unit("us").reindex(rows).array

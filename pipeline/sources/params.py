@@ -1,0 +1,113 @@
+"""Where the labels of a source's images come from."""
+
+import posixpath
+import re
+from typing import Annotated, Literal, Self
+
+from pathspec import GitIgnoreSpec
+from pydantic import AfterValidator, Field, model_validator
+
+from pipeline.section import Section
+
+Name = Annotated[str, Field(min_length=1)]
+# A file that no label names: left alone, or an image of production without a label.
+Unlisted = Literal["ignore", "unlabelled"]
+
+
+class FolderLabels(Section):
+    """The first folder of an image's path, at any depth; of production, images in no folder have no label."""
+
+    name: Literal["folders"]
+
+
+class NoLabels(Section):
+    """No image has a label: production images as they come, in any folders."""
+
+    name: Literal["none"]
+
+
+class Columns(Section):
+    """What the columns of a table are called; null: it has no such column. Others travel as meta_<name>."""
+
+    path: Name
+    label: Name | None
+    group: Name | None
+    captured_at: Name | None
+
+
+class TableLabels(Section):
+    """A row an image, in a CSV, Parquet or JSONL file inside the source; an empty label is none."""
+
+    name: Literal["table"]
+    file: Name
+    columns: Columns
+    unlisted: Unlisted
+
+
+class LabelStudioLabels(Section):
+    """A JSON export of Label Studio inside the source.
+
+    image: the key of a task's data that names the image: `prefix`, then the path inside the source.
+    choice: the name of the Choices tag whose answer is the label.
+    disagreement: of several people's answers, whether all must agree, or more than half of them.
+    """
+
+    name: Literal["label_studio"]
+    file: Name
+    image: Name
+    prefix: str
+    choice: Name
+    disagreement: Literal["reject", "majority"]
+    unlisted: Unlisted
+
+
+AnyLabels = Annotated[FolderLabels | NoLabels | TableLabels | LabelStudioLabels, Field(discriminator="name")]
+
+
+# Source names stand in shell commands and paths, so that they are kept plain.
+SourceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
+
+
+def _checked(pattern: str) -> str:
+    try:
+        GitIgnoreSpec.from_lines([pattern])
+    except (ValueError, re.error) as error:
+        raise ValueError(f"{pattern!r} is no pattern of the kind that .gitignore has") from error
+    return pattern
+
+
+def _inside(folder: str) -> str:
+    path = posixpath.normpath(folder)
+    if path.split("/")[0] in {".", ".."}:
+        raise ValueError(f"{folder!r} must be a folder within the source's path")
+    return path
+
+
+# As in .gitignore: without a slash at any depth, with one from the source's path on; ** stands for any folders.
+Pattern = Annotated[str, Field(min_length=1), AfterValidator(_checked)]
+
+
+class SourceParams(Section):
+    """Where images come from: `raw` ones only train, `production` ones also measure.
+
+    path: a folder, or a zip or tar archive. inside: a folder in it that all paths start from.
+    labels: where labels come from; folders, if it is not there.
+    include: if it is there, files that no pattern matches are left alone. exclude: so are those that one matches.
+    """
+
+    role: Literal["raw", "production"]
+    path: Annotated[str, Field(min_length=1)]
+    inside: Annotated[str, Field(pattern=r"^[^/]"), AfterValidator(_inside)] | None = None
+    labels: AnyLabels = FolderLabels(name="folders")
+    include: Annotated[tuple[Pattern, ...], Field(strict=False, min_length=1)] = ("*",)
+    exclude: Annotated[tuple[Pattern, ...], Field(strict=False)] = ()
+
+    @model_validator(mode="after")
+    def _raw_images_have_labels(self) -> Self:
+        if self.role == "raw":
+            unlabelled = self.labels.name == "none" or getattr(self.labels, "unlisted", "") == "unlabelled"
+            if unlabelled:
+                raise ValueError(
+                    "raw images without a label are of no use: give labels, or make the source a production one"
+                )
+        return self

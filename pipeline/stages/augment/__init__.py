@@ -1,0 +1,1 @@
+"""Generate variants of the training images."""

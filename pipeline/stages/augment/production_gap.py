@@ -1,0 +1,277 @@
+"""Pictures of raw and production -> the strengths of degradation that make raw look like production.
+
+The gap is what a domain classifier (metrics/matching.py) makes of statistics of how pictures were taken
+(stages/augment/capture.py). Kinds of degradation are added one by one, each time that which brings the two sides
+nearest, as long as one helps; after each the strengths are refined in steps that get finer.
+
+- **Like with like**: as many raw as production pictures of each class, one a group, so that another
+  mixture of classes is no gap.
+- **Honest**: half of the groups choose, the others measure the AUC before and after.
+- **Bounded**: MOST_IMAGES a role and half, WINDOW pixels a side, MOST_TRIALS trials.
+
+Not here: what pictures show, and from where. A gap in that stays, and may be taken for one that a
+degradation narrows.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pipeline.errors import DataError
+from pipeline.images.pixels import Pixels
+from pipeline.manifest import PRODUCTION, RAW
+from pipeline.metrics.matching import FOLDS, Result, domain_test, fold_areas, quadratic_features
+from pipeline.randomness import keyed_uniform
+from pipeline.stages.augment.capture import capture_statistics
+from pipeline.stages.augment.degradation import ABSENT, KINDS, NOTHING, Strengths, degrade
+
+Values = npt.NDArray[np.float64]
+
+CHOOSE, MEASURE = 0, 1
+# Pictures of a role in each half; with fewer than the least, strengths would be chance.
+MOST_IMAGES, LEAST_IMAGES = 200, 15
+# A multiple of 16, so that blocks of JPEG stay where they are.
+WINDOW = 96
+MOST_TRIALS = 500
+# p of the classifier above which there is no gap to close.
+LEVEL = 0.05
+# What a kind must gain in distance times the root of the pictures a role: where there is no gap, the best kind
+# gained at most 0.2 in seven of eight trials, with 20, 60 or 200 pictures. And what a step of refining must.
+GAIN, STEP_GAIN = 0.25, 0.03
+# Steps of KINDS at which a kind is first tried, and by which it is then moved.
+TRIED, STRIDES = (1, 2, 4, 7, 11, 16, 23, 32), (4, 2, 1)
+# Kinds that are refined before the better one is added: blur and resolution look alike at first.
+RIVALS = 2
+
+
+@dataclass(frozen=True)
+class Gap:
+    """The strengths, and how well raw and production are told apart without and with them.
+
+    images: of each role that chose and measured. within_classes: whether each class has as many of both.
+    """
+
+    strengths: Strengths
+    before: Result
+    after: Result
+    images: int
+    within_classes: bool
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """Numbers for a report."""
+        return {
+            "images_per_role": self.images,
+            "within_classes": self.within_classes,
+            **_area("auc_before", self.before),
+            **_area("auc_after", self.after),
+            "strengths": self.strengths.numbers(),
+        }
+
+    @property
+    def summary(self) -> str:
+        """One line."""
+        chosen = [f"{kind} {found.typical:g} ± {found.spread:g}" for kind, found in self.strengths.items()]
+        used = [words for words in chosen if words.split()[0] in self.strengths.used()]
+        nearer = self.after.statistic < self.before.statistic or not used
+        return (
+            f"raw images are degraded by {', '.join(used) or 'nothing'}; a classifier tells them from production "
+            f"with an AUC of {self.after.statistic:.3f}, without that {self.before.statistic:.3f}"
+            f"{'' if nearer else ': no nearer on images that did not choose, augment.match_production may go'}"
+        )
+
+
+def estimate_gap(rows: pd.DataFrame, read: Callable[[int], Pixels], seed: int) -> Gap:
+    """The strengths with which raw pictures are told from production's least; the same for any order of rows.
+
+    Args:
+        rows: id, label ("" where unknown), role and group, a row an image; none of dev or test.
+        read: row number to pixels, all of one shape.
+
+    Raises:
+        DataError: too few pictures of a role.
+    """
+    pairs, within_classes = _paired(rows, seed)
+    choosing, measuring = (_side_by_side(rows, pairs[half], read, seed) for half in (CHOOSE, MEASURE))
+    strengths = _search(_Distance(choosing)) if choosing.test(NOTHING).p < LEVEL else NOTHING
+    images = len(choosing.ids) + len(measuring.ids)
+    return Gap(strengths, measuring.test(NOTHING), measuring.test(strengths), images, within_classes)
+
+
+# Row numbers of raw and of production, as many each.
+_Pairs = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]
+
+
+def _paired(rows: pd.DataFrame, seed: int) -> tuple[list[_Pairs], bool]:
+    """Pictures of each half, paired within classes; across them where that leaves too few (no labels, say)."""
+    frame = pd.DataFrame(
+        {
+            "number": np.arange(len(rows)),
+            "label": rows["label"].astype(str).to_numpy(),
+            "role": rows["role"].astype(str).to_numpy(),
+            "group": rows["group"].to_numpy(),
+            "half": keyed_uniform(seed, "gap half", rows["group"]) >= 0.5,
+            "key": keyed_uniform(seed, "gap image", rows["id"]),
+        }
+    )
+    frame = frame.sort_values("key", kind="stable").drop_duplicates(["role", "group"])
+    halves = [frame[frame["half"] == half] for half in (CHOOSE, MEASURE)]
+    for within_classes in (True, False):
+        pairs = [_pair(half if within_classes else half.assign(label="")) for half in halves]
+        if min(len(raw) for raw, _ in pairs) >= LEAST_IMAGES:
+            return pairs, within_classes
+    found = {role: min(int((half["role"] == role).sum()) for half in halves) for role in (RAW, PRODUCTION)}
+    raise DataError(
+        f"augment.match_production estimates from images outside dev and test, half to choose by and half to "
+        f"measure with: each needs {LEAST_IMAGES} groups of each role, and there are {found[RAW]} of raw and "
+        f"{found[PRODUCTION]} of production. Add production images, give train a larger share of them in "
+        "split.production, or set augment.match_production to false"
+    )
+
+
+def _pair(half: pd.DataFrame) -> _Pairs:
+    """The first of each class in the order given, as many of both roles, MOST_IMAGES in all or little more."""
+    sizes = pd.crosstab(half["label"], half["role"]).reindex(columns=[RAW, PRODUCTION], fill_value=0).min(axis=1)
+    quotas = np.ceil(sizes * min(1.0, MOST_IMAGES / max(1, int(sizes.sum()))))
+    rank = half.groupby(["label", "role"]).cumcount()
+    chosen = half[rank < half["label"].map(quotas)]
+    raw, production = (chosen.loc[chosen["role"] == role, "number"].to_numpy(np.intp) for role in (RAW, PRODUCTION))
+    return raw, production
+
+
+def _side_by_side(rows: pd.DataFrame, pairs: _Pairs, read: Callable[[int], Pixels], seed: int) -> "_Sides":
+    raw, production = ([_window(read(int(number))) for number in numbers] for numbers in pairs)
+    groups = rows["group"].iloc[np.concatenate(pairs)]
+    return _Sides(
+        raw=raw,
+        ids=rows["id"].iloc[pairs[0]].astype(str).tolist(),
+        production=np.stack([capture_statistics(pixels) for pixels in production]),
+        folds=(keyed_uniform(seed, "gap fold", groups) * FOLDS).astype(np.intp),
+        seed=seed,
+    )
+
+
+def _window(pixels: Pixels) -> Pixels:
+    top, left = (max(0, side - WINDOW) // 32 * 16 for side in pixels.shape[:2])
+    return pixels[top : top + WINDOW, left : left + WINDOW]
+
+
+@dataclass(frozen=True)
+class _Sides:
+    """Raw pictures, which get degraded, beside the statistics of as many production pictures, shape (n, k)."""
+
+    raw: Sequence[Pixels]
+    ids: Sequence[str]
+    production: Values
+    folds: npt.NDArray[np.intp]
+    seed: int
+
+    @property
+    def inside(self) -> npt.NDArray[np.bool_]:
+        return np.arange(2 * len(self.raw)) < len(self.raw)
+
+    def facts(self, strengths: Strengths) -> Values:
+        """Statistics of both sides, raw first, shape (2 n, k)."""
+        degraded = (
+            degrade(pixels, strengths, self.seed, image_id, 1)
+            for pixels, image_id in zip(self.raw, self.ids, strict=True)
+        )
+        return np.concatenate([[capture_statistics(pixels) for pixels in degraded], self.production])
+
+    def test(self, strengths: Strengths) -> Result:
+        """The domain classifier's AUC."""
+        return domain_test(self.facts(strengths), self.inside, self.folds, self.seed)
+
+
+@dataclass(frozen=True)
+class _Distance:
+    """Strengths -> how far the sides are apart, each measured once; infinite when all trials are used up.
+
+    The AUC, and what still leads on where that is 1: the distance of each statistic's distributions
+    (Wasserstein's, over production's standard deviation), as a mean of logarithms.
+    """
+
+    sides: _Sides
+    known: dict[Strengths, float] = field(default_factory=dict)
+
+    @property
+    def chance(self) -> float:
+        """What distances differ by without a reason, but for a factor."""
+        return 1 / math.sqrt(len(self.sides.raw))
+
+    def __call__(self, strengths: Strengths) -> float:
+        if strengths not in self.known:
+            if len(self.known) >= MOST_TRIALS:
+                return math.inf
+            self.known[strengths] = self._measured(strengths)
+        return self.known[strengths]
+
+    def _measured(self, strengths: Strengths) -> float:
+        facts, production = self.sides.facts(strengths), self.sides.production
+        area = fold_areas(quadratic_features(facts), self.sides.inside[:, None], self.sides.folds)[0]
+        shift = np.abs(np.sort(facts[: len(production)], axis=0) - np.sort(production, axis=0)).mean(axis=0)
+        apart = np.log1p(shift / (production.std(axis=0) + 1e-3)).mean()
+        return round(max(float(area), 0.5) + float(apart), 9)
+
+
+def _search(distance: _Distance) -> Strengths:
+    """Kinds are added while one helps, and those that later ones made idle are taken out again."""
+    best, gain = NOTHING, distance.chance * GAIN
+    while distance(added := _with_one_more(best, distance)) < distance(best) - gain:
+        best = _refined(added, added.used(), distance)
+    for kind in best.used():
+        without = replace(best, **{kind: ABSENT})
+        best = without if distance(without) < distance(best) + gain else best
+    return best
+
+
+def _with_one_more(best: Strengths, distance: _Distance) -> Strengths:
+    """The strengths with the further kind that helps most."""
+    firsts = {kind: _tried(best, kind, distance) for kind in KINDS if kind not in best.used()}
+    rivals = sorted(firsts, key=lambda kind: distance(firsts[kind]))[:RIVALS]
+    return min((_refined(firsts[kind], [kind], distance) for kind in rivals), key=distance, default=best)
+
+
+def _tried(best: Strengths, kind: str, distance: _Distance) -> Strengths:
+    """The best of growing strengths of a kind; each line of them ends after two that are no better."""
+    tried = [best]
+    for part, sign in (("typical", 1), ("typical", -1), ("spread", 1)):
+        line = [best]
+        for steps in TRIED:
+            line.append(_moved(best, kind, part, sign * steps))
+            if len(line) > 2 and min(map(distance, line[-2:])) >= min(map(distance, line[:-2])):
+                break
+        tried += line
+    return min(tried, key=distance)
+
+
+def _refined(best: Strengths, kinds: Iterable[str], distance: _Distance) -> Strengths:
+    """Strengths moved one by one as long as that helps."""
+    moves = [(kind, part, sign) for kind in kinds for part in ("typical", "spread") for sign in (1, -1)]
+    for stride in STRIDES:
+        before = None
+        while before != best:
+            before = best
+            for kind, part, sign in moves:
+                moved = _moved(best, kind, part, sign * stride)
+                while distance(moved) < distance(best) - STEP_GAIN * distance.chance:
+                    best, moved = moved, _moved(moved, kind, part, sign * stride)
+    return best
+
+
+def _moved(strengths: Strengths, kind: str, part: str, steps: int) -> Strengths:
+    """One value moved by so many steps, within its ends."""
+    limits, old = KINDS[kind], getattr(strengths, kind)
+    low, high = (limits.low, limits.high) if part == "typical" else (0.0, limits.widest * limits.step)
+    value = round(min(max(getattr(old, part) + steps * limits.step, low), high), 6)
+    return replace(strengths, **{kind: replace(old, **{part: value})})
+
+
+def _area(name: str, found: Result) -> dict[str, float]:
+    ends = {"": found.statistic, "_low": found.low, "_high": found.high}
+    return {f"{name}{end}": float(value) for end, value in ends.items() if value is not None}

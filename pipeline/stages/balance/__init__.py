@@ -1,0 +1,1 @@
+"""Resample or weigh the rows of train."""

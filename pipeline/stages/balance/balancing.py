@@ -1,0 +1,247 @@
+"""Rows of train -> how often each stands, and what it weighs in the loss: balancing is choosing rows.
+
+Drawing is done here, because imbalanced-learn's random samplers break two laws: they draw in the
+order of rows, so that one more image would change the whole choice, and with replacement, so that
+one image stands five times while another of its class is never repeated. Here each image has a
+number of its own, the hash of its id, and the lowest of a class stay or are repeated first.
+What compares pictures is stages/balance/cleaning.py.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, assert_never
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pipeline.errors import DataError, ParamsError
+from pipeline.manifest import PRODUCTION, TRAIN, is_sorted_by_id
+from pipeline.randomness import keyed_uniform
+from pipeline.stages.balance.cleaning import Cleaner, clean
+from pipeline.stages.balance.params import (
+    BalanceParams,
+    ClassWeights,
+    EditedNearestNeighbours,
+    Majority,
+    Median,
+    Minority,
+    NearMiss,
+    NoBalance,
+    OverAndUndersample,
+    Oversample,
+    Ratio,
+    RowCount,
+    TomekLinks,
+    Undersample,
+)
+
+# A text column of a manifest holds 2 GiB (Arrow's 32-bit offsets): 107 bytes in so many rows.
+MOST_ROWS = 20_000_000
+PART = 1_000_000
+
+Strategy = NoBalance | Oversample | Undersample | OverAndUndersample | Cleaner | ClassWeights
+Counts = npt.NDArray[np.int64]
+Features = Callable[[npt.NDArray[np.intp]], npt.NDArray[np.uint8]]
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The balanced rows, shape (m,) each.
+
+    rows: positions in the manifest, sorted by id; a repeat means that the row counts twice.
+    copies: 0 at a row's first appearance, 1 at its second, and so on.
+    weights: of a row's loss; their mean is 1.
+    """
+
+    rows: npt.NDArray[np.intp]
+    copies: npt.NDArray[np.int32]
+    weights: npt.NDArray[np.float32]
+
+
+def choose_rows(manifest: pd.DataFrame, params: BalanceParams, features: Features) -> Chosen:
+    """The balanced rows of train, a function of its rows and not of their order.
+
+    Args:
+        manifest: columns id (unique), label, role and split; what is not in train does not count.
+        features: positions of n rows to the features of their pictures, shape (n, f), whole numbers; asked by
+            strategies that compare pictures.
+
+    Raises:
+        ParamsError: the strategy would give more rows, or compare more pictures, than are allowed.
+        DataError: train is empty, or a class has too few rows for the strategy, or would lose all.
+    """
+    places = train_rows(manifest)
+    if not len(places):
+        raise DataError("the manifest has no rows in train: run `dvc repro split`")
+    cells = _Cells.of(manifest, places)
+    strategy = params.strategy
+    if isinstance(strategy, ClassWeights):
+        times = np.ones(len(places), dtype=np.int64)
+        return _chosen(places, times, _class_weights(cells, params.production_weight))
+    kept = np.ones(len(places), dtype=bool)
+    if isinstance(strategy, Cleaner):
+        sizes = cells.counts().sum(axis=1)
+        most = sizes
+        if isinstance(strategy, NearMiss):
+            most = _wanted(sizes, Undersample(name="undersample", target=strategy.target))
+        kept = clean(cells.of_rows // 2, cells.names, strategy, most, lambda: features(places))
+    return _chosen(places, _draw(manifest["id"], places, cells, kept, params), np.ones(len(places)))
+
+
+def train_rows(manifest: pd.DataFrame) -> npt.NDArray[np.intp]:
+    """Positions of the rows of train, sorted by id."""
+    places = np.flatnonzero(manifest["split"] == TRAIN)
+    return places if is_sorted_by_id(manifest) else places[manifest["id"].iloc[places].argsort(kind="stable")]
+
+
+def count_classes(
+    manifest: pd.DataFrame, rows: npt.NDArray[np.intp], weights: npt.NDArray[np.floating[Any]]
+) -> pd.DataFrame:
+    """A row for each class, named and sorted by it: rows, their weight, and the weight of those from production.
+
+    Args:
+        rows: positions in the manifest, shape (m,).
+        weights: shape (m,).
+    """
+    cells = _Cells.of(manifest, rows)
+    weight = np.bincount(cells.of_rows, weights, minlength=2 * len(cells.names)).reshape(-1, 2)
+    columns = {"rows": cells.counts().sum(axis=1), "weight": weight.sum(axis=1), "production": weight[:, 1]}
+    return pd.DataFrame(columns, index=pd.Index(cells.names, name="label"))
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """Each row's class and role: number 2 x class for raw, one more for production."""
+
+    names: list[str]
+    of_rows: npt.NDArray[np.int32]
+
+    @classmethod
+    def of(cls, manifest: pd.DataFrame, places: npt.NDArray[np.intp]) -> "_Cells":
+        labels = manifest["label"].iloc[places].astype("category").cat.remove_unused_categories()
+        names = sorted(labels.cat.categories)
+        codes = labels.cat.reorder_categories(names).cat.codes.to_numpy().astype(np.int32)
+        production = (manifest["role"].iloc[places] == PRODUCTION).to_numpy()
+        return cls([str(name) for name in names], 2 * codes + production)
+
+    def counts(self, kept: npt.NDArray[np.bool_] | None = None) -> Counts:
+        """Rows of each class and role, shape (k, 2)."""
+        rows = self.of_rows if kept is None else self.of_rows[kept]
+        return np.bincount(rows, minlength=2 * len(self.names)).reshape(-1, 2)
+
+
+def _chosen(places: npt.NDArray[np.intp], times: Counts, weights: npt.NDArray[np.float64]) -> Chosen:
+    starts = np.repeat(np.cumsum(times) - times, times)
+    copies = (np.arange(len(starts)) - starts).astype(np.int32)
+    return Chosen(np.repeat(places, times), copies, np.repeat(weights, times).astype(np.float32))
+
+
+def _class_weights(cells: _Cells, production_weight: float) -> npt.NDArray[np.float64]:
+    """n / (k n_c): scikit-learn's `class_weight="balanced"` (King and Zeng, 2001).
+
+    A production row counts `production_weight` times in n_c and weighs so many times as much, so
+    that each class weighs n / k all the same.
+    """
+    of_cells = np.array([1.0, production_weight])
+    counted = cells.counts() @ of_cells
+    weights = len(cells.of_rows) / (len(counted) * counted[:, None]) * of_cells
+    return np.asarray(weights.reshape(-1)[cells.of_rows])
+
+
+def _draw(
+    ids: "pd.Series[Any]",
+    places: npt.NDArray[np.intp],
+    cells: _Cells,
+    kept: npt.NDArray[np.bool_],
+    params: BalanceParams,
+) -> Counts:
+    """How often each row stands, shape (n,).
+
+    The rows of a class and role differ by one at most; which have one more, their hashes say.
+    """
+    counts = cells.counts(kept)
+    quotas = _quotas(counts, params).reshape(-1)
+    whole, rest = np.divmod(quotas, np.maximum(counts.reshape(-1), 1))
+    times = np.where(kept, whole[cells.of_rows], 0)
+    drawn = np.flatnonzero(kept & (rest > 0)[cells.of_rows])
+    # In parts, because Python strings take ten times the memory of Arrow's.
+    parts = np.array_split(places[drawn], len(drawn) // PART + 1)
+    chance = np.concatenate([keyed_uniform(params.seed, "balance", ids.iloc[part]) for part in parts])
+    # Small numbers are sorted by radix, ten times faster.
+    order = np.argsort(cells.of_rows[drawn].astype(np.uint16 if len(rest) < 2**16 else np.uint32), kind="stable")
+    ends = np.cumsum(np.where(rest > 0, counts.reshape(-1), 0))
+    for cell in np.flatnonzero(rest):
+        members = order[ends[cell] - counts.reshape(-1)[cell] : ends[cell]]
+        lowest = np.argpartition(chance[members], rest[cell] - 1)[: rest[cell]]
+        times[drawn[members[lowest]]] += 1
+    return times
+
+
+def _quotas(counts: Counts, params: BalanceParams) -> Counts:
+    """Rows that each class and role will have, shape (k, 2)."""
+    raw, counted = counts[:, 0], counts[:, 1].astype(np.float64) * params.production_weight
+    sizes: Counts = raw + _rounded(counted)
+    wanted = _wanted(sizes, params.strategy)
+    if wanted.sum() > MOST_ROWS:
+        raise ParamsError(
+            f"balance would give {wanted.sum():,} rows ({len(wanted):,} classes of up to {wanted.max():,}), "
+            f"and a manifest holds {MOST_ROWS:,}: lower balance.strategy.target or balance.production_weight, "
+            "or use the strategy weights"
+        )
+    from_production = _rounded(wanted * (counted / (raw + counted)))
+    return np.stack([wanted - from_production, from_production], axis=1)
+
+
+def _wanted(sizes: Counts, strategy: Strategy) -> Counts:
+    """Rows that each class will have, shape (k,)."""
+    match strategy:
+        case Oversample(target=target):
+            return np.maximum(sizes, _level(sizes, target, lambda ratio: _up(sizes.max() * ratio)))
+        case Undersample(target=target):
+            return np.minimum(sizes, _level(sizes, target, lambda ratio: _down(sizes.min() / ratio)))
+        case OverAndUndersample(target=target):
+            middle = _median(sizes)
+            low = _level(sizes, target, lambda ratio: _up(middle * math.sqrt(ratio)))
+            high = _level(sizes, target, lambda ratio: _down(middle / math.sqrt(ratio)))
+            return np.clip(sizes, low, high)
+        case NoBalance() | ClassWeights() | TomekLinks() | EditedNearestNeighbours() | NearMiss():
+            return sizes
+        case unknown:
+            assert_never(unknown)
+
+
+def _level(
+    sizes: Counts, target: Majority | Minority | Median | RowCount | Ratio, at_ratio: Callable[[float], int]
+) -> int:
+    match target:
+        case Majority():
+            return int(sizes.max())
+        case Minority():
+            return int(sizes.min())
+        case Median():
+            return _median(sizes)
+        case RowCount(rows=rows):
+            return rows
+        case Ratio(value=value):
+            return at_ratio(value)
+        case unknown:
+            assert_never(unknown)
+
+
+def _rounded(values: npt.NDArray[np.float64]) -> Counts:
+    return np.floor(values + 0.5).astype(np.int64)
+
+
+def _median(sizes: Counts) -> int:
+    return int(np.median(sizes))
+
+
+def _up(value: float) -> int:
+    # 0.1 x 30 is slightly above 3 in floating point.
+    return math.ceil(value - 1e-9)
+
+
+def _down(value: float) -> int:
+    return math.floor(value + 1e-9)

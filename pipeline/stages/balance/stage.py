@@ -1,0 +1,107 @@
+"""Repeats, drops or weighs rows of train so that its classes count alike; other splits are not touched."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from pipeline import catalogue
+from pipeline.images.pixels import decode
+from pipeline.manifest import SPLIT, look_at
+from pipeline.stage import Stage
+from pipeline.stages.balance.balancing import choose_rows, count_classes, train_rows
+from pipeline.stages.balance.cleaning import picture_features
+from pipeline.stages.balance.params import BalanceParams
+from pipeline.store.arrow import Taken
+from pipeline.store.shards import ShardReader
+from pipeline.workers.engine import Engine
+
+# All other columns go from file to file without passing through pandas.
+LOOKED_AT = ("id", "label", "role", "shard", "row", "split")
+# Pictures a task reads: far more work than handing it to a process.
+PICTURES = 1000
+
+
+@dataclass(frozen=True)
+class BalanceOutputs:
+    """Rows of train with copy number and weight, and class counts before and after."""
+
+    manifest: Taken
+    counts: pd.DataFrame
+    metrics: dict[str, Any]
+
+    @property
+    def summary(self) -> str:
+        before, after = self.metrics["before"], self.metrics["after"]
+        return (
+            f"{before['rows']} rows -> {after['rows']}, largest class "
+            f"{after['weighted_imbalance']:.3g} times the smallest by weight, "
+            f"{after['production_share']:.0%} of it production"
+        )
+
+
+def balance(manifest: pa.Table, originals: ShardReader, params: BalanceParams, engine: Engine) -> BalanceOutputs:
+    """The balanced rows of train.
+
+    Raises:
+        ParamsError: the strategy would give more rows, or compare more pictures, than are allowed.
+        DataError: train is empty, or a class has too few rows for the strategy.
+    """
+    looked_at = look_at(manifest, SPLIT, LOOKED_AT)
+    chosen = choose_rows(looked_at, params, lambda rows: _features(looked_at.iloc[rows], originals, engine))
+    train = train_rows(looked_at)
+    before = count_classes(looked_at, train, np.ones(len(train)))
+    after = count_classes(looked_at, chosen.rows, chosen.weights)
+    return BalanceOutputs(
+        manifest=Taken(manifest, chosen.rows, {"copy": pa.array(chosen.copies), "weight": pa.array(chosen.weights)}),
+        counts=_counts(before, after),
+        metrics={"before": _summed(before), "after": _summed(after)},
+    )
+
+
+def _features(rows: pd.DataFrame, originals: ShardReader, engine: Engine) -> npt.NDArray[np.uint8]:
+    located = list(zip(rows["shard"].astype(str), rows["row"].tolist(), strict=True))
+    tasks = [located[start : start + PICTURES] for start in range(0, len(located), PICTURES)]
+    return np.concatenate(engine.map(FeatureReader(originals), tasks, "balance", size=len))
+
+
+@dataclass(frozen=True)
+class FeatureReader:
+    """Places of pictures -> their features; it travels to worker processes."""
+
+    originals: ShardReader
+
+    def __call__(self, located: list[tuple[str, int]]) -> npt.NDArray[np.uint8]:
+        return np.stack([picture_features(decode(self.originals.image(shard, row))) for shard, row in located])
+
+
+def _counts(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
+    """Two rows a class; `bar` names them so that a plot shows them side by side, in order."""
+    table = pd.concat([before.assign(when="before", bar="1 before"), after.assign(when="after", bar="2 after")])
+    table = table.reset_index().sort_values(["label", "bar"], ignore_index=True)
+    return table.assign(bar=table["label"] + ", " + table["bar"])[["label", "when", "rows", "weight", "bar"]]
+
+
+def _summed(classes: pd.DataFrame) -> dict[str, float]:
+    return {
+        "rows": int(classes["rows"].sum()),
+        "imbalance": float(classes["rows"].max() / classes["rows"].min()),
+        "weighted_imbalance": float(classes["weight"].max() / classes["weight"].min()),
+        "production_share": float(classes["production"].sum() / classes["weight"].sum()),
+    }
+
+
+STAGE = Stage(
+    name="balance",
+    function=balance,
+    params={"params": "balance"},
+    reads={"manifest": catalogue.SPLIT_TABLE, "originals": catalogue.ORIGINALS},
+    writes={
+        "manifest": catalogue.BALANCED_TABLE,
+        "counts": catalogue.BALANCE_COUNTS,
+        "metrics": catalogue.BALANCE_METRICS,
+    },
+)

@@ -1,0 +1,80 @@
+"""Which of several equal images stays, and what becomes of one picture under two labels."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from pipeline.errors import DataError, listing
+from pipeline.manifest import FURTHER, NO_LABEL, PRODUCTION
+from pipeline.stages.curate.params import CurateParams
+
+REMOVED_COLUMNS = ["id", "source", "label", "path", "reason", "detail"]
+
+
+def remove_duplicates(images: pd.DataFrame, params: CurateParams) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The images that stay and those that go, with reasons; both sorted by id.
+
+    Of files with the same content one with a label stays before one without, the production image before
+    the raw one, then the one with the smallest id. Reasons: `duplicate` (detail: the id that stays) and
+    `conflicting_labels` (detail: the labels); no label conflicts with none.
+
+    Raises:
+        DataError: a picture has two labels and params say that this is an error.
+    """
+    unlabelled, raw = images["label"] == NO_LABEL, images["role"].astype(str) != PRODUCTION
+    order = pd.DataFrame({"unlabelled": unlabelled, "raw": raw, "id": images["id"]})
+    images = images.loc[order.sort_values(["unlabelled", "raw", "id"]).index]
+    labelled = images["label"] != NO_LABEL
+    conflict = _labels_per_content(images[labelled]).reindex(images["sha256"], fill_value=0).set_axis(images.index) > 1
+    if params.conflicting_labels == "error" and conflict.any():
+        raise DataError(_conflict_message(images[conflict]))
+    identity = ["sha256", "label"] if params.conflicting_labels == "keep" else ["sha256"]
+    rejected = conflict if params.conflicting_labels == "reject" else pd.Series(False, index=images.index)
+    duplicate = (images.duplicated(identity) | (~labelled & images.duplicated(["sha256"]))) & ~rejected
+    kept = images[~rejected & ~duplicate]
+    removed = pd.concat(
+        [
+            _removed(images[rejected], "conflicting_labels", _labels_of(images[rejected])),
+            _removed(images[duplicate], "duplicate", _survivors(images[duplicate], kept, identity)),
+        ]
+    )
+    return kept.sort_values("id", ignore_index=True), removed.sort_values("id", ignore_index=True)
+
+
+def join_sources(manifests: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The rows of all sources; "" where a source lacks another's column of metadata."""
+    joined = pd.concat([manifest.astype(dict.fromkeys(_further(manifest), str)) for manifest in manifests])
+    return joined.fillna(dict.fromkeys(_further(joined), "")).reset_index(drop=True)
+
+
+def _further(manifest: pd.DataFrame) -> list[str]:
+    return [name for name in manifest.columns if name.startswith(FURTHER)]
+
+
+def _removed(images: pd.DataFrame, reason: str, detail: "pd.Series[Any]") -> pd.DataFrame:
+    return images.assign(reason=reason, detail=detail)[REMOVED_COLUMNS]
+
+
+def _labels_per_content(images: pd.DataFrame) -> "pd.Series[Any]":
+    return images.groupby("sha256", observed=True)["label"].nunique()
+
+
+def _labels_of(images: pd.DataFrame) -> "pd.Series[Any]":
+    labelled = images[images["label"] != NO_LABEL]
+    labels = labelled["label"].astype(str).groupby(labelled["sha256"])
+    return images["sha256"].map(labels.agg(lambda group: " / ".join(sorted(set(group)))))
+
+
+def _survivors(images: pd.DataFrame, kept: pd.DataFrame, identity: list[str]) -> "pd.Series[Any]":
+    pairs = images[identity].merge(kept[[*identity, "id"]], on=identity, how="left")
+    # Where labels are kept apart, one without a label is a copy of the first of them.
+    first = kept.drop_duplicates("sha256").set_index("sha256")["id"]
+    return pairs["id"].set_axis(images.index).fillna(images["sha256"].map(first))
+
+
+def _conflict_message(images: pd.DataFrame) -> str:
+    return (
+        f"pictures under two labels: {images['sha256'].nunique()}, the files {listing(sorted(images['id']))}. "
+        "Correct the labels, or set curate.conflicting_labels to reject or keep"
+    )

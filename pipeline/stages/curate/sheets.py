@@ -1,0 +1,118 @@
+"""Contact sheets of what curate found: the worst of each issue, and copies side by side.
+
+Which images are shown follows from the manifest alone. sheets/drawing.py draws.
+"""
+
+from collections.abc import Callable, Sequence
+
+import pandas as pd
+
+from pipeline.images.pixels import Pixels, encode
+from pipeline.manifest import ISSUES
+from pipeline.sheets.drawing import Cell, Section, Sheet, Strip, draw_sheet
+from pipeline.stages.curate.issues import RULES, worst
+from pipeline.stages.curate.params import IssueParams
+from pipeline.stages.ingest.params import PngEncoding
+
+# They bound the size of a sheet: about 1,400 pixels wide and 4,000 high at most.
+COLUMNS, MOST_WORST, MOST_FAMILIES, MOST_PAIRS, MOST_CONFLICTS = 8, 8, 10, 12, 16
+
+Look = Callable[[str, int], Pixels]
+"""(shard, row) -> the normalised picture."""
+
+
+def issues_sheet(images: pd.DataFrame, params: IssueParams, look: Look) -> bytes:
+    """A PNG file with the worst images of each issue.
+
+    Args:
+        images: as with_issues gives them.
+    """
+    sections = []
+    for name in ISSUES:
+        values, rows = worst(images, name, MOST_WORST)
+        if not len(rows):
+            continue
+        words = [f"{RULES[name].words} {value:.4g}" for value in values]
+        cells = _cells(images, [*zip(rows["id"].tolist(), words, strict=True)], look)
+        side = "above" if RULES[name].above else "below"
+        limit = f"{RULES[name].words} {side} {getattr(params, name):g}"
+        sections.append(Section(f"{name}: {int(images[name].sum()):,}; {limit}", [Strip("", cells)]))
+    marked = int(images[[*ISSUES]].any(axis=1).sum())
+    none = [name for name in ISSUES if not images[name].any()]
+    lines = [
+        f"{marked:,} of {len(images):,} images have an issue. All stay: these are columns of the manifest, to slice by "
+        f"and to look at. Worst first, at most {MOST_WORST} of each.",
+        *([f"None: {', '.join(none)}."] if none else []),
+    ]
+    return _png(Sheet("Images with issues", lines, sections, COLUMNS))
+
+
+def copies_sheet(images: pd.DataFrame, near: pd.DataFrame, removed: pd.DataFrame, look: Look) -> bytes:
+    """A PNG file with near copies, exact duplicates, and pictures under two labels.
+
+    Args:
+        images: all, those that were removed, too.
+        near: as near_table gives it.
+        removed: as remove_duplicates gives it.
+    """
+    duplicates = removed[removed["reason"] == "duplicate"]
+    conflicts = removed[removed["reason"] == "conflicting_labels"]
+    families = _families(near)
+    strips = [
+        Strip(_family_line(family), _cells(images, [(name, "") for name in family["id"].tolist()[:COLUMNS]], look))
+        for family in families
+    ]
+    ends = duplicates[["detail", "id"]].iloc[:MOST_PAIRS].itertuples(index=False, name=None)
+    pairs = [end for stays, goes in ends for end in ((stays, "stays"), (goes, "removed"))]
+    contents = images.loc[images["id"].isin(conflicts["id"]), ["sha256", "id"]].sort_values(["sha256", "id"])
+    labels = [(name, "") for name in contents["id"].tolist()[:MOST_CONFLICTS]]
+    sections = [
+        _section("Families of near copies, never split apart", near["family"].nunique(), len(families), strips),
+        _section(
+            "Pairs of exact duplicates", len(duplicates), len(pairs) // 2, [Strip("", _cells(images, pairs, look))]
+        ),
+        _section(
+            "Pictures under two labels, removed",
+            len(contents),
+            len(labels),
+            [Strip("", _cells(images, labels, look))],
+        ),
+    ]
+    found = [section for section in sections if section is not None]
+    lines = [] if found else ["No near copies, no duplicates, no picture under two labels."]
+    return _png(Sheet("Copies", lines, found, COLUMNS))
+
+
+def _families(near: pd.DataFrame) -> list[pd.DataFrame]:
+    """Those of two labels first, then the largest; each by id."""
+    sizes = near.groupby("family").agg(labels=("labels", "first"), size=("id", "size")).reset_index()
+    order = sizes.assign(one=sizes["labels"] == "", size=-sizes["size"]).sort_values(["one", "size", "family"])
+    by_family = near.groupby("family")
+    return [by_family.get_group(name).sort_values("id") for name in order["family"].iloc[:MOST_FAMILIES]]
+
+
+def _family_line(family: pd.DataFrame) -> str:
+    labels = family["labels"].iloc[0]
+    words = [f"{len(family):,} images", *([f"labels {labels}"] if labels else [])]
+    return ", ".join([*words, *([f"{COLUMNS} shown"] if len(family) > COLUMNS else [])])
+
+
+def _section(heading: str, count: int, shown: int, strips: Sequence[Strip]) -> Section | None:
+    if not count:
+        return None
+    return Section(f"{heading}: {count:,}{f', {shown} shown' if shown < count else ''}", strips)
+
+
+def _cells(images: pd.DataFrame, shown: Sequence[tuple[str, str]], look: Look) -> list[Cell]:
+    """Cells of images by id, each with words of its own."""
+    rows = images.set_index("id")[["label", "width", "height", "role", "shard", "row"]]
+    places = rows.index.get_indexer(pd.Index([name for name, _ in shown]))
+    values = rows.iloc[places].itertuples(index=False, name=None)
+    return [
+        Cell(look(shard, row), (name, f"{label or 'no label'}, {width} x {height}", *filter(None, [words])), role)
+        for (name, words), (label, width, height, role, shard, row) in zip(shown, values, strict=True)
+    ]
+
+
+def _png(sheet: Sheet) -> bytes:
+    return encode(draw_sheet(sheet), PngEncoding(name="png"))

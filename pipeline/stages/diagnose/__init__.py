@@ -1,0 +1,1 @@
+"""Say what holds the model back."""

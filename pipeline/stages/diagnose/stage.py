@@ -1,0 +1,89 @@
+"""Says what holds the model back, and what to try next, from all that the run left."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from pipeline import catalogue
+from pipeline.diagnosis.diagnosis import all_levels, diagnosis
+from pipeline.diagnosis.feedback import tables_of
+from pipeline.diagnosis.param_changes import Run
+from pipeline.diagnosis.rendering import gaps_table, metrics_of, page, report, sentence
+from pipeline.stage import Stage
+from pipeline.stages.augment.params import AugmentParams
+from pipeline.stages.balance.params import BalanceParams
+from pipeline.stages.curate.params import CurateParams
+from pipeline.stages.diagnose.params import DiagnoseParams
+from pipeline.stages.evaluate.params import EvaluateParams
+from pipeline.stages.split.params import SplitParams
+from pipeline.stages.train.params import TrainParams
+from pipeline.store.curves import Curves
+from pipeline.store.spreadsheets import Spreadsheet
+
+
+@dataclass(frozen=True)
+class DiagnoseOutputs:
+    """All of it for programs, numbers for `dvc metrics`, a table for a plot, and the words."""
+
+    diagnosis: dict[str, Any]
+    metrics: dict[str, Any]
+    gaps: pd.DataFrame
+    text: str
+    summary: str
+
+
+def diagnose(
+    predictions: pd.DataFrame,
+    manifest: pd.DataFrame,
+    curves: Curves,
+    suspects: Mapping[str, Any],
+    feedback: Mapping[str, Spreadsheet],
+    params: DiagnoseParams,
+    curate: CurateParams,
+    split: SplitParams,
+    balance: BalanceParams,
+    augment: AugmentParams,
+    train: TrainParams,
+    evaluate: EvaluateParams,
+) -> DiagnoseOutputs:
+    """The gaps, what else is found, and the next experiments. Test is not looked at: that is the stage conclude's."""
+    levels = all_levels(predictions, manifest, tables_of(feedback), evaluate, params)
+    run = Run(curate, split, balance, augment, train, evaluate)
+    found = diagnosis(levels, predictions, manifest, curves.epochs, suspects, run, params)
+    return DiagnoseOutputs(
+        diagnosis=report(found),
+        metrics=metrics_of(found),
+        gaps=gaps_table(found),
+        text=page(found, evaluate),
+        summary=sentence(found.gaps, found.findings),
+    )
+
+
+STAGE = Stage(
+    name="diagnose",
+    function=diagnose,
+    params={
+        "params": "diagnose",
+        "curate": "curate",
+        "split": "split",
+        "balance": "balance",
+        "augment": "augment",
+        "train": "train",
+        "evaluate": "evaluate",
+    },
+    reads={
+        "predictions": catalogue.PREDICTIONS,
+        "manifest": catalogue.SPLIT,
+        "curves": catalogue.CURVES,
+        "suspects": catalogue.SUSPECTS_METRICS,
+        "feedback": catalogue.FEEDBACK,
+    },
+    writes={
+        "diagnosis": catalogue.DIAGNOSIS,
+        "metrics": catalogue.DIAGNOSIS_METRICS,
+        "gaps": catalogue.DIAGNOSIS_GAPS,
+        "text": catalogue.DIAGNOSIS_TEXT,
+    },
+)

@@ -1,0 +1,1 @@
+"""Measure the model on train, train_dev and dev."""

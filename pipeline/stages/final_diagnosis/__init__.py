@@ -1,0 +1,1 @@
+"""Diagnose once more, with test."""

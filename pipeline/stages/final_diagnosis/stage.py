@@ -1,0 +1,72 @@
+"""The diagnosis once more, with test: overfitting to dev, and what is good on test and bad in production.
+
+In final/dvc.yaml, after the look at test, whose predictions it reads: so diagnose, by which people steer, never
+sees test, and this one never looks at it anew.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from pipeline import catalogue
+from pipeline.diagnosis.diagnosis import all_levels, diagnosis
+from pipeline.diagnosis.feedback import tables_of
+from pipeline.diagnosis.param_changes import Run
+from pipeline.diagnosis.rendering import page, report, sentence
+from pipeline.stage import Stage
+from pipeline.stages.augment.params import AugmentParams
+from pipeline.stages.balance.params import BalanceParams
+from pipeline.stages.curate.params import CurateParams
+from pipeline.stages.diagnose.params import DiagnoseParams
+from pipeline.stages.diagnose.stage import STAGE as DIAGNOSE
+from pipeline.stages.evaluate.params import EvaluateParams
+from pipeline.stages.split.params import SplitParams
+from pipeline.stages.train.params import TrainParams
+from pipeline.store.curves import Curves
+from pipeline.store.spreadsheets import Spreadsheet
+
+
+@dataclass(frozen=True)
+class ConcludeOutputs:
+    """The same as of diagnose, for programs and in words."""
+
+    diagnosis: dict[str, Any]
+    text: str
+    summary: str
+
+
+def conclude(
+    predictions: pd.DataFrame,
+    test: pd.DataFrame,
+    manifest: pd.DataFrame,
+    curves: Curves,
+    suspects: Mapping[str, Any],
+    feedback: Mapping[str, Spreadsheet],
+    params: DiagnoseParams,
+    curate: CurateParams,
+    split: SplitParams,
+    balance: BalanceParams,
+    augment: AugmentParams,
+    train: TrainParams,
+    evaluate: EvaluateParams,
+) -> ConcludeOutputs:
+    """The gaps, those from dev to test and from test to production among them.
+
+    Args:
+        test: predictions of test, by the same model.
+    """
+    levels = all_levels(predictions, manifest, tables_of(feedback), evaluate, params, test)
+    run = Run(curate, split, balance, augment, train, evaluate)
+    found = diagnosis(levels, predictions, manifest, curves.epochs, suspects, run, params)
+    return ConcludeOutputs(report(found), page(found, evaluate), sentence(found.gaps, found.findings))
+
+
+STAGE = Stage(
+    name="conclude",
+    function=conclude,
+    params=DIAGNOSE.params,
+    reads={**DIAGNOSE.reads, "test": catalogue.TEST_PREDICTIONS},
+    writes={"diagnosis": catalogue.CONCLUSION, "text": catalogue.CONCLUSION_TEXT},
+)

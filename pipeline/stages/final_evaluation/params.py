@@ -1,0 +1,13 @@
+"""Params of the final evaluation."""
+
+from typing import Literal
+
+from pipeline.section import Count, Section
+
+
+class TestParams(Section):
+    """How many models may be looked at on test, and what then; and whether one that broke a limit on dev may be."""
+
+    max_looks: Count
+    beyond_max_looks: Literal["refuse", "allow"]
+    rejected_model: Literal["refuse", "allow"]

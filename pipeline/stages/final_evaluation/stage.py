@@ -1,0 +1,97 @@
+"""Measures the model on test, and notes the look. In final/dvc.yaml, so that no plain `dvc repro` looks at test."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from pipeline import catalogue
+from pipeline.data.loader import predict_rows
+from pipeline.manifest import SPLIT, TEST, check_manifest
+from pipeline.metrics.evaluation import evaluation
+from pipeline.metrics.limits import without_latency
+from pipeline.metrics.metric import key_of
+from pipeline.models.files import load_model
+from pipeline.stage import Stage
+from pipeline.stages.evaluate.params import EvaluateParams
+from pipeline.stages.final_evaluation.access import check_look, corrected, looks_with, params_digest, rows_digest
+from pipeline.stages.final_evaluation.params import TestParams
+from pipeline.store.artifacts import digest_of
+from pipeline.store.ledger import Look
+from pipeline.store.shards import ShardReader
+from pipeline.workers.engine import Engine
+
+
+@dataclass(frozen=True)
+class TestOutputs:
+    """All looks so far; predictions of test, its metrics, and tables for plots."""
+
+    ledger: list[Look]
+    predictions: pd.DataFrame
+    metrics: dict[str, Any]
+    confusion: pd.DataFrame
+    slices: pd.DataFrame
+    summary: str
+
+
+def test(
+    manifest: pd.DataFrame,
+    originals: ShardReader,
+    model: bytes,
+    verdict: Mapping[str, Any],
+    ledger: list[Look],
+    rules: TestParams,
+    params: EvaluateParams,
+    threads: int,
+    engine: Engine,
+) -> TestOutputs:
+    """Metrics of test, by the same rules as dev's, with an interval corrected for the number of looks."""
+    digests = {"model": digest_of(model), "params": params_digest(params), "test": rows_digest(manifest)}
+    told = check_look(ledger, digests["model"], verdict, rules)
+    count = looks_with(ledger, digests["model"])
+    trained = load_model(model)
+    predictions = predict_rows(trained, check_manifest(manifest, SPLIT), originals, threads, engine, "test")
+    facts = {"model_megabytes": len(model) / 1e6}
+    found = evaluation(predictions, manifest, trained.classes, facts, TEST, without_latency(params))
+    interval = corrected(predictions, trained.classes, count, params)
+    look = Look(
+        when=pd.Timestamp.now("UTC").strftime("%Y-%m-%dT%H:%M:%SZ"),
+        **digests,
+        metric=key_of(params.optimizing),
+        value=found.metrics["optimizing"],
+        low=interval["low"],
+        high=interval["high"],
+        accepted=found.metrics["accepted"],
+        told=told,
+    )
+    known = any(earlier.is_of(**digests) for earlier in ledger)
+    return TestOutputs(
+        ledger=ledger if known else [*ledger, look],
+        predictions=predictions,
+        metrics={**found.metrics, "looks": count, "corrected": interval},
+        confusion=found.confusion,
+        slices=found.slices,
+        summary=f"{found.words}; look {count}, "
+        f"its interval corrected for that {interval['low']:.4f} to {interval['high']:.4f}",
+    )
+
+
+STAGE = Stage(
+    name="test",
+    function=test,
+    params={"rules": "test", "params": "evaluate", "threads": "train.threads"},
+    reads={
+        "manifest": catalogue.SPLIT_TEST,
+        "originals": catalogue.ORIGINALS,
+        "model": catalogue.MODEL,
+        "verdict": catalogue.VERDICT,
+    },
+    keeps={"ledger": catalogue.LEDGER},
+    writes={
+        "predictions": catalogue.TEST_PREDICTIONS,
+        "metrics": catalogue.TEST_METRICS,
+        "confusion": catalogue.TEST_CONFUSION,
+        "slices": catalogue.TEST_SLICES,
+    },
+)

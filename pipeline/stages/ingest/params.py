@@ -1,0 +1,41 @@
+"""Where images come from, and how each file becomes a row with a picture."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from pipeline.section import Count, Section, Share
+
+Channel = Annotated[int, Field(ge=0, le=255)]
+
+
+class JpegEncoding(Section):
+    """Lossy, for photos."""
+
+    name: Literal["jpeg"]
+    quality: Annotated[int, Field(ge=1, le=100)]
+
+
+class PngEncoding(Section):
+    """Lossless, for tiny pictures and line art."""
+
+    name: Literal["png"]
+
+
+class IngestParams(Section):
+    """How a file becomes a square picture of `size` pixels a side."""
+
+    size: Annotated[int, Field(ge=8, le=1024)]
+    fit: Literal["crop", "pad", "stretch"]
+    encoding: Annotated[JpegEncoding | PngEncoding, Field(discriminator="name")]
+    background: Annotated[tuple[Channel, Channel, Channel], Field(strict=False)]  # YAML has lists alone
+    codec_warnings: Literal["accept", "reject"]
+    max_missing: Share
+    max_pixels: Count
+    max_side: Count
+    max_aspect: Annotated[float, Field(ge=1)]
+    max_bytes: Count
+    max_expansion: Annotated[float, Field(ge=1)]
+    max_seconds: Annotated[int, Field(ge=1, le=3600)]
+    max_memory_mb: Annotated[int, Field(ge=256, le=1_000_000)]
+    max_rejected: Share

@@ -1,0 +1,115 @@
+"""One file of a source -> a row of a shard: its picture with all that is measured of it, or why there is none."""
+
+import hashlib
+import math
+from collections.abc import Sequence
+from functools import cache, partial
+from typing import Any
+
+import cv2
+import pyarrow as pa
+
+from pipeline.errors import DataError
+from pipeline.images import colours, decoding, facts, perceptual
+from pipeline.images import normalising as picture
+from pipeline.images import pixels as imaging
+from pipeline.images import rejection as reasons
+from pipeline.images import truncation as endings
+from pipeline.manifest import FACTS, HASHES, MARKS
+from pipeline.sources.files import Files
+from pipeline.stages.ingest.params import IngestParams
+from pipeline.store.shards import fingerprint
+from pipeline.workers.codec_messages import codec_lines
+from pipeline.workers.serving import Guard
+
+_TEXT = [(name, pa.string()) for name in ("id", "path", "sha256", "reason", "detail")]
+_FACTS = [field.with_type(pa.string()) if field.name == "format" else field for field in FACTS]
+SHARD = pa.schema([*_TEXT, *_FACTS, *MARKS, ("codec_warning", pa.string()), ("image", pa.binary())])
+# What shapes a row beside the file and the params.
+CODE = (colours, decoding, endings, facts, imaging, perceptual, picture, reasons)
+# Of refused files, too: a column with gaps would come back as floats, too short for hashes.
+_NO_MARKS = dict.fromkeys(MARKS.names, 0)
+
+_OK = {"reason": "", "detail": ""}
+# Pictures that wait for the rest of their work; more no longer fit into a processor's cache.
+TOGETHER = 16
+
+Payload = tuple[str, str, str, bool]
+"""Of a file: id, path inside its source, SHA-256, and whether nobody has read it for that in this run."""
+Opened = tuple[Payload, picture.Fitted | reasons.Rejection]
+
+
+def row_maker(files: Files, params: IngestParams) -> Guard:
+    """What makes the rows, and refuses a file that costs its process too much."""
+    return Guard(
+        make=partial(open_file, files=files, params=params),
+        refuse=refuse_file,
+        seconds=params.max_seconds + math.ceil(files.patience),
+        megabytes=params.max_memory_mb,
+        finish=partial(rows_of, params=params),
+        together=TOGETHER,
+    )
+
+
+def shape_of_rows(params: IngestParams) -> str:
+    """A digest of all that shapes a row beside its file."""
+    return fingerprint(CODE, imaging.LIBRARIES, params.model_dump(exclude={"max_rejected", "max_expansion"}))
+
+
+def open_file(payload: Payload, files: Files, params: IngestParams) -> Opened:
+    """A file's picture before encoding, or why there is none.
+
+    Raises:
+        DataError: its content is another than its row would say.
+    """
+    _settle_in()
+    _, path, sha256, recalled = payload
+    data = files.read(path, params.max_bytes)
+    if recalled and isinstance(data, bytes) and hashlib.sha256(data).hexdigest() != sha256:
+        raise DataError(
+            f"{files.place}/{path} is not what it was when inventory read it: run `dvc repro` again once nothing "
+            "writes to the source; finished work is kept. If this comes back, its content was changed and its size "
+            "and times were not: remove data/inventory/memory"
+        )
+    return payload, picture.fit_file(data, params, codec_lines) if isinstance(data, bytes) else data
+
+
+def rows_of(opened: Sequence[Opened], params: IngestParams) -> list[dict[str, Any]]:
+    """The shard columns of each file, in order."""
+    made = iter(picture.finish([found for _, found in opened if isinstance(found, picture.Fitted)], params))
+    found = [(payload, next(made) if isinstance(one, picture.Fitted) else one) for payload, one in opened]
+    marks = iter(_marks([one.shown for _, one in found if isinstance(one, picture.Picture)]))
+    return [
+        {**_file(payload), **_OK, **one.facts, **next(marks), "codec_warning": one.codec_warning, "image": one.image}
+        if isinstance(one, picture.Picture)
+        else refuse_file(payload, one.reason, one.detail)
+        for payload, one in found
+    ]
+
+
+def _marks(pictures: Sequence[imaging.Pixels]) -> list[dict[str, Any]]:
+    """The columns of manifest.MARKS of each picture."""
+    if not pictures:
+        return []
+    seen = perceptual.views_of(pictures)
+    hashes, details = perceptual.perceptual_hash(seen).tolist(), perceptual.detail_strengths(seen[:, 0])
+    return [
+        {**dict(zip(HASHES, of_views, strict=True)), "fine_detail": detail}
+        for of_views, detail in zip(hashes, details, strict=True)
+    ]
+
+
+@cache
+def _settle_in() -> None:
+    """One thread a worker: they share the cores, and each takes address space, so that more would refuse more."""
+    cv2.setNumThreads(1)
+
+
+def refuse_file(payload: Payload, reason: str, detail: str) -> dict[str, Any]:
+    """The same of a file without a picture."""
+    return {**_file(payload), "reason": reason, "detail": detail, **_NO_MARKS}
+
+
+def _file(payload: Payload) -> dict[str, str]:
+    image_id, path, sha256, _ = payload
+    return {"id": image_id, "path": path, "sha256": sha256}

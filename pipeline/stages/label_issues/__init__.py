@@ -1,0 +1,1 @@
+"""List the images whose labels may be wrong."""

@@ -1,0 +1,37 @@
+"""Params of the stage suspects: who doubts a label."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from pipeline.models.params import GradientBoosting, LogisticRegression, NearestCentroid, RandomForest
+from pipeline.section import Section, Seed
+
+
+class OwnModel(Section):
+    """The model of `train`, fitted anew to each part of train."""
+
+    name: Literal["own"]
+
+
+AnyDoubter = Annotated[
+    NearestCentroid | LogisticRegression | RandomForest | GradientBoosting | OwnModel, Field(discriminator="name")
+]
+
+
+class SuspectsParams(Section):
+    """The model that is fitted to all folds of train but one, and asked about that one; null folds leave train out.
+
+    second: another that must doubt as well, or null.
+    """
+
+    seed: Seed
+    folds: Annotated[int, Field(ge=2, le=20)] | None
+    model: AnyDoubter
+    second: AnyDoubter | None
+
+    @model_validator(mode="after")
+    def _another_seconds(self) -> Self:
+        if self.second == self.model:
+            raise ValueError("second is the same as model, and would doubt what it doubts: give another one, or null")
+        return self

@@ -1,0 +1,99 @@
+"""What models doubt of several splits -> one table of suspects, and counts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pipeline.stages.label_issues.label_noise import LabelNoise, label_noise
+
+COLUMNS = ("id", "split", "source", "role", "label", "suggested", "quality")
+
+
+@dataclass(frozen=True)
+class Doubts:
+    """A split's rows (with ids), their class numbers (n,), and what a model that never saw them says, (n, k).
+
+    NaN where the model does not know a class: one of a single group was in no other fold.
+
+    seconded: what other models say, (n, k) each. A suspect is then what all doubt: where one fails for reasons of its
+    own (a mismatch of the data, say), its doubts are no more than its errors. And where each is surest it contradicts
+    wrong labels and those of its own mistakes: of several such shares the smallest is nearest to the truth.
+    """
+
+    split: str
+    rows: pd.DataFrame
+    labels: npt.NDArray[np.intp]
+    probabilities: npt.NDArray[np.float64]
+    seconded: Sequence[npt.NDArray[np.float64]] = ()
+
+    @cached_property
+    def judged(self) -> npt.NDArray[np.bool_]:
+        """Rows whose class the model knows, (n,)."""
+        found: npt.NDArray[np.bool_] = ~np.isnan(self.probabilities[np.arange(len(self.labels)), self.labels])
+        return found
+
+    @cached_property
+    def noise(self) -> LabelNoise:
+        """What is suspect among the judged rows."""
+        labels = self.labels[self.judged]
+        first, *others = (
+            label_noise(labels, np.nan_to_num(found[self.judged])) for found in (self.probabilities, *self.seconded)
+        )
+        lowest = min((first, *others), key=lambda noise: noise.contradicted)
+        return replace(
+            first,
+            suspect=np.logical_and.reduce([first.suspect, *(other.suspect for other in others)]),
+            wrong_share=min(noise.wrong_share for noise in (first, *others)),
+            surest=lowest.surest,
+            contradicted=lowest.contradicted,
+        )
+
+
+def suspects_table(doubts: Sequence[Doubts], manifest: pd.DataFrame, classes: tuple[str, ...]) -> pd.DataFrame:
+    """A row a suspect, the least likely label first.
+
+    suggested: the class that the model prefers. quality: the probability of the label, in [0, 1], rounded.
+    """
+    about = manifest.set_index("id")[["source", "role"]].astype(str)
+    parts = []
+    for one in doubts:
+        those = one.noise.suspect
+        rows = one.rows[one.judged][those]
+        parts.append(
+            pd.DataFrame(
+                {
+                    "id": rows["id"].astype(str).to_numpy(object),
+                    "split": one.split,
+                    "label": rows["label"].astype(str).to_numpy(object),
+                    "suggested": np.array(classes, object)[one.noise.preferred[those]],
+                    "quality": one.noise.quality[those],
+                }
+            ).join(about, on="id")
+        )
+    table: pd.DataFrame = pd.concat(parts)[list(COLUMNS)].sort_values(["quality", "id"], ignore_index=True)
+    return table
+
+
+def metrics_of(doubts: Sequence[Doubts], table: pd.DataFrame) -> dict[str, Any]:
+    """Of each split: images, suspects, the estimated share of wrong labels, and images that nobody could judge.
+
+    Also how far the model that doubts can be believed: its accuracy by these labels, how many images it is surest of,
+    and the share of their labels that it contradicts.
+    """
+    return {
+        one.split: {
+            "images": len(one.labels),
+            "suspects": int((table["split"] == one.split).sum()),
+            "wrong_share": one.noise.wrong_share,
+            "not_judged": int((~one.judged).sum()),
+            "accuracy": one.noise.accuracy,
+            "surest": one.noise.surest,
+            "contradicted": one.noise.contradicted,
+        }
+        for one in doubts
+    }

@@ -1,0 +1,73 @@
+"""Shows people what training sees: images beside their variants, and a batch. Nothing depends on it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Literal
+
+import pandas as pd
+
+from pipeline import catalogue
+from pipeline.data.dataset import RowDataset, first_batch
+from pipeline.data.order import KeyedOrder
+from pipeline.manifest import BALANCED, check_manifest
+from pipeline.sheets import contact_sheets as sheets
+from pipeline.stage import Stage
+from pipeline.store.shards import ShardReader
+from pipeline.training.params import AnyMixing
+from pipeline.transforms.online import online_variants
+from pipeline.transforms.params import AnyTransform
+
+
+@dataclass(frozen=True)
+class LookOutputs:
+    """Contact sheets as PNG files."""
+
+    variants: bytes
+    batch: bytes
+    summary: str = f"{catalogue.LOOK_VARIANTS.path}, {catalogue.LOOK_BATCH.path}"
+
+
+def look(
+    augmented: pd.DataFrame,
+    originals: ShardReader,
+    copies: ShardReader,
+    mode: Literal["materialise", "online"],
+    transforms: Sequence[AnyTransform],
+    match_production: bool,
+    seed: int,
+    size: int,
+    batch_size: int,
+    order_seed: int,
+    mixing: AnyMixing,
+) -> LookOutputs:
+    """Sheets of the very pictures that training gets from the same data set, in the same order."""
+    rows = check_manifest(augmented, BALANCED, unique=("id", "copy"))
+    classes = tuple(sorted(rows["label"].astype(str).unique()))
+    images = ShardReader(*originals.folders, *copies.folders)
+    variants = online_variants(transforms, seed) if mode == "online" else None
+    train_set = RowDataset(rows, images, classes, size, variants)
+    order = KeyedOrder(len(rows), order_seed)
+    pixels, _ = first_batch(train_set, order, min(batch_size, sheets.MOST_OF_BATCH))
+    return LookOutputs(
+        sheets.variants_sheet(rows, train_set.pixels, mode, transforms, match_production, seed),
+        sheets.batch_sheet(rows.iloc[list(islice(order, batch_size))], pixels, mixing),
+    )
+
+
+STAGE = Stage(
+    name="look",
+    function=look,
+    params={
+        "mode": "augment.mode",
+        "transforms": "augment.transforms",
+        "match_production": "augment.match_production",
+        "seed": "augment.seed",
+        "size": "ingest.size",
+        "batch_size": "train.batch_size",
+        "order_seed": "train.seed",
+        "mixing": "train.mixing",
+    },
+    reads={"augmented": catalogue.AUGMENTED, "originals": catalogue.ORIGINALS, "copies": catalogue.COPIES},
+    writes={"variants": catalogue.LOOK_VARIANTS, "batch": catalogue.LOOK_BATCH},
+)

@@ -1,0 +1,1 @@
+"""Assign images to train, train_dev, dev and test."""

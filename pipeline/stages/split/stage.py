@@ -1,0 +1,125 @@
+"""Assigns every image to train, train_dev, dev or test; test's rows go to a file of their own."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from pipeline import catalogue
+from pipeline.errors import DataError, MissingInputError, listing
+from pipeline.manifest import CURATED, DEV, SEEN_SPLITS, TEST, look_at
+from pipeline.metrics import matching
+from pipeline.stage import Stage
+from pipeline.stages.split.params import SplitParams
+from pipeline.stages.split.splitting import OUTCOMES, UNLABELLED, UNUSED, Splits, assign_splits, split_counts
+from pipeline.stages.split.strata import stratum_column
+from pipeline.store.arrow import Taken, category_array
+
+# All other columns go from file to file without passing through pandas.
+LOOKED_AT = ("id", "source", "role", "label", "group", "captured_at", *matching.MEASURED)
+
+
+@dataclass(frozen=True)
+class SplitOutputs:
+    """What becomes of the images, the proof, and words.
+
+    manifest: rows of train, train_dev and dev. test: rows of test. unused: production rows that may show
+    what production looks like, and nothing else. excluded: all rows of no split, with the reason.
+    """
+
+    manifest: Taken
+    test: Taken
+    unused: Taken
+    excluded: pd.DataFrame
+    matching: pd.DataFrame
+    metrics: dict[str, Any]
+    summary: str
+
+
+def split(manifest: pa.Table, params: SplitParams) -> SplitOutputs:
+    """The four splits of the curated images, and the proof that dev and test match production.
+
+    Raises:
+        MissingInputError: params name a folder of frozen splits that has none.
+        DataError: a split is too small; or it does not match production, and params say that this is fatal.
+    """
+    strata = [stratum_column(name, manifest.schema.names) for name in params.stratify_by]
+    splits = assign_splits(look_at(manifest, CURATED, [*LOOKED_AT, *strata]), params, _frozen(params.frozen_from))
+    measured = matching.measure_matching(splits.compared(), params.seed, params.matching.level)
+    found = matching.mismatches(measured)
+    if found and params.matching.on_mismatch == "fail":
+        raise DataError("dev or test do not match production:\n  " + "\n  ".join(found))
+    images, excluded = splits.counts(), splits.excluded
+    counts = ", ".join(f"{count} {name}" for name, count in images.items())
+    unlabelled = len(splits.positions(UNLABELLED))
+    without = f" ({unlabelled} without a label)" if unlabelled else ""
+    notes = [
+        *_moved(splits.topped_up),
+        *(matching.words(name, images[name], params.expected_accuracy) for name in (DEV, TEST)),
+        *(f"warning: {sentence}" for sentence in found),
+    ]
+    return SplitOutputs(
+        manifest=_taken(manifest, splits, SEEN_SPLITS),
+        test=_taken(manifest, splits, [TEST]),
+        unused=_taken(manifest, splits, UNUSED),
+        excluded=excluded,
+        matching=measured,
+        metrics={
+            **split_counts(splits),
+            "excluded": len(excluded),
+            "unlabelled": unlabelled,
+            "topped_up": splits.topped_up,
+            "visible_difference": {
+                name: matching.visible_difference(images[name], params.expected_accuracy) for name in (DEV, TEST)
+            },
+            "matching": matching.summarise_matching(measured),
+        },
+        summary="\n  ".join([f"{counts}, {len(excluded)} in no split{without}", *notes]),
+    )
+
+
+def _taken(manifest: pa.Table, splits: Splits, names: Sequence[str]) -> Taken:
+    rows = splits.positions(*names)
+    return Taken(manifest, rows, {"split": category_array(splits.code[rows], OUTCOMES)})
+
+
+def _frozen(folder: str | None) -> pd.DataFrame | None:
+    if folder is None:
+        return None
+    files = [Path(folder) / Path(artifact.path).name for artifact in (catalogue.SPLIT, catalogue.SPLIT_TEST)]
+    missing = [file.name for file in files if not file.exists()]
+    if missing:
+        raise MissingInputError(
+            f"split.frozen_from names {folder}, which has no {listing(missing)}: "
+            f"copy both manifests of an earlier {Path(catalogue.SPLIT.path).parent} there"
+        )
+    manifests: list[pd.DataFrame] = [catalogue.SPLIT.read(file) for file in files]
+    return pd.concat([rows[["id", "label", "split"]] for rows in manifests], ignore_index=True)
+
+
+def _moved(images: int) -> list[str]:
+    if not images:
+        return []
+    return [
+        f"{images} images of small classes were moved from train to dev or test to reach split.min_per_class; "
+        "they may move back as these classes grow, unless split.frozen_from pins them"
+    ]
+
+
+STAGE = Stage(
+    name="split",
+    function=split,
+    params={"params": "split"},
+    reads={"manifest": catalogue.CURATED_TABLE},
+    writes={
+        "manifest": catalogue.SPLIT_TABLE,
+        "test": catalogue.SPLIT_TEST_TABLE,
+        "unused": catalogue.SPLIT_UNUSED_TABLE,
+        "excluded": catalogue.SPLIT_EXCLUDED,
+        "matching": catalogue.SPLIT_MATCHING,
+        "metrics": catalogue.SPLIT_METRICS,
+    },
+)

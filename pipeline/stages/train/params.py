@@ -1,0 +1,61 @@
+"""Params of the stage train: the model, and how it is fitted."""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from pipeline.models.params import AnyModel
+from pipeline.section import Count, Section, Seed
+from pipeline.training.params import AnyMixing, AnyOptimizer, AnySchedule, Decay
+
+
+class TrainParams(Section):
+    """The model and how it is fitted.
+
+    warmup_epochs: the learning rate rises evenly from 0 over so many epochs; the schedule has the rest.
+    l1, l2: added to the loss are l1 times the sum of the weights' sizes and l2 / 2 times that of their
+        squares; biases and norms are left out.
+    label_smoothing: so much of each label is spread evenly over all classes (Szegedy et al., 2016).
+    class_weights: a row of the class counts so many times in the loss, on top of balance's weights.
+    clip_norm: gradients longer than this are shortened to it; null: none are.
+    patience: epochs without a better dev metric before training stops; null: it runs through.
+    keep: the weights of the epoch that was best on dev, or of the last one.
+    precision: of the layers' arithmetic; weights and predictions are float32 in any case.
+    threads: a param, not an engine setting: sums are split by it, so it shows in the last digits.
+    """
+
+    seed: Seed
+    model: AnyModel
+    optimizer: Annotated[AnyOptimizer, Field(discriminator="name")]
+    learning_rate: Annotated[float, Field(gt=0, le=10)]
+    schedule: Annotated[AnySchedule, Field(discriminator="name")]
+    warmup_epochs: Annotated[float, Field(ge=0)]
+    batch_size: Count
+    epochs: Count
+    patience: Count | None
+    keep: Literal["best", "last"]
+    l1: Decay
+    l2: Decay
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+    mixing: Annotated[AnyMixing, Field(discriminator="name")]
+    class_weights: Mapping[str, Annotated[float, Field(gt=0, le=1000)]]
+    clip_norm: Annotated[float, Field(gt=0)] | None
+    precision: Literal["float32", "bfloat16", "float16"]
+    threads: Annotated[int, Field(ge=1, le=256)]
+
+    @model_validator(mode="after")
+    def _schedule_has_epochs(self) -> Self:
+        left = self.epochs - self.warmup_epochs
+        if left <= 0:
+            raise ValueError(
+                f"warmup_epochs must be below epochs, got {self.warmup_epochs:g} and {self.epochs}: "
+                "the full learning rate would never be reached"
+            )
+        first = {"step": "every", "sgdr": "first"}.get(self.schedule.name)
+        if first is not None and getattr(self.schedule, first) >= left:
+            raise ValueError(
+                f"schedule.{first} must be below the {left:g} epochs after warm-up, got "
+                f"{getattr(self.schedule, first)}: the schedule would never take its first step"
+            )
+        return self

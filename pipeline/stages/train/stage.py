@@ -1,0 +1,89 @@
+"""Fits the model to the augmented training rows; dev says which epoch was best."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import pandas as pd
+
+from pipeline import catalogue
+from pipeline.manifest import DEV
+from pipeline.metrics.metric import check_defined, metric_of
+from pipeline.metrics.params import AnyMetric
+from pipeline.models.files import save_model
+from pipeline.models.params import Baseline
+from pipeline.stage import Stage
+from pipeline.stages.ingest.params import IngestParams
+from pipeline.stages.train.params import TrainParams
+from pipeline.store.curves import Curves
+from pipeline.store.shards import ShardReader
+from pipeline.training.checkpoint import Checkpoint
+from pipeline.training.fitting import fit_key, fit_model, training_data
+from pipeline.transforms.params import AnyTransform
+from pipeline.workers.engine import Engine
+
+
+@dataclass(frozen=True)
+class TrainOutputs:
+    """The model as a safetensors file, and numbers per epoch."""
+
+    model: bytes
+    curves: Curves
+    summary: str
+
+
+def train(
+    augmented: pd.DataFrame,
+    manifest: pd.DataFrame,
+    originals: ShardReader,
+    copies: ShardReader,
+    params: TrainParams,
+    mode: Literal["materialise", "online"],
+    transforms: Sequence[AnyTransform],
+    augment_seed: int,
+    ingest: IngestParams,
+    optimizing: AnyMetric,
+    checkpoint: Checkpoint,
+    engine: Engine,
+) -> TrainOutputs:
+    """The model with the weights of the epoch that was best on dev; after a kill, from its last checkpoint on."""
+    images = ShardReader(*originals.folders, *copies.folders)
+    data = training_data(augmented, manifest, images, params, mode, transforms, augment_seed, ingest)
+    metric = metric_of(optimizing, data.classes)
+    check_defined(metric, data.dev.labels, data.classes, DEV)
+    key = fit_key(data, params, optimizing, mode, transforms, augment_seed)
+    state = checkpoint.load(key)
+    model, fit = fit_model(data, params, metric, engine, state, lambda left: checkpoint.save(key, left), checkpoint.due)
+    begun = f" and {state['batches']} batches" if state and state["batches"] else ""
+    resumed = f", {len(state['epochs'])} of them{begun} before it was stopped" if state else ""
+    done = f"{len(fit.epochs)} epochs{resumed}, {params.keep} {fit.epoch + 1}"
+    if isinstance(params.model, Baseline):
+        done = params.model.name
+    kept = fit.epochs[fit.epoch]
+    return TrainOutputs(
+        model=save_model(model),
+        curves=Curves(fit.epochs, fit.epoch),
+        summary=f"{done}: dev {metric.key} {kept['dev/optimizing']:.4f}",
+    )
+
+
+STAGE = Stage(
+    name="train",
+    function=train,
+    params={
+        "params": "train",
+        "mode": "augment.mode",
+        "transforms": "augment.transforms",
+        "augment_seed": "augment.seed",
+        "ingest": "ingest",
+        "optimizing": "evaluate.optimizing",
+    },
+    reads={
+        "augmented": catalogue.AUGMENTED,
+        "manifest": catalogue.SPLIT,
+        "originals": catalogue.ORIGINALS,
+        "copies": catalogue.COPIES,
+    },
+    writes={"model": catalogue.MODEL, "curves": catalogue.CURVES},
+    resumes={"checkpoint": catalogue.CHECKPOINT},
+)

@@ -1,0 +1,298 @@
+"""Tables, reports and folders on disk; with shards.py, the only module that touches data files.
+
+Everything is written beside its target and moved into place once whole, so that a name always
+stands for a complete file. No host name, time or absolute path goes into a file: DVC compares bytes.
+"""
+
+import csv
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path, PurePath
+from typing import Any
+
+import pandas as pd
+
+from pipeline.errors import DataError, MissingInputError, StorageError
+from pipeline.store.spreadsheets import safe, unsafe
+
+# Folders of the stages that do not stand in the top level's dvc.yaml.
+OTHER_FOLDERS = {"sample": "data", "inventory": "data", "test": "final", "conclude": "final"}
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A file or folder, how it is read, and how it is written (to the path that is handed in)."""
+
+    path: str
+    read: Callable[[Path], Any]
+    write: Callable[[Any, Path], None]
+
+    def named(self, **names: str) -> "Artifact":
+        """The same with the `{placeholders}` of its path filled in."""
+        return replace(self, path=self.path.format(**names))
+
+
+@contextmanager
+def refusals(path: Path) -> Iterator[None]:
+    """Turn what the file system refuses (full, read-only, no permission) into a StorageError."""
+    try:
+        yield
+    except OSError as error:
+        # By the number, because Arrow puts a sentence of its own around the system's words.
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise StorageError(
+            f"{path}: {reason}. Free space or mend the permissions, then run the command again"
+        ) from error
+
+
+def partial_path(path: Path) -> Path:
+    """Where a file is written before it is whole: beside it, hidden, the same name at each run."""
+    return path.with_name(f".{path.name}.partial")
+
+
+def flush(path: Path) -> None:
+    """Wait until a file's bytes are on the disk; else a name could outlive a power failure without them."""
+    with refusals(path), path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def put_in_place(whole: Path, path: Path) -> None:
+    """Give a whole file or folder its final name, replacing what stood there."""
+    # A folder cannot replace or be replaced in one step: what stands there steps aside first.
+    aside = path.with_name(f".{path.name}.old")
+    remove(aside)
+    with refusals(path):
+        if os.path.lexists(path) and (whole.is_dir() or (path.is_dir() and not path.is_symlink())):
+            path.rename(aside)
+        whole.replace(path)
+    remove(aside)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or folder, if there is one."""
+    with refusals(path):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def table(path: str) -> Artifact:
+    """An artifact: a data frame in a CSV file, for people and for DVC's plots."""
+
+    def read(place: Path) -> pd.DataFrame:
+        try:
+            return pd.read_csv(place, keep_default_na=False)
+        except FileNotFoundError as error:
+            raise MissingInputError(f"{place} is missing: run `{maker(place)}`") from error
+        except (ValueError, UnicodeDecodeError) as error:
+            raise DataError(f"{place} is not a readable CSV file ({error}): run `{maker(place)}`") from error
+
+    def write(frame: pd.DataFrame, place: Path) -> None:
+        _write_text(frame.to_csv(index=False, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC), place)
+
+    return Artifact(path, read, write)
+
+
+def spreadsheet(path: str) -> Artifact:
+    """The same of files and labels, for people: no spreadsheet program runs what a name says (see spreadsheets.py)."""
+    plain = table(path)
+
+    def read(place: Path) -> pd.DataFrame:
+        return _mapped(plain.read(place), unsafe)
+
+    def write(frame: pd.DataFrame, place: Path) -> None:
+        plain.write(_mapped(frame, safe), place)
+
+    return Artifact(path, read, write)
+
+
+def _mapped(frame: pd.DataFrame, function: Callable[[str], str]) -> pd.DataFrame:
+    """With the function's value for each text."""
+    return frame.map(lambda cell: function(cell) if isinstance(cell, str) else cell)
+
+
+def report(path: str) -> Artifact:
+    """An artifact: a JSON object, keys sorted, NaN and Infinity refused."""
+
+    def read(place: Path) -> Any:
+        try:
+            return json.loads(place.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise MissingInputError(f"{place} is missing: run `{maker(place)}`") from error
+        except ValueError as error:
+            raise DataError(f"{place} is not readable JSON ({error}): run `{maker(place)}`") from error
+
+    def write(value: Mapping[str, Any], place: Path) -> None:
+        text = json.dumps(value, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
+        _write_text(text + "\n", place)
+
+    return Artifact(path, read, write)
+
+
+def memo(path: str) -> Artifact:
+    """An artifact: a JSON object that saves its stage work; missing or damaged, it reads as None."""
+    whole = report(path)
+
+    def read(place: Path) -> Any:
+        try:
+            value = whole.read(place)
+        except (MissingInputError, DataError):
+            return None
+        return value if isinstance(value, dict) else None
+
+    return Artifact(path, read, whole.write)
+
+
+def text(path: str) -> Artifact:
+    """An artifact: a text for people to read."""
+
+    def read(place: Path) -> str:
+        if not place.exists():
+            raise MissingInputError(f"{place} is missing: run `{maker(place)}`")
+        return read_bytes(place).decode()
+
+    return Artifact(path, read, _write_text)
+
+
+def folder(path: str, read: Callable[[Path], Any], write: Callable[[Any, Path], None]) -> Artifact:
+    """An artifact: a folder of files that belong together."""
+
+    def read_checked(place: Path) -> Any:
+        if not place.is_dir():
+            raise MissingInputError(f"{place} is missing: run `{maker(place)}`")
+        return read(place)
+
+    def write_whole(value: Any, place: Path) -> None:
+        with refusals(place):
+            place.mkdir()
+            write(value, place)
+
+    return Artifact(path, read_checked, write_whole)
+
+
+def texts(path: str) -> Artifact:
+    """An artifact: {file name: text} of a folder; written only."""
+
+    def write(files: Mapping[str, str], place: Path) -> None:
+        for name, value in files.items():
+            _write_text(value, place / name)
+
+    return folder(path, lambda place: sorted(entry.name for entry in place.iterdir()), write)
+
+
+def folder_of_folders(path: str, *files: Artifact) -> Artifact:
+    """An artifact, read only: {folder name: what reads the files in it} of the folders in a folder.
+
+    Nothing is read before it is asked for: a folder that nobody needs may be damaged.
+    """
+
+    def read(place: Path) -> dict[str, Callable[[], tuple[Any, ...]]]:
+        folders = sorted(entry for entry in place.iterdir() if entry.is_dir()) if place.is_dir() else []
+        return {entry.name: partial(read_one, entry) for entry in folders if (entry / names[0]).exists()}
+
+    def read_one(entry: Path) -> tuple[Any, ...]:
+        return tuple(file.read(entry / name) for file, name in zip(files, names, strict=True))
+
+    names = [Path(file.path).name for file in files]
+    return read_only(path, read)
+
+
+def read_only(path: str, read: Callable[[Path], Any]) -> Artifact:
+    """An artifact that no stage writes as a whole: a folder above several outs, or one of shards."""
+
+    def write(_: Any, place: Path) -> None:
+        raise NotImplementedError(f"{place} is put together from other outs")
+
+    return Artifact(path, read, write)
+
+
+def binary(path: str) -> Artifact:
+    """An artifact: bytes."""
+
+    def read(place: Path) -> bytes:
+        if not place.exists():
+            raise MissingInputError(f"{place} is missing: run `{maker(place)}`")
+        return read_bytes(place)
+
+    return Artifact(path, read, write_bytes)
+
+
+def read_bytes(path: Path) -> bytes:
+    """The whole content of a file."""
+    with refusals(path):
+        return path.read_bytes()
+
+
+def write_bytes(value: bytes, place: Path) -> None:
+    """A file with this content, on the disk when this returns."""
+    with refusals(place), place.open("wb") as file:
+        file.write(value)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def write_files(contents: Mapping[Path, bytes]) -> None:
+    """Write files that a command makes, in folders that may not be there yet: all of them whole, or none."""
+    try:
+        for path, content in contents.items():
+            with refusals(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+            write_bytes(content, partial_path(path))
+    except BaseException:
+        for path in contents:
+            with suppress(StorageError):
+                remove(partial_path(path))
+        raise
+    for path in contents:
+        put_in_place(partial_path(path), path)
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's content, 64 hex digits."""
+    with refusals(path), path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest_of(data: bytes) -> str:
+    """SHA-256 of bytes, 64 hex digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def hashed_file(path: Path, sha256: str) -> bytes:
+    """The content of a file that a user names with its SHA-256.
+
+    Raises:
+        MissingInputError: there is no such file.
+        DataError: its content is another.
+    """
+    if not path.is_file():
+        raise MissingInputError(f"{path} is missing, or no file: name a file that is there in params.yaml")
+    content = read_bytes(path)
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
+        raise DataError(
+            f"{path} has SHA-256 {found}, and params.yaml says {sha256}: it is cut short, damaged or another file. "
+            "If it is the one that you mean, and you trust where it is from, write its own into params.yaml"
+        )
+    return content
+
+
+def _write_text(value: str, place: Path) -> None:
+    with refusals(place), place.open("w", encoding="utf-8", newline="\n") as file:
+        file.write(value)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def maker(path: PurePath) -> str:
+    """The command that makes a file: the stage's name is the folder under data/ or reports/."""
+    stage = path.parts[1] if len(path.parts) > 1 and path.parts[0] in {"data", "reports"} else ""
+    address = f"{OTHER_FOLDERS[stage]}/dvc.yaml:{stage}" if stage in OTHER_FOLDERS else stage
+    return f"dvc repro {address}".strip()

@@ -1,0 +1,63 @@
+"""Numbers per epoch, as DVCLive writes them for DVC's plots."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.errors import DataError, StorageError
+from pipeline.store.artifacts import Artifact, folder, maker, report
+
+# Where DVCLive writes the values of each epoch, in its folder.
+TSV = "plots/metrics"
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Numbers per epoch, and the epoch (counted from 0) whose weights were kept."""
+
+    epochs: Sequence[Mapping[str, float]]
+    kept: int
+
+
+def curves(path: str) -> Artifact:
+    """An artifact: the folder of plots and metrics.json that DVCLive writes; the metrics are the kept epoch's."""
+
+    def write(values: Curves, place: Path) -> None:
+        from dvclive.live import Live
+        from scmrepo.exceptions import SCMError
+
+        try:
+            # dvc.yaml declares the plots itself, and DVC, not DVCLive, keeps the experiments.
+            with Live(str(place), dvcyaml=None, save_dvc_exp=False, report=None, monitor_system=False) as live:
+                for epoch in values.epochs:
+                    for name, value in epoch.items():
+                        live.log_metric(name, value)
+                    live.next_step()
+                # It would end with the last step again.
+                live.summary["step"] = live.step = values.kept
+                for name, value in values.epochs[values.kept].items():
+                    live.log_metric(name, value, plot=False)
+        except SCMError as error:
+            raise StorageError(
+                f"DVCLive cannot work in this Git repository ({error}): commit once, then run again"
+            ) from error
+
+    def read(place: Path) -> Curves:
+        kept = report(path).read(place / "metrics.json").get("step", 0)
+        names = sorted(
+            file.relative_to(place / TSV).with_suffix("").as_posix() for file in (place / TSV).rglob("*.tsv")
+        )
+        columns = {name: _tsv(place / TSV / f"{name}.tsv", name.rpartition("/")[2]) for name in names}
+        return Curves([dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=False)], kept)
+
+    return folder(path, read, write)
+
+
+def _tsv(place: Path, name: str) -> list[float]:
+    """A column of a table that DVCLive wrote."""
+    try:
+        rows = list(csv.DictReader(place.read_text(encoding="utf-8").splitlines(), delimiter="\t"))
+        return [float(row[name]) for row in rows]
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{place} is no curve of numbers ({error}): run `{maker(place)}`") from error

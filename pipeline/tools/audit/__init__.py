@@ -1,0 +1,1 @@
+"""Reads the tables of any split and checks it for leaks."""

@@ -1,0 +1,279 @@
+"""Reads manifests of this pipeline or tables of other tools, and looks at their images, for an audit."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline import catalogue
+from pipeline.errors import DataError, LeakError, MissingInputError, StorageError, listing
+from pipeline.images import perceptual
+from pipeline.images.normalising import Picture, normalise
+from pipeline.images.pixels import Pixels
+from pipeline.stages.curate import similarity
+from pipeline.stages.curate.alignment import portrait
+from pipeline.stages.ingest.params import IngestParams, PngEncoding
+from pipeline.store.arrow import open_arrow
+from pipeline.store.artifacts import partial_path, put_in_place, read_bytes, refusals, report, sha256_of
+from pipeline.store.shards import ShardReader
+from pipeline.store.tables import READERS, lists
+from pipeline.tools.audit.leaks import (
+    COLUMNS,
+    OPTIONAL,
+    OWN,
+    Report,
+    audit_report,
+    check_splits,
+    table_problems,
+    verdict,
+)
+from pipeline.tools.image_files import made_safely
+from pipeline.workers.codec_messages import codec_lines
+from pipeline.workers.engine import Engine
+
+# How a file is decoded for comparison: the whole picture, whatever its shape. Limits are wide, because a file that
+# cannot be looked at fails the audit, and stand here, because an audit needs no params.yaml.
+_PNG = PngEncoding(name="png")
+SMALL = IngestParams(
+    size=64,
+    fit="stretch",
+    encoding=_PNG,
+    background=(255, 255, 255),
+    codec_warnings="accept",
+    max_missing=0.0,
+    max_pixels=200_000_000,
+    max_side=200_000_000,
+    max_aspect=200_000_000,
+    max_bytes=500_000_000,
+    max_expansion=1,
+    max_seconds=60,
+    max_memory_mb=4_000,
+    max_rejected=1.0,
+)
+# Files that a worker hashes in one go.
+TOGETHER = 64
+
+
+@dataclass(frozen=True)
+class FilePlace:
+    """An image file: a path as a table gives it, and the folder that it must lie in."""
+
+    root: Path
+    path: str
+
+
+@dataclass(frozen=True)
+class ShardPlace:
+    """A normalised image of this pipeline."""
+
+    shard: str
+    row: int
+
+
+Place = FilePlace | ShardPlace
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was seen of an image: its digest, its views and its portrait, as far as asked for, or why not."""
+
+    sha256: str | None
+    seen: tuple[Pixels, Pixels] | None
+    reason: str
+
+
+def find(manifests: Sequence[Path], root: Path | None, near: bool, min_per_class: int, engine: Engine) -> Report:
+    """What is wrong with the split that the tables describe together.
+
+    Raises:
+        MissingInputError: a table is not there, or a shard that one points at.
+        DataError: with all that makes the tables unusable.
+    """
+    rows, places = read_tables(manifests, root)
+    check_splits(rows)
+    hashed = rows["sha256"].notna().to_numpy()
+    tasks = dict.fromkeys(places, False) if near else {}
+    tasks |= {place: True for place, known in zip(places, hashed, strict=True) if not known}
+    shards = [(root or Path()) / folder for folder in (catalogue.ORIGINALS.path, catalogue.COPIES.path)]
+    looks = _look_at_all(tasks, near, ShardReader(*shards), engine)
+    seen = [looks.get(place, Look(None, None, "")) for place in places]
+    rows["content"] = rows["sha256"].where(hashed, [look.sha256 for look in seen])
+    rows["family"], plain = _families(rows, [look.seen for look in seen])
+    unchecked = rows.assign(reason=[_shown(look.reason) for look in seen])
+    return audit_report(rows, unchecked[unchecked["reason"] != ""], min_per_class, near, plain)
+
+
+def outcome(report: Report) -> None:
+    """Nothing, if the audit passed.
+
+    Raises:
+        LeakError: an image leaks from one split into another.
+        DataError: there is no leak among what could be read, and some of it could not.
+    """
+    if report["leaks"]:
+        raise LeakError(verdict(report))
+    if report["unchecked"]:
+        raise DataError(verdict(report))
+
+
+def write_json(found: Report, path: Path) -> None:
+    """Put the report into a file, whole or not at all."""
+    with refusals(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    report(str(path)).write(found, partial_path(path))
+    put_in_place(partial_path(path), path)
+
+
+def read_tables(manifests: Sequence[Path], root: Path | None) -> tuple[pd.DataFrame, list[Place]]:
+    """The rows of all tables as tools/audit/leaks.py describes them, and where each image lies.
+
+    Raises:
+        MissingInputError: with all tables that are not there.
+        DataError: with all that is wrong in those that are.
+    """
+    kinds = ", ".join(sorted([".arrow", *READERS]))
+    missing = [str(path) for path in manifests if not path.is_file()]
+    if missing:
+        raise MissingInputError(f"no such table: {listing(missing)}; name files, ending in {kinds}")
+    problems: list[str] = []
+    frames: list[pd.DataFrame] = []
+    places: list[Place] = []
+    for path in manifests:
+        try:
+            columns = _columns(path)
+        except KeyError:
+            problems.append(f"{path}: unknown kind of table {path.suffix!r}; its name must end in {kinds}")
+        except DataError as error:
+            problems.append(str(error))
+        else:
+            frame, found = _rows_of(path, columns, root or path.parent)
+            problems += table_problems(str(path), [_shown(name) for name in columns], frame)
+            frames.append(frame)
+            places += found
+    if problems:
+        raise DataError("the tables cannot be audited:\n  " + "\n  ".join(problems))
+    return pd.concat(frames, ignore_index=True), places
+
+
+def _rows_of(path: Path, columns: Mapping[str, Sequence[Any]], root: Path) -> tuple[pd.DataFrame, list[Place]]:
+    known = [name for name in (*COLUMNS, *OPTIONAL) if name in columns]
+    texts = {name: [_text(value) for value in columns[name]] for name in known}
+    count = max(map(len, columns.values()), default=0)
+    if set(columns) >= OWN:
+        texts["path"] = keys = [_text(value) for value in columns["id"]]
+        places: list[Place] = [
+            ShardPlace(str(shard), -1 if row is None else int(row))
+            for shard, row in zip(columns["shard"], columns["row"], strict=True)
+        ]
+    else:
+        raw = [str(value) for value in columns.get("path", [""] * count)]
+        places = [FilePlace(root, value) for value in raw]
+        keys = [_shown(f"{root}/{PurePosixPath(value)}") for value in raw]
+    if "sha256" in texts:
+        texts["sha256"] = [value and value.lower() for value in texts["sha256"]]
+    frame = pd.DataFrame({"table": _shown(str(path)), "row": range(1, count + 1), "key": keys, **texts})
+    absent = [name for name in OPTIONAL if name not in texts]
+    return frame.astype(dict.fromkeys(texts, object)).assign(**dict.fromkeys(absent)), places
+
+
+def _columns(path: Path) -> dict[str, list[Any]]:
+    """The values of known columns, the names of others."""
+    needed = {*COLUMNS, *OPTIONAL, *OWN}
+    if path.suffix.lower() == ".arrow":
+        return lists(open_arrow(path), needed)
+    return READERS[path.suffix.lower()](read_bytes(path), str(path), needed)
+
+
+def _text(value: Any) -> str | None:
+    """A cell as text that can be printed; None if it is empty."""
+    if isinstance(value, float):
+        value = None if np.isnan(value) else int(value) if value.is_integer() else value
+    return None if value is None or not str(value).strip() else _shown(str(value))
+
+
+def _shown(text: str) -> str:
+    """What is no UTF-8 as \\udcff, so that any file can hold the text."""
+    return text.encode(errors="backslashreplace").decode()
+
+
+def _look_at_all(tasks: Mapping[Place, bool], see: bool, reader: ShardReader, engine: Engine) -> dict[Place, Look]:
+    items = list(tasks.items())
+    if see:
+        make = partial(look, limits=SMALL, reader=reader)
+        return dict(zip(tasks, made_safely(items, make, _refused, SMALL, engine, "audit"), strict=True))
+    # Nothing is decoded, so that no process needs to be at risk.
+    make = partial(look, limits=None, reader=reader)
+    return dict(zip(tasks, engine.map(make, items, "audit", together=TOGETHER), strict=True))
+
+
+def look(item: tuple[Place, bool], limits: IngestParams | None, reader: ShardReader) -> Look:
+    """What is seen of an image, and hashed if its item says so; without limits it is not decoded."""
+    place, hash_it = item
+    sha256 = None
+    try:
+        if isinstance(place, ShardPlace):
+            data = reader.image(place.shard, place.row) or b""
+        else:
+            file = _inside(place)
+            if isinstance(file, str):
+                return Look(None, None, file)
+            sha256 = sha256_of(file) if hash_it else None
+            size = file.stat().st_size
+            if limits is not None and size > limits.max_bytes:
+                return Look(sha256, None, f"too_many_bytes: {size} bytes, the limit is {limits.max_bytes}")
+            data = b"" if limits is None else read_bytes(file)
+    except (StorageError, OSError) as error:
+        # The whole message would name this machine's folders.
+        cause = error if isinstance(error, OSError) else error.__cause__
+        return Look(None, None, f"unreadable: {getattr(cause, 'strerror', None)}")
+    if limits is None:
+        return Look(sha256, None, "")
+    match normalise(data, limits, codec_lines):
+        case Picture(shown=shown):
+            return Look(sha256, (perceptual.views(shown), portrait(shown)), "")
+        case rejection:
+            return Look(sha256, None, f"{rejection.reason}: {rejection.detail}")
+
+
+def _refused(_: tuple[Place, bool], reason: str, words: str) -> Look:
+    return Look(None, None, f"{reason}: {words}")
+
+
+def _inside(place: FilePlace) -> Path | str:
+    """The file, or why it is not opened: a table must not lead out of its root."""
+    path = PurePosixPath(place.path)
+    if path.is_absolute():
+        return "absolute path: paths must be relative to the root"
+    if ".." in path.parts:
+        return "leaves the root: paths must not hold '..'"
+    try:
+        target = (place.root / path).resolve(strict=True)
+        inside = target.is_relative_to(place.root.resolve())
+    except (OSError, RuntimeError, ValueError):
+        return "missing: no such file under the root"
+    if not inside:
+        return "a link that leaves the root"
+    return target if target.is_file() else "not a regular file"
+
+
+def _families(rows: pd.DataFrame, seen: Sequence[tuple[Pixels, Pixels] | None]) -> tuple[list[str | None], int]:
+    """A name for each row, shared with its near copies; and how many pictures are too plain to say."""
+    keys = list(zip(rows["content"].fillna(rows["key"]), rows["split"], strict=True))
+    first: dict[tuple[str, str], tuple[Pixels, Pixels]] = {}
+    for key, pictures in zip(keys, seen, strict=True):
+        if pictures is not None:
+            first.setdefault(key, pictures)
+    if not first:
+        return [None] * len(rows), 0
+    stacked, portraits = (np.stack(pictures) for pictures in zip(*first.values(), strict=True))
+    parts = np.unique([split for _, split in first], return_inverse=True)[1]
+    hashes, detail = zip(*map(perceptual.marks, stacked), strict=True)
+    detailed = np.array(detail) >= similarity.LEAST_DETAIL
+    pairs = similarity.copies(np.stack(hashes), detailed, stacked.__getitem__, portraits.__getitem__, parts)
+    labels = similarity.linked(np.arange(len(stacked)), *pairs)
+    names = dict(zip(first, map(str, labels), strict=True))
+    return [names.get(key) for key in keys], int((~detailed).sum())

@@ -1,0 +1,32 @@
+"""Checks the transforms of params.yaml where a run begins, once for each list.
+
+`load_params` leaves them to the library, which takes a second to import. `dvc repro` begins with `pipeline inventory`:
+a misspelt name is said there, before an hour of ingest and not after it. A list that passed is remembered.
+"""
+
+from pathlib import Path
+
+from pipeline import catalogue
+from pipeline.project.params import Params
+from pipeline.store.artifacts import partial_path, put_in_place, refusals, write_bytes
+from pipeline.store.shards import fingerprint
+
+
+def check_once(params: Params) -> None:
+    """Nothing, if the transforms can be used.
+
+    Raises:
+        ParamsError: what cannot be used, each problem on a line of its own with its place.
+    """
+    memory = Path(catalogue.CHECKED_TRANSFORMS)
+    listed = [item.model_dump() for item in params.augment.transforms]
+    key = fingerprint([], ["albumentations"], {"size": params.ingest.size, "transforms": listed}).encode()
+    with refusals(memory):
+        if not listed or (memory.is_file() and memory.read_bytes() == key):
+            return
+        memory.parent.mkdir(parents=True, exist_ok=True)
+    from pipeline.transforms.transforms import check_transforms
+
+    check_transforms(params.augment.transforms, params.ingest.size)
+    write_bytes(key, partial_path(memory))
+    put_in_place(partial_path(memory), memory)

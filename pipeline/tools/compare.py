@@ -1,0 +1,62 @@
+"""All results of a repository in one table, the best model first, with which differences are noise."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from pipeline.errors import MissingInputError
+from pipeline.metrics.comparison import Row, compare
+from pipeline.metrics.metric import key_of
+from pipeline.stages.evaluate.params import EvaluateParams
+from pipeline.tools.history import results
+
+
+def comparison(params: EvaluateParams, commits: int) -> list[Row]:
+    """A row a result, in the order in which they should be read.
+
+    Raises:
+        MissingInputError: there are no results at all.
+    """
+    rows = compare(results(commits), params)
+    if not rows:
+        raise MissingInputError("there are no results to compare: run `dvc repro`, or `dvc exp run`")
+    return rows
+
+
+def as_json(rows: Sequence[Row], params: EvaluateParams) -> Mapping[str, Any]:
+    """The rows as values for JSON."""
+    return {"metric": key_of(params.optimizing), "rows": [asdict(row) for row in rows]}
+
+
+def print_table(rows: Sequence[Row], params: EvaluateParams, console: Console) -> None:
+    """Print the rows, and below them what they do not have room for."""
+    name = key_of(params.optimizing)
+    table = Table(title=f"{escape(name)} on dev", title_justify="left")
+    table.add_column("model", overflow="fold")
+    for column in (name, "95 % interval", "minus the best"):
+        table.add_column(escape(column), justify="right", no_wrap=True)
+    table.add_column("is", no_wrap=True)
+    for number, row in enumerate(rows):
+        if number and rows[number - 1].accepted and not row.accepted:
+            table.add_section()
+        value = "" if row.value is None else f"{row.value:.4f}"
+        state = (row.standing or "not compared") if row.accepted else "rejected"
+        interval, difference = _ends(row.low, row.high), _ends(row.difference_low, row.difference_high, sign="+")
+        table.add_row(*map(escape, [row.name, value, interval, difference, state]))
+    console.print(table)
+    for row in rows:
+        words = [f"breaks {', '.join(row.broken)}"] if row.broken else []
+        if row.note or words:
+            console.print(
+                escape(f"{row.name}: {'; '.join([*words, *([row.note] if row.note else [])])}"), soft_wrap=True
+            )
+    if any(row.standing == "within noise" for row in rows):
+        console.print("within noise: the 95 % interval of the difference, on the same dev images, has 0 in it")
+
+
+def _ends(low: float | None, high: float | None, sign: str = "") -> str:
+    return "" if low is None or high is None else f"{low:{sign}.3f} to {high:{sign}.3f}"

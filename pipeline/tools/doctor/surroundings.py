@@ -1,0 +1,71 @@
+"""What the pipeline stands on: the environment's packages, the `python` that DVC starts, params.yaml, the disk."""
+
+import importlib.metadata
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+from pipeline.errors import MissingInputError, ParamsError
+from pipeline.project.params import Params, load_params
+from pipeline.tools.doctor.findings import Part, Problem
+
+PACKAGE = "image-data-pipeline"
+INSTALL = "pip install -c constraints.txt -e ."
+# Below this, even a small run may fail half-way.
+LEAST_FREE = 1 << 30
+
+
+def examine_surroundings(places: Sequence[Path]) -> tuple[Part, Params | None]:
+    """Look around; also the params, if they are as they should be.
+
+    Args:
+        places: folders that a run writes to.
+    """
+    problems = [*_packages(), *_python()]
+    params: Params | None = None
+    try:
+        params = load_params()
+    except (ParamsError, MissingInputError) as error:
+        problems.append(Problem(str(error), "correct params.yaml"))
+    problems += _disk(places)
+    return Part("surroundings", "packages, python, params.yaml, free space", problems), params
+
+
+def _packages() -> Iterator[Problem]:
+    """Packages that are missing or of a version that this one does not work with."""
+    for text in importlib.metadata.requires(PACKAGE) or []:
+        needed = Requirement(text)
+        if needed.marker is not None and not needed.marker.evaluate({"extra": ""}):
+            continue
+        try:
+            version = importlib.metadata.version(needed.name)
+        except importlib.metadata.PackageNotFoundError:
+            yield Problem(f"the package {needed.name} is missing", f"`{INSTALL}`")
+        else:
+            if not needed.specifier.contains(version, prereleases=True):
+                yield Problem(f"{needed.name} {version} is installed, needed is {needed.specifier}", f"`{INSTALL}`")
+
+
+def _python() -> Iterator[Problem]:
+    """DVC runs stages as `python -m pipeline`: whatever the search path calls python."""
+    place = shutil.which("python")
+    if place is not None:
+        asked = [place, "-c", "import sys; print(sys.prefix)"]
+        answer = subprocess.run(asked, capture_output=True, text=True, check=False, timeout=60)  # noqa: S603
+        if Path(answer.stdout.strip()).resolve() == Path(sys.prefix).resolve():
+            return
+    state = f"`python` is {place}, of another environment" if place else "there is no command `python`"
+    then = f"activate the environment first: . {Path(sys.prefix) / 'bin/activate'}"
+    yield Problem(f"{state}: stages run as `python -m pipeline` and would not find this package", then)
+
+
+def _disk(places: Sequence[Path]) -> Iterator[Problem]:
+    """Too little space; one problem a file system."""
+    for place in {place.stat().st_dev: place for place in places if place.is_dir()}.values():
+        free = shutil.disk_usage(place).free
+        if free < LEAST_FREE:
+            yield Problem(f"{free / 1e6:.0f} MB are free where {place} lies: a run may fail half-way", "free space")

@@ -1,0 +1,178 @@
+"""Error analysis: the misclassified images as a sheet and a table for tags, and the tags that people gave, ranked."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from pipeline import catalogue
+from pipeline.data.dataset import pictures_of
+from pipeline.diagnosis.error_tags import NOTES, OWN, TAGS, TagGain, errors_of, rank_tags, read_tags, tag_table
+from pipeline.errors import DataError, MissingInputError, ParamsError, listing
+from pipeline.manifest import SEEN_SPLITS
+from pipeline.metrics.metric import key_of
+from pipeline.sheets.contact_sheets import MOST_OF_GALLERY, gallery
+from pipeline.sheets.drawing import Cell
+from pipeline.stages.evaluate.params import EvaluateParams
+from pipeline.store.artifacts import read_bytes, write_files
+from pipeline.store.spreadsheets import read_spreadsheet, spreadsheet_bytes
+
+ID = "id"
+# Where the table lies, if nobody says otherwise.
+ERRORS_TABLE = Path("errors.csv")
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Tags by what fixing them gains at most, and how many of the split's errors have one."""
+
+    split: str
+    metric: str
+    images: int
+    errors: int
+    tagged: int
+    gains: Sequence[TagGain]
+    notes: Sequence[str]
+
+    def as_json(self) -> Mapping[str, Any]:
+        """The same as values for JSON."""
+        return {name: value for name, value in asdict(self).items() if name != "notes"}
+
+
+def write_errors(split: str, csv: Path, sheet: Path, columns: Sequence[str]) -> str:
+    """Write both files, each whole, or none; what to do with them, in words.
+
+    Raises:
+        ParamsError: there is no such split, or a column's name is taken; the table is there and has tags.
+        PipelineError: evaluate has not run, or pixels cannot be read.
+    """
+    _check_split(split)
+    _check_columns(columns)
+    if csv.resolve() == sheet.resolve():
+        raise ParamsError(f"--csv and --sheet both name {csv}: give each a file of its own")
+    _keep_tags(csv)
+    predictions = catalogue.PREDICTIONS.read(Path(catalogue.PREDICTIONS.path))
+    errors = errors_of(predictions, split)
+    if errors.empty:
+        return f"{split} has no misclassified images: nothing to write"
+    count = int((predictions["split"] == split).sum())
+    contents = {sheet: errors_sheet(errors, split, count), csv: spreadsheet_bytes(tag_table(errors, columns))}
+    write_files(contents)
+    what = f"put an x into the columns {listing(columns)}" if columns else f"fill in {TAGS!r}, commas between tags"
+    return (
+        f"{sheet}, {csv}: {len(errors):,} of {count:,} images of {split} are misclassified, the surest first. "
+        f"Look at them, {what}, and run `pipeline errors --tags {csv}"
+        + ("`" if split == "dev" else f" --split {split}`")
+    )
+
+
+def errors_sheet(errors: pd.DataFrame, split: str, count: int) -> bytes:
+    """The first misclassified images, with number, label, prediction and confidence under each."""
+    shown = errors.iloc[:MOST_OF_GALLERY]
+    captions = [
+        (f"{number}: {label}", f"called {predicted}", f"confidence {confidence:.2f}")
+        for number, (label, predicted, confidence) in enumerate(
+            shown[["label", "predicted", "confidence"]].itertuples(index=False), 1
+        )
+    ]
+    manifest = catalogue.SPLIT.read(Path(catalogue.SPLIT.path))
+    originals = catalogue.ORIGINALS.read(Path(catalogue.ORIGINALS.path))
+    pictures = pictures_of(shown["id"].astype(str).tolist(), manifest, originals)
+    cells = [Cell(pixels, words) for pixels, words in zip(pictures, captions, strict=True)]
+    lines = [
+        f"{len(errors):,} of {count:,} images of {split}, those first that the model was surest of.",
+        "Under each: its number in the table and its label, what the model called it, and with which probability.",
+    ]
+    return gallery(f"Misclassified images of {split}", lines, cells, len(errors))
+
+
+def ranking(split: str, table: Path, params: EvaluateParams) -> Ranking:
+    """The tags of a table that was filled in, ranked.
+
+    Raises:
+        MissingInputError: there is no such table.
+        DataError: what it says is not certain, or is of another model.
+    """
+    _check_split(split)
+    predictions = catalogue.PREDICTIONS.read(Path(catalogue.PREDICTIONS.path))
+    errors = errors_of(predictions, split)
+    if not table.is_file():
+        raise MissingInputError(f"{table} is missing, or no file: `pipeline errors --csv {table}` writes it")
+    read = read_spreadsheet(read_bytes(table), str(table), ID)
+    tags = read_tags(read.columns, read.rows, errors, str(table))
+    if not tags:
+        raise DataError(f"{table} has no tags yet: fill in {TAGS!r}, or put an x into the columns of tags")
+    count = int((predictions["split"] == split).sum())
+    gains = rank_tags(predictions, split, tags, params)
+    return Ranking(split, key_of(params.optimizing), count, len(errors), len(tags), gains, read.notes)
+
+
+def has_tags(table: Path) -> bool:
+    """Whether a file is a table of errors in which somebody has filled in something."""
+    try:
+        return table.is_file() and bool(_filled(table))
+    except DataError:
+        return False
+
+
+def print_ranking(found: Ranking, console: Console) -> None:
+    """Print it, and what the figures mean."""
+    table = Table(title=f"what fixing the errors of {found.split} could gain at most", title_justify="left")
+    table.add_column("tag", overflow="fold")
+    # An error less is a share of accuracy, whatever the metric.
+    beside = [] if found.metric == "accuracy" else ["accuracy"]
+    for column in ("images", "of errors", found.metric, "95 % interval", *beside):
+        table.add_column(escape(column), justify="right", no_wrap=True)
+    for one in found.gains:
+        figures = [f"{one.images:,}", f"{one.share:.1%}", f"+{one.gain:.4f}", f"{one.low:.4f} to {one.high:.4f}"]
+        table.add_row(escape(one.tag), *figures, *([f"+{one.accuracy:.4f}"] if beside else []))
+    console.print(table)
+    console.print(f"{found.errors:,} of {found.images:,} images are misclassified; {found.tagged:,} of them tagged.")
+    if found.tagged < found.errors:
+        console.print(f"{found.errors - found.tagged:,} without a tag: gains can only grow as they get theirs.")
+    console.print("An image counts for each of its tags: gains do not add up.")
+
+
+def _check_split(split: str) -> None:
+    if split not in SEEN_SPLITS:
+        why = "; errors of test are not looked at, so that test goes on measuring" if split == "test" else ""
+        raise ParamsError(f"no such split {split!r}: choose one of {listing(SEEN_SPLITS)}{why}")
+
+
+def _check_columns(columns: Sequence[str]) -> None:
+    names = [column.strip().casefold() for column in columns]
+    bad = [
+        repr(column)
+        for column, name in zip(columns, names, strict=True)
+        if not name or name in {*OWN, TAGS, NOTES} or names.count(name) > 1
+    ]
+    if bad:
+        raise ParamsError(
+            f"--column {listing(bad)}: each needs a name of its own, other than {listing([*OWN, TAGS, NOTES], 10)}"
+        )
+
+
+def _keep_tags(csv: Path) -> None:
+    """Refuse to write over a table with tags, or over a file that is none."""
+    if not csv.exists():
+        return
+    try:
+        filled = _filled(csv)
+    except DataError as error:
+        raise ParamsError(f"{csv} is there, and no table of errors: give --csv another name ({error})") from error
+    if filled:
+        raise ParamsError(
+            f"{csv} is there and has tags (column {listing(filled)}): give --csv another name, move the file away, "
+            f"or rank them with `pipeline errors --tags {csv}`"
+        )
+
+
+def _filled(table: Path) -> list[str]:
+    """The columns of people's own in which a cell is filled in."""
+    read = read_spreadsheet(read_bytes(table), str(table), ID)
+    return [name for name, cells in read.columns.items() if name not in OWN and any(map(str.strip, cells))]

@@ -1,0 +1,223 @@
+"""Fits train.model to nested parts of the training set as it is, and says whether twice the images would help."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pipeline import catalogue
+from pipeline.data.loader import predict_rows
+from pipeline.diagnosis.error_levels import metric_of_errors
+from pipeline.diagnosis.learning_curve import ALL, CURVES, Answer, answer, check_images, images_in, part_of, sizes_of
+from pipeline.errors import DataError, ParamsError
+from pipeline.manifest import DEV
+from pipeline.metrics.metric import check_defined, metric_of
+from pipeline.metrics.predictions import judged
+from pipeline.project.params import Params
+from pipeline.stages.train.params import TrainParams
+from pipeline.store.artifacts import partial_path, put_in_place, table, write_bytes
+from pipeline.training.fitting import TrainingData, fit_key, fit_model, part_of_data, read_data
+from pipeline.training.kept_fits import KeptFits
+from pipeline.workers.engine import Engine
+
+COLOURS = {"all": "#0072B2", "raw": "#E69F00", "production": "#009E73"}
+TWICE = {"present": "twice would help", "absent": "twice would not help", "cannot tell": "cannot tell"}
+
+
+@dataclass(frozen=True)
+class Part:
+    """A fit to be made: of which part of train, under which key, and of how many rows."""
+
+    params: Params
+    kept: KeptFits
+    curve: str
+    share: float
+    seed: int
+    key: str
+    rows: int
+    images: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The fits of a learning curve, those of a curve's largest part first, and why a curve was left out."""
+
+    parts: Sequence[Part]
+    curves: Sequence[str]
+    notes: Sequence[str]
+    missing: Sequence[Part]
+
+    def in_words(self) -> str:
+        """How much there is to do."""
+        made = len(self.parts) - len(self.missing)
+        kept = f"{made} finished before and kept in {catalogue.LEARNING_CURVE}, " if made else ""
+        return f"{len(self.parts)} fits of train.model: {kept}{len(self.missing)} to make"
+
+
+@dataclass(frozen=True)
+class Found:
+    """The points, a row a fit; the answers; and why a curve was left out."""
+
+    points: pd.DataFrame
+    answers: Sequence[Answer]
+    notes: Sequence[str]
+
+
+def plan(params: Params, sizes: int, seeds: int) -> Plan:
+    """What has to be fitted for errors of dev by the number of images: of all, of raw and of production ones alone.
+
+    Raises:
+        DataError: train has too few images.
+        ParamsError: a batch is larger than the smallest part.
+    """
+    data = read_data(params)
+    check_defined(metric_of(params.evaluate.optimizing, data.classes), data.dev.labels, data.classes, DEV)
+    shares = sizes_of(sizes)
+    check_images(data.rows, ALL, shares[0])
+    curves, notes = _curves(data.rows, shares[0])
+    kept = KeptFits(Path(catalogue.LEARNING_CURVE), _key(data, params, 0))
+    # All of train is the last point of every curve.
+    places = [(ALL, 1.0, seed) for seed in range(seeds)]
+    places += [(curve, share, seed) for curve in curves for share in shares[:-1] for seed in range(seeds)]
+    parts = [_part(data, params, kept, *place) for place in places]
+    smallest = min(part.rows for part in parts)
+    if params.train.batch_size > smallest:
+        raise ParamsError(
+            f"train.batch_size is {params.train.batch_size}, and the smallest part of train has {smallest} rows: lower "
+            "it, or take fewer sizes (--sizes)"
+        )
+    missing = {part.key: part for part in parts if kept.read(part.key) is None}
+    # The largest first, so that workers end at about the same time.
+    return Plan(parts, curves, notes, sorted(missing.values(), key=lambda part: -part.rows))
+
+
+def learning_curve(params: Params, planned: Plan, engine: Engine) -> Found:
+    """Make the fits that are missing, and say what all of them tell."""
+    engine.map(_fit, planned.missing, "learning-curve", size=lambda part: part.rows)
+    data = read_data(params)
+    made = [_measured(part, data.classes) for part in planned.parts]
+    points, resampled = pd.DataFrame([point for point, _ in made]), np.stack([values for _, values in made])
+    answers = [_answer(curve, planned.curves, points, resampled, params) for curve in planned.curves]
+    planned.parts[0].kept.drop_stale()
+    return Found(points, answers, planned.notes)
+
+
+def _answer(
+    curve: str, curves: Sequence[str], points: pd.DataFrame, resampled: npt.NDArray[np.float64], params: Params
+) -> Answer:
+    own = points[_of(points, curve)]
+    places = [own.index[own["share"] == share] for share in sorted(own["share"].unique())]
+    images = [round(own.loc[rows, curve].mean()) for rows in places]
+    errors = np.stack([own.loc[rows, "error"].to_numpy() for rows in places])
+    drawn = np.stack([resampled[rows] for rows in places])
+    evaluate, relevant = params.evaluate, params.diagnose.relevant_gap
+    return answer(curve, images, errors, drawn, len(curves), evaluate.seed, relevant)
+
+
+def _curves(rows: pd.DataFrame, smallest: float) -> tuple[list[str], list[str]]:
+    """The curves that train has images for, and why the others are not among them."""
+    roles = rows["role"].astype(str).unique()
+    if len(roles) < 2:
+        return [ALL], [f"train has {roles[0]} images alone: one curve says it all"]
+    curves, notes = [ALL], []
+    for curve in CURVES[1:]:
+        try:
+            check_images(rows, curve, smallest)
+            curves.append(curve)
+        except DataError as error:
+            notes.append(str(error))
+    return curves, notes
+
+
+def _part(data: TrainingData, params: Params, kept: KeptFits, curve: str, share: float, seed: int) -> Part:
+    few = part_of_data(data, part_of(data.rows, curve, share, seed))
+    images = {name: images_in(few.rows, name) for name in CURVES}
+    return Part(params, kept, curve, share, seed, _key(few, params, seed), len(few.rows), images)
+
+
+def _key(data: TrainingData, params: Params, seed: int) -> str:
+    augment = params.augment
+    train = _seeded(params, seed)
+    return fit_key(data, train, params.evaluate.optimizing, augment.mode, augment.transforms, augment.seed)
+
+
+def _seeded(params: Params, seed: int) -> TrainParams:
+    return params.train.model_copy(update={"seed": params.train.seed + seed})
+
+
+def _fit(part: Part) -> None:
+    """Fit a part, and keep what it says of dev."""
+    here, params = Engine(1), part.params
+    data = read_data(params)
+    few = part_of_data(data, part_of(data.rows, part.curve, part.share, part.seed))
+    if _key(few, params, part.seed) != part.key:
+        raise DataError("train, dev or the code has changed since the learning curve was begun: run it again")
+    train = _seeded(params, part.seed)
+    trained, _ = fit_model(few, train, metric_of(params.evaluate.optimizing, data.classes), here)
+    predictions = predict_rows(trained, data.dev_rows, data.dev.images, train.threads, here, "dev")
+    part.kept.keep(part.key, predictions)
+
+
+def _measured(part: Part, classes: tuple[str, ...]) -> tuple[dict[str, Any], npt.NDArray[np.float64]]:
+    """A row of the points, and the error in resamples of dev, shape (m,)."""
+    predictions = part.kept.read(part.key)
+    if predictions is None:
+        raise DataError(f"{catalogue.LEARNING_CURVE} was emptied while the learning curve was made: run it again")
+    evaluate = part.params.evaluate
+    metric, seen = metric_of_errors(evaluate, classes), judged(predictions, classes)
+    resampled = 1 - metric.resampled(seen, predictions["group"], evaluate.bootstrap, evaluate.seed, DEV)
+    point = {
+        "curve": part.curve,
+        "share": part.share,
+        "seed": part.seed,
+        **part.images,
+        "error": 1 - metric.value(seen),
+    }
+    return point, resampled
+
+
+def write_found(found: Found, path: Path) -> tuple[Path, Path]:
+    """The points as a CSV file, and the curves as a picture of the same name; where they are."""
+    csv, png = path.with_suffix(".csv"), path.with_suffix(".png")
+    table(str(csv)).write(found.points, partial_path(csv))
+    put_in_place(partial_path(csv), csv)
+    write_bytes(_drawn(found), partial_path(png))
+    put_in_place(partial_path(png), png)
+    return csv, png
+
+
+def _drawn(found: Found) -> bytes:
+    # It takes a second to import, and fitting does without.
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
+
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    axes = figure.subplots()
+    for one in found.answers:
+        rows = found.points[_of(found.points, one.curve)]
+        axes.plot(rows[one.curve], 100 * rows["error"], "o", color=COLOURS[one.curve], alpha=0.5)
+        images = np.geomspace(max(rows[one.curve].min(), 1), 2 * one.images, 50)
+        fitted = [100 * float(one.law.at(size)[0]) for size in images]
+        axes.plot(images, fitted, color=COLOURS[one.curve], label=f"{one.curve}: {TWICE[one.verdict]}")
+        axes.axvline(one.images, color=COLOURS[one.curve], linestyle=":", linewidth=1)
+    axes.set(xscale="log", xlabel="training images of the kind (dotted: now)", ylabel="error of dev, %", ylim=(0, None))
+    axes.xaxis.set(
+        major_locator=LogLocator(subs=(1, 2, 5)),
+        minor_locator=NullLocator(),
+        major_formatter=StrMethodFormatter("{x:,.0f}"),
+    )
+    axes.set_title("Would twice the images help?")
+    axes.legend()
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", dpi=100, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _of(points: pd.DataFrame, curve: str) -> "pd.Series[bool]":
+    """The points of a curve: its own parts, and all of train."""
+    return (points["curve"] == curve) | (points["share"] == 1)

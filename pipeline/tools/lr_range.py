@@ -1,0 +1,60 @@
+"""Runs the learning-rate range test on the training set as it is."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from pipeline.data.loader import weighted_batches
+from pipeline.data.order import KeyedOrder
+from pipeline.errors import ParamsError
+from pipeline.images.pixels import encode
+from pipeline.models.params import Baseline
+from pipeline.project.params import Params
+from pipeline.stages.ingest.params import PngEncoding
+from pipeline.store.artifacts import partial_path, put_in_place, table, write_bytes
+from pipeline.tools.rate_chart import draw_rates
+from pipeline.training.classifier import WeightedBatch
+from pipeline.training.fitting import fresh_network, loss_weights, read_data
+from pipeline.training.lr_range_test import RateRange, rate_range
+from pipeline.workers.engine import Engine
+from pipeline.workers.progress import progress
+
+
+def find_rate(params: Params, low: float, high: float, steps: int, engine: Engine) -> RateRange:
+    """What the test of `training/lr_range_test.py` says for the model, optimizer and batches of params.
+
+    Raises:
+        ParamsError: the model has no learning rate, or the range is empty.
+    """
+    model = params.train.model
+    if isinstance(model, Baseline):
+        raise ParamsError(f"{model.name} has no learning rate: set train.model to a network")
+    if low >= high:
+        raise ParamsError(f"--low must be below --high, got {low:g} and {high:g}")
+    data = read_data(params)
+    network = fresh_network(model, data, params.train, engine)
+    order = KeyedOrder(len(data.train), params.train.seed)
+    weights, size = loss_weights(data, params.train), params.train.batch_size
+    epochs = -(-steps * size // len(data.train))
+    with (
+        weighted_batches(data.train, weights, size, order, engine, epochs) as train,
+        progress("lr-range", steps) as advance,
+    ):
+
+        def of_epoch(epoch: int) -> Iterable[WeightedBatch]:
+            order.set_epoch(epoch)
+            return train
+
+        return rate_range(network, of_epoch, params.train, low, high, steps, advance)
+
+
+def write_curve(found: RateRange, path: Path) -> tuple[Path, Path]:
+    """The curve as a CSV file and as a picture of the same name; where they are."""
+    rates, losses, smoothed = (found.curve[name].to_numpy() for name in ("rate", "loss", "smoothed"))
+    title = f"Learning-rate range test: suggested {found.suggested:.2g}"
+    picture = encode(draw_rates(rates, losses, smoothed, found.suggested, title), PngEncoding(name="png"))
+    csv, png = path.with_suffix(".csv"), path.with_suffix(".png")
+    table(str(csv)).write(found.curve, partial_path(csv))
+    put_in_place(partial_path(csv), csv)
+    write_bytes(picture, partial_path(png))
+    put_in_place(partial_path(png), png)
+    return csv, png

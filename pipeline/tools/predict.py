@@ -1,0 +1,102 @@
+"""What a model's file says of images, in files, folders and lists of names; nothing else is needed.
+
+The header of the file has the classes and how a file becomes a picture: so an image is read under the same
+limits, and becomes the same pixels, as in training.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from pipeline.errors import DataError, MissingInputError
+from pipeline.images.pixels import Pixels
+from pipeline.images.rejection import Rejection
+from pipeline.models.files import TrainedModel, load_model
+from pipeline.models.prediction import predict
+from pipeline.sources.dvc_hazards import shown
+from pipeline.store.artifacts import read_bytes, refusals
+from pipeline.tools.image_files import pictures
+from pipeline.workers.engine import Engine
+
+# Files whose pictures are in memory at one time.
+PART = 2048
+BATCH = 64
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The likeliest classes of an image with their probabilities, the likeliest first; or why there are none."""
+
+    path: str
+    likeliest: tuple[tuple[str, float], ...]
+    refused: Rejection | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The same as values for JSON."""
+        if self.refused is not None:
+            return {"path": self.path, "refused": self.refused.reason, "detail": self.refused.detail}
+        top = [{"class": name, "probability": round(probability, 6)} for name, probability in self.likeliest]
+        return {"path": self.path, **top[0], "top": top}
+
+    def as_line(self, width: int) -> str:
+        """The same as a line of a table, the path in `width` columns."""
+        if self.refused is not None:
+            return f"{self.path:{width}}  refused: {self.refused.reason} {self.refused.detail}".rstrip()
+        return "  ".join([f"{self.path:{width}}", *(f"{name} {part:.4f}" for name, part in self.likeliest)])
+
+
+def read_model(path: Path) -> TrainedModel:
+    """The model in a file.
+
+    Raises:
+        MissingInputError: there is no such file.
+        DataError: it is no model of this pipeline.
+    """
+    with refusals(path):
+        if not path.exists():
+            raise MissingInputError(f"{path} is missing: name a model, such as data/train/model.safetensors")
+        if not path.is_file():
+            raise DataError(f"{path} is no file: name a model, such as data/train/model.safetensors")
+    try:
+        return load_model(read_bytes(path))
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def answers(
+    model: TrainedModel, files: Sequence[tuple[str, Rejection | None]], top: int, engine: Engine
+) -> Iterator[Answer]:
+    """What the model says of each file, in order; pictures are made in processes, which a hostile file may end."""
+    for start in range(0, len(files), PART):
+        part = files[start : start + PART]
+        readable = [path for path, refused in part if refused is None]
+        title = f"predict, from {start + 1} of {len(files)}"
+        read = iter(pictures(readable, model.ingest, engine, title))
+        made = [refused if refused is not None else next(read) for _, refused in part]
+        probabilities = iter(_probabilities(model, [item for item in made if not isinstance(item, Rejection)]))
+        for (path, _), item in zip(part, made, strict=True):
+            name = shown(Path(path))
+            if isinstance(item, Rejection):
+                yield Answer(name, (), item)
+            else:
+                yield Answer(name, _likeliest(next(probabilities), model.classes, top))
+
+
+def _probabilities(model: TrainedModel, made: Sequence[Pixels]) -> npt.NDArray[np.float32]:
+    if not made:
+        return np.empty((0, len(model.classes)), np.float32)
+    stacked = (np.stack(made[start : start + BATCH]) for start in range(0, len(made), BATCH))
+    batches = ((torch.from_numpy(part).permute(0, 3, 1, 2), torch.zeros(len(part))) for part in stacked)
+    return predict(model.network, batches, torch.get_num_threads(), lambda _: None)
+
+
+def _likeliest(
+    probabilities: npt.NDArray[np.float32], classes: tuple[str, ...], top: int
+) -> tuple[tuple[str, float], ...]:
+    order = np.argsort(-probabilities, kind="stable")[:top]
+    return tuple((classes[number], float(probabilities[number])) for number in order)

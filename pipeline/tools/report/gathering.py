@@ -1,0 +1,305 @@
+"""What the last run left, section by section; what is missing says which command makes it."""
+
+import base64
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+from PIL import Image
+
+from pipeline import catalogue
+from pipeline.diagnosis.error_tags import errors_of
+from pipeline.errors import PipelineError
+from pipeline.manifest import DEV, SEEN_SPLITS, SPLITS
+from pipeline.metrics.measures import confusion_matrix, per_class
+from pipeline.metrics.metric import key_of
+from pipeline.metrics.predictions import classes_of
+from pipeline.models.params import Baseline
+from pipeline.project.params import Params
+from pipeline.store.artifacts import Artifact
+from pipeline.tools import compare
+from pipeline.tools.errors import ERRORS_TABLE, errors_sheet, has_tags, ranking
+from pipeline.tools.report import plots
+
+# Larger sheets are packed tighter, so that the page can be sent by mail.
+MOST_PNG = 300_000
+MOST_PAIRS, MOST_WORST, MOST_SLICES, MOST_COMMITS = 10, 20, 60, 20
+# What a file of another version, or one that somebody edited, may raise.
+UNLIKE = (KeyError, TypeError, ValueError, AttributeError, IndexError)
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a section shows, or, where it has nothing, why, and what makes it."""
+
+    value: Any = None
+    missing: str = ""
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Pictures with a caption, as a data URL."""
+
+    title: str
+    url: str
+
+
+def gather(params: Params, tags: Path | None) -> dict[str, Part]:
+    """All parts of the page by name.
+
+    Args:
+        tags: a table of errors that was filled in; without one, that of `pipeline errors`, if it is.
+    """
+    makers: Mapping[str, Callable[[Params], Any]] = {
+        "diagnosis": _diagnosis,
+        "verdict": _verdict,
+        "levels": _levels,
+        "sources": _sources,
+        "splits": _splits,
+        "training": _training,
+        "proof": _proof,
+        "classes": _classes,
+        "curves": _curves,
+        "confusion": _confusion,
+        "slices": _slices,
+        "experiments": _experiments,
+        "looks": _looks,
+        "tags": partial(_tags, path=tags),
+        **{f"sheet_{name}": make for name, make in SHEETS.items()},
+    }
+    return {name: _part(make, params) for name, make in makers.items()}
+
+
+def _part(make: Callable[[Params], Any], params: Params) -> Part:
+    try:
+        return Part(make(params))
+    except PipelineError as error:
+        return Part(missing=str(error))
+    except UNLIKE as error:
+        return Part(missing=f"what there is cannot be shown ({type(error).__name__}: {error}): run `dvc repro`")
+
+
+def _read(artifact: Artifact) -> Any:
+    return artifact.read(Path(artifact.path))
+
+
+def _said() -> Mapping[str, Any]:
+    """The conclusion, which knows of test, if it is of the same errors as the diagnosis; else the diagnosis."""
+    found: Mapping[str, Any] = _read(catalogue.DIAGNOSIS)
+    if Path(catalogue.CONCLUSION.path).exists():
+        last: Mapping[str, Any] = _read(catalogue.CONCLUSION)
+        if all(level in last["levels"] for level in found["levels"]):
+            return last
+    return found
+
+
+def _diagnosis(_: Params) -> Mapping[str, Any]:
+    found = _said()
+    # Looked at here, so that a report of another version is missed as one.
+    return {name: found[name] for name in ("sentence", "gaps", "findings", "steps")}
+
+
+def _levels(_: Params) -> Markup:
+    found = _said()
+    return plots.levels_plot(found["levels"], found["gaps"])
+
+
+def _verdict(params: Params) -> Mapping[str, Any]:
+    metrics = _read(catalogue.EVALUATE_METRICS)
+    key = key_of(params.evaluate.optimizing)
+    splits = {split: metrics[split] for split in SEEN_SPLITS if split in metrics}
+    return {
+        "metric": key,
+        "current": all(part.get(key) == part["optimizing"] for part in splits.values()),
+        "accepted": metrics["accepted"],
+        "splits": splits,
+        "limits": [
+            {"name": name, **limit, **_bounds(params, name)} for name, limit in sorted(metrics["limits"].items())
+        ],
+    }
+
+
+def _bounds(params: Params, name: str) -> Mapping[str, Any]:
+    limit = params.evaluate.satisficing.get(name)
+    return {"min": limit and limit.min, "max": limit and limit.max}
+
+
+def _sources(params: Params) -> Sequence[Mapping[str, Any]]:
+    curated = _read(catalogue.CURATE_METRICS)["sources"]
+    rows = []
+    for name, source in params.sources.items():
+        ingested = _read(catalogue.INGEST_METRICS.named(name=name))
+        counts = {column: ingested[column] for column in ("files", "rejected", "ignored", "accepted")}
+        about = {column: curated.get(name, {}).get(column, 0) for column in ("removed", "kept", "unlabelled")}
+        rows.append({"name": name, "role": source.role, **counts, **about})
+    return rows
+
+
+def _splits(_: Params) -> Mapping[str, Any]:
+    metrics = _read(catalogue.SPLIT_METRICS)
+    return {
+        "rows": [{"name": split, **metrics[split]} for split in SPLITS if split in metrics],
+        "excluded": metrics["excluded"],
+        "unlabelled": metrics["unlabelled"],
+    }
+
+
+def _training(_: Params) -> list[tuple[str, int]]:
+    balance, augment = _read(catalogue.BALANCE_METRICS), _read(catalogue.AUGMENT_METRICS)
+    return [
+        ("train, as split", balance["before"]["rows"]),
+        ("after balance", balance["after"]["rows"]),
+        ("distinct images", augment["originals"]),
+        ("variants of them", augment["variants"]),
+    ]
+
+
+def _proof(_: Params) -> Mapping[str, Any]:
+    table = _read(catalogue.SPLIT_MATCHING)
+    tests = list(dict.fromkeys(table["test"].astype(str)))
+    rows = []
+    for comparison, part in table.groupby("comparison", sort=False):
+        by_test = part.set_index("test").to_dict("index")
+        domain = by_test.get("domain")
+        rows.append(
+            {
+                "name": str(comparison).replace("_vs_", " and "),
+                "must": str(comparison).startswith(("dev", "test")),
+                "matched": [bool(by_test[test]["matched"]) if test in by_test else None for test in tests],
+                "p": [float(by_test[test]["p_holm"]) if test in by_test else None for test in tests],
+                "auc": None if domain is None else [float(domain[name]) for name in ("statistic", "low", "high")],
+            }
+        )
+    return {"tests": tests, "rows": rows}
+
+
+def _classes(_: Params) -> Mapping[str, Any]:
+    table = _read(catalogue.BALANCE_COUNTS)
+    # The bar's name keeps a class such as 007 as it is called.
+    names = table["bar"].astype(str).str.rpartition(", ")[0]
+    counts = {
+        when: dict(
+            zip(names[table["when"] == when], table.loc[table["when"] == when, "weight"].astype(float), strict=True)
+        )
+        for when in ("before", "after")
+    }
+    plot = plots.classes_plot(counts["before"], counts["after"])
+    return {"plot": plot, "classes": len(counts["before"]), "shown": min(len(counts["before"]), plots.MOST_CLASSES)}
+
+
+def _curves(params: Params) -> Mapping[str, Any]:
+    found = _read(catalogue.CURVES)
+    if not found.epochs:
+        raise ValueError("no epochs")
+    titles = [("loss", "loss"), ("optimizing metric", "optimizing")]
+    baseline = isinstance(params.train.model, Baseline) and len(found.epochs) == 1
+    shown = [] if baseline else titles
+    return {
+        "plots": [plots.curves_plot(found.epochs, name, found.kept, title) for title, name in shown],
+        "model": params.train.model.name,
+        "titles": titles,
+        "last": found.epochs[-1],
+    }
+
+
+def _confusion(_: Params) -> Mapping[str, Any]:
+    predictions = _read(catalogue.PREDICTIONS)
+    dev = predictions[predictions["split"] == DEV]
+    classes = classes_of(predictions)
+    matrix = confusion_matrix(dev["label"].to_numpy(), dev["predicted"].to_numpy(), classes)
+    wrong = matrix - np.diag(np.diag(matrix))
+    pairs = [divmod(int(cell), len(classes)) for cell in np.argsort(-wrong, axis=None, kind="stable")[:MOST_PAIRS]]
+    return {
+        "plot": plots.confusion_plot(matrix, classes),
+        "classes": len(classes),
+        "shown": min(len(classes), plots.MOST_IN_MATRIX),
+        "pairs": [
+            {
+                "actual": classes[actual],
+                "called": classes[called],
+                "images": int(wrong[actual, called]),
+                "of": int(matrix[actual].sum()),
+            }
+            for actual, called in pairs
+            if wrong[actual, called]
+        ],
+        "worst": per_class(matrix, classes).sort_values("recall", kind="stable").head(MOST_WORST).to_dict("records"),
+    }
+
+
+def _slices(_: Params) -> Mapping[str, Any]:
+    table = _read(catalogue.SLICES)
+    table = table[table["split"] == DEV].sort_values("error", ascending=False, kind="stable")
+    rows = [
+        {
+            "column": str(row["column"]),
+            "value": str(row["bar"]).removeprefix(f"{row['split']} {row['column']}="),
+            "images": int(row["images"]),
+            "error": float(row["error"]),
+        }
+        for row in table.head(MOST_SLICES).to_dict("records")
+    ]
+    return {"rows": rows, "more": len(table) - len(rows)}
+
+
+def _experiments(params: Params) -> Sequence[Any]:
+    return compare.comparison(params.evaluate, MOST_COMMITS)
+
+
+def _looks(_: Params) -> Sequence[Any]:
+    looks: Sequence[Any] = _read(catalogue.LEDGER)
+    return looks
+
+
+def _errors(_: Params) -> Sheet:
+    predictions: pd.DataFrame = _read(catalogue.PREDICTIONS)
+    errors = errors_of(predictions, DEV)
+    return _sheet("Misclassified images of dev", errors_sheet(errors, DEV, int((predictions["split"] == DEV).sum())))
+
+
+def _tags(params: Params, path: Path | None) -> Any:
+    if path is None and not has_tags(ERRORS_TABLE):
+        return None
+    return ranking(DEV, path or ERRORS_TABLE, params.evaluate)
+
+
+def _suspects(_: Params) -> Mapping[str, Any]:
+    counts = _read(catalogue.SUSPECTS_METRICS)
+    return {"sheet": _sheet("Labels that may be wrong", _read(catalogue.SUSPECTS_SHEET)), "splits": counts}
+
+
+def _variants(_: Params) -> Sheet:
+    return _sheet("Images of train beside their variants", _read(catalogue.LOOK_VARIANTS))
+
+
+def _issues(_: Params) -> Sheet:
+    return _sheet("Images that something is odd about", _read(catalogue.CURATE_ISSUES))
+
+
+def _copies(_: Params) -> Sheet:
+    return _sheet("Images that are copies of others, or nearly", _read(catalogue.CURATE_COPIES))
+
+
+SHEETS: Mapping[str, Callable[[Params], Any]] = {
+    "errors": _errors,
+    "suspects": _suspects,
+    "variants": _variants,
+    "issues": _issues,
+    "copies": _copies,
+}
+
+
+def _sheet(title: str, png: bytes) -> Sheet:
+    kind, data = "png", png
+    if len(png) > MOST_PNG:
+        buffer = io.BytesIO()
+        with Image.open(io.BytesIO(png), formats=("PNG",)) as image:
+            image.convert("RGB").save(buffer, "JPEG", quality=80)
+        kind, data = min([("png", png), ("jpeg", buffer.getvalue())], key=lambda one: len(one[1]))
+    return Sheet(title, f"data:image/{kind};base64,{base64.b64encode(data).decode()}")

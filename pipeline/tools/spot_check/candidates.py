@@ -1,0 +1,42 @@
+"""Models that a spot check tries beside the one of params: simple ones first, and modest networks."""
+
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from pipeline.errors import ParamsError, listing
+from pipeline.models.params import AnyModel, Model
+
+MODEL: TypeAdapter[Model] = TypeAdapter(AnyModel)
+DROPOUT = {"blocks": 0.25, "head": 0.0}
+PIXELS, COLOURS = {"name": "pixels", "side": 8}, {"name": "colours", "bins": 4}
+NETWORK = {"activation": "relu", "batch_norm": True, "dropout": DROPOUT}
+CANDIDATES: dict[str, dict[str, Any]] = {
+    "majority_class": {},
+    "nearest_centroid": {"features": PIXELS},
+    "nearest_centroid (colours)": {"features": COLOURS},
+    "logistic_regression": {"features": PIXELS, "c": 0.1},
+    "random_forest": {"features": PIXELS, "trees": 200, "min_leaf": 1},
+    "random_forest (colours)": {"features": COLOURS, "trees": 200, "min_leaf": 1},
+    "gradient_boosting": {"features": PIXELS, "rounds": 50, "leaves": 15, "shrinkage": 0.1},
+    "mlp": {"depth": 2, "width": 256, **NETWORK},
+    "cnn": {"depth": 3, "width": 16, "kernel": 3, **NETWORK},
+    "resnet": {"depth": 3, "blocks": 1, "width": 16, "kernel": 3, **NETWORK},
+}
+OWN = "train.model"
+
+
+def candidates(own: Model, names: list[str]) -> dict[str, Model]:
+    """The models to try by name, the one of params last; all of them if no names are given.
+
+    Raises:
+        ParamsError: there is no model of a name.
+    """
+    unknown = [name for name in names if name not in {*CANDIDATES, OWN}]
+    if unknown:
+        raise ParamsError(f"no candidate {listing(unknown)}: there are {listing([*CANDIDATES, OWN], 20)}")
+    table = {
+        name: MODEL.validate_python({"name": name.partition(" ")[0], **values}) for name, values in CANDIDATES.items()
+    }
+    chosen = {name: model for name, model in table.items() if (name in names or not names) and model != own}
+    return {**chosen, **({OWN: own} if OWN in names or not names else {})}

@@ -1,0 +1,89 @@
+"""The last run on one screen: the optimizing metric by split, the limits, the diagnosis, the files made."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from pipeline import catalogue
+from pipeline.errors import DataError
+from pipeline.manifest import SEEN_SPLITS
+from pipeline.metrics.metric import key_of
+from pipeline.metrics.params import Limit
+from pipeline.project.params import Params
+from pipeline.stages.evaluate.params import EvaluateParams
+
+FILES = {
+    "what training sees": catalogue.LOOK_VARIANTS.path,
+    "model": catalogue.MODEL.path,
+    "metrics": catalogue.EVALUATE_METRICS.path,
+    "diagnosis": catalogue.DIAGNOSIS_TEXT.path,
+    "rejected files": catalogue.INGEST_REJECTED.named(name="<source>").path,
+    "removed duplicates": catalogue.CURATE_REMOVED.path,
+}
+
+
+def print_summary(params: Params, console: Console) -> None:
+    """Print it.
+
+    Raises:
+        MissingInputError: there was no run yet.
+        DataError: params.yaml names another metric or other limits than the last run measured.
+    """
+    metrics = catalogue.EVALUATE_METRICS.read(Path(catalogue.EVALUATE_METRICS.path))
+    _check_current(metrics, params.evaluate)
+    diagnosis = catalogue.DIAGNOSIS_TEXT.read(Path(catalogue.DIAGNOSIS_TEXT.path))
+    console.print(_splits(metrics, params.evaluate))
+    console.print(_limits(metrics, params.evaluate))
+    for line in diagnosis.split("\n|")[0].splitlines():
+        # A command must stay one line, to be copied.
+        console.print(escape(line), soft_wrap=line.startswith("- "))
+    console.print()
+    for name, path in FILES.items():
+        console.print(f"{name:20}{escape(path)}", soft_wrap=True)
+    console.print(f"{'plots':20}dvc plots show --open", soft_wrap=True)
+
+
+def _check_current(metrics: Mapping[str, Any], params: EvaluateParams) -> None:
+    key = key_of(params.optimizing)
+    values = [metrics.get(split, {}) for split in SEEN_SPLITS]
+    same_metric = all(key in each and each.get("optimizing") == each[key] for each in values)
+    if not same_metric or set(metrics.get("limits", {})) != set(params.satisficing):
+        raise DataError(
+            f"{catalogue.EVALUATE_METRICS.path} is not of the metric {key} and the limits that params.yaml names now: "
+            "run `dvc repro`"
+        )
+
+
+def _splits(metrics: Mapping[str, Any], params: EvaluateParams) -> Table:
+    name = key_of(params.optimizing)
+    table = Table(title=escape(f"{name} (optimizing metric)"), title_justify="left")
+    table.add_column("split")
+    for column in ("images", escape(name), "95 % interval"):
+        table.add_column(column, justify="right")
+    for split in SEEN_SPLITS:
+        values = metrics[split]
+        interval = f"{values['low']:.4f} to {values['high']:.4f}"
+        table.add_row(split, f"{values['images']:,}", f"{values['optimizing']:.4f}", interval)
+    return table
+
+
+def _limits(metrics: Mapping[str, Any], params: EvaluateParams) -> Table:
+    verdict = "accepted" if metrics["accepted"] else "rejected"
+    table = Table(title=f"limits on dev: model {verdict}", title_justify="left")
+    table.add_column("limit")
+    table.add_column("value", justify="right")
+    table.add_column("must be", justify="right")
+    table.add_column("held")
+    for name, bounds in params.satisficing.items():
+        limit = metrics["limits"][name]
+        table.add_row(escape(name), f"{limit['value']:.4f}", _words(bounds), "yes" if limit["held"] else "no")
+    return table
+
+
+def _words(bounds: Limit) -> str:
+    ends = [("at least", bounds.min), ("at most", bounds.max)]
+    return ", ".join(f"{words} {value:g}" for words, value in ends if value is not None)

@@ -1,0 +1,1 @@
+"""Fits models: the loop, optimizers, schedules, losses, checkpoints, out-of-fold fits."""

@@ -1,0 +1,88 @@
+"""What a stage has done so far, on disk, for a run after a kill to go on from.
+
+It stands beside the stage's outs, where neither DVC nor Git looks, and goes once the outs are in place.
+A checkpoint of other params, data or code is none.
+"""
+
+import hashlib
+import importlib.metadata
+import io
+import time
+import warnings
+import zipfile
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+import pipeline
+from pipeline.store.artifacts import partial_path, put_in_place, read_bytes, refusals, remove, write_bytes
+from pipeline.store.shard_plan import digest
+
+# Of work that a kill may cost; to write a checkpoint takes some hundredths of a second.
+MOST_SECONDS = 60.0
+LIBRARIES = ("albumentations", "lightning", "numpy", "opencv-python-headless", "scikit-learn", "torch")
+
+
+class Checkpoint:
+    """One file with what the last finished step left behind, under the key of all that shapes it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._saved = time.monotonic()
+
+    def due(self) -> bool:
+        """Whether so much time has passed since the last save that what was done is worth another."""
+        return time.monotonic() - self._saved >= MOST_SECONDS
+
+    def load(self, key: str) -> dict[str, Any] | None:
+        """What was kept under this key; None if there is nothing, or it is damaged or of another key."""
+        # Torch takes a second to import, and few stages keep anything.
+        import torch
+
+        if not self.path.exists():
+            return None
+        data = read_bytes(self.path)
+        if not zipfile.is_zipfile(io.BytesIO(data)):
+            return None
+        try:
+            with warnings.catch_warnings(action="ignore"):
+                # Only tensors, numbers, texts and containers of them: no code in a pickle is run.
+                found = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        except Exception:
+            return None  # what damage makes of a pickle may raise anything
+        same = isinstance(found, dict) and found.get("key") == key
+        return dict(found["state"]) if same else None
+
+    def save(self, key: str, state: Mapping[str, Any]) -> None:
+        """Write it down in place of what was kept before; a kill leaves the one or the other."""
+        import torch
+
+        with refusals(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        buffer = io.BytesIO()
+        torch.save({"key": key, "state": dict(state)}, buffer)
+        write_bytes(buffer.getvalue(), partial_path(self.path))
+        put_in_place(partial_path(self.path), self.path)
+        self._saved = time.monotonic()
+
+    def drop(self) -> None:
+        """Remove it: what was to be done is done."""
+        remove(partial_path(self.path))
+        remove(self.path)
+
+
+@cache
+def code_digest() -> str:
+    """A digest of this package's code and of the libraries that shape a model."""
+    own = sorted(Path(pipeline.__file__).parent.rglob("*.py"))
+    versions = [f"{name}=={importlib.metadata.version(name)}" for name in LIBRARIES]
+    return digest(*(read_bytes(path).decode() for path in own), *versions)
+
+
+def table_digest(frame: pd.DataFrame, columns: Sequence[str]) -> str:
+    """A digest of some columns of a table, in its order of rows."""
+    parts = [pd.util.hash_pandas_object(frame[name], index=False).to_numpy().tobytes() for name in columns]
+    return hashlib.sha256(b"".join(parts)).hexdigest()

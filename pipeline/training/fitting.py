@@ -1,0 +1,204 @@
+"""Manifests, shards and params -> a fitted model: what the stage train does, and what tries models out."""
+
+import json
+import logging
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from torch import nn
+
+from pipeline import catalogue
+from pipeline.data.dataset import RowDataset, Variants, channel_statistics
+from pipeline.data.loader import batches, weighted_batches
+from pipeline.data.order import KeyedOrder
+from pipeline.manifest import BALANCED, DEV, SPLIT, check_manifest
+from pipeline.metrics.metric import Metric
+from pipeline.metrics.params import AnyMetric
+from pipeline.models.building import build_model
+from pipeline.models.files import TrainedModel
+from pipeline.models.mobilenet import load_backbone
+from pipeline.models.params import Baseline, MobileNetV2, Network
+from pipeline.project.params import Params
+from pipeline.randomness import keyed_seed
+from pipeline.stages.ingest.params import IngestParams
+from pipeline.stages.train.params import TrainParams
+from pipeline.store.artifacts import hashed_file
+from pipeline.store.shard_plan import digest
+from pipeline.store.shards import ShardReader
+from pipeline.training import training
+from pipeline.training.checkpoint import code_digest, table_digest
+from pipeline.training.losses import row_weights
+from pipeline.transforms.params import AnyTransform
+from pipeline.workers.engine import Engine
+from pipeline.workers.libraries import keep_freed_tensors
+from pipeline.workers.progress import progress
+
+State = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a model is fitted to, and what says which epoch was best.
+
+    rows: of train, as balanced and augmented; dev_rows: of dev, as they were photographed.
+    classes: sorted, in the order of their numbers.
+    """
+
+    rows: pd.DataFrame
+    dev_rows: pd.DataFrame
+    classes: tuple[str, ...]
+    ingest: IngestParams
+    train: RowDataset
+    dev: RowDataset
+
+
+def training_data(
+    augmented: pd.DataFrame,
+    manifest: pd.DataFrame,
+    images: ShardReader,
+    params: TrainParams,
+    mode: Literal["materialise", "online"],
+    transforms: Sequence[AnyTransform],
+    augment_seed: int,
+    ingest: IngestParams,
+) -> TrainingData:
+    """The rows of both sets, checked.
+
+    Raises:
+        DataError: train has one class, or lacks one that dev has.
+        ParamsError: a batch would be larger than train.
+    """
+    rows = check_manifest(augmented, BALANCED, unique=("id", "copy"))
+    check_manifest(manifest, SPLIT)
+    dev_rows = manifest[manifest["split"] == DEV]
+    counts, in_dev = (_rows_of_classes(part) for part in (rows, dev_rows))
+    training.check_rows(counts, in_dev, params.batch_size)
+    classes = tuple(sorted(counts))
+    variants = _online_variants(transforms, augment_seed) if mode == "online" else None
+    train_set = RowDataset(rows, images, classes, ingest.size, variants)
+    dev_set = RowDataset(dev_rows, images, classes, ingest.size)
+    return TrainingData(rows, dev_rows, classes, ingest, train_set, dev_set)
+
+
+def read_data(params: Params) -> TrainingData:
+    """The training set and dev, as the last run of the stages before train left them."""
+    augmented, manifest, originals, copies = (
+        artifact.read(Path(artifact.path))
+        for artifact in (catalogue.AUGMENTED, catalogue.SPLIT, catalogue.ORIGINALS, catalogue.COPIES)
+    )
+    images = ShardReader(*originals.folders, *copies.folders)
+    augment = params.augment
+    return training_data(
+        augmented, manifest, images, params.train, augment.mode, augment.transforms, augment.seed, params.ingest
+    )
+
+
+def part_of_data(data: TrainingData, inside: npt.NDArray[np.bool_]) -> TrainingData:
+    """The same with some rows of train, shape (n,), alone."""
+    whole, rows = data.train, data.rows[inside]
+    return replace(data, rows=rows, train=RowDataset(rows, whole.images, data.classes, whole.size, whole.variants))
+
+
+def fit_key(
+    data: TrainingData,
+    params: TrainParams,
+    optimizing: AnyMetric,
+    mode: Literal["materialise", "online"],
+    transforms: Sequence[AnyTransform],
+    augment_seed: int,
+) -> str:
+    """A digest of all that shapes the weights: code, params, rows and, by the names of shards, pixels."""
+    columns = ["id", "label", "shard", "row"]
+    tables = table_digest(data.rows, [*columns, "copy", "weight"]), table_digest(data.dev_rows, columns)
+    variants = [mode, augment_seed, [transform.model_dump() for transform in transforms]]
+    shaping = [data.ingest.size, params.model_dump(), optimizing.model_dump(), *variants]
+    return digest(code_digest(), *tables, json.dumps(shaping, sort_keys=True))
+
+
+def fit_model(
+    data: TrainingData,
+    params: TrainParams,
+    metric: Metric,
+    engine: Engine,
+    state: State | None = None,
+    keep: Callable[[State], None] = lambda _: None,
+    due: Callable[[], bool] = lambda: False,
+) -> tuple[TrainedModel, training.Fit]:
+    """The model of params, fitted; `state`, `keep` and `due` as in `training.fit`."""
+    keep_freed_tensors()
+    if isinstance(params.model, Baseline):
+        fit = _fit_baseline(params.model, data, params, metric, engine)
+        return TrainedModel(fit.network, data.classes, data.ingest, params.model), fit
+    hush_lightning()
+    network = fresh_network(params.model, data, params, engine)
+    first, seen = (len(state["epochs"]), int(state["batches"])) if state else (0, 0)
+    order = KeyedOrder(len(data.train), params.seed, first, seen * params.batch_size)
+    with (
+        weighted_batches(
+            data.train, loss_weights(data, params), params.batch_size, order, engine, params.epochs
+        ) as train,
+        batches(data.dev, params.batch_size, engine, params.epochs) as dev,
+        progress("train", len(train) * params.epochs, before=len(train) * first + seen) as advance,
+    ):
+        fit = training.fit(network, train, dev, params, metric, len(data.classes), advance, state, keep, due)
+    return TrainedModel(fit.network, data.classes, data.ingest, params.model), fit
+
+
+def fresh_network(model: Network, data: TrainingData, params: TrainParams, engine: Engine) -> nn.Module:
+    """The network of params before its first step.
+
+    Raises:
+        PipelineError: there is no such file of pretrained weights, or it cannot be used.
+    """
+    pretrained = isinstance(model, MobileNetV2)
+    mean, std = (np.zeros(3), np.ones(3)) if pretrained else channel_statistics(data.train, engine)
+    network = build_model(model, len(data.classes), data.ingest.size, mean, std, keyed_seed(params.seed, "weights"))
+    if isinstance(model, MobileNetV2):
+        load_backbone(network, hashed_file(Path(model.weights), model.sha256), model.weights)
+    training.check_last_batch(network, len(data.train), data.ingest.size, params.batch_size)
+    return network
+
+
+def loss_weights(data: TrainingData, params: TrainParams) -> npt.NDArray[np.float32]:
+    """What each row of train weighs in the loss, shape (n,): balance's weight times that of its class."""
+    weights = data.rows["weight"].to_numpy(np.float32, copy=True)  # torch takes no read-only memory
+    return row_weights(weights, data.train.labels, data.classes, params.class_weights)
+
+
+def _fit_baseline(
+    model: Baseline, data: TrainingData, params: TrainParams, metric: Metric, engine: Engine
+) -> training.Fit:
+    # scikit-learn takes a second to import, and networks do without.
+    from pipeline.training.baselines import fit_baseline
+
+    weights, first = loss_weights(data, params), data.train.copies == 0
+    with (
+        batches(data.train, params.batch_size, engine) as train,
+        batches(data.dev, params.batch_size, engine) as dev,
+        progress("train", len(train)) as advance,
+    ):
+        return fit_baseline(model, train, dev, weights, first, params, metric, len(data.classes), advance)
+
+
+def hush_lightning() -> None:
+    """Leave out Lightning's hints (other loggers, more loader workers): they are not for users of a stage."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="lightning")
+
+
+def _rows_of_classes(rows: pd.DataFrame) -> dict[str, int]:
+    counts = rows["label"].astype(str).value_counts()
+    return dict(zip(counts.index, counts.tolist(), strict=True))
+
+
+def _online_variants(transforms: Sequence[AnyTransform], seed: int) -> Variants:
+    # albumentations takes a second to import, and only online mode needs it.
+    from pipeline.transforms.online import online_variants
+
+    return online_variants(transforms, seed)

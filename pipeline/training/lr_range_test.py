@@ -1,0 +1,126 @@
+"""The learning-rate range test: train while the rate rises, and see where the loss falls fastest.
+
+L. N. Smith, Cyclical Learning Rates for Training Neural Networks (2017), section 3.3; the rate rises
+exponentially and the loss is smoothed as in fastai's `lr_find`.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+from torch import nn
+
+from pipeline.errors import DataError
+from pipeline.randomness import keyed_seed
+from pipeline.stages.train.params import TrainParams
+from pipeline.training.classifier import WeightedBatch, objective_of
+from pipeline.training.optimizers import build_optimizer
+
+# Weight of the past in the smoothed loss.
+MEMORY = 0.9
+# Batches that the smoothed loss remembers: before so many its slope says nothing.
+SETTLED = round(1 / (1 - MEMORY))
+# The test ends where the smoothed loss is so many times its best.
+RUNAWAY = 4.0
+RULE = "the rate at which the smoothed loss falls steepest over the logarithm of the rate"
+
+
+@dataclass(frozen=True)
+class RateRange:
+    """What the test saw: columns rate, loss (of the batch) and smoothed; and the rate that its rule suggests."""
+
+    curve: pd.DataFrame
+    suggested: float
+    rule: str = RULE
+
+
+def rate_range(
+    network: nn.Module,
+    passes: Callable[[int], Iterable[WeightedBatch]],
+    params: TrainParams,
+    low: float,
+    high: float,
+    steps: int,
+    advance: Callable[[int], None],
+) -> RateRange:
+    """The loss at rates from low to high, one optimizer step each; the network's weights change.
+
+    Args:
+        passes: the batches of an epoch.
+        steps: how many rates; the test ends sooner where the loss runs away.
+
+    Raises:
+        DataError: the loss never fell, or ran away at once.
+    """
+    torch.set_num_threads(params.threads)
+    network.train()
+    optimizer = build_optimizer(network, params.optimizer, low)
+    rates = np.geomspace(low, high, steps)
+    losses: list[float] = []
+    smoothed: list[float] = []
+    for rate, (epoch, number, batch) in zip(rates, _batches(passes), strict=False):
+        for group in optimizer.param_groups:
+            group["lr"] = float(rate)
+        torch.manual_seed(keyed_seed(params.seed, "dropout", epoch, number))
+        optimizer.zero_grad()
+        loss, objective, _, _ = objective_of(network, batch, params, epoch, number)
+        objective.backward()  # type: ignore[no-untyped-call]
+        if params.clip_norm is not None:
+            nn.utils.clip_grad_norm_(network.parameters(), params.clip_norm)
+        optimizer.step()
+        value = float(loss.detach())
+        advance(1)
+        if not np.isfinite(value):
+            break
+        losses.append(value)
+        smoothed.append(_smooth(losses))
+        if smoothed[-1] > RUNAWAY * min(smoothed):
+            break
+    return RateRange(
+        pd.DataFrame({"rate": rates[: len(losses)], "loss": losses, "smoothed": smoothed}),
+        suggest(rates[: len(losses)], np.array(smoothed)),
+    )
+
+
+def suggest(rates: npt.NDArray[np.float64], smoothed: npt.NDArray[np.float64]) -> float:
+    """The rate where the smoothed loss falls steepest, before its minimum.
+
+    Raises:
+        DataError: it never falls.
+    """
+    lowest = int(np.argmin(smoothed)) if len(smoothed) else 0
+    if lowest < 2:
+        raise DataError(
+            "the loss did not fall at any rate: start lower (--low), give it more steps (--steps), "
+            "or look at the data and the model first"
+        )
+    # The smoothed loss is a mean of few batches at first, and its slope there is theirs.
+    start = min(SETTLED, lowest - 2)
+    reach = max(1, len(rates) // 20)
+    slopes = [_slope(rates, smoothed, place, reach, lowest) for place in range(start, lowest + 1)]
+    return float(rates[start + int(np.argmin(slopes))])
+
+
+def _slope(
+    rates: npt.NDArray[np.float64], smoothed: npt.NDArray[np.float64], place: int, reach: int, last: int
+) -> float:
+    """Of the smoothed loss over the logarithm of the rate, across so many steps on both sides."""
+    before, after = max(0, place - reach), min(last, place + reach)
+    return float((smoothed[after] - smoothed[before]) / np.log(rates[after] / rates[before]))
+
+
+def _smooth(losses: list[float]) -> float:
+    """Exponentially weighted mean, corrected for its start (Kingma and Ba, 2015, section 3)."""
+    weights = MEMORY ** np.arange(len(losses))[::-1]
+    return float((weights * losses).sum() / weights.sum())
+
+
+def _batches(passes: Callable[[int], Iterable[WeightedBatch]]) -> Iterator[tuple[int, int, WeightedBatch]]:
+    epoch = 0
+    while True:
+        for number, batch in enumerate(passes(epoch)):
+            yield epoch, number, batch
+        epoch += 1

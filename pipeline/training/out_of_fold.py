@@ -1,0 +1,92 @@
+"""Rows of a manifest -> what models say of them that were fitted to other rows (cross-validation)."""
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pipeline.data.dataset import RowDataset
+from pipeline.data.loader import batches, predict_rows
+from pipeline.manifest import DEV
+from pipeline.metrics.metric import metric_of
+from pipeline.metrics.params import AnyMetric
+from pipeline.metrics.predictions import PROBABILITY
+from pipeline.models.params import Baseline
+from pipeline.stages.ingest.params import IngestParams
+from pipeline.stages.train.params import TrainParams
+from pipeline.store.shards import ShardReader
+from pipeline.training.fitting import TrainingData, fit_model
+from pipeline.workers.engine import Engine
+from pipeline.workers.progress import progress
+
+Probabilities = npt.NDArray[np.float64]
+Folds = npt.NDArray[np.intp]
+# Pictures that are looked at in one go.
+PART = 256
+
+
+def by_baseline(
+    model: Baseline, rows: pd.DataFrame, folds: Folds, images: ShardReader, classes: tuple[str, ...], size: int,
+    seed: int, threads: int, engine: Engine,
+) -> Probabilities:  # fmt: skip
+    """Probabilities (n, k) by a baseline; pictures are decoded once. NaN where no other fold has the class.
+
+    Args:
+        rows: as they were photographed. folds: shape (n,), of each row.
+        classes: of all rows, in the order of their numbers.
+    """
+    # scikit-learn takes a second to import, and networks do without.
+    from pipeline.training.baselines import Rows, class_probabilities, features_and_labels, fitted
+
+    dataset = RowDataset(rows, images, classes, size)
+    with batches(dataset, PART, engine) as loader, progress("suspects: pictures", len(loader)) as advance:
+        features, labels = features_and_labels(model, loader, threads, advance)
+    found = np.full((len(rows), len(classes)), np.nan)
+    with progress("suspects: folds", int(folds.max()) + 1) as advance:
+        for fold in np.unique(folds).tolist():
+            others = folds != fold
+            # The numbers of classes that these rows have: the others' would be columns of nothing.
+            present, numbers = np.unique(labels[others], return_inverse=True)
+            ones = np.ones(int(others.sum()), np.float32)
+            training = Rows(features[others], numbers.astype(np.int64), ones, ones.astype(np.bool_))
+            network = fitted(model, training, len(present), seed, threads)
+            found[np.ix_(~others, present)] = class_probabilities(network, features[~others])
+            advance(1)
+    return found
+
+
+def by_own_model(
+    params: TrainParams, rows: pd.DataFrame, folds: Folds, images: ShardReader,
+    classes: tuple[str, ...], ingest: IngestParams, metric: AnyMetric, engine: Engine,
+) -> Probabilities:  # fmt: skip
+    """The same by the model of `train`, without balance and variants.
+
+    Dev's rows in the other folds say which epoch was best.
+
+    Args:
+        rows: of train and dev, with `split`.
+    """
+    found = np.full((len(rows), len(classes)), np.nan)
+    whole = rows.assign(copy=np.int32(0), weight=np.float32(1))
+    for fold in np.unique(folds).tolist():
+        others = whole[folds != fold]
+        present = tuple(name for name in classes if (others["label"] == name).any())
+        seen_dev = others[others["split"] == DEV]
+        data = TrainingData(
+            rows=others,
+            dev_rows=seen_dev,
+            classes=present,
+            ingest=ingest,
+            train=RowDataset(others, images, present, ingest.size),
+            dev=RowDataset(seen_dev, images, present, ingest.size),
+        )
+        batch_size = min(params.batch_size, len(others))
+        trained, _ = fit_model(
+            data, params.model_copy(update={"batch_size": batch_size}), metric_of(metric, present), engine
+        )
+        # Labels do not matter here, and the model may not know some.
+        asked = rows[folds == fold].assign(label=present[0])
+        predicted = predict_rows(trained, asked, images, params.threads, engine, f"suspects: fold {fold + 1}")
+        columns = np.array([classes.index(name) for name in present])
+        own = predicted[[f"{PROBABILITY}{name}" for name in present]].to_numpy(np.float64)
+        found[np.ix_(np.flatnonzero(folds == fold), columns)] = own
+    return found

@@ -1,0 +1,81 @@
+"""Lists of transforms that params.yaml can name: `{preset: photo}` stands for its list, item by item.
+
+They are starting points that leave most labels right, at any size of picture: shares of the picture
+and shades of grey, no pixels. A transform that changes a label (a flip turns b into d, a hue a ripe
+fruit into a raw one) is the user's decision: put it into the list beside the preset.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pipeline.transforms.params import AnyTransform, PresetName, Transform
+
+# OpenCV's BORDER_REFLECT_101 and BORDER_REPLICATE: corners filled with black would say how a picture was turned.
+MIRROR, STRETCH = 4, 1
+
+LIGHT: Sequence[Mapping[str, Any]] = (
+    # Nobody holds a camera quite straight, or an object quite in the middle.
+    {"name": "Affine", "rotate": [-5, 5], "translate_percent": [-0.05, 0.05], "border_mode": MIRROR, "p": 1.0},
+    # Exposure differs from camera to camera.
+    {"name": "RandomBrightnessContrast", "brightness_limit": [-0.1, 0.1], "contrast_limit": [-0.1, 0.1], "p": 0.5},
+)
+PHOTO: Sequence[Mapping[str, Any]] = (
+    # Most things look as likely from the left as from the right; not letters, arrows or left hands.
+    {"name": "HorizontalFlip", "p": 0.5},
+    # Rotation, shift, shear and distance: where the camera stood.
+    {
+        **{"name": "Affine", "rotate": [-15, 15], "translate_percent": [-0.1, 0.1], "shear": [-8, 8]},
+        **{"scale": [0.9, 1.1], "border_mode": MIRROR, "p": 1.0},
+    },
+    # Exposure and haze.
+    {"name": "RandomBrightnessContrast", "brightness_limit": [-0.15, 0.15], "contrast_limit": [-0.2, 0.2], "p": 0.5},
+    # From lamp light to shade; unlike a change of hue it leaves what is ripe ripe.
+    {"name": "PlanckianJitter", "mode": "blackbody", "temperature_limit": [4500, 9000], "p": 0.3},
+    # A sensor in the dark.
+    {"name": "GaussNoise", "std_range": [0.01, 0.05], "p": 0.2},
+    # What messengers and web pages do to files.
+    {"name": "ImageCompression", "compression_type": "jpeg", "quality_range": [50, 95], "p": 0.2},
+)
+DOCUMENT: Sequence[Mapping[str, Any]] = (
+    # Pages lie a little askew; text is never mirrored.
+    {
+        **{"name": "Affine", "rotate": [-3, 3], "translate_percent": [-0.03, 0.03], "shear": [-3, 3]},
+        **{"scale": [0.95, 1.05], "border_mode": STRETCH, "p": 1.0},
+    },
+    # A page photographed from the side.
+    {"name": "Perspective", "scale": [0.01, 0.04], "border_mode": STRETCH, "p": 0.3},
+    # Paper, ink and lamps.
+    {"name": "RandomBrightnessContrast", "brightness_limit": [-0.15, 0.15], "contrast_limit": [-0.2, 0.2], "p": 0.5},
+    # A lamp on one side.
+    {"name": "Illumination", "mode": "linear", "intensity_range": [0.05, 0.15], "effect_type": "both", "p": 0.3},
+    # A sensor in the dark.
+    {"name": "GaussNoise", "std_range": [0.01, 0.04], "p": 0.2},
+    # What scanners and messengers do to files.
+    {"name": "ImageCompression", "compression_type": "jpeg", "quality_range": [40, 95], "p": 0.3},
+)
+DIGITS: Sequence[Mapping[str, Any]] = (
+    # Slant, size and place of handwriting; a 6 turned further is a 9, and no digit is mirrored.
+    {
+        **{"name": "Affine", "rotate": [-10, 10], "translate_percent": [-0.1, 0.1], "shear": [-5, 5]},
+        **{"scale": [0.9, 1.1], "border_mode": STRETCH, "p": 1.0},
+    },
+    # Every hand bends strokes its own way (Simard, Steinkraus and Platt, 2003).
+    {"name": "GridDistortion", "num_steps": 4, "distort_limit": [-0.15, 0.15], "border_mode": STRETCH, "p": 0.5},
+)
+PRESETS: Mapping[str, Sequence[Mapping[str, Any]]] = {
+    "light": LIGHT,
+    "photo": PHOTO,
+    "document": DOCUMENT,
+    "digits": DIGITS,
+}
+
+
+def expand(items: Sequence[AnyTransform]) -> tuple[Transform, ...]:
+    """The transforms in order, each preset replaced by its list."""
+    return tuple(
+        transform for item in items for transform in (_listed(item.preset) if isinstance(item, PresetName) else [item])
+    )
+
+
+def _listed(preset: str) -> list[Transform]:
+    return [Transform.model_validate(dict(item)) for item in PRESETS[preset]]

@@ -1,0 +1,212 @@
+"""In a worker process: tasks come, their items are made under limits, and results go back.
+
+A limit of memory gives a MemoryError, which the work itself answers. It counts from what the process has
+before the item, some of which may be free: what a file needs is held to the limit but for some ten
+megabytes. What ends the process, such as a crash in a codec, or too long a time, is seen by the parent, in
+workers/pool.py.
+"""
+
+import multiprocessing
+import os
+import pickle
+import resource
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import groupby, islice
+from multiprocessing.connection import Connection
+from multiprocessing.pool import ExceptionWithTraceback  # type: ignore[attr-defined]  # typeshed forgot it
+from typing import Any
+
+from pipeline.workers.libraries import keep_freed_memory
+from pipeline.workers.progress import hush
+
+NOBODY = -1
+
+
+def _as_they_are(made: Sequence[Any]) -> Sequence[Any]:
+    return made
+
+
+@dataclass(frozen=True)
+class Guard:
+    """How the items of a task are made, and what stands for one that costs its process too much.
+
+    Both functions travel to the workers.
+    """
+
+    make: Callable[[Any], Any]
+    refuse: Callable[[Any, str, str], Any]
+    """(item, reason, words) -> what `make` would have given. Reasons: `decoder_crashed`, `timeout`."""
+    seconds: int
+    """Of an item. Past them its process is ended, and it is made once more, alone; then they are CPU time."""
+    megabytes: int
+    """Memory (address space) beyond what its process has before; `make` gets a MemoryError there."""
+    finish: Callable[[Sequence[Any]], Sequence[Any]] = _as_they_are
+    """What no item can do harm to, of several that `make` made: each kind of work for all of them at a time takes less
+    time than all work for one after the other. `refuse` gives what this would give."""
+    together: int = 1
+    """So many are finished at a time."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a worker does with each task; with a guard, `function` also takes an iterator of what was made."""
+
+    function: Callable[..., Any]
+    guard: Guard | None = None
+
+
+@dataclass
+class Job:
+    """A task, and how far its items came in workers that died of one."""
+
+    number: int
+    task: Any
+    items: Sequence[Any] = ()
+    known: dict[int, Any] = field(default_factory=dict)
+    """Position of an item -> what was made of it, or stands for it."""
+    suspect: int | None = None
+    """The item that the last worker died of: the next one, still new, makes it first."""
+
+
+def serve(connection: Connection, desk: Any) -> None:
+    """Do what comes through the connection until None or its end.
+
+    Args:
+        desk: two numbers in shared memory: the item that is being made or NOBODY, and since when.
+    """
+    follow_parent()
+    keep_freed_memory()
+    hush()
+    work: Any = None
+    with suppress(EOFError, BrokenPipeError):
+        while (order := connection.recv()) is not None:
+            match order:
+                case ("begin", folder, pickled):
+                    os.chdir(folder)
+                    work = pickled
+                case ("job", job):
+                    if isinstance(work, bytes):
+                        work = _loaded(work)
+                    _send(connection, _answer(work, job, connection, desk))
+
+
+def follow_parent() -> None:
+    """In a worker: leave Ctrl-C to the parent, and end when the parent was killed.
+
+    A terminal sends Ctrl-C to every process, and each worker would print a traceback. Without the
+    watch, workers of a killed parent would wait for work for ever.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _send(connection: Connection, answer: tuple[str, Any]) -> None:
+    try:
+        connection.send(answer)
+    except BrokenPipeError:
+        raise
+    except Exception as error:  # it cannot be pickled
+        connection.send(("failed", ExceptionWithTraceback(error, error.__traceback__)))
+
+
+def _loaded(pickled: bytes) -> Work | Exception:
+    try:
+        work: Work = pickle.loads(pickled)  # noqa: S301  # from the parent
+    except Exception as error:
+        return error
+    return work
+
+
+def _answer(work: Work | Exception, job: Job, connection: Connection, desk: Any) -> tuple[str, Any]:
+    try:
+        if isinstance(work, Exception):
+            raise work
+        if work.guard is None:
+            return "done", work.function(job.task)
+        return "done", work.function(job.task, _made(work.guard, job, connection, desk))
+    except Exception as error:
+        return "failed", ExceptionWithTraceback(error, error.__traceback__)
+
+
+def _made(guard: Guard, job: Job, connection: Connection, desk: Any) -> Iterator[Any]:
+    """What is made of each item, in order; said at once where one has already cost a worker."""
+    told = bool(job.known) or job.suspect is not None
+    known = dict(job.known)
+    if job.suspect is not None:
+        with _cpu_limit(guard.seconds):
+            [known[job.suspect]] = guard.finish([_attempt(guard, job.items[job.suspect], job.suspect, desk)])
+        connection.send(("item", (job.suspect, known[job.suspect])))
+    for is_known, numbered in groupby(enumerate(job.items), key=lambda item: item[0] in known):
+        if is_known:
+            yield from (known.pop(number) for number, _ in numbered)
+            continue
+        while batch := list(islice(numbered, 1 if told else guard.together)):
+            made = guard.finish([_attempt(guard, item, number, desk) for number, item in batch])
+            if told:
+                connection.send(("item", (batch[0][0], made[0])))
+            yield from made
+
+
+def _attempt(guard: Guard, item: Any, number: int, desk: Any) -> Any:
+    desk[1] = time.monotonic()  # first: the parent must never see an old time beside a new item
+    desk[0] = number
+    try:
+        with _memory_limit(guard.megabytes):
+            return guard.make(item)
+    finally:
+        desk[0] = NOBODY
+
+
+@contextmanager
+def _cpu_limit(seconds: int) -> Iterator[None]:
+    """The system ends this process when it has worked so many seconds more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time()) + 1 + seconds, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
+
+
+@contextmanager
+def _memory_limit(megabytes: int) -> Iterator[None]:
+    """No more address space than now and so many megabytes; no limit where the system tells no numbers (macOS)."""
+    now = _address_space()
+    if now is None:
+        yield
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    limits = [now + megabytes * 1_000_000, *(limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY)]
+    resource.setrlimit(resource.RLIMIT_AS, (min(limits), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+def _address_space() -> int | None:
+    """Bytes of address space of this process."""
+    statm = _statm()
+    return None if statm is None else int(os.pread(statm, 32, 0).split()[0]) * resource.getpagesize()
+
+
+@cache
+def _statm() -> int | None:
+    """An open file, because opening it takes longer than reading it."""
+    try:
+        return os.open("/proc/self/statm", os.O_RDONLY)
+    except OSError:
+        return None
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

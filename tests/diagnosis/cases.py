@@ -1,0 +1,66 @@
+"""Predictions, levels and gaps of known errors."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline.diagnosis.error_levels import HUMAN, Level, given, levels_of, metric_of_errors
+from pipeline.diagnosis.gaps import PAIRS, Gap, Needs, Verdict, find_gaps
+from pipeline.diagnosis.param_changes import Run
+from pipeline.stages.diagnose.params import DiagnoseParams
+from pipeline.stages.evaluate.params import EvaluateParams
+from tests.examples import params
+
+CLASSES = ("apple", "fig")
+
+
+def evaluate(optimizing: Any = "accuracy") -> EvaluateParams:
+    """Params of evaluate with few resamples."""
+    return params(**{"evaluate.optimizing": optimizing, "evaluate.bootstrap": 300}).evaluate
+
+
+def diagnosing(human: float = 0.01, relevant: float = 0.05) -> DiagnoseParams:
+    """Params of diagnose."""
+    return params(**{"diagnose.human_error": human, "diagnose.relevant_gap": relevant}).diagnose
+
+
+def predictions(**wrong: tuple[int, int]) -> pd.DataFrame:
+    """So many images of each split, half of them apples, of which so many are called wrongly."""
+    rows = [
+        (split, CLASSES[number % 2], CLASSES[(number + (number < count)) % 2], f"{split}/{number:05}")
+        for split, (images, count) in wrong.items()
+        for number in range(images)
+    ]
+    frame = pd.DataFrame(rows, columns=["split", "label", "predicted", "group"])
+    return frame.assign(id=frame["group"])
+
+
+def levels(human: float = 0.01, **wrong: tuple[int, int]) -> dict[str, Level]:
+    """The levels of such predictions."""
+    return {HUMAN: given(HUMAN, human), **levels_of(predictions(**wrong), evaluate())}
+
+
+def gaps_of(human: float = 0.01, relevant: float = 0.05, **wrong: tuple[int, int]) -> list[Gap]:
+    """The gaps of such predictions."""
+    metric = metric_of_errors(evaluate(), CLASSES)
+    return find_gaps(levels(human, **wrong), metric, diagnosing(human, relevant), evaluate())
+
+
+def level(name: str, value: float, low: float, high: float, images: int = 10_000) -> Level:
+    """A level with a given spread of its resamples."""
+    resampled = np.linspace(low, high, 300)
+    return Level(name, value, low, high, images, resampled, None, pd.Series([name]).repeat(images))
+
+
+def gap(name: str, verdict: Verdict, value: float = 0.123, needs: int | None = None) -> Gap:
+    """A gap with an interval of ten points."""
+    upper, lowers = PAIRS[name]
+    asked = None if needs is None else Needs(needs, (upper,))
+    return Gap(name, upper, lowers[0], value, value - 0.05, value + 0.05, verdict, asked)
+
+
+def run_of(**changes: Any) -> Run:
+    """What a run did, with these params."""
+    now = params(**{"evaluate.bootstrap": 300, **changes})
+    return Run(now.curate, now.split, now.balance, now.augment, now.train, now.evaluate)

@@ -1,0 +1,140 @@
+"""Tables of people become levels, and what is wrong with them is said at once."""
+
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from pipeline.diagnosis.diagnosis import all_levels
+from pipeline.diagnosis.error_levels import metric_of_errors
+from pipeline.diagnosis.feedback import Table, answers, outcomes
+from pipeline.diagnosis.gaps import PRODUCTION_GAP, find_gaps
+from pipeline.errors import DataError, MissingInputError
+from tests.diagnosis.cases import CLASSES, diagnosing, evaluate, predictions
+from tests.examples import params
+
+MANIFEST = pd.DataFrame(
+    {
+        "id": ["phone/apple/1.png", "phone/fig/2.png", "web/fig/2.png", "web/apple/3.png"],
+        "path": ["apple/1.png", "fig/2.png", "fig/2.png", "apple/3.png"],
+        "label": ["apple", "fig", "fig", "apple"],
+        "group": ["a", "b", "c", "d"],
+        "split": ["dev", "dev", "train", "train"],
+    }
+)
+
+
+def table(**columns: list[str]) -> Table:
+    name = "feedback/outcomes.csv" if "predicted" in columns else "feedback/answers.csv"
+    return Table(name, columns, range(2, 2 + len(next(iter(columns.values())))))
+
+
+def test_answers_are_held_against_the_labels_of_their_images() -> None:
+    asked = table(image=["apple/1.png", "phone/apple/1.png", "phone/fig/2.png"], answer=["apple", "fig", "fig"])
+    found = answers(asked, MANIFEST, CLASSES)
+    assert found.to_dict("list") == {
+        "label": ["apple", "apple", "fig"],
+        "predicted": ["apple", "fig", "fig"],
+        "group": ["a", "a", "b"],
+        "split": ["human"] * 3,
+    }
+
+
+def test_classes_that_a_program_wrote_its_own_way_are_known() -> None:
+    classes = ["007", "1.50", "1/2", "2/3", "true", "false"]
+    saved = ["7", "1,5", "02/01/2026", "03.02.26", "WAHR", "FALSE"]
+    live = table(image=list("abcdef"), predicted=saved, actual=classes)
+    assert outcomes(live, MANIFEST, classes)["predicted"].tolist() == classes
+    with pytest.raises(DataError, match=r"were called by no class of the model: row 2 \('1'\)"):
+        outcomes(table(image=["a"], predicted=["1"], actual=["01"]), MANIFEST, ["01", "001"])
+
+
+def test_outcomes_count_a_group_once_and_need_none() -> None:
+    live = table(image=["x", "y", "z"], predicted=["fig"] * 3, actual=["fig", "apple", "fig"])
+    assert outcomes(live, MANIFEST, CLASSES)["group"].tolist() == ["x", "y", "z"]
+    grouped = Table(live.name, {**live.columns, "group": ["g", "g", ""]}, live.rows)
+    assert outcomes(grouped, MANIFEST, CLASSES)["group"].tolist() == ["g", "g", "z"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        pytest.param(
+            {"image": ["fig/2.png", "nope.png"], "answer": ["fig", "figg"]},
+            [
+                "2 of 2 rows name no image of train, train_dev or dev .*: row 2 \\('fig/2.png'\\), row 3",
+                "1 of 2 rows answer with no class of the model: row 3 \\('figg'\\), did you mean fig\\?",
+            ],
+            id="unknown images and labels",
+        ),
+        pytest.param(
+            {"image": ["a"], "said": ["fig"]}, ["lacks the columns 'answer'.*names image, said"], id="columns"
+        ),
+        pytest.param({"image": [], "answer": []}, ["has no rows: fill it in, or remove it"], id="empty"),
+        pytest.param({"image": ["phone/fig/2.png"], "answer": [""]}, ["row 2 \\(''\\)"], id="no answer"),
+    ],
+)
+def test_answers_that_cannot_be_used_are_named(columns: dict[str, list[str]], words: list[str]) -> None:
+    with pytest.raises(DataError, match=r"^feedback/answers\.csv") as raised:
+        answers(table(**columns), MANIFEST, CLASSES)
+    for each in words:
+        assert raised.match(each)
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        pytest.param(
+            {"image": ["x", "x", ""], "predicted": ["fig", "kiwi", "fig"], "actual": ["fig", "fig", "Apple"]},
+            [
+                "1 of 3 rows were called by no class of the model: row 3 \\('kiwi'\\)",
+                "1 of 3 rows are of no class of the model: row 4 \\('Apple'\\), did you mean apple\\?",
+                "1 images stand twice: row 3 \\('x'\\)",
+                "1 rows name no image: row 4",
+            ],
+            id="several things",
+        ),
+        pytest.param(
+            {"image": ["web/fig/2.png"], "predicted": ["fig"], "actual": ["fig"]},
+            ["1 images are of train or train_dev, and no outcome: row 2"],
+            id="an image that was learnt",
+        ),
+        pytest.param({"image": ["x"], "predicted": ["fig"]}, ["lacks the columns 'actual'"], id="columns"),
+    ],
+)
+def test_outcomes_that_cannot_be_used_are_named(columns: dict[str, list[str]], words: list[str]) -> None:
+    with pytest.raises(DataError, match=r"^feedback/outcomes\.csv") as raised:
+        outcomes(table(**columns), MANIFEST, CLASSES)
+    for each in words:
+        assert raised.match(each)
+
+
+def known(tables: dict[str, Table], human: Any = 0.01) -> Any:
+    frame = predictions(train=(100, 1), train_dev=(100, 1), dev=(100, 1))
+    chosen = params(**{"diagnose.human_error": human}).diagnose
+    manifest = frame.assign(path=frame["id"])
+    return all_levels(frame, manifest, tables, evaluate(), chosen)
+
+
+def test_human_level_is_measured_where_params_say_so() -> None:
+    images = [f"dev/{number:05}" for number in range(50)]
+    asked = table(image=images, answer=["apple"] * 50)
+    levels = known({"human": asked}, "measured")
+    assert levels["human"].error == pytest.approx(0.5)
+    assert levels["human"].images == 50
+    assert levels["human"].low < 0.5 < levels["human"].high
+    assert known({"human": asked}, 0.02)["human"].images is None
+
+
+def test_answers_that_are_missing_are_asked_for() -> None:
+    with pytest.raises(MissingInputError, match=r"feedback/answers\.csv is missing: write it .* a number$"):
+        known({}, "measured")
+
+
+def test_what_is_good_on_dev_and_bad_in_production_is_a_gap() -> None:
+    live = table(image=[f"live/{n}" for n in range(200)], predicted=["fig"] * 200, actual=["fig", "apple"] * 100)
+    levels = known({"production": live})
+    metric = metric_of_errors(evaluate(), CLASSES)
+    (worst, *_) = find_gaps(levels, metric, diagnosing(), evaluate())
+    assert (worst.name, worst.lower, worst.verdict) == (PRODUCTION_GAP, "dev", "present")
+    assert worst.value == pytest.approx(0.49)

@@ -1,0 +1,184 @@
+"""Golden cases of the gaps, their verdicts, and how many images they ask for."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.diagnosis.error_levels import metric_of_errors
+from pipeline.diagnosis.gaps import BIAS, DEV_OVERFIT, MISMATCH, PRODUCTION_GAP, VARIANCE, about, find_gaps, verdict_of
+from tests.diagnosis.cases import CLASSES, diagnosing, evaluate, gaps_of, level, levels
+
+
+@pytest.mark.parametrize(
+    ("errors", "present"),
+    [
+        pytest.param((1, 5, 5), [VARIANCE], id="variance"),
+        pytest.param((10, 11, 12), [BIAS], id="avoidable bias"),
+        pytest.param((10, 11, 20), [BIAS, MISMATCH], id="bias and mismatch"),
+        pytest.param((1, 1.5, 10), [MISMATCH], id="data mismatch"),
+    ],
+)
+@pytest.mark.parametrize("images", [1000, 20_000])
+def test_golden_cases_of_machine_learning_yearning(errors: tuple[float, ...], present: list[str], images: int) -> None:
+    wrong = dict(
+        zip(("train", "train_dev", "dev"), [(images, round(images * each / 100)) for each in errors], strict=True)
+    )
+    found = gaps_of(0.0, 0.02, **wrong)
+    assert [gap.name for gap in found if gap.verdict == "present"] == present
+    if images == 20_000:
+        assert [gap.verdict for gap in found if gap.name not in present] == ["absent"] * (3 - len(present))
+
+
+@pytest.mark.parametrize(
+    ("images", "wrong", "present", "unclear"),
+    [
+        pytest.param(2000, (400, 420, 440), [BIAS], [], id="bias"),
+        pytest.param(2000, (20, 400, 420), [VARIANCE], [], id="variance"),
+        pytest.param(500, (50, 150, 400), [MISMATCH, VARIANCE, BIAS], [], id="all, by size"),
+        pytest.param(500, (400, 480, 480), [BIAS, VARIANCE], [], id="two, by size"),
+        pytest.param(500, (5, 6, 7), [], [], id="nothing"),
+        pytest.param(500, (100, 20, 20), [BIAS], [], id="less error on images that were not trained on"),
+        pytest.param(20, (1, 2, 3), [], [VARIANCE, MISMATCH, BIAS], id="small sets cannot tell"),
+        pytest.param(500, (5, 100, 125), [VARIANCE], [MISMATCH], id="enough for a large gap, too few for a small one"),
+    ],
+)
+def test_gaps_are_told_from_predictions(
+    images: int, wrong: tuple[int, int, int], present: list[str], unclear: list[str]
+) -> None:
+    found = gaps_of(train=(images, wrong[0]), train_dev=(images, wrong[1]), dev=(images, wrong[2]))
+    assert len(found) == 3
+    assert [gap.name for gap in found if gap.verdict == "present"] == present
+    assert {gap.name for gap in found if gap.verdict == "cannot tell"} == set(unclear)
+    assert all((gap.needs is not None) == (gap.verdict == "cannot tell") for gap in found)
+
+
+@pytest.mark.parametrize("wrong", [0, 1, 3, 5, 9])
+def test_ten_images_of_dev_cannot_tell(wrong: int) -> None:
+    found = {gap.name: gap for gap in gaps_of(train=(300, 3), train_dev=(10, 0), dev=(10, wrong))}
+    assert found[VARIANCE].verdict == "cannot tell"
+    assert found[MISMATCH].verdict == "cannot tell"
+    for name in (VARIANCE, MISMATCH):
+        needs = found[name].needs
+        assert needs is not None
+        assert needs.images >= 20
+        assert "train_dev" in needs.levels
+
+
+def test_gaps_are_differences_of_neighbouring_errors() -> None:
+    values = {gap.name: gap.value for gap in gaps_of(train=(500, 50), train_dev=(500, 100), dev=(500, 200))}
+    assert values == pytest.approx({BIAS: 0.1 - 0.01, VARIANCE: 0.1, MISMATCH: 0.2})
+
+
+@given(wrong=st.tuples(*[st.integers(0, 40)] * 3))
+@settings(max_examples=15, deadline=None)
+def test_verdict_follows_from_value_and_interval(wrong: tuple[int, int, int]) -> None:
+    found = gaps_of(train=(40, wrong[0]), train_dev=(40, wrong[1]), dev=(40, wrong[2]))
+    assert sorted(gap.name for gap in found) == sorted([BIAS, VARIANCE, MISMATCH])
+    for gap in found:
+        assert gap.verdict == verdict_of(gap.value, gap.low, gap.high, 0.05)
+        assert gap.low <= gap.value + 1e-9
+        assert gap.value - 1e-9 <= gap.high
+    present_first = [(gap.verdict == "present", gap.verdict != "absent", gap.value) for gap in found]
+    assert present_first == sorted(present_first, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "verdict"),
+    [
+        pytest.param(0.05, 0.01, 0.2, "present", id="just relevant"),
+        pytest.param(0.049, 0.01, 0.2, "cannot tell", id="surely a gap, perhaps a relevant one"),
+        pytest.param(0.03, 0.01, 0.049, "absent", id="surely a gap, surely not relevant"),
+        pytest.param(0.3, -0.1, 0.5, "cannot tell", id="large, and perhaps none"),
+        pytest.param(0.3, 0.0, 0.5, "cannot tell", id="large, and just perhaps none"),
+        pytest.param(-0.2, -0.4, 0.0, "absent", id="the other way round"),
+    ],
+)
+def test_gap_must_be_relevant_and_sure(value: float, low: float, high: float, verdict: str) -> None:
+    assert verdict_of(value, low, high, 0.05) == verdict
+
+
+def test_intervals_widen_with_the_number_of_gaps_so_that_they_hold_together() -> None:
+    two = levels(train=(300, 30), train_dev=(300, 40), dev=(300, 60))
+    metric = metric_of_errors(evaluate(), CLASSES)
+    five = {**two, "test": level("test", 0.2, 0.1, 0.3), "production": level("production", 0.3, 0.2, 0.4)}
+    narrow, wide = (
+        {gap.name: gap for gap in find_gaps(each, metric, diagnosing(), evaluate())} for each in (two, five)
+    )
+    assert set(wide) == {*narrow, DEV_OVERFIT, PRODUCTION_GAP}
+    for name, gap in narrow.items():
+        assert wide[name].low < gap.low
+        assert gap.high < wide[name].high
+
+
+def test_false_alarms_are_rare_over_all_gaps_together() -> None:
+    """Of 120 diagnoses without any gap: at 2.5 % fewer than 10, with a chance of 99.9 %."""
+    generator = np.random.default_rng(3)
+    metric = metric_of_errors(evaluate(), CLASSES)
+    alarms = 0
+    for _ in range(120):
+        drawn = {name: (size, int(generator.binomial(size, 0.1))) for name, size in SIZES.items()}
+        found = find_gaps(levels(0.1, **drawn), metric, diagnosing(0.1, 0.02), evaluate())
+        alarms += any(gap.verdict == "present" for gap in found)
+    assert alarms < 10
+
+
+SIZES = {"train": 400, "train_dev": 100, "dev": 200}
+
+
+def test_production_is_held_against_test_and_until_it_was_looked_at_against_dev() -> None:
+    known = {
+        **levels(train=(100, 1), train_dev=(100, 1), dev=(100, 1)),
+        "production": level("production", 0.3, 0.29, 0.31),
+    }
+    metric = metric_of_errors(evaluate(), CLASSES)
+    before = {gap.name: gap for gap in find_gaps(known, metric, diagnosing(), evaluate())}
+    assert (before[PRODUCTION_GAP].lower, before[PRODUCTION_GAP].verdict) == ("dev", "present")
+    known["test"] = level("test", 0.29, 0.28, 0.3)
+    after = {gap.name: gap for gap in find_gaps(known, metric, diagnosing(), evaluate())}
+    assert (after[PRODUCTION_GAP].lower, after[PRODUCTION_GAP].verdict) == ("test", "absent")
+    assert (after[DEV_OVERFIT].lower, after[DEV_OVERFIT].verdict) == ("dev", "present")
+
+
+def test_images_asked_for_lead_to_a_verdict() -> None:
+    """A gap of 4 points in sets of 150: with what it asks for, at the same rates, it is told."""
+    found = {gap.name: gap for gap in gaps_of(0.0, 0.02, train=(10_000, 0), train_dev=(150, 3), dev=(150, 9))}
+    needs = found[MISMATCH].needs
+    assert needs is not None
+    sizes = {name: 150 + needs.images * (name in needs.levels) for name in ("train_dev", "dev")}
+    more = {"train_dev": (sizes["train_dev"], sizes["train_dev"] // 50), "dev": (sizes["dev"], sizes["dev"] * 6 // 100)}
+    again = {gap.name: gap for gap in gaps_of(0.0, 0.02, train=(10_000, 0), **more)}
+    assert found[MISMATCH].verdict == "cannot tell"
+    assert again[MISMATCH].verdict == "present"
+
+
+@pytest.mark.parametrize(("number", "rounded"), [(0.2, 1), (9, 9), (10.1, 11), (123, 130), (4567, 4600)])
+def test_needs_are_round_numbers(number: float, rounded: int) -> None:
+    assert about(number) == rounded
+
+
+def test_what_few_training_images_get_wrong_is_known_and_no_estimate() -> None:
+    """Fifteen images learnt by heart: what is wrong on train_dev is variance, and of bias nothing can be told."""
+    found = {gap.name: gap for gap in gaps_of(0.0, 0.05, train=(15, 0), train_dev=(300, 60), dev=(300, 60))}
+    assert found[VARIANCE].verdict == "present"
+    assert found[BIAS].verdict == "cannot tell"
+
+
+def test_groups_on_both_sides_are_drawn_together() -> None:
+    """Two halves of each group, as wrong as the other: the difference is sure although each error is not."""
+    wrong = np.repeat([True, False], [30, 30])
+    frame = pd.DataFrame(
+        {"label": "fig", "predicted": np.where(wrong, "apple", "fig"), "group": np.arange(60).astype(str)}
+    )
+    known = levels(train=(100, 1), train_dev=(60, 1), dev=(60, 1))
+    from pipeline.diagnosis.error_levels import differences, measured
+
+    metric = metric_of_errors(evaluate(), CLASSES)
+    dev, production = (measured(name, frame, metric, CLASSES, evaluate()) for name in ("dev", "production"))
+    paired, correlation = differences(production, dev, metric, evaluate())
+    assert correlation > 0.99
+    assert np.abs(paired).max() < 0.01
+    apart, none = differences(production, known["train"], metric, evaluate())
+    assert none == 0.0
+    assert apart.std() > 0.05

@@ -1,0 +1,123 @@
+"""Parts of train are nested and stratified, laws are found again, and the answer is as sure as the points."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.diagnosis.learning_curve import (
+    ALL,
+    PowerLaw,
+    answer,
+    check_images,
+    fit_power_law,
+    images_in,
+    in_words,
+    part_of,
+    sizes_of,
+)
+from pipeline.errors import DataError
+from pipeline.manifest import PRODUCTION, RAW
+
+
+def rows(raw: int = 40, production: int = 16, copies: int = 2) -> pd.DataFrame:
+    """So many images of each of two classes and role, each with copies."""
+    images = [
+        (f"{role}/{label}/{number}", role, label, copy)
+        for role, count in ((RAW, raw), (PRODUCTION, production))
+        for label in ("apple", "fig")
+        for number in range(count)
+        for copy in range(copies)
+    ]
+    return pd.DataFrame(images, columns=["id", "role", "label", "copy"]).assign(group=lambda frame: frame["id"])
+
+
+@given(seed=st.integers(0, 1000), curve=st.sampled_from([ALL, RAW, PRODUCTION]))
+@settings(max_examples=20, deadline=None)
+def test_parts_are_nested_stratified_and_keep_an_image_with_its_copies(seed: int, curve: str) -> None:
+    train = rows()
+    before = np.zeros(len(train), bool)
+    for share in sizes_of(4):
+        inside = part_of(train, curve, share, seed)
+        assert (inside | ~before).all()
+        before = inside
+        kept = train[inside]
+        assert (kept.groupby("id").size() == 2).all()
+        for (role, _), part in train.groupby(["role", "label"]):
+            grows = curve in {ALL, role}
+            expected = round(share * part["id"].nunique()) if grows else part["id"].nunique()
+            assert kept["id"].isin(part["id"]).groupby(kept["id"]).first().sum() == expected
+    assert before.all()
+
+
+def test_a_part_is_the_same_in_any_order_of_rows_and_other_for_other_seeds() -> None:
+    train = rows()
+    shuffled = train.sample(frac=1, random_state=1)
+    ids = set(train["id"][part_of(train, ALL, 0.25, 1)])
+    assert ids == set(shuffled["id"][part_of(shuffled, ALL, 0.25, 1)])
+    assert ids != set(train["id"][part_of(train, ALL, 0.25, 2)])
+    assert (images_in(train, ALL), images_in(train, RAW), images_in(train, PRODUCTION)) == (112, 80, 32)
+
+
+@pytest.mark.parametrize(("a", "b", "c"), [(2.0, 0.5, 0.02), (1.0, 0.35, 0.0), (0.0, 1.0, 0.1), (40.0, 1.0, 0.05)])
+def test_a_law_is_found_again(a: float, b: float, c: float) -> None:
+    sizes = [100, 200, 400, 800, 1600]
+    truth = PowerLaw(*(np.array([value]) for value in (a, b, c)))
+    errors = np.array([[float(truth.at(size)[0]) for size in sizes]])
+    found = fit_power_law(sizes, errors)
+    assert [float(found.at(size)[0]) for size in sizes] == pytest.approx(errors[0].tolist(), abs=1e-3)
+    assert float(found.at(3200)[0]) == pytest.approx(float(truth.at(3200)[0]), abs=2e-3)
+
+
+def test_laws_never_rise_nor_fall_below_zero() -> None:
+    errors = np.random.default_rng(1).uniform(0, 1, (200, 4))
+    found = fit_power_law([10, 20, 40, 80], errors)
+    assert (found.a >= 0).all()
+    assert (found.c >= 0).all()
+    assert (found.at(160) <= found.at(80) + 1e-12).all()
+
+
+def measured(a: float, b: float, c: float, dev: int, seeds: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    """Errors at four sizes, drawn as so many dev images would show them."""
+    generator = np.random.default_rng(5)
+    truth = np.array([a * size**-b + c for size in SIZES])[:, None]
+    errors = generator.binomial(dev, truth, (4, seeds)) / dev
+    return errors, generator.binomial(dev, np.clip(errors, 0, 1)[..., None], (4, seeds, 400)) / dev
+
+
+SIZES = [200, 400, 800, 1600]
+
+
+@pytest.mark.parametrize(
+    ("law", "dev", "verdict", "words"),
+    [
+        pytest.param(
+            (4.0, 0.5, 0.0), 20_000, "present", "Twice the raw images (3,200) would help: ", id="still falling"
+        ),
+        pytest.param((40.0, 1.0, 0.05), 20_000, "absent", "Twice the raw images (3,200) would not help: ", id="flat"),
+        pytest.param(
+            (4.0, 0.5, 0.0), 40, "cannot tell", "Cannot tell whether twice the raw images", id="few dev images"
+        ),
+    ],
+)
+def test_answer_is_as_sure_as_its_points(law: tuple[float, float, float], dev: int, verdict: str, words: str) -> None:
+    found = answer(RAW, SIZES, *measured(*law, dev), curves=3, seed=1, relevant=0.02)
+    assert found.verdict == verdict
+    assert in_words(found).startswith(words)
+    assert found.low <= found.gain <= found.high
+
+
+def test_too_few_images_are_named_with_the_number_that_it_takes() -> None:
+    few = rows(raw=9, production=3)
+    message = (
+        r"^train has too few .*: the class apple has 12 images, and its smallest part, 0\.125 of them, needs 2, "
+        r"so 16 in all\. Take fewer sizes \(--sizes\), or collect more$"
+    )
+    with pytest.raises(DataError, match=message):
+        check_images(few, ALL, 0.125)
+    with pytest.raises(DataError, match=r"^train's production part has too few .*apple has 3 images"):
+        check_images(few, PRODUCTION, 0.5)
+    with pytest.raises(DataError, match=r"^train's production part has too few .*it has none"):
+        check_images(few[few["role"] == RAW], PRODUCTION, 0.5)
+    check_images(few, ALL, 0.25)

@@ -1,0 +1,218 @@
+"""One report on a model: metrics of each split, intervals, slices, limits, and whether the model is accepted."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.errors import DataError, ParamsError
+from pipeline.metrics.evaluation import Evaluation, confusion_rows, evaluation, measure_split
+from pipeline.metrics.measures import METRICS
+from pipeline.stages.evaluate.params import EvaluateParams
+from tests.examples import params
+
+CLASSES = ("apple", "fig")
+
+
+def evaluate(optimizing: Any = "accuracy", slices: tuple[str, ...] = (), **limits: dict[str, Any]) -> EvaluateParams:
+    changes = {"optimizing": optimizing, "bootstrap": 200, "satisficing": limits, "slices": list(slices)}
+    return params(**{f"evaluate.{name}": value for name, value in changes.items()}).evaluate
+
+
+def limit(metric: Any, least: float | None = None, most: float | None = None) -> dict[str, Any]:
+    return {"metric": metric, "min": least, "max": most}
+
+
+def predictions(matrix: list[list[int]], split: str = "dev", classes: tuple[str, ...] = CLASSES) -> pd.DataFrame:
+    """Images with this confusion matrix, each a group of its own, the model 90 % sure of each."""
+    pairs = [
+        (label, predicted)
+        for label, row in zip(classes, matrix, strict=True)
+        for predicted, count in zip(classes, row, strict=True)
+        for _ in range(count)
+    ]
+    frame = pd.DataFrame(pairs, columns=["label", "predicted"])
+    shares = {
+        f"probability_{name}": np.where(frame["predicted"] == name, 0.9, 0.1 / (len(classes) - 1)) for name in classes
+    }
+    ids = [f"{split}{number:04}" for number in range(len(frame))]
+    return frame.assign(split=split, id=ids, group=ids, confidence=np.float32(0.9), **shares)
+
+
+UNEVEN = predictions([[80, 10], [5, 5]])
+
+
+def report(
+    frame: pd.DataFrame, rules: EvaluateParams, facts: Mapping[str, float] | None = None, /, **columns: Any
+) -> Evaluation:
+    """The report on predictions of images that have these further columns."""
+    manifest = pd.DataFrame({"source": "phone", **columns}, index=frame.index)
+    return evaluation(frame, manifest, CLASSES, facts or {"model_megabytes": 2.5}, "dev", rules)
+
+
+def test_split_is_measured_by_every_metric() -> None:
+    measured = measure_split(UNEVEN, CLASSES, evaluate())
+    further = ["log_loss", "macro_pr_auc", "pr_auc", "optimizing", "low", "high", "images", "calibration_error"]
+    assert list(measured) == [*METRICS, *further]
+    assert measured["images"] == 100
+    assert measured["accuracy"] == pytest.approx(0.85)
+    assert measured["balanced_accuracy"] == pytest.approx((80 / 90 + 5 / 10) / 2)
+    assert measured["macro_f1"] == pytest.approx((2 * 80 / 175 + 2 * 5 / 25) / 2)
+    assert measured["worst_class_recall"] == pytest.approx(0.5)
+    assert measured["log_loss"] == pytest.approx(-0.85 * np.log(0.9) - 0.15 * np.log(0.1))
+    assert measured["calibration_error"] == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize(
+    "optimizing",
+    ["accuracy", "balanced_accuracy", "macro_f1", "log_loss", "pr_auc", {"name": "class_recall", "label": "fig"}],
+    ids=str,
+)
+def test_interval_is_that_of_the_optimizing_metric(optimizing: Any) -> None:
+    measured = measure_split(UNEVEN, CLASSES, evaluate(optimizing))
+    assert measured["low"] < measured["optimizing"] < measured["high"]
+
+
+def test_interval_of_a_metric_over_few_images_is_wider() -> None:
+    accuracy, balanced = (measure_split(UNEVEN, CLASSES, evaluate(name)) for name in ("accuracy", "balanced_accuracy"))
+    assert balanced["high"] - balanced["low"] > 1.5 * (accuracy["high"] - accuracy["low"])
+
+
+def test_split_names_the_resamples() -> None:
+    dev, train = (measure_split(UNEVEN.assign(split=split), CLASSES, evaluate()) for split in ("dev", "train"))
+    assert dev["accuracy"] == train["accuracy"]
+    assert (dev["low"], dev["high"]) != (train["low"], train["high"])
+
+
+def test_measuring_twice_gives_the_same() -> None:
+    shuffled = UNEVEN.sample(frac=1, random_state=1)
+    assert measure_split(shuffled, CLASSES, evaluate()) == pytest.approx(measure_split(UNEVEN, CLASSES, evaluate()))
+
+
+def test_class_that_the_model_does_not_know_is_named() -> None:
+    with pytest.raises(DataError, match="the model does not know the classes fig"):
+        measure_split(UNEVEN, ("apple", "pear"), evaluate())
+
+
+def test_optimizing_metric_without_its_class_is_named_with_the_split() -> None:
+    without = predictions([[9, 1], [0, 0]], "train_dev")
+    with pytest.raises(DataError, match="class_recall_fig is not defined on train_dev"):
+        measure_split(without, CLASSES, evaluate({"name": "class_recall", "label": "fig"}))
+
+
+def test_dev_of_one_class_is_refused() -> None:
+    with pytest.raises(DataError, match=r"^dev has images of one class only \(apple\), .*split\.min_per_class"):
+        report(predictions([[9, 1], [0, 0]]), evaluate())
+
+
+def test_report_has_every_split_and_judges_one() -> None:
+    frame = pd.concat([predictions([[50, 0], [0, 50]], "train"), UNEVEN], ignore_index=True)
+    found = report(frame, evaluate(worst=limit("worst_class_recall", 0.6)))
+    assert found.metrics["train"]["accuracy"] == 1.0
+    assert found.metrics["dev"]["accuracy"] == found.metrics["optimizing"] == pytest.approx(0.85)
+    assert found.metrics["limits"] == {"worst": {"value": 0.5, "held": False}}
+    assert found.metrics["accepted"] is False
+    assert found.broken == ["worst"]
+    assert found.words.startswith("accuracy: train 1.0000 (1.0000 to 1.0000), dev 0.8500 (")
+    assert found.words.endswith("; rejected, it breaks worst")
+    assert len(found.confusion) == found.per_class["images"].sum() == found.reliability["images"].sum() == 100
+
+
+@pytest.mark.parametrize(
+    ("limits", "held"),
+    [
+        pytest.param({}, [], id="without limits every model is accepted"),
+        pytest.param({"a": limit("worst_class_recall", 0.5)}, [True], id="held"),
+        pytest.param({"a": limit("worst_class_recall", 0.51)}, [False], id="missed"),
+        pytest.param({"a": limit("model_megabytes", None, 2.5)}, [True], id="a model of just that size"),
+        pytest.param({"a": limit("model_megabytes", None, 2.4)}, [False], id="a model too large"),
+        pytest.param({"a": limit("accuracy", 0.8), "b": limit("model_megabytes", None, 1)}, [True, False], id="one"),
+        pytest.param({"a": limit({"name": "class_recall", "label": "apple"}, 0.8)}, [True], id="a class's recall"),
+        pytest.param({"a": limit("log_loss", None, 0.4)}, [False], id="a loss"),
+        pytest.param({"a": limit("latency_p95_ms", None, 20)}, [True], id="time"),
+        pytest.param({"a": limit("accuracy", 0.8, 0.9)}, [True], id="between"),
+    ],
+)
+def test_model_is_accepted_when_all_limits_hold(limits: dict[str, Any], held: list[bool]) -> None:
+    facts = {"model_megabytes": 2.5, "latency_p95_ms": 12.0}
+    found = report(UNEVEN, evaluate("balanced_accuracy", **limits), facts).metrics
+    assert [each["held"] for each in found["limits"].values()] == held
+    assert found["accepted"] is all(held)
+
+
+LIGHT = ["night" if number % 10 == 0 else "day" for number in range(100)]
+NIGHT = {"name": "slice_error", "column": "meta_light", "value": "night"}
+
+
+def test_slices_are_measured_one_by_one() -> None:
+    found = report(UNEVEN, evaluate(slices=("meta_light",)), meta_light=LIGHT)
+    wrong = (UNEVEN["label"] != UNEVEN["predicted"]).to_numpy()
+    night = np.array(LIGHT) == "night"
+    assert found.slices["bar"].tolist() == ["dev source=phone", "dev meta_light=day", "dev meta_light=night"]
+    assert found.slices["error"].tolist() == pytest.approx([0.15, wrong[~night].mean(), wrong[night].mean()])
+    assert found.metrics["slices"]["meta_light"]["night"] == {"error": pytest.approx(wrong[night].mean()), "images": 10}
+    inside = found.slices["low"].le(found.slices["optimizing"]) & found.slices["optimizing"].le(found.slices["high"])
+    assert inside.all()
+
+
+def test_numbers_and_times_are_sliced_by_quarters() -> None:
+    brightness = np.linspace(0.9, 0.1, 100)
+    times = pd.Series(pd.date_range("2026-01-01", periods=100, tz="UTC")).where(np.arange(100) >= 20)
+    found = report(UNEVEN, evaluate(slices=("brightness", "captured_at")), brightness=brightness, captured_at=times)
+    images = found.slices.set_index("bar")["images"]
+    assert [images[f"dev brightness={number} of 4"] for number in (1, 2, 3, 4)] == [25] * 4
+    assert [images[f"dev captured_at={value}"] for value in ("", "1 of 4", "4 of 4")] == [20, 20, 20]
+    darkest = found.metrics["slices"]["brightness"]["1 of 4"]["error"]
+    wrong = (UNEVEN["label"] != UNEVEN["predicted"]).to_numpy()
+    assert darkest == pytest.approx(wrong[75:].mean())
+
+
+def test_truths_are_sliced_by_yes_and_no() -> None:
+    dark = np.arange(100) % 4 == 0
+    found = report(UNEVEN, evaluate(slices=("dark",)), dark=dark)
+    images = found.slices.set_index("bar")["images"]
+    assert [images[f"dev dark={value}"] for value in ("no", "yes")] == [75, 25]
+
+
+def test_limit_on_a_slice_needs_no_entry_among_slices() -> None:
+    found = report(UNEVEN, evaluate(night=limit(NIGHT, None, 0.05)), meta_light=LIGHT)
+    assert found.broken == ["night"]
+    assert "meta_light" in found.metrics["slices"]
+
+
+def test_limits_on_what_has_no_images_are_all_named() -> None:
+    rules = evaluate(
+        dusk=limit({**NIGHT, "value": "dusk"}, None, 0.1), fig=limit({"name": "class_recall", "label": "fig"}, 0.5)
+    )
+    frame = predictions([[90, 5, 0], [0, 0, 0], [0, 0, 5]], classes=("apple", "fig", "pear"))
+    with pytest.raises(DataError) as caught:
+        evaluation(
+            frame, pd.DataFrame({"source": "x", "meta_light": LIGHT}), ("apple", "fig", "pear"), {}, "dev", rules
+        )
+    assert str(caught.value) == (
+        "evaluate.satisficing.dusk: dev has no images with meta_light 'dusk', it has 'day' (90), 'night' (10); "
+        "evaluate.satisficing.fig: dev has no images of the class 'fig': "
+        "add such images to the production sources, or take the limit out"
+    )
+
+
+def test_columns_that_cannot_be_sliced_by_are_all_named() -> None:
+    rules = evaluate(slices=("light", "width", "kind", "many"))
+    many = pd.concat([UNEVEN, UNEVEN.assign(split="train")], ignore_index=True)
+    with pytest.raises(ParamsError) as caught:
+        report(many, rules, meta_light=LIGHT * 2, width=5, many=[f"{number:04}" for number in range(200)])
+    assert str(caught.value) == (
+        "evaluate.slices and limits on slices: the manifest has no column 'light', did you mean meta_light?; "
+        "the manifest has no column 'kind'; the column 'many' has 200 values, at most 100 are slices. "
+        "There are many, meta_light, source, width"
+    )
+
+
+def test_rows_of_the_confusion_plot_are_one_an_image_in_fixed_order() -> None:
+    rows = confusion_rows(UNEVEN.astype({"label": "category"}).sample(frac=1, random_state=1))
+    assert list(rows.columns) == ["actual", "predicted"]
+    counts = rows.value_counts(sort=False)
+    assert counts.to_dict() == {("apple", "apple"): 80, ("apple", "fig"): 10, ("fig", "apple"): 5, ("fig", "fig"): 5}
+    assert np.array_equal(rows, rows.sort_values(["actual", "predicted"]))

@@ -1,0 +1,158 @@
+"""Metrics of the confusion matrix and of probabilities agree with scikit-learn's, for one weighting and for many."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import metrics as sklearn_metrics
+
+from pipeline.metrics.measures import (
+    METRICS,
+    SMALLEST,
+    class_pr_auc,
+    confusion_matrix,
+    log_loss,
+    macro_pr_auc,
+    mean_cost,
+    per_class,
+    recalls,
+)
+from pipeline.metrics.predictions import Judged
+
+CLASSES = ("apple", "fig", "pear", "quince")
+FEW = settings(max_examples=40, deadline=None)
+NAMES = st.sampled_from(CLASSES)
+# Pairs of label and prediction; small sets leave classes without images.
+PAIRS = st.lists(st.tuples(NAMES, NAMES), min_size=1, max_size=40).map(
+    lambda pairs: tuple(map(np.array, zip(*pairs, strict=True)))
+)
+Arrays = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
+
+
+def worst_recall(labels: Any, predicted: Any) -> float:
+    present = np.unique(labels)
+    return float(sklearn_metrics.recall_score(labels, predicted, labels=present, average=None).min())
+
+
+PEERS: dict[str, Callable[[Any, Any], float]] = {
+    "accuracy": sklearn_metrics.accuracy_score,
+    "balanced_accuracy": sklearn_metrics.balanced_accuracy_score,
+    "macro_f1": lambda labels, predicted: sklearn_metrics.f1_score(labels, predicted, average="macro"),
+    "worst_class_recall": worst_recall,
+}
+
+
+def test_every_metric_of_a_matrix_has_a_peer() -> None:
+    assert set(METRICS) == set(PEERS)
+
+
+@pytest.mark.parametrize("name", METRICS)
+# scikit-learn warns of predictions that no image has; both leave them out.
+@pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true", "ignore:A single label was found")
+@given(pairs=PAIRS)
+@FEW
+def test_metric_agrees_with_scikit_learn(name: str, pairs: Arrays) -> None:
+    assert float(METRICS[name](confusion_matrix(*pairs, CLASSES))) == pytest.approx(PEERS[name](*pairs))
+
+
+@given(PAIRS)
+@FEW
+def test_confusion_matrix_and_recalls_agree_with_scikit_learn(pairs: Arrays) -> None:
+    matrix = confusion_matrix(*pairs, CLASSES)
+    np.testing.assert_array_equal(matrix, sklearn_metrics.confusion_matrix(*pairs, labels=list(CLASSES)))
+    peer = sklearn_metrics.recall_score(*pairs, labels=list(CLASSES), average=None, zero_division=np.nan)
+    np.testing.assert_allclose(recalls(matrix), peer)
+
+
+@given(PAIRS)
+@FEW
+def test_table_of_classes_agrees_with_scikit_learn(pairs: Arrays) -> None:
+    table = per_class(confusion_matrix(*pairs, CLASSES), CLASSES)
+    precision, recall, _, images = sklearn_metrics.precision_recall_fscore_support(
+        *pairs, labels=list(CLASSES), zero_division=np.nan
+    )
+    assert table["label"].tolist() == list(CLASSES)
+    assert table["images"].tolist() == images.tolist()
+    np.testing.assert_allclose(table[["recall", "precision"]], np.stack([recall, precision], axis=1))
+
+
+@pytest.mark.parametrize("name", METRICS)
+@given(all_pairs=st.lists(PAIRS, min_size=1, max_size=5))
+@FEW
+def test_stack_of_matrices_gives_what_each_alone_gives(name: str, all_pairs: list[Arrays]) -> None:
+    matrices = [confusion_matrix(*pairs, CLASSES) for pairs in all_pairs]
+    alone = [float(METRICS[name](matrix)) for matrix in matrices]
+    np.testing.assert_allclose(METRICS[name](np.stack(matrices)), alone)
+
+
+def test_classes_without_images_do_not_count_as_failed() -> None:
+    matrix = confusion_matrix(np.array(["apple", "fig"]), np.array(["apple", "fig"]), CLASSES)
+    assert {name: float(metric(matrix)) for name, metric in METRICS.items()} == dict.fromkeys(METRICS, 1.0)
+    assert np.isnan(recalls(matrix)).tolist() == [False, False, True, True]
+
+
+@st.composite
+def weighted_rows(draw: st.DrawFn) -> tuple[Judged, Any]:
+    """Images with probabilities, ties among them, and how often each counts."""
+    images = draw(st.integers(1, 30))
+    labels = np.array(draw(st.lists(st.integers(0, 3), min_size=images, max_size=images)))
+    steps = st.lists(st.integers(0, 4), min_size=4, max_size=4).filter(any)
+    parts = np.array(draw(st.lists(steps, min_size=images, max_size=images)), np.float64)
+    probabilities = parts / parts.sum(axis=1, keepdims=True)
+    weights = np.array(draw(st.lists(st.integers(0, 3), min_size=images, max_size=images).filter(any)))
+    return Judged(CLASSES, labels, probabilities.argmax(axis=1), probabilities), weights
+
+
+@given(weighted_rows())
+@FEW
+def test_log_loss_agrees_with_scikit_learn(rows: tuple[Judged, Any]) -> None:
+    judged, weights = rows
+    assert judged.probabilities is not None
+    clipped = np.clip(judged.probabilities, SMALLEST, 1.0)
+    given_to_label = clipped[np.arange(len(weights)), judged.labels]
+    # scikit-learn's own clipping depends on the dtype, and it warns of rows that no longer sum to 1.
+    peer = np.average(-np.log(given_to_label), weights=weights)
+    assert log_loss(judged, weights[None])[0] == pytest.approx(peer)
+    inside = (judged.probabilities > 0).all(axis=1)
+    if inside.any() and weights[inside].any():
+        part = Judged(CLASSES, judged.labels[inside], judged.predicted[inside], judged.probabilities[inside])
+        sklearn = sklearn_metrics.log_loss(
+            part.labels, part.probabilities, labels=range(4), sample_weight=weights[inside]
+        )
+        assert log_loss(part, weights[inside][None])[0] == pytest.approx(sklearn)
+
+
+@given(weighted_rows(), st.integers(0, 3))
+@FEW
+def test_pr_auc_agrees_with_scikit_learn(rows: tuple[Judged, Any], label: int) -> None:
+    judged, weights = rows
+    assert judged.probabilities is not None
+    found = class_pr_auc(judged, weights[None], label)[0]
+    positives = judged.labels == label
+    if not weights[positives].any():
+        assert np.isnan(found)
+        return
+    peer = sklearn_metrics.average_precision_score(positives, judged.probabilities[:, label], sample_weight=weights)
+    assert found == pytest.approx(peer)
+
+
+@given(weighted_rows())
+@FEW
+def test_rows_that_count_twice_are_rows_that_stand_twice(rows: tuple[Judged, Any]) -> None:
+    judged, weights = rows
+    assert judged.probabilities is not None
+    times = np.repeat(np.arange(len(weights)), weights)
+    repeated = Judged(CLASSES, judged.labels[times], judged.predicted[times], judged.probabilities[times])
+    both = np.stack([weights, np.ones_like(weights)])
+    for metric in (log_loss, macro_pr_auc):
+        found = metric(judged, both)
+        assert found[0] == pytest.approx(metric(repeated, np.ones((1, len(times)), np.int64))[0])
+        assert found[1] == pytest.approx(metric(judged, both[1:])[0])
+
+
+def test_cost_is_that_of_each_mistake() -> None:
+    costs = np.array([[0.0, 5.0], [1.0, 0.0]])
+    assert mean_cost(np.array([[7.0, 2.0], [1.0, 0.0]]), costs) == pytest.approx((2 * 5 + 1) / 10)

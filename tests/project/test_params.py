@@ -1,0 +1,358 @@
+"""params.yaml as types: every broken rule is named at once, with its place, the rule and the value."""
+
+import functools
+import math
+import operator
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from pipeline.errors import MissingInputError, ParamsError
+from pipeline.project.params import check_params, load_params
+from pipeline.stages.augment.params import PerClass
+from tests.examples import REPOSITORY, params, params_values
+
+PHONE = {"role": "production", "path": "phone"}
+
+
+def problems(values: dict[str, Any]) -> list[str]:
+    """The lines of the error, without its head."""
+    with pytest.raises(ParamsError) as caught:
+        check_params(values)
+    head, *lines = str(caught.value).split("\n  ")
+    assert head == f"params breaks {len(lines)} rule{'s' if len(lines) > 1 else ''}:"
+    return lines
+
+
+def without(*places: str) -> dict[str, Any]:
+    """The repository's params, some taken out."""
+    values = params_values()
+    for place in places:
+        *parents, last = place.split(".")
+        section = values
+        for parent in parents:
+            section = section[parent]
+        del section[last]
+    return values
+
+
+def leaves(values: Any, place: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The places of all keys whose section is closed: names are no user's choice there."""
+    if isinstance(values, dict):
+        for key, value in values.items():
+            if place not in {("sources",), ("evaluate", "satisficing")}:
+                yield (*place, key)
+            yield from leaves(value, (*place, key))
+
+
+KEYS = [".".join(place) for place in leaves(params_values())]
+TAGS = {
+    "ingest.encoding.name",
+    "augment.copies.name",
+    "balance.strategy.name",
+    "balance.strategy.target.name",
+    "suspects.model.name",
+    "suspects.model.features.name",
+    "train.mixing.name",
+    "train.model.name",
+    "train.optimizer.name",
+    "train.schedule.name",
+}
+
+
+def test_the_repositorys_own_params_load() -> None:
+    loaded = load_params(REPOSITORY / "params.yaml")
+    assert loaded == check_params(params_values())
+    assert {name: source.role for name, source in loaded.sources.items()} == {"web": "raw", "phone": "production"}
+
+
+BROKEN_RULES = [
+    (
+        {"split.folds": {"count": 2, "dev": 0}, "split.frozen_from": "earlier"},
+        "split: folds and frozen_from exclude each other, since a frozen image cannot take its turn in dev: "
+        "set one of them to null",
+    ),
+    ({"ingest.size": "28"}, "ingest.size: input should be a valid integer, got '28'"),
+    ({"ingest.size": True}, "ingest.size: input should be a valid integer, got True"),
+    ({"ingest.size": 28.0}, "ingest.size: input should be a valid integer, got 28.0"),
+    ({"ingest.size": 7}, "ingest.size: input should be greater than or equal to 8, got 7"),
+    ({"ingest.fit": "zoom"}, "ingest.fit: input should be 'crop', 'pad' or 'stretch', got 'zoom'"),
+    ({"train.seed": 2**32}, f"train.seed: input should be less than 4294967296, got {2**32}"),
+    ({"train.learning_rate": True}, "train.learning_rate: input should be a valid number, got True"),
+    ({"train.learning_rate": math.nan}, "train.learning_rate: input should be a finite number, got nan"),
+    ({"train.learning_rate": math.inf}, "train.learning_rate: input should be a finite number, got inf"),
+    ({"train.learning_rate": 0}, "train.learning_rate: input should be greater than 0, got 0"),
+    ({"train.model.batch_norm": "yes"}, "train.model.batch_norm: input should be a valid boolean, got 'yes'"),
+    ({"train.model.dropout.head": 1.0}, "train.model.dropout.head: input should be less than 1, got 1.0"),
+    ({"train.optimizer": {"name": "sgd", "momentum": 0.0, "nesterov": True}},
+     "train.optimizer: nesterov needs momentum above 0: give momentum 0.9, say, or set nesterov to false"),
+    ({"train.warmup_epochs": 12.0},
+     "train: warmup_epochs must be below epochs, got 12 and 12: the full learning rate would never be reached"),
+    ({"train.warmup_epochs": 4.0, "train.schedule": {"name": "step", "every": 8, "factor": 0.1}},
+     "train: schedule.every must be below the 8 epochs after warm-up, got 8: "
+     "the schedule would never take its first step"),
+    ({"train.schedule": {"name": "sgdr", "first": 12, "factor": 2, "final": 0.0}},
+     "train: schedule.first must be below the 12 epochs after warm-up, got 12: "
+     "the schedule would never take its first step"),
+    ({"suspects.second": params_values()["suspects"]["model"]},
+     "suspects: second is the same as model, and would doubt what it doubts: give another one, or null"),
+    ({"train.class_weights": {"cat": 0}}, "train.class_weights.cat: input should be greater than 0, got 0"),
+    ({"train.clip_norm": 0}, "train.clip_norm: input should be greater than 0, got 0"),
+    ({"train.precision": 16}, "train.precision: input should be 'float32', 'bfloat16' or 'float16', got 16"),
+    ({"split.production": {"train": 0.5, "dev": 0.3, "test": 0.3}},
+     "split.production: train + dev + test must sum to 1, got 1.1"),
+    ({"ingest.encoding": {"name": "jpeg", "quality": 101}},
+     "ingest.encoding.quality: input should be less than or equal to 100, got 101"),
+    ({"sources.Web 1": {"role": "raw", "path": "x"}},
+     "sources.Web 1: string should match pattern '^[a-z][a-z0-9_-]{0,31}$', got 'Web 1'"),
+    ({"sources.web.path": ""}, "sources.web.path: string should have at least 1 character, got ''"),
+    ({"sources": {"web": {"role": "raw", "path": "web"}}},
+     "sources: no source has role production: dev and test can come from nowhere"),
+    ({"sources": {"phone": PHONE, "web": {"role": "raw", "path": "./phone/"}}},
+     "sources: the path phone lies in phone, another source's: each image would count twice"),
+    ({"balance.production_weight": 0.5},
+     "balance.production_weight: input should be greater than or equal to 1, got 0.5"),
+    ({"balance.strategy": {"name": "both", "target": {"name": "count", "rows": 0}}},
+     "balance.strategy.target.rows: input should be greater than or equal to 1, got 0"),
+    ({"balance.strategy": {"name": "both", "target": {"name": "ratio", "value": 1.5}}},
+     "balance.strategy.target.value: input should be less than or equal to 1, got 1.5"),
+    ({"balance.strategy": {"name": "weights", "target": {"name": "median"}}},
+     "balance.strategy.target: no such param; here stand name"),
+    ({"balance.strategy": {"name": "near_miss", "version": 4, "neighbours": 3, "target": {"name": "minority"}}},
+     "balance.strategy.version: input should be 1, 2 or 3, got 4"),
+    ({"augment.transforms": []},
+     "augment: copies without transforms would repeat images: name a transform or set copies to 0"),
+    ({"augment.transforms": [{"name": ""}]},
+     "augment.transforms.0.name: string should have at least 1 character, got ''"),
+    ({"augment.transforms": [{"preset": "foto"}]},
+     "augment.transforms.0.preset: input should be 'light', 'photo', 'document' or 'digits', got 'foto'"),
+    ({"augment.transforms": [{"name": "Blur"}, {"preset": "photo", "p": 0.5}]},
+     "augment.transforms.1.p: no such param; here stand name, preset"),
+    ({"augment.transforms": [], "augment.copies": {"name": "up_to", "rows": 9}},
+     "augment: copies without transforms would repeat images: name a transform or set copies to 0"),
+    ({"augment.copies": {"name": "per_image", "count": 101}},
+     "augment.copies.count: input should be less than or equal to 100, got 101"),
+    ({"augment.copies": {"name": "per_class", "counts": {"cat": -1}, "otherwise": 0}},
+     "augment.copies.counts.cat: input should be greater than or equal to 0, got -1"),
+    ({"augment.copies": {"name": "per_class", "counts": {None: 1}, "otherwise": 0}},
+     "augment.copies.counts: must be text, got None"),
+    ({"augment.max_failed": 1.5}, "augment.max_failed: input should be less than or equal to 1, got 1.5"),
+    ({"evaluate.satisficing.size": {"metric": "model_megabytes", "min": None, "max": None}},
+     "evaluate.satisficing.size: min and max are both null: give one of them a number"),
+    ({"evaluate.satisficing.size": {"metric": "model_megabytes", "min": 0.9, "max": 0.1}},
+     "evaluate.satisficing.size: min must not be above max, got 0.9 and 0.1"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "line"), BROKEN_RULES)
+def test_a_wrong_value_is_named_with_its_place_and_rule(changes: dict[str, Any], line: str) -> None:
+    assert problems(params_values(**changes)) == [line]
+
+
+def test_all_broken_rules_stand_in_one_message() -> None:
+    values = without("sample.seed", "diagnose")
+    values["ingest"] |= {"size": "28", "fit": "zoom"}
+    values["split"]["production"]["dev"] = 0.9
+    values["train"] |= {"epoch": 3, "optimizer": {"name": "sgd", "momentum": 1.0, "nesterov": 1}}
+    assert problems(values) == [
+        "sample.seed: is missing, and there are no hidden defaults: add it",
+        "ingest.size: input should be a valid integer, got '28'",
+        "ingest.fit: input should be 'crop', 'pad' or 'stretch', got 'zoom'",
+        "split.production: train + dev + test must sum to 1, got 1.65",
+        "train.optimizer.momentum: input should be less than 1, got 1.0",
+        "train.optimizer.nesterov: input should be a valid boolean, got 1",
+        "train.epoch: no such param, did you mean epochs?",
+        "diagnose: is missing, and there are no hidden defaults: add it",
+    ]
+
+
+@pytest.mark.parametrize("place", [key for key in KEYS if key not in TAGS])
+def test_a_missing_key_is_named(place: str) -> None:
+    assert problems(without(place)) == [f"{place}: is missing, and there are no hidden defaults: add it"]
+
+
+@pytest.mark.parametrize("place", [key for key in KEYS if key not in TAGS])
+def test_a_misspelt_key_is_answered_with_the_right_one(place: str) -> None:
+    parents, key = place.rpartition(".")[::2]
+    typo = f"{parents}.{key}{key[-1]}".removeprefix(".")
+    values = without(place)
+    section = values
+    for parent in filter(None, parents.split(".")):
+        section = section[parent]
+    section[key + key[-1]] = params_values()
+    assert f"{typo}: no such param, did you mean {key}?" in problems(values)
+
+
+@pytest.mark.parametrize(
+    ("place", "line"),
+    [
+        ("ingest.encoding.quality", "ingest.encoding.quality: no such param; here stand name"),
+        ("sources.web.zzz", "sources.web.zzz: no such param; here stand exclude, include, inside, labels, path, role"),
+        ("train.schedule.momentum", "train.schedule.momentum: no such param; here stand name"),
+    ],
+)
+def test_a_key_like_no_other_is_answered_with_all_that_may_stand_there(place: str, line: str) -> None:
+    assert problems(params_values(**{place: 1})) == [line]
+
+
+@pytest.mark.parametrize("tagged", sorted(tag.removesuffix(".name") for tag in TAGS))
+def test_a_choice_that_does_not_exist_is_named_with_those_that_do(tagged: str) -> None:
+    [line] = problems(params_values(**{tagged: {"name": "best"}}))
+    assert line.startswith(f"{tagged}: ")
+    assert "'best'" in line
+    chosen = functools.reduce(operator.getitem, tagged.split("."), params_values())
+    assert f"'{chosen['name']}'" in line
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "line"),
+    [
+        ("augment.copies", {"name": "per_imag", "count": 1}, "augment.copies: there is no choice 'per_imag', "
+         "did you mean per_image? it may be 'per_image', 'per_class', 'up_to'"),
+        ("augment.copies", 3, "augment.copies: must be a mapping, got 3"),
+        ("augment.transforms", "Blur", "augment.transforms: must be a list, got 'Blur'"),
+        ("augment.transforms", {"name": "Blur"}, "augment.transforms: must be a list, got {'name': 'Blur'}"),
+        ("augment.transforms", ["Blur"], "augment.transforms.0: must be a mapping, got 'Blur'"),
+        ("augment.transforms", [None], "augment.transforms.0: must be a mapping, got None"),
+        ("augment.transforms", [{"name": 5}], "augment.transforms.0.name: must be text, got 5"),
+        ("split.stratify_by", "dark", "split.stratify_by: must be a list, got 'dark'"),
+    ],
+)  # fmt: skip
+def test_what_must_stand_somewhere_is_said_in_words_of_yaml(place: str, value: Any, line: str) -> None:
+    assert problems(params_values(**{place: value})) == [line]
+
+
+@pytest.mark.parametrize("argument", [math.nan, [-10, math.inf]])
+def test_a_transforms_arguments_are_finite_too(argument: Any) -> None:
+    [line] = problems(params_values(**{"augment.transforms": [{"name": "Affine", "rotate": argument}]}))
+    assert line.startswith("augment.transforms.0.rotate")
+    assert "finite" in line
+
+
+@pytest.mark.parametrize("counts", [{"0": 2, "cat": 0}, {0: 2, "cat": 0}])
+def test_classes_of_copies_may_be_numbers(counts: dict[Any, int]) -> None:
+    copies = params(**{"augment.copies": {"name": "per_class", "counts": counts, "otherwise": 1}}).augment.copies
+    assert isinstance(copies, PerClass)
+    assert dict(copies.counts) == {"0": 2, "cat": 0}
+
+
+def test_no_copies_need_no_transforms() -> None:
+    copies = {"name": "per_class", "counts": {"cat": 0}, "otherwise": 0}
+    assert params(**{"augment.transforms": [], "augment.copies": copies}).augment.transforms == ()
+
+
+def test_a_whole_number_counts_where_any_number_may_stand() -> None:
+    assert params(**{"train.learning_rate": 1}).train.learning_rate == 1.0
+
+
+def test_no_later_change_is_possible() -> None:
+    loaded = params()
+    with pytest.raises(ValidationError, match="frozen"):
+        loaded.train.epochs = 1
+    with pytest.raises(ValidationError, match="frozen"):
+        loaded.train = loaded.train
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(0, 98), st.data())
+def test_shares_pass_when_they_sum_to_one_and_only_then(train: int, data: st.DataObject) -> None:
+    dev = data.draw(st.integers(1, 99 - train))
+    shares = {"train": train / 100, "dev": dev / 100, "test": (100 - train - dev) / 100}
+    assert params(**{"split.production": shares}).split.production.dev == dev / 100
+    off = data.draw(st.floats(1e-6, 0.004)) * data.draw(st.sampled_from([-1, 1]))
+    [line] = problems(params_values(**{"split.production": shares | {"dev": dev / 100 + off}}))
+    assert line.startswith("split.production: train + dev + test must sum to 1, got ")
+
+
+YAML_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5) | st.integers(), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def message_of(values: dict[str, Any]) -> str:
+    try:
+        check_params(values, "mine.yaml")
+    except ParamsError as error:
+        return str(error)
+    return ""
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.sampled_from(KEYS), YAML_VALUES)
+def test_any_value_anywhere_is_taken_or_named(place: str, value: Any) -> None:
+    message = message_of(params_values(**{place: value}))
+    assert not message or re.match(rf"mine\.yaml breaks \d+ rules?:\n  {place.partition('.')[0]}\b", message)
+
+
+def write_params(folder: Path, old: str = "", new: str = "") -> Path:
+    """A copy of the repository's params.yaml, one text replaced."""
+    text = (REPOSITORY / "params.yaml").read_text()
+    assert old in text
+    (folder / "params.yaml").write_text(text.replace(old, new, 1))
+    return folder / "params.yaml"
+
+
+def test_numbers_are_read_as_dvc_reads_them(tmp_path: Path) -> None:
+    path = write_params(tmp_path, "learning_rate: 0.003", "learning_rate: 1e-3")
+    assert load_params(path).train.learning_rate == 0.001
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key"),
+    [("  phone:", "  web:", "web"), ("  size: 28", "  fit: crop", "fit"), ("curate:", "ingest:", "ingest")],
+)
+def test_a_repeated_key_is_an_error(tmp_path: Path, old: str, new: str, key: str) -> None:
+    with pytest.raises(ParamsError) as caught:
+        load_params(write_params(tmp_path, old, new))
+    assert "params.yaml is not valid YAML: while constructing a mapping\n" in str(caught.value)
+    assert f'\nfound duplicate key "{key}" with value' in str(caught.value)
+    # ruamel goes on with advice to programmers.
+    assert str(caught.value).endswith(")")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"seed: \xff", r"params\.yaml is not UTF-8 text: .*0xff in position 6"),
+        ("größe: 1".encode("latin-1"), r"params\.yaml is not UTF-8 text"),
+        (b"train: [1", r"params\.yaml is not valid YAML"),
+        (b"train: a: b", r"params\.yaml is not valid YAML: mapping values are not allowed here"),
+        (b"a: 1\n---\nb: 2\n", r"params\.yaml is not valid YAML: expected a single document"),
+        (b"a: !!python/name:os.system", r"params\.yaml is not valid YAML: could not determine a constructor"),
+        (b"path: 2024-02-30", r"params\.yaml is not valid YAML: day is out of range for month"),
+        (b"seed: !!int one", r"params\.yaml is not valid YAML: .*'one'"),
+        (b"- train\n- test\n", r"params\.yaml must hold sections, got list"),
+        (b"", r"params\.yaml must hold sections, got NoneType"),
+    ],
+    ids=["byte", "latin-1", "bracket", "colons", "documents", "code", "impossible date", "tag", "list", "empty"],
+)
+def test_a_file_that_is_no_params_file_is_an_error(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_bytes(content)
+    with pytest.raises(ParamsError, match=message):
+        load_params(path)
+
+
+def test_a_missing_file_says_where_to_run() -> None:
+    with pytest.raises(MissingInputError, match=r"^nowhere/params\.yaml is missing: run this in the folder that holds"):
+        load_params(Path("nowhere/params.yaml"))
+
+
+def test_a_folder_is_no_params_file(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").mkdir()
+    with pytest.raises(ParamsError, match=r"params\.yaml cannot be read: Is a directory"):
+        load_params(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize("values", [[], "text", None, 3])
+def test_params_hold_sections(values: object) -> None:
+    with pytest.raises(ParamsError, match=f"^params must hold sections, got {type(values).__name__}$"):
+        check_params(values)

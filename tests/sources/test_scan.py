@@ -1,0 +1,89 @@
+"""Source folders: what is read, refused and ignored; and the folders that the sample is written to."""
+
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import MissingInputError, StorageError
+from pipeline.sources.scan import Scan, images_in_class_folders, scan
+from tests.examples import full_disk
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+REFUSED: dict[str, tuple[str, Callable[[str], object]]] = {
+    "cat/gone.png": ("dangling_link", lambda name: Path(name).symlink_to("nowhere.png")),
+    "cat/itself.png": ("dangling_link", lambda name: Path(name).symlink_to("itself.png")),
+    "cat/outside.png": ("link_leaves_source", lambda name: Path(name).symlink_to("../../secret.png")),
+    "cat/pipe.png": ("not_a_regular_file", os.mkfifo),
+    "cat/socket.png": ("not_a_regular_file", lambda name: os.mknod(name, stat.S_IFSOCK)),
+    "cat/\udcff.png": ("name_not_utf8", lambda name: Path(name).write_text("")),
+    "cat/up": ("linked_folder", lambda name: Path(name).symlink_to("..")),
+    "emu": ("link_leaves_source", lambda name: Path(name).symlink_to("../other")),
+}
+IGNORED = ["desktop.ini", ".git/cat/1.png", "__MACOSX/cat/1.png", "cat/.DS_Store", "cat/Thumbs.db", "cat/.old/1.png"]
+
+
+def test_a_scan_sorts_files_into_those_to_read_to_refuse_and_to_ignore(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("secret.png").write_text("")
+    Path("other").mkdir()
+    for name in [
+        "src/loose.txt",
+        "src/dog/b/2.png",
+        "src/dog/1.png",
+        "src/cat/Ü 1.png",
+        *(f"src/{n}" for n in IGNORED),
+    ]:
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text("")
+    Path("src/cat/linked.png").symlink_to("../dog/1.png")
+    monkeypatch.chdir("src")
+    for name, (_, make) in REFUSED.items():
+        make(name)
+    expected = Scan(
+        files=("cat/linked.png", "cat/Ü 1.png", "dog/1.png", "dog/b/2.png", "loose.txt"),
+        refused=tuple(sorted((name.replace("\udcff", "\\udcff"), reason) for name, (reason, _) in REFUSED.items())),
+        ignored=len(IGNORED),
+    )
+    assert scan(Path()) == expected
+    Path("../link").symlink_to("src")
+    assert scan(Path("../link")) == expected
+
+
+def test_a_source_must_be_a_folder() -> None:
+    Path("file").write_text("")
+    with pytest.raises(
+        MissingInputError, match=r"^the source folder file is not a folder: correct its path under `sou"
+    ):
+        scan(Path("file"))
+    with pytest.raises(
+        MissingInputError, match=r"^the source folder nowhere is missing: correct its path under `source"
+    ):
+        scan(Path("nowhere"))
+
+
+@pytest.mark.parametrize("closed", ["src", "src/cat"])
+def test_a_folder_that_may_not_be_read_is_an_error(closed: str, tmp_path: Path) -> None:
+    Path("src/cat").mkdir(parents=True)
+    tmp_path.chmod(0o755)
+    Path(closed).chmod(0o000)
+    user = os.geteuid()
+    try:
+        if user == 0:
+            os.seteuid(65534)  # root may read every folder, nobody may not
+        with pytest.raises(StorageError, match=rf"^{closed}: Permission denied\. Free space or mend the permissions"):
+            scan(Path("src"))
+    finally:
+        os.seteuid(user)
+        Path(closed).chmod(0o755)
+
+
+def test_images_that_do_not_fit_are_an_error() -> None:
+    with full_disk(1000), pytest.raises(StorageError, match=r"^images: File too large\. Free space"):
+        images_in_class_folders("").write({"cat/1.png": b"x", "cat/2.png": bytes(2000)}, Path("images"))

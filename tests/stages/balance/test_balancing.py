@@ -1,0 +1,213 @@
+"""Balancing is choosing rows; every strategy keeps one contract."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, get_args
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.errors import DataError
+from pipeline.stages.balance.balancing import Chosen, choose_rows, count_classes
+from pipeline.stages.balance.params import BalanceParams
+
+# A strategy's other params, for each member of the union: a new member must be given some here.
+OTHERS: dict[str, dict[str, Any]] = {
+    "none": {},
+    "oversample": {"target": {"name": "majority"}},
+    "undersample": {"target": {"name": "minority"}},
+    "both": {"target": {"name": "median"}},
+    "tomek_links": {},
+    "edited_nearest_neighbours": {"neighbours": 1, "drop_if": "most"},
+    "near_miss": {"version": 1, "neighbours": 1, "target": {"name": "minority"}},
+    "weights": {},
+}
+MEMBERS = get_args(BalanceParams.model_fields["strategy"].annotation)
+STRATEGIES = [get_args(member.model_fields["name"].annotation)[0] for member in MEMBERS]
+CLEANERS = ["tomek_links", "edited_nearest_neighbours", "near_miss"]
+FEW = settings(max_examples=25, deadline=None)
+each_strategy = pytest.mark.parametrize("strategy", STRATEGIES)
+
+
+def params(strategy: str, seed: int = 1, production_weight: float = 1.0, **others: Any) -> BalanceParams:
+    chosen = {"name": strategy, **(others or OTHERS[strategy])}
+    return BalanceParams.model_validate({"seed": seed, "production_weight": production_weight, "strategy": chosen})
+
+
+def manifest(raw: Mapping[str, int], production: Mapping[str, int] | None = None, elsewhere: int = 0) -> pd.DataFrame:
+    """Rows of train, sorted by id, and so many of dev beside those of each class."""
+    rows = [
+        (f"{role}/{label}/{number:04}", label, role, "train" if number < count else "dev")
+        for role, counts in (("production", production or {}), ("raw", raw))
+        for label, count in counts.items()
+        for number in range(count + elsewhere)
+    ]
+    return pd.DataFrame(rows, columns=["id", "label", "role", "split"]).sort_values("id", ignore_index=True)
+
+
+@st.composite
+def manifests(draw: st.DrawFn) -> pd.DataFrame:
+    """Two to four classes of three to thirty rows, of either role, some rows outside train."""
+    names = ["fig", "apple", "quince", "pear"][: draw(st.integers(2, 4))]
+    raw, production = ({name: draw(st.integers(least, 15)) for name in names} for least in (3, 0))
+    return manifest(raw, production, elsewhere=draw(st.integers(0, 2)))
+
+
+WEIGHTS = st.sampled_from([1.0, 1.5, 2.0, 7.3])
+
+
+def features_of(rows: pd.DataFrame) -> npt.NDArray[np.uint8]:
+    """Pictures of classes that lie apart, a hash of the id beside: what the cleaners compare."""
+    places = pd.util.hash_array(rows["id"].to_numpy(dtype=object)) % 20
+    centres = rows["label"].astype(str).map({"apple": 0, "fig": 60, "pear": 120, "quince": 180}).fillna(240)
+    return np.stack([centres.to_numpy(dtype=np.uint8) + places.astype(np.uint8)] * 2, axis=1)
+
+
+def choose(rows: pd.DataFrame, chosen: BalanceParams) -> Chosen:
+    return choose_rows(rows, chosen, lambda places: features_of(rows.iloc[places]))
+
+
+def named(rows: pd.DataFrame, chosen: Chosen) -> list[tuple[str, int, float]]:
+    """Id, copy and weight of each balanced row."""
+    return list(zip(rows["id"].iloc[chosen.rows], chosen.copies.tolist(), chosen.weights.tolist(), strict=True))
+
+
+def counts_after(rows: pd.DataFrame, chosen: Chosen, by: str = "label") -> dict[Any, int]:
+    return dict(Counter(rows[by].iloc[chosen.rows].astype(str)))
+
+
+def train_of(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows[rows["split"] == "train"]
+
+
+def test_every_strategy_of_params_is_tested() -> None:
+    assert sorted(OTHERS) == sorted(STRATEGIES)
+
+
+@each_strategy
+@given(rows=manifests(), production_weight=WEIGHTS)
+@FEW
+def test_rows_are_positions_of_train_sorted_by_id(strategy: str, rows: pd.DataFrame, production_weight: float) -> None:
+    chosen = choose(rows, params(strategy, production_weight=production_weight))
+    assert set(chosen.rows) <= set(train_of(rows).index)
+    ids = rows["id"].iloc[chosen.rows].tolist()
+    assert ids == sorted(ids)
+
+
+@each_strategy
+@given(rows=manifests(), production_weight=WEIGHTS, seed=st.integers(0, 2**32 - 1))
+@FEW
+def test_same_rows_and_params_choose_alike_in_any_order(
+    strategy: str, rows: pd.DataFrame, production_weight: float, seed: int
+) -> None:
+    chosen = params(strategy, seed, production_weight)
+    shuffled = rows.sample(frac=1, random_state=seed).reset_index(drop=True)
+    assert named(shuffled, choose(shuffled, chosen)) == named(rows, choose(rows, chosen))
+
+
+@each_strategy
+@given(rows=manifests(), production_weight=WEIGHTS)
+@FEW
+def test_categories_choose_as_texts_do(strategy: str, rows: pd.DataFrame, production_weight: float) -> None:
+    chosen = params(strategy, production_weight=production_weight)
+    # Unsorted, and one of them unused: codes are no names.
+    labels = pd.CategoricalDtype(["quince", "unused", "fig", "apple", "pear"])
+    coded = rows.astype({"label": labels, "role": "category", "split": "category"})
+    assert named(coded, choose(coded, chosen)) == named(rows, choose(rows, chosen))
+    objects = rows.astype(dict.fromkeys(rows.columns, object))
+    assert named(objects, choose(objects, chosen)) == named(rows, choose(rows, chosen))
+
+
+@each_strategy
+@given(rows=manifests(), production_weight=WEIGHTS)
+@FEW
+def test_copies_of_each_row_count_up_from_0(strategy: str, rows: pd.DataFrame, production_weight: float) -> None:
+    chosen = choose(rows, params(strategy, production_weight=production_weight))
+    times = Counter(chosen.rows.tolist())
+    expected = sorted((row, copy) for row, number in times.items() for copy in range(number))
+    assert sorted(zip(chosen.rows.tolist(), chosen.copies.tolist(), strict=True)) == expected
+    assert chosen.copies.dtype == np.int32
+
+
+@each_strategy
+@given(rows=manifests(), production_weight=WEIGHTS)
+@FEW
+def test_no_class_is_lost(strategy: str, rows: pd.DataFrame, production_weight: float) -> None:
+    chosen = choose(rows, params(strategy, production_weight=production_weight))
+    assert set(counts_after(rows, chosen)) == set(train_of(rows)["label"])
+
+
+@each_strategy
+@given(rows=manifests())
+@FEW
+def test_imbalance_by_weight_does_not_grow(strategy: str, rows: pd.DataFrame) -> None:
+    chosen = choose(rows, params(strategy))
+    before = train_of(rows)["label"].value_counts()
+    after = count_classes(rows, chosen.rows, chosen.weights)["weight"]
+    assert after.max() / after.min() <= before.max() / before.min() * 1.000001
+
+
+@each_strategy
+@given(rows=manifests(), production_weight=WEIGHTS)
+@FEW
+def test_repeats_are_even(strategy: str, rows: pd.DataFrame, production_weight: float) -> None:
+    """No image stands k + 2 times while another of its class and role, not cleaned away, stands k times."""
+    chosen = choose(rows, params(strategy, production_weight=production_weight))
+    train = train_of(rows)
+    standing = train.loc[sorted(set(chosen.rows))] if strategy in CLEANERS else train
+    times = pd.Series(Counter(chosen.rows.tolist())).reindex(standing.index, fill_value=0)
+    spread = times.groupby([standing["label"], standing["role"]]).agg(["min", "max"])
+    assert (spread["max"] - spread["min"] <= 1).all()
+    if production_weight == 1:
+        spread = times.groupby(standing["label"]).agg(["min", "max"])
+        assert (spread["max"] - spread["min"] <= 1).all()
+
+
+@each_strategy
+@given(rows=manifests(), production_weight=WEIGHTS)
+@FEW
+def test_a_production_row_counts_so_many_times_as_a_raw_one(
+    strategy: str, rows: pd.DataFrame, production_weight: float
+) -> None:
+    chosen = choose(rows, params(strategy, production_weight=production_weight))
+    drawn = rows.iloc[chosen.rows].assign(weight=chosen.weights)
+    # What the draw chose from: a cleaner's rows, or all.
+    source = rows.loc[sorted(set(chosen.rows))] if strategy in CLEANERS else train_of(rows)
+    for label, mine in drawn.groupby("label"):
+        roles = source.loc[source["label"] == label, "role"].value_counts().reindex(["raw", "production"], fill_value=0)
+        mass = roles["production"] * production_weight
+        expected = mine["weight"].sum() * mass / (mass + roles["raw"])
+        assert abs(mine.loc[mine["role"] == "production", "weight"].sum() - expected) <= 0.5 + 1e-3
+
+
+@each_strategy
+@given(rows=manifests(), production_weight=WEIGHTS)
+@FEW
+def test_weights_are_1_on_average(strategy: str, rows: pd.DataFrame, production_weight: float) -> None:
+    chosen = choose(rows, params(strategy, production_weight=production_weight))
+    assert chosen.weights.dtype == np.float32
+    assert chosen.weights.mean() == pytest.approx(1, rel=1e-5)
+    assert strategy == "weights" or (chosen.weights == 1).all()
+
+
+@each_strategy
+def test_even_classes_stay_even(strategy: str) -> None:
+    rows = manifest({"apple": 10, "fig": 10})
+    assert counts_after(rows, choose(rows, params(strategy))) == {"apple": 10, "fig": 10}
+
+
+@each_strategy
+def test_one_class_alone_stays(strategy: str) -> None:
+    rows = manifest({"apple": 10})
+    assert choose(rows, params(strategy)).rows.tolist() == list(range(10))
+
+
+@each_strategy
+def test_an_empty_train_is_refused(strategy: str) -> None:
+    rows = manifest({"apple": 0}, elsewhere=3)
+    with pytest.raises(DataError, match=r"^the manifest has no rows in train: run `dvc repro split`$"):
+        choose(rows, params(strategy))

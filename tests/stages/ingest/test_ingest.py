@@ -1,0 +1,282 @@
+"""ingest: no file disappears without a row that says why, and nothing but content shapes an output."""
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline import catalogue
+from pipeline.errors import DataError, MissingInputError
+from pipeline.images.pixels import decode
+from pipeline.images.rejection import REASONS
+from pipeline.manifest import INGESTED, check_manifest
+from pipeline.stages.ingest.stage import IngestOutputs, ingest
+from pipeline.store.shards import ShardReader, ShardStore
+from pipeline.workers.engine import Engine
+from tests.examples import encoded, params, picture, write_source
+
+RUNS = count()
+TOLERANT: dict[str, Any] = {"ingest.max_rejected": 1.0, "ingest.size": 16}
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run of ingest gave, and the folder that it wrote to."""
+
+    outputs: IngestOutputs
+    folder: Path
+
+    def __post_init__(self) -> None:
+        # Read now, because a later run may drop the shards.
+        assert len(self.manifest) == len(self.outputs.manifest)
+
+    @cached_property
+    def manifest(self) -> pd.DataFrame:
+        return self.outputs.manifest.to_pandas()
+
+    def image(self, image_id: str) -> bytes:
+        [row] = self.manifest[self.manifest["id"] == image_id].to_dict("records")
+        return ShardReader(self.folder).image(row["shard"], row["row"])
+
+    def content(self) -> dict[str, bytes]:
+        """The bytes of the shards, and of manifest and table as the runner writes them."""
+        catalogue.INGESTED_STREAM.write(self.outputs.manifest, self.folder / "manifest")
+        catalogue.INGEST_REJECTED.write(self.outputs.rejected, self.folder / "rejected")
+        return {path.name: path.read_bytes() for path in self.folder.iterdir()}
+
+
+def run(
+    root: Path, base: Path, changes: Mapping[str, Any] | None = None, workers: int = 1, folder: Path | None = None
+) -> Run:
+    folder = folder or base / f"run-{next(RUNS)}"
+    chosen = params(**{"sources.web.path": str(root), "ingest.size": 16, **(changes or {})})
+    store = ShardStore(folder)
+    outputs = ingest("web", chosen.sources["web"], chosen.ingest, store, Engine(workers))
+    store.drop_stale()
+    return Run(outputs, folder)
+
+
+PNG = encoded(picture(1))
+
+
+def file_and_link(path: Path) -> None:
+    path.write_bytes(PNG)
+    path.with_suffix(".link").symlink_to(path.name)
+
+
+def file_in_folder(path: Path) -> None:
+    path.with_suffix("").mkdir()
+    (path.with_suffix("") / "a.png").write_bytes(PNG)
+
+
+KINDS: dict[str, Callable[[Path], object]] = {
+    "png": lambda path: path.write_bytes(encoded(picture(len(path.name)))),
+    "jpeg": lambda path: path.write_bytes(encoded(picture(2, 40, 20), "JPEG")),
+    "gif": lambda path: path.write_bytes(encoded(picture(3), "GIF")),
+    "link": file_and_link,
+    "empty": lambda path: path.write_bytes(b""),
+    "text": lambda path: path.write_text("no picture"),
+    "cut": lambda path: path.write_bytes(PNG[:300]),
+    "bomb": lambda path: path.write_bytes(b"GIF89a\xff\xff\xff\xff" + encoded(picture(3), "GIF")[10:]),
+    "hidden": lambda path: path.with_name(f".{path.name}").write_bytes(PNG),
+    "system": lambda path: path.with_name("Thumbs.db").write_bytes(PNG),
+    "loose": lambda path: (path.parent.parent / f"loose-{path.name}").write_bytes(PNG),
+    "dangling": lambda path: path.symlink_to("nowhere"),
+    "outside": lambda path: path.symlink_to("/dev/null"),
+    "pipe": os.mkfifo,
+    "not UTF-8": lambda path: path.with_name(f"{path.name}\udcff").write_bytes(PNG),
+    "odd name": lambda path: path.with_name(f'{path.name} "a",\n\r b\\').write_bytes(PNG),
+    "icon": lambda path: path.with_name("Icon\r").write_bytes(b""),  # macOS makes these
+    "nested": file_in_folder,
+}
+
+
+def files_under(root: Path) -> int:
+    return sum(len(names) for _, _, names in os.walk(root))
+
+
+def test_every_file_is_accepted_rejected_or_ignored_with_its_reason(tmp_path: Path) -> None:
+    (tmp_path / "src" / "cat").mkdir(parents=True)
+    for kind, make in KINDS.items():
+        make(tmp_path / "src" / "cat" / f"{kind}.png")
+    done = run(tmp_path / "src", tmp_path, TOLERANT)
+    accepted = ["gif.png", "jpeg.png", "link.link", "link.png", "nested/a.png", 'odd name.png "a",\n\r b\\', "png.png"]
+    assert done.manifest["path"].tolist() == [f"cat/{name}" for name in accepted]
+    assert dict(zip(done.outputs.rejected["path"], done.outputs.rejected["reason"], strict=True)) == {
+        "cat/Icon\r": "empty",
+        "cat/bomb.png": "too_many_pixels",
+        "cat/cut.png": "truncated",
+        "cat/dangling.png": "dangling_link",
+        "cat/empty.png": "empty",
+        "cat/not UTF-8.png\\udcff": "name_not_utf8",
+        "cat/outside.png": "link_leaves_source",
+        "cat/pipe.png": "not_a_regular_file",
+        "cat/text.png": "not_an_image",
+        "loose-loose.png": "no_class_folder",
+    }
+    assert done.outputs.ignored == 2
+    assert done.outputs.metrics == {
+        "files": 19,
+        "accepted": 7,
+        "ignored": 2,
+        "rejected": 10,
+        "reasons": Counter(done.outputs.rejected["reason"]),
+        "codec_warnings": 0,
+        "unlabelled": 0,
+    }
+    assert done.outputs.summary == (
+        "7 images, 10 rejected (1 dangling_link, 2 empty, 1 link_leaves_source, 1 name_not_utf8, 1 no_class_folder, "
+        "1 not_a_regular_file, 1 not_an_image, 1 too_many_pixels, 1 truncated), 2 ignored"
+    )
+
+
+@settings(deadline=None, max_examples=20)
+@given(kinds=st.lists(st.sampled_from(list(KINDS)), max_size=8))
+def test_files_seen_are_those_accepted_rejected_and_ignored(
+    kinds: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    base = tmp_path_factory.mktemp("law")
+    write_source(base / "src", {"cat": 1})
+    for number, kind in enumerate(kinds):
+        KINDS[kind](base / "src" / "cat" / f"more-{number}.png")
+    done = run(base / "src", base, TOLERANT)
+    counts = done.outputs.metrics
+    assert counts["accepted"] + counts["rejected"] + counts["ignored"] == counts["files"] == files_under(base / "src")
+    assert counts["rejected"] == sum(counts["reasons"].values())
+    assert set(counts["reasons"]) <= set(REASONS)
+    content = done.content()
+    table = catalogue.INGEST_REJECTED.read(done.folder / "rejected")
+    assert len(table) == len(done.outputs.rejected)
+    assert content == run(base / "src", base, TOLERANT).content()
+
+
+def test_a_manifest_row_tells_all_about_an_image(tmp_path: Path) -> None:
+    label = "Große Katze 猫"
+    (tmp_path / "src" / label).mkdir(parents=True)
+    (tmp_path / "src" / label / "a b.jpg").write_bytes(encoded(picture(7, 40, 20), "JPEG"))
+    done = run(tmp_path / "src", tmp_path, {"sources.web.role": "production", "ingest.fit": "stretch"})
+    [row] = check_manifest(done.manifest, INGESTED).to_dict("records")
+    image_id = f"web/{label}/a b.jpg"
+    assert [row[name] for name in ("id", "source", "role", "label")] == [image_id, "web", "production", label]
+    assert [row[name] for name in ("path", "width", "height", "format")] == [f"{label}/a b.jpg", 20, 40, "JPEG"]
+    assert decode(done.image(image_id)).shape == (16, 16, 3)
+
+
+def many(root: Path, order: Collection[int]) -> Path:
+    """300 images and some broken files, made on disk in this order."""
+    for number in order:
+        path = root / ("cat", "dog", "emu")[number % 3] / f"{number:03}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"broken" if number % 30 == 0 else encoded(picture(number, 16, 8 + number % 5)))
+    return root
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("base")
+
+
+@pytest.fixture(scope="module")
+def plain(base: Path) -> Run:
+    return run(many(base / "src", range(300)), base)
+
+
+def test_any_number_of_workers_gives_the_same_bytes(base: Path, plain: Run) -> None:
+    assert len(plain.content()) > 3
+    assert run(base / "src", base, workers=2).content() == plain.content()
+
+
+def test_the_order_in_which_files_were_made_does_not_count(base: Path, plain: Run) -> None:
+    shuffled = many(base / "shuffled", np.random.default_rng(1).permutation(300).tolist())
+    assert run(shuffled, base).content() == plain.content()
+
+
+def test_a_file_with_new_content_gets_new_pixels(tmp_path: Path) -> None:
+    write_source(tmp_path / "src", {"cat": 2})
+    run(tmp_path / "src", tmp_path, folder=tmp_path / "shards")
+    (tmp_path / "src/cat/000.png").write_bytes(encoded(picture(5)))
+    warm = run(tmp_path / "src", tmp_path, folder=tmp_path / "shards")
+    assert warm.image("web/cat/000.png") == encoded(picture(5))
+    assert warm.content() == run(tmp_path / "src", tmp_path).content()
+
+
+@pytest.mark.parametrize("new", ["cat/0000.png", "dog/200b.png", "zebra/1.png"])
+def test_a_new_file_leaves_the_pixels_of_all_others(new: str, base: Path, tmp_path: Path, plain: Run) -> None:
+    shutil.copytree(base / "src", tmp_path / "src")
+    shutil.copytree(plain.folder, tmp_path / "shards")
+    (tmp_path / "src" / new).parent.mkdir(exist_ok=True)
+    (tmp_path / "src" / new).write_bytes(encoded(picture(999)))
+    warm = run(tmp_path / "src", tmp_path, folder=tmp_path / "shards")
+    images = {image_id: warm.image(image_id) for image_id in warm.manifest["id"]}
+    assert images.pop(f"web/{new}") == encoded(picture(999))
+    assert images == {image_id: plain.image(image_id) for image_id in plain.manifest["id"]}
+    same = ["id", "sha256", "pixels", "brightness"]
+    others = warm.manifest[warm.manifest["path"] != new]
+    pd.testing.assert_frame_equal(others[same].reset_index(drop=True), plain.manifest[same])
+    assert warm.content() == run(tmp_path / "src", tmp_path).content()
+
+
+def test_what_shapes_pixels_changes_their_digest_and_what_does_not_leaves_it(base: Path, plain: Run) -> None:
+    pixels = set(plain.manifest["pixels"])
+    assert set(run(base / "src", base, {"ingest.max_rejected": 0.5}).manifest["pixels"]) == pixels
+    for change in ({"ingest.size": 17}, {"ingest.fit": "stretch"}, {"ingest.encoding": {"name": "jpeg", "quality": 9}}):
+        assert not pixels & set(run(base / "src", base, change).manifest["pixels"])
+
+
+def test_too_many_rejected_files_stop_the_stage_with_the_first_of_them(tmp_path: Path) -> None:
+    write_source(tmp_path / "src", {"cat": 13})
+    for number in range(7):
+        (tmp_path / "src" / "cat" / f"bad-{number}.png").write_bytes(b"x" if number else b"")
+    with pytest.raises(DataError) as caught:
+        run(tmp_path / "src", tmp_path, {"ingest.max_rejected": 0.3})
+    head, *first, last = str(caught.value).splitlines()
+    assert head == (
+        f"7 of 20 files in {tmp_path}/src were rejected (1 empty, 6 not_an_image), "
+        "the limit ingest.max_rejected is 30%. Such as:"
+    )
+    assert first[0] == "  cat/bad-0.png: empty: the file has no content"
+    assert [line.split(":")[0] for line in first[:5]] == [f"  cat/bad-{number}.png" for number in range(5)]
+    assert first[5:] == ["  and 2 more"]
+    assert last == "Mend or remove them, or raise the limit: rejected.csv then has all"
+    assert len(run(tmp_path / "src", tmp_path, {"ingest.max_rejected": 0.35}).manifest) == 13
+
+
+def test_a_source_of_nothing_but_rejected_files_is_an_error_whatever_the_limit(tmp_path: Path) -> None:
+    (tmp_path / "src" / "cat").mkdir(parents=True)
+    (tmp_path / "src" / "cat" / "1.png").write_bytes(b"")
+    with pytest.raises(DataError, match=r"^1 of 1 files in .*/src were rejected \(1 empty\): no image is left"):
+        run(tmp_path / "src", tmp_path, TOLERANT)
+
+
+def write_loose(root: Path) -> None:
+    root.mkdir()
+    for name in ("1.png", "2.png"):
+        (root / name).write_bytes(PNG)
+
+
+WITHOUT_IMAGES: dict[str, tuple[Callable[[Path], object], type[Exception], str]] = {
+    "missing": (lambda root: None, MissingInputError, "is missing: correct its path under `sources` in params.yaml"),
+    "empty": (lambda root: root.mkdir(), DataError, "has no files. The rule: images stand in one folder a class, "),
+    "empty class": (lambda root: (root / "cat").mkdir(parents=True), DataError, "has no files. The rule: images"),
+    "hidden": (lambda root: write_source(root / ".cat", {"cat": 1}), DataError, "has no image, 1 files ignored. The"),
+    "loose": (write_loose, DataError, "has no class folder, and 2 files beside where they would be. "),
+}
+
+
+@pytest.mark.parametrize("kind", WITHOUT_IMAGES)
+def test_a_source_without_images_says_what_is_wrong(kind: str, tmp_path: Path) -> None:
+    make, error, message = WITHOUT_IMAGES[kind]
+    make(tmp_path / "src")
+    with pytest.raises(error, match=rf"^the source folder {tmp_path}/src {message}"):
+        run(tmp_path / "src", tmp_path)

@@ -1,0 +1,86 @@
+"""inventory: a list a source, which changes when a file does and never for another reason."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import MissingInputError
+from pipeline.sources.params import SourceParams
+from pipeline.stages.inventory.stage import InventoryOutputs, inventory
+from pipeline.store.artifacts import sha256_of
+from pipeline.workers.engine import Engine
+from tests.examples import params
+
+SOURCES = params(**{"sources.web.path": "images/web", "sources.phone.path": "images/phone"}).sources
+
+
+def made(sources: dict[str, SourceParams] | None = None) -> InventoryOutputs:
+    return inventory(sources or SOURCES, 1_000_000, Engine(1))
+
+
+def test_each_source_has_a_list_of_paths_and_contents(workspace: Path) -> None:
+    found = made()
+    assert found.summary == "145 files in 2 sources"
+    assert list(found.files) == ["web.jsonl", "phone.jsonl"]
+    lines = [json.loads(line) for line in found.files["web.jsonl"].splitlines()]
+    assert lines[0] == ["a/000.png", sha256_of(Path("images/web/a/000.png"))]
+    assert [path for path, _ in lines] == sorted(path for path, _ in lines)
+    os.utime("images/web/a/000.png")
+    assert made() == found
+
+
+def test_a_change_shows_in_the_list_of_its_source_alone(workspace: Path) -> None:
+    before = made().files
+    Path("images/web/a/000.png").write_bytes(b"other")
+    after = made().files
+    assert after["web.jsonl"] != before["web.jsonl"]
+    assert after["phone.jsonl"] == before["phone.jsonl"]
+
+
+def test_files_beyond_the_limit_are_named_and_not_read(workspace: Path) -> None:
+    for name in ("large.png", "table.csv", "huge.csv"):
+        Path(f"images/web/a/{name}").touch()
+        os.truncate(f"images/web/a/{name}", 2**41 if name != "table.csv" else 2_000_000)
+    found = made()
+    assert found.summary.endswith(
+        f"2 not read: images/web/a/huge.csv: too_many_bytes {2**41}, images/web/a/large.png: too_many_bytes {2**41}"
+    )
+    lines = dict(json.loads(line) for line in found.files["web.jsonl"].splitlines())
+    assert lines["a/table.csv"] == sha256_of(Path("images/web/a/table.csv"))
+
+
+def test_what_is_not_read_is_named_and_never_opened(workspace: Path) -> None:
+    os.mkfifo("images/web/a/pipe.png")
+    Path("images/web/a/out.png").symlink_to("/dev/zero")
+    Path("images/web/a/new\nline.png").write_bytes(b"x")
+    found = made()
+    assert found.summary == (
+        "148 files in 2 sources; 2 not read: images/web/a/out.png: link_leaves_source, "
+        "images/web/a/pipe.png: not_a_regular_file"
+    )
+    lines = [json.loads(line) for line in found.files["web.jsonl"].splitlines()]
+    assert ["a/pipe.png", "not_a_regular_file"] in lines
+
+
+def test_a_missing_source_that_dvc_tracks_says_how_it_comes_back(workspace: Path) -> None:
+    shutil.rmtree("images/web")
+    Path("images.dvc").touch()
+    with pytest.raises(
+        MissingInputError, match=r"^the source images/web is missing, .* `dvc checkout images\.dvc`"
+    ) as raised:
+        made()
+    assert str(raised.value).endswith("needs this one, too: `dvc exp run --temp images.dvc TARGET`")
+
+
+def test_a_source_may_be_one_file_or_missing(workspace: Path) -> None:
+    Path("images.zip").write_bytes(b"archive")
+    own = {
+        "archive": SourceParams.model_validate({**SOURCES["web"].model_dump(), "path": "images.zip"}),
+        "gone": SourceParams.model_validate({**SOURCES["web"].model_dump(), "path": "gone"}),
+    }
+    found = made(own)
+    assert json.loads(found.files["archive.jsonl"]) == ["", sha256_of(Path("images.zip"))]
+    assert found.files["gone.jsonl"] == ""

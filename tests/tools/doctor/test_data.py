@@ -1,0 +1,189 @@
+"""Damaged objects of the cache, damaged shards, and what killed runs left: found, mended, made again."""
+
+import os
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from pipeline.errors import StorageError
+from pipeline.store.arrow import open_arrow, write_arrow
+from pipeline.store.shard_plan import digest
+from pipeline.tools.doctor import cache, outs
+from tests.tools.doctor.workspaces import Doctor, damage, object_of, run, shard_of, states, wrong
+from tests.running import pipeline
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_damaged_object_goes_with_its_copies_and_is_made_again(
+    project: Path, doctor: Doctor, tmp_path: Path, linked: bool
+) -> None:
+    locked, shard, folder = Path("dvc.lock").read_text(), shard_of(project), ".dvc/cache/files/md5"
+    if linked:
+        folder = f"{tmp_path}/elsewhere/files/md5"
+        Path(".dvc/cache").rename(tmp_path / "elsewhere")
+        Path(".dvc/config").write_text(f"[cache]\n    dir = {tmp_path}/elsewhere\n    type = symlink\n")
+        run(project, "dvc", "checkout", "--relink", "ingest")
+        assert shard.is_symlink()
+    damaged = object_of(shard, folder)
+    damage(damaged)
+    shard.unlink()
+    run(project, "dvc", "checkout", "ingest")  # DVC believes it
+    assert "up to date" in run(project, "dvc", "status", "ingest")
+
+    ended = doctor()
+    assert wrong(ended) == {"cache", "shards"}
+    assert f"{damaged} is damaged" in ended.out
+    assert f"It stands for {shard} (ingest@phone)" in ended.out
+    assert damaged.exists()
+    assert doctor("--fix").code == 0
+    assert not damaged.exists()
+    assert not os.path.lexists(shard)
+    assert wrong(doctor()) == set()
+    run(project, "dvc", "repro", "ingest@phone")
+    assert Path("dvc.lock").read_text() == locked
+    assert wrong(doctor()) == set()
+    assert damaged.exists()
+
+
+def test_a_damaged_list_of_a_folder_is_made_again(project: Path, doctor: Doctor) -> None:
+    locked = Path("dvc.lock").read_text()
+    (listed,) = (
+        path for path in Path(".dvc/cache/files/md5").rglob("*.dir") if shard_of(project).name in path.read_text()
+    )
+    damage(listed)
+    ended = doctor("--fix")
+    assert ended.code == 0
+    assert f"{listed} is damaged" in ended.out
+    assert "It stands for data/ingest/phone/shards (ingest@phone)" in ended.out
+    run(project, "dvc", "repro", "ingest")
+    assert Path("dvc.lock").read_text() == locked
+    assert listed.exists()
+
+
+def test_what_no_stage_of_now_makes_is_kept_aside(project: Path, doctor: Doctor) -> None:
+    other = Path("other.txt")
+    other.write_text("of an older commit")
+    run(project, "dvc", "add", "--quiet", "other.txt")
+    Path("other.txt.dvc").unlink()
+    damaged, md5 = object_of(other), cache.md5_of(other)
+    damage(damaged)
+    content = damaged.read_bytes()
+    ended = doctor("--fix")
+    assert "stands for nothing that dvc.lock or a .dvc file names now" in ended.out
+    assert not damaged.exists()
+    assert Path(".dvc/tmp/damaged", md5).read_bytes() == content
+    assert other.exists()
+
+
+def test_added_data_is_never_lost(project: Path, doctor: Doctor) -> None:
+    run(project, "dvc", "add", "--quiet", "images")
+    image = Path("images/web/a/000.png")
+    damaged, md5, whole = object_of(image), cache.md5_of(image), image.read_bytes()
+    damage(damaged)
+    ended = doctor("--fix")
+    assert f"{image} (images.dvc)" in ended.out
+    assert "mended; then: `dvc commit --force images.dvc`, as the workspace's copy is whole" in ended.out
+    run(project, "dvc", "commit", "--force", "images.dvc")
+    assert damaged.read_bytes() == image.read_bytes() == whole
+
+    run(project, "dvc", "remote", "add", "--default", "store", str(project.parent / "store"))
+    run(project, "dvc", "push", "images.dvc")
+    damage(damaged)
+    image.unlink()
+    run(project, "dvc", "checkout", "images.dvc")
+    assert image.read_bytes() != whole
+    assert "up to date" in run(project, "dvc", "status", "images.dvc")
+    ended = doctor("--fix")
+    assert "mended; then: `dvc pull --force images.dvc` brings it from the remote" in ended.out
+    assert Path(".dvc/tmp/damaged", md5).read_bytes() == image.read_bytes()
+    run(project, "dvc", "pull", "--force", "images.dvc")
+    assert damaged.read_bytes() == image.read_bytes() == whole
+
+
+def test_an_object_that_cannot_be_read_is_named(project: Path, doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> str:
+        if path == locked.absolute():
+            raise StorageError("no") from PermissionError()
+        if path == gone.absolute():
+            raise StorageError("no") from FileNotFoundError()
+        return actual(path)
+
+    actual, locked, gone = cache.md5_of, object_of(shard_of(project)), object_of(shard_of(project, "web"))
+    monkeypatch.setattr(cache, "md5_of", refuse)
+    ended = doctor("--fix")
+    assert ended.code == 9
+    assert f"{locked} cannot be read" in ended.out
+    assert str(gone) not in ended.out
+    assert locked.exists()
+
+
+@pytest.mark.parametrize("how", ["damaged", "truncated", "renamed", "undecodable", "not a shard", "dangling"])
+def test_a_shard_whose_content_does_not_match_is_built_again(
+    project: Path, doctor: Doctor, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    shard = shard_of(project)
+    whole, place = shard.read_bytes(), shard
+    reason = "its MD5 is not that of dvc.lock"
+    match how:
+        case "damaged":
+            damage(shard)
+        case "truncated":
+            shard.write_bytes(whole[:-100])
+        case "renamed":
+            place = shard.rename(shard.with_stem("0" * 32))
+            reason = "its name is not the digest of its rows' keys"
+        case "undecodable":
+            row = {name: value[:1] for name, value in open_arrow(shard).to_pydict().items()}
+            row["image"] = [b"\x89PNG\r\n\x1a\n and no more"]
+            place = shard.with_stem(digest(*row["key"]))
+            write_arrow(pa.table(row, schema=open_arrow(shard).schema), place)
+            reason = "the image of row 0 cannot be decoded"
+        case "not a shard":
+            place = shard.with_stem("1" * 32)
+            write_arrow(pa.table({"a": [1]}), place)
+            reason = "it cannot be read as a shard"
+        case "dangling":
+            shard.unlink()
+            shard.symlink_to("nowhere")
+            reason = "is a link that leads nowhere"
+    ended = doctor()
+    assert wrong(ended) == {"shards"}
+    assert f"{place} " in ended.out
+    assert reason in ended.out
+    assert "`dvc repro ingest` builds it again" in ended.out
+    assert doctor("--fix").code == 0
+    assert not os.path.lexists(place)
+    pipeline(capsys, monkeypatch, "ingest", "phone")
+    assert shard.read_bytes() == whole
+
+
+def test_without_a_record_a_shard_is_judged_by_itself(project: Path) -> None:
+    path = shard_of(project)
+    assert outs.fault(outs.Shard(path, None)) is None
+    assert outs.fault(outs.Shard(path, cache.md5_of(path))) is None
+    damaged = path.read_bytes()
+    path.write_bytes(damaged[:-100])
+    assert outs.fault(outs.Shard(path, None)) == "is damaged: it cannot be read as a shard"
+
+
+def test_what_a_killed_run_left_is_removed(project: Path, doctor: Doctor) -> None:
+    left = [
+        Path("data/ingest/web/.manifest.arrow.partial"),
+        Path("data/ingest/phone/shards/.0123.arrow.partial"),
+        Path("data/ingest/phone/shards/.0123.arrow.old"),
+    ]
+    for path in left:
+        path.touch()
+    for path in (Path("reports/.train.partial"), Path("reports/.train.old")):
+        path.mkdir(parents=True)
+        (path / "metrics.json").touch()
+        left.append(path)
+    kept = Path("images/web/a/.mine.partial")
+    kept.touch()
+    ended = doctor()
+    assert states(ended)["leftovers"] == f"{len(left)} wrong"
+    assert [path for path in left if f"- {path} was left" not in ended.out] == []
+    assert doctor("--fix").code == 0
+    assert [path for path in left if path.exists()] == []
+    assert kept.exists()

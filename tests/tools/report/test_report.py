@@ -1,0 +1,232 @@
+"""`pipeline report`: one file that shows a run, whatever things are called and whatever is missing."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pipeline import catalogue
+from pipeline.diagnosis.gaps import MEANS
+from pipeline.errors import MissingInputError, ParamsError, StorageError
+from pipeline.project.params import load_params
+from pipeline.store.artifacts import write_files
+from pipeline.store.spreadsheets import read_spreadsheet, spreadsheet_bytes
+from pipeline.tools.errors import ERRORS_TABLE, write_errors
+from pipeline.tools.report import write_report
+from pipeline.tools.report.gathering import gather
+from tests.examples import full_disk
+from tests.pages import HOSTILE, SVG, Seen, hostile_run, parsed
+from tests.running import run, run_stages, write_params
+
+# Lightning warns of few batches, and of its own use of torch.
+pytestmark = pytest.mark.filterwarnings("ignore:::lightning.*")
+
+PAGE = Path("report/index.html")
+# Everything that the page is made of, beside what SVG has.
+HTML = {
+    *("html", "head", "meta", "title", "style", "body", "header", "main", "section", "nav", "h1", "h2", "h3"),
+    *("p", "b", "a", "ul", "ol", "li", "div", "span", "bdi", "code", "pre", "figure", "img", "br"),
+    *("table", "caption", "tr", "th", "td"),
+}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder after a run on classes with hostile names."""
+    folder = tmp_path_factory.mktemp("report")
+    hostile_run(folder)
+    return folder
+
+
+@pytest.fixture
+def folder(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it, as the current folder."""
+    shutil.copytree(made, tmp_path / "run")
+    monkeypatch.chdir(tmp_path / "run")
+    return tmp_path / "run"
+
+
+def page() -> Seen:
+    write_report(load_params(), PAGE)
+    return parsed(PAGE.read_text(encoding="utf-8"))
+
+
+def notes() -> list[str]:
+    """What the page says is missing."""
+    write_report(load_params(), PAGE)
+    found = re.findall(r'<p class="note missing">(.*?)</p>', PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
+    return [parsed(note).text for note in found]
+
+
+def test_the_page_shows_the_numbers_of_the_reports(folder: Path) -> None:
+    text = " ".join(page().text.split())
+    metrics = json.loads(Path(catalogue.EVALUATE_METRICS.path).read_text())
+    diagnosis = json.loads(Path(catalogue.DIAGNOSIS.path).read_text())
+    assert diagnosis["sentence"] in text
+    for split in ("train", "train_dev", "dev"):
+        assert f"{metrics[split]['optimizing']:.4f}" in text
+        assert f"{metrics[split]['low']:.4f} to {metrics[split]['high']:.4f}" in text
+    for level in diagnosis["levels"]:
+        assert f"{100 * level['error']:.2f} %" in text
+    for gap in diagnosis["gaps"]:
+        assert MEANS[gap["name"]] in text
+    for step in diagnosis["steps"]:
+        assert " ".join(step["words"].replace("`", "").split()) in text
+        assert step["command"] is None or step["command"] in text
+    assert "135 files" in text
+    assert "The model is accepted" in text or "The model is rejected" in text
+
+
+def test_the_conclusion_is_shown_if_it_is_of_the_same_errors(folder: Path) -> None:
+    said = json.loads(Path(catalogue.DIAGNOSIS.path).read_text())
+    test = {"name": "test", "error": 0.4321, "low": 0.4, "high": 0.5, "images": 9}
+    last = {**said, "sentence": "Bad on test.", "levels": [*said["levels"], test]}
+    write_files({Path(catalogue.CONCLUSION.path): json.dumps(last).encode()})
+    assert "Bad on test." in page().text
+    assert "43.21 %" in page().text
+    last["levels"] = [{**level, "error": 0.9} for level in last["levels"]]
+    write_files({Path(catalogue.CONCLUSION.path): json.dumps(last).encode()})
+    assert "Bad on test." not in page().text
+
+
+def test_tags_of_errors_are_ranked_where_somebody_gave_some(folder: Path) -> None:
+    asked = "Say what went wrong in each, and this page ranks the kinds"
+    assert asked in page().text
+    path = Path(catalogue.PREDICTIONS.path)
+    predictions = catalogue.PREDICTIONS.read(path)
+    path.unlink()
+    catalogue.PREDICTIONS.write(predictions.assign(predicted=HOSTILE[0]), path)
+    write_errors("dev", ERRORS_TABLE, Path("errors.png"), [])
+    assert asked in page().text
+    table = read_spreadsheet(ERRORS_TABLE.read_bytes(), "errors.csv", "id").columns
+    hostile = "<script>alert(9)</script>"
+    ERRORS_TABLE.write_bytes(spreadsheet_bytes({**table, "tags": [hostile, *table["tags"][1:]]}))
+    seen = page()
+    assert f"at most; 1 of {len(table['id'])} have a tag" in seen.text
+    assert hostile in seen.text
+    assert "script" not in seen.tags
+    assert asked not in seen.text
+    with pytest.raises(MissingInputError, match=r"^--tags nix\.csv is missing, or no file: `pipeline errors` writes"):
+        write_report(load_params(), PAGE, Path("nix.csv"))
+    other = Path("other.csv")
+    other.write_bytes(spreadsheet_bytes({**table, "id": ["nix", *table["id"][1:]], "tags": ["a", *table["tags"][1:]]}))
+    write_report(load_params(), PAGE, other)
+    assert "1 ids are no errors of the present model: row 2" in parsed(PAGE.read_text(encoding="utf-8")).text
+
+
+def test_a_baseline_has_figures_and_no_curve_of_one_point(folder: Path) -> None:
+    assert 'id="curve-loss' in str(gather(load_params(), None)["curves"].value["plots"][0])
+    write_params(folder, **{"train.model": {"name": "majority_class"}})
+    run_stages("train")
+    seen = page()
+    assert "majority_class is fitted at once, without epochs." in seen.text
+    metrics = json.loads((Path(catalogue.CURVES.path) / "metrics.json").read_text())
+    assert f"{metrics['dev']['optimizing']:.4f}" in seen.text
+
+
+def test_names_of_users_are_text_and_nothing_is_fetched_or_run(folder: Path) -> None:
+    seen = page()
+    assert seen.tags <= HTML | SVG
+    assert not [name for _, attributes in seen.elements for name in attributes if name.startswith("on")]
+    assert [address for address in seen.addresses if not address.startswith(("#", "data:image/"))] == []
+    raw = PAGE.read_text(encoding="utf-8")
+    assert re.findall(r"(?i)https?:|@import|javascript:|url\((?!#)", raw) == []
+    assert "default-src 'none'" in raw
+    shown = [name.encode("unicode_escape").decode() if "\u202e" in name else name for name in HOSTILE]
+    assert shown[0] in seen.text
+    assert shown[1] in seen.text
+    assert "\u202e" not in raw
+    assert "\\u202ecba $x^2$ \u540d\u524d" in seen.text
+
+
+def test_words_of_the_diagnosis_are_text(folder: Path) -> None:
+    hostile = "</code><script>alert(3)</script>`<b>`"
+    said = json.loads(Path(catalogue.DIAGNOSIS.path).read_text())
+    step = {"finding": hostile, "command": hostile, "words": hostile, "source": hostile}
+    finding = {"name": hostile, "words": hostile}
+    said |= {"sentence": hostile, "steps": [step], "findings": [finding]}
+    Path(catalogue.DIAGNOSIS.path).write_text(json.dumps(said))
+    seen = page()
+    assert seen.tags <= HTML | SVG
+    assert seen.text.count("<script>alert(3)</script>") == 7
+
+
+def test_ids_stand_once_and_links_lead_somewhere(folder: Path) -> None:
+    seen = page()
+    ids = [attributes["id"] for _, attributes in seen.elements if "id" in attributes]
+    # Plots repeat the marks of an axis under one name.
+    assert [address for address in seen.addresses if address.startswith("#") and address[1:] not in ids] == []
+    sections = [attributes["id"] for tag, attributes in seen.elements if tag == "section"]
+    assert len(set(sections)) == len(sections) == 10
+
+
+def test_the_same_run_gives_the_same_bytes(folder: Path) -> None:
+    page()
+    first = PAGE.read_bytes()
+    page()
+    assert PAGE.read_bytes() == first
+
+
+def test_without_any_run_each_section_says_what_makes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_params(tmp_path)
+    found = notes()
+    for stage in ("curate", "split", "balance", "train", "evaluate", "suspects", "diagnose", "look"):
+        assert any(f"run dvc repro {stage}" in note for note in found), stage
+    assert "None so far." in page().text
+
+
+def test_a_stage_that_is_missing_leaves_the_rest(folder: Path) -> None:
+    shutil.rmtree(Path(catalogue.SUSPECTS.path).parent)
+    assert [note for note in notes() if "suspects" in note] == [
+        "reports/suspects/metrics.json is missing: run dvc repro suspects"
+    ]
+    assert "Misclassified" in page().text
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{}", "what there is cannot be shown (KeyError: 'sentence'): run dvc repro"),
+        ("[]", "what there is cannot be shown (TypeError:"),
+        ("{", "reports/diagnose/diagnosis.json is not readable JSON"),
+    ],
+)
+def test_a_report_that_is_damaged_or_of_another_version_is_said(folder: Path, content: str, message: str) -> None:
+    Path(catalogue.DIAGNOSIS.path).write_text(content)
+    assert any(note.startswith(message) for note in notes())
+
+
+def test_experiments_need_a_repository_and_then_are_shown(folder: Path) -> None:
+    assert any("DVC cannot list experiments here" in note for note in notes())
+    run(folder, "git", "init", "--quiet")
+    run(folder, "dvc", "init", "--quiet")
+    run(folder, "git", "commit", "--quiet", "--allow-empty", "--message", "Set up")
+    text = page().text
+    assert "On dev; paired differences to the best accepted model" in text
+    assert "workspace" in text
+    assert "DVC cannot list" not in text
+
+
+def test_an_evaluation_of_another_model_is_named(folder: Path) -> None:
+    Path(catalogue.MODEL.path).unlink()
+    write_files({Path(catalogue.MODEL.path): b"another"})
+    assert "evaluate measured another model than data/train/model.safetensors" in page().text
+
+
+def test_another_metric_in_params_is_named(folder: Path) -> None:
+    write_params(folder, **{"evaluate.optimizing": "log_loss"})
+    assert "params.yaml names another optimizing metric than the last evaluation had" in page().text
+
+
+def test_a_folder_is_refused_and_a_full_disk_leaves_the_older_page(folder: Path) -> None:
+    with pytest.raises(ParamsError, match=r"--output data is a folder: name a file, such as data/index\.html"):
+        write_report(load_params(), Path("data"))
+    page()
+    before = PAGE.read_bytes()
+    with full_disk(1000), pytest.raises(StorageError):
+        write_report(load_params(), PAGE)
+    assert PAGE.read_bytes() == before
+    assert sorted(path.name for path in PAGE.parent.iterdir()) == ["index.html"]

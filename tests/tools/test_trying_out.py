@@ -1,0 +1,143 @@
+"""spot-check and lr-range: many models in one table, and a learning rate, from the training set as it is."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from pipeline.errors import ParamsError
+from pipeline.project.params import load_params
+from pipeline.tools.spot_check.candidates import CANDIDATES, OWN, candidates
+from pipeline.tools.spot_check.spot_check import Trial, check_all, table_of
+from pipeline.workers.engine import Engine
+from tests.examples import params
+from tests.fits import metric_named
+from tests.running import pipeline, run_stages, write_params, write_tiny_sources
+
+# Lightning warns of few batches, and of its own use of torch.
+pytestmark = pytest.mark.filterwarnings("ignore:::lightning.*")
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which every stage before train ran."""
+    folder = tmp_path_factory.mktemp("trying")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        write_tiny_sources(folder)
+        write_params(folder)
+        run_stages("ingest", "curate", "split", "balance", "augment")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _inside(prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(prepared)
+    write_params(prepared)
+
+
+def files(folder: Path) -> dict[Path, str]:
+    """What lies there, by content."""
+    paths = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+
+
+@pytest.mark.parametrize("name", CANDIDATES)
+def test_every_candidate_is_a_model_that_params_allow(name: str) -> None:
+    assert candidates(params().train.model, [name])[name].name == name.partition(" ")[0]
+
+
+def test_an_unknown_candidate_is_answered_with_all_there_are() -> None:
+    with pytest.raises(ParamsError, match=r"^no candidate cnnn: there are majority_class, .*, train\.model$"):
+        candidates(params().train.model, ["cnnn"])
+
+
+def test_models_are_ranked_on_dev_and_nothing_else_changes(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, prepared: Path
+) -> None:
+    before = files(prepared)
+    asked = ("majority_class", "nearest_centroid", OWN)
+    options = [part for name in asked for part in ("--model", name)]
+    monkeypatch.setenv("COLUMNS", "200")
+    ended = pipeline(capsys, monkeypatch, "spot-check", *options, "--csv", "ranked.csv")
+    assert ended.code == 0, ended.err
+    table = pd.read_csv("ranked.csv", keep_default_na=False)
+    Path("ranked.csv").unlink()
+    assert files(prepared) == before
+    assert table["model"].iloc[-1] == "majority_class"
+    assert table["accuracy"].is_monotonic_decreasing
+    assert (table["low"] <= table["accuracy"]).all()
+    assert (table["accuracy"] <= table["high"]).all()
+    assert not table["noise"].iloc[-1]
+    assert [name in ended.out for name in asked] == [True] * 3
+    assert "accuracy on dev" in ended.out
+
+
+def test_a_model_that_cannot_be_fitted_costs_itself_alone() -> None:
+    write_params(Path(), **{"ingest.size": 16})
+    shallow = load_params()
+    too_deep = shallow.train.model.model_copy(update={"depth": 6})
+    changed = shallow.model_copy(update={"train": shallow.train.model_copy(update={"model": too_deep})})
+    table, images = check_all(changed, [OWN, "majority_class"], None, Engine(1))
+    assert table["model"].tolist() == ["majority_class", OWN]
+    assert table["problem"].iloc[1].startswith("train.model.depth 6 halves pictures of 16 pixels")
+    assert images > 0
+
+
+def trial(name: str, value: float, spread: float) -> Trial:
+    noise = np.random.default_rng(len(name)).normal(0, spread, 500)
+    return Trial(name, params().train.model, value, value, value + noise)
+
+
+def test_a_metric_to_be_minimised_ranks_the_other_way() -> None:
+    trials = [trial("a", 0.5, 0.01), trial("bb", 0.2, 0.01), trial("ccc", 0.21, 0.01)]
+    assert table_of(trials, metric_named("accuracy"))["model"].tolist() == ["a", "ccc", "bb"]
+    ranked = table_of(trials, metric_named("log_loss"))
+    assert ranked["model"].tolist() == ["bb", "ccc", "a"]
+    assert ranked["noise"].tolist() == [True, True, False]
+
+
+def test_a_learning_rate_is_suggested_with_its_curve(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = pipeline(capsys, monkeypatch, "lr-range", "--steps", "60", "--output", "rates.png")
+    assert ended.code == 0, ended.err
+    curve = pd.read_csv("rates.csv")
+    suggested = float(ended.out.split()[1].rstrip(","))
+    assert list(curve) == ["rate", "loss", "smoothed"]
+    assert curve["rate"].iloc[0] == pytest.approx(1e-6)
+    assert 1e-5 < suggested < curve["rate"].to_numpy()[int(curve["smoothed"].argmin())]
+    with Image.open("rates.png") as image:
+        assert image.size == (800, 480)
+    picture = Path("rates.png").read_bytes()
+    assert pipeline(capsys, monkeypatch, "lr-range", "--steps", "60", "--output", "rates.png").out == ended.out
+    assert Path("rates.png").read_bytes() == picture
+
+
+@pytest.mark.parametrize(
+    ("changes", "options", "message"),
+    [
+        pytest.param({}, ["--low", "1", "--high", "0.1"], "--low must be below --high, got 1 and 0.1", id="no range"),
+        pytest.param(
+            {"train.model": {"name": "majority_class"}}, [], "majority_class has no learning rate", id="no network"
+        ),
+        pytest.param(
+            {}, ["--low", "9", "--high", "10"], "the loss did not fall at any rate: start lower", id="too high"
+        ),
+    ],
+)
+def test_no_rate_is_suggested_where_there_is_none(
+    changes: dict[str, Any],
+    options: list[str],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write_params(Path(), **changes)
+    ended = pipeline(capsys, monkeypatch, "lr-range", "--steps", "10", *options)
+    assert ended.code in {3, 5}
+    assert message in ended.err

@@ -1,0 +1,64 @@
+"""The learning-rate range test: its rates, its end and its rule."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pytest
+
+from pipeline.data.order import KeyedOrder
+from pipeline.errors import DataError
+from pipeline.tools.rate_chart import draw_rates
+from pipeline.training.classifier import WeightedBatch
+from pipeline.training.lr_range_test import RateRange, rate_range, suggest
+from tests.fits import SGD, TRAIN, loader, network_for, train_params
+
+RATES = np.geomspace(1e-6, 10, 100)
+
+
+def test_the_steepest_fall_is_suggested() -> None:
+    """A loss that falls as a logistic curve around 1e-3 and runs away from 1 on."""
+    position = np.log10(RATES)
+    losses = 2 - 1.5 / (1 + np.exp(-4 * (position + 3))) + np.exp(3 * position)
+    assert suggest(RATES, losses) == pytest.approx(1e-3, rel=0.1)
+
+
+def test_a_loss_that_only_rises_suggests_nothing() -> None:
+    with pytest.raises(DataError, match=r"^the loss did not fall at any rate: start lower \(--low\)"):
+        suggest(RATES, np.linspace(1, 2, 100))
+
+
+def found(high: float = 10.0) -> RateRange:
+    train = train_params(optimizer=SGD)
+    order = KeyedOrder(len(TRAIN), 1)
+
+    def passes(epoch: int) -> Iterable[WeightedBatch]:
+        order.set_epoch(epoch)
+        return loader(TRAIN, 16, order)
+
+    return rate_range(network_for(train), passes, train, 1e-5, high, 60, lambda _: None)
+
+
+def test_rates_rise_by_a_constant_factor_until_the_loss_runs_away() -> None:
+    curve = found(1e3).curve
+    steps = np.diff(np.log(curve["rate"]))
+    np.testing.assert_allclose(steps, steps[0])
+    assert curve["rate"].iloc[0] == pytest.approx(1e-5)
+    assert len(curve) < 60
+    assert curve["smoothed"].iloc[-1] > 4 * curve["smoothed"].min() or not np.isfinite(curve["loss"]).all()
+
+
+def test_the_suggested_rate_lies_before_the_lowest_loss_and_comes_twice_alike() -> None:
+    first, second = found(), found()
+    lowest = first.curve["rate"].to_numpy()[int(first.curve["smoothed"].argmin())]
+    assert 1e-5 < first.suggested <= lowest
+    assert first.suggested == second.suggested
+    assert first.curve.equals(second.curve)
+
+
+def test_the_picture_shows_the_curve_and_the_mark() -> None:
+    losses = np.linspace(2, 1, 100)
+    pixels = draw_rates(RATES, losses, losses, 1e-3, "title")
+    colours = {tuple(colour) for colour in pixels.reshape(-1, 3).tolist()}
+    assert {(0, 114, 178), (213, 94, 0)} <= colours
+    marked = np.flatnonzero((pixels == (213, 94, 0)).all(axis=2).any(axis=0))
+    assert marked.mean() == pytest.approx(80 + 700 * 3 / 7, abs=2)

@@ -1,0 +1,345 @@
+"""Every transform keeps one contract or is refused in words; variants are functions of their key."""
+
+import pickle
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.errors import ParamsError
+from pipeline.images.pixels import Pixels
+from pipeline.transforms.params import AnyTransform, PresetName, Transform
+from pipeline.transforms.transforms import LIBRARY, REFUSED, Transforms, build_transform, check_transforms, make_variant
+from tests.examples import REPOSITORY, picture
+
+FEW = settings(max_examples=25, deadline=None)
+RICH = (
+    {"name": "Affine", "rotate": [-30, 30], "translate_percent": [-0.1, 0.1], "p": 1.0},
+    {"name": "HorizontalFlip", "p": 0.5},
+    {"name": "RandomBrightnessContrast", "p": 0.7},
+    {"name": "GaussNoise", "p": 1.0},
+    {"name": "CoarseDropout", "p": 0.5},
+)
+KEYS = [(f"web/{letter}.png", copy) for letter in "abc" for copy in (1, 2, 3)]
+SIDE = 64
+WHOLE = {"height": SIDE, "width": SIDE}
+# Arguments of the transforms that have none by default, or none that keep the size.
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "CLAHE": {"tile_grid_size": [2, 2]},
+    "CenterCrop": WHOLE,
+    "Crop": {"x_max": SIDE, "y_max": SIDE},
+    "CropAndPad": {"percent": [-0.2, 0.2]},
+    "GridElasticDeform": {"num_grid_xy": [4, 4], "magnitude": 5},
+    "LongestMaxSize": {"max_size": SIDE},
+    "PadIfNeeded": {"min_height": SIDE, "min_width": SIDE},
+    "RandomCrop": WHOLE,
+    "RandomCropFromBorders": {"crop_left": 0.0, "crop_right": 0.0, "crop_top": 0.0, "crop_bottom": 0.0},
+    "RandomGravel": {"gravel_roi": [0, 0, 1, 1], "number_of_patches": 50},
+    "RandomResizedCrop": {"size": [SIDE, SIDE]},
+    "RandomScale": {"scale_limit": [0, 0]},
+    "RandomSizedCrop": {"min_max_height": [SIDE // 2, SIDE], "size": [SIDE, SIDE]},
+    "Resize": WHOLE,
+    "SmallestMaxSize": {"max_size": SIDE},
+}
+# Those that have no chance in them by default but for `p`.
+DETERMINISTIC = {
+    *("Affine", "AutoContrast", "Downscale", "Equalize", "HorizontalFlip", "InvertImg", "Morphological", "NoOp", "Pad"),
+    *("Posterize", "Solarize", "TimeReverse", "ToGray", "ToSepia", "Transpose", "VerticalFlip", "XYMasking"),
+    *("CenterCrop", "Crop", "LongestMaxSize", "PadIfNeeded", "RandomCrop", "RandomCropFromBorders"),
+    *("RandomScale", "Resize", "SmallestMaxSize"),
+}
+
+
+def build(*transforms: dict[str, Any]) -> Transforms:
+    return build_transform([Transform.model_validate(transform) for transform in transforms])
+
+
+def check(*transforms: dict[str, Any], size: int = SIDE) -> list[str]:
+    return check_transforms([Transform.model_validate(transform) for transform in transforms], size)
+
+
+def refusal(*transforms: dict[str, Any], size: int = SIDE) -> list[str]:
+    """The lines of the error, without its head."""
+    with pytest.raises(ParamsError) as caught:
+        check(*transforms, size=size)
+    head, *lines = str(caught.value).split("\n  ")
+    assert head == "params.yaml names transforms that cannot be used:"
+    return lines
+
+
+def variants(
+    keys: list[tuple[str, int]], transform: Transforms, seed: int = 1, pixels: Pixels | None = None
+) -> dict[tuple[str, int], bytes]:
+    pixels = picture(7) if pixels is None else pixels
+    return {key: make_variant(pixels, transform, seed, *key).tobytes() for key in keys}
+
+
+def photo() -> Pixels:
+    """Shapes, shades and a little noise, shape (SIDE, SIDE, 3): some transforms leave plain noise as it is."""
+    rows, columns = np.mgrid[:SIDE, :SIDE]
+    shades = np.stack([rows * 3, columns * 2 + 40, 200 - rows - columns], axis=2)
+    shades[10:40, 20:50] += np.array([60, -20, 30])
+    noise = np.random.default_rng(1).integers(-8, 9, shades.shape)
+    pixels = (shades + noise).clip(0, 255).astype(np.uint8)
+    pixels.flags.writeable = False  # as decode gives them
+    return pixels
+
+
+@pytest.mark.parametrize("name", sorted(LIBRARY.keys() - REFUSED.keys()))
+def test_every_transform_keeps_the_contract(name: str) -> None:
+    definition = {"name": name, **ARGUMENTS.get(name, {}), "p": 1.0}
+    check(definition)
+    transform, pixels = build(definition), photo()
+    made = variants(KEYS, transform, pixels=pixels)
+    # In another order, and as it comes out at the other end of a pipe to a worker.
+    travelled = pickle.loads(pickle.dumps(build(definition)))
+    assert variants(KEYS[::-1], travelled, pixels=pixels) == made
+    assert len(made[KEYS[0]]) == pixels.size
+    assert (len(set(made.values())) > 1) == (name not in DETERMINISTIC)
+    np.testing.assert_array_equal(pixels, photo(), err_msg="the original was changed")
+
+
+@pytest.mark.parametrize("name", sorted(LIBRARY.keys() & REFUSED.keys()))
+def test_what_is_refused_could_not_have_been_used(name: str) -> None:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            transform = LIBRARY[name](p=1.0, **(WHOLE if name.startswith(("CropNonEmpty", "RandomSized")) else {}))
+            made = transform(image=photo())["image"]
+    except (AttributeError, LookupError, RuntimeError, TypeError, ValueError):
+        return
+    assert type(made) is not np.ndarray or made.dtype != np.uint8 or np.array_equal(made, photo())
+
+
+def test_the_readme_says_how_many_there_are() -> None:
+    assert (
+        f"each of its {len(LIBRARY.keys() - REFUSED.keys())} transforms" in (REPOSITORY / "docs/augment.md").read_text()
+    )
+
+
+@pytest.mark.parametrize("name", sorted(REFUSED))
+def test_what_is_refused_says_why(name: str) -> None:
+    assert refusal({"name": name}) == [f"augment.transforms.0.name: {name} {REFUSED[name]}: it cannot be used here"]
+
+
+@given(st.permutations(KEYS))
+@FEW
+def test_variant_does_not_depend_on_those_made_before(keys: list[tuple[str, int]]) -> None:
+    one_transform = build(*RICH)
+    assert variants(list(keys), one_transform) == variants(KEYS, build(*RICH))
+
+
+@given(chosen=st.sets(st.sampled_from(KEYS), min_size=1))
+@FEW
+def test_variant_is_the_same_in_a_process_that_makes_others(chosen: set[tuple[str, int]]) -> None:
+    everything = variants(KEYS, build(*RICH))
+    assert variants(sorted(chosen), build(*RICH)) == {key: everything[key] for key in chosen}
+
+
+def test_copies_images_and_seeds_differ() -> None:
+    transform = build(*RICH)
+    first, second = variants(KEYS, transform, seed=1), variants(KEYS, transform, seed=2)
+    assert len({*first.values(), *second.values()}) == 2 * len(KEYS)
+
+
+def test_each_epoch_has_variants_of_its_own() -> None:
+    transform = build(*RICH)
+    made = [make_variant(picture(7), transform, 1, "web/a.png", 1, epoch).tobytes() for epoch in (None, 0, 1, 0, None)]
+    assert len(set(made)) == 3
+    assert made[:2] == made[:2:-1]
+
+
+def test_transforms_of_a_list_draw_numbers_of_their_own() -> None:
+    """albumentations' own seeding makes both flips happen together or not at all."""
+    transform = build({"name": "HorizontalFlip", "p": 0.5}, {"name": "VerticalFlip", "p": 0.5})
+    corners = {make_variant(picture(7), transform, 1, "web/a.png", copy)[0, 0].tobytes() for copy in range(64)}
+    assert len(corners) == 4
+
+
+def test_global_random_state_has_no_say() -> None:
+    np.random.seed(1)
+    first = variants(KEYS, build(*RICH))
+    np.random.seed(2)
+    assert variants(KEYS, build(*RICH)) == first
+
+
+def test_without_transforms_the_picture_is_itself() -> None:
+    np.testing.assert_array_equal(make_variant(picture(7), build(), 1, "web/a.png", 1), picture(7))
+
+
+def test_transforms_act_in_the_order_given() -> None:
+    half = {"name": "Crop", "x_max": 8, "y_max": 16, "p": 1.0}
+    whole = {"name": "Resize", "height": 16, "width": 16, "interpolation": 0, "p": 1.0}
+    assert check(half, whole, size=16) == []
+    stretched = make_variant(picture(7), build(half, whole), 1, "web/a.png", 1)
+    np.testing.assert_array_equal(stretched, picture(7)[:, :8].repeat(2, axis=1))
+
+
+@pytest.mark.parametrize(
+    ("transform", "line"),
+    [
+        ({"name": "Afine"}, ".name: albumentations has no transform 'Afine', did you mean Affine?"),
+        ({"name": "AFFINE"}, ".name: albumentations has no transform 'AFFINE', did you mean Affine?"),
+        ({"name": "xyzzy"}, ".name: albumentations has no transform 'xyzzy'"),
+        (
+            {"name": "DualTransform"},
+            ".name: albumentations has no transform 'DualTransform', did you mean ElasticTransform?",
+        ),
+        (
+            {"name": "OneOf"},
+            ".name: OneOf holds transforms: name them in this list themselves, each with a p of its own",
+        ),
+        ({"name": "Affine", "rotat": 5}, ".rotat: Affine has no such argument, did you mean rotate?"),
+        ({"name": "Blur", "zoo": 5}, ".zoo: Blur has no such argument; it has blur_limit, p"),
+        (
+            {"name": "Affine", "rotate": "far"},
+            ".rotate: must be a number or [number, number], got 'far'",
+        ),
+        ({"name": "HorizontalFlip", "p": 1.5}, ".p: must be a number from 0 to 1, got 1.5"),
+        # The library itself checks nothing of these two.
+        ({"name": "ToSepia", "p": 1.5}, ".p: must be a number from 0 to 1, got 1.5"),
+        ({"name": "MedianBlur", "blur_limit": "x"}, ".blur_limit: must be an integer or [integer, integer], got 'x'"),
+        ({"name": "GridElasticDeform", "magnitude": 3}, ".num_grid_xy: is missing, it must be [integer, integer], "
+         "each of at least 1"),
+        ({"name": "Affine", "interpolation": 9}, ".interpolation: must be one of 0, 1, 2, 3, 4, got 9"),
+        (
+            {"name": "ImageCompression", "quality_range": [50, 200]},
+            ".quality_range: must be [integer, integer], each from 1 to 100, the lower first, got [50, 200]",
+        ),
+        ({"name": "RandomRain", "brightness_coefficient": 0},
+         ".brightness_coefficient: must be a number above 0 and at most 1, got 0"),
+        (
+            {"name": "ColorJitter", "hue": [-1, 0.2]},
+            ".hue: all values in hue must be within [-0.5, 0.5] for tuple inputs; "
+            "it must be a number or [number, number], got [-1, 0.2]",
+        ),
+        # What only a conversion would make right: text, a truth value, a number with a fraction.
+        ({"name": "Rotate", "limit": "30"}, ".limit: must be a number or [number, number], got '30'"),
+        ({"name": "HorizontalFlip", "p": True}, ".p: must be a number from 0 to 1, got True"),
+        ({"name": "Rotate", "limit": [True, 30]}, ".limit: must be a number or [number, number], got [True, 30]"),
+        ({"name": "Blur", "blur_limit": 3.0}, ".blur_limit: must be an integer or [integer, integer], got 3.0"),
+        ({"name": "Affine", "fit_output": 0}, ".fit_output: must be true or false, got 0"),
+        ({"name": "Affine", "rotate": "(1, 2)"},
+         ".rotate: must be a number or [number, number], got '(1, 2)': "
+         "YAML has no tuples, write [1, 2] for (1, 2)"),
+        # {name: Affine, rotate: (1, 2)}
+        ({"name": "Affine", "rotate": "(1", "2)": None},
+         ": Affine: YAML has no tuples, write [1, 2] for (1, 2)"),
+        # The library takes no notice of keys that it does not know.
+        ({"name": "Affine", "scale": {"x": [0.5, 1], "z": 1}}, ".scale.z: no such key; here stand x, y"),
+        ({"name": "AdditiveNoise", "noise_params": {"ranges": [[-0.1, 0.1]], "mean": 1}},
+         ".noise_params.mean: no such key"),
+        ({"name": "CropAndPad"}, ": CropAndPad: both px and percent parameters cannot be None simultaneously"),
+        ({"name": "AdditiveNoise", "noise_params": {"range": 1}}, ".noise_params.ranges: is missing"),
+        ({"name": "Equalize", "mask": [1]}, ".mask: cannot stand in params.yaml"),
+        ({"name": "RGBShift", "r_shift_limit": -1},
+         ": RGBShift: range values must be in [-1, 1] and min <= max, got {'r_shift_limit': -1}"),
+        ({"name": "Blur", "blur_limit": [9, 3]}, ".blur_limit: invalid range (9, 3) (min > max), got [9, 3]"),
+    ],
+)  # fmt: skip
+def test_transform_that_cannot_be_made_is_explained_in_a_line(transform: dict[str, Any], line: str) -> None:
+    assert refusal(transform)[0] == f"augment.transforms.0{line}"
+
+
+def test_what_the_library_would_warn_about_and_leave_out_is_an_error() -> None:
+    """A validator that fails in its own code makes albumentations take all defaults instead."""
+    [line] = refusal({"name": "Posterize", "num_bits": []})
+    assert line.startswith("augment.transforms.0")
+
+
+ODD_VALUES: list[Any] = [
+    *(None, True, "x", "", -1, 0, 1, 0.5, 1e9, -1e9, [], [1], [1, 2], [2, 1], [0.1, 0.9], [1, 2, 3], ["a", "b"]),
+    *({}, {"x": 1}, {"x": [1, 2]}, [[1, 2], [3, 4]], [None, None]),
+]
+
+
+@given(name=st.sampled_from(sorted(LIBRARY.keys() - REFUSED.keys())), value=st.sampled_from(ODD_VALUES), data=st.data())
+@settings(max_examples=300, deadline=None)
+def test_any_argument_is_taken_or_refused_in_a_line(name: str, value: Any, data: st.DataObject) -> None:
+    argument = data.draw(st.sampled_from(sorted(LIBRARY[name].InitSchema.model_fields.keys() - {"strict"})))
+    definition = {"name": name, **ARGUMENTS.get(name, {}), argument: value}
+    try:
+        build(definition)
+    except ParamsError as error:
+        _, *lines = str(error).split("\n")
+        assert {line.startswith("  augment.transforms.0") for line in lines} == {True}
+        assert not [line for line in lines if "validation error" in line or len(line) > 300]
+
+
+def test_all_problems_are_named_with_their_places() -> None:
+    lines = refusal(
+        {"name": "Afine"},
+        {"name": "HorizontalFlip"},
+        {"name": "Blur", "blur": 3, "limit": 4},
+        {"name": "Affine", "p": 2, "rotate": "far", "scale": "far"},
+    )
+    assert [line.split(": ")[0].removeprefix("augment.transforms.") for line in lines] == [
+        *("0.name", "2.blur", "2.limit", "3.p", "3.scale", "3.rotate"),
+    ]
+
+
+def test_places_count_a_preset_as_the_one_item_that_it_is() -> None:
+    items: list[AnyTransform] = [PresetName(preset="photo"), Transform.model_validate({"name": "Afine"})]
+    with pytest.raises(ParamsError, match=r"augment\.transforms\.1\.name: .* 'Afine'"):
+        build_transform(items)
+
+
+def test_harmless_remarks_of_the_library_are_no_errors() -> None:
+    assert check(
+        {"name": "Blur", "blur_limit": 4}, {"name": "HorizontalFlip"}, {"name": "ShiftScaleRotate"}
+    ) == [
+        "augment.transforms.0: blur_limit: Non-zero kernel sizes must be odd. "
+        "Range (3, 4) automatically adjusted to (3, 5)",
+        "augment.transforms.2: ShiftScaleRotate is a special case of Affine transform. "
+        "Please use Affine transform instead",
+    ]  # fmt: skip
+
+
+CROP = {"name": "RandomCrop", "height": 8, "width": 8}
+RESIZE = {"name": "Resize", "height": 16, "width": 16}
+
+
+@pytest.mark.parametrize(
+    ("transforms", "line"),
+    [
+        (
+            [{"name": "Blur"}, CROP],
+            "1: RandomCrop turns (16, 16, 3) uint8 pixels into (8, 8, 3) uint8, "
+            "and the model needs 16 x 16 with 3 channels: take it out, or give it that size",
+        ),
+        (
+            [{"name": "ToGray", "num_output_channels": 1}],
+            "0: ToGray turns (16, 16, 3) uint8 pixels into (16, 16) uint8, "
+            "and the model needs 16 x 16 with 3 channels: take it out, or give it that size",
+        ),
+        (
+            [{**CROP, "p": 0.5}, RESIZE],
+            "0: RandomCrop turns (16, 16, 3) uint8 pixels into (8, 8, 3) uint8 with p 0.5 only: give it p 1.0",
+        ),
+        (
+            [{"name": "TimeMasking"}],
+            "0: TimeMasking fails on (16, 16, 3) uint8 pixels: "
+            "mask_x_length range (0, 40) is out of valid range [0, 16]",
+        ),
+    ],
+)
+def test_what_does_not_keep_size_and_type_is_refused(transforms: list[dict[str, Any]], line: str) -> None:
+    assert refusal(*transforms, size=16)[0] == f"augment.transforms.{line}"
+
+
+def test_what_keeps_the_size_by_its_arguments_is_used() -> None:
+    assert check(CROP, RESIZE, size=16) == check(RESIZE, size=16) == check(CROP, size=8) == []
+
+
+@pytest.mark.parametrize("transform", [CROP, {"name": "PadIfNeeded", "min_height": 20, "min_width": 16, "p": 1.0}])
+def test_variant_of_another_size_is_an_error(transform: dict[str, Any]) -> None:
+    with pytest.raises(ParamsError, match=r"^augment\.transforms turn \(16, 16, 3\) uint8 pixels into .*one size"):
+        make_variant(picture(7), build(transform), 1, "web/a.png", 1)
+
+
+def test_transform_that_fails_on_a_picture_names_it() -> None:
+    with pytest.raises(ParamsError, match=r"^augment\.transforms: Crop fails on web/a\.png: ValueError: .*crop"):
+        make_variant(picture(7), build({"name": "Crop", "x_max": 99, "y_max": 99, "p": 1.0}), 1, "web/a.png", 1)
