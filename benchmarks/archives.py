@@ -18,7 +18,7 @@ from pipeline.workers.engine import Engine
 
 KINDS = {"zip": ".zip", "tar": ".tar", "gztar": ".tar.gz", "bztar": ".tar.bz2", "xztar": ".tar.xz"}
 ROUNDS = 3
-MOST = 10**9
+MAX_LISTED = 10**9
 
 
 def seconds(place: Path) -> tuple[float, float]:
@@ -26,10 +26,10 @@ def seconds(place: Path) -> tuple[float, float]:
     begun = time.process_time()
     files = open_files(SourceParams.model_validate({"role": "raw", "path": str(place)}), max_expansion=200)
     paths = files.in_order(files.scan().files)
-    files.hashes(paths, MOST, Engine(1), "hashing")
+    files.hashes(paths, MAX_LISTED, Engine(1), "hashing")
     listed = time.process_time()
     for path in paths:
-        files.read(path, MOST)
+        files.read(path, MAX_LISTED)
     return listed - begun, time.process_time() - listed
 
 

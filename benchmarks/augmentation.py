@@ -55,7 +55,7 @@ from pipeline.transforms.params import PresetName
 from pipeline.transforms.presets import expand
 from pipeline.transforms.transforms import build_transform
 from pipeline.workers.engine import Engine
-from pipeline.workers.pool import dismiss_all
+from pipeline.workers.pool import stop_all
 
 ENCODING = JpegEncoding(name="jpeg", quality=90)
 SEED = 1
@@ -84,7 +84,7 @@ class Task:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, default in (("images", 500), ("copies", 4), ("side", 224), ("rounds", 3)):
+    for name, default in (("images", 500), ("copies", 4), ("side", 224), ("max_iter", 3)):
         parser.add_argument(f"--{name}", type=int, default=default)
     options = parser.parse_args()
     cv2.setNumThreads(1)
@@ -214,7 +214,7 @@ def timed_floor(task: Task) -> Seconds:
 
 
 def cold(task: Task, workers: int) -> Seconds:
-    dismiss_all()
+    stop_all()
     return warm(task, workers, up=False)
 
 
@@ -230,7 +230,7 @@ def warm(task: Task, workers: int, up: bool = True) -> Seconds:
 def more(task: Task, everything: Task) -> Seconds:
     shutil.rmtree("augment", ignore_errors=True)
     ours(task, 2)
-    dismiss_all()
+    stop_all()
     return timed(lambda: ours(everything, 2))
 
 

@@ -29,7 +29,7 @@ from pipeline.store.arrow import open_arrow, write_arrow
 
 CLASSES = 1000
 SMALLEST = 100_000
-MOST_OF_PEER = 1_000_000  # it takes minutes for ten times as many
+MAX_PEER_IMAGES = 1_000_000  # it takes minutes for ten times as many
 MEDIAN = {"name": "median"}
 STRATEGIES: list[dict[str, Any]] = [
     {"name": "none"},
@@ -64,7 +64,7 @@ def compare(rows: int) -> None:
         taken, memory = in_process(run_balance, strategy)
         ratio = f"{taken / floor:6.2f} of the floor"
         print(f"{strategy['name']:24} {taken:7.2f} s {ratio}  peak {memory:5.2f} GB", flush=True)
-    for name in ("undersample", "oversample") if rows <= MOST_OF_PEER else ():
+    for name in ("undersample", "oversample") if rows <= MAX_PEER_IMAGES else ():
         ours, _ = in_process(choose_only, name)
         theirs, _ = in_process(peer, name)
         ratio = f"{ours / theirs:6.3f} of imbalanced-learn's {theirs:.2f} s"

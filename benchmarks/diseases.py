@@ -38,7 +38,7 @@ EASY: dict[str, Any] = {
     "diagnose.relevant_gap": 0.06,
     "evaluate.bootstrap": 500,
     "evaluate.satisficing": {},
-    "split.production_in_train": 1.0,
+    "split.production_train_fraction": 1.0,
     "augment.copies": {"name": "per_image", "count": 0},
     "train.model": {
         "name": "cnn", "depth": 2, "width": 8, "kernel": 3, "activation": "relu", "batch_norm": True,
@@ -152,7 +152,7 @@ def production(change: Callable[[Pixels, Any], Pixels]) -> Plant:
 
     def plant(case: Case, dose: Any, generator: np.random.Generator) -> Case:
         changed = {name: np.stack([change(one, dose) for one in case.pixels[name]]) for name in (DEV, TEST, "pool")}
-        return with_params(replace(case, pixels={**case.pixels, **changed}), **{"split.production_in_train": 0.0})
+        return with_params(replace(case, pixels={**case.pixels, **changed}), **{"split.production_train_fraction": 0.0})
 
     return plant
 
@@ -243,7 +243,7 @@ def all_photos(folder: Path) -> tuple[Pixels, npt.NDArray[np.int64]]:
 
 def web_alone(case: Case, dose: str, generator: np.random.Generator) -> Case:
     """No photo of production is trained on."""
-    return with_params(case, **{"split.production_in_train": 0.0})
+    return with_params(case, **{"split.production_train_fraction": 0.0})
 
 
 DISEASES: Mapping[str, Disease] = {

@@ -47,7 +47,7 @@ from pipeline.stages.inventory.stage import inventory
 from pipeline.store.shards import ShardStore
 from pipeline.workers.engine import Engine
 
-MOST_BYTES = 10**9
+MAX_BYTES = 10**9
 SOURCE = SourceParams(role="raw", path="photos")
 
 
@@ -196,7 +196,7 @@ def run(kind: Set, workers: int) -> None:
 
 def look() -> None:
     """What inventory does before, which remembers nothing of the last two seconds."""
-    write_all(LOOK, inventory({"photos": SOURCE}, MOST_BYTES, Engine(1)))
+    write_all(LOOK, inventory({"photos": SOURCE}, MAX_BYTES, Engine(1)))
 
 
 def hashed(kind: Set) -> None:

@@ -23,7 +23,7 @@ from PIL import Image
 from pipeline.images.normalising import Picture, normalise
 from pipeline.images.pixels import Pixels
 from pipeline.manifest import ISSUES
-from pipeline.project.params import load_params
+from pipeline.project.params_file import load_params
 from pipeline.stages.curate.issues import with_issues
 from pipeline.stages.curate.params import IssueParams
 from pipeline.stages.ingest.params import IngestParams, JpegEncoding
@@ -32,12 +32,12 @@ from pipeline.stages.ingest.params import IngestParams, JpegEncoding
 NAMES = {
     "blurry": "blurry",
     "dark": "dark",
-    "bright": "light",
+    "light": "light",
     "blank": "low_information",
     "low_information": "low_information",
-    "odd_aspect": "odd_aspect_ratio",
+    "odd_aspect_ratio": "odd_aspect_ratio",
     "odd_size": "odd_size",
-    "greyscale": "grayscale",
+    "grayscale": "grayscale",
 }
 
 
@@ -83,12 +83,12 @@ PLANTED: dict[str, tuple[str, Callable[[Pixels], Pixels]]] = {
     "out of focus, 2 % of the side": ("blurry", lambda pixels: out_of_focus(pixels, 0.02)),
     "shaken sideways by 5 %": ("blurry", shaken),
     "a fifth of the light": ("dark", lambda pixels: (pixels // 5).astype(np.uint8)),
-    "washed out": ("bright", washed_out),
+    "washed out": ("light", washed_out),
     "one colour and grain": ("blank", plain),
     "two shades": ("low_information", in_two_shades),
-    "a strip of 1 to 4": ("odd_aspect", strip),
+    "a strip of 1 to 4": ("odd_aspect_ratio", strip),
     "an eighth of the side": ("odd_size", shrunk),
-    "grey, stored in colour": ("greyscale", grey),
+    "grey, stored in colour": ("grayscale", grey),
 }
 # Odd is what few are: of these as many as one in twenty of the photos.
 FEW = {"odd_size"}

@@ -32,11 +32,12 @@ from scipy import stats
 from pipeline.data.loader import predict_rows
 from pipeline.manifest import SPLIT, TRAIN
 from pipeline.metrics.metric import metric_of
-from pipeline.project.params import Params, check_params, load_params
+from pipeline.project.params_file import Params, check_params, load_params
 from pipeline.project.runner import run_stage
 from pipeline.store.artifacts import sha256_of
 from pipeline.tools.spot_check.spot_check import check_all, print_table
-from pipeline.training.fitting import fit_model, read_data
+from pipeline.tools.training_data import read_data
+from pipeline.training.fitting import fit_model
 from pipeline.workers.engine import Engine, choose_workers
 
 REPOSITORY = Path(__file__).parent.parent

@@ -31,7 +31,7 @@ from ruamel.yaml import YAML
 from scipy.stats import t as student
 
 from pipeline.images.pixels import Pixels
-from pipeline.project.params import Params, check_params
+from pipeline.project.params_file import Params, check_params
 from pipeline.project.runner import run_stage
 from pipeline.stages.augment import production_gap
 from pipeline.stages.augment.production_gap import Gap
@@ -60,7 +60,7 @@ def main() -> None:
     for name, changes in studies.items():
         with tempfile.TemporaryDirectory() as folder:
             os.chdir(folder)
-            study(name, {"split.production_in_train": options.in_train} | changes, options.seeds)
+            study(name, {"split.production_train_fraction": options.in_train} | changes, options.seeds)
             os.chdir("/")
 
 

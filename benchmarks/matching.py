@@ -21,7 +21,7 @@ from photos import PHOTOS
 
 from pipeline.manifest import DEV, PRODUCTION, RAW, TEST, TRAIN, TRAIN_DEV
 from pipeline.metrics.matching import GATES, measure_matching, mismatches, summarise_matching
-from pipeline.project.params import Params, load_params
+from pipeline.project.params_file import Params, load_params
 from pipeline.sources.params import SourceParams
 from pipeline.stages.curate.duplicates import remove_duplicates
 from pipeline.stages.curate.groups import groups_of

@@ -28,7 +28,7 @@ RADIUS = 6
 PLANTED = 1000
 # Peers look up so many; a tree of Python objects only holds so many hashes in memory and time.
 ASKED = 1000
-MOST_IN_TREE = 1_000_000
+MAX_LINKED = 1_000_000
 
 
 def random(count: int) -> Hashes:
@@ -175,8 +175,8 @@ def by_bk_tree(hashes: Hashes) -> dict[str, Any]:
     """What imagededup and many scripts use."""
     import pybktree
 
-    if len(hashes) > MOST_IN_TREE:
-        raise SystemExit(f"left out above {MOST_IN_TREE:,} hashes")
+    if len(hashes) > MAX_LINKED:
+        raise SystemExit(f"left out above {MAX_LINKED:,} hashes")
     begun = time.perf_counter()
     tree = pybktree.BKTree(lambda one, other: (one ^ other).bit_count(), hashes.tolist())
     built = time.perf_counter() - begun

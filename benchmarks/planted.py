@@ -30,16 +30,16 @@ from pipeline.metrics.bootstrap import interval, resamples
 from pipeline.metrics.metric import metric_of
 from pipeline.models.building import build_model
 from pipeline.models.prediction import predict
-from pipeline.project.params import Params, check_params
+from pipeline.project.params_file import Params, check_params
 from pipeline.randomness import keyed_generator
 from pipeline.stages.label_issues.label_noise import label_noise as confident_learning
-from pipeline.training.fitting import hush_lightning
+from pipeline.training.fitting import silence_lightning
 from pipeline.training.losses import row_weights
 from pipeline.training.training import fit
 from pipeline.transforms.online import online_variants
 
 # Places of params that change what is fitted here; other advice (a larger train_dev, say) cannot be followed.
-FOLLOWED = ("train.", "augment.copies.", "augment.transforms", "split.production_in_train", "evaluate.optimizing")
+FOLLOWED = ("train.", "augment.copies.", "augment.transforms", "split.production_train_fraction", "evaluate.optimizing")
 
 
 def run_one(key: tuple[str, int, int], folders: Folders | None = None) -> dict[str, Any]:
@@ -83,8 +83,8 @@ def diagnosed(case: Case, seed: int) -> tuple[Diagnosis, pd.DataFrame]:
     levels[TEST] = measured(TEST, frames[TEST], metric, classes, evaluate)
     run = Run(params.curate, params.split, params.balance, params.augment, params.train, evaluate)
     manifest = manifest_of(pd.concat([frames[split] for split in (TRAIN, TRAIN_DEV, DEV)], ignore_index=True))
-    suspects = {TRAIN: suspected(case.pixels[TRAIN], case.labels[TRAIN])}
-    return diagnosis(levels, predictions, manifest, epochs, suspects, run, params.diagnose), frames[DEV]
+    label_issues = {TRAIN: suspected(case.pixels[TRAIN], case.labels[TRAIN])}
+    return diagnosis(levels, predictions, manifest, epochs, label_issues, run, params.diagnose), frames[DEV]
 
 
 def suspected(pixels: Pixels, labels: npt.NDArray[np.int64]) -> dict[str, float]:
@@ -104,18 +104,18 @@ def suspected(pixels: Pixels, labels: npt.NDArray[np.int64]) -> dict[str, float]
     )
     return {
         "wrong_share": noise.wrong_share,
-        "suspects": int(noise.suspect.sum()),
-        "surest": noise.surest,
-        "contradicted": noise.contradicted,
+        "label_issues": int(noise.suspect.sum()),
+        "most_confident": noise.most_confident,
+        "disagreeing": noise.disagreeing,
     }
 
 
 def fitted(case: Case, seed: int) -> tuple[dict[str, pd.DataFrame], list[dict[str, float]]]:
     """Predictions by split, and the curves."""
-    hush_lightning()
+    silence_lightning()
     params = seeded(case.values, seed)
     pixels, labels = case.pixels[TRAIN], case.labels[TRAIN]
-    if params.split.production_in_train > 0:
+    if params.split.production_train_fraction > 0:
         pixels, labels = np.concatenate([pixels, case.pixels["pool"]]), np.concatenate([labels, case.labels["pool"]])
     names = tuple(string.ascii_lowercase[: int(labels.max()) + 1])
     seen, learnt = with_copies(pixels, labels, params)

@@ -25,7 +25,7 @@ from pipeline.images.normalising import Picture, normalise
 from pipeline.images.perceptual import CROPS, SIDE, Hashes, marks, views
 from pipeline.images.pixels import Pixels
 from pipeline.stages.curate.alignment import portrait
-from pipeline.stages.curate.similarity import LEAST_SIDE, RADIUS, Positions, comparable, copies, linked
+from pipeline.stages.curate.similarity import MIN_SIDE, RADIUS, Positions, comparable, copies, linked
 from pipeline.stages.ingest.params import IngestParams
 from pipeline.tools.audit.audit import SMALL
 
@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--photos", type=Path)
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--fit", choices=["crop", "pad", "stretch"], default="stretch")
-    parser.add_argument("--least-side", type=int, default=LEAST_SIDE)
+    parser.add_argument("--least-side", type=int, default=MIN_SIDE)
     options = parser.parse_args()
     count = options.pictures
     random = np.random.default_rng(0).integers(0, 2**64, (count, len(CROPS)), dtype=np.uint64)
@@ -120,7 +120,7 @@ def families(pictures: list[Seen], smallest: Positions, least_side: int, parts: 
     shown, portraits = (np.stack(part) for part in zip(*pictures, strict=True))
     hashes, detail = zip(*map(marks, shown), strict=True)
     # Whatever side is the least here counts as the one that the pipeline asks for.
-    sides = smallest - least_side + LEAST_SIDE
+    sides = smallest - least_side + MIN_SIDE
     compared = comparable(np.array(detail), sides, sides)
     pairs = copies(np.stack(hashes), compared, shown.__getitem__, portraits.__getitem__, parts)
     return linked(np.arange(len(pictures)), *pairs)

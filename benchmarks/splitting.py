@@ -33,11 +33,11 @@ from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
 from pipeline import catalogue
 from pipeline.manifest import CURATED, ISSUES, PRODUCTION, RAW, TEST, TRAIN
-from pipeline.project.params import check_params, load_params
+from pipeline.project.params_file import check_params, load_params
 from pipeline.stages.split.splitting import assign_splits
 
 CLASSES = 1000
-MOST_ROWS_OF_FOLDS, MOST_FILES = 1_000_000, 100_000
+MAX_FOLD_ROWS, MAX_FILES = 1_000_000, 100_000
 VALUES = load_params(Path(__file__).parent.parent / "params.yaml").model_dump()
 VALUES["split"].update(min_per_class=1, one_sided_classes="train")
 PARAMS = check_params(VALUES)
@@ -148,8 +148,8 @@ def speed(sizes: list[int]) -> None:
                 YAML(typ="safe", pure=True).dump(VALUES, file)
             seconds, gigabytes = alone(folder, "-m", "pipeline", "split")
             least, _ = alone(folder, __file__, "floor")
-            folds = f"{alone(folder, __file__, 'folds')[0]:.1f} s" if rows <= MOST_ROWS_OF_FOLDS else "-"
-            files = f"{timed_files(Path(folder)):.1f} s" if rows <= MOST_FILES else "-"
+            folds = f"{alone(folder, __file__, 'folds')[0]:.1f} s" if rows <= MAX_FOLD_ROWS else "-"
+            files = f"{timed_files(Path(folder)):.1f} s" if rows <= MAX_FILES else "-"
         figures = f"{rows:12,} {seconds:7.1f} s {gigabytes:6.2f} GB {least:12.1f} s {seconds / least:7.1f}"
         print(f"{figures} {folds:>22} {files:>15}", flush=True)
 

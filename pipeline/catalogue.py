@@ -12,15 +12,15 @@ from pipeline import manifest
 from pipeline.metrics.predictions import PROBABILITY
 from pipeline.sources.scan import images_in_class_folders
 from pipeline.store.arrow import manifest as any_manifest
-from pipeline.store.arrow import streamed_manifest, taken_manifest
+from pipeline.store.arrow import manifest_slice, manifest_stream
 from pipeline.store.artifacts import binary, folder_of_folders, memo, read_only, report, spreadsheet, table, text, texts
 from pipeline.store.curves import curves
 from pipeline.store.feedback import feedback
 from pipeline.store.ledger import ledger
 from pipeline.store.shards import ShardReader
 
-manifest_file = partial(any_manifest, further=manifest.FURTHER)
-predictions_file = partial(any_manifest, further=PROBABILITY, kind=pa.float32())
+manifest_file = partial(any_manifest, extra_columns=manifest.EXTRA_COLUMNS)
+predictions_file = partial(any_manifest, extra_columns=PROBABILITY, kind=pa.float32())
 
 SAMPLE_WEB = images_in_class_folders("data/sample/web")
 SAMPLE_PHONE = images_in_class_folders("data/sample/phone")
@@ -32,7 +32,7 @@ CHECKED_TRANSFORMS = "data/inventory/memory/transforms.txt"
 
 INGEST_SHARDS = "data/ingest/{name}/shards"
 INGESTED = manifest_file("data/ingest/{name}/manifest.arrow", manifest.INGESTED)
-INGESTED_STREAM = streamed_manifest(INGESTED.path, manifest.INGESTED, further=manifest.FURTHER)
+INGESTED_STREAM = manifest_stream(INGESTED.path, manifest.INGESTED, extra_columns=manifest.EXTRA_COLUMNS)
 INGEST_REJECTED = spreadsheet("data/ingest/{name}/rejected.csv")
 INGEST_METRICS = report("reports/ingest/{name}/metrics.json")
 # All sources at once: the folder above theirs.
@@ -40,7 +40,7 @@ INGESTED_SOURCES = folder_of_folders("data/ingest", INGESTED, INGEST_REJECTED)
 ORIGINALS = read_only("data/ingest", ShardReader)
 
 CURATED = manifest_file("data/curate/manifest.arrow", manifest.CURATED)
-CURATED_TABLE = taken_manifest(CURATED.path, manifest.CURATED, further=manifest.FURTHER)
+CURATED_TABLE = manifest_slice(CURATED.path, manifest.CURATED, extra_columns=manifest.EXTRA_COLUMNS)
 CURATE_REMOVED = spreadsheet("data/curate/removed.csv")
 CURATE_NEAR = spreadsheet("data/curate/near_duplicates.csv")
 CURATE_METRICS = report("reports/curate/metrics.json")
@@ -48,19 +48,19 @@ CURATE_ISSUES = binary("reports/curate/issues.png")
 CURATE_COPIES = binary("reports/curate/copies.png")
 
 SPLIT = manifest_file("data/split/manifest.arrow", manifest.SPLIT)
-SPLIT_TABLE = taken_manifest(SPLIT.path, manifest.SPLIT, further=manifest.FURTHER)
+SPLIT_TABLE = manifest_slice(SPLIT.path, manifest.SPLIT, extra_columns=manifest.EXTRA_COLUMNS)
 # test's rows stand in a file of their own, which the test stage alone reads.
 SPLIT_TEST = manifest_file("data/split/test.arrow", manifest.SPLIT)
-SPLIT_TEST_TABLE = taken_manifest(SPLIT_TEST.path, manifest.SPLIT, further=manifest.FURTHER)
+SPLIT_TEST_TABLE = manifest_slice(SPLIT_TEST.path, manifest.SPLIT, extra_columns=manifest.EXTRA_COLUMNS)
 # Production images in no split: held back from train, or without a label.
 SPLIT_UNUSED = manifest_file("data/split/unused.arrow", manifest.SPLIT)
-SPLIT_UNUSED_TABLE = taken_manifest(SPLIT_UNUSED.path, manifest.SPLIT, further=manifest.FURTHER)
+SPLIT_UNUSED_TABLE = manifest_slice(SPLIT_UNUSED.path, manifest.SPLIT, extra_columns=manifest.EXTRA_COLUMNS)
 SPLIT_EXCLUDED = spreadsheet("data/split/excluded.csv")
 SPLIT_MATCHING = table("reports/split/matching.csv")
 SPLIT_METRICS = report("reports/split/metrics.json")
 
 BALANCED = manifest_file("data/balance/manifest.arrow", manifest.BALANCED)
-BALANCED_TABLE = taken_manifest(BALANCED.path, manifest.BALANCED, further=manifest.FURTHER)
+BALANCED_TABLE = manifest_slice(BALANCED.path, manifest.BALANCED, extra_columns=manifest.EXTRA_COLUMNS)
 BALANCE_COUNTS = table("reports/balance/counts.csv")
 BALANCE_METRICS = report("reports/balance/metrics.json")
 
@@ -69,8 +69,8 @@ AUGMENTED = manifest_file("data/augment/manifest.arrow", manifest.BALANCED)
 COPIES = read_only(AUGMENT_SHARDS, ShardReader)
 AUGMENT_METRICS = report("reports/augment/metrics.json")
 
-LOOK_VARIANTS = binary("reports/look/variants.png")
-LOOK_BATCH = binary("reports/look/batch.png")
+PREVIEW_VARIANTS = binary("reports/previews/variants.png")
+PREVIEW_BATCH = binary("reports/previews/batch.png")
 
 MODEL = binary("data/train/model.safetensors")
 # Of a training that was stopped, beside the outs of DVC; never in its cache.
@@ -88,9 +88,9 @@ PER_CLASS = table("reports/evaluate/per_class.csv")
 RELIABILITY = table("reports/evaluate/reliability.csv")
 SLICES = table("reports/evaluate/slices.csv")
 
-SUSPECTS = spreadsheet("reports/suspects/suspects.csv")
-SUSPECTS_SHEET = binary("reports/suspects/suspects.png")
-SUSPECTS_METRICS = report("reports/suspects/metrics.json")
+LABEL_ISSUES = spreadsheet("reports/label_issues/label_issues.csv")
+LABEL_ISSUES_SHEET = binary("reports/label_issues/label_issues.png")
+LABEL_ISSUES_METRICS = report("reports/label_issues/metrics.json")
 
 # People's own: answers.csv and outcomes.csv.
 FEEDBACK = feedback("feedback")
@@ -100,10 +100,10 @@ DIAGNOSIS_GAPS = table("reports/diagnose/gaps.csv")
 DIAGNOSIS_TEXT = text("reports/diagnose/diagnosis.md")
 
 # Git alone keeps it.
-LEDGER = ledger("reports/test/ledger.jsonl")
-TEST_PREDICTIONS = predictions_file("data/test/predictions.arrow", manifest.PREDICTIONS)
-TEST_METRICS = report("reports/test/metrics.json")
-TEST_CONFUSION = table("reports/test/confusion.csv")
-TEST_SLICES = table("reports/test/slices.csv")
-CONCLUSION = report("reports/conclude/diagnosis.json")
-CONCLUSION_TEXT = text("reports/conclude/diagnosis.md")
+LEDGER = ledger("reports/final_evaluation/ledger.jsonl")
+TEST_PREDICTIONS = predictions_file("data/final_evaluation/predictions.arrow", manifest.PREDICTIONS)
+TEST_METRICS = report("reports/final_evaluation/metrics.json")
+TEST_CONFUSION = table("reports/final_evaluation/confusion.csv")
+TEST_SLICES = table("reports/final_evaluation/slices.csv")
+FINAL_DIAGNOSIS = report("reports/final_diagnosis/diagnosis.json")
+FINAL_DIAGNOSIS_TEXT = text("reports/final_diagnosis/diagnosis.md")

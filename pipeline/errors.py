@@ -66,7 +66,7 @@ class DamageError(PipelineError):
     exit_code = 9
 
 
-class VaultError(PipelineError):
+class FinalEvaluationError(PipelineError):
     """Test may not be looked at: the ledger was edited, the looks are used up, or the model is not accepted."""
 
     exit_code = 10

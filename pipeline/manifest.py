@@ -72,7 +72,7 @@ _IMAGE = pa.schema(
     ]
 )
 INGESTED = pa.schema([*_IMAGE, *MARKS, ("codec_warning", pa.string())])
-ISSUES = ("blurry", "dark", "bright", "blank", "low_information", "odd_aspect", "odd_size", "greyscale")
+ISSUES = ("blurry", "dark", "light", "blank", "low_information", "odd_aspect_ratio", "odd_size", "grayscale")
 CURATED = pa.schema([*_IMAGE, ("group", pa.string()), *((name, pa.bool_()) for name in ISSUES)])
 SPLIT = pa.schema([*CURATED, ("split", _CATEGORY)])
 BALANCED = pa.schema([*SPLIT, ("copy", pa.int32()), ("weight", pa.float32())])
@@ -92,7 +92,7 @@ PREDICTIONS = pa.schema(
 # The label of an image without one: production's alone, to show what production looks like.
 NO_LABEL = ""
 # Columns that start so are the user's.
-FURTHER = "meta_"
+EXTRA_COLUMNS = "meta_"
 MAY_BE_EMPTY = frozenset({"captured_at"})
 
 
@@ -119,7 +119,7 @@ def check_manifest(manifest: pd.DataFrame, schema: pa.Schema, unique: Sequence[s
     return manifest
 
 
-def look_at(table: pa.Table, schema: pa.Schema, names: Sequence[str]) -> pd.DataFrame:
+def select_columns(table: pa.Table, schema: pa.Schema, names: Sequence[str]) -> pd.DataFrame:
     """Some columns of a manifest, checked; the rest stays in Arrow.
 
     Args:
@@ -130,7 +130,7 @@ def look_at(table: pa.Table, schema: pa.Schema, names: Sequence[str]) -> pd.Data
         DataError: with every broken rule.
     """
     present = [name for name in names if name in table.schema.names]
-    required = [schema.field(name) for name in names if not name.startswith(FURTHER)]
+    required = [schema.field(name) for name in names if not name.startswith(EXTRA_COLUMNS)]
     return check_manifest(table.select(present).to_pandas(), pa.schema(required))
 
 

@@ -1,8 +1,8 @@
-"""The stages of the pipeline, one module each, and what a stage is.
+"""What a stage is, and the names of all stages in the order in which they run.
 
-A stage declares what it reads and writes and composes functions of `pipeline.core`; anything with
-a decision worth a test lives there. Modules load on demand: torch, albumentations and scikit-learn
-each take a second or more to import, and no command pays for what it does not use.
+A stage's folder, pipeline/stages/<stage>/, holds its declaration (stage.py), its section of params.yaml (params.py) and
+its own modules. Declarations load on demand: torch, albumentations and scikit-learn each take a second or more to
+import, and no command pays for what it does not use.
 """
 
 import importlib
@@ -20,14 +20,17 @@ NAMES = (
     "split",
     "balance",
     "augment",
-    "look",
+    "previews",
     "train",
     "evaluate",
-    "suspects",
+    "label_issues",
     "diagnose",
-    "test",
-    "conclude",
+    "final_evaluation",
+    "final_diagnosis",
 )
+
+# Stages that run once a source; their argument is a name under `sources`.
+PER_SOURCE = frozenset({"ingest"})
 
 
 class Outputs(Protocol):
@@ -77,5 +80,10 @@ class Stage:
 
 def load_stage(name: str) -> Stage:
     """The stage of this name, its module imported now."""
-    stage: Stage = importlib.import_module(f"pipeline.stage.{name}").STAGE
+    stage: Stage = importlib.import_module(f"pipeline.stages.{name}.stage").STAGE
     return stage
+
+
+def command_of(name: str) -> str:
+    """The command that runs a stage: `pipeline <command>`."""
+    return name.replace("_", "-")

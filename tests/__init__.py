@@ -1,5 +1,5 @@
 """Tests; they find the libraries as the command line does."""
 
-from pipeline.workers.libraries import settle
+from pipeline.workers.libraries import configure
 
-settle()
+configure()

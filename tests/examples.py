@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 
 from pipeline.images.pixels import Pixels
 from pipeline.manifest import CURATED, PRODUCTION, RAW
-from pipeline.project.params import Params, check_params
+from pipeline.project.params_file import Params, check_params
 
 REPOSITORY = Path(__file__).parent.parent
 

@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from pipeline.data.order import KeyedOrder
 from pipeline.metrics.metric import Metric, metric_of
-from pipeline.metrics.predictions import Judged
+from pipeline.metrics.predictions import Predictions
 from pipeline.models.building import build_model
 from pipeline.models.params import Network
 from pipeline.models.prediction import predict
@@ -62,10 +62,10 @@ def fitted(
     dev: Dataset[Any] = DEV,
     optimizing: Any = "accuracy",
     rows: TensorDataset = TRAIN,
-    **further: Any,
+    **extra_columns: Any,
 ) -> Fit:
     """The network of params fitted; `state`, `keep` and `due` as `fit` has them."""
-    state = further.get("state")
+    state = extra_columns.get("state")
     begun = (len(state["epochs"]), state["batches"] * train.batch_size) if state else (0, 0)
     order = KeyedOrder(len(rows), train.seed, *begun)
     batches = loader(rows, train.batch_size, order)
@@ -77,7 +77,7 @@ def fitted(
         metric_named(optimizing),
         CLASSES,
         lambda _: None,
-        **further,
+        **extra_columns,
     )
 
 
@@ -91,7 +91,7 @@ def measured(network: nn.Module, rows: TensorDataset, choice: Any = "accuracy") 
     """A metric of what the network calls the rows."""
     found = predict(network, loader(rows), 1, lambda _: None).astype(np.float64)
     classes = tuple(map(str, range(CLASSES)))
-    return metric_named(choice).value(Judged(classes, rows.tensors[1].numpy(), found.argmax(axis=1), found))
+    return metric_named(choice).value(Predictions(classes, rows.tensors[1].numpy(), found.argmax(axis=1), found))
 
 
 def weights(network: nn.Module) -> dict[str, bytes]:

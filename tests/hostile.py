@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from tests.examples import encoded, picture
 from tests.images.test_decoding import HEIC, complaining, icc_profile
 from tests.images.test_picture import saved, smooth
 from tests.images.test_picture_damage import claiming, exif_of
-from tests.examples import encoded, picture
 
 PNG = encoded(picture(1))
 JPEG = encoded(smooth(64, 64), "JPEG")

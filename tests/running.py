@@ -12,7 +12,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from pipeline import cli
-from pipeline.project.params import load_params
+from pipeline.project.params_file import load_params
 from pipeline.project.runner import run_stage
 from pipeline.workers.engine import Engine
 from tests.examples import REPOSITORY, params_values, write_source

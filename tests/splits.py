@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from pipeline.manifest import CURATED, FURTHER, PRODUCTION, RAW
+from pipeline.manifest import CURATED, EXTRA_COLUMNS, PRODUCTION, RAW
 from pipeline.stages.split.params import SplitParams
 from pipeline.stages.split.splitting import assign_splits
 from pipeline.stages.split.stage import SplitOutputs, split
-from pipeline.store.arrow import Taken, arrow_table
+from pipeline.store.arrow import TableSlice, arrow_table
 from tests.examples import params, with_columns
 
 
@@ -39,11 +39,11 @@ def splits_of(manifest: pd.DataFrame, chosen: SplitParams) -> tuple[pd.DataFrame
 def stage_outputs(manifest: pd.DataFrame, chosen: SplitParams) -> SplitOutputs:
     """What the stage makes of a manifest."""
     fields = [field for field in CURATED if field.name in manifest.columns]
-    further = [(name, pa.string()) for name in manifest.columns if name.startswith(FURTHER)]
-    return split(arrow_table(manifest, pa.schema([*fields, *further])), chosen)
+    extra_columns = [(name, pa.string()) for name in manifest.columns if name.startswith(EXTRA_COLUMNS)]
+    return split(arrow_table(manifest, pa.schema([*fields, *extra_columns])), chosen)
 
 
-def frame_of(taken: Taken) -> pd.DataFrame:
+def frame_of(taken: TableSlice) -> pd.DataFrame:
     """The rows that a stage hands on, as a frame."""
     frame: pd.DataFrame = taken.part(0, len(taken.rows)).to_pandas()
     return frame
@@ -69,8 +69,8 @@ def rows_of(images: Sequence[dict[str, Any]]) -> pd.DataFrame:
             for number, image in enumerate(images)
         ]
     )
-    further = [name for name in rows.columns if name.startswith(FURTHER)]
-    return with_columns(rows, CURATED).assign(**{name: rows[name] for name in further})
+    extra_columns = [name for name in rows.columns if name.startswith(EXTRA_COLUMNS)]
+    return with_columns(rows, CURATED).assign(**{name: rows[name] for name in extra_columns})
 
 
 def drawn(seed: int, counts: Mapping[str, int], largest: int = 1, raw: int = 20, mixed: bool = False) -> pd.DataFrame:

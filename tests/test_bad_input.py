@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.project.params import load_params
+from pipeline.project.params_file import load_params
 from pipeline.project.runner import run_stage
 from pipeline.workers.engine import Engine
 from tests.running import Ended, environment, pipeline, write_params

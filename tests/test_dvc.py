@@ -16,7 +16,7 @@ from tests.examples import REPOSITORY
 from tests.running import run, tracked, write_params, write_tiny_sources
 
 # What Git tracks of a run; DVC caches the rest.
-REPORTS = ("curate", "split", "balance", "augment", "evaluate", "suspects", "diagnose")
+REPORTS = ("curate", "split", "balance", "augment", "evaluate", "label_issues", "diagnose")
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +122,7 @@ def test_the_final_exam_is_a_command_of_its_own(reproduced: tuple[Path, str]) ->
     assert looked["test"]["images"] > 0
     assert looked["looks"] == 1
     commit(folder, "Look")
-    ledger = folder / "reports/test/ledger.jsonl"
+    ledger = folder / "reports/final_evaluation/ledger.jsonl"
     noted = ledger.read_text()
     # The same model again is no new look, whether DVC sees that or not.
     assert "didn't change, skipping" in run(folder, "dvc", "repro", "final/dvc.yaml")
@@ -132,10 +132,10 @@ def test_the_final_exam_is_a_command_of_its_own(reproduced: tuple[Path, str]) ->
     # DVC sees that the ledger was edited, and the stage says so.
     ledger.write_text(noted.replace('"accepted": ', '"accepted":  false, "x": '))
     printed = run(folder, "dvc", "repro", "final/dvc.yaml", check=False)
-    assert "error: reports/test/ledger.jsonl was edited: its lines are not those that Git has" in printed
+    assert "error: reports/final_evaluation/ledger.jsonl was edited: its lines are not those that Git has" in printed
     ledger.unlink()
     printed = run(folder, "dvc", "repro", "final/dvc.yaml", check=False)
-    assert "error: reports/test/ledger.jsonl was edited: 1 looks that Git has are gone" in printed
+    assert "error: reports/final_evaluation/ledger.jsonl was edited: 1 looks that Git has are gone" in printed
     run(folder, "git", "checkout", "--quiet", ".")
     run(folder, "git", "reset", "--quiet", "--hard", "HEAD~1")
 
@@ -148,7 +148,7 @@ def metrics_after(folder: Path, *command: str) -> Any:
 def test_an_experiment_changes_a_param_and_its_metrics(reproduced: tuple[Path, str]) -> None:
     folder, _ = reproduced
     before = metrics(folder, "split")
-    run(folder, "dvc", "exp", "run", "--name", "raw-only", "--set-param", "split.production_in_train=0.0")
+    run(folder, "dvc", "exp", "run", "--name", "raw-only", "--set-param", "split.production_train_fraction=0.0")
     assert before["train"]["production"] > 0
     assert metrics(folder, "split")["train"]["production"] == 0
     changed = json.loads(run(folder, "dvc", "metrics", "diff", "--json"))
@@ -240,7 +240,7 @@ def test_plots_are_rendered(reproduced: tuple[Path, str]) -> None:
         "Do dev and test match production?",
     ]
     assert [title for title in titles if title not in page] == []
-    images = [folder / f"reports/look/{name}.png" for name in ("batch", "variants")]
+    images = [folder / f"reports/previews/{name}.png" for name in ("batch", "variants")]
     shown = [folder / f"dvc_plots/static/workspace_reports_look_{image.name}" for image in images]
     assert [image.read_bytes() for image in shown] == [image.read_bytes() for image in images]
     assert [image.name for image in shown if f'src="static/{image.name}"' not in page] == []

@@ -16,8 +16,8 @@ from ruamel.yaml import YAML
 from pipeline import catalogue, cli
 from pipeline.errors import PipelineError
 from pipeline.images.rejection import REASONS
-from pipeline.project.params import Params
-from pipeline.stage import NAMES, Stage, load_stage
+from pipeline.project.params_file import Params
+from pipeline.stage import NAMES, Stage, command_of, load_stage
 from pipeline.store.artifacts import Artifact, maker
 from tests.examples import REPOSITORY
 
@@ -78,13 +78,10 @@ def file_of(module: str) -> str:
 
 
 def test_stages_are_the_same_in_folder_dvc_and_command_line() -> None:
-    files = {path.stem for path in (REPOSITORY / "pipeline/stages").glob("*.py")} - {"__init__"}
-    commands = {
-        command.callback.__name__
-        for command in cli.app.registered_commands
-        if command.callback is not None and command.callback.__module__ == cli.stages.__name__
-    }
-    assert set(NAMES) == files == set(dvc_stages()) == commands
+    folders = {path.parent.name for path in (REPOSITORY / "pipeline/stages").glob("*/stage.py")}
+    commands = {command.name for command in cli.app.registered_commands}
+    assert set(NAMES) == folders == set(dvc_stages())
+    assert {command_of(name) for name in NAMES} <= commands
 
 
 def test_each_params_section_belongs_to_a_stage() -> None:
@@ -92,7 +89,7 @@ def test_each_params_section_belongs_to_a_stage() -> None:
     assert sections < set(NAMES)
     # What training sees is settled by augment and train.
     # Which files there are is no choice. What is asked of test is what was asked of dev.
-    assert set(NAMES) - sections == {"look", "inventory", "conclude"}
+    assert set(NAMES) - sections == {"previews", "inventory", "final_diagnosis"}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -121,7 +118,7 @@ def test_outs_lie_in_the_folder_of_their_stage(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_dvc_runs_the_command_of_the_stage(name: str) -> None:
     stage = load_stage(name)
-    assert dvc_stages()[name]["cmd"] == f"python -m pipeline {name}" + (" ${key}" if stage.each else "")
+    assert dvc_stages()[name]["cmd"] == f"python -m pipeline {command_of(name)}" + (" ${key}" if stage.each else "")
     assert dvc_stages()[name]["desc"]
 
 
@@ -179,7 +176,7 @@ def test_every_artifact_of_the_catalogue_is_used() -> None:
 
 def test_only_the_test_stage_reads_the_rows_of_test() -> None:
     readers = [name for name in NAMES if catalogue.SPLIT_TEST in load_stage(name).reads.values()]
-    assert readers == ["test"]
+    assert readers == ["final_evaluation"]
 
 
 def test_the_readme_names_every_stage_param_section_exit_code_and_guide() -> None:

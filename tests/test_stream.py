@@ -6,7 +6,7 @@ import tarfile
 
 import pytest
 
-from pipeline.sources.stream import MOST_HEADER, BombError, Stream
+from pipeline.sources.stream import MAX_HEADER, BombError, Stream
 
 DATA = bytes(range(256)) * 40
 
@@ -31,8 +31,8 @@ def test_its_end_is_not_passed(size: int | None) -> None:
 
 
 def test_a_header_of_gigabytes_is_not_read() -> None:
-    with pytest.raises(tarfile.ReadError, match=f"a header of {MOST_HEADER + 1} bytes"):
-        Stream(io.BytesIO(DATA), None).read(MOST_HEADER + 1)
+    with pytest.raises(tarfile.ReadError, match=f"a header of {MAX_HEADER + 1} bytes"):
+        Stream(io.BytesIO(DATA), None).read(MAX_HEADER + 1)
 
 
 def test_a_bomb_ends_where_it_passes_the_limit() -> None:

@@ -11,7 +11,7 @@ from rich.console import Console
 from pipeline import catalogue
 from pipeline.errors import DataError
 from pipeline.manifest import SEEN_SPLITS, TEST, TRAIN
-from pipeline.project.params import load_params
+from pipeline.project.params_file import load_params
 from pipeline.project.runner import run_stage
 from pipeline.tools.summary import print_summary
 from pipeline.workers.engine import Engine
@@ -26,10 +26,10 @@ STAGES = [
     "augment",
     "train",
     "evaluate",
-    "suspects",
+    "label_issues",
     "diagnose",
-    "test",
-    "conclude",
+    "final_evaluation",
+    "final_diagnosis",
 ]
 
 

@@ -14,9 +14,9 @@ __all__ = ["app", "images", "main", "models", "results", "stages"]
 def main() -> None:
     """Run the command line; a PipelineError becomes its message and exit code."""
     from pipeline.errors import PipelineError
-    from pipeline.workers.libraries import settle
+    from pipeline.workers.libraries import configure
 
-    settle()
+    configure()
     try:
         app()
     except PipelineError as error:

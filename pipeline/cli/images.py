@@ -49,7 +49,7 @@ def preview(
 ) -> None:
     """Show what transforms make of some images, on one sheet, without running the pipeline."""
     from pipeline.errors import ParamsError
-    from pipeline.project.params import load_params
+    from pipeline.project.params_file import load_params
     from pipeline.tools.preview import (
         check_output,
         examples_at,
@@ -121,7 +121,7 @@ def label_queue(
     workers: Workers = None,
 ) -> None:
     """Write the unlabelled images that are most worth a label as an import file for Label Studio."""
-    from pipeline.project.params import load_params
+    from pipeline.project.params_file import load_params
     from pipeline.tools.label_queue.label_queue import label_queue, write_queue
     from pipeline.workers.engine import Engine, choose_workers
 

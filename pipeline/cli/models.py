@@ -29,7 +29,7 @@ def spot_check(
     """
     from rich.console import Console
 
-    from pipeline.project.params import load_params
+    from pipeline.project.params_file import load_params
     from pipeline.tools.spot_check.spot_check import check_all, print_table
     from pipeline.workers.engine import Engine, choose_workers
 
@@ -49,7 +49,7 @@ def lr_range(
     workers: Workers = None,
 ) -> None:
     """Suggest a learning rate: train while it rises, and see where the loss falls fastest (Smith, 2017)."""
-    from pipeline.project.params import load_params
+    from pipeline.project.params_file import load_params
     from pipeline.tools.lr_range import find_rate, write_curve
     from pipeline.workers.engine import Engine, choose_workers
 
@@ -77,7 +77,7 @@ def learning_curve(
     that was stopped goes on from them, and so does one with more seeds or sizes.
     """
     from pipeline.diagnosis.learning_curve import in_words
-    from pipeline.project.params import load_params
+    from pipeline.project.params_file import load_params
     from pipeline.tools import learning_curve as learning
     from pipeline.workers.engine import Engine, choose_workers
 

@@ -19,7 +19,7 @@ def params(
     ] = False,
 ) -> None:
     """Check params.yaml, the transforms too, and print it."""
-    from pipeline.project.params import PARAMS_FILE, load_params
+    from pipeline.project.params_file import PARAMS_FILE, load_params
     from pipeline.project.params_text import params_text
     from pipeline.transforms.params import PresetName
     from pipeline.transforms.presets import expand
@@ -40,7 +40,7 @@ def summary() -> None:
     """Print the last run's metrics, limits and diagnosis."""
     from rich.console import Console
 
-    from pipeline.project.params import load_params
+    from pipeline.project.params_file import load_params
     from pipeline.tools.summary import print_summary
 
     print_summary(load_params(), Console(highlight=False))
@@ -59,7 +59,7 @@ def report(
     ] = None,
 ) -> None:
     """Write one page on the last run, the data and all experiments: a file that needs nothing beside it."""
-    from pipeline.project.params import load_params
+    from pipeline.project.params_file import load_params
     from pipeline.tools.report import write_report
 
     print(write_report(load_params(), output, tags))
@@ -87,7 +87,7 @@ def errors(
     """
     from rich.console import Console
 
-    from pipeline.project.params import load_params
+    from pipeline.project.params_file import load_params
     from pipeline.tools import errors as analysis
 
     params = load_params()
@@ -115,7 +115,7 @@ def compare(
     """
     from rich.console import Console
 
-    from pipeline.project.params import load_params
+    from pipeline.project.params_file import load_params
     from pipeline.tools import compare as comparing
 
     params = load_params().evaluate

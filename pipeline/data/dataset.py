@@ -11,10 +11,10 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from pipeline.metrics.predictions import class_codes
-from pipeline.images.pixels import Pixels, decode
 from pipeline.data.order import KeyedOrder
 from pipeline.errors import DataError, PipelineError, listing
+from pipeline.images.pixels import Pixels, decode
+from pipeline.metrics.predictions import class_codes
 from pipeline.store.shards import ShardReader
 from pipeline.workers.engine import Engine
 

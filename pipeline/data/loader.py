@@ -22,18 +22,18 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from pipeline.data.dataset import RowDataset, worthwhile
+from pipeline.data.order import KeyedOrder
+from pipeline.errors import PipelineError, WorkerError
 from pipeline.metrics.predictions import PROBABILITY
 from pipeline.models.files import TrainedModel
 from pipeline.models.prediction import predict
-from pipeline.data.order import KeyedOrder
-from pipeline.errors import PipelineError, WorkerError
 from pipeline.store.shards import ShardReader
-from pipeline.data.dataset import RowDataset, worthwhile
 from pipeline.workers.engine import WORKERS_VARIABLE, Engine
 from pipeline.workers.libraries import keep_freed_tensors
+from pipeline.workers.pool import ignore_interrupts
 from pipeline.workers.progress import progress
-from pipeline.workers.serving import follow_parent
-from pipeline.workers.pool import deaf_to_ctrl_c
+from pipeline.workers.serving import end_with_parent
 
 # Fixed, because the size of a batch shows in the last digits of a prediction.
 PREDICTION_BATCH = 256
@@ -121,7 +121,7 @@ class Loader(AbstractContextManager["Loader[AnyBatch]"], Generic[AnyBatch]):
             collate_fn=_as_it_is,
             generator=torch.Generator(),  # of its own: the global one is nobody's to move
         )
-        with deaf_to_ctrl_c():
+        with ignore_interrupts():
             return iter(self._torch_loader), self._slots
 
     def _of(self, request: "_Request", pixels: Tensor) -> AnyBatch:
@@ -238,7 +238,7 @@ def _room(batch_bytes: int) -> int:
 
 
 def _start_worker(_: int) -> None:
-    follow_parent()
+    end_with_parent()
     cv2.setNumThreads(1)  # else each worker has as many threads as there are cores
 
 

@@ -12,7 +12,7 @@ from pipeline.diagnosis.findings import EPOCHS, OVERFIT, RATE, UNDERFIT, Finding
 
 Epochs = Sequence[Mapping[str, float]]
 # Fewer epochs have no course.
-FEWEST = 3
+MIN_COUNT = 3
 # A loss that moved by less stayed.
 MOVED = 0.1
 # A last loss so many times the lowest one has left it.
@@ -29,7 +29,7 @@ def read_curves(epochs: Epochs, asked: int, classes: int) -> list[Finding]:
         asked: the epochs that params asked for; fewer were run where patience ended training.
         classes: how many there are; guessing has the loss log(classes).
     """
-    if len(epochs) < FEWEST:
+    if len(epochs) < MIN_COUNT:
         return [_few(epochs, asked)] if len(epochs) == asked else []
     train, dev = ([epoch[f"{name}/loss"] for epoch in epochs] for name in ("train", "dev"))
     if (finding := _too_fast(train, classes)) is not None:

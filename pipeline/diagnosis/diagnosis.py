@@ -9,7 +9,7 @@ import pandas as pd
 from pipeline.diagnosis.curves import Epochs, read_curves
 from pipeline.diagnosis.error_levels import HUMAN, Level, given, levels_of, measured, metric_of_errors
 from pipeline.diagnosis.error_levels import PRODUCTION as LIVE
-from pipeline.diagnosis.failing_slices import MOST_TOLD, failing, hidden
+from pipeline.diagnosis.failing_slices import MAX_SHOWN, failing, hidden
 from pipeline.diagnosis.feedback import Table, answers, outcomes
 from pipeline.diagnosis.findings import CALIBRATION, CLASS, EPOCHS, SLICE, UNDERFIT, Finding, sure
 from pipeline.diagnosis.gaps import BIAS, Gap, find_gaps
@@ -45,7 +45,7 @@ def diagnosis(
     predictions: pd.DataFrame,
     manifest: pd.DataFrame,
     epochs: Epochs,
-    suspects: Mapping[str, Any],
+    label_issues: Mapping[str, Any],
     run: Run,
     params: DiagnoseParams,
 ) -> Diagnosis:
@@ -65,7 +65,7 @@ def diagnosis(
     learnt = all(gap.value < params.relevant_gap for gap in gaps if gap.name == BIAS)
     found = [finding for finding in curves if finding.name not in {EPOCHS, UNDERFIT} or not learnt]
     found += [*shared_pictures(manifest), *of_predictions(levels, predictions, manifest, params, evaluate)]
-    found += wrong_labels(suspects, params.relevant_gap)
+    found += wrong_labels(label_issues, params.relevant_gap)
     found += too_small(levels[DEV], params.relevant_gap)
     failing_class = next((each.subject for each in found if each.name == CLASS), None)
     bold = next((float(each.figures["bold"]) > 0 for each in found if each.name == CALIBRATION), None)
@@ -95,19 +95,22 @@ def all_levels(
     levels = levels_of(predictions, evaluate)
     classes = classes_of(predictions)
     metric = metric_of_errors(evaluate, classes)
-    further = {TEST: test} if test is not None else {}
+    extra_columns = {TEST: test} if test is not None else {}
     if params.human_error != "measured":
         levels[HUMAN] = given(HUMAN, params.human_error)
     elif HUMAN in tables:
-        further[HUMAN] = answers(tables[HUMAN], manifest, classes)
+        extra_columns[HUMAN] = answers(tables[HUMAN], manifest, classes)
     else:
         raise MissingInputError(
             "diagnose.human_error is measured, and feedback/answers.csv is missing: write it (feedback/README.md says "
             "how), or give diagnose.human_error a number"
         )
     if LIVE in tables:
-        further[LIVE] = outcomes(tables[LIVE], manifest, classes)
-    return {**levels, **{name: measured(name, frame, metric, classes, evaluate) for name, frame in further.items()}}
+        extra_columns[LIVE] = outcomes(tables[LIVE], manifest, classes)
+    return {
+        **levels,
+        **{name: measured(name, frame, metric, classes, evaluate) for name, frame in extra_columns.items()},
+    }
 
 
 def of_predictions(
@@ -128,7 +131,7 @@ def of_predictions(
     ]
     found = sure([each for candidates, _ in tested for each in candidates], sum(count for _, count in tested))
     error = float((dev["label"].astype(str) != dev["predicted"].astype(str)).mean())
-    told = [each for name in (CLASS, SLICE) for each in [one for one in found if one.name == name][:MOST_TOLD]]
+    told = [each for name in (CLASS, SLICE) for each in [one for one in found if one.name == name][:MAX_SHOWN]]
     others = [each for each in found if each.name not in {CLASS, SLICE}]
     return [*others, *hidden(found, error, evaluate, relevant), *told]
 

@@ -16,7 +16,7 @@ from pipeline.manifest import DEV, SEEN_SPLITS, TEST, TRAIN, TRAIN_DEV
 from pipeline.metrics.bootstrap import Values, interval, resamples
 from pipeline.metrics.metric import MINIMISED, Metric, metric_of
 from pipeline.metrics.params import Plain
-from pipeline.metrics.predictions import Judged, classes_of, judged
+from pipeline.metrics.predictions import Predictions, checked_predictions, classes_of
 from pipeline.stages.evaluate.params import EvaluateParams
 
 HUMAN, PRODUCTION = "human", "production"
@@ -40,7 +40,7 @@ class Level:
     high: float
     images: int | None
     resampled: Values = field(repr=False)
-    seen: Judged | None = field(default=None, repr=False)
+    seen: Predictions | None = field(default=None, repr=False)
     groups: "pd.Series[str] | None" = field(default=None, repr=False)
 
     @property
@@ -66,7 +66,7 @@ def measured(
     name: str, predictions: pd.DataFrame, metric: Metric, classes: tuple[str, ...], p: EvaluateParams
 ) -> Level:
     """The level of a table with the columns label, predicted and group, a row an image."""
-    seen = judged(predictions, classes)
+    seen = checked_predictions(predictions, classes)
     groups = predictions["group"].astype(str).reset_index(drop=True)
     resampled = 1 - metric.resampled(seen, groups, p.bootstrap, p.seed, name)
     bare = Level(name, 1 - metric.value(seen), 0, 1, len(predictions), resampled, seen, groups)

@@ -17,7 +17,7 @@ from pipeline.diagnosis.spreadsheet_values import FALSE, TRUE, same_name
 from pipeline.errors import DataError, listing
 from pipeline.metrics.bootstrap import interval
 from pipeline.metrics.metric import metric_of
-from pipeline.metrics.predictions import Judged, classes_of, judged
+from pipeline.metrics.predictions import Predictions, checked_predictions, classes_of
 from pipeline.stages.evaluate.params import EvaluateParams
 
 NUMBER, ID, LABEL, PREDICTED, CONFIDENCE = OWN = ("number", "id", "label", "predicted", "confidence")
@@ -57,8 +57,8 @@ def errors_of(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
     if part.empty:
         raise DataError(f"no predictions of {split}: run `dvc repro evaluate`")
     wrong = part[part["label"].astype(str).to_numpy() != part["predicted"].astype(str).to_numpy()]
-    surest: pd.DataFrame = wrong.sort_values(["confidence", "id"], ascending=[False, True], ignore_index=True)
-    return surest
+    most_confident: pd.DataFrame = wrong.sort_values(["confidence", "id"], ascending=[False, True], ignore_index=True)
+    return most_confident
 
 
 def tag_table(errors: pd.DataFrame, names: Sequence[str]) -> dict[str, list[str]]:
@@ -140,11 +140,11 @@ def rank_tags(
     """A row a tag, the one with the largest possible gain first."""
     part = predictions[predictions["split"] == split]
     classes = classes_of(predictions)
-    seen = judged(part, classes)
+    seen = checked_predictions(part, classes)
     metric = metric_of(params.optimizing, classes)
     sign = 1 if metric.maximise else -1
 
-    def measured(values: Judged) -> tuple[float, "np.ndarray[tuple[int], np.dtype[np.float64]]"]:
+    def measured(values: Predictions) -> tuple[float, "np.ndarray[tuple[int], np.dtype[np.float64]]"]:
         resampled = metric.resampled(values, part["group"], params.bootstrap, params.seed, split)
         return metric.value(values), resampled
 
@@ -160,13 +160,13 @@ def rank_tags(
     return sorted(found, key=lambda one: (-one.gain if not math.isnan(one.gain) else 0, -one.images, one.tag))
 
 
-def fixed(seen: Judged, those: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> Judged:
+def fixed(seen: Predictions, those: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> Predictions:
     """The same with some images called right, and with certainty."""
     predicted = np.where(those, seen.labels, seen.predicted)
     probabilities = None
     if seen.probabilities is not None:
         probabilities = np.where(those[:, None], np.eye(len(seen.classes))[seen.labels], seen.probabilities)
-    return Judged(seen.classes, seen.labels, predicted, probabilities)
+    return Predictions(seen.classes, seen.labels, predicted, probabilities)
 
 
 def _unknown(ids: Sequence[str], rows: Sequence[int], known: Mapping[str, object]) -> list[str]:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from pipeline.diagnosis.error_levels import ALPHA, wilson
 from pipeline.diagnosis.findings import CLASS, HIDDEN, SLICE, Finding, more_wrong, units
-from pipeline.manifest import DEV, FURTHER
+from pipeline.manifest import DEV, EXTRA_COLUMNS
 from pipeline.metrics.params import ClassRecall, Plain
 from pipeline.metrics.slices import SOURCE, kinds
 from pipeline.stages.evaluate.params import EvaluateParams
@@ -19,9 +19,9 @@ SIZE = "shorter_side"
 # A class hides in a metric that looks so many times better.
 TIMES = 3
 # Of classes, and of slices, no more are told: if all fail, it is the model.
-MOST_TOLD = 5
+MAX_SHOWN = 5
 # A column of users with more values names images, not kinds of images.
-MOST_KINDS = 20
+MAX_KINDS = 20
 # They count each image alike, so that a small class hardly shows in them.
 BLIND = frozenset({"accuracy", "log_loss", "mean_cost"})
 
@@ -83,9 +83,9 @@ def hidden(found: Sequence[Finding], error: float, params: EvaluateParams, relev
 
 def with_kinds(predictions: pd.DataFrame, manifest: pd.DataFrame, params: EvaluateParams) -> pd.DataFrame:
     """Dev's rows, with a column of kinds for each that is sliced by: quarters for numbers, values as they are."""
-    columns = [name for name in map(str, manifest) if name.startswith(FURTHER)]
-    further = [name for name in columns if manifest[name].nunique() <= MOST_KINDS]
-    wanted = dict.fromkeys([SOURCE, *params.slices, *further, *FACTS])
+    columns = [name for name in map(str, manifest) if name.startswith(EXTRA_COLUMNS)]
+    extra_columns = [name for name in columns if manifest[name].nunique() <= MAX_KINDS]
+    wanted = dict.fromkeys([SOURCE, *params.slices, *extra_columns, *FACTS])
     facts = manifest.assign(**{SIZE: manifest[["width", "height"]].min(axis=1)})
     names = [name for name in (*wanted, SIZE) if name in facts]
     table = facts[["id", "role"]].assign(**{f"by {name}": kinds(facts[name]) for name in names})

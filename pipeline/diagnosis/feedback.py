@@ -11,7 +11,7 @@ from typing import Protocol
 import pandas as pd
 
 from pipeline.diagnosis.error_levels import HUMAN, PRODUCTION
-from pipeline.diagnosis.spreadsheet_values import meant_name
+from pipeline.diagnosis.spreadsheet_values import intended_name
 from pipeline.errors import DataError, listing
 from pipeline.manifest import TRAIN, TRAIN_DEV
 
@@ -116,7 +116,7 @@ def _check_columns(table: Table, needed: Sequence[str]) -> None:
 def _meant(table: Table, columns: Collection[str], classes: Collection[str]) -> Table:
     """The same with classes as they are called, where a spreadsheet program took them for numbers or days."""
     mended = {
-        name: [meant_name(cell, classes) for cell in cells] if name in columns else cells
+        name: [intended_name(cell, classes) for cell in cells] if name in columns else cells
         for name, cells in table.columns.items()
     }
     return replace(table, columns=mended)

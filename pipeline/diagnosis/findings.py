@@ -67,8 +67,8 @@ def more_wrong(part: tuple[int, int], rest: tuple[int, int]) -> float:
     Args:
         part, rest: observations, and how many of them are wrong.
     """
-    (size, wrong), (others, further) = part, rest
-    everything, bad = size + others, wrong + further
+    (size, wrong), (others, extra_columns) = part, rest
+    everything, bad = size + others, wrong + extra_columns
     counts = np.arange(wrong, min(size, bad) + 1)
     logs = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, everything + 1)))])
 

@@ -38,7 +38,7 @@ MEANS: Mapping[str, str] = {
     PRODUCTION_GAP: "further mistakes in use",
 }
 # Intervals of fewer images are rough themselves: they are shown, and no verdict rests on them.
-FEWEST = 30
+MIN_COUNT = 30
 # The chance that the images asked for lead to a verdict.
 POWER = 0.8
 
@@ -108,7 +108,7 @@ def _gap(
     resampled, correlation = differences(upper, lower, metric, evaluate)
     ends = interval(resampled, alpha), _from_both(upper, lower, correlation, alpha)
     low, high = min(end[0] for end in ends), max(end[1] for end in ends)
-    few = min(upper.effective, lower.effective) < FEWEST
+    few = min(upper.effective, lower.effective) < MIN_COUNT
     verdict = "cannot tell" if few else verdict_of(value, low, high, params.relevant_gap)
     needs = needed(value, upper, lower, alpha, params.relevant_gap) if verdict == "cannot tell" else None
     return Gap(name, upper.name, lower.name, value, low, high, verdict, needs)
@@ -158,7 +158,7 @@ def needed(value: float, upper: Level, lower: Level, alpha: float, relevant: flo
         # The larger set's images, for both: what is said must be enough for each.
         most = max(_more(side, total / wanted) for side in sides)
         ways.append(Needs(most, (upper.name, lower.name)))
-    few = {side.name for side in sides if side.effective < FEWEST}
+    few = {side.name for side in sides if side.effective < MIN_COUNT}
     return min((way for way in ways if few <= set(way.levels)), key=lambda way: way.images * len(way.levels))
 
 
@@ -172,7 +172,7 @@ def _variance(level: Level) -> float:
 def _more(level: Level, factor: float) -> int:
     """Images to add, so that there are `factor` times as many; to two digits, and at least a tenth more."""
     assert level.images is not None  # noqa: S101
-    return about(level.images * max(factor - 1, FEWEST / level.effective - 1, 0.1))
+    return about(level.images * max(factor - 1, MIN_COUNT / level.effective - 1, 0.1))
 
 
 def about(number: float) -> int:

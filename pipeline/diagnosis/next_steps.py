@@ -23,9 +23,9 @@ SAMPLE_SIZE = f"sample size at a power of {POWER:.0%} (Fleiss, Levin and Paik, 2
 CAUSES = {BIAS: (LABEL_NOISE, RATE, EPOCHS), DEV_OVERFIT: (LABEL_NOISE,)}
 SIGNS = {BIAS: (UNDERFIT,), VARIANCE: (OVERFIT, LABEL_NOISE)}
 # Of each gap or finding no more is proposed at a time: after the first experiments the next diagnosis says more.
-MOST_STEPS = 5
+MAX_STEPS = 5
 # More of the training images for train_dev would cost too many for training.
-MOST_TRAIN_DEV = 0.3
+MAX_TRAIN_DEV = 0.3
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def next_steps(gaps: Sequence[Gap], findings: Sequence[Finding], levels: Mapping
 
 
 def _steps(name: str, run: Run, before: Mapping[str, Any]) -> list[Step]:
-    return [step for advice in TABLE[name] for step in _step(name, advice, run, before)][:MOST_STEPS]
+    return [step for advice in TABLE[name] for step in _step(name, advice, run, before)][:MAX_STEPS]
 
 
 def _step(name: str, advice: Advice, run: Run, before: Mapping[str, Any]) -> Iterator[Step]:
@@ -103,7 +103,7 @@ def _more_images(gap: Gap, levels: Mapping[str, Level], run: Run, before: Mappin
     if names == (TRAIN_DEV,) and have:
         share = float(f"{run.split.train_dev * (have + asked) / have:.2g}")
         changes = {"split.train_dev": share}
-        if share <= MOST_TRAIN_DEV and allowed(before, changes, run):
+        if share <= MAX_TRAIN_DEV and allowed(before, changes, run):
             command = command_of(before, changes)
             words = f"a larger train_dev, about {asked:,} more images, to tell about {in_words(gap.name)}"
     yield Step(gap.name, command, words, SAMPLE_SIZE)

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.models.params import MOST_UNITS, MOST_WIDTH, Baseline, Cnn, Mlp, MobileNetV2, Network
-from pipeline.stages.augment.params import MOST_COPIES, AugmentParams, PerImage
+from pipeline.models.params import MAX_UNITS, MAX_WIDTH, Baseline, Cnn, Mlp, MobileNetV2, Network
+from pipeline.stages.augment.params import MAX_COPIES, AugmentParams, PerImage
 from pipeline.stages.balance.params import BalanceParams, NoBalance
 from pipeline.stages.curate.params import CurateParams
 from pipeline.stages.evaluate.params import EvaluateParams
@@ -59,7 +59,7 @@ def wider(run: Run) -> Changes:
     model = run.train.model
     if isinstance(model, Baseline | MobileNetV2):
         return None
-    width = min(4 * model.width, MOST_UNITS) if isinstance(model, Mlp) else min(2 * model.width, MOST_WIDTH)
+    width = min(4 * model.width, MAX_UNITS) if isinstance(model, Mlp) else min(2 * model.width, MAX_WIDTH)
     return {"train.model.width": width}
 
 
@@ -118,7 +118,7 @@ def more_copies(run: Run) -> Changes:
     copies = run.augment.copies
     if not isinstance(copies, PerImage) or not run.augment.transforms:
         return None
-    return {"augment.copies.count": min(4 * max(copies.count, 1), MOST_COPIES)}
+    return {"augment.copies.count": min(4 * max(copies.count, 1), MAX_COPIES)}
 
 
 def first_copies(run: Run) -> Changes:
@@ -161,7 +161,7 @@ def mixup(run: Run) -> Changes:
 
 def all_production(run: Run) -> Changes:
     """No production image of train's part is held back."""
-    return {"split.production_in_train": 1.0}
+    return {"split.production_train_fraction": 1.0}
 
 
 def match_production(run: Run) -> Changes:

@@ -95,7 +95,9 @@ TABLE: Mapping[str, tuple[Advice, ...]] = {
     found.OVERFIT: (Advice("keep the epoch that was best on dev", "Prechelt (1998)", changes.keep_best),),
     found.UNDERFIT: (),
     found.LABEL_NOISE: (
-        Advice("mend the labels in the sources that reports/suspects/ lists", "MLY ch. 16; Northcutt et al. (2021)"),
+        Advice(
+            "mend the labels in the sources that reports/label_issues/ lists", "MLY ch. 16; Northcutt et al. (2021)"
+        ),
         Advice("label smoothing, which learns wrong labels less", "Lukasik et al. (2020)", changes.some_smoothing),
     ),
     found.HIDDEN: (

@@ -11,7 +11,7 @@ import pandas as pd
 
 from pipeline.diagnosis.error_levels import ALPHA, Level, wilson
 from pipeline.diagnosis.findings import CALIBRATION, LABEL_NOISE, LEAK, SMALL_DEV, Finding, more_wrong, units
-from pipeline.diagnosis.gaps import FEWEST, about
+from pipeline.diagnosis.gaps import MIN_COUNT, about
 from pipeline.manifest import DEV, PRODUCTION, TEST, TRAIN, TRAIN_DEV
 from pipeline.metrics.calibration import bin_numbers
 from pipeline.randomness import keyed_generator
@@ -64,7 +64,7 @@ def too_good(predictions: pd.DataFrame, manifest: pd.DataFrame, relevant: float)
     return made, tests
 
 
-def wrong_labels(suspects: Mapping[str, Any], relevant: float) -> list[Finding]:
+def wrong_labels(label_issues: Mapping[str, Any], relevant: float) -> list[Finding]:
     """Whether so many labels of train are wrong that it is worth work, and no mistakes of the model that doubts them.
 
     Where a model is surest its own mistakes are rarest, and wrong labels as common as elsewhere (label_noise.py): there
@@ -75,14 +75,14 @@ def wrong_labels(suspects: Mapping[str, Any], relevant: float) -> list[Finding]:
         suspects: metrics of the stage suspects. Of dev its model is judge in its own cause, and a poor one accuses
             right labels: only what cross-validation on train found counts.
     """
-    if TRAIN not in suspects:
+    if TRAIN not in label_issues:
         return []
-    share, count = suspects[TRAIN]["wrong_share"], suspects[TRAIN]["suspects"]
-    surest, contradicted = suspects[TRAIN]["surest"], suspects[TRAIN]["contradicted"]
-    if surest < FEWEST or share < relevant or wilson(contradicted, surest, ALPHA)[0] < relevant:
+    share, count = label_issues[TRAIN]["wrong_share"], label_issues[TRAIN]["label_issues"]
+    most_confident, disagreeing = label_issues[TRAIN]["most_confident"], label_issues[TRAIN]["disagreeing"]
+    if most_confident < MIN_COUNT or share < relevant or wilson(disagreeing, most_confident, ALPHA)[0] < relevant:
         return []
     words = f"about {share:.1%} of train's labels seem wrong, {count:,} images by name"
-    return [Finding(LABEL_NOISE, words, {"wrong_share": share, "suspects": count}, gain=0.0, subject=TRAIN)]
+    return [Finding(LABEL_NOISE, words, {"wrong_share": share, "label_issues": count}, gain=0.0, subject=TRAIN)]
 
 
 def better_than_dev(levels: Mapping[str, Level], relevant: float) -> tuple[list[Finding], int]:

@@ -10,7 +10,7 @@ FALSE = frozenset({"false", "falsch", "faux", "falso"})
 DAY = re.compile(r"[0-9]{1,4}([-/.] ?[0-9]{1,4}){1,2}")
 
 
-def meant_name(cell: str, names: Collection[str]) -> str:
+def intended_name(cell: str, names: Collection[str]) -> str:
     """The only one of the names that a cell can mean; else the cell itself."""
     if cell in names or not cell:
         return cell

@@ -18,7 +18,7 @@ Weights = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
 
 # Weights that are in memory at one time.
-MOST_CELLS = 4_000_000
+MAX_CELLS = 4_000_000
 
 
 def resamples(groups: "pd.Series[Any]", count: int, seed: int, purpose: str) -> Iterator[Weights]:
@@ -30,7 +30,7 @@ def resamples(groups: "pd.Series[Any]", count: int, seed: int, purpose: str) -> 
     """
     codes, names = pd.factorize(groups, sort=True)
     generator = keyed_generator(seed, "bootstrap", purpose)
-    step = max(1, MOST_CELLS // max(len(codes), 1))
+    step = max(1, MAX_CELLS // max(len(codes), 1))
     for start in range(0, count, step):
         drawn = [generator.integers(len(names), size=len(names)) for _ in range(min(step, count - start))]
         yield np.stack([np.bincount(draw, minlength=len(names))[codes] for draw in drawn])

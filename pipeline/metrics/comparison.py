@@ -16,7 +16,7 @@ from pipeline.errors import PipelineError
 from pipeline.manifest import DEV
 from pipeline.metrics.bootstrap import Values, interval
 from pipeline.metrics.metric import MINIMISED, Metric, check_defined, key_of, metric_of
-from pipeline.metrics.predictions import Judged, classes_of, judged
+from pipeline.metrics.predictions import Predictions, checked_predictions, classes_of
 from pipeline.stages.evaluate.params import EvaluateParams
 
 Standing = Literal["best", "within noise", "worse", "better"]
@@ -125,9 +125,9 @@ def _dev(predictions: pd.DataFrame) -> pd.DataFrame:
     return predictions[predictions["split"] == DEV].sort_values("id", ignore_index=True)
 
 
-def _judged(dev: pd.DataFrame, params: EvaluateParams) -> tuple[Metric, Judged]:
+def _judged(dev: pd.DataFrame, params: EvaluateParams) -> tuple[Metric, Predictions]:
     classes = classes_of(dev)
-    metric, seen = metric_of(params.optimizing, classes), judged(dev, classes)
+    metric, seen = metric_of(params.optimizing, classes), checked_predictions(dev, classes)
     check_defined(metric, seen.labels, classes, DEV)
     return metric, seen
 

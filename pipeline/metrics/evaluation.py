@@ -14,7 +14,7 @@ from pipeline.metrics.calibration import calibration_error, reliability
 from pipeline.metrics.limits import check_limits
 from pipeline.metrics.measures import confusion_matrix, per_class
 from pipeline.metrics.metric import check_defined, key_of, metric_of, plain_metrics
-from pipeline.metrics.predictions import Judged, judged
+from pipeline.metrics.predictions import Predictions, checked_predictions
 from pipeline.metrics.slices import slice_table, with_slices
 from pipeline.stages.evaluate.params import EvaluateParams
 
@@ -78,7 +78,7 @@ def measure_split(predictions: pd.DataFrame, classes: tuple[str, ...], params: E
         DataError: the optimizing metric is not defined there.
     """
     split = str(predictions["split"].iloc[0])
-    seen = judged(predictions, classes)
+    seen = checked_predictions(predictions, classes)
     metric = metric_of(params.optimizing, classes)
     check_defined(metric, seen.labels, classes, split)
     optimizing = metric.value(seen)
@@ -116,7 +116,7 @@ def confusion_rows(predictions: pd.DataFrame) -> pd.DataFrame:
     return rows.sort_values(["actual", "predicted"], ignore_index=True)
 
 
-def _plain(seen: Judged) -> dict[str, float]:
+def _plain(seen: Predictions) -> dict[str, float]:
     values = {metric.key: metric.value(seen) for metric in plain_metrics(seen.classes)}
     return {key: value for key, value in values.items() if not math.isnan(value)}
 

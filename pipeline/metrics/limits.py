@@ -10,14 +10,14 @@ import pandas as pd
 from pipeline.errors import DataError, listing
 from pipeline.metrics.metric import metric_of
 from pipeline.metrics.params import AnyMeasure, Limit, ModelFact, SliceError
-from pipeline.metrics.predictions import judged
+from pipeline.metrics.predictions import checked_predictions
 from pipeline.stages.evaluate.params import EvaluateParams
 
 LATENCY = ModelFact(name="latency_p95_ms")
 
 
 @dataclass(frozen=True)
-class Held:
+class LimitResult:
     """What was measured, and whether the limit holds."""
 
     value: float
@@ -37,7 +37,7 @@ def without_latency(params: EvaluateParams) -> EvaluateParams:
 
 def check_limits(
     dev: pd.DataFrame, classes: tuple[str, ...], facts: Mapping[str, float], params: EvaluateParams
-) -> dict[str, Held]:
+) -> dict[str, LimitResult]:
     """Each limit of params, measured on a split.
 
     Args:
@@ -52,7 +52,7 @@ def check_limits(
     empty = [_why(name, params.satisficing[name].metric, dev) for name, value in values.items() if math.isnan(value)]
     if empty:
         raise DataError("; ".join(empty) + ": add such images to the production sources, or take the limit out")
-    return {name: Held(value, _holds(params.satisficing[name], value)) for name, value in values.items()}
+    return {name: LimitResult(value, _holds(params.satisficing[name], value)) for name, value in values.items()}
 
 
 def _value(choice: AnyMeasure, dev: pd.DataFrame, classes: tuple[str, ...], facts: Mapping[str, float]) -> float:
@@ -63,7 +63,7 @@ def _value(choice: AnyMeasure, dev: pd.DataFrame, classes: tuple[str, ...], fact
             part = dev[dev[column] == value]
             return float((part["label"].astype(str) != part["predicted"].astype(str)).mean())
         case metric:
-            return metric_of(metric, classes).value(judged(dev, classes))
+            return metric_of(metric, classes).value(checked_predictions(dev, classes))
 
 
 def _holds(limit: Limit, value: float) -> bool:

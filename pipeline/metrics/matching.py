@@ -60,7 +60,7 @@ MEASURED = ("width", "height", "bytes", "brightness", "contrast", "sharpness", "
 COLUMNS = dict.fromkeys(["comparison", "test"], "str") | dict.fromkeys(["statistic", "p", "p_holm"], "float64")
 COLUMNS |= {"matched": "bool", "low": "object", "high": "object", "groups": "int64", "others": "int64"}
 
-MOST_LABELS, MOST_IMAGES = 20_000, 5_000
+MAX_LABELS, MAX_IMAGES = 20_000, 5_000
 FOLDS, PENALTY = 5, 10.0
 # Expected images of a class on a side above which the chi-square distribution holds (Cochran 1954).
 EXPECTED = 5
@@ -260,9 +260,9 @@ def _compare(here: pd.DataFrame, there: pd.DataFrame, seed: int) -> dict[str, Re
     if min(len(here), len(there)) < 2:
         return {LABELS: Result(0.0, 1.0), **dict.fromkeys(FACTS, Result(0.0, 1.0)), DOMAIN: Result(0.5, 1.0, 0.0, 1.0)}
     results = {LABELS: _compare_labels(here["label"], there["label"], seed)}
-    both = pd.concat([here.head(MOST_IMAGES), there.head(MOST_IMAGES)])
+    both = pd.concat([here.head(MAX_IMAGES), there.head(MAX_IMAGES)])
     facts = np.column_stack([fact(both).to_numpy(np.float64) for fact in FACTS.values()])
-    inside = np.arange(len(both)) < min(len(here), MOST_IMAGES)
+    inside = np.arange(len(both)) < min(len(here), MAX_IMAGES)
     for number, name in enumerate(FACTS):
         results[name] = fact_test(facts[inside, number], facts[~inside, number])
     folds = (keyed_uniform(seed, "matching fold", both["group"]) * FOLDS).astype(np.intp)
@@ -280,8 +280,8 @@ def _compare_labels(here: "pd.Series[Any]", there: "pd.Series[Any]", seed: int) 
 def _one_image_a_group(rows: pd.DataFrame, side: Flags, hashes: Values, seed: int) -> pd.DataFrame:
     """One image of each of the first MOST_LABELS groups of a side, in the order of the groups' hashes."""
     places = np.flatnonzero(side)
-    if len(places) > MOST_LABELS:
-        smallest = np.unique(hashes[places])[:MOST_LABELS]
+    if len(places) > MAX_LABELS:
+        smallest = np.unique(hashes[places])[:MAX_LABELS]
         places = places[hashes[places] <= smallest[-1]]
     chosen = rows.iloc[places]
     order = np.lexsort((keyed_uniform(seed, "matching image", chosen["id"]), hashes[places]))

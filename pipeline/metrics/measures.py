@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pipeline.metrics.bootstrap import Values, Weights
-from pipeline.metrics.predictions import Judged, class_codes
+from pipeline.metrics.predictions import Predictions, class_codes
 
 Matrices = npt.NDArray[np.float64]
 # A probability below this counts as this: -log(0) is no number. scikit-learn's choice for float32, which models give.
@@ -25,15 +25,15 @@ def confusion_matrix(labels: npt.NDArray[Any], predicted: npt.NDArray[Any], clas
     Raises:
         DataError: a label is none of the classes.
     """
-    codes = Judged(classes, class_codes(labels, classes), class_codes(predicted, classes), None)
+    codes = Predictions(classes, class_codes(labels, classes), class_codes(predicted, classes), None)
     matrix: Matrices = confusion_matrices(codes, np.ones((1, len(labels)), np.int64))[0]
     return matrix
 
 
-def confusion_matrices(judged: Judged, weights: Weights) -> Matrices:
+def confusion_matrices(checked_predictions: Predictions, weights: Weights) -> Matrices:
     """A confusion matrix for each row of weights (m, n), shape (m, k, k)."""
-    count = len(judged.classes)
-    cells = judged.labels * count + judged.predicted
+    count = len(checked_predictions.classes)
+    cells = checked_predictions.labels * count + checked_predictions.predicted
     matrices = np.empty((len(weights), count, count))
     for matrix, times in zip(matrices, weights, strict=True):
         matrix[:] = np.bincount(cells, weights=times, minlength=count**2).reshape(count, count)
@@ -84,24 +84,24 @@ METRICS: dict[str, Callable[[Matrices], Values]] = {
 }
 
 
-def log_loss(judged: Judged, weights: Weights) -> Values:
+def log_loss(checked_predictions: Predictions, weights: Weights) -> Values:
     """Mean of -log(probability of the label), >= 0, for each row of weights (m, n); shape (m,)."""
-    probabilities = probabilities_of(judged)
-    given = probabilities[np.arange(len(judged.labels)), judged.labels]
+    probabilities = probabilities_of(checked_predictions)
+    given = probabilities[np.arange(len(checked_predictions.labels)), checked_predictions.labels]
     losses = -np.log(np.clip(given, SMALLEST, 1.0))
     # Libraries add up in an order that depends on the processor: only its last digits would.
     return np.asarray(np.round(weights @ losses / weights.sum(axis=1), 12))
 
 
-def class_pr_auc(judged: Judged, weights: Weights, label: int) -> Values:
+def class_pr_auc(checked_predictions: Predictions, weights: Weights, label: int) -> Values:
     """Average precision of one class against all others, in [0, 1], shape (m,); NaN where it has no images.
 
     The step-wise sum over distinct thresholds (scikit-learn's average_precision_score), not trapezoids,
     which are too optimistic (Davis and Goadrich, 2006).
     """
-    scores = probabilities_of(judged)[:, label]
+    scores = probabilities_of(checked_predictions)[:, label]
     order = np.argsort(-scores, kind="stable")
-    positive = np.flatnonzero(judged.labels[order] == label)
+    positive = np.flatnonzero(checked_predictions.labels[order] == label)
     if not len(positive):
         return np.full(len(weights), np.nan)
     last_of_ties = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
@@ -114,17 +114,19 @@ def class_pr_auc(judged: Judged, weights: Weights, label: int) -> Values:
     return _share((np.diff(right, axis=1, prepend=0) * precision).sum(axis=1), right[:, -1].astype(np.float64))
 
 
-def macro_pr_auc(judged: Judged, weights: Weights) -> Values:
+def macro_pr_auc(checked_predictions: Predictions, weights: Weights) -> Values:
     """Mean of `class_pr_auc` over the classes that have images; shape (m,)."""
-    present = np.flatnonzero(np.bincount(judged.labels, minlength=len(judged.classes))).tolist()
-    return np.asarray(np.nanmean([class_pr_auc(judged, weights, label) for label in present], axis=0))
+    present = np.flatnonzero(
+        np.bincount(checked_predictions.labels, minlength=len(checked_predictions.classes))
+    ).tolist()
+    return np.asarray(np.nanmean([class_pr_auc(checked_predictions, weights, label) for label in present], axis=0))
 
 
-def probabilities_of(judged: Judged) -> npt.NDArray[np.float64]:
+def probabilities_of(checked_predictions: Predictions) -> npt.NDArray[np.float64]:
     """The probabilities, for a metric that needs them."""
-    if judged.probabilities is None:
+    if checked_predictions.probabilities is None:
         raise ValueError("these predictions have no probabilities")
-    return judged.probabilities
+    return checked_predictions.probabilities
 
 
 def per_class(matrix: Matrices, classes: tuple[str, ...]) -> pd.DataFrame:

@@ -23,10 +23,10 @@ from pipeline.metrics.measures import (
     mean_cost,
 )
 from pipeline.metrics.params import AnyMetric, ClassPrAuc, ClassRecall, MeanCost, MetricName, Plain
-from pipeline.metrics.predictions import Judged
+from pipeline.metrics.predictions import Predictions
 
 OfMatrices = Callable[[Matrices], Values]
-OfRows = Callable[[Judged, Weights], Values]
+OfRows = Callable[[Predictions, Weights], Values]
 
 
 @dataclass(frozen=True)
@@ -42,20 +42,24 @@ class Metric:
     of_matrices: OfMatrices | None = field(default=None, repr=False)
     of_rows: OfRows | None = field(default=None, repr=False)
 
-    def values(self, judged: Judged, weights: Weights) -> Values:
+    def values(self, checked_predictions: Predictions, weights: Weights) -> Values:
         """A value for each row of weights (m, n), shape (m,); NaN where it is not defined."""
         if self.of_matrices is not None:
-            return self.of_matrices(confusion_matrices(judged, weights))
+            return self.of_matrices(confusion_matrices(checked_predictions, weights))
         assert self.of_rows is not None  # noqa: S101
-        return self.of_rows(judged, weights)
+        return self.of_rows(checked_predictions, weights)
 
-    def value(self, judged: Judged) -> float:
+    def value(self, checked_predictions: Predictions) -> float:
         """The value, each image counted once."""
-        return float(self.values(judged, np.ones((1, len(judged.labels)), np.int64))[0])
+        return float(self.values(checked_predictions, np.ones((1, len(checked_predictions.labels)), np.int64))[0])
 
-    def resampled(self, judged: Judged, groups: "pd.Series[Any]", count: int, seed: int, purpose: str) -> Values:
+    def resampled(
+        self, checked_predictions: Predictions, groups: "pd.Series[Any]", count: int, seed: int, purpose: str
+    ) -> Values:
         """Bootstrap values over groups (n,), shape (count,)."""
-        return np.concatenate([self.values(judged, part) for part in resamples(groups, count, seed, purpose)])
+        return np.concatenate(
+            [self.values(checked_predictions, part) for part in resamples(groups, count, seed, purpose)]
+        )
 
     def better(self, new: float, old: float) -> bool:
         """Whether a value beats another."""
@@ -117,7 +121,7 @@ def check_defined(metric: Metric, labels: npt.NDArray[np.intp], classes: tuple[s
     Raises:
         DataError: it has none, because they lack the class that it is about.
     """
-    perfect = Judged(classes, labels, labels, np.eye(len(classes))[labels])
+    perfect = Predictions(classes, labels, labels, np.eye(len(classes))[labels])
     if np.isnan(metric.value(perfect)):
         raise DataError(
             f"evaluate.optimizing {metric.key} is not defined on {split}, which has no images of that class: "
@@ -161,7 +165,7 @@ class Tally:
             self._labels.append(labels)
             self._probabilities.append(probabilities.astype(np.float64))
         else:
-            batch = Judged(self._classes, labels, probabilities.argmax(axis=1), None)
+            batch = Predictions(self._classes, labels, probabilities.argmax(axis=1), None)
             self._matrix += confusion_matrices(batch, np.ones((1, len(labels)), np.int64))[0]
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
@@ -183,7 +187,7 @@ class Tally:
         if self._metric.of_matrices is not None:
             return float(self._metric.of_matrices(self._matrix))
         labels, probabilities = np.concatenate(self._labels), np.concatenate(self._probabilities)
-        return self._metric.value(Judged(self._classes, labels, probabilities.argmax(axis=1), probabilities))
+        return self._metric.value(Predictions(self._classes, labels, probabilities.argmax(axis=1), probabilities))
 
 
 def _number(label: str, classes: tuple[str, ...]) -> int:

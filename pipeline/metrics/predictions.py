@@ -14,7 +14,7 @@ PROBABILITY = "probability_"
 
 
 @dataclass(frozen=True)
-class Judged:
+class Predictions:
     """Images and what a model says of them, in row order.
 
     labels, predicted: class numbers, shape (n,). probabilities: shape (n, k), or None where nobody wrote them down.
@@ -26,7 +26,7 @@ class Judged:
     probabilities: npt.NDArray[np.float64] | None
 
 
-def judged(predictions: pd.DataFrame, classes: tuple[str, ...]) -> Judged:
+def checked_predictions(predictions: pd.DataFrame, classes: tuple[str, ...]) -> Predictions:
     """The same of a table of predictions.
 
     Raises:
@@ -37,7 +37,7 @@ def judged(predictions: pd.DataFrame, classes: tuple[str, ...]) -> Judged:
     if found is not None:
         _check_finite(predictions, found)
     labels, predicted = (class_codes(predictions[name].to_numpy(), classes) for name in ("label", "predicted"))
-    return Judged(classes, labels, predicted, found)
+    return Predictions(classes, labels, predicted, found)
 
 
 def classes_of(predictions: pd.DataFrame) -> tuple[str, ...]:

@@ -7,16 +7,16 @@ import numpy.typing as npt
 import pandas as pd
 
 from pipeline.errors import ParamsError, listing
-from pipeline.manifest import FURTHER
+from pipeline.manifest import EXTRA_COLUMNS
 from pipeline.metrics.bootstrap import interval
 from pipeline.metrics.metric import Metric, metric_of
 from pipeline.metrics.params import SliceError
-from pipeline.metrics.predictions import judged
+from pipeline.metrics.predictions import checked_predictions
 from pipeline.stages.evaluate.params import EvaluateParams
 
 SOURCE = "source"
 # A column with more values names images, not kinds of images.
-MOST_VALUES = 100
+MAX_VALUES = 100
 NO_KINDS = frozenset({"id", "path", "sha256", "pixels", "shard", "row", "group", "user_group", "split"})
 
 
@@ -36,11 +36,11 @@ def with_slices(predictions: pd.DataFrame, manifest: pd.DataFrame, params: Evalu
     problems = []
     for name in columns:
         if name not in manifest.columns:
-            hint = f", did you mean {FURTHER}{name}?" if f"{FURTHER}{name}" in manifest.columns else ""
+            hint = f", did you mean {EXTRA_COLUMNS}{name}?" if f"{EXTRA_COLUMNS}{name}" in manifest.columns else ""
             problems.append(f"the manifest has no column {name!r}{hint}")
-        elif _is_text(manifest[name]) and manifest[name].nunique() > MOST_VALUES:
+        elif _is_text(manifest[name]) and manifest[name].nunique() > MAX_VALUES:
             problems.append(
-                f"the column {name!r} has {manifest[name].nunique()} values, at most {MOST_VALUES} are slices"
+                f"the column {name!r} has {manifest[name].nunique()} values, at most {MAX_VALUES} are slices"
             )
     if problems:
         raise ParamsError(
@@ -83,7 +83,7 @@ def _row(
     column: str,
     value: str,
 ) -> dict[str, object]:
-    seen = judged(part, classes)
+    seen = checked_predictions(part, classes)
     resampled = metric.resampled(seen, part["group"], params.bootstrap, params.seed, f"{split}/{column}/{value}")
     low, high = interval(resampled) if pd.notna(resampled).any() else (float("nan"), float("nan"))
     return {

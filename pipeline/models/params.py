@@ -6,11 +6,11 @@ from pydantic import Field
 
 from pipeline.section import Section
 
-MOST_WIDTH = 512
-MOST_UNITS = 4096
+MAX_WIDTH = 512
+MAX_UNITS = 4096
 
 Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "tanh"]
-Width = Annotated[int, Field(ge=1, le=MOST_WIDTH)]
+Width = Annotated[int, Field(ge=1, le=MAX_WIDTH)]
 DropoutRate = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -61,7 +61,7 @@ class Mlp(Section):
 
     name: Literal["mlp"]
     depth: Annotated[int, Field(ge=1, le=8)]
-    width: Annotated[int, Field(ge=1, le=MOST_UNITS)]
+    width: Annotated[int, Field(ge=1, le=MAX_UNITS)]
     activation: Activation
     batch_norm: bool
     dropout: Dropout
@@ -133,8 +133,8 @@ class RandomForest(Section):
 
     name: Literal["random_forest"]
     features: Features
-    trees: Annotated[int, Field(ge=1, le=2000)]
-    min_leaf: Annotated[int, Field(ge=1)]
+    n_estimators: Annotated[int, Field(ge=1, le=2000)]
+    min_samples_leaf: Annotated[int, Field(ge=1)]
 
 
 class GradientBoosting(Section):
@@ -142,9 +142,9 @@ class GradientBoosting(Section):
 
     name: Literal["gradient_boosting"]
     features: Features
-    rounds: Annotated[int, Field(ge=1, le=2000)]
-    leaves: Annotated[int, Field(ge=2, le=1024)]
-    shrinkage: Annotated[float, Field(gt=0, le=1)]
+    max_iter: Annotated[int, Field(ge=1, le=2000)]
+    max_leaf_nodes: Annotated[int, Field(ge=2, le=1024)]
+    learning_rate: Annotated[float, Field(gt=0, le=1)]
 
 
 Network = Cnn | Resnet | Mlp | MobileNetV2

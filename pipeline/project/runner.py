@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ParamsError, StorageError
-from pipeline.project.params import Params
+from pipeline.project.params_file import Params
 from pipeline.stage import Outputs, Stage, load_stage
 from pipeline.store.artifacts import partial_path, put_in_place, refusals, remove
 from pipeline.store.shards import ShardStore

@@ -25,10 +25,10 @@ from pipeline.transforms.params import AnyTransform, Transform
 from pipeline.transforms.presets import expand
 
 # They bound the size of a sheet: about 1,000 pixels wide and 5,000 high at most.
-MOST_CLASSES, MOST_IMAGES, MOST_VARIANTS, MOST_OF_BATCH, MOST_OF_GALLERY = 10, 2, 5, 60, 120
-MOST_LINES = 12
+MAX_CLASSES, MAX_IMAGES, MAX_VARIANTS, MAX_BATCH_IMAGES, MAX_GALLERY_IMAGES = 10, 2, 5, 60, 120
+MAX_LINES = 12
 # Fewer would cut the words; more, and the sheet is wider than screens are.
-LEAST_COLUMNS, BATCH_COLUMNS, MOST_COLUMNS = 4, 6, 8
+MIN_COLUMNS, BATCH_COLUMNS, MAX_COLUMNS = 4, 6, 8
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,8 @@ def variants_sheet(
     for place in choose_images(originals, seed, better=counts > 0):
         image = originals.iloc[place]
         first, variants = int(starts[place]), int(counts[place])
-        among = f" ({MOST_VARIANTS} of {variants} variants)" if variants > MOST_VARIANTS else ""
-        seen = [(_copy(number), look(first + number)) for number in range(1, 1 + min(variants, MOST_VARIANTS))]
+        among = f" ({MAX_VARIANTS} of {variants} variants)" if variants > MAX_VARIANTS else ""
+        seen = [(_copy(number), look(first + number)) for number in range(1, 1 + min(variants, MAX_VARIANTS))]
         shown.append(Shown(image["id"] + among, heads[image["label"]], image["role"], look(first), seen))
     lines = [
         "Made anew in each epoch of training; shown as in epoch 0."
@@ -87,7 +87,7 @@ def variants_png(title: str, lines: Sequence[str], shown: Sequence[Shown]) -> by
     ]
     widest = max((1 + len(image.variants) for image in shown), default=0)
     reduced = _reduced(max((len(image.original) for image in shown), default=0))
-    return _png(Sheet(title, [*lines, *reduced], sections, min(max(widest, LEAST_COLUMNS), MOST_COLUMNS)))
+    return _png(Sheet(title, [*lines, *reduced], sections, min(max(widest, MIN_COLUMNS), MAX_COLUMNS)))
 
 
 def batch_sheet(rows: pd.DataFrame, pixels: Pixels, mixing: AnyMixing) -> bytes:
@@ -97,7 +97,7 @@ def batch_sheet(rows: pd.DataFrame, pixels: Pixels, mixing: AnyMixing) -> bytes:
         rows: all of the batch, in its order, with label, role, copy and weight.
         pixels: of the first rows, shape (n, height, width, 3), before they are normalised and mixed.
     """
-    shown = rows[["label", "role", "copy", "weight"]].iloc[:MOST_OF_BATCH].itertuples(index=False)
+    shown = rows[["label", "role", "copy", "weight"]].iloc[:MAX_BATCH_IMAGES].itertuples(index=False)
     weighed = rows["weight"].nunique() > 1
     cells = [
         Cell(picture, (label, f"{role}, {_copy(copy)}", *([f"weight {weight:.3g}"] if weighed else [])), role)
@@ -127,8 +127,8 @@ def choose_images(
     originals: pd.DataFrame,
     seed: int,
     better: npt.NDArray[np.bool_] | None = None,
-    classes: int = MOST_CLASSES,
-    images: int = MOST_IMAGES,
+    classes: int = MAX_CLASSES,
+    images: int = MAX_IMAGES,
 ) -> list[int]:
     """Positions of the rows to show, by class, raw before production.
 
@@ -156,7 +156,7 @@ def choose_images(
 def transform_lines(transforms: Sequence[Transform]) -> list[str]:
     """Each transform with its arguments on a line, as many as a sheet holds."""
     lines = [transform_line(item) for item in transforms]
-    return [*lines[:MOST_LINES], *_left_out(len(lines) - MOST_LINES, "transform", "transforms")] or ["No transforms."]
+    return [*lines[:MAX_LINES], *_left_out(len(lines) - MAX_LINES, "transform", "transforms")] or ["No transforms."]
 
 
 def transform_line(transform: Transform) -> str:

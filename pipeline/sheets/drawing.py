@@ -30,8 +30,8 @@ COLOURS = {RAW: (0, 114, 178), PRODUCTION: (213, 94, 0)}
 SIGNS = frozenset("©«°±´·»‘’“”…‹›⁄™")  # noqa: RUF001
 FONT_LACKS = "The font of this sheet lacks some letters: they stand without accents, or as \\u and a number."
 # More than any line holds: longer text is cut before it is measured.
-MOST_LETTERS = 400
-MOST_WRAPPED = 3
+MAX_LETTERS = 400
+MAX_WRAPPED = 3
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def draw_sheet(sheet: Sheet) -> Pixels:
     lines; other text that is too long is cut in its middle.
     """
     width = sheet.columns * (SIDE + 2 * FRAME) + (sheet.columns - 1) * GAP
-    lacking = any(drawable(text[:MOST_LETTERS]) != text[:MOST_LETTERS] for text in _texts(sheet))
+    lacking = any(drawable(text[:MAX_LETTERS]) != text[:MAX_LETTERS] for text in _texts(sheet))
     blocks = [_text(sheet.title, TITLE, INK, width)]
     for line in [*sheet.lines, *[FONT_LACKS] * lacking]:
         blocks += [_text(part, TEXT, PALE_INK, width) for part in _wrapped(line, TEXT, width)]
@@ -164,7 +164,7 @@ def _text(text: str, size: int, ink: tuple[int, int, int], width: int, role: str
 
 
 def _cut(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
-    letters = drawable(text if len(text) <= MOST_LETTERS else _ends(text, MOST_LETTERS))
+    letters = drawable(text if len(text) <= MAX_LETTERS else _ends(text, MAX_LETTERS))
     if font.getlength(letters) <= width:
         return letters
     lengths = range(len(letters))
@@ -176,9 +176,9 @@ def _wrapped(text: str, size: int, width: int) -> list[str]:
     """The text in lines that fit, but for a single long word and the last of MOST_WRAPPED lines."""
     font = _font(size)
     lines = [""]
-    for word in drawable(text[: MOST_WRAPPED * MOST_LETTERS]).split(" "):
+    for word in drawable(text[: MAX_WRAPPED * MAX_LETTERS]).split(" "):
         longer = f"{lines[-1]} {word}".lstrip()
-        if lines[-1] and len(lines) < MOST_WRAPPED and font.getlength(longer) > width:
+        if lines[-1] and len(lines) < MAX_WRAPPED and font.getlength(longer) > width:
             lines.append(word)
         else:
             lines[-1] = longer

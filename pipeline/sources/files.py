@@ -100,8 +100,8 @@ class Folder:
         known, digests = self._recalled(paths, most)
         new = np.delete(np.arange(len(paths)), known)
         rest = Texts(as_array(paths).take(pa.array(new))) if len(known) else paths
-        together = max(1, min(TOGETHER, len(rest) // (4 * engine.workers)))
-        found = digests_of(partial(_hashed, self.place, most), Slices(rest, together), engine, title)
+        chunk_size = max(1, min(TOGETHER, len(rest) // (4 * engine.workers)))
+        found = digests_of(partial(_hashed, self.place, most), Slices(rest, chunk_size), engine, title)
         return found.with_recalled(new, known, digests) if len(known) else found
 
     def _recalled(self, paths: Sequence[str], most: int) -> tuple[npt.NDArray[np.intp], bytes]:

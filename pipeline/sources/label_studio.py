@@ -11,12 +11,12 @@ from urllib.parse import quote, unquote
 from xml.sax.saxutils import quoteattr
 
 from pipeline.errors import DataError, listing
-from pipeline.sources.listing import Said
+from pipeline.sources.listing import LabelStatement
 from pipeline.sources.metadata import unusable
 from pipeline.sources.params import LabelStudioLabels
 
 
-def labels_of(tasks: Any, params: LabelStudioLabels, name: str) -> list[Said]:
+def labels_of(tasks: Any, params: LabelStudioLabels, name: str) -> list[LabelStatement]:
     """What an export says of each image; `row` is the task's id.
 
     Skipped (cancelled) answers count for nothing; without any other the label is "". Reasons for refusal:
@@ -53,25 +53,27 @@ def labelling_interface(classes: Sequence[str], params: LabelStudioLabels) -> st
     )
 
 
-def _said(task: Mapping[str, Any], number: int, params: LabelStudioLabels) -> Said:
+def _said(task: Mapping[str, Any], number: int, params: LabelStudioLabels) -> LabelStatement:
     image = task["data"][params.image]
     row = task["id"] if isinstance(task.get("id"), int) else number
     if not image.startswith(params.prefix):
-        return Said(image, "", row, reason="path_leaves_source", detail=f"it does not start with {params.prefix}")
+        return LabelStatement(
+            image, "", row, reason="path_leaves_source", detail=f"it does not start with {params.prefix}"
+        )
     path = unquote(image.removeprefix(params.prefix))
     answers = [choices for name, choices in _answers(task) if name == params.choice]
     several = [choices for choices in answers if len(choices) > 1]
     if several:
-        return Said(path, "", row, reason="several_choices", detail=" + ".join(several[0]))
+        return LabelStatement(path, "", row, reason="several_choices", detail=" + ".join(several[0]))
     counts = Counter(choices[0] for choices in answers if choices)
     if not counts:
-        return Said(path, "", row)
+        return LabelStatement(path, "", row)
     label, votes = min(counts.items(), key=lambda item: (-item[1], item[0]))
     agreed = len(counts) == 1 or (params.disagreement == "majority" and 2 * votes > counts.total())
     if agreed:
-        return Said(path, label, row)
+        return LabelStatement(path, label, row)
     words = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
-    return Said(path, "", row, reason="annotators_disagree", detail=words)
+    return LabelStatement(path, "", row, reason="annotators_disagree", detail=words)
 
 
 def _answers(task: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:

@@ -17,7 +17,7 @@ from pipeline.sources.metadata import attach_metadata
 from pipeline.sources.params import FolderLabels, LabelStudioLabels, NoLabels, SourceParams, TableLabels
 from pipeline.sources.scan import Scan
 from pipeline.sources.texts import read_texts
-from pipeline.store.tables import MOST_BYTES, READERS
+from pipeline.store.tables import MAX_BYTES, READERS
 
 METADATA = "metadata.csv"
 # Patterns that leave every file; to ask them takes longer than to find it.
@@ -122,7 +122,7 @@ def _read(files: Files, found: Scan, file: str, kinds: Collection[str]) -> bytes
         )
     if not file.lower().endswith(tuple(kinds)):
         raise DataError(f"{files.place}/{file}: its name must end in {', '.join(kinds)}, as its content is")
-    match files.read(file, MOST_BYTES):
+    match files.read(file, MAX_BYTES):
         case Rejection(reason=reason, detail=detail):
             raise DataError(f"{files.place}/{file} cannot be read: {reason}: {detail}")
         case data:

@@ -18,7 +18,7 @@ from pipeline.manifest import RAW
 from pipeline.sources.metadata import captured_times, missing_columns, unusable, with_metadata
 from pipeline.sources.params import Columns, Unlisted
 from pipeline.sources.scan import Scan
-from pipeline.sources.table_errors import slips
+from pipeline.sources.table_errors import table_errors
 
 REFUSED_COLUMNS = ["path", "reason", "detail"]
 Refusal = tuple[str, str, str]
@@ -34,7 +34,7 @@ class Listing:
 
 
 @dataclass(frozen=True)
-class Said:
+class LabelStatement:
     """What a row of a table, or a task, says of one file: the path as it stands there, and the label, "" for none.
 
     row: its number from 1, for messages. other: what else stands there; two rows of one file must agree in it.
@@ -92,14 +92,14 @@ def by_table(
     if problems:
         raise DataError(unusable(name, problems))
     times, problems = captured_times(table, columns, now)
-    problems = [*slips(table, columns), *problems]
+    problems = [*table_errors(table, columns), *problems]
     if problems:
         raise DataError(unusable(name, problems))
     labels = table[columns.label].tolist() if columns.label else [""] * len(table)
     others = [column for column in table.columns if column not in {columns.path, columns.label}]
     cells = table[others].itertuples(index=False, name=None) if others else [()] * len(table)
     paths = table[columns.path].tolist()
-    said = [Said(*row) for row in zip(paths, labels, range(1, len(table) + 1), cells, strict=True)]
+    said = [LabelStatement(*row) for row in zip(paths, labels, range(1, len(table) + 1), cells, strict=True)]
     listed = by_statements(found, said, role, unlisted, left_out)
     rows = listed.images["row"].to_numpy() - 1
     images = with_metadata(listed.images.drop(columns="row"), table, columns, times, rows)
@@ -108,7 +108,7 @@ def by_table(
 
 def by_statements(
     found: Scan,
-    said: Sequence[Said],
+    said: Sequence[LabelStatement],
     role: str,
     unlisted: Unlisted,
     left_out: Collection[str] = frozenset(),
@@ -126,7 +126,7 @@ def by_statements(
     files = frozenset(found.files)
     unread = dict(found.refused)
     refused: list[Refusal] = []
-    of_file: dict[str, list[Said]] = {}
+    of_file: dict[str, list[LabelStatement]] = {}
 
     @cache
     def alike() -> dict[str, str]:
@@ -157,7 +157,7 @@ def by_statements(
     return Listing(_frame(images, ("path", "label", "row")), tuple(refused), ignored)
 
 
-def _settled(path: str, rows: Sequence[Said], unit: str) -> tuple[Said | None, list[Refusal]]:
+def _settled(path: str, rows: Sequence[LabelStatement], unit: str) -> tuple[LabelStatement | None, list[Refusal]]:
     """The row that counts of those that speak of one file, if they agree; and a refusal for each other."""
     unclear = next((one for one in rows if one.reason), None)
     if unclear is not None:

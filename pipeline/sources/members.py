@@ -25,7 +25,7 @@ from pipeline.store.artifacts import refusals
 from pipeline.workers.engine import Engine
 
 # What an archive may hold at any rate: a small one of tables may shrink further than images do.
-LEAST_BYTES = 1_000_000_000
+MIN_BYTES = 1_000_000_000
 LEAVES = "path_leaves_source"
 # Members that a worker hashes in one go.
 CHUNK = 256
@@ -112,7 +112,7 @@ class Archive:
     @property
     def most_bytes(self) -> int:
         """What this archive may hold."""
-        return max(LEAST_BYTES, int(self.max_expansion * self.stamp[0]))
+        return max(MIN_BYTES, int(self.max_expansion * self.stamp[0]))
 
     def _list(self) -> Iterable[Member]:
         raise NotImplementedError
@@ -123,7 +123,7 @@ class Archive:
     def _bomb(self, does: str) -> DataError:
         return DataError(
             f"{self.place} {does} more than {self.most_bytes:,} bytes, and has {self.stamp[0]:,} itself: a "
-            f"decompression bomb (ingest.max_expansion is {self.max_expansion:g}; {LEAST_BYTES:,} bytes are always "
+            f"decompression bomb (ingest.max_expansion is {self.max_expansion:g}; {MIN_BYTES:,} bytes are always "
             "allowed). If you trust it, raise the limit, or take the images out of it"
         )
 

@@ -12,9 +12,9 @@ from typing import Any
 import pandas as pd
 
 from pipeline.errors import DataError, listing
-from pipeline.manifest import FURTHER
+from pipeline.manifest import EXTRA_COLUMNS
 from pipeline.sources.params import Columns
-from pipeline.sources.table_errors import slips
+from pipeline.sources.table_errors import table_errors
 
 FILE_NAME, GROUP, CAPTURED_AT = "file_name", "group", "captured_at"
 # A time of day with a zone at its end: Z, +02:00, -0530, +02.
@@ -42,7 +42,7 @@ def attach_metadata(
     problems = missing_columns(table, [FILE_NAME])
     if not problems:
         times, wrong = captured_times(table, names, now)
-        problems = [*slips(table, names), *_file_problems(table, known), *wrong]
+        problems = [*table_errors(table, names), *_file_problems(table, known), *wrong]
     if problems:
         raise DataError(unusable(name, problems))
     rows = pd.Index(table[FILE_NAME]).get_indexer(pd.Index(images["path"]))
@@ -65,7 +65,7 @@ def with_metadata(
         rows: shape (n,), the position of each image's row in the table, -1 for none.
     """
     used = {names.path, names.label, names.group, names.captured_at, ""}
-    values = {f"{FURTHER}{column}": _taken(table[column], rows) for column in table.columns if column not in used}
+    values = {f"{EXTRA_COLUMNS}{column}": _taken(table[column], rows) for column in table.columns if column not in used}
     groups = _taken(table[names.group], rows) if names.group is not None else ""
     return images.assign(user_group=groups, captured_at=_taken_times(times, rows, len(images)), **values)
 

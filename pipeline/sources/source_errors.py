@@ -8,7 +8,7 @@ from pipeline.sources.listing import Refusal
 from pipeline.sources.params import FolderLabels, NoLabels, SourceParams
 
 # Refused files that a message names.
-MOST = 5
+MAX_LISTED = 5
 PARAMS = "params.yaml"
 
 
@@ -58,8 +58,10 @@ def first_few(refused: Sequence[Refusal]) -> str:
     for number, one in enumerate(refused):
         ranked.append((seen[one[1]], number, one))
         seen[one[1]] += 1
-    more = [f"and {len(refused) - MOST} more"] * (len(refused) > MOST)
-    lines = [f"{path}: {reason}: {detail or REASONS[reason]}" for *_, (path, reason, detail) in sorted(ranked)[:MOST]]
+    more = [f"and {len(refused) - MAX_LISTED} more"] * (len(refused) > MAX_LISTED)
+    lines = [
+        f"{path}: {reason}: {detail or REASONS[reason]}" for *_, (path, reason, detail) in sorted(ranked)[:MAX_LISTED]
+    ]
     return "".join(f"\n  {line}" for line in [*lines, *more])
 
 

@@ -5,7 +5,7 @@ import tarfile
 from typing import BinaryIO
 
 # tarfile reads headers alone through read(); a longer one would be kept whole.
-MOST_HEADER = 1 << 20
+MAX_HEADER = 1 << 20
 _STEP = 1 << 20
 
 
@@ -39,7 +39,7 @@ class Stream:
         Raises:
             tarfile.ReadError: so many are none of a header.
         """
-        if count > MOST_HEADER:
+        if count > MAX_HEADER:
             raise tarfile.ReadError(f"a header of {count} bytes")
         self.last = self._read(count)
         return self.last

@@ -11,7 +11,7 @@ from pipeline.sources.params import Columns
 _CUT_SHORT = r"\d(\.\d+)?[eE]\+\d+"
 
 
-def slips(table: pd.DataFrame, columns: Columns) -> list[str]:
+def table_errors(table: pd.DataFrame, columns: Columns) -> list[str]:
     """A sentence for each kind of slip in the columns that say what a row means; all of them are there, as texts.
 
     Two labels, or two groups, that look the same are a class too many, or a patient who is split apart.

@@ -20,7 +20,7 @@ PART = 100_000
 CATEGORY = pa.dictionary(pa.int32(), pa.string())
 
 
-def manifest(path: str, schema: pa.Schema, further: str | None = None, kind: pa.DataType = CATEGORY) -> Artifact:
+def manifest(path: str, schema: pa.Schema, extra_columns: str | None = None, kind: pa.DataType = CATEGORY) -> Artifact:
     """An artifact: a data frame with the columns of `schema`, in an Arrow IPC file.
 
     Columns whose name starts with `further` travel as well, as this kind.
@@ -30,18 +30,18 @@ def manifest(path: str, schema: pa.Schema, further: str | None = None, kind: pa.
     """
 
     def read(place: Path) -> pd.DataFrame:
-        frame: pd.DataFrame = _open_manifest(place, schema, further).to_pandas()
+        frame: pd.DataFrame = _open_manifest(place, schema, extra_columns).to_pandas()
         return frame
 
     def write(frame: pd.DataFrame, place: Path) -> None:
-        table = arrow_table(frame, _with_further(schema, frame.columns, further, kind))
-        _write_taken(Taken(table, np.arange(len(table)), {}), table.schema, place)
+        table = arrow_table(frame, _with_extra_columns(schema, frame.columns, extra_columns, kind))
+        _write_taken(TableSlice(table, np.arange(len(table)), {}), table.schema, place)
 
     return Artifact(path, read, write)
 
 
 @dataclass(frozen=True)
-class Taken:
+class TableSlice:
     """Rows of a table, and columns of their own beside them, put together in parts when they are written.
 
     Copying into fresh memory costs ten times as much as into memory that was used before.
@@ -60,7 +60,7 @@ class Taken:
 
 
 @dataclass(frozen=True)
-class Streamed:
+class TableStream:
     """Rows that stay where they are until they are written, and columns of their own beside them.
 
     tables: gives all rows in order, in tables of any size; each is asked for when the one before is done with.
@@ -118,28 +118,28 @@ def category_array(codes: npt.NDArray[Any], names: Sequence[str]) -> pa.Dictiona
     return _recoded(codes, names, used)
 
 
-def taken_manifest(path: str, schema: pa.Schema, further: str | None = None) -> Artifact:
+def manifest_slice(path: str, schema: pa.Schema, extra_columns: str | None = None) -> Artifact:
     """The same bytes as `manifest`; read as an Arrow table, written from `Taken` rows of one.
 
     For a stage that looks at few columns and hands all on: half the time and memory.
     """
 
     def read(place: Path) -> pa.Table:
-        return _open_manifest(place, schema, further)
+        return _open_manifest(place, schema, extra_columns)
 
-    def write(taken: Taken, place: Path) -> None:
-        _write_taken(taken, _with_further(schema, taken.table.schema.names, further), place)
+    def write(taken: TableSlice, place: Path) -> None:
+        _write_taken(taken, _with_extra_columns(schema, taken.table.schema.names, extra_columns), place)
 
     return Artifact(path, read, write)
 
 
-def streamed_manifest(path: str, schema: pa.Schema, further: str | None = None) -> Artifact:
+def manifest_stream(path: str, schema: pa.Schema, extra_columns: str | None = None) -> Artifact:
     """The same bytes as `manifest`; read as a frame, written from `Streamed` rows, a part of which is in memory."""
 
-    def write(rows: Streamed, place: Path) -> None:
+    def write(rows: TableStream, place: Path) -> None:
         _write_parts(rows.parts(), rows.schema, place)
 
-    return Artifact(path, manifest(path, schema, further).read, write)
+    return Artifact(path, manifest(path, schema, extra_columns).read, write)
 
 
 def write_arrow(table: pa.Table, path: Path) -> None:
@@ -191,16 +191,16 @@ def _write_batches(tables: Iterable[pa.Table], schema: pa.Schema, path: Path) ->
             writer.write_table(table, max_chunksize=max(len(table), 1))
 
 
-def _write_taken(taken: Taken, schema: pa.Schema, place: Path) -> None:
+def _write_taken(taken: TableSlice, schema: pa.Schema, place: Path) -> None:
     tidy = replace(taken, table=_tidy(taken.table, taken.rows))
     # A manifest without rows is one empty part.
     starts = range(0, max(len(taken.rows), 1), PART)
     _write_parts((tidy.part(start, start + PART).select(schema.names) for start in starts), schema, place)
 
 
-def _open_manifest(place: Path, schema: pa.Schema, further: str | None) -> pa.Table:
+def _open_manifest(place: Path, schema: pa.Schema, extra_columns: str | None) -> pa.Table:
     table = open_arrow(place)
-    if _without(table.schema.names, further) != schema.names:
+    if _without(table.schema.names, extra_columns) != schema.names:
         raise DataError(
             f"{place} has the columns {table.schema.names}, not {schema.names}: "
             f"another version wrote it; run `{maker(place)}`"
@@ -210,15 +210,15 @@ def _open_manifest(place: Path, schema: pa.Schema, further: str | None) -> pa.Ta
     return table
 
 
-def _with_further(
-    schema: pa.Schema, names: Iterable[str], further: str | None, kind: pa.DataType = CATEGORY
+def _with_extra_columns(
+    schema: pa.Schema, names: Iterable[str], extra_columns: str | None, kind: pa.DataType = CATEGORY
 ) -> pa.Schema:
-    extra = [name for name in names if further is not None and name.startswith(further)]
+    extra = [name for name in names if extra_columns is not None and name.startswith(extra_columns)]
     return pa.schema([*schema, *(pa.field(name, kind) for name in sorted(extra))])
 
 
-def _without(names: Sequence[str], further: str | None) -> list[str]:
-    return [name for name in names if further is None or not name.startswith(further)]
+def _without(names: Sequence[str], extra_columns: str | None) -> list[str]:
+    return [name for name in names if extra_columns is None or not name.startswith(extra_columns)]
 
 
 def _tidy(table: pa.Table, rows: npt.NDArray[np.intp]) -> pa.Table:

@@ -22,7 +22,7 @@ from pipeline.errors import DataError, MissingInputError, StorageError
 from pipeline.store.spreadsheets import safe, unsafe
 
 # Folders of the stages that do not stand in the top level's dvc.yaml.
-OTHER_FOLDERS = {"sample": "data", "inventory": "data", "test": "final", "conclude": "final"}
+OTHER_FOLDERS = {"sample": "data", "inventory": "data", "final_evaluation": "final", "final_diagnosis": "final"}
 
 
 @dataclass(frozen=True)

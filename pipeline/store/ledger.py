@@ -11,20 +11,20 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from pipeline.errors import VaultError
+from pipeline.errors import FinalEvaluationError
 from pipeline.store.artifacts import Artifact, read_bytes, text
 
 
 def ledger(path: str) -> Artifact:
     """An artifact: the looks at test, the first one first; none before the first."""
 
-    def read(place: Path) -> list[Look]:
+    def read(place: Path) -> list[LedgerEntry]:
         written = _decoded(read_bytes(place), place) if place.exists() else ""
         check_continues(written, committed(place), str(place))
         return read_ledger(written, str(place))
 
-    def write(looks: list[Look], place: Path) -> None:
-        text(path).write(ledger_text(looks), place)
+    def write(evaluations: list[LedgerEntry], place: Path) -> None:
+        text(path).write(ledger_text(evaluations), place)
 
     return Artifact(path, read, write)
 
@@ -46,7 +46,7 @@ def _decoded(data: bytes, path: Path) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError as error:
-        raise VaultError(f"{path} was edited: it is no text; restore it from Git") from error
+        raise FinalEvaluationError(f"{path} was edited: it is no text; restore it from Git") from error
 
 
 START = "0" * 64
@@ -56,7 +56,7 @@ RESTORE = (
 
 
 @dataclass(frozen=True)
-class Look:
+class LedgerEntry:
     """One look: when (UTC), digests of the model's file, of the params and of the test rows, and the result.
 
     told: the rules of params.yaml that were set to allow it, comma-separated.
@@ -78,28 +78,28 @@ class Look:
         return (self.model, self.params, self.test) == (model, params, test)
 
 
-def read_ledger(text: str, name: str) -> list[Look]:
+def read_ledger(text: str, name: str) -> list[LedgerEntry]:
     """The looks in a ledger, the first one first.
 
     Raises:
         VaultError: a line is no look, or was edited, or others were dropped or put in before it.
     """
-    looks, chain = [], START
+    evaluations, chain = [], START
     for number, line in enumerate(text.splitlines(), 1):
         try:
             values = json.loads(line)
             written = values.pop("chain")
-            look = Look(**values)
+            evaluation = LedgerEntry(**values)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise VaultError(f"{name}, line {number}, is no look at test: {RESTORE}") from error
-        chain = _chained(chain, look)
+            raise FinalEvaluationError(f"{name}, line {number}, is no look at test: {RESTORE}") from error
+        chain = _chained(chain, evaluation)
         if written != chain:
-            raise VaultError(
+            raise FinalEvaluationError(
                 f"{name} was edited: line {number} or one before it is not as it was written, or lines before it are "
                 f"gone; {RESTORE}"
             )
-        looks.append(look)
-    return looks
+        evaluations.append(evaluation)
+    return evaluations
 
 
 def check_continues(text: str, committed: str, name: str) -> None:
@@ -111,18 +111,20 @@ def check_continues(text: str, committed: str, name: str) -> None:
     if not text.startswith(committed):
         missing = len(committed.splitlines()) - len(text.splitlines())
         what = f"{missing} looks that Git has are gone" if missing > 0 else "its lines are not those that Git has"
-        raise VaultError(f"{name} was edited: {what}; {RESTORE}. For a new test set, commit its removal first")
+        raise FinalEvaluationError(
+            f"{name} was edited: {what}; {RESTORE}. For a new test set, commit its removal first"
+        )
 
 
-def ledger_text(looks: Sequence[Look]) -> str:
+def ledger_text(evaluations: Sequence[LedgerEntry]) -> str:
     """The file of these looks."""
     lines, chain = [], START
-    for look in looks:
-        chain = _chained(chain, look)
-        lines.append(json.dumps({**asdict(look), "chain": chain}, sort_keys=True) + "\n")
+    for evaluation in evaluations:
+        chain = _chained(chain, evaluation)
+        lines.append(json.dumps({**asdict(evaluation), "chain": chain}, sort_keys=True) + "\n")
     return "".join(lines)
 
 
-def _chained(chain: str, look: Look) -> str:
-    ordered = [getattr(look, field.name) for field in fields(look)]
+def _chained(chain: str, evaluation: LedgerEntry) -> str:
+    ordered = [getattr(evaluation, field.name) for field in fields(evaluation)]
     return hashlib.sha256(f"{chain}\n{json.dumps(ordered)}".encode()).hexdigest()

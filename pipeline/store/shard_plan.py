@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 # Rows a shard holds on average and at most. Part of the format: another value gives other files.
 MEAN_ROWS = 128
-MOST_ROWS = 512
+MAX_ROWS = 512
 NOWHERE = -1
 
 
@@ -158,7 +158,7 @@ def _chunks(rows: Iterable[Row]) -> Iterator[Chunk]:
     start = 0
     for number, row in enumerate(rows):
         head = int.from_bytes(hashlib.sha256(row.place.encode()).digest()[:4], "big")
-        if keys and (head % MEAN_ROWS == 0 or len(keys) == MOST_ROWS):
+        if keys and (head % MEAN_ROWS == 0 or len(keys) == MAX_ROWS):
             yield Chunk(digest(*keys), start, number)
             keys, start = [], number
         keys.append(row.key)

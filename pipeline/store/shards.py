@@ -36,7 +36,7 @@ from pipeline.workers.serving import Guard
 SHARDS_A_WORKER = 8
 SLICES_A_WORKER = 8
 # Rows, each of some hundredths of a second, in the second or two in which processes start.
-FEW_ROWS = 50
+MIN_ROWS_FOR_WORKERS = 50
 
 
 Make = Callable[[Any], Mapping[str, Any]]
@@ -63,7 +63,7 @@ class ShardStore:
         schema: pa.Schema,
         engine: Engine,
         title: str,
-        few: int = FEW_ROWS,
+        min_rows_for_workers: int = MIN_ROWS_FOR_WORKERS,
     ) -> "Placed":
         """Make the rows that no shard holds yet, and say where each row lies.
 
@@ -91,7 +91,7 @@ class ShardStore:
         tasks = Tasks(rows, [chunk for chunk in chunks if chunk.name not in whole], Older(older))
         with refusals(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-        chosen = Engine(1) if tasks.new <= few else engine
+        chosen = Engine(1) if tasks.new <= min_rows_for_workers else engine
         if chosen.workers > 1 and len(tasks) < SHARDS_A_WORKER * chosen.workers:
             most = max(1, tasks.new // (SLICES_A_WORKER * chosen.workers))
             slices = [Task(name_of(part), part, {}) for task in tasks for part in _cut(task.made, most)]

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from pipeline.errors import DataError, listing
 
 # A table is read whole: 2 GB are some 20,000,000 rows.
-MOST_BYTES = 2_000_000_000
+MAX_BYTES = 2_000_000_000
 
 
 def read_csv(data: bytes, name: str, needed: Collection[str] | None = None) -> dict[str, list[Any]]:

@@ -7,7 +7,7 @@ a misspelt name is said there, before an hour of ingest and not after it. A list
 from pathlib import Path
 
 from pipeline import catalogue
-from pipeline.project.params import Params
+from pipeline.project.params_file import Params
 from pipeline.store.artifacts import partial_path, put_in_place, refusals, write_bytes
 from pipeline.store.shards import fingerprint
 

@@ -16,7 +16,7 @@ from pipeline.diagnosis.error_tags import NOTES, OWN, TAGS, TagGain, errors_of, 
 from pipeline.errors import DataError, MissingInputError, ParamsError, listing
 from pipeline.manifest import SEEN_SPLITS
 from pipeline.metrics.metric import key_of
-from pipeline.sheets.contact_sheets import MOST_OF_GALLERY, gallery
+from pipeline.sheets.contact_sheets import MAX_GALLERY_IMAGES, gallery
 from pipeline.sheets.drawing import Cell
 from pipeline.stages.evaluate.params import EvaluateParams
 from pipeline.store.artifacts import read_bytes, write_files
@@ -73,7 +73,7 @@ def write_errors(split: str, csv: Path, sheet: Path, columns: Sequence[str]) -> 
 
 def errors_sheet(errors: pd.DataFrame, split: str, count: int) -> bytes:
     """The first misclassified images, with number, label, prediction and confidence under each."""
-    shown = errors.iloc[:MOST_OF_GALLERY]
+    shown = errors.iloc[:MAX_GALLERY_IMAGES]
     captions = [
         (f"{number}: {label}", f"called {predicted}", f"confidence {confidence:.2f}")
         for number, (label, predicted, confidence) in enumerate(

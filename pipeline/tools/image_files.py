@@ -18,7 +18,7 @@ from pipeline.images.rejection import Rejection
 from pipeline.sources.scan import scan
 from pipeline.stages.ingest.params import IngestParams
 from pipeline.store.artifacts import refusals
-from pipeline.workers.codec_messages import codec_lines
+from pipeline.workers.codec_messages import codec_messages
 from pipeline.workers.engine import Engine
 from pipeline.workers.serving import Guard
 
@@ -87,7 +87,7 @@ def picture_of(path: str, params: IngestParams) -> Pixels | Rejection:
         return Rejection("missing", "there is no such file")
     except (OSError, ValueError) as error:
         return Rejection("unreadable", getattr(error, "strerror", None) or str(error))
-    match normalise(data, params, codec_lines):
+    match normalise(data, params, codec_messages):
         case Picture(image=image):
             return decode(image)
         case rejection:

@@ -17,11 +17,12 @@ from pipeline.diagnosis.learning_curve import ALL, CURVES, Answer, answer, check
 from pipeline.errors import DataError, ParamsError
 from pipeline.manifest import DEV
 from pipeline.metrics.metric import check_defined, metric_of
-from pipeline.metrics.predictions import judged
-from pipeline.project.params import Params
+from pipeline.metrics.predictions import checked_predictions
+from pipeline.project.params_file import Params
 from pipeline.stages.train.params import TrainParams
 from pipeline.store.artifacts import partial_path, put_in_place, table, write_bytes
-from pipeline.training.fitting import TrainingData, fit_key, fit_model, part_of_data, read_data
+from pipeline.tools.training_data import read_data
+from pipeline.training.fitting import TrainingData, fit_key, fit_model, part_of_data
 from pipeline.training.kept_fits import KeptFits
 from pipeline.workers.engine import Engine
 
@@ -169,7 +170,7 @@ def _measured(part: Part, classes: tuple[str, ...]) -> tuple[dict[str, Any], npt
     if predictions is None:
         raise DataError(f"{catalogue.LEARNING_CURVE} was emptied while the learning curve was made: run it again")
     evaluate = part.params.evaluate
-    metric, seen = metric_of_errors(evaluate, classes), judged(predictions, classes)
+    metric, seen = metric_of_errors(evaluate, classes), checked_predictions(predictions, classes)
     resampled = 1 - metric.resampled(seen, predictions["group"], evaluate.bootstrap, evaluate.seed, DEV)
     point = {
         "curve": part.curve,

@@ -8,12 +8,13 @@ from pipeline.data.order import KeyedOrder
 from pipeline.errors import ParamsError
 from pipeline.images.pixels import encode
 from pipeline.models.params import Baseline
-from pipeline.project.params import Params
+from pipeline.project.params_file import Params
 from pipeline.stages.ingest.params import PngEncoding
 from pipeline.store.artifacts import partial_path, put_in_place, table, write_bytes
 from pipeline.tools.rate_chart import draw_rates
+from pipeline.tools.training_data import read_data
 from pipeline.training.classifier import WeightedBatch
-from pipeline.training.fitting import fresh_network, loss_weights, read_data
+from pipeline.training.fitting import fresh_network, loss_weights
 from pipeline.training.lr_range_test import RateRange, rate_range
 from pipeline.workers.engine import Engine
 from pipeline.workers.progress import progress

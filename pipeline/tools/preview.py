@@ -23,7 +23,7 @@ from pipeline.errors import DataError, MissingInputError, ParamsError, listing
 from pipeline.images.pixels import Pixels, decode, encode
 from pipeline.images.rejection import Rejection
 from pipeline.manifest import NO_LABEL, TRAIN
-from pipeline.project.params import PARAMS_FILE, Params, check_params, yaml_problem
+from pipeline.project.params_file import PARAMS_FILE, Params, check_params, yaml_problem
 from pipeline.randomness import keyed_uniform
 from pipeline.sheets.contact_sheets import Shown, choose_images, transform_line, transform_lines, variants_png
 from pipeline.sources.scan import scan
@@ -37,7 +37,7 @@ from pipeline.transforms.transforms import Transforms, build_transform, check_tr
 from pipeline.workers.engine import Engine
 
 # Files of a folder that are tried when none of them is an image.
-MOST_TRIED = 100
+MAX_TRIED = 100
 
 
 @dataclass(frozen=True)
@@ -126,8 +126,8 @@ def examples_at(
     found: list[Example] = []
     refused: list[str] = []
     names = iter(_in_turn(files, params.augment.seed))
-    while len(found) < count and len(refused) < MOST_TRIED:
-        some = list(islice(names, min(count - len(found), MOST_TRIED - len(refused))))
+    while len(found) < count and len(refused) < MAX_TRIED:
+        some = list(islice(names, min(count - len(found), MAX_TRIED - len(refused))))
         if not some:
             break
         made = pictures([str(path / name) for name in some], params.ingest, engine, "preview")

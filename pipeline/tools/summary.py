@@ -13,11 +13,11 @@ from pipeline.errors import DataError
 from pipeline.manifest import SEEN_SPLITS
 from pipeline.metrics.metric import key_of
 from pipeline.metrics.params import Limit
-from pipeline.project.params import Params
+from pipeline.project.params_file import Params
 from pipeline.stages.evaluate.params import EvaluateParams
 
 FILES = {
-    "what training sees": catalogue.LOOK_VARIANTS.path,
+    "what training sees": catalogue.PREVIEW_VARIANTS.path,
     "model": catalogue.MODEL.path,
     "metrics": catalogue.EVALUATE_METRICS.path,
     "diagnosis": catalogue.DIAGNOSIS_TEXT.path,

@@ -115,15 +115,17 @@ def _fitted(model: Baseline, rows: Rows, classes: int, seed: int) -> Tensors:
         case LogisticRegression():
             return _logistic(model, rows)
         case RandomForest():
-            forest = RandomForestClassifier(model.trees, min_samples_leaf=model.min_leaf, random_state=seed)
+            forest = RandomForestClassifier(
+                model.n_estimators, min_samples_leaf=model.min_samples_leaf, random_state=seed
+            )
             forest.fit(rows.features, rows.labels, sample_weight=rows.weights)
             trees = [tree.tree_ for tree in forest.estimators_]
             return _votes(trees)
         case GradientBoosting():
             boosting = HistGradientBoostingClassifier(
-                learning_rate=model.shrinkage,
-                max_iter=model.rounds,
-                max_leaf_nodes=model.leaves,
+                learning_rate=model.learning_rate,
+                max_iter=model.max_iter,
+                max_leaf_nodes=model.max_leaf_nodes,
                 early_stopping=False,
                 random_state=seed,
             )

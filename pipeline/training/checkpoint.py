@@ -22,7 +22,7 @@ from pipeline.store.artifacts import partial_path, put_in_place, read_bytes, ref
 from pipeline.store.shard_plan import digest
 
 # Of work that a kill may cost; to write a checkpoint takes some hundredths of a second.
-MOST_SECONDS = 60.0
+MAX_SECONDS = 60.0
 LIBRARIES = ("albumentations", "lightning", "numpy", "opencv-python-headless", "scikit-learn", "torch")
 
 
@@ -35,7 +35,7 @@ class Checkpoint:
 
     def due(self) -> bool:
         """Whether so much time has passed since the last save that what was done is worth another."""
-        return time.monotonic() - self._saved >= MOST_SECONDS
+        return time.monotonic() - self._saved >= MAX_SECONDS
 
     def load(self, key: str) -> dict[str, Any] | None:
         """What was kept under this key; None if there is nothing, or it is damaged or of another key."""

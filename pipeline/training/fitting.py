@@ -13,7 +13,6 @@ import numpy.typing as npt
 import pandas as pd
 from torch import nn
 
-from pipeline import catalogue
 from pipeline.data.dataset import RowDataset, Variants, channel_statistics
 from pipeline.data.loader import batches, weighted_batches
 from pipeline.data.order import KeyedOrder
@@ -24,7 +23,6 @@ from pipeline.models.building import build_model
 from pipeline.models.files import TrainedModel
 from pipeline.models.mobilenet import load_backbone
 from pipeline.models.params import Baseline, MobileNetV2, Network
-from pipeline.project.params import Params
 from pipeline.randomness import keyed_seed
 from pipeline.stages.ingest.params import IngestParams
 from pipeline.stages.train.params import TrainParams
@@ -86,19 +84,6 @@ def training_data(
     return TrainingData(rows, dev_rows, classes, ingest, train_set, dev_set)
 
 
-def read_data(params: Params) -> TrainingData:
-    """The training set and dev, as the last run of the stages before train left them."""
-    augmented, manifest, originals, copies = (
-        artifact.read(Path(artifact.path))
-        for artifact in (catalogue.AUGMENTED, catalogue.SPLIT, catalogue.ORIGINALS, catalogue.COPIES)
-    )
-    images = ShardReader(*originals.folders, *copies.folders)
-    augment = params.augment
-    return training_data(
-        augmented, manifest, images, params.train, augment.mode, augment.transforms, augment.seed, params.ingest
-    )
-
-
 def part_of_data(data: TrainingData, inside: npt.NDArray[np.bool_]) -> TrainingData:
     """The same with some rows of train, shape (n,), alone."""
     whole, rows = data.train, data.rows[inside]
@@ -135,7 +120,7 @@ def fit_model(
     if isinstance(params.model, Baseline):
         fit = _fit_baseline(params.model, data, params, metric, engine)
         return TrainedModel(fit.network, data.classes, data.ingest, params.model), fit
-    hush_lightning()
+    silence_lightning()
     network = fresh_network(params.model, data, params, engine)
     first, seen = (len(state["epochs"]), int(state["batches"])) if state else (0, 0)
     order = KeyedOrder(len(data.train), params.seed, first, seen * params.batch_size)
@@ -186,7 +171,7 @@ def _fit_baseline(
         return fit_baseline(model, train, dev, weights, first, params, metric, len(data.classes), advance)
 
 
-def hush_lightning() -> None:
+def silence_lightning() -> None:
     """Leave out Lightning's hints (other loggers, more loader workers): they are not for users of a stage."""
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning")

@@ -15,8 +15,8 @@ def build_optimizer(network: nn.Module, params: AnyOptimizer, rate: float) -> to
     match params:
         case Sgd(momentum=momentum, nesterov=nesterov):
             return torch.optim.SGD(trained, lr=rate, momentum=momentum, nesterov=nesterov)
-        case RmsProp(smoothing=smoothing, momentum=momentum):
-            return torch.optim.RMSprop(trained, lr=rate, alpha=smoothing, momentum=momentum)
+        case RmsProp(alpha=alpha, momentum=momentum):
+            return torch.optim.RMSprop(trained, lr=rate, alpha=alpha, momentum=momentum)
         case Adam(beta1=beta1, beta2=beta2):
             return torch.optim.Adam(trained, lr=rate, betas=(beta1, beta2))
         case AdamW(beta1=beta1, beta2=beta2, weight_decay=decay):

@@ -31,7 +31,7 @@ class RmsProp(Section):
     """Steps divided by a running mean of the gradient's size (Tieleman and Hinton, 2012)."""
 
     name: Literal["rmsprop"]
-    smoothing: Smoothing
+    alpha: Smoothing
     momentum: Smoothing
 
 

@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from functools import cache
 
 # Of one picture; a codec that complains of every row says no more with more of it.
-MOST_BYTES = 2000
+MAX_BYTES = 2000
 
 
 @contextmanager
-def codec_lines() -> Iterator[list[str]]:
+def codec_messages() -> Iterator[list[str]]:
     """A list that holds, afterwards, the lines that were written meanwhile to file descriptor 2, each once.
 
     The whole process is redirected: for workers, which show nothing else there.
@@ -25,7 +25,7 @@ def codec_lines() -> Iterator[list[str]]:
         os.dup2(kept, 2)
         os.close(kept)
         if os.lseek(sink, 0, os.SEEK_CUR):
-            text = os.pread(sink, MOST_BYTES, 0).decode(errors="backslashreplace")
+            text = os.pread(sink, MAX_BYTES, 0).decode(errors="backslashreplace")
             os.lseek(sink, 0, os.SEEK_SET)
             os.truncate(sink, 0)
             lines.extend(dict.fromkeys(line.strip() for line in text.splitlines() if line.strip()))

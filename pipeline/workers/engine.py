@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from pipeline.errors import ParamsError, WorkerError
 from pipeline.workers.libraries import keep_freed_memory
-from pipeline.workers.pool import Worker, hired
+from pipeline.workers.pool import Worker, worker_pool
 from pipeline.workers.progress import progress
 from pipeline.workers.serving import Guard, Job, Work
 
@@ -46,9 +46,9 @@ class Engine:
         tasks: Sequence[Task],
         title: str,
         size: Callable[[Task], int] = lambda _: 1,
-        together: int = 1,
+        chunk_size: int = 1,
         total: int | None = None,
-        after: Callable[[Task], object] = lambda _: None,
+        on_done: Callable[[Task], object] = lambda _: None,
     ) -> list[Result]:
         """The results of a picklable function, in the order of the tasks; one of the workers is this process.
 
@@ -67,13 +67,13 @@ class Engine:
 
             def done(*finished: Task) -> None:
                 for task in finished:
-                    after(task)
+                    on_done(task)
                     advance(size(task))
 
             if self.workers == 1 or len(tasks) < 2:
                 return list(_in_process(function, tasks, done))
-            starts = range(0, len(tasks), together)
-            jobs = Jobs(len(starts), lambda number: Job(number, tasks[starts[number] : starts[number] + together]))
+            starts = range(0, len(tasks), chunk_size)
+            jobs = Jobs(len(starts), lambda number: Job(number, tasks[starts[number] : starts[number] + chunk_size]))
             work = Work(partial(_each, function))
             results = _run_here_too(work, jobs, self.workers, lambda job: done(*job.task))
             return [result for part in results for result in part]
@@ -87,7 +87,7 @@ class Engine:
         title: str,
         size: Callable[[Task], int] = lambda _: 1,
         total: int | None = None,
-        after: Callable[[Task], object] = lambda _: None,
+        on_done: Callable[[Task], object] = lambda _: None,
     ) -> list[Result]:
         """The same where making one of a task's items may crash, hang or take all memory: that costs the item.
 
@@ -100,7 +100,7 @@ class Engine:
         with progress(title, sum(map(size, tasks)) if total is None else total) as advance:
 
             def done(job: Job) -> None:
-                after(job.task)
+                on_done(job.task)
                 advance(size(job.task))
 
             jobs = Jobs(len(tasks), lambda number: _job_of_items(number, tasks[number], items))
@@ -141,8 +141,8 @@ def _each(function: Callable[[Task], Result], tasks: Sequence[Task]) -> list[Res
 
 def _run(work: Work, jobs: Jobs, workers: int, done: Callable[[Job], None]) -> list[Any]:
     """The results of all jobs, in their order."""
-    with hired(min(workers, jobs.count)) as crew:
-        shift = _Shift(work, jobs, crew, done)
+    with worker_pool(min(workers, jobs.count)) as crew:
+        shift = _Scheduler(work, jobs, crew, done)
         shift.run()
         return shift.results()
 
@@ -150,8 +150,8 @@ def _run(work: Work, jobs: Jobs, workers: int, done: Callable[[Job], None]) -> l
 def _run_here_too(work: Work, jobs: Jobs, workers: int, done: Callable[[Job], None]) -> list[Any]:
     """The same with this process as one of the workers: it need not be started, which takes a second or two."""
     errors: deque[BaseException] = deque()
-    with hired(min(workers, jobs.count) - 1) as crew:
-        shift = _Shift(work, jobs, crew, done)
+    with worker_pool(min(workers, jobs.count) - 1) as crew:
+        shift = _Scheduler(work, jobs, crew, done)
 
         def lead() -> None:
             try:
@@ -178,7 +178,7 @@ def _run_here_too(work: Work, jobs: Jobs, workers: int, done: Callable[[Job], No
         return shift.results()
 
 
-class _Shift:
+class _Scheduler:
     """Jobs, done by a crew of workers.
 
     A worker that dies over an item is followed by a new one, which makes that item first, alone; if it

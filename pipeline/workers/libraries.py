@@ -18,7 +18,7 @@ SETTINGS = {
 }
 
 
-def settle() -> None:
+def configure() -> None:
     """Set what the user has not; to be called before numpy, pyarrow or albumentations is imported."""
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)

@@ -53,7 +53,7 @@ class Worker:
             raise StorageError(f"no room for 4 kB that two processes share, in /dev/shm or TMPDIR: {error}") from error
         self.connection, theirs = context.Pipe()
         self._process = context.Process(target=serve, args=(theirs, self._desk), daemon=True)
-        with deaf_to_ctrl_c():
+        with ignore_interrupts():
             self._process.start()
         theirs.close()
         self.job: Job | None = None
@@ -103,7 +103,7 @@ class Worker:
             late=late,
         )
 
-    def dismiss(self) -> None:
+    def stop(self) -> None:
         """End it: at once if it is at work, else as soon as it hears of it."""
         if self.job is not None:
             self.kill()
@@ -126,7 +126,7 @@ _IDLE: list[Worker] = []
 
 
 @contextmanager
-def hired(count: int) -> Iterator[list[Worker]]:
+def worker_pool(count: int) -> Iterator[list[Worker]]:
     """A list of idle workers, to be changed as they die; at the end busy ones are killed, others kept."""
     crew: list[Worker] = []
     try:
@@ -139,21 +139,21 @@ def hired(count: int) -> Iterator[list[Worker]]:
             if worker.job is None and worker.alive:
                 _IDLE.append(worker)
             else:
-                worker.dismiss()
+                worker.stop()
 
 
-def dismiss_all() -> None:
+def stop_all() -> None:
     """End all idle workers; more can be hired afterwards."""
     while _IDLE:
-        _IDLE.pop().dismiss()
+        _IDLE.pop().stop()
 
 
 # Before multiprocessing would end them by a signal.
-Finalize(None, dismiss_all, exitpriority=100)
+Finalize(None, stop_all, exitpriority=100)
 
 
 @contextmanager
-def deaf_to_ctrl_c() -> Iterator[None]:
+def ignore_interrupts() -> Iterator[None]:
     """Processes that start inside never get Ctrl-C, not even while they still read in libraries."""
     # When it starts, it lets Ctrl-C through again: so it must be there already.
     resource_tracker.ensure_running()

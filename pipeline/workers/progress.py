@@ -32,7 +32,7 @@ def progress(title: str, total: int, before: int = 0) -> Iterator[Callable[[int]
         _up -= 1
 
 
-def hush() -> None:
+def silence() -> None:
     """Show no bars in this process, a worker: the one that hired it shows how far they all are."""
     global _up  # noqa: PLW0603
     _up += 1

@@ -23,7 +23,7 @@ from multiprocessing.pool import ExceptionWithTraceback  # type: ignore[attr-def
 from typing import Any
 
 from pipeline.workers.libraries import keep_freed_memory
-from pipeline.workers.progress import hush
+from pipeline.workers.progress import silence
 
 NOBODY = -1
 
@@ -49,7 +49,7 @@ class Guard:
     finish: Callable[[Sequence[Any]], Sequence[Any]] = _as_they_are
     """What no item can do harm to, of several that `make` made: each kind of work for all of them at a time takes less
     time than all work for one after the other. `refuse` gives what this would give."""
-    together: int = 1
+    chunk_size: int = 1
     """So many are finished at a time."""
 
 
@@ -80,9 +80,9 @@ def serve(connection: Connection, desk: Any) -> None:
     Args:
         desk: two numbers in shared memory: the item that is being made or NOBODY, and since when.
     """
-    follow_parent()
+    end_with_parent()
     keep_freed_memory()
-    hush()
+    silence()
     work: Any = None
     with suppress(EOFError, BrokenPipeError):
         while (order := connection.recv()) is not None:
@@ -96,14 +96,14 @@ def serve(connection: Connection, desk: Any) -> None:
                     _send(connection, _answer(work, job, connection, desk))
 
 
-def follow_parent() -> None:
+def end_with_parent() -> None:
     """In a worker: leave Ctrl-C to the parent, and end when the parent was killed.
 
     A terminal sends Ctrl-C to every process, and each worker would print a traceback. Without the
     watch, workers of a killed parent would wait for work for ever.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_watch_parent, daemon=True).start()
 
 
 def _send(connection: Connection, answer: tuple[str, Any]) -> None:
@@ -146,7 +146,7 @@ def _made(guard: Guard, job: Job, connection: Connection, desk: Any) -> Iterator
         if is_known:
             yield from (known.pop(number) for number, _ in numbered)
             continue
-        while batch := list(islice(numbered, 1 if told else guard.together)):
+        while batch := list(islice(numbered, 1 if told else guard.chunk_size)):
             made = guard.finish([_attempt(guard, item, number, desk) for number, item in batch])
             if told:
                 connection.send(("item", (batch[0][0], made[0])))
@@ -205,7 +205,7 @@ def _statm() -> int | None:
         return None
 
 
-def _end_with_parent() -> None:
+def _watch_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

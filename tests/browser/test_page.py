@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.project.params import load_params
+from pipeline.project.params_file import load_params
 from pipeline.tools.report import write_report
 from tests.pages import HOSTILE, hostile_run
 from tests.running import run

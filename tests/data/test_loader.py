@@ -35,7 +35,7 @@ from pipeline.store.shards import ShardReader
 from pipeline.transforms.online import online_variants
 from pipeline.transforms.params import Transform
 from pipeline.workers.engine import Engine
-from pipeline.workers.pool import dismiss_all
+from pipeline.workers.pool import stop_all
 from tests.examples import REPOSITORY, params
 from tests.stored import CLASSES, IMAGES, PNG, SIZE, dataset, stored, stored_bytes, with_copies
 
@@ -50,7 +50,7 @@ Numbers = npt.NDArray[np.int64]
 @pytest.fixture(autouse=True)
 def _no_idle_workers() -> None:
     """Those that an engine keeps would be taken for the loader's."""
-    dismiss_all()
+    stop_all()
 
 
 @pytest.fixture

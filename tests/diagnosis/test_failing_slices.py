@@ -109,8 +109,10 @@ def test_groups_count_once() -> None:
 
 @pytest.mark.parametrize("table", [((20, 8), (200, 20)), ((5, 5), (50, 1)), ((30, 0), (70, 3)), ((10, 10), (10, 10))])
 def test_chance_is_that_of_fishers_test(table: tuple[tuple[int, int], tuple[int, int]]) -> None:
-    (size, wrong), (others, further) = table
-    expected = fisher_exact([[wrong, size - wrong], [further, others - further]], alternative="greater").pvalue
+    (size, wrong), (others, extra_columns) = table
+    expected = fisher_exact(
+        [[wrong, size - wrong], [extra_columns, others - extra_columns]], alternative="greater"
+    ).pvalue
     assert more_wrong(*table) == pytest.approx(expected, rel=1e-6)
 
 

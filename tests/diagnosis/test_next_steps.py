@@ -20,7 +20,7 @@ from pipeline.diagnosis.gaps import BIAS, DEV_OVERFIT, MISMATCH, PAIRS, VARIANCE
 from pipeline.diagnosis.next_steps import Step, in_order, next_steps
 from pipeline.diagnosis.param_changes import weigh_class
 from pipeline.diagnosis.recommendations import TABLE
-from pipeline.project.params import check_params, load_params
+from pipeline.project.params_file import check_params, load_params
 from tests.diagnosis.cases import gap, levels, run_of
 from tests.examples import params_values
 
@@ -97,9 +97,10 @@ MODELS: dict[str, Any] = {
                                    "input": 96, "dropout": {"head": 0.2}}},
     "baseline": {"train.model": {"name": "majority_class"}},
     "sgd": {"train.optimizer": {"name": "sgd", "momentum": 0.9, "nesterov": True}, "train.l2": 0.001},
-    "rmsprop": {"train.optimizer": {"name": "rmsprop", "smoothing": 0.9, "momentum": 0.0}, "train.keep": "last"},
+    "rmsprop": {"train.optimizer": {"name": "rmsprop", "alpha": 0.9, "momentum": 0.0}, "train.keep": "last"},
     "plain": {"augment.transforms": [], "augment.copies.count": 0, "balance.strategy": {"name": "none"},
-              "split.production_in_train": 0.0, "curate.near_duplicates": "ignore", "train.model.batch_norm": False},
+              "split.production_train_fraction": 0.0,
+              "curate.near_duplicates": "ignore", "train.model.batch_norm": False},
     "limits": {"train.model.width": 512, "train.model.depth": 6, "augment.copies.count": 100, "train.epochs": 100000,
                "train.class_weights": {"x": 1000.0}, "train.label_smoothing": 0.1},
 }  # fmt: skip
@@ -145,7 +146,9 @@ def test_class_names_that_a_command_line_would_misread_are_in_words_alone(label:
 @pytest.mark.parametrize(
     ("name", "changes", "done"),
     [
-        pytest.param(MISMATCH, {"split.production_in_train": 1.0}, "production_in_train", id="all production is used"),
+        pytest.param(
+            MISMATCH, {"split.production_train_fraction": 1.0}, "production_in_train", id="all production is used"
+        ),
         pytest.param(BIAS, {"train.model.dropout.blocks": 0.0}, "dropout", id="no dropout to lower"),
         pytest.param(VARIANCE, {"train.model.dropout.blocks": 0.5}, "dropout", id="dropout is high"),
         pytest.param(
@@ -169,7 +172,10 @@ def test_what_is_done_is_not_proposed_again(name: str, changes: dict[str, Any], 
     ("name", "changes", "step"),
     [
         pytest.param(
-            MISMATCH, {"split.production_in_train": 0.5}, "split.production_in_train=1.0", id="use all production"
+            MISMATCH,
+            {"split.production_train_fraction": 0.5},
+            "split.production_train_fraction=1.0",
+            id="use all production",
         ),
         pytest.param(BIAS, {"train.model.width": 16}, "train.model.width=32", id="wider"),
         pytest.param(BIAS, MODELS["mlp"], "train.model.width=256", id="a hidden layer, wider"),
@@ -220,7 +226,7 @@ def test_steps_are_those_that_the_model_has(name: str, changes: dict[str, Any], 
 
 CHANGES = st.fixed_dictionaries(
     {
-        "split.production_in_train": st.floats(0, 1),
+        "split.production_train_fraction": st.floats(0, 1),
         "augment.copies.count": st.integers(0, 100),
         "train.epochs": st.integers(1, 1000),
         "train.model.width": st.integers(1, 512),

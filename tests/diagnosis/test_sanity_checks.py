@@ -54,8 +54,15 @@ def test_a_small_dev_says_how_many_images_it_lacks() -> None:
     assert too_small(enough, 0.02) == []
 
 
-def doubts(wrong_share: float, surest: int, contradicted: float) -> dict[str, dict[str, float]]:
-    return {"train": {"wrong_share": wrong_share, "suspects": 40, "surest": surest, "contradicted": contradicted}}
+def doubts(wrong_share: float, most_confident: int, disagreeing: float) -> dict[str, dict[str, float]]:
+    return {
+        "train": {
+            "wrong_share": wrong_share,
+            "label_issues": 40,
+            "most_confident": most_confident,
+            "disagreeing": disagreeing,
+        }
+    }
 
 
 def test_wrong_labels_are_named() -> None:

@@ -18,9 +18,9 @@ from pipeline.images.decoding import SPARE, Decoded, decode_file, is_plain_png
 from pipeline.images.normalising import Picture, normalise, unheard
 from pipeline.images.pixels import Pixels
 from pipeline.images.rejection import Rejection
-from pipeline.workers.codec_messages import codec_lines
-from tests.images.test_picture import distance, ingest, of_mode, of_palette, saved, smooth, wide
+from pipeline.workers.codec_messages import codec_messages
 from tests.examples import encoded, picture
+from tests.images.test_picture import distance, ingest, of_mode, of_palette, saved, smooth, wide
 
 BACKGROUND = (10, 200, 90)
 
@@ -168,11 +168,11 @@ LINES = zlib.compress(bytes(7 * 28))
 def by_pillow(data: bytes, monkeypatch: pytest.MonkeyPatch) -> Decoded | Rejection:
     with monkeypatch.context() as patch:
         patch.setattr(decoding, "is_plain_png", lambda _: False)
-        return decode_file(data, ingest(size=512), codec_lines)
+        return decode_file(data, ingest(size=512), codec_messages)
 
 
 def assert_as_by_pillow(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    found, wanted = decode_file(data, ingest(size=512), codec_lines), by_pillow(data, monkeypatch)
+    found, wanted = decode_file(data, ingest(size=512), codec_messages), by_pillow(data, monkeypatch)
     if isinstance(found, Decoded):
         assert isinstance(wanted, Decoded)
         np.testing.assert_array_equal(found.pixels, wanted.pixels)
@@ -293,13 +293,13 @@ def complaining() -> bytes:
 
 def test_what_a_codec_complains_of_is_told_or_refused_as_params_say() -> None:
     data = complaining()
-    found = normalise(data, ingest(), codec_lines)
+    found = normalise(data, ingest(), codec_messages)
     assert isinstance(found, Picture)
     assert found.codec_warning.startswith("Corrupt JPEG data: ")
-    assert normalise(data, ingest(codec_warnings="reject"), codec_lines) == Rejection(
+    assert normalise(data, ingest(codec_warnings="reject"), codec_messages) == Rejection(
         "codec_warning", found.codec_warning
     )
-    quiet = normalise(encoded(PHOTO, "JPEG"), ingest(codec_warnings="reject"), codec_lines)
+    quiet = normalise(encoded(PHOTO, "JPEG"), ingest(codec_warnings="reject"), codec_messages)
     assert isinstance(quiet, Picture)
     assert quiet.codec_warning == ""
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from pipeline.images.facts import REBLUR, blur_of, picture_facts
 from pipeline.images.pixels import Pixels
-from tests.stages.curate.test_similarity import scene
 from tests.examples import picture
+from tests.stages.curate.test_similarity import scene
 
 SHAPES = st.tuples(st.integers(1, 20), st.integers(1, 20))
 BOARD = (255 * (np.indices((16, 16)).sum(axis=0) % 2)[..., None]).repeat(3, axis=2).astype(np.uint8)

@@ -16,7 +16,7 @@ from pipeline.images.perceptual import (
     views_of,
 )
 from pipeline.manifest import HASHES
-from pipeline.stages.curate.similarity import LEAST_DETAIL, RADIUS
+from pipeline.stages.curate.similarity import MIN_DETAIL, RADIUS
 from tests.stages.curate.test_similarity import CHANGES, cropped, jpeg, scene, within
 
 
@@ -89,4 +89,4 @@ def test_detail_is_what_a_blur_takes_away() -> None:
 
 def test_smooth_gradients_have_less_detail_than_is_compared_and_scenes_more() -> None:
     ramp = np.broadcast_to(np.linspace(100, 180, 80)[:, None, None], (80, 80, 3)).astype(np.uint8)
-    assert marks(views(ramp))[1] < LEAST_DETAIL < marks(views(jpeg(scene(1))))[1]
+    assert marks(views(ramp))[1] < MIN_DETAIL < marks(views(jpeg(scene(1))))[1]

@@ -17,10 +17,10 @@ from pipeline.images.decoding import FORMATS
 from pipeline.images.normalising import Picture, normalise
 from pipeline.images.rejection import REASONS, Rejection
 from pipeline.images.truncation import PNG_END
-from pipeline.workers.codec_messages import codec_lines
+from pipeline.workers.codec_messages import codec_messages
+from tests.examples import encoded, picture
 from tests.images import test_decoding
 from tests.images.test_picture import FITS, accepted, distance, ingest, saved, shown, smooth
-from tests.examples import encoded, picture
 
 # Pillow warns of broken EXIF and large headers; a worker prints that and goes on.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -272,7 +272,7 @@ def test_damaged_file_is_a_square_picture_or_a_reason(data: st.DataObject, fit: 
     for number, value in data.draw(st.lists(st.tuples(place, st.integers(0, 255)), min_size=1, max_size=6)):
         damaged[number] = value
     missing = data.draw(st.sampled_from([0.0, 0.5]))
-    found = normalise(bytes(damaged), ingest(fit=fit, max_missing=missing), codec_lines)
+    found = normalise(bytes(damaged), ingest(fit=fit, max_missing=missing), codec_messages)
     if isinstance(found, Picture):
         with Image.open(io.BytesIO(found.image)) as image:
             assert (image.format, image.mode, image.size) == ("PNG", "RGB", (16, 16))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pipeline.metrics import bootstrap
 from pipeline.metrics.bootstrap import interval, resamples
 from pipeline.metrics.measures import METRICS, confusion_matrices
-from pipeline.metrics.predictions import judged
+from pipeline.metrics.predictions import checked_predictions
 
 CLASSES = ("apple", "fig")
 FEW = settings(max_examples=40, deadline=None)
@@ -26,7 +26,7 @@ def predictions(right: list[bool], groups: list[str] | None = None) -> pd.DataFr
 
 
 def resampled(frame: pd.DataFrame, seed: int = 1, count: int = 300, purpose: str = "dev") -> np.ndarray[Any, Any]:
-    seen = judged(frame, CLASSES)
+    seen = checked_predictions(frame, CLASSES)
     return np.concatenate(
         [confusion_matrices(seen, weights) for weights in resamples(frame["group"], count, seed, purpose)]
     )

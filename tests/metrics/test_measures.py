@@ -20,7 +20,7 @@ from pipeline.metrics.measures import (
     per_class,
     recalls,
 )
-from pipeline.metrics.predictions import Judged
+from pipeline.metrics.predictions import Predictions
 
 CLASSES = ("apple", "fig", "pear", "quince")
 FEW = settings(max_examples=40, deadline=None)
@@ -95,7 +95,7 @@ def test_classes_without_images_do_not_count_as_failed() -> None:
 
 
 @st.composite
-def weighted_rows(draw: st.DrawFn) -> tuple[Judged, Any]:
+def weighted_rows(draw: st.DrawFn) -> tuple[Predictions, Any]:
     """Images with probabilities, ties among them, and how often each counts."""
     images = draw(st.integers(1, 30))
     labels = np.array(draw(st.lists(st.integers(0, 3), min_size=images, max_size=images)))
@@ -103,22 +103,27 @@ def weighted_rows(draw: st.DrawFn) -> tuple[Judged, Any]:
     parts = np.array(draw(st.lists(steps, min_size=images, max_size=images)), np.float64)
     probabilities = parts / parts.sum(axis=1, keepdims=True)
     weights = np.array(draw(st.lists(st.integers(0, 3), min_size=images, max_size=images).filter(any)))
-    return Judged(CLASSES, labels, probabilities.argmax(axis=1), probabilities), weights
+    return Predictions(CLASSES, labels, probabilities.argmax(axis=1), probabilities), weights
 
 
 @given(weighted_rows())
 @FEW
-def test_log_loss_agrees_with_scikit_learn(rows: tuple[Judged, Any]) -> None:
-    judged, weights = rows
-    assert judged.probabilities is not None
-    clipped = np.clip(judged.probabilities, SMALLEST, 1.0)
-    given_to_label = clipped[np.arange(len(weights)), judged.labels]
+def test_log_loss_agrees_with_scikit_learn(rows: tuple[Predictions, Any]) -> None:
+    checked_predictions, weights = rows
+    assert checked_predictions.probabilities is not None
+    clipped = np.clip(checked_predictions.probabilities, SMALLEST, 1.0)
+    given_to_label = clipped[np.arange(len(weights)), checked_predictions.labels]
     # scikit-learn's own clipping depends on the dtype, and it warns of rows that no longer sum to 1.
     peer = np.average(-np.log(given_to_label), weights=weights)
-    assert log_loss(judged, weights[None])[0] == pytest.approx(peer)
-    inside = (judged.probabilities > 0).all(axis=1)
+    assert log_loss(checked_predictions, weights[None])[0] == pytest.approx(peer)
+    inside = (checked_predictions.probabilities > 0).all(axis=1)
     if inside.any() and weights[inside].any():
-        part = Judged(CLASSES, judged.labels[inside], judged.predicted[inside], judged.probabilities[inside])
+        part = Predictions(
+            CLASSES,
+            checked_predictions.labels[inside],
+            checked_predictions.predicted[inside],
+            checked_predictions.probabilities[inside],
+        )
         sklearn = sklearn_metrics.log_loss(
             part.labels, part.probabilities, labels=range(4), sample_weight=weights[inside]
         )
@@ -127,30 +132,37 @@ def test_log_loss_agrees_with_scikit_learn(rows: tuple[Judged, Any]) -> None:
 
 @given(weighted_rows(), st.integers(0, 3))
 @FEW
-def test_pr_auc_agrees_with_scikit_learn(rows: tuple[Judged, Any], label: int) -> None:
-    judged, weights = rows
-    assert judged.probabilities is not None
-    found = class_pr_auc(judged, weights[None], label)[0]
-    positives = judged.labels == label
+def test_pr_auc_agrees_with_scikit_learn(rows: tuple[Predictions, Any], label: int) -> None:
+    checked_predictions, weights = rows
+    assert checked_predictions.probabilities is not None
+    found = class_pr_auc(checked_predictions, weights[None], label)[0]
+    positives = checked_predictions.labels == label
     if not weights[positives].any():
         assert np.isnan(found)
         return
-    peer = sklearn_metrics.average_precision_score(positives, judged.probabilities[:, label], sample_weight=weights)
+    peer = sklearn_metrics.average_precision_score(
+        positives, checked_predictions.probabilities[:, label], sample_weight=weights
+    )
     assert found == pytest.approx(peer)
 
 
 @given(weighted_rows())
 @FEW
-def test_rows_that_count_twice_are_rows_that_stand_twice(rows: tuple[Judged, Any]) -> None:
-    judged, weights = rows
-    assert judged.probabilities is not None
+def test_rows_that_count_twice_are_rows_that_stand_twice(rows: tuple[Predictions, Any]) -> None:
+    checked_predictions, weights = rows
+    assert checked_predictions.probabilities is not None
     times = np.repeat(np.arange(len(weights)), weights)
-    repeated = Judged(CLASSES, judged.labels[times], judged.predicted[times], judged.probabilities[times])
+    repeated = Predictions(
+        CLASSES,
+        checked_predictions.labels[times],
+        checked_predictions.predicted[times],
+        checked_predictions.probabilities[times],
+    )
     both = np.stack([weights, np.ones_like(weights)])
     for metric in (log_loss, macro_pr_auc):
-        found = metric(judged, both)
+        found = metric(checked_predictions, both)
         assert found[0] == pytest.approx(metric(repeated, np.ones((1, len(times)), np.int64))[0])
-        assert found[1] == pytest.approx(metric(judged, both[1:])[0])
+        assert found[1] == pytest.approx(metric(checked_predictions, both[1:])[0])
 
 
 def test_cost_is_that_of_each_mistake() -> None:

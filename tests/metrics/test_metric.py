@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pipeline.errors import DataError, ParamsError
 from pipeline.metrics.metric import Tally, check_defined, cost_table, metric_of, plain_metrics
 from pipeline.metrics.params import AnyMetric, MeanCost, MetricName
-from pipeline.metrics.predictions import Judged
+from pipeline.metrics.predictions import Predictions
 from tests.examples import params
 
 TWO, FOUR = ("cat", "dog"), ("apple", "fig", "pear", "quince")
@@ -28,14 +28,14 @@ def choice(value: Any) -> AnyMetric:
     return params(**{"evaluate.optimizing": value}).evaluate.optimizing
 
 
-def example(seed: int = 1, images: int = 60, sharpness: float = 1.0, classes: tuple[str, ...] = FOUR) -> Judged:
+def example(seed: int = 1, images: int = 60, sharpness: float = 1.0, classes: tuple[str, ...] = FOUR) -> Predictions:
     """Images whose label is likelier the sharper the model is."""
     generator = np.random.default_rng(seed)
     labels = generator.integers(len(classes), size=images)
     logits = generator.normal(size=(images, len(classes)))
     logits[np.arange(images), labels] += sharpness
     probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    return Judged(classes, labels, probabilities.argmax(axis=1), probabilities)
+    return Predictions(classes, labels, probabilities.argmax(axis=1), probabilities)
 
 
 @pytest.mark.parametrize("value", CHOICES, ids=str)

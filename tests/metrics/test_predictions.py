@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from pipeline.errors import DataError
-from pipeline.metrics.predictions import class_codes, classes_of, judged
+from pipeline.metrics.predictions import checked_predictions, class_codes, classes_of
 
 CLASSES = ("apple", "fig", "pear", "quince")
 
@@ -24,7 +24,7 @@ def test_classes_are_those_of_labels_and_predictions() -> None:
 def test_classes_that_have_a_probability_count_although_nobody_names_them() -> None:
     frame = pd.DataFrame({"label": ["b"], "predicted": ["b"], "probability_a": [0.0], "probability_b": [1.0]})
     assert classes_of(frame) == ("a", "b")
-    seen = judged(frame, ("a", "b"))
+    seen = checked_predictions(frame, ("a", "b"))
     assert seen.labels.tolist() == [1]
     np.testing.assert_array_equal(seen.probabilities, [[0.0, 1.0]])
 
@@ -34,4 +34,4 @@ def test_predictions_that_are_no_numbers_are_named(value: float) -> None:
     frame = pd.DataFrame({"id": ["x", "y"], "label": "a", "predicted": "a", "probability_a": [1.0, value]})
     message = r"^the model predicts NaN or infinity for 1 of 2 images \(y\): .* smaller train\.learning_rate$"
     with pytest.raises(DataError, match=message):
-        judged(frame, ("a",))
+        checked_predictions(frame, ("a",))

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from pipeline import cli
 from pipeline.errors import ParamsError
-from pipeline.project.params import Params, load_params
+from pipeline.project.params_file import Params, load_params
 from pipeline.project.params_text import params_text
 from pipeline.transforms.presets import PRESETS, expand
 from tests.examples import REPOSITORY

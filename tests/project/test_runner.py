@@ -13,7 +13,7 @@ from pipeline import catalogue
 from pipeline.errors import MissingInputError, ParamsError, StorageError
 from pipeline.manifest import INGESTED
 from pipeline.project import runner
-from pipeline.project.params import Params
+from pipeline.project.params_file import Params
 from pipeline.project.runner import run_stage, value_at, write_all
 from pipeline.sources.scan import images_in_class_folders
 from pipeline.stage import Stage

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import DataError
 from pipeline.manifest import PRODUCTION, RAW
-from pipeline.sources.listing import Listing, Said, by_folders, by_statements, by_table, without_labels
+from pipeline.sources.listing import LabelStatement, Listing, by_folders, by_statements, by_table, without_labels
 from pipeline.sources.params import Columns, Unlisted
 from pipeline.sources.scan import Scan
 
@@ -27,8 +27,8 @@ def reasons(listed: Listing) -> dict[str, str]:
     return {path: reason for path, reason, _ in listed.refused}
 
 
-def said(*rows: tuple[str, str], other: str = "") -> list[Said]:
-    return [Said(path, label, number, (other,)) for number, (path, label) in enumerate(rows, 1)]
+def said(*rows: tuple[str, str], other: str = "") -> list[LabelStatement]:
+    return [LabelStatement(path, label, number, (other,)) for number, (path, label) in enumerate(rows, 1)]
 
 
 def table(rows: list[tuple[str, str]], **columns: list[str]) -> pd.DataFrame:
@@ -139,7 +139,7 @@ STATEMENTS = st.lists(st.tuples(PATHS, st.sampled_from(["", "cat", "dog"]), st.s
 def test_files_are_images_refused_or_ignored_and_rows_are_images_or_refused(
     rows: list[tuple[str, str, str]], role: str, unlisted: Unlisted
 ) -> None:
-    spoken = [Said(path, label, number, (other,)) for number, (path, label, other) in enumerate(rows, 1)]
+    spoken = [LabelStatement(path, label, number, (other,)) for number, (path, label, other) in enumerate(rows, 1)]
     listed = by_statements(FOUND, spoken, role, unlisted)
     images = set(labels(listed))
     assert len(images) == len(listed.images)

@@ -113,16 +113,16 @@ def test_rows_taken_from_a_table_give_the_bytes_of_a_frame(monkeypatch: pytest.M
     whole = written(catalogue.CURATED, ROWS)
     table = catalogue.CURATED_TABLE.read(whole)
     assert table["id"].num_chunks == 2
-    catalogue.CURATED_TABLE.write(arrow.Taken(table, np.arange(len(ROWS)), {}), Path("taken"))
+    catalogue.CURATED_TABLE.write(arrow.TableSlice(table, np.arange(len(ROWS)), {}), Path("taken"))
     assert Path("taken").read_bytes() == whole.read_bytes()
     some = [6, 0, 3, 1, 7]
-    catalogue.CURATED_TABLE.write(arrow.Taken(table, np.array(some), {}), Path("taken"))
+    catalogue.CURATED_TABLE.write(arrow.TableSlice(table, np.array(some), {}), Path("taken"))
     assert Path("taken").read_bytes() == written(catalogue.CURATED, ROWS.iloc[some]).read_bytes()
 
 
 def test_no_rows_taken_from_a_table_are_a_manifest_without_rows() -> None:
     table = catalogue.CURATED_TABLE.read(written(catalogue.CURATED, ROWS))
-    catalogue.CURATED_TABLE.write(arrow.Taken(table, np.array([], np.intp), {}), Path("taken"))
+    catalogue.CURATED_TABLE.write(arrow.TableSlice(table, np.array([], np.intp), {}), Path("taken"))
     assert Path("taken").read_bytes() == written(catalogue.CURATED, ROWS.head(0)).read_bytes()
     assert len(catalogue.CURATED.read(Path("taken"))) == 0
 
@@ -148,18 +148,18 @@ def test_streamed_rows_give_the_bytes_of_a_frame(part: int, monkeypatch: pytest.
             held.append(stop)
             yield table.slice(start, stop - start).drop_columns(besides)
 
-    streamed = arrow.Streamed(tables, beside, len(rows), table.schema)
+    streamed = arrow.TableStream(tables, beside, len(rows), table.schema)
     parts = streamed.parts()
     assert len(next(parts)) == min(part, len(rows))
     assert held == [1, 1, 6] if part < 7 else [1, 1, 6, len(rows)]
     assert streamed.to_pandas().equals(table.to_pandas())
-    assert written(arrow.streamed_manifest("streamed", CURATED), streamed).read_bytes() == content
+    assert written(arrow.manifest_stream("streamed", CURATED), streamed).read_bytes() == content
 
 
 def test_no_streamed_rows_are_a_manifest_without_rows() -> None:
     table = catalogue.CURATED_TABLE.read(written(catalogue.CURATED, ROWS.head(0)))
-    streamed = arrow.Streamed(lambda: iter([table]), {}, 0, table.schema)
+    streamed = arrow.TableStream(lambda: iter([table]), {}, 0, table.schema)
     assert (
-        written(arrow.streamed_manifest("none", CURATED), streamed).read_bytes()
+        written(arrow.manifest_stream("none", CURATED), streamed).read_bytes()
         == Path(catalogue.CURATED.path).read_bytes()
     )

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from pipeline import catalogue
-from pipeline.errors import VaultError
-from pipeline.store.ledger import Look, committed
+from pipeline.errors import FinalEvaluationError
+from pipeline.store.ledger import LedgerEntry, committed
 from tests.running import run
 
-LOOKS = [Look(f"202{number}", "m", "p", "t", "accuracy", 0.9, 0.8, 1.0, True, "") for number in range(3)]
+LOOKS = [LedgerEntry(f"202{number}", "m", "p", "t", "accuracy", 0.9, 0.8, 1.0, True, "") for number in range(3)]
 PLACE = Path(catalogue.LEDGER.path)
 
 
@@ -23,8 +23,8 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return inside
 
 
-def commit(repository: Path, looks: list[Look]) -> None:
-    catalogue.LEDGER.write(looks, PLACE)
+def commit(repository: Path, evaluations: list[LedgerEntry]) -> None:
+    catalogue.LEDGER.write(evaluations, PLACE)
     run(repository, "git", "add", "--all")
     run(repository, "git", "commit", "--quiet", "--message", "Look")
 
@@ -44,14 +44,14 @@ def test_looks_are_added_to_what_is_committed(repository: Path) -> None:
 def test_committed_looks_do_not_go(repository: Path, left: int) -> None:
     commit(repository, LOOKS)
     catalogue.LEDGER.write(LOOKS[:left], PLACE)
-    with pytest.raises(VaultError, match=f"{PLACE} was edited: {3 - left} looks that Git has are gone"):
+    with pytest.raises(FinalEvaluationError, match=f"{PLACE} was edited: {3 - left} looks that Git has are gone"):
         catalogue.LEDGER.read(PLACE)
 
 
 def test_a_ledger_that_is_removed_is_missed_until_that_is_committed(repository: Path) -> None:
     commit(repository, LOOKS)
     PLACE.unlink()
-    with pytest.raises(VaultError, match="3 looks that Git has are gone"):
+    with pytest.raises(FinalEvaluationError, match="3 looks that Git has are gone"):
         catalogue.LEDGER.read(PLACE)
     run(repository, "git", "commit", "--quiet", "--all", "--message", "New test set")
     assert catalogue.LEDGER.read(PLACE) == []
@@ -59,5 +59,5 @@ def test_a_ledger_that_is_removed_is_missed_until_that_is_committed(repository: 
 
 def test_what_is_no_text_was_edited(repository: Path) -> None:
     PLACE.write_bytes(b"\xff\xfe")
-    with pytest.raises(VaultError, match="it is no text"):
+    with pytest.raises(FinalEvaluationError, match="it is no text"):
         catalogue.LEDGER.read(PLACE)

@@ -24,7 +24,7 @@ from pipeline.errors import DataError, MissingInputError, StorageError, WorkerEr
 from pipeline.store import shards as shards_module
 from pipeline.store.arrow import open_arrow, write_arrow
 from pipeline.store.artifacts import flush
-from pipeline.store.shard_plan import MEAN_ROWS, MOST_ROWS, Row, digest
+from pipeline.store.shard_plan import MAX_ROWS, MEAN_ROWS, Row, digest
 from pipeline.store.shards import ShardReader, ShardStore, fingerprint
 from pipeline.workers.engine import Engine
 from tests.examples import full_disk
@@ -160,10 +160,10 @@ def test_few_rows_are_made_before_processes_could_start(tmp_path: Path) -> None:
 
     ShardStore(tmp_path).build(rows(range(950)), note, SCHEMA, Engine(1), "build")
     ShardStore(tmp_path).build(ROWS, note, SCHEMA, Engine(2), "build")
-    ShardStore(tmp_path / "all").build(ROWS, note, SCHEMA, Engine(2), "build", few=1000)
+    ShardStore(tmp_path / "all").build(ROWS, note, SCHEMA, Engine(2), "build", min_rows_for_workers=1000)
     assert made[950:] == sorted(set(range(1000)) - set(made[:950])) + list(range(1000))
     with pytest.raises((AttributeError, pickle.PicklingError)):
-        ShardStore(tmp_path / "more").build(ROWS, note, SCHEMA, Engine(2), "build", few=999)
+        ShardStore(tmp_path / "more").build(ROWS, note, SCHEMA, Engine(2), "build", min_rows_for_workers=999)
 
 
 def test_the_table_says_where_each_row_lies(tmp_path: Path, whole: Whole) -> None:
@@ -350,9 +350,9 @@ def test_a_row_more_rewrites_at_most_three_shards(base: Path, whole: Whole, adde
 
 def test_no_shard_holds_more_than_the_most_rows(tmp_path: Path) -> None:
     heads = {n: int(hashlib.sha256(f"cat/{n}.png".encode()).hexdigest()[:8], 16) % MEAN_ROWS for n in range(3000)}
-    numbers = [number for number, head in heads.items() if head][: 2 * MOST_ROWS + 1]
+    numbers = [number for number, head in heads.items() if head][: 2 * MAX_ROWS + 1]
     table, _ = build(tmp_path / "shards", rows(numbers))
-    assert table["row"].to_pylist() == [*range(MOST_ROWS), *range(MOST_ROWS), 0]
+    assert table["row"].to_pylist() == [*range(MAX_ROWS), *range(MAX_ROWS), 0]
     assert len(content(tmp_path / "shards")) == 3
 
 
@@ -382,7 +382,7 @@ def test_of_rows_that_are_made_when_asked_for_few_are_there_at_a_time(tmp_path: 
     made = Made(1000)
     table, _ = build(tmp_path / "shards", made)
     assert table["key"].to_pylist() == [row.key for row in ROWS[:1000]]
-    assert made.most <= MOST_ROWS
+    assert made.most <= MAX_ROWS
 
 
 def test_no_rows_make_an_empty_folder(tmp_path: Path) -> None:

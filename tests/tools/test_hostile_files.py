@@ -12,9 +12,9 @@ from pipeline.images.rejection import Rejection
 from pipeline.tools.audit import audit as auditing
 from pipeline.tools.image_files import pictures
 from pipeline.workers.engine import Engine
-from pipeline.workers.pool import dismiss_all
-from tests.images.test_picture import ingest
+from pipeline.workers.pool import stop_all
 from tests.hostile import FILES
+from tests.images.test_picture import ingest
 from tests.running import pipeline, pipeline_alone, write_params
 
 LIMITS: dict[str, Any] = {"max_bytes": 1_000_000, "max_memory_mb": 256, "max_seconds": 1}
@@ -25,9 +25,9 @@ HARMFUL = ["slow.jpg", *QUICK]
 @pytest.fixture(autouse=True)
 def new_workers() -> Iterator[None]:
     """Those that another test left would write to its terminal."""
-    dismiss_all()
+    stop_all()
     yield
-    dismiss_all()
+    stop_all()
 
 
 @pytest.fixture

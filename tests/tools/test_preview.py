@@ -11,11 +11,11 @@ from PIL import Image
 
 from pipeline import catalogue, cli
 from pipeline.images.pixels import Pixels
-from pipeline.project.params import load_params
+from pipeline.project.params_file import load_params
 from pipeline.project.runner import run_stage
 from pipeline.sheets.drawing import Sheet, Strip
 from pipeline.store.shards import ShardReader
-from pipeline.tools.preview import MOST_TRIED
+from pipeline.tools.preview import MAX_TRIED
 from pipeline.workers.engine import Engine
 from tests.examples import encoded, full_disk, picture, striped
 from tests.running import Ended, write_params
@@ -367,9 +367,9 @@ def test_a_file_of_too_many_bytes_is_not_read(preview: Preview, workspace: Path)
 def test_a_folder_without_images_is_given_up(preview: Preview, workspace: Path) -> None:
     folder = workspace / "texts"
     folder.mkdir()
-    for number in range(MOST_TRIED + 20):
+    for number in range(MAX_TRIED + 20):
         (folder / f"{number}.txt").write_text("text")
-    assert f"of {MOST_TRIED + 20} files, {MOST_TRIED} were tried: " in preview("texts").err
+    assert f"of {MAX_TRIED + 20} files, {MAX_TRIED} were tried: " in preview("texts").err
 
 
 def test_a_full_disk_leaves_the_last_sheet(preview: Preview, workspace: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from pipeline.errors import ParamsError
-from pipeline.project.params import load_params
+from pipeline.project.params_file import load_params
 from pipeline.tools.spot_check.candidates import CANDIDATES, OWN, candidates
 from pipeline.tools.spot_check.spot_check import Trial, check_all, table_of
 from pipeline.workers.engine import Engine

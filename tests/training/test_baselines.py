@@ -25,14 +25,14 @@ BASELINES: dict[str, dict[str, Any]] = {
     "majority_class": {},
     "nearest_centroid": {"features": PIXELS},
     "logistic_regression": {"features": PIXELS, "c": 1.0},
-    "random_forest": {"features": PIXELS, "trees": 20, "min_leaf": 2},
-    "gradient_boosting": {"features": PIXELS, "rounds": 5, "leaves": 7, "shrinkage": 0.3},
+    "random_forest": {"features": PIXELS, "n_estimators": 20, "min_samples_leaf": 2},
+    "gradient_boosting": {"features": PIXELS, "max_iter": 5, "max_leaf_nodes": 7, "learning_rate": 0.3},
 }
 LEARNING = [name for name in BASELINES if name != "majority_class"]
 
 
-def baseline(name: str, classes: int = CLASSES, **further: Any) -> Fit:
-    train = train_params(model={"name": name, **BASELINES[name], **further})
+def baseline(name: str, classes: int = CLASSES, **extra_columns: Any) -> Fit:
+    train = train_params(model={"name": name, **BASELINES[name], **extra_columns})
     assert isinstance(train.model, Baseline)
     rows = torch.utils.data.TensorDataset(*(part[TRAIN.tensors[1] < classes] for part in TRAIN.tensors))
     dev = torch.utils.data.TensorDataset(*(part[DEV.tensors[1] < classes] for part in DEV.tensors))

@@ -11,7 +11,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.training.checkpoint import MOST_SECONDS, Checkpoint, code_digest, table_digest
+from pipeline.training.checkpoint import MAX_SECONDS, Checkpoint, code_digest, table_digest
 
 STATE = {"epochs": [{"dev/loss": 0.5}], "network": {"0.weight": torch.arange(6.0).view(2, 3)}, "best_epoch": 0}
 
@@ -38,7 +38,7 @@ def test_it_is_due_when_more_time_has_passed_than_a_kill_may_cost(
     monkeypatch.setattr(time, "monotonic", lambda: now)
     kept.save("key", STATE)
     assert not kept.due()
-    now += MOST_SECONDS
+    now += MAX_SECONDS
     assert kept.due()
     kept.save("key", STATE)
     assert not kept.due()

@@ -45,7 +45,7 @@ MODELS: dict[str, dict[str, Any]] = {
 }
 OPTIMIZERS: dict[str, dict[str, Any]] = {
     "sgd": {"momentum": 0.9, "nesterov": True},
-    "rmsprop": {"smoothing": 0.9, "momentum": 0.0},
+    "rmsprop": {"alpha": 0.9, "momentum": 0.0},
     "adam": {"beta1": 0.9, "beta2": 0.99},
     "adamw": {"beta1": 0.9, "beta2": 0.99, "weight_decay": 0.01},
 }
@@ -79,8 +79,8 @@ NETWORKS = [
 ]
 
 
-def schedule(name: str, **further: Any) -> AnySchedule:
-    return train_params(epochs=100, schedule={"name": name, **SCHEDULES[name], **further}).schedule
+def schedule(name: str, **extra_columns: Any) -> AnySchedule:
+    return train_params(epochs=100, schedule={"name": name, **SCHEDULES[name], **extra_columns}).schedule
 
 
 @pytest.mark.parametrize("lever", CHOICES)

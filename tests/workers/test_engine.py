@@ -19,7 +19,7 @@ import pytest
 from pipeline.errors import ParamsError, StorageError, WorkerError
 from pipeline.store.artifacts import sha256_of
 from pipeline.workers.engine import WORKERS_VARIABLE, Engine, choose_workers
-from pipeline.workers.pool import dismiss_all
+from pipeline.workers.pool import stop_all
 from tests import costly
 from tests.examples import REPOSITORY
 
@@ -34,8 +34,8 @@ def test_results_come_in_the_order_of_the_tasks_not_of_their_ends(workers: int) 
 
 
 @pytest.mark.parametrize("together", [1, 3, 4, 100])
-def test_tasks_that_go_to_a_worker_together_give_the_same(together: int) -> None:
-    assert Engine(2).map(str, range(4), "numbers", together=together) == ["0", "1", "2", "3"]
+def test_tasks_that_go_to_a_worker_together_give_the_same(chunk_size: int) -> None:
+    assert Engine(2).map(str, range(4), "numbers", chunk_size=chunk_size) == ["0", "1", "2", "3"]
 
 
 def test_what_a_function_has_opened_stays_open_for_a_workers_next_task() -> None:
@@ -72,7 +72,7 @@ def test_a_killed_worker_is_an_error_with_advice() -> None:
 
 def test_this_process_is_one_of_the_workers() -> None:
     """The other one is still starting when the first task of this process is long done."""
-    dismiss_all()
+    stop_all()
     found = Engine(2).map(costly.process, range(4), "pids")
     assert os.getpid() in found
     assert len(set(found)) == 2
@@ -80,7 +80,7 @@ def test_this_process_is_one_of_the_workers() -> None:
 
 def test_an_exception_in_this_process_ends_the_others_work(tmp_path: Path) -> None:
     """The first task, which a process of its own does, would take an hour."""
-    dismiss_all()
+    stop_all()
     with pytest.raises(ZeroDivisionError):
         Engine(2).map(costly.sleep_elsewhere_fail_here, [os.getpid()] * 2, "fail")
     assert multiprocessing.active_children() == []

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from pipeline.workers.libraries import SETTINGS, settle
+from pipeline.workers.libraries import SETTINGS, configure
 from tests.examples import REPOSITORY
 
 
@@ -15,7 +15,7 @@ def test_what_the_user_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in SETTINGS:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
-    settle()
+    configure()
     assert {name: os.environ[name] for name in SETTINGS} == {**SETTINGS, "OPENBLAS_NUM_THREADS": "3"}
 
 

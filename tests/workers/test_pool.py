@@ -61,7 +61,7 @@ def test_the_judgement_of_a_new_process_counts(way: str, tmp_path: Path) -> None
 
 
 def test_items_are_finished_several_at_a_time_and_one_by_one_after_a_death() -> None:
-    guard = replace(GUARD, finish=costly.count, together=2)
+    guard = replace(GUARD, finish=costly.count, chunk_size=2)
     tasks = ["a b c", "", "d e", "f segfault g h"]
     assert Engine(1).map_guarded(costly.join, tasks, str.split, guard, "make") == [
         "a b c | A of 2 | B of 2 | C of 1",
@@ -105,7 +105,7 @@ def test_processes_stay_for_the_next_run_and_end_when_dismissed() -> None:
     first = pids(1)
     assert os.getpid() not in first
     assert pids(1) == first
-    workers.dismiss_all()
+    workers.stop_all()
     assert pids(1).isdisjoint(first)
     for pid in first:
         with pytest.raises(ProcessLookupError):
@@ -121,7 +121,7 @@ def test_a_process_that_died_idle_is_replaced() -> None:
 
 def test_a_killed_process_is_not_kept_while_it_ends() -> None:
     worker = workers.Worker()
-    with workers.hired(0) as crew:
+    with workers.worker_pool(0) as crew:
         crew.append(worker)
         worker.kill()
         assert not worker.alive
@@ -135,7 +135,7 @@ def here(_: str, made: Iterator[str]) -> str:
 def test_workers_are_where_their_parent_is_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(["a"])
     monkeypatch.chdir(tmp_path)
-    assert Engine(1).map_guarded(here, ["a"], str.split, GUARD, "look") == [f"{tmp_path} A"]
+    assert Engine(1).map_guarded(here, ["a"], str.split, GUARD, "previews") == [f"{tmp_path} A"]
 
 
 def test_what_cannot_be_pickled_is_an_error_of_its_own() -> None:

@@ -11,7 +11,7 @@ from pipeline.randomness import keyed_uniform
 from pipeline.stages.augment.params import PerClass, PerImage, UpTo
 
 # As in stages/balance/balancing.py: what a manifest holds.
-MOST_ROWS = 20_000_000
+MAX_ROWS = 20_000_000
 
 
 def plan_copies(rows: pd.DataFrame, copies: PerImage | PerClass | UpTo, seed: int) -> pd.DataFrame:
@@ -30,9 +30,9 @@ def plan_copies(rows: pd.DataFrame, copies: PerImage | PerClass | UpTo, seed: in
     label = rows["label"].astype("category").cat.remove_unused_categories()
     names, codes = label.cat.categories.astype(str).tolist(), label.cat.codes.to_numpy()
     times = 1 + _variants(rows, names, codes, copies, seed)
-    if times.sum() > MOST_ROWS:
+    if times.sum() > MAX_ROWS:
         raise ParamsError(
-            f"augment.copies would give {times.sum():,} rows, and a manifest holds {MOST_ROWS:,}: ask for fewer"
+            f"augment.copies would give {times.sum():,} rows, and a manifest holds {MAX_ROWS:,}: ask for fewer"
         )
     weights = rows["weight"].to_numpy() * _factors(rows["weight"].to_numpy(), codes, times)[codes]
     repeated = rows.assign(weight=weights.astype(np.float32)).iloc[np.repeat(np.arange(len(rows)), times)]

@@ -16,7 +16,7 @@ from pipeline.transforms.transforms import build_transform, named, steps
 # Shades of 255 that a channel of a blank picture may still differ by: codecs round.
 FLAT = 2
 # Failed variants, or images, that are looked at to find the transforms to blame.
-LOOKED_AT = 20
+COLUMNS_READ = 20
 
 
 # A variant to be made again: image id, copy number, and the pixels that the transforms get.
@@ -110,7 +110,7 @@ def refuse_failures(
 
 
 def _first(failed: pd.DataFrame, begun: Begun) -> list[Case]:
-    rows = failed.head(LOOKED_AT)
+    rows = failed.head(COLUMNS_READ)
     return list(zip(rows["id"].astype(str), rows["copy"].tolist(), begun(rows), strict=True))
 
 

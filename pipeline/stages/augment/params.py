@@ -8,10 +8,10 @@ from pydantic import BeforeValidator, Field, model_validator
 from pipeline.section import Section, Seed, Share
 from pipeline.transforms.params import AnyTransform
 
-MOST_COPIES = 100
+MAX_COPIES = 100
 
 
-Copies = Annotated[int, Field(ge=0, le=MOST_COPIES)]
+Copies = Annotated[int, Field(ge=0, le=MAX_COPIES)]
 
 
 def _with_text_keys(counts: Any) -> Any:

@@ -34,10 +34,10 @@ Values = npt.NDArray[np.float64]
 
 CHOOSE, MEASURE = 0, 1
 # Pictures of a role in each half; with fewer than the least, strengths would be chance.
-MOST_IMAGES, LEAST_IMAGES = 200, 15
+MAX_IMAGES, MIN_IMAGES = 200, 15
 # A multiple of 16, so that blocks of JPEG stay where they are.
 WINDOW = 96
-MOST_TRIALS = 500
+MAX_TRIALS = 500
 # p of the classifier above which there is no gap to close.
 LEVEL = 0.05
 # What a kind must gain in distance times the root of the pictures a role: where there is no gap, the best kind
@@ -123,12 +123,12 @@ def _paired(rows: pd.DataFrame, seed: int) -> tuple[list[_Pairs], bool]:
     halves = [frame[frame["half"] == half] for half in (CHOOSE, MEASURE)]
     for within_classes in (True, False):
         pairs = [_pair(half if within_classes else half.assign(label="")) for half in halves]
-        if min(len(raw) for raw, _ in pairs) >= LEAST_IMAGES:
+        if min(len(raw) for raw, _ in pairs) >= MIN_IMAGES:
             return pairs, within_classes
     found = {role: min(int((half["role"] == role).sum()) for half in halves) for role in (RAW, PRODUCTION)}
     raise DataError(
         f"augment.match_production estimates from images outside dev and test, half to choose by and half to "
-        f"measure with: each needs {LEAST_IMAGES} groups of each role, and there are {found[RAW]} of raw and "
+        f"measure with: each needs {MIN_IMAGES} groups of each role, and there are {found[RAW]} of raw and "
         f"{found[PRODUCTION]} of production. Add production images, give train a larger share of them in "
         "split.production, or set augment.match_production to false"
     )
@@ -137,7 +137,7 @@ def _paired(rows: pd.DataFrame, seed: int) -> tuple[list[_Pairs], bool]:
 def _pair(half: pd.DataFrame) -> _Pairs:
     """The first of each class in the order given, as many of both roles, MOST_IMAGES in all or little more."""
     sizes = pd.crosstab(half["label"], half["role"]).reindex(columns=[RAW, PRODUCTION], fill_value=0).min(axis=1)
-    quotas = np.ceil(sizes * min(1.0, MOST_IMAGES / max(1, int(sizes.sum()))))
+    quotas = np.ceil(sizes * min(1.0, MAX_IMAGES / max(1, int(sizes.sum()))))
     rank = half.groupby(["label", "role"]).cumcount()
     chosen = half[rank < half["label"].map(quotas)]
     raw, production = (chosen.loc[chosen["role"] == role, "number"].to_numpy(np.intp) for role in (RAW, PRODUCTION))
@@ -206,7 +206,7 @@ class _Distance:
 
     def __call__(self, strengths: Strengths) -> float:
         if strengths not in self.known:
-            if len(self.known) >= MOST_TRIALS:
+            if len(self.known) >= MAX_TRIALS:
                 return math.inf
             self.known[strengths] = self._measured(strengths)
         return self.known[strengths]

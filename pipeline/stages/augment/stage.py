@@ -85,7 +85,7 @@ def augment(
     # A wrong name, argument or size is said before any work.
     size = len(maker.original(*rows[["shard", "row"]].iloc[0]))
     remarks = transforms.check_transforms(params.transforms, size)
-    few = WORTH_WORKERS // (size**2 + OPENING)
+    min_rows_for_workers = WORTH_WORKERS // (size**2 + OPENING)
     planned = plan_copies(rows, params.copies, params.seed)
     matched: dict[str, Any] = {}
     if params.match_production:
@@ -98,13 +98,21 @@ def augment(
     if params.mode == "online":
         # What is degraded is made once, and transformed anew in each epoch.
         drawn, bare = variants[degraded[variants.index]], maker.without_transforms()
-        placed = shards.build(bare.rows(_parents(drawn)), bare, SHARD, engine, "augment", few).table().to_pandas()
+        placed = (
+            shards.build(bare.rows(_parents(drawn)), bare, SHARD, engine, "augment", min_rows_for_workers)
+            .table()
+            .to_pandas()
+        )
         planned = _moved(planned, drawn.index, placed)
         checked, epoch = guards.sample(variants, params.seed, SAMPLE), 0
         made = pd.DataFrame([maker.make(parent, epoch)[1] for parent in _parents(checked)], columns=[*MARKS])
     else:
         checked, epoch = variants, None
-        made = shards.build(maker.rows(_parents(variants)), maker, SHARD, engine, "augment", few).table().to_pandas()
+        made = (
+            shards.build(maker.rows(_parents(variants)), maker, SHARD, engine, "augment", min_rows_for_workers)
+            .table()
+            .to_pandas()
+        )
     checked = checked.assign(**{mark: made[mark].to_numpy(bool) for mark in MARKS})
     metrics = {**guards.count_failures(planned, checked), **matched}
     guards.refuse_failures(metrics, checked, params, maker.begun, epoch)

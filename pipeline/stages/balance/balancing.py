@@ -38,7 +38,7 @@ from pipeline.stages.balance.params import (
 )
 
 # A text column of a manifest holds 2 GiB (Arrow's 32-bit offsets): 107 bytes in so many rows.
-MOST_ROWS = 20_000_000
+MAX_ROWS = 20_000_000
 PART = 1_000_000
 
 Strategy = NoBalance | Oversample | Undersample | OverAndUndersample | Cleaner | ClassWeights
@@ -184,10 +184,10 @@ def _quotas(counts: Counts, params: BalanceParams) -> Counts:
     raw, counted = counts[:, 0], counts[:, 1].astype(np.float64) * params.production_weight
     sizes: Counts = raw + _rounded(counted)
     wanted = _wanted(sizes, params.strategy)
-    if wanted.sum() > MOST_ROWS:
+    if wanted.sum() > MAX_ROWS:
         raise ParamsError(
             f"balance would give {wanted.sum():,} rows ({len(wanted):,} classes of up to {wanted.max():,}), "
-            f"and a manifest holds {MOST_ROWS:,}: lower balance.strategy.target or balance.production_weight, "
+            f"and a manifest holds {MAX_ROWS:,}: lower balance.strategy.target or balance.production_weight, "
             "or use the strategy weights"
         )
     from_production = _rounded(wanted * (counted / (raw + counted)))

@@ -15,9 +15,9 @@ from pipeline.images.pixels import Pixels
 from pipeline.stages.balance.params import EditedNearestNeighbours, NearMiss, TomekLinks
 
 # Every picture is compared with every other: minutes at this many rows, a hundred times that at ten times as many.
-MOST_PICTURES = 100_000
+MAX_PICTURES = 100_000
 # NearMiss-2 holds the distances between the largest and the smallest class: 16 bytes each.
-MOST_DISTANCES = 100_000_000
+MAX_DISTANCES = 100_000_000
 FEATURE_SIDE = 8
 
 Cleaner = TomekLinks | EditedNearestNeighbours | NearMiss
@@ -86,9 +86,9 @@ def _sampler(strategy: Cleaner, wanted: dict[int, int]) -> Any:
 
 def _check_cleanable(names: list[str], sizes: npt.NDArray[np.int64], strategy: Cleaner) -> None:
     name = f"balance.strategy {strategy.name}"
-    if sizes.sum() > MOST_PICTURES:
+    if sizes.sum() > MAX_PICTURES:
         raise ParamsError(
-            f"{name} compares every picture with every other, of {MOST_PICTURES:,} at most, and train has "
+            f"{name} compares every picture with every other, of {MAX_PICTURES:,} at most, and train has "
             f"{sizes.sum():,}: use undersample or weights"
         )
     neighbours = getattr(strategy, "neighbours", 0)
@@ -100,10 +100,10 @@ def _check_cleanable(names: list[str], sizes: npt.NDArray[np.int64], strategy: C
             f"Lower balance.strategy.neighbours below {sizes.min()}, or add images"
         )
     distances = int(sizes.max() * sizes.min())
-    if isinstance(strategy, NearMiss) and strategy.version == 2 and distances > MOST_DISTANCES:
+    if isinstance(strategy, NearMiss) and strategy.version == 2 and distances > MAX_DISTANCES:
         raise ParamsError(
             f"{name} version 2 holds {distances:,} distances between its largest and its smallest class, "
-            f"{MOST_DISTANCES:,} at most: use version 1 or 3"
+            f"{MAX_DISTANCES:,} at most: use version 1 or 3"
         )
 
 

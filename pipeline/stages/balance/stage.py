@@ -10,17 +10,17 @@ import pyarrow as pa
 
 from pipeline import catalogue
 from pipeline.images.pixels import decode
-from pipeline.manifest import SPLIT, look_at
+from pipeline.manifest import SPLIT, select_columns
 from pipeline.stage import Stage
 from pipeline.stages.balance.balancing import choose_rows, count_classes, train_rows
 from pipeline.stages.balance.cleaning import picture_features
 from pipeline.stages.balance.params import BalanceParams
-from pipeline.store.arrow import Taken
+from pipeline.store.arrow import TableSlice
 from pipeline.store.shards import ShardReader
 from pipeline.workers.engine import Engine
 
 # All other columns go from file to file without passing through pandas.
-LOOKED_AT = ("id", "label", "role", "shard", "row", "split")
+COLUMNS_READ = ("id", "label", "role", "shard", "row", "split")
 # Pictures a task reads: far more work than handing it to a process.
 PICTURES = 1000
 
@@ -29,7 +29,7 @@ PICTURES = 1000
 class BalanceOutputs:
     """Rows of train with copy number and weight, and class counts before and after."""
 
-    manifest: Taken
+    manifest: TableSlice
     counts: pd.DataFrame
     metrics: dict[str, Any]
 
@@ -50,13 +50,15 @@ def balance(manifest: pa.Table, originals: ShardReader, params: BalanceParams, e
         ParamsError: the strategy would give more rows, or compare more pictures, than are allowed.
         DataError: train is empty, or a class has too few rows for the strategy.
     """
-    looked_at = look_at(manifest, SPLIT, LOOKED_AT)
+    looked_at = select_columns(manifest, SPLIT, COLUMNS_READ)
     chosen = choose_rows(looked_at, params, lambda rows: _features(looked_at.iloc[rows], originals, engine))
     train = train_rows(looked_at)
     before = count_classes(looked_at, train, np.ones(len(train)))
     after = count_classes(looked_at, chosen.rows, chosen.weights)
     return BalanceOutputs(
-        manifest=Taken(manifest, chosen.rows, {"copy": pa.array(chosen.copies), "weight": pa.array(chosen.weights)}),
+        manifest=TableSlice(
+            manifest, chosen.rows, {"copy": pa.array(chosen.copies), "weight": pa.array(chosen.weights)}
+        ),
         counts=_counts(before, after),
         metrics={"before": _summed(before), "after": _summed(after)},
     )

@@ -18,9 +18,9 @@ from pipeline.images.pixels import Pixels
 PORTRAIT_SIDE = 64
 # Share of cells that have structure. Measured: lines, digits and discs have it in less than half, logos and
 # charts in less than this; of photos 92 in 100 have more.
-LEAST_FILLED = 0.6
+MIN_FILLED = 0.6
 # Share of cells with structure that agree. Measured: one form filled in twice agrees in 95 % or less.
-LEAST_AGREEING = 0.97
+MIN_AGREEING = 0.97
 # Farthest that a corner may move, as a share of the side.
 FARTHEST = 0.1
 
@@ -31,7 +31,7 @@ _STRUCTURE = 1.0
 _ACROSS = 0.05
 _AGREEMENT = 0.9
 # Of the cells, these must lie inside both pictures.
-_LEAST_SHARED = 0.5
+_MIN_SHARED = 0.5
 _STEPS = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 20, 1e-4)
 _EVERYWHERE = np.ones((PORTRAIT_SIDE, PORTRAIT_SIDE), np.uint8)
 _SMOOTHING = 0.8
@@ -54,7 +54,7 @@ def portrait(pixels: Pixels) -> Pixels:
 def is_filled(picture: Pixels) -> bool:
     """Whether a portrait has structure nearly all over, so that agreement after an alignment means something."""
     structure = _structure(picture.astype(np.float32))
-    filled = (_strengths(_cells(structure)) >= _STRUCTURE).mean() >= LEAST_FILLED
+    filled = (_strengths(_cells(structure)) >= _STRUCTURE).mean() >= MIN_FILLED
     # Stripes can be laid over others of their width along any shift: Harris and Stephens (1988).
     down, right = (gradient.astype(np.float64) for gradient in np.gradient(structure))
     across, along = np.linalg.eigvalsh([[(one * other).sum() for one in (down, right)] for other in (down, right)])
@@ -78,11 +78,11 @@ def is_moved_copy(one: Pixels, other: Pixels) -> bool:
     left, right = (_cells(_structure(picture))[shared] for picture in (fixed, laid))
     strengths = np.stack([_strengths(left), _strengths(right)])
     compared = strengths.max(axis=0) >= _STRUCTURE
-    if shared.mean() < _LEAST_SHARED or compared.sum() < LEAST_FILLED * shared.sum():
+    if shared.mean() < _MIN_SHARED or compared.sum() < MIN_FILLED * shared.sum():
         return False
     products = (left * right).mean(axis=1)[compared]
     agreeing = products >= _AGREEMENT * strengths.prod(axis=0)[compared]
-    return bool(agreeing.mean() >= LEAST_AGREEING)
+    return bool(agreeing.mean() >= MIN_AGREEING)
 
 
 def _warped(picture: Structure, by: npt.NDArray[Any], method: int, border: int = cv2.BORDER_REFLECT_101) -> Structure:

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline.errors import DataError, listing
-from pipeline.manifest import FURTHER, NO_LABEL, PRODUCTION
+from pipeline.manifest import EXTRA_COLUMNS, NO_LABEL, PRODUCTION
 from pipeline.stages.curate.params import CurateParams
 
 REMOVED_COLUMNS = ["id", "source", "label", "path", "reason", "detail"]
@@ -44,12 +44,12 @@ def remove_duplicates(images: pd.DataFrame, params: CurateParams) -> tuple[pd.Da
 
 def join_sources(manifests: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """The rows of all sources; "" where a source lacks another's column of metadata."""
-    joined = pd.concat([manifest.astype(dict.fromkeys(_further(manifest), str)) for manifest in manifests])
-    return joined.fillna(dict.fromkeys(_further(joined), "")).reset_index(drop=True)
+    joined = pd.concat([manifest.astype(dict.fromkeys(_extra_columns(manifest), str)) for manifest in manifests])
+    return joined.fillna(dict.fromkeys(_extra_columns(joined), "")).reset_index(drop=True)
 
 
-def _further(manifest: pd.DataFrame) -> list[str]:
-    return [name for name in manifest.columns if name.startswith(FURTHER)]
+def _extra_columns(manifest: pd.DataFrame) -> list[str]:
+    return [name for name in manifest.columns if name.startswith(EXTRA_COLUMNS)]
 
 
 def _removed(images: pd.DataFrame, reason: str, detail: "pd.Series[Any]") -> pd.DataFrame:

@@ -53,12 +53,12 @@ def _size(images: pd.DataFrame) -> Values:
 RULES = {
     "blurry": Issue(_column("blur"), True, "blur"),
     "dark": Issue(_column("luma_99"), False, "brightest level"),
-    "bright": Issue(_column("luma_5"), True, "darkest level"),
+    "light": Issue(_column("luma_5"), True, "darkest level"),
     "blank": Issue(_span, False, "levels of luma"),
     "low_information": Issue(_column("information"), False, "bits a pixel"),
-    "odd_aspect": Issue(_aspect, False, "shorter over longer side"),
+    "odd_aspect_ratio": Issue(_aspect, False, "shorter over longer side"),
     "odd_size": Issue(_size, True, "times off the usual size"),
-    "greyscale": Issue(_column("colour_99"), False, "spread of channels"),
+    "grayscale": Issue(_column("colour_99"), False, "spread of channels"),
 }
 
 

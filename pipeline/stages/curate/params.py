@@ -14,12 +14,12 @@ class IssueParams(Section):
 
     blurry: Share
     dark: Level
-    bright: Level
+    light: Level
     blank: Level
     low_information: Annotated[float, Field(ge=0, le=8)]
-    odd_aspect: Share
+    odd_aspect_ratio: Share
     odd_size: Annotated[float, Field(ge=1)]
-    greyscale: Level
+    grayscale: Level
 
 
 class CurateParams(Section):

@@ -15,7 +15,7 @@ from pipeline.stages.curate.params import IssueParams
 from pipeline.stages.ingest.params import PngEncoding
 
 # They bound the size of a sheet: about 1,400 pixels wide and 4,000 high at most.
-COLUMNS, MOST_WORST, MOST_FAMILIES, MOST_PAIRS, MOST_CONFLICTS = 8, 8, 10, 12, 16
+COLUMNS, MAX_WORST, MAX_FAMILIES, MAX_PAIRS, MAX_CONFLICTS = 8, 8, 10, 12, 16
 
 Look = Callable[[str, int], Pixels]
 """(shard, row) -> the normalised picture."""
@@ -29,7 +29,7 @@ def issues_sheet(images: pd.DataFrame, params: IssueParams, look: Look) -> bytes
     """
     sections = []
     for name in ISSUES:
-        values, rows = worst(images, name, MOST_WORST)
+        values, rows = worst(images, name, MAX_WORST)
         if not len(rows):
             continue
         words = [f"{RULES[name].words} {value:.4g}" for value in values]
@@ -41,7 +41,7 @@ def issues_sheet(images: pd.DataFrame, params: IssueParams, look: Look) -> bytes
     none = [name for name in ISSUES if not images[name].any()]
     lines = [
         f"{marked:,} of {len(images):,} images have an issue. All stay: these are columns of the manifest, to slice by "
-        f"and to look at. Worst first, at most {MOST_WORST} of each.",
+        f"and to look at. Worst first, at most {MAX_WORST} of each.",
         *([f"None: {', '.join(none)}."] if none else []),
     ]
     return _png(Sheet("Images with issues", lines, sections, COLUMNS))
@@ -62,10 +62,10 @@ def copies_sheet(images: pd.DataFrame, near: pd.DataFrame, removed: pd.DataFrame
         Strip(_family_line(family), _cells(images, [(name, "") for name in family["id"].tolist()[:COLUMNS]], look))
         for family in families
     ]
-    ends = duplicates[["detail", "id"]].iloc[:MOST_PAIRS].itertuples(index=False, name=None)
+    ends = duplicates[["detail", "id"]].iloc[:MAX_PAIRS].itertuples(index=False, name=None)
     pairs = [end for stays, goes in ends for end in ((stays, "stays"), (goes, "removed"))]
     contents = images.loc[images["id"].isin(conflicts["id"]), ["sha256", "id"]].sort_values(["sha256", "id"])
-    labels = [(name, "") for name in contents["id"].tolist()[:MOST_CONFLICTS]]
+    labels = [(name, "") for name in contents["id"].tolist()[:MAX_CONFLICTS]]
     sections = [
         _section("Families of near copies, never split apart", near["family"].nunique(), len(families), strips),
         _section(
@@ -88,7 +88,7 @@ def _families(near: pd.DataFrame) -> list[pd.DataFrame]:
     sizes = near.groupby("family").agg(labels=("labels", "first"), size=("id", "size")).reset_index()
     order = sizes.assign(one=sizes["labels"] == "", size=-sizes["size"]).sort_values(["one", "size", "family"])
     by_family = near.groupby("family")
-    return [by_family.get_group(name).sort_values("id") for name in order["family"].iloc[:MOST_FAMILIES]]
+    return [by_family.get_group(name).sort_values("id") for name in order["family"].iloc[:MAX_FAMILIES]]
 
 
 def _family_line(family: pd.DataFrame) -> str:

@@ -30,9 +30,9 @@ AGREEMENT = 0.96
 # From this on pictures are laid over each other. Measured: photos moved by 3 % agree by 0.42 or more.
 RESEMBLANCE = 0.4
 # Grey levels of 255; less detail than this is what compression and rounding leave.
-LEAST_DETAIL = 1.5
+MIN_DETAIL = 1.5
 # Pixels a side of the original. Measured: digits of 28 pixels by different hands agree by up to 0.965.
-LEAST_SIDE = SIDE
+MIN_SIDE = SIDE
 
 # Bits of each part of a hash; the first must be equal (see near_pairs), and so may be found by fewer.
 _BANDS = (13, 17, 17, 17)
@@ -40,7 +40,7 @@ _STARTS = (0, 13, 30, 47)
 # Pairs compared in one go: their arrays stay in the processor's cache.
 _BLOCK = 1 << 17
 # Pairs looked at in one go, and pictures whose views are remembered (3 kB each).
-_LOOKS = 1 << 13
+_PAIRS_AT_ONCE = 1 << 13
 _REMEMBERED = 1 << 17
 # So many others a picture is laid over in vain, then no more: a crowd of forms, of which all resemble all.
 _VAIN = 16
@@ -56,7 +56,7 @@ def comparable(detail: npt.NDArray[Any], width: npt.NDArray[Any], height: npt.ND
         detail: strength of its fine detail, as perceptual.marks gives it.
         width, height: pixels of the original.
     """
-    enough: Truths = (detail >= LEAST_DETAIL) & (np.minimum(width, height) >= LEAST_SIDE)
+    enough: Truths = (detail >= MIN_DETAIL) & (np.minimum(width, height) >= MIN_SIDE)
     return enough
 
 
@@ -68,7 +68,7 @@ def agreement(one: Detail, other: Detail) -> npt.NDArray[np.float64]:
     dots = partial(np.einsum, "nij,nij->n", dtype=np.float64)  # so exact that their order does not show
     powers = np.stack([dots(detail, detail) for detail in (one, other)])
     agreed = dots(one, other) / np.maximum(np.sqrt(powers.prod(axis=0)), 1e-6)
-    return np.where(powers.min(axis=0) >= LEAST_DETAIL**2 * SIDE**2, agreed, 0.0)
+    return np.where(powers.min(axis=0) >= MIN_DETAIL**2 * SIDE**2, agreed, 0.0)
 
 
 def copies(
@@ -107,7 +107,7 @@ def copies(
         for pair, left in _expanded(first[one], end[one]):
             for member, right in _expanded(first[other[pair]], end[other[pair]]):
                 links.add(seen[left[member]], seen[right])
-    links.settle()
+    links.configure()
     i, j = (np.concatenate(part) for part in zip(*links.found, strict=True))
     return i, j
 
@@ -175,12 +175,12 @@ class _Links:
 
     def add(self, one: Positions, other: Positions) -> None:
         """Have pairs of views looked at, now or later, if their pictures are not linked yet."""
-        for begin in range(0, len(one), _LOOKS):
-            self._waiting.append(self._open(one[begin : begin + _LOOKS], other[begin : begin + _LOOKS]))
-            if sum(len(left) for left, _ in self._waiting) >= _LOOKS:
-                self.settle()
+        for begin in range(0, len(one), _PAIRS_AT_ONCE):
+            self._waiting.append(self._open(one[begin : begin + _PAIRS_AT_ONCE], other[begin : begin + _PAIRS_AT_ONCE]))
+            if sum(len(left) for left, _ in self._waiting) >= _PAIRS_AT_ONCE:
+                self.configure()
 
-    def settle(self) -> None:
+    def configure(self) -> None:
         """Look at what waits, and link what agrees."""
         one, other = self._open(*(np.concatenate(part) for part in zip(*self._waiting, strict=True)))
         self._waiting = [self.found[0]]
@@ -271,7 +271,7 @@ def _compare_equal(numbers: Positions, values: Hashes, links: _Links) -> Positio
         leaders, others = left[first], left[~first]
         kept.append(leaders)
         links.add(leaders[np.cumsum(first) - 1][~first], others)
-        links.settle()
+        links.configure()
         left = others[links.rank(others, values) < _FEW]
     return np.concatenate(kept)
 

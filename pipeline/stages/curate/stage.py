@@ -112,7 +112,7 @@ def curate(
     if params.near_duplicates == "group":
         contents = contents_of(images)
         uncompared = int((~is_compared(contents)).sum())
-        look = partial(look_at, contents=contents, reader=originals, fit=fit, engine=engine)
+        look = partial(select_columns, contents=contents, reader=originals, fit=fit, engine=engine)
         pairs = near_copies(contents, partial(look, see=views), partial(look, see=portrait))
     images = images.drop(columns=MARKS.names).assign(group=groups_of(images, pairs))
     kept, removed = remove_duplicates(images, params)
@@ -143,7 +143,9 @@ def _picture(shard: str, row: int, reader: ShardReader) -> Pixels:
     return decode(reader.image(shard, row))
 
 
-def look_at(rows: Positions, see: See, contents: pd.DataFrame, reader: ShardReader, fit: str, engine: Engine) -> Pixels:
+def select_columns(
+    rows: Positions, see: See, contents: pd.DataFrame, reader: ShardReader, fit: str, engine: Engine
+) -> Pixels:
     """What `see` makes of contents by position, from their normalised pictures; shape (k, …)."""
     asked = contents[["shard", "row", "width", "height"]].iloc[rows]
     places = list(asked.itertuples(index=False, name=None))

@@ -38,7 +38,7 @@ def diagnose(
     predictions: pd.DataFrame,
     manifest: pd.DataFrame,
     curves: Curves,
-    suspects: Mapping[str, Any],
+    label_issues: Mapping[str, Any],
     feedback: Mapping[str, Spreadsheet],
     params: DiagnoseParams,
     curate: CurateParams,
@@ -51,7 +51,7 @@ def diagnose(
     """The gaps, what else is found, and the next experiments. Test is not looked at: that is the stage conclude's."""
     levels = all_levels(predictions, manifest, tables_of(feedback), evaluate, params)
     run = Run(curate, split, balance, augment, train, evaluate)
-    found = diagnosis(levels, predictions, manifest, curves.epochs, suspects, run, params)
+    found = diagnosis(levels, predictions, manifest, curves.epochs, label_issues, run, params)
     return DiagnoseOutputs(
         diagnosis=report(found),
         metrics=metrics_of(found),
@@ -77,7 +77,7 @@ STAGE = Stage(
         "predictions": catalogue.PREDICTIONS,
         "manifest": catalogue.SPLIT,
         "curves": catalogue.CURVES,
-        "suspects": catalogue.SUSPECTS_METRICS,
+        "label_issues": catalogue.LABEL_ISSUES_METRICS,
         "feedback": catalogue.FEEDBACK,
     },
     writes={

@@ -29,7 +29,7 @@ from pipeline.store.spreadsheets import Spreadsheet
 
 
 @dataclass(frozen=True)
-class ConcludeOutputs:
+class FinalDiagnosisOutputs:
     """The same as of diagnose, for programs and in words."""
 
     diagnosis: dict[str, Any]
@@ -37,12 +37,12 @@ class ConcludeOutputs:
     summary: str
 
 
-def conclude(
+def final_diagnosis(
     predictions: pd.DataFrame,
     test: pd.DataFrame,
     manifest: pd.DataFrame,
     curves: Curves,
-    suspects: Mapping[str, Any],
+    label_issues: Mapping[str, Any],
     feedback: Mapping[str, Spreadsheet],
     params: DiagnoseParams,
     curate: CurateParams,
@@ -51,7 +51,7 @@ def conclude(
     augment: AugmentParams,
     train: TrainParams,
     evaluate: EvaluateParams,
-) -> ConcludeOutputs:
+) -> FinalDiagnosisOutputs:
     """The gaps, those from dev to test and from test to production among them.
 
     Args:
@@ -59,14 +59,14 @@ def conclude(
     """
     levels = all_levels(predictions, manifest, tables_of(feedback), evaluate, params, test)
     run = Run(curate, split, balance, augment, train, evaluate)
-    found = diagnosis(levels, predictions, manifest, curves.epochs, suspects, run, params)
-    return ConcludeOutputs(report(found), page(found, evaluate), sentence(found.gaps, found.findings))
+    found = diagnosis(levels, predictions, manifest, curves.epochs, label_issues, run, params)
+    return FinalDiagnosisOutputs(report(found), page(found, evaluate), sentence(found.gaps, found.findings))
 
 
 STAGE = Stage(
-    name="conclude",
-    function=conclude,
+    name="final_diagnosis",
+    function=final_diagnosis,
     params=DIAGNOSE.params,
     reads={**DIAGNOSE.reads, "test": catalogue.TEST_PREDICTIONS},
-    writes={"diagnosis": catalogue.CONCLUSION, "text": catalogue.CONCLUSION_TEXT},
+    writes={"diagnosis": catalogue.FINAL_DIAGNOSIS, "text": catalogue.FINAL_DIAGNOSIS_TEXT},
 )

@@ -1,4 +1,4 @@
-"""The test set's vault: who may look, how often it was done, and what that does to the interval."""
+"""Access to the test set: which models may be evaluated on it, how many were, and what that does to the interval."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -6,31 +6,34 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.errors import VaultError, listing
+from pipeline.errors import FinalEvaluationError, listing
 from pipeline.metrics.bootstrap import interval
 from pipeline.metrics.metric import metric_of
-from pipeline.metrics.predictions import judged
+from pipeline.metrics.predictions import checked_predictions
 from pipeline.stages.evaluate.params import EvaluateParams
-from pipeline.stages.final_evaluation.params import TestParams
-from pipeline.store.ledger import Look
+from pipeline.stages.final_evaluation.params import FinalEvaluationParams
+from pipeline.store.ledger import LedgerEntry
 
-MOST_RESAMPLES = 100_000
+MAX_RESAMPLES = 100_000
 ALPHA = 0.05
 
 
-def looks_with(looks: Sequence[Look], model: str) -> int:
-    """Different models that will have been looked at once this one was; the same again is no new look."""
-    return len({look.model for look in looks} | {model})
+def evaluations_with(evaluations: Sequence[LedgerEntry], model: str) -> int:
+    """How many different models the test set will have seen, this one included; the same model again adds none."""
+    return len({entry.model for entry in evaluations} | {model})
 
 
-def check_look(looks: Sequence[Look], model: str, verdict: Mapping[str, Any], params: TestParams) -> str:
-    """The rules that were set to allow this look, comma-separated.
+def check_access(
+    evaluations: Sequence[LedgerEntry], model: str, verdict: Mapping[str, Any], params: FinalEvaluationParams
+) -> str:
+    """Check whether the model may be evaluated on test; the rules that were set to allow it, comma-separated.
 
     Args:
         verdict: of the last evaluation: `model`, `accepted`, `broken`.
 
     Raises:
-        VaultError: the model is not accepted, or too many were looked at; all reasons are named.
+        FinalEvaluationError: the model is not accepted, or the limit of test evaluations is reached; all reasons are
+            named.
     """
     problems, told = [], []
     if verdict.get("model") != model:
@@ -39,40 +42,41 @@ def check_look(looks: Sequence[Look], model: str, verdict: Mapping[str, Any], pa
         if params.rejected_model == "refuse":
             problems.append(
                 f"the model is not accepted: on dev it breaks {listing(verdict['broken'])}. "
-                "Make one that holds all limits, or set test.rejected_model to allow"
+                "Make one that holds all limits, or set final_evaluation.rejected_model to allow"
             )
         told.append("rejected_model")
-    known = model in {look.model for look in looks}
-    if not known and len({look.model for look in looks}) >= params.max_looks:
-        if params.beyond_max_looks == "refuse":
+    others = {entry.model for entry in evaluations} - {model}
+    if model not in {entry.model for entry in evaluations} and len(others) >= params.max_test_evaluations:
+        if params.beyond_max_test_evaluations == "refuse":
             problems.append(
-                f"models looked at: {len({look.model for look in looks})}, test.max_looks is {params.max_looks}: "
-                "who looks again and again chooses by test, and its number says ever less. Collect new test "
-                "images, or set test.beyond_max_looks to allow"
+                f"the test set was already evaluated with {len(others)} models "
+                f"(final_evaluation.max_test_evaluations: {params.max_test_evaluations}). Evaluating more "
+                "selects models on it, and its score becomes optimistic. Collect new test images, or set "
+                "final_evaluation.beyond_max_test_evaluations to allow"
             )
-        told.append("beyond_max_looks")
+        told.append("beyond_max_test_evaluations")
     if problems:
-        raise VaultError("test stays closed: " + "; ".join(problems))
+        raise FinalEvaluationError("the test set stays closed: " + "; ".join(problems))
     return ",".join(told)
 
 
 def corrected(
-    predictions: pd.DataFrame, classes: tuple[str, ...], looks: int, params: EvaluateParams
+    predictions: pd.DataFrame, classes: tuple[str, ...], evaluations: int, params: EvaluateParams
 ) -> dict[str, float]:
-    """The optimizing metric's interval at level 1 - 0.05 / looks.
+    """The optimizing metric's interval at level 1 - 0.05 / evaluations.
 
-    Bonferroni's correction (Dunn, 1961): with so wide an interval for each of `looks` models chosen
+    Bonferroni's correction (Dunn, 1961): with so wide an interval for each of `evaluations` models chosen
     without the others' results, all of them hold together in 95 % of cases. It does not undo a choice made *because* of
     earlier results (Dwork et al., 2015): that takes new images.
     """
-    seen = judged(predictions, classes)
+    seen = checked_predictions(predictions, classes)
     # The tails of the interval keep as many resamples as those of a single look.
-    count = min(params.bootstrap * looks, MOST_RESAMPLES)
+    count = min(params.bootstrap * evaluations, MAX_RESAMPLES)
     values = metric_of(params.optimizing, classes).resampled(
         seen, predictions["group"], count, params.seed, str(predictions["split"].iloc[0])
     )
-    low, high = interval(values, ALPHA / looks)
-    return {"low": low, "high": high, "level": 1 - ALPHA / looks}
+    low, high = interval(values, ALPHA / evaluations)
+    return {"low": low, "high": high, "level": 1 - ALPHA / evaluations}
 
 
 def rows_digest(manifest: pd.DataFrame) -> str:

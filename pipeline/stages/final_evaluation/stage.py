@@ -15,19 +15,25 @@ from pipeline.metrics.metric import key_of
 from pipeline.models.files import load_model
 from pipeline.stage import Stage
 from pipeline.stages.evaluate.params import EvaluateParams
-from pipeline.stages.final_evaluation.access import check_look, corrected, looks_with, params_digest, rows_digest
-from pipeline.stages.final_evaluation.params import TestParams
+from pipeline.stages.final_evaluation.access import (
+    check_access,
+    corrected,
+    evaluations_with,
+    params_digest,
+    rows_digest,
+)
+from pipeline.stages.final_evaluation.params import FinalEvaluationParams
 from pipeline.store.artifacts import digest_of
-from pipeline.store.ledger import Look
+from pipeline.store.ledger import LedgerEntry
 from pipeline.store.shards import ShardReader
 from pipeline.workers.engine import Engine
 
 
 @dataclass(frozen=True)
-class TestOutputs:
+class FinalEvaluationOutputs:
     """All looks so far; predictions of test, its metrics, and tables for plots."""
 
-    ledger: list[Look]
+    ledger: list[LedgerEntry]
     predictions: pd.DataFrame
     metrics: dict[str, Any]
     confusion: pd.DataFrame
@@ -35,27 +41,27 @@ class TestOutputs:
     summary: str
 
 
-def test(
+def final_evaluation(
     manifest: pd.DataFrame,
     originals: ShardReader,
     model: bytes,
     verdict: Mapping[str, Any],
-    ledger: list[Look],
-    rules: TestParams,
+    ledger: list[LedgerEntry],
+    rules: FinalEvaluationParams,
     params: EvaluateParams,
     threads: int,
     engine: Engine,
-) -> TestOutputs:
+) -> FinalEvaluationOutputs:
     """Metrics of test, by the same rules as dev's, with an interval corrected for the number of looks."""
     digests = {"model": digest_of(model), "params": params_digest(params), "test": rows_digest(manifest)}
-    told = check_look(ledger, digests["model"], verdict, rules)
-    count = looks_with(ledger, digests["model"])
+    told = check_access(ledger, digests["model"], verdict, rules)
+    count = evaluations_with(ledger, digests["model"])
     trained = load_model(model)
     predictions = predict_rows(trained, check_manifest(manifest, SPLIT), originals, threads, engine, "test")
     facts = {"model_megabytes": len(model) / 1e6}
     found = evaluation(predictions, manifest, trained.classes, facts, TEST, without_latency(params))
     interval = corrected(predictions, trained.classes, count, params)
-    look = Look(
+    entry = LedgerEntry(
         when=pd.Timestamp.now("UTC").strftime("%Y-%m-%dT%H:%M:%SZ"),
         **digests,
         metric=key_of(params.optimizing),
@@ -66,8 +72,8 @@ def test(
         told=told,
     )
     known = any(earlier.is_of(**digests) for earlier in ledger)
-    return TestOutputs(
-        ledger=ledger if known else [*ledger, look],
+    return FinalEvaluationOutputs(
+        ledger=ledger if known else [*ledger, entry],
         predictions=predictions,
         metrics={**found.metrics, "looks": count, "corrected": interval},
         confusion=found.confusion,
@@ -78,9 +84,9 @@ def test(
 
 
 STAGE = Stage(
-    name="test",
-    function=test,
-    params={"rules": "test", "params": "evaluate", "threads": "train.threads"},
+    name="final_evaluation",
+    function=final_evaluation,
+    params={"rules": "final_evaluation", "params": "evaluate", "threads": "train.threads"},
     reads={
         "manifest": catalogue.SPLIT_TEST,
         "originals": catalogue.ORIGINALS,

@@ -13,9 +13,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.manifest import FURTHER, INGESTED, NO_LABEL
+from pipeline.manifest import EXTRA_COLUMNS, INGESTED, NO_LABEL
 from pipeline.sources.listing import Refusal
-from pipeline.store.arrow import CATEGORY, Streamed, arrow_table, category_array
+from pipeline.store.arrow import CATEGORY, TableStream, arrow_table, category_array
 from pipeline.store.shards import Placed
 
 _PIXELS = "pixels"
@@ -46,12 +46,12 @@ class Outcome:
         """Path and user_group of the accepted images; none where no image of the listing has one."""
         return self._listed("path", "user_group") if (self.images["user_group"] != "").any() else self.images[:0]
 
-    def manifest(self, source: str, role: str) -> Streamed:
+    def manifest(self, source: str, role: str) -> TableStream:
         """The accepted images by id, with the columns of manifest.INGESTED and the user's own."""
         count = int(self.accepted.sum())
         order = np.flatnonzero(self.accepted)
-        further = sorted(name for name in self.images.columns if name.startswith(FURTHER))
-        own = [pa.field(name, CATEGORY) for name in further]
+        extra_columns = sorted(name for name in self.images.columns if name.startswith(EXTRA_COLUMNS))
+        own = [pa.field(name, CATEGORY) for name in extra_columns]
         schema = pa.schema([*map(INGESTED.field, _LISTED), *own])
         full = pa.schema([*INGESTED, *own])
         listed = arrow_table(self._listed(*schema.names), schema)
@@ -64,12 +64,12 @@ class Outcome:
             "shard": category_array(chunk[order], [chunk.name for chunk in self.made.chunks]),
         }
         if self.images["path"].is_monotonic_increasing:
-            return Streamed(self._rows, beside, count, full)
+            return TableStream(self._rows, beside, count, full)
         # A compressed archive's are as they lie in it.
         whole = pa.concat_tables(self._rows())
         by_id = pc.sort_indices(whole["id"])
         beside = {name: values.take(by_id) for name, values in beside.items()}
-        return Streamed(lambda: iter([whole.take(by_id)]), beside, count, full)
+        return TableStream(lambda: iter([whole.take(by_id)]), beside, count, full)
 
     def _listed(self, *names: str) -> pd.DataFrame:
         images = self.images[[*names]]

@@ -19,7 +19,7 @@ from pipeline.manifest import FACTS, HASHES, MARKS
 from pipeline.sources.files import Files
 from pipeline.stages.ingest.params import IngestParams
 from pipeline.store.shards import fingerprint
-from pipeline.workers.codec_messages import codec_lines
+from pipeline.workers.codec_messages import codec_messages
 from pipeline.workers.serving import Guard
 
 _TEXT = [(name, pa.string()) for name in ("id", "path", "sha256", "reason", "detail")]
@@ -47,7 +47,7 @@ def row_maker(files: Files, params: IngestParams) -> Guard:
         seconds=params.max_seconds + math.ceil(files.patience),
         megabytes=params.max_memory_mb,
         finish=partial(rows_of, params=params),
-        together=TOGETHER,
+        chunk_size=TOGETHER,
     )
 
 
@@ -62,7 +62,7 @@ def open_file(payload: Payload, files: Files, params: IngestParams) -> Opened:
     Raises:
         DataError: its content is another than its row would say.
     """
-    _settle_in()
+    _configure_worker()
     _, path, sha256, recalled = payload
     data = files.read(path, params.max_bytes)
     if recalled and isinstance(data, bytes) and hashlib.sha256(data).hexdigest() != sha256:
@@ -71,7 +71,7 @@ def open_file(payload: Payload, files: Files, params: IngestParams) -> Opened:
             "writes to the source; finished work is kept. If this comes back, its content was changed and its size "
             "and times were not: remove data/inventory/memory"
         )
-    return payload, picture.fit_file(data, params, codec_lines) if isinstance(data, bytes) else data
+    return payload, picture.fit_file(data, params, codec_messages) if isinstance(data, bytes) else data
 
 
 def rows_of(opened: Sequence[Opened], params: IngestParams) -> list[dict[str, Any]]:
@@ -100,7 +100,7 @@ def _marks(pictures: Sequence[imaging.Pixels]) -> list[dict[str, Any]]:
 
 
 @cache
-def _settle_in() -> None:
+def _configure_worker() -> None:
     """One thread a worker: they share the cores, and each takes address space, so that more would refuse more."""
     cv2.setNumThreads(1)
 

@@ -21,7 +21,7 @@ from pipeline.stage import Stage
 from pipeline.stages.ingest.params import IngestParams
 from pipeline.stages.ingest.result import outcome_of
 from pipeline.stages.ingest.rows import SHARD, row_maker, shape_of_rows
-from pipeline.store.arrow import Streamed
+from pipeline.store.arrow import TableStream
 from pipeline.store.shards import ShardStore
 from pipeline.workers.engine import Engine
 
@@ -32,7 +32,7 @@ REJECTED_COLUMNS = ["path", "reason", "detail"]
 class IngestOutputs:
     """Accepted images, and every refused file with its reason."""
 
-    manifest: Streamed
+    manifest: TableStream
     rejected: pd.DataFrame
     ignored: int
     metrics: dict[str, Any]

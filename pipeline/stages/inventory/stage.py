@@ -23,7 +23,7 @@ from pipeline.sources.hash_cache import NOT_HASHED, file_hashes
 from pipeline.sources.params import SourceParams
 from pipeline.sources.scan import Scan, scan
 from pipeline.stage import Stage
-from pipeline.store.tables import MOST_BYTES, READERS
+from pipeline.store.tables import MAX_BYTES, READERS
 from pipeline.workers.engine import Engine
 
 
@@ -91,7 +91,7 @@ def _most_bytes(of_images: int, path: str) -> float:
     if not path:
         return math.inf
     # These may hold the labels.
-    return MOST_BYTES if path.lower().endswith((*READERS, ".json")) else of_images
+    return MAX_BYTES if path.lower().endswith((*READERS, ".json")) else of_images
 
 
 STAGE = Stage(

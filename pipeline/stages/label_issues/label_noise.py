@@ -6,7 +6,7 @@ not sort: which of several equals it takes would depend on the processor.
 
 A weak model doubts hard pictures as if their labels were wrong. But its own mistakes are rarer where it is surest, and
 wrong labels are not. So no larger share of labels is said to be wrong than the model contradicts there; how near that
-is to the truth, benchmarks/suspects.py measures.
+is to the truth, benchmarks/label_issues.py measures.
 """
 
 from dataclasses import dataclass
@@ -35,8 +35,8 @@ class LabelNoise:
     quality: npt.NDArray[np.float64]
     wrong_share: float
     accuracy: float
-    surest: int
-    contradicted: float
+    most_confident: int
+    disagreeing: float
 
 
 def label_noise(labels: npt.NDArray[np.intp], probabilities: npt.NDArray[np.float64]) -> LabelNoise:
@@ -56,15 +56,15 @@ def label_noise(labels: npt.NDArray[np.intp], probabilities: npt.NDArray[np.floa
     rounded /= rounded.sum(axis=1, keepdims=True)
     suspect = find_label_issues(labels, rounded, filter_by="confident_learning", n_jobs=1)
     differs, sure = preferred != labels, _surest(preferred, rounded.max(axis=1))
-    contradicted = float(differs[sure].mean())
+    disagreeing = float(differs[sure].mean())
     return LabelNoise(
         suspect=suspect & differs,
         preferred=preferred,
         quality=np.round(get_label_quality_scores(labels, rounded, method="self_confidence"), 4),
-        wrong_share=min(num_label_issues(labels, rounded) / len(labels), contradicted),
+        wrong_share=min(num_label_issues(labels, rounded) / len(labels), disagreeing),
         accuracy=1 - float(differs.mean()),
-        surest=int(sure.sum()),
-        contradicted=contradicted,
+        most_confident=int(sure.sum()),
+        disagreeing=disagreeing,
     )
 
 

@@ -14,12 +14,12 @@ class OwnModel(Section):
     name: Literal["own"]
 
 
-AnyDoubter = Annotated[
+AnyNoiseModel = Annotated[
     NearestCentroid | LogisticRegression | RandomForest | GradientBoosting | OwnModel, Field(discriminator="name")
 ]
 
 
-class SuspectsParams(Section):
+class LabelIssuesParams(Section):
     """The model that is fitted to all folds of train but one, and asked about that one; null folds leave train out.
 
     second: another that must doubt as well, or null.
@@ -27,8 +27,8 @@ class SuspectsParams(Section):
 
     seed: Seed
     folds: Annotated[int, Field(ge=2, le=20)] | None
-    model: AnyDoubter
-    second: AnyDoubter | None
+    model: AnyNoiseModel
+    second: AnyNoiseModel | None
 
     @model_validator(mode="after")
     def _another_seconds(self) -> Self:

@@ -11,13 +11,13 @@ from pipeline.errors import DataError
 from pipeline.manifest import DEV, SPLIT, TRAIN, check_manifest
 from pipeline.metrics.measures import probabilities_of
 from pipeline.metrics.params import AnyMetric
-from pipeline.metrics.predictions import class_codes, classes_of, judged
-from pipeline.sheets.contact_sheets import MOST_OF_GALLERY, gallery
+from pipeline.metrics.predictions import checked_predictions, class_codes, classes_of
+from pipeline.sheets.contact_sheets import MAX_GALLERY_IMAGES, gallery
 from pipeline.sheets.drawing import Cell
 from pipeline.stage import Stage
 from pipeline.stages.ingest.params import IngestParams
-from pipeline.stages.label_issues.params import OwnModel, SuspectsParams
-from pipeline.stages.label_issues.table import Doubts, metrics_of, suspects_table
+from pipeline.stages.label_issues.params import LabelIssuesParams, OwnModel
+from pipeline.stages.label_issues.table import Disagreements, label_issues_table, metrics_of
 from pipeline.stages.train.params import TrainParams
 from pipeline.store.shards import ShardReader
 from pipeline.training.folds import folds_of
@@ -28,7 +28,7 @@ WORDS = ["label", "suggested", "split", "quality", "role"]
 
 
 @dataclass(frozen=True)
-class SuspectsOutputs:
+class LabelIssuesOutputs:
     """A row a suspect, the worst first; the same as pictures; counts and estimates for `dvc metrics`."""
 
     table: pd.DataFrame
@@ -37,16 +37,16 @@ class SuspectsOutputs:
     summary: str
 
 
-def suspects(
+def label_issues(
     manifest: pd.DataFrame,
     originals: ShardReader,
     predictions: pd.DataFrame,
-    params: SuspectsParams,
+    params: LabelIssuesParams,
     train: TrainParams,
     ingest: IngestParams,
     optimizing: AnyMetric,
     engine: Engine,
-) -> SuspectsOutputs:
+) -> LabelIssuesOutputs:
     """Suspects of train, by models that saw the other folds of train and dev, and of dev, by these and by the model."""
     # Models and sums are of rows in an order.
     manifest = check_manifest(manifest, SPLIT).sort_values("id", ignore_index=True)
@@ -54,8 +54,8 @@ def suspects(
     if dev["id"].tolist() != manifest.loc[manifest["split"] == DEV, "id"].tolist():
         raise DataError("predictions are of another dev than the manifest's: run `dvc repro evaluate`")
     classes = classes_of(predictions)
-    seen = judged(dev, classes)
-    doubts = [Doubts(DEV, dev, seen.labels, probabilities_of(seen))]
+    seen = checked_predictions(dev, classes)
+    doubts = [Disagreements(DEV, dev, seen.labels, probabilities_of(seen))]
     if params.folds is not None:
         rows = manifest[manifest["split"].isin((TRAIN, DEV))].reset_index(drop=True)
         folds = folds_of(rows["label"].to_numpy(str), rows["group"].to_numpy(str), params.folds, params.seed)
@@ -68,16 +68,18 @@ def suspects(
         ]
         labels, in_dev = class_codes(rows["label"].to_numpy(), classes), (rows["split"] == DEV).to_numpy()
         doubts = [
-            Doubts(DEV, dev, seen.labels, probabilities_of(seen), [one[in_dev] for one in found]),
-            Doubts(TRAIN, rows[~in_dev], labels[~in_dev], found[0][~in_dev], [one[~in_dev] for one in found[1:]]),
+            Disagreements(DEV, dev, seen.labels, probabilities_of(seen), [one[in_dev] for one in found]),
+            Disagreements(
+                TRAIN, rows[~in_dev], labels[~in_dev], found[0][~in_dev], [one[~in_dev] for one in found[1:]]
+            ),
         ]
-    table = suspects_table(doubts, manifest, classes)
+    table = label_issues_table(doubts, manifest, classes)
     metrics = metrics_of(doubts, table)
-    return SuspectsOutputs(table, _sheet(table, manifest, originals), metrics, _words(metrics))
+    return LabelIssuesOutputs(table, _sheet(table, manifest, originals), metrics, _words(metrics))
 
 
 def _sheet(table: pd.DataFrame, manifest: pd.DataFrame, originals: ShardReader) -> bytes:
-    shown = table.iloc[:MOST_OF_GALLERY]
+    shown = table.iloc[:MAX_GALLERY_IMAGES]
     pictures = pictures_of(shown["id"].tolist(), manifest, originals)
     cells = [
         Cell(pixels, (label, f"rather {suggested}", f"{split}, quality {quality:.2f}"), role)
@@ -92,22 +94,23 @@ def _sheet(table: pd.DataFrame, manifest: pd.DataFrame, originals: ShardReader) 
 
 def _words(metrics: dict[str, Any]) -> str:
     return "; ".join(
-        f"{split}: {part['suspects']:,} of {part['images']:,} labels may be wrong" for split, part in metrics.items()
+        f"{split}: {part['label_issues']:,} of {part['images']:,} labels may be wrong"
+        for split, part in metrics.items()
     )
 
 
 STAGE = Stage(
-    name="suspects",
-    function=suspects,
-    params={"params": "suspects", "train": "train", "ingest": "ingest", "optimizing": "evaluate.optimizing"},
+    name="label_issues",
+    function=label_issues,
+    params={"params": "label_issues", "train": "train", "ingest": "ingest", "optimizing": "evaluate.optimizing"},
     reads={
         "manifest": catalogue.SPLIT,
         "originals": catalogue.ORIGINALS,
         "predictions": catalogue.PREDICTIONS,
     },
     writes={
-        "table": catalogue.SUSPECTS,
-        "sheet": catalogue.SUSPECTS_SHEET,
-        "metrics": catalogue.SUSPECTS_METRICS,
+        "table": catalogue.LABEL_ISSUES,
+        "sheet": catalogue.LABEL_ISSUES_SHEET,
+        "metrics": catalogue.LABEL_ISSUES_METRICS,
     },
 )

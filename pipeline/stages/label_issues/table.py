@@ -15,7 +15,7 @@ COLUMNS = ("id", "split", "source", "role", "label", "suggested", "quality")
 
 
 @dataclass(frozen=True)
-class Doubts:
+class Disagreements:
     """A split's rows (with ids), their class numbers (n,), and what a model that never saw them says, (n, k).
 
     NaN where the model does not know a class: one of a single group was in no other fold.
@@ -32,7 +32,7 @@ class Doubts:
     seconded: Sequence[npt.NDArray[np.float64]] = ()
 
     @cached_property
-    def judged(self) -> npt.NDArray[np.bool_]:
+    def checked_predictions(self) -> npt.NDArray[np.bool_]:
         """Rows whose class the model knows, (n,)."""
         found: npt.NDArray[np.bool_] = ~np.isnan(self.probabilities[np.arange(len(self.labels)), self.labels])
         return found
@@ -40,21 +40,24 @@ class Doubts:
     @cached_property
     def noise(self) -> LabelNoise:
         """What is suspect among the judged rows."""
-        labels = self.labels[self.judged]
+        labels = self.labels[self.checked_predictions]
         first, *others = (
-            label_noise(labels, np.nan_to_num(found[self.judged])) for found in (self.probabilities, *self.seconded)
+            label_noise(labels, np.nan_to_num(found[self.checked_predictions]))
+            for found in (self.probabilities, *self.seconded)
         )
-        lowest = min((first, *others), key=lambda noise: noise.contradicted)
+        lowest = min((first, *others), key=lambda noise: noise.disagreeing)
         return replace(
             first,
             suspect=np.logical_and.reduce([first.suspect, *(other.suspect for other in others)]),
             wrong_share=min(noise.wrong_share for noise in (first, *others)),
-            surest=lowest.surest,
-            contradicted=lowest.contradicted,
+            most_confident=lowest.most_confident,
+            disagreeing=lowest.disagreeing,
         )
 
 
-def suspects_table(doubts: Sequence[Doubts], manifest: pd.DataFrame, classes: tuple[str, ...]) -> pd.DataFrame:
+def label_issues_table(
+    doubts: Sequence[Disagreements], manifest: pd.DataFrame, classes: tuple[str, ...]
+) -> pd.DataFrame:
     """A row a suspect, the least likely label first.
 
     suggested: the class that the model prefers. quality: the probability of the label, in [0, 1], rounded.
@@ -63,7 +66,7 @@ def suspects_table(doubts: Sequence[Doubts], manifest: pd.DataFrame, classes: tu
     parts = []
     for one in doubts:
         those = one.noise.suspect
-        rows = one.rows[one.judged][those]
+        rows = one.rows[one.checked_predictions][those]
         parts.append(
             pd.DataFrame(
                 {
@@ -79,7 +82,7 @@ def suspects_table(doubts: Sequence[Doubts], manifest: pd.DataFrame, classes: tu
     return table
 
 
-def metrics_of(doubts: Sequence[Doubts], table: pd.DataFrame) -> dict[str, Any]:
+def metrics_of(doubts: Sequence[Disagreements], table: pd.DataFrame) -> dict[str, Any]:
     """Of each split: images, suspects, the estimated share of wrong labels, and images that nobody could judge.
 
     Also how far the model that doubts can be believed: its accuracy by these labels, how many images it is surest of,
@@ -88,12 +91,12 @@ def metrics_of(doubts: Sequence[Doubts], table: pd.DataFrame) -> dict[str, Any]:
     return {
         one.split: {
             "images": len(one.labels),
-            "suspects": int((table["split"] == one.split).sum()),
+            "label_issues": int((table["split"] == one.split).sum()),
             "wrong_share": one.noise.wrong_share,
-            "not_judged": int((~one.judged).sum()),
+            "not_checked": int((~one.checked_predictions).sum()),
             "accuracy": one.noise.accuracy,
-            "surest": one.noise.surest,
-            "contradicted": one.noise.contradicted,
+            "most_confident": one.noise.most_confident,
+            "disagreeing": one.noise.disagreeing,
         }
         for one in doubts
     }

@@ -20,15 +20,15 @@ from pipeline.transforms.params import AnyTransform
 
 
 @dataclass(frozen=True)
-class LookOutputs:
+class PreviewsOutputs:
     """Contact sheets as PNG files."""
 
     variants: bytes
     batch: bytes
-    summary: str = f"{catalogue.LOOK_VARIANTS.path}, {catalogue.LOOK_BATCH.path}"
+    summary: str = f"{catalogue.PREVIEW_VARIANTS.path}, {catalogue.PREVIEW_BATCH.path}"
 
 
-def look(
+def previews(
     augmented: pd.DataFrame,
     originals: ShardReader,
     copies: ShardReader,
@@ -40,7 +40,7 @@ def look(
     batch_size: int,
     order_seed: int,
     mixing: AnyMixing,
-) -> LookOutputs:
+) -> PreviewsOutputs:
     """Sheets of the very pictures that training gets from the same data set, in the same order."""
     rows = check_manifest(augmented, BALANCED, unique=("id", "copy"))
     classes = tuple(sorted(rows["label"].astype(str).unique()))
@@ -48,16 +48,16 @@ def look(
     variants = online_variants(transforms, seed) if mode == "online" else None
     train_set = RowDataset(rows, images, classes, size, variants)
     order = KeyedOrder(len(rows), order_seed)
-    pixels, _ = first_batch(train_set, order, min(batch_size, sheets.MOST_OF_BATCH))
-    return LookOutputs(
+    pixels, _ = first_batch(train_set, order, min(batch_size, sheets.MAX_BATCH_IMAGES))
+    return PreviewsOutputs(
         sheets.variants_sheet(rows, train_set.pixels, mode, transforms, match_production, seed),
         sheets.batch_sheet(rows.iloc[list(islice(order, batch_size))], pixels, mixing),
     )
 
 
 STAGE = Stage(
-    name="look",
-    function=look,
+    name="previews",
+    function=previews,
     params={
         "mode": "augment.mode",
         "transforms": "augment.transforms",
@@ -69,5 +69,5 @@ STAGE = Stage(
         "mixing": "train.mixing",
     },
     reads={"augmented": catalogue.AUGMENTED, "originals": catalogue.ORIGINALS, "copies": catalogue.COPIES},
-    writes={"variants": catalogue.LOOK_VARIANTS, "batch": catalogue.LOOK_BATCH},
+    writes={"variants": catalogue.PREVIEW_VARIANTS, "batch": catalogue.PREVIEW_BATCH},
 )

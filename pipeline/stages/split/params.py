@@ -69,7 +69,7 @@ class SplitParams(Section):
         Annotated[ProductionShares, Tag("shares")] | Annotated[ProductionCounts, Tag("counts")],
         Discriminator(_kind_of_production),
     ]
-    production_in_train: Share
+    production_train_fraction: Share
     train_dev: OpenShare
     stratify_by: Annotated[tuple[str, ...], Field(strict=False)]
     min_per_class: Count

@@ -23,7 +23,7 @@ from pipeline.stages.split.strata import check_classes, check_sizes, small_strat
 EXCLUDED_COLUMNS = ["id", "source", "label", "reason"]
 # A raw image that also is in production's dev or test: training on it would leak.
 LEAKS = "raw_image_of_a_measured_group"
-# A production image that split.production_in_train keeps out of train.
+# A production image that split.production_train_fraction keeps out of train.
 HELD_BACK = "held_back"
 UNLABELLED = "unlabelled"
 ONE_SIDED = "one_sided_class"
@@ -113,8 +113,8 @@ def assign_splits(manifest: pd.DataFrame, params: SplitParams, frozen: pd.DataFr
         split = _take_turns(split, codes, groups, place, params.seed, params.folds, params.train_dev)
     measured = (split == _DEV) | (split == _TEST)
     split[measured & ~production] = OUTCOMES.index(LEAKS)
-    if params.production_in_train < 1:
-        held_back = keyed_uniform(params.seed, "production_in_train", groups) >= params.production_in_train
+    if params.production_train_fraction < 1:
+        held_back = keyed_uniform(params.seed, "production_in_train", groups) >= params.production_train_fraction
         split[((split == _TRAIN) | (split == _TRAIN_DEV)) & production & held_back[codes]] = OUTCOMES.index(HELD_BACK)
     split[one_sided] = OUTCOMES.index(ONE_SIDED)
     split[unlabelled] = OUTCOMES.index(UNLABELLED)

@@ -10,16 +10,16 @@ import pyarrow as pa
 
 from pipeline import catalogue
 from pipeline.errors import DataError, MissingInputError, listing
-from pipeline.manifest import CURATED, DEV, SEEN_SPLITS, TEST, look_at
+from pipeline.manifest import CURATED, DEV, SEEN_SPLITS, TEST, select_columns
 from pipeline.metrics import matching
 from pipeline.stage import Stage
 from pipeline.stages.split.params import SplitParams
 from pipeline.stages.split.splitting import OUTCOMES, UNLABELLED, UNUSED, Splits, assign_splits, split_counts
 from pipeline.stages.split.strata import stratum_column
-from pipeline.store.arrow import Taken, category_array
+from pipeline.store.arrow import TableSlice, category_array
 
 # All other columns go from file to file without passing through pandas.
-LOOKED_AT = ("id", "source", "role", "label", "group", "captured_at", *matching.MEASURED)
+COLUMNS_READ = ("id", "source", "role", "label", "group", "captured_at", *matching.MEASURED)
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class SplitOutputs:
     what production looks like, and nothing else. excluded: all rows of no split, with the reason.
     """
 
-    manifest: Taken
-    test: Taken
-    unused: Taken
+    manifest: TableSlice
+    test: TableSlice
+    unused: TableSlice
     excluded: pd.DataFrame
     matching: pd.DataFrame
     metrics: dict[str, Any]
@@ -47,7 +47,9 @@ def split(manifest: pa.Table, params: SplitParams) -> SplitOutputs:
         DataError: a split is too small; or it does not match production, and params say that this is fatal.
     """
     strata = [stratum_column(name, manifest.schema.names) for name in params.stratify_by]
-    splits = assign_splits(look_at(manifest, CURATED, [*LOOKED_AT, *strata]), params, _frozen(params.frozen_from))
+    splits = assign_splits(
+        select_columns(manifest, CURATED, [*COLUMNS_READ, *strata]), params, _frozen(params.frozen_from)
+    )
     measured = matching.measure_matching(splits.compared(), params.seed, params.matching.level)
     found = matching.mismatches(measured)
     if found and params.matching.on_mismatch == "fail":
@@ -81,9 +83,9 @@ def split(manifest: pa.Table, params: SplitParams) -> SplitOutputs:
     )
 
 
-def _taken(manifest: pa.Table, splits: Splits, names: Sequence[str]) -> Taken:
+def _taken(manifest: pa.Table, splits: Splits, names: Sequence[str]) -> TableSlice:
     rows = splits.positions(*names)
-    return Taken(manifest, rows, {"split": category_array(splits.code[rows], OUTCOMES)})
+    return TableSlice(manifest, rows, {"split": category_array(splits.code[rows], OUTCOMES)})
 
 
 def _frozen(folder: str | None) -> pd.DataFrame | None:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pipeline.errors import DataError, listing
-from pipeline.manifest import DEV, FURTHER, ISSUES, SPLITS, TEST, TRAIN, TRAIN_DEV
+from pipeline.manifest import DEV, EXTRA_COLUMNS, ISSUES, SPLITS, TEST, TRAIN, TRAIN_DEV
 from pipeline.stages.split.params import ProductionShares, SplitParams
 
 Flags = npt.NDArray[np.bool_]
@@ -66,8 +66,8 @@ def _one_sided_message(raw_only: list[str], production_only: list[str]) -> str:
 
 def stratum_column(name: str, columns: Collection[str]) -> str:
     """The manifest's column that `split.stratify_by` means: of a metadata.csv, else an issue."""
-    further = f"{FURTHER}{name}"
-    return name if name in ISSUES and further not in columns else further
+    extra_columns = f"{EXTRA_COLUMNS}{name}"
+    return name if name in ISSUES and extra_columns not in columns else extra_columns
 
 
 def strata_of(manifest: pd.DataFrame, stratify_by: Sequence[str]) -> npt.NDArray[np.int64]:
@@ -79,7 +79,7 @@ def strata_of(manifest: pd.DataFrame, stratify_by: Sequence[str]) -> npt.NDArray
     columns = [stratum_column(name, manifest.columns) for name in stratify_by]
     missing = [name for name, column in zip(stratify_by, columns, strict=True) if column not in manifest.columns]
     if missing:
-        known = [column.removeprefix(FURTHER) for column in manifest.columns if column.startswith(FURTHER)]
+        known = [column.removeprefix(EXTRA_COLUMNS) for column in manifest.columns if column.startswith(EXTRA_COLUMNS)]
         raise DataError(
             f"split.stratify_by names columns that no metadata.csv has: {listing(missing)}; "
             f"there are {listing(known, 20) or 'none'}, and issues: {listing(ISSUES, 20)}"

@@ -32,7 +32,7 @@ from pipeline.tools.audit.leaks import (
     verdict,
 )
 from pipeline.tools.image_files import made_safely
-from pipeline.workers.codec_messages import codec_lines
+from pipeline.workers.codec_messages import codec_messages
 from pipeline.workers.engine import Engine
 
 # How a file is decoded for comparison: the whole picture, whatever its shape. Limits are wide, because a file that
@@ -207,7 +207,7 @@ def _look_at_all(tasks: Mapping[Place, bool], see: bool, reader: ShardReader, en
         return dict(zip(tasks, made_safely(items, make, _refused, SMALL, engine, "audit"), strict=True))
     # Nothing is decoded, so that no process needs to be at risk.
     make = partial(look, limits=None, reader=reader)
-    return dict(zip(tasks, engine.map(make, items, "audit", together=TOGETHER), strict=True))
+    return dict(zip(tasks, engine.map(make, items, "audit", chunk_size=TOGETHER), strict=True))
 
 
 def look(item: tuple[Place, bool], limits: IngestParams | None, reader: ShardReader) -> Look:
@@ -232,7 +232,7 @@ def look(item: tuple[Place, bool], limits: IngestParams | None, reader: ShardRea
         return Look(None, None, f"unreadable: {getattr(cause, 'strerror', None)}")
     if limits is None:
         return Look(sha256, None, "")
-    match normalise(data, limits, codec_lines):
+    match normalise(data, limits, codec_messages):
         case Picture(shown=shown):
             return Look(sha256, (perceptual.views(shown), portrait(shown)), "")
         case rejection:
@@ -272,7 +272,7 @@ def _families(rows: pd.DataFrame, seen: Sequence[tuple[Pixels, Pixels] | None]) 
     stacked, portraits = (np.stack(pictures) for pictures in zip(*first.values(), strict=True))
     parts = np.unique([split for _, split in first], return_inverse=True)[1]
     hashes, detail = zip(*map(perceptual.marks, stacked), strict=True)
-    detailed = np.array(detail) >= similarity.LEAST_DETAIL
+    detailed = np.array(detail) >= similarity.MIN_DETAIL
     pairs = similarity.copies(np.stack(hashes), detailed, stacked.__getitem__, portraits.__getitem__, parts)
     labels = similarity.linked(np.arange(len(stacked)), *pairs)
     names = dict(zip(first, map(str, labels), strict=True))

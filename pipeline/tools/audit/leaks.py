@@ -238,10 +238,10 @@ def _mismatch(counts: pd.DataFrame) -> Report:
 def _split_words(report: Report) -> str:
     lines = [f"{'split':16}{'images':>10}{'classes':>10}{'leaking':>10}"]
     for name, part in report["splits"].items():
-        further = [f"{count:,} {role}" for role, count in part["roles"].items()]
-        further += [f"{part['unlabelled']:,} without a label"] * bool(part["unlabelled"])
+        extra_columns = [f"{count:,} {role}" for role, count in part["roles"].items()]
+        extra_columns += [f"{part['unlabelled']:,} without a label"] * bool(part["unlabelled"])
         line = f"{_printed(name):16}{part['images']:10,}{len(part['labels']):10,}{part['leaking']:10,}"
-        lines.append(f"{line}  {', '.join(further)}".rstrip())
+        lines.append(f"{line}  {', '.join(extra_columns)}".rstrip())
     if report["plain_pictures"]:
         lines.append(
             f"{report['plain_pictures']:,} pictures are too plain to have near copies: compared by content alone"

@@ -13,7 +13,7 @@ from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
 from pipeline.errors import StorageError, listing
-from pipeline.project.params import Params
+from pipeline.project.params_file import Params
 from pipeline.store.artifacts import refusals
 from pipeline.tools.doctor.cache import examine_cache, uses_of
 from pipeline.tools.doctor.findings import Part, Problem, in_words, mend_all, outcome

@@ -7,7 +7,7 @@ from pathlib import Path
 from pipeline.errors import DamageError, PipelineError
 
 # Problems of a part that are shown one by one.
-MOST = 20
+MAX_LISTED = 20
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,10 @@ def in_words(parts: Sequence[Part]) -> str:
     for part in parts:
         state = f"{len(part.problems)} wrong" if part.problems else "well"
         lines.append(f"{part.name:<{width}}  {state}: {part.seen}")
-        for problem in part.problems[:MOST]:
+        for problem in part.problems[:MAX_LISTED]:
             lines += [f"  - {problem.what}", f"    {_next_step(problem)}"]
-        if len(part.problems) > MOST:
-            lines.append(f"  - and {len(part.problems) - MOST} more")
+        if len(part.problems) > MAX_LISTED:
+            lines.append(f"  - and {len(part.problems) - MAX_LISTED} more")
     return "\n".join(lines)
 
 

@@ -10,13 +10,13 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from pipeline.errors import MissingInputError, ParamsError
-from pipeline.project.params import Params, load_params
+from pipeline.project.params_file import Params, load_params
 from pipeline.tools.doctor.findings import Part, Problem
 
 PACKAGE = "image-data-pipeline"
 INSTALL = "pip install -c constraints.txt -e ."
 # Below this, even a small run may fail half-way.
-LEAST_FREE = 1 << 30
+MIN_FREE = 1 << 30
 
 
 def examine_surroundings(places: Sequence[Path]) -> tuple[Part, Params | None]:
@@ -67,5 +67,5 @@ def _disk(places: Sequence[Path]) -> Iterator[Problem]:
     """Too little space; one problem a file system."""
     for place in {place.stat().st_dev: place for place in places if place.is_dir()}.values():
         free = shutil.disk_usage(place).free
-        if free < LEAST_FREE:
+        if free < MIN_FREE:
             yield Problem(f"{free / 1e6:.0f} MB are free where {place} lies: a run may fail half-way", "free space")

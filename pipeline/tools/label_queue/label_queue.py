@@ -15,7 +15,7 @@ from pipeline.errors import DataError, MissingInputError, ParamsError, listing
 from pipeline.images.pixels import decode
 from pipeline.manifest import NO_LABEL
 from pipeline.metrics.predictions import PROBABILITY
-from pipeline.project.params import Params
+from pipeline.project.params_file import Params
 from pipeline.randomness import keyed_uniform
 from pipeline.sources.files import open_files
 from pipeline.sources.label_studio import import_file, labelling_interface
@@ -27,7 +27,7 @@ from pipeline.tools.label_queue.ranking import by_margin, farthest_first, groups
 from pipeline.workers.engine import Engine
 
 # Images with a label that others are held against; more are drawn by keyed chance.
-MOST_KNOWN = 1000
+MAX_KNOWN = 1000
 # Pictures that a worker looks at in one go.
 CHUNK = 512
 SPLIT_FOR_LABELS = "unlabelled"
@@ -136,7 +136,7 @@ def _uncertain(wanted: pd.DataFrame, engine: Engine, params: Params) -> Any:
 
 
 def _diverse(wanted: pd.DataFrame, labelled: pd.DataFrame, count: int, engine: Engine, params: Params) -> Any:
-    drawn = np.argsort(keyed_uniform(params.split.seed, "label queue", labelled["id"]), kind="stable")[:MOST_KNOWN]
+    drawn = np.argsort(keyed_uniform(params.split.seed, "label queue", labelled["id"]), kind="stable")[:MAX_KNOWN]
     pictures, known = (_pictures(rows, engine) for rows in (wanted, labelled.iloc[np.sort(drawn)]))
     # More than are asked for, because of near copies the first alone may be taken.
     first = farthest_first(pictures, known, 2 * count)

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from pipeline.diagnosis.gaps import MEANS
 from pipeline.errors import MissingInputError, ParamsError
-from pipeline.project.params import Params
+from pipeline.project.params_file import Params
 from pipeline.store.artifacts import write_files
 from pipeline.tools.report.gathering import gather
 from pipeline.tools.report.runs import model_digest, of_other_runs

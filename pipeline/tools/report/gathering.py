@@ -21,15 +21,15 @@ from pipeline.metrics.measures import confusion_matrix, per_class
 from pipeline.metrics.metric import key_of
 from pipeline.metrics.predictions import classes_of
 from pipeline.models.params import Baseline
-from pipeline.project.params import Params
+from pipeline.project.params_file import Params
 from pipeline.store.artifacts import Artifact
 from pipeline.tools import compare
 from pipeline.tools.errors import ERRORS_TABLE, errors_sheet, has_tags, ranking
 from pipeline.tools.report import plots
 
 # Larger sheets are packed tighter, so that the page can be sent by mail.
-MOST_PNG = 300_000
-MOST_PAIRS, MOST_WORST, MOST_SLICES, MOST_COMMITS = 10, 20, 60, 20
+MAX_PNG = 300_000
+MAX_PAIRS, MAX_WORST, MAX_SLICES, MAX_COMMITS = 10, 20, 60, 20
 # What a file of another version, or one that somebody edited, may raise.
 UNLIKE = (KeyError, TypeError, ValueError, AttributeError, IndexError)
 
@@ -92,8 +92,8 @@ def _read(artifact: Artifact) -> Any:
 def _said() -> Mapping[str, Any]:
     """The conclusion, which knows of test, if it is of the same errors as the diagnosis; else the diagnosis."""
     found: Mapping[str, Any] = _read(catalogue.DIAGNOSIS)
-    if Path(catalogue.CONCLUSION.path).exists():
-        last: Mapping[str, Any] = _read(catalogue.CONCLUSION)
+    if Path(catalogue.FINAL_DIAGNOSIS.path).exists():
+        last: Mapping[str, Any] = _read(catalogue.FINAL_DIAGNOSIS)
         if all(level in last["levels"] for level in found["levels"]):
             return last
     return found
@@ -190,7 +190,7 @@ def _classes(_: Params) -> Mapping[str, Any]:
         for when in ("before", "after")
     }
     plot = plots.classes_plot(counts["before"], counts["after"])
-    return {"plot": plot, "classes": len(counts["before"]), "shown": min(len(counts["before"]), plots.MOST_CLASSES)}
+    return {"plot": plot, "classes": len(counts["before"]), "shown": min(len(counts["before"]), plots.MAX_CLASSES)}
 
 
 def _curves(params: Params) -> Mapping[str, Any]:
@@ -214,11 +214,11 @@ def _confusion(_: Params) -> Mapping[str, Any]:
     classes = classes_of(predictions)
     matrix = confusion_matrix(dev["label"].to_numpy(), dev["predicted"].to_numpy(), classes)
     wrong = matrix - np.diag(np.diag(matrix))
-    pairs = [divmod(int(cell), len(classes)) for cell in np.argsort(-wrong, axis=None, kind="stable")[:MOST_PAIRS]]
+    pairs = [divmod(int(cell), len(classes)) for cell in np.argsort(-wrong, axis=None, kind="stable")[:MAX_PAIRS]]
     return {
         "plot": plots.confusion_plot(matrix, classes),
         "classes": len(classes),
-        "shown": min(len(classes), plots.MOST_IN_MATRIX),
+        "shown": min(len(classes), plots.MAX_MATRIX_CLASSES),
         "pairs": [
             {
                 "actual": classes[actual],
@@ -229,7 +229,7 @@ def _confusion(_: Params) -> Mapping[str, Any]:
             for actual, called in pairs
             if wrong[actual, called]
         ],
-        "worst": per_class(matrix, classes).sort_values("recall", kind="stable").head(MOST_WORST).to_dict("records"),
+        "worst": per_class(matrix, classes).sort_values("recall", kind="stable").head(MAX_WORST).to_dict("records"),
     }
 
 
@@ -243,13 +243,13 @@ def _slices(_: Params) -> Mapping[str, Any]:
             "images": int(row["images"]),
             "error": float(row["error"]),
         }
-        for row in table.head(MOST_SLICES).to_dict("records")
+        for row in table.head(MAX_SLICES).to_dict("records")
     ]
     return {"rows": rows, "more": len(table) - len(rows)}
 
 
 def _experiments(params: Params) -> Sequence[Any]:
-    return compare.comparison(params.evaluate, MOST_COMMITS)
+    return compare.comparison(params.evaluate, MAX_COMMITS)
 
 
 def _looks(_: Params) -> Sequence[Any]:
@@ -269,13 +269,13 @@ def _tags(params: Params, path: Path | None) -> Any:
     return ranking(DEV, path or ERRORS_TABLE, params.evaluate)
 
 
-def _suspects(_: Params) -> Mapping[str, Any]:
-    counts = _read(catalogue.SUSPECTS_METRICS)
-    return {"sheet": _sheet("Labels that may be wrong", _read(catalogue.SUSPECTS_SHEET)), "splits": counts}
+def _label_issues(_: Params) -> Mapping[str, Any]:
+    counts = _read(catalogue.LABEL_ISSUES_METRICS)
+    return {"sheet": _sheet("Labels that may be wrong", _read(catalogue.LABEL_ISSUES_SHEET)), "splits": counts}
 
 
 def _variants(_: Params) -> Sheet:
-    return _sheet("Images of train beside their variants", _read(catalogue.LOOK_VARIANTS))
+    return _sheet("Images of train beside their variants", _read(catalogue.PREVIEW_VARIANTS))
 
 
 def _issues(_: Params) -> Sheet:
@@ -288,7 +288,7 @@ def _copies(_: Params) -> Sheet:
 
 SHEETS: Mapping[str, Callable[[Params], Any]] = {
     "errors": _errors,
-    "suspects": _suspects,
+    "label_issues": _label_issues,
     "variants": _variants,
     "issues": _issues,
     "copies": _copies,
@@ -297,7 +297,7 @@ SHEETS: Mapping[str, Callable[[Params], Any]] = {
 
 def _sheet(title: str, png: bytes) -> Sheet:
     kind, data = "png", png
-    if len(png) > MOST_PNG:
+    if len(png) > MAX_PNG:
         buffer = io.BytesIO()
         with Image.open(io.BytesIO(png), formats=("PNG",)) as image:
             image.convert("RGB").save(buffer, "JPEG", quality=80)

@@ -38,16 +38,16 @@ RC: Any = {
     "legend.frameon": False,
 }
 WIDTH, ROW = 5.2, 0.3
-MOST_CLASSES, MOST_IN_MATRIX, MOST_NUMBERED = 40, 25, 12
-MOST_LETTERS = 24
+MAX_CLASSES, MAX_MATRIX_CLASSES, MAX_NUMBERED = 40, 25, 12
+MAX_LETTERS = 24
 NO_METADATA: Any = {"Date": None, "Creator": None, "Format": None, "Type": None}
 
 
 def short(name: str) -> str:
     """A name as it fits beside a bar: control characters as escapes, the middle of a long one left out."""
     plain = "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in name)
-    half = MOST_LETTERS // 2
-    return plain if len(plain) <= MOST_LETTERS else f"{plain[:half]}…{plain[-half:]}"
+    half = MAX_LETTERS // 2
+    return plain if len(plain) <= MAX_LETTERS else f"{plain[:half]}…{plain[-half:]}"
 
 
 @mpl.rc_context(RC)
@@ -74,7 +74,7 @@ def levels_plot(levels: Sequence[Mapping[str, Any]], gaps: Sequence[Mapping[str,
 @mpl.rc_context(RC)
 def classes_plot(before: Mapping[str, float], after: Mapping[str, float]) -> Markup:
     """Rows of train by class, by weight, before and after balance; the largest classes if there are many."""
-    names = sorted(before, key=lambda name: (-before[name], name))[:MOST_CLASSES]
+    names = sorted(before, key=lambda name: (-before[name], name))[:MAX_CLASSES]
     figure, axes = _figure(0.7 + ROW * len(names))
     places = np.arange(len(names))
     axes.barh(places - 0.2, [before[name] for name in names], 0.36, color=BLUE, label="before")
@@ -106,7 +106,7 @@ def curves_plot(epochs: Sequence[Mapping[str, float]], name: str, kept: int, tit
 def confusion_plot(matrix: npt.NDArray[np.float64], classes: Sequence[str]) -> Markup:
     """Shares of each actual class that are called so; the classes with most mistakes if there are many."""
     mistakes = matrix.sum(axis=0) + matrix.sum(axis=1) - 2 * np.diag(matrix)
-    chosen = np.sort(np.argsort(-mistakes, kind="stable")[:MOST_IN_MATRIX])
+    chosen = np.sort(np.argsort(-mistakes, kind="stable")[:MAX_MATRIX_CLASSES])
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     shown, names = shares[np.ix_(chosen, chosen)], [short(classes[number]) for number in chosen]
     side = 1.3 + 0.34 * len(names)
@@ -116,7 +116,7 @@ def confusion_plot(matrix: npt.NDArray[np.float64], classes: Sequence[str]) -> M
         colour = BLUE if row == column else ORANGE
         # A faint one is still seen, and figures stay readable on a full one.
         axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=colour, alpha=0.12 + 0.5 * share, lw=0))
-        if len(names) <= MOST_NUMBERED:
+        if len(names) <= MAX_NUMBERED:
             count = int(matrix[chosen[row], chosen[column]])
             axes.text(column, row, str(count), ha="center", va="center", fontsize=8)
     axes.set_xlim(-0.5, len(names) - 0.5)

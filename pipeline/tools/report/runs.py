@@ -10,12 +10,12 @@ from ruamel.yaml.error import YAMLError
 
 from pipeline import catalogue
 from pipeline.errors import PipelineError, listing
-from pipeline.project.params import PARAMS_FILE
+from pipeline.project.params_file import PARAMS_FILE
 from pipeline.store.artifacts import digest_of, read_bytes
 from pipeline.tools.history import LOCK
 
 # Larger files are not hashed: a page is made in seconds.
-MOST_BYTES = 50_000_000
+MAX_BYTES = 50_000_000
 MISSING = object()
 
 
@@ -33,10 +33,10 @@ def model_digest() -> str | None:
 def _of_another_model() -> Iterator[str]:
     digest, path = model_digest(), Path(catalogue.VERDICT.path)
     try:
-        judged = catalogue.VERDICT.read(path).get("model") if path.exists() else None
+        checked_predictions = catalogue.VERDICT.read(path).get("model") if path.exists() else None
     except (PipelineError, AttributeError):
-        judged = None
-    if digest is not None and judged is not None and judged != digest:
+        checked_predictions = None
+    if digest is not None and checked_predictions is not None and checked_predictions != digest:
         yield f"evaluate measured another model than {catalogue.MODEL.path}"
 
 
@@ -78,7 +78,7 @@ def _outs(entry: Mapping[str, Any]) -> Iterator[str]:
     changed = []
     for out in entry.get("outs", []):
         path = Path(str(out.get("path")))
-        if path.is_file() and path.stat().st_size <= MOST_BYTES and "md5" in out:
+        if path.is_file() and path.stat().st_size <= MAX_BYTES and "md5" in out:
             found = hashlib.md5(read_bytes(path), usedforsecurity=False).hexdigest()
             changed += [str(path)] if found != out["md5"] else []
     if changed:

@@ -16,14 +16,15 @@ from pipeline.errors import DataError, ParamsError
 from pipeline.manifest import DEV
 from pipeline.metrics.bootstrap import Values, interval
 from pipeline.metrics.metric import Metric, check_defined, metric_of
-from pipeline.metrics.predictions import judged
+from pipeline.metrics.predictions import checked_predictions
 from pipeline.models.files import save_model
 from pipeline.models.params import Model
-from pipeline.project.params import Params
+from pipeline.project.params_file import Params
 from pipeline.stages.train.params import TrainParams
 from pipeline.store.artifacts import partial_path, put_in_place, table
 from pipeline.tools.spot_check.candidates import OWN, candidates
-from pipeline.training.fitting import TrainingData, fit_model, read_data
+from pipeline.tools.training_data import read_data
+from pipeline.training.fitting import TrainingData, fit_model
 from pipeline.workers.engine import Engine
 
 
@@ -129,7 +130,7 @@ def _trial(name: str, model: Model, data: TrainingData, params: Params, metric: 
         predictions = predict_rows(trained, data.dev_rows, data.dev.images, train.threads, engine, name)
     except (DataError, ParamsError) as error:
         return Trial(name, model, problem=str(error))
-    seen = judged(predictions, data.classes)
+    seen = checked_predictions(predictions, data.classes)
     evaluate = params.evaluate
     return Trial(
         name,

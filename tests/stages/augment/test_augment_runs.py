@@ -26,11 +26,11 @@ def test_any_number_of_workers_and_any_order_of_rows_give_the_same_bytes(
     monkeypatch.setattr(augment_module, "WORTH_WORKERS", 0)
     crews: set[int] = set()
 
-    def hired(count: int) -> AbstractContextManager[list[workers_module.Worker]]:
+    def worker_pool(count: int) -> AbstractContextManager[list[workers_module.Worker]]:
         crews.add(count)
-        return workers_module.hired(count)
+        return workers_module.worker_pool(count)
 
-    monkeypatch.setattr(engine_module, "hired", hired)
+    monkeypatch.setattr(engine_module, "hired", worker_pool)
     rows = many(originals)
     one = run(originals, rows=rows, transforms=[TURN])
     assert len(one.shards()) > 2

@@ -14,7 +14,7 @@ from pipeline.images.pixels import Pixels
 from pipeline.manifest import PRODUCTION, RAW
 from pipeline.stages.augment import production_gap
 from pipeline.stages.augment.degradation import ABSENT, KINDS, NOTHING, Strength, Strengths
-from pipeline.stages.augment.production_gap import LEAST_IMAGES, LEVEL, WINDOW, Gap, estimate_gap
+from pipeline.stages.augment.production_gap import LEVEL, MIN_IMAGES, WINDOW, Gap, estimate_gap
 from tests.scenes import both_roles, rows_of, scene
 
 IMAGES = 120
@@ -188,7 +188,7 @@ def test_too_few_images_of_production_are_an_error(production: int) -> None:
     with pytest.raises(DataError) as caught:
         gap_of(rows.head(60 + production), pictures)
     words = str(caught.value)
-    assert f"each needs {LEAST_IMAGES} groups of each role" in words
+    assert f"each needs {MIN_IMAGES} groups of each role" in words
     assert words.endswith("split.production, or set augment.match_production to false")
     assert ("and 0 of production" in words) == (production == 0)
 

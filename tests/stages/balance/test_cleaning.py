@@ -9,8 +9,8 @@ from pipeline.errors import DataError, ParamsError
 from pipeline.stages.balance import cleaning
 from pipeline.stages.balance.balancing import choose_rows
 from pipeline.stages.balance.cleaning import picture_features
-from tests.stages.balance.test_balancing import CLEANERS, OTHERS, choose, manifest, params
 from tests.examples import picture, striped
+from tests.stages.balance.test_balancing import CLEANERS, OTHERS, choose, manifest, params
 
 LINE = {"apple": 4, "fig": 2}
 

@@ -122,11 +122,11 @@ def test_what_does_not_fit_is_counted(drawn: list[Sheet]) -> None:
     removed = table([(name, "web", "cat", name, "duplicate", names[0]) for name in names[1:]], REMOVED_COLUMNS)
     sheets.copies_sheet(rows_of(60), near, removed, look)
     near_section, pairs = drawn[0].sections
-    assert near_section.heading.endswith(f"21, {sheets.MOST_FAMILIES} shown")
+    assert near_section.heading.endswith(f"21, {sheets.MAX_FAMILIES} shown")
     assert near_section.strips[0].caption == "20 images, 8 shown"
     assert len(near_section.strips[0].cells) == sheets.COLUMNS
-    assert pairs.heading == f"Pairs of exact duplicates: 59, {sheets.MOST_PAIRS} shown"
-    assert len(pairs.strips[0].cells) == 2 * sheets.MOST_PAIRS
+    assert pairs.heading == f"Pairs of exact duplicates: 59, {sheets.MAX_PAIRS} shown"
+    assert len(pairs.strips[0].cells) == 2 * sheets.MAX_PAIRS
 
 
 def test_sheets_of_nothing_say_so(drawn: list[Sheet]) -> None:

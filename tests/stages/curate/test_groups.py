@@ -166,10 +166,10 @@ def test_removed_duplicates_and_conflicts_still_join_groups(policy: str) -> None
     assert {groups[name] for name in ("web/7", "web/8")} == {"group:c"}
 
 
-def source(name: str, group: str, **further: list[str]) -> pd.DataFrame:
+def source(name: str, group: str, **extra_columns: list[str]) -> pd.DataFrame:
     ids = [f"{name}/{number}" for number in range(2)]
     rows = with_columns(pd.DataFrame({"id": ids, "sha256": ids, "user_group": group}), INGESTED)
-    return rows.assign(**{column: pd.Categorical(values) for column, values in further.items()})
+    return rows.assign(**{column: pd.Categorical(values) for column, values in extra_columns.items()})
 
 
 def test_sources_are_joined_with_nothing_where_one_lacks_a_column() -> None:

@@ -55,8 +55,8 @@ def issues_of(pixels: Pixels) -> set[str]:
         pytest.param(lambda pixels: cv2.GaussianBlur(pixels, (1, 31), 0, None, 4), "blurry", id="shaken up and down"),
         pytest.param(lambda pixels: cv2.GaussianBlur(pixels, (31, 1), 4), "blurry", id="shaken sideways"),
         pytest.param(lambda pixels: pixels // np.uint8(4), "dark", id="too short an exposure"),
-        pytest.param(lambda pixels: 255 - pixels // np.uint8(30), "bright", id="too long an exposure"),
-        pytest.param(lambda pixels: pixels[..., :1].repeat(3, axis=2), "greyscale", id="grey"),
+        pytest.param(lambda pixels: 255 - pixels // np.uint8(30), "light", id="too long an exposure"),
+        pytest.param(lambda pixels: pixels[..., :1].repeat(3, axis=2), "grayscale", id="grey"),
         pytest.param(lambda pixels: 120 + pixels // np.uint8(64), "blank", id="next to nothing"),
     ],
 )
@@ -69,11 +69,11 @@ def test_a_changed_photo_has_its_issue_and_the_photo_none(change: object, issue:
 @pytest.mark.parametrize(
     ("pixels", "expected"),
     [
-        pytest.param(flat(128), {"blank", "low_information", "greyscale"}, id="one colour"),
-        pytest.param(flat(0), {"blank", "low_information", "greyscale", "dark"}, id="black"),
-        pytest.param(flat(255), {"blank", "low_information", "greyscale", "bright"}, id="white"),
-        pytest.param(two(0, 255, 0.5), {"low_information", "greyscale"}, id="half black, half white"),
-        pytest.param(two(0, 255, 0.005), {"blank", "low_information", "greyscale", "dark"}, id="a speck of light"),
+        pytest.param(flat(128), {"blank", "low_information", "grayscale"}, id="one colour"),
+        pytest.param(flat(0), {"blank", "low_information", "grayscale", "dark"}, id="black"),
+        pytest.param(flat(255), {"blank", "low_information", "grayscale", "light"}, id="white"),
+        pytest.param(two(0, 255, 0.5), {"low_information", "grayscale"}, id="half black, half white"),
+        pytest.param(two(0, 255, 0.005), {"blank", "low_information", "grayscale", "dark"}, id="a speck of light"),
     ],
 )
 def test_plain_pictures(pixels: Pixels, expected: set[str]) -> None:
@@ -97,7 +97,7 @@ def test_shape_and_size_are_those_of_the_original_and_size_is_compared_within_a_
     rows = with_issues(
         images(dict.fromkeys(names, photo(1)), sizes | {name: (8, 8) for name in names if name[:3] == "cam"}), LEVELS
     )
-    assert rows.loc[rows["odd_aspect"], "id"].tolist() == ["web/strip", "web/tall"]
+    assert rows.loc[rows["odd_aspect_ratio"], "id"].tolist() == ["web/strip", "web/tall"]
     assert rows.loc[rows["odd_size"], "id"].tolist() == ["web/icon", "web/poster"]
     assert issue_counts(rows)["web"]["odd_size"] == 2
     assert issue_counts(rows)["cam"] == dict.fromkeys(ISSUES, 0)
@@ -109,7 +109,7 @@ def test_the_worst_come_first_and_equal_ones_by_id() -> None:
     values, found = worst(rows, "dark", 3)
     assert found["id"].tolist() == ["c", "a", "b"]
     assert values.tolist() == [3, 30, 30]
-    values, found = worst(rows, "bright", 3)
+    values, found = worst(rows, "light", 3)
     assert len(values) == len(found) == 0
 
 

@@ -12,12 +12,12 @@ from pipeline import catalogue
 from pipeline.images.perceptual import marks, views
 from pipeline.images.pixels import Pixels
 from pipeline.manifest import HASHES, SPLIT, check_manifest
-from pipeline.project.params import Params
+from pipeline.project.params_file import Params
 from pipeline.project.runner import run_stage
-from pipeline.stages.curate.stage import look_at
+from pipeline.stages.curate.stage import select_columns
 from pipeline.workers.engine import Engine
-from tests.stages.curate.test_similarity import CHANGES, brighter, cropped, half, jpeg, scene
 from tests.examples import encoded, params
+from tests.stages.curate.test_similarity import CHANGES, brighter, cropped, half, jpeg, scene
 
 SOURCES = {"phone": {"role": "production", "path": "phone"}, "web": {"role": "raw", "path": "web"}}
 Pictures = Mapping[str, Pixels]
@@ -162,7 +162,7 @@ def test_a_look_sees_what_was_hashed(fit: str) -> None:
     contents = catalogue.INGESTED.read(Path("data/ingest/phone/manifest.arrow"))
     rows = np.array([0, 2, 3])
     reader = catalogue.ORIGINALS.read(Path("data/ingest"))
-    seen = look_at(rows, views, contents, reader, fit, Engine(1))
+    seen = select_columns(rows, views, contents, reader, fit, Engine(1))
     assert [marks(shown)[0].tolist() for shown in seen] == contents[[*HASHES]].iloc[rows].to_numpy().tolist()
 
 

@@ -20,8 +20,8 @@ from pipeline.stages.curate.groups import (
     near_table,
 )
 from pipeline.stages.curate.similarity import Positions
-from tests.stages.curate.test_similarity import half, jpeg, scene
 from tests.examples import with_columns
+from tests.stages.curate.test_similarity import half, jpeg, scene
 
 ROLES = {"archive": RAW, "phone": PRODUCTION, "web": RAW}
 Image = tuple[str, str, str]  # id, label, content

@@ -15,8 +15,8 @@ from pipeline.images.pixels import Pixels
 from pipeline.stages.curate.alignment import portrait
 from pipeline.stages.curate.similarity import (
     AGREEMENT,
-    LEAST_DETAIL,
-    LEAST_SIDE,
+    MIN_DETAIL,
+    MIN_SIDE,
     Positions,
     agreement,
     comparable,
@@ -146,7 +146,7 @@ class Pictures:
     def families(self, parts: list[int] | None = None) -> list[int]:
         """For each picture the first one that it is connected with."""
         hashes, detail = zip(*map(marks, self.views), strict=True)
-        compared = np.array(detail) >= LEAST_DETAIL
+        compared = np.array(detail) >= MIN_DETAIL
         chosen = None if parts is None else np.array(parts)
         pairs = copies(np.stack(hashes), compared, self.look, self.look_closer, chosen)
         return [int(label) for label in linked(np.arange(len(hashes)), *pairs)]
@@ -205,10 +205,10 @@ def test_smooth_gradients_are_too_plain_to_be_linked() -> None:
 @pytest.mark.parametrize(
     ("detail", "width", "height", "expected"),
     [
-        pytest.param(LEAST_DETAIL, LEAST_SIDE, LEAST_SIDE, True, id="just enough"),
-        pytest.param(LEAST_DETAIL - 0.01, 500, 500, False, id="too plain"),
-        pytest.param(9, LEAST_SIDE - 1, 500, False, id="too narrow"),
-        pytest.param(9, 500, LEAST_SIDE - 1, False, id="too low"),
+        pytest.param(MIN_DETAIL, MIN_SIDE, MIN_SIDE, True, id="just enough"),
+        pytest.param(MIN_DETAIL - 0.01, 500, 500, False, id="too plain"),
+        pytest.param(9, MIN_SIDE - 1, 500, False, id="too narrow"),
+        pytest.param(9, 500, MIN_SIDE - 1, False, id="too low"),
     ],
 )
 def test_plain_and_small_pictures_are_not_compared(detail: float, width: int, height: int, expected: bool) -> None:

@@ -8,14 +8,14 @@ import pytest
 
 from pipeline import catalogue
 from pipeline.errors import DataError, MissingInputError
-from pipeline.project.params import load_params
+from pipeline.project.params_file import load_params
 from pipeline.project.runner import run_stage
 from pipeline.workers.engine import Engine
 from tests.running import run_stages, write_params, write_tiny_sources
 
 STAGES = (
     *("ingest", "curate", "split", "balance", "augment"),
-    *("train", "evaluate", "suspects", "diagnose", "test", "conclude"),
+    *("train", "evaluate", "label_issues", "diagnose", "test", "final_diagnosis"),
 )
 
 
@@ -53,7 +53,7 @@ def levels_in(found: dict[str, object]) -> dict[str, dict[str, float]]:
 
 
 def test_errors_are_those_of_evaluate_and_only_conclude_knows_test(folder: Path) -> None:
-    first, last = diagnosed(), diagnosed("conclude")
+    first, last = diagnosed(), diagnosed("final_diagnosis")
     metrics = json.loads(Path(catalogue.EVALUATE_METRICS.path).read_text())
     for split in ("train", "train_dev", "dev"):
         assert levels_in(first)[split]["error"] == pytest.approx(1 - metrics[split]["accuracy"])
@@ -66,7 +66,7 @@ def test_errors_are_those_of_evaluate_and_only_conclude_knows_test(folder: Path)
 def test_the_same_files_give_the_same_bytes(folder: Path) -> None:
     before = {path: path.read_bytes() for path in sorted(Path("reports").glob("[dc]*/*")) if path.is_file()}
     diagnosed()
-    diagnosed("conclude")
+    diagnosed("final_diagnosis")
     assert all(path.read_bytes() == content for path, content in before.items())
     assert len(before) >= 6
 
@@ -113,7 +113,10 @@ def test_a_table_that_cannot_be_used_changes_nothing(folder: Path, name: str, co
     ("gone", "message"),
     [
         (catalogue.CURVES.path, "reports/train is missing: run `dvc repro train`"),
-        (catalogue.SUSPECTS_METRICS.path, r"reports/suspects/metrics\.json is missing: run `dvc repro suspects`"),
+        (
+            catalogue.LABEL_ISSUES_METRICS.path,
+            r"reports/label_issues/metrics\.json is missing: run `dvc repro suspects`",
+        ),
     ],
 )
 def test_what_is_missing_is_named_with_its_command(folder: Path, gone: str, message: str) -> None:

@@ -6,57 +6,71 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.errors import VaultError
-from pipeline.stages.final_evaluation.access import check_look, corrected, looks_with, params_digest, rows_digest
-from pipeline.store.ledger import Look
+from pipeline.errors import FinalEvaluationError
+from pipeline.stages.final_evaluation.access import (
+    check_access,
+    corrected,
+    evaluations_with,
+    params_digest,
+    rows_digest,
+)
+from pipeline.store.ledger import LedgerEntry
 from tests.examples import params
 
 ACCEPTED = {"model": "new", "accepted": True, "broken": []}
 REJECTED = {"model": "new", "accepted": False, "broken": ["size", "night"]}
 
 
-def looks(*models: str) -> list[Look]:
-    return [Look("2026", model, "p", "t", "accuracy", 0.9, 0.8, 1.0, True, "") for model in models]
+def evaluations(*models: str) -> list[LedgerEntry]:
+    return [LedgerEntry("2026", model, "p", "t", "accuracy", 0.9, 0.8, 1.0, True, "") for model in models]
 
 
 def rules(**changes: Any) -> Any:
-    return params(**{f"test.{name}": value for name, value in {"max_looks": 2, **changes}.items()}).test
+    return params(
+        **{f"final_evaluation.{name}": value for name, value in {"max_test_evaluations": 2, **changes}.items()}
+    ).final_evaluation
 
 
 @pytest.mark.parametrize(
     ("before", "count"), [([], 1), (["new"], 1), (["a"], 2), (["a", "a", "b"], 3), (["a", "new", "b"], 3)], ids=str
 )
 def test_looks_are_counted_by_model(before: list[str], count: int) -> None:
-    assert looks_with(looks(*before), "new") == count
+    assert evaluations_with(evaluations(*before), "new") == count
 
 
 @pytest.mark.parametrize("before", [[], ["a"], ["a", "a"], ["a", "new"], ["a", "b", "new"]], ids=str)
 def test_a_look_that_is_left_or_was_taken_is_allowed(before: list[str]) -> None:
-    assert check_look(looks(*before), "new", ACCEPTED, rules()) == ""
+    assert check_access(evaluations(*before), "new", ACCEPTED, rules()) == ""
 
 
 def test_too_many_looks_are_refused_unless_told() -> None:
-    with pytest.raises(VaultError, match=r"^test stays closed: models looked at: 2, test\.max_looks is 2: "):
-        check_look(looks("a", "b"), "new", ACCEPTED, rules())
-    assert check_look(looks("a", "b"), "new", ACCEPTED, rules(beyond_max_looks="allow")) == "beyond_max_looks"
+    with pytest.raises(
+        FinalEvaluationError,
+        match=r"^the test set stays closed: .* already evaluated with 2 models .*max_test_evaluations: 2",
+    ):
+        check_access(evaluations("a", "b"), "new", ACCEPTED, rules())
+    assert (
+        check_access(evaluations("a", "b"), "new", ACCEPTED, rules(beyond_max_test_evaluations="allow"))
+        == "beyond_max_test_evaluations"
+    )
 
 
 def test_a_rejected_model_is_refused_unless_told() -> None:
-    with pytest.raises(VaultError, match=r"the model is not accepted: on dev it breaks size, night\. "):
-        check_look([], "new", REJECTED, rules())
-    assert check_look([], "new", REJECTED, rules(rejected_model="allow")) == "rejected_model"
+    with pytest.raises(FinalEvaluationError, match=r"the model is not accepted: on dev it breaks size, night\. "):
+        check_access([], "new", REJECTED, rules())
+    assert check_access([], "new", REJECTED, rules(rejected_model="allow")) == "rejected_model"
 
 
 def test_all_reasons_to_refuse_are_named_and_all_that_was_told_is_noted() -> None:
-    with pytest.raises(VaultError, match=r"not accepted.*; models looked at: 2"):
-        check_look(looks("a", "b"), "new", REJECTED, rules())
-    told = rules(rejected_model="allow", beyond_max_looks="allow")
-    assert check_look(looks("a", "b"), "new", REJECTED, told) == "rejected_model,beyond_max_looks"
+    with pytest.raises(FinalEvaluationError, match=r"not accepted.*; the test set was already evaluated with 2 models"):
+        check_access(evaluations("a", "b"), "new", REJECTED, rules())
+    told = rules(rejected_model="allow", beyond_max_test_evaluations="allow")
+    assert check_access(evaluations("a", "b"), "new", REJECTED, told) == "rejected_model,beyond_max_looks"
 
 
 def test_a_verdict_on_another_model_is_none() -> None:
-    with pytest.raises(VaultError, match="the last evaluation is of another model: run `dvc repro evaluate`"):
-        check_look([], "newer", ACCEPTED, rules(rejected_model="allow"))
+    with pytest.raises(FinalEvaluationError, match="the last evaluation is of another model: run `dvc repro evaluate`"):
+        check_access([], "newer", ACCEPTED, rules(rejected_model="allow"))
 
 
 def predictions(images: int = 400) -> pd.DataFrame:

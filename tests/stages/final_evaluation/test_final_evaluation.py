@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.errors import VaultError
+from pipeline.errors import FinalEvaluationError
 from pipeline.models.building import build_model
 from pipeline.models.files import TrainedModel, save_model
 from pipeline.models.params import Network
 from pipeline.stages.final_evaluation import stage
 from pipeline.store.artifacts import digest_of
-from pipeline.store.ledger import Look
+from pipeline.store.ledger import LedgerEntry
 from pipeline.store.shards import ShardReader
 from pipeline.workers.engine import Engine
 from tests.examples import params
@@ -33,21 +33,31 @@ def manifest(tmp_path: Path) -> pd.DataFrame:
     return stored(tmp_path, IMAGES).assign(split="test")
 
 
-def look(
-    manifest: pd.DataFrame, folder: Path, ledger: list[Look], data: bytes, accepted: bool = True, **rules: Any
-) -> stage.TestOutputs:
+def entry(
+    manifest: pd.DataFrame, folder: Path, ledger: list[LedgerEntry], data: bytes, accepted: bool = True, **rules: Any
+) -> stage.FinalEvaluationOutputs:
     fast = {"metric": "latency_p95_ms", "min": None, "max": 0.001}
     changes = {"evaluate.bootstrap": 200, "evaluate.satisficing": {"fast": fast}}
-    chosen = params(**changes, **{f"test.{name}": value for name, value in {"max_looks": 2, **rules}.items()})
+    chosen = params(
+        **changes, **{f"final_evaluation.{name}": value for name, value in {"max_test_evaluations": 2, **rules}.items()}
+    )
     verdict = {"model": digest_of(data), "accepted": accepted, "broken": [] if accepted else ["size"]}
-    return stage.test(
-        manifest, ShardReader(folder), data, verdict, ledger, chosen.test, chosen.evaluate, threads=1, engine=Engine(1)
+    return stage.final_evaluation(
+        manifest,
+        ShardReader(folder),
+        data,
+        verdict,
+        ledger,
+        chosen.final_evaluation,
+        chosen.evaluate,
+        threads=1,
+        engine=Engine(1),
     )
 
 
 def test_each_model_adds_a_line_and_widens_the_interval(manifest: pd.DataFrame, tmp_path: Path) -> None:
-    first = look(manifest, tmp_path, [], model(1))
-    second = look(manifest, tmp_path, first.ledger, model(2))
+    first = entry(manifest, tmp_path, [], model(1))
+    second = entry(manifest, tmp_path, first.ledger, model(2))
     assert [line.model for line in second.ledger] == [digest_of(model(1)), digest_of(model(2))]
     assert second.ledger[:1] == first.ledger
     assert (first.metrics["looks"], second.metrics["looks"]) == (1, 2)
@@ -59,15 +69,15 @@ def test_each_model_adds_a_line_and_widens_the_interval(manifest: pd.DataFrame, 
 
 
 def test_the_same_again_adds_nothing_and_shows_the_same(manifest: pd.DataFrame, tmp_path: Path) -> None:
-    first = look(manifest, tmp_path, [], model())
-    again = look(manifest.sample(frac=1, random_state=1), tmp_path, first.ledger, model())
+    first = entry(manifest, tmp_path, [], model())
+    again = entry(manifest.sample(frac=1, random_state=1), tmp_path, first.ledger, model())
     assert again.ledger == first.ledger
     assert again.metrics["test"] == pytest.approx(first.metrics["test"])
 
 
 def test_other_images_add_a_line_and_are_the_same_models_look(manifest: pd.DataFrame, tmp_path: Path) -> None:
-    first = look(manifest, tmp_path, [], model())
-    fewer = look(manifest.iloc[:-2], tmp_path, first.ledger, model())
+    first = entry(manifest, tmp_path, [], model())
+    fewer = entry(manifest.iloc[:-2], tmp_path, first.ledger, model())
     assert len(fewer.ledger) == 2
     assert fewer.metrics["looks"] == 1
 
@@ -76,12 +86,14 @@ def test_other_images_add_a_line_and_are_the_same_models_look(manifest: pd.DataF
 def test_a_refused_look_sees_nothing(
     manifest: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, accepted: bool
 ) -> None:
-    ledger = look(manifest, tmp_path, [], model(1)).ledger if accepted else []
+    ledger = entry(manifest, tmp_path, [], model(1)).ledger if accepted else []
     monkeypatch.setattr(stage, "predict_rows", lambda *_: pytest.fail("test was looked at"))
-    with pytest.raises(VaultError, match="models looked at: 1, test" if accepted else "the model is not accepted"):
-        look(manifest, tmp_path, ledger, model(2), accepted, max_looks=1)
+    with pytest.raises(
+        FinalEvaluationError, match="models looked at: 1, test" if accepted else "the model is not accepted"
+    ):
+        entry(manifest, tmp_path, ledger, model(2), accepted, max_test_evaluations=1)
 
 
 def test_what_was_told_is_noted(manifest: pd.DataFrame, tmp_path: Path) -> None:
-    told = look(manifest, tmp_path, [], model(), accepted=False, rejected_model="allow")
+    told = entry(manifest, tmp_path, [], model(), accepted=False, rejected_model="allow")
     assert [line.told for line in told.ledger] == ["rejected_model"]

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.errors import DataError
 from pipeline.manifest import DEV, TRAIN
-from pipeline.stages.label_issues.stage import SuspectsOutputs, suspects
+from pipeline.stages.label_issues.stage import LabelIssuesOutputs, label_issues
 from pipeline.store.shards import ShardReader
 from pipeline.workers.engine import Engine
 from tests.examples import params, striped
@@ -19,7 +19,7 @@ from tests.stored import CLASSES, SIZE, predicted, stored
 pytestmark = pytest.mark.filterwarnings("ignore:::lightning.*")
 
 COUNT = 150
-FOREST = {"name": "random_forest", "features": {"name": "pixels", "side": 8}, "trees": 20, "min_leaf": 1}
+FOREST = {"name": "random_forest", "features": {"name": "pixels", "side": 8}, "n_estimators": 20, "min_samples_leaf": 1}
 # Their labels are the next class's.
 WRONG = {TRAIN: [3, 20, 41, 64, 90], DEV: [143, 147]}
 
@@ -27,7 +27,7 @@ WRONG = {TRAIN: [3, 20, 41, 64, 90], DEV: [143, 147]}
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory: pytest.TempPathFactory) -> tuple[pd.DataFrame, ShardReader, pd.DataFrame]:
     """A manifest of train and dev with some wrong labels, its pictures, and a good model's predictions of dev."""
-    folder = tmp_path_factory.mktemp("suspects")
+    folder = tmp_path_factory.mktemp("label_issues")
     manifest = stored(folder, [striped(number % 3, seed=number) for number in range(COUNT)])
     truth = manifest["label"].tolist()
     labels = [
@@ -44,18 +44,24 @@ def run(
     planted: tuple[pd.DataFrame, ShardReader, pd.DataFrame],
     changes: dict[str, Any] | None = None,
     engine: Engine | None = None,
-) -> SuspectsOutputs:
+) -> LabelIssuesOutputs:
     manifest, originals, predictions = planted
     chosen = params(
-        **{"ingest.size": SIZE, "train.epochs": 3, "train.batch_size": 16, "suspects.model": FOREST, **(changes or {})}
+        **{
+            "ingest.size": SIZE,
+            "train.epochs": 3,
+            "train.batch_size": 16,
+            "label_issues.model": FOREST,
+            **(changes or {}),
+        }
     )
-    return suspects(
-        manifest, originals, predictions, chosen.suspects, chosen.train, chosen.ingest, chosen.evaluate.optimizing,
+    return label_issues(
+        manifest, originals, predictions, chosen.label_issues, chosen.train, chosen.ingest, chosen.evaluate.optimizing,
         engine or Engine(1),
     )  # fmt: skip
 
 
-def numbers(found: SuspectsOutputs, split: str) -> set[int]:
+def numbers(found: LabelIssuesOutputs, split: str) -> set[int]:
     table = found.table[found.table["split"] == split]
     return {int(Path(image).stem) for image in table["id"]}
 
@@ -66,7 +72,7 @@ def test_planted_labels_of_both_splits_are_listed_and_no_others(planted: Any) ->
     assert numbers(found, DEV) == set(WRONG[DEV])
     right = [CLASSES[int(Path(image).stem) % 3] for image in found.table["id"]]
     assert found.table["suggested"].tolist() == right
-    assert found.metrics["train"]["suspects"] == 5
+    assert found.metrics["train"]["label_issues"] == 5
     assert found.summary == "dev: 2 of 30 labels may be wrong; train: 5 of 120 labels may be wrong"
     assert found.sheet.startswith(b"\x89PNG")
 
@@ -80,13 +86,13 @@ def test_any_number_of_workers_and_order_of_rows_gives_the_same(planted: Any) ->
 
 
 def test_without_folds_dev_alone_is_looked_at(planted: Any) -> None:
-    found = run(planted, {"suspects.folds": None})
+    found = run(planted, {"label_issues.folds": None})
     assert set(found.table["split"]) == {DEV}
     assert list(found.metrics) == [DEV]
 
 
 def test_the_own_model_doubts_as_well(planted: Any) -> None:
-    found = run(planted, {"suspects.model": {"name": "own"}, "suspects.folds": 2, "train.epochs": 8})
+    found = run(planted, {"label_issues.model": {"name": "own"}, "label_issues.folds": 2, "train.epochs": 8})
     assert len(numbers(found, TRAIN) & set(WRONG[TRAIN])) >= 3
     assert len(numbers(found, TRAIN) - set(WRONG[TRAIN])) <= 2
 
@@ -94,9 +100,9 @@ def test_the_own_model_doubts_as_well(planted: Any) -> None:
 def test_what_a_second_model_does_not_doubt_is_no_suspect(planted: Any) -> None:
     blind = {"name": "nearest_centroid", "features": {"name": "colours", "bins": 2}}
     for first, second in ((FOREST, blind), (blind, FOREST)):
-        found = run(planted, {"suspects.model": first, "suspects.second": second})
+        found = run(planted, {"label_issues.model": first, "label_issues.second": second})
         assert len(found.table) == 0
-        assert found.metrics["train"]["contradicted"] == run(planted).metrics["train"]["contradicted"]
+        assert found.metrics["train"]["disagreeing"] == run(planted).metrics["train"]["disagreeing"]
 
 
 @pytest.mark.parametrize("model", [FOREST, {"name": "own"}], ids=lambda model: model["name"])
@@ -104,8 +110,10 @@ def test_a_class_of_one_group_is_not_judged(planted: Any, model: dict[str, Any])
     manifest, originals, predictions = planted
     pears = manifest["label"] == "pear"
     alone = manifest.assign(group=manifest["group"].mask(pears, "one"))
-    found = run((alone, originals, predictions), {"suspects.model": model, "suspects.folds": 3, "train.epochs": 1})
-    assert found.metrics["train"]["not_judged"] == (pears & (manifest["split"] == TRAIN)).sum()
+    found = run(
+        (alone, originals, predictions), {"label_issues.model": model, "label_issues.folds": 3, "train.epochs": 1}
+    )
+    assert found.metrics["train"]["not_checked"] == (pears & (manifest["split"] == TRAIN)).sum()
 
 
 def test_a_model_that_fails_on_dev_does_not_accuse_its_labels(planted: Any) -> None:
@@ -114,7 +122,7 @@ def test_a_model_that_fails_on_dev_does_not_accuse_its_labels(planted: Any) -> N
     called = manifest["label"].where(manifest["label"] != "apple", "pear")
     found = run((manifest, originals, predicted(manifest, called.tolist())))
     assert numbers(found, DEV) <= set(WRONG[DEV])
-    assert numbers(run((manifest, originals, predicted(manifest, called.tolist())), {"suspects.folds": None}), DEV)
+    assert numbers(run((manifest, originals, predicted(manifest, called.tolist())), {"label_issues.folds": None}), DEV)
 
 
 def test_predictions_of_other_images_are_refused(planted: Any) -> None:

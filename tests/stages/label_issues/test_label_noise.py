@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from pipeline.stages.label_issues.label_noise import label_noise
-from pipeline.stages.label_issues.table import COLUMNS, Doubts, metrics_of, suspects_table
+from pipeline.stages.label_issues.table import COLUMNS, Disagreements, label_issues_table, metrics_of
 
 Numbers = npt.NDArray[np.intp]
 
@@ -56,15 +56,15 @@ def test_a_weak_model_accuses_no_labels_of_its_own_mistakes() -> None:
     noise = label_noise(labels, weak(truth, 4))
     assert noise.accuracy < 0.75
     assert noise.suspect.mean() > 0.02
-    assert noise.contradicted < 0.005
-    assert noise.wrong_share == noise.contradicted
+    assert noise.disagreeing < 0.005
+    assert noise.wrong_share == noise.disagreeing
 
 
 def test_a_weak_model_still_sees_how_many_labels_are_wrong() -> None:
     truth, labels = planted(2000, 4, 200)
     noise = label_noise(labels, weak(truth, 4))
     assert noise.wrong_share == pytest.approx(0.1, abs=0.03)
-    assert noise.surest == pytest.approx(500, abs=4)
+    assert noise.most_confident == pytest.approx(500, abs=4)
 
 
 def test_a_class_that_is_hard_has_its_share_of_the_surest() -> None:
@@ -73,7 +73,7 @@ def test_a_class_that_is_hard_has_its_share_of_the_surest() -> None:
     labels[400:600] = 0
     # Of the second class the model is never as sure as of the first.
     probabilities = np.where(truth[:, None] == 0, [0.99, 0.01], [0.3, 0.7])
-    assert label_noise(labels, probabilities).contradicted == pytest.approx(0.25)
+    assert label_noise(labels, probabilities).disagreeing == pytest.approx(0.25)
 
 
 def stubborn(truth: Numbers, classes: int) -> npt.NDArray[np.float64]:
@@ -87,10 +87,10 @@ def test_a_second_model_does_not_share_the_mistakes_that_the_first_is_sure_of(wr
     truth, labels = planted(2000, 4, wrong)
     rows = pd.DataFrame({"id": [str(number) for number in range(2000)]})
     first, second = stubborn(truth, 4), weak(truth, 4)
-    assert Doubts("train", rows, labels, first).noise.contradicted == pytest.approx(alone, abs=0.04)
-    both = Doubts("train", rows, labels, first, [second]).noise
-    other = Doubts("train", rows, labels, second).noise
-    assert (both.surest, both.contradicted) == (other.surest, other.contradicted)
+    assert Disagreements("train", rows, labels, first).noise.disagreeing == pytest.approx(alone, abs=0.04)
+    both = Disagreements("train", rows, labels, first, [second]).noise
+    other = Disagreements("train", rows, labels, second).noise
+    assert (both.most_confident, both.disagreeing) == (other.most_confident, other.disagreeing)
     assert both.wrong_share == pytest.approx(wrong / 2000, abs=0.02)
     assert not (both.suspect & ~other.suspect).any()
     assert both.suspect[wrong:].mean() < 0.02
@@ -119,12 +119,12 @@ def test_the_table_has_the_worst_first_and_images_nobody_judged_are_counted() ->
     probabilities = seen(truth, 3, sure=5.0)
     # Of one image no model knew the class.
     probabilities[50, labels[50]] = np.nan
-    doubts = [Doubts("train", rows, labels, probabilities)]
-    table = suspects_table(doubts, manifest, ("a", "b", "c"))
+    doubts = [Disagreements("train", rows, labels, probabilities)]
+    table = label_issues_table(doubts, manifest, ("a", "b", "c"))
     assert list(table.columns) == list(COLUMNS)
     assert set(ids[:5]) == set(table["id"])
     assert table["quality"].is_monotonic_increasing
     assert (table["label"] != table["suggested"]).all()
     found = metrics_of(doubts, table)["train"]
-    assert (found["images"], found["suspects"], found["not_judged"]) == (90, 5, 1)
-    assert (found["accuracy"], found["surest"]) == (pytest.approx(84 / 89), pytest.approx(23, abs=2))
+    assert (found["images"], found["label_issues"], found["not_checked"]) == (90, 5, 1)
+    assert (found["accuracy"], found["most_confident"]) == (pytest.approx(84 / 89), pytest.approx(23, abs=2))

@@ -14,7 +14,7 @@ from pipeline.images.pixels import Pixels
 from pipeline.manifest import BALANCED
 from pipeline.sheets import contact_sheets as sheets
 from pipeline.sheets.drawing import Sheet
-from pipeline.stages.previews.stage import look
+from pipeline.stages.previews.stage import previews
 from pipeline.store.shards import ShardReader
 from pipeline.transforms.transforms import build_transform, make_variant
 from pipeline.workers.engine import Engine
@@ -35,7 +35,7 @@ def run(rows: pd.DataFrame, folder: Path, mode: Literal["materialise", "online"]
     reader = ShardReader(folder)
     settings = {"seed": CHOSEN.seed, "size": SIZE, "batch_size": 16, "order_seed": 9, **changes}
     settings |= {"match_production": False, "mixing": params().train.mixing}
-    look(rows, reader, reader, mode=mode, transforms=CHOSEN.transforms, **settings)
+    previews(rows, reader, reader, mode=mode, transforms=CHOSEN.transforms, **settings)
 
 
 def pictures(sheet: Sheet) -> dict[str, list[Pixels]]:

@@ -150,7 +150,7 @@ def test_images_that_were_in_no_split_are_not_missed() -> None:
 
 
 def test_frozen_images_of_train_are_held_back_if_less_of_production_trains() -> None:
-    # split.production_in_train says what trains, also of a frozen split: dev, test and raw images stay.
+    # split.production_train_fraction says what trains, also of a frozen split: dev, test and raw images stay.
     frozen = frozen_of()
     found = places(BASE, split_params(2, used=0), frozen)
     roles = dict(zip(BASE["id"], BASE["role"], strict=True))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pipeline import catalogue
-from pipeline.project.params import load_params
+from pipeline.project.params_file import load_params
 from pipeline.project.runner import run_stage
 from pipeline.workers.engine import Engine
 from tests.running import environment, run_stages, write_params, write_tiny_sources

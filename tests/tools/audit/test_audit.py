@@ -14,16 +14,16 @@ import pandas as pd
 import pytest
 
 from pipeline.manifest import SPLIT
-from pipeline.project.params import load_params
+from pipeline.project.params_file import load_params
 from pipeline.project.runner import run_stage
 from pipeline.store.arrow import arrow_table, open_arrow, write_arrow
 from pipeline.store.artifacts import refusals
 from pipeline.store.shards import ShardReader
 from pipeline.tools.audit import audit as auditing
 from pipeline.workers.engine import Engine
-from tests.stages.curate.test_similarity import CHANGES, scene
 from tests.examples import encoded
 from tests.running import Ended, pipeline, run_stages, write_params, write_tiny_sources
+from tests.stages.curate.test_similarity import CHANGES, scene
 
 Audit = Callable[..., Ended]
 Row = dict[str, Any]

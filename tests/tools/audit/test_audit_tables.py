@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools.audit.test_audit import dataset, write_table
 from tests.running import Ended, pipeline
+from tests.tools.audit.test_audit import dataset, write_table
 
 Audit = Callable[..., Ended]
 

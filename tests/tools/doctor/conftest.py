@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools.doctor.workspaces import Doctor, run
 from tests.examples import REPOSITORY
 from tests.running import environment, pipeline, tracked, write_params, write_tiny_sources
+from tests.tools.doctor.workspaces import Doctor, run
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,8 @@ from pipeline.errors import StorageError
 from pipeline.store.arrow import open_arrow, write_arrow
 from pipeline.store.shard_plan import digest
 from pipeline.tools.doctor import cache, outs
-from tests.tools.doctor.workspaces import Doctor, damage, object_of, run, shard_of, states, wrong
 from tests.running import pipeline
+from tests.tools.doctor.workspaces import Doctor, damage, object_of, run, shard_of, states, wrong
 
 
 @pytest.mark.parametrize("linked", [False, True])

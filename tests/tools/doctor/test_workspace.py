@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import pytest
 from dvc.repo import Repo
 
-from tests.tools.doctor.workspaces import Doctor, damage, object_of, run, shard_of, states, wrong
 from tests.running import write_params
+from tests.tools.doctor.workspaces import Doctor, damage, object_of, run, shard_of, states, wrong
 
 WELL = {"locks", "surroundings", "sources", "dvc files", "cache", "shards", "leftovers"}
 

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from pipeline import catalogue
-from pipeline.project.params import load_params
+from pipeline.project.params_file import load_params
 from pipeline.project.runner import run_stage
 from pipeline.workers.engine import Engine
-from tests.sources.test_label_studio import EXPORT, PREFIX
 from tests.examples import REPOSITORY, encoded, striped
 from tests.running import Ended, pipeline, run_stages, write_params, write_tiny_sources
+from tests.sources.test_label_studio import EXPORT, PREFIX
 
 Queue = Callable[..., Ended]
 LABELS = {

@@ -10,7 +10,7 @@ import pytest
 from pipeline import catalogue
 from pipeline.diagnosis.gaps import MEANS
 from pipeline.errors import MissingInputError, ParamsError, StorageError
-from pipeline.project.params import load_params
+from pipeline.project.params_file import load_params
 from pipeline.store.artifacts import write_files
 from pipeline.store.spreadsheets import read_spreadsheet, spreadsheet_bytes
 from pipeline.tools.errors import ERRORS_TABLE, write_errors
@@ -83,11 +83,11 @@ def test_the_conclusion_is_shown_if_it_is_of_the_same_errors(folder: Path) -> No
     said = json.loads(Path(catalogue.DIAGNOSIS.path).read_text())
     test = {"name": "test", "error": 0.4321, "low": 0.4, "high": 0.5, "images": 9}
     last = {**said, "sentence": "Bad on test.", "levels": [*said["levels"], test]}
-    write_files({Path(catalogue.CONCLUSION.path): json.dumps(last).encode()})
+    write_files({Path(catalogue.FINAL_DIAGNOSIS.path): json.dumps(last).encode()})
     assert "Bad on test." in page().text
     assert "43.21 %" in page().text
     last["levels"] = [{**level, "error": 0.9} for level in last["levels"]]
-    write_files({Path(catalogue.CONCLUSION.path): json.dumps(last).encode()})
+    write_files({Path(catalogue.FINAL_DIAGNOSIS.path): json.dumps(last).encode()})
     assert "Bad on test." not in page().text
 
 
@@ -173,15 +173,15 @@ def test_without_any_run_each_section_says_what_makes_it(tmp_path: Path, monkeyp
     monkeypatch.chdir(tmp_path)
     write_params(tmp_path)
     found = notes()
-    for stage in ("curate", "split", "balance", "train", "evaluate", "suspects", "diagnose", "look"):
+    for stage in ("curate", "split", "balance", "train", "evaluate", "label_issues", "diagnose", "previews"):
         assert any(f"run dvc repro {stage}" in note for note in found), stage
     assert "None so far." in page().text
 
 
 def test_a_stage_that_is_missing_leaves_the_rest(folder: Path) -> None:
-    shutil.rmtree(Path(catalogue.SUSPECTS.path).parent)
-    assert [note for note in notes() if "suspects" in note] == [
-        "reports/suspects/metrics.json is missing: run dvc repro suspects"
+    shutil.rmtree(Path(catalogue.LABEL_ISSUES.path).parent)
+    assert [note for note in notes() if "label_issues" in note] == [
+        "reports/label_issues/metrics.json is missing: run dvc repro suspects"
     ]
     assert "Misclassified" in page().text
 

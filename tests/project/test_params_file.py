@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from pipeline.errors import MissingInputError, ParamsError
-from pipeline.project.params import check_params, load_params
+from pipeline.project.params_file import check_params, load_params
 from pipeline.stages.augment.params import PerClass
 from tests.examples import REPOSITORY, params, params_values
 
@@ -57,8 +57,8 @@ TAGS = {
     "augment.copies.name",
     "balance.strategy.name",
     "balance.strategy.target.name",
-    "suspects.model.name",
-    "suspects.model.features.name",
+    "label_issues.model.name",
+    "label_issues.model.features.name",
     "train.mixing.name",
     "train.model.name",
     "train.optimizer.name",
@@ -100,7 +100,7 @@ BROKEN_RULES = [
     ({"train.schedule": {"name": "sgdr", "first": 12, "factor": 2, "final": 0.0}},
      "train: schedule.first must be below the 12 epochs after warm-up, got 12: "
      "the schedule would never take its first step"),
-    ({"suspects.second": params_values()["suspects"]["model"]},
+    ({"label_issues.second": params_values()["label_issues"]["model"]},
      "suspects: second is the same as model, and would doubt what it doubts: give another one, or null"),
     ({"train.class_weights": {"cat": 0}}, "train.class_weights.cat: input should be greater than 0, got 0"),
     ({"train.clip_norm": 0}, "train.clip_norm: input should be greater than 0, got 0"),

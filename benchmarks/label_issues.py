@@ -1,7 +1,7 @@
-"""What the stage suspects finds of wrong labels that are planted in the sample's train, and what it accuses falsely.
+"""What the stage label_issues finds of wrong labels that are planted in the sample's train, and what it accuses falsely.
 
-After `dvc repro`: `python benchmarks/suspects.py [MODEL …]` with the names of `suspects.model`, each with the arguments
-that pipeline spot-check gives it, or two (logistic_regression+random_forest) of which the second must doubt as well;
+After `dvc repro`: `python benchmarks/label_issues.py [MODEL …]` with the names of `label_issues.model`, each with the
+arguments that pipeline spot-check gives it, or two (logistic_regression+random_forest) of which the second must doubt as well;
 without any, the models of params.yaml. Which labels are wrong, and how, keys say.
 """
 
@@ -15,10 +15,10 @@ from pydantic import TypeAdapter
 from pipeline import catalogue
 from pipeline.diagnosis.sanity_checks import wrong_labels
 from pipeline.manifest import TRAIN
-from pipeline.project.params import load_params
+from pipeline.project.params_file import load_params
 from pipeline.randomness import keyed_generator, keyed_uniform
-from pipeline.stages.label_issues.params import AnyDoubter, OwnModel
-from pipeline.stages.label_issues.table import Doubts, metrics_of
+from pipeline.stages.label_issues.params import AnyNoiseModel, OwnModel
+from pipeline.stages.label_issues.table import Disagreements, metrics_of
 from pipeline.tools.spot_check.candidates import CANDIDATES
 from pipeline.training.folds import folds_of
 from pipeline.training.out_of_fold import by_baseline
@@ -30,10 +30,10 @@ SHARES = (0.0, 0.01, 0.02, 0.05, 0.1)
 def main(names: list[str]) -> None:
     """Print a Markdown table."""
     params = load_params()
-    adapter = TypeAdapter(AnyDoubter)
+    adapter = TypeAdapter(AnyNoiseModel)
     doubters = [
         [adapter.validate_python({"name": name, **CANDIDATES[name]}) for name in pair.split("+")] for pair in names
-    ] or [[model for model in (params.suspects.model, params.suspects.second) if model is not None]]
+    ] or [[model for model in (params.label_issues.model, params.label_issues.second) if model is not None]]
     manifest = catalogue.SPLIT.read(Path(catalogue.SPLIT.path))
     rows = manifest[manifest["split"] == TRAIN].sort_values("id", ignore_index=True)
     images = catalogue.ORIGINALS.read(Path(catalogue.ORIGINALS.path))
@@ -49,24 +49,24 @@ def main(names: list[str]) -> None:
     for models in doubters:
         baselines = [model for model in models if not isinstance(model, OwnModel)]
         if len(baselines) < len(models):
-            raise SystemExit("the model of train takes a training a fold: run `pipeline suspects` for it")
+            raise SystemExit("the model of train takes a training a fold: run `pipeline label_issues` for it")
         for share in SHARES:
             wrong = keys < share
             labels = np.where(wrong, (truth + moves) % len(classes), truth)
             noisy = rows.assign(label=np.array(classes)[labels])
             begun = time.perf_counter()
-            count = params.suspects.folds or 5
-            folds = folds_of(noisy["label"].to_numpy(str), rows["group"].to_numpy(str), count, params.suspects.seed)
+            count = params.label_issues.folds or 5
+            folds = folds_of(noisy["label"].to_numpy(str), rows["group"].to_numpy(str), count, params.label_issues.seed)
             found, *others = (
                 by_baseline(
-                    model, noisy, folds, images, classes, params.ingest.size, params.suspects.seed,
+                    model, noisy, folds, images, classes, params.ingest.size, params.label_issues.seed,
                     params.train.threads, Engine(choose_workers(None)),
                 )
                 for model in baselines
             )  # fmt: skip
-            doubts = Doubts(TRAIN, noisy, labels, found, others)
+            doubts = Disagreements(TRAIN, noisy, labels, found, others)
             noise = doubts.noise
-            table = noisy.iloc[np.flatnonzero(doubts.judged)[noise.suspect]]
+            table = noisy.iloc[np.flatnonzero(doubts.checked_predictions)[noise.suspect]]
             named = wrong_labels(metrics_of([doubts], table), params.diagnose.relevant_gap)
             seconds = time.perf_counter() - begun
             right = int((noise.suspect & wrong).sum())
@@ -75,7 +75,8 @@ def main(names: list[str]) -> None:
             print(
                 f"| {'+'.join(model.name for model in models)} | {noise.accuracy:.1%} "
                 f"| {wrong.mean():.1%} ({wrong.sum()}) | {noise.suspect.sum()} "
-                f"| {precision} | {recall} | {noise.contradicted:.1%} of {noise.surest} | {noise.wrong_share:.1%} "
+                f"| {precision} | {recall} | {noise.disagreeing:.1%} of {noise.most_confident} "
+                f"| {noise.wrong_share:.1%} "
                 f"| {'yes' if named else 'no'} | {seconds:.1f} |",
                 flush=True,
             )

@@ -18,9 +18,9 @@ from pipeline.stages.balance.params import BalanceParams
 from pipeline.stages.curate.params import CurateParams
 from pipeline.stages.diagnose.params import DiagnoseParams
 from pipeline.stages.evaluate.params import EvaluateParams
-from pipeline.stages.final_evaluation.params import TestParams
+from pipeline.stages.final_evaluation.params import FinalEvaluationParams
 from pipeline.stages.ingest.params import IngestParams
-from pipeline.stages.label_issues.params import SuspectsParams
+from pipeline.stages.label_issues.params import LabelIssuesParams
 from pipeline.stages.sample.params import SampleParams
 from pipeline.stages.split.params import SplitParams
 from pipeline.stages.train.params import TrainParams
@@ -46,9 +46,9 @@ class Params(Section):
     augment: AugmentParams
     train: TrainParams
     evaluate: EvaluateParams
-    suspects: SuspectsParams
+    label_issues: LabelIssuesParams
     diagnose: DiagnoseParams
-    test: TestParams
+    final_evaluation: FinalEvaluationParams
 
     @field_validator("sources")
     @classmethod
