@@ -149,9 +149,7 @@ def _part(data: TrainingData, params: Params, kept: KeptFits, curve: str, share:
 
 
 def _key(data: TrainingData, params: Params, seed: int) -> str:
-    augment = params.augment
-    train = _seeded(params, seed)
-    return fit_key(data, train, params.evaluate.optimizing, augment.mode, augment.transforms, augment.seed)
+    return fit_key(data, _seeded(params, seed), params.evaluate.optimizing, params.augment.variants)
 
 
 def _seeded(params: Params, seed: int) -> TrainParams:

@@ -1,11 +1,9 @@
 """Runs the learning-rate range test on the training set as it is."""
 
-from collections.abc import Iterable
 from pathlib import Path
 
 from pipeline.core.imaging import encode
 from pipeline.core.look.charts import draw_rates
-from pipeline.core.train.classifier import WeightedBatch
 from pipeline.core.train.order import KeyedOrder
 from pipeline.core.train.rate_range import RateRange, rate_range
 from pipeline.errors import ParamsError
@@ -29,6 +27,7 @@ def find_rate(params: Params, low: float, high: float, steps: int, engine: Engin
     if low >= high:
         raise ParamsError(f"--low must be below --high, got {low:g} and {high:g}")
     data = read_data(params)
+    data.train.keep_pixels()
     network = fresh_network(model, data, params.train, engine)
     order = KeyedOrder(len(data.train), params.train.seed)
     weights, size = loss_weights(data, params.train), params.train.batch_size
@@ -37,12 +36,7 @@ def find_rate(params: Params, low: float, high: float, steps: int, engine: Engin
         weighted_batches(data.train, weights, size, order, engine, epochs) as train,
         progress("lr-range", steps) as advance,
     ):
-
-        def of_epoch(epoch: int) -> Iterable[WeightedBatch]:
-            order.set_epoch(epoch)
-            return train
-
-        return rate_range(network, of_epoch, params.train, low, high, steps, advance)
+        return rate_range(network, train, params.train, low, high, steps, advance)
 
 
 def write_curve(found: RateRange, path: Path) -> tuple[Path, Path]:

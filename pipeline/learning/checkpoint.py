@@ -11,6 +11,7 @@ import time
 import warnings
 import zipfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from pipeline.files.storage import partial_path, put_in_place, read_bytes, refus
 
 # Of work that a kill may cost; to write a checkpoint takes some hundredths of a second.
 MOST_SECONDS = 60.0
-LIBRARIES = ("albumentations", "lightning", "numpy", "opencv-python-headless", "scikit-learn", "torch")
+LIBRARIES = ("albumentations", "lightning-fabric", "numpy", "opencv-python-headless", "scikit-learn", "torch")
 
 
 class Checkpoint:
@@ -68,10 +69,34 @@ class Checkpoint:
         put_in_place(partial_path(self.path), self.path)
         self._saved = time.monotonic()
 
+    def under(self, key: str) -> "KeyedCheckpoint":
+        """The same for work of this key alone."""
+        return KeyedCheckpoint(self, key)
+
     def drop(self) -> None:
         """Remove it: what was to be done is done."""
         remove(partial_path(self.path))
         remove(self.path)
+
+
+@dataclass(frozen=True)
+class KeyedCheckpoint:
+    """A checkpoint of work of one key."""
+
+    checkpoint: Checkpoint
+    key: str
+
+    def load(self) -> Any:
+        """What was kept, if it is of this key; else None."""
+        return self.checkpoint.load(self.key)
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        """Write it down in place of what was kept before."""
+        self.checkpoint.save(self.key, state)
+
+    def due(self) -> bool:
+        """Whether what was done since the last time is worth another save."""
+        return self.checkpoint.due()
 
 
 @cache

@@ -53,7 +53,7 @@ class Loader(AbstractContextManager["Loader[AnyBatch]"], Generic[AnyBatch]):
 
     Args:
         workers: processes that decode; 0: this one does.
-        order: of the rows; Lightning finds it as `batch_sampler.sampler`, and tells it the epoch.
+        order: of the rows; `epoch` tells it the epoch.
         batch: pixels (n, 3, size, size) uint8, channels last, and row numbers (n,) -> what a batch is.
     """
 
@@ -69,15 +69,20 @@ class Loader(AbstractContextManager["Loader[AnyBatch]"], Generic[AnyBatch]):
         self._batch = batch
         self._shape = (min(batch_size, len(dataset)), dataset.size, dataset.size, 3)
         self.workers = min(workers, _room(math.prod(self._shape)))
-        self.batch_sampler = _BatchSampler(order, batch_size, slots=AHEAD * self.workers + 1)
+        self._batch_sampler = _BatchSampler(order, batch_size, slots=AHEAD * self.workers + 1)
         self._slots: Tensor | None = None
         self._torch_loader: DataLoader[_Request | PipelineError] | None = None
 
     def __len__(self) -> int:
-        return len(self.batch_sampler)
+        return len(self._batch_sampler)
 
     def __iter__(self) -> Iterator[AnyBatch]:
         return self._made_here() if self.workers == 0 else self._made_by(*self._started())
+
+    def epoch(self, number: int, first: int = 0) -> Iterator[AnyBatch]:
+        """The batches of an epoch, counted from 0, from one on; the order must be keyed."""
+        self._batch_sampler.set_epoch(number, first)
+        return iter(self)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -94,7 +99,7 @@ class Loader(AbstractContextManager["Loader[AnyBatch]"], Generic[AnyBatch]):
             ) from error
 
     def _made_here(self) -> Iterator[AnyBatch]:
-        for request in self.batch_sampler:
+        for request in self._batch_sampler:
             yield self._of(request, torch.from_numpy(self._dataset.batch(request.numbers, request.epoch)))
 
     def _made_by(self, workers: "Iterator[_Request | PipelineError]", slots: Tensor) -> Iterator[AnyBatch]:
@@ -107,11 +112,11 @@ class Loader(AbstractContextManager["Loader[AnyBatch]"], Generic[AnyBatch]):
     def _started(self) -> "tuple[Iterator[_Request | PipelineError], Tensor]":
         if self._torch_loader is not None and self._slots is not None:
             return iter(self._torch_loader), self._slots
-        self._slots = torch.empty((self.batch_sampler.slots, *self._shape), dtype=torch.uint8).share_memory_()  # type: ignore[no-untyped-call]
+        self._slots = torch.empty((self._batch_sampler.slots, *self._shape), dtype=torch.uint8).share_memory_()  # type: ignore[no-untyped-call]
         self._torch_loader = DataLoader(
             _Work(self._dataset, self._slots),
             batch_size=None,
-            sampler=self.batch_sampler,
+            sampler=self._batch_sampler,
             num_workers=self.workers,
             prefetch_factor=AHEAD,
             persistent_workers=True,
@@ -186,16 +191,21 @@ class _BatchSampler:
     """The batches of an epoch, in order."""
 
     def __init__(self, order: KeyedOrder | range, batch_size: int, slots: int) -> None:
-        self.sampler = order
+        self.order = order
         self.batch_size = batch_size
         self.slots = slots
 
     def __len__(self) -> int:
-        return math.ceil(len(self.sampler) / self.batch_size)
+        return math.ceil(len(self.order) / self.batch_size)
+
+    def set_epoch(self, epoch: int, first: int) -> None:
+        if not isinstance(self.order, KeyedOrder):
+            raise TypeError("a range has no epochs")
+        self.order.set_epoch(epoch, first * self.batch_size)
 
     def __iter__(self) -> Iterator[_Request]:
-        rows = iter(self.sampler)
-        epoch = self.sampler.epoch if isinstance(self.sampler, KeyedOrder) else 0
+        rows = iter(self.order)
+        epoch = self.order.epoch if isinstance(self.order, KeyedOrder) else 0
         for turn in itertools.count():
             numbers = list(itertools.islice(rows, self.batch_size))
             if not numbers:
@@ -225,7 +235,7 @@ class _Work(Dataset["_Request | PipelineError"]):
 
 
 def _workers(dataset: RowDataset, engine: Engine, epochs: int) -> int:
-    worth = worthwhile(engine, epochs * dataset.work, dataset.size).workers
+    worth = worthwhile(engine, dataset.work(epochs), dataset.size).workers
     return worth if worth > 1 else 0
 
 

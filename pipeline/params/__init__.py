@@ -13,6 +13,7 @@ from pipeline.params.augment import (
     PresetName,
     Transform,
     UpTo,
+    VariantParams,
 )
 from pipeline.params.balance import (
     AnyTarget,
@@ -216,6 +217,7 @@ __all__ = [
     "Unlisted",
     "UpTarget",
     "UpTo",
+    "VariantParams",
     "check_params",
     "load_params",
     "params_text",

@@ -1,8 +1,6 @@
 """Fits the model to the augmented training rows; dev says which epoch was best."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import pandas as pd
 
@@ -14,9 +12,9 @@ from pipeline.files.curves import Curves
 from pipeline.files.shards import ShardReader
 from pipeline.learning.checkpoint import Checkpoint
 from pipeline.learning.fitting import fit_key, fit_model, training_data
-from pipeline.params import AnyMetric, AnyTransform, Baseline, IngestParams, TrainParams
+from pipeline.params import AnyMetric, Baseline, IngestParams, TrainParams, VariantParams
 from pipeline.processes.engine import Engine
-from pipeline.stages import Stage
+from pipeline.stages import Group, Stage
 
 
 @dataclass(frozen=True)
@@ -34,9 +32,7 @@ def train(
     originals: ShardReader,
     copies: ShardReader,
     params: TrainParams,
-    mode: Literal["materialise", "online"],
-    transforms: Sequence[AnyTransform],
-    augment_seed: int,
+    variants: VariantParams,
     ingest: IngestParams,
     optimizing: AnyMetric,
     checkpoint: Checkpoint,
@@ -44,14 +40,14 @@ def train(
 ) -> TrainOutputs:
     """The model with the weights of the epoch that was best on dev; after a kill, from its last checkpoint on."""
     images = ShardReader(*originals.folders, *copies.folders)
-    data = training_data(augmented, manifest, images, params, mode, transforms, augment_seed, ingest)
+    data = training_data(augmented, manifest, images, params, variants, ingest)
     metric = metric_of(optimizing, data.classes)
     check_defined(metric, data.dev.labels, data.classes, DEV)
-    key = fit_key(data, params, optimizing, mode, transforms, augment_seed)
-    state = checkpoint.load(key)
-    model, fit = fit_model(data, params, metric, engine, state, lambda left: checkpoint.save(key, left), checkpoint.due)
-    begun = f" and {state['batches']} batches" if state and state["batches"] else ""
-    resumed = f", {len(state['epochs'])} of them{begun} before it was stopped" if state else ""
+    key = fit_key(data, params, optimizing, variants)
+    model, fit = fit_model(data, params, metric, engine, checkpoint.under(key))
+    epochs, batches = fit.done_before
+    begun = f" and {batches} batches" if batches else ""
+    resumed = f", {epochs} of them{begun} before it was stopped" if epochs or batches else ""
     done = f"{len(fit.epochs)} epochs{resumed}, {params.keep} {fit.epoch + 1}"
     if isinstance(params.model, Baseline):
         done = params.model.name
@@ -68,9 +64,9 @@ STAGE = Stage(
     function=train,
     params={
         "params": "train",
-        "mode": "augment.mode",
-        "transforms": "augment.transforms",
-        "augment_seed": "augment.seed",
+        "variants": Group(
+            VariantParams, {"mode": "augment.mode", "transforms": "augment.transforms", "seed": "augment.seed"}
+        ),
         "ingest": "ingest",
         "optimizing": "evaluate.optimizing",
     },

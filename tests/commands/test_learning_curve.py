@@ -13,8 +13,6 @@ from PIL import Image
 from pipeline import catalogue
 from tests.running import environment, pipeline, run_stages, write_params, write_tiny_sources
 
-# Lightning warns of few batches, and of its own use of torch.
-pytestmark = pytest.mark.filterwarnings("ignore:::lightning.*")
 SMALL = ("learning-curve", "--sizes", "3", "--seeds", "2")
 FILES = (Path("learning-curve.csv"), Path("learning-curve.png"))
 FITS = Path(catalogue.LEARNING_CURVE)

@@ -32,9 +32,6 @@ from tests.fits import (
     weights,
 )
 
-# Lightning warns of loaders without workers, of few batches, and of its own use of torch.
-pytestmark = pytest.mark.filterwarnings("ignore:::lightning.*")
-
 SHAPE = {"width": 4, "activation": "relu", "batch_norm": True, "dropout": {"blocks": 0.1, "head": 0.1}}
 MODELS: dict[str, dict[str, Any]] = {
     "cnn": {"depth": 2, "kernel": 3, **SHAPE},
@@ -255,7 +252,7 @@ def _shifted(chosen: AnySchedule, epochs: int, place: int) -> float:
 def test_the_rate_reaches_the_optimizer() -> None:
     seen: list[float] = []
     train = train_params(epochs=4, schedule={"name": "step", "every": 1, "factor": 0.1}, learning_rate=0.01)
-    fitted(train, keep=lambda state: seen.append(state["optimizer"]["param_groups"][0]["lr"]))
+    fitted(train, save=lambda state: seen.append(state["loop"]["optimizer"]["param_groups"][0]["lr"]))
     assert seen == pytest.approx([0.01, 0.001, 0.0001, 0.00001])
 
 
@@ -400,12 +397,12 @@ def test_training_that_goes_on_ends_with_the_weights_of_one_that_never_stopped(o
     train = resumable(optimizer=optimizer)
     kept: list[bytes] = []
 
-    def keep(state: dict[str, Any]) -> None:
+    def save(state: dict[str, Any]) -> None:
         buffer = io.BytesIO()
         torch.save(state, buffer)
         kept.append(buffer.getvalue())
 
-    whole = fitted(train, keep=keep)
+    whole = fitted(train, save=save)
     assert len(kept) == len(whole.epochs) == 5
     for data in kept:
         resumed = fitted(train, state=torch.load(io.BytesIO(data), weights_only=True))
@@ -419,12 +416,12 @@ def test_training_that_goes_on_in_the_middle_of_an_epoch_does_so_too(optimizing:
     train = resumable(epochs=3)
     kept: list[bytes] = []
 
-    def keep(state: dict[str, Any]) -> None:
+    def save(state: dict[str, Any]) -> None:
         buffer = io.BytesIO()
         torch.save(state, buffer)
         kept.append(buffer.getvalue())
 
-    whole = fitted(train, optimizing=optimizing, keep=keep, due=lambda: True)
+    whole = fitted(train, optimizing=optimizing, save=save, due=lambda: True)
     states = [torch.load(io.BytesIO(data), weights_only=True) for data in kept]
     batches = math.ceil(len(TRAIN) / train.batch_size)
     # After each batch, and after each epoch once more.
@@ -439,7 +436,7 @@ def test_training_that_goes_on_in_the_middle_of_an_epoch_does_so_too(optimizing:
 def test_patience_counts_the_epochs_before_the_stop() -> None:
     still = {"learning_rate": 1e-12, "epochs": 20, "patience": 3, "model.batch_norm": False}
     states: list[dict[str, Any]] = []
-    whole = fitted(train_params(**still), keep=lambda state: states.append(copy.deepcopy(state)))
+    whole = fitted(train_params(**still), save=lambda state: states.append(copy.deepcopy(state)))
     assert [len(fitted(train_params(**still), state=state).epochs) for state in states] == [len(whole.epochs)] * 4
 
 
