@@ -6,9 +6,10 @@ torch's DataLoader runs the workers. Not here: which pixels a row has, which is 
 import itertools
 import math
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -125,7 +126,7 @@ class Loader(AbstractContextManager["Loader[AnyBatch]"], Generic[AnyBatch]):
             collate_fn=_as_it_is,
             generator=torch.Generator(),  # of its own: the global one is nobody's to move
         )
-        with deaf_to_ctrl_c():
+        with deaf_to_ctrl_c(), _deaf_to_sigterm():
             return iter(self._torch_loader), self._slots
 
     def _of(self, request: "_Request", pixels: Tensor) -> AnyBatch:
@@ -232,6 +233,19 @@ class _Work(Dataset["_Request | PipelineError"]):
         except PipelineError as error:
             return error  # raised, torch would put a traceback into its message
         return request
+
+
+@contextmanager
+def _deaf_to_sigterm() -> Iterator[None]:
+    """Workers that start inside never get SIGTERM, which schedulers send to all processes at once.
+
+    They end with the training, which may want another batch from them before it ends.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _workers(dataset: RowDataset, engine: Engine, epochs: int) -> int:
