@@ -1,6 +1,7 @@
-"""What a stage has done so far, on disk, for a run after a kill to go on from.
+"""What a stage or command has done so far, on disk, for a run after a kill to go on from.
 
-It stands beside the stage's outs, where neither DVC nor Git looks, and goes once the outs are in place.
+A stage's stands beside its outs, where neither DVC nor Git looks, and goes once the outs are in place. A command that
+makes many fits has a folder of them, one for each that is finished.
 A checkpoint of other params, data or code is none.
 """
 
@@ -65,7 +66,11 @@ class Checkpoint:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         buffer = io.BytesIO()
         torch.save({"key": key, "state": dict(state)}, buffer)
-        write_bytes(buffer.getvalue(), partial_path(self.path))
+        try:
+            write_bytes(buffer.getvalue(), partial_path(self.path))
+        except BaseException:
+            remove(partial_path(self.path))
+            raise
         put_in_place(partial_path(self.path), self.path)
         self._saved = time.monotonic()
 

@@ -172,10 +172,17 @@ def predict_rows(
     dataset = RowDataset(manifest, images, model.classes, model.size)
     with progress(title, len(dataset)) as advance, batches(dataset, PREDICTION_BATCH, engine) as loader:
         probabilities = predict(model.network, loader, threads, advance)
+    return prediction_table(manifest, model.classes, probabilities)
+
+
+def prediction_table(
+    manifest: pd.DataFrame, classes: tuple[str, ...], probabilities: npt.NDArray[np.float32]
+) -> pd.DataFrame:
+    """The same of rows whose probabilities (n, k) are known."""
     return manifest[["id", "group", "split", "label"]].assign(
-        predicted=np.array(model.classes)[probabilities.argmax(axis=1)],
+        predicted=np.array(classes)[probabilities.argmax(axis=1)],
         confidence=probabilities.max(axis=1),
-        **{f"{PROBABILITY}{name}": probabilities[:, number] for number, name in enumerate(model.classes)},
+        **{f"{PROBABILITY}{name}": probabilities[:, number] for number, name in enumerate(classes)},
     )
 
 

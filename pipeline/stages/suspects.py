@@ -16,7 +16,7 @@ from pipeline.core.suspects.table import Doubts, metrics_of, suspects_table
 from pipeline.errors import DataError
 from pipeline.files.shards import ShardReader
 from pipeline.learning.dataset import pictures_of
-from pipeline.learning.out_of_fold import by_baseline, by_own_model
+from pipeline.learning.out_of_fold import FoldedRows, by_baseline, by_own_model
 from pipeline.params import AnyMetric, IngestParams, OwnModel, SuspectsParams, TrainParams
 from pipeline.processes.engine import Engine
 from pipeline.stages import Stage
@@ -56,10 +56,11 @@ def suspects(
     if params.folds is not None:
         rows = manifest[manifest["split"].isin((TRAIN, DEV))].reset_index(drop=True)
         folds = folds_of(rows["label"].to_numpy(str), rows["group"].to_numpy(str), params.folds, params.seed)
+        folded = FoldedRows(rows, folds, originals, classes, ingest)
         found = [
-            by_own_model(train, rows, folds, originals, classes, ingest, optimizing, engine)
+            by_own_model(train, folded, optimizing, engine)
             if isinstance(model, OwnModel)
-            else by_baseline(model, rows, folds, originals, classes, ingest.size, params.seed, train.threads, engine)
+            else by_baseline(model, folded, params.seed, train.threads, engine)
             for model in (params.model, params.second)
             if model is not None
         ]
