@@ -19,7 +19,7 @@ from pipeline.core.randomness import keyed_generator, keyed_uniform
 from pipeline.core.suspects.folds import folds_of
 from pipeline.core.suspects.table import Doubts, metrics_of
 from pipeline.core.train.candidates import CANDIDATES
-from pipeline.learning.out_of_fold import by_baseline
+from pipeline.learning.out_of_fold import FoldedRows, by_baseline
 from pipeline.params import AnyDoubter, OwnModel, load_params
 from pipeline.processes.engine import Engine, choose_workers
 
@@ -56,13 +56,11 @@ def main(names: list[str]) -> None:
             begun = time.perf_counter()
             count = params.suspects.folds or 5
             folds = folds_of(noisy["label"].to_numpy(str), rows["group"].to_numpy(str), count, params.suspects.seed)
+            folded = FoldedRows(noisy, folds, images, classes, params.ingest)
+            here = Engine(choose_workers(None))
             found, *others = (
-                by_baseline(
-                    model, noisy, folds, images, classes, params.ingest.size, params.suspects.seed,
-                    params.train.threads, Engine(choose_workers(None)),
-                )
-                for model in baselines
-            )  # fmt: skip
+                by_baseline(model, folded, params.suspects.seed, params.train.threads, here) for model in baselines
+            )
             doubts = Doubts(TRAIN, noisy, labels, found, others)
             noise = doubts.noise
             table = noisy.iloc[np.flatnonzero(doubts.judged)[noise.suspect]]

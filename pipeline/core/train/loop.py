@@ -4,7 +4,6 @@ Training and the learning-rate range test share it. All that is random here is k
 is the same whatever ran before it, also after a stop.
 """
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -162,9 +161,9 @@ def _fabric(precision: str) -> Fabric:
 
 
 def _be_deterministic() -> None:
+    # On a GPU cuBLAS must be told as well: processes/libraries.py does so.
     torch.use_deterministic_algorithms(True)
     torch.backends.cudnn.benchmark = False
-    os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
 
 
 def _check_precision(precision: str) -> None:
