@@ -2,6 +2,7 @@
 
 import copy
 import io
+import itertools
 import math
 from typing import Any, get_args
 
@@ -14,7 +15,7 @@ from pipeline.core.train.losses import penalised, penalty, row_weights, weighted
 from pipeline.core.train.mixing import Mixed, mix
 from pipeline.core.train.optimizers import build_optimizer
 from pipeline.core.train.schedules import rate_factor
-from pipeline.core.train.training import check_last_batch, check_rows
+from pipeline.core.train.training import Stopped, check_last_batch, check_rows
 from pipeline.errors import DataError, ParamsError
 from pipeline.params import AnyMixing, AnyOptimizer, AnySchedule, Cnn, CutMix, Mixup, Mlp, Resnet, TrainParams
 from tests.fits import (
@@ -26,6 +27,7 @@ from tests.fits import (
     TRAIN,
     fitted,
     images,
+    loader,
     measured,
     network_for,
     train_params,
@@ -431,6 +433,31 @@ def test_training_that_goes_on_in_the_middle_of_an_epoch_does_so_too(optimizing:
         resumed = fitted(train, optimizing=optimizing, state=state)
         assert weights(resumed.network) == weights(whole.network)
         assert (resumed.epochs, resumed.epoch) == (whole.epochs, whole.epoch)
+
+
+def test_a_fit_that_is_stopped_between_any_two_batches_goes_on_to_the_same_weights() -> None:
+    """Of train, of dev, or between two epochs; it saves its state, and nothing after that."""
+    train = resumable(epochs=2)
+    whole = fitted(train)
+    places = 2 * (math.ceil(len(TRAIN) / train.batch_size) + len(loader(DEV)) + 1)
+    for place in range(places):
+        kept: list[bytes] = []
+
+        def save(state: dict[str, Any], kept: list[bytes] = kept) -> None:
+            buffer = io.BytesIO()
+            torch.save(state, buffer)
+            kept.append(buffer.getvalue())
+
+        asked = itertools.count()
+        with pytest.raises(Stopped):
+            fitted(train, save=save, stopping=lambda asked=asked, place=place: next(asked) == place)
+        assert next(asked) == place + 1
+        resumed = fitted(train, state=torch.load(io.BytesIO(kept[-1]), weights_only=True))
+        assert weights(resumed.network) == weights(whole.network)
+        assert resumed.epochs == whole.epochs
+    asked = itertools.count()
+    fitted(train, stopping=lambda: next(asked) < 0)
+    assert next(asked) == places  # there are no others
 
 
 def test_patience_counts_the_epochs_before_the_stop() -> None:
