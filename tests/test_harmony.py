@@ -111,7 +111,7 @@ def test_dvc_knows_the_outs(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_dvc_knows_the_params(name: str) -> None:
     declared = [param.replace("${key}", "{name}") for param in dvc_stages()[name]["params"]]
-    assert sorted(declared) == sorted(load_stage(name).params.values())
+    assert sorted(declared) == sorted(load_stage(name).places)
 
 
 @pytest.mark.parametrize("name", NAMES)

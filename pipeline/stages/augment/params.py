@@ -1,6 +1,7 @@
 """Params of the stage augment: how many variants, by which transforms, made when."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -42,6 +43,15 @@ class UpTo(Section):
     rows: Annotated[int, Field(ge=1, le=1_000_000_000)]
 
 
+@dataclass(frozen=True)
+class VariantParams:
+    """What makes variants: `augment.mode`, `augment.transforms` and `augment.seed`."""
+
+    mode: Literal["materialise", "online"]
+    transforms: Sequence[AnyTransform]
+    seed: int
+
+
 class AugmentParams(Section):
     """New variants of training rows, through `transforms` in order.
 
@@ -56,6 +66,11 @@ class AugmentParams(Section):
     transforms: Annotated[tuple[AnyTransform, ...], Field(strict=False)]
     match_production: bool
     max_failed: Share
+
+    @property
+    def variants(self) -> VariantParams:
+        """What makes variants, as one value."""
+        return VariantParams(self.mode, self.transforms, self.seed)
 
     @model_validator(mode="after")
     def _copies_need_transforms(self) -> Self:
