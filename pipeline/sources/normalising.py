@@ -10,7 +10,7 @@ import cv2
 import pyarrow as pa
 
 from pipeline.core import imaging, perceptual
-from pipeline.core.ingest import colours, decoding, endings, facts, picture, reasons
+from pipeline.core.ingest import colours, decoding, endings, exif, facts, jpegs, picture, pillow, reasons
 from pipeline.core.manifest import FACTS, HASHES, MARKS
 from pipeline.errors import DataError
 from pipeline.files.shards import fingerprint
@@ -23,7 +23,7 @@ _TEXT = [(name, pa.string()) for name in ("id", "path", "sha256", "reason", "det
 _FACTS = [field.with_type(pa.string()) if field.name == "format" else field for field in FACTS]
 SHARD = pa.schema([*_TEXT, *_FACTS, *MARKS, ("codec_warning", pa.string()), ("image", pa.binary())])
 # What shapes a row beside the file and the params.
-CODE = (colours, decoding, endings, facts, imaging, perceptual, picture, reasons)
+CODE = (colours, decoding, endings, exif, facts, imaging, jpegs, perceptual, picture, pillow, reasons)
 # Of refused files, too: a column with gaps would come back as floats, too short for hashes.
 _NO_MARKS = dict.fromkeys(MARKS.names, 0)
 
