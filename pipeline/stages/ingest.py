@@ -25,15 +25,16 @@ from pipeline.sources.normalising import SHARD, row_maker, shape_of_rows
 from pipeline.stages import Stage
 
 REJECTED_COLUMNS = ["path", "reason", "detail"]
+IGNORED_COLUMNS = ["path", "reason"]
 
 
 @dataclass(frozen=True)
 class IngestOutputs:
-    """Accepted images, and every refused file with its reason."""
+    """Accepted images, and every refused or ignored file with its reason."""
 
     manifest: Streamed
     rejected: pd.DataFrame
-    ignored: int
+    ignored: pd.DataFrame
     metrics: dict[str, Any]
 
     @property
@@ -41,7 +42,8 @@ class IngestOutputs:
         counts = Counter(self.rejected["reason"])
         why = f" ({', '.join(f'{count} {reason}' for reason, count in sorted(counts.items()))})" if counts else ""
         without = f" ({self.metrics['unlabelled']} without a label)" if self.metrics["unlabelled"] else ""
-        return f"{self.manifest.length} images{without}, {len(self.rejected)} rejected{why}, {self.ignored} ignored"
+        refused = f"{len(self.rejected)} rejected{why}, {len(self.ignored)} ignored"
+        return f"{self.manifest.length} images{without}, {refused}"
 
 
 def ingest(name: str, source: SourceParams, params: IngestParams, shards: ShardStore, engine: Engine) -> IngestOutputs:
@@ -55,7 +57,7 @@ def ingest(name: str, source: SourceParams, params: IngestParams, shards: ShardS
     listed = list_images(files, source, pd.Timestamp.now("UTC"))
     if not len(listed.images):
         speaker = label_file(files, source)
-        raise DataError(no_images(_place(files), source, speaker, listed.refused, listed.ignored))
+        raise DataError(no_images(_place(files), source, speaker, listed.refused, len(listed.ignored)))
     images, paths = _in_reading_order(files, listed.images)
     digests = files.hashes(paths, params.max_bytes, engine, f"ingest {name}: hashing")
     rows = FileRows(shape_of_rows(params), name, paths, digests)
@@ -72,12 +74,12 @@ def ingest(name: str, source: SourceParams, params: IngestParams, shards: ShardS
     return IngestOutputs(
         manifest=manifest,
         rejected=rejected.sort_values(REJECTED_COLUMNS, ignore_index=True),
-        ignored=listed.ignored,
+        ignored=pd.DataFrame(sorted(listed.ignored), columns=IGNORED_COLUMNS, dtype="str"),
         metrics={
-            "files": manifest.length + len(rejected) + listed.ignored,
+            "files": manifest.length + len(rejected) + len(listed.ignored),
             "accepted": manifest.length,
             "unlabelled": found.unlabelled,
-            "ignored": listed.ignored,
+            "ignored": len(listed.ignored),
             "rejected": len(rejected),
             # Those that occur.
             "reasons": dict(Counter(rejected["reason"])),
@@ -108,6 +110,7 @@ STAGE = Stage(
     writes={
         "manifest": catalogue.INGESTED_STREAM,
         "rejected": catalogue.INGEST_REJECTED,
+        "ignored": catalogue.INGEST_IGNORED,
         "metrics": catalogue.INGEST_METRICS,
     },
 )

@@ -43,6 +43,16 @@ REASONS = {
     "decoder_crashed": "decoding it ends the process that does it",
 }
 
+# Why a file is none of a source's images, by its name alone: nobody need mend it.
+IGNORED = {
+    "hidden": "its name, or that of a folder it lies in, begins with a dot",
+    "system_file": "a system left it, or a folder it lies in: previews, trash, snapshots, lost files",
+    "left_out": "`include` or `exclude` leaves it out",
+    "not_listed": "no row or task names it, and `unlisted` is `ignore`",
+    "not_inside": "it lies elsewhere in the archive than `inside`",
+    "table": "it is the table or export that speaks of the others",
+}
+
 
 @dataclass(frozen=True)
 class Rejection:
