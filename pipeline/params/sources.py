@@ -33,12 +33,24 @@ def _inside(folder: str) -> str:
 Pattern = Annotated[str, Field(min_length=1), AfterValidator(_checked)]
 
 
+def _rising(values: tuple[float, float]) -> tuple[float, float]:
+    if values[0] >= values[1]:
+        raise ValueError(f"{list(values)} must be the value that is black, then a larger one that is white")
+    return values
+
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+# YAML has lists alone.
+ValueRange = Annotated[tuple[Finite, Finite], Field(strict=False), AfterValidator(_rising)]
+
+
 class SourceParams(Section):
     """Where images come from: `raw` ones only train, `production` ones also measure.
 
     path: a folder, or a zip or tar archive. inside: a folder in it that all paths start from.
     labels: where labels come from; folders, if it is not there.
     include: if it is there, files that no pattern matches are left alone. exclude: so are those that one matches.
+    value_range: of its images, in place of ingest's.
     """
 
     role: Literal["raw", "production"]
@@ -47,6 +59,7 @@ class SourceParams(Section):
     labels: AnyLabels = FolderLabels(name="folders")
     include: Annotated[tuple[Pattern, ...], Field(strict=False, min_length=1)] = ("*",)
     exclude: Annotated[tuple[Pattern, ...], Field(strict=False)] = ()
+    value_range: ValueRange | None = None
 
     @model_validator(mode="after")
     def _raw_images_have_labels(self) -> Self:
@@ -83,7 +96,11 @@ class PngEncoding(Section):
 
 
 class IngestParams(Section):
-    """How a file becomes a square picture of `size` pixels a side."""
+    """How a file becomes a square picture of `size` pixels a side.
+
+    value_range: of files of more than 8 bits a channel, the values that become black and white ([0, 4095] for 12 bits);
+    without it, all that such a file can hold.
+    """
 
     size: Annotated[int, Field(ge=8, le=1024)]
     fit: Literal["crop", "pad", "stretch"]
@@ -99,6 +116,7 @@ class IngestParams(Section):
     max_seconds: Annotated[int, Field(ge=1, le=3600)]
     max_memory_mb: Annotated[int, Field(ge=256, le=1_000_000)]
     max_rejected: Share
+    value_range: ValueRange | None = None
 
 
 Level = Annotated[int, Field(ge=0, le=256)]

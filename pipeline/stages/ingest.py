@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from pipeline import catalogue
 from pipeline.core.ingest.metadata import check_groups
+from pipeline.core.ingest.notes import notes_on
 from pipeline.core.ingest.reasons import REASONS
 from pipeline.core.ingest.shortage import no_images, too_many_refused
 from pipeline.errors import DataError
@@ -36,6 +37,8 @@ class IngestOutputs:
     rejected: pd.DataFrame
     ignored: pd.DataFrame
     metrics: dict[str, Any]
+    notes: list[str]
+    """Sentences on what is accepted and odd."""
 
     @property
     def summary(self) -> str:
@@ -43,7 +46,7 @@ class IngestOutputs:
         why = f" ({', '.join(f'{count} {reason}' for reason, count in sorted(counts.items()))})" if counts else ""
         without = f" ({self.metrics['unlabelled']} without a label)" if self.metrics["unlabelled"] else ""
         refused = f"{len(self.rejected)} rejected{why}, {len(self.ignored)} ignored"
-        return f"{self.manifest.length} images{without}, {refused}"
+        return "\n  ".join([f"{self.manifest.length} images{without}, {refused}", *self.notes])
 
 
 def ingest(name: str, source: SourceParams, params: IngestParams, shards: ShardStore, engine: Engine) -> IngestOutputs:
@@ -53,6 +56,8 @@ def ingest(name: str, source: SourceParams, params: IngestParams, shards: ShardS
         MissingInputError: there is no such folder.
         DataError: it has no images, or too many files were refused.
     """
+    if source.value_range is not None:
+        params = params.model_copy(update={"value_range": source.value_range})
     files = open_files(source, params.max_expansion, Path(catalogue.INVENTORY_MEMORY.format(name=name)))
     listed = list_images(files, source, pd.Timestamp.now("UTC"))
     if not len(listed.images):
@@ -84,7 +89,10 @@ def ingest(name: str, source: SourceParams, params: IngestParams, shards: ShardS
             # Those that occur.
             "reasons": dict(Counter(rejected["reason"])),
             "codec_warnings": found.codec_warnings,
+            "misnamed": len(found.misnamed),
+            "little_of_range": len(found.dim),
         },
+        notes=notes_on(name, found.misnamed, found.dim, *found.from_exif),
     )
 
 

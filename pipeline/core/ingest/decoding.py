@@ -19,7 +19,14 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from pipeline.core.imaging import Pixels
-from pipeline.core.ingest.colours import to_srgb
+from pipeline.core.ingest.colours import (
+    beyond_palette,
+    bits_of,
+    palette_colours,
+    range_used,
+    scaled_colours,
+    to_srgb,
+)
 from pipeline.core.ingest.endings import (
     HEIC_BRANDS,
     PNG_END,
@@ -79,6 +86,8 @@ class Decoded:
     taken: datetime | None = None
     camera: str = ""
     """Of its EXIF, as is the time when it was taken."""
+    range_used: float = 1.0
+    """See colours.range_used."""
 
 
 def decode_file(data: bytes, params: IngestParams, listen: Listener) -> Decoded | Rejection:
@@ -98,7 +107,7 @@ def decode_file(data: bytes, params: IngestParams, listen: Listener) -> Decoded 
         file_format = "JPEG" if opened.format in _JPEGS else str(opened.format)
         try:
             # One attempt on one object: a load() that failed may seem to succeed when repeated.
-            pixels, lines = _pixels(opened, data, params, listen)
+            pixels, lines, used = _pixels(opened, data, params, listen)
             exif = read_exif(opened)
             turn = _TURNS.get(exif.orientation)
             if turn is not None:
@@ -111,7 +120,7 @@ def decode_file(data: bytes, params: IngestParams, listen: Listener) -> Decoded 
         return Rejection("truncated", "; ".join(lines))
     if turn in _SIDEWAYS:
         width, height = height, width
-    return Decoded(pixels, width, height, file_format, "; ".join([*said, *lines]), exif.taken, exif.camera)
+    return Decoded(pixels, width, height, file_format, "; ".join([*said, *lines]), exif.taken, exif.camera, used)
 
 
 class _MissingError(Exception):
@@ -176,14 +185,20 @@ def _beyond_limits(width: int, height: int, params: IngestParams) -> Rejection |
     return None
 
 
-def _pixels(image: Image.Image, data: bytes, params: IngestParams, listen: Listener) -> tuple[Pixels, list[str]]:
-    """sRGB pixels as they are stored, and what the codec said of them."""
-    if image.format not in _JPEGS:
-        colours = _palette_colours(image)
-        with listen() as lines:
-            image.load()
-        return to_srgb(image, params.background), [*_beyond_palette(image, colours), *lines]
-    return _salvaged(data, params, listen) if lacks_end(data) else _of_jpeg(image, data, params, listen)
+def _pixels(image: Image.Image, data: bytes, params: IngestParams, listen: Listener) -> tuple[Pixels, list[str], float]:
+    """sRGB pixels as they are stored, what the codec said of them, and how much of their range they use."""
+    if image.format in _JPEGS:
+        pixels, lines = _salvaged(data, params, listen) if lacks_end(data) else _of_jpeg(image, data, params, listen)
+        return pixels, lines, 1.0
+    bits, colours = bits_of(image, data), palette_colours(image)
+    with listen() as lines:
+        image.load()
+        scaled = None
+        if params.value_range is not None and bits == 16 and image.mode in {"RGB", "RGBA", "LA"}:
+            scaled = scaled_colours(data, params.value_range, image.info)
+    used = range_used(image, bits, params.value_range)
+    shown = to_srgb(scaled or image, params.background, params.value_range)
+    return shown, [*beyond_palette(image, colours), *lines], used
 
 
 def _of_jpeg(image: Image.Image, data: bytes, params: IngestParams, listen: Listener) -> tuple[Pixels, list[str]]:
@@ -202,18 +217,6 @@ def _of_jpeg(image: Image.Image, data: bytes, params: IngestParams, listen: List
     # OpenCV's own lines, of what it refuses, have the time in them.
     heard = [line for line in heard if not line.startswith("[")]
     return to_srgb(image, params.background), list(dict.fromkeys([*heard, *lines]))
-
-
-def _palette_colours(image: Image.Image) -> int | None:
-    """How many colours the palette of a PNG has, before it is loaded."""
-    return len(image.palette.palette) // 3 if image.format == "PNG" and image.mode == "P" and image.palette else None
-
-
-def _beyond_palette(image: Image.Image, colours: int | None) -> list[str]:
-    """A line if pixels name colours that its palette does not have, which Pillow shows black."""
-    if colours is None or int(np.asarray(image).max(initial=0)) < colours:
-        return []
-    return [f"pixels name colours beyond the {colours} of its palette"]
 
 
 def _plain_png(data: bytes, params: IngestParams, listen: Listener) -> Decoded | Rejection | None:
