@@ -11,7 +11,7 @@ END = b"\xff\xd9"
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _LOSSLESS = {0xC3, 0xC7, 0xCB, 0xCF}
 _PROGRESSIVE = {0xC2, 0xC6, 0xCA, 0xCE}
-_SCAN = 0xDA
+_SCAN, _INTERVAL = 0xDA, 0xDD
 # What may follow a byte of 255 among what is coded: it was one, or a restart.
 _CODED = {bytes([kind]) for kind in (0, *range(0xD0, 0xD8))}
 # Coefficients of a block.
@@ -93,10 +93,20 @@ def whole_rows(data: bytes, decode: Callable[[bytes], Pixels], shown: Pixels) ->
     for seed in range(_NOISES):
         # Without 255, which would begin a marker.
         noise = np.random.default_rng(seed).integers(1, 255, _NOISE_BYTES, np.uint8).tobytes()
-        changed = (decode(head + noise + END) != shown).reshape(len(shown), -1).any(axis=1)
-        if changed.any():
-            rows = min(rows, int(changed.argmax()))
+        for behind in _restarts(head):
+            changed = (decode(head + behind + noise + END) != shown).reshape(len(shown), -1).any(axis=1)
+            if changed.any():
+                rows = min(rows, int(changed.argmax()))
     return rows
+
+
+def _restarts(head: bytes) -> list[bytes]:
+    """What may come next of a file that was cut: more of what is coded or, if it has restarts, the next of them."""
+    if not any(kind == _INTERVAL for kind, _ in _segments(head)):
+        return [b""]
+    last = max(range(8), key=lambda number: head.rfind(bytes([0xFF, 0xD0 + number])))
+    begun = head.rfind(bytes([0xFF, 0xD0 + last])) > 0
+    return [b"", bytes([0xFF, 0xD0 + ((last + 1) % 8 if begun else 0)])]
 
 
 def _is_whole(data: bytes, decode: Callable[[bytes], Pixels]) -> bool:

@@ -142,6 +142,20 @@ def test_rows_that_a_cut_jpeg_keeps_are_those_of_the_whole_one(kind: str, share:
         assert found.warning
 
 
+def test_a_jpeg_that_is_cut_where_it_restarts_lacks_what_would_follow() -> None:
+    data = KINDS["restarts"]
+    whole = decoded(data).pixels
+    for marker in range(0xD0, 0xD4):
+        at = data.index(bytes([0xFF, marker]))
+        for cut in (data[:at], data[: at + 1], data[: at + 2], data[: at + 3]):
+            found = decoded(cut, max_missing=0.999, background=BACKGROUND)
+            # One row above the cut takes half of its colours from below.
+            rows = 16 * (marker - 0xD0 + 1) - 1
+            np.testing.assert_array_equal(found.pixels[:rows], whole[:rows])
+            assert (found.pixels[rows:] == BACKGROUND).all()
+            assert found.warning == f"{1 - rows / SIDE:.1%} of its rows are missing"
+
+
 def zeroed(data: bytes) -> bytes:
     """A fifth of what is coded, gone."""
     start = data.index(b"\xff\xda") + 20
@@ -175,6 +189,15 @@ def test_grey_with_a_profile_is_that_of_pillow_at_any_scale() -> None:
         np.testing.assert_array_equal(found.pixels, np.asarray(image.convert("RGB")))
 
 
+def lost(cut: bytes) -> str:
+    """Of a cut lossless file: the share of rows behind the first one that differs."""
+    differs = (decoded(cut, max_missing=1.0, background=BACKGROUND).pixels[..., 0] != smooth(100, 70)[..., 0]).any(
+        axis=1
+    )
+    assert 0 < differs.argmax() < 99
+    return f"{1 - differs.argmax() / 100:.1%}"
+
+
 @pytest.mark.parametrize("size", [8, 16, 40, 512])
 def test_a_lossless_jpeg_is_accepted_whether_or_not_it_is_shrunk(size: int) -> None:
     pixels = smooth(100, 70)[..., 0]
@@ -182,7 +205,13 @@ def test_a_lossless_jpeg_is_accepted_whether_or_not_it_is_shrunk(size: int) -> N
     assert is_lossless(data)
     np.testing.assert_array_equal(decoded(data, size=size).pixels, np.dstack([pixels] * 3))
     assert isinstance(normalise(data, ingest(size=size), codec_lines), Picture)
-    assert isinstance(normalise(data[:-2], ingest(size=size), codec_lines), Picture)
+    assert decoded(data, size=size).warning == ""
+    assert decoded(data[:-2], size=size).warning == NO_END
+    # libjpeg says nothing of one that ends too soon.
+    for cut in (data[:-200], data[:-200] + END):
+        assert outcome(cut, size=size) == Rejection(
+            "truncated", f"{lost(cut)} of its rows are missing, the limit is 0.0%"
+        )
 
 
 def test_what_markers_say_is_read_and_no_thumbnail_is_taken_for_it() -> None:
