@@ -299,25 +299,33 @@ def _salvaged(data: bytes, params: IngestParams, listen: Listener, of_whole: lis
         _MissingError: it is more than the limit.
     """
 
-    def decoded(file: bytes) -> tuple[Pixels, list[str]]:
-        return _of_jpeg(Image.open(io.BytesIO(file), formats=("JPEG", "MPO")), file, params, listen)
+    # At its full scale: at a smaller one, fine structure that is missing would not be missed.
+    full = params.model_copy(update={"size": params.max_side})
+
+    def decoded(file: bytes, scale: IngestParams = full) -> tuple[Pixels, list[str]]:
+        return _of_jpeg(Image.open(io.BytesIO(file), formats=("JPEG", "MPO")), file, scale, listen)
 
     data = without_padding(data, lambda file: decoded(file)[0])
-    pixels, lines = decoded(with_end(data))
+    shown, lines = decoded(with_end(data))
     scans = has_all_scans(data)
-    rows = whole_rows(data, lambda file: decoded(file)[0], pixels) if scans else 0
+    rows = whole_rows(data, lambda file: decoded(file)[0], shown) if scans else 0
+    pixels, _ = decoded(with_end(data), params)
     others = [line for line in lines if not any(words in line for words in _OF_A_CUT)]
     cut = len(others) < len(lines)
-    if rows == len(pixels) and not cut:
+    if rows == len(shown) and not cut:
         return pixels, [*lines, *of_whole]
     # Where other bytes change nothing, nobody knows from where on rows are missing.
-    missing = 1 - (rows if rows < len(pixels) else 0) / len(pixels)
+    rows = rows if rows < len(shown) else 0
+    missing = 1 - rows / len(shown)
     words = f"{missing:.1%} of its rows are missing" if scans else "scans are missing, which all of its rows lack"
     if missing > params.max_missing:
         raise _MissingError(Rejection("truncated", f"{words}, the limit is {params.max_missing:.1%}"))
     if scans:
         pixels = pixels.copy()
-        pixels[rows:] = params.background
+        # Of a row of a smaller picture all that it is made of must be there, and the row below it.
+        pixels[rows if len(pixels) == len(shown) else max(0, rows * len(pixels) // len(shown) - 1) :] = (
+            params.background
+        )
     return pixels, [*others, words]
 
 

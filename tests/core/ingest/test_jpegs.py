@@ -142,6 +142,17 @@ def test_rows_that_a_cut_jpeg_keeps_are_those_of_the_whole_one(kind: str, share:
         assert found.warning
 
 
+@settings(deadline=None, max_examples=40)
+@given(kind=st.sampled_from(sorted(KINDS)), lost=st.integers(1, 60), size=st.sampled_from([8, 16, 40]))
+def test_what_a_cut_jpeg_lacks_is_told_alike_at_every_scale(kind: str, lost: int, size: int) -> None:
+    """Of a few bytes that only fine structure needs, a small picture shows nothing."""
+    cut = KINDS[kind][:-lost]
+    small, large = outcome(cut, size=size, max_missing=1.0), outcome(cut, max_missing=1.0)
+    assert isinstance(small, Decoded) == isinstance(large, Decoded)
+    if isinstance(small, Decoded) and isinstance(large, Decoded):
+        assert small.warning == large.warning
+
+
 def test_a_jpeg_that_is_cut_where_it_restarts_lacks_what_would_follow() -> None:
     data = KINDS["restarts"]
     whole = decoded(data).pixels
