@@ -102,8 +102,9 @@ def conclude(workers: Workers = None) -> None:
 
 
 def _run(stage: str, workers: int | None, key: str | None = None) -> None:
+    from pipeline.names import printable
     from pipeline.params import load_params
     from pipeline.processes.engine import Engine, choose_workers
     from pipeline.runner import run_stage
 
-    print(run_stage(stage, load_params(), Engine(choose_workers(workers)), key))
+    print(printable(run_stage(stage, load_params(), Engine(choose_workers(workers)), key)))

@@ -12,6 +12,7 @@ from pipeline import catalogue
 from pipeline.core.evaluate.optimizing import key_of
 from pipeline.core.manifest import SEEN_SPLITS
 from pipeline.errors import DataError
+from pipeline.names import printable
 from pipeline.params import EvaluateParams, Limit, Params
 
 FILES = {
@@ -38,7 +39,7 @@ def print_summary(params: Params, console: Console) -> None:
     console.print(_limits(metrics, params.evaluate))
     for line in diagnosis.split("\n|")[0].splitlines():
         # A command must stay one line, to be copied.
-        console.print(escape(line), soft_wrap=line.startswith("- "))
+        console.print(escape(printable(line)), soft_wrap=line.startswith("- "))
     console.print()
     for name, path in FILES.items():
         console.print(f"{name:20}{escape(path)}", soft_wrap=True)
