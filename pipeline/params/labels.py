@@ -47,6 +47,8 @@ class LabelStudioLabels(Section):
     image: the key of a task's data that names the image: `prefix`, then the path inside the source.
     choice: the name of the Choices tag whose answer is the label.
     disagreement: of several people's answers, whether all must agree, or more than half of them.
+    strip_hash: whether Label Studio has put eight digits and a hyphen before the names of files, as it does when they
+        are uploaded to it.
     """
 
     name: Literal["label_studio"]
@@ -56,6 +58,7 @@ class LabelStudioLabels(Section):
     choice: Name
     disagreement: Literal["reject", "majority"]
     unlisted: Unlisted
+    strip_hash: bool = False
 
 
 AnyLabels = Annotated[FolderLabels | NoLabels | TableLabels | LabelStudioLabels, Field(discriminator="name")]
