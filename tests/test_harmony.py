@@ -24,6 +24,7 @@ from tests.examples import REPOSITORY
 DVC_FILES = ("dvc.yaml", "data/dvc.yaml", "final/dvc.yaml")
 # Modules that shape results beside those of core.
 OUTSIDE_CORE = {
+    "pipeline.names",
     "pipeline.sources.normalising",
     "pipeline.learning.dataset",
     "pipeline.learning.loader",

@@ -12,18 +12,21 @@ from pipeline import catalogue
 from pipeline.core.ingest.metadata import check_groups
 from pipeline.core.ingest.reasons import REASONS
 from pipeline.core.ingest.shortage import no_images, too_many_refused
-from pipeline.errors import DataError
+from pipeline.errors import DataError, listing
 from pipeline.files.arrow import Streamed
 from pipeline.files.shards import ShardStore
+from pipeline.names import shown
 from pipeline.params import IngestParams, SourceParams
 from pipeline.processes.engine import Engine
-from pipeline.sources import label_file, list_images
+from pipeline.sources import group_file, label_file, list_images
 from pipeline.sources.accepted import outcome_of
 from pipeline.sources.digests import FileRows, Texts
 from pipeline.sources.files import Files, open_files
 from pipeline.sources.normalising import SHARD, row_maker, shape_of_rows
 from pipeline.stages import Stage
 
+# That the summary names.
+MAX_CLASSES = 30
 REJECTED_COLUMNS = ["path", "reason", "detail"]
 
 
@@ -35,13 +38,23 @@ class IngestOutputs:
     rejected: pd.DataFrame
     ignored: int
     metrics: dict[str, Any]
+    classes: dict[str, int]
+    notes: tuple[str, ...] = ()
+    """How labels and groups were taken, where that is not as they are written."""
 
     @property
     def summary(self) -> str:
         counts = Counter(self.rejected["reason"])
         why = f" ({', '.join(f'{count} {reason}' for reason, count in sorted(counts.items()))})" if counts else ""
         without = f" ({self.metrics['unlabelled']} without a label)" if self.metrics["unlabelled"] else ""
-        return f"{self.manifest.length} images{without}, {len(self.rejected)} rejected{why}, {self.ignored} ignored"
+        head = f"{self.manifest.length} images{without}, {len(self.rejected)} rejected{why}, {self.ignored} ignored"
+        return "\n  ".join([head, *self._classes(), *self.notes])
+
+    def _classes(self) -> list[str]:
+        if not self.classes:
+            return []
+        counts = listing((f"{shown(label)} {count}" for label, count in self.classes.items()), MAX_CLASSES)
+        return [f"{len(self.classes)} class{'' if len(self.classes) == 1 else 'es'}: {counts}"]
 
 
 def ingest(name: str, source: SourceParams, params: IngestParams, shards: ShardStore, engine: Engine) -> IngestOutputs:
@@ -61,7 +74,9 @@ def ingest(name: str, source: SourceParams, params: IngestParams, shards: ShardS
     rows = FileRows(shape_of_rows(params), name, paths, digests)
     made = shards.build(rows, row_maker(files, params), SHARD, files.engine(engine), f"ingest {name}")
     found = outcome_of(made, images.iloc[rows.files] if digests.refused else images)
-    check_groups(found.groups(), label_file(files, source))
+    groups = found.groups()
+    if len(groups):
+        check_groups(groups, group_file(files, source))
     unread = [(paths[number], why.reason, why.detail) for number, why in digests.refused.items()]
     unread += [(path, reason, detail or REASONS[reason]) for path, reason, detail in listed.refused]
     refusals = [*found.refused, *unread]
@@ -73,6 +88,8 @@ def ingest(name: str, source: SourceParams, params: IngestParams, shards: ShardS
         manifest=manifest,
         rejected=rejected.sort_values(REJECTED_COLUMNS, ignore_index=True),
         ignored=listed.ignored,
+        classes=found.classes,
+        notes=listed.notes,
         metrics={
             "files": manifest.length + len(rejected) + listed.ignored,
             "accepted": manifest.length,

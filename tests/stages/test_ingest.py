@@ -137,7 +137,7 @@ def test_every_file_is_accepted_rejected_or_ignored_with_its_reason(tmp_path: Pa
     }
     assert done.outputs.summary == (
         "7 images, 10 rejected (1 dangling_link, 2 empty, 1 link_leaves_source, 1 name_not_utf8, 1 no_class_folder, "
-        "1 not_a_regular_file, 1 not_an_image, 1 too_many_pixels, 1 truncated), 2 ignored"
+        "1 not_a_regular_file, 1 not_an_image, 1 too_many_pixels, 1 truncated), 2 ignored\n  1 class: cat 7"
     )
 
 

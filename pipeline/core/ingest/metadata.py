@@ -11,9 +11,11 @@ from typing import Any
 
 import pandas as pd
 
+from pipeline.core.ingest.likeness import Nearest
 from pipeline.core.ingest.slips import slips
 from pipeline.core.manifest import FURTHER
 from pipeline.errors import DataError, listing
+from pipeline.names import clean
 from pipeline.params import Columns
 
 FILE_NAME, GROUP, CAPTURED_AT = "file_name", "group", "captured_at"
@@ -66,8 +68,20 @@ def with_metadata(
     """
     used = {names.path, names.label, names.group, names.captured_at, ""}
     values = {f"{FURTHER}{column}": _taken(table[column], rows) for column in table.columns if column not in used}
-    groups = _taken(table[names.group], rows) if names.group is not None else ""
-    return images.assign(user_group=groups, captured_at=_taken_times(times, rows, len(images)), **values)
+    groups: Any = ""
+    if names.group is not None:
+        written = table[names.group]
+        named = {name: clean(name) for name in written.unique()}
+        groups = _taken(written.map(named), rows)
+    clash = sorted(values.keys() & {*images.columns})
+    if clash:
+        raise DataError(
+            f"a table has the column {listing(column.removeprefix(FURTHER) for column in clash)}, which the source's "
+            "layout fills: rename it in the table"
+        )
+    said = images.assign(user_group=groups, captured_at=_taken_times(times, rows, len(images)))
+    # All at once: a column at a time takes ever longer.
+    return pd.concat([said, pd.DataFrame(values, index=said.index, dtype="str")], axis=1) if values else said
 
 
 def missing_columns(table: pd.DataFrame, needed: Sequence[str]) -> list[str]:
@@ -112,7 +126,10 @@ def _file_problems(table: pd.DataFrame, known: Collection[str]) -> list[str]:
     unknown = [path for path in table[FILE_NAME].unique() if path not in known]
     problems = [f"{len(twice)} files stand more than once: {listing(twice)}"] if len(twice) else []
     if unknown:
-        problems.append(f"{len(unknown)} files are not in the source: {listing(unknown)}. Correct or remove these rows")
+        hint = Nearest(sorted(known)).hint(unknown[0])
+        problems.append(
+            f"{len(unknown)} files are not in the source: {listing(unknown)}{hint}. Correct or remove these rows"
+        )
     return problems
 
 
@@ -136,9 +153,8 @@ def captured_times(table: pd.DataFrame, names: Columns, now: pd.Timestamp) -> "t
 
 def _named(table: pd.DataFrame, path: str, column: str, wrong: "pd.Series[Any]", what: str, way_out: str) -> list[str]:
     rows = table[wrong]
-    items = [f"{row[path]} ({row[column]})" for _, row in rows.head(5).iterrows()]
-    more = f" and {len(rows) - 5} more" if len(rows) > 5 else ""
-    return [f"{len(rows)} values of {column} {what}: {', '.join(items)}{more}; {way_out}"] if len(rows) else []
+    items = (f"{one} ({value})" for one, value in zip(rows[path], rows[column], strict=True))
+    return [f"{len(rows)} values of {column} {what}: {listing(items)}; {way_out}"] if len(rows) else []
 
 
 def _taken(column: "pd.Series[Any]", rows: Sequence[int]) -> list[str]:
