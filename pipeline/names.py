@@ -85,7 +85,8 @@ def key(name: str) -> str:
         name = _FORMS.sub(lambda found: unicodedata.normalize("NFKC", found[0]), name)
         # Folding may take a letter apart that has no small form of its own.
         name = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold()).translate(_TWINS)
-        name = unicodedata.normalize("NFC", name)
+        # Folding may leave what shapes a letter without one.
+        name = clean(name)
     number = _NUMBER.fullmatch(name) if name.isascii() else None
     if number is None:
         return name.casefold()

@@ -153,5 +153,6 @@ def check_size(
 def _damage(name: str, kind: str) -> Iterator[None]:
     try:
         yield
-    except (csv.Error, pa.ArrowException, ValueError) as error:
+    # Arrow says of some damage to bytes in memory that it is the disk's.
+    except (csv.Error, pa.ArrowException, ValueError, OSError) as error:
         raise DataError(f"{name} is damaged, or no {kind} file: {error}") from error

@@ -67,10 +67,12 @@ def list_images(files: Files, source: SourceParams, now: pd.Timestamp) -> Listin
             assert_never(unknown)
     if metadata is None:
         return replace(listed, images=attach_metadata(listed.images, None, (), now, ""))
-    name, table = metadata
+    file, table = metadata
+    name = f"{files.place}/{file}"
     known = {*found.files, *(path for path, _ in found.refused)}
-    images = attach_metadata(listed.images, table, known, now, f"{files.place}/{name}")
-    return replace(listed, images=images, notes=(*listed.notes, *table_notes(table, own_names(table))))
+    images = attach_metadata(listed.images, table, known, now, name)
+    notes = (*listed.notes, *table_notes(table, own_names(table)))
+    return replace(listed, images=images, notes=notes, groups_from=name)
 
 
 def named_by_labels(files: Files, source: SourceParams) -> set[str]:
@@ -89,13 +91,6 @@ def label_file(files: Files, source: SourceParams) -> str:
             return f"{files.place}/{file}"
         case _:
             return f"{files.place}/{METADATA}"
-
-
-def group_file(files: Files, source: SourceParams) -> str:
-    """The file that says which group an image is of, for messages."""
-    if isinstance(source.labels, TableLabels):
-        return f"{files.place}/{source.labels.file}"
-    return f"{files.place}/{_metadata_name(files.scan(), source) or METADATA}"
 
 
 def _chosen(found: Scan, source: SourceParams) -> Scan:

@@ -18,7 +18,7 @@ from pipeline.files.shards import ShardStore
 from pipeline.names import shown
 from pipeline.params import IngestParams, SourceParams
 from pipeline.processes.engine import Engine
-from pipeline.sources import group_file, label_file, list_images
+from pipeline.sources import label_file, list_images
 from pipeline.sources.accepted import outcome_of
 from pipeline.sources.digests import FileRows, Texts
 from pipeline.sources.files import Files, open_files
@@ -74,9 +74,7 @@ def ingest(name: str, source: SourceParams, params: IngestParams, shards: ShardS
     rows = FileRows(shape_of_rows(params), name, paths, digests)
     made = shards.build(rows, row_maker(files, params), SHARD, files.engine(engine), f"ingest {name}")
     found = outcome_of(made, images.iloc[rows.files] if digests.refused else images)
-    groups = found.groups()
-    if len(groups):
-        check_groups(groups, group_file(files, source))
+    check_groups(found.groups(), listed.groups_from)
     unread = [(paths[number], why.reason, why.detail) for number, why in digests.refused.items()]
     unread += [(path, reason, detail or REASONS[reason]) for path, reason, detail in listed.refused]
     refusals = [*found.refused, *unread]

@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Collection
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -175,3 +176,11 @@ def test_a_message_on_a_wide_table_has_an_end() -> None:
         texts(data)
     assert str(caught.value).count("\n") == 21
     assert "and 480 more" in str(caught.value)
+
+
+def test_a_parquet_file_that_is_damaged_anywhere_is_a_table_or_a_message() -> None:
+    data = parquet(["cat/1.png", "cat/2.png"])
+    for place in range(len(data)):
+        damaged = data[:place] + bytes([data[place] ^ 0x55]) + data[place + 1 :]
+        with suppress(DataError):
+            texts(damaged, "t.parquet")

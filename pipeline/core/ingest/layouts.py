@@ -1,6 +1,6 @@
 """How a source's folders are meant: classes, or a split that somebody made, with classes in each part."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pipeline.core.manifest import FURTHER
 from pipeline.errors import listing
@@ -30,9 +30,9 @@ def given_split_problem(files: Sequence[str], name: str) -> str | None:
     same names: a class may well be called train.
     """
     inside = _common_folder(files)
-    folders = _folders(files, inside)
-    parts = {folder: purpose for folder in folders if (purpose := _purpose(folder)) is not None}
-    if not parts or (len(parts) < len(folders) and not _same_classes(folders, parts)):
+    first = {path[len(inside) :].partition("/")[0] for path in files if path.find("/", len(inside)) >= 0}
+    parts = {folder: purpose for folder in first if (purpose := _purpose(folder)) is not None}
+    if not parts or (len(parts) < len(first) and not _same_classes(files, inside, parts)):
         return None
     named = listing(sorted(parts), 6)
     where = f"{inside}{min(parts, key=lambda part: (parts[part] != 'train', part))}"
@@ -58,22 +58,13 @@ def _common_folder(files: Sequence[str]) -> str:
     return inside
 
 
-def _folders(files: Sequence[str], inside: str) -> dict[str, set[str]]:
-    """The folders right under `inside`, with the names of the folders in each."""
-    found: dict[str, set[str]] = {}
-    for path in files:
-        folder, *rest = path.removeprefix(inside).split("/", 2)
-        if rest:
-            found.setdefault(folder, set()).update(rest[:1] if len(rest) > 1 else ())
-    return found
-
-
-def _same_classes(folders: dict[str, set[str]], parts: dict[str, str]) -> bool:
+def _same_classes(files: Sequence[str], inside: str, parts: Mapping[str, str]) -> bool:
     """Whether folders of two purposes hold a folder of the same name."""
     purposes: dict[str, set[str]] = {}
-    for folder, purpose in parts.items():
-        for inner in folders[folder]:
-            purposes.setdefault(inner, set()).add(purpose)
+    for path in files:
+        folder, *rest = path[len(inside) :].split("/", 2)
+        if folder in parts and len(rest) > 1:
+            purposes.setdefault(rest[0], set()).add(parts[folder])
     return any(len(found) > 1 for found in purposes.values())
 
 

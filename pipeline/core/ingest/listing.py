@@ -31,12 +31,14 @@ class Listing:
     """Images: columns path and label, and of a table user_group, captured_at, meta_*; refused: path, reason, detail.
 
     notes: what a person should know of how labels and groups were taken, a sentence each.
+    groups_from: the file that says which group an image is of, for messages.
     """
 
     images: pd.DataFrame
     refused: tuple[Refusal, ...]
     ignored: int
     notes: tuple[str, ...] = ()
+    groups_from: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,17 +76,25 @@ def by_folders(found: Scan, role: str, layout: Layout | None = None, name: str =
     if role == RAW:
         refused += [(path, "no_class_folder", "") for path in in_none]
     paths = [path for path in found.files if path.count("/") > deep or role != RAW]
-    parts = [path.split("/", 1 + deep)[:-1] for path in paths]
-    folders = [place[deep] if len(place) > deep else "" for place in parts]
+    folders = _folders(paths, deep)
     taken = take_labels(folders)
     blank = [f"a folder whose name is blank: {shown(repr(folder))}" for folder in {*folders} if folder.isspace()]
     if problems := [*sorted(blank), *taken.problems]:
         raise DataError(unusable(f"the class folders of {name}", problems))
-    # A text for each label, not for each file.
     images = _of_files(paths, [taken.names[folder] for folder in folders])
     if deep:
-        images[GIVEN_SPLIT] = pd.Series([clean(place[0]) if place else "" for place in parts], dtype="str")
+        images[GIVEN_SPLIT] = pd.Series(_folders(paths, 0), dtype="str").map(clean)
     return Listing(images, tuple(refused), found.ignored, (*taken.notes, *named_rows(folders)))
+
+
+def _folders(paths: Sequence[str], depth: int) -> list[str]:
+    """The folder of each path at a depth, "" where it lies in none there."""
+    # A text for each folder, not for each file.
+    once: dict[str, str] = {}
+    parts = (path.split("/", depth + 1) for path in paths)
+    return [
+        once.setdefault(folder, folder) for folder in (part[depth] if len(part) > depth + 1 else "" for part in parts)
+    ]
 
 
 def without_labels(found: Scan) -> Listing:
@@ -135,7 +145,7 @@ def by_table(
     listed = by_statements(found, said, role, unlisted, left_out)
     rows = listed.images["row"].to_numpy() - 1
     images = with_metadata(listed.images.drop(columns="row"), table, columns, times, rows)
-    return Listing(images, listed.refused, listed.ignored, table_notes(table, columns))
+    return Listing(images, listed.refused, listed.ignored, table_notes(table, columns), name)
 
 
 def by_statements(

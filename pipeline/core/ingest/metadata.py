@@ -15,7 +15,7 @@ from pipeline.core.ingest.likeness import Nearest
 from pipeline.core.ingest.slips import slips
 from pipeline.core.manifest import FURTHER
 from pipeline.errors import DataError, listing
-from pipeline.names import clean
+from pipeline.names import clean, key, shown_bytes
 from pipeline.params import Columns
 
 FILE_NAME, GROUP, CAPTURED_AT = "file_name", "group", "captured_at"
@@ -91,8 +91,12 @@ def missing_columns(table: pd.DataFrame, needed: Sequence[str]) -> list[str]:
     for name in needed:
         if name in columns:
             continue
-        near = difflib.get_close_matches(name, columns, n=1)
+        same = [column for column in columns if key(column) == key(name)]
+        near = same or difflib.get_close_matches(name, columns, n=1)
+        # Names that look the same are told from one another by their bytes.
         hint = f", is it {near[0]!r}?" if near else "."
+        if same and clean(near[0]) == clean(name):
+            hint = f": params.yaml has {shown_bytes(name)}, the table {shown_bytes(near[0])}."
         wrong = len(columns) == 1 and any(other in columns[0] for other in (";", "\t"))
         separator = "; save it with commas between the cells" if wrong else ""
         problems.append(f"there is no column {name!r}{hint} It has {listing(columns, 20)}{separator}")
