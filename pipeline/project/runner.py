@@ -50,7 +50,8 @@ def run_stage(name: str, params: Params, engine: Engine, key: str | None = None)
     for store in stores.values():
         store.drop_stale()
     label = f"{name} {key}" if key else name
-    return f"{label}: {outputs.summary} ({time.perf_counter() - begun:.1f} s)"
+    first, *rest = outputs.summary.split("\n")
+    return "\n".join([f"{label}: {first} ({time.perf_counter() - begun:.1f} s)", *rest])
 
 
 def value_at(params: Params, place: str) -> Any:

@@ -180,10 +180,26 @@ def test_a_table_without_labels_has_images_without_labels() -> None:
 
 BROKEN: dict[str, tuple[dict[str, Any], str]] = {
     "no path": ({"rows": [("", "cat"), ONE, (" ", "cat")]}, "file is empty in 2 rows: 1, 3"),
-    "blanks": ({"rows": [("a.png", "cat "), ONE]}, "labels with blanks at their ends: 'cat '; remove these"),
-    "blanks in groups": (
-        {"rows": [ONE, ("a.png", "cat")], "patient": ["p1\u00a0", "p1"]},
-        "groups with blanks at their ends: 'p1\\xa0'; remove these",
+    "capitals": (
+        {"rows": [("a.png", "Cat"), ONE]},
+        "labels that may be one class, written in several ways (bytes in brackets): Cat [43 61 74] and cat [63 61 74].",
+    ),
+    "control characters": (
+        {"rows": [("a.png", "c\0t"), ONE]},
+        "1 of the labels has control characters: c\\x00t [63 00 74]. Write",
+    ),
+    "control characters in groups": (
+        {"rows": [ONE], "patient": ["\x1b[2Jp1"]},
+        "1 of the groups has control characters: \\x1b[2Jp1 [1b 5b 32 4a 70 31]. Write",
+    ),
+    "nothing that is seen": ({"rows": [("a.png", "\u200b"), ONE]}, "1 of the labels has no visible character: \\u200b"),
+    "words for nothing": (
+        {"rows": [("a.png", "nan"), ONE, ("cat/2.png", "None")]},
+        "class has what programs write for an empty cell (None, nan) in 2 rows: 1, 3. Leave",
+    ),
+    "words for nothing in groups": (
+        {"rows": [ONE], "patient": ["<NA>"]},
+        "patient has what programs write for an empty cell (<NA>) in 1 rows: 1. Leave",
     ),
     "short numbers": (
         {"rows": [ONE], "patient": ["2.02611E+14"], "taken": [""]},
@@ -209,9 +225,47 @@ def test_what_a_spreadsheet_did_is_named(kind: str) -> None:
 def test_all_problems_of_a_table_come_at_once() -> None:
     columns = Columns(path="file", label="class", group=None, captured_at="taken")
     with pytest.raises(DataError) as caught:
-        by(table([("", "cat "), ONE], taken=["soon", "2099-01-01"]), columns)
+        by(table([("", "Cat"), ONE], taken=["soon", "2099-01-01"]), columns)
     assert len(str(caught.value).split("\n  ")) == 5
     with pytest.raises(
         DataError, match=r"no column 'file', is it 'fil'\?(?s:.*)\n  there is no column 'class'\. It has"
     ):
         by(pd.DataFrame({"fil": ["a"], "x": ["b"]}, dtype="str"))
+
+
+def test_labels_and_groups_that_look_the_same_are_one_with_a_note() -> None:
+    columns = Columns(path="file", label="class", group="patient", captured_at=None)
+    rows = [("cat/1.png", "caf\u00e9"), ("cat/2.png", " cafe\u0301\u200b"), ("a.png", " ")]
+    listed = by(table(rows, patient=["12", "12.0", "p\u00a01"]), columns)
+    assert labels(listed) == {"cat/1.png": "caf\u00e9", "cat/2.png": "caf\u00e9", "a.png": ""}
+    assert listed.images.set_index("path")["user_group"].to_dict() == {
+        "cat/1.png": "12",
+        "cat/2.png": "12.0",
+        "a.png": "p 1",
+    }
+    assert [note.partition(" are ")[0] for note in listed.notes] == [
+        "labels",
+        "groups",
+        "groups that",
+    ]
+    assert "12 [31 32] and 12.0 [31 32 2e 30]" in listed.notes[2]
+
+
+def test_two_rows_that_write_one_label_in_two_ways_agree() -> None:
+    listed = by(table([("cat/1.png", "caf\u00e9"), ("cat/1.png", "cafe\u0301 ")]))
+    assert (labels(listed), reasons(listed)) == (
+        {"cat/1.png": "caf\u00e9"},
+        dict(FOUND.refused) | {"cat/1.png": "listed_twice"},
+    )
+
+
+@pytest.mark.parametrize("cell", ["cat|dog", "dog;cat", "cat, dog", "cat|dog|cat"])
+def test_a_cell_with_several_labels_is_refused_where_they_are_labels_of_others(cell: str) -> None:
+    found = reasons(by(table([("a.png", cell), ("cat/1.png", "cat"), ("dog/deep/down/1.png", "dog")])))
+    assert found == dict(FOUND.refused) | {"a.png": "several_choices"}
+
+
+def test_a_cell_that_may_have_several_labels_is_told() -> None:
+    listed = by(table([("a.png", "cat|dog"), ("cat/1.png", "red, white"), ("cat/2.png", "cat")]))
+    assert labels(listed) == {"a.png": "cat|dog", "cat/1.png": "red, white", "cat/2.png": "cat"}
+    assert listed.notes == ("labels that may be several in one cell are each a class of its own: cat|dog",)

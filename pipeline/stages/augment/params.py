@@ -2,23 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
-from pipeline.section import Section, Seed, Share
+from pipeline.section import EACH_ONCE, Label, Section, Seed, Share
 from pipeline.transforms.params import AnyTransform
 
 MAX_COPIES = 100
 
 
 Copies = Annotated[int, Field(ge=0, le=MAX_COPIES)]
-
-
-def _with_text_keys(counts: Any) -> Any:
-    """Classes may be called 0 and 1, which are numbers in YAML."""
-    numbers = isinstance(counts, Mapping) and all(type(label) in {int, str} for label in counts)
-    return {str(label): count for label, count in counts.items()} if numbers else counts
 
 
 class PerImage(Section):
@@ -32,7 +26,7 @@ class PerClass(Section):
     """So many variants of each row of the classes named, and `otherwise` of the others."""
 
     name: Literal["per_class"]
-    counts: Annotated[Mapping[str, Copies], BeforeValidator(_with_text_keys)]
+    counts: Annotated[Mapping[Label, Copies], EACH_ONCE]
     otherwise: Copies
 
 

@@ -54,6 +54,12 @@ class Outcome:
         """Accepted images without a label."""
         return int((self._listed("label")["label"] == NO_LABEL).sum())
 
+    @cached_property
+    def classes(self) -> dict[str, int]:
+        """Accepted images of each label, labels sorted."""
+        counts = self._listed("label")["label"].value_counts()
+        return {str(label): int(counts[label]) for label in sorted(counts.index) if label != NO_LABEL}
+
     def groups(self) -> pd.DataFrame:
         """Path and user_group of the accepted images; none where no image of the listing has one."""
         return self._listed("path", "user_group") if (self.images["user_group"] != "").any() else self.images[:0]

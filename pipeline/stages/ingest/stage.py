@@ -9,9 +9,10 @@ import pandas as pd
 import pyarrow as pa
 
 from pipeline import catalogue
-from pipeline.errors import DataError
+from pipeline.errors import DataError, listing
 from pipeline.images.notes import notes_on
 from pipeline.images.rejection import REASONS
+from pipeline.names import shown
 from pipeline.sources.digests import FileRows, Texts
 from pipeline.sources.files import Files, open_files
 from pipeline.sources.labels import label_file, list_images
@@ -26,6 +27,8 @@ from pipeline.store.arrow import TableStream
 from pipeline.store.shards import ShardStore
 from pipeline.workers.engine import Engine
 
+# That the summary names.
+MAX_CLASSES = 30
 REJECTED_COLUMNS = ["path", "reason", "detail"]
 IGNORED_COLUMNS = ["path", "reason"]
 
@@ -38,8 +41,9 @@ class IngestOutputs:
     rejected: pd.DataFrame
     ignored: pd.DataFrame
     metrics: dict[str, Any]
-    notes: list[str]
-    """Sentences on what is accepted and odd."""
+    classes: dict[str, int]
+    notes: tuple[str, ...] = ()
+    """Sentences on what is accepted and odd, and on how labels and groups were taken."""
 
     @property
     def summary(self) -> str:
@@ -47,7 +51,14 @@ class IngestOutputs:
         why = f" ({', '.join(f'{count} {reason}' for reason, count in sorted(counts.items()))})" if counts else ""
         without = f" ({self.metrics['unlabelled']} without a label)" if self.metrics["unlabelled"] else ""
         refused = f"{len(self.rejected)} rejected{why}, {len(self.ignored)} ignored"
-        return "\n  ".join([f"{self.manifest.length} images{without}, {refused}", *self.notes])
+        head = f"{self.manifest.length} images{without}, {refused}"
+        return "\n  ".join([head, *self._classes(), *self.notes])
+
+    def _classes(self) -> list[str]:
+        if not self.classes:
+            return []
+        counts = listing((f"{shown(label)} {count}" for label, count in self.classes.items()), MAX_CLASSES)
+        return [f"{len(self.classes)} class{'' if len(self.classes) == 1 else 'es'}: {counts}"]
 
 
 def ingest(name: str, source: SourceParams, params: IngestParams, shards: ShardStore, engine: Engine) -> IngestOutputs:
@@ -69,7 +80,7 @@ def ingest(name: str, source: SourceParams, params: IngestParams, shards: ShardS
     rows = FileRows(shape_of_rows(params), name, paths, digests)
     made = shards.build(rows, row_maker(files, params), SHARD, files.engine(engine), f"ingest {name}")
     found = outcome_of(made, images.iloc[rows.files] if digests.refused else images)
-    check_groups(found.groups(), label_file(files, source))
+    check_groups(found.groups(), listed.groups_from)
     unread = [(paths[number], why.reason, why.detail) for number, why in digests.refused.items()]
     unread += [(path, reason, detail or REASONS[reason]) for path, reason, detail in listed.refused]
     refusals = [*found.refused, *unread]
@@ -81,6 +92,7 @@ def ingest(name: str, source: SourceParams, params: IngestParams, shards: ShardS
         manifest=manifest,
         rejected=rejected.sort_values(REJECTED_COLUMNS, ignore_index=True),
         ignored=pd.DataFrame(sorted(listed.ignored), columns=IGNORED_COLUMNS, dtype="str"),
+        classes=found.classes,
         metrics={
             "files": manifest.length + len(rejected) + len(listed.ignored),
             "accepted": manifest.length,
@@ -93,7 +105,7 @@ def ingest(name: str, source: SourceParams, params: IngestParams, shards: ShardS
             "misnamed": len(found.misnamed),
             "little_of_range": len(found.dim),
         },
-        notes=notes_on(name, found.misnamed, found.dim, *found.from_exif),
+        notes=(*listed.notes, *notes_on(name, found.misnamed, found.dim, *found.from_exif)),
     )
 
 

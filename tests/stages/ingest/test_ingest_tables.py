@@ -63,7 +63,7 @@ def test_a_table_gives_labels_and_columns_whatever_its_kind(file: str, tmp_path:
     assert done.manifest["path"].tolist() == ROWS["path"]
     assert done.manifest["label"].tolist() == ROWS["label"]
     assert done.manifest["meta_lens"].tolist() == ["50", "35", ""]
-    assert done.outputs.summary == "3 images (1 without a label), 0 rejected, 2 ignored"
+    assert done.outputs.summary == "3 images (1 without a label), 0 rejected, 2 ignored\n  2 classes: cat 1, dog 1"
     assert done.outputs.metrics["unlabelled"] == 1
 
 
