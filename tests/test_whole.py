@@ -99,6 +99,19 @@ def test_a_command_of_the_summary_is_never_broken() -> None:
     assert set(steps) <= set(out.getvalue().splitlines())
 
 
+def test_the_summary_says_that_its_numbers_are_of_another_model() -> None:
+    path = Path(catalogue.MODEL.path)
+    model = path.read_bytes()
+    told = []
+    for content in (model, model + b"0"):
+        path.write_bytes(content)
+        out = io.StringIO()
+        print_summary(load_params(), Console(file=out, width=200))
+        told.append("not of one run: its predictions are of another model" in out.getvalue())
+    path.write_bytes(model)
+    assert told == [False, True]
+
+
 @pytest.mark.parametrize(
     "changes",
     [{"evaluate.optimizing": "log_loss"}, {"evaluate.satisficing": {}}],

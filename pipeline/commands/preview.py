@@ -7,7 +7,6 @@ what `match_production` does, which is fitted to a whole training set.
 import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from io import StringIO
 from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from pipeline import catalogue
 from pipeline.commands.pictures import pictures
@@ -32,7 +29,7 @@ from pipeline.files.arrow import open_arrow
 from pipeline.files.scan import scan
 from pipeline.files.shards import ShardReader
 from pipeline.files.storage import binary, partial_path, put_in_place, refusals, remove
-from pipeline.params import PARAMS_FILE, Params, Transform, check_params, yaml_problem
+from pipeline.params import PARAMS_FILE, Params, Transform, check_params, yaml_values
 from pipeline.processes.engine import Engine
 
 # Files of a folder that are tried when none of them is an image.
@@ -61,9 +58,10 @@ def with_transforms(params: Params, transforms: str | None, preset: str | None) 
     if transforms is not None:
         place = "--transforms"
         try:
-            params = _replaced(params, YAML(typ="safe", pure=True).load(StringIO(transforms)), place)
-        except (YAMLError, ValueError) as error:
-            raise ParamsError(f"{place} is not valid YAML: {yaml_problem(error)}") from error
+            values = yaml_values(transforms)
+        except ValueError as error:
+            raise ParamsError(f"{place} {error}") from error
+        params = _replaced(params, values, place)
     if preset is not None:
         place = "--preset"
         params = _replaced(params, [{"preset": preset}], place)

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipeline import catalogue
+from pipeline.commands.lineage import of_workspace
 from pipeline.core.evaluate.optimizing import key_of
 from pipeline.core.manifest import SEEN_SPLITS
 from pipeline.errors import DataError
@@ -34,6 +35,10 @@ def print_summary(params: Params, console: Console) -> None:
     metrics = catalogue.EVALUATE_METRICS.read(Path(catalogue.EVALUATE_METRICS.path))
     _check_current(metrics, params.evaluate)
     diagnosis = catalogue.DIAGNOSIS_TEXT.read(Path(catalogue.DIAGNOSIS_TEXT.path))
+    if other := of_workspace():
+        words = f"not of one run: {other}. What follows is of the evaluation that was last made: run `dvc repro`"
+        console.print(escape(words), soft_wrap=True)
+        console.print()
     console.print(_splits(metrics, params.evaluate))
     console.print(_limits(metrics, params.evaluate))
     for line in diagnosis.split("\n|")[0].splitlines():

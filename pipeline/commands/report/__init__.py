@@ -10,8 +10,9 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from pipeline.commands.lineage import model_digest
 from pipeline.commands.report.gathering import gather
-from pipeline.commands.report.runs import model_digest, of_other_runs
+from pipeline.commands.report.runs import of_other_runs
 from pipeline.core.diagnose.gaps import MEANS
 from pipeline.errors import MissingInputError, ParamsError
 from pipeline.files.storage import write_files
