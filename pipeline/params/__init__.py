@@ -80,7 +80,7 @@ from pipeline.params.models import (
     Resnet,
 )
 from pipeline.params.printing import params_text
-from pipeline.params.reading import PARAMS_FILE, Params, check_params, load_params, yaml_problem
+from pipeline.params.reading import PARAMS_FILE, Params, check_params, load_params
 from pipeline.params.section import Count, OpenShare, Section, Seed, Share
 from pipeline.params.sources import (
     CurateParams,
@@ -111,6 +111,7 @@ from pipeline.params.train import (
     Step,
     TrainParams,
 )
+from pipeline.params.yaml_values import yaml_values
 
 __all__ = [
     "MOST_COPIES",
@@ -219,5 +220,5 @@ __all__ = [
     "check_params",
     "load_params",
     "params_text",
-    "yaml_problem",
+    "yaml_values",
 ]

@@ -2,13 +2,11 @@
 
 import difflib
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError, field_validator
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from pipeline.errors import MissingInputError, ParamsError
 from pipeline.params.augment import AugmentParams
@@ -19,8 +17,13 @@ from pipeline.params.sources import CurateParams, IngestParams, SampleParams, So
 from pipeline.params.split import SplitParams
 from pipeline.params.suspects import SuspectsParams
 from pipeline.params.train import TrainParams
+from pipeline.params.yaml_values import MOST_CHARACTERS, quoted, shortened, yaml_values
 
 PARAMS_FILE = Path("params.yaml")
+# What a message quotes of a file that is wrong through and through.
+MOST_PROBLEMS = 50
+MOST_IN_LINE = 600
+MOST_NAME = 60
 # What YAML calls what pydantic names after Python's types.
 WORDS = {
     **dict.fromkeys(("list_type", "tuple_type"), "must be a list"),
@@ -68,7 +71,12 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
         ParamsError: it is not YAML, or values break rules; all of them are in the message.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        if not (path.is_file() or path.is_dir()) and path.exists():
+            # A pipe in its place would be waited for.
+            raise ParamsError(f"{path} is no file: put a text file there")
+        # One more than is allowed, and no more: a comment may have any length.
+        with path.open(encoding="utf-8") as file:
+            text = file.read(MOST_CHARACTERS + 1)
     except FileNotFoundError as error:
         raise MissingInputError(f"{path} is missing: run this in the folder that holds it") from error
     except OSError as error:
@@ -76,16 +84,10 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
     except UnicodeDecodeError as error:
         raise ParamsError(f"{path} is not UTF-8 text: {error}") from error
     try:
-        # YAML 1.2, as DVC reads it: 1e-3 is a number, a repeated key is an error.
-        values = YAML(typ="safe", pure=True).load(text)
-    except (YAMLError, ValueError) as error:  # ValueError: tagged or date-like values that are none
-        raise ParamsError(f"{path} is not valid YAML: {yaml_problem(error)}") from error
+        values = yaml_values(text)
+    except ValueError as error:
+        raise ParamsError(f"{path} {error}") from error
     return check_params(values, str(path))
-
-
-def yaml_problem(error: Exception) -> str:
-    """What is wrong with a YAML text and where, without ruamel's advice to its programmers."""
-    return str(error).partition("\nTo suppress this check")[0].rstrip()
 
 
 def check_params(values: object, name: str = "params") -> Params:
@@ -99,15 +101,17 @@ def check_params(values: object, name: str = "params") -> Params:
     try:
         return Params.model_validate(values)
     except ValidationError as error:
-        lines = list(_problems(error, values))
-        head = f"{name} breaks {len(lines)} rule{'s' if len(lines) > 1 else ''}:"
-        raise ParamsError("\n  ".join([head, *lines])) from error
+        lines = list(itertools.islice(_problems(error, values), MOST_PROBLEMS))
+        count = error.error_count()
+        more = [f"and {count - len(lines)} more"] if count > len(lines) else []
+        head = f"{name} breaks {count} rule{'s' if count > 1 else ''}:"
+        raise ParamsError("\n  ".join([head, *(shortened(line, MOST_IN_LINE) for line in lines), *more])) from None
 
 
 def _problems(error: ValidationError, values: dict[str, Any]) -> Iterator[str]:
     for item in error.errors(include_url=False):
         location = _path_in(values, item["loc"], missing=item["type"] == "missing")
-        where = ".".join(map(str, location))
+        where = ".".join(shortened(str(part), MOST_NAME) for part in location)
         rule = item["msg"].removeprefix("Value error, ")
         match item["type"]:
             case "missing":
@@ -118,12 +122,12 @@ def _problems(error: ValidationError, values: dict[str, Any]) -> Iterator[str]:
                 yield f"{where}: {rule}"
             case "union_tag_invalid":
                 named, known = item["ctx"]["tag"], item["ctx"]["expected_tags"]
-                near = difflib.get_close_matches(named, [name.strip("'") for name in known.split(", ")], n=1)
+                near = _close(named, [name.strip("'") for name in known.split(", ")])
                 hint = f", did you mean {near[0]}?" if near else ";"
-                yield f"{where}: there is no choice {named!r}{hint} it may be {known}"
+                yield f"{where}: there is no choice {quoted(named)}{hint} it may be {known}"
             case kind:
                 rule = WORDS.get(kind, f"{rule[0].lower()}{rule[1:]}")
-                yield f"{where}: {rule}, got {item['input']!r}"
+                yield f"{where}: {rule}, got {quoted(item['input'])}"
 
 
 def _path_in(values: Any, location: tuple[int | str, ...], missing: bool) -> tuple[int | str, ...]:
@@ -143,8 +147,13 @@ def _path_in(values: Any, location: tuple[int | str, ...], missing: bool) -> tup
 def _nearest(location: tuple[int | str, ...], tagged: tuple[int | str, ...]) -> str:
     """A hint for a misspelt key: the nearest right one, or all that are allowed there."""
     known = sorted(_fields_at(tagged[:-1]))
-    near = difflib.get_close_matches(str(location[-1]), known, n=1)
+    near = _close(str(location[-1]), known)
     return f", did you mean {near[0]}?" if near else f"; here stand {', '.join(known)}"
+
+
+def _close(name: str, known: Sequence[str]) -> list[str]:
+    """The known name that is most like one, if any is; of a long name its beginning alone is looked at."""
+    return difflib.get_close_matches(name[:MOST_NAME], known, n=1)
 
 
 def _fields_at(location: tuple[int | str, ...]) -> set[str]:
