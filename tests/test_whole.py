@@ -16,7 +16,7 @@ from pipeline.params import load_params
 from pipeline.processes.engine import Engine
 from pipeline.runner import run_stage
 from tests.examples import params
-from tests.running import run_stages, write_params, write_tiny_sources
+from tests.running import run, run_stages, write_params, write_tiny_sources
 
 STAGES = [
     "ingest",
@@ -41,7 +41,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(folder)
         write_tiny_sources(folder)
         write_params(folder)
-        # DVCLive asks for a repository with a commit; in a folder without Git it asks for nothing.
+        # DVCLive asks for a repository with a commit, and the look at test for a repository.
+        run(folder, "git", "init", "--quiet")
+        run(folder, "git", "commit", "--quiet", "--allow-empty", "--message", "Set up")
         run_stages(*STAGES)
     return folder
 

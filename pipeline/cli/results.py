@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli.app import app
+from pipeline.cli.app import app, tell_uncommitted
 
 PANEL = "Params and results"
 
@@ -42,6 +42,7 @@ def summary() -> None:
     from pipeline.params import load_params
 
     print_summary(load_params(), Console(highlight=False))
+    tell_uncommitted()
 
 
 @app.command(rich_help_panel=PANEL)

@@ -4,9 +4,11 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli.app import Workers, app
+from pipeline.cli.app import Workers, app, tell_uncommitted
 
 PANEL = "Stages"
+# Each `dvc repro` runs the first of them; the other one makes looks.
+TELLING = ("inventory", "test")
 
 
 @app.command(rich_help_panel=PANEL)
@@ -107,3 +109,5 @@ def _run(stage: str, workers: int | None, key: str | None = None) -> None:
     from pipeline.runner import run_stage
 
     print(run_stage(stage, load_params(), Engine(choose_workers(workers)), key))
+    if stage in TELLING:
+        tell_uncommitted()
