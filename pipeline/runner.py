@@ -66,6 +66,8 @@ def write_all(stage: Stage, outputs: Outputs) -> None:
     """
     # What is kept comes first: a look at test is noted before anybody can read what it showed.
     files = {**stage.keeps, **stage.writes}
+    left = {field for field in stage.may_leave if getattr(outputs, field) is None}
+    files = {field: artifact for field, artifact in files.items() if field not in left}
     targets = {field: Path(artifact.path) for field, artifact in files.items()}
     partials = {field: partial_path(path) for field, path in targets.items()}
     try:

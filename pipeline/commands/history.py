@@ -16,10 +16,10 @@ from dvc.lock import LockError
 from dvc.repo import Repo
 
 from pipeline import catalogue
-from pipeline.commands.lineage import LOCK, Stages, of_workspace, other_run, stages_in
+from pipeline.commands.lineage import of_workspace, other_run
 from pipeline.core.evaluate.comparing import Result, is_report
 from pipeline.errors import DataError, PipelineError
-from pipeline.files.storage import read_bytes
+from pipeline.files.locked import LOCK, Stages, locked_stages, stages_in
 from pipeline.params import PARAMS_FILE, yaml_values
 
 FETCH = "its predictions are not in DVC's cache: `dvc fetch --all-commits`, `dvc exp pull`, or run it again"
@@ -84,21 +84,13 @@ def _workspace() -> Result | None:
 
 def _locked_as(commit: "_Revision") -> bool:
     """Whether the workspace's lock names the commit's model and predictions."""
-    return Path(LOCK).exists() and _made(_stages_in(read_bytes(Path(LOCK)).decode())) == commit.made()
+    return Path(LOCK).exists() and _made(locked_stages(Path(LOCK))) == commit.made()
 
 
 def _made(stages: Stages) -> tuple[str | None, str | None]:
     """The hashes of model and predictions in DVC's cache; None where there is none."""
     found = {str(out.get("path")): str(out.get("md5")) for entry in stages.values() for out in entry["outs"]}
     return found.get(catalogue.MODEL.path), found.get(catalogue.PREDICTIONS.path)
-
-
-def _stages_in(locked: str) -> Stages:
-    """The stages of a dvc.lock by its text; none where it cannot be read."""
-    try:
-        return stages_in(locked)
-    except ValueError:
-        return {}
 
 
 class _Revision:
@@ -126,7 +118,10 @@ class _Revision:
     def stages(self) -> Stages:
         """What the commit's dvc.lock says of each stage; nothing where it cannot be read."""
         if self._stages is None:
-            self._stages = _stages_in(self._text(LOCK) or "")
+            try:
+                self._stages = stages_in(self._text(LOCK) or "")
+            except ValueError:
+                self._stages = {}
         return self._stages
 
     def made(self) -> tuple[str | None, str | None]:

@@ -8,15 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 from pipeline import catalogue
 from pipeline.errors import DataError, listing
+from pipeline.files.locked import LOCK, Stages, stages_in
 from pipeline.files.storage import digest_of, read_bytes
 from pipeline.params import PARAMS_FILE, yaml_values
-
-LOCK = "dvc.lock"
 
 # Their names in dvc.yaml; whatever lies between them is found by its files.
 TRAIN, SPLIT, EVALUATE = "train", "split", "evaluate"
@@ -26,21 +22,6 @@ CODE = "pipeline/"
 OWN = "evaluate"
 UNKNOWN = "its dvc.lock does not say which model its predictions are of"
 MISSING = object()
-
-Stages = Mapping[str, Mapping[str, Any]]
-
-
-def stages_in(locked: str) -> Stages:
-    """The stages of a dvc.lock by its text.
-
-    Raises:
-        ValueError: it has none that can be read.
-    """
-    try:
-        stages = YAML(typ="safe", pure=True).load(locked)["stages"]
-        return {str(name): _entry(values) for name, values in stages.items()}
-    except (YAMLError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise ValueError("it names no stages") from error
 
 
 def other_run(stages: Stages, params: Any) -> str:
@@ -77,17 +58,6 @@ def judged_another() -> bool:
     except DataError:
         judged = None
     return digest is not None and judged is not None and judged != digest
-
-
-def _entry(values: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What a lock says of a stage, without what has not the form of it."""
-    found: dict[str, Any] = {}
-    for kind in ("deps", "outs"):
-        listed = values.get(kind)
-        found[kind] = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
-    files = values.get("params")
-    params = files.get(PARAMS_FILE.name) if isinstance(files, dict) else None
-    return {**found, "params": params if isinstance(params, dict) else {}}
 
 
 def _reasons(stages: Stages, params: Any) -> Iterator[str]:

@@ -9,7 +9,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from pipeline import catalogue
-from pipeline.commands.lineage import UNKNOWN, of_workspace, other_run, stages_in
+from pipeline.commands.lineage import UNKNOWN, of_workspace, other_run
+from pipeline.files.locked import stages_in
 from pipeline.files.storage import digest_of, write_files
 
 PARAMS = {"split": {"seed": 1}, "train": {"epochs": 3}, "evaluate": {"bootstrap": 100}, "suspects": {"folds": 5}}

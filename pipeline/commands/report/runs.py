@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import catalogue
-from pipeline.commands.lineage import LOCK, changed_params, judged_another, stages_in
+from pipeline.commands.lineage import changed_params, judged_another
 from pipeline.errors import listing
+from pipeline.files.locked import LOCK, stages_in
 from pipeline.files.storage import read_bytes
 from pipeline.params import PARAMS_FILE, yaml_values
 
