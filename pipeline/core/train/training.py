@@ -87,13 +87,17 @@ def fit(
             if not _is_out_of_memory(error):
                 raise
             raise ParamsError(
-                f"memory ran out in a training step: lower train.batch_size (it is {params.batch_size}), "
+                f"memory ran out in a training step: lower {_smaller_batch(params.batch_size)}"
                 "the model's width, or ingest.size"
             ) from error
     if params.keep == "best":
         network.load_state_dict(module.best_weights)
     kept = module.best_epoch if params.keep == "best" else len(module.epochs) - 1
     return Fit(network.cpu().eval(), kept, module.epochs)
+
+
+def _smaller_batch(batch_size: int) -> str:
+    return f"train.batch_size (it is {batch_size}), " if batch_size > 1 else ""
 
 
 def check_rows(train: Mapping[str, int], dev: Mapping[str, int], batch_size: int) -> None:
