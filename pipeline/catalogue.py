@@ -8,7 +8,7 @@ from functools import partial
 
 import pyarrow as pa
 
-from pipeline.core import manifest
+from pipeline.core import forms, manifest
 from pipeline.core.evaluate.judged import PROBABILITY
 from pipeline.files.arrow import manifest as any_manifest
 from pipeline.files.arrow import streamed_manifest, taken_manifest
@@ -24,6 +24,7 @@ predictions_file = partial(any_manifest, further=PROBABILITY, kind=pa.float32())
 
 SAMPLE_WEB = images_in_class_folders("data/sample/web")
 SAMPLE_PHONE = images_in_class_folders("data/sample/phone")
+SAMPLE_METRICS = report("reports/sample/metrics.json")
 
 # A file a source; what is remembered of their files lies beside, and is no out.
 INVENTORY = texts("data/inventory/files")
@@ -56,12 +57,12 @@ SPLIT_TEST_TABLE = taken_manifest(SPLIT_TEST.path, manifest.SPLIT, further=manif
 SPLIT_UNUSED = manifest_file("data/split/unused.arrow", manifest.SPLIT)
 SPLIT_UNUSED_TABLE = taken_manifest(SPLIT_UNUSED.path, manifest.SPLIT, further=manifest.FURTHER)
 SPLIT_EXCLUDED = spreadsheet("data/split/excluded.csv")
-SPLIT_MATCHING = table("reports/split/matching.csv")
+SPLIT_MATCHING = spreadsheet("reports/split/matching.csv")
 SPLIT_METRICS = report("reports/split/metrics.json")
 
 BALANCED = manifest_file("data/balance/manifest.arrow", manifest.BALANCED)
 BALANCED_TABLE = taken_manifest(BALANCED.path, manifest.BALANCED, further=manifest.FURTHER)
-BALANCE_COUNTS = table("reports/balance/counts.csv")
+BALANCE_COUNTS = spreadsheet("reports/balance/counts.csv")
 BALANCE_METRICS = report("reports/balance/metrics.json")
 
 AUGMENT_SHARDS = "data/augment/shards"
@@ -81,16 +82,16 @@ LEARNING_CURVE = "data/learning-curve"
 
 PREDICTIONS = predictions_file("data/evaluate/predictions.arrow", manifest.PREDICTIONS)
 EVALUATE_METRICS = report("reports/evaluate/metrics.json")
-VERDICT = report("data/evaluate/verdict.json")
-LATENCY = memo("data/evaluate/latency.json")
-CONFUSION = table("reports/evaluate/confusion.csv")
-PER_CLASS = table("reports/evaluate/per_class.csv")
+VERDICT = report("data/evaluate/verdict.json", forms.VERDICT)
+LATENCY = memo("data/evaluate/latency.json", forms.LATENCY)
+CONFUSION = spreadsheet("reports/evaluate/confusion.csv")
+PER_CLASS = spreadsheet("reports/evaluate/per_class.csv")
 RELIABILITY = table("reports/evaluate/reliability.csv")
-SLICES = table("reports/evaluate/slices.csv")
+SLICES = spreadsheet("reports/evaluate/slices.csv")
 
 SUSPECTS = spreadsheet("reports/suspects/suspects.csv")
 SUSPECTS_SHEET = binary("reports/suspects/suspects.png")
-SUSPECTS_METRICS = report("reports/suspects/metrics.json")
+SUSPECTS_METRICS = report("reports/suspects/metrics.json", forms.LABELS_OF_SPLITS)
 
 # People's own: answers.csv and outcomes.csv.
 FEEDBACK = feedback("feedback")
@@ -103,7 +104,7 @@ DIAGNOSIS_TEXT = text("reports/diagnose/diagnosis.md")
 LEDGER = ledger("reports/test/ledger.jsonl")
 TEST_PREDICTIONS = predictions_file("data/test/predictions.arrow", manifest.PREDICTIONS)
 TEST_METRICS = report("reports/test/metrics.json")
-TEST_CONFUSION = table("reports/test/confusion.csv")
-TEST_SLICES = table("reports/test/slices.csv")
+TEST_CONFUSION = spreadsheet("reports/test/confusion.csv")
+TEST_SLICES = spreadsheet("reports/test/slices.csv")
 CONCLUSION = report("reports/conclude/diagnosis.json")
 CONCLUSION_TEXT = text("reports/conclude/diagnosis.md")

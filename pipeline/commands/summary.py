@@ -11,8 +11,10 @@ from rich.table import Table
 from pipeline import catalogue
 from pipeline.commands.lineage import of_workspace
 from pipeline.core.evaluate.optimizing import key_of
+from pipeline.core.forms import EVALUATION
 from pipeline.core.manifest import SEEN_SPLITS
 from pipeline.errors import DataError
+from pipeline.files.storage import check_form
 from pipeline.params import EvaluateParams, Limit, Params
 
 FILES = {
@@ -52,7 +54,8 @@ def print_summary(params: Params, console: Console) -> None:
 
 def _check_current(metrics: Mapping[str, Any], params: EvaluateParams) -> None:
     key = key_of(params.optimizing)
-    values = [metrics.get(split, {}) for split in SEEN_SPLITS]
+    check_form(metrics, EVALUATION, Path(catalogue.EVALUATE_METRICS.path))
+    values = [metrics[split] for split in SEEN_SPLITS]
     same_metric = all(key in each and each.get("optimizing") == each[key] for each in values)
     if not same_metric or set(metrics.get("limits", {})) != set(params.satisficing):
         raise DataError(
