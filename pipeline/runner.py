@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.errors import ParamsError, StorageError
 from pipeline.files.shards import ShardStore
-from pipeline.files.storage import partial_path, put_in_place, refusals, remove
+from pipeline.files.storage import alone, partial_path, put_in_place, refusals, remove
 from pipeline.learning.checkpoint import Checkpoint
 from pipeline.params import Params
 from pipeline.processes.engine import Engine
@@ -25,6 +25,7 @@ def run_stage(name: str, params: Params, engine: Engine, key: str | None = None)
 
     Raises:
         ParamsError: there is no such key.
+        StorageError: another process runs the same stage here.
         PipelineError: what the stage itself raises; then no output was touched.
     """
     begun = time.perf_counter()
@@ -36,6 +37,14 @@ def run_stage(name: str, params: Params, engine: Engine, key: str | None = None)
             raise ParamsError(f"{stage.each} has no entry {key!r}: params.yaml names {', '.join(known)}")
         arguments["name"] = key
         stage = stage.named(key)
+    label = f"{name} {key}" if key else name
+    with alone(_folder(stage), f"pipeline {label}"):
+        outputs = _run(stage, params, engine, arguments)
+    return f"{label}: {outputs.summary} ({time.perf_counter() - begun:.1f} s)"
+
+
+def _run(stage: Stage, params: Params, engine: Engine, arguments: dict[str, Any]) -> Outputs:
+    """Read, call, write."""
     arguments |= {argument: value_at(params, place) for argument, place in stage.params.items()}
     arguments |= {argument: artifact.read(Path(artifact.path)) for argument, artifact in stage.reads.items()}
     arguments |= {argument: artifact.read(Path(artifact.path)) for argument, artifact in stage.keeps.items()}
@@ -49,8 +58,12 @@ def run_stage(name: str, params: Params, engine: Engine, key: str | None = None)
         checkpoint.drop()
     for store in stores.values():
         store.drop_stale()
-    label = f"{name} {key}" if key else name
-    return f"{label}: {outputs.summary} ({time.perf_counter() - begun:.1f} s)"
+    return outputs
+
+
+def _folder(stage: Stage) -> Path:
+    """Where a stage has its outs, or the first of them."""
+    return Path(next(iter({**stage.writes, **stage.keeps}.values())).path).parent
 
 
 def value_at(params: Params, place: str) -> Any:

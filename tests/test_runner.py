@@ -14,11 +14,13 @@ from pipeline.core.manifest import INGESTED
 from pipeline.errors import MissingInputError, ParamsError, StorageError
 from pipeline.files import storage
 from pipeline.files.scan import images_in_class_folders
-from pipeline.params import Params
+from pipeline.files.storage import alone
+from pipeline.params import Params, load_params
 from pipeline.processes.engine import Engine
 from pipeline.runner import run_stage, value_at, write_all
 from pipeline.stages import Stage
 from tests.examples import curated, encoded, full_disk, params, picture, with_columns, write_source
+from tests.running import write_params, write_tiny_sources
 
 ONE = Engine(workers=1)
 
@@ -258,3 +260,25 @@ def test_what_is_kept_is_read_as_the_last_run_left_it(tmp_path: Path, monkeypatc
     for _ in range(3):
         run_stage("counted", params(), Engine(1))
     assert kept.read(Path(kept.path)) == {"runs": 3}
+
+
+def test_a_second_run_of_a_stage_is_told_to_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_params(tmp_path)
+    write_tiny_sources(tmp_path)
+    folder = Path(catalogue.INGESTED.named(name="web").path).parent
+    with (
+        alone(folder, "pipeline ingest web"),
+        pytest.raises(StorageError, match=rf"^another run of `pipeline ingest web` writes to {folder}: wait until"),
+    ):
+        run_stage("ingest", load_params(), ONE, key="web")
+    assert list(folder.iterdir()) == []
+    assert run_stage("ingest", load_params(), ONE, key="web").startswith("ingest web: 70 images")
+
+
+def test_a_lock_ends_with_its_holder(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), alone(tmp_path / "new", "it"):
+        raise KeyError
+    with alone(tmp_path / "new", "it"), alone(tmp_path, "another"):
+        pass
+    assert list((tmp_path / "new").iterdir()) == []

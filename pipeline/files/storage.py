@@ -6,6 +6,7 @@ stands for a complete file. No host name, time or absolute path goes into a file
 
 import csv
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -79,6 +80,36 @@ def refusal_words(error: OSError) -> str:
     # By the number, because Arrow puts a sentence of its own around the system's words.
     reason = os.strerror(error.errno) if error.errno else str(error)
     return f"{reason}. {REMEDIES.get(error.errno or 0, UNKNOWN_REMEDY)}"
+
+
+@contextmanager
+def alone(folder: Path, what: str) -> Iterator[None]:
+    """Inside, no other process of this machine is inside for the same folder.
+
+    The kernel holds the lock, on the folder itself: no file is left, and a death releases it.
+
+    Args:
+        what: who works there, for the message.
+
+    Raises:
+        StorageError: another process is inside.
+    """
+    with refusals(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        place = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StorageError(
+                f"another run of `{what}` writes to {folder}: wait until it has ended, or end it, then run the command "
+                "again"
+            ) from error
+        except OSError:
+            pass  # some network drives have no locks
+        yield
+    finally:
+        os.close(place)
 
 
 def partial_path(path: Path) -> Path:

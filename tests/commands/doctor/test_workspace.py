@@ -39,6 +39,34 @@ def test_a_merge_conflict_is_named_and_nothing_of_the_cache_is_touched(project: 
     assert damaged.exists()
 
 
+@pytest.mark.parametrize(
+    ("content", "state"),
+    [(b"", "is empty"), (bytes(40), "is empty"), (b"[]\n", "is damaged"), (b"stages: [", "is damaged")],
+    ids=str,
+)
+def test_a_damaged_lock_is_named_and_the_whole_file_beside_it_is_not(
+    project: Path, doctor: Doctor, content: bytes, state: str
+) -> None:
+    Path("dvc.lock").write_bytes(content)
+    ended = doctor()
+    assert ended.code == 9
+    assert f"dvc.lock {state}" in ended.out
+    assert "git restore dvc.lock" in ended.out
+    assert "git checkout dvc.yaml" not in ended.out
+
+
+@pytest.mark.parametrize("share", [0.3, 0.9, 0.999])
+def test_a_lock_that_lost_its_end_is_told(project: Path, doctor: Doctor, share: float) -> None:
+    whole = Path("dvc.lock").read_bytes()
+    Path("dvc.lock").write_bytes(whole[: int(share * len(whole))])
+    ended = doctor()
+    assert ended.code == 9
+    assert "git restore dvc.lock" in ended.out
+    # Cut between two stages, it is as whole as any.
+    Path("dvc.lock").write_bytes(whole[: whole.rindex(b"\n  ingest@") + 1])
+    assert "dvc.lock has lost the stages" in doctor().out
+
+
 def test_a_damaged_file_of_dvc_is_named(project: Path, doctor: Doctor) -> None:
     Path("data.dvc").write_text("outs: {")
     ended = doctor()
