@@ -144,3 +144,15 @@ def test_dvc_passes_by_what_the_doctor_lists(project: Path, doctor: Doctor) -> N
     rejected = Path("data/ingest/web/rejected.csv").read_text()
     assert '"a/x [1].png","not_a_regular_file"' in rejected
     assert '"a/outside.png","link_leaves_source"' in rejected
+
+
+def test_a_shallow_clone_is_told(
+    project: Path, doctor: Doctor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "shallow" not in doctor().out
+    run(project, "git", "commit", "--quiet", "--allow-empty", "--message", "Second")
+    run(tmp_path, "git", "clone", "--quiet", "--depth", "1", f"file://{project}", "shallow")
+    monkeypatch.chdir(tmp_path / "shallow")
+    ended = doctor()
+    assert "this is a shallow clone" in ended.out
+    assert "`git fetch --unshallow`" in ended.out
