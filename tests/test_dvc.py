@@ -16,7 +16,7 @@ from tests.examples import REPOSITORY
 from tests.running import run, tracked, write_params, write_tiny_sources
 
 # What Git tracks of a run; DVC caches the rest.
-REPORTS = ("curate", "split", "balance", "augment", "evaluate", "suspects", "diagnose")
+REPORTS = ("sample", "curate", "split", "balance", "augment", "evaluate", "suspects", "diagnose")
 
 
 @pytest.fixture(scope="module")

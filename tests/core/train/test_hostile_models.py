@@ -97,6 +97,7 @@ ODD: dict[str, bytes] = {
         ),
     ),
     "votes for other classes": file(FOREST, names(3), **tables(1, 1, 2)),
+    "no classes": file(MAJORITY, [], logits=torch.zeros(0)),
     "half of a character": file(MAJORITY, ["\ud800", "b"], logits=torch.zeros(2)),
     "a class without a name": file(MAJORITY, ["", "b"], logits=torch.zeros(2)),
     "NUL in a class": file(MAJORITY, ["a\0", "b"], logits=torch.zeros(2)),

@@ -85,6 +85,8 @@ def load_model(data: bytes) -> TrainedModel:
 def _distinct_texts(values: object) -> tuple[str, ...]:
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
         raise TypeError("its classes are no list of texts")
+    if not values:
+        raise ValueError("it names no classes")
     if len(set(values)) < len(values):
         raise ValueError("a class stands twice in it")
     if odd := [value for value in values if not _is_text(value)]:
