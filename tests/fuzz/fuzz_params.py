@@ -176,7 +176,10 @@ def claiming_models(draw: st.DrawFn) -> bytes:
         shape = draw(st.lists(sizes, max_size=3))
         if np.prod(shape, dtype=np.int64) <= 1_000_000:
             tensors[name] = torch.full(shape, draw(st.sampled_from([0, 1, 2, 100])), dtype=draw(st.sampled_from(KINDS)))
-    told = json.dumps(about) if draw(st.integers(0, 9)) else draw(st.text(max_size=30) | st.just("[" * 100_000))
+    told = draw(st.text(max_size=30) | st.just("[" * 100_000))
+    if draw(st.integers(0, 9)):
+        with contextlib.suppress(ValueError):  # a number of more digits than Python writes down
+            told = json.dumps(about)
     return save_tensors(tensors, metadata={"pipeline": told.encode(errors="replace").decode()})
 
 
@@ -209,7 +212,7 @@ def read_model(data: bytes, _: Path) -> None:
 @contextlib.contextmanager
 def refused(error: type[Exception]) -> Any:
     """Inside, nothing is raised but this error, in few words, and soon."""
-    begun, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    begun, before = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     try:
         yield
     except error as told:
@@ -217,7 +220,7 @@ def refused(error: type[Exception]) -> Any:
         assert len(words) <= MOST_MESSAGE, f"a message of {len(words)} characters"
         assert words.encode(), "an empty message"
         assert "\x1b" not in words, "an escape sequence in the message"
-    assert time.perf_counter() - begun < MOST_SECONDS, "it took too long"
+    assert time.process_time() - begun < MOST_SECONDS, "it took too long"
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     assert grown < MOST_MEGABYTES, f"{grown:.0f} MB more"
 
