@@ -8,7 +8,7 @@ from functools import partial
 
 import pyarrow as pa
 
-from pipeline import manifest
+from pipeline import forms, manifest
 from pipeline.metrics.predictions import PROBABILITY
 from pipeline.sources.scan import images_in_class_folders
 from pipeline.store.arrow import manifest as any_manifest
@@ -24,6 +24,7 @@ predictions_file = partial(any_manifest, extra_columns=PROBABILITY, kind=pa.floa
 
 SAMPLE_WEB = images_in_class_folders("data/sample/web")
 SAMPLE_PHONE = images_in_class_folders("data/sample/phone")
+SAMPLE_METRICS = report("reports/sample/metrics.json")
 
 # A file a source; what is remembered of their files lies beside, and is no out.
 INVENTORY = texts("data/inventory/files")
@@ -58,12 +59,12 @@ SPLIT_TEST_TABLE = manifest_slice(SPLIT_TEST.path, manifest.SPLIT, extra_columns
 SPLIT_UNUSED = manifest_file("data/split/unused.arrow", manifest.SPLIT)
 SPLIT_UNUSED_TABLE = manifest_slice(SPLIT_UNUSED.path, manifest.SPLIT, extra_columns=manifest.EXTRA_COLUMNS)
 SPLIT_EXCLUDED = spreadsheet("data/split/excluded.csv")
-SPLIT_MATCHING = table("reports/split/matching.csv")
+SPLIT_MATCHING = spreadsheet("reports/split/matching.csv")
 SPLIT_METRICS = report("reports/split/metrics.json")
 
 BALANCED = manifest_file("data/balance/manifest.arrow", manifest.BALANCED)
 BALANCED_TABLE = manifest_slice(BALANCED.path, manifest.BALANCED, extra_columns=manifest.EXTRA_COLUMNS)
-BALANCE_COUNTS = table("reports/balance/counts.csv")
+BALANCE_COUNTS = spreadsheet("reports/balance/counts.csv")
 BALANCE_METRICS = report("reports/balance/metrics.json")
 
 AUGMENT_SHARDS = "data/augment/shards"
@@ -83,16 +84,16 @@ LEARNING_CURVE = "data/learning-curve"
 
 PREDICTIONS = predictions_file("data/evaluate/predictions.arrow", manifest.PREDICTIONS)
 EVALUATE_METRICS = report("reports/evaluate/metrics.json")
-VERDICT = report("data/evaluate/verdict.json")
-LATENCY = memo("data/evaluate/latency.json")
-CONFUSION = table("reports/evaluate/confusion.csv")
-PER_CLASS = table("reports/evaluate/per_class.csv")
+VERDICT = report("data/evaluate/verdict.json", forms.VERDICT)
+LATENCY = memo("data/evaluate/latency.json", forms.LATENCY)
+CONFUSION = spreadsheet("reports/evaluate/confusion.csv")
+PER_CLASS = spreadsheet("reports/evaluate/per_class.csv")
 RELIABILITY = table("reports/evaluate/reliability.csv")
-SLICES = table("reports/evaluate/slices.csv")
+SLICES = spreadsheet("reports/evaluate/slices.csv")
 
 LABEL_ISSUES = spreadsheet("reports/label_issues/label_issues.csv")
 LABEL_ISSUES_SHEET = binary("reports/label_issues/label_issues.png")
-LABEL_ISSUES_METRICS = report("reports/label_issues/metrics.json")
+LABEL_ISSUES_METRICS = report("reports/label_issues/metrics.json", forms.LABELS_OF_SPLITS)
 
 # People's own: answers.csv and outcomes.csv.
 FEEDBACK = feedback("feedback")
@@ -105,7 +106,7 @@ DIAGNOSIS_TEXT = text("reports/diagnose/diagnosis.md")
 LEDGER = ledger("reports/final_evaluation/ledger.jsonl")
 TEST_PREDICTIONS = predictions_file("data/final_evaluation/predictions.arrow", manifest.PREDICTIONS)
 TEST_METRICS = report("reports/final_evaluation/metrics.json")
-TEST_CONFUSION = table("reports/final_evaluation/confusion.csv")
-TEST_SLICES = table("reports/final_evaluation/slices.csv")
+TEST_CONFUSION = spreadsheet("reports/final_evaluation/confusion.csv")
+TEST_SLICES = spreadsheet("reports/final_evaluation/slices.csv")
 FINAL_DIAGNOSIS = report("reports/final_diagnosis/diagnosis.json")
 FINAL_DIAGNOSIS_TEXT = text("reports/final_diagnosis/diagnosis.md")

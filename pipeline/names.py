@@ -53,7 +53,7 @@ NOTHING = frozenset(
 
 
 @dataclass(frozen=True)
-class TableSlice:
+class TakenNames:
     """Names as they are taken: by how they are written; what is wrong with them, and what was changed, in words."""
 
     names: Mapping[str, str]
@@ -110,16 +110,16 @@ def alike(names: Iterable[str]) -> list[list[str]]:
     return sorted(sorted(found) for found in of_key.values() if len(found) > 1)
 
 
-def take_labels(written: Iterable[str]) -> TableSlice:
+def take_labels(written: Iterable[str]) -> TakenNames:
     """Labels as they are taken; those that are ambiguous are problems. "" is none, and stays."""
     taken = _taken("labels", written)
-    return TableSlice(taken.names, (*taken.problems, *alike_labels(taken.names.values())), taken.notes)
+    return TakenNames(taken.names, (*taken.problems, *alike_labels(taken.names.values())), taken.notes)
 
 
-def take_groups(written: Iterable[str]) -> TableSlice:
+def take_groups(written: Iterable[str]) -> TakenNames:
     """Groups as they are taken; those with one key stay as they are written, and a note says that they are one."""
     taken = _taken("groups", written)
-    return TableSlice(taken.names, taken.problems, (*taken.notes, *one_group(taken.names.values())))
+    return TakenNames(taken.names, taken.problems, (*taken.notes, *one_group(taken.names.values())))
 
 
 def alike_labels(labels: Iterable[str], where: Mapping[str, str] | None = None) -> list[str]:
@@ -164,7 +164,7 @@ def printable(text: str) -> str:
     return _UNPRINTABLE.sub(lambda found: _escaped(found[0]), text)
 
 
-def _taken(what: str, written: Iterable[str]) -> TableSlice:
+def _taken(what: str, written: Iterable[str]) -> TakenNames:
     names = {name: clean(name) for name in dict.fromkeys(written)}
     # Blanks alone are an empty cell.
     given = [name for name in names if name.strip()]
@@ -182,7 +182,7 @@ def _taken(what: str, written: Iterable[str]) -> TableSlice:
         f"{what} are taken without blanks at their ends, invisible characters and other bytes for the same letters: "
         f"{_few(f'{shown_bytes(name)} as {shown_bytes(names[name])}' for name in changed)}"
     )
-    return TableSlice(names, problems, (note,) if changed else ())
+    return TakenNames(names, problems, (note,) if changed else ())
 
 
 def _cleaned(name: str) -> str:

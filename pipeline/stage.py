@@ -65,6 +65,8 @@ class Stage:
     writes: Mapping[str, Artifact] = field(default_factory=dict)
     keeps: Mapping[str, Artifact] = field(default_factory=dict)
     """Files that a run reads as the last one left them, if it did, and writes anew (`persist: true`)."""
+    may_leave: tuple[str, ...] = ()
+    """Outputs that may be None: then what stands there is left as it is."""
     builds: Mapping[str, str] = field(default_factory=dict)
     """Argument -> folder of shards that the stage keeps between runs (`persist: true` in dvc.yaml)."""
     resumes: Mapping[str, str] = field(default_factory=dict)
@@ -86,6 +88,7 @@ class Stage:
             params={argument: _named(value, name) for argument, value in self.params.items()},
             reads={argument: artifact.named(name=name) for argument, artifact in self.reads.items()},
             writes={output: artifact.named(name=name) for output, artifact in self.writes.items()},
+            may_leave=self.may_leave,
             keeps={argument: artifact.named(name=name) for argument, artifact in self.keeps.items()},
             builds={argument: folder.format(name=name) for argument, folder in self.builds.items()},
             resumes={argument: file.format(name=name) for argument, file in self.resumes.items()},

@@ -16,7 +16,7 @@ from tests.examples import REPOSITORY
 from tests.running import run, tracked, write_params, write_tiny_sources
 
 # What Git tracks of a run; DVC caches the rest.
-REPORTS = ("curate", "split", "balance", "augment", "evaluate", "label_issues", "diagnose")
+REPORTS = ("sample", "curate", "split", "balance", "augment", "evaluate", "label_issues", "diagnose")
 
 
 @pytest.fixture(scope="module")
@@ -202,6 +202,10 @@ def test_results_of_commits_and_experiments_are_compared(reproduced: tuple[Path,
     assert set(rows) == {head, "raw-only", "elsewhere", "queued"}
     assert rows[head]["value"] == metrics(folder)["dev"]["accuracy"]
     assert (rows[head]["low"], rows[head]["high"]) == (metrics(folder)["dev"]["low"], metrics(folder)["dev"]["high"])
+    # Its target was balance: what it has of later stages is of the run that it started from.
+    other = rows.pop("elsewhere")
+    assert other["note"] == "its predictions are of other data: `augment` did not run after `balance`"
+    assert {other[name] for name in ("value", "low", "accepted", "standing", "difference")} == {None}
     accepted = [row["accepted"] for row in rows.values()]
     assert accepted == sorted(accepted, reverse=True)
     assert {row["note"] for row in rows.values()} == {""}

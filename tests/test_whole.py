@@ -16,7 +16,7 @@ from pipeline.project.runner import run_stage
 from pipeline.tools.summary import print_summary
 from pipeline.workers.engine import Engine
 from tests.examples import params
-from tests.running import run_stages, write_params, write_tiny_sources
+from tests.running import run, run_stages, write_params, write_tiny_sources
 
 STAGES = [
     "ingest",
@@ -41,7 +41,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(folder)
         write_tiny_sources(folder)
         write_params(folder)
-        # DVCLive asks for a repository with a commit; in a folder without Git it asks for nothing.
+        # DVCLive asks for a repository with a commit, and the look at test for a repository.
+        run(folder, "git", "init", "--quiet")
+        run(folder, "git", "commit", "--quiet", "--allow-empty", "--message", "Set up")
         run_stages(*STAGES)
     return folder
 
@@ -97,6 +99,19 @@ def test_a_command_of_the_summary_is_never_broken() -> None:
     steps = [line for line in above_the_table.splitlines() if line.startswith("- ")]
     assert steps
     assert set(steps) <= set(out.getvalue().splitlines())
+
+
+def test_the_summary_says_that_its_numbers_are_of_another_model() -> None:
+    path = Path(catalogue.MODEL.path)
+    model = path.read_bytes()
+    told = []
+    for content in (model, model + b"0"):
+        path.write_bytes(content)
+        out = io.StringIO()
+        print_summary(load_params(), Console(file=out, width=200))
+        told.append("not of one run: its predictions are of another model" in out.getvalue())
+    path.write_bytes(model)
+    assert told == [False, True]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The application that commands join, and an option that many of them have."""
 
+import sys
 from typing import Annotated
 
 import typer
@@ -17,3 +18,14 @@ Workers = Annotated[
         min=1, help="Processes; as many as usable cores if not given. Changes no result.", envvar="PIPELINE_WORKERS"
     ),
 ]
+
+
+def tell_uncommitted() -> None:
+    """Say which looks at test only the workspace knows of, where they are easily lost."""
+    from pathlib import Path
+
+    from pipeline import catalogue
+    from pipeline.store.ledger import uncommitted
+
+    if told := uncommitted(Path(catalogue.LEDGER.path)):
+        print(f"note: {told}", file=sys.stderr)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli.app import app
+from pipeline.cli.app import app, tell_uncommitted
 from pipeline.names import printable
 
 PANEL = "Params and results"
@@ -45,6 +45,7 @@ def summary() -> None:
     from pipeline.tools.summary import print_summary
 
     print_summary(load_params(), Console(highlight=False))
+    tell_uncommitted()
 
 
 @app.command(rich_help_panel=PANEL)

@@ -5,10 +5,12 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli.app import Workers, app
+from pipeline.cli.app import Workers, app, tell_uncommitted
 from pipeline.stage import NAMES, PER_SOURCE, command_of
 
 PANEL = "Stages"
+# Each `dvc repro` runs the first of them; the other one adds to the ledger.
+TELLING = ("inventory", "final_evaluation")
 Source = Annotated[str, typer.Argument(metavar="SOURCE", help="A name under `sources` in params.yaml.")]
 
 
@@ -24,6 +26,8 @@ def _run(stage: str, workers: int | None, key: str | None = None) -> None:
         # Each `dvc repro` begins here: what is wrong with the transforms is said before hours of ingest.
         check_once(params)
     print(printable(run_stage(stage, params, Engine(choose_workers(workers)), key)))
+    if stage in TELLING:
+        tell_uncommitted()
 
 
 def _add(stage: str) -> None:

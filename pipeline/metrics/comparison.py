@@ -38,6 +38,7 @@ class Result:
 class Row:
     """A result beside the best one. Ends of intervals are None where there are no predictions to resample.
 
+    accepted: None where nothing says so.
     difference: to the best accepted model on the same images, in the metric; low and high are of its 95 % interval.
     """
 
@@ -47,7 +48,7 @@ class Row:
     value: float | None
     low: float | None
     high: float | None
-    accepted: bool
+    accepted: bool | None
     broken: tuple[str, ...]
     standing: Standing | None = None
     difference: float | None = None
@@ -100,7 +101,7 @@ def _measure(result: Result, dev: pd.DataFrame | None, params: EvaluateParams) -
         value=None,
         low=None,
         high=None,
-        accepted=bool(result.report.get("accepted", False)),
+        accepted=bool(result.report["accepted"]) if "accepted" in result.report else None,
         broken=broken,
     )
     if result.predictions is None or dev is None:

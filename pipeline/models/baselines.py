@@ -125,6 +125,9 @@ class Trees(nn.Module):
             ValueError: they name nodes or features that are not there, or longer paths than there are nodes.
         """
         nodes = len(self.get_buffer("feature"))
+        roots = self.get_buffer("roots").flatten().tolist()
+        if len(set(roots)) < len(roots):
+            raise ValueError("its trees share a root")
         most = {"roots": nodes, "left": nodes, "right": nodes, "feature": width, "depth": nodes}
         for name, end in most.items():
             table = self.get_buffer(name)
@@ -176,6 +179,47 @@ def baseline_of(params: Baseline, tensors: dict[str, Tensor]) -> nn.Module:
         width = features(torch.zeros(1, 3, 8, 8, dtype=torch.uint8)).shape[1]
         classifier.check(width)
     return nn.Sequential(features, classifier).eval()
+
+
+def check_tables(network: nn.Module, classes: int) -> None:
+    """Nothing, if the tensors of a baseline have the shapes that its features and classes ask for.
+
+    Before it sees a picture: torch would stretch a small tensor to gigabytes where shapes differ.
+
+    Raises:
+        ValueError: they do not.
+    """
+    features, classifier = network.children()
+    width = features(torch.zeros(1, 3, 8, 8, dtype=torch.uint8)).shape[1]
+    tables = dict(classifier.named_buffers())
+    shapes: dict[str, tuple[int, ...]]
+    match classifier:
+        case Always():
+            shapes = {"logits": (classes,)}
+        case Centroids():
+            shapes = {"centroids": (classes, width), "variance": ()}
+        case Linear():
+            shapes = {"weights": (classes, width), "intercepts": (classes,)}
+        case _:
+            nodes, trees, votes = len(tables["feature"]), len(tables["roots"]), tables["values"].ndim == 2
+            shapes = {
+                **dict.fromkeys(("feature", "threshold", "left", "right"), (nodes,)),
+                "roots": (trees,),
+                "values": (nodes, classes) if votes else (nodes,),
+                "of_class": (0,) if votes else (trees,),
+                "start": (0,) if votes else (classes,),
+                "depth": (),
+            }
+            of_class = tables["of_class"]
+            if len(of_class) and not 0 <= int(of_class.min()) <= int(of_class.max()) < classes:
+                raise ValueError("its trees name classes that are not there")
+    real = {"logits", "centroids", "variance", "weights", "intercepts", "threshold", "values", "start"}
+    for name, shape in shapes.items():
+        found = tables[name]
+        if tuple(found.shape) != shape:
+            raise ValueError(f"{name} is of shape {tuple(found.shape)}, and {classes} classes ask for {shape}")
+        if found.is_floating_point() != (name in real):
+            raise ValueError(f"{name} holds {found.dtype}")
 
 
 def _classifier_class(params: Baseline) -> type[nn.Module]:

@@ -12,15 +12,28 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
-from pipeline.errors import DataError, ParamsError
-from pipeline.models.baselines import baseline_of
+from pipeline.errors import DataError, ParamsError, listing
+from pipeline.models.baselines import baseline_of, check_tables
 from pipeline.models.building import build_model
 from pipeline.models.layers import Normalise
 from pipeline.models.params import AnyModel, Baseline, MobileNetV2, Model
 from pipeline.renamed import model_params
 from pipeline.stages.ingest.params import IngestParams
+from pipeline.yaml_values import quoted, shortened
 
 MODEL_PARAMS: TypeAdapter[Model] = TypeAdapter(AnyModel)
+# What a file of another version, or one that somebody made to mislead, may raise.
+UNLIKE = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    RuntimeError,  # RecursionError, too: a header that nests too deep
+    IndexError,
+    OverflowError,
+    SafetensorError,
+    ParamsError,
+)
 
 
 @dataclass(frozen=True)
@@ -64,29 +77,51 @@ def load_model(data: bytes) -> TrainedModel:
         params = MODEL_PARAMS.validate_python(model_params(about["model"]))
         ingest = IngestParams.model_validate(about["ingest"])
         network = _network(params, len(classes), ingest.size, load_tensors(data))
-    except (ValueError, KeyError, TypeError, RuntimeError, IndexError, SafetensorError, ParamsError) as error:
-        raise DataError(f"the model file is damaged or of another version ({error}): run `dvc repro train`") from error
+    except UNLIKE as error:
+        raise DataError(
+            f"the model file is damaged or of another version ({shortened(str(error))}): run `dvc repro train`"
+        ) from error
     return TrainedModel(network.eval(), classes, ingest, params)
 
 
 def _distinct_texts(values: object) -> tuple[str, ...]:
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
         raise TypeError("its classes are no list of texts")
+    if not values:
+        raise ValueError("it names no classes")
     if len(set(values)) < len(values):
         raise ValueError("a class stands twice in it")
+    if odd := [value for value in values if not _is_text(value)]:
+        raise ValueError(f"the names of {len(odd)} classes are no text: {listing(map(quoted, odd), 3)}")
     return tuple(values)
+
+
+def _is_text(value: str) -> bool:
+    """Whether the characters are characters: JSON can name half of one, which no file and no terminal takes."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return bool(value) and "\0" not in value
 
 
 def _network(params: Model, classes: int, size: int, tensors: dict[str, Tensor]) -> nn.Module:
     if isinstance(params, Baseline):
         network = baseline_of(params, {name.removeprefix("1."): tensor for name, tensor in tensors.items()})
-        outputs = network(torch.zeros(1, 3, size, size, dtype=torch.uint8)).shape[1]
-        if outputs != classes:
-            raise ValueError(f"it has {outputs} outputs for {classes} classes")
+        check_tables(network, classes)
         return network
+    # Without memory at first: what the header claims may be a thousand times as large as the file.
+    with torch.device("meta"):
+        claimed = build_model(params, classes, size, np.zeros(3), np.ones(3), seed=0).state_dict()
+    if wrong := [name for name, tensor in claimed.items() if name not in tensors or not _alike(tensor, tensors[name])]:
+        raise ValueError(f"its tensors are not those of the network that it names: {listing(wrong, 3)}")
     network = build_model(params, classes, size, np.zeros(3), np.ones(3), seed=0)
     network.load_state_dict(tensors)
     return network
+
+
+def _alike(one: Tensor, other: Tensor) -> bool:
+    return one.shape == other.shape and one.dtype == other.dtype
 
 
 def _params(params: Model) -> dict[str, Any]:

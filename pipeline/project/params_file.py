@@ -2,20 +2,17 @@
 
 import difflib
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError, field_validator
-from ruamel.yaml import YAML
-from ruamel.yaml.constructor import SafeConstructor
-from ruamel.yaml.error import YAMLError
 
 from pipeline.errors import MissingInputError, ParamsError
 from pipeline.names import shown
 from pipeline.renamed import renamed
-from pipeline.section import LeadingZeros, Section
+from pipeline.section import Section
 from pipeline.sources.params import SourceName, SourceParams
 from pipeline.stages.augment.params import AugmentParams
 from pipeline.stages.balance.params import BalanceParams
@@ -28,8 +25,13 @@ from pipeline.stages.label_issues.params import LabelIssuesParams
 from pipeline.stages.sample.params import SampleParams
 from pipeline.stages.split.params import SplitParams
 from pipeline.stages.train.params import TrainParams
+from pipeline.yaml_values import MAX_CHARACTERS, quoted, shortened, yaml_values
 
 PARAMS_FILE = Path("params.yaml")
+# What a message quotes of a file that is wrong through and through.
+MAX_PROBLEMS = 50
+MAX_IN_LINE = 600
+MAX_NAME = 60
 # What YAML calls what pydantic names after Python's types.
 WORDS = {
     **dict.fromkeys(("list_type", "tuple_type"), "must be a list"),
@@ -77,7 +79,12 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
         ParamsError: it is not YAML, or values break rules; all of them are in the message.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        if not (path.is_file() or path.is_dir()) and path.exists():
+            # A pipe in its place would be waited for.
+            raise ParamsError(f"{path} is no file: put a text file there")
+        # One more than is allowed, and no more: a comment may have any length.
+        with path.open(encoding="utf-8") as file:
+            text = file.read(MAX_CHARACTERS + 1)
     except FileNotFoundError as error:
         raise MissingInputError(f"{path} is missing: run this in the folder that holds it") from error
     except OSError as error:
@@ -85,34 +92,10 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
     except UnicodeDecodeError as error:
         raise ParamsError(f"{path} is not UTF-8 text: {error}") from error
     try:
-        # YAML 1.2, as DVC reads it: 1e-3 is a number, a repeated key is an error.
-        values = _yaml().load(text)
-    except (YAMLError, ValueError) as error:  # ValueError: tagged or date-like values that are none
-        raise ParamsError(f"{path} is not valid YAML: {yaml_problem(error)}") from error
+        values = yaml_values(text)
+    except ValueError as error:
+        raise ParamsError(f"{path} {error}") from error
     return check_params(values, str(path))
-
-
-def _yaml() -> YAML:
-    """Reads YAML 1.2, whole numbers with the zeros that a name would lose."""
-    yaml = YAML(typ="safe", pure=True)
-    yaml.Constructor = _Constructor
-    return yaml
-
-
-class _Constructor(SafeConstructor):
-    def construct_yaml_int(self, node: Any) -> int:
-        number: int = super().construct_yaml_int(node)
-        plain = node.value.lstrip("+-")
-        return LeadingZeros(number) if plain.isdigit() and len(plain) > 1 and plain.startswith("0") else number
-
-
-# Constructors are looked up by tag, not by name.
-_Constructor.add_constructor("tag:yaml.org,2002:int", _Constructor.construct_yaml_int)
-
-
-def yaml_problem(error: Exception) -> str:
-    """What is wrong with a YAML text and where, without ruamel's advice to its programmers."""
-    return str(error).partition("\nTo suppress this check")[0].rstrip()
 
 
 def check_params(values: object, name: str = "params") -> Params:
@@ -126,15 +109,17 @@ def check_params(values: object, name: str = "params") -> Params:
     try:
         return Params.model_validate(values)
     except ValidationError as error:
-        lines = list(_problems(error, values))
-        head = f"{name} breaks {len(lines)} rule{'s' if len(lines) > 1 else ''}:"
-        raise ParamsError("\n  ".join([head, *lines])) from error
+        lines = list(itertools.islice(_problems(error, values), MAX_PROBLEMS))
+        count = error.error_count()
+        more = [f"and {count - len(lines)} more"] if count > len(lines) else []
+        head = f"{name} breaks {count} rule{'s' if count > 1 else ''}:"
+        raise ParamsError("\n  ".join([head, *(shortened(line, MAX_IN_LINE) for line in lines), *more])) from None
 
 
 def _problems(error: ValidationError, values: dict[str, Any]) -> Iterator[str]:
     items = error.errors(include_url=False)
     places = [
-        ".".join(shown(str(part)) for part in _path_in(values, item["loc"], item["type"] == "missing"))
+        ".".join(shown(str(part), MAX_NAME) for part in _path_in(values, item["loc"], item["type"] == "missing"))
         for item in items
     ]
     # Of a param under its old name it is enough to say once what it is called now.
@@ -154,13 +139,13 @@ def _problems(error: ValidationError, values: dict[str, Any]) -> Iterator[str]:
                 yield f"{where}: {rule}"
             case "union_tag_invalid":
                 named, known = item["ctx"]["tag"], item["ctx"]["expected_tags"]
-                near = difflib.get_close_matches(named, [name.strip("'") for name in known.split(", ")], n=1)
+                near = _close(named, [name.strip("'") for name in known.split(", ")])
                 hint = f", did you mean {near[0]}?" if near else ";"
-                yield f"{where}: there is no choice {named!r}{hint} it may be {known}"
+                yield f"{where}: there is no choice {quoted(named)}{hint} it may be {known}"
             case kind:
                 rule = WORDS.get(kind, f"{rule[0].lower()}{rule[1:]}")
                 quotes = kind == "string_type" and isinstance(item["input"], bool | int | float | date)
-                yield f"{where}: {rule}, got {item['input']!r}{': put it in quotes' if quotes else ''}"
+                yield f"{where}: {rule}, got {quoted(item['input'])}{': put it in quotes' if quotes else ''}"
 
 
 def _path_in(values: Any, location: tuple[int | str, ...], missing: bool) -> tuple[int | str, ...]:
@@ -180,8 +165,13 @@ def _path_in(values: Any, location: tuple[int | str, ...], missing: bool) -> tup
 def _nearest(where: str, tagged: tuple[int | str, ...]) -> str:
     """A hint for a misspelt key: the nearest right one, or all that are allowed there."""
     known = sorted(_fields_at(tagged[:-1]))
-    near = difflib.get_close_matches(where.rpartition(".")[2], known, n=1)
+    near = _close(where.rpartition(".")[2], known)
     return f", did you mean {near[0]}?" if near else f"; here stand {', '.join(known)}"
+
+
+def _close(name: str, known: Sequence[str]) -> list[str]:
+    """The known name that is most like one, if any is; of a long name its beginning alone is looked at."""
+    return difflib.get_close_matches(name[:MAX_NAME], known, n=1)
 
 
 def _fields_at(location: tuple[int | str, ...]) -> set[str]:

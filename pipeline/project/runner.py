@@ -11,7 +11,7 @@ from typing import Any
 from pipeline.errors import ParamsError, StorageError
 from pipeline.project.params_file import Params
 from pipeline.stage import Group, Outputs, Stage, load_stage
-from pipeline.store.artifacts import partial_path, put_in_place, refusals, remove
+from pipeline.store.artifacts import alone, partial_path, put_in_place, refusals, remove
 from pipeline.store.shards import ShardStore
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.workers.engine import Engine
@@ -25,6 +25,7 @@ def run_stage(name: str, params: Params, engine: Engine, key: str | None = None)
 
     Raises:
         ParamsError: there is no such key.
+        StorageError: another process runs the same stage here.
         PipelineError: what the stage itself raises; then no output was touched.
     """
     begun = time.perf_counter()
@@ -36,6 +37,15 @@ def run_stage(name: str, params: Params, engine: Engine, key: str | None = None)
             raise ParamsError(f"{stage.each} has no entry {key!r}: params.yaml names {', '.join(known)}")
         arguments["name"] = key
         stage = stage.named(key)
+    label = f"{name} {key}" if key else name
+    with alone(_folder(stage), f"pipeline {label}"):
+        outputs = _run(stage, params, engine, arguments)
+    first, *rest = outputs.summary.split("\n")
+    return "\n".join([f"{label}: {first} ({time.perf_counter() - begun:.1f} s)", *rest])
+
+
+def _run(stage: Stage, params: Params, engine: Engine, arguments: dict[str, Any]) -> Outputs:
+    """Read, call, write."""
     arguments |= {argument: _argument(params, place) for argument, place in stage.params.items()}
     arguments |= {argument: artifact.read(Path(artifact.path)) for argument, artifact in stage.reads.items()}
     arguments |= {argument: artifact.read(Path(artifact.path)) for argument, artifact in stage.keeps.items()}
@@ -49,9 +59,12 @@ def run_stage(name: str, params: Params, engine: Engine, key: str | None = None)
         checkpoint.drop()
     for store in stores.values():
         store.drop_stale()
-    label = f"{name} {key}" if key else name
-    first, *rest = outputs.summary.split("\n")
-    return "\n".join([f"{label}: {first} ({time.perf_counter() - begun:.1f} s)", *rest])
+    return outputs
+
+
+def _folder(stage: Stage) -> Path:
+    """Where a stage has its outs, or the first of them."""
+    return Path(next(iter({**stage.writes, **stage.keeps}.values())).path).parent
 
 
 def value_at(params: Params, place: str) -> Any:
@@ -73,6 +86,8 @@ def write_all(stage: Stage, outputs: Outputs) -> None:
     """
     # What is kept comes first: a look at test is noted before anybody can read what it showed.
     files = {**stage.keeps, **stage.writes}
+    left = {field for field in stage.may_leave if getattr(outputs, field) is None}
+    files = {field: artifact for field, artifact in files.items() if field not in left}
     targets = {field: Path(artifact.path) for field, artifact in files.items()}
     partials = {field: partial_path(path) for field, path in targets.items()}
     try:

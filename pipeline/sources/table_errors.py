@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline.errors import listing
-from pipeline.names import NOTHING, TableSlice, take_groups, take_labels
+from pipeline.names import NOTHING, TakenNames, take_groups, take_labels
 from pipeline.sources.params import Columns
 
 # 2.02611E+14 for 202611210001234
@@ -75,7 +75,7 @@ def named_rows(labels: Iterable[str]) -> list[str]:
     return [f"classes with a name that programs write for an empty cell: {names}. Are they classes?"] if found else []
 
 
-def _taken(table: pd.DataFrame, columns: Columns) -> list[tuple[str, TableSlice]]:
+def _taken(table: pd.DataFrame, columns: Columns) -> list[tuple[str, TakenNames]]:
     """The columns of labels and groups, as far as there are any, with what their values are taken for."""
     return [
         (column, take(table[column].unique().tolist()))

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from pipeline.errors import DataError, MissingInputError
-from pipeline.store.artifacts import Artifact, flush, maker, refusals
+from pipeline.store.artifacts import Artifact, check_regular, flush, maker, refusals
 
 # Rows of a record batch of what is written in parts. Part of the format: another value gives other files.
 PART = 100_000
@@ -161,6 +161,7 @@ def open_arrow(path: Path) -> pa.Table:
         MissingInputError: there is no such file.
         DataError: it is truncated or no Arrow file.
     """
+    check_regular(path)
     try:
         with pa.memory_map(str(path)) as source:
             table = pa.ipc.open_file(source).read_all()

@@ -5,6 +5,8 @@ stands for a complete file. No host name, time or absolute path goes into a file
 """
 
 import csv
+import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -17,9 +19,11 @@ from pathlib import Path, PurePath
 from typing import Any
 
 import pandas as pd
+from pydantic import TypeAdapter, ValidationError
 
 from pipeline.errors import DataError, MissingInputError, StorageError
 from pipeline.store.spreadsheets import safe, unsafe
+from pipeline.yaml_values import shortened
 
 # Folders of the stages that do not stand in the top level's dvc.yaml.
 OTHER_FOLDERS = {"sample": "data", "inventory": "data", "final_evaluation": "final", "final_diagnosis": "final"}
@@ -38,17 +42,74 @@ class Artifact:
         return replace(self, path=self.path.format(**names))
 
 
+# What mends what the file system refuses; without an entry, nothing is claimed.
+REMEDIES = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "Free space"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM), "Mend the permissions"),
+    errno.EROFS: "Make the file system writable, or work in a folder of another one",
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE), "Allow more open files (`ulimit -n`), or take fewer workers"),
+    **dict.fromkeys((errno.EIO, errno.ENXIO, errno.ENODEV), "Check the disk and its cables, or the network's drive"),
+    **dict.fromkeys((errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN, errno.ETIMEDOUT), "Connect the drive again"),
+    errno.ENAMETOOLONG: "Take a shorter name or a folder nearer to the root",
+    errno.EFBIG: "Allow larger files (`ulimit -f`), or another file system",
+    errno.ELOOP: "Remove the links that lead in a circle",
+    **dict.fromkeys((errno.EBUSY, errno.ETXTBSY, errno.EAGAIN), "Wait for the program that uses it"),
+    **dict.fromkeys(
+        (errno.ENOENT, errno.ENOTEMPTY),
+        "Another program, such as a second run of this command, has changed it meanwhile: let one of them end",
+    ),
+    **dict.fromkeys(
+        (errno.ENOTDIR, errno.EISDIR, errno.EEXIST),
+        "Move away what stands there: it is a file for a folder, or a folder for one",
+    ),
+}
+UNKNOWN_REMEDY = "See to that"
+
+
 @contextmanager
 def refusals(path: Path) -> Iterator[None]:
     """Turn what the file system refuses (full, read-only, no permission) into a StorageError."""
     try:
         yield
     except OSError as error:
-        # By the number, because Arrow puts a sentence of its own around the system's words.
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise StorageError(
-            f"{path}: {reason}. Free space or mend the permissions, then run the command again"
-        ) from error
+        raise StorageError(f"{path}: {refusal_words(error)}, then run the command again") from error
+
+
+def refusal_words(error: OSError) -> str:
+    """What the system says, and what mends it."""
+    # By the number, because Arrow puts a sentence of its own around the system's words.
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    return f"{reason}. {REMEDIES.get(error.errno or 0, UNKNOWN_REMEDY)}"
+
+
+@contextmanager
+def alone(folder: Path, what: str) -> Iterator[None]:
+    """Inside, no other process of this machine is inside for the same folder.
+
+    The kernel holds the lock, on the folder itself: no file is left, and a death releases it.
+
+    Args:
+        what: who works there, for the message.
+
+    Raises:
+        StorageError: another process is inside.
+    """
+    with refusals(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        place = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StorageError(
+                f"another run of `{what}` writes to {folder}: wait until it has ended, or end it, then run the command "
+                "again"
+            ) from error
+        except OSError:
+            pass  # some network drives have no locks
+        yield
+    finally:
+        os.close(place)
 
 
 def partial_path(path: Path) -> Path:
@@ -87,6 +148,7 @@ def table(path: str) -> Artifact:
     """An artifact: a data frame in a CSV file, for people and for DVC's plots."""
 
     def read(place: Path) -> pd.DataFrame:
+        check_regular(place)
         try:
             return pd.read_csv(place, keep_default_na=False)
         except FileNotFoundError as error:
@@ -115,19 +177,27 @@ def spreadsheet(path: str) -> Artifact:
 
 def _mapped(frame: pd.DataFrame, function: Callable[[str], str]) -> pd.DataFrame:
     """With the function's value for each text."""
-    return frame.map(lambda cell: function(cell) if isinstance(cell, str) else cell)
+    # Columns of users' tables travel with their names.
+    return frame.map(lambda cell: function(cell) if isinstance(cell, str) else cell).rename(columns=function)
 
 
-def report(path: str) -> Artifact:
-    """An artifact: a JSON object, keys sorted, NaN and Infinity refused."""
+def report(path: str, form: TypeAdapter[Any] | None = None) -> Artifact:
+    """An artifact: a JSON object, keys sorted, NaN and Infinity refused.
+
+    Args:
+        form: what must be in it to be read; without one, its readers look themselves.
+    """
 
     def read(place: Path) -> Any:
+        check_regular(place)
         try:
-            return json.loads(place.read_text(encoding="utf-8"))
+            value = json.loads(place.read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             raise MissingInputError(f"{place} is missing: run `{maker(place)}`") from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DataError(f"{place} is not readable JSON ({error}): run `{maker(place)}`") from error
+        check_form(value, form, place)
+        return value
 
     def write(value: Mapping[str, Any], place: Path) -> None:
         text = json.dumps(value, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
@@ -136,9 +206,27 @@ def report(path: str) -> Artifact:
     return Artifact(path, read, write)
 
 
-def memo(path: str) -> Artifact:
+def check_form(value: Any, form: TypeAdapter[Any] | None, place: Path) -> None:
+    """Nothing, if a report has what its form asks for.
+
+    Raises:
+        DataError: it lacks something, or has it in another form: it is damaged, edited, or another version's.
+    """
+    try:
+        if form is not None:
+            form.validate_python(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"])) or "it"
+        raise DataError(
+            f"{place} has not the form that this version writes ({shortened(where)}: {first['msg'].lower()}): it is "
+            f"damaged, edited or of another version; run `{maker(place)}`"
+        ) from None
+
+
+def memo(path: str, form: TypeAdapter[Any] | None = None) -> Artifact:
     """An artifact: a JSON object that saves its stage work; missing or damaged, it reads as None."""
-    whole = report(path)
+    whole = report(path, form)
 
     def read(place: Path) -> Any:
         try:
@@ -224,8 +312,20 @@ def binary(path: str) -> Artifact:
     return Artifact(path, read, write_bytes)
 
 
+def check_regular(path: Path) -> None:
+    """Nothing, if a path may be opened: it is a file, a folder, a link to one, or not there.
+
+    Raises:
+        DataError: it is a pipe, which would be waited for, a socket, or a device, which may have no end.
+    """
+    with refusals(path):
+        if not (path.is_file() or path.is_dir()) and path.exists():
+            raise DataError(f"{path} is a pipe, a socket or a device, no file: remove it, then run `{maker(path)}`")
+
+
 def read_bytes(path: Path) -> bytes:
     """The whole content of a file."""
+    check_regular(path)
     with refusals(path):
         return path.read_bytes()
 
@@ -256,6 +356,7 @@ def write_files(contents: Mapping[Path, bytes]) -> None:
 
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file's content, 64 hex digits."""
+    check_regular(path)
     with refusals(path), path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -4,12 +4,23 @@ import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from pipeline.errors import DataError, StorageError
-from pipeline.store.artifacts import Artifact, folder, maker, report
+from pipeline.store.artifacts import Artifact, folder, maker, read_bytes, report
 
 # Where DVCLive writes the values of each epoch, in its folder.
 TSV = "plots/metrics"
+
+
+class _Summary(BaseModel):
+    """What is read again of its summary: the epoch that was kept."""
+
+    model_config = ConfigDict(strict=True)
+
+    step: Annotated[int, Field(ge=0)]
 
 
 @dataclass(frozen=True)
@@ -44,12 +55,15 @@ def curves(path: str) -> Artifact:
             ) from error
 
     def read(place: Path) -> Curves:
-        kept = report(path).read(place / "metrics.json").get("step", 0)
+        kept = report(path, TypeAdapter(_Summary)).read(place / "metrics.json")["step"]
         names = sorted(
             file.relative_to(place / TSV).with_suffix("").as_posix() for file in (place / TSV).rglob("*.tsv")
         )
         columns = {name: _tsv(place / TSV / f"{name}.tsv", name.rpartition("/")[2]) for name in names}
-        return Curves([dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=False)], kept)
+        epochs = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=False)]
+        if epochs and kept >= len(epochs):
+            raise DataError(f"{place} says that epoch {kept} of {len(epochs)} was kept: run `{maker(place)}`")
+        return Curves(epochs, kept)
 
     return folder(path, read, write)
 
@@ -57,7 +71,7 @@ def curves(path: str) -> Artifact:
 def _tsv(place: Path, name: str) -> list[float]:
     """A column of a table that DVCLive wrote."""
     try:
-        rows = list(csv.DictReader(place.read_text(encoding="utf-8").splitlines(), delimiter="\t"))
+        rows = list(csv.DictReader(read_bytes(place).decode().splitlines(), delimiter="\t"))
         return [float(row[name]) for row in rows]
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{place} is no curve of numbers ({error}): run `{maker(place)}`") from error

@@ -44,7 +44,7 @@ def print_table(rows: Sequence[Row], params: EvaluateParams, console: Console) -
         if number and rows[number - 1].accepted and not row.accepted:
             table.add_section()
         value = "" if row.value is None else f"{row.value:.4f}"
-        state = (row.standing or "not compared") if row.accepted else "rejected"
+        state = "rejected" if row.accepted is False else row.standing or "not compared"
         interval, difference = _ends(row.low, row.high), _ends(row.difference_low, row.difference_high, sign="+")
         table.add_row(*map(escape, [row.name, value, interval, difference, state]))
     console.print(table)

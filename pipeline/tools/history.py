@@ -14,15 +14,15 @@ import pandas as pd
 from dvc.exceptions import DvcException
 from dvc.lock import LockError
 from dvc.repo import Repo
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from pipeline import catalogue
 from pipeline.errors import DataError, PipelineError
 from pipeline.metrics.comparison import Result, is_report
-from pipeline.store.artifacts import read_bytes
+from pipeline.project.params_file import PARAMS_FILE
+from pipeline.store.dvc_lock import LOCK, Stages, locked_stages, stages_in
+from pipeline.tools.lineage import of_workspace, other_run
+from pipeline.yaml_values import yaml_values
 
-LOCK = "dvc.lock"
 FETCH = "its predictions are not in DVC's cache: `dvc fetch --all-commits`, `dvc exp pull`, or run it again"
 
 
@@ -49,9 +49,9 @@ def _results(repository: Any, commits: int) -> Iterator[Result]:
     workspace = _workspace()
     if workspace is not None and not (workspace.report == history[0].report() and _locked_as(history[0])):
         yield workspace
-    seen: list[tuple[Any, str | None]] = []
+    seen: list[tuple[Any, str | None, str | None]] = []
     for commit in history:
-        found = (commit.report(), commit.predictions_md5())
+        found = (commit.report(), *commit.made())
         if found[0] is not None and found not in seen:
             seen.append(found)
             yield commit.result("commit", commit.rev[:7])
@@ -74,6 +74,8 @@ def _workspace() -> Result | None:
     report = catalogue.EVALUATE_METRICS.read(path)
     if not is_report(report):
         raise DataError(f"{path} is no report of an evaluation: run `dvc repro evaluate`")
+    if other := of_workspace():
+        return Result("workspace", "workspace", None, {}, None, other)
     try:
         predictions = catalogue.PREDICTIONS.read(Path(catalogue.PREDICTIONS.path))
     except PipelineError as error:
@@ -82,17 +84,14 @@ def _workspace() -> Result | None:
 
 
 def _locked_as(commit: "_Revision") -> bool:
-    """Whether the workspace's predictions are the commit's."""
-    return Path(LOCK).exists() and _predictions_md5(read_bytes(Path(LOCK)).decode()) == commit.predictions_md5()
+    """Whether the workspace's lock names the commit's model and predictions."""
+    return Path(LOCK).exists() and _made(locked_stages(Path(LOCK))) == commit.made()
 
 
-def _predictions_md5(locked: str) -> str | None:
-    """The hash of predictions in DVC's cache, by the text of a dvc.lock; None where it names none."""
-    try:
-        outs = YAML(typ="safe").load(locked)["stages"]["evaluate"]["outs"]
-        return next((str(out["md5"]) for out in outs if out["path"] == catalogue.PREDICTIONS.path), None)
-    except (YAMLError, KeyError, TypeError):
-        return None
+def _made(stages: Stages) -> tuple[str | None, str | None]:
+    """The hashes of model and predictions in DVC's cache; None where there is none."""
+    found = {str(out.get("path")): str(out.get("md5")) for entry in stages.values() for out in entry["outs"]}
+    return found.get(catalogue.MODEL.path), found.get(catalogue.PREDICTIONS.path)
 
 
 class _Revision:
@@ -105,6 +104,7 @@ class _Revision:
         # A project may lie in a folder of a larger repository.
         self._folder = PurePosixPath(Path(os.path.relpath(repository.root_dir, repository.scm.root_dir)).as_posix())
         self._report: dict[str, Any] | None = None
+        self._stages: Stages | None = None
 
     def report(self) -> dict[str, Any] | None:
         """The report of the commit's evaluation; None where there is none that can be read."""
@@ -116,20 +116,39 @@ class _Revision:
             self._report = value if is_report(value) else None
         return self._report
 
-    def predictions_md5(self) -> str | None:
-        """The hash of the commit's predictions in DVC's cache; None where its dvc.lock names none."""
-        return _predictions_md5(self._text(LOCK) or "")
+    def stages(self) -> Stages:
+        """What the commit's dvc.lock says of each stage; nothing where it cannot be read."""
+        if self._stages is None:
+            try:
+                self._stages = stages_in(self._text(LOCK) or "")
+            except ValueError:
+                self._stages = {}
+        return self._stages
+
+    def made(self) -> tuple[str | None, str | None]:
+        """The hashes of the commit's model and predictions in DVC's cache; None where its dvc.lock names none."""
+        return _made(self.stages())
+
+    def other_run(self) -> str:
+        """Why the commit's predictions are not of the model, split and params that it has; empty if they are."""
+        try:
+            return other_run(self.stages(), yaml_values(self._text(PARAMS_FILE.as_posix()) or ""))
+        except ValueError:
+            return f"its {PARAMS_FILE} cannot be read"
 
     def result(self, kind: Any, name: str) -> Result:
         """The same as a result."""
         report = self.report()
         if report is None:
             return Result(name, kind, self.rev, {}, None, "it has no results: its run did not reach `evaluate`")
+        if other := self.other_run():
+            # Not even its report: these numbers are another run's.
+            return Result(name, kind, self.rev, {}, None, other)
         predictions, missing = self._predictions()
         return Result(name, kind, self.rev, report, predictions, missing)
 
     def _predictions(self) -> tuple[pd.DataFrame | None, str]:
-        md5 = self.predictions_md5()
+        _, md5 = self.made()
         if md5 is None:
             return None, f"its {LOCK} names no predictions"
         place = Path(self._repository.cache.local.oid_to_path(md5))

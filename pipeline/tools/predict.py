@@ -47,7 +47,9 @@ class Answer:
         """The same as a line of a table, the path in `width` columns."""
         if self.refused is not None:
             return f"{self.path:{width}}  refused: {self.refused.reason} {self.refused.detail}".rstrip()
-        return "  ".join([f"{self.path:{width}}", *(f"{name} {part:.4f}" for name, part in self.likeliest)])
+        return "  ".join(
+            [f"{self.path:{width}}", *(f"{shown(Path(name))} {part:.4f}" for name, part in self.likeliest)]
+        )
 
 
 def read_model(path: Path) -> TrainedModel:

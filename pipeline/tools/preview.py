@@ -7,7 +7,6 @@ what `match_production` does, which is fitted to a whole training set.
 import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from io import StringIO
 from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any
@@ -15,15 +14,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from pipeline import catalogue
 from pipeline.errors import DataError, MissingInputError, ParamsError, listing
 from pipeline.images.pixels import Pixels, decode, encode
 from pipeline.images.rejection import Rejection
 from pipeline.manifest import NO_LABEL, TRAIN
-from pipeline.project.params_file import PARAMS_FILE, Params, check_params, yaml_problem
+from pipeline.project.params_file import PARAMS_FILE, Params, check_params
 from pipeline.randomness import keyed_uniform
 from pipeline.sheets.contact_sheets import Shown, choose_images, transform_line, transform_lines, variants_png
 from pipeline.sources.scan import scan
@@ -35,6 +32,7 @@ from pipeline.transforms.params import Transform
 from pipeline.transforms.presets import expand
 from pipeline.transforms.transforms import Transforms, build_transform, check_transforms, make_variant
 from pipeline.workers.engine import Engine
+from pipeline.yaml_values import yaml_values
 
 # Files of a folder that are tried when none of them is an image.
 MAX_TRIED = 100
@@ -62,9 +60,10 @@ def with_transforms(params: Params, transforms: str | None, preset: str | None) 
     if transforms is not None:
         place = "--transforms"
         try:
-            params = _replaced(params, YAML(typ="safe", pure=True).load(StringIO(transforms)), place)
-        except (YAMLError, ValueError) as error:
-            raise ParamsError(f"{place} is not valid YAML: {yaml_problem(error)}") from error
+            values = yaml_values(transforms)
+        except ValueError as error:
+            raise ParamsError(f"{place} {error}") from error
+        params = _replaced(params, values, place)
     if preset is not None:
         place = "--preset"
         params = _replaced(params, [{"preset": preset}], place)

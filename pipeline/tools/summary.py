@@ -10,12 +10,15 @@ from rich.table import Table
 
 from pipeline import catalogue
 from pipeline.errors import DataError
+from pipeline.forms import EVALUATION
 from pipeline.manifest import SEEN_SPLITS
 from pipeline.metrics.metric import key_of
 from pipeline.metrics.params import Limit
 from pipeline.names import printable
 from pipeline.project.params_file import Params
 from pipeline.stages.evaluate.params import EvaluateParams
+from pipeline.store.artifacts import check_form
+from pipeline.tools.lineage import of_workspace
 
 FILES = {
     "what training sees": catalogue.PREVIEW_VARIANTS.path,
@@ -37,6 +40,10 @@ def print_summary(params: Params, console: Console) -> None:
     metrics = catalogue.EVALUATE_METRICS.read(Path(catalogue.EVALUATE_METRICS.path))
     _check_current(metrics, params.evaluate)
     diagnosis = catalogue.DIAGNOSIS_TEXT.read(Path(catalogue.DIAGNOSIS_TEXT.path))
+    if other := of_workspace():
+        words = f"not of one run: {other}. What follows is of the evaluation that was last made: run `dvc repro`"
+        console.print(escape(words), soft_wrap=True)
+        console.print()
     console.print(_splits(metrics, params.evaluate))
     console.print(_limits(metrics, params.evaluate))
     for line in diagnosis.split("\n|")[0].splitlines():
@@ -50,7 +57,8 @@ def print_summary(params: Params, console: Console) -> None:
 
 def _check_current(metrics: Mapping[str, Any], params: EvaluateParams) -> None:
     key = key_of(params.optimizing)
-    values = [metrics.get(split, {}) for split in SEEN_SPLITS]
+    check_form(metrics, EVALUATION, Path(catalogue.EVALUATE_METRICS.path))
+    values = [metrics[split] for split in SEEN_SPLITS]
     same_metric = all(key in each and each.get("optimizing") == each[key] for each in values)
     if not same_metric or set(metrics.get("limits", {})) != set(params.satisficing):
         raise DataError(

@@ -111,6 +111,10 @@ def fit(
     return Fit(network.cpu().eval(), kept, run.epochs, checkpoints.done)
 
 
+def _smaller_batch(batch_size: int) -> str:
+    return f"train.batch_size (it is {batch_size}), " if batch_size > 1 else ""
+
+
 def check_rows(train: Mapping[str, int], dev: Mapping[str, int], batch_size: int) -> None:
     """Say at once what training would fail on later.
 
@@ -271,8 +275,7 @@ def _out_of_memory_explained(batch_size: int) -> Iterator[None]:
         if not _is_out_of_memory(error):
             raise
         raise ParamsError(
-            f"memory ran out in a training step: lower train.batch_size (it is {batch_size}), "
-            "the model's width, or ingest.size"
+            f"memory ran out in a training step: lower {_smaller_batch(batch_size)}the model's width, or ingest.size"
         ) from error
 
 

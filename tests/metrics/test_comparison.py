@@ -113,7 +113,7 @@ def test_a_result_without_predictions_is_what_its_report_says() -> None:
 
 def test_a_result_without_anything_is_last() -> None:
     rows = compare([result("failed", set(), predictions=None, report={}, missing="no results")], evaluate())
-    assert [(row.name, row.value, row.accepted, row.note) for row in rows] == [("failed", None, False, "no results")]
+    assert [(row.name, row.value, row.accepted, row.note) for row in rows] == [("failed", None, None, "no results")]
 
 
 def test_a_model_without_the_class_of_the_metric_says_so() -> None:

@@ -13,13 +13,15 @@ from pipeline import catalogue
 from pipeline.errors import MissingInputError, ParamsError, StorageError
 from pipeline.manifest import INGESTED
 from pipeline.project import runner
-from pipeline.project.params_file import Params
+from pipeline.project.params_file import Params, load_params
 from pipeline.project.runner import run_stage, value_at, write_all
 from pipeline.sources.scan import images_in_class_folders
 from pipeline.stage import Stage
 from pipeline.store import artifacts as storage
+from pipeline.store.artifacts import alone
 from pipeline.workers.engine import Engine
 from tests.examples import curated, encoded, full_disk, params, picture, with_columns, write_source
+from tests.running import write_params, write_tiny_sources
 
 ONE = Engine(workers=1)
 
@@ -53,7 +55,7 @@ def ingest_by_hand(name: str, images: int) -> None:
 def test_a_stage_reads_its_inputs_and_puts_its_outputs_in_place() -> None:
     ingest_by_hand("web", 3)
     ingest_by_hand("phone", 2)
-    assert run_stage("curate", params(), ONE).startswith("curate: 5 images stay, no duplicates\n")
+    assert run_stage("curate", params(), ONE).startswith("curate: 5 images stay, no duplicates (")
     first = files()
     assert sorted(first) == [
         "data/curate/manifest.arrow",
@@ -216,7 +218,7 @@ def test_a_file_in_the_way_of_a_folder_is_said_in_words() -> None:
     Path("reports/three").rmdir()
     Path("reports/three").write_text("a file")
     with pytest.raises(
-        StorageError, match=r"^reports/three/second\.json: (File exists|Not a directory)\. Free space or"
+        StorageError, match=r"^reports/three/second\.json: (File exists|Not a directory)\. Move away what stands there"
     ):
         write_all(STAGE, OLD)
     assert Path("data/three/first.txt").read_text() == "old"
@@ -259,3 +261,25 @@ def test_what_is_kept_is_read_as_the_last_run_left_it(tmp_path: Path, monkeypatc
     for _ in range(3):
         run_stage("counted", params(), Engine(1))
     assert kept.read(Path(kept.path)) == {"runs": 3}
+
+
+def test_a_second_run_of_a_stage_is_told_to_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_params(tmp_path)
+    write_tiny_sources(tmp_path)
+    folder = Path(catalogue.INGESTED.named(name="web").path).parent
+    with (
+        alone(folder, "pipeline ingest web"),
+        pytest.raises(StorageError, match=rf"^another run of `pipeline ingest web` writes to {folder}: wait until"),
+    ):
+        run_stage("ingest", load_params(), ONE, key="web")
+    assert list(folder.iterdir()) == []
+    assert run_stage("ingest", load_params(), ONE, key="web").startswith("ingest web: 70 images")
+
+
+def test_a_lock_ends_with_its_holder(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), alone(tmp_path / "new", "it"):
+        raise KeyError
+    with alone(tmp_path / "new", "it"), alone(tmp_path, "another"):
+        pass
+    assert list((tmp_path / "new").iterdir()) == []

@@ -118,7 +118,7 @@ def test_a_folder_that_may_not_be_read_is_an_error(closed: str, tmp_path: Path) 
     try:
         if user == 0:
             os.seteuid(65534)  # root may read every folder, nobody may not
-        with pytest.raises(StorageError, match=rf"^{closed}: Permission denied\. Free space or mend the permissions"):
+        with pytest.raises(StorageError, match=rf"^{closed}: Permission denied\. Mend the permissions, then run"):
             scan(Path("src"))
     finally:
         os.seteuid(user)
@@ -126,5 +126,5 @@ def test_a_folder_that_may_not_be_read_is_an_error(closed: str, tmp_path: Path) 
 
 
 def test_images_that_do_not_fit_are_an_error() -> None:
-    with full_disk(1000), pytest.raises(StorageError, match=r"^images: File too large\. Free space"):
+    with full_disk(1000), pytest.raises(StorageError, match=r"^images: File too large\. Allow larger files"):
         images_in_class_folders("").write({"cat/1.png": b"x", "cat/2.png": bytes(2000)}, Path("images"))

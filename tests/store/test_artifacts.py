@@ -127,7 +127,7 @@ WRITES: dict[str, tuple[storage.Artifact, object]] = {
 @pytest.mark.parametrize("kind", WRITES)
 def test_a_full_disk_is_said_in_words(kind: str) -> None:
     artifact, value = WRITES[kind]
-    with pytest.raises(StorageError, match=r"^/dev/full: No space left on device\. Free space or mend the permissions"):
+    with pytest.raises(StorageError, match=r"^/dev/full: No space left on device\. Free space, then run"):
         artifact.write(value, Path("/dev/full"))
 
 

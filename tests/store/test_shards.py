@@ -260,7 +260,7 @@ def test_a_killed_worker_costs_only_a_second_run(tmp_path: Path, whole: Whole) -
 
 
 def test_a_full_disk_leaves_whole_shards_and_what_the_next_run_clears_away(tmp_path: Path, whole: Whole) -> None:
-    with full_disk(10_000), pytest.raises(StorageError, match=r"\.arrow\.partial: File too large\. Free space or mend"):
+    with full_disk(10_000), pytest.raises(StorageError, match=r"\.arrow\.partial: File too large\. Allow larger"):
         build(tmp_path / "shards", ROWS)
     finished = {name: data for name, data in content(tmp_path / "shards").items() if not name.startswith(".")}
     assert finished.items() < whole[0].items()
@@ -302,7 +302,7 @@ def test_a_shard_that_does_not_come_to_the_disk_ends_the_run(
     left = content(tmp_path / "shards")
     # What is not whole bears no final name; a worker that was stopped may leave a part, which the next run clears away.
     assert all(name.startswith(".") or open_arrow(tmp_path / "shards" / name) for name in left)
-    assert len(left) < len(whole[0])
+    assert sum(not name.startswith(".") for name in left) < len(whole[0])
     build(tmp_path / "shards", ROWS, workers)
     assert content(tmp_path / "shards") == whole[0]
 

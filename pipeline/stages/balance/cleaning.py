@@ -97,7 +97,8 @@ def _check_cleanable(names: list[str], sizes: npt.NDArray[np.int64], strategy: C
         raise DataError(
             f"{name} looks at {neighbours} neighbours, and each class needs more rows than that: "
             f"{listing(f'class {names[number]} has {sizes[number]}' for number in small)}. "
-            f"Lower balance.strategy.neighbours below {sizes.min()}, or add images"
+            f"{_fewer_neighbours(int(sizes.min()))}add images to these classes, or take a strategy that asks for no "
+            "neighbours (oversample, undersample, weights)"
         )
     distances = int(sizes.max() * sizes.min())
     if isinstance(strategy, NearMiss) and strategy.version == 2 and distances > MAX_DISTANCES:
@@ -105,6 +106,13 @@ def _check_cleanable(names: list[str], sizes: npt.NDArray[np.int64], strategy: C
             f"{name} version 2 holds {distances:,} distances between its largest and its smallest class, "
             f"{MAX_DISTANCES:,} at most: use version 1 or 3"
         )
+
+
+def _fewer_neighbours(smallest: int) -> str:
+    """What to do about the number of neighbours, if any number is small enough: at least one is looked at."""
+    return (
+        f"Set balance.strategy.neighbours to {smallest - 1} or less, " if smallest > 1 else "Any number is too many: "
+    )
 
 
 def picture_features(pixels: Pixels) -> npt.NDArray[np.uint8]:

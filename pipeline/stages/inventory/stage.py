@@ -8,7 +8,7 @@ import json
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from heapq import merge
 from io import StringIO
@@ -23,50 +23,118 @@ from pipeline.sources.hash_cache import NOT_HASHED, file_hashes
 from pipeline.sources.params import SourceParams
 from pipeline.sources.scan import Scan, scan
 from pipeline.stage import Stage
+from pipeline.store.artifacts import OTHER_FOLDERS, sha256_of
+from pipeline.store.dvc_lock import LOCK, cached_folder, locked_stages
 from pipeline.store.tables import MAX_BYTES, READERS
 from pipeline.workers.engine import Engine
+
+# Beside the lists: which version of what `dvc add` tracks they are of.
+ADDED = "added.json"
+FETCH = "dvc fetch data/dvc.yaml:inventory"
 
 
 @dataclass(frozen=True)
 class InventoryOutputs:
-    """`SOURCE.jsonl` -> its text: a line a file, with its path and its SHA-256 or why it is not read."""
+    """`SOURCE.jsonl` -> its text: a line a file, with its path and its SHA-256 or why it is not read.
 
-    files: dict[str, str]
+    files: also ADDED, if `dvc add` tracks a source; None where DVC alone knows the lists: what is not there then is
+        missing data, which `dvc repro --allow-missing` allows.
+    kept: sources that are not here, whose lists are those of the last run.
+    """
+
+    files: dict[str, str] | None
     unread: list[str]
+    kept: list[str] = field(default_factory=list)
 
     @property
     def summary(self) -> str:
-        count = sum(text.count("\n") for text in self.files.values())
+        absent = f"not here: {listing(self.kept)}; what the last run made of them must do" if self.kept else ""
+        if self.files is None:
+            return f"{absent}. Their lists are not in DVC's cache, either: `{FETCH}`, or `dvc repro --allow-missing`"
+        lists = {name: text for name, text in self.files.items() if name != ADDED}
+        count = sum(text.count("\n") for text in lists.values())
         unread = f"; {len(self.unread)} not read: {listing(self.unread)}" if self.unread else ""
-        return f"{count} files in {len(self.files)} sources{unread}"
+        return f"{count} files in {len(lists)} sources{unread}{'; ' if absent else ''}{absent}"
+
+
+@dataclass(frozen=True)
+class _LastRun:
+    """What data/dvc.lock says of the last run: the path of each source; its lists, None where the cache lacks them."""
+
+    paths: Mapping[str, str]
+    files: Mapping[str, bytes] | None
 
 
 def inventory(sources: Mapping[str, SourceParams], max_bytes: int, engine: Engine) -> InventoryOutputs:
     """Path and content of every file that ingest may read; nothing but files inside a source is opened.
 
-    Images of more than `max_bytes` are not read. A source that is missing has an empty list: ingest says what is wrong.
+    Images of more than `max_bytes` are not read. A source that is not here keeps the list of the last run, if that knew
+    it by the same path. Of one that nothing is known of the list is empty: ingest says what is wrong.
 
     Raises:
-        MissingInputError: a missing source is one that `dvc add` tracks.
+        MissingInputError: a missing source is one that `dvc add` tracks, and another version of it than the last run's
+            or nobody knows; or the lists of some missing ones are not in DVC's cache, and other sources are here.
     """
+    absent = {name: Path(source.path) for name, source in sources.items() if not Path(source.path).exists()}
+    last = _last_run() if absent else _LastRun({}, None)
+    kept = [name for name, root in absent.items() if last.paths.get(name) == str(sources[name].path)]
+    added = {name: record for name, source in sources.items() if (record := added_root(Path(source.path)))}
+    records = {str(record): _content(record) for record in added.values()}
+    for name in [name for name in absent if name in added]:
+        _check_added(absent[name], added[name], last if name in kept else _LastRun({}, None))
+    if kept and last.files is None:
+        if len(kept) == len(sources):
+            return InventoryOutputs(None, [], kept)
+        raise MissingInputError(
+            f"the sources {listing(kept)} are not here, and their lists of the last run are not in DVC's cache: "
+            f"`{FETCH}` brings them"
+        )
     files: dict[str, str] = {}
     unread: list[str] = []
     for name, source in sources.items():
+        if name in kept and last.files is not None:
+            files[f"{name}.jsonl"] = last.files.get(f"{name}.jsonl", b"").decode()
+            continue
         root = Path(source.path)
-        added = None if root.exists() else added_root(root)
-        if added is not None:
-            raise MissingInputError(
-                f"the source {root} is missing, and `dvc add` tracks {added}: "
-                f"`dvc checkout {added}.dvc` brings it back, or `dvc pull {added}.dvc`. An experiment of --temp or "
-                f"--queue that has targets needs this one, too: `dvc exp run --temp {added}.dvc TARGET`"
-            )
         found = _scanned(root)
         memory = Path(catalogue.INVENTORY_MEMORY.format(name=name))
         most = partial(_most_bytes, max_bytes)
         hashes = file_hashes(root, found.files, most, memory, time.time_ns(), engine, f"inventory {name}")
         files[f"{name}.jsonl"], not_hashed = _listed(found, hashes)
         unread += [f"{shown(root / path)}: {reason}" for path, reason in [*found.refused, *not_hashed]]
-    return InventoryOutputs(files, unread)
+    if records:
+        files[ADDED] = f"{json.dumps(records, indent=2, sort_keys=True)}\n"
+    return InventoryOutputs(files, unread, kept)
+
+
+def _last_run() -> _LastRun:
+    entry = locked_stages(Path(OTHER_FOLDERS["inventory"]) / LOCK).get("inventory", {"outs": [], "params": {}})
+    sources = entry["params"].get("sources")
+    named = sources if isinstance(sources, dict) else {}
+    paths = {name: str(source.get("path")) for name, source in named.items() if isinstance(source, dict)}
+    md5 = next((str(out.get("md5")) for out in entry["outs"] if out.get("path") == catalogue.INVENTORY.path), None)
+    return _LastRun(paths, cached_folder(md5)) if md5 is not None else _LastRun({}, None)
+
+
+def _content(added: Path) -> str:
+    """SHA-256 of the .dvc file, which names the content of what it tracks."""
+    return sha256_of(added.with_name(f"{added.name}.dvc"))
+
+
+def _check_added(root: Path, added: Path, last: _LastRun) -> None:
+    """Raise MissingInputError unless the last run's list is of the version that the .dvc file names."""
+    try:
+        known = json.loads((last.files or {}).get(ADDED, b"{}")).get(str(added))
+    except (ValueError, AttributeError):
+        known = None
+    if known == _content(added):
+        return
+    raise MissingInputError(
+        f"the source {root} is missing, and `dvc add` tracks {added}: "
+        f"`dvc checkout {added}.dvc` brings it back, or `dvc pull {added}.dvc`. If it is as it was in the last run, "
+        f"its list will do: `{FETCH}`. An experiment of --temp or "
+        f"--queue that has targets needs this one, too: `dvc exp run --temp {added}.dvc TARGET`"
+    )
 
 
 def _scanned(root: Path) -> Scan:
@@ -100,4 +168,5 @@ STAGE = Stage(
     function=inventory,
     params={"sources": "sources", "max_bytes": "ingest.max_bytes"},
     writes={"files": catalogue.INVENTORY},
+    may_leave=("files",),
 )

@@ -42,7 +42,10 @@ def examine(fix: bool, engine: Engine) -> list[Part]:
         except DvcException as error:
             problem = Problem(f"DVC cannot work here: {error}", "`dvc init`, or mend what it names")
         except sqlite3.OperationalError as error:
-            raise StorageError(f"DVC cannot open its database: {error}. Free space or mend the permissions") from error
+            raise StorageError(
+                f"DVC cannot open its database: {error}. Look whether the site cache that `dvc doctor` names is "
+                "there, has space and may be written"
+            ) from error
         except sqlite3.DatabaseError as error:
             problem = replace(state_problem(culprit(error)), then="run the command again, for the rest")
         else:

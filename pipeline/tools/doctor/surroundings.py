@@ -25,7 +25,7 @@ def examine_surroundings(places: Sequence[Path]) -> tuple[Part, Params | None]:
     Args:
         places: folders that a run writes to.
     """
-    problems = [*_packages(), *_python()]
+    problems = [*_packages(), *_python(), *_shallow()]
     params: Params | None = None
     try:
         params = load_params()
@@ -61,6 +61,21 @@ def _python() -> Iterator[Problem]:
     state = f"`python` is {place}, of another environment" if place else "there is no command `python`"
     then = f"activate the environment first: . {Path(sys.prefix) / 'bin/activate'}"
     yield Problem(f"{state}: stages run as `python -m pipeline` and would not find this package", then)
+
+
+def _shallow() -> Iterator[Problem]:
+    """DVC runs `dvc exp run --temp` and the queue in a clone of the repository, and loses what they made."""
+    try:
+        asked = ["git", "rev-parse", "--is-shallow-repository"]
+        answer = subprocess.run(asked, capture_output=True, text=True, check=False, timeout=60)  # noqa: S603
+    except OSError:
+        return
+    if answer.stdout.strip() == "true":
+        yield Problem(
+            "this is a shallow clone: experiments of `dvc exp run --temp` and `--queue` run here and are not saved, "
+            "without a word from DVC",
+            "`git fetch --unshallow`",
+        )
 
 
 def _disk(places: Sequence[Path]) -> Iterator[Problem]:

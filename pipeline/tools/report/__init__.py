@@ -14,8 +14,9 @@ from pipeline.diagnosis.gaps import MEANS
 from pipeline.errors import MissingInputError, ParamsError
 from pipeline.project.params_file import Params
 from pipeline.store.artifacts import write_files
+from pipeline.tools.lineage import model_digest
 from pipeline.tools.report.gathering import gather
-from pipeline.tools.report.runs import model_digest, of_other_runs
+from pipeline.tools.report.runs import of_other_runs
 
 
 def write_report(params: Params, output: Path, tags: Path | None = None) -> str:

@@ -77,8 +77,17 @@ def test_classes_with_too_few_rows_for_the_neighbours_are_named(strategy: str) -
     rows = manifest({"apple": 20, "fig": 3, "pear": 2})
     message = (
         rf"^balance\.strategy {strategy} looks at 3 neighbours, and each class needs more rows than that: "
-        r"class fig has 3, class pear has 2\. Lower balance\.strategy\.neighbours below 2, or add images$"
+        r"class fig has 3, class pear has 2\. Set balance\.strategy\.neighbours to 1 or less, add images to these "
+        r"classes, or take a strategy that asks for no neighbours"
     )
+    with pytest.raises(DataError, match=message):
+        choose(rows, params(strategy, **{**OTHERS[strategy], "neighbours": 3}))
+
+
+@pytest.mark.parametrize("strategy", ["edited_nearest_neighbours", "near_miss"])
+def test_no_number_of_neighbours_is_proposed_that_params_refuse(strategy: str) -> None:
+    rows = manifest({"apple": 20, "fig": 3, "pear": 1})
+    message = r"class pear has 1\. Any number is too many: add images to these classes, or take a strategy"
     with pytest.raises(DataError, match=message):
         choose(rows, params(strategy, **{**OTHERS[strategy], "neighbours": 3}))
 

@@ -11,7 +11,7 @@ from pipeline.errors import DataError, MissingInputError
 from pipeline.project.params_file import load_params
 from pipeline.project.runner import run_stage
 from pipeline.workers.engine import Engine
-from tests.running import run_stages, write_params, write_tiny_sources
+from tests.running import run, run_stages, write_params, write_tiny_sources
 
 STAGES = (
     *("ingest", "curate", "split", "balance", "augment"),
@@ -27,6 +27,9 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(folder)
         write_tiny_sources(folder)
         write_params(folder)
+        # The look at test asks Git for earlier ones, and DVCLive for a commit.
+        run(folder, "git", "init", "--quiet")
+        run(folder, "git", "commit", "--quiet", "--allow-empty", "--message", "Set up")
         run_stages(*STAGES)
     return folder
 

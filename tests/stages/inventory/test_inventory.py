@@ -21,11 +21,16 @@ def made(sources: dict[str, SourceParams] | None = None) -> InventoryOutputs:
     return inventory(sources or SOURCES, 1_000_000, Engine(1))
 
 
+def lists(found: InventoryOutputs) -> dict[str, str]:
+    assert found.files is not None
+    return found.files
+
+
 def test_each_source_has_a_list_of_paths_and_contents(workspace: Path) -> None:
     found = made()
     assert found.summary == "145 files in 2 sources"
-    assert list(found.files) == ["web.jsonl", "phone.jsonl"]
-    lines = [json.loads(line) for line in found.files["web.jsonl"].splitlines()]
+    assert list(lists(found)) == ["web.jsonl", "phone.jsonl"]
+    lines = [json.loads(line) for line in lists(found)["web.jsonl"].splitlines()]
     assert lines[0] == ["a/000.png", sha256_of(Path("images/web/a/000.png"))]
     assert [path for path, _ in lines] == sorted(path for path, _ in lines)
     os.utime("images/web/a/000.png")
@@ -33,9 +38,9 @@ def test_each_source_has_a_list_of_paths_and_contents(workspace: Path) -> None:
 
 
 def test_a_change_shows_in_the_list_of_its_source_alone(workspace: Path) -> None:
-    before = made().files
+    before = lists(made())
     Path("images/web/a/000.png").write_bytes(b"other")
-    after = made().files
+    after = lists(made())
     assert after["web.jsonl"] != before["web.jsonl"]
     assert after["phone.jsonl"] == before["phone.jsonl"]
 
@@ -48,7 +53,7 @@ def test_files_beyond_the_limit_are_named_and_not_read(workspace: Path) -> None:
     assert found.summary.endswith(
         f"2 not read: images/web/a/huge.csv: too_many_bytes {2**41}, images/web/a/large.png: too_many_bytes {2**41}"
     )
-    lines = dict(json.loads(line) for line in found.files["web.jsonl"].splitlines())
+    lines = dict(json.loads(line) for line in lists(found)["web.jsonl"].splitlines())
     assert lines["a/table.csv"] == sha256_of(Path("images/web/a/table.csv"))
 
 
@@ -61,7 +66,7 @@ def test_what_is_not_read_is_named_and_never_opened(workspace: Path) -> None:
         "148 files in 2 sources; 2 not read: images/web/a/out.png: link_leaves_source, "
         "images/web/a/pipe.png: not_a_regular_file"
     )
-    lines = [json.loads(line) for line in found.files["web.jsonl"].splitlines()]
+    lines = [json.loads(line) for line in lists(found)["web.jsonl"].splitlines()]
     assert ["a/pipe.png", "not_a_regular_file"] in lines
 
 
@@ -82,15 +87,15 @@ def test_a_source_may_be_one_file_or_missing(workspace: Path) -> None:
         "gone": SourceParams.model_validate({**SOURCES["web"].model_dump(), "path": "gone"}),
     }
     found = made(own)
-    assert json.loads(found.files["archive.jsonl"]) == ["", sha256_of(Path("images.zip"))]
-    assert found.files["gone.jsonl"] == ""
+    assert json.loads(lists(found)["archive.jsonl"]) == ["", sha256_of(Path("images.zip"))]
+    assert lists(found)["gone.jsonl"] == ""
 
 
 def test_ignored_files_stand_in_the_list_so_that_ingest_runs_again_for_its_table(workspace: Path) -> None:
-    before = made().files
+    before = lists(made())
     Path("images/web/@eaDir/a").mkdir(parents=True)
     Path("images/web/@eaDir/a/1.jpg").write_bytes(b"x")
     after = made()
-    lines = [json.loads(line) for line in after.files["web.jsonl"].splitlines()]
+    lines = [json.loads(line) for line in lists(after)["web.jsonl"].splitlines()]
     assert lines == [["@eaDir/a/1.jpg", "system_file"], *map(json.loads, before["web.jsonl"].splitlines())]
     assert "not read" not in after.summary

@@ -39,6 +39,34 @@ def test_a_merge_conflict_is_named_and_nothing_of_the_cache_is_touched(project: 
     assert damaged.exists()
 
 
+@pytest.mark.parametrize(
+    ("content", "state"),
+    [(b"", "is empty"), (bytes(40), "is empty"), (b"[]\n", "is damaged"), (b"stages: [", "is damaged")],
+    ids=str,
+)
+def test_a_damaged_lock_is_named_and_the_whole_file_beside_it_is_not(
+    project: Path, doctor: Doctor, content: bytes, state: str
+) -> None:
+    Path("dvc.lock").write_bytes(content)
+    ended = doctor()
+    assert ended.code == 9
+    assert f"dvc.lock {state}" in ended.out
+    assert "git restore dvc.lock" in ended.out
+    assert "git checkout dvc.yaml" not in ended.out
+
+
+@pytest.mark.parametrize("share", [0.3, 0.9, 0.999])
+def test_a_lock_that_lost_its_end_is_told(project: Path, doctor: Doctor, share: float) -> None:
+    whole = Path("dvc.lock").read_bytes()
+    Path("dvc.lock").write_bytes(whole[: int(share * len(whole))])
+    ended = doctor()
+    assert ended.code == 9
+    assert "git restore dvc.lock" in ended.out
+    # Cut between two stages, it is as whole as any.
+    Path("dvc.lock").write_bytes(whole[: whole.rindex(b"\n  ingest@") + 1])
+    assert "dvc.lock has lost the stages" in doctor().out
+
+
 def test_a_damaged_file_of_dvc_is_named(project: Path, doctor: Doctor) -> None:
     Path("data.dvc").write_text("outs: {")
     ended = doctor()
@@ -116,3 +144,15 @@ def test_dvc_passes_by_what_the_doctor_lists(project: Path, doctor: Doctor) -> N
     rejected = Path("data/ingest/web/rejected.csv").read_text()
     assert '"a/x [1].png","not_a_regular_file"' in rejected
     assert '"a/outside.png","link_leaves_source"' in rejected
+
+
+def test_a_shallow_clone_is_told(
+    project: Path, doctor: Doctor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "shallow" not in doctor().out
+    run(project, "git", "commit", "--quiet", "--allow-empty", "--message", "Second")
+    run(tmp_path, "git", "clone", "--quiet", "--depth", "1", f"file://{project}", "shallow")
+    monkeypatch.chdir(tmp_path / "shallow")
+    ended = doctor()
+    assert "this is a shallow clone" in ended.out
+    assert "`git fetch --unshallow`" in ended.out

@@ -169,6 +169,7 @@ def test_the_same_run_gives_the_same_bytes(folder: Path) -> None:
 def test_without_any_run_each_section_says_what_makes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write_params(tmp_path)
+    run(tmp_path, "git", "init", "--quiet")
     found = notes()
     for stage in ("curate", "split", "balance", "train", "evaluate", "label_issues", "diagnose", "previews"):
         assert any(f"run dvc repro {stage}" in note for note in found), stage

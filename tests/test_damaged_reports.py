@@ -1,0 +1,133 @@
+"""What stages and commands read again of earlier runs: other forms are refused by name, pipes are not waited for."""
+
+import copy
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from pipeline import catalogue
+from pipeline.errors import DataError, MissingInputError
+from pipeline.forms import EVALUATION
+from pipeline.store.artifacts import Artifact, check_form, write_files
+from pipeline.store.curves import Curves
+
+SPLIT = {"images": 3, "optimizing": 0.5, "low": 0.4, "high": 0.6}
+LABELS = {"label_issues": 1, "wrong_share": 0.1, "most_confident": 2, "disagreeing": 0.5}
+LATENCY = {"model": "m", "machine": "x", "threads": 1, "latency_p95_ms": 1.5}
+REPORTS: dict[str, tuple[Artifact, dict[str, Any]]] = {
+    "verdict": (catalogue.VERDICT, {"model": "m", "accepted": True, "broken": ["size"]}),
+    "label_issues": (catalogue.LABEL_ISSUES_METRICS, {"dev": LABELS, "train": LABELS}),
+}
+READ = [value for value in vars(catalogue).values() if isinstance(value, Artifact) and Path(value.path).suffix]
+
+
+def places(value: Any, at: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """Where the values of a report stand."""
+    inside = (
+        [place for key, part in value.items() for place in places(part, (*at, key))] if isinstance(value, dict) else []
+    )
+    return [*([at] if at else []), *inside]
+
+
+def changed(value: dict[str, Any], place: tuple[str, ...], how: str) -> dict[str, Any]:
+    new = copy.deepcopy(value)
+    holder = new
+    for part in place[:-1]:
+        holder = holder[part]
+    old = holder.pop(place[-1])
+    if how == "flipped key":
+        holder[chr(ord(place[-1][0]) ^ 1) + place[-1][1:]] = old
+    elif how != "gone":
+        holder[place[-1]] = json.loads(how)
+    return new
+
+
+@pytest.mark.parametrize("how", ["flipped key", "gone", "null", '{"a": 1}', '"x"', "[1]", "1e999"])
+@pytest.mark.parametrize("name", REPORTS)
+def test_a_report_that_lacks_what_is_read_of_it_is_named(name: str, how: str, tmp_path: Path) -> None:
+    artifact, value = REPORTS[name]
+    place = tmp_path / "report.json"
+    for at in places(value):
+        if name == "label_issues" and len(at) == 1 and how in ("gone", "flipped key"):
+            continue  # another split is none
+        if at == ("model",) and how == '"x"':
+            continue
+        place.write_text(json.dumps(changed(value, at, how)))
+        with pytest.raises(DataError, match=r"report\.json has not the form that this version writes \("):
+            artifact.read(place)
+    place.write_text(json.dumps({**value, "more": LABELS}))
+    assert artifact.read(place) == {**value, "more": LABELS}
+
+
+@pytest.mark.parametrize("text", ["[]", "null", "3", "[" * 100_000, "\ufeff{}", "{", '"'])
+def test_what_is_no_report_at_all_is_named(text: str, tmp_path: Path) -> None:
+    (tmp_path / "report.json").write_text(text)
+    with pytest.raises(DataError, match=r"report\.json (has not the form|is not readable JSON)"):
+        catalogue.VERDICT.read(tmp_path / "report.json")
+
+
+def test_a_memo_of_another_form_is_measured_anew(tmp_path: Path) -> None:
+    place = tmp_path / "latency.json"
+    place.write_text(json.dumps(LATENCY))
+    assert catalogue.LATENCY.read(place) == LATENCY
+    place.write_text(json.dumps({**LATENCY, "latency_p95_ms": "fast"}))
+    assert catalogue.LATENCY.read(place) is None
+
+
+def test_the_summary_asks_for_the_numbers_that_it_shows() -> None:
+    whole = {"accepted": True, "limits": {}, "train": SPLIT, "train_dev": SPLIT, "dev": SPLIT}
+    check_form(whole, EVALUATION, Path("metrics.json"))
+    for place in places(whole):
+        if place != ("limits",):
+            with pytest.raises(DataError, match=r"^metrics\.json has not the form"):
+                check_form(changed(whole, place, "flipped key"), EVALUATION, Path("metrics.json"))
+
+
+@pytest.mark.parametrize("summary", ["{}", '{"step": -1}', '{"step": "0"}', '{"step": 2}', "[]"])
+def test_curves_without_the_kept_epoch_are_named(summary: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "plots/metrics").mkdir(parents=True)
+    (tmp_path / "plots/metrics/loss.tsv").write_text("step\tloss\n0\t0.5\n1\t0.4\n")
+    (tmp_path / "metrics.json").write_text('{"step": 1}')
+    assert catalogue.CURVES.read(tmp_path) == Curves([{"loss": 0.5}, {"loss": 0.4}], 1)
+    (tmp_path / "metrics.json").write_text(summary)
+    with pytest.raises(DataError):
+        catalogue.CURVES.read(tmp_path)
+
+
+@pytest.mark.parametrize("artifact", READ, ids=lambda one: one.path)
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(artifact: Artifact, tmp_path: Path) -> None:
+    place = tmp_path / Path(artifact.path).name
+    os.mkfifo(place)
+    if artifact is catalogue.LATENCY:
+        assert artifact.read(place) is None
+        return
+    with pytest.raises(DataError, match="is a pipe, a socket or a device, no file: remove it, then run"):
+        artifact.read(place)
+    place.unlink()
+    place.symlink_to("/dev/zero")
+    with pytest.raises(DataError, match="is a pipe, a socket or a device"):
+        artifact.read(place)
+    place.unlink()
+    if artifact is not catalogue.LEDGER:
+        with pytest.raises(MissingInputError):
+            artifact.read(place)
+
+
+TABLES = [one for one in READ if one.path.endswith(".csv") and "reliability" not in one.path and "gaps" not in one.path]
+
+
+@pytest.mark.parametrize("artifact", TABLES, ids=lambda one: one.path)
+def test_no_table_with_names_of_users_holds_a_formula(artifact: Artifact, tmp_path: Path) -> None:
+    names = ["=cmd|' /C calc'!A0", "+1", "-1", "@SUM(A1)", "\tx", "'quoted", "plain"]
+    frame = pd.DataFrame({"label": names, "=header": names})
+    place = tmp_path / "table.csv"
+    write_files({place: b""})
+    artifact.write(frame, place)
+    cells = [cell.lstrip('"') for line in place.read_text().splitlines() for cell in line.split('","')]
+    assert [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t"))] == []
+    pd.testing.assert_frame_equal(artifact.read(place).astype(object), frame.astype(object))
