@@ -27,7 +27,7 @@ from pipeline.core.split.audit import (
     verdict,
 )
 from pipeline.errors import DataError, LeakError, MissingInputError, StorageError, listing
-from pipeline.files.arrow import open_arrow
+from pipeline.files.arrow import open_foreign
 from pipeline.files.shards import ShardReader
 from pipeline.files.storage import partial_path, put_in_place, read_bytes, refusals, report, sha256_of
 from pipeline.files.tables import READERS, lists
@@ -184,7 +184,7 @@ def _columns(path: Path) -> dict[str, list[Any]]:
     """The values of known columns, the names of others."""
     needed = {*COLUMNS, *OPTIONAL, *OWN}
     if path.suffix.lower() == ".arrow":
-        return lists(open_arrow(path), needed)
+        return lists(open_foreign(path), needed)
     return READERS[path.suffix.lower()](read_bytes(path), str(path), needed)
 
 
