@@ -12,11 +12,12 @@ from pipeline.core import manifest
 from pipeline.core.evaluate.judged import PROBABILITY
 from pipeline.files.arrow import manifest as any_manifest
 from pipeline.files.arrow import streamed_manifest, taken_manifest
+from pipeline.files.checked import checked_folder, checked_report, memo
 from pipeline.files.curves import curves
 from pipeline.files.feedback import feedback
 from pipeline.files.scan import images_in_class_folders
 from pipeline.files.shards import ShardReader
-from pipeline.files.storage import binary, folder_of_folders, memo, read_only, report, spreadsheet, table, text, texts
+from pipeline.files.storage import binary, folder_of_folders, read_only, report, spreadsheet, table, text, texts
 from pipeline.ledger import ledger
 
 manifest_file = partial(any_manifest, further=manifest.FURTHER)
@@ -75,13 +76,13 @@ LOOK_BATCH = binary("reports/look/batch.png")
 MODEL = binary("data/train/model.safetensors")
 # Of a training that was stopped, beside the outs of DVC; never in its cache.
 CHECKPOINT = "data/train/checkpoint.pt"
-CURVES = curves("reports/train")
+CURVES = checked_folder(curves("reports/train"))
 # Fits that `pipeline learning-curve` has finished; of no stage.
 LEARNING_CURVE = "data/learning-curve"
 
 PREDICTIONS = predictions_file("data/evaluate/predictions.arrow", manifest.PREDICTIONS)
 EVALUATE_METRICS = report("reports/evaluate/metrics.json")
-VERDICT = report("data/evaluate/verdict.json")
+VERDICT = checked_report("data/evaluate/verdict.json")
 LATENCY = memo("data/evaluate/latency.json")
 CONFUSION = table("reports/evaluate/confusion.csv")
 PER_CLASS = table("reports/evaluate/per_class.csv")

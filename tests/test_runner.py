@@ -13,6 +13,7 @@ from pipeline import catalogue, runner
 from pipeline.core.manifest import INGESTED
 from pipeline.errors import MissingInputError, ParamsError, StorageError
 from pipeline.files import storage
+from pipeline.files.checked import memo
 from pipeline.files.scan import images_in_class_folders
 from pipeline.params import Params
 from pipeline.processes.engine import Engine
@@ -253,7 +254,7 @@ def counted(count: dict[str, int] | None) -> Counted:
 
 def test_what_is_kept_is_read_as_the_last_run_left_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    kept = storage.memo("data/counted/count.json")
+    kept = memo("data/counted/count.json")
     monkeypatch.setattr(runner, "load_stage", lambda _: Stage("counted", counted, keeps={"count": kept}))
     for _ in range(3):
         run_stage("counted", params(), Engine(1))

@@ -29,7 +29,7 @@ from pipeline.core.split.audit import (
 from pipeline.errors import DataError, LeakError, MissingInputError, StorageError, listing
 from pipeline.files.arrow import open_foreign
 from pipeline.files.shards import ShardReader
-from pipeline.files.storage import partial_path, put_in_place, read_bytes, refusals, report, sha256_of
+from pipeline.files.storage import read_bytes, replacing, report, sha256_of
 from pipeline.files.tables import READERS, lists
 from pipeline.params import IngestParams, PngEncoding
 from pipeline.processes.codec_lines import codec_lines
@@ -122,10 +122,8 @@ def outcome(report: Report) -> None:
 
 def write_json(found: Report, path: Path) -> None:
     """Put the report into a file, whole or not at all."""
-    with refusals(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    report(str(path)).write(found, partial_path(path))
-    put_in_place(partial_path(path), path)
+    with replacing(path) as half:
+        report(str(path)).write(found, half)
 
 
 def read_tables(manifests: Sequence[Path], root: Path | None) -> tuple[pd.DataFrame, list[Place]]:

@@ -19,7 +19,7 @@ from pipeline.core.manifest import NO_LABEL
 from pipeline.core.randomness import keyed_uniform
 from pipeline.errors import DataError, MissingInputError, ParamsError, listing
 from pipeline.files.shards import ShardReader
-from pipeline.files.storage import partial_path, put_in_place, read_bytes, refusals, text
+from pipeline.files.storage import read_bytes, write_files
 from pipeline.params import LabelStudioLabels, Params
 from pipeline.processes.engine import Engine
 from pipeline.sources import named_by_labels
@@ -92,13 +92,8 @@ def write_queue(queue: Queue, output: Path) -> Path:
     beside = output.with_suffix(".xml")
     if beside == output:
         raise ParamsError(f"--output {output}: the labelling interface goes there; let the tasks' file end in .json")
-    contents = {output: json.dumps(queue.tasks, indent=1, ensure_ascii=False) + "\n", beside: queue.interface}
-    with refusals(output):
-        output.parent.mkdir(parents=True, exist_ok=True)
-    for path, content in contents.items():
-        text(str(path)).write(content, partial_path(path))
-    for path in contents:
-        put_in_place(partial_path(path), path)
+    tasks = json.dumps(queue.tasks, indent=1, ensure_ascii=False) + "\n"
+    write_files({output: tasks.encode(), beside: queue.interface.encode()})
     return beside
 
 

@@ -26,7 +26,7 @@ from pipeline.core.evaluate.judged import judged
 from pipeline.core.evaluate.optimizing import check_defined, metric_of
 from pipeline.core.manifest import DEV
 from pipeline.errors import DataError, ParamsError
-from pipeline.files.storage import partial_path, put_in_place, table, write_bytes
+from pipeline.files.storage import replacing, table, write_bytes
 from pipeline.learning.fitting import TrainingData, fit_key, fit_model, part_of_data, read_data
 from pipeline.learning.kept_fits import KeptFits
 from pipeline.learning.loader import predict_rows
@@ -192,10 +192,10 @@ def _measured(part: Part, classes: tuple[str, ...]) -> tuple[dict[str, Any], npt
 def write_found(found: Found, path: Path) -> tuple[Path, Path]:
     """The points as a CSV file, and the curves as a picture of the same name; where they are."""
     csv, png = path.with_suffix(".csv"), path.with_suffix(".png")
-    table(str(csv)).write(found.points, partial_path(csv))
-    put_in_place(partial_path(csv), csv)
-    write_bytes(_drawn(found), partial_path(png))
-    put_in_place(partial_path(png), png)
+    with replacing(csv) as half:
+        table(str(csv)).write(found.points, half)
+    with replacing(png) as half:
+        write_bytes(_drawn(found), half)
     return csv, png
 
 

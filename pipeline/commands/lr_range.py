@@ -9,7 +9,7 @@ from pipeline.core.train.classifier import WeightedBatch
 from pipeline.core.train.order import KeyedOrder
 from pipeline.core.train.rate_range import RateRange, rate_range
 from pipeline.errors import ParamsError
-from pipeline.files.storage import partial_path, put_in_place, table, write_bytes
+from pipeline.files.storage import replacing, table, write_bytes
 from pipeline.learning.fitting import fresh_network, loss_weights, read_data
 from pipeline.learning.loader import weighted_batches
 from pipeline.params import Baseline, Params, PngEncoding
@@ -51,8 +51,8 @@ def write_curve(found: RateRange, path: Path) -> tuple[Path, Path]:
     title = f"Learning-rate range test: suggested {found.suggested:.2g}"
     picture = encode(draw_rates(rates, losses, smoothed, found.suggested, title), PngEncoding(name="png"))
     csv, png = path.with_suffix(".csv"), path.with_suffix(".png")
-    table(str(csv)).write(found.curve, partial_path(csv))
-    put_in_place(partial_path(csv), csv)
-    write_bytes(picture, partial_path(png))
-    put_in_place(partial_path(png), png)
+    with replacing(csv) as half:
+        table(str(csv)).write(found.curve, half)
+    with replacing(png) as half:
+        write_bytes(picture, half)
     return csv, png

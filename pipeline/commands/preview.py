@@ -31,7 +31,7 @@ from pipeline.errors import DataError, MissingInputError, ParamsError, listing
 from pipeline.files.arrow import open_arrow
 from pipeline.files.scan import scan
 from pipeline.files.shards import ShardReader
-from pipeline.files.storage import binary, partial_path, put_in_place, refusals, remove
+from pipeline.files.storage import binary, refusals, replacing
 from pipeline.params import PARAMS_FILE, Params, Transform, check_params, yaml_problem
 from pipeline.processes.engine import Engine
 
@@ -207,15 +207,8 @@ def preview_sheet(examples: Sequence[Example], copies: int, each: bool, params: 
 
 def write_sheet(sheet: bytes, output: Path) -> None:
     """Put the sheet into its file, whole or not at all."""
-    with refusals(output):
-        output.parent.mkdir(parents=True, exist_ok=True)
-    partial_file = partial_path(output)
-    try:
-        binary(str(output)).write(sheet, partial_file)
-    except BaseException:
-        remove(partial_file)
-        raise
-    put_in_place(partial_file, output)
+    with replacing(output) as half:
+        binary(str(output)).write(sheet, half)
 
 
 def _replaced(params: Params, transforms: Any, name: str) -> Params:

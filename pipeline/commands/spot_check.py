@@ -18,7 +18,7 @@ from pipeline.core.manifest import DEV
 from pipeline.core.train.candidates import OWN, candidates
 from pipeline.core.train.models import save_model
 from pipeline.errors import DataError, ParamsError
-from pipeline.files.storage import partial_path, put_in_place, table
+from pipeline.files.storage import replacing, table
 from pipeline.learning.fitting import TrainingData, fit_model, read_data
 from pipeline.learning.loader import predict_rows
 from pipeline.params import Model, Params, TrainParams
@@ -54,8 +54,8 @@ def check_all(params: Params, names: Sequence[str], csv: Path | None, engine: En
     ]
     found = table_of(tried, metric)
     if csv is not None:
-        table(str(csv)).write(found, partial_path(csv))
-        put_in_place(partial_path(csv), csv)
+        with replacing(csv) as half:
+            table(str(csv)).write(found, half)
     return found, len(data.dev_rows)
 
 

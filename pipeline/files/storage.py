@@ -74,6 +74,22 @@ def put_in_place(whole: Path, path: Path) -> None:
     remove(aside)
 
 
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Where to write what stands at this path once the block ends; of a block that fails, nothing stays."""
+    half = partial_path(path)
+    try:
+        with refusals(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        yield half
+        put_in_place(half, path)
+    except BaseException:
+        # Where nothing can be written there may be nothing to remove; the first error is the one to show.
+        with suppress(StorageError):
+            remove(half)
+        raise
+
+
 def remove(path: Path) -> None:
     """Remove a file or folder, if there is one."""
     with refusals(path):
@@ -134,20 +150,6 @@ def report(path: str) -> Artifact:
         _write_text(text + "\n", place)
 
     return Artifact(path, read, write)
-
-
-def memo(path: str) -> Artifact:
-    """An artifact: a JSON object that saves its stage work; missing or damaged, it reads as None."""
-    whole = report(path)
-
-    def read(place: Path) -> Any:
-        try:
-            value = whole.read(place)
-        except (MissingInputError, DataError):
-            return None
-        return value if isinstance(value, dict) else None
-
-    return Artifact(path, read, whole.write)
 
 
 def text(path: str) -> Artifact:

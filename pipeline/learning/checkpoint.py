@@ -19,7 +19,7 @@ import pandas as pd
 
 import pipeline
 from pipeline.files.plan import digest
-from pipeline.files.storage import partial_path, put_in_place, read_bytes, refusals, remove, write_bytes
+from pipeline.files.storage import partial_path, read_bytes, remove, replacing, write_bytes
 
 # Of work that a kill may cost; to write a checkpoint takes some hundredths of a second.
 MOST_SECONDS = 60.0
@@ -60,12 +60,10 @@ class Checkpoint:
         """Write it down in place of what was kept before; a kill leaves the one or the other."""
         import torch
 
-        with refusals(self.path):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
         buffer = io.BytesIO()
         torch.save({"key": key, "state": dict(state)}, buffer)
-        write_bytes(buffer.getvalue(), partial_path(self.path))
-        put_in_place(partial_path(self.path), self.path)
+        with replacing(self.path) as half:
+            write_bytes(buffer.getvalue(), half)
         self._saved = time.monotonic()
 
     def drop(self) -> None:

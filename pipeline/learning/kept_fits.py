@@ -12,7 +12,7 @@ import pandas as pd
 from pipeline.catalogue import predictions_file
 from pipeline.core.manifest import PREDICTIONS
 from pipeline.errors import PipelineError
-from pipeline.files.storage import partial_path, put_in_place, refusals, remove
+from pipeline.files.storage import remove, replacing
 
 
 @dataclass(frozen=True)
@@ -38,15 +38,8 @@ class KeptFits:
     def keep(self, key: str, predictions: pd.DataFrame) -> None:
         """Write them down; a kill leaves all of them or none."""
         place = self._place(key)
-        with refusals(place):
-            place.parent.mkdir(parents=True, exist_ok=True)
-        partial_file = partial_path(place)
-        try:
-            predictions_file(str(place), PREDICTIONS).write(predictions, partial_file)
-        except BaseException:
-            remove(partial_file)
-            raise
-        put_in_place(partial_file, place)
+        with replacing(place) as half:
+            predictions_file(str(place), PREDICTIONS).write(predictions, half)
 
     def drop_stale(self) -> None:
         """Remove the fits of other runs, and what a killed one left half-written."""

@@ -11,7 +11,9 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pipeline.errors import StorageError
 from pipeline.learning.checkpoint import MOST_SECONDS, Checkpoint, code_digest, table_digest
+from tests.examples import full_disk
 
 STATE = {"epochs": [{"dev/loss": 0.5}], "network": {"0.weight": torch.arange(6.0).view(2, 3)}, "best_epoch": 0}
 
@@ -42,6 +44,14 @@ def test_it_is_due_when_more_time_has_passed_than_a_kill_may_cost(
     assert kept.due()
     kept.save("key", STATE)
     assert not kept.due()
+
+
+def test_a_full_disk_leaves_the_last_one_and_no_half_of_another(kept: Checkpoint) -> None:
+    kept.save("key", {"epoch": 1})
+    with full_disk(2000), pytest.raises(StorageError, match="File too large"):
+        kept.save("key", {"epoch": 2, "weights": torch.zeros(1000)})
+    assert kept.load("key") == {"epoch": 1}
+    assert [entry.name for entry in kept.path.parent.iterdir()] == [kept.path.name]
 
 
 def test_nothing_is_left_when_it_is_dropped(kept: Checkpoint) -> None:

@@ -16,7 +16,7 @@ from pipeline.commands.doctor.cache import examine_cache, uses_of
 from pipeline.commands.doctor.findings import Part, Problem, in_words, mend_all, outcome
 from pipeline.commands.doctor.folders import examine_folders
 from pipeline.commands.doctor.locks import examine_locks, guarded, running
-from pipeline.commands.doctor.outs import examine_leftovers, examine_shards
+from pipeline.commands.doctor.outs import examine_checked, examine_leftovers, examine_shards
 from pipeline.commands.doctor.records import records
 from pipeline.commands.doctor.state import culprit, state_problem, state_problems
 from pipeline.commands.doctor.surroundings import examine_surroundings
@@ -73,6 +73,7 @@ def _parts(repository: Any, engine: Engine, at_work: str) -> list[Part]:
         Part("dvc files", f"{len(outs)} outs are recorded", [*unread, *unsound]),
         examine_cache(cache, None if unread else uses, folder / "damaged", engine),
         examine_shards(recorded, engine, at_work),
+        examine_checked(at_work),
         examine_leftovers(at_work),
     ]
 
@@ -80,7 +81,8 @@ def _parts(repository: Any, engine: Engine, at_work: str) -> list[Part]:
 def _parts_without_dvc(problem: Problem, engine: Engine, at_work: str) -> list[Part]:
     surroundings, params = examine_surroundings([Path()])
     dvc = Part("dvc", "its locks and cache were not looked at", [problem])
-    return [surroundings, dvc, _sources(params), examine_shards({}, engine, at_work), examine_leftovers(at_work)]
+    outs = [examine_shards({}, engine, at_work), examine_checked(at_work), examine_leftovers(at_work)]
+    return [surroundings, dvc, _sources(params), *outs]
 
 
 def _sources(params: Params | None, root: Path | None = None, ignored: Any = lambda _: False) -> Part:

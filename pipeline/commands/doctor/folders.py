@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline.commands.doctor.findings import Part, Problem
 from pipeline.files.hazards import Hazard, added_root, hazards, shown
-from pipeline.files.storage import partial_path, put_in_place, refusals
+from pipeline.files.storage import refusals, replacing
 
 IGNORE_FILE = ".dvcignore"
 # What means more than itself in a pattern of .dvcignore, whose syntax is that of .gitignore.
@@ -48,5 +48,5 @@ def _ignore(path: str, file: Path) -> None:
     with refusals(file):
         before = file.read_text(encoding="utf-8") if file.exists() else ""
         ended = before if before.endswith("\n") or not before else f"{before}\n"
-        partial_path(file).write_text(f"{ended}{ignore_pattern(path)}\n", encoding="utf-8")
-    put_in_place(partial_path(file), file)
+    with replacing(file) as half, refusals(file):
+        half.write_text(f"{ended}{ignore_pattern(path)}\n", encoding="utf-8")

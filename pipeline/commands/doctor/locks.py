@@ -20,7 +20,7 @@ from dvc.rwlock import SCHEMA, Invalid
 
 from pipeline.commands.doctor.findings import Part, Problem, near
 from pipeline.errors import StorageError, listing
-from pipeline.files.storage import partial_path, put_in_place, refusals, remove
+from pipeline.files.storage import refusals, remove, replacing
 
 PROGRAMS = {"dvc", "pipeline"}
 # A process's start and a file's time come from different clocks of the kernel.
@@ -179,9 +179,8 @@ def _remove_dead(file: Path, hardlink: bool) -> None:
             raise StorageError(f"{file} was damaged just now: run the command again")
         rest = without(locks, dead_holders(locks, file.stat().st_mtime))
         if rest["read"] or rest["write"]:
-            with refusals(file):
-                partial_path(file).write_text(json.dumps(rest), encoding="utf-8")
-            put_in_place(partial_path(file), file)
+            with replacing(file) as half, refusals(file):
+                half.write_text(json.dumps(rest), encoding="utf-8")
         else:
             remove(file)
 
