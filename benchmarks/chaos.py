@@ -90,9 +90,11 @@ class Project:
         run(self.whole, "git", "init", "--quiet")
         run(self.whole, "dvc", "init", "--quiet")
         run(self.whole, "dvc", "add", "--quiet", "images")
-        run(self.whole, "dvc", "repro")
-        run(self.whole, "git", "add", "--all")
-        run(self.whole, "git", "commit", "--quiet", "--message", "Run")
+        shutil.copytree(REPOSITORY / ".dvc/plots", self.whole / ".dvc/plots")
+        for message in ("Set up", "Run"):
+            run(self.whole, "git", "add", "--all")
+            run(self.whole, "git", "commit", "--quiet", "--message", message)
+            run(self.whole, "dvc", "repro")
         self.outs = contents(self.whole)
 
     @contextlib.contextmanager
