@@ -23,6 +23,8 @@ from pipeline.files.storage import Artifact, flush, maker, refusals
 PART = 100_000
 
 
+NO_CHECKSUM = "it has no checksum"
+
 CATEGORY = pa.dictionary(pa.int32(), pa.string())
 
 
@@ -196,6 +198,9 @@ def _opened(path: Path, verify: bool, foreign: bool) -> pa.Table:
         raise MissingInputError(f"{path} is missing: run `{maker(path)}`") from error
     except (pa.ArrowException, ValueError, OSError, MemoryError, OverflowError) as error:
         then = "write it again" if foreign else f"run `pipeline doctor --fix`, then `{maker(path)}`"
+        if str(error) == NO_CHECKSUM:
+            # DVC would bring it back from its cache as it is.
+            then = f"if an older version wrote it, run `dvc repro --force` once; else {then}"
         raise DataError(f"{path} is damaged, or no Arrow file ({error}): {then}") from error
 
 
@@ -208,7 +213,7 @@ def _verify(buffer: pa.Buffer, foreign: bool) -> None:
     content = memoryview(buffer)
     place = _place(content)
     if place is None and not foreign:
-        raise ValueError("it has no checksum: it is cut or damaged, or another version wrote it")
+        raise ValueError(NO_CHECKSUM)
     if place is not None and not is_right(content, place):
         raise ValueError("its content does not match its checksum")
 

@@ -351,7 +351,7 @@ def test_a_flipped_bit_in_a_shard_is_never_taken_over(base: Path, whole: Whole, 
     damaged[data.draw(st.integers(0, len(damaged) - 1))] ^= 1 << data.draw(st.integers(0, 7))
     for other, content_ in whole[0].items():
         (folder / other).write_bytes(damaged if other == name else content_)
-    with pytest.raises(DataError, match=rf"{name} is damaged.*: run `pipeline doctor --fix`, then `dvc repro"):
+    with pytest.raises(DataError, match=rf"{name} is damaged.*run `pipeline doctor --fix`, then `dvc repro"):
         ShardReader(folder).image(name.removesuffix(".arrow"), 0)
     # With a row less, its other rows would be copied from the damaged shard.
     kept = data.draw(st.sampled_from([ROWS, ROWS[1:], ROWS[:-1]]))
