@@ -13,7 +13,8 @@ from pipeline.metrics.predictions import PROBABILITY
 from pipeline.sources.scan import images_in_class_folders
 from pipeline.store.arrow import manifest as any_manifest
 from pipeline.store.arrow import manifest_slice, manifest_stream
-from pipeline.store.artifacts import binary, folder_of_folders, memo, read_only, report, spreadsheet, table, text, texts
+from pipeline.store.artifacts import binary, folder_of_folders, read_only, report, spreadsheet, table, text, texts
+from pipeline.store.checked import checked_folder, checked_report, memo
 from pipeline.store.curves import curves
 from pipeline.store.feedback import feedback
 from pipeline.store.ledger import ledger
@@ -78,13 +79,13 @@ PREVIEW_BATCH = binary("reports/previews/batch.png")
 MODEL = binary("data/train/model.safetensors")
 # Of a training that was stopped, beside the outs of DVC; never in its cache.
 CHECKPOINT = "data/train/checkpoint.pt"
-CURVES = curves("reports/train")
+CURVES = checked_folder(curves("reports/train"))
 # Fits that `pipeline learning-curve` has finished; of no stage.
 LEARNING_CURVE = "data/learning-curve"
 
 PREDICTIONS = predictions_file("data/evaluate/predictions.arrow", manifest.PREDICTIONS)
 EVALUATE_METRICS = report("reports/evaluate/metrics.json")
-VERDICT = report("data/evaluate/verdict.json", forms.VERDICT)
+VERDICT = checked_report("data/evaluate/verdict.json", forms.VERDICT)
 LATENCY = memo("data/evaluate/latency.json", forms.LATENCY)
 CONFUSION = spreadsheet("reports/evaluate/confusion.csv")
 PER_CLASS = spreadsheet("reports/evaluate/per_class.csv")

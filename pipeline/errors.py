@@ -12,7 +12,7 @@ PipelineError              exit code 1; never raised itself
 
 Every message says what is wrong, the value, the rule and the next step. The CLI alone catches
 these; any other exception is a bug and keeps its traceback (exit code 1). Exit code 2 is a
-command line that typer cannot read.
+command line that typer cannot read; 130 is Ctrl-C and 143 SIGTERM (workers/stopping.py).
 """
 
 from collections.abc import Iterable

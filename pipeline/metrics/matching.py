@@ -6,7 +6,7 @@ groups, the null hypothesis holds exactly: a test that fails says that the split
 smallest effect that matters is set, but by the sizes of the samples.
 
 - **Groups are the observations**, not near-duplicates: one image a group and side, chosen by keyed hash; at
-  most MOST_LABELS groups a side for labels and MOST_IMAGES for facts, so that the cost is bounded.
+  most MAX_LABELS groups a side for labels and MAX_IMAGES for facts, so that the cost is bounded.
 - **Verdict**: a test is matched if its p, after Holm's correction over all tests of the comparison, is at
   least `level`; a comparison, if all its tests are. A random split fails one with probability `level` at most.
 - **Images without a label** count as production by their facts, and say nothing of labels.
@@ -278,7 +278,7 @@ def _compare_labels(here: "pd.Series[Any]", there: "pd.Series[Any]", seed: int) 
 
 
 def _one_image_a_group(rows: pd.DataFrame, side: Flags, hashes: Values, seed: int) -> pd.DataFrame:
-    """One image of each of the first MOST_LABELS groups of a side, in the order of the groups' hashes."""
+    """One image of each of the first MAX_LABELS groups of a side, in the order of the groups' hashes."""
     places = np.flatnonzero(side)
     if len(places) > MAX_LABELS:
         smallest = np.unique(hashes[places])[:MAX_LABELS]

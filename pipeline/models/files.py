@@ -19,6 +19,7 @@ from pipeline.models.layers import Normalise
 from pipeline.models.params import AnyModel, Baseline, MobileNetV2, Model
 from pipeline.renamed import model_params
 from pipeline.stages.ingest.params import IngestParams
+from pipeline.store.checksums import BLANK, find, is_right, with_checksum
 from pipeline.yaml_values import quoted, shortened
 
 MODEL_PARAMS: TypeAdapter[Model] = TypeAdapter(AnyModel)
@@ -52,8 +53,9 @@ class TrainedModel:
 
 
 def save_model(model: TrainedModel) -> bytes:
-    """A safetensors file whose header names classes, params, normalisation, and how pictures are made."""
+    """A safetensors file whose header names classes, params, normalisation, how pictures are made, and a checksum."""
     about = {
+        "checksum": BLANK.decode(),
         "classes": model.classes,
         "ingest": model.ingest.model_dump(),
         "normalisation": _normalisation(model.network),
@@ -61,7 +63,10 @@ def save_model(model: TrainedModel) -> bytes:
     }
     tensors = {name: tensor.cpu().contiguous() for name, tensor in model.network.state_dict().items()}
     # One entry, because safetensors writes several in random order, and equal models must be equal files.
-    return save_tensors(tensors, metadata={"pipeline": json.dumps(about, sort_keys=True)})
+    data = save_tensors(tensors, metadata={"pipeline": json.dumps(about, sort_keys=True)})
+    place = _place(data)
+    assert place is not None  # noqa: S101
+    return with_checksum(data, place)
 
 
 def load_model(data: bytes) -> TrainedModel:
@@ -73,6 +78,7 @@ def load_model(data: bytes) -> TrainedModel:
     try:
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
         about = json.loads(header["__metadata__"]["pipeline"])
+        _check_content(data, about)
         classes = _distinct_texts(about["classes"])
         params = MODEL_PARAMS.validate_python(model_params(about["model"]))
         ingest = IngestParams.model_validate(about["ingest"])
@@ -82,6 +88,24 @@ def load_model(data: bytes) -> TrainedModel:
             f"the model file is damaged or of another version ({shortened(str(error))}): run `dvc repro train`"
         ) from error
     return TrainedModel(network.eval(), classes, ingest, params)
+
+
+def _place(data: bytes) -> int | None:
+    """Where the header has the digits of the checksum, which stands in front of all names."""
+    return find(data, 8, 8 + int.from_bytes(data[:8], "little"))
+
+
+def _check_content(data: bytes, about: dict[str, Any]) -> None:
+    """Nothing, if the checksum is right, or the file is older than checksums.
+
+    Raises:
+        ValueError: it is not, or one flipped bit may have hidden it.
+    """
+    if unknown := about.keys() - {"checksum", "classes", "ingest", "model", "normalisation"}:
+        raise ValueError(f"its header has {len(unknown)} entries of unknown names")
+    place = _place(data)
+    if "checksum" in about and (place is None or not is_right(data, place)):
+        raise ValueError("its content does not match its checksum")
 
 
 def _distinct_texts(values: object) -> tuple[str, ...]:

@@ -96,14 +96,14 @@ def write_all(stage: Stage, outputs: Outputs) -> None:
                 targets[field].parent.mkdir(parents=True, exist_ok=True)
             remove(partials[field])
             artifact.write(getattr(outputs, field), partials[field])
+        for field, path in targets.items():
+            put_in_place(partials[field], path)
     except BaseException:
         for path in partials.values():
             # A folder that cannot be written holds nothing to remove; the first error is the one to show.
             with suppress(StorageError):
                 remove(path)
         raise
-    for field, path in targets.items():
-        put_in_place(partials[field], path)
 
 
 def _step(value: Any, part: str) -> Any:

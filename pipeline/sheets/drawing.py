@@ -74,7 +74,7 @@ def draw_sheet(sheet: Sheet) -> Pixels:
     """The sheet's pixels, shape (height, width, 3); the width depends on its columns alone.
 
     A picture of at most SIDE pixels is enlarged by the largest whole factor that fits, each pixel
-    becoming a block; a larger one is reduced by averaging. Lines under the title go on for MOST_WRAPPED
+    becoming a block; a larger one is reduced by averaging. Lines under the title go on for MAX_WRAPPED
     lines; other text that is too long is cut in its middle.
     """
     width = sheet.columns * (SIDE + 2 * FRAME) + (sheet.columns - 1) * GAP
@@ -173,7 +173,7 @@ def _cut(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
 
 
 def _wrapped(text: str, size: int, width: int) -> list[str]:
-    """The text in lines that fit, but for a single long word and the last of MOST_WRAPPED lines."""
+    """The text in lines that fit, but for a single long word and the last of MAX_WRAPPED lines."""
     font = _font(size)
     lines = [""]
     for word in drawable(text[: MAX_WRAPPED * MAX_LETTERS]).split(" "):

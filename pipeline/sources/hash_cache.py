@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from pipeline.errors import DataError, MissingInputError, StorageError
 from pipeline.store.arrow import open_arrow, write_arrow
-from pipeline.store.artifacts import partial_path, put_in_place, refusals, sha256_of
+from pipeline.store.artifacts import replacing, sha256_of
 from pipeline.workers.engine import Engine
 
 NOT_HASHED = UNREADABLE, TOO_LARGE = "unreadable", "too_many_bytes"
@@ -140,7 +140,5 @@ def _remember(
     there = (stamps["inode"] > 0) & pc.not_equal(hashes, UNREADABLE).to_numpy(zero_copy_only=False)
     columns = [paths, *(pa.array(stamps[name]) for name in STAMP.names or ()), hashes]
     table = pa.Table.from_arrays(columns, schema=SCHEMA).filter(pa.array(old & there & read))
-    with refusals(memory):
-        memory.parent.mkdir(parents=True, exist_ok=True)
-    write_arrow(table, partial_path(memory))
-    put_in_place(partial_path(memory), memory)
+    with replacing(memory) as half:
+        write_arrow(table, half)

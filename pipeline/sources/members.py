@@ -54,7 +54,7 @@ class Archive:
     place: Path
     inside: str
     max_expansion: float
-    """Beyond so many times its own size, and LEAST_BYTES, an archive is a bomb."""
+    """Beyond so many times its own size, and MIN_BYTES, an archive is a bomb."""
     stamp: tuple[int, ...] = ()
     """Of the file on disk, so that no worker reads on in one that was replaced."""
     members: dict[str, Member] = field(default_factory=dict)

@@ -1,8 +1,13 @@
-"""Arrow IPC files (Feather v2): manifests, whole or in parts, and what shards are made of."""
+"""Arrow IPC files (Feather v2): manifests, whole or in parts, and what shards are made of.
+
+Each carries a checksum of all its bytes in its footer's metadata, where Arrow has room for what a writer likes to add,
+and whoever reads it here has it verified first: damage is an error, never data.
+"""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 import numpy as np
@@ -11,11 +16,14 @@ import pandas as pd
 import pyarrow as pa
 
 from pipeline.errors import DataError, MissingInputError
-from pipeline.store.artifacts import Artifact, check_regular, flush, maker, refusals
+from pipeline.store.artifacts import Artifact, flush, maker, refusals
+from pipeline.store.checksums import BLANK, checksum, find, is_right
 
 # Rows of a record batch of what is written in parts. Part of the format: another value gives other files.
 PART = 100_000
 
+
+NO_CHECKSUM = "it has no checksum"
 
 CATEGORY = pa.dictionary(pa.int32(), pa.string())
 
@@ -155,23 +163,69 @@ def write_unflushed(table: pa.Table, path: Path) -> None:
 
 
 def open_arrow(path: Path) -> pa.Table:
-    """A memory-mapped view of an Arrow IPC file.
+    """A memory-mapped view of an Arrow IPC file that this package wrote, its checksum verified.
 
     Raises:
         MissingInputError: there is no such file.
-        DataError: it is truncated or no Arrow file.
+        DataError: it is damaged, no Arrow file, or without a checksum.
     """
-    check_regular(path)
+    return _opened(path, verify=True, foreign=False)
+
+
+def open_verified(path: Path) -> pa.Table:
+    """The same of a file that this run has verified or written: its content is not looked at again."""
+    return _opened(path, verify=False, foreign=False)
+
+
+def open_foreign(path: Path) -> pa.Table:
+    """The same of a file that another program may have written: without a checksum, none is verified."""
+    return _opened(path, verify=True, foreign=True)
+
+
+def _opened(path: Path, verify: bool, foreign: bool) -> pa.Table:
     try:
+        if not S_ISREG(path.stat().st_mode):
+            raise ValueError("it is no regular file")  # to open a pipe would wait for ever
         with pa.memory_map(str(path)) as source:
+            if verify:
+                _verify(source.read_buffer(), foreign)
+                source.seek(0)
             table = pa.ipc.open_file(source).read_all()
             # Arrow believes offsets and codes unless asked; wrong ones crash the process that reads them.
             table.validate(full=True)
             return table
     except FileNotFoundError as error:
         raise MissingInputError(f"{path} is missing: run `{maker(path)}`") from error
-    except (pa.ArrowException, ValueError, OSError) as error:
-        raise DataError(f"{path} is damaged, or no Arrow file ({error}): remove it and run `{maker(path)}`") from error
+    except (pa.ArrowException, ValueError, OSError, MemoryError, OverflowError) as error:
+        then = "write it again" if foreign else f"run `pipeline doctor --fix`, then `{maker(path)}`"
+        if str(error) == NO_CHECKSUM:
+            # DVC would bring it back from its cache as it is.
+            then = f"if an older version wrote it, run `dvc repro --force` once; else {then}"
+        raise DataError(f"{path} is damaged, or no Arrow file ({error}): {then}") from error
+
+
+def _verify(buffer: pa.Buffer, foreign: bool) -> None:
+    """Nothing, if the file's checksum is that of its content.
+
+    Raises:
+        ValueError: it is not, or there is none and `foreign` is false.
+    """
+    content = memoryview(buffer)
+    place = _place(content)
+    if place is None and not foreign:
+        raise ValueError(NO_CHECKSUM)
+    if place is not None and not is_right(content, place):
+        raise ValueError("its content does not match its checksum")
+
+
+def _place(content: memoryview) -> int | None:
+    """Where the footer has the digits of the checksum.
+
+    Arrow puts the footer's metadata in front of the schema: what a column is called cannot be taken for it.
+    """
+    end = len(content) - len(b"ARROW1") - 4
+    length = int.from_bytes(content[max(end, 0) : end + 4], "little")
+    return None if length > end else find(content, end - length, end)
 
 
 def arrow_table(frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:
@@ -186,10 +240,24 @@ def _write_parts(tables: Iterable[pa.Table], schema: pa.Schema, path: Path) -> N
 
 
 def _write_batches(tables: Iterable[pa.Table], schema: pa.Schema, path: Path) -> None:
-    # Arrow's own file, because a Python one costs a copy of all bytes.
-    with refusals(path), pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, schema) as writer:
-        for table in tables:
-            writer.write_table(table, max_chunksize=max(len(table), 1))
+    with refusals(path):
+        # Arrow's own file, because a Python one costs a copy of all bytes.
+        with (
+            pa.OSFile(str(path), "wb") as file,
+            pa.ipc.new_file(file, schema, metadata={"checksum": BLANK}) as writer,
+        ):
+            for table in tables:
+                writer.write_table(table, max_chunksize=max(len(table), 1))
+        _add_checksum(path)
+
+
+def _add_checksum(path: Path) -> None:
+    with path.open("r+b") as file, pa.memory_map(str(path)) as source:
+        content = memoryview(source.read_buffer())
+        place = _place(content)
+        assert place is not None  # noqa: S101
+        file.seek(place)
+        file.write(checksum(content, place))
 
 
 def _write_taken(taken: TableSlice, schema: pa.Schema, place: Path) -> None:

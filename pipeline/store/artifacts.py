@@ -135,6 +135,22 @@ def put_in_place(whole: Path, path: Path) -> None:
     remove(aside)
 
 
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Where to write what stands at this path once the block ends; of a block that fails, nothing stays."""
+    half = partial_path(path)
+    try:
+        with refusals(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        yield half
+        put_in_place(half, path)
+    except BaseException:
+        # Where nothing can be written there may be nothing to remove; the first error is the one to show.
+        with suppress(StorageError):
+            remove(half)
+        raise
+
+
 def remove(path: Path) -> None:
     """Remove a file or folder, if there is one."""
     with refusals(path):
@@ -207,11 +223,7 @@ def report(path: str, form: TypeAdapter[Any] | None = None) -> Artifact:
 
 
 def check_form(value: Any, form: TypeAdapter[Any] | None, place: Path) -> None:
-    """Nothing, if a report has what its form asks for.
-
-    Raises:
-        DataError: it lacks something, or has it in another form: it is damaged, edited, or another version's.
-    """
+    """Raise DataError unless a report has what its form asks for: else it is damaged, edited, or another version's."""
     try:
         if form is not None:
             form.validate_python(value)
@@ -222,20 +234,6 @@ def check_form(value: Any, form: TypeAdapter[Any] | None, place: Path) -> None:
             f"{place} has not the form that this version writes ({shortened(where)}: {first['msg'].lower()}): it is "
             f"damaged, edited or of another version; run `{maker(place)}`"
         ) from None
-
-
-def memo(path: str, form: TypeAdapter[Any] | None = None) -> Artifact:
-    """An artifact: a JSON object that saves its stage work; missing or damaged, it reads as None."""
-    whole = report(path, form)
-
-    def read(place: Path) -> Any:
-        try:
-            value = whole.read(place)
-        except (MissingInputError, DataError):
-            return None
-        return value if isinstance(value, dict) else None
-
-    return Artifact(path, read, whole.write)
 
 
 def text(path: str) -> Artifact:

@@ -1,6 +1,6 @@
 """Shards: Arrow files of encoded images, each named by a digest of all that shaped it.
 
-A file with the right name is already right. So a stage builds the shards that are missing and
+A file with the right name is already right, once its checksum agrees. So a stage builds the shards that are missing and
 drops the stale ones, and from this follow incremental runs, resuming after a kill, parallel work
 without coordination, and the same bytes for any number of workers. A missing shard takes over
 each row that an older shard holds under the same key, so that ten new files among a thousand cost
@@ -25,8 +25,8 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.errors import DataError, MissingInputError
-from pipeline.store.arrow import open_arrow, write_unflushed
-from pipeline.store.artifacts import flush, partial_path, put_in_place, refusals, remove
+from pipeline.store.arrow import open_arrow, open_verified, write_unflushed
+from pipeline.store.artifacts import flush, maker, partial_path, put_in_place, refusals, remove
 from pipeline.store.shard_plan import Chunk, Older, Place, Row, Task, Tasks, chunks_of, digest, name_of
 from pipeline.workers.engine import Engine
 from pipeline.workers.serving import Guard
@@ -149,7 +149,7 @@ class Placed:
         With `shard` (string) and `row` (int32), which say where a row lies.
         """
         for chunk in self.chunks:
-            table = open_arrow(_path(self.folder, chunk.name)).select(columns)
+            table = open_verified(_path(self.folder, chunk.name)).select(columns)
             yield _located(table, chunk.name)
 
     def table(self) -> pa.Table:
@@ -160,7 +160,7 @@ class Placed:
 
 
 class ShardReader:
-    """Encoded images by (shard, row), through memory maps that are opened at first use.
+    """Encoded images by (shard, row), through memory maps that are opened, and their checksums verified, at first use.
 
     It travels to other processes as the folders it looks in.
     """
@@ -178,11 +178,11 @@ class ShardReader:
 
         Raises:
             MissingInputError: there is no such shard.
-            DataError: it is damaged, or shorter than the row number.
+            DataError: it is damaged, no shard, or shorter than the row number.
         """
         images = self._images.get(shard)
         if images is None:
-            images = self._images[shard] = open_arrow(self._find(shard))["image"].chunk(0)
+            images = self._images[shard] = _images(self._find(shard))
         if not 0 <= row < len(images):
             raise DataError(f"shard {shard} has {len(images)} rows, no row {row}: run `dvc repro`")
         data: bytes = images[row].as_py()
@@ -196,6 +196,15 @@ class ShardReader:
         except KeyError:
             places = " or ".join(map(str, self.folders))
             raise MissingInputError(f"shard {shard} is not under {places}: run `dvc repro`") from None
+
+
+def _images(path: Path) -> pa.BinaryArray:
+    table = open_arrow(path)
+    if "image" not in table.schema.names or table.schema.field("image").type != pa.binary():
+        raise DataError(f"{path} is no shard: it has no column of images. Remove it and run `{maker(path)}`")
+    column = table["image"]
+    # In one piece as it was written: what is put together lies in this process's own memory.
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def _cut(rows: Sequence[Row], most: int) -> Iterator[Sequence[Row]]:

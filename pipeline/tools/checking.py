@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline import catalogue
 from pipeline.project.params_file import Params
-from pipeline.store.artifacts import partial_path, put_in_place, refusals, write_bytes
+from pipeline.store.artifacts import refusals, replacing, write_bytes
 from pipeline.store.shards import fingerprint
 
 
@@ -24,9 +24,8 @@ def check_once(params: Params) -> None:
     with refusals(memory):
         if not listed or (memory.is_file() and memory.read_bytes() == key):
             return
-        memory.parent.mkdir(parents=True, exist_ok=True)
     from pipeline.transforms.transforms import check_transforms
 
     check_transforms(params.augment.transforms, params.ingest.size)
-    write_bytes(key, partial_path(memory))
-    put_in_place(partial_path(memory), memory)
+    with replacing(memory) as half:
+        write_bytes(key, half)

@@ -21,7 +21,7 @@ from pipeline.metrics.metric import check_defined, metric_of
 from pipeline.metrics.predictions import PROBABILITY, checked_predictions
 from pipeline.project.params_file import Params
 from pipeline.stages.train.params import TrainParams
-from pipeline.store.artifacts import partial_path, put_in_place, remove, table, write_bytes
+from pipeline.store.artifacts import remove, replacing, table, write_bytes
 from pipeline.tools.training_data import read_data
 from pipeline.training.checkpoint import Checkpoint, KeyedCheckpoint
 from pipeline.training.fitting import TrainingData, fit_key, fit_model, part_of_data
@@ -203,10 +203,10 @@ def _measured(part: Part, data: TrainingData) -> tuple[dict[str, Any], npt.NDArr
 def write_found(found: Found, path: Path) -> tuple[Path, Path]:
     """The points as a CSV file, and the curves as a picture of the same name; where they are."""
     csv, png = path.with_suffix(".csv"), path.with_suffix(".png")
-    table(str(csv)).write(found.points, partial_path(csv))
-    put_in_place(partial_path(csv), csv)
-    write_bytes(_drawn(found), partial_path(png))
-    put_in_place(partial_path(png), png)
+    with replacing(csv) as half:
+        table(str(csv)).write(found.points, half)
+    with replacing(png) as half:
+        write_bytes(_drawn(found), half)
     return csv, png
 
 

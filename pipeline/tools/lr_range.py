@@ -9,7 +9,7 @@ from pipeline.images.pixels import encode
 from pipeline.models.params import Baseline
 from pipeline.project.params_file import Params
 from pipeline.stages.ingest.params import PngEncoding
-from pipeline.store.artifacts import partial_path, put_in_place, table, write_bytes
+from pipeline.store.artifacts import replacing, table, write_bytes
 from pipeline.tools.rate_chart import draw_rates
 from pipeline.tools.training_data import read_data
 from pipeline.training.fitting import fresh_network, loss_weights
@@ -48,8 +48,8 @@ def write_curve(found: RateRange, path: Path) -> tuple[Path, Path]:
     title = f"Learning-rate range test: suggested {found.suggested:.2g}"
     picture = encode(draw_rates(rates, losses, smoothed, found.suggested, title), PngEncoding(name="png"))
     csv, png = path.with_suffix(".csv"), path.with_suffix(".png")
-    table(str(csv)).write(found.curve, partial_path(csv))
-    put_in_place(partial_path(csv), csv)
-    write_bytes(picture, partial_path(png))
-    put_in_place(partial_path(png), png)
+    with replacing(csv) as half:
+        table(str(csv)).write(found.curve, half)
+    with replacing(png) as half:
+        write_bytes(picture, half)
     return csv, png

@@ -25,7 +25,7 @@ from pipeline.randomness import keyed_uniform
 from pipeline.sheets.contact_sheets import Shown, choose_images, transform_line, transform_lines, variants_png
 from pipeline.sources.scan import scan
 from pipeline.store.arrow import open_arrow
-from pipeline.store.artifacts import binary, partial_path, put_in_place, refusals, remove
+from pipeline.store.artifacts import binary, refusals, replacing
 from pipeline.store.shards import ShardReader
 from pipeline.tools.image_files import pictures
 from pipeline.transforms.params import Transform
@@ -207,15 +207,8 @@ def preview_sheet(examples: Sequence[Example], copies: int, each: bool, params: 
 
 def write_sheet(sheet: bytes, output: Path) -> None:
     """Put the sheet into its file, whole or not at all."""
-    with refusals(output):
-        output.parent.mkdir(parents=True, exist_ok=True)
-    partial_file = partial_path(output)
-    try:
-        binary(str(output)).write(sheet, partial_file)
-    except BaseException:
-        remove(partial_file)
-        raise
-    put_in_place(partial_file, output)
+    with replacing(output) as half:
+        binary(str(output)).write(sheet, half)
 
 
 def _replaced(params: Params, transforms: Any, name: str) -> Params:

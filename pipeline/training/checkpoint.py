@@ -20,7 +20,7 @@ from typing import Any
 import pandas as pd
 
 import pipeline
-from pipeline.store.artifacts import partial_path, put_in_place, read_bytes, refusals, remove, write_bytes
+from pipeline.store.artifacts import partial_path, read_bytes, remove, replacing, write_bytes
 from pipeline.store.shard_plan import digest
 
 # Of work that a kill may cost; to write a checkpoint takes some hundredths of a second.
@@ -62,16 +62,10 @@ class Checkpoint:
         """Write it down in place of what was kept before; a kill leaves the one or the other."""
         import torch
 
-        with refusals(self.path):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
         buffer = io.BytesIO()
         torch.save({"key": key, "state": dict(state)}, buffer)
-        try:
-            write_bytes(buffer.getvalue(), partial_path(self.path))
-        except BaseException:
-            remove(partial_path(self.path))
-            raise
-        put_in_place(partial_path(self.path), self.path)
+        with replacing(self.path) as half:
+            write_bytes(buffer.getvalue(), half)
         self._saved = time.monotonic()
 
     def under(self, key: str) -> "KeyedCheckpoint":

@@ -187,6 +187,7 @@ def test_equal_models_are_equal_files_and_others_are_not() -> None:
 
 def test_file_names_what_is_needed_to_use_it() -> None:
     about = json.loads(header(save_model(trained()))["__metadata__"]["pipeline"])
+    assert about.pop("checksum").startswith("crc32:")
     normalisation = about.pop("normalisation")
     np.testing.assert_allclose([normalisation["mean"], normalisation["std"]], [MEAN, STD], rtol=1e-6)
     assert about == {"classes": list(CLASSES), "ingest": INGEST.model_dump(mode="json"), "model": cnn().model_dump()}
@@ -198,10 +199,11 @@ def header(data: bytes) -> dict[str, Any]:
 
 
 def with_about(**changes: Any) -> bytes:
-    """A model file whose header was edited."""
+    """A model file whose header was edited, as a version without checksums wrote it."""
     data = save_model(trained())
     values = header(data)
     about = json.loads(values["__metadata__"]["pipeline"])
+    del about["checksum"]
     values["__metadata__"]["pipeline"] = json.dumps({**about, **changes})
     edited = json.dumps(values).encode()
     edited += b" " * (-len(edited) % 8)
@@ -210,10 +212,6 @@ def with_about(**changes: Any) -> bytes:
 
 def pictures(**changes: Any) -> dict[str, Any]:
     return {**INGEST.model_dump(), **changes}
-
-
-def test_edited_header_that_changes_nothing_loads() -> None:
-    assert load_model(with_about()).classes == CLASSES
 
 
 def test_file_holds_no_pickle() -> None:
@@ -226,6 +224,7 @@ def test_file_holds_no_pickle() -> None:
 
 
 SAVED = save_model(trained())
+OLDER = with_about()
 DAMAGED = r"^the model file is damaged or of another version \((?s:.*)\): run `dvc repro train`$"
 
 
@@ -272,10 +271,23 @@ def test_file_of_another_making_is_said_to_be_damaged(data: bytes) -> None:
         load_model(data)
 
 
-@given(place=st.integers(0, len(SAVED) - 1), value=st.integers(0, 255))
-@settings(max_examples=150, deadline=None)
-def test_one_wrong_byte_is_a_data_error_or_loads(place: int, value: int) -> None:
+@given(place=st.integers(0, len(SAVED) - 1), bit=st.integers(0, 7))
+@settings(max_examples=300, deadline=None)
+def test_one_flipped_bit_is_said_to_be_damage(place: int, bit: int) -> None:
     damaged = bytearray(SAVED)
+    damaged[place] ^= 1 << bit
+    with pytest.raises(DataError, match=DAMAGED):
+        load_model(bytes(damaged))
+
+
+def test_a_file_of_before_checksums_loads() -> None:
+    assert load_model(with_about()).classes == CLASSES
+
+
+@given(place=st.integers(0, len(OLDER) - 1), value=st.integers(0, 255))
+@settings(max_examples=150, deadline=None)
+def test_one_wrong_byte_in_a_file_without_a_checksum_is_a_data_error_or_loads(place: int, value: int) -> None:
+    damaged = bytearray(OLDER)
     damaged[place] = value
     with suppress(DataError):
         assert load_model(bytes(damaged)).network(pixels()).shape[0] == 5

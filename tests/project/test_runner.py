@@ -19,6 +19,7 @@ from pipeline.sources.scan import images_in_class_folders
 from pipeline.stage import Stage
 from pipeline.store import artifacts as storage
 from pipeline.store.artifacts import alone
+from pipeline.store.checked import memo
 from pipeline.workers.engine import Engine
 from tests.examples import curated, encoded, full_disk, params, picture, with_columns, write_source
 from tests.running import write_params, write_tiny_sources
@@ -256,7 +257,7 @@ def counted(count: dict[str, int] | None) -> Counted:
 
 def test_what_is_kept_is_read_as_the_last_run_left_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    kept = storage.memo("data/counted/count.json")
+    kept = memo("data/counted/count.json")
     monkeypatch.setattr(runner, "load_stage", lambda _: Stage("counted", counted, keeps={"count": kept}))
     for _ in range(3):
         run_stage("counted", params(), Engine(1))

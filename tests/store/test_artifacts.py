@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from pipeline import catalogue
 from pipeline.errors import DataError, MissingInputError, StorageError
 from pipeline.store import artifacts as storage
+from pipeline.store import checked
 from pipeline.store.curves import Curves
-from tests.examples import curated
+from tests.examples import curated, full_disk
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 ROWS = curated({"cat": 3, "dog": 2}, {"dog": 1, "cat": 2})
@@ -193,5 +194,24 @@ def sorted_epochs(epochs: list[dict[str, float]]) -> list[dict[str, float]]:
 def test_a_curve_without_numbers_is_named(content: str) -> None:
     folder = written(catalogue.CURVES, Curves([{"train/loss": 1.0}], kept=0))
     (folder / "plots/metrics/train/loss.tsv").write_text(content)
+    (folder / checked.CHECKSUMS).unlink()  # of a version without them
     with pytest.raises(DataError, match=r"loss\.tsv is no curve of numbers \(.*\): run `dvc repro train`$"):
         catalogue.CURVES.read(folder)
+
+
+def stop_in_a_write(half: Path) -> None:
+    half.write_bytes(b"ha")
+    raise KeyboardInterrupt
+
+
+def test_what_a_write_that_fails_leaves_is_nothing() -> None:
+    path = Path("new/folder/file")
+    with full_disk(100), pytest.raises(StorageError, match="File too large"), storage.replacing(path) as half:
+        storage.write_bytes(bytes(1000), half)
+    assert [*path.parent.iterdir()] == []
+    with storage.replacing(path) as half:
+        storage.write_bytes(b"whole", half)
+    assert [entry.name for entry in path.parent.iterdir()] == ["file"]
+    with pytest.raises(KeyboardInterrupt), storage.replacing(path) as half:
+        stop_in_a_write(half)
+    assert [entry.read_bytes() for entry in path.parent.iterdir()] == [b"whole"]

@@ -46,6 +46,14 @@ def test_it_is_due_when_more_time_has_passed_than_a_kill_may_cost(
     assert not kept.due()
 
 
+def test_a_full_disk_leaves_the_last_one_and_no_half_of_another(kept: Checkpoint) -> None:
+    kept.save("key", {"epoch": 1})
+    with full_disk(2000), pytest.raises(StorageError, match="File too large"):
+        kept.save("key", {"epoch": 2, "weights": torch.zeros(1000)})
+    assert kept.load("key") == {"epoch": 1}
+    assert [entry.name for entry in kept.path.parent.iterdir()] == [kept.path.name]
+
+
 def test_nothing_is_left_when_it_is_dropped(kept: Checkpoint) -> None:
     kept.drop()
     kept.drop()

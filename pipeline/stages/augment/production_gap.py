@@ -7,7 +7,7 @@ nearest, as long as one helps; after each the strengths are refined in steps tha
 - **Like with like**: as many raw as production pictures of each class, one a group, so that another
   mixture of classes is no gap.
 - **Honest**: half of the groups choose, the others measure the AUC before and after.
-- **Bounded**: MOST_IMAGES a role and half, WINDOW pixels a side, MOST_TRIALS trials.
+- **Bounded**: MAX_IMAGES a role and half, WINDOW pixels a side, MAX_TRIALS trials.
 
 Not here: what pictures show, and from where. A gap in that stays, and may be taken for one that a
 degradation narrows.
@@ -135,7 +135,7 @@ def _paired(rows: pd.DataFrame, seed: int) -> tuple[list[_Pairs], bool]:
 
 
 def _pair(half: pd.DataFrame) -> _Pairs:
-    """The first of each class in the order given, as many of both roles, MOST_IMAGES in all or little more."""
+    """The first of each class in the order given, as many of both roles, MAX_IMAGES in all or little more."""
     sizes = pd.crosstab(half["label"], half["role"]).reindex(columns=[RAW, PRODUCTION], fill_value=0).min(axis=1)
     quotas = np.ceil(sizes * min(1.0, MAX_IMAGES / max(1, int(sizes.sum()))))
     rank = half.groupby(["label", "role"]).cumcount()

@@ -17,8 +17,8 @@ from pipeline.images.pixels import Pixels
 from pipeline.stages.curate import similarity
 from pipeline.stages.curate.alignment import portrait
 from pipeline.stages.ingest.params import IngestParams, PngEncoding
-from pipeline.store.arrow import open_arrow
-from pipeline.store.artifacts import partial_path, put_in_place, read_bytes, refusals, report, sha256_of
+from pipeline.store.arrow import open_foreign
+from pipeline.store.artifacts import read_bytes, replacing, report, sha256_of
 from pipeline.store.shards import ShardReader
 from pipeline.store.tables import READERS, lists
 from pipeline.tools.audit.leaks import (
@@ -122,10 +122,8 @@ def outcome(report: Report) -> None:
 
 def write_json(found: Report, path: Path) -> None:
     """Put the report into a file, whole or not at all."""
-    with refusals(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    report(str(path)).write(found, partial_path(path))
-    put_in_place(partial_path(path), path)
+    with replacing(path) as half:
+        report(str(path)).write(found, half)
 
 
 def read_tables(manifests: Sequence[Path], root: Path | None) -> tuple[pd.DataFrame, list[Place]]:
@@ -194,7 +192,7 @@ def _columns(path: Path) -> dict[str, list[Any]]:
     """The values of known columns, the names of others."""
     needed = {*COLUMNS, *OPTIONAL, *OWN}
     if path.suffix.lower() == ".arrow":
-        return lists(open_arrow(path), needed)
+        return lists(open_foreign(path), needed)
     return READERS[path.suffix.lower()](read_bytes(path), str(path), needed)
 
 

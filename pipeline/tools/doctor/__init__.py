@@ -19,7 +19,7 @@ from pipeline.tools.doctor.cache import examine_cache, uses_of
 from pipeline.tools.doctor.findings import Part, Problem, in_words, mend_all, outcome
 from pipeline.tools.doctor.folders import examine_folders
 from pipeline.tools.doctor.locks import examine_locks, guarded, running
-from pipeline.tools.doctor.outs import examine_leftovers, examine_shards
+from pipeline.tools.doctor.outs import examine_checked, examine_leftovers, examine_shards
 from pipeline.tools.doctor.records import records
 from pipeline.tools.doctor.state import culprit, state_problem, state_problems
 from pipeline.tools.doctor.surroundings import examine_surroundings
@@ -76,6 +76,7 @@ def _parts(repository: Any, engine: Engine, at_work: str) -> list[Part]:
         Part("dvc files", f"{len(outs)} outs are recorded", [*unread, *unsound]),
         examine_cache(cache, None if unread else uses, folder / "damaged", engine),
         examine_shards(recorded, engine, at_work),
+        examine_checked(at_work),
         examine_leftovers(at_work),
     ]
 
@@ -83,7 +84,8 @@ def _parts(repository: Any, engine: Engine, at_work: str) -> list[Part]:
 def _parts_without_dvc(problem: Problem, engine: Engine, at_work: str) -> list[Part]:
     surroundings, params = examine_surroundings([Path()])
     dvc = Part("dvc", "its locks and cache were not looked at", [problem])
-    return [surroundings, dvc, _sources(params), examine_shards({}, engine, at_work), examine_leftovers(at_work)]
+    outs = [examine_shards({}, engine, at_work), examine_checked(at_work), examine_leftovers(at_work)]
+    return [surroundings, dvc, _sources(params), *outs]
 
 
 def _sources(params: Params | None, root: Path | None = None, ignored: Any = lambda _: False) -> Part:

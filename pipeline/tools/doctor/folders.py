@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from pipeline.sources.dvc_hazards import Hazard, added_root, hazards, shown
-from pipeline.store.artifacts import partial_path, put_in_place, refusals
+from pipeline.store.artifacts import refusals, replacing
 from pipeline.tools.doctor.findings import Part, Problem
 
 IGNORE_FILE = ".dvcignore"
@@ -48,5 +48,5 @@ def _ignore(path: str, file: Path) -> None:
     with refusals(file):
         before = file.read_text(encoding="utf-8") if file.exists() else ""
         ended = before if before.endswith("\n") or not before else f"{before}\n"
-        partial_path(file).write_text(f"{ended}{ignore_pattern(path)}\n", encoding="utf-8")
-    put_in_place(partial_path(file), file)
+    with replacing(file) as half, refusals(file):
+        half.write_text(f"{ended}{ignore_pattern(path)}\n", encoding="utf-8")

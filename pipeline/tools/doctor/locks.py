@@ -19,7 +19,7 @@ from dvc.lock import LockError, make_lock
 from dvc.rwlock import SCHEMA, Invalid
 
 from pipeline.errors import StorageError, listing
-from pipeline.store.artifacts import partial_path, put_in_place, refusals, remove
+from pipeline.store.artifacts import refusals, remove, replacing
 from pipeline.tools.doctor.findings import Part, Problem, near
 
 PROGRAMS = {"dvc", "pipeline"}
@@ -179,9 +179,8 @@ def _remove_dead(file: Path, hardlink: bool) -> None:
             raise StorageError(f"{file} was damaged just now: run the command again")
         rest = without(locks, dead_holders(locks, file.stat().st_mtime))
         if rest["read"] or rest["write"]:
-            with refusals(file):
-                partial_path(file).write_text(json.dumps(rest), encoding="utf-8")
-            put_in_place(partial_path(file), file)
+            with replacing(file) as half, refusals(file):
+                half.write_text(json.dumps(rest), encoding="utf-8")
         else:
             remove(file)
 

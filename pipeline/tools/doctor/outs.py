@@ -1,8 +1,4 @@
-"""Shards whose content does not match, and files that a killed run left half-written.
-
-A stage believes the name of a shard. One that is damaged would be taken over by the next run, and
-its content become the truth of dvc.lock.
-"""
+"""Shards and other outs whose content does not match their checksums, and files that a killed run left half-written."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,8 +8,9 @@ from pathlib import Path
 import pyarrow as pa
 
 from pipeline import catalogue
-from pipeline.errors import DataError, StorageError
+from pipeline.errors import DataError, MissingInputError, StorageError
 from pipeline.images.pixels import decode
+from pipeline.models.files import load_model
 from pipeline.store.arrow import open_arrow
 from pipeline.store.artifacts import Artifact, maker, remove
 from pipeline.store.shard_plan import digest
@@ -51,6 +48,43 @@ def examine_shards(recorded: Mapping[Path, str], engine: Engine, at_work: str) -
     return Part("shards", f"{len(shards)} shards hashed, their images decoded", problems)
 
 
+def examine_checked(at_work: str) -> Part:
+    """Verify the checksum of every manifest and every other file that carries one.
+
+    Args:
+        at_work: who writes here now; then such files come and go.
+    """
+    if at_work:
+        return Part("checksums", f"not looked at, because {at_work} is at work")
+    found = [(path, artifact) for artifact in _checked() for path in _glob(artifact.path)]
+    problems = [
+        Problem(said, f"`{maker(path)}` makes it again", partial(remove, path))
+        for path, artifact in found
+        if (said := _said(path, artifact))
+    ]
+    return Part("checksums", f"{len(found)} manifests, models and reports of later stages verified", problems)
+
+
+def _checked() -> list[Artifact]:
+    """What carries a checksum: of two ways to read a file, one."""
+    artifacts = [value for value in vars(catalogue).values() if isinstance(value, Artifact)]
+    arrow = {artifact.path: artifact for artifact in artifacts if artifact.path.endswith(".arrow")}
+    return [*arrow.values(), catalogue.CURVES, catalogue.VERDICT, catalogue.MODEL]
+
+
+def _said(path: Path, artifact: Artifact) -> str | None:
+    """What whoever reads it is told; None if it is whole."""
+    try:
+        content = artifact.read(path)
+        if artifact is catalogue.MODEL:
+            load_model(content)
+    except MissingInputError:
+        return None  # gone since
+    except DataError as error:
+        return f"{path} cannot be used: {error}"
+    return None
+
+
 def examine_leftovers(at_work: str) -> Part:
     """Find what was never moved into place.
 
@@ -60,6 +94,7 @@ def examine_leftovers(at_work: str) -> Part:
     if at_work:
         return Part("leftovers", f"not looked at, because {at_work} is at work")
     files = [Path(value.path) for value in vars(catalogue).values() if isinstance(value, Artifact)]
+    files += map(Path, (catalogue.CHECKPOINT, catalogue.INVENTORY_MEMORY, catalogue.CHECKED_TRANSFORMS))
     patterns = [f"{file.parent}/.{file.name}" for file in files] + [f"{folder}/.*.arrow" for folder in SHARDS]
     ends = ("partial", "old")
     found = sorted({path for pattern in patterns for end in ends for path in _glob(f"{pattern}.{end}")})

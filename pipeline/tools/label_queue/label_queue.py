@@ -21,7 +21,7 @@ from pipeline.sources.files import open_files
 from pipeline.sources.label_studio import import_file, labelling_interface
 from pipeline.sources.labels import named_by_labels
 from pipeline.sources.params import LabelStudioLabels
-from pipeline.store.artifacts import partial_path, put_in_place, read_bytes, refusals, text
+from pipeline.store.artifacts import read_bytes, write_files
 from pipeline.store.shards import ShardReader
 from pipeline.tools.label_queue.ranking import by_margin, farthest_first, groups_in_turn, small_picture
 from pipeline.workers.engine import Engine
@@ -93,13 +93,8 @@ def write_queue(queue: Queue, output: Path) -> Path:
     beside = output.with_suffix(".xml")
     if beside == output:
         raise ParamsError(f"--output {output}: the labelling interface goes there; let the tasks' file end in .json")
-    contents = {output: json.dumps(queue.tasks, indent=1, ensure_ascii=False) + "\n", beside: queue.interface}
-    with refusals(output):
-        output.parent.mkdir(parents=True, exist_ok=True)
-    for path, content in contents.items():
-        text(str(path)).write(content, partial_path(path))
-    for path in contents:
-        put_in_place(partial_path(path), path)
+    tasks = json.dumps(queue.tasks, indent=1, ensure_ascii=False) + "\n"
+    write_files({output: tasks.encode(), beside: queue.interface.encode()})
     return beside
 
 

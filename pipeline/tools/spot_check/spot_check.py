@@ -21,7 +21,7 @@ from pipeline.models.files import save_model
 from pipeline.models.params import Model
 from pipeline.project.params_file import Params
 from pipeline.stages.train.params import TrainParams
-from pipeline.store.artifacts import partial_path, put_in_place, table
+from pipeline.store.artifacts import replacing, table
 from pipeline.tools.spot_check.candidates import OWN, candidates
 from pipeline.tools.training_data import read_data
 from pipeline.training.fitting import TrainingData, fit_model
@@ -57,8 +57,8 @@ def check_all(params: Params, names: Sequence[str], csv: Path | None, engine: En
     ]
     found = table_of(tried, metric)
     if csv is not None:
-        table(str(csv)).write(found, partial_path(csv))
-        put_in_place(partial_path(csv), csv)
+        with replacing(csv) as half:
+            table(str(csv)).write(found, half)
     return found, len(data.dev_rows)
 
 

@@ -42,7 +42,7 @@ def step_with_signal(self, *place):
         os.kill(os.getpid(), int(signum))
     return step(self, *place)
 TrainingLoop._step = step_with_signal
-checkpoint.MOST_SECONDS = most_seconds
+checkpoint.MAX_SECONDS = most_seconds
 sys.argv = ["pipeline", "train", "--workers", "1"]
 cli.main()
 """

@@ -6,6 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from pipeline import catalogue
 from pipeline.errors import StorageError
 from pipeline.store.arrow import open_arrow, write_arrow
 from pipeline.store.shard_plan import digest
@@ -156,6 +157,23 @@ def test_a_shard_whose_content_does_not_match_is_built_again(
     assert not os.path.lexists(place)
     pipeline(capsys, monkeypatch, "ingest", "phone")
     assert shard.read_bytes() == whole
+
+
+def test_an_out_that_does_not_match_its_checksum_is_removed(project: Path, doctor: Doctor) -> None:
+    manifest = Path("data/ingest/web/manifest.arrow")
+    model, verdict = Path(catalogue.MODEL.path), Path(catalogue.VERDICT.path)
+    for path in (model, verdict):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    model.write_bytes(b"rubbish")
+    catalogue.VERDICT.write({"accepted": True}, verdict)
+    assert wrong(doctor()) == {"checksums"}
+    for path in (manifest, verdict):
+        damage(path)
+    ended = doctor()
+    assert states(ended)["checksums"] == "3 wrong"
+    assert "data/ingest/web/manifest.arrow cannot be used: " in ended.out
+    doctor("--fix")
+    assert [path for path in (manifest, model, verdict) if path.exists()] == []
 
 
 def test_without_a_record_a_shard_is_judged_by_itself(project: Path) -> None:

@@ -12,7 +12,7 @@ from dvc.repo import Repo
 from tests.running import write_params
 from tests.tools.doctor.workspaces import Doctor, damage, object_of, run, shard_of, states, wrong
 
-WELL = {"locks", "surroundings", "sources", "dvc files", "cache", "shards", "leftovers"}
+WELL = {"locks", "surroundings", "sources", "dvc files", "cache", "shards", "checksums", "leftovers"}
 
 
 def test_a_sound_workspace_is_well(project: Path, doctor: Doctor) -> None:

@@ -1,0 +1,77 @@
+"""JSON reports and folders that carry checksums of their content, verified before it is used.
+
+For what a later stage reads, and neither people nor DVC's tables look at as a whole.
+"""
+
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from pipeline.errors import DataError, MissingInputError
+from pipeline.store.artifacts import Artifact, check_form, maker, read_bytes, report
+
+CHECKSUM = "checksum"
+CHECKSUMS = "checksums.json"
+
+
+def checked_report(path: str, form: TypeAdapter[Any] | None = None) -> Artifact:
+    """An artifact: a JSON object of a form; its checksum stands beside its keys."""
+    plain = report(path)
+
+    def read(place: Path) -> Any:
+        value = plain.read(place)
+        if not isinstance(value, dict) or value.pop(CHECKSUM, None) != _checksum(value):
+            raise DataError(f"{place} is damaged, or another version wrote it: run `{maker(place)}`")
+        check_form(value, form, place)
+        return value
+
+    def write(value: Mapping[str, Any], place: Path) -> None:
+        plain.write({**value, CHECKSUM: _checksum(value)}, place)
+
+    return Artifact(path, read, write)
+
+
+def memo(path: str, form: TypeAdapter[Any] | None = None) -> Artifact:
+    """An artifact: a JSON object that saves its stage work; missing or damaged, it reads as None."""
+    whole = checked_report(path, form)
+
+    def read(place: Path) -> Any:
+        try:
+            return whole.read(place)
+        except (MissingInputError, DataError):
+            return None
+
+    return Artifact(path, read, whole.write)
+
+
+def checked_folder(plain: Artifact) -> Artifact:
+    """The same folder with one more file, the checksum of each other; a folder without it is older than checksums."""
+
+    def read(place: Path) -> Any:
+        if (place / CHECKSUMS).exists() and report(plain.path).read(place / CHECKSUMS) != _checksums(place):
+            raise DataError(f"{place} is damaged: its files do not match {CHECKSUMS}; run `{maker(place)}`")
+        return plain.read(place)
+
+    def write(value: Any, place: Path) -> None:
+        plain.write(value, place)
+        report(plain.path).write(_checksums(place), place / CHECKSUMS)
+
+    return replace(plain, read=read, write=write)
+
+
+def _checksum(value: Mapping[str, Any]) -> str:
+    return _crc(json.dumps(value, sort_keys=True).encode())
+
+
+def _checksums(folder: Path) -> dict[str, str]:
+    files = sorted(file for file in folder.rglob("*") if file.is_file() and file.name != CHECKSUMS)
+    return {file.relative_to(folder).as_posix(): _crc(read_bytes(file)) for file in files}
+
+
+def _crc(data: bytes) -> str:
+    return f"crc32:{zlib.crc32(data):08x}"
