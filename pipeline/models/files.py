@@ -13,10 +13,11 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
 from pipeline.errors import DataError, ParamsError
-from pipeline.models.baselines import baseline_of
+from pipeline.models.baselines import Baseline, baseline_of
 from pipeline.models.building import build_model
 from pipeline.models.layers import Normalise
-from pipeline.models.params import AnyModel, Baseline, MobileNetV2, Model
+from pipeline.models.networks import Pretrained
+from pipeline.models.params import AnyModel, Model
 from pipeline.stages.ingest.params import IngestParams
 
 MODEL_PARAMS: TypeAdapter[Model] = TypeAdapter(AnyModel)
@@ -91,7 +92,7 @@ def _network(params: Model, classes: int, size: int, tensors: dict[str, Tensor])
 def _params(params: Model) -> dict[str, Any]:
     """Params for the header; of a file of weights its name alone, because folders differ by machine."""
     values = params.model_dump()
-    if isinstance(params, MobileNetV2):
+    if isinstance(params, Pretrained):
         values["weights"] = params.weights.replace("\\", "/").rpartition("/")[2] or params.weights
     return values
 

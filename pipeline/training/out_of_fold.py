@@ -10,7 +10,7 @@ from pipeline.manifest import DEV
 from pipeline.metrics.metric import metric_of
 from pipeline.metrics.params import AnyMetric
 from pipeline.metrics.predictions import PROBABILITY
-from pipeline.models.params import Baseline
+from pipeline.models.baselines import Baseline, Rows
 from pipeline.stages.ingest.params import IngestParams
 from pipeline.stages.train.params import TrainParams
 from pipeline.store.shards import ShardReader
@@ -35,7 +35,7 @@ def by_baseline(
         classes: of all rows, in the order of their numbers.
     """
     # scikit-learn takes a second to import, and networks do without.
-    from pipeline.training.baselines import Rows, class_probabilities, features_and_labels, fitted
+    from pipeline.training.baselines import class_probabilities, features_and_labels, fitted
 
     dataset = RowDataset(rows, images, classes, size)
     with batches(dataset, PART, engine) as loader, progress("suspects: pictures", len(loader)) as advance:

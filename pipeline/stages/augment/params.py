@@ -1,45 +1,13 @@
 """Params of the stage augment: how many variants, by which transforms, made when."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
+from pipeline.registry import one_of
 from pipeline.section import Section, Seed, Share
+from pipeline.stages.augment.copies import COPIES, Copies
 from pipeline.transforms.params import AnyTransform
-
-MAX_COPIES = 100
-
-
-Copies = Annotated[int, Field(ge=0, le=MAX_COPIES)]
-
-
-def _with_text_keys(counts: Any) -> Any:
-    """Classes may be called 0 and 1, which are numbers in YAML."""
-    numbers = isinstance(counts, Mapping) and all(type(label) in {int, str} for label in counts)
-    return {str(label): count for label, count in counts.items()} if numbers else counts
-
-
-class PerImage(Section):
-    """So many variants of each row."""
-
-    name: Literal["per_image"]
-    count: Copies
-
-
-class PerClass(Section):
-    """So many variants of each row of the classes named, and `otherwise` of the others."""
-
-    name: Literal["per_class"]
-    counts: Annotated[Mapping[str, Copies], BeforeValidator(_with_text_keys)]
-    otherwise: Copies
-
-
-class UpTo(Section):
-    """As many variants as bring each class to `rows` rows, dealt out evenly over its rows."""
-
-    name: Literal["up_to"]
-    rows: Annotated[int, Field(ge=1, le=1_000_000_000)]
 
 
 class AugmentParams(Section):
@@ -52,20 +20,14 @@ class AugmentParams(Section):
 
     seed: Seed
     mode: Literal["materialise", "online"]
-    copies: Annotated[PerImage | PerClass | UpTo, Field(discriminator="name")]
+    copies: Annotated[Copies, one_of(COPIES)]
     transforms: Annotated[tuple[AnyTransform, ...], Field(strict=False)]
     match_production: bool
     max_failed: Share
 
     @model_validator(mode="after")
     def _copies_need_transforms(self) -> Self:
-        match self.copies:
-            case PerImage(count=0):
-                asked = False
-            case PerClass(counts=counts, otherwise=otherwise):
-                asked = any([*counts.values(), otherwise])
-            case _:
-                asked = True
+        asked = COPIES.of(self.copies).makes_any(self.copies)
         if asked and not self.transforms and not self.match_production:
             raise ValueError("copies without transforms would repeat images: name a transform or set copies to 0")
         return self

@@ -14,7 +14,7 @@ from pipeline.manifest import BALANCED, check_manifest
 from pipeline.sheets import contact_sheets as sheets
 from pipeline.stage import Stage
 from pipeline.store.shards import ShardReader
-from pipeline.training.params import AnyMixing
+from pipeline.training.mixing import Mixing
 from pipeline.transforms.online import online_variants
 from pipeline.transforms.params import AnyTransform
 
@@ -39,7 +39,7 @@ def previews(
     size: int,
     batch_size: int,
     order_seed: int,
-    mixing: AnyMixing,
+    mixing: Mixing,
 ) -> PreviewsOutputs:
     """Sheets of the very pictures that training gets from the same data set, in the same order."""
     rows = check_manifest(augmented, BALANCED, unique=("id", "copy"))
@@ -51,7 +51,7 @@ def previews(
     pixels, _ = first_batch(train_set, order, min(batch_size, sheets.MAX_BATCH_IMAGES))
     return PreviewsOutputs(
         sheets.variants_sheet(rows, train_set.pixels, mode, transforms, match_production, seed),
-        sheets.batch_sheet(rows.iloc[list(islice(order, batch_size))], pixels, mixing),
+        sheets.batch_sheet(rows.iloc[list(islice(order, batch_size))], pixels, mixing.name),
     )
 
 

@@ -10,8 +10,8 @@ from pipeline import catalogue
 from pipeline.manifest import DEV
 from pipeline.metrics.metric import check_defined, metric_of
 from pipeline.metrics.params import AnyMetric
+from pipeline.models.baselines import Baseline
 from pipeline.models.files import save_model
-from pipeline.models.params import Baseline
 from pipeline.stage import Stage
 from pipeline.stages.ingest.params import IngestParams
 from pipeline.stages.train.params import TrainParams
