@@ -69,7 +69,7 @@ def gather(params: Params, tags: Path | None) -> dict[str, Part]:
         "confusion": _confusion,
         "slices": _slices,
         "experiments": _experiments,
-        "looks": _looks,
+        "test_evaluations": _test_evaluations,
         "tags": partial(_tags, path=tags),
         **{f"sheet_{name}": make for name, make in SHEETS.items()},
     }
@@ -235,13 +235,13 @@ def _confusion(_: Params) -> Mapping[str, Any]:
 
 def _slices(_: Params) -> Mapping[str, Any]:
     table = _read(catalogue.SLICES)
-    table = table[table["split"] == DEV].sort_values("error", ascending=False, kind="stable")
+    table = table[table["split"] == DEV].sort_values("error_rate", ascending=False, kind="stable")
     rows = [
         {
             "column": str(row["column"]),
             "value": str(row["bar"]).removeprefix(f"{row['split']} {row['column']}="),
             "images": int(row["images"]),
-            "error": float(row["error"]),
+            "error_rate": float(row["error_rate"]),
         }
         for row in table.head(MAX_SLICES).to_dict("records")
     ]
@@ -252,9 +252,9 @@ def _experiments(params: Params) -> Sequence[Any]:
     return compare.comparison(params.evaluate, MAX_COMMITS)
 
 
-def _looks(_: Params) -> Sequence[Any]:
-    looks: Sequence[Any] = _read(catalogue.LEDGER)
-    return looks
+def _test_evaluations(_: Params) -> Sequence[Any]:
+    entries: Sequence[Any] = _read(catalogue.LEDGER)
+    return entries
 
 
 def _errors(_: Params) -> Sheet:
