@@ -88,6 +88,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "rmsprop": {"alpha": 0.9, "momentum": 0.0},
     "adam": {"beta1": 0.9, "beta2": 0.99},
     "adamw": {"beta1": 0.9, "beta2": 0.99, "weight_decay": 0.01},
+    "nadam": {"beta1": 0.9, "beta2": 0.99, "weight_decay": 0.01, "decoupled": True},
     "step": {"every": 2, "factor": 0.5},
     "cosine": {"final": 0.1},
     "sgdr": {"first": 2, "factor": 2, "final": 0.0},

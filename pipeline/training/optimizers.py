@@ -65,6 +65,20 @@ class AdamW(Optimizer):
     weight_decay: Decay
 
 
+class NAdam(Optimizer):
+    """Adam that looks ahead along the momentum, as Nesterov's does (Dozat, 2016); torch's schedule of the momentum.
+
+    weight_decay: on weights, not on biases and norms. decoupled: taken off the weights themselves, as by AdamW; false:
+        added to their gradients.
+    """
+
+    name: Literal["nadam"]
+    beta1: Smoothing
+    beta2: Smoothing
+    weight_decay: Decay
+    decoupled: bool
+
+
 @dataclass(frozen=True)
 class OptimizerRow(Choice[P]):
     """An optimizer.
@@ -106,6 +120,17 @@ def _adamw(network: "nn.Module", params: AdamW, rate: float) -> "torch.optim.Opt
     return AdamW(_decayed(network, params.weight_decay), lr=rate, betas=(params.beta1, params.beta2))
 
 
+def _nadam(network: "nn.Module", params: NAdam, rate: float) -> "torch.optim.Optimizer":
+    from torch.optim import NAdam
+
+    return NAdam(
+        _decayed(network, params.weight_decay),
+        lr=rate,
+        betas=(params.beta1, params.beta2),
+        decoupled_weight_decay=params.decoupled,
+    )
+
+
 def _trained(network: "nn.Module") -> "list[nn.Parameter]":
     return [parameter for parameter in network.parameters() if parameter.requires_grad]
 
@@ -126,5 +151,6 @@ OPTIMIZERS: Registry[OptimizerRow[Any]] = Registry(
         OptimizerRow(RmsProp, _rmsprop, adam_is_next=True),
         OptimizerRow(Adam, _adam),
         OptimizerRow(AdamW, _adamw),
+        OptimizerRow(NAdam, _nadam),
     )
 )

@@ -51,6 +51,7 @@ OPTIMIZERS: dict[str, dict[str, Any]] = {
     "rmsprop": {"alpha": 0.9, "momentum": 0.0},
     "adam": {"beta1": 0.9, "beta2": 0.99},
     "adamw": {"beta1": 0.9, "beta2": 0.99, "weight_decay": 0.01},
+    "nadam": {"beta1": 0.9, "beta2": 0.99, "weight_decay": 0.01, "decoupled": True},
 }
 SCHEDULES: dict[str, dict[str, Any]] = {
     "constant": {},
@@ -181,6 +182,26 @@ def test_decay_of_adamw_takes_weights_alone() -> None:
     assert {id(weight) for weight in decayed["params"]} == {id(weight) for weight in penalised(network)}
     assert len(decayed["params"]) + len(rest["params"]) == len(list(network.parameters()))
     assert (decayed["weight_decay"], rest["weight_decay"]) == (0.3, 0.0)
+
+
+@pytest.mark.parametrize("decoupled", [True, False])
+def test_nadam_is_torchs_with_either_decay(decoupled: bool) -> None:
+    """Decoupled, a weight without a gradient shrinks by rate times decay; otherwise its decay is its gradient."""
+    network = nn.Linear(2, 2, bias=False)
+    before = network.weight.detach().clone()
+    chosen = {"name": "nadam", **OPTIMIZERS["nadam"], "weight_decay": 0.3, "decoupled": decoupled}
+    optimizer = build_optimizer(network, train_params(optimizer=chosen).optimizer, 0.1)
+    peer = nn.Linear(2, 2, bias=False)
+    peer.load_state_dict(network.state_dict())
+    torchs = torch.optim.NAdam(
+        peer.parameters(), lr=0.1, betas=(0.9, 0.99), weight_decay=0.3, decoupled_weight_decay=decoupled
+    )
+    for each, steps in ((network, optimizer), (peer, torchs)):
+        each.weight.grad = torch.zeros_like(each.weight)
+        steps.step()
+    assert torch.equal(network.weight, peer.weight)
+    shrunk = torch.allclose(network.weight, before * (1 - 0.1 * 0.3))
+    assert shrunk == decoupled
 
 
 @pytest.mark.parametrize(("lever", "strong"), [("l1", 0.05), ("l2", 0.5)])
