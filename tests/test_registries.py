@@ -330,6 +330,8 @@ def test_a_metric_knows_what_is_better_and_has_an_interval(row: Any) -> None:
     metric = metric_of(choice, CLASSES if row.name != "class_pr_auc" else ("0", "1", "2"))
     good, poor = (metric.value(answers(share)) for share in (0.9, 0.3))
     assert metric.better(good, poor)
+    assert metric.maximise or not row.is_share
+    assert not row.is_share or all(0 <= value <= 1 for value in (good, poor, metric.value(answers(0, seed=3))))
     resampled = metric.resampled(answers(0.9), pd.Series(map(str, range(300))), 200, 1, "dev")
     assert np.quantile(resampled, 0.01) < good < np.quantile(resampled, 0.99)
     assert not metric.better(float(np.median(resampled)), metric.value(perfect()))

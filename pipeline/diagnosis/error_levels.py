@@ -90,9 +90,9 @@ def levels_of(predictions: pd.DataFrame, params: EvaluateParams) -> dict[str, Le
 
 
 def metric_of_errors(params: EvaluateParams, classes: tuple[str, ...]) -> Metric:
-    """The optimizing metric; accuracy if that is minimised: a loss or a cost is no share of human errors."""
-    maximised = METRICS.of(params.optimizing).maximise
-    return metric_of(params.optimizing if maximised else Accuracy(name="accuracy"), classes)
+    """The optimizing metric; accuracy if that is no share, as a loss or a cost: people's errors are one."""
+    is_share = METRICS.of(params.optimizing).is_share
+    return metric_of(params.optimizing if is_share else Accuracy(name="accuracy"), classes)
 
 
 def around(level: Level, alpha: float) -> tuple[float, float]:

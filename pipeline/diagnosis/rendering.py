@@ -45,7 +45,7 @@ def page(found: Diagnosis, params: EvaluateParams) -> str:
         else ["Nothing to try from here. Once you mean to use the model, look at test: `dvc repro final/dvc.yaml`."]
     )
     name = params.optimizing.name
-    meaning = [] if METRICS[name].maximise else [f"Errors are 1 - accuracy: {name} is no share of images.", ""]
+    meaning = [] if METRICS[name].is_share else [f"Errors are 1 - accuracy: {name} is no share of images.", ""]
     shown = ["", "Found:", *(f"- {in_words(each.name)}: {each.words}" for each in found.findings)]
     table = levels_table(found.levels, found.gaps)
     lines = [sentence(found.gaps, found.findings), "", *advice, "", *meaning, *table]

@@ -116,6 +116,7 @@ class MetricRow(Choice[P]):
     of_rows: (predictions with probabilities, how often each image counts (m, n)) -> m values.
     bind: (params, classes) -> further arguments of that function; it raises ParamsError where they do not fit.
     maximise: whether more is better.
+    is_share: whether it lies in [0, 1], so that what it lacks of 1 can be held against the share that people get wrong.
     classes: how many classes there must be; None: any number.
     counts_images_alike: so that a small class hardly shows in it.
     guards: the classes that cannot fail unseen under a limit on it.
@@ -125,6 +126,7 @@ class MetricRow(Choice[P]):
     of_rows: Callable[..., Values] | None = None
     bind: Callable[[P, tuple[str, ...]], dict[str, Any]] = field(default=_nothing)
     maximise: bool = True
+    is_share: bool = True
     classes: int | None = None
     counts_images_alike: bool = False
     guards: Literal["none", "label", "all"] = "none"
@@ -252,11 +254,13 @@ METRICS: Registry[MetricRow[Any]] = Registry(
         MetricRow(BalancedAccuracy, of_matrices=balanced_accuracy),
         MetricRow(MacroF1, of_matrices=macro_f1),
         MetricRow(WorstClassRecall, of_matrices=worst_class_recall, guards="all"),
-        MetricRow(LogLoss, of_rows=log_loss, maximise=False, counts_images_alike=True),
+        MetricRow(LogLoss, of_rows=log_loss, maximise=False, is_share=False, counts_images_alike=True),
         MetricRow(MacroPrAuc, of_rows=macro_pr_auc),
         MetricRow(PrAuc, of_rows=class_pr_auc, bind=_positive, classes=2),
         MetricRow(ClassRecall, of_matrices=class_recall, bind=_label, guards="label"),
         MetricRow(ClassPrAuc, of_rows=class_pr_auc, bind=_label),
-        MetricRow(MeanCost, of_matrices=mean_cost, bind=_costs, maximise=False, counts_images_alike=True),
+        MetricRow(
+            MeanCost, of_matrices=mean_cost, bind=_costs, maximise=False, is_share=False, counts_images_alike=True
+        ),
     )
 )
