@@ -64,6 +64,12 @@ class WorstClassRecall(MetricParams):
     name: Literal["worst_class_recall"]
 
 
+class MatthewsCorrelation(MetricParams):
+    """Correlation between labels and predictions, of any number of classes; 0 is chance."""
+
+    name: Literal["matthews_correlation"]
+
+
 class LogLoss(MetricParams):
     """Mean of -log(probability of the label)."""
 
@@ -156,6 +162,17 @@ def macro_f1(matrix: Matrices) -> Values:
 def worst_class_recall(matrix: Matrices) -> Values:
     """Smallest recall of a class that has images, in [0, 1]; shape (...)."""
     return np.asarray(np.nanmin(recalls(matrix), axis=-1))
+
+
+def matthews_correlation(matrix: Matrices) -> Values:
+    """Correlation between labels and predictions, in [-1, 1]; shape (...), 0 where either has one class alone.
+
+    R_K of Gorodkin (2004), which is Matthews' coefficient for two classes. -1 is reached with two classes only.
+    """
+    actual, called, images = matrix.sum(axis=-1), matrix.sum(axis=-2), matrix.sum(axis=(-2, -1))
+    covariance = diagonal(matrix).sum(axis=-1) * images - (actual * called).sum(axis=-1)
+    variances = (images**2 - (actual**2).sum(axis=-1)) * (images**2 - (called**2).sum(axis=-1))
+    return np.asarray(np.divide(covariance, np.sqrt(variances), out=np.zeros(np.shape(images)), where=variances > 0))
 
 
 def mean_cost(matrix: Matrices, costs: Matrices) -> Values:
@@ -254,6 +271,7 @@ METRICS: Registry[MetricRow[Any]] = Registry(
         MetricRow(BalancedAccuracy, of_matrices=balanced_accuracy),
         MetricRow(MacroF1, of_matrices=macro_f1),
         MetricRow(WorstClassRecall, of_matrices=worst_class_recall, guards="all"),
+        MetricRow(MatthewsCorrelation, of_matrices=matthews_correlation, is_share=False),
         MetricRow(LogLoss, of_rows=log_loss, maximise=False, is_share=False, counts_images_alike=True),
         MetricRow(MacroPrAuc, of_rows=macro_pr_auc),
         MetricRow(PrAuc, of_rows=class_pr_auc, bind=_positive, classes=2),

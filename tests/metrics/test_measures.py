@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
 from pipeline.metrics.confusion import confusion_matrix, per_class, recalls
-from pipeline.metrics.measures import METRICS, SMALLEST, class_pr_auc, log_loss, macro_pr_auc, mean_cost
+from pipeline.metrics.measures import (
+    METRICS,
+    SMALLEST,
+    class_pr_auc,
+    log_loss,
+    macro_pr_auc,
+    matthews_correlation,
+    mean_cost,
+)
 from pipeline.metrics.predictions import Predictions
 
 CLASSES = ("apple", "fig", "pear", "quince")
@@ -33,6 +41,7 @@ PEERS: dict[str, Callable[[Any, Any], float]] = {
     "balanced_accuracy": sklearn_metrics.balanced_accuracy_score,
     "macro_f1": lambda labels, predicted: sklearn_metrics.f1_score(labels, predicted, average="macro"),
     "worst_class_recall": worst_recall,
+    "matthews_correlation": sklearn_metrics.matthews_corrcoef,
 }
 
 
@@ -90,6 +99,13 @@ def test_classes_without_images_do_not_count_as_failed() -> None:
     matrix = confusion_matrix(np.array(["apple", "fig"]), np.array(["apple", "fig"]), CLASSES)
     assert {name: float(metric(matrix)) for name, metric in OF_MATRICES.items()} == dict.fromkeys(OF_MATRICES, 1.0)
     assert np.isnan(recalls(matrix)).tolist() == [False, False, True, True]
+
+
+def test_correlation_is_none_where_all_are_one_class_and_lowest_where_two_are_swapped() -> None:
+    both = np.array([[0.0, 5.0], [5.0, 0.0]])
+    one_label, one_prediction = np.array([[7.0, 3.0], [0.0, 0.0]]), np.array([[7.0, 0.0], [3.0, 0.0]])
+    found = matthews_correlation(np.stack([both, both.T[::-1], one_label, one_prediction, np.zeros((2, 2))]))
+    assert found.tolist() == [-1, 1, 0, 0, 0]
 
 
 @st.composite
