@@ -81,6 +81,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "undersample": MEDIAN,
     "both": MEDIAN,
     "edited_nearest_neighbours": {"neighbours": 2, "drop_if": "any"},
+    "neighbourhood_cleaning_rule": {"neighbours": 2},
     "near_miss": {"version": 1, "neighbours": 2, **MEDIAN},
     "mixup": {"alpha": 0.5},
     "cutmix": {"alpha": 0.5},
@@ -180,7 +181,10 @@ def test_params_of_a_row_can_be_built_and_are_explained(row: Choice[Any]) -> Non
 @pytest.mark.parametrize("row", ROWS)
 def test_params_yaml_or_a_guide_names_each_row(row: Any) -> None:
     texts = [(REPOSITORY / "params.yaml").read_text(encoding="utf-8")]
-    texts += [path.read_text(encoding="utf-8") for path in sorted((REPOSITORY / "docs").glob("*.md"))]
+    texts += [
+        path.read_text(encoding="utf-8")
+        for path in (REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md")))
+    ]
     assert any(re.search(rf"(?<![\w-]){re.escape(row.name)}(?![\w-])", text) for text in texts)
 
 

@@ -158,6 +158,16 @@ class EditedNearestNeighbours(Strategy):
     drop_if: Literal["any", "most"]
 
 
+class NeighbourhoodCleaningRule(Strategy):
+    """Drop rows whose nearest pictures are mostly of other classes, and rows that crowd the smallest class.
+
+    Those are the nearest pictures of each row of the smallest class that they outvote (Laurikkala, 2001).
+    """
+
+    name: Literal["neighbourhood_cleaning_rule"]
+    neighbours: Annotated[int, Field(ge=1, le=100)]
+
+
 class NearMiss(Strategy):
     """Drop rows of classes above the target, keeping pictures near the smallest class (Mani and Zhang, 2003).
 
@@ -230,6 +240,12 @@ def _edited_nearest_neighbours(params: EditedNearestNeighbours, wanted: dict[int
     return EditedNearestNeighbours(sampling_strategy=list(wanted), n_neighbors=params.neighbours, kind_sel=kind)
 
 
+def _neighbourhood_cleaning_rule(params: NeighbourhoodCleaningRule, wanted: dict[int, int], sizes: Counts) -> Any:
+    from imblearn.under_sampling import NeighbourhoodCleaningRule
+
+    return NeighbourhoodCleaningRule(sampling_strategy=list(wanted), n_neighbors=params.neighbours)
+
+
 def _near_miss(params: NearMiss, wanted: dict[int, int], sizes: Counts) -> Any:
     from imblearn.under_sampling import NearMiss
 
@@ -266,6 +282,7 @@ STRATEGIES: Registry[StrategyRow[Any]] = Registry(
         StrategyRow(OverAndUndersample, sizes=_both),
         StrategyRow(TomekLinks, sampler=_tomek_links),
         StrategyRow(EditedNearestNeighbours, sampler=_edited_nearest_neighbours),
+        StrategyRow(NeighbourhoodCleaningRule, sampler=_neighbourhood_cleaning_rule),
         StrategyRow(NearMiss, sampler=_near_miss, keeps=_undersample),
         StrategyRow(ClassWeights, weighs=True),
     )

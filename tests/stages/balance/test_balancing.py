@@ -24,6 +24,7 @@ OTHERS: dict[str, dict[str, Any]] = {
     "both": {"target": {"name": "median"}},
     "tomek_links": {},
     "edited_nearest_neighbours": {"neighbours": 1, "drop_if": "most"},
+    "neighbourhood_cleaning_rule": {"neighbours": 1},
     "near_miss": {"version": 1, "neighbours": 1, "target": {"name": "minority"}},
     "weights": {},
 }

@@ -38,6 +38,16 @@ def test_edited_neighbours_drop_rows_among_others(drop_if: str, kept: list[int])
     assert chosen.rows.tolist() == [*kept, 4, 5, 6]
 
 
+def test_the_neighbourhood_rule_also_drops_what_outvotes_a_row_of_the_smallest_class() -> None:
+    """The apple among figs goes by either rule; those around the fig among apples by this one alone."""
+    rows = manifest({"apple": 6, "fig": 4})
+    places = np.array([0, 2, 4, 10, 41, 103, 40, 100, 105, 110], dtype=np.uint8)[:, None]
+    edited = params("edited_nearest_neighbours", neighbours=3, drop_if="most")
+    assert choose_rows(rows, edited, lambda _: places).rows.tolist() == [0, 1, 2, 3, 4, 6, 7, 8, 9]
+    neighbourhood = params("neighbourhood_cleaning_rule", neighbours=3)
+    assert choose_rows(rows, neighbourhood, lambda _: places).rows.tolist() == [0, 1, 6, 7, 8, 9]
+
+
 @pytest.mark.parametrize(
     ("version", "kept"),
     [pytest.param(1, [2, 3, 4, 5], id="1"), pytest.param(2, [2, 3, 4, 5], id="2"), pytest.param(3, [3, 4, 5], id="3")],
