@@ -7,8 +7,8 @@ import, and no command pays for what it does not use.
 
 import importlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass, field, fields
+from typing import Any, Protocol
 
 from pipeline.store.artifacts import Artifact
 
@@ -63,6 +63,17 @@ class Stage:
     """Argument -> file with what a run that was killed had done, for the next to go on from; DVC does not know it."""
     each: str | None = None
     """The params mapping of which the stage runs once a key; the key replaces `{name}` and is an argument."""
+    groups: Mapping[str, type[Any]] = field(default_factory=dict)
+    """Argument -> dataclass: one value instead of the arguments that the dataclass has fields for."""
+
+    def arguments(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """What the function is called with, of values by the arguments that are declared."""
+        grouped = {
+            name: [each.name for each in fields(made) if each.name in values] for name, made in self.groups.items()
+        }
+        taken = {name for names in grouped.values() for name in names}
+        whole = {name: made(**{each: values[each] for each in grouped[name]}) for name, made in self.groups.items()}
+        return {**{name: value for name, value in values.items() if name not in taken}, **whole}
 
     def named(self, name: str) -> "Stage":
         """The same for one key of `each`: every `{name}` filled in."""
@@ -75,6 +86,7 @@ class Stage:
             keeps={argument: artifact.named(name=name) for argument, artifact in self.keeps.items()},
             builds={argument: folder.format(name=name) for argument, folder in self.builds.items()},
             resumes={argument: file.format(name=name) for argument, file in self.resumes.items()},
+            groups=self.groups,
         )
 
 

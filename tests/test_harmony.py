@@ -68,6 +68,7 @@ def test_the_function_takes_what_the_stage_declares(name: str) -> None:
     assert stage.name == stage.function.__name__ == name
     declared = {*stage.params, *stage.reads, *stage.keeps, *stage.builds, *stage.resumes}
     declared |= {"name"} if stage.each else set()
+    declared = set(stage.arguments(dict.fromkeys(declared)))
     assert set(inspect.signature(stage.function).parameters) - {"engine"} == declared
 
 

@@ -43,7 +43,7 @@ def run_stage(name: str, params: Params, engine: Engine, key: str | None = None)
     if "engine" in inspect.signature(stage.function).parameters:
         arguments["engine"] = engine
     checkpoints = {argument: Checkpoint(Path(file)) for argument, file in stage.resumes.items()}
-    outputs = stage.function(**arguments, **stores, **checkpoints)
+    outputs = stage.function(**stage.arguments({**arguments, **stores, **checkpoints}))
     write_all(stage, outputs)
     for checkpoint in checkpoints.values():
         checkpoint.drop()

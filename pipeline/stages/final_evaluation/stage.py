@@ -41,20 +41,28 @@ class FinalEvaluationOutputs:
     summary: str
 
 
+@dataclass(frozen=True)
+class Access:
+    """What says whether test may be looked at: the last verdict on dev, all looks so far, and the rules."""
+
+    verdict: Mapping[str, Any]
+    ledger: list[LedgerEntry]
+    rules: FinalEvaluationParams
+
+
 def final_evaluation(
     manifest: pd.DataFrame,
     originals: ShardReader,
     model: bytes,
-    verdict: Mapping[str, Any],
-    ledger: list[LedgerEntry],
-    rules: FinalEvaluationParams,
+    access: Access,
     params: EvaluateParams,
     threads: int,
     engine: Engine,
 ) -> FinalEvaluationOutputs:
     """Metrics of test, by the same rules as dev's, with an interval corrected for the number of looks."""
     digests = {"model": digest_of(model), "params": params_digest(params), "test": rows_digest(manifest)}
-    told = check_access(ledger, digests["model"], verdict, rules)
+    ledger = access.ledger
+    told = check_access(ledger, digests["model"], access.verdict, access.rules)
     count = evaluations_with(ledger, digests["model"])
     trained = load_model(model)
     predictions = predict_rows(trained, check_manifest(manifest, SPLIT), originals, threads, engine, "test")
@@ -100,4 +108,5 @@ STAGE = Stage(
         "confusion": catalogue.TEST_CONFUSION,
         "slices": catalogue.TEST_SLICES,
     },
+    groups={"access": Access},
 )

@@ -28,30 +28,46 @@ class PreviewsOutputs:
     summary: str = f"{catalogue.PREVIEW_VARIANTS.path}, {catalogue.PREVIEW_BATCH.path}"
 
 
+@dataclass(frozen=True)
+class VariantSettings:
+    """What says which variants training sees: params of augment."""
+
+    mode: Literal["materialise", "online"]
+    transforms: Sequence[AnyTransform]
+    match_production: bool
+    seed: int
+
+
+@dataclass(frozen=True)
+class BatchSettings:
+    """What says which rows stand in a batch, and how they are mixed: params of train."""
+
+    batch_size: int
+    order_seed: int
+    mixing: Mixing
+
+
 def previews(
     augmented: pd.DataFrame,
     originals: ShardReader,
     copies: ShardReader,
-    mode: Literal["materialise", "online"],
-    transforms: Sequence[AnyTransform],
-    match_production: bool,
-    seed: int,
     size: int,
-    batch_size: int,
-    order_seed: int,
-    mixing: Mixing,
+    variants: VariantSettings,
+    batch: BatchSettings,
 ) -> PreviewsOutputs:
     """Sheets of the very pictures that training gets from the same data set, in the same order."""
     rows = check_manifest(augmented, BALANCED, unique=("id", "copy"))
     classes = tuple(sorted(rows["label"].astype(str).unique()))
     images = ShardReader(*originals.folders, *copies.folders)
-    variants = online_variants(transforms, seed) if mode == "online" else None
-    train_set = RowDataset(rows, images, classes, size, variants)
-    order = KeyedOrder(len(rows), order_seed)
-    pixels, _ = first_batch(train_set, order, min(batch_size, sheets.MAX_BATCH_IMAGES))
+    made = online_variants(variants.transforms, variants.seed) if variants.mode == "online" else None
+    train_set = RowDataset(rows, images, classes, size, made)
+    order = KeyedOrder(len(rows), batch.order_seed)
+    pixels, _ = first_batch(train_set, order, min(batch.batch_size, sheets.MAX_BATCH_IMAGES))
     return PreviewsOutputs(
-        sheets.variants_sheet(rows, train_set.pixels, mode, transforms, match_production, seed),
-        sheets.batch_sheet(rows.iloc[list(islice(order, batch_size))], pixels, mixing.name),
+        sheets.variants_sheet(
+            rows, train_set.pixels, variants.mode, variants.transforms, variants.match_production, variants.seed
+        ),
+        sheets.batch_sheet(rows.iloc[list(islice(order, batch.batch_size))], pixels, batch.mixing.name),
     )
 
 
@@ -70,4 +86,5 @@ STAGE = Stage(
     },
     reads={"augmented": catalogue.AUGMENTED, "originals": catalogue.ORIGINALS, "copies": catalogue.COPIES},
     writes={"variants": catalogue.PREVIEW_VARIANTS, "batch": catalogue.PREVIEW_BATCH},
+    groups={"variants": VariantSettings, "batch": BatchSettings},
 )

@@ -14,7 +14,7 @@ from pipeline.images.pixels import Pixels
 from pipeline.manifest import BALANCED
 from pipeline.sheets import contact_sheets as sheets
 from pipeline.sheets.drawing import Sheet
-from pipeline.stages.previews.stage import previews
+from pipeline.stages.previews.stage import STAGE, previews
 from pipeline.store.shards import ShardReader
 from pipeline.transforms.transforms import build_transform, make_variant
 from pipeline.workers.engine import Engine
@@ -34,8 +34,8 @@ def rows(tmp_path: Path) -> pd.DataFrame:
 def run(rows: pd.DataFrame, folder: Path, mode: Literal["materialise", "online"], **changes: Any) -> None:
     reader = ShardReader(folder)
     settings = {"seed": CHOSEN.seed, "size": SIZE, "batch_size": 16, "order_seed": 9, **changes}
-    settings |= {"match_production": False, "mixing": params().train.mixing}
-    previews(rows, reader, reader, mode=mode, transforms=CHOSEN.transforms, **settings)
+    settings |= {"mode": mode, "transforms": CHOSEN.transforms, "match_production": False}
+    previews(rows, reader, reader, **STAGE.arguments({**settings, "mixing": params().train.mixing}))
 
 
 def pictures(sheet: Sheet) -> dict[str, list[Pixels]]:
