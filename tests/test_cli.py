@@ -13,7 +13,7 @@ from tests.examples import REPOSITORY
 from tests.running import pipeline
 
 COMMANDS = sorted(typer.main.get_group(cli.app).commands)
-HEAVY = {"torch", "albumentations", "imblearn", "sklearn", "lightning", "dvclive", "cv2", "pandas", "pyarrow"}
+HEAVY = {"torch", "albumentations", "imblearn", "sklearn", "lightning_fabric", "dvclive", "cv2", "pandas", "pyarrow"}
 # Each takes a second or more to import, so that only the commands that need one may.
 DATA = {"pandas", "pyarrow"}
 ALLOWED = {

@@ -29,13 +29,6 @@ def _in_an_empty_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.chdir(tmp_path)
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What a stage might return."""
-
-    summary: str = "done"
-
-
 def files() -> dict[str, bytes]:
     """Everything in the project but what stages read: sources and ingested images."""
     paths = [path for path in Path().rglob("*") if path.is_file() and path.parts[:2] != ("data", "ingest")]
@@ -55,21 +48,6 @@ def ingest_by_hand(name: str, images: int) -> None:
     ):
         made = artifact.named(name=name)
         made.write(value, Path(made.path))
-
-
-@dataclass(frozen=True)
-class Rules:
-    """What travels together."""
-
-    seed: int
-    limit: int | None
-    unset: str = "usual"
-
-
-def test_arguments_that_travel_together_are_handed_over_as_one_value() -> None:
-    stage = Stage(name="any", function=Outcome, groups={"rules": Rules}, each="sources").named("web")
-    assert stage.arguments({"seed": 1, "rows": 2, "limit": None}) == {"rows": 2, "rules": Rules(1, None)}
-    assert Stage(name="any", function=Outcome).arguments({"seed": 1}) == {"seed": 1}
 
 
 def test_a_stage_reads_its_inputs_and_puts_its_outputs_in_place() -> None:

@@ -1,5 +1,7 @@
 """Params of the stage augment: how many variants, by which transforms, made when."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -8,6 +10,15 @@ from pipeline.registry import one_of
 from pipeline.section import Section, Seed, Share
 from pipeline.stages.augment.copies import COPIES, Copies
 from pipeline.transforms.params import AnyTransform
+
+
+@dataclass(frozen=True)
+class VariantParams:
+    """What makes variants: `augment.mode`, `augment.transforms` and `augment.seed`."""
+
+    mode: Literal["materialise", "online"]
+    transforms: Sequence[AnyTransform]
+    seed: int
 
 
 class AugmentParams(Section):
@@ -24,6 +35,11 @@ class AugmentParams(Section):
     transforms: Annotated[tuple[AnyTransform, ...], Field(strict=False)]
     match_production: bool
     max_failed: Share
+
+    @property
+    def variants(self) -> VariantParams:
+        """What makes variants, as one value."""
+        return VariantParams(self.mode, self.transforms, self.seed)
 
     @model_validator(mode="after")
     def _copies_need_transforms(self) -> Self:

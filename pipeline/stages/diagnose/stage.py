@@ -11,7 +11,7 @@ from pipeline.diagnosis.diagnosis import all_levels, diagnosis
 from pipeline.diagnosis.feedback import tables_of
 from pipeline.diagnosis.param_changes import Run
 from pipeline.diagnosis.rendering import gaps_table, metrics_of, page, report, sentence
-from pipeline.stage import Stage
+from pipeline.stage import Group, Stage
 from pipeline.stages.diagnose.params import DiagnoseParams
 from pipeline.store.curves import Curves
 from pipeline.store.spreadsheets import Spreadsheet
@@ -54,12 +54,7 @@ STAGE = Stage(
     function=diagnose,
     params={
         "params": "diagnose",
-        "curate": "curate",
-        "split": "split",
-        "balance": "balance",
-        "augment": "augment",
-        "train": "train",
-        "evaluate": "evaluate",
+        "run": Group(Run, {name: name for name in ("curate", "split", "balance", "augment", "train", "evaluate")}),
     },
     reads={
         "predictions": catalogue.PREDICTIONS,
@@ -74,5 +69,4 @@ STAGE = Stage(
         "gaps": catalogue.DIAGNOSIS_GAPS,
         "text": catalogue.DIAGNOSIS_TEXT,
     },
-    groups={"run": Run},
 )

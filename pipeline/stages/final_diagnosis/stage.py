@@ -57,5 +57,4 @@ STAGE = Stage(
     params=DIAGNOSE.params,
     reads={**DIAGNOSE.reads, "test": catalogue.TEST_PREDICTIONS},
     writes={"diagnosis": catalogue.FINAL_DIAGNOSIS, "text": catalogue.FINAL_DIAGNOSIS_TEXT},
-    groups=DIAGNOSE.groups,
 )

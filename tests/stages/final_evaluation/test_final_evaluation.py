@@ -46,10 +46,10 @@ def entry(
         manifest,
         ShardReader(folder),
         data,
-        stage.Access(verdict, ledger, chosen.final_evaluation),
-        chosen.evaluate,
-        threads=1,
-        engine=Engine(1),
+        verdict,
+        ledger,
+        stage.AccessParams(chosen.final_evaluation, chosen.evaluate, threads=1),
+        Engine(1),
     )
 
 

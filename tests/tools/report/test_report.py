@@ -20,9 +20,6 @@ from tests.examples import full_disk
 from tests.pages import HOSTILE, SVG, Seen, hostile_run, parsed
 from tests.running import run, run_stages, write_params
 
-# Lightning warns of few batches, and of its own use of torch.
-pytestmark = pytest.mark.filterwarnings("ignore:::lightning.*")
-
 PAGE = Path("report/index.html")
 # Everything that the page is made of, beside what SVG has.
 HTML = {
