@@ -86,13 +86,16 @@ def _chosen(found: Scan, source: SourceParams) -> Scan:
         return found
     include, exclude = GitIgnoreSpec.from_lines(source.include), GitIgnoreSpec.from_lines(source.exclude)
     kept = tuple(path for path in found.files if include.match_file(path) and not exclude.match_file(path))
-    return replace(found, files=kept, ignored=found.ignored + len(found.files) - len(kept))
+    rest = set(found.files).difference(kept)
+    return replace(found, files=kept, ignored=(*found.ignored, *((path, "left_out") for path in sorted(rest))))
 
 
 def _without(found: Scan, file: str) -> Scan:
     """The files without the one that speaks of them."""
+    if file not in found.files:
+        return found
     rest = tuple(path for path in found.files if path != file)
-    return replace(found, files=rest, ignored=found.ignored + len(found.files) - len(rest))
+    return replace(found, files=rest, ignored=(*found.ignored, (file, "table")))
 
 
 def _metadata(files: Files, found: Scan) -> pd.DataFrame | None:

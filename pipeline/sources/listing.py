@@ -26,11 +26,14 @@ Refusal = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class Listing:
-    """Images: columns path and label, and of a table user_group, captured_at, meta_*; refused: path, reason, detail."""
+    """Images: columns path and label, and of a table user_group, captured_at, meta_*; refused: path, reason, detail.
+
+    ignored: path, and one of reasons.IGNORED.
+    """
 
     images: pd.DataFrame
     refused: tuple[Refusal, ...]
-    ignored: int
+    ignored: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -153,7 +156,7 @@ def by_statements(
         images += [(path, "", 0) for path in rest]
     named = {path for path, _, _ in refused}
     refused += [(path, reason, "") for path, reason in found.refused if path not in named]
-    ignored = found.ignored + (len(rest) if unlisted == "ignore" else 0)
+    ignored = (*found.ignored, *((path, "not_listed") for path in rest if unlisted == "ignore"))
     return Listing(_frame(images, ("path", "label", "row")), tuple(refused), ignored)
 
 

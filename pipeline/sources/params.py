@@ -8,6 +8,7 @@ from pathspec import GitIgnoreSpec
 from pydantic import AfterValidator, Field, model_validator
 
 from pipeline.section import Section
+from pipeline.stages.ingest.params import ValueRange
 
 Name = Annotated[str, Field(min_length=1)]
 # A file that no label names: left alone, or an image of production without a label.
@@ -93,6 +94,7 @@ class SourceParams(Section):
     path: a folder, or a zip or tar archive. inside: a folder in it that all paths start from.
     labels: where labels come from; folders, if it is not there.
     include: if it is there, files that no pattern matches are left alone. exclude: so are those that one matches.
+    value_range: of its images, in place of ingest's.
     """
 
     role: Literal["raw", "production"]
@@ -101,6 +103,7 @@ class SourceParams(Section):
     labels: AnyLabels = FolderLabels(name="folders")
     include: Annotated[tuple[Pattern, ...], Field(strict=False, min_length=1)] = ("*",)
     exclude: Annotated[tuple[Pattern, ...], Field(strict=False)] = ()
+    value_range: ValueRange | None = None
 
     @model_validator(mode="after")
     def _raw_images_have_labels(self) -> Self:

@@ -193,7 +193,10 @@ def test_a_misspelt_key_is_answered_with_the_right_one(place: str) -> None:
     ("place", "line"),
     [
         ("ingest.encoding.quality", "ingest.encoding.quality: no such param; here stand name"),
-        ("sources.web.zzz", "sources.web.zzz: no such param; here stand exclude, include, inside, labels, path, role"),
+        (
+            "sources.web.zzz",
+            "sources.web.zzz: no such param; here stand exclude, include, inside, labels, path, role, value_range",
+        ),
         ("train.schedule.momentum", "train.schedule.momentum: no such param; here stand name"),
     ],
 )

@@ -15,7 +15,8 @@ from pipeline.sources.scan import Scan
 
 NOW = pd.Timestamp("2026-06-01T12:00:00Z")
 FILES = ("a.png", "cat/1.png", "cat/2.png", "dog/deep/down/1.png")
-FOUND = Scan(FILES, (("cat/out.png", "link_leaves_source"), ("up", "linked_folder")), 3)
+IGNORED = ((".x", "hidden"), ("@eaDir/1.png", "system_file"), ("cat/.x/1.png", "hidden"))
+FOUND = Scan(FILES, (("cat/out.png", "link_leaves_source"), ("up", "linked_folder")), IGNORED)
 COLUMNS = Columns(path="file", label="class", group=None, captured_at=None)
 
 
@@ -46,7 +47,7 @@ def test_the_first_folder_is_the_label_and_an_image_in_none_has_none_if_it_is_of
     raw, production = by_folders(FOUND, RAW), by_folders(FOUND, PRODUCTION)
     assert (labels(raw), reasons(raw)) == (classes, refused | {"a.png": "no_class_folder"})
     assert (labels(production), reasons(production)) == (classes | {"a.png": ""}, refused)
-    assert raw.ignored == production.ignored == 3
+    assert raw.ignored == production.ignored == IGNORED
 
 
 def test_without_labels_no_folder_says_anything() -> None:
@@ -79,7 +80,7 @@ def test_a_path_that_is_no_file_of_the_source_is_refused(path: str, reason: str,
 
 def test_a_path_that_looks_the_same_and_is_not_says_why() -> None:
     """macOS writes accents as letters of their own."""
-    found = Scan(("caf\u00e9.png",), (), 0)
+    found = Scan(("caf\u00e9.png",), ())
     [(_, reason, words)] = by_statements(found, said(("cafe\u0301.png", "cat")), PRODUCTION, "ignore").refused
     assert reason == "missing_file"
     assert words == (
@@ -126,8 +127,11 @@ def test_a_raw_image_needs_a_label_and_one_of_production_does_not() -> None:
 
 def test_files_that_no_row_names_are_left_alone_or_have_no_label() -> None:
     ignored, taken = (by_statements(FOUND, said(ONE), PRODUCTION, unlisted) for unlisted in ("ignore", "unlabelled"))
-    assert (labels(ignored), ignored.ignored) == ({"cat/1.png": "cat"}, 6)
-    assert (labels(taken), taken.ignored) == (dict.fromkeys(FILES, "") | {"cat/1.png": "cat"}, 3)
+    assert (labels(ignored), ignored.ignored) == (
+        {"cat/1.png": "cat"},
+        (*IGNORED, *((path, "not_listed") for path in FILES if path != "cat/1.png")),
+    )
+    assert (labels(taken), taken.ignored) == (dict.fromkeys(FILES, "") | {"cat/1.png": "cat"}, IGNORED)
 
 
 PATHS = st.sampled_from([*FILES, "./a.png", "no.png", "../a.png", "cat/out.png", "up/x"])
@@ -147,7 +151,10 @@ def test_files_are_images_refused_or_ignored_and_rows_are_images_or_refused(
     assert images <= set(FILES)
     seen = images | (refused & {*FILES, *dict(FOUND.refused)})
     assert {*dict(FOUND.refused)} <= refused
-    assert len(seen) + listed.ignored - FOUND.ignored == len(FILES) + len(FOUND.refused)
+    ignored = {path for path, _ in listed.ignored}
+    assert len(listed.ignored) == len(ignored)
+    assert ignored.isdisjoint(seen)
+    assert seen | ignored == {*FILES, *dict(FOUND.refused), *dict(IGNORED)}
     assert images.isdisjoint(path for path, reason, _ in listed.refused if reason != "listed_twice")
     assert by_statements(FOUND, spoken, role, unlisted).refused == listed.refused
 

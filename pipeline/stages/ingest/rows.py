@@ -10,7 +10,7 @@ import cv2
 import pyarrow as pa
 
 from pipeline.errors import DataError
-from pipeline.images import colours, decoding, facts, perceptual
+from pipeline.images import colours, decoding, exif, facts, jpegs, perceptual, pillow
 from pipeline.images import normalising as picture
 from pipeline.images import pixels as imaging
 from pipeline.images import rejection as reasons
@@ -24,9 +24,10 @@ from pipeline.workers.serving import Guard
 
 _TEXT = [(name, pa.string()) for name in ("id", "path", "sha256", "reason", "detail")]
 _FACTS = [field.with_type(pa.string()) if field.name == "format" else field for field in FACTS]
-SHARD = pa.schema([*_TEXT, *_FACTS, *MARKS, ("codec_warning", pa.string()), ("image", pa.binary())])
+EXIF = pa.schema([("taken", pa.timestamp("us", tz="UTC")), ("camera", pa.string())])
+SHARD = pa.schema([*_TEXT, *_FACTS, *MARKS, *EXIF, ("codec_warning", pa.string()), ("image", pa.binary())])
 # What shapes a row beside the file and the params.
-CODE = (colours, decoding, endings, facts, imaging, perceptual, picture, reasons)
+CODE = (colours, decoding, endings, exif, facts, imaging, jpegs, perceptual, picture, pillow, reasons)
 # Of refused files, too: a column with gaps would come back as floats, too short for hashes.
 _NO_MARKS = dict.fromkeys(MARKS.names, 0)
 
@@ -80,7 +81,15 @@ def rows_of(opened: Sequence[Opened], params: IngestParams) -> list[dict[str, An
     found = [(payload, next(made) if isinstance(one, picture.Fitted) else one) for payload, one in opened]
     marks = iter(_marks([one.shown for _, one in found if isinstance(one, picture.Picture)]))
     return [
-        {**_file(payload), **_OK, **one.facts, **next(marks), "codec_warning": one.codec_warning, "image": one.image}
+        {
+            **_file(payload),
+            **_OK,
+            **one.facts,
+            **one.exif,
+            **next(marks),
+            "codec_warning": one.codec_warning,
+            "image": one.image,
+        }
         if isinstance(one, picture.Picture)
         else refuse_file(payload, one.reason, one.detail)
         for payload, one in found

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from pipeline import catalogue
 from pipeline.errors import DataError
+from pipeline.images.notes import notes_on
 from pipeline.images.rejection import REASONS
 from pipeline.sources.digests import FileRows, Texts
 from pipeline.sources.files import Files, open_files
@@ -26,23 +27,27 @@ from pipeline.store.shards import ShardStore
 from pipeline.workers.engine import Engine
 
 REJECTED_COLUMNS = ["path", "reason", "detail"]
+IGNORED_COLUMNS = ["path", "reason"]
 
 
 @dataclass(frozen=True)
 class IngestOutputs:
-    """Accepted images, and every refused file with its reason."""
+    """Accepted images, and every refused or ignored file with its reason."""
 
     manifest: TableStream
     rejected: pd.DataFrame
-    ignored: int
+    ignored: pd.DataFrame
     metrics: dict[str, Any]
+    notes: list[str]
+    """Sentences on what is accepted and odd."""
 
     @property
     def summary(self) -> str:
         counts = Counter(self.rejected["reason"])
         why = f" ({', '.join(f'{count} {reason}' for reason, count in sorted(counts.items()))})" if counts else ""
         without = f" ({self.metrics['unlabelled']} without a label)" if self.metrics["unlabelled"] else ""
-        return f"{self.manifest.length} images{without}, {len(self.rejected)} rejected{why}, {self.ignored} ignored"
+        refused = f"{len(self.rejected)} rejected{why}, {len(self.ignored)} ignored"
+        return "\n  ".join([f"{self.manifest.length} images{without}, {refused}", *self.notes])
 
 
 def ingest(name: str, source: SourceParams, params: IngestParams, shards: ShardStore, engine: Engine) -> IngestOutputs:
@@ -52,11 +57,13 @@ def ingest(name: str, source: SourceParams, params: IngestParams, shards: ShardS
         MissingInputError: there is no such folder.
         DataError: it has no images, or too many files were refused.
     """
+    if source.value_range is not None:
+        params = params.model_copy(update={"value_range": source.value_range})
     files = open_files(source, params.max_expansion, Path(catalogue.INVENTORY_MEMORY.format(name=name)))
     listed = list_images(files, source, pd.Timestamp.now("UTC"))
     if not len(listed.images):
         speaker = label_file(files, source)
-        raise DataError(no_images(_place(files), source, speaker, listed.refused, listed.ignored))
+        raise DataError(no_images(_place(files), source, speaker, listed.refused, len(listed.ignored)))
     images, paths = _in_reading_order(files, listed.images)
     digests = files.hashes(paths, params.max_bytes, engine, f"ingest {name}: hashing")
     rows = FileRows(shape_of_rows(params), name, paths, digests)
@@ -73,17 +80,20 @@ def ingest(name: str, source: SourceParams, params: IngestParams, shards: ShardS
     return IngestOutputs(
         manifest=manifest,
         rejected=rejected.sort_values(REJECTED_COLUMNS, ignore_index=True),
-        ignored=listed.ignored,
+        ignored=pd.DataFrame(sorted(listed.ignored), columns=IGNORED_COLUMNS, dtype="str"),
         metrics={
-            "files": manifest.length + len(rejected) + listed.ignored,
+            "files": manifest.length + len(rejected) + len(listed.ignored),
             "accepted": manifest.length,
             "unlabelled": found.unlabelled,
-            "ignored": listed.ignored,
+            "ignored": len(listed.ignored),
             "rejected": len(rejected),
             # Those that occur.
             "reasons": dict(Counter(rejected["reason"])),
             "codec_warnings": found.codec_warnings,
+            "misnamed": len(found.misnamed),
+            "little_of_range": len(found.dim),
         },
+        notes=notes_on(name, found.misnamed, found.dim, *found.from_exif),
     )
 
 
@@ -109,6 +119,7 @@ STAGE = Stage(
     writes={
         "manifest": catalogue.INGESTED_STREAM,
         "rejected": catalogue.INGEST_REJECTED,
+        "ignored": catalogue.INGEST_IGNORED,
         "metrics": catalogue.INGEST_METRICS,
     },
 )
