@@ -43,16 +43,17 @@ from PIL import Image
 
 from pipeline import catalogue
 from pipeline.images.pixels import decode, encode
-from pipeline.manifest import ISSUES, SPLIT
+from pipeline.issues import ISSUES
+from pipeline.manifest import SPLIT
 from pipeline.randomness import keyed_streams
 from pipeline.sources.params import SourceParams
-from pipeline.stages.augment.params import AugmentParams, PerImage
+from pipeline.stages.augment.copies import PerImage
+from pipeline.stages.augment.params import AugmentParams
 from pipeline.stages.augment.stage import augment
 from pipeline.stages.ingest.params import JpegEncoding
 from pipeline.stages.ingest.stage import ingest
 from pipeline.store.shards import ShardReader, ShardStore
-from pipeline.transforms.params import PresetName
-from pipeline.transforms.presets import expand
+from pipeline.transforms.params import PresetName, expand
 from pipeline.transforms.transforms import build_transform
 from pipeline.workers.engine import Engine
 from pipeline.workers.pool import stop_all

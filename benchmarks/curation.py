@@ -29,7 +29,7 @@ from PIL import Image
 
 from pipeline import catalogue
 from pipeline.images.pixels import Pixels
-from pipeline.manifest import ISSUES
+from pipeline.issues import ISSUES
 from pipeline.project.params_file import load_params
 from pipeline.project.runner import run_stage
 from pipeline.sources.params import SourceParams

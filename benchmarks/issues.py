@@ -22,7 +22,7 @@ from PIL import Image
 
 from pipeline.images.normalising import Picture, normalise
 from pipeline.images.pixels import Pixels
-from pipeline.manifest import ISSUES
+from pipeline.issues import ISSUES
 from pipeline.project.params_file import load_params
 from pipeline.stages.curate.issues import with_issues
 from pipeline.stages.curate.params import IssueParams

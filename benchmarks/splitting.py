@@ -32,7 +32,8 @@ from ruamel.yaml import YAML
 from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
 from pipeline import catalogue
-from pipeline.manifest import CURATED, ISSUES, PRODUCTION, RAW, TEST, TRAIN
+from pipeline.issues import ISSUES
+from pipeline.manifest import CURATED, PRODUCTION, RAW, TEST, TRAIN
 from pipeline.project.params_file import check_params, load_params
 from pipeline.stages.split.splitting import assign_splits
 

@@ -24,13 +24,13 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.metrics.metric import metric_of
-from pipeline.models.params import Network
+from pipeline.models.networks import Network
 from pipeline.project.params_file import Params, load_params
 from pipeline.randomness import keyed_generator, keyed_seed
 from pipeline.stages.train.params import TrainParams
 from pipeline.tools.training_data import read_data
 from pipeline.training.fitting import TrainingData, fit_model, fresh_network, loss_weights
-from pipeline.training.params import AdamW
+from pipeline.training.optimizers import AdamW
 from pipeline.workers.engine import Engine
 
 HERE = Engine(1)

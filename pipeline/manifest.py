@@ -27,6 +27,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import DataError, listing
+from pipeline.issues import ISSUES
 
 RAW, PRODUCTION = "raw", "production"
 TRAIN, TRAIN_DEV, DEV, TEST = "train", "train_dev", "dev", "test"
@@ -75,7 +76,6 @@ _IMAGE = pa.schema(
     ]
 )
 INGESTED = pa.schema([*_IMAGE, *MARKS, ("codec_warning", pa.string())])
-ISSUES = ("blurry", "dark", "light", "blank", "low_information", "odd_aspect_ratio", "odd_size", "grayscale")
 CURATED = pa.schema([*_IMAGE, ("group", pa.string()), *((name, pa.bool_()) for name in ISSUES)])
 SPLIT = pa.schema([*CURATED, ("split", _CATEGORY)])
 BALANCED = pa.schema([*SPLIT, ("copy", pa.int32()), ("weight", pa.float32())])

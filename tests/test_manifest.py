@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from pipeline import manifest as columns
 from pipeline.errors import DataError
+from pipeline.issues import ISSUES
 from pipeline.manifest import (
     BALANCED,
     CURATED,
     INGESTED,
-    ISSUES,
     MARKS,
     MAY_BE_EMPTY,
     PREDICTIONS,

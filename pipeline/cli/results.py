@@ -22,8 +22,7 @@ def params(
     """Check params.yaml, the transforms too, and print it."""
     from pipeline.project.params_file import PARAMS_FILE, load_params
     from pipeline.project.params_text import params_text
-    from pipeline.transforms.params import PresetName
-    from pipeline.transforms.presets import expand
+    from pipeline.transforms.params import PresetName, expand
     from pipeline.transforms.transforms import check_transforms
 
     loaded = load_params()

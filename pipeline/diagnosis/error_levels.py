@@ -14,8 +14,8 @@ import pandas as pd
 from pipeline.errors import DataError, listing
 from pipeline.manifest import DEV, SEEN_SPLITS, TEST, TRAIN, TRAIN_DEV
 from pipeline.metrics.bootstrap import Values, interval, resamples
-from pipeline.metrics.metric import MINIMISED, Metric, metric_of
-from pipeline.metrics.params import Plain
+from pipeline.metrics.measures import METRICS, Accuracy
+from pipeline.metrics.metric import Metric, metric_of
 from pipeline.metrics.predictions import Predictions, checked_predictions, classes_of
 from pipeline.stages.evaluate.params import EvaluateParams
 
@@ -90,9 +90,9 @@ def levels_of(predictions: pd.DataFrame, params: EvaluateParams) -> dict[str, Le
 
 
 def metric_of_errors(params: EvaluateParams, classes: tuple[str, ...]) -> Metric:
-    """The optimizing metric; accuracy if that is minimised: a loss or a cost is no share of human errors."""
-    minimised = params.optimizing.name in MINIMISED
-    return metric_of(Plain(name="accuracy") if minimised else params.optimizing, classes)
+    """The optimizing metric; accuracy if that is no share, as a loss or a cost: people's errors are one."""
+    is_share = METRICS.of(params.optimizing).is_share
+    return metric_of(params.optimizing if is_share else Accuracy(name="accuracy"), classes)
 
 
 def around(level: Level, alpha: float) -> tuple[float, float]:

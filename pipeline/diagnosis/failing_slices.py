@@ -9,7 +9,7 @@ import pandas as pd
 from pipeline.diagnosis.error_levels import ALPHA, wilson
 from pipeline.diagnosis.findings import CLASS, HIDDEN, SLICE, Finding, more_wrong, units
 from pipeline.manifest import DEV, EXTRA_COLUMNS
-from pipeline.metrics.params import ClassRecall, Plain
+from pipeline.metrics.measures import METRICS
 from pipeline.metrics.slices import SOURCE, kinds
 from pipeline.stages.evaluate.params import EvaluateParams
 
@@ -22,8 +22,6 @@ TIMES = 3
 MAX_SHOWN = 5
 # A column of users with more values names images, not kinds of images.
 MAX_KINDS = 20
-# They count each image alike, so that a small class hardly shows in them.
-BLIND = frozenset({"accuracy", "log_loss", "mean_cost"})
 
 
 def failing(
@@ -56,14 +54,11 @@ def hidden(found: Sequence[Finding], error: float, params: EvaluateParams, relev
     Args:
         error: of all of dev.
     """
-    if params.optimizing.name not in BLIND:
+    limited = [limit.metric for limit in params.satisficing.values() if limit.metric.name in METRICS]
+    guards = {METRICS.of(metric).guards for metric in limited}
+    if not METRICS.of(params.optimizing).counts_images_alike or "all" in guards:
         return []
-    guarded = {limit.metric.label for limit in params.satisficing.values() if isinstance(limit.metric, ClassRecall)}
-    if any(
-        isinstance(limit.metric, Plain) and limit.metric.name == "worst_class_recall"
-        for limit in params.satisficing.values()
-    ):
-        return []
+    guarded = {getattr(metric, "label", None) for metric in limited if METRICS.of(metric).guards == "label"}
     return [
         Finding(
             HIDDEN,

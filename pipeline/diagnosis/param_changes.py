@@ -9,14 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.models.params import MAX_UNITS, MAX_WIDTH, Baseline, Cnn, Mlp, MobileNetV2, Network
-from pipeline.stages.augment.params import MAX_COPIES, AugmentParams, PerImage
-from pipeline.stages.balance.params import BalanceParams, NoBalance
+from pipeline.models.networks import NETWORKS, Network
+from pipeline.section import Section
+from pipeline.stages.augment.params import AugmentParams
+from pipeline.stages.balance.params import BalanceParams
 from pipeline.stages.curate.params import CurateParams
 from pipeline.stages.evaluate.params import EvaluateParams
 from pipeline.stages.split.params import SplitParams
 from pipeline.stages.train.params import TrainParams
-from pipeline.training.params import AdamW, RmsProp, Sgd
+from pipeline.training.optimizers import OPTIMIZERS
 
 # A new value, or this for a param that goes.
 DROPPED = object()
@@ -57,16 +58,14 @@ def wider(run: Run) -> Changes:
     One step should tell. Twice the units of a narrow layer is within what another start of the weights does.
     """
     model = run.train.model
-    if isinstance(model, Baseline | MobileNetV2):
-        return None
-    width = min(4 * model.width, MAX_UNITS) if isinstance(model, Mlp) else min(2 * model.width, MAX_WIDTH)
-    return {"train.model.width": width}
+    wider_width = NETWORKS.of(model).wider if isinstance(model, Network) else None
+    return None if wider_width is None else {"train.model.width": wider_width(_value(model, "width"))}
 
 
 def deeper(run: Run) -> Changes:
     """One block more."""
-    model = run.train.model
-    return None if isinstance(model, Baseline | MobileNetV2) else {"train.model.depth": model.depth + 1}
+    depth = _value(run.train.model, "depth")
+    return None if depth is None else {"train.model.depth": depth + 1}
 
 
 def longer(run: Run) -> Changes:
@@ -76,10 +75,8 @@ def longer(run: Run) -> Changes:
 
 def less_dropout(run: Run) -> Changes:
     """Half the dropout after blocks."""
-    model = run.train.model
-    if isinstance(model, Baseline | MobileNetV2):
-        return None
-    return {"train.model.dropout.blocks": model.dropout.blocks / 2}
+    share = _value(run.train.model, "dropout", "blocks")
+    return None if share is None else {"train.model.dropout.blocks": share / 2}
 
 
 def no_penalty(run: Run) -> Changes:
@@ -89,13 +86,13 @@ def no_penalty(run: Run) -> Changes:
 
 def batch_norm(run: Run) -> Changes:
     """Batch norm where there is none."""
-    return None if isinstance(run.train.model, Baseline | MobileNetV2) else {"train.model.batch_norm": True}
+    return None if _value(run.train.model, "batch_norm") is None else {"train.model.batch_norm": True}
 
 
 def adamw(run: Run) -> Changes:
-    """AdamW at its usual rate instead of SGD or RMSProp."""
+    """AdamW at its usual rate instead of an optimizer that it often beats."""
     optimizer = run.train.optimizer
-    if not run.network or not isinstance(optimizer, Sgd | RmsProp):
+    if not run.network or not OPTIMIZERS.of(optimizer).adam_is_next:
         return None
     gone = {f"train.optimizer.{name}": DROPPED for name in type(optimizer).model_fields if name != "name"}
     new = {"name": "adamw", "beta1": 0.9, "beta2": 0.999, "weight_decay": 0.01}
@@ -103,29 +100,31 @@ def adamw(run: Run) -> Changes:
 
 
 def residual(run: Run) -> Changes:
-    """A network of residual blocks instead of single ones."""
-    cnn = isinstance(run.train.model, Cnn)
-    return {"train.model.name": "resnet", "train.model.blocks": 2} if cnn else None
+    """An architecture that can learn more: residual blocks instead of single ones, say."""
+    model = run.train.model
+    instead = NETWORKS.of(model).instead if isinstance(model, Network) else None
+    return None if instead is None else {f"train.model.{name}": value for name, value in instead.items()}
 
 
 def thaw(run: Run) -> Changes:
     """All layers of a pretrained network are trained."""
-    return {"train.model.frozen": False} if isinstance(run.train.model, MobileNetV2) else None
+    return None if _value(run.train.model, "frozen") is None else {"train.model.frozen": False}
 
 
 def more_copies(run: Run) -> Changes:
     """Four times the variants of each image, four at least: where images are few, one more hardly shows."""
-    copies = run.augment.copies
-    if not isinstance(copies, PerImage) or not run.augment.transforms:
+    count = _value(run.augment.copies, "count")
+    if count is None or not run.augment.transforms:
         return None
-    return {"augment.copies.count": min(4 * max(copies.count, 1), MAX_COPIES)}
+    return {"augment.copies.count": min(4 * max(count, 1), _maximum(run.augment.copies, "count"))}
 
 
 def first_copies(run: Run) -> Changes:
     """Variants of each image by transforms that leave most labels right."""
-    if run.augment.transforms or not isinstance(run.augment.copies, PerImage):
+    count = _value(run.augment.copies, "count")
+    if run.augment.transforms or count is None:
         return None
-    return {"augment.transforms": [{"preset": "light"}], "augment.copies.count": max(run.augment.copies.count, 4)}
+    return {"augment.transforms": [{"preset": "light"}], "augment.copies.count": max(count, 4)}
 
 
 def online(run: Run) -> Changes:
@@ -136,19 +135,20 @@ def online(run: Run) -> Changes:
 def more_dropout(run: Run) -> Changes:
     """A quarter more, up to a half."""
     model = run.train.model
-    if isinstance(model, Baseline):
-        return None
-    where, now = ("head", model.dropout.head) if isinstance(model, MobileNetV2) else ("blocks", model.dropout.blocks)
-    return {f"train.model.dropout.{where}": max(min(0.5, now + 0.25), now)}
+    for where in ("blocks", "head"):
+        now = _value(model, "dropout", where)
+        if now is not None:
+            return {f"train.model.dropout.{where}": max(min(0.5, now + 0.25), now)}
+    return None
 
 
 def more_decay(run: Run) -> Changes:
-    """Ten times the weight decay of AdamW, or the L2 of others."""
+    """Ten times the optimizer's own weight decay, or the L2 of those that have none."""
     if not run.network:
         return None
-    optimizer = run.train.optimizer
-    if isinstance(optimizer, AdamW):
-        return {"train.optimizer.weight_decay": 10 * optimizer.weight_decay or 0.01}
+    decay = _value(run.train.optimizer, "weight_decay")
+    if decay is not None:
+        return {"train.optimizer.weight_decay": 10 * decay or 0.01}
     return {"train.l2": 10 * run.train.l2 or 0.0001}
 
 
@@ -220,7 +220,7 @@ def weigh_class(run: Run) -> Changes:
 
 def oversample(run: Run) -> Changes:
     """Rows of small classes are repeated, if nothing is balanced."""
-    if not isinstance(run.balance.strategy, NoBalance):
+    if run.balance.strategy.name != "none":
         return None
     return {"balance.strategy.name": "oversample", "balance.strategy.target": {"name": "majority"}}
 
@@ -243,3 +243,17 @@ def no_smoothing(run: Run) -> Changes:
 def rounded(rate: float) -> float:
     """A rate to two digits."""
     return float(f"{rate:.2g}")
+
+
+def _maximum(section: Section, name: str) -> int:
+    """The largest value that a param may have."""
+    bounds = [rule.le for rule in type(section).model_fields[name].metadata if hasattr(rule, "le")]
+    return int(bounds[0])
+
+
+def _value(section: Section, *names: str) -> Any:
+    """A param of the choice that a run made, or None where that choice has no such param."""
+    value: Any = section
+    for name in names:
+        value = getattr(value, name, None)
+    return value

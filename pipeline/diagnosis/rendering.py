@@ -11,7 +11,7 @@ from pipeline.diagnosis.error_levels import Level, ordered
 from pipeline.diagnosis.findings import CLASS, EPOCHS, HIDDEN, LABEL_NOISE, LEAK, RATE, SLICE, Finding
 from pipeline.diagnosis.gaps import Gap
 from pipeline.diagnosis.next_steps import Step, images_of, in_order, in_words
-from pipeline.metrics.metric import MINIMISED
+from pipeline.metrics.measures import METRICS
 from pipeline.stages.evaluate.params import EvaluateParams
 
 # Findings that belong in the sentence: the first of each.
@@ -45,7 +45,7 @@ def page(found: Diagnosis, params: EvaluateParams) -> str:
         else ["Nothing to try from here. Once you mean to use the model, look at test: `dvc repro final/dvc.yaml`."]
     )
     name = params.optimizing.name
-    meaning = [f"Errors are 1 - accuracy: {name} is no share of images.", ""] if name in MINIMISED else []
+    meaning = [] if METRICS[name].is_share else [f"Errors are 1 - accuracy: {name} is no share of images.", ""]
     shown = ["", "Found:", *(f"- {in_words(each.name)}: {each.words}" for each in found.findings)]
     table = levels_table(found.levels, found.gaps)
     lines = [sentence(found.gaps, found.findings), "", *advice, "", *meaning, *table]

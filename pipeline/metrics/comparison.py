@@ -15,7 +15,8 @@ import pandas as pd
 from pipeline.errors import PipelineError
 from pipeline.manifest import DEV
 from pipeline.metrics.bootstrap import Values, interval
-from pipeline.metrics.metric import MINIMISED, Metric, check_defined, key_of, metric_of
+from pipeline.metrics.measures import METRICS
+from pipeline.metrics.metric import Metric, check_defined, key_of, metric_of
 from pipeline.metrics.predictions import Predictions, checked_predictions, classes_of
 from pipeline.stages.evaluate.params import EvaluateParams
 
@@ -84,7 +85,7 @@ def compare(results: Sequence[Result], params: EvaluateParams) -> list[Row]:
     """
     dev = next((_dev(result.predictions) for result in results if result.predictions is not None), None)
     measured = [_measure(result, dev, params) for result in results]
-    maximise = params.optimizing.name not in MINIMISED
+    maximise = METRICS.of(params.optimizing).maximise
     best = _best([each for each in measured if each.row.accepted and each.resampled is not None], maximise)
     rows = [_beside(each, best, maximise) for each in measured]
     comparable = {id(row): each.resampled is not None for row, each in zip(rows, measured, strict=True)}
@@ -111,7 +112,7 @@ def _measure(result: Result, dev: pd.DataFrame | None, params: EvaluateParams) -
         metric, seen = _judged(own, params)
     except PipelineError as error:
         return _Measured(replace(bare, note=str(error)), None)
-    if metric.of_rows is not None and seen.probabilities is None:
+    if metric.needs_probabilities and seen.probabilities is None:
         return _Measured(replace(bare, note="its predictions have no probabilities: run it again"), None)
     note = _other_images(own, dev)
     # The groups of the first result, because an earlier `curate` may have named them otherwise.

@@ -11,8 +11,8 @@ from pipeline.errors import DataError, listing
 from pipeline.manifest import SPLITS
 from pipeline.metrics.bootstrap import interval
 from pipeline.metrics.calibration import calibration_error, reliability
+from pipeline.metrics.confusion import confusion_matrix, per_class
 from pipeline.metrics.limits import check_limits
-from pipeline.metrics.measures import confusion_matrix, per_class
 from pipeline.metrics.metric import check_defined, key_of, metric_of, plain_metrics
 from pipeline.metrics.predictions import Predictions, checked_predictions
 from pipeline.metrics.slices import slice_table, with_slices

@@ -1,48 +1,134 @@
-"""Metrics of the confusion matrix and of probabilities, each for thousands of resamples at once.
+"""Metrics: their params, each computed for thousands of resamples at once, and what others need to know of them.
 
 scikit-learn takes a millisecond a metric and resample; here one array operation takes all. The tests
 hold each against scikit-learn's. Formulas as in its User Guide, 3.4.4 (classification metrics).
 """
 
-from collections.abc import Callable
-from typing import Any
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
+from pydantic import Field
 
+from pipeline.errors import ParamsError, listing
 from pipeline.metrics.bootstrap import Values, Weights
-from pipeline.metrics.predictions import Predictions, class_codes
+from pipeline.metrics.confusion import Matrices, diagonal, recalls, share
+from pipeline.metrics.predictions import Predictions
+from pipeline.registry import Choice, Registry
+from pipeline.section import EACH_ONCE, Label, Section
 
-Matrices = npt.NDArray[np.float64]
+P = TypeVar("P", bound="MetricParams")
 # A probability below this counts as this: -log(0) is no number. scikit-learn's choice for float32, which models give.
 SMALLEST = float(np.finfo(np.float32).eps)
 
+Cost = Annotated[float, Field(ge=0)]
 
-def confusion_matrix(labels: npt.NDArray[Any], predicted: npt.NDArray[Any], classes: tuple[str, ...]) -> Matrices:
-    """Shape (k, k): how many images of the row's class were called the column's class.
 
-    Raises:
-        DataError: a label is none of the classes.
+class MetricParams(Section):
+    """Params of any metric; most have but their name, which may stand alone in params.yaml."""
+
+    name: str
+
+
+class Accuracy(MetricParams):
+    """Share of images that are called right."""
+
+    name: Literal["accuracy"]
+
+
+class BalancedAccuracy(MetricParams):
+    """Mean recall over the classes that have images."""
+
+    name: Literal["balanced_accuracy"]
+
+
+class MacroF1(MetricParams):
+    """Mean F1 over the classes that occur as label or prediction."""
+
+    name: Literal["macro_f1"]
+
+
+class WorstClassRecall(MetricParams):
+    """Smallest recall of a class that has images."""
+
+    name: Literal["worst_class_recall"]
+
+
+class MatthewsCorrelation(MetricParams):
+    """Correlation between labels and predictions, of any number of classes; 0 is chance."""
+
+    name: Literal["matthews_correlation"]
+
+
+class LogLoss(MetricParams):
+    """Mean of -log(probability of the label)."""
+
+    name: Literal["log_loss"]
+
+
+class MacroPrAuc(MetricParams):
+    """Mean area under the precision-recall curves of the classes that have images."""
+
+    name: Literal["macro_pr_auc"]
+
+
+class PrAuc(MetricParams):
+    """Area under the precision-recall curve of two classes, the second by name being the positive one."""
+
+    name: Literal["pr_auc"]
+
+
+class ClassRecall(MetricParams):
+    """Share of the images of one class that are called so."""
+
+    name: Literal["class_recall"]
+    label: Label
+
+
+class ClassPrAuc(MetricParams):
+    """Area under the precision-recall curve of one class against all others."""
+
+    name: Literal["class_pr_auc"]
+    label: Label
+
+
+class MeanCost(MetricParams):
+    """What mistakes cost on average: `costs[actual][called]`, `otherwise` for other mistakes, 0 where right."""
+
+    name: Literal["mean_cost"]
+    costs: Annotated[Mapping[Label, Annotated[Mapping[Label, Cost], EACH_ONCE]], EACH_ONCE]
+    otherwise: Cost
+
+
+def _nothing(params: MetricParams, classes: tuple[str, ...]) -> dict[str, Any]:
+    return {}
+
+
+@dataclass(frozen=True)
+class MetricRow(Choice[P]):
+    """A metric. Exactly one of `of_matrices` and `of_rows` computes it.
+
+    of_matrices: confusion matrices (m, k, k) -> m values; NaN where it is not defined.
+    of_rows: (predictions with probabilities, how often each image counts (m, n)) -> m values.
+    bind: (params, classes) -> further arguments of that function; it raises ParamsError where they do not fit.
+    maximise: whether more is better.
+    is_share: whether it lies in [0, 1], so that what it lacks of 1 can be held against the share that people get wrong.
+    classes: how many classes there must be; None: any number.
+    counts_images_alike: so that a small class hardly shows in it.
+    guards: the classes that cannot fail unseen under a limit on it.
     """
-    codes = Predictions(classes, class_codes(labels, classes), class_codes(predicted, classes), None)
-    matrix: Matrices = confusion_matrices(codes, np.ones((1, len(labels)), np.int64))[0]
-    return matrix
 
-
-def confusion_matrices(checked_predictions: Predictions, weights: Weights) -> Matrices:
-    """A confusion matrix for each row of weights (m, n), shape (m, k, k)."""
-    count = len(checked_predictions.classes)
-    cells = checked_predictions.labels * count + checked_predictions.predicted
-    matrices = np.empty((len(weights), count, count))
-    for matrix, times in zip(matrices, weights, strict=True):
-        matrix[:] = np.bincount(cells, weights=times, minlength=count**2).reshape(count, count)
-    return matrices
-
-
-def recalls(matrix: Matrices) -> Matrices:
-    """Recall per class, shape (..., k); NaN for a class without images."""
-    return _share(_diagonal(matrix), matrix.sum(axis=-1))
+    of_matrices: Callable[..., Values] | None = None
+    of_rows: Callable[..., Values] | None = None
+    bind: Callable[[P, tuple[str, ...]], dict[str, Any]] = field(default=_nothing)
+    maximise: bool = True
+    is_share: bool = True
+    classes: int | None = None
+    counts_images_alike: bool = False
+    guards: Literal["none", "label", "all"] = "none"
 
 
 def class_recall(matrix: Matrices, label: int) -> Values:
@@ -52,7 +138,7 @@ def class_recall(matrix: Matrices, label: int) -> Values:
 
 def accuracy(matrix: Matrices) -> Values:
     """Share of images that are called right, in [0, 1]; shape (...)."""
-    return np.asarray(_diagonal(matrix).sum(axis=-1) / matrix.sum(axis=(-2, -1)))
+    return np.asarray(diagonal(matrix).sum(axis=-1) / matrix.sum(axis=(-2, -1)))
 
 
 def balanced_accuracy(matrix: Matrices) -> Values:
@@ -63,7 +149,7 @@ def balanced_accuracy(matrix: Matrices) -> Values:
 def macro_f1(matrix: Matrices) -> Values:
     """Mean F1 over the classes that occur as label or prediction, in [0, 1]; shape (...)."""
     occurrences = matrix.sum(axis=-1) + matrix.sum(axis=-2)
-    return np.asarray(np.nanmean(_share(2 * _diagonal(matrix), occurrences), axis=-1))
+    return np.asarray(np.nanmean(share(2 * diagonal(matrix), occurrences), axis=-1))
 
 
 def worst_class_recall(matrix: Matrices) -> Values:
@@ -71,17 +157,20 @@ def worst_class_recall(matrix: Matrices) -> Values:
     return np.asarray(np.nanmin(recalls(matrix), axis=-1))
 
 
+def matthews_correlation(matrix: Matrices) -> Values:
+    """Correlation between labels and predictions, in [-1, 1]; shape (...), 0 where either has one class alone.
+
+    R_K of Gorodkin (2004), which is Matthews' coefficient for two classes. -1 is reached with two classes only.
+    """
+    actual, called, images = matrix.sum(axis=-1), matrix.sum(axis=-2), matrix.sum(axis=(-2, -1))
+    covariance = diagonal(matrix).sum(axis=-1) * images - (actual * called).sum(axis=-1)
+    variances = (images**2 - (actual**2).sum(axis=-1)) * (images**2 - (called**2).sum(axis=-1))
+    return np.asarray(np.divide(covariance, np.sqrt(variances), out=np.zeros(np.shape(images)), where=variances > 0))
+
+
 def mean_cost(matrix: Matrices, costs: Matrices) -> Values:
     """Mean over images of costs (k, k), [actual, called]; shape (...)."""
     return np.asarray((matrix * costs).sum(axis=(-2, -1)) / matrix.sum(axis=(-2, -1)))
-
-
-METRICS: dict[str, Callable[[Matrices], Values]] = {
-    "accuracy": accuracy,
-    "balanced_accuracy": balanced_accuracy,
-    "macro_f1": macro_f1,
-    "worst_class_recall": worst_class_recall,
-}
 
 
 def log_loss(checked_predictions: Predictions, weights: Weights) -> Values:
@@ -111,7 +200,7 @@ def class_pr_auc(checked_predictions: Predictions, weights: Weights, label: int)
     named = np.cumsum(drawn, axis=1)[:, at]
     right = np.cumsum(drawn[:, positive], axis=1)[:, np.searchsorted(positive, at, side="right") - 1]
     precision = np.divide(right, named, out=np.zeros(right.shape), where=named > 0)
-    return _share((np.diff(right, axis=1, prepend=0) * precision).sum(axis=1), right[:, -1].astype(np.float64))
+    return share((np.diff(right, axis=1, prepend=0) * precision).sum(axis=1), right[:, -1].astype(np.float64))
 
 
 def macro_pr_auc(checked_predictions: Predictions, weights: Weights) -> Values:
@@ -129,17 +218,60 @@ def probabilities_of(checked_predictions: Predictions) -> npt.NDArray[np.float64
     return checked_predictions.probabilities
 
 
-def per_class(matrix: Matrices, classes: tuple[str, ...]) -> pd.DataFrame:
-    """Images, recall and precision of each class; empty cells where nothing was to divide."""
-    precision = _share(np.diag(matrix), matrix.sum(axis=0))
-    return pd.DataFrame(
-        {"label": classes, "images": matrix.sum(axis=1).astype(int), "recall": recalls(matrix), "precision": precision}
+def cost_table(choice: MeanCost, classes: tuple[str, ...]) -> Matrices:
+    """Costs (k, k), [actual, called], 0 on the diagonal unless it is named.
+
+    Raises:
+        ParamsError: a class that the model does not have.
+    """
+    table = np.full((len(classes), len(classes)), choice.otherwise)
+    np.fill_diagonal(table, 0.0)
+    for actual, row in choice.costs.items():
+        for called, cost in row.items():
+            table[_number(actual, classes), _number(called, classes)] = cost
+    return table
+
+
+def _costs(params: MeanCost, classes: tuple[str, ...]) -> dict[str, Any]:
+    return {"costs": cost_table(params, classes)}
+
+
+def _label(params: ClassRecall | ClassPrAuc, classes: tuple[str, ...]) -> dict[str, Any]:
+    return {"label": _number(params.label, classes)}
+
+
+def _positive(params: PrAuc, classes: tuple[str, ...]) -> dict[str, Any]:
+    """The second class by name, as scikit-learn has it."""
+    if len(classes) != 2:
+        raise ParamsError(
+            f"the metric pr_auc needs two classes, the model has {len(classes)} ({listing(classes)}): take "
+            f"{{name: class_pr_auc, label: {classes[0]}}} for one class against all others, or macro_pr_auc"
+        )
+    return {"label": 1}
+
+
+def _number(label: str, classes: tuple[str, ...]) -> int:
+    if label in classes:
+        return classes.index(label)
+    near = difflib.get_close_matches(label, classes, n=1)
+    hint = f", did you mean {near[0]}?" if near else f"; it has {listing(classes, 20)}"
+    raise ParamsError(f"evaluate names the class {label!r}, which the model does not have{hint}")
+
+
+METRICS: Registry[MetricRow[Any]] = Registry(
+    (
+        MetricRow(Accuracy, of_matrices=accuracy, counts_images_alike=True),
+        MetricRow(BalancedAccuracy, of_matrices=balanced_accuracy),
+        MetricRow(MacroF1, of_matrices=macro_f1),
+        MetricRow(WorstClassRecall, of_matrices=worst_class_recall, guards="all"),
+        MetricRow(MatthewsCorrelation, of_matrices=matthews_correlation, is_share=False),
+        MetricRow(LogLoss, of_rows=log_loss, maximise=False, is_share=False, counts_images_alike=True),
+        MetricRow(MacroPrAuc, of_rows=macro_pr_auc),
+        MetricRow(PrAuc, of_rows=class_pr_auc, bind=_positive, classes=2),
+        MetricRow(ClassRecall, of_matrices=class_recall, bind=_label, guards="label"),
+        MetricRow(ClassPrAuc, of_rows=class_pr_auc, bind=_label),
+        MetricRow(
+            MeanCost, of_matrices=mean_cost, bind=_costs, maximise=False, is_share=False, counts_images_alike=True
+        ),
     )
-
-
-def _share(part: Matrices, whole: Matrices) -> Matrices:
-    return np.asarray(np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=whole > 0))
-
-
-def _diagonal(matrix: Matrices) -> Matrices:
-    return np.diagonal(matrix, axis1=-2, axis2=-1)
+)

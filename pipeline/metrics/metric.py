@@ -1,28 +1,18 @@
 """A metric that params name -> what computes it, and which of two values is better."""
 
-import difflib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, assert_never
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pipeline.errors import DataError, ParamsError, listing
+from pipeline.errors import DataError
 from pipeline.metrics.bootstrap import Values, Weights, resamples
-from pipeline.metrics.measures import (
-    METRICS,
-    Matrices,
-    class_pr_auc,
-    class_recall,
-    confusion_matrices,
-    log_loss,
-    macro_pr_auc,
-    mean_cost,
-)
-from pipeline.metrics.params import AnyMetric, ClassPrAuc, ClassRecall, MeanCost, MetricName, Plain
+from pipeline.metrics.confusion import Matrices, confusion_matrices
+from pipeline.metrics.measures import METRICS, MetricParams
 from pipeline.metrics.predictions import Predictions
 
 OfMatrices = Callable[[Matrices], Values]
@@ -61,58 +51,36 @@ class Metric:
             [self.values(checked_predictions, part) for part in resamples(groups, count, seed, purpose)]
         )
 
+    @property
+    def needs_probabilities(self) -> bool:
+        """Whether names of classes are not enough."""
+        return self.of_rows is not None
+
     def better(self, new: float, old: float) -> bool:
         """Whether a value beats another."""
         return new > old if self.maximise else new < old
 
 
-MINIMISED = frozenset({"log_loss", "mean_cost"})
-
-
-def key_of(choice: AnyMetric) -> str:
+def key_of(choice: MetricParams) -> str:
     """What a metric of params is called in reports."""
-    match choice:
-        case ClassRecall(name=name, label=label) | ClassPrAuc(name=name, label=label):
-            return f"{name}_{label}"
-        case _:
-            return choice.name
+    label = getattr(choice, "label", None)
+    return choice.name if label is None else f"{choice.name}_{label}"
 
 
-def metric_of(choice: AnyMetric, classes: tuple[str, ...]) -> Metric:
+def metric_of(choice: MetricParams, classes: tuple[str, ...]) -> Metric:
     """What computes a metric of params, for a model with these classes.
 
     Raises:
-        ParamsError: it names a class that the model does not have, or needs two classes.
+        ParamsError: it names a class that the model does not have, or needs another number of classes.
     """
-    match choice:
-        case Plain(name=name):
-            return _without_arguments(name, classes)
-        case ClassRecall(label=label):
-            return Metric(key_of(choice), of_matrices=partial(class_recall, label=_number(label, classes)))
-        case ClassPrAuc(label=label):
-            return Metric(key_of(choice), of_rows=partial(class_pr_auc, label=_number(label, classes)))
-        case MeanCost():
-            costs = cost_table(choice, classes)
-            return Metric("mean_cost", maximise=False, of_matrices=partial(mean_cost, costs=costs))
-        case unknown:
-            assert_never(unknown)
-
-
-def _without_arguments(name: MetricName, classes: tuple[str, ...]) -> Metric:
-    if name == "pr_auc" and len(classes) != 2:
-        raise ParamsError(
-            f"the metric pr_auc needs two classes, the model has {len(classes)} ({listing(classes)}): take "
-            f"{{name: class_pr_auc, label: {classes[0]}}} for one class against all others, or macro_pr_auc"
-        )
-    if name in METRICS:
-        return Metric(name, of_matrices=METRICS[name])
-    # As scikit-learn has it, the second class by name is the positive one.
-    of_rows: dict[str, OfRows] = {
-        "log_loss": log_loss,
-        "macro_pr_auc": macro_pr_auc,
-        "pr_auc": partial(class_pr_auc, label=1),
-    }
-    return Metric(name, maximise=name not in MINIMISED, of_rows=of_rows[name])
+    row = METRICS.of(choice)
+    bound = row.bind(choice, classes)
+    return Metric(
+        key_of(choice),
+        row.maximise,
+        of_matrices=None if row.of_matrices is None else partial(row.of_matrices, **bound),
+        of_rows=None if row.of_rows is None else partial(row.of_rows, **bound),
+    )
 
 
 def check_defined(metric: Metric, labels: npt.NDArray[np.intp], classes: tuple[str, ...], split: str) -> None:
@@ -131,22 +99,9 @@ def check_defined(metric: Metric, labels: npt.NDArray[np.intp], classes: tuple[s
 
 def plain_metrics(classes: tuple[str, ...]) -> Iterator[Metric]:
     """All metrics without arguments that make sense for these classes."""
-    for name in (*METRICS, "log_loss", "macro_pr_auc", *(["pr_auc"] if len(classes) == 2 else [])):
-        yield metric_of(Plain.model_validate({"name": name}), classes)
-
-
-def cost_table(choice: MeanCost, classes: tuple[str, ...]) -> Matrices:
-    """Costs (k, k), [actual, called], 0 on the diagonal unless it is named.
-
-    Raises:
-        ParamsError: a class that the model does not have.
-    """
-    table = np.full((len(classes), len(classes)), choice.otherwise)
-    np.fill_diagonal(table, 0.0)
-    for actual, row in choice.costs.items():
-        for called, cost in row.items():
-            table[_number(actual, classes), _number(called, classes)] = cost
-    return table
+    for name, row in METRICS.items():
+        if set(row.params.model_fields) == {"name"} and row.classes in {None, len(classes)}:
+            yield metric_of(row.params(name=name), classes)
 
 
 class Tally:
@@ -188,11 +143,3 @@ class Tally:
             return float(self._metric.of_matrices(self._matrix))
         labels, probabilities = np.concatenate(self._labels), np.concatenate(self._probabilities)
         return self._metric.value(Predictions(self._classes, labels, probabilities.argmax(axis=1), probabilities))
-
-
-def _number(label: str, classes: tuple[str, ...]) -> int:
-    if label in classes:
-        return classes.index(label)
-    near = difflib.get_close_matches(label, classes, n=1)
-    hint = f", did you mean {near[0]}?" if near else f"; it has {listing(classes, 20)}"
-    raise ParamsError(f"evaluate names the class {label!r}, which the model does not have{hint}")

@@ -1,51 +1,17 @@
 """Metrics and limits in params.yaml."""
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from pipeline.section import EACH_ONCE, Label, Section, Value
-
-MetricName = Literal[
-    "accuracy", "balanced_accuracy", "macro_f1", "worst_class_recall", "pr_auc", "macro_pr_auc", "log_loss"
-]
-
-
-Cost = Annotated[float, Field(ge=0)]
+from pipeline.metrics.measures import METRICS, MetricParams
+from pipeline.registry import one_of
+from pipeline.section import Section, Value
 
 
 def _tagged(choice: Any) -> Any:
     """A choice without arguments may stand as its bare name."""
     return {"name": choice} if isinstance(choice, str) else choice
-
-
-class Plain(Section):
-    """A metric without arguments."""
-
-    name: MetricName
-
-
-class ClassRecall(Section):
-    """Share of the images of one class that are called so."""
-
-    name: Literal["class_recall"]
-    label: Label
-
-
-class ClassPrAuc(Section):
-    """Area under the precision-recall curve of one class against all others."""
-
-    name: Literal["class_pr_auc"]
-    label: Label
-
-
-class MeanCost(Section):
-    """What mistakes cost on average: `costs[actual][called]`, `otherwise` for other mistakes, 0 where right."""
-
-    name: Literal["mean_cost"]
-    costs: Annotated[Mapping[Label, Annotated[Mapping[Label, Cost], EACH_ONCE]], EACH_ONCE]
-    otherwise: Cost
 
 
 class SliceError(Section):
@@ -62,15 +28,9 @@ class ModelFact(Section):
     name: Literal["model_megabytes", "latency_p95_ms"]
 
 
-AnyMetric = Annotated[
-    Plain | ClassRecall | ClassPrAuc | MeanCost, Field(discriminator="name"), BeforeValidator(_tagged)
-]
-
-
+AnyMetric = Annotated[MetricParams, one_of(METRICS), BeforeValidator(_tagged)]
 AnyMeasure = Annotated[
-    Plain | ClassRecall | ClassPrAuc | MeanCost | SliceError | ModelFact,
-    Field(discriminator="name"),
-    BeforeValidator(_tagged),
+    MetricParams | SliceError | ModelFact, one_of(METRICS, SliceError, ModelFact), BeforeValidator(_tagged)
 ]
 
 

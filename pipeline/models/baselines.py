@@ -1,236 +1,270 @@
-"""Fitted baselines as networks: tensors from pixels to logits, so that they are stored, loaded and used alike.
+"""Baselines: models that need no network. Their params, how scikit-learn fits each, and what it learnt as tensors.
 
-Each is `Sequential(features, classifier)`. Not here: how they are fitted (training/baselines.py).
+A fitted one is `Sequential(features, classifier)`, tensors from pixels to logits, so that it is stored, loaded and used
+as networks are; scikit-learn would store pickles, which run code when they are read.
 """
 
-from typing import assert_never
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-import torch
-from torch import Tensor, nn
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
 
-from pipeline.models.params import (
-    Baseline,
-    ColourFeatures,
-    GradientBoosting,
-    LogisticRegression,
-    MajorityClass,
-    NearestCentroid,
-    PixelFeatures,
-    RandomForest,
+from pipeline.registry import Choice, Registry, one_of
+from pipeline.section import Section
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+P = TypeVar("P", bound="Baseline")
+F = TypeVar("F", bound="Features")
+Tensors = dict[str, "Tensor"]
+
+
+class Features(Section):
+    """Params of what a baseline sees of a picture."""
+
+    name: str
+
+
+class PixelFeatures(Features):
+    """The picture averaged down to `side` pixels a side."""
+
+    name: Literal["pixels"]
+    side: Annotated[int, Field(ge=1, le=64)]
+
+
+class ColourFeatures(Features):
+    """Shares of pixels by colour, each channel cut into `bins`; places do not count."""
+
+    name: Literal["colours"]
+    bins: Annotated[int, Field(ge=2, le=8)]
+
+
+@dataclass(frozen=True)
+class FeaturesRow(Choice[F]):
+    """What a baseline sees: params -> a layer from pixels (n, 3, size, size) of 0 to 255 to features (n, f)."""
+
+    layer: Callable[[F], "nn.Module"]
+
+
+def _pixels(params: PixelFeatures) -> "nn.Module":
+    from pipeline.models.baseline_layers import Pixels
+
+    return Pixels(params.side)
+
+
+def _colours(params: ColourFeatures) -> "nn.Module":
+    from pipeline.models.baseline_layers import Colours
+
+    return Colours(params.bins)
+
+
+FEATURES: Registry[FeaturesRow[Any]] = Registry(
+    (
+        FeaturesRow(PixelFeatures, _pixels),
+        FeaturesRow(ColourFeatures, _colours),
+    )
 )
-
-# A class that no tree votes for gets this probability, so that its loss is a number.
-SMALLEST = 1e-6
+AnyFeatures = Annotated[Features, one_of(FEATURES)]
 
 
-class Pixels(nn.Module):
-    """Pictures (n, 3, size, size) of 0 to 255 -> their channels averaged down to side x side, (n, 3 side^2)."""
+class Baseline(Section):
+    """Params of any baseline."""
 
-    def __init__(self, side: int) -> None:
-        super().__init__()
-        self.side = side
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        return nn.functional.adaptive_avg_pool2d(pixels.float() / 255, self.side).flatten(1)
+    name: str
 
 
-class Colours(nn.Module):
-    """Pictures (n, 3, size, size) of 0 to 255 -> shares of their pixels by colour, (n, bins^3)."""
+class MajorityClass(Baseline):
+    """Calls every image the class that train has most images of, repeats not counted."""
 
-    def __init__(self, bins: int) -> None:
-        super().__init__()
-        self.bins = bins
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        red, green, blue = (pixels.long() * self.bins // 256).flatten(2).unbind(1)
-        cells = (red * self.bins + green) * self.bins + blue
-        colours = self.bins**3
-        own = torch.arange(len(pixels), device=pixels.device)[:, None] * colours
-        counts = torch.bincount((cells + own).flatten(), minlength=len(pixels) * colours)
-        return counts.view(len(pixels), colours).float() / cells.shape[1]
+    name: Literal["majority_class"]
 
 
-class Always(nn.Module):
-    """The same logits for every image: logarithms of the classes' shares."""
+class NearestCentroid(Baseline):
+    """Calls an image the class whose mean features are nearest."""
 
-    def __init__(self, logits: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("logits", logits)
-
-    def forward(self, features: Tensor) -> Tensor:
-        return self.get_buffer("logits").expand(len(features), -1)
+    name: Literal["nearest_centroid"]
+    features: AnyFeatures
 
 
-class Centroids(nn.Module):
-    """Logits of equal round normal distributions around the centroids (k, f): the nearest one is the likeliest."""
+class LogisticRegression(Baseline):
+    """A linear model on standardised features; a smaller `c` keeps its weights smaller."""
 
-    def __init__(self, centroids: Tensor, variance: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("centroids", centroids)
-        self.register_buffer("variance", variance)
-
-    def forward(self, features: Tensor) -> Tensor:
-        distances = (features[:, None] - self.get_buffer("centroids")).square().sum(dim=2)
-        return -distances / (2 * self.get_buffer("variance"))
+    name: Literal["logistic_regression"]
+    features: AnyFeatures
+    c: Annotated[float, Field(gt=0, le=1e6)]
 
 
-class Linear(nn.Module):
-    """Logits weights (k, f) times features, plus intercepts (k,)."""
+class RandomForest(Baseline):
+    """Trees on random rows and features, averaged (Breiman, 2001)."""
 
-    def __init__(self, weights: Tensor, intercepts: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("weights", weights)
-        self.register_buffer("intercepts", intercepts)
-
-    def forward(self, features: Tensor) -> Tensor:
-        return features @ self.get_buffer("weights").T + self.get_buffer("intercepts")
+    name: Literal["random_forest"]
+    features: AnyFeatures
+    n_estimators: Annotated[int, Field(ge=1, le=2000)]
+    min_samples_leaf: Annotated[int, Field(ge=1)]
 
 
-class Trees(nn.Module):
-    """Binary trees, all nodes in one table; a leaf is its own child.
+class GradientBoosting(Baseline):
+    """Small trees, each of which mends what those before it got wrong (Friedman, 2001); a tree a class and round."""
 
-    Args:
-        roots: shape (t,), the first node of each tree.
-        feature, threshold, left, right: shape (nodes,): features up to the threshold go left.
-        values: of nodes: shape (nodes, k), votes that are averaged, or (nodes,), amounts for a class.
-        of_class: shape (t,), of trees with amounts: the class that each adds to; empty for votes.
-        start: shape (k,), what amounts are added to; empty for votes.
-        depth: the longest path, in steps.
+    name: Literal["gradient_boosting"]
+    features: AnyFeatures
+    max_iter: Annotated[int, Field(ge=1, le=2000)]
+    max_leaf_nodes: Annotated[int, Field(ge=2, le=1024)]
+    learning_rate: Annotated[float, Field(gt=0, le=1)]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Features (n, f) float32, class numbers (n,), weights in the loss (n,), and whether a row is no repeat (n,)."""
+
+    features: npt.NDArray[np.float32]
+    labels: npt.NDArray[np.int64]
+    weights: npt.NDArray[np.float32]
+    first: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class BaselineRow(Choice[P]):
+    """A baseline.
+
+    fit: (params, rows, classes, seed) -> the tensors of its classifier; every class has a row.
+    classifier: those tensors -> a layer from features (n, f) to logits (n, k).
+    finds_label_issues: whether it looks at pictures, so that it may disagree with a label.
     """
 
-    def __init__(
-        self,
-        roots: Tensor,
-        feature: Tensor,
-        threshold: Tensor,
-        left: Tensor,
-        right: Tensor,
-        values: Tensor,
-        of_class: Tensor,
-        start: Tensor,
-        depth: Tensor,
-    ) -> None:
-        super().__init__()
-        tables = {
-            "roots": roots, "feature": feature, "threshold": threshold, "left": left, "right": right,
-            "values": values, "of_class": of_class, "start": start, "depth": depth,
-        }  # fmt: skip
-        for name, table in tables.items():
-            self.register_buffer(name, table)
-
-    def check(self, width: int) -> None:
-        """Nothing, if the trees lead somewhere for features (n, width); a file may say anything.
-
-        Raises:
-            ValueError: they name nodes or features that are not there, or longer paths than there are nodes.
-        """
-        nodes = len(self.get_buffer("feature"))
-        roots = self.get_buffer("roots").flatten().tolist()
-        if len(set(roots)) < len(roots):
-            raise ValueError("its trees share a root")
-        most = {"roots": nodes, "left": nodes, "right": nodes, "feature": width, "depth": nodes}
-        for name, end in most.items():
-            table = self.get_buffer(name)
-            if ((table < 0) | (table >= end)).any():
-                raise ValueError(f"{name} of its trees names what is not there")
-
-    def forward(self, features: Tensor) -> Tensor:
-        # Thresholds are float64, as scikit-learn compares them.
-        leaves = self._leaves(features.double())
-        values, start = self.get_buffer("values"), self.get_buffer("start")
-        if values.ndim == 2:
-            return values[leaves].mean(dim=1).clamp(min=SMALLEST).log().float()
-        amounts = values[leaves]
-        logits = start.expand(len(features), -1).clone()
-        return logits.index_add_(1, self.get_buffer("of_class"), amounts).float()
-
-    def _leaves(self, features: Tensor) -> Tensor:
-        """The leaf of each image in each tree, shape (n, t)."""
-        feature, threshold = self.get_buffer("feature"), self.get_buffer("threshold")
-        left, right = self.get_buffer("left"), self.get_buffer("right")
-        nodes = self.get_buffer("roots").long().expand(len(features), -1)
-        for _ in range(int(self.get_buffer("depth"))):
-            goes_left = features.gather(1, feature[nodes].long()) <= threshold[nodes]
-            nodes = torch.where(goes_left, left[nodes], right[nodes]).long()
-        return nodes
+    fit: Callable[[P, Rows, int, int], Tensors]
+    classifier: Callable[[Tensors], "nn.Module"]
+    finds_label_issues: bool = True
 
 
-def features_of(params: Baseline) -> nn.Module:
+def features_of(params: Baseline) -> "nn.Module":
     """What a baseline sees of a picture."""
-    if isinstance(params, MajorityClass):
-        return Pixels(1)
-    match params.features:
-        case PixelFeatures(side=side):
-            return Pixels(side)
-        case ColourFeatures(bins=bins):
-            return Colours(bins)
-        case unknown:
-            assert_never(unknown)
+    seen = getattr(params, "features", PixelFeatures(name="pixels", side=1))
+    return FEATURES.of(seen).layer(seen)
 
 
-def baseline_of(params: Baseline, tensors: dict[str, Tensor]) -> nn.Module:
+def baseline_of(params: Baseline, tensors: Tensors) -> "nn.Module":
     """The baseline of params with the tensors of its classifier.
 
     Raises:
         TypeError, ValueError: the tensors are not those of such a baseline.
     """
-    features, classifier = features_of(params), _classifier_class(params)(**tensors)
+    import torch
+    from torch import nn
+
+    from pipeline.models.baseline_layers import Trees
+
+    features, classifier = features_of(params), BASELINES.of(params).classifier(tensors)
     if isinstance(classifier, Trees):
         width = features(torch.zeros(1, 3, 8, 8, dtype=torch.uint8)).shape[1]
         classifier.check(width)
     return nn.Sequential(features, classifier).eval()
 
 
-def check_tables(network: nn.Module, classes: int) -> None:
-    """Nothing, if the tensors of a baseline have the shapes that its features and classes ask for.
+def _majority(params: MajorityClass, rows: Rows, classes: int, seed: int) -> Tensors:
+    import torch
 
-    Before it sees a picture: torch would stretch a small tensor to gigabytes where shapes differ.
-
-    Raises:
-        ValueError: they do not.
-    """
-    features, classifier = network.children()
-    width = features(torch.zeros(1, 3, 8, 8, dtype=torch.uint8)).shape[1]
-    tables = dict(classifier.named_buffers())
-    shapes: dict[str, tuple[int, ...]]
-    match classifier:
-        case Always():
-            shapes = {"logits": (classes,)}
-        case Centroids():
-            shapes = {"centroids": (classes, width), "variance": ()}
-        case Linear():
-            shapes = {"weights": (classes, width), "intercepts": (classes,)}
-        case _:
-            nodes, trees, votes = len(tables["feature"]), len(tables["roots"]), tables["values"].ndim == 2
-            shapes = {
-                **dict.fromkeys(("feature", "threshold", "left", "right"), (nodes,)),
-                "roots": (trees,),
-                "values": (nodes, classes) if votes else (nodes,),
-                "of_class": (0,) if votes else (trees,),
-                "start": (0,) if votes else (classes,),
-                "depth": (),
-            }
-            of_class = tables["of_class"]
-            if len(of_class) and not 0 <= int(of_class.min()) <= int(of_class.max()) < classes:
-                raise ValueError("its trees name classes that are not there")
-    real = {"logits", "centroids", "variance", "weights", "intercepts", "threshold", "values", "start"}
-    for name, shape in shapes.items():
-        found = tables[name]
-        if tuple(found.shape) != shape:
-            raise ValueError(f"{name} is of shape {tuple(found.shape)}, and {classes} classes ask for {shape}")
-        if found.is_floating_point() != (name in real):
-            raise ValueError(f"{name} holds {found.dtype}")
+    counts = np.bincount(rows.labels[rows.first], minlength=classes)
+    return {"logits": torch.from_numpy(np.log(np.maximum(counts, 0.5) / len(rows.labels)).astype(np.float32))}
 
 
-def _classifier_class(params: Baseline) -> type[nn.Module]:
-    match params:
-        case MajorityClass():
-            return Always
-        case NearestCentroid():
-            return Centroids
-        case LogisticRegression():
-            return Linear
-        case RandomForest() | GradientBoosting():
-            return Trees
-        case unknown:
-            assert_never(unknown)
+def _centroids(params: NearestCentroid, rows: Rows, classes: int, seed: int) -> Tensors:
+    import torch
+
+    weights = rows.weights.astype(np.float64)
+    sums = np.zeros((classes, rows.features.shape[1]))
+    np.add.at(sums, rows.labels, rows.features * weights[:, None])
+    centroids = sums / np.bincount(rows.labels, weights, classes)[:, None]
+    spread = float((weights[:, None] * (rows.features - centroids[rows.labels]) ** 2).sum() / weights.sum())
+    variance = max(spread / rows.features.shape[1], 1e-12)
+    return {
+        "centroids": torch.from_numpy(centroids.astype(np.float32)),
+        "variance": torch.tensor(variance, dtype=torch.float32),
+    }
+
+
+def _logistic(params: LogisticRegression, rows: Rows, classes: int, seed: int) -> Tensors:
+    import torch
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression as Logistic
+
+    mean, deviation = rows.features.mean(axis=0), np.maximum(rows.features.std(axis=0), 1e-6)
+    with warnings.catch_warnings():
+        # Cut short, it is a baseline all the same.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        fitted = Logistic(C=params.c, max_iter=300)
+        fitted.fit((rows.features - mean) / deviation, rows.labels, sample_weight=rows.weights)
+    weights, intercepts = fitted.coef_ / deviation, fitted.intercept_
+    intercepts = intercepts - weights @ mean
+    if len(weights) == 1:  # of two classes it has the second one's alone
+        weights, intercepts = np.concatenate([0 * weights, weights]), np.concatenate([0 * intercepts, intercepts])
+    return {
+        "weights": torch.from_numpy(np.ascontiguousarray(weights, np.float32)),
+        "intercepts": torch.from_numpy(intercepts.astype(np.float32)),
+    }
+
+
+def _forest(params: RandomForest, rows: Rows, classes: int, seed: int) -> Tensors:
+    from sklearn.ensemble import RandomForestClassifier
+
+    from pipeline.models.trees import votes
+
+    forest = RandomForestClassifier(params.n_estimators, min_samples_leaf=params.min_samples_leaf, random_state=seed)
+    forest.fit(rows.features, rows.labels, sample_weight=rows.weights)
+    return votes([tree.tree_ for tree in forest.estimators_])
+
+
+def _boosting(params: GradientBoosting, rows: Rows, classes: int, seed: int) -> Tensors:
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    from pipeline.models.trees import amounts
+
+    boosting = HistGradientBoostingClassifier(
+        learning_rate=params.learning_rate,
+        max_iter=params.max_iter,
+        max_leaf_nodes=params.max_leaf_nodes,
+        early_stopping=False,
+        random_state=seed,
+    )
+    boosting.fit(rows.features, rows.labels, sample_weight=rows.weights)
+    return amounts(boosting, classes)
+
+
+def _always(tensors: Tensors) -> "nn.Module":
+    from pipeline.models.baseline_layers import Always
+
+    return Always(**tensors)
+
+
+def _nearest(tensors: Tensors) -> "nn.Module":
+    from pipeline.models.baseline_layers import Centroids
+
+    return Centroids(**tensors)
+
+
+def _linear(tensors: Tensors) -> "nn.Module":
+    from pipeline.models.baseline_layers import Linear
+
+    return Linear(**tensors)
+
+
+def _trees(tensors: Tensors) -> "nn.Module":
+    from pipeline.models.baseline_layers import Trees
+
+    return Trees(**tensors)
+
+
+BASELINES: Registry[BaselineRow[Any]] = Registry(
+    (
+        BaselineRow(MajorityClass, _majority, _always, finds_label_issues=False),
+        BaselineRow(NearestCentroid, _centroids, _nearest),
+        BaselineRow(LogisticRegression, _logistic, _linear),
+        BaselineRow(RandomForest, _forest, _trees),
+        BaselineRow(GradientBoosting, _boosting, _trees),
+    )
+)

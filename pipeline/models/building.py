@@ -6,9 +6,7 @@ import torch
 from torch import nn
 
 from pipeline.models.layers import Normalise
-from pipeline.models.mobilenet import mobilenet_layers
-from pipeline.models.networks import layers_of
-from pipeline.models.params import MobileNetV2, Network
+from pipeline.models.networks import NETWORKS, Network, Pretrained
 
 
 def build_model(
@@ -22,17 +20,16 @@ def build_model(
     """A network from pixels (n, 3, size, size) of 0 to 255 to logits (n, classes), weights drawn from the seed.
 
     Args:
-        mean, std: shape (3,), of the training pixels in [0, 1]; MobileNetV2 has those of its own weights.
+        mean, std: shape (3,), of the training pixels in [0, 1]; a pretrained network has those of its own weights.
 
     Raises:
         ParamsError: the depth halves a picture of this size to nothing.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        if isinstance(params, MobileNetV2):
-            layers = mobilenet_layers(params, classes)
-        else:
-            layers = [Normalise(mean, std), *layers_of(params, classes, size)]
+        layers = NETWORKS.of(params).layers(params, classes, size)
+        if not isinstance(params, Pretrained):
+            layers = [Normalise(mean, std), *layers]
         # The loader hands over pixels with the channels last; convolutions on CPU are faster so.
         network: nn.Module = nn.Sequential(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return network

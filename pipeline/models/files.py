@@ -13,10 +13,12 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
 from pipeline.errors import DataError, ParamsError, listing
-from pipeline.models.baselines import baseline_of, check_tables
+from pipeline.models.baseline_layers import check_tables
+from pipeline.models.baselines import Baseline, baseline_of
 from pipeline.models.building import build_model
 from pipeline.models.layers import Normalise
-from pipeline.models.params import AnyModel, Baseline, MobileNetV2, Model
+from pipeline.models.networks import Pretrained
+from pipeline.models.params import AnyModel, Model
 from pipeline.renamed import model_params
 from pipeline.stages.ingest.params import IngestParams
 from pipeline.store.checksums import BLANK, find, is_right, with_checksum
@@ -151,7 +153,7 @@ def _alike(one: Tensor, other: Tensor) -> bool:
 def _params(params: Model) -> dict[str, Any]:
     """Params for the header; of a file of weights its name alone, because folders differ by machine."""
     values = params.model_dump()
-    if isinstance(params, MobileNetV2):
+    if isinstance(params, Pretrained):
         values["weights"] = params.weights.replace("\\", "/").rpartition("/")[2] or params.weights
     return values
 

@@ -45,3 +45,32 @@ def channel_dropout(share: float) -> list[nn.Module]:
 def unit_dropout(share: float) -> list[nn.Module]:
     """Drops single numbers (Srivastava et al., 2014)."""
     return [nn.Dropout(share)] if share else []
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions beside a shortcut, which is a 1x1 convolution where the shape changes."""
+
+    def __init__(self, channels: int, width: int, stride: int, kernel: int, batch_norm: bool, activation: str) -> None:
+        super().__init__()
+        self.residual = nn.Sequential(
+            convolution(channels, width, kernel, stride, batch_norm),
+            *norm_and_activation(nn.BatchNorm2d(width) if batch_norm else None, activation),
+            convolution(width, width, kernel, 1, batch_norm),
+            *([nn.BatchNorm2d(width)] if batch_norm else []),
+        )
+        self.shortcut = nn.Sequential()
+        if stride != 1 or channels != width:
+            self.shortcut.append(convolution(channels, width, 1, stride, batch_norm))
+            if batch_norm:
+                self.shortcut.append(nn.BatchNorm2d(width))
+        self.activation = ACTIVATIONS[activation]()
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Shape (n, channels, side, side) -> (n, width, side / stride rounded up, same)."""
+        result: Tensor = self.activation(self.residual(features) + self.shortcut(features))
+        return result
+
+
+def convolution(channels: int, width: int, kernel: int, stride: int, batch_norm: bool) -> nn.Conv2d:
+    """A convolution of odd kernel that keeps the side, or divides it by the stride; a norm has its bias."""
+    return nn.Conv2d(channels, width, kernel, stride, padding=kernel // 2, bias=not batch_norm)

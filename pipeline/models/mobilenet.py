@@ -15,7 +15,6 @@ from torch import Tensor, nn
 
 from pipeline.errors import DataError, listing
 from pipeline.models.layers import Normalise, unit_dropout
-from pipeline.models.params import MobileNetV2
 
 # Of ImageNet's pictures in [0, 1]: what the weights were trained with.
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
@@ -81,10 +80,15 @@ class Backbone(nn.Module):
         return found.mean(dim=(2, 3))
 
 
-def mobilenet_layers(params: MobileNetV2, classes: int) -> list[nn.Module]:
-    """All layers, from pixels of 0 to 255 to logits."""
-    head = [*unit_dropout(params.dropout.head), nn.Linear(FEATURES, classes)]
-    return [Normalise(MEAN, STD), Resize(params.input), Backbone(params.frozen), *head]
+def mobilenet_layers(side: int, frozen: bool, dropout: float, classes: int) -> list[nn.Module]:
+    """All layers, from pixels of 0 to 255 to logits.
+
+    Args:
+        side: pixels a side that pictures are scaled to.
+        dropout: share of the features that is set to 0 before the output layer.
+    """
+    head = [*unit_dropout(dropout), nn.Linear(FEATURES, classes)]
+    return [Normalise(MEAN, STD), Resize(side), Backbone(frozen), *head]
 
 
 def load_backbone(network: nn.Module, data: bytes, name: str) -> None:

@@ -1,37 +1,137 @@
-"""Networks of params: layers from normalised pixels (n, 3, size, size) to logits (n, classes).
+"""Networks: their params, their layers from pixels to logits, and what advice needs to know of them.
 
 Each ends with dropout, if any, and then the output layer, so that no logit is ever dropped.
 """
 
-from typing import assert_never
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from torch import Tensor, nn
+from pydantic import Field
 
 from pipeline.errors import ParamsError
-from pipeline.models.layers import ACTIVATIONS, channel_dropout, norm_and_activation, unit_dropout
-from pipeline.models.params import Cnn, Mlp, Resnet
+from pipeline.registry import Choice, Registry
+from pipeline.section import Section
 
+if TYPE_CHECKING:
+    from torch import nn
+
+P = TypeVar("P", bound="Network")
+
+MAX_WIDTH = 512
+MAX_UNITS = 4096
 # Pixels a side that the last feature map of a cnn is averaged down to.
 POOLED_SIDE = 4
 
+Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "tanh"]
+Width = Annotated[int, Field(ge=1, le=MAX_WIDTH)]
+DropoutRate = Annotated[float, Field(ge=0, lt=1)]
 
-def layers_of(params: Cnn | Resnet | Mlp, classes: int, size: int) -> list[nn.Module]:
-    """The layers after normalisation.
 
-    Raises:
-        ParamsError: the depth halves a picture of this size to nothing.
+class Network(Section):
+    """Params of any network: a model that is fitted epoch by epoch."""
+
+    name: str
+
+
+class Pretrained(Network):
+    """Params of a network that starts from a file of weights, and normalises pixels as those were trained with.
+
+    weights: the file. sha256: of that file; it is not looked into before it fits.
     """
-    match params:
-        case Cnn():
-            _check_depth(params.depth, params.depth, size)
-            return _cnn(params, classes, size)
-        case Resnet():
-            _check_depth(params.depth, params.depth - 1, size)
-            return _resnet(params, classes, size)
-        case Mlp():
-            return _mlp(params, classes, size)
-        case unknown:
-            assert_never(unknown)
+
+    weights: Annotated[str, Field(min_length=1)]
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class Dropout(Section):
+    """Share of what is set to 0 while training: whole channels after each block, features before the output layer.
+
+    The output layer itself is never dropped: its numbers are the answer.
+    """
+
+    blocks: DropoutRate
+    head: DropoutRate
+
+
+class Cnn(Network):
+    """Blocks of convolution, norm, activation and pooling; each halves the picture and doubles the width."""
+
+    name: Literal["cnn"]
+    depth: Annotated[int, Field(ge=1, le=6)]
+    width: Width
+    kernel: Literal[1, 3, 5, 7]
+    activation: Activation
+    batch_norm: bool
+    dropout: Dropout
+
+
+class Resnet(Network):
+    """Residual blocks of two convolutions beside a shortcut (He et al., 2015).
+
+    depth: stages; each but the first halves the picture and doubles the width.
+    blocks: residual blocks a stage.
+    """
+
+    name: Literal["resnet"]
+    depth: Annotated[int, Field(ge=1, le=6)]
+    blocks: Annotated[int, Field(ge=1, le=8)]
+    width: Width
+    kernel: Literal[1, 3, 5, 7]
+    activation: Activation
+    batch_norm: bool
+    dropout: Dropout
+
+
+class Mlp(Network):
+    """Fully connected layers on all pixels: what a network knows that does not know of neighbours.
+
+    depth: hidden layers, of `width` units each. Dropout takes single units.
+    """
+
+    name: Literal["mlp"]
+    depth: Annotated[int, Field(ge=1, le=8)]
+    width: Annotated[int, Field(ge=1, le=MAX_UNITS)]
+    activation: Activation
+    batch_norm: bool
+    dropout: Dropout
+
+
+class HeadDropout(Section):
+    """Share of the features that is set to 0 before the output layer while training."""
+
+    head: DropoutRate
+
+
+class MobileNetV2(Pretrained):
+    """Layers that were trained on ImageNet (Sandler et al., 2018), and an output layer of our own.
+
+    weights: a file of torchvision's names: its .pth, or the same as .safetensors.
+    frozen: only the output layer is trained; false: all layers are.
+    input: pixels a side that pictures are scaled to; it was trained with 224.
+    """
+
+    name: Literal["mobilenet_v2"]
+    frozen: bool
+    input: Annotated[int, Field(ge=32, le=512)]
+    dropout: HeadDropout
+
+
+@dataclass(frozen=True)
+class NetworkRow(Choice[P]):
+    """A network.
+
+    layers: (params, classes, pixels a side) -> from normalised pixels (n, 3, size, size) to logits (n, classes); of a
+        pretrained one from pixels of 0 to 255. It raises ParamsError where a picture of this size is too small.
+    wider: a width -> the next one that should tell; None: it has no width.
+    instead: the params that change for an architecture that can learn more; None: there is none.
+    load: of a pretrained one: (network, bytes of the file of weights, its name) -> puts them in, or raises DataError.
+    """
+
+    layers: Callable[[P, int, int], "list[nn.Module]"]
+    wider: Callable[[int], int] | None = None
+    instead: Mapping[str, Any] | None = None
+    load: "Callable[[nn.Module, bytes, str], None] | None" = None
 
 
 def _check_depth(depth: int, halvings: int, size: int) -> None:
@@ -42,7 +142,12 @@ def _check_depth(depth: int, halvings: int, size: int) -> None:
         )
 
 
-def _cnn(params: Cnn, classes: int, size: int) -> list[nn.Module]:
+def _cnn(params: Cnn, classes: int, size: int) -> "list[nn.Module]":
+    from torch import nn
+
+    from pipeline.models.layers import channel_dropout, norm_and_activation, unit_dropout
+
+    _check_depth(params.depth, params.depth, size)
     layers: list[nn.Module] = []
     channels = 3
     for level in range(params.depth):
@@ -58,49 +163,33 @@ def _cnn(params: Cnn, classes: int, size: int) -> list[nn.Module]:
     return [*layers, nn.Linear(channels * (side // window) ** 2, classes)]
 
 
-class ResidualBlock(nn.Module):
-    """Two convolutions beside a shortcut, which is a 1x1 convolution where the shape changes."""
+def _resnet(params: Resnet, classes: int, size: int) -> "list[nn.Module]":
+    from torch import nn
 
-    def __init__(self, channels: int, width: int, stride: int, params: Resnet) -> None:
-        super().__init__()
-        self.residual = nn.Sequential(
-            _convolution(channels, width, params.kernel, stride, params.batch_norm),
-            *norm_and_activation(nn.BatchNorm2d(width) if params.batch_norm else None, params.activation),
-            _convolution(width, width, params.kernel, 1, params.batch_norm),
-            *([nn.BatchNorm2d(width)] if params.batch_norm else []),
-        )
-        self.shortcut = nn.Sequential()
-        if stride != 1 or channels != width:
-            self.shortcut.append(_convolution(channels, width, 1, stride, params.batch_norm))
-            if params.batch_norm:
-                self.shortcut.append(nn.BatchNorm2d(width))
-        self.activation = ACTIVATIONS[params.activation]()
+    from pipeline.models.layers import ResidualBlock, channel_dropout, convolution, norm_and_activation, unit_dropout
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Shape (n, channels, side, side) -> (n, width, side / stride rounded up, same)."""
-        result: Tensor = self.activation(self.residual(features) + self.shortcut(features))
-        return result
-
-
-def _convolution(channels: int, width: int, kernel: int, stride: int, batch_norm: bool) -> nn.Conv2d:
-    return nn.Conv2d(channels, width, kernel, stride, padding=kernel // 2, bias=not batch_norm)
-
-
-def _resnet(params: Resnet, classes: int, size: int) -> list[nn.Module]:
-    layers: list[nn.Module] = [_convolution(3, params.width, params.kernel, 1, params.batch_norm)]
+    _check_depth(params.depth, params.depth - 1, size)
+    layers: list[nn.Module] = [convolution(3, params.width, params.kernel, 1, params.batch_norm)]
     layers += norm_and_activation(nn.BatchNorm2d(params.width) if params.batch_norm else None, params.activation)
     channels, side = params.width, size
     for level in range(params.depth):
         width = params.width * 2**level
         for block in range(params.blocks):
             stride = 2 if level and not block else 1
-            layers += [ResidualBlock(channels, width, stride, params), *channel_dropout(params.dropout.blocks)]
+            layers += [
+                ResidualBlock(channels, width, stride, params.kernel, params.batch_norm, params.activation),
+                *channel_dropout(params.dropout.blocks),
+            ]
             channels, side = width, -(-side // stride)
     layers += [nn.AvgPool2d(side), nn.Flatten(), *unit_dropout(params.dropout.head)]
     return [*layers, nn.Linear(channels, classes)]
 
 
-def _mlp(params: Mlp, classes: int, size: int) -> list[nn.Module]:
+def _mlp(params: Mlp, classes: int, size: int) -> "list[nn.Module]":
+    from torch import nn
+
+    from pipeline.models.layers import norm_and_activation, unit_dropout
+
     layers: list[nn.Module] = [nn.Flatten()]
     features = 3 * size**2
     for _ in range(params.depth):
@@ -109,3 +198,33 @@ def _mlp(params: Mlp, classes: int, size: int) -> list[nn.Module]:
         layers += unit_dropout(params.dropout.blocks)
         features = params.width
     return [*layers, *unit_dropout(params.dropout.head), nn.Linear(features, classes)]
+
+
+def _mobilenet_v2(params: MobileNetV2, classes: int, size: int) -> "list[nn.Module]":
+    from pipeline.models.mobilenet import mobilenet_layers
+
+    return mobilenet_layers(params.input, params.frozen, params.dropout.head, classes)
+
+
+def _load_mobilenet_v2(network: "nn.Module", data: bytes, name: str) -> None:
+    from pipeline.models.mobilenet import load_backbone
+
+    load_backbone(network, data, name)
+
+
+def _twice_the_channels(width: int) -> int:
+    return min(2 * width, MAX_WIDTH)
+
+
+def _four_times_the_units(width: int) -> int:
+    return min(4 * width, MAX_UNITS)
+
+
+NETWORKS: Registry[NetworkRow[Any]] = Registry(
+    (
+        NetworkRow(Cnn, _cnn, wider=_twice_the_channels, instead={"name": "resnet", "blocks": 2}),
+        NetworkRow(Resnet, _resnet, wider=_twice_the_channels),
+        NetworkRow(Mlp, _mlp, wider=_four_times_the_units),
+        NetworkRow(MobileNetV2, _mobilenet_v2, load=_load_mobilenet_v2),
+    )
+)

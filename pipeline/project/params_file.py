@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError, field_validator
 
 from pipeline.errors import MissingInputError, ParamsError
 from pipeline.names import shown
+from pipeline.registry import OneOf
 from pipeline.renamed import renamed
 from pipeline.section import Section
 from pipeline.sources.params import SourceName, SourceParams
@@ -178,7 +179,8 @@ def _fields_at(location: tuple[int | str, ...]) -> set[str]:
     """Names of the params that may stand at a place, following pydantic's own location."""
     models: list[type[BaseModel]] = [Params]
     for part in location:
-        steps = [model.model_fields[str(part)].annotation for model in models if part in model.model_fields]
+        fields = [model.model_fields[str(part)] for model in models if part in model.model_fields]
+        steps = [step for field in fields for step in (field.annotation, *field.metadata)]
         # Without a field of that name the part is a key of a mapping or the tag of a union's member.
         tagged = [model for model in models if _tag(model) == part]
         models = [found for step in steps for found in _models_in(step)] or tagged or models
@@ -186,6 +188,8 @@ def _fields_at(location: tuple[int | str, ...]) -> set[str]:
 
 
 def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, OneOf):
+        yield from annotation.members
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for argument in get_args(annotation):

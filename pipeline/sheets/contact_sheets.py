@@ -20,9 +20,7 @@ from pipeline.manifest import PRODUCTION, RAW, counts_per_label
 from pipeline.randomness import keyed_uniform
 from pipeline.sheets.drawing import SIDE, Cell, Section, Sheet, Strip, draw_sheet
 from pipeline.stages.ingest.params import PngEncoding
-from pipeline.training.params import AnyMixing
-from pipeline.transforms.params import AnyTransform, Transform
-from pipeline.transforms.presets import expand
+from pipeline.transforms.params import AnyTransform, Transform, expand
 
 # They bound the size of a sheet: about 1,000 pixels wide and 5,000 high at most.
 MAX_CLASSES, MAX_IMAGES, MAX_VARIANTS, MAX_BATCH_IMAGES, MAX_GALLERY_IMAGES = 10, 2, 5, 60, 120
@@ -90,12 +88,13 @@ def variants_png(title: str, lines: Sequence[str], shown: Sequence[Shown]) -> by
     return _png(Sheet(title, [*lines, *reduced], sections, min(max(widest, MIN_COLUMNS), MAX_COLUMNS)))
 
 
-def batch_sheet(rows: pd.DataFrame, pixels: Pixels, mixing: AnyMixing) -> bytes:
+def batch_sheet(rows: pd.DataFrame, pixels: Pixels, mixing: str) -> bytes:
     """The pictures of a batch, as many as fit, in their order.
 
     Args:
         rows: all of the batch, in its order, with label, role, copy and weight.
         pixels: of the first rows, shape (n, height, width, 3), before they are normalised and mixed.
+        mixing: the name of what training does with pairs of them.
     """
     shown = rows[["label", "role", "copy", "weight"]].iloc[:MAX_BATCH_IMAGES].itertuples(index=False)
     weighed = rows["weight"].nunique() > 1
@@ -110,7 +109,7 @@ def batch_sheet(rows: pd.DataFrame, pixels: Pixels, mixing: AnyMixing) -> bytes:
         f"{len(rows) - production:,} raw and {production:,} production; "
         f"{_counted(originals, 'original', 'originals')} and {_counted(copies, 'variant', 'variants')}.",
         f"By class: {listing([f'{label}: {count:,}' for label, count in counts_per_label(rows).items()], 20)}.",
-        *([f"Training then mixes them in pairs ({mixing.name}), which is not shown."] if mixing.name != "none" else []),
+        *([f"Training then mixes them in pairs ({mixing}), which is not shown."] if mixing != "none" else []),
         *_reduced(pixels.shape[1]),
         *_left_out(len(rows) - len(cells), "row", "rows"),
     ]

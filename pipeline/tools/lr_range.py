@@ -6,7 +6,7 @@ from pipeline.data.loader import weighted_batches
 from pipeline.data.order import KeyedOrder
 from pipeline.errors import ParamsError
 from pipeline.images.pixels import encode
-from pipeline.models.params import Baseline
+from pipeline.models.baselines import Baseline
 from pipeline.project.params_file import Params
 from pipeline.stages.ingest.params import PngEncoding
 from pipeline.store.artifacts import replacing, table, write_bytes

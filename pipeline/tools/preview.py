@@ -28,8 +28,7 @@ from pipeline.store.arrow import open_arrow
 from pipeline.store.artifacts import binary, refusals, replacing
 from pipeline.store.shards import ShardReader
 from pipeline.tools.image_files import pictures
-from pipeline.transforms.params import Transform
-from pipeline.transforms.presets import expand
+from pipeline.transforms.params import Transform, expand
 from pipeline.transforms.transforms import Transforms, build_transform, check_transforms, make_variant
 from pipeline.workers.engine import Engine
 from pipeline.yaml_values import yaml_values

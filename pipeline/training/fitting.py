@@ -17,10 +17,10 @@ from pipeline.data.order import KeyedOrder
 from pipeline.manifest import BALANCED, DEV, SPLIT, check_manifest
 from pipeline.metrics.metric import Metric
 from pipeline.metrics.params import AnyMetric
+from pipeline.models.baselines import Baseline
 from pipeline.models.building import build_model
 from pipeline.models.files import TrainedModel
-from pipeline.models.mobilenet import load_backbone
-from pipeline.models.params import Baseline, MobileNetV2, Network
+from pipeline.models.networks import NETWORKS, Network, Pretrained
 from pipeline.randomness import keyed_seed
 from pipeline.stages.augment.params import VariantParams
 from pipeline.stages.ingest.params import IngestParams
@@ -132,11 +132,11 @@ def fresh_network(model: Network, data: TrainingData, params: TrainParams, engin
     Raises:
         PipelineError: there is no such file of pretrained weights, or it cannot be used.
     """
-    pretrained = isinstance(model, MobileNetV2)
-    mean, std = (np.zeros(3), np.ones(3)) if pretrained else channel_statistics(data.train, engine)
+    mean, std = (np.zeros(3), np.ones(3)) if isinstance(model, Pretrained) else channel_statistics(data.train, engine)
     network = build_model(model, len(data.classes), data.ingest.size, mean, std, keyed_seed(params.seed, "weights"))
-    if isinstance(model, MobileNetV2):
-        load_backbone(network, hashed_file(Path(model.weights), model.sha256), model.weights)
+    load = NETWORKS.of(model).load
+    if isinstance(model, Pretrained) and load is not None:
+        load(network, hashed_file(Path(model.weights), model.sha256), model.weights)
     training.check_last_batch(network, len(data.train), data.ingest.size, params.batch_size)
     return network
 

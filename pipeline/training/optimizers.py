@@ -1,29 +1,156 @@
-"""Params -> torch's optimizers."""
+"""Optimizers: their params, how torch makes each, and what advice needs to know of them."""
 
-from typing import assert_never
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 
-import torch
-from torch import nn
+from pydantic import Field, model_validator
 
-from pipeline.training.losses import penalised
-from pipeline.training.params import Adam, AdamW, AnyOptimizer, RmsProp, Sgd
+from pipeline.registry import Choice, Registry
+from pipeline.section import Section
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+P = TypeVar("P", bound="Optimizer")
+
+Decay = Annotated[float, Field(ge=0)]
+# Of the running means that an optimizer keeps.
+Smoothing = Annotated[float, Field(ge=0, lt=1)]
 
 
-def build_optimizer(network: nn.Module, params: AnyOptimizer, rate: float) -> torch.optim.Optimizer:
-    """The optimizer of the parameters that are trained; AdamW's decay takes weights, not biases and norms."""
-    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    match params:
-        case Sgd(momentum=momentum, nesterov=nesterov):
-            return torch.optim.SGD(trained, lr=rate, momentum=momentum, nesterov=nesterov)
-        case RmsProp(alpha=alpha, momentum=momentum):
-            return torch.optim.RMSprop(trained, lr=rate, alpha=alpha, momentum=momentum)
-        case Adam(beta1=beta1, beta2=beta2):
-            return torch.optim.Adam(trained, lr=rate, betas=(beta1, beta2))
-        case AdamW(beta1=beta1, beta2=beta2, weight_decay=decay):
-            decayed = list(penalised(network))
-            ids = {id(parameter) for parameter in decayed}
-            rest = [parameter for parameter in trained if id(parameter) not in ids]
-            groups = [{"params": decayed, "weight_decay": decay}, {"params": rest, "weight_decay": 0.0}]
-            return torch.optim.AdamW(groups, lr=rate, betas=(beta1, beta2))
-        case unknown:
-            assert_never(unknown)
+class Optimizer(Section):
+    """Params of any optimizer."""
+
+    name: str
+
+
+class Sgd(Optimizer):
+    """Stochastic gradient descent; `nesterov` looks ahead along the momentum (Sutskever et al., 2013)."""
+
+    name: Literal["sgd"]
+    momentum: Smoothing
+    nesterov: bool
+
+    @model_validator(mode="after")
+    def _nesterov_has_momentum(self) -> Self:
+        if self.nesterov and self.momentum == 0:
+            raise ValueError("nesterov needs momentum above 0: give momentum 0.9, say, or set nesterov to false")
+        return self
+
+
+class RmsProp(Optimizer):
+    """Steps divided by a running mean of the gradient's size (Tieleman and Hinton, 2012)."""
+
+    name: Literal["rmsprop"]
+    alpha: Smoothing
+    momentum: Smoothing
+
+
+class Adam(Optimizer):
+    """Running means of the gradient (beta1) and of its square (beta2) (Kingma and Ba, 2015)."""
+
+    name: Literal["adam"]
+    beta1: Smoothing
+    beta2: Smoothing
+
+
+class AdamW(Optimizer):
+    """Adam with decoupled weight decay (Loshchilov and Hutter, 2019), on weights, not on biases and norms."""
+
+    name: Literal["adamw"]
+    beta1: Smoothing
+    beta2: Smoothing
+    weight_decay: Decay
+
+
+class NAdam(Optimizer):
+    """Adam that looks ahead along the momentum, as Nesterov's does (Dozat, 2016); torch's schedule of the momentum.
+
+    weight_decay: on weights, not on biases and norms. decoupled: taken off the weights themselves, as by AdamW; false:
+        added to their gradients.
+    """
+
+    name: Literal["nadam"]
+    beta1: Smoothing
+    beta2: Smoothing
+    weight_decay: Decay
+    decoupled: bool
+
+
+@dataclass(frozen=True)
+class OptimizerRow(Choice[P]):
+    """An optimizer.
+
+    build: (network, params, learning rate) -> torch's optimizer of the parameters that are trained.
+    adam_is_next: whether AdamW at its usual rate is worth a try instead.
+    """
+
+    build: Callable[["nn.Module", P, float], "torch.optim.Optimizer"]
+    adam_is_next: bool = False
+
+
+def build_optimizer(network: "nn.Module", params: Optimizer, rate: float) -> "torch.optim.Optimizer":
+    """The optimizer of the parameters that are trained, at a learning rate."""
+    return OPTIMIZERS.of(params).build(network, params, rate)
+
+
+def _sgd(network: "nn.Module", params: Sgd, rate: float) -> "torch.optim.Optimizer":
+    from torch.optim import SGD
+
+    return SGD(_trained(network), lr=rate, momentum=params.momentum, nesterov=params.nesterov)
+
+
+def _rmsprop(network: "nn.Module", params: RmsProp, rate: float) -> "torch.optim.Optimizer":
+    from torch.optim import RMSprop
+
+    return RMSprop(_trained(network), lr=rate, alpha=params.alpha, momentum=params.momentum)
+
+
+def _adam(network: "nn.Module", params: Adam, rate: float) -> "torch.optim.Optimizer":
+    from torch.optim import Adam
+
+    return Adam(_trained(network), lr=rate, betas=(params.beta1, params.beta2))
+
+
+def _adamw(network: "nn.Module", params: AdamW, rate: float) -> "torch.optim.Optimizer":
+    from torch.optim import AdamW
+
+    return AdamW(_decayed(network, params.weight_decay), lr=rate, betas=(params.beta1, params.beta2))
+
+
+def _nadam(network: "nn.Module", params: NAdam, rate: float) -> "torch.optim.Optimizer":
+    from torch.optim import NAdam
+
+    return NAdam(
+        _decayed(network, params.weight_decay),
+        lr=rate,
+        betas=(params.beta1, params.beta2),
+        decoupled_weight_decay=params.decoupled,
+    )
+
+
+def _trained(network: "nn.Module") -> "list[nn.Parameter]":
+    return [parameter for parameter in network.parameters() if parameter.requires_grad]
+
+
+def _decayed(network: "nn.Module", decay: float) -> list[dict[str, Any]]:
+    """Two groups of parameters: weights, which decay, and biases and norms, which do not."""
+    from pipeline.training.losses import penalised
+
+    decayed = list(penalised(network))
+    ids = {id(parameter) for parameter in decayed}
+    rest = [parameter for parameter in _trained(network) if id(parameter) not in ids]
+    return [{"params": decayed, "weight_decay": decay}, {"params": rest, "weight_decay": 0.0}]
+
+
+OPTIMIZERS: Registry[OptimizerRow[Any]] = Registry(
+    (
+        OptimizerRow(Sgd, _sgd, adam_is_next=True),
+        OptimizerRow(RmsProp, _rmsprop, adam_is_next=True),
+        OptimizerRow(Adam, _adam),
+        OptimizerRow(AdamW, _adamw),
+        OptimizerRow(NAdam, _nadam),
+    )
+)

@@ -12,7 +12,7 @@ from pipeline.manifest import DEV
 from pipeline.metrics.metric import metric_of
 from pipeline.metrics.params import AnyMetric
 from pipeline.metrics.predictions import PROBABILITY
-from pipeline.models.params import Baseline
+from pipeline.models.baselines import Baseline, Rows
 from pipeline.stages.ingest.params import IngestParams
 from pipeline.stages.train.params import TrainParams
 from pipeline.store.shards import ShardReader
@@ -43,7 +43,7 @@ class FoldedRows:
 def by_baseline(model: Baseline, data: FoldedRows, seed: int, threads: int, engine: Engine) -> Probabilities:
     """Probabilities (n, k) by a baseline; pictures are decoded once. NaN where no other fold has the class."""
     # scikit-learn takes a second to import, and networks do without.
-    from pipeline.training.baselines import Rows, class_probabilities, features_and_labels, fitted
+    from pipeline.training.baselines import class_probabilities, features_and_labels, fitted
 
     folds, classes = data.folds, data.classes
     dataset = RowDataset(data.rows, data.images, classes, data.ingest.size)

@@ -1,10 +1,13 @@
 """A list of transforms in params.yaml."""
 
-from typing import Annotated, Any, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, JsonValue, Tag
 
+from pipeline.registry import NameOf
 from pipeline.section import Section
+from pipeline.transforms.presets import PRESETS
 
 
 class Transform(BaseModel):
@@ -26,7 +29,7 @@ class Transform(BaseModel):
 class PresetName(Section):
     """A list of transforms that ships with the pipeline; `pipeline params --expanded` shows it."""
 
-    preset: Literal["light", "photo", "document", "digits"]
+    preset: Annotated[str, NameOf(PRESETS)]
 
 
 def _kind_of_item(value: Any) -> str:
@@ -38,3 +41,14 @@ def _kind_of_item(value: Any) -> str:
 AnyTransform = Annotated[
     Annotated[PresetName, Tag("a preset")] | Annotated[Transform, Tag("a transform")], Discriminator(_kind_of_item)
 ]
+
+
+def expand(items: Sequence[AnyTransform]) -> tuple[Transform, ...]:
+    """The transforms in order, each preset replaced by its list."""
+    return tuple(
+        transform for item in items for transform in (_listed(item.preset) if isinstance(item, PresetName) else [item])
+    )
+
+
+def _listed(preset: str) -> list[Transform]:
+    return [Transform.model_validate(dict(item)) for item in PRESETS[preset].transforms]

@@ -6,9 +6,10 @@ fruit into a raw one) is the user's decision: put it into the list beside the pr
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from pipeline.transforms.params import AnyTransform, PresetName, Transform
+from pipeline.registry import Registry
 
 # OpenCV's BORDER_REFLECT_101 and BORDER_REPLICATE: corners filled with black would say how a picture was turned.
 MIRROR, STRETCH = 4, 1
@@ -62,20 +63,21 @@ DIGITS: Sequence[Mapping[str, Any]] = (
     # Every hand bends strokes its own way (Simard, Steinkraus and Platt, 2003).
     {"name": "GridDistortion", "num_steps": 4, "distort_limit": [-0.15, 0.15], "border_mode": STRETCH, "p": 0.5},
 )
-PRESETS: Mapping[str, Sequence[Mapping[str, Any]]] = {
-    "light": LIGHT,
-    "photo": PHOTO,
-    "document": DOCUMENT,
-    "digits": DIGITS,
-}
 
 
-def expand(items: Sequence[AnyTransform]) -> tuple[Transform, ...]:
-    """The transforms in order, each preset replaced by its list."""
-    return tuple(
-        transform for item in items for transform in (_listed(item.preset) if isinstance(item, PresetName) else [item])
+@dataclass(frozen=True)
+class Preset:
+    """A list of transforms, by albumentations' names and arguments, and what params.yaml calls it."""
+
+    name: str
+    transforms: Sequence[Mapping[str, Any]]
+
+
+PRESETS: Registry[Preset] = Registry(
+    (
+        Preset("light", LIGHT),
+        Preset("photo", PHOTO),
+        Preset("document", DOCUMENT),
+        Preset("digits", DIGITS),
     )
-
-
-def _listed(preset: str) -> list[Transform]:
-    return [Transform.model_validate(dict(item)) for item in PRESETS[preset]]
+)

@@ -20,8 +20,7 @@ from pipeline.errors import ParamsError
 from pipeline.images.pixels import Pixels
 from pipeline.randomness import keyed_streams
 from pipeline.transforms.arguments import NO_TUPLES, explain, first_line, taken_for_another, unknown_keys
-from pipeline.transforms.params import AnyTransform, Transform
-from pipeline.transforms.presets import expand
+from pipeline.transforms.params import AnyTransform, Transform, expand
 
 Transforms = tuple[albumentations.BasicTransform, ...]
 LIBRARIES = ("albumentations", "albucore", "numpy", "opencv-python-headless")

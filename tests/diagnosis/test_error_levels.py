@@ -23,7 +23,9 @@ def test_error_is_what_the_optimizing_metric_lacks(optimizing: str, error: float
     assert {len(level.resampled) for level in found.values()} == {300}
 
 
-@pytest.mark.parametrize("optimizing", ["log_loss", {"name": "mean_cost", "costs": {}, "otherwise": 2.0}], ids=str)
+@pytest.mark.parametrize(
+    "optimizing", ["log_loss", "matthews_correlation", {"name": "mean_cost", "costs": {}, "otherwise": 2.0}], ids=str
+)
 def test_errors_are_counted_where_the_optimizing_metric_is_no_share(optimizing: Any) -> None:
     frame = predictions(train=(40, 2), train_dev=(40, 4), dev=(40, 8))
     assert [level.error for level in levels_of(frame, evaluate(optimizing)).values()] == pytest.approx([0.05, 0.1, 0.2])

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from pipeline.metrics import bootstrap
 from pipeline.metrics.bootstrap import interval, resamples
-from pipeline.metrics.measures import METRICS, confusion_matrices
+from pipeline.metrics.confusion import confusion_matrices
+from pipeline.metrics.measures import accuracy
 from pipeline.metrics.predictions import checked_predictions
 
 CLASSES = ("apple", "fig")
@@ -33,7 +34,7 @@ def resampled(frame: pd.DataFrame, seed: int = 1, count: int = 300, purpose: str
 
 
 def accuracy_interval(frame: pd.DataFrame, seed: int = 1, count: int = 300) -> tuple[float, float]:
-    return interval(METRICS["accuracy"](resampled(frame, seed, count)))
+    return interval(accuracy(resampled(frame, seed, count)))
 
 
 ORDINARY = predictions([number % 5 != 0 for number in range(200)])

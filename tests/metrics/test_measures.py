@@ -9,16 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
+from pipeline.metrics.confusion import confusion_matrix, per_class, recalls
 from pipeline.metrics.measures import (
     METRICS,
     SMALLEST,
     class_pr_auc,
-    confusion_matrix,
     log_loss,
     macro_pr_auc,
+    matthews_correlation,
     mean_cost,
-    per_class,
-    recalls,
 )
 from pipeline.metrics.predictions import Predictions
 
@@ -42,20 +41,28 @@ PEERS: dict[str, Callable[[Any, Any], float]] = {
     "balanced_accuracy": sklearn_metrics.balanced_accuracy_score,
     "macro_f1": lambda labels, predicted: sklearn_metrics.f1_score(labels, predicted, average="macro"),
     "worst_class_recall": worst_recall,
+    "matthews_correlation": sklearn_metrics.matthews_corrcoef,
+}
+
+
+OF_MATRICES: dict[str, Callable[[Any], Any]] = {
+    name: row.of_matrices
+    for name, row in METRICS.items()
+    if row.of_matrices is not None and set(row.params.model_fields) == {"name"}
 }
 
 
 def test_every_metric_of_a_matrix_has_a_peer() -> None:
-    assert set(METRICS) == set(PEERS)
+    assert set(OF_MATRICES) == set(PEERS)
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", OF_MATRICES)
 # scikit-learn warns of predictions that no image has; both leave them out.
 @pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true", "ignore:A single label was found")
 @given(pairs=PAIRS)
 @FEW
 def test_metric_agrees_with_scikit_learn(name: str, pairs: Arrays) -> None:
-    assert float(METRICS[name](confusion_matrix(*pairs, CLASSES))) == pytest.approx(PEERS[name](*pairs))
+    assert float(OF_MATRICES[name](confusion_matrix(*pairs, CLASSES))) == pytest.approx(PEERS[name](*pairs))
 
 
 @given(PAIRS)
@@ -79,19 +86,26 @@ def test_table_of_classes_agrees_with_scikit_learn(pairs: Arrays) -> None:
     np.testing.assert_allclose(table[["recall", "precision"]], np.stack([recall, precision], axis=1))
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", OF_MATRICES)
 @given(all_pairs=st.lists(PAIRS, min_size=1, max_size=5))
 @FEW
 def test_stack_of_matrices_gives_what_each_alone_gives(name: str, all_pairs: list[Arrays]) -> None:
     matrices = [confusion_matrix(*pairs, CLASSES) for pairs in all_pairs]
-    alone = [float(METRICS[name](matrix)) for matrix in matrices]
-    np.testing.assert_allclose(METRICS[name](np.stack(matrices)), alone)
+    alone = [float(OF_MATRICES[name](matrix)) for matrix in matrices]
+    np.testing.assert_allclose(OF_MATRICES[name](np.stack(matrices)), alone)
 
 
 def test_classes_without_images_do_not_count_as_failed() -> None:
     matrix = confusion_matrix(np.array(["apple", "fig"]), np.array(["apple", "fig"]), CLASSES)
-    assert {name: float(metric(matrix)) for name, metric in METRICS.items()} == dict.fromkeys(METRICS, 1.0)
+    assert {name: float(metric(matrix)) for name, metric in OF_MATRICES.items()} == dict.fromkeys(OF_MATRICES, 1.0)
     assert np.isnan(recalls(matrix)).tolist() == [False, False, True, True]
+
+
+def test_correlation_is_none_where_all_are_one_class_and_lowest_where_two_are_swapped() -> None:
+    both = np.array([[0.0, 5.0], [5.0, 0.0]])
+    one_label, one_prediction = np.array([[7.0, 3.0], [0.0, 0.0]]), np.array([[7.0, 0.0], [3.0, 0.0]])
+    found = matthews_correlation(np.stack([both, both.T[::-1], one_label, one_prediction, np.zeros((2, 2))]))
+    assert found.tolist() == [-1, 1, 0, 0, 0]
 
 
 @st.composite

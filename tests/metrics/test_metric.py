@@ -1,6 +1,6 @@
 """Every metric of params is built, knows which value is better, and refuses classes that are not there."""
 
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,22 +9,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import DataError, ParamsError
-from pipeline.metrics.metric import Tally, check_defined, cost_table, metric_of, plain_metrics
-from pipeline.metrics.params import AnyMetric, MeanCost, MetricName
+from pipeline.metrics.measures import METRICS, MeanCost, MetricParams, cost_table
+from pipeline.metrics.metric import Tally, check_defined, metric_of, plain_metrics
 from pipeline.metrics.predictions import Predictions
 from tests.examples import params
 
 TWO, FOUR = ("cat", "dog"), ("apple", "fig", "pear", "quince")
 COSTS = {"name": "mean_cost", "costs": {"fig": {"apple": 5.0, "fig": 0.5}}, "otherwise": 1.0}
 CHOICES: list[Any] = [
-    *(name for name in get_args(MetricName) if name != "pr_auc"),
+    *(name for name, row in METRICS.items() if set(row.params.model_fields) == {"name"} and row.classes is None),
     {"name": "class_recall", "label": "fig"},
     {"name": "class_pr_auc", "label": "fig"},
     COSTS,
 ]
 
 
-def choice(value: Any) -> AnyMetric:
+def choice(value: Any) -> MetricParams:
     return params(**{"evaluate.optimizing": value}).evaluate.optimizing
 
 

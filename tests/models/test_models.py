@@ -16,7 +16,7 @@ from pipeline.errors import DataError, ParamsError
 from pipeline.models.building import build_model
 from pipeline.models.files import TrainedModel, load_model, save_model
 from pipeline.models.layers import ACTIVATIONS, Normalise
-from pipeline.models.params import Cnn
+from pipeline.models.networks import Cnn
 from pipeline.models.prediction import predict
 from tests.examples import params
 

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from pipeline.errors import MissingInputError, ParamsError
 from pipeline.project.params_file import check_params, load_params
-from pipeline.stages.augment.params import PerClass
+from pipeline.stages.augment.copies import PerClass
 from tests.examples import REPOSITORY, params, params_values
 
 PHONE = {"role": "production", "path": "phone"}

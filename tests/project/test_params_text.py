@@ -11,7 +11,8 @@ from pipeline import cli
 from pipeline.errors import ParamsError
 from pipeline.project.params_file import Params, load_params
 from pipeline.project.params_text import params_text
-from pipeline.transforms.presets import PRESETS, expand
+from pipeline.transforms.params import expand
+from pipeline.transforms.presets import PRESETS
 from tests.examples import REPOSITORY
 
 TEXT = (REPOSITORY / "params.yaml").read_text(encoding="utf-8")
@@ -79,7 +80,7 @@ def test_the_command_expands_presets_and_passes_remarks_on(tmp_path: Path, monke
     assert printed(path) == path.read_text(encoding="utf-8")
     result = CliRunner().invoke(cli.app, ["params", "--expanded"])
     assert "preset: light" not in result.stdout
-    assert result.stdout.count("- {name: ") == len(PRESETS["light"]) + 1
+    assert result.stdout.count("- {name: ") == len(PRESETS["light"].transforms) + 1
     assert result.stderr.startswith("note: augment.transforms.1: blur_limit: Non-zero kernel sizes must be odd.")
 
 

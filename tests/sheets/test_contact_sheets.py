@@ -22,11 +22,10 @@ from pipeline.sheets.contact_sheets import (
     variants_sheet,
 )
 from pipeline.sheets.drawing import Sheet
-from pipeline.training.params import Mixup, NoMixing
 from pipeline.transforms.params import Transform
 from tests.examples import params, picture
 
-UNMIXED = NoMixing(name="none")
+UNMIXED = "none"
 TURN = Transform.model_validate({"name": "Rotate", "limit": [-40, 40], "p": 1.0})
 
 
@@ -222,7 +221,7 @@ def test_a_large_batch_is_counted_whole_and_shown_in_part(drawn: list[Sheet]) ->
 
 
 def test_what_training_does_beyond_the_sheets_is_said(drawn: list[Sheet]) -> None:
-    batch_sheet(batch([0, 1]), np.zeros((2, 8, 8, 3), np.uint8), Mixup(name="mixup", alpha=0.2))
+    batch_sheet(batch([0, 1]), np.zeros((2, 8, 8, 3), np.uint8), "mixup")
     assert drawn[0].lines[-1] == "Training then mixes them in pairs (mixup), which is not shown."
     show(train_rows(originals({"a": 1}, {}), 1), degraded=True)
     assert drawn[1].lines[1] == "Raw images degraded first, as match_production chose: reports/augment/metrics.json."

@@ -1,20 +1,78 @@
 """The plan of copies: how many variants each row of train gets, and what they weigh. No pixels here."""
 
-from typing import Any, assert_never
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from pydantic import Field
 
 from pipeline.errors import ParamsError, listing
 from pipeline.randomness import keyed_uniform
-from pipeline.stages.augment.params import PerClass, PerImage, UpTo
+from pipeline.registry import Choice, Registry
+from pipeline.section import EACH_ONCE, Label, Section
+
+P = TypeVar("P", bound="Copies")
+Counts = npt.NDArray[np.int64]
 
 # As in stages/balance/balancing.py: what a manifest holds.
 MAX_ROWS = 20_000_000
+MAX_COPIES = 100
+Variants = Annotated[int, Field(ge=0, le=MAX_COPIES)]
 
 
-def plan_copies(rows: pd.DataFrame, copies: PerImage | PerClass | UpTo, seed: int) -> pd.DataFrame:
+class Copies(Section):
+    """Params of any policy."""
+
+    name: str
+
+
+class PerImage(Copies):
+    """So many variants of each row."""
+
+    name: Literal["per_image"]
+    count: Variants
+
+
+class PerClass(Copies):
+    """So many variants of each row of the classes named, and `otherwise` of the others."""
+
+    name: Literal["per_class"]
+    counts: Annotated[Mapping[Label, Variants], EACH_ONCE]
+    otherwise: Variants
+
+
+class UpTo(Copies):
+    """As many variants as bring each class to `rows` rows, dealt out evenly over its rows."""
+
+    name: Literal["up_to"]
+    rows: Annotated[int, Field(ge=1, le=1_000_000_000)]
+
+
+@dataclass(frozen=True)
+class Train:
+    """The rows of train (n,), the names of its classes (k,), and each row's class, a position among them (n,)."""
+
+    rows: pd.DataFrame
+    names: list[str]
+    codes: npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class CopiesRow(Choice[P]):
+    """A policy.
+
+    variants: (params, train, seed) -> how many variants each row gets, shape (n,).
+    makes_any: whether it asks for any, by its params alone.
+    """
+
+    variants: Callable[[P, Train, int], Counts]
+    makes_any: Callable[[P], bool]
+
+
+def plan_copies(rows: pd.DataFrame, copies: Copies, seed: int) -> pd.DataFrame:
     """Each row and its variants, sorted by id and copy number; all columns are the parent's but two.
 
     copy: of the rows of one image the first keeps 0, the image itself; all others are numbered on, so
@@ -29,7 +87,7 @@ def plan_copies(rows: pd.DataFrame, copies: PerImage | PerClass | UpTo, seed: in
     """
     label = rows["label"].astype("category").cat.remove_unused_categories()
     names, codes = label.cat.categories.astype(str).tolist(), label.cat.codes.to_numpy()
-    times = 1 + _variants(rows, names, codes, copies, seed)
+    times = 1 + COPIES.of(copies).variants(copies, Train(rows, names, codes), seed)
     if times.sum() > MAX_ROWS:
         raise ParamsError(
             f"augment.copies would give {times.sum():,} rows, and a manifest holds {MAX_ROWS:,}: ask for fewer"
@@ -40,29 +98,36 @@ def plan_copies(rows: pd.DataFrame, copies: PerImage | PerClass | UpTo, seed: in
     return planned.assign(copy=planned.groupby("id").cumcount().astype(np.int32))
 
 
-def _variants(
-    rows: pd.DataFrame,
-    names: list[str],
-    codes: npt.NDArray[Any],
-    copies: PerImage | PerClass | UpTo,
-    seed: int,
-) -> npt.NDArray[np.int64]:
-    """How many variants each row gets, shape (n,)."""
-    match copies:
-        case PerImage(count=count):
-            return np.full(len(rows), count, np.int64)
-        case PerClass(counts=counts, otherwise=otherwise):
-            unknown = sorted(set(counts) - set(names))
-            if unknown:
-                raise ParamsError(
-                    f"augment.copies.counts names classes that train does not have: {listing(unknown)}; "
-                    f"it has {listing(names, 20)}"
-                )
-            return np.take(np.array([counts.get(name, otherwise) for name in names], np.int64), codes)
-        case UpTo(rows=target):
-            return _dealt(rows, codes, np.maximum(0, target - np.bincount(codes, minlength=len(names))), seed)
-        case unknown_kind:
-            assert_never(unknown_kind)
+def _per_image(params: PerImage, train: Train, seed: int) -> Counts:
+    return np.full(len(train.rows), params.count, np.int64)
+
+
+def _per_class(params: PerClass, train: Train, seed: int) -> Counts:
+    unknown = sorted(set(params.counts) - set(train.names))
+    if unknown:
+        raise ParamsError(
+            f"augment.copies.counts names classes that train does not have: {listing(unknown)}; "
+            f"it has {listing(train.names, 20)}"
+        )
+    counts = [params.counts.get(name, params.otherwise) for name in train.names]
+    return np.take(np.array(counts, np.int64), train.codes)
+
+
+def _up_to(params: UpTo, train: Train, seed: int) -> Counts:
+    sizes = np.bincount(train.codes, minlength=len(train.names))
+    return _dealt(train.rows, train.codes, np.maximum(0, params.rows - sizes), seed)
+
+
+def _some_per_image(params: PerImage) -> bool:
+    return params.count > 0
+
+
+def _some_per_class(params: PerClass) -> bool:
+    return any([*params.counts.values(), params.otherwise])
+
+
+def _some_up_to(params: UpTo) -> bool:
+    return True
 
 
 def _dealt(
@@ -89,3 +154,12 @@ def _factors(
         return np.ones(len(before))
     after = np.bincount(codes, times).astype(np.int64)
     return np.asarray((before * times.sum()) / (after * len(times)))
+
+
+COPIES: Registry[CopiesRow[Any]] = Registry(
+    (
+        CopiesRow(PerImage, _per_image, _some_per_image),
+        CopiesRow(PerClass, _per_class, _some_per_class),
+        CopiesRow(UpTo, _up_to, _some_up_to),
+    )
+)

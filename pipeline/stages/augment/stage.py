@@ -21,7 +21,8 @@ from pipeline.stages.augment.params import AugmentParams
 from pipeline.stages.ingest.params import JpegEncoding, PngEncoding
 from pipeline.store.shard_plan import Row, digest
 from pipeline.store.shards import ShardReader, ShardStore, fingerprint
-from pipeline.transforms import presets, transforms
+from pipeline.transforms import transforms
+from pipeline.transforms.params import expand
 from pipeline.workers.engine import Engine
 
 if TYPE_CHECKING:
@@ -169,7 +170,7 @@ class VariantMaker:
 
     def rows(self, parents: Sequence[Parent]) -> list[Row]:
         """What the shards are to hold."""
-        listed = [transform.model_dump() for transform in presets.expand(self.params.transforms)]
+        listed = [transform.model_dump() for transform in expand(self.params.transforms)]
         shape = fingerprint(
             [guards, imaging, randomness, transforms],
             LIBRARIES,

@@ -7,10 +7,9 @@ number of its own, the hash of its id, and the lowest of a class stay or are rep
 What compares pictures is stages/balance/cleaning.py.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, assert_never
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,30 +18,14 @@ import pandas as pd
 from pipeline.errors import DataError, ParamsError
 from pipeline.manifest import PRODUCTION, TRAIN, is_sorted_by_id
 from pipeline.randomness import keyed_uniform
-from pipeline.stages.balance.cleaning import Cleaner, clean
-from pipeline.stages.balance.params import (
-    BalanceParams,
-    ClassWeights,
-    EditedNearestNeighbours,
-    Majority,
-    Median,
-    Minority,
-    NearMiss,
-    NoBalance,
-    OverAndUndersample,
-    Oversample,
-    Ratio,
-    RowCount,
-    TomekLinks,
-    Undersample,
-)
+from pipeline.stages.balance.cleaning import clean
+from pipeline.stages.balance.params import BalanceParams
+from pipeline.stages.balance.strategies import STRATEGIES, Counts
 
 # A text column of a manifest holds 2 GiB (Arrow's 32-bit offsets): 107 bytes in so many rows.
 MAX_ROWS = 20_000_000
 PART = 1_000_000
 
-Strategy = NoBalance | Oversample | Undersample | OverAndUndersample | Cleaner | ClassWeights
-Counts = npt.NDArray[np.int64]
 Features = Callable[[npt.NDArray[np.intp]], npt.NDArray[np.uint8]]
 
 
@@ -76,17 +59,13 @@ def choose_rows(manifest: pd.DataFrame, params: BalanceParams, features: Feature
     if not len(places):
         raise DataError("the manifest has no rows in train: run `dvc repro split`")
     cells = _Cells.of(manifest, places)
-    strategy = params.strategy
-    if isinstance(strategy, ClassWeights):
+    strategy = STRATEGIES.of(params.strategy)
+    if strategy.weighs:
         times = np.ones(len(places), dtype=np.int64)
         return _chosen(places, times, _class_weights(cells, params.production_weight))
     kept = np.ones(len(places), dtype=bool)
-    if isinstance(strategy, Cleaner):
-        sizes = cells.counts().sum(axis=1)
-        most = sizes
-        if isinstance(strategy, NearMiss):
-            most = _wanted(sizes, Undersample(name="undersample", target=strategy.target))
-        kept = clean(cells.of_rows // 2, cells.names, strategy, most, lambda: features(places))
+    if strategy.sampler is not None:
+        kept = clean(cells.of_rows // 2, cells.names, params.strategy, lambda: features(places))
     return _chosen(places, _draw(manifest["id"], places, cells, kept, params), np.ones(len(places)))
 
 
@@ -183,7 +162,7 @@ def _quotas(counts: Counts, params: BalanceParams) -> Counts:
     """Rows that each class and role will have, shape (k, 2)."""
     raw, counted = counts[:, 0], counts[:, 1].astype(np.float64) * params.production_weight
     sizes: Counts = raw + _rounded(counted)
-    wanted = _wanted(sizes, params.strategy)
+    wanted = STRATEGIES.of(params.strategy).sizes(params.strategy, sizes)
     if wanted.sum() > MAX_ROWS:
         raise ParamsError(
             f"balance would give {wanted.sum():,} rows ({len(wanted):,} classes of up to {wanted.max():,}), "
@@ -194,54 +173,5 @@ def _quotas(counts: Counts, params: BalanceParams) -> Counts:
     return np.stack([wanted - from_production, from_production], axis=1)
 
 
-def _wanted(sizes: Counts, strategy: Strategy) -> Counts:
-    """Rows that each class will have, shape (k,)."""
-    match strategy:
-        case Oversample(target=target):
-            return np.maximum(sizes, _level(sizes, target, lambda ratio: _up(sizes.max() * ratio)))
-        case Undersample(target=target):
-            return np.minimum(sizes, _level(sizes, target, lambda ratio: _down(sizes.min() / ratio)))
-        case OverAndUndersample(target=target):
-            middle = _median(sizes)
-            low = _level(sizes, target, lambda ratio: _up(middle * math.sqrt(ratio)))
-            high = _level(sizes, target, lambda ratio: _down(middle / math.sqrt(ratio)))
-            return np.clip(sizes, low, high)
-        case NoBalance() | ClassWeights() | TomekLinks() | EditedNearestNeighbours() | NearMiss():
-            return sizes
-        case unknown:
-            assert_never(unknown)
-
-
-def _level(
-    sizes: Counts, target: Majority | Minority | Median | RowCount | Ratio, at_ratio: Callable[[float], int]
-) -> int:
-    match target:
-        case Majority():
-            return int(sizes.max())
-        case Minority():
-            return int(sizes.min())
-        case Median():
-            return _median(sizes)
-        case RowCount(rows=rows):
-            return rows
-        case Ratio(value=value):
-            return at_ratio(value)
-        case unknown:
-            assert_never(unknown)
-
-
 def _rounded(values: npt.NDArray[np.float64]) -> Counts:
     return np.floor(values + 0.5).astype(np.int64)
-
-
-def _median(sizes: Counts) -> int:
-    return int(np.median(sizes))
-
-
-def _up(value: float) -> int:
-    # 0.1 x 30 is slightly above 3 in floating point.
-    return math.ceil(value - 1e-9)
-
-
-def _down(value: float) -> int:
-    return math.floor(value + 1e-9)

@@ -1,25 +1,20 @@
 """Params of the stage curate."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import create_model
 
-from pipeline.section import Section, Share
-
-Level = Annotated[int, Field(ge=0, le=256)]
+from pipeline.issues import ISSUES
+from pipeline.registry import OneOf
+from pipeline.section import Section
 
 
 class IssueParams(Section):
-    """From which value on an image is marked; the values are facts of the manifest (stages/curate/issues.py)."""
+    """A level for each row of ISSUES: from which value on an image is marked."""
 
-    blurry: Share
-    dark: Level
-    light: Level
-    blank: Level
-    low_information: Annotated[float, Field(ge=0, le=8)]
-    odd_aspect_ratio: Share
-    odd_size: Annotated[float, Field(ge=1)]
-    grayscale: Level
+
+_FIELDS: Any = {name: (issue.level, ...) for name, issue in ISSUES.items()}
+_IssueLevels = create_model("_IssueLevels", __base__=IssueParams, __module__=__name__, **_FIELDS)
 
 
 class CurateParams(Section):
@@ -27,4 +22,4 @@ class CurateParams(Section):
 
     conflicting_labels: Literal["reject", "keep", "error"]
     near_duplicates: Literal["group", "ignore"]
-    issues: IssueParams
+    issues: Annotated[IssueParams, OneOf((_IssueLevels,))]

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 
 from pipeline.images.pixels import Pixels, encode
-from pipeline.manifest import ISSUES
+from pipeline.issues import ISSUES
 from pipeline.sheets.drawing import Cell, Section, Sheet, Strip, draw_sheet
-from pipeline.stages.curate.issues import RULES, worst
+from pipeline.stages.curate.issues import worst
 from pipeline.stages.curate.params import IssueParams
 from pipeline.stages.ingest.params import PngEncoding
 
@@ -32,10 +32,10 @@ def issues_sheet(images: pd.DataFrame, params: IssueParams, look: Look) -> bytes
         values, rows = worst(images, name, MAX_WORST)
         if not len(rows):
             continue
-        words = [f"{RULES[name].words} {value:.4g}" for value in values]
+        words = [f"{ISSUES[name].words} {value:.4g}" for value in values]
         cells = _cells(images, [*zip(rows["id"].tolist(), words, strict=True)], look)
-        side = "above" if RULES[name].above else "below"
-        limit = f"{RULES[name].words} {side} {getattr(params, name):g}"
+        side = "above" if ISSUES[name].above else "below"
+        limit = f"{ISSUES[name].words} {side} {getattr(params, name):g}"
         sections.append(Section(f"{name}: {int(images[name].sum()):,}; {limit}", [Strip("", cells)]))
     marked = int(images[[*ISSUES]].any(axis=1).sum())
     none = [name for name in ISSUES if not images[name].any()]

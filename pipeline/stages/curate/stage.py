@@ -12,7 +12,8 @@ from pipeline import catalogue
 from pipeline.errors import MissingInputError, listing
 from pipeline.images.perceptual import views
 from pipeline.images.pixels import Pixels, decode, without_bars
-from pipeline.manifest import INGESTED, ISSUES, MARKS, NO_LABEL, check_manifest
+from pipeline.issues import ISSUES
+from pipeline.manifest import INGESTED, MARKS, NO_LABEL, check_manifest
 from pipeline.names import one_group
 from pipeline.sources.params import SourceParams
 from pipeline.stage import Stage

@@ -11,14 +11,8 @@ from pipeline.diagnosis.diagnosis import all_levels, diagnosis
 from pipeline.diagnosis.feedback import tables_of
 from pipeline.diagnosis.param_changes import Run
 from pipeline.diagnosis.rendering import gaps_table, metrics_of, page, report, sentence
-from pipeline.stage import Stage
-from pipeline.stages.augment.params import AugmentParams
-from pipeline.stages.balance.params import BalanceParams
-from pipeline.stages.curate.params import CurateParams
+from pipeline.stage import Group, Stage
 from pipeline.stages.diagnose.params import DiagnoseParams
-from pipeline.stages.evaluate.params import EvaluateParams
-from pipeline.stages.split.params import SplitParams
-from pipeline.stages.train.params import TrainParams
 from pipeline.store.curves import Curves
 from pipeline.store.spreadsheets import Spreadsheet
 
@@ -41,22 +35,16 @@ def diagnose(
     label_issues: Mapping[str, Any],
     feedback: Mapping[str, Spreadsheet],
     params: DiagnoseParams,
-    curate: CurateParams,
-    split: SplitParams,
-    balance: BalanceParams,
-    augment: AugmentParams,
-    train: TrainParams,
-    evaluate: EvaluateParams,
+    run: Run,
 ) -> DiagnoseOutputs:
-    """The gaps, what else is found, and the next experiments. Test is not looked at: that is the stage conclude's."""
-    levels = all_levels(predictions, manifest, tables_of(feedback), evaluate, params)
-    run = Run(curate, split, balance, augment, train, evaluate)
+    """The gaps, what else is found, and the next experiments. Test is not looked at: final_diagnosis does that."""
+    levels = all_levels(predictions, manifest, tables_of(feedback), run.evaluate, params)
     found = diagnosis(levels, predictions, manifest, curves.epochs, label_issues, run, params)
     return DiagnoseOutputs(
         diagnosis=report(found),
         metrics=metrics_of(found),
         gaps=gaps_table(found),
-        text=page(found, evaluate),
+        text=page(found, run.evaluate),
         summary=sentence(found.gaps, found.findings),
     )
 
@@ -66,12 +54,7 @@ STAGE = Stage(
     function=diagnose,
     params={
         "params": "diagnose",
-        "curate": "curate",
-        "split": "split",
-        "balance": "balance",
-        "augment": "augment",
-        "train": "train",
-        "evaluate": "evaluate",
+        "run": Group(Run, {name: name for name in ("curate", "split", "balance", "augment", "train", "evaluate")}),
     },
     reads={
         "predictions": catalogue.PREDICTIONS,

@@ -16,14 +16,8 @@ from pipeline.diagnosis.feedback import tables_of
 from pipeline.diagnosis.param_changes import Run
 from pipeline.diagnosis.rendering import page, report, sentence
 from pipeline.stage import Stage
-from pipeline.stages.augment.params import AugmentParams
-from pipeline.stages.balance.params import BalanceParams
-from pipeline.stages.curate.params import CurateParams
 from pipeline.stages.diagnose.params import DiagnoseParams
 from pipeline.stages.diagnose.stage import STAGE as DIAGNOSE
-from pipeline.stages.evaluate.params import EvaluateParams
-from pipeline.stages.split.params import SplitParams
-from pipeline.stages.train.params import TrainParams
 from pipeline.store.curves import Curves
 from pipeline.store.spreadsheets import Spreadsheet
 
@@ -45,22 +39,16 @@ def final_diagnosis(
     label_issues: Mapping[str, Any],
     feedback: Mapping[str, Spreadsheet],
     params: DiagnoseParams,
-    curate: CurateParams,
-    split: SplitParams,
-    balance: BalanceParams,
-    augment: AugmentParams,
-    train: TrainParams,
-    evaluate: EvaluateParams,
+    run: Run,
 ) -> FinalDiagnosisOutputs:
     """The gaps, those from dev to test and from test to production among them.
 
     Args:
         test: predictions of test, by the same model.
     """
-    levels = all_levels(predictions, manifest, tables_of(feedback), evaluate, params, test)
-    run = Run(curate, split, balance, augment, train, evaluate)
+    levels = all_levels(predictions, manifest, tables_of(feedback), run.evaluate, params, test)
     found = diagnosis(levels, predictions, manifest, curves.epochs, label_issues, run, params)
-    return FinalDiagnosisOutputs(report(found), page(found, evaluate), sentence(found.gaps, found.findings))
+    return FinalDiagnosisOutputs(report(found), page(found, run.evaluate), sentence(found.gaps, found.findings))
 
 
 STAGE = Stage(

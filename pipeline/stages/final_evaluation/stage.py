@@ -13,7 +13,7 @@ from pipeline.metrics.evaluation import evaluation
 from pipeline.metrics.limits import without_latency
 from pipeline.metrics.metric import key_of
 from pipeline.models.files import load_model
-from pipeline.stage import Stage
+from pipeline.stage import Group, Stage
 from pipeline.stages.evaluate.params import EvaluateParams
 from pipeline.stages.final_evaluation.access import (
     check_access,
@@ -41,30 +41,37 @@ class FinalEvaluationOutputs:
     summary: str
 
 
+@dataclass(frozen=True)
+class AccessParams:
+    """Which models may be evaluated on test, and how: `final_evaluation`, `evaluate` and `train.threads`."""
+
+    rules: FinalEvaluationParams
+    evaluate: EvaluateParams
+    threads: int
+
+
 def final_evaluation(
     manifest: pd.DataFrame,
     originals: ShardReader,
     model: bytes,
     verdict: Mapping[str, Any],
     ledger: list[LedgerEntry],
-    rules: FinalEvaluationParams,
-    params: EvaluateParams,
-    threads: int,
+    params: AccessParams,
     engine: Engine,
 ) -> FinalEvaluationOutputs:
     """Metrics of test, by the same rules as dev's, with an interval corrected for the number of looks."""
-    digests = {"model": digest_of(model), "params": params_digest(params), "test": rows_digest(manifest)}
-    told = check_access(ledger, digests["model"], verdict, rules)
+    digests = {"model": digest_of(model), "params": params_digest(params.evaluate), "test": rows_digest(manifest)}
+    told = check_access(ledger, digests["model"], verdict, params.rules)
     count = evaluations_with(ledger, digests["model"])
     trained = load_model(model)
-    predictions = predict_rows(trained, check_manifest(manifest, SPLIT), originals, threads, engine, "test")
+    predictions = predict_rows(trained, check_manifest(manifest, SPLIT), originals, params.threads, engine, "test")
     facts = {"model_megabytes": len(model) / 1e6}
-    found = evaluation(predictions, manifest, trained.classes, facts, TEST, without_latency(params))
-    interval = corrected(predictions, trained.classes, count, params)
+    found = evaluation(predictions, manifest, trained.classes, facts, TEST, without_latency(params.evaluate))
+    interval = corrected(predictions, trained.classes, count, params.evaluate)
     entry = LedgerEntry(
         when=pd.Timestamp.now("UTC").strftime("%Y-%m-%dT%H:%M:%SZ"),
         **digests,
-        metric=key_of(params.optimizing),
+        metric=key_of(params.evaluate.optimizing),
         value=found.metrics["optimizing"],
         low=interval["low"],
         high=interval["high"],
@@ -86,7 +93,9 @@ def final_evaluation(
 STAGE = Stage(
     name="final_evaluation",
     function=final_evaluation,
-    params={"rules": "final_evaluation", "params": "evaluate", "threads": "train.threads"},
+    params={
+        "params": Group(AccessParams, {"rules": "final_evaluation", "evaluate": "evaluate", "threads": "train.threads"})
+    },
     reads={
         "manifest": catalogue.SPLIT_TEST,
         "originals": catalogue.ORIGINALS,

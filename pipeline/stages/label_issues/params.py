@@ -4,7 +4,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.models.params import GradientBoosting, LogisticRegression, NearestCentroid, RandomForest
+from pipeline.models.baselines import BASELINES, Baseline
+from pipeline.registry import one_of
 from pipeline.section import Section, Seed
 
 
@@ -15,7 +16,7 @@ class OwnModel(Section):
 
 
 AnyNoiseModel = Annotated[
-    NearestCentroid | LogisticRegression | RandomForest | GradientBoosting | OwnModel, Field(discriminator="name")
+    Baseline | OwnModel, one_of(*(row.params for row in BASELINES.values() if row.finds_label_issues), OwnModel)
 ]
 
 

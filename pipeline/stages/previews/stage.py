@@ -1,9 +1,7 @@
 """Shows people what training sees: images beside their variants, and a batch. Nothing depends on it."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Literal
 
 import pandas as pd
 
@@ -12,11 +10,11 @@ from pipeline.data.dataset import RowDataset, first_batch
 from pipeline.data.order import KeyedOrder
 from pipeline.manifest import BALANCED, check_manifest
 from pipeline.sheets import contact_sheets as sheets
-from pipeline.stage import Stage
+from pipeline.stage import Group, Stage
+from pipeline.stages.augment.params import VariantParams
 from pipeline.store.shards import ShardReader
-from pipeline.training.params import AnyMixing
+from pipeline.training.mixing import Mixing
 from pipeline.transforms.online import online_variants
-from pipeline.transforms.params import AnyTransform
 
 
 @dataclass(frozen=True)
@@ -28,30 +26,37 @@ class PreviewsOutputs:
     summary: str = f"{catalogue.PREVIEW_VARIANTS.path}, {catalogue.PREVIEW_BATCH.path}"
 
 
+@dataclass(frozen=True)
+class BatchParams:
+    """Which rows stand in a batch, and how they are mixed: `batch_size`, `seed` and `mixing` of train."""
+
+    batch_size: int
+    seed: int
+    mixing: Mixing
+
+
 def previews(
     augmented: pd.DataFrame,
     originals: ShardReader,
     copies: ShardReader,
-    mode: Literal["materialise", "online"],
-    transforms: Sequence[AnyTransform],
+    variants: VariantParams,
     match_production: bool,
-    seed: int,
     size: int,
-    batch_size: int,
-    order_seed: int,
-    mixing: AnyMixing,
+    batch: BatchParams,
 ) -> PreviewsOutputs:
     """Sheets of the very pictures that training gets from the same data set, in the same order."""
     rows = check_manifest(augmented, BALANCED, unique=("id", "copy"))
     classes = tuple(sorted(rows["label"].astype(str).unique()))
     images = ShardReader(*originals.folders, *copies.folders)
-    variants = online_variants(transforms, seed) if mode == "online" else None
-    train_set = RowDataset(rows, images, classes, size, variants)
-    order = KeyedOrder(len(rows), order_seed)
-    pixels, _ = first_batch(train_set, order, min(batch_size, sheets.MAX_BATCH_IMAGES))
+    made = online_variants(variants.transforms, variants.seed) if variants.mode == "online" else None
+    train_set = RowDataset(rows, images, classes, size, made)
+    order = KeyedOrder(len(rows), batch.seed)
+    pixels, _ = first_batch(train_set, order, min(batch.batch_size, sheets.MAX_BATCH_IMAGES))
     return PreviewsOutputs(
-        sheets.variants_sheet(rows, train_set.pixels, mode, transforms, match_production, seed),
-        sheets.batch_sheet(rows.iloc[list(islice(order, batch_size))], pixels, mixing),
+        sheets.variants_sheet(
+            rows, train_set.pixels, variants.mode, variants.transforms, match_production, variants.seed
+        ),
+        sheets.batch_sheet(rows.iloc[list(islice(order, batch.batch_size))], pixels, batch.mixing.name),
     )
 
 
@@ -59,14 +64,12 @@ STAGE = Stage(
     name="previews",
     function=previews,
     params={
-        "mode": "augment.mode",
-        "transforms": "augment.transforms",
+        "variants": Group(
+            VariantParams, {"mode": "augment.mode", "transforms": "augment.transforms", "seed": "augment.seed"}
+        ),
         "match_production": "augment.match_production",
-        "seed": "augment.seed",
         "size": "ingest.size",
-        "batch_size": "train.batch_size",
-        "order_seed": "train.seed",
-        "mixing": "train.mixing",
+        "batch": Group(BatchParams, {"batch_size": "train.batch_size", "seed": "train.seed", "mixing": "train.mixing"}),
     },
     reads={"augmented": catalogue.AUGMENTED, "originals": catalogue.ORIGINALS, "copies": catalogue.COPIES},
     writes={"variants": catalogue.PREVIEW_VARIANTS, "batch": catalogue.PREVIEW_BATCH},

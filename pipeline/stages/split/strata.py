@@ -8,7 +8,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from pipeline.errors import DataError, listing
-from pipeline.manifest import DEV, EXTRA_COLUMNS, ISSUES, SPLITS, TEST, TRAIN, TRAIN_DEV
+from pipeline.issues import ISSUES
+from pipeline.manifest import DEV, EXTRA_COLUMNS, SPLITS, TEST, TRAIN, TRAIN_DEV
 from pipeline.stages.split.params import ProductionShares, SplitParams
 
 Flags = npt.NDArray[np.bool_]

@@ -6,8 +6,11 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from pipeline.models.params import AnyModel
+from pipeline.registry import one_of
 from pipeline.section import EACH_ONCE, Count, Label, Section, Seed
-from pipeline.training.params import AnyMixing, AnyOptimizer, AnySchedule, Decay
+from pipeline.training.mixing import MIXINGS, Mixing
+from pipeline.training.optimizers import OPTIMIZERS, Decay, Optimizer
+from pipeline.training.schedules import SCHEDULES, Schedule
 
 
 class TrainParams(Section):
@@ -27,9 +30,9 @@ class TrainParams(Section):
 
     seed: Seed
     model: AnyModel
-    optimizer: Annotated[AnyOptimizer, Field(discriminator="name")]
+    optimizer: Annotated[Optimizer, one_of(OPTIMIZERS)]
     learning_rate: Annotated[float, Field(gt=0, le=10)]
-    schedule: Annotated[AnySchedule, Field(discriminator="name")]
+    schedule: Annotated[Schedule, one_of(SCHEDULES)]
     warmup_epochs: Annotated[float, Field(ge=0)]
     batch_size: Count
     epochs: Count
@@ -38,7 +41,7 @@ class TrainParams(Section):
     l1: Decay
     l2: Decay
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
-    mixing: Annotated[AnyMixing, Field(discriminator="name")]
+    mixing: Annotated[Mixing, one_of(MIXINGS)]
     class_weights: Annotated[Mapping[Label, Annotated[float, Field(gt=0, le=1000)]], EACH_ONCE]
     clip_norm: Annotated[float, Field(gt=0)] | None
     precision: Literal["float32", "bfloat16", "float16"]
@@ -52,7 +55,7 @@ class TrainParams(Section):
                 f"warmup_epochs must be below epochs, got {self.warmup_epochs:g} and {self.epochs}: "
                 "the full learning rate would never be reached"
             )
-        first = {"step": "every", "sgdr": "first"}.get(self.schedule.name)
+        first = SCHEDULES.of(self.schedule).needs_epochs
         if first is not None and getattr(self.schedule, first) >= left:
             raise ValueError(
                 f"schedule.{first} must be below the {left:g} epochs after warm-up, got "

@@ -8,8 +8,8 @@ from pipeline import catalogue
 from pipeline.manifest import DEV
 from pipeline.metrics.metric import check_defined, metric_of
 from pipeline.metrics.params import AnyMetric
+from pipeline.models.baselines import Baseline
 from pipeline.models.files import save_model
-from pipeline.models.params import Baseline
 from pipeline.stage import Group, Stage
 from pipeline.stages.augment.params import VariantParams
 from pipeline.stages.ingest.params import IngestParams

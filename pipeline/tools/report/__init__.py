@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from pipeline.diagnosis.gaps import MEANS
 from pipeline.errors import MissingInputError, ParamsError
+from pipeline.metrics.measures import METRICS
 from pipeline.project.params_file import Params
 from pipeline.store.artifacts import write_files
 from pipeline.tools.lineage import model_digest
@@ -42,7 +43,11 @@ def write_report(params: Params, output: Path, tags: Path | None = None) -> str:
         _environment()
         .get_template("page.html.j2")
         .render(
-            parts=parts, remarks=remarks, model=model_digest(), optimizing=params.evaluate.optimizing.name, means=MEANS
+            parts=parts,
+            remarks=remarks,
+            model=model_digest(),
+            less_is_better=not METRICS.of(params.evaluate.optimizing).maximise,
+            means=MEANS,
         )
     )
     write_files({output: page.encode("utf-8", "backslashreplace")})

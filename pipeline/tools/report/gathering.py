@@ -17,10 +17,10 @@ from pipeline import catalogue
 from pipeline.diagnosis.error_tags import errors_of
 from pipeline.errors import PipelineError
 from pipeline.manifest import DEV, SEEN_SPLITS, SPLITS
-from pipeline.metrics.measures import confusion_matrix, per_class
+from pipeline.metrics.confusion import confusion_matrix, per_class
 from pipeline.metrics.metric import key_of
 from pipeline.metrics.predictions import classes_of
-from pipeline.models.params import Baseline
+from pipeline.models.baselines import Baseline
 from pipeline.project.params_file import Params
 from pipeline.store.artifacts import Artifact
 from pipeline.tools import compare

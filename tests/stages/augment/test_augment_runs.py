@@ -6,7 +6,7 @@ import signal
 from contextlib import AbstractContextManager
 from itertools import count
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -14,7 +14,7 @@ import pytest
 from pipeline.images import pixels as imaging
 from pipeline.stages.augment import stage as augment_module
 from pipeline.transforms import transforms as transforms_module
-from pipeline.transforms.presets import PRESETS
+from pipeline.transforms.presets import PRESETS, Preset
 from pipeline.workers import engine as engine_module
 from pipeline.workers import pool as workers_module
 from tests.augmented import TURN, Originals, many, run
@@ -119,13 +119,13 @@ def test_each_original_is_decoded_once_for_all_its_variants_in_a_shard(
 def test_a_preset_is_the_same_as_its_list(originals: Originals, monkeypatch: pytest.MonkeyPatch) -> None:
     preset = run(originals, transforms=[{"preset": "light"}])
     made = count_calls(monkeypatch)
-    listed = run(originals, transforms=[dict(item) for item in PRESETS["light"]], folder=preset.folder)
+    listed = run(originals, transforms=[dict(item) for item in PRESETS["light"].transforms], folder=preset.folder)
     assert made == []
     assert listed.images() == preset.images()
 
 
 def test_another_content_of_a_preset_gives_other_shards(originals: Originals, monkeypatch: pytest.MonkeyPatch) -> None:
     before = run(originals, transforms=[{"preset": "light"}])
-    monkeypatch.setitem(cast(dict[str, Any], PRESETS), "light", [TURN])
+    monkeypatch.setitem(PRESETS._rows, "light", Preset("light", [TURN]))
     after = run(originals, transforms=[{"preset": "light"}])
     assert before.shards().keys() & after.shards().keys() == set()

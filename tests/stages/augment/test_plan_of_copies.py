@@ -9,8 +9,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import ParamsError
-from pipeline.stages.augment.copies import plan_copies
-from pipeline.stages.augment.params import PerClass, PerImage, UpTo
+from pipeline.stages.augment.copies import Copies, PerClass, PerImage, UpTo, plan_copies
 
 FEW = settings(max_examples=50, deadline=None)
 LABELS = {"a": "cat", "b": "cat", "c": "cat", "d": "dog", "e": "dog", "f": "emu"}
@@ -25,7 +24,6 @@ PER_CLASS = st.builds(
 )
 UP_TO = st.builds(UpTo, name=st.just("up_to"), rows=st.integers(1, 30))
 COPIES = PER_IMAGE | PER_CLASS | UP_TO
-Copies = PerImage | PerClass | UpTo
 
 
 def balanced(times: dict[str, int], weights: Sequence[float] = (1.0, 1.0, 1.0)) -> pd.DataFrame:

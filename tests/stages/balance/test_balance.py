@@ -12,8 +12,7 @@ from pipeline import catalogue
 from pipeline.errors import DataError
 from pipeline.images.pixels import encode
 from pipeline.manifest import BALANCED, SPLIT, check_manifest, counts_per_label
-from pipeline.stages.augment.copies import plan_copies
-from pipeline.stages.augment.params import PerImage
+from pipeline.stages.augment.copies import PerImage, plan_copies
 from pipeline.stages.balance.stage import balance
 from pipeline.stages.ingest.params import PngEncoding
 from pipeline.store.arrow import arrow_table

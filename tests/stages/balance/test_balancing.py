@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from pipeline.errors import DataError
 from pipeline.stages.balance.balancing import Chosen, choose_rows, count_classes
 from pipeline.stages.balance.params import BalanceParams
+from pipeline.stages.balance.strategies import STRATEGIES
 
 # A strategy's other params, for each member of the union: a new member must be given some here.
 OTHERS: dict[str, dict[str, Any]] = {
@@ -23,12 +24,11 @@ OTHERS: dict[str, dict[str, Any]] = {
     "both": {"target": {"name": "median"}},
     "tomek_links": {},
     "edited_nearest_neighbours": {"neighbours": 1, "drop_if": "most"},
+    "neighbourhood_cleaning_rule": {"neighbours": 1},
     "near_miss": {"version": 1, "neighbours": 1, "target": {"name": "minority"}},
     "weights": {},
 }
-MEMBERS = get_args(BalanceParams.model_fields["strategy"].annotation)
-STRATEGIES = [get_args(member.model_fields["name"].annotation)[0] for member in MEMBERS]
-CLEANERS = ["tomek_links", "edited_nearest_neighbours", "near_miss"]
+CLEANERS = [name for name, row in STRATEGIES.items() if row.sampler is not None]
 FEW = settings(max_examples=25, deadline=None)
 each_strategy = pytest.mark.parametrize("strategy", STRATEGIES)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import DataError, ParamsError
-from pipeline.stages.balance import cleaning
+from pipeline.stages.balance import cleaning, strategies
 from pipeline.stages.balance.balancing import choose_rows
 from pipeline.stages.balance.cleaning import picture_features
 from tests.examples import picture, striped
@@ -38,6 +38,16 @@ def test_edited_neighbours_drop_rows_among_others(drop_if: str, kept: list[int])
     assert chosen.rows.tolist() == [*kept, 4, 5, 6]
 
 
+def test_the_neighbourhood_rule_also_drops_what_outvotes_a_row_of_the_smallest_class() -> None:
+    """The apple among figs goes by either rule; those around the fig among apples by this one alone."""
+    rows = manifest({"apple": 6, "fig": 4})
+    places = np.array([0, 2, 4, 10, 41, 103, 40, 100, 105, 110], dtype=np.uint8)[:, None]
+    edited = params("edited_nearest_neighbours", neighbours=3, drop_if="most")
+    assert choose_rows(rows, edited, lambda _: places).rows.tolist() == [0, 1, 2, 3, 4, 6, 7, 8, 9]
+    neighbourhood = params("neighbourhood_cleaning_rule", neighbours=3)
+    assert choose_rows(rows, neighbourhood, lambda _: places).rows.tolist() == [0, 1, 6, 7, 8, 9]
+
+
 @pytest.mark.parametrize(
     ("version", "kept"),
     [pytest.param(1, [2, 3, 4, 5], id="1"), pytest.param(2, [2, 3, 4, 5], id="2"), pytest.param(3, [3, 4, 5], id="3")],
@@ -66,7 +76,7 @@ def test_more_pictures_than_can_be_compared_are_refused(strategy: str, monkeypat
 
 
 def test_near_miss_2_that_would_fill_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cleaning, "MAX_DISTANCES", 100)
+    monkeypatch.setattr(strategies, "MAX_DISTANCES", 100)
     others: dict[str, Any] = {"version": 2, "neighbours": 1, "target": {"name": "minority"}}
     with pytest.raises(ParamsError, match=r"version 2 holds 110 distances .* 100 at most: use version 1 or 3$"):
         choose(manifest({"apple": 11, "fig": 10}), params("near_miss", **others))

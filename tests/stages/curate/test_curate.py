@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from pipeline import catalogue
 from pipeline.errors import DataError, MissingInputError
-from pipeline.manifest import CURATED, INGESTED, ISSUES, SPLIT, check_manifest
+from pipeline.issues import ISSUES
+from pipeline.manifest import CURATED, INGESTED, SPLIT, check_manifest
 from pipeline.project.runner import run_stage
 from pipeline.stages.curate.stage import CurateOutputs, curate
 from pipeline.store.arrow import write_arrow

@@ -7,9 +7,8 @@ import pytest
 
 from pipeline.images.facts import picture_facts
 from pipeline.images.pixels import Pixels
-from pipeline.manifest import ISSUES
-from pipeline.stages.curate.issues import RULES, issue_counts, with_issues, worst
-from pipeline.stages.curate.params import IssueParams
+from pipeline.issues import ISSUES
+from pipeline.stages.curate.issues import issue_counts, with_issues, worst
 from tests.examples import params
 
 LEVELS = params(**{"curate.issues.low_information": 3.0}).curate.issues
@@ -83,11 +82,10 @@ def test_plain_pictures(pixels: Pixels, expected: set[str]) -> None:
 @pytest.mark.parametrize("issue", ISSUES)
 def test_an_image_at_the_level_itself_has_no_issue(issue: str) -> None:
     rows = images({f"web{number}": photo(number) for number in range(3)}, {"web0": (500, 90)})
-    value = RULES[issue].value(rows)[0]
-    exact = LEVELS.model_dump() | {issue: value}
-    assert not with_issues(rows, IssueParams.model_construct(**exact))[issue].iloc[0]
-    beyond = value * (0.999 if RULES[issue].above else 1.001)
-    assert with_issues(rows, IssueParams.model_construct(**exact | {issue: beyond}))[issue].iloc[0]
+    value = ISSUES[issue].value(rows)[0]
+    assert not with_issues(rows, LEVELS.model_copy(update={issue: value}))[issue].iloc[0]
+    beyond = value * (0.999 if ISSUES[issue].above else 1.001)
+    assert with_issues(rows, LEVELS.model_copy(update={issue: beyond}))[issue].iloc[0]
 
 
 def test_shape_and_size_are_those_of_the_original_and_size_is_compared_within_a_source() -> None:

@@ -10,7 +10,7 @@ import pytest
 from pipeline.errors import FinalEvaluationError
 from pipeline.models.building import build_model
 from pipeline.models.files import TrainedModel, save_model
-from pipeline.models.params import Network
+from pipeline.models.networks import Network
 from pipeline.stages.final_evaluation import stage
 from pipeline.store.artifacts import digest_of
 from pipeline.store.ledger import LedgerEntry
@@ -48,10 +48,8 @@ def entry(
         data,
         verdict,
         ledger,
-        chosen.final_evaluation,
-        chosen.evaluate,
-        threads=1,
-        engine=Engine(1),
+        stage.AccessParams(chosen.final_evaluation, chosen.evaluate, threads=1),
+        Engine(1),
     )
 
 

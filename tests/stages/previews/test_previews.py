@@ -14,7 +14,8 @@ from pipeline.images.pixels import Pixels
 from pipeline.manifest import BALANCED
 from pipeline.sheets import contact_sheets as sheets
 from pipeline.sheets.drawing import Sheet
-from pipeline.stages.previews.stage import previews
+from pipeline.stages.augment.params import VariantParams
+from pipeline.stages.previews.stage import BatchParams, previews
 from pipeline.store.shards import ShardReader
 from pipeline.transforms.transforms import build_transform, make_variant
 from pipeline.workers.engine import Engine
@@ -33,9 +34,8 @@ def rows(tmp_path: Path) -> pd.DataFrame:
 
 def run(rows: pd.DataFrame, folder: Path, mode: Literal["materialise", "online"], **changes: Any) -> None:
     reader = ShardReader(folder)
-    settings = {"seed": CHOSEN.seed, "size": SIZE, "batch_size": 16, "order_seed": 9, **changes}
-    settings |= {"match_production": False, "mixing": params().train.mixing}
-    previews(rows, reader, reader, mode=mode, transforms=CHOSEN.transforms, **settings)
+    batch = BatchParams(**{"batch_size": 16, "seed": 9, "mixing": params().train.mixing, **changes})
+    previews(rows, reader, reader, VariantParams(mode, CHOSEN.transforms, CHOSEN.seed), False, SIZE, batch)
 
 
 def pictures(sheet: Sheet) -> dict[str, list[Pixels]]:

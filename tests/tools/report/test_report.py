@@ -215,8 +215,10 @@ def test_an_evaluation_of_another_model_is_named(folder: Path) -> None:
 
 
 def test_another_metric_in_params_is_named(folder: Path) -> None:
+    assert "less is better" not in page().text
     write_params(folder, **{"evaluate.optimizing": "log_loss"})
     assert "params.yaml names another optimizing metric than the last evaluation had" in page().text
+    assert "log_loss, the optimizing metric: less is better" in page().text
 
 
 def test_a_folder_is_refused_and_a_full_disk_leaves_the_older_page(folder: Path) -> None:

@@ -1,0 +1,289 @@
+"""Balance strategies: their params, what each does to the sizes of classes, and the sizes that they work towards.
+
+How rows are drawn is not here (balancing.py), nor how pictures are compared (cleaning.py).
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from pipeline.errors import ParamsError
+from pipeline.registry import Choice, Registry, one_of
+from pipeline.section import Section
+
+P = TypeVar("P", bound="Strategy")
+T = TypeVar("T", bound="Target")
+Counts = npt.NDArray[np.int64]
+# NearMiss-2 holds the distances between the largest and the smallest class: 16 bytes each.
+MAX_DISTANCES = 100_000_000
+
+
+class Target(Section):
+    """Params of the size that a strategy works towards."""
+
+    name: str
+
+
+class Majority(Target):
+    """As many rows as the largest class has."""
+
+    name: Literal["majority"]
+
+
+class Minority(Target):
+    """As many rows as the smallest class has."""
+
+    name: Literal["minority"]
+
+
+class Median(Target):
+    """As many rows as the median of the classes, rounded down."""
+
+    name: Literal["median"]
+
+
+class RowCount(Target):
+    """So many rows."""
+
+    name: Literal["count"]
+    rows: Annotated[int, Field(ge=1, le=1_000_000_000)]
+
+
+class Ratio(Target):
+    """So many rows that the smallest class has at least this share of the largest."""
+
+    name: Literal["ratio"]
+    value: Annotated[float, Field(ge=1e-6, le=1)]
+
+
+@dataclass(frozen=True)
+class TargetRow(Choice[T]):
+    """A size to work towards.
+
+    rows: (params, rows of each class, ratio -> the size that keeps it) -> that size.
+    raises, lowers: whether rows may be repeated up to it, and dropped down to it. What would change nothing is not
+        offered: undersampling to the largest class, for one.
+    """
+
+    rows: Callable[[T, Counts, Callable[[float], int]], int]
+    raises: bool = True
+    lowers: bool = True
+
+
+def _majority(params: Majority, sizes: Counts, at_ratio: Callable[[float], int]) -> int:
+    return int(sizes.max())
+
+
+def _minority(params: Minority, sizes: Counts, at_ratio: Callable[[float], int]) -> int:
+    return int(sizes.min())
+
+
+def _median(params: Median, sizes: Counts, at_ratio: Callable[[float], int]) -> int:
+    return int(np.median(sizes))
+
+
+def _count(params: RowCount, sizes: Counts, at_ratio: Callable[[float], int]) -> int:
+    return params.rows
+
+
+def _ratio(params: Ratio, sizes: Counts, at_ratio: Callable[[float], int]) -> int:
+    return at_ratio(params.value)
+
+
+TARGETS: Registry[TargetRow[Any]] = Registry(
+    (
+        TargetRow(Majority, _majority, lowers=False),
+        TargetRow(Minority, _minority, raises=False),
+        TargetRow(Median, _median),
+        TargetRow(RowCount, _count),
+        TargetRow(Ratio, _ratio),
+    )
+)
+UpTarget = Annotated[Target, one_of(*(row.params for row in TARGETS.values() if row.raises))]
+DownTarget = Annotated[Target, one_of(*(row.params for row in TARGETS.values() if row.lowers))]
+
+
+class Strategy(Section):
+    """Params of any balance strategy."""
+
+    name: str
+
+
+class NoBalance(Strategy):
+    """Leave the class counts alone."""
+
+    name: Literal["none"]
+
+
+class Oversample(Strategy):
+    """Repeat rows of classes below the target."""
+
+    name: Literal["oversample"]
+    target: UpTarget
+
+
+class Undersample(Strategy):
+    """Drop rows of classes above the target."""
+
+    name: Literal["undersample"]
+    target: DownTarget
+
+
+class OverAndUndersample(Strategy):
+    """Repeat rows of classes below the target, drop rows of those above it.
+
+    A ratio is a band around the median: from median x sqrt(ratio) to median / sqrt(ratio).
+    """
+
+    name: Literal["both"]
+    target: Annotated[Target, one_of(TARGETS)]
+
+
+class TomekLinks(Strategy):
+    """Drop rows whose nearest picture is of another class, and is theirs in turn (Tomek, 1976)."""
+
+    name: Literal["tomek_links"]
+
+
+class EditedNearestNeighbours(Strategy):
+    """Drop rows whose nearest pictures are of other classes: if any of them is, or most are (Wilson, 1972)."""
+
+    name: Literal["edited_nearest_neighbours"]
+    neighbours: Annotated[int, Field(ge=1, le=100)]
+    drop_if: Literal["any", "most"]
+
+
+class NeighbourhoodCleaningRule(Strategy):
+    """Drop rows whose nearest pictures are mostly of other classes, and rows that crowd the smallest class.
+
+    Those are the nearest pictures of each row of the smallest class that they outvote (Laurikkala, 2001).
+    """
+
+    name: Literal["neighbourhood_cleaning_rule"]
+    neighbours: Annotated[int, Field(ge=1, le=100)]
+
+
+class NearMiss(Strategy):
+    """Drop rows of classes above the target, keeping pictures near the smallest class (Mani and Zhang, 2003).
+
+    version: 1 keeps those nearest to their nearest pictures of the smallest class, 2 those nearest to
+    its farthest ones, 3 the farthest of those that are neighbours of one of its pictures.
+    """
+
+    name: Literal["near_miss"]
+    version: Literal[1, 2, 3]
+    neighbours: Annotated[int, Field(ge=1, le=100)]
+    target: DownTarget
+
+
+class ClassWeights(Strategy):
+    """Leave the rows alone and let the loss weigh them, so that each class counts alike."""
+
+    name: Literal["weights"]
+
+
+def _unchanged(params: Strategy, sizes: Counts) -> Counts:
+    return sizes
+
+
+def _smallest(params: Strategy, sizes: Counts) -> Counts:
+    return np.full_like(sizes, sizes.min())
+
+
+@dataclass(frozen=True)
+class StrategyRow(Choice[P]):
+    """A strategy.
+
+    sizes: (params, rows of each class (k,)) -> rows that each will have, by repeating or dropping some at random.
+    sampler: of a strategy that compares pictures, before that: (params, class number -> rows that it should keep,
+        rows of each class) -> imbalanced-learn's sampler, which must be deterministic and choose among rows.
+    keeps: of the same: (params, rows of each class) -> the sizes below which it leaves classes alone.
+    weighs: whether the loss weighs classes instead.
+    """
+
+    sizes: Callable[[P, Counts], Counts] = field(default=_unchanged)
+    sampler: Callable[[P, dict[int, int], Counts], Any] | None = None
+    keeps: Callable[[P, Counts], Counts] = field(default=_smallest)
+    weighs: bool = False
+
+
+def _oversample(params: Oversample, sizes: Counts) -> Counts:
+    return np.maximum(sizes, _level(params.target, sizes, lambda ratio: _up(sizes.max() * ratio)))
+
+
+def _undersample(params: Undersample | NearMiss, sizes: Counts) -> Counts:
+    return np.minimum(sizes, _level(params.target, sizes, lambda ratio: _down(sizes.min() / ratio)))
+
+
+def _both(params: OverAndUndersample, sizes: Counts) -> Counts:
+    middle = int(np.median(sizes))
+    low = _level(params.target, sizes, lambda ratio: _up(middle * math.sqrt(ratio)))
+    high = _level(params.target, sizes, lambda ratio: _down(middle / math.sqrt(ratio)))
+    return np.clip(sizes, low, high)
+
+
+def _tomek_links(params: TomekLinks, wanted: dict[int, int], sizes: Counts) -> Any:
+    from imblearn.under_sampling import TomekLinks
+
+    return TomekLinks(sampling_strategy=list(wanted))
+
+
+def _edited_nearest_neighbours(params: EditedNearestNeighbours, wanted: dict[int, int], sizes: Counts) -> Any:
+    from imblearn.under_sampling import EditedNearestNeighbours
+
+    kind = {"any": "all", "most": "mode"}[params.drop_if]
+    return EditedNearestNeighbours(sampling_strategy=list(wanted), n_neighbors=params.neighbours, kind_sel=kind)
+
+
+def _neighbourhood_cleaning_rule(params: NeighbourhoodCleaningRule, wanted: dict[int, int], sizes: Counts) -> Any:
+    from imblearn.under_sampling import NeighbourhoodCleaningRule
+
+    return NeighbourhoodCleaningRule(sampling_strategy=list(wanted), n_neighbors=params.neighbours)
+
+
+def _near_miss(params: NearMiss, wanted: dict[int, int], sizes: Counts) -> Any:
+    from imblearn.under_sampling import NearMiss
+
+    distances = int(sizes.max() * sizes.min())
+    if params.version == 2 and distances > MAX_DISTANCES:
+        raise ParamsError(
+            f"balance.strategy {params.name} version 2 holds {distances:,} distances between its largest and its "
+            f"smallest class, {MAX_DISTANCES:,} at most: use version 1 or 3"
+        )
+    neighbours = params.neighbours
+    return NearMiss(
+        sampling_strategy=wanted, version=params.version, n_neighbors=neighbours, n_neighbors_ver3=neighbours
+    )
+
+
+def _level(target: Target, sizes: Counts, at_ratio: Callable[[float], int]) -> int:
+    return TARGETS.of(target).rows(target, sizes, at_ratio)
+
+
+def _up(value: float) -> int:
+    # 0.1 x 30 is slightly above 3 in floating point.
+    return math.ceil(value - 1e-9)
+
+
+def _down(value: float) -> int:
+    return math.floor(value + 1e-9)
+
+
+STRATEGIES: Registry[StrategyRow[Any]] = Registry(
+    (
+        StrategyRow(NoBalance),
+        StrategyRow(Oversample, sizes=_oversample),
+        StrategyRow(Undersample, sizes=_undersample),
+        StrategyRow(OverAndUndersample, sizes=_both),
+        StrategyRow(TomekLinks, sampler=_tomek_links),
+        StrategyRow(EditedNearestNeighbours, sampler=_edited_nearest_neighbours),
+        StrategyRow(NeighbourhoodCleaningRule, sampler=_neighbourhood_cleaning_rule),
+        StrategyRow(NearMiss, sampler=_near_miss, keeps=_undersample),
+        StrategyRow(ClassWeights, weighs=True),
+    )
+)

@@ -1,0 +1,75 @@
+"""All tables of levers, and params of each row to try it with."""
+
+from typing import Any
+
+from pipeline.issues import ISSUES
+from pipeline.metrics.measures import METRICS
+from pipeline.models.baselines import BASELINES, FEATURES
+from pipeline.models.networks import NETWORKS
+from pipeline.registry import Choice, Registry
+from pipeline.stages.augment.copies import COPIES
+from pipeline.stages.balance.strategies import STRATEGIES, TARGETS
+from pipeline.training.mixing import MIXINGS
+from pipeline.training.optimizers import OPTIMIZERS
+from pipeline.training.schedules import SCHEDULES
+from pipeline.transforms.presets import PRESETS
+
+TABLES: dict[str, Registry[Any]] = {
+    "pipeline.issues.ISSUES": ISSUES,
+    "pipeline.metrics.measures.METRICS": METRICS,
+    "pipeline.models.baselines.BASELINES": BASELINES,
+    "pipeline.models.baselines.FEATURES": FEATURES,
+    "pipeline.models.networks.NETWORKS": NETWORKS,
+    "pipeline.stages.augment.copies.COPIES": COPIES,
+    "pipeline.stages.balance.strategies.STRATEGIES": STRATEGIES,
+    "pipeline.stages.balance.strategies.TARGETS": TARGETS,
+    "pipeline.training.mixing.MIXINGS": MIXINGS,
+    "pipeline.training.optimizers.OPTIMIZERS": OPTIMIZERS,
+    "pipeline.training.schedules.SCHEDULES": SCHEDULES,
+    "pipeline.transforms.presets.PRESETS": PRESETS,
+}
+SHAPE = {"depth": 1, "width": 4, "activation": "relu", "batch_norm": True, "dropout": {"blocks": 0.1, "head": 0.1}}
+SEEN = {"features": {"name": "pixels", "side": 2}}
+MEDIAN = {"target": {"name": "median"}}
+# Params of each row beside its name, in the order of the tables; rows that are not here have none.
+EXAMPLES: dict[str, dict[str, Any]] = {
+    "count": {"rows": 5},
+    "ratio": {"value": 0.5},
+    "class_recall": {"label": "fig"},
+    "class_pr_auc": {"label": 1},
+    "mean_cost": {"costs": {"fig": {"apple": 5.0}}, "otherwise": 1.0},
+    "pixels": {"side": 2},
+    "colours": {"bins": 2},
+    "nearest_centroid": SEEN,
+    "logistic_regression": {**SEEN, "c": 1.0},
+    "random_forest": {**SEEN, "n_estimators": 2, "min_samples_leaf": 1},
+    "gradient_boosting": {**SEEN, "max_iter": 2, "max_leaf_nodes": 3, "learning_rate": 0.1},
+    "cnn": {**SHAPE, "kernel": 3},
+    "resnet": {**SHAPE, "kernel": 3, "blocks": 1},
+    "mlp": SHAPE,
+    "mobilenet_v2": {"weights": "w.pth", "sha256": "0" * 64, "frozen": True, "input": 32, "dropout": {"head": 0.1}},
+    "per_image": {"count": 1},
+    "per_class": {"counts": {"apple": 2}, "otherwise": 1},
+    "up_to": {"rows": 30},
+    "oversample": MEDIAN,
+    "undersample": MEDIAN,
+    "both": MEDIAN,
+    "edited_nearest_neighbours": {"neighbours": 2, "drop_if": "any"},
+    "neighbourhood_cleaning_rule": {"neighbours": 2},
+    "near_miss": {"version": 1, "neighbours": 2, **MEDIAN},
+    "mixup": {"alpha": 0.5},
+    "cutmix": {"alpha": 0.5},
+    "sgd": {"momentum": 0.9, "nesterov": True},
+    "rmsprop": {"alpha": 0.9, "momentum": 0.0},
+    "adam": {"beta1": 0.9, "beta2": 0.99},
+    "adamw": {"beta1": 0.9, "beta2": 0.99, "weight_decay": 0.01},
+    "nadam": {"beta1": 0.9, "beta2": 0.99, "weight_decay": 0.01, "decoupled": True},
+    "step": {"every": 2, "factor": 0.5},
+    "cosine": {"final": 0.1},
+    "sgdr": {"first": 2, "factor": 2, "final": 0.0},
+}
+
+
+def example(row: Choice[Any]) -> Any:
+    """The params of a row."""
+    return row.params.model_validate({"name": row.name, **EXAMPLES.get(row.name, {})})
