@@ -7,6 +7,7 @@ from functools import cache
 LEFT_OUT = {
     "pipeline.errors:*Error": "exit codes; what is raised ends the run",
     "pipeline.stage": "what a declaration looks like; each stage's own counts",
+    "pipeline.versions": "names versions; makes nothing",
     "pipeline.workers.engine": "any number of workers gives the same, in the same order",
     "pipeline.workers.libraries:keep_*": "malloc",
     "pipeline.workers.pool": "processes, and how they end",

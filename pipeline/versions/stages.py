@@ -21,6 +21,7 @@ class Versions:
 
     def __init__(self, folder: Path) -> None:
         self.reach = Reach(Package(folder.absolute()))
+        self._of_code: dict[tuple[tuple[str, ...], tuple[str, ...]], str] = {}
 
     def of_stage(self, name: str, params: Mapping[str, Any] | None = None) -> str:
         """32 hex digits for all code that shapes a stage's outs.
@@ -53,8 +54,11 @@ class Versions:
         Args:
             without: modules, or `module:name`, that shape nothing of what is asked.
         """
-        units = [unit for place in places for unit in self.reach.units(place)]
-        return self.reach.reached(units, without=tuple(without)).version
+        key = tuple(places), tuple(without)
+        if key not in self._of_code:
+            units = [unit for place in places for unit in self.reach.units(place)]
+            self._of_code[key] = self.reach.reached(units, without=key[1]).version
+        return self._of_code[key]
 
     def _places(self, declared: Unit) -> Iterator[str]:
         """Where in params.yaml the params of a stage are, as its declaration has them."""

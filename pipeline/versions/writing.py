@@ -154,6 +154,11 @@ class _Writer:
                 self.parts.append(f"{type(value).__name__} {value!a};")
                 if isinstance(value, str):
                     self.words.add(value)
+            case _:
+                self._plain(node)
+
+    def _plain(self, node: object) -> None:
+        match node:
             case ast.AST():
                 self._any(node)
             case list():
