@@ -1,8 +1,8 @@
-"""What the stage label_issues finds of wrong labels that are planted in the sample's train, and what it accuses falsely.
+"""What label_issues finds of wrong labels that are planted in the sample's train, and what it accuses falsely.
 
-After `dvc repro`: `python benchmarks/label_issues.py [MODEL …]` with the names of `label_issues.model`, each with the
-arguments that pipeline spot-check gives it, or two (logistic_regression+random_forest) of which the second must doubt as well;
-without any, the models of params.yaml. Which labels are wrong, and how, keys say.
+After `dvc repro`: `python benchmarks/label_issues.py [MODEL …]` with names that `label_issues.model` takes, each with
+the arguments that `pipeline spot-check` gives it, or two (logistic_regression+random_forest) of which the second must
+disagree as well; without any, the models of params.yaml. Which labels are wrong, and how, keys say.
 """
 
 import sys

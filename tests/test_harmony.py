@@ -8,7 +8,6 @@ import typing
 from pathlib import PurePosixPath
 from typing import Any
 
-import grimp
 import pytest
 import typer.main
 from ruamel.yaml import YAML
@@ -22,20 +21,11 @@ from pipeline.store.artifacts import Artifact, maker
 from tests.examples import REPOSITORY
 
 DVC_FILES = ("dvc.yaml", "data/dvc.yaml", "final/dvc.yaml")
-# Modules that shape results beside those of core.
-OUTSIDE_CORE = {
-    "pipeline.stages.ingest.rows",
-    "pipeline.data.dataset",
-    "pipeline.data.loader",
-    "pipeline.training.fitting",
-    "pipeline.training.out_of_fold",
-}
 # What a stage depends on and does not read itself: it comes first, and says whether a source has changed.
 ORDER = {
     "inventory": {catalogue.SAMPLE_WEB.path, catalogue.SAMPLE_PHONE.path},
     "ingest": {f"{catalogue.INVENTORY.path}/${{key}}.jsonl"},
 }
-GRAPH = grimp.build_graph("pipeline", cache_dir=None)
 
 
 def dvc_stages() -> dict[str, dict[str, Any]]:
@@ -55,26 +45,6 @@ def outs_of(body: dict[str, Any]) -> dict[str, dict[str, Any]]:
     entries = [*body.get("outs", []), *body.get("metrics", [])]
     pairs = [next(iter(entry.items())) if isinstance(entry, dict) else (entry, {}) for entry in entries]
     return {path.replace("${key}", "{name}"): options for path, options in pairs}
-
-
-def code_reached(name: str) -> set[str]:
-    """The stage's file and each module that shapes its results: core, the dataset and the loader."""
-    module = f"pipeline.stage.{name}"
-    # catalogue names every schema, so that everything would be reached through it.
-    reached, open_ends = set(), [module]
-    while open_ends:
-        for found in GRAPH.find_modules_directly_imported_by(open_ends.pop()):
-            shapes_results = found.startswith(("pipeline.core.", "pipeline.sources.labels")) or found in OUTSIDE_CORE
-            if shapes_results and found not in reached:
-                reached.add(found)
-                open_ends.append(found)
-    return {file_of(reached_module) for reached_module in {module, *reached}}
-
-
-def file_of(module: str) -> str:
-    """The file of a module or package."""
-    path = module.replace(".", "/")
-    return f"{path}/__init__.py" if (REPOSITORY / path).is_dir() else f"{path}.py"
 
 
 def test_stages_are_the_same_in_folder_dvc_and_command_line() -> None:
@@ -142,14 +112,6 @@ def test_dvc_knows_the_outs(name: str) -> None:
 def test_dvc_knows_the_params(name: str) -> None:
     declared = [param.replace("${key}", "{name}") for param in dvc_stages()[name]["params"]]
     assert sorted(declared) == sorted(load_stage(name).params.values())
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_dvc_knows_the_code(name: str) -> None:
-    deps = dvc_stages()[name]["deps"]
-    assert {dep for dep in deps if dep.endswith(".py")} == code_reached(name)
-    data_first = [dep.endswith(".py") for dep in deps]
-    assert data_first == sorted(data_first)
 
 
 @pytest.mark.parametrize("name", NAMES)

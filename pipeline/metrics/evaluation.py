@@ -138,7 +138,7 @@ def _check_classes(dev: pd.DataFrame, split: str) -> None:
 def _by_column(slices: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
     found: dict[str, dict[str, dict[str, float]]] = {}
     for row in slices.to_dict("records"):
-        found.setdefault(row["column"], {})[row["value"]] = {"error": row["error"], "images": row["images"]}
+        found.setdefault(row["column"], {})[row["value"]] = {"error_rate": row["error_rate"], "images": row["images"]}
     return found
 
 

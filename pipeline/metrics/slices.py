@@ -92,7 +92,7 @@ def _row(
         "value": value,
         "bar": f"{split} {column}={value}",
         "images": len(part),
-        "error": float((seen.labels != seen.predicted).mean()),
+        "error_rate": float((seen.labels != seen.predicted).mean()),
         "optimizing": metric.value(seen),
         "low": low,
         "high": high,

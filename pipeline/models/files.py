@@ -17,6 +17,7 @@ from pipeline.models.baselines import baseline_of
 from pipeline.models.building import build_model
 from pipeline.models.layers import Normalise
 from pipeline.models.params import AnyModel, Baseline, MobileNetV2, Model
+from pipeline.renamed import model_params
 from pipeline.stages.ingest.params import IngestParams
 
 MODEL_PARAMS: TypeAdapter[Model] = TypeAdapter(AnyModel)
@@ -60,7 +61,7 @@ def load_model(data: bytes) -> TrainedModel:
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
         about = json.loads(header["__metadata__"]["pipeline"])
         classes = _distinct_texts(about["classes"])
-        params = MODEL_PARAMS.validate_python(about["model"])
+        params = MODEL_PARAMS.validate_python(model_params(about["model"]))
         ingest = IngestParams.model_validate(about["ingest"])
         network = _network(params, len(classes), ingest.size, load_tensors(data))
     except (ValueError, KeyError, TypeError, RuntimeError, IndexError, SafetensorError, ParamsError) as error:

@@ -11,6 +11,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from pipeline.errors import MissingInputError, ParamsError
+from pipeline.renamed import renamed
 from pipeline.section import Section
 from pipeline.sources.params import SourceName, SourceParams
 from pipeline.stages.augment.params import AugmentParams
@@ -110,15 +111,21 @@ def check_params(values: object, name: str = "params") -> Params:
 
 
 def _problems(error: ValidationError, values: dict[str, Any]) -> Iterator[str]:
-    for item in error.errors(include_url=False):
-        location = _path_in(values, item["loc"], missing=item["type"] == "missing")
-        where = ".".join(map(str, location))
+    items = error.errors(include_url=False)
+    places = [".".join(map(str, _path_in(values, item["loc"], item["type"] == "missing"))) for item in items]
+    # Of a param under its old name it is enough to say once what it is called now.
+    new_names = {renamed(place) for place in places}
+    for item, where in zip(items, places, strict=True):
         rule = item["msg"].removeprefix("Value error, ")
         match item["type"]:
+            case "missing" if where in new_names:
+                continue
             case "missing":
                 yield f"{where}: is missing, and there are no hidden defaults: add it"
             case "extra_forbidden":
-                yield f"{where}: no such param{_nearest(location, item['loc'])}"
+                new = renamed(where)
+                hint = f"is called {new} now" if new else f"no such param{_nearest(where, item['loc'])}"
+                yield f"{where}: {hint}"
             case "value_error":
                 yield f"{where}: {rule}"
             case "union_tag_invalid":
@@ -145,10 +152,10 @@ def _path_in(values: Any, location: tuple[int | str, ...], missing: bool) -> tup
     return tuple(path)
 
 
-def _nearest(location: tuple[int | str, ...], tagged: tuple[int | str, ...]) -> str:
+def _nearest(where: str, tagged: tuple[int | str, ...]) -> str:
     """A hint for a misspelt key: the nearest right one, or all that are allowed there."""
     known = sorted(_fields_at(tagged[:-1]))
-    near = difflib.get_close_matches(str(location[-1]), known, n=1)
+    near = difflib.get_close_matches(where.rpartition(".")[2], known, n=1)
     return f", did you mean {near[0]}?" if near else f"; here stand {', '.join(known)}"
 
 

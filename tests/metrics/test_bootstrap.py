@@ -105,5 +105,5 @@ def test_interval_leaves_half_of_alpha_on_each_side(alpha: float) -> None:
 
 def test_resamples_in_parts_are_those_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = resampled(ORDINARY, count=50)
-    monkeypatch.setattr(bootstrap, "MOST_CELLS", 7 * len(ORDINARY))
+    monkeypatch.setattr(bootstrap, "MAX_CELLS", 7 * len(ORDINARY))
     np.testing.assert_array_equal(resampled(ORDINARY, count=50), whole)

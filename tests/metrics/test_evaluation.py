@@ -151,8 +151,11 @@ def test_slices_are_measured_one_by_one() -> None:
     wrong = (UNEVEN["label"] != UNEVEN["predicted"]).to_numpy()
     night = np.array(LIGHT) == "night"
     assert found.slices["bar"].tolist() == ["dev source=phone", "dev meta_light=day", "dev meta_light=night"]
-    assert found.slices["error"].tolist() == pytest.approx([0.15, wrong[~night].mean(), wrong[night].mean()])
-    assert found.metrics["slices"]["meta_light"]["night"] == {"error": pytest.approx(wrong[night].mean()), "images": 10}
+    assert found.slices["error_rate"].tolist() == pytest.approx([0.15, wrong[~night].mean(), wrong[night].mean()])
+    assert found.metrics["slices"]["meta_light"]["night"] == {
+        "error_rate": pytest.approx(wrong[night].mean()),
+        "images": 10,
+    }
     inside = found.slices["low"].le(found.slices["optimizing"]) & found.slices["optimizing"].le(found.slices["high"])
     assert inside.all()
 
@@ -164,7 +167,7 @@ def test_numbers_and_times_are_sliced_by_quarters() -> None:
     images = found.slices.set_index("bar")["images"]
     assert [images[f"dev brightness={number} of 4"] for number in (1, 2, 3, 4)] == [25] * 4
     assert [images[f"dev captured_at={value}"] for value in ("", "1 of 4", "4 of 4")] == [20, 20, 20]
-    darkest = found.metrics["slices"]["brightness"]["1 of 4"]["error"]
+    darkest = found.metrics["slices"]["brightness"]["1 of 4"]["error_rate"]
     wrong = (UNEVEN["label"] != UNEVEN["predicted"]).to_numpy()
     assert darkest == pytest.approx(wrong[75:].mean())
 

@@ -188,8 +188,8 @@ def test_large_sides_are_sampled_by_group(monkeypatch: pytest.MonkeyPatch) -> No
     rows = photos()
     rows["group"] = [f"group {number // 2}" for number in range(len(rows))]
     rows["split"] = rows.groupby("group")["split"].transform("first")
-    monkeypatch.setattr(matching, "MOST_LABELS", 50)
-    monkeypatch.setattr(matching, "MOST_IMAGES", 20)
+    monkeypatch.setattr(matching, "MAX_LABELS", 50)
+    monkeypatch.setattr(matching, "MAX_IMAGES", 20)
     measured = measure_matching(rows, 1, LEVEL)
     sampled = measured[measured["comparison"].isin(GATES)]
     assert set(sampled["groups"]) == set(sampled["others"]) == {50}

@@ -101,7 +101,7 @@ BROKEN_RULES = [
      "train: schedule.first must be below the 12 epochs after warm-up, got 12: "
      "the schedule would never take its first step"),
     ({"label_issues.second": params_values()["label_issues"]["model"]},
-     "suspects: second is the same as model, and would doubt what it doubts: give another one, or null"),
+     "label_issues: second is the same as model, and would doubt what it doubts: give another one, or null"),
     ({"train.class_weights": {"cat": 0}}, "train.class_weights.cat: input should be greater than 0, got 0"),
     ({"train.clip_norm": 0}, "train.clip_norm: input should be greater than 0, got 0"),
     ({"train.precision": 16}, "train.precision: input should be 'float32', 'bfloat16' or 'float16', got 16"),

@@ -15,7 +15,7 @@ from pipeline.sources.params import LabelStudioLabels
 from tests.examples import REPOSITORY
 
 PREFIX = "/data/local-files/?d=phone/"
-EXPORT = json.loads((REPOSITORY / "tests/label_studio/export-1.23.2.json").read_text())
+EXPORT = json.loads((REPOSITORY / "tests/sources/label_studio/export-1.23.2.json").read_text())
 
 
 def chosen(disagreement: str = "reject", choice: str = "fruit", prefix: str = PREFIX) -> LabelStudioLabels:

@@ -1,4 +1,4 @@
-"""`pipeline errors --tags` reads what a spreadsheet program made of the table: one wrote tests/spreadsheets/."""
+"""`pipeline errors --tags` reads what a spreadsheet program made of the table: one wrote tests/store/spreadsheets/."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from pipeline import catalogue
 from tests.examples import REPOSITORY
 from tests.running import pipeline_alone, write_params
 
-SAVED = REPOSITORY / "tests/spreadsheets"
+SAVED = REPOSITORY / "tests/store/spreadsheets"
 # What such programs take for formulas, numbers, dates and truth.
 TABLE = pd.DataFrame(
     {

@@ -33,7 +33,7 @@ def test_results_come_in_the_order_of_the_tasks_not_of_their_ends(workers: int) 
     assert Engine(workers).map(sum, tasks[:4], "sum") == [49_999_995_000_000, 0, 0, 1]
 
 
-@pytest.mark.parametrize("together", [1, 3, 4, 100])
+@pytest.mark.parametrize("chunk_size", [1, 3, 4, 100])
 def test_tasks_that_go_to_a_worker_together_give_the_same(chunk_size: int) -> None:
     assert Engine(2).map(str, range(4), "numbers", chunk_size=chunk_size) == ["0", "1", "2", "3"]
 

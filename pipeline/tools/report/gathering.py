@@ -235,13 +235,13 @@ def _confusion(_: Params) -> Mapping[str, Any]:
 
 def _slices(_: Params) -> Mapping[str, Any]:
     table = _read(catalogue.SLICES)
-    table = table[table["split"] == DEV].sort_values("error", ascending=False, kind="stable")
+    table = table[table["split"] == DEV].sort_values("error_rate", ascending=False, kind="stable")
     rows = [
         {
             "column": str(row["column"]),
             "value": str(row["bar"]).removeprefix(f"{row['split']} {row['column']}="),
             "images": int(row["images"]),
-            "error": float(row["error"]),
+            "error_rate": float(row["error_rate"]),
         }
         for row in table.head(MAX_SLICES).to_dict("records")
     ]

@@ -77,7 +77,7 @@ def test_pictures_are_looked_at_anew_when_there_is_no_room_to_remember_them(monk
     whole = Bank(contents)
     expected = whole.families(hashes)
     assert len(whole.looks) == len(set(whole.looks)) == 100
-    for name, value in (("_LOOKS", 64), ("_REMEMBERED", 40), ("_BLOCK", 64)):
+    for name, value in (("_PAIRS_AT_ONCE", 64), ("_REMEMBERED", 40), ("_BLOCK", 64)):
         monkeypatch.setattr(f"pipeline.stages.curate.similarity.{name}", value)
     parted = Bank(contents)
     assert parted.families(hashes) == expected

@@ -142,7 +142,7 @@ def test_a_group_of_both_roles_stands_in_one_half_and_fold() -> None:
 
 
 def test_so_many_pictures_are_read_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(production_gap, "MOST_IMAGES", 30)
+    monkeypatch.setattr(production_gap, "MAX_IMAGES", 30)
     rows, pictures = both_roles(DARK, 200, 16)
     rows["label"] = [f"class {number % 5}" for number in range(400)]
     read: list[int] = []
@@ -161,7 +161,7 @@ def test_so_many_pictures_are_read_at_most(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_trials_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(production_gap, "MOST_TRIALS", 20)
+    monkeypatch.setattr(production_gap, "MAX_TRIALS", 20)
     tried: list[Strengths] = []
 
     def measured(_: object, strengths: Strengths) -> float:

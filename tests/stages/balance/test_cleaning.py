@@ -58,7 +58,7 @@ def test_features_are_mean_colours() -> None:
 
 @pytest.mark.parametrize("strategy", CLEANERS)
 def test_more_pictures_than_can_be_compared_are_refused(strategy: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cleaning, "MOST_PICTURES", 20)
+    monkeypatch.setattr(cleaning, "MAX_PICTURES", 20)
     with pytest.raises(
         ParamsError, match=rf"^balance\.strategy {strategy} compares every .* of 20 at most, .* has 21: "
     ):
@@ -66,7 +66,7 @@ def test_more_pictures_than_can_be_compared_are_refused(strategy: str, monkeypat
 
 
 def test_near_miss_2_that_would_fill_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cleaning, "MOST_DISTANCES", 100)
+    monkeypatch.setattr(cleaning, "MAX_DISTANCES", 100)
     others: dict[str, Any] = {"version": 2, "neighbours": 1, "target": {"name": "minority"}}
     with pytest.raises(ParamsError, match=r"version 2 holds 110 distances .* 100 at most: use version 1 or 3$"):
         choose(manifest({"apple": 11, "fig": 10}), params("near_miss", **others))

@@ -224,7 +224,7 @@ BOMBS: dict[str, Callable[[Path], Path]] = {
 
 @pytest.mark.parametrize("kind", BOMBS)
 def test_a_bomb_is_an_error_before_it_goes_off(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(members, "LEAST_BYTES", 10_000)
+    monkeypatch.setattr(members, "MIN_BYTES", 10_000)
     place = BOMBS[kind](tmp_path)
     size = place.stat().st_size
     with pytest.raises(DataError) as raised:

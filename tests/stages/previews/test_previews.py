@@ -88,7 +88,7 @@ def test_the_batch_is_the_first_that_training_gets(
 def test_a_batch_larger_than_the_sheet_is_read_in_part(
     rows: pd.DataFrame, tmp_path: Path, drawn: list[Sheet], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sheets, "MOST_OF_BATCH", 10)
+    monkeypatch.setattr(sheets, "MAX_BATCH_IMAGES", 10)
     run(rows, tmp_path, "materialise", batch_size=50)
     assert len(drawn[1].sections[0].strips[0].cells) == 10
     assert drawn[1].lines[0].startswith("50 rows ")

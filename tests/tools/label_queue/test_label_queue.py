@@ -63,7 +63,7 @@ def ids(path: str = "label-queue.json") -> list[str]:
 
 
 def answer() -> None:
-    shutil.copy(REPOSITORY / "tests/label_studio/export-1.23.2.json", "images/new/export.json")
+    shutil.copy(REPOSITORY / "tests/sources/label_studio/export-1.23.2.json", "images/new/export.json")
 
 
 def test_unlabelled_images_are_queued_with_an_interface_of_the_classes(queue: Queue) -> None:

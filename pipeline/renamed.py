@@ -1,0 +1,34 @@
+"""Names of params that changed: what an older params.yaml says, and what it is called now."""
+
+from collections.abc import Mapping
+from typing import Any
+
+# Old place -> new place, as `*` for any one key. A section's old name stands for all that is in it.
+RENAMED = {
+    "suspects": "label_issues",
+    "test": "final_evaluation",
+    "test.max_looks": "final_evaluation.max_test_evaluations",
+    "test.beyond_max_looks": "final_evaluation.beyond_max_test_evaluations",
+    "split.production_in_train": "split.production_train_fraction",
+    "curate.issues.bright": "curate.issues.light",
+    "curate.issues.odd_aspect": "curate.issues.odd_aspect_ratio",
+    "curate.issues.greyscale": "curate.issues.grayscale",
+    "train.optimizer.smoothing": "train.optimizer.alpha",
+    "*.model.trees": "*.model.n_estimators",
+    "*.model.min_leaf": "*.model.min_samples_leaf",
+    "*.model.rounds": "*.model.max_iter",
+    "*.model.leaves": "*.model.max_leaf_nodes",
+    "*.model.shrinkage": "*.model.learning_rate",
+}
+
+
+def renamed(place: str) -> str | None:
+    """What a param is called now; None: it has no new name."""
+    first, _, rest = place.partition(".")
+    found = RENAMED.get(place) or RENAMED.get(f"*.{rest}")
+    return found.replace("*", first) if found else None
+
+
+def model_params(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A model's params as they are called now, of a model file that an older version wrote."""
+    return {(renamed(f"train.model.{name}") or name).rpartition(".")[2]: value for name, value in values.items()}
