@@ -13,7 +13,19 @@ from pipeline.metrics.predictions import PROBABILITY
 from pipeline.sources.scan import images_in_class_folders
 from pipeline.store.arrow import manifest as any_manifest
 from pipeline.store.arrow import manifest_slice, manifest_stream
-from pipeline.store.artifacts import binary, folder_of_folders, memo, read_only, report, spreadsheet, table, text, texts
+from pipeline.store.artifacts import (
+    binary,
+    folder_of_folders,
+    memo,
+    metrics,
+    read_only,
+    report,
+    spreadsheet,
+    table,
+    text,
+    texts,
+    uncached,
+)
 from pipeline.store.curves import curves
 from pipeline.store.feedback import feedback
 from pipeline.store.ledger import ledger
@@ -22,8 +34,12 @@ from pipeline.store.shards import ShardReader
 manifest_file = partial(any_manifest, extra_columns=manifest.EXTRA_COLUMNS)
 predictions_file = partial(any_manifest, extra_columns=PROBABILITY, kind=pa.float32())
 
-SAMPLE_WEB = images_in_class_folders("data/sample/web")
-SAMPLE_PHONE = images_in_class_folders("data/sample/phone")
+# The version of each stage's code, a file a stage: what DVC knows of code.
+CODE = texts("data/code")
+CODE_FILE = f"{CODE.path}/{{name}}.txt"
+
+SAMPLE_WEB = uncached(images_in_class_folders("data/sample/web"))
+SAMPLE_PHONE = uncached(images_in_class_folders("data/sample/phone"))
 
 # A file a source; what is remembered of their files lies beside, and is no out.
 INVENTORY = texts("data/inventory/files")
@@ -34,7 +50,7 @@ INGEST_SHARDS = "data/ingest/{name}/shards"
 INGESTED = manifest_file("data/ingest/{name}/manifest.arrow", manifest.INGESTED)
 INGESTED_STREAM = manifest_stream(INGESTED.path, manifest.INGESTED, extra_columns=manifest.EXTRA_COLUMNS)
 INGEST_REJECTED = spreadsheet("data/ingest/{name}/rejected.csv")
-INGEST_METRICS = report("reports/ingest/{name}/metrics.json")
+INGEST_METRICS = metrics("reports/ingest/{name}/metrics.json")
 # All sources at once: the folder above theirs.
 INGESTED_SOURCES = folder_of_folders("data/ingest", INGESTED, INGEST_REJECTED)
 ORIGINALS = read_only("data/ingest", ShardReader)
@@ -43,7 +59,7 @@ CURATED = manifest_file("data/curate/manifest.arrow", manifest.CURATED)
 CURATED_TABLE = manifest_slice(CURATED.path, manifest.CURATED, extra_columns=manifest.EXTRA_COLUMNS)
 CURATE_REMOVED = spreadsheet("data/curate/removed.csv")
 CURATE_NEAR = spreadsheet("data/curate/near_duplicates.csv")
-CURATE_METRICS = report("reports/curate/metrics.json")
+CURATE_METRICS = metrics("reports/curate/metrics.json")
 CURATE_ISSUES = binary("reports/curate/issues.png")
 CURATE_COPIES = binary("reports/curate/copies.png")
 
@@ -57,17 +73,17 @@ SPLIT_UNUSED = manifest_file("data/split/unused.arrow", manifest.SPLIT)
 SPLIT_UNUSED_TABLE = manifest_slice(SPLIT_UNUSED.path, manifest.SPLIT, extra_columns=manifest.EXTRA_COLUMNS)
 SPLIT_EXCLUDED = spreadsheet("data/split/excluded.csv")
 SPLIT_MATCHING = table("reports/split/matching.csv")
-SPLIT_METRICS = report("reports/split/metrics.json")
+SPLIT_METRICS = metrics("reports/split/metrics.json")
 
 BALANCED = manifest_file("data/balance/manifest.arrow", manifest.BALANCED)
 BALANCED_TABLE = manifest_slice(BALANCED.path, manifest.BALANCED, extra_columns=manifest.EXTRA_COLUMNS)
 BALANCE_COUNTS = table("reports/balance/counts.csv")
-BALANCE_METRICS = report("reports/balance/metrics.json")
+BALANCE_METRICS = metrics("reports/balance/metrics.json")
 
 AUGMENT_SHARDS = "data/augment/shards"
 AUGMENTED = manifest_file("data/augment/manifest.arrow", manifest.BALANCED)
 COPIES = read_only(AUGMENT_SHARDS, ShardReader)
-AUGMENT_METRICS = report("reports/augment/metrics.json")
+AUGMENT_METRICS = metrics("reports/augment/metrics.json")
 
 PREVIEW_VARIANTS = binary("reports/previews/variants.png")
 PREVIEW_BATCH = binary("reports/previews/batch.png")
@@ -80,7 +96,7 @@ CURVES = curves("reports/train")
 LEARNING_CURVE = "data/learning-curve"
 
 PREDICTIONS = predictions_file("data/evaluate/predictions.arrow", manifest.PREDICTIONS)
-EVALUATE_METRICS = report("reports/evaluate/metrics.json")
+EVALUATE_METRICS = metrics("reports/evaluate/metrics.json")
 VERDICT = report("data/evaluate/verdict.json")
 LATENCY = memo("data/evaluate/latency.json")
 CONFUSION = table("reports/evaluate/confusion.csv")
@@ -90,20 +106,20 @@ SLICES = table("reports/evaluate/slices.csv")
 
 LABEL_ISSUES = spreadsheet("reports/label_issues/label_issues.csv")
 LABEL_ISSUES_SHEET = binary("reports/label_issues/label_issues.png")
-LABEL_ISSUES_METRICS = report("reports/label_issues/metrics.json")
+LABEL_ISSUES_METRICS = metrics("reports/label_issues/metrics.json")
 
 # People's own: answers.csv and outcomes.csv.
 FEEDBACK = feedback("feedback")
-DIAGNOSIS = report("reports/diagnose/diagnosis.json")
-DIAGNOSIS_METRICS = report("reports/diagnose/metrics.json")
+DIAGNOSIS = uncached(report("reports/diagnose/diagnosis.json"))
+DIAGNOSIS_METRICS = metrics("reports/diagnose/metrics.json")
 DIAGNOSIS_GAPS = table("reports/diagnose/gaps.csv")
-DIAGNOSIS_TEXT = text("reports/diagnose/diagnosis.md")
+DIAGNOSIS_TEXT = uncached(text("reports/diagnose/diagnosis.md"))
 
-# Git alone keeps it.
-LEDGER = ledger("reports/final_evaluation/ledger.jsonl")
-TEST_PREDICTIONS = predictions_file("data/final_evaluation/predictions.arrow", manifest.PREDICTIONS)
-TEST_METRICS = report("reports/final_evaluation/metrics.json")
-TEST_CONFUSION = table("reports/final_evaluation/confusion.csv")
-TEST_SLICES = table("reports/final_evaluation/slices.csv")
-FINAL_DIAGNOSIS = report("reports/final_diagnosis/diagnosis.json")
-FINAL_DIAGNOSIS_TEXT = text("reports/final_diagnosis/diagnosis.md")
+# Git alone keeps it. What a look at test leaves is not cached: `dvc checkout` must not ask for what nobody made.
+LEDGER = uncached(ledger("reports/final_evaluation/ledger.jsonl"))
+TEST_PREDICTIONS = uncached(predictions_file("data/final_evaluation/predictions.arrow", manifest.PREDICTIONS))
+TEST_METRICS = uncached(report("reports/final_evaluation/metrics.json"))
+TEST_CONFUSION = uncached(table("reports/final_evaluation/confusion.csv"))
+TEST_SLICES = uncached(table("reports/final_evaluation/slices.csv"))
+FINAL_DIAGNOSIS = uncached(report("reports/final_diagnosis/diagnosis.json"))
+FINAL_DIAGNOSIS_TEXT = uncached(text("reports/final_diagnosis/diagnosis.md"))

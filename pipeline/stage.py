@@ -78,6 +78,11 @@ class Stage:
         )
 
 
+def describe(name: str) -> str:
+    """What a stage does, in a sentence: the docstring of its package, which imports nothing."""
+    return importlib.import_module(f"pipeline.stages.{name}").__doc__ or ""
+
+
 def load_stage(name: str) -> Stage:
     """The stage of this name, its module imported now."""
     stage: Stage = importlib.import_module(f"pipeline.stages.{name}.stage").STAGE

@@ -22,7 +22,13 @@ from pipeline.errors import DataError, MissingInputError, StorageError
 from pipeline.store.spreadsheets import safe, unsafe
 
 # Folders of the stages that do not stand in the top level's dvc.yaml.
-OTHER_FOLDERS = {"sample": "data", "inventory": "data", "final_evaluation": "final", "final_diagnosis": "final"}
+OTHER_FOLDERS = {
+    "code": "data",
+    "sample": "data",
+    "inventory": "data",
+    "final_evaluation": "final",
+    "final_diagnosis": "final",
+}
 
 
 @dataclass(frozen=True)
@@ -32,10 +38,24 @@ class Artifact:
     path: str
     read: Callable[[Path], Any]
     write: Callable[[Any, Path], None]
+    cached: bool = True
+    """Whether DVC keeps it in its cache; else Git may, or it is made again."""
+    metrics: bool = False
+    """Whether `dvc metrics` shows it."""
 
     def named(self, **names: str) -> "Artifact":
         """The same with the `{placeholders}` of its path filled in."""
         return replace(self, path=self.path.format(**names))
+
+
+def uncached(artifact: Artifact) -> Artifact:
+    """The same, kept out of DVC's cache."""
+    return replace(artifact, cached=False)
+
+
+def metrics(path: str) -> Artifact:
+    """An artifact: a small report that Git keeps and `dvc metrics` shows."""
+    return replace(report(path), cached=False, metrics=True)
 
 
 @contextmanager

@@ -28,10 +28,13 @@ class Reached:
         lines = sorted(f"{unit.module} {written.text}\n" for unit, written in self.written.items())
         return hashlib.sha256("".join(lines).encode()).hexdigest()[:LENGTH]
 
-    @property
-    def modules(self) -> set[str]:
-        """Modules of which some unit was reached."""
-        return {unit.module for unit in self.written}
+    def by_module(self) -> dict[str, str]:
+        """A short hash of what was reached of each module, which says where a version differs from another."""
+        lines: dict[str, list[str]] = {}
+        for unit, written in self.written.items():
+            lines.setdefault(unit.module, []).append(written.text)
+        hashes = {name: hashlib.sha256("\n".join(sorted(texts)).encode()) for name, texts in lines.items()}
+        return {name: hashes[name].hexdigest()[:8] for name in sorted(hashes)}
 
 
 class Reach:
