@@ -81,7 +81,8 @@ def _code() -> str:
         "wdir": "..",
         "cmd": "python -m pipeline code",
         "always_changed": True,
-        "outs": [catalogue.CODE.path],
+        # DVC would remove the older ones first: then nobody could say what has changed, and a run that fails leaves none.
+        "outs": [{catalogue.CODE.path: {"persist": True}}],
     }
     return "".join(_lines("code", body))
 

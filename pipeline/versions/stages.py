@@ -1,6 +1,7 @@
 """The version of a stage's code, and of single functions."""
 
 import ast
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -36,11 +37,12 @@ class Versions:
 
     def reached(self, name: str, params: Mapping[str, Any] | None = None) -> Reached:
         """The same, with all that was found."""
-        stages = f"{self.reach.package.name}.stages.{name}.stage"
-        declared = self.reach.units(f"{stages}:STAGE")
+        declared = self._declared(name)
         chosen = None
         if params is not None:
-            places = [place for unit in declared for place in self._places(unit)]
+            # Of stages before it, too: what it reads may name choices, as a model's file does its network.
+            stages = [*itertools.takewhile(lambda other: other != name, self._order()), name]
+            places = {place for stage in stages for unit in self._declared(stage) for place in self._places(unit)}
             chosen = frozenset(word for place in places for word in _words(_value_at(params, place)))
         roots = [unit for place in OF_ALL_STAGES for unit in self.reach.units(place)]
         # The runner makes the store of shards that a stage builds.
@@ -59,6 +61,16 @@ class Versions:
             units = [unit for place in places for unit in self.reach.units(place)]
             self._of_code[key] = self.reach.reached(units, without=key[1]).version
         return self._of_code[key]
+
+    def _declared(self, name: str) -> list[Unit]:
+        return self.reach.units(f"{self.reach.package.name}.stages.{name}.stage:STAGE")
+
+    def _order(self) -> list[str]:
+        """The names of all stages as they run."""
+        found = [
+            each for unit in self.reach.units(f"{self.reach.package.name}.stage:NAMES") for each in ast.walk(unit.node)
+        ]
+        return [each.value for each in found if isinstance(each, ast.Constant) and isinstance(each.value, str)]
 
     def _places(self, declared: Unit) -> Iterator[str]:
         """Where in params.yaml the params of a stage are, as its declaration has them."""

@@ -5,22 +5,21 @@ errors, what is logged or printed, and titles of bars. An error's message stays 
 """
 
 import ast
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from pipeline.versions.left_out import is_left_out
-from pipeline.versions.modules import Binding, Unit, bound_names, dotted, is_text, plain_decorator
+from pipeline.versions.for_people import ForPeople, is_literal_text
+from pipeline.versions.modules import Binding, Unit, is_text, plain_decorator
 from pipeline.versions.names import Dynamic, Names, Outside, Target, Whole
 from pipeline.versions.registries import LOOK_UPS, TYPES, Registry, Rows, registry_of
+from pipeline.versions.scopes import Function, Scopes, with_quoted
 
 # Fields of nodes that say nothing, or that only some Pythons have.
 SILENT = frozenset({"ctx", "kind", "type_comment", "type_ignores"})
-LOGGED = frozenset({"critical", "debug", "error", "exception", "info", "log", "warning"})
 # What no tree shows: code in texts, and modules by computed names.
 COMPUTED = frozenset({"__import__", "eval", "exec", "globals"})
 # Attributes of an exception that lead to its message.
 WORDS_OF_ERRORS = frozenset({"__cause__", "__context__", "__notes__", "__str__", "args", "message"})
-Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
 
 @dataclass
@@ -53,14 +52,6 @@ class Choice:
     rows: frozenset[str] | None = None
 
 
-@dataclass
-class _Scope:
-    """Names that a function binds; those of its arguments with their annotations."""
-
-    names: set[str]
-    arguments: Mapping[str, ast.expr | None] = field(default_factory=dict)
-
-
 def write(unit: Unit, names: Names, choice: Choice, silent: frozenset[Unit]) -> Written:
     """The unit as it counts.
 
@@ -81,16 +72,19 @@ class _Writer:
     """Goes through a unit once, and keeps what it finds."""
 
     def __init__(self, unit: Unit, names: Names, choice: Choice, silent: frozenset[Unit]) -> None:
-        self.unit, self.names, self.choice, self.silent = unit, names, choice, silent
+        self.unit, self.names, self.silent = unit, names, silent
+        self.scopes = Scopes(unit, names)
+        self.for_people = ForPeople(self.scopes, choice.loud)
         self.parts: list[str] = []
         self.targets: list[Target | Rows] = []
         self.words: set[str] = set()
         self.handlers: list[Handler] = []
-        self._scopes: list[_Scope] = []
         self._in_class = False
         # Name of a caught exception -> how often its text is used.
         self._caught: dict[str, int] = {}
         self._raising = 0
+        # Inside of what makes a type from a registry, in whatever way its rows are gone through.
+        self._typing = 0
 
     def write_rows(self, registry: Registry, chosen: frozenset[str]) -> None:
         """A registry with some rows alone."""
@@ -114,7 +108,7 @@ class _Writer:
                     self._fields("Assign", ("targets", [node.target]), ("value", node.value))
             case ast.Import() | ast.ImportFrom():
                 pass  # what its names stand for is written where they are used
-            case ast.Expr(value=ast.Call() as call) if self._is_said(call):
+            case ast.Expr(value=ast.Call() as call) if self.for_people.is_said(call):
                 pass
             case ast.Raise():
                 self._raise(node)
@@ -171,16 +165,11 @@ class _Writer:
             case _:
                 self.parts.append(f"{node!a};")
 
-    def refer(self, node: ast.AST | None) -> None:
+    def refer(self, annotation: ast.expr | None) -> None:
         """What an annotation leads to, its own words left out: a method of an argument is one of its class."""
         kept, self.parts = self.parts, []
-        for each in [*ast.walk(node)] if node else []:
-            if isinstance(each, ast.Constant) and isinstance(each.value, str):
-                try:
-                    self.node(ast.parse(each.value, mode="eval").body)
-                except SyntaxError:
-                    continue
-        self.node(node)
+        for each in with_quoted(annotation):
+            self.node(each)
         self.parts = kept
 
     def _any(self, node: ast.AST) -> None:
@@ -196,7 +185,7 @@ class _Writer:
         self.parts.append(")")
 
     def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
-        if self._makes_a_message(node):
+        if self.for_people.only_makes_an_error(node):
             self.parts.append(f"message {node.name}")
             return
         plain = all(plain_decorator(each, self._imports()) for each in node.decorator_list)
@@ -204,23 +193,19 @@ class _Writer:
         self._fields("", ("decorators", node.decorator_list), ("types", getattr(node, "type_params", None)))
         self._arguments(node.args, plain or self._in_class)
         self.refer(node.returns)
-        self._inside(node, node.body)
+        self._inside(node)
         self.parts.append(")")
 
     def _lambda(self, node: ast.Lambda) -> None:
         self.parts.append("Lambda(")
         self._arguments(node.args, True)
-        self._inside(node, [node.body])
+        self._inside(node)
         self.parts.append(")")
 
-    def _inside(self, node: Function, body: Sequence[ast.AST]) -> None:
-        arguments = {each.arg: each.annotation for each in _all_arguments(node.args)}
-        walked = ast.walk(node) if "global" in self.unit.source else ()
-        declared = {name for each in walked if isinstance(each, ast.Global) for name in each.names}
+    def _inside(self, node: Function) -> None:
         inner, self._in_class = self._in_class, False
-        self._scopes.append(_Scope({*arguments, *bound_names(body)} - declared, arguments))
-        self.node(list(body))
-        self._scopes.pop()
+        with self.scopes.function(node):
+            self.node(node.body)
         self._in_class = inner
 
     def _arguments(self, arguments: ast.arguments, plain: bool) -> None:
@@ -258,9 +243,8 @@ class _Writer:
     def _comprehension(self, node: ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp) -> None:
         # The first of what it goes through is looked up outside.
         self.node(node.generators[0].iter)
-        self._scopes.append(_Scope(bound_names(generator.target for generator in node.generators)))
-        self._any(node)
-        self._scopes.pop()
+        with self.scopes.comprehension(node.generators):
+            self._any(node)
 
     def _joined(self, node: ast.JoinedStr) -> None:
         # Where its constants are cut differs.
@@ -278,9 +262,9 @@ class _Writer:
     def _name(self, node: ast.Name) -> None:
         if node.id in self._caught and not self._raising:
             self._caught[node.id] += 1
-        if self._is_local(node.id):
+        if self.scopes.is_local(node.id):
             self.parts.append(f"{node.id};")
-        else:
+        elif not (self._typing and self._looks_up(node)):
             self._reached(self.names.of_path(self.unit, [node.id]), node.id, node.id)
 
     def _attribute(self, node: ast.Attribute) -> None:
@@ -288,12 +272,12 @@ class _Writer:
             case ast.Name(id=name) if name in self._caught and node.attr not in WORDS_OF_ERRORS:
                 self.parts.append(f"{name}.{node.attr};")
                 return
-        path = _path(node)
-        if path is None or self._is_local(path[0]):
+        path = self.scopes.path(node)
+        if path is None:
             self._any(node)
             return
         targets = self.names.of_path(self.unit, path)
-        registry = self._registry(targets) if node.attr in LOOK_UPS else None
+        registry = self._registry(targets) if node.attr in LOOK_UPS or self._typing else None
         if registry is not None:
             self._look_up(registry)
             self.parts.append(f".{node.attr};")
@@ -301,10 +285,7 @@ class _Writer:
         self._reached(targets, ".".join(path), path[0])
 
     def _looks_up(self, value: ast.expr) -> bool:
-        path = _path(value)
-        if path is None or self._is_local(path[0]):
-            return False
-        registry = self._registry(self.names.of_path(self.unit, path))
+        registry = self._registry(self.scopes.resolved(value))
         if registry is None:
             return False
         self._look_up(registry)
@@ -333,8 +314,8 @@ class _Writer:
         self.parts.append(f"{'|'.join(known)}.{'.'.join(rest)};" if known else f"{written};")
 
     def _call(self, node: ast.Call) -> None:
-        function = self._resolved(node.func)
-        if self._is_error(node.func):
+        function = self.scopes.resolved(node.func)
+        if self.for_people.makes_own_error(node.func):
             # Its message is for people.
             self.node(node.func)
             self.parts.append("()")
@@ -342,19 +323,19 @@ class _Writer:
         if any(isinstance(each, Outside) and each.name == "importlib.import_module" for each in function):
             self._import_module(node)
         silent = any(each in self.silent for each in function if isinstance(each, Unit))
-        titled = self._goes_left_out(node.func, function)
+        titled = self.for_people.has_title(node.func)
         self.parts.append("Call(")
         self.node(node.func)
         typed = any(isinstance(each, Unit) and str(each).endswith(TYPES) for each in function)
+        self._typing += typed
         for argument in node.args:
-            if typed and self._looks_up(argument):
-                continue
-            if not (titled and _is_literal_text(argument)):
+            if not (titled and is_literal_text(argument)):
                 self.node(argument)
         for keyword in node.keywords:
-            if not (silent and keyword.arg == "summary") and not (titled and _is_literal_text(keyword.value)):
+            if not (silent and keyword.arg == "summary") and not (titled and is_literal_text(keyword.value)):
                 self.parts.append(f"{keyword.arg}=")
                 self.node(keyword.value)
+        self._typing -= typed
         self.parts.append(")")
 
     def _import_module(self, node: ast.Call) -> None:
@@ -364,59 +345,26 @@ class _Writer:
             case _:
                 self.targets.append(Dynamic(f"{self.unit}: a module by a computed name"))
 
-    def _goes_left_out(self, function: ast.expr, targets: Sequence[Target]) -> bool:
-        """Whether a call is of something that shapes no result, or of a method of an argument that is such a thing."""
-        if isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name):
-            annotation = self._annotation(function.value.id)
-            roots = [each for each in ast.walk(annotation) if isinstance(each, ast.Name)] if annotation else []
-            targets = [*targets, *(target for each in roots for target in self.names.targets(self.unit, each))]
-        return any(isinstance(each, Unit) and is_left_out(each.module, each.names) for each in targets)
-
-    def _annotation(self, name: str) -> ast.expr | None:
-        return next((scope.arguments.get(name) for scope in reversed(self._scopes) if name in scope.names), None)
-
     def _raise(self, node: ast.Raise) -> None:
         self.parts.append("Raise(")
         self._raising += 1
         match node.exc:
             case ast.Call(func=ast.Call(func=ast.Name(id="type"), args=[ast.Name(id=name)])) if name in self._caught:
                 self.parts.append(f"type({name})")
-            case ast.Call(func=function) as call if self._is_plain_error(function):
+            case ast.Call(func=function) as call if self.for_people.quiet_error(function):
                 self.node(function)
                 # A value that a builtin one carries may be read from it; of the package's own nothing is written.
-                self.node([each for each in call.args if not self._is_error(function) and not _is_literal_text(each)])
+                self.node(
+                    [
+                        each
+                        for each in call.args
+                        if not self.for_people.makes_own_error(function) and not is_literal_text(each)
+                    ]
+                )
             case _:
                 self.node(node.exc)
         self._raising -= 1
         self.parts.append(")")
-
-    def _is_error(self, function: ast.expr) -> bool:
-        """Whether a call makes one of the package's errors, or a function does whose message nobody reads."""
-        known = self._error(function)
-        return bool(known) and "pipeline.errors:PipelineError" in known and not self._is_loud(known)
-
-    def _is_plain_error(self, function: ast.expr) -> bool:
-        known = self._error(function)
-        return bool(known) and not self._is_loud(known)
-
-    def _error(self, function: ast.expr) -> tuple[str, ...]:
-        """Classes of the exception that a call makes: of its class, or by the annotation of a function."""
-        path = _path(function)
-        if path is None or self._is_local(path[0]):
-            return ()
-        found = self.names.exception_names(self.unit, function)
-        for target in self._resolved(function):
-            match target:
-                case Unit(node=ast.FunctionDef(returns=ast.expr() as returns)):
-                    found = found or self.names.exception_names(target, returns)
-        return found
-
-    def _is_loud(self, known: Sequence[str]) -> bool:
-        return not self.choice.loud.isdisjoint(known)
-
-    def _makes_a_message(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-        known = self.names.exception_names(self.unit, node.returns) if node.returns else ()
-        return bool(known) and not self._is_loud(known)
 
     def _try(self, node: ast.Try | ast.TryStar) -> None:
         self.parts.append(f"{type(node).__name__}(")
@@ -446,47 +394,6 @@ class _Writer:
             self.handlers.append(Handler(tuple(self.names.caught_names(self.unit, handler.type)), body))
         self._caught = outer
 
-    def _is_said(self, call: ast.Call) -> bool:
-        """Whether a statement is only there for somebody to read it."""
-        match call.func:
-            case ast.Name(id="print") if not self._is_local("print"):
-                files = [keyword.value for keyword in call.keywords if keyword.arg == "file"]
-                return all(_path(file) in (["sys", "stderr"], ["sys", "stdout"]) for file in files)
-            case ast.Attribute(attr=name) if name in LOGGED:
-                return any(_is_log(target) for target in self._resolved(call.func.value))
-        return False
-
-    def _resolved(self, node: ast.expr) -> list[Target]:
-        path = _path(node)
-        return [] if path is None or self._is_local(path[0]) else self.names.of_path(self.unit, path)
-
     def _imports(self) -> dict[str, Binding]:
         module = self.names.package.module(self.unit.module)
         return {**(module.imports if module else {}), **self.unit.imports}
-
-    def _is_local(self, name: str) -> bool:
-        return name not in self.unit.imports and any(name in scope.names for scope in self._scopes)
-
-
-def _path(node: ast.expr) -> list[str] | None:
-    named = dotted(node)
-    return named.split(".") if named else None
-
-
-def _all_arguments(arguments: ast.arguments) -> list[ast.arg]:
-    rest = [each for each in (arguments.vararg, arguments.kwarg) if each is not None]
-    return [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, *rest]
-
-
-def _is_literal_text(node: ast.expr) -> bool:
-    return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
-
-
-def _is_log(target: Target) -> bool:
-    """Whether it is the module logging, or what its getLogger gave."""
-    match target:
-        case Outside(name=name):
-            return name == "logging" or name.startswith("logging.")
-        case Unit(node=ast.Assign(value=ast.Call(func=function)) | ast.AnnAssign(value=ast.Call(func=function))):
-            return (dotted(function) or "").endswith("getLogger")
-    return False
