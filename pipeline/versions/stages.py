@@ -55,10 +55,15 @@ class Versions:
 
         Args:
             without: modules, or `module:name`, that shape nothing of what is asked.
+
+        Raises:
+            LookupError: nothing of that name is defined there.
         """
         key = tuple(places), tuple(without)
         if key not in self._of_code:
             units = [unit for place in places for unit in self.reach.units(place)]
+            if missing := [place for place in places if not self.reach.units(place)]:
+                raise LookupError(f"no definitions of the package: {missing}")
             self._of_code[key] = self.reach.reached(units, without=key[1]).version
         return self._of_code[key]
 

@@ -123,7 +123,7 @@ def test_what_they_do_not_choose_is_not(change: tuple[str, str], tmp_path: Path)
 
 @pytest.mark.parametrize("section", ["split", "train"])
 def test_params_of_stages_before_it_choose_because_their_outs_may(section: str, tmp_path: Path) -> None:
-    params = {**PARAMS, section: {**PARAMS[section], "also": "adam"}}
+    params = {**PARAMS, section: {"of": PARAMS[section], "also": "adam"}}
     change = OF_ANOTHER_ROW["its function"]
     assert of_train(tmp_path, params, optimizers=change) != of_train(tmp_path, params)
 

@@ -101,8 +101,14 @@ def test_functions_have_versions_of_their_own() -> None:
     assert version_of(fit_file, without=("pipeline.images.decoding",)) != version_of(fit_file)
 
 
+def test_a_name_that_is_only_imported_there_has_no_version() -> None:
+    with pytest.raises(LookupError, match=r"no definitions of the package: \['pipeline.stages.ingest.rows:Guard'\]"):
+        installed_versions().of_code(["pipeline.stages.ingest.rows:Guard"])
+
+
 def test_a_changed_word_or_comment_decodes_nothing_and_a_changed_constant_all(tmp_path: Path) -> None:
-    places = [f"pipeline.stages.ingest.rows:{name}" for name in ("open_file", "rows_of", "refuse_file", "Guard")]
+    places = [f"pipeline.stages.ingest.rows:{name}" for name in ("open_file", "rows_of", "refuse_file")]
+    places.append("pipeline.workers.serving:Guard")
     package = copied_package(tmp_path)
 
     def key() -> str:
