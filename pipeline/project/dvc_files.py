@@ -81,7 +81,7 @@ def _code() -> str:
         "wdir": "..",
         "cmd": "python -m pipeline code",
         "always_changed": True,
-        # DVC would remove the older ones first: nobody could say what has changed, and a run that fails would leave none.
+        # Otherwise DVC removes the older ones first: nobody could say what has changed, and a failing run leaves none.
         "outs": [{catalogue.CODE.path: {"persist": True}}],
     }
     return "".join(_lines("code", body))
