@@ -21,7 +21,7 @@ from pipeline.stages.label_issues.params import AnyNoiseModel, OwnModel
 from pipeline.stages.label_issues.table import Disagreements, metrics_of
 from pipeline.tools.spot_check.candidates import CANDIDATES
 from pipeline.training.folds import folds_of
-from pipeline.training.out_of_fold import by_baseline
+from pipeline.training.out_of_fold import FoldedRows, by_baseline
 from pipeline.workers.engine import Engine, choose_workers
 
 SHARES = (0.0, 0.01, 0.02, 0.05, 0.1)
@@ -57,13 +57,11 @@ def main(names: list[str]) -> None:
             begun = time.perf_counter()
             count = params.label_issues.folds or 5
             folds = folds_of(noisy["label"].to_numpy(str), rows["group"].to_numpy(str), count, params.label_issues.seed)
+            folded = FoldedRows(noisy, folds, images, classes, params.ingest)
+            here = Engine(choose_workers(None))
             found, *others = (
-                by_baseline(
-                    model, noisy, folds, images, classes, params.ingest.size, params.label_issues.seed,
-                    params.train.threads, Engine(choose_workers(None)),
-                )
-                for model in baselines
-            )  # fmt: skip
+                by_baseline(model, folded, params.label_issues.seed, params.train.threads, here) for model in baselines
+            )
             doubts = Disagreements(TRAIN, noisy, labels, found, others)
             noise = doubts.noise
             table = noisy.iloc[np.flatnonzero(doubts.checked_predictions)[noise.suspect]]

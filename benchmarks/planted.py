@@ -6,7 +6,7 @@ as the stage suspects does.
 
 import shlex
 import string
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -33,7 +33,8 @@ from pipeline.models.prediction import predict
 from pipeline.project.params_file import Params, check_params
 from pipeline.randomness import keyed_generator
 from pipeline.stages.label_issues.label_noise import label_noise as confident_learning
-from pipeline.training.fitting import silence_lightning
+from pipeline.stages.train.params import TrainParams
+from pipeline.training.loop import WeightedBatch
 from pipeline.training.losses import row_weights
 from pipeline.training.training import fit
 from pipeline.transforms.online import online_variants
@@ -112,7 +113,6 @@ def suspected(pixels: Pixels, labels: npt.NDArray[np.int64]) -> dict[str, float]
 
 def fitted(case: Case, seed: int) -> tuple[dict[str, pd.DataFrame], list[dict[str, float]]]:
     """Predictions by split, and the curves."""
-    silence_lightning()
     params = seeded(case.values, seed)
     pixels, labels = case.pixels[TRAIN], case.labels[TRAIN]
     if params.split.production_train_fraction > 0:
@@ -121,8 +121,7 @@ def fitted(case: Case, seed: int) -> tuple[dict[str, pd.DataFrame], list[dict[st
     seen, learnt = with_copies(pixels, labels, params)
     weights = row_weights(np.ones(len(learnt), np.float32), learnt, names, params.train.class_weights)
     rows = TensorDataset(as_tensor(seen), torch.from_numpy(learnt), torch.from_numpy(weights))
-    order = KeyedOrder(len(rows), params.train.seed, 0)
-    train = DataLoader(rows, batch_size=params.train.batch_size, sampler=order)
+    train = Epochs(rows, params.train)
     dev = DataLoader(TensorDataset(as_tensor(case.pixels[DEV]), torch.from_numpy(case.labels[DEV])), batch_size=256)
     spread = pixels.reshape(-1, 3) / 255
     network = build_model(
@@ -136,6 +135,22 @@ def fitted(case: Case, seed: int) -> tuple[dict[str, pd.DataFrame], list[dict[st
     if case.candidates > 1:
         probabilities = best_on_dev(probabilities, case, params.train.seed)
     return {split: frame_of(split, probabilities[split], sets[split][1], names) for split in sets}, done.epochs
+
+
+class Epochs:
+    """Batches of rows that lie in memory, in the order of each epoch."""
+
+    def __init__(self, rows: TensorDataset, params: TrainParams) -> None:
+        self.batch_size = params.batch_size
+        self.order = KeyedOrder(len(rows), params.seed)
+        self.loader = DataLoader(rows, batch_size=self.batch_size, sampler=self.order)
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def epoch(self, number: int, first: int = 0) -> Iterator[WeightedBatch]:
+        self.order.set_epoch(number, first * self.batch_size)
+        return iter(self.loader)
 
 
 def with_copies(pixels: Pixels, labels: npt.NDArray[np.int64], params: Params) -> tuple[Pixels, npt.NDArray[np.int64]]:

@@ -50,6 +50,8 @@ INGEST_SHARDS = "data/ingest/{name}/shards"
 INGESTED = manifest_file("data/ingest/{name}/manifest.arrow", manifest.INGESTED)
 INGESTED_STREAM = manifest_stream(INGESTED.path, manifest.INGESTED, extra_columns=manifest.EXTRA_COLUMNS)
 INGEST_REJECTED = spreadsheet("data/ingest/{name}/rejected.csv")
+# Beside the metrics: what is ignored changes nothing that curate reads.
+INGEST_IGNORED = spreadsheet("reports/ingest/{name}/ignored.csv")
 INGEST_METRICS = metrics("reports/ingest/{name}/metrics.json")
 # All sources at once: the folder above theirs.
 INGESTED_SOURCES = folder_of_folders("data/ingest", INGESTED, INGEST_REJECTED)

@@ -17,6 +17,8 @@ command line that typer cannot read.
 
 from collections.abc import Iterable
 
+from pipeline.names import shown
+
 
 class PipelineError(Exception):
     """A problem that the user can mend; `exit_code` is what the process ends with."""
@@ -73,7 +75,7 @@ class FinalEvaluationError(PipelineError):
 
 
 def listing(items: Iterable[object], most: int = 5) -> str:
-    """The first few items, comma-separated, and how many more there are."""
-    shown = [str(item) for item in items]
-    more = f" and {len(shown) - most} more" if len(shown) > most else ""
-    return ", ".join(shown[:most]) + more
+    """The first few items, comma-separated, as names are shown, and how many more there are."""
+    listed = list(items)
+    more = f" and {len(listed) - most} more" if len(listed) > most else ""
+    return ", ".join(shown(str(item)) for item in listed[:most]) + more

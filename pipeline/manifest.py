@@ -3,14 +3,16 @@
 id          <source>/<path>, unique among originals          source, role, label   categories; label "" = none
 path        inside the source, with /                        sha256                of the file
 width, height   pixels of the upright original               bytes, format         of the file
+range_used  largest value of a file of more than 8 bits a channel, as share of what it can hold or `value_range` says;
+            1 for others
 brightness, contrast, sharpness, saturation, luma_1, luma_5, luma_99, colour_99, information, blur
             facts of what the picture shows, see images/facts.py
 pixels      digest of all that shaped the normalised image   shard, row   where it lies
-user_group  from the source's table, or ""               captured_at   from there too, UTC, or empty
+user_group  from the source's table, or ""               captured_at   from there too or from EXIF, UTC, or empty
 hash_0, hash_1, hash_2   perceptual hashes of the whole picture and two crops, see images/perceptual.py (until curate)
 fine_detail              strength of its fine detail, >= 0, in grey levels of 255 (until curate)
 codec_warning            what the codec complained of, or "" (until curate)
-meta_*      further columns of these tables, "" where a source has none
+meta_*      further columns of these tables, "" where a source has none; meta_camera is from EXIF if no table has it
 group       never split apart (from curate on)
 blurry, dark, bright, blank, low_information, odd_aspect, odd_size, greyscale
             issues, true or false, see stages/curate/issues.py (from curate on)
@@ -40,6 +42,7 @@ FACTS = pa.schema(
         ("height", pa.int32()),
         ("bytes", pa.int64()),
         ("format", _CATEGORY),
+        ("range_used", pa.float32()),
         ("brightness", pa.float32()),
         ("contrast", pa.float32()),
         ("sharpness", pa.float32()),

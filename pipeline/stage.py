@@ -8,7 +8,7 @@ import, and no command pays for what it does not use.
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from pipeline.store.artifacts import Artifact
 
@@ -41,6 +41,14 @@ class Outputs(Protocol):
 
 
 @dataclass(frozen=True)
+class Group:
+    """Params that travel as one value: what makes it, and the dotted place of each of its arguments."""
+
+    make: Callable[..., Any]
+    places: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Stage:
     """A function and the files on both sides of it.
 
@@ -51,8 +59,8 @@ class Stage:
 
     name: str
     function: Callable[..., Outputs]
-    params: Mapping[str, str] = field(default_factory=dict)
-    """Argument -> dotted place in params.yaml, as dvc.yaml lists it."""
+    params: Mapping[str, str | Group] = field(default_factory=dict)
+    """Argument -> dotted place in params.yaml, as dvc.yaml lists it, or several that make one value."""
     reads: Mapping[str, Artifact] = field(default_factory=dict)
     writes: Mapping[str, Artifact] = field(default_factory=dict)
     keeps: Mapping[str, Artifact] = field(default_factory=dict)
@@ -64,18 +72,30 @@ class Stage:
     each: str | None = None
     """The params mapping of which the stage runs once a key; the key replaces `{name}` and is an argument."""
 
+    @property
+    def places(self) -> list[str]:
+        """The dotted places of all params."""
+        each = (list(value.places.values()) if isinstance(value, Group) else [value] for value in self.params.values())
+        return [place for places in each for place in places]
+
     def named(self, name: str) -> "Stage":
         """The same for one key of `each`: every `{name}` filled in."""
         return Stage(
             name=self.name,
             function=self.function,
-            params={argument: place.format(name=name) for argument, place in self.params.items()},
+            params={argument: _named(value, name) for argument, value in self.params.items()},
             reads={argument: artifact.named(name=name) for argument, artifact in self.reads.items()},
             writes={output: artifact.named(name=name) for output, artifact in self.writes.items()},
             keeps={argument: artifact.named(name=name) for argument, artifact in self.keeps.items()},
             builds={argument: folder.format(name=name) for argument, folder in self.builds.items()},
             resumes={argument: file.format(name=name) for argument, file in self.resumes.items()},
         )
+
+
+def _named(value: str | Group, name: str) -> str | Group:
+    if isinstance(value, Group):
+        return Group(value.make, {field: place.format(name=name) for field, place in value.places.items()})
+    return value.format(name=name)
 
 
 def describe(name: str) -> str:

@@ -1,5 +1,6 @@
 """Fits small networks to striped pictures, which a few epochs are enough to learn."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,8 @@ from pipeline.models.building import build_model
 from pipeline.models.params import Network
 from pipeline.models.prediction import predict
 from pipeline.stages.train.params import TrainParams
-from pipeline.training.training import Fit, fit
+from pipeline.training.loop import WeightedBatch
+from pipeline.training.training import Checkpoints, Fit, fit
 from tests.examples import params, striped
 
 CLASSES = 3
@@ -45,9 +47,24 @@ def weighted(rows: TensorDataset, weights: Tensor | None = None) -> TensorDatase
 TRAIN, DEV = weighted(images(30, seed=1)), images(20, seed=2)
 
 
-def loader(rows: Dataset[Any], batch_size: int = 64, order: KeyedOrder | None = None) -> DataLoader[Any]:
-    """Batches of the rows."""
-    return DataLoader(rows, batch_size=batch_size, sampler=order)
+def loader(rows: Dataset[Any], batch_size: int = 64) -> DataLoader[Any]:
+    """Batches of the rows, in their order."""
+    return DataLoader(rows, batch_size=batch_size)
+
+
+class Epochs:
+    """Batches of the rows, in the order of each epoch."""
+
+    def __init__(self, rows: Any, batch_size: int, seed: int) -> None:
+        self.order = KeyedOrder(len(rows), seed)
+        self.loader: DataLoader[Any] = DataLoader(rows, batch_size=batch_size, sampler=self.order)
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def epoch(self, number: int, first: int = 0) -> Iterator[WeightedBatch]:
+        self.order.set_epoch(number, first * (self.loader.batch_size or 1))
+        return iter(self.loader)
 
 
 def network_for(train: TrainParams) -> nn.Module:
@@ -62,22 +79,18 @@ def fitted(
     dev: Dataset[Any] = DEV,
     optimizing: Any = "accuracy",
     rows: TensorDataset = TRAIN,
-    **extra_columns: Any,
+    **checkpoints: Any,
 ) -> Fit:
-    """The network of params fitted; `state`, `keep` and `due` as `fit` has them."""
-    state = extra_columns.get("state")
-    begun = (len(state["epochs"]), state["batches"] * train.batch_size) if state else (0, 0)
-    order = KeyedOrder(len(rows), train.seed, *begun)
-    batches = loader(rows, train.batch_size, order)
+    """The network of params fitted; `state`, `save`, `due` and `stopping` as Checkpoints has them."""
     return fit(
         network or network_for(train),
-        batches,
+        Epochs(rows, train.batch_size, train.seed),
         loader(dev),
         train,
         metric_named(optimizing),
         CLASSES,
         lambda _: None,
-        **extra_columns,
+        Checkpoints(**checkpoints),
     )
 
 

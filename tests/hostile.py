@@ -95,7 +95,7 @@ FILES: dict[str, tuple[bytes, str]] = {
     "cut in its header.jpg": (JPEG[:100], "truncated"),
     "cut.png": (PNG[:300], "truncated"),
     "second load.png": (passes_at_the_second_load(), "undecodable"),
-    "text bomb.png": (with_text_bomb(), "undecodable"),
+    "text bomb.png": (with_text_bomb(), "too_many_bytes"),
     "bomb.png": (claiming(20_000, 20_000), "too_many_pixels"),
     "bomb.gif": (b"GIF89a\xff\xff\xff\xff" + animation()[10:], "too_many_pixels"),
     "bomb.jpg": (claiming_jpeg(9000), "too_many_pixels"),

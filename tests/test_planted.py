@@ -11,8 +11,6 @@ import pytest
 
 from tests.examples import REPOSITORY
 
-# Lightning warns of few batches, and of its own use of torch.
-pytestmark = pytest.mark.filterwarnings("ignore:::lightning.*")
 # Letters, which odd seeds take, need no further package.
 SEED = 1
 

@@ -14,11 +14,12 @@ __all__ = ["app", "images", "main", "models", "results", "stages"]
 def main() -> None:
     """Run the command line; a PipelineError becomes its message and exit code."""
     from pipeline.errors import PipelineError
+    from pipeline.names import printable
     from pipeline.workers.libraries import configure
 
     configure()
     try:
         app()
     except PipelineError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(printable(f"error: {error}"), file=sys.stderr)
         sys.exit(error.exit_code)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from pipeline.cli.app import Workers, app
+from pipeline.names import printable
 
 PANEL = "Images"
 
@@ -71,8 +72,8 @@ def preview(
         raise ParamsError("name what to show: either an image or a folder, or a class with --class")
     write_sheet(preview_sheet(examples, copies, each, chosen, title), output)
     for remark in [*notes, *remarks]:
-        print(f"note: {remark}", file=sys.stderr)
-    print(output)
+        print(printable(f"note: {remark}"), file=sys.stderr)
+    print(printable(str(output)))
 
 
 @app.command(rich_help_panel=PANEL)
@@ -103,7 +104,7 @@ def audit(
     report = find(manifests, root, near, min_per_class, Engine(choose_workers(workers)))
     if json_file is not None:
         write_json(report, json_file)
-    print(json.dumps(report, indent=2, sort_keys=True) if output is Output.JSON else in_words(report))
+    print(json.dumps(report, indent=2, sort_keys=True) if output is Output.JSON else printable(in_words(report)))
     outcome(report)
 
 
@@ -127,7 +128,7 @@ def label_queue(
 
     queue = label_queue(source, load_params(), count, by and by.value, Engine(choose_workers(workers)))
     interface = write_queue(queue, output)
-    print(f"{queue.words}: {output}; labelling interface of a new project: {interface}")
+    print(printable(f"{queue.words}: {output}; labelling interface of a new project: {interface}"))
 
 
 @app.command(rich_help_panel=PANEL)
@@ -144,5 +145,5 @@ def doctor(
     from pipeline.workers.engine import Engine, choose_workers
 
     parts = examine(fix, Engine(choose_workers(workers)))
-    print(in_words(parts))
+    print(printable(in_words(parts)))
     outcome(parts)

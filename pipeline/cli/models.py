@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pipeline.cli.app import Workers, app
+from pipeline.names import printable
 
 PANEL = "Models"
 
@@ -89,7 +90,7 @@ def learning_curve(
     for one in found.answers:
         print(in_words(one))
     for note in found.notes:
-        print(f"note: {note}", file=sys.stderr)
+        print(printable(f"note: {note}"), file=sys.stderr)
     print(f"{csv}, {png}: the points and the curves through them")
 
 
@@ -120,6 +121,6 @@ def predict(
     refused = 0
     for answer in answers(trained, files, top, Engine(choose_workers(workers))):
         refused += answer.refused is not None
-        print(json.dumps(answer.as_json(), ensure_ascii=False) if json_lines else answer.as_line(width))
+        print(json.dumps(answer.as_json(), ensure_ascii=False) if json_lines else printable(answer.as_line(width)))
     if refused:
         raise DataError(f"{refused} of {len(files)} files could not be used: the line of each says why")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pipeline.cli.app import app
+from pipeline.names import printable
 
 PANEL = "Params and results"
 
@@ -27,7 +28,7 @@ def params(
 
     loaded = load_params()
     for remark in check_transforms(loaded.augment.transforms, loaded.ingest.size):
-        print(f"note: {remark}", file=sys.stderr)
+        print(printable(f"note: {remark}"), file=sys.stderr)
     presets = [place for place, item in enumerate(loaded.augment.transforms) if isinstance(item, PresetName)]
     lists = {
         place: [transform.model_dump() for transform in expand([loaded.augment.transforms[place]])] for place in presets
@@ -62,7 +63,7 @@ def report(
     from pipeline.project.params_file import load_params
     from pipeline.tools.report import write_report
 
-    print(write_report(load_params(), output, tags))
+    print(printable(write_report(load_params(), output, tags)))
 
 
 @app.command(rich_help_panel=PANEL)
@@ -92,11 +93,11 @@ def errors(
 
     params = load_params()
     if tags is None:
-        print(analysis.write_errors(split, csv, sheet, columns or []))
+        print(printable(analysis.write_errors(split, csv, sheet, columns or [])))
         return
     found = analysis.ranking(split, tags, params.evaluate)
     for note in found.notes:
-        print(f"note: {note}", file=sys.stderr)
+        print(printable(f"note: {note}"), file=sys.stderr)
     if as_json:
         print(json.dumps(found.as_json(), indent=2, ensure_ascii=False, allow_nan=False))
     else:

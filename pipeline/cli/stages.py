@@ -13,6 +13,7 @@ Source = Annotated[str, typer.Argument(metavar="SOURCE", help="A name under `sou
 
 
 def _run(stage: str, workers: int | None, key: str | None = None) -> None:
+    from pipeline.names import printable
     from pipeline.project.code import check_version
     from pipeline.project.params_file import load_params
     from pipeline.project.runner import run_stage
@@ -25,7 +26,7 @@ def _run(stage: str, workers: int | None, key: str | None = None) -> None:
     if stage == "inventory":
         # Each `dvc repro` begins here: what is wrong with the transforms is said before hours of ingest.
         check_once(params)
-    print(run_stage(stage, params, Engine(choose_workers(workers)), key))
+    print(printable(run_stage(stage, params, Engine(choose_workers(workers)), key)))
 
 
 def _add(stage: str) -> None:

@@ -1,9 +1,10 @@
 """Rows of a manifest -> pixels and class numbers, read from shards; and the statistics of all of them."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 import cv2
 import numpy as np
@@ -26,6 +27,8 @@ OPENING = 2_500
 # What a worker must have to decode, in pixels: three times as long as it takes to start, which is two
 # seconds for the libraries that it reads in. About 28,000 pictures of 224 x 224.
 WORTH_A_WORKER = 1_500_000_000
+# Decoded pictures that a dataset keeps at most: 13,000 of 96 x 96. More are decoded anew in each epoch.
+MAX_KEPT_BYTES = 360_000_000
 
 
 class RowDataset:
@@ -58,14 +61,41 @@ class RowDataset:
         self.images = images
         self.size = size
         self.variants = variants
+        self._kept: _Kept | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
 
+    def __getstate__(self) -> dict[str, Any]:
+        # In a worker process each picture would be decoded and kept once more.
+        return {**self.__dict__, "_kept": None}
+
+    def work(self, epochs: int) -> int:
+        """What so many epochs cost, in pictures to decode; a variant made while training takes as long as two more."""
+        variants = 0 if self.variants is None else 2 * int((self.copies > 0).sum())
+        decoded = len(self) * epochs if self._kept is None else len(self._kept.pixels)
+        return decoded + variants * epochs
+
+    def keep_pixels(self) -> None:
+        """From now on, decode each stored picture once and keep it, if all of them fit into MAX_KEPT_BYTES.
+
+        For those who read the rows several times. Pixels are the same; a copy in a worker process keeps none.
+        """
+        if self._kept is None:
+            places, positions = np.unique(self.places, return_inverse=True)
+            if len(places) * self.size**2 * 3 <= MAX_KEPT_BYTES:
+                kept = np.empty((len(places), self.size, self.size, 3), np.uint8)
+                self._kept = _Kept(positions, kept, np.zeros(len(places), np.bool_))
+
     @property
-    def work(self) -> int:
-        """What an epoch costs, in pictures to decode; a variant made while training takes as long as two more."""
-        return len(self) + (0 if self.variants is None else 2 * int((self.copies > 0).sum()))
+    def keeps_pixels(self) -> bool:
+        """Whether they are kept."""
+        return self._kept is not None
+
+    @property
+    def places(self) -> npt.NDArray[np.int64]:
+        """A number for each row, shape (n,), which rows share that point at one picture; in the order of shards."""
+        return np.asarray(self.shard_codes.astype(np.int64) << 32 | self.rows, np.int64)
 
     def pixels(self, number: int, epoch: int = 0, out: Pixels | None = None) -> Pixels:
         """What training sees of a row in an epoch; a stored picture is in `out`, contiguous memory, if it is given.
@@ -73,20 +103,59 @@ class RowDataset:
         Raises:
             PipelineError: the row's pixels cannot be read or made; the message begins with its id.
         """
-        image_id = self.ids[number].as_py()
-        shard, row = self.shards[self.shard_codes[number]], int(self.rows[number])
-        pixels = _read(self.images, image_id, shard, row, self.size, out)
-        copy = int(self.copies[number])
-        return pixels if self.variants is None or copy == 0 else self.variants(pixels, image_id, copy, epoch)
+        return self._varied(number, self.stored(number, out), epoch)
+
+    def stored(self, number: int, out: Pixels | None = None) -> Pixels:
+        """The stored picture of a row, which its variants come from."""
+        if self._kept is None:
+            return self._read(number, out)
+        picture: Pixels = self._take(self._kept, [number], None if out is None else out[None])[0]
+        return picture
 
     def batch(self, numbers: Sequence[int], epoch: int = 0, out: Pixels | None = None) -> Pixels:
         """The pixels of some rows, shape (n, size, size, 3), in `out` if it is given."""
         batch = np.empty((len(numbers), self.size, self.size, 3), np.uint8) if out is None else out
+        if self._kept is not None:
+            self._take(self._kept, numbers, batch)
+            if self.variants is None:
+                return batch
         for number, place in zip(numbers, batch, strict=True):
-            pixels = self.pixels(number, epoch, place)
+            pixels = self._varied(number, self._read(number, place) if self._kept is None else place, epoch)
             if pixels is not place:
                 place[:] = pixels
         return batch
+
+    def _take(self, kept: "_Kept", numbers: Sequence[int], out: Pixels | None) -> Pixels:
+        """Copies of the stored pictures of some rows, shape (n, size, size, 3), decoded where they are not yet kept."""
+        positions = kept.positions[np.asarray(numbers)]
+        for position, number in zip(positions.tolist(), numbers, strict=True):
+            if not kept.there[position]:
+                place = kept.pixels[position]
+                pixels = self._read(number, place)
+                if pixels is not place:
+                    place[:] = pixels
+                kept.there[position] = True
+        # Clipping clips nothing here; to raise, NumPy would need one copy more.
+        return kept.pixels.take(positions, axis=0, out=out, mode="clip")
+
+    def _read(self, number: int, out: Pixels | None) -> Pixels:
+        shard, row = self.shards[self.shard_codes[number]], int(self.rows[number])
+        return _read(self.images, self.ids[number].as_py(), shard, row, self.size, out)
+
+    def _varied(self, number: int, pixels: Pixels, epoch: int) -> Pixels:
+        copy = int(self.copies[number])
+        if self.variants is None or copy == 0:
+            return pixels
+        return self.variants(pixels, self.ids[number].as_py(), copy, epoch)
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """Pictures (p, size, size, 3), whether each is decoded, (p,), and which one each row has, (n,)."""
+
+    positions: npt.NDArray[np.intp]
+    pixels: Pixels
+    there: npt.NDArray[np.bool_]
 
 
 def first_batch(dataset: RowDataset, order: KeyedOrder, batch_size: int) -> tuple[Pixels, npt.NDArray[np.int64]]:
@@ -122,9 +191,13 @@ def channel_statistics(dataset: RowDataset, engine: Engine) -> tuple[npt.NDArray
     `variants` would make of it is not looked at: that is another picture in each epoch. The sums are
     of integers, so that neither their order nor the number of workers shows in them.
     """
-    parts = list(_parts(dataset))
-    read = worthwhile(engine, sum(len(part.rows) for part in parts), dataset.size)
-    counts = sum(read.map(_histogram, parts, "statistics", size=lambda part: len(part.rows)))
+    if dataset.keeps_pixels:
+        _, first, times = np.unique(dataset.places, return_index=True, return_counts=True)
+        counts = _counted((dataset.stored(number) for number in first.tolist()), times.tolist())
+    else:
+        parts = list(_parts(dataset))
+        read = worthwhile(engine, sum(len(part.rows) for part in parts), dataset.size)
+        counts = np.sum(read.map(_histogram, parts, "statistics", size=lambda part: len(part.rows)), axis=0)
     values = range(256)
     mean, deviation = np.zeros(3), np.zeros(3)
     for channel, histogram in enumerate(np.asarray(counts).tolist()):
@@ -151,8 +224,7 @@ class _Part:
 
 def _parts(dataset: RowDataset) -> Iterator[_Part]:
     """All pictures that the rows point at, each once, shard by shard."""
-    places = dataset.shard_codes.astype(np.int64) << 32 | dataset.rows
-    _, first, times = np.unique(places, return_index=True, return_counts=True)
+    _, first, times = np.unique(dataset.places, return_index=True, return_counts=True)
     codes = dataset.shard_codes[first]
     for part in np.split(np.arange(len(first)), np.flatnonzero(np.diff(codes)) + 1):
         shard, numbers = dataset.shards[codes[part[0]]], first[part]
@@ -162,13 +234,19 @@ def _parts(dataset: RowDataset) -> Iterator[_Part]:
 
 def _histogram(part: _Part) -> npt.NDArray[np.int64]:
     """How often each value stands in each channel, shape (3, 256)."""
+    places = zip(part.ids.to_pylist(), part.rows.tolist(), strict=True)
+    pictures = (_read(part.images, image_id, part.shard, row, part.size) for image_id, row in places)
+    return _counted(pictures, part.times.tolist())
+
+
+def _counted(pictures: Iterable[Pixels], times: Sequence[int]) -> npt.NDArray[np.int64]:
+    """The same of pictures that count so many times."""
     counts = np.zeros((3, 256), np.int64)
-    for image_id, row, times in zip(part.ids.to_pylist(), part.rows.tolist(), part.times.tolist(), strict=True):
-        pixels = _read(part.images, image_id, part.shard, row, part.size)
+    for pixels, each in zip(pictures, times, strict=True):
         for channel in range(3):
             # OpenCV counts in integers and returns floats, exact for less than 2 ** 24 pixels.
-            found = cv2.calcHist([pixels], [channel], None, [256], [0, 256])
-            counts[channel] += times * found.ravel().astype(np.int64)
+            histogram = cv2.calcHist([pixels], [channel], None, [256], [0, 256])
+            counts[channel] += each * histogram.ravel().astype(np.int64)
     return counts
 
 

@@ -6,9 +6,10 @@ torch's DataLoader runs the workers. Not here: which pixels a row has, which is 
 import itertools
 import math
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -54,7 +55,7 @@ class Loader(AbstractContextManager["Loader[AnyBatch]"], Generic[AnyBatch]):
 
     Args:
         workers: processes that decode; 0: this one does.
-        order: of the rows; Lightning finds it as `batch_sampler.sampler`, and tells it the epoch.
+        order: of the rows; `epoch` tells it the epoch.
         batch: pixels (n, 3, size, size) uint8, channels last, and row numbers (n,) -> what a batch is.
     """
 
@@ -70,15 +71,20 @@ class Loader(AbstractContextManager["Loader[AnyBatch]"], Generic[AnyBatch]):
         self._batch = batch
         self._shape = (min(batch_size, len(dataset)), dataset.size, dataset.size, 3)
         self.workers = min(workers, _room(math.prod(self._shape)))
-        self.batch_sampler = _BatchSampler(order, batch_size, slots=AHEAD * self.workers + 1)
+        self._batch_sampler = _BatchSampler(order, batch_size, slots=AHEAD * self.workers + 1)
         self._slots: Tensor | None = None
         self._torch_loader: DataLoader[_Request | PipelineError] | None = None
 
     def __len__(self) -> int:
-        return len(self.batch_sampler)
+        return len(self._batch_sampler)
 
     def __iter__(self) -> Iterator[AnyBatch]:
         return self._made_here() if self.workers == 0 else self._made_by(*self._started())
+
+    def epoch(self, number: int, first: int = 0) -> Iterator[AnyBatch]:
+        """The batches of an epoch, counted from 0, from one on; the order must be keyed."""
+        self._batch_sampler.set_epoch(number, first)
+        return iter(self)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -95,7 +101,7 @@ class Loader(AbstractContextManager["Loader[AnyBatch]"], Generic[AnyBatch]):
             ) from error
 
     def _made_here(self) -> Iterator[AnyBatch]:
-        for request in self.batch_sampler:
+        for request in self._batch_sampler:
             yield self._of(request, torch.from_numpy(self._dataset.batch(request.numbers, request.epoch)))
 
     def _made_by(self, workers: "Iterator[_Request | PipelineError]", slots: Tensor) -> Iterator[AnyBatch]:
@@ -108,11 +114,11 @@ class Loader(AbstractContextManager["Loader[AnyBatch]"], Generic[AnyBatch]):
     def _started(self) -> "tuple[Iterator[_Request | PipelineError], Tensor]":
         if self._torch_loader is not None and self._slots is not None:
             return iter(self._torch_loader), self._slots
-        self._slots = torch.empty((self.batch_sampler.slots, *self._shape), dtype=torch.uint8).share_memory_()  # type: ignore[no-untyped-call]
+        self._slots = torch.empty((self._batch_sampler.slots, *self._shape), dtype=torch.uint8).share_memory_()  # type: ignore[no-untyped-call]
         self._torch_loader = DataLoader(
             _Work(self._dataset, self._slots),
             batch_size=None,
-            sampler=self.batch_sampler,
+            sampler=self._batch_sampler,
             num_workers=self.workers,
             prefetch_factor=AHEAD,
             persistent_workers=True,
@@ -121,7 +127,7 @@ class Loader(AbstractContextManager["Loader[AnyBatch]"], Generic[AnyBatch]):
             collate_fn=_as_it_is,
             generator=torch.Generator(),  # of its own: the global one is nobody's to move
         )
-        with ignore_interrupts():
+        with ignore_interrupts(), _deaf_to_sigterm():
             return iter(self._torch_loader), self._slots
 
     def _of(self, request: "_Request", pixels: Tensor) -> AnyBatch:
@@ -167,10 +173,17 @@ def predict_rows(
     dataset = RowDataset(manifest, images, model.classes, model.size)
     with progress(title, len(dataset)) as advance, batches(dataset, PREDICTION_BATCH, engine) as loader:
         probabilities = predict(model.network, loader, threads, advance)
+    return prediction_table(manifest, model.classes, probabilities)
+
+
+def prediction_table(
+    manifest: pd.DataFrame, classes: tuple[str, ...], probabilities: npt.NDArray[np.float32]
+) -> pd.DataFrame:
+    """The same of rows whose probabilities (n, k) are known."""
     return manifest[["id", "group", "split", "label"]].assign(
-        predicted=np.array(model.classes)[probabilities.argmax(axis=1)],
+        predicted=np.array(classes)[probabilities.argmax(axis=1)],
         confidence=probabilities.max(axis=1),
-        **{f"{PROBABILITY}{name}": probabilities[:, number] for number, name in enumerate(model.classes)},
+        **{f"{PROBABILITY}{name}": probabilities[:, number] for number, name in enumerate(classes)},
     )
 
 
@@ -187,16 +200,21 @@ class _BatchSampler:
     """The batches of an epoch, in order."""
 
     def __init__(self, order: KeyedOrder | range, batch_size: int, slots: int) -> None:
-        self.sampler = order
+        self.order = order
         self.batch_size = batch_size
         self.slots = slots
 
     def __len__(self) -> int:
-        return math.ceil(len(self.sampler) / self.batch_size)
+        return math.ceil(len(self.order) / self.batch_size)
+
+    def set_epoch(self, epoch: int, first: int) -> None:
+        if not isinstance(self.order, KeyedOrder):
+            raise TypeError("a range has no epochs")
+        self.order.set_epoch(epoch, first * self.batch_size)
 
     def __iter__(self) -> Iterator[_Request]:
-        rows = iter(self.sampler)
-        epoch = self.sampler.epoch if isinstance(self.sampler, KeyedOrder) else 0
+        rows = iter(self.order)
+        epoch = self.order.epoch if isinstance(self.order, KeyedOrder) else 0
         for turn in itertools.count():
             numbers = list(itertools.islice(rows, self.batch_size))
             if not numbers:
@@ -225,8 +243,21 @@ class _Work(Dataset["_Request | PipelineError"]):
         return request
 
 
+@contextmanager
+def _deaf_to_sigterm() -> Iterator[None]:
+    """Workers that start inside never get SIGTERM, which schedulers send to all processes at once.
+
+    They end with the training, which may want another batch from them before it ends.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _workers(dataset: RowDataset, engine: Engine, epochs: int) -> int:
-    worth = worthwhile(engine, epochs * dataset.work, dataset.size).workers
+    worth = worthwhile(engine, dataset.work(epochs), dataset.size).workers
     return worth if worth > 1 else 0
 
 

@@ -6,19 +6,13 @@ from pipeline.randomness import keyed_generator
 
 
 class KeyedOrder:
-    """Row numbers 0 to rows - 1 in an order that depends on seed and epoch alone.
+    """Row numbers 0 to rows - 1 in an order that depends on seed and epoch alone; it begins with epoch 0."""
 
-    Args:
-        first: the epoch that training begins with, where it goes on after a stop.
-        start: rows of that epoch that were seen before the stop; later epochs are whole.
-    """
-
-    def __init__(self, rows: int, seed: int, first: int = 0, start: int = 0) -> None:
+    def __init__(self, rows: int, seed: int) -> None:
         self.rows = rows
         self.seed = seed
-        self.first = first
-        self.start = start
-        self.epoch = first
+        self.epoch = 0
+        self._start = 0
 
     def __len__(self) -> int:
         """Rows of a whole epoch."""
@@ -26,8 +20,9 @@ class KeyedOrder:
 
     def __iter__(self) -> Iterator[int]:
         order = keyed_generator(self.seed, "order", self.epoch).permutation(self.rows)
-        yield from map(int, order[self.start if self.epoch == self.first else 0 :])
+        yield from order[self._start :].tolist()
 
-    def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning before each epoch, which it counts from the first that is left."""
-        self.epoch = self.first + epoch
+    def set_epoch(self, epoch: int, start: int = 0) -> None:
+        """Go to an epoch, counted from 0, of which so many rows were seen before."""
+        self.epoch = epoch
+        self._start = start

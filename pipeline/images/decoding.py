@@ -2,23 +2,26 @@
 
 Pillow decodes, in this one place: it knows every format, and OpenCV disagrees with it on
 orientation, CMYK, 16 bits and palettes. OpenCV decodes plain JPEGs alone: the same library makes the same
-pixels in both (a test holds that), but only OpenCV lets it complain of what is broken; and the plainest PNGs, where it
-takes less time and refuses more.
+pixels in both (a test holds that), but only OpenCV lets it complain of what is broken, so that it also listens to the
+other ones; and the plainest PNGs, where it takes less time and refuses more.
 Not here: limits on a decoder's time and memory, which workers/serving.py sets.
 """
 
 import io
 import math
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import datetime
 
 import cv2
 import numpy as np
-from PIL import AvifImagePlugin, Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
-from pipeline.images.colours import to_srgb
+from pipeline.images.colours import beyond_palette, bits_of, palette_colours, range_used, scaled_colours, to_srgb
+from pipeline.images.exif import read_exif
+from pipeline.images.jpegs import END, has_all_scans, is_lossless, lacks_end, whole_rows, with_end, without_padding
+from pipeline.images.pillow import pillow_lines, pillow_settings
 from pipeline.images.pixels import Pixels
 from pipeline.images.rejection import Rejection, failure
 from pipeline.images.truncation import HEIC_BRANDS, PNG_END, PNG_START, lacks_codestream_end, unidentified, with_its_end
@@ -28,16 +31,20 @@ from pipeline.stages.ingest.params import IngestParams
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000")
 # What libjpeg says, and fills the rest with grey, when there is a marker before the picture's end.
 PREMATURE = "premature end of data segment"
+# What it says where the end marker that a cut file was given comes before the picture's end.
+_OF_A_CUT = (PREMATURE, "found marker 0xd9 instead of RST")
+NO_END = "it has no end marker"
 # Pixels decoded for each pixel of the target, along a side, at least. Measured (benchmarks/scaling.py): with just one,
 # a photo in twenty is below 31 dB and 0.95 SSIM of a full decode with LANCZOS; with these below 34 dB and 0.97.
 SPARE = 4 / 3
-# Scale of libjpeg -> how OpenCV is told; colours in the order red, green, blue.
+# Scale of libjpeg -> how OpenCV is told; without its flag of colours in the order red, green, blue, it gives grey.
 _REDUCED = {
-    1: cv2.IMREAD_COLOR_RGB,
-    2: cv2.IMREAD_REDUCED_GRAYSCALE_2 | cv2.IMREAD_COLOR_RGB,
-    4: cv2.IMREAD_REDUCED_GRAYSCALE_4 | cv2.IMREAD_COLOR_RGB,
-    8: cv2.IMREAD_REDUCED_GRAYSCALE_8 | cv2.IMREAD_COLOR_RGB,
+    1: cv2.IMREAD_GRAYSCALE,
+    2: cv2.IMREAD_REDUCED_GRAYSCALE_2,
+    4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
+    8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
 }
+_JPEGS = {"JPEG", "MPO"}
 # EXIF orientation -> what makes the picture upright (CIPA DC-008, 4.6.4).
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -64,6 +71,11 @@ class Decoded:
     file_format: str
     warning: str
     """What the codec complained of, or ""."""
+    taken: datetime | None = None
+    camera: str = ""
+    """Of its EXIF, as is the time when it was taken."""
+    range_used: float = 1.0
+    """See colours.range_used."""
 
 
 def decode_file(data: bytes, params: IngestParams, listen: Listener) -> Decoded | Rejection:
@@ -75,27 +87,28 @@ def decode_file(data: bytes, params: IngestParams, listen: Listener) -> Decoded 
     plain = _plain_png(data, params, listen)
     if plain is not None:
         return plain
-    with _pillow_settings():
+    with pillow_settings(params.max_bytes), pillow_lines() as said:
         opened = _opened(data, params)
         if isinstance(opened, Rejection):
-            return opened
+            return _with_lines(opened, said)
         width, height = opened.size
-        file_format = "JPEG" if opened.format == "MPO" else str(opened.format)
+        file_format = "JPEG" if opened.format in _JPEGS else str(opened.format)
         try:
             # One attempt on one object: a load() that failed may seem to succeed when repeated.
-            pixels, lines = _pixels(opened, data, params, listen)
-            turn = _TURNS.get(_orientation(opened))
+            pixels, lines, used = _pixels(opened, data, params, listen)
+            exif = read_exif(opened)
+            turn = _TURNS.get(exif.orientation)
             if turn is not None:
                 pixels = np.asarray(Image.fromarray(pixels).transpose(turn))
         except _MissingError as missing:
             return missing.rejection
         except Exception as error:
-            return with_its_end(failure(error), data)
+            return _with_lines(with_its_end(_unpacks_too_much(error, params) or failure(error), data), said)
     if PREMATURE in "".join(lines):
         return Rejection("truncated", "; ".join(lines))
     if turn in _SIDEWAYS:
         width, height = height, width
-    return Decoded(pixels, width, height, file_format, "; ".join(lines))
+    return Decoded(pixels, width, height, file_format, "; ".join([*said, *lines]), exif.taken, exif.camera, used)
 
 
 class _MissingError(Exception):
@@ -118,13 +131,19 @@ def _opened(data: bytes, params: IngestParams) -> Image.Image | Rejection:
     except UnidentifiedImageError:
         return unidentified(data, f"{', '.join(FORMATS)}, HEIC")
     except Exception as error:  # Pillow raises many types on hostile headers; each costs one file
-        return with_its_end(failure(error), data)
-    if refused := _beyond_limits(*image.size, params):
-        return refused
+        return _unpacks_too_much(error, params) or with_its_end(failure(error), data)
+    return _beyond_limits(*image.size, params) or _incomplete(image, data) or image
+
+
+def _incomplete(image: Image.Image, data: bytes) -> Rejection | None:
+    """What a file lacks that its decoder makes up without a word."""
     if image.format == "JPEG2000" and lacks_codestream_end(data):
-        # OpenJPEG fills what a cut file lacks with grey and says nothing.
+        # OpenJPEG fills what a cut file lacks with grey.
         return Rejection("truncated", "the file is cut short: it has no end-of-codestream marker")
-    return image
+    if image.format == "PNG" and image.mode == "P" and image.palette is None:
+        # Pillow shows it black.
+        return Rejection("undecodable", "its pixels name colours of a palette, and it has none (no PLTE chunk)")
+    return None
 
 
 def _is_avif(data: bytes) -> bool:
@@ -154,24 +173,44 @@ def _beyond_limits(width: int, height: int, params: IngestParams) -> Rejection |
     return None
 
 
-def _pixels(image: Image.Image, data: bytes, params: IngestParams, listen: Listener) -> tuple[Pixels, list[str]]:
-    """sRGB pixels as they are stored, and what the codec said of them."""
-    scale = _draft(image, params)
+def _pixels(image: Image.Image, data: bytes, params: IngestParams, listen: Listener) -> tuple[Pixels, list[str], float]:
+    """sRGB pixels as they are stored, what the codec said of them, and how much of their range they use."""
+    if image.format in _JPEGS:
+        if lacks_end(data):
+            pixels, lines = _salvaged(data, params, listen, [NO_END])
+        elif is_lossless(data):
+            # libjpeg says nothing when such a file ends too soon.
+            pixels, lines = _salvaged(data[: data.rindex(END)], params, listen, [])
+        else:
+            pixels, lines = _of_jpeg(image, data, params, listen)
+        return pixels, lines, 1.0
+    bits, colours = bits_of(image, data), palette_colours(image)
+    with listen() as lines:
+        image.load()
+        scaled = None
+        if params.value_range is not None and bits == 16 and image.mode in {"RGB", "RGBA", "LA"}:
+            scaled = scaled_colours(data, params.value_range, image.info)
+    used = range_used(image, bits, params.value_range)
+    shown = to_srgb(scaled or image, params.background, params.value_range)
+    return shown, [*beyond_palette(image, colours), *lines], used
+
+
+def _of_jpeg(image: Image.Image, data: bytes, params: IngestParams, listen: Listener) -> tuple[Pixels, list[str]]:
+    """The same of a JPEG with its end."""
+    scale = _draft(image, data, params)
     profile = image.info.get("icc_profile")
-    if image.format in {"JPEG", "MPO"} and (image.mode == "RGB" or (image.mode == "L" and profile is None)):
-        with listen() as lines:
-            found = _by_opencv(data, scale)
-        # What OpenCV refuses, such as a cut file, is Pillow's to judge.
-        if found is not None and found.shape[:2] == image.size[::-1]:
-            return _with_profile(found, profile, params), lines
-    try:
-        with listen() as lines:
-            image.load()
-    except OSError as error:
-        if image.format in {"JPEG", "MPO"} and "truncated" in str(error) and params.max_missing > 0:
-            return _salvaged(data, params)
-        raise
-    return to_srgb(image, params.background), lines
+    colour = 0 if image.mode == "L" and profile is not None else cv2.IMREAD_COLOR_RGB
+    with listen() as heard:
+        # Inks are Pillow's to convert: of them only what libjpeg says is wanted, at whatever scale takes least time.
+        found = _by_opencv(data, scale if image.mode in {"RGB", "L"} else max(_REDUCED), colour)
+    # What OpenCV refuses is Pillow's to judge.
+    if image.mode in {"RGB", "L"} and found is not None and found.shape[:2] == image.size[::-1]:
+        return _with_profile(found, profile, params), heard
+    with listen() as lines:
+        image.load()
+    # OpenCV's own lines, of what it refuses, have the time in them.
+    heard = [line for line in heard if not line.startswith("[")]
+    return to_srgb(image, params.background), list(dict.fromkeys([*heard, *lines]))
 
 
 def _plain_png(data: bytes, params: IngestParams, listen: Listener) -> Decoded | Rejection | None:
@@ -186,7 +225,7 @@ def _plain_png(data: bytes, params: IngestParams, listen: Listener) -> Decoded |
         return None
     try:
         with listen() as lines:
-            found = _by_opencv(data, 1)
+            found = _by_opencv(data, 1, cv2.IMREAD_COLOR_RGB)
     except Exception as error:  # without memory
         return with_its_end(failure(error), data)
     if found is None or lines or found.shape[:2] != (height, width):
@@ -207,19 +246,20 @@ def is_plain_png(data: bytes) -> bool:
     return data[at : at + 12] == PNG_END
 
 
-def _draft(image: Image.Image, params: IngestParams) -> int:
+def _draft(image: Image.Image, data: bytes, params: IngestParams) -> int:
     """Let libjpeg decode at the smallest DCT scale that covers the target with pixels to spare; 1, 2, 4 or 8."""
-    if image.format not in {"JPEG", "MPO"}:
-        return 1
     width, height = image.size
     share = SPARE * params.size / (max(image.size) if params.fit == "pad" else min(image.size))
-    drafted = image.draft(None, (math.ceil(width * share), math.ceil(height * share))) if share < 1 else None
+    if share >= 1 or is_lossless(data):
+        return 1
+    drafted = image.draft(None, (math.ceil(width * share), math.ceil(height * share)))
     return 1 if drafted is None else round(width / drafted[1][2])
 
 
-def _by_opencv(data: bytes, scale: int) -> Pixels | None:
+def _by_opencv(data: bytes, scale: int, colour: int) -> Pixels | None:
+    flags = _REDUCED[scale] | colour | cv2.IMREAD_IGNORE_ORIENTATION
     try:
-        found = cv2.imdecode(np.frombuffer(data, np.uint8), _REDUCED[scale] | cv2.IMREAD_IGNORE_ORIENTATION)
+        found = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
         if failure(error).reason == "too_large":
             raise
@@ -235,61 +275,53 @@ def _with_profile(pixels: Pixels, profile: bytes | None, params: IngestParams) -
     return to_srgb(image, params.background)
 
 
-def _salvaged(data: bytes, params: IngestParams) -> tuple[Pixels, list[str]]:
-    """A cut JPEG with the background in place of its missing rows, and how much that is.
+def _salvaged(data: bytes, params: IngestParams, listen: Listener, of_whole: list[str]) -> tuple[Pixels, list[str]]:
+    """A JPEG without its end marker: with the background in place of rows that lack more, and how much that is.
+
+    Args:
+        of_whole: what is said of one that lacks no more.
 
     Raises:
         _MissingError: it is more than the limit.
     """
-    # The decoder leaves rows that it does not come to as they were: so those that differ are missing.
-    dark, bright = (_decoded_over(value, data, params) for value in (0, 255))
-    same = (np.asarray(dark) == np.asarray(bright)).reshape(dark.height, -1).any(axis=1)
-    rows = int(same.nonzero()[0].max(initial=-1)) + 1
-    words = f"{1 - rows / dark.height:.1%} of its rows are missing"
-    if 1 - rows / dark.height > params.max_missing:
+
+    # At its full scale: at a smaller one, fine structure that is missing would not be missed.
+    full = params.model_copy(update={"size": params.max_side})
+
+    def decoded(file: bytes, scale: IngestParams = full) -> tuple[Pixels, list[str]]:
+        return _of_jpeg(Image.open(io.BytesIO(file), formats=("JPEG", "MPO")), file, scale, listen)
+
+    data = without_padding(data, lambda file: decoded(file)[0])
+    shown, lines = decoded(with_end(data))
+    scans = has_all_scans(data)
+    rows = whole_rows(data, lambda file: decoded(file)[0], shown) if scans else 0
+    pixels, _ = decoded(with_end(data), params)
+    others = [line for line in lines if not any(words in line for words in _OF_A_CUT)]
+    cut = len(others) < len(lines)
+    if rows == len(shown) and not cut:
+        return pixels, [*lines, *of_whole]
+    # Where other bytes change nothing, nobody knows from where on rows are missing.
+    rows = rows if rows < len(shown) else 0
+    missing = 1 - rows / len(shown)
+    words = f"{missing:.1%} of its rows are missing" if scans else "scans are missing, which all of its rows lack"
+    if missing > params.max_missing:
         raise _MissingError(Rejection("truncated", f"{words}, the limit is {params.max_missing:.1%}"))
-    pixels = to_srgb(dark, params.background).copy()
-    pixels[rows:] = params.background
-    return pixels, [words]
+    if scans:
+        pixels = pixels.copy()
+        # Of a row of a smaller picture all that it is made of must be there, and the row below it.
+        pixels[rows if len(pixels) == len(shown) else max(0, rows * len(pixels) // len(shown) - 1) :] = (
+            params.background
+        )
+    return pixels, [*others, words]
 
 
-def _decoded_over(value: int, data: bytes, params: IngestParams) -> Image.Image:
-    """What can be decoded of a cut JPEG, over an image of one value in all channels."""
-    image = Image.open(io.BytesIO(data), formats=("JPEG", "MPO"))
-    _draft(image, params)
-    bands = len(image.getbands())
-    over = Image.new(image.mode, image.size, (value,) * bands if bands > 1 else value)
-    over.info = image.info
-    image.im = over.im
-    # Pillow's own way with cut files would let libjpeg fill the rest with grey.
-    with suppress(OSError):
-        image.load()
-    return over
+def _unpacks_too_much(error: Exception, params: IngestParams) -> Rejection | None:
+    """Why a file is refused whose texts or profile, unpacked, go beyond the limit that `pillow_settings` gave."""
+    if "MAX_TEXT_" not in str(error):
+        return None
+    words = f"its texts or its colour profile have more than {params.max_bytes} bytes when unpacked"
+    return Rejection("too_many_bytes", f"{words}, which is the limit")
 
 
-def _orientation(image: Image.Image) -> int:
-    """The EXIF orientation; 1, upright, if it cannot be read.
-
-    Pillow's exif_transpose would also write the other EXIF tags anew, and fails on odd ones.
-    """
-    try:
-        found = image.getexif().get(0x0112)
-    except Exception:  # broken EXIF is common in good pictures
-        return 1
-    return found if isinstance(found, int) else 1
-
-
-@contextmanager
-def _pillow_settings() -> Iterator[None]:
-    """Of the whole process: Pillow's limit of pixels gives way to ours, and AVIF to one thread a process.
-
-    Each thread would take address space, which has a limit: more cores would refuse more files.
-    """
-    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-    threads, AvifImagePlugin.DEFAULT_MAX_THREADS = AvifImagePlugin.DEFAULT_MAX_THREADS, 1
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of broken EXIF, say, which is no reason to refuse a picture
-            yield
-    finally:
-        Image.MAX_IMAGE_PIXELS, AvifImagePlugin.DEFAULT_MAX_THREADS = limit, threads
+def _with_lines(refused: Rejection, said: list[str]) -> Rejection:
+    return Rejection(refused.reason, f"{refused.detail} ({'; '.join(said)})") if said else refused

@@ -23,6 +23,8 @@ class Picture:
     facts: Mapping[str, Any]
     shown: Pixels = field(compare=False, repr=False)
     codec_warning: str = ""
+    exif: Mapping[str, Any] = field(default_factory=dict)
+    """taken: when, in UTC, or None; camera: its name, or ""."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class Fitted:
     shown: Pixels
     facts: Mapping[str, Any]
     codec_warning: str
+    exif: Mapping[str, Any]
 
 
 @contextmanager
@@ -68,8 +71,15 @@ def fit_file(data: bytes, params: IngestParams, listen: Listener = unheard) -> F
         pixels = _fit(found.pixels, found.width, found.height, params)
     except Exception as error:  # without memory
         return failure(error)
-    facts = {"width": found.width, "height": found.height, "bytes": len(data), "format": found.file_format}
-    return Fitted(pixels, without_bars(pixels, found.width, found.height, params.fit), facts, found.warning)
+    facts = {
+        "width": found.width,
+        "height": found.height,
+        "bytes": len(data),
+        "format": found.file_format,
+        "range_used": found.range_used,
+    }
+    shown = without_bars(pixels, found.width, found.height, params.fit)
+    return Fitted(pixels, shown, facts, found.warning, {"taken": found.taken, "camera": found.camera})
 
 
 def finish(fitted: Sequence[Fitted], params: IngestParams) -> list[Picture]:
@@ -77,7 +87,7 @@ def finish(fitted: Sequence[Fitted], params: IngestParams) -> list[Picture]:
     images = [encode(one.pixels, params.encoding) for one in fitted]
     facts = picture_facts([one.shown for one in fitted])
     return [
-        Picture(image, {**one.facts, **measured}, one.shown, one.codec_warning)
+        Picture(image, {**one.facts, **measured}, one.shown, one.codec_warning, one.exif)
         for one, image, measured in zip(fitted, images, facts, strict=True)
     ]
 

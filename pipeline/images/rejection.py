@@ -28,19 +28,29 @@ REASONS = {
     "damaged_member": "the archive has it damaged",
     # by its first bytes
     "empty": "it has no content",
-    "too_many_bytes": "it is larger than `max_bytes`",
+    "too_many_bytes": "it is larger than `max_bytes`, or a PNG's texts or colour profile are when unpacked",
     "not_an_image": "its content is of no format that is read, whatever its name says",
     "heic_not_installed": "HEIC, which `pip install 'image-data-pipeline[heic]'` adds",
     "too_many_pixels": "its header claims more pixels than `max_pixels`",
     "side_too_long": "its header claims a side longer than `max_side`",
     "strip": "its header claims sides of a ratio above `max_aspect`",
     # by decoding it
-    "truncated": "its end is missing (of a JPEG: more than `max_missing` of its rows)",
+    "truncated": "its end is missing (of a JPEG: more than `max_missing` of its rows; the end marker alone is no row)",
     "undecodable": "it begins as an image, and its decoder refuses it",
     "codec_warning": "it decodes, but the codec complained, and `codec_warnings` is `reject`",
     "too_large": "decoding it needs more memory than `max_memory_mb`",
     "timeout": "decoding it takes longer than `max_seconds`",
     "decoder_crashed": "decoding it ends the process that does it",
+}
+
+# Why a file is none of a source's images, by its name alone: nobody need mend it.
+IGNORED = {
+    "hidden": "its name, or that of a folder it lies in, begins with a dot",
+    "system_file": "a system left it, or a folder it lies in: previews, trash, snapshots, lost files",
+    "left_out": "`include` or `exclude` leaves it out",
+    "not_listed": "no row or task names it, and `unlisted` is `ignore`",
+    "not_inside": "it lies elsewhere in the archive than `inside`",
+    "table": "it is the table or export that speaks of the others",
 }
 
 

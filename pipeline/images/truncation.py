@@ -11,6 +11,8 @@ from pipeline.images.rejection import Rejection
 
 # The start of a PNG, up to the size of its picture (PNG 3rd edition, 5.2 and 11.2.1).
 PNG_START = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
+# Where it says how many bits a channel has.
+PNG_BITS = 24
 # The end of a PNG (PNG 3rd edition, 11.2.4), with its checksum.
 PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 # Brands of an ISO base media file that is HEIC (ISO/IEC 23008-12, B.4).

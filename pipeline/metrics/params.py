@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from pipeline.section import Section
+from pipeline.section import EACH_ONCE, Label, Section, Value
 
 MetricName = Literal[
     "accuracy", "balanced_accuracy", "macro_f1", "worst_class_recall", "pr_auc", "macro_pr_auc", "log_loss"
@@ -15,17 +15,9 @@ MetricName = Literal[
 Cost = Annotated[float, Field(ge=0)]
 
 
-def _as_text(label: Any) -> Any:
-    """Classes may be called 0 and 1, which are numbers in YAML."""
-    return str(label) if type(label) is int else label
-
-
 def _tagged(choice: Any) -> Any:
     """A choice without arguments may stand as its bare name."""
     return {"name": choice} if isinstance(choice, str) else choice
-
-
-Label = Annotated[str, Field(min_length=1), BeforeValidator(_as_text)]
 
 
 class Plain(Section):
@@ -52,7 +44,7 @@ class MeanCost(Section):
     """What mistakes cost on average: `costs[actual][called]`, `otherwise` for other mistakes, 0 where right."""
 
     name: Literal["mean_cost"]
-    costs: Mapping[Label, Mapping[Label, Cost]]
+    costs: Annotated[Mapping[Label, Annotated[Mapping[Label, Cost], EACH_ONCE]], EACH_ONCE]
     otherwise: Cost
 
 
@@ -61,7 +53,7 @@ class SliceError(Section):
 
     name: Literal["slice_error"]
     column: Annotated[str, Field(min_length=1)]
-    value: Label
+    value: Value
 
 
 class ModelFact(Section):

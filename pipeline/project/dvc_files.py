@@ -106,7 +106,7 @@ def _stage(stage: Stage, first: Iterable[str]) -> str:
         "cmd": f"python -m pipeline {command_of(name)}" + (f" {key}" if each else ""),
         **({"always_changed": True} if name in ALWAYS else {}),
         "deps": [catalogue.CODE_FILE.format(name=name), *sorted(deps)],
-        "params": sorted({*stage.params.values()}),
+        "params": sorted({*stage.places}),
         "outs": entries[False],
         "metrics": entries[True],
     }

@@ -3,16 +3,19 @@
 import difflib
 import itertools
 from collections.abc import Iterator, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError, field_validator
 from ruamel.yaml import YAML
+from ruamel.yaml.constructor import SafeConstructor
 from ruamel.yaml.error import YAMLError
 
 from pipeline.errors import MissingInputError, ParamsError
+from pipeline.names import shown
 from pipeline.renamed import renamed
-from pipeline.section import Section
+from pipeline.section import LeadingZeros, Section
 from pipeline.sources.params import SourceName, SourceParams
 from pipeline.stages.augment.params import AugmentParams
 from pipeline.stages.balance.params import BalanceParams
@@ -83,10 +86,28 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
         raise ParamsError(f"{path} is not UTF-8 text: {error}") from error
     try:
         # YAML 1.2, as DVC reads it: 1e-3 is a number, a repeated key is an error.
-        values = YAML(typ="safe", pure=True).load(text)
+        values = _yaml().load(text)
     except (YAMLError, ValueError) as error:  # ValueError: tagged or date-like values that are none
         raise ParamsError(f"{path} is not valid YAML: {yaml_problem(error)}") from error
     return check_params(values, str(path))
+
+
+def _yaml() -> YAML:
+    """Reads YAML 1.2, whole numbers with the zeros that a name would lose."""
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Constructor = _Constructor
+    return yaml
+
+
+class _Constructor(SafeConstructor):
+    def construct_yaml_int(self, node: Any) -> int:
+        number: int = super().construct_yaml_int(node)
+        plain = node.value.lstrip("+-")
+        return LeadingZeros(number) if plain.isdigit() and len(plain) > 1 and plain.startswith("0") else number
+
+
+# Constructors are looked up by tag, not by name.
+_Constructor.add_constructor("tag:yaml.org,2002:int", _Constructor.construct_yaml_int)
 
 
 def yaml_problem(error: Exception) -> str:
@@ -112,7 +133,10 @@ def check_params(values: object, name: str = "params") -> Params:
 
 def _problems(error: ValidationError, values: dict[str, Any]) -> Iterator[str]:
     items = error.errors(include_url=False)
-    places = [".".join(map(str, _path_in(values, item["loc"], item["type"] == "missing"))) for item in items]
+    places = [
+        ".".join(shown(str(part)) for part in _path_in(values, item["loc"], item["type"] == "missing"))
+        for item in items
+    ]
     # Of a param under its old name it is enough to say once what it is called now.
     new_names = {renamed(place) for place in places}
     for item, where in zip(items, places, strict=True):
@@ -135,7 +159,8 @@ def _problems(error: ValidationError, values: dict[str, Any]) -> Iterator[str]:
                 yield f"{where}: there is no choice {named!r}{hint} it may be {known}"
             case kind:
                 rule = WORDS.get(kind, f"{rule[0].lower()}{rule[1:]}")
-                yield f"{where}: {rule}, got {item['input']!r}"
+                quotes = kind == "string_type" and isinstance(item["input"], bool | int | float | date)
+                yield f"{where}: {rule}, got {item['input']!r}{': put it in quotes' if quotes else ''}"
 
 
 def _path_in(values: Any, location: tuple[int | str, ...], missing: bool) -> tuple[int | str, ...]:

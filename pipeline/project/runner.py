@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.errors import ParamsError, StorageError
 from pipeline.project.params_file import Params
-from pipeline.stage import Outputs, Stage, load_stage
+from pipeline.stage import Group, Outputs, Stage, load_stage
 from pipeline.store.artifacts import partial_path, put_in_place, refusals, remove
 from pipeline.store.shards import ShardStore
 from pipeline.training.checkpoint import Checkpoint
@@ -36,7 +36,7 @@ def run_stage(name: str, params: Params, engine: Engine, key: str | None = None)
             raise ParamsError(f"{stage.each} has no entry {key!r}: params.yaml names {', '.join(known)}")
         arguments["name"] = key
         stage = stage.named(key)
-    arguments |= {argument: value_at(params, place) for argument, place in stage.params.items()}
+    arguments |= {argument: _argument(params, place) for argument, place in stage.params.items()}
     arguments |= {argument: artifact.read(Path(artifact.path)) for argument, artifact in stage.reads.items()}
     arguments |= {argument: artifact.read(Path(artifact.path)) for argument, artifact in stage.keeps.items()}
     stores = {argument: ShardStore(Path(folder)) for argument, folder in stage.builds.items()}
@@ -50,12 +50,19 @@ def run_stage(name: str, params: Params, engine: Engine, key: str | None = None)
     for store in stores.values():
         store.drop_stale()
     label = f"{name} {key}" if key else name
-    return f"{label}: {outputs.summary} ({time.perf_counter() - begun:.1f} s)"
+    first, *rest = outputs.summary.split("\n")
+    return "\n".join([f"{label}: {first} ({time.perf_counter() - begun:.1f} s)", *rest])
 
 
 def value_at(params: Params, place: str) -> Any:
     """The value at a dotted place such as `evaluate.optimizing` or `sources.web`."""
     return functools.reduce(_step, place.split("."), params)
+
+
+def _argument(params: Params, place: str | Group) -> Any:
+    if isinstance(place, Group):
+        return place.make(**{field: value_at(params, one) for field, one in place.places.items()})
+    return value_at(params, place)
 
 
 def write_all(stage: Stage, outputs: Outputs) -> None:

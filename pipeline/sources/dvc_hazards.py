@@ -11,6 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline import names
+
+# Of any system; a path that is cut is no path.
+MAX_PATH = 5000
 PIPE = "a pipe (FIFO): DVC waits for ever to read it"
 DEVICE = "a device: DVC reads it without end"
 SOCKET = "a socket: DVC cannot read it"
@@ -51,8 +55,7 @@ def added_root(path: Path) -> Path | None:
 
 def shown(path: Path) -> str:
     """A path as one line of text, whatever bytes it is made of."""
-    text = str(path).encode(errors="backslashreplace").decode()
-    return text if text.isprintable() else repr(text)[1:-1]
+    return names.shown(str(path), most=MAX_PATH)
 
 
 def in_words(found: list[Hazard], most: int = 10) -> str:

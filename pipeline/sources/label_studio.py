@@ -4,23 +4,29 @@ A task has `data`, whose image is a prefix and then the path inside the source, 
 `annotations`, each one person's answers. Predictions and drafts are nobody's answers.
 """
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, unquote
 from xml.sax.saxutils import quoteattr
 
 from pipeline.errors import DataError, listing
+from pipeline.names import clean, shown, take_labels
+from pipeline.sources.likeness import UPLOADED
 from pipeline.sources.listing import LabelStatement
 from pipeline.sources.metadata import unusable
 from pipeline.sources.params import LabelStudioLabels
+from pipeline.sources.table_errors import named_rows
 
 
 def labels_of(tasks: Any, params: LabelStudioLabels, name: str) -> list[LabelStatement]:
     """What an export says of each image; `row` is the task's id.
 
-    Skipped (cancelled) answers count for nothing; without any other the label is "". Reasons for refusal:
-    annotators_disagree, several_choices, and path_leaves_source of an image without the prefix.
+    Each person has one vote, however often they answered, for whatever regions of the image. Skipped (cancelled)
+    answers count for nothing; without any other the label is "". Reasons for refusal: annotators_disagree,
+    several_choices of one person, and path_leaves_source of an image without the prefix.
 
     Args:
         tasks: the content of the file.
@@ -33,6 +39,28 @@ def labels_of(tasks: Any, params: LabelStudioLabels, name: str) -> list[LabelSta
     if problems:
         raise DataError(unusable(name, problems))
     return [_said(task, number, params) for number, task in enumerate(tasks, 1)]
+
+
+def notes_of(tasks: Sequence[Mapping[str, Any]], params: LabelStudioLabels) -> tuple[str, ...]:
+    """What a person should know of how the answers of an export were taken, a sentence each.
+
+    Args:
+        tasks: as labels_of takes them.
+    """
+    labels = _choices(tasks, params)
+    notes = [*take_labels(sorted(labels)).notes, *named_rows(labels.elements())]
+    others: Counter[str] = Counter()
+    alone = 0
+    for task in tasks:
+        found = [(one.name, one.kind) for one in _answers(task)]
+        other = [f"{shown(repr(name))} ({shown(kind)})" for name, kind in found if not _is_asked(name, kind, params)]
+        others.update(other)
+        alone += len(other) == len(found) > 0
+    if others:
+        counts = listing(f"{count:,} {answer}" for answer, count in sorted(others.items()))
+        without = f"; {alone:,} tasks have no other answer, and so no label" if alone else ""
+        notes.append(f"answers that are none to {params.choice!r} (choices) are not read: {counts}{without}")
+    return tuple(notes)
 
 
 def import_file(paths: Sequence[str], ids: Sequence[str], params: LabelStudioLabels) -> list[dict[str, Any]]:
@@ -60,12 +88,16 @@ def _said(task: Mapping[str, Any], number: int, params: LabelStudioLabels) -> La
         return LabelStatement(
             image, "", row, reason="path_leaves_source", detail=f"it does not start with {params.prefix}"
         )
-    path = unquote(image.removeprefix(params.prefix))
-    answers = [choices for name, choices in _answers(task) if name == params.choice]
-    several = [choices for choices in answers if len(choices) > 1]
+    path = _path(image, params)
+    of_person: dict[str, list[str]] = {}
+    for one in _answers(task):
+        if _is_asked(one.name, one.kind, params):
+            of_person.setdefault(one.person, []).extend(filter(None, map(clean, one.choices)))
+    votes_of = [list(dict.fromkeys(choices)) for choices in of_person.values() if choices]
+    several = [choices for choices in votes_of if len(choices) > 1]
     if several:
         return LabelStatement(path, "", row, reason="several_choices", detail=" + ".join(several[0]))
-    counts = Counter(choices[0] for choices in answers if choices)
+    counts = Counter(choices[0] for choices in votes_of)
     if not counts:
         return LabelStatement(path, "", row)
     label, votes = min(counts.items(), key=lambda item: (-item[1], item[0]))
@@ -76,12 +108,54 @@ def _said(task: Mapping[str, Any], number: int, params: LabelStudioLabels) -> La
     return LabelStatement(path, "", row, reason="annotators_disagree", detail=words)
 
 
-def _answers(task: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
-    """Name and choices of each answer that was not skipped."""
-    for annotation in task["annotations"]:
+def _path(image: str, params: LabelStudioLabels) -> str:
+    """The path inside the source that a task's image means."""
+    folder, slash, name = unquote(image.removeprefix(params.prefix)).rpartition("/")
+    return f"{folder}{slash}{UPLOADED.sub('', name) if params.strip_hash else name}"
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What one person answered to one question; of other kinds than choices, that there is an answer."""
+
+    person: str
+    name: str
+    kind: str
+    choices: Sequence[str]
+
+
+def _answers(task: Mapping[str, Any]) -> Iterator[_Answer]:
+    """The answers that were not skipped."""
+    for number, annotation in enumerate(task["annotations"]):
+        person = _person(annotation.get("completed_by"), number)
         for result in [] if annotation.get("was_cancelled") else annotation["result"]:
-            if result.get("type") == "choices":
-                yield result.get("from_name"), result["value"]["choices"]
+            kind = result.get("type")
+            # Relations between regions have no question.
+            if kind == "choices" or (isinstance(kind, str) and isinstance(result.get("from_name"), str)):
+                choices = result["value"]["choices"] if kind == "choices" else ()
+                yield _Answer(person, result["from_name"], kind, choices)
+
+
+def _person(completed_by: Any, number: int) -> str:
+    """Who made an annotation: a number, or an object with one; where nothing says so, each is another person's."""
+    if isinstance(completed_by, Mapping):
+        completed_by = next((completed_by[name] for name in ("id", "email", "username") if name in completed_by), None)
+    return f"annotation {number}" if completed_by is None else json.dumps(completed_by, sort_keys=True)
+
+
+def _is_asked(name: str, kind: str, params: LabelStudioLabels) -> bool:
+    return kind == "choices" and name == params.choice
+
+
+def _choices(tasks: Sequence[Mapping[str, Any]], params: LabelStudioLabels) -> Counter[str]:
+    """How often each choice was made, as it is written."""
+    return Counter(
+        choice
+        for task in tasks
+        for one in _answers(task)
+        if _is_asked(one.name, one.kind, params)
+        for choice in one.choices
+    )
 
 
 def _problems(tasks: Any, params: LabelStudioLabels) -> Iterator[str]:
@@ -100,15 +174,11 @@ def _problems(tasks: Any, params: LabelStudioLabels) -> Iterator[str]:
         yield f"data of {len(without)} tasks has no text {params.image!r}: {listing(without)}; it has {listing(keys)}"
     elif images and not any(image.startswith(params.prefix) for image in images):
         yield f"no image starts with the prefix {params.prefix!r}; the first is {images[0]!r}"
-    names = {name for task in tasks for name, _ in _answers(task)}
-    if names and params.choice not in names:
-        yield f"no answer is called {params.choice!r}; there are {listing(sorted(map(repr, names)))}"
-    choices = {
-        choice for task in tasks for name, chosen in _answers(task) if name == params.choice for choice in chosen
-    }
-    wide = sorted(choice for choice in choices if choice != choice.strip())
-    if wide:
-        yield f"choices with blanks at their ends: {listing(map(repr, wide))}; remove these, here and in the project"
+    asked = {(one.name, one.kind) for task in tasks for one in _answers(task)}
+    if asked and not any(_is_asked(name, kind, params) for name, kind in asked):
+        there = listing(f"{name!r} ({kind})" for name, kind in sorted(asked))
+        yield f"no answer is called {params.choice!r} and of the type choices; there are {there}"
+    yield from take_labels(sorted(_choices(tasks, params))).problems
 
 
 def _is_task(task: Any) -> bool:

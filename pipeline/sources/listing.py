@@ -5,7 +5,6 @@ so is every row that a table has of them.
 """
 
 import posixpath
-import unicodedata
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -15,10 +14,13 @@ import pandas as pd
 
 from pipeline.errors import DataError, listing
 from pipeline.manifest import RAW
+from pipeline.names import clean, shown, take_labels
+from pipeline.sources.layouts import GIVEN_SPLIT, given_split_problem
+from pipeline.sources.likeness import Nearest
 from pipeline.sources.metadata import captured_times, missing_columns, unusable, with_metadata
-from pipeline.sources.params import Columns, Unlisted
+from pipeline.sources.params import Columns, Layout, Unlisted
 from pipeline.sources.scan import Scan
-from pipeline.sources.table_errors import table_errors
+from pipeline.sources.table_errors import named_rows, several_labels, table_errors, table_notes
 
 REFUSED_COLUMNS = ["path", "reason", "detail"]
 Refusal = tuple[str, str, str]
@@ -26,11 +28,18 @@ Refusal = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class Listing:
-    """Images: columns path and label, and of a table user_group, captured_at, meta_*; refused: path, reason, detail."""
+    """Images: columns path and label, and of a table user_group, captured_at, meta_*; refused: path, reason, detail.
+
+    ignored: path, and one of reasons.IGNORED.
+    notes: what a person should know of how labels and groups were taken, a sentence each.
+    groups_from: the file that says which group an image is of, for messages.
+    """
 
     images: pd.DataFrame
     refused: tuple[Refusal, ...]
-    ignored: int
+    ignored: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...] = ()
+    groups_from: str = ""
 
 
 @dataclass(frozen=True)
@@ -49,16 +58,44 @@ class LabelStatement:
     detail: str = ""
 
 
-def by_folders(found: Scan, role: str) -> Listing:
-    """Labels from the first folder; files in none are refused, or without a label if they are production's."""
+def by_folders(found: Scan, role: str, layout: Layout | None = None, name: str = "the source") -> Listing:
+    """Labels from the first folder; files in none are refused, or without a label if they are production's.
+
+    Args:
+        layout: split/class for labels from the second folder; the first one is the column GIVEN_SPLIT of the images.
+            None looks whether the first folders are those of a split.
+        name: of the source, for messages.
+
+    Raises:
+        DataError: the first folders are those of a split; or folders cannot be labels, all of them in the message.
+    """
+    if layout is None and (problem := given_split_problem(found.files, name)) is not None:
+        raise DataError(problem)
+    deep = layout == "split/class"
     refused = [(*item, "") for item in found.refused]
+    in_none = [path for path in found.files if path.count("/") <= deep]
     if role == RAW:
-        refused += [(path, "no_class_folder", "") for path in found.files if "/" not in path]
-    paths = [path for path in found.files if "/" in path or role != RAW]
-    # A text for each label, not for each file.
-    labels: dict[str, str] = {}
-    first = (path.partition("/")[0] if "/" in path else "" for path in paths)
-    return Listing(_of_files(paths, [labels.setdefault(one, one) for one in first]), tuple(refused), found.ignored)
+        refused += [(path, "no_class_folder", "") for path in in_none]
+    paths = [path for path in found.files if path.count("/") > deep or role != RAW]
+    folders = _folders(paths, deep)
+    taken = take_labels(folders)
+    blank = [f"a folder whose name is blank: {shown(repr(folder))}" for folder in {*folders} if folder.isspace()]
+    if problems := [*sorted(blank), *taken.problems]:
+        raise DataError(unusable(f"the class folders of {name}", problems))
+    images = _of_files(paths, [taken.names[folder] for folder in folders])
+    if deep:
+        images[GIVEN_SPLIT] = pd.Series(_folders(paths, 0), dtype="str").map(clean)
+    return Listing(images, tuple(refused), found.ignored, (*taken.notes, *named_rows(folders)))
+
+
+def _folders(paths: Sequence[str], depth: int) -> list[str]:
+    """The folder of each path at a depth, "" where it lies in none there."""
+    # A text for each folder, not for each file.
+    once: dict[str, str] = {}
+    parts = (path.split("/", depth + 1) for path in paths)
+    return [
+        once.setdefault(folder, folder) for folder in (part[depth] if len(part) > depth + 1 else "" for part in parts)
+    ]
 
 
 def without_labels(found: Scan) -> Listing:
@@ -95,15 +132,23 @@ def by_table(
     problems = [*table_errors(table, columns), *problems]
     if problems:
         raise DataError(unusable(name, problems))
-    labels = table[columns.label].tolist() if columns.label else [""] * len(table)
+    written = table[columns.label].tolist() if columns.label else [""] * len(table)
+    names = take_labels(written).names
+    labels = [names[label] for label in written]
+    several = several_labels(set(labels))
     others = [column for column in table.columns if column not in {columns.path, columns.label}]
     cells = table[others].itertuples(index=False, name=None) if others else [()] * len(table)
     paths = table[columns.path].tolist()
-    said = [LabelStatement(*row) for row in zip(paths, labels, range(1, len(table) + 1), cells, strict=True)]
+    said = [
+        LabelStatement(path, "", row, other, "several_choices", label)
+        if label in several
+        else LabelStatement(path, label, row, other)
+        for path, label, row, other in zip(paths, labels, range(1, len(table) + 1), cells, strict=True)
+    ]
     listed = by_statements(found, said, role, unlisted, left_out)
     rows = listed.images["row"].to_numpy() - 1
     images = with_metadata(listed.images.drop(columns="row"), table, columns, times, rows)
-    return Listing(images, listed.refused, listed.ignored)
+    return Listing(images, listed.refused, listed.ignored, table_notes(table, columns), name)
 
 
 def by_statements(
@@ -129,11 +174,11 @@ def by_statements(
     of_file: dict[str, list[LabelStatement]] = {}
 
     @cache
-    def alike() -> dict[str, str]:
-        return {_likeness(path): path for path in reversed(found.files)}
+    def nearest() -> Nearest:
+        return Nearest(found.files)
 
     for one in said:
-        path, reason, detail = _resolve(one.path, files, unread, alike)
+        path, reason, detail = _resolve(one.path, files, unread, nearest)
         if reason == "missing_file" and posixpath.normpath(one.path) in left_out:
             continue
         if reason:
@@ -153,7 +198,7 @@ def by_statements(
         images += [(path, "", 0) for path in rest]
     named = {path for path, _, _ in refused}
     refused += [(path, reason, "") for path, reason in found.refused if path not in named]
-    ignored = found.ignored + (len(rest) if unlisted == "ignore" else 0)
+    ignored = (*found.ignored, *((path, "not_listed") for path in rest if unlisted == "ignore"))
     return Listing(_frame(images, ("path", "label", "row")), tuple(refused), ignored)
 
 
@@ -175,13 +220,11 @@ def _settled(path: str, rows: Sequence[LabelStatement], unit: str) -> tuple[Labe
     return first, [(path, "listed_twice", f"{unit} {one.row} {same}") for one in rows if one is not first]
 
 
-def _resolve(
-    path: str, files: frozenset[str], unread: Mapping[str, str], alike: Callable[[], Mapping[str, str]]
-) -> Refusal:
+def _resolve(path: str, files: frozenset[str], unread: Mapping[str, str], nearest: Callable[[], Nearest]) -> Refusal:
     """The file that a path means; or ("", why it means none, in words).
 
     Args:
-        alike: the files by _likeness; it is made for the first path that means none.
+        nearest: the files by what is like them; it is made for the first path that means none.
     """
     if path in files:
         return path, "", ""
@@ -193,19 +236,7 @@ def _resolve(
     for place in (inside, *_parents(inside)):
         if place in unread:
             return "", unread[place], ""
-    return "", "missing_file", f"there is no such file in the source{_hint(path, alike().get(_likeness(path)))}"
-
-
-def _hint(path: str, near: str | None) -> str:
-    if near is None:
-        return ""
-    same = unicodedata.normalize("NFC", path) == unicodedata.normalize("NFC", near)
-    return f", did you mean {near}?{' It has the same letters in other bytes (Unicode NFC or NFD)' if same else ''}"
-
-
-def _likeness(path: str) -> str:
-    """What is equal for paths that differ in capitals, blanks at the ends, slashes, or how accents are written."""
-    return unicodedata.normalize("NFC", posixpath.normpath(path.strip().replace("\\", "/"))).casefold()
+    return "", "missing_file", f"there is no such file in the source{nearest().hint(path)}"
 
 
 def _parents(path: str) -> list[str]:

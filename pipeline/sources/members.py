@@ -19,7 +19,7 @@ from pathlib import Path
 from pipeline.errors import DataError
 from pipeline.images.rejection import Rejection
 from pipeline.sources.digests import Digests, Slices, digests_of
-from pipeline.sources.scan import Scan, is_system_file
+from pipeline.sources.scan import Scan, ignored_for
 from pipeline.sources.stream import BombError
 from pipeline.store.artifacts import refusals
 from pipeline.workers.engine import Engine
@@ -27,6 +27,7 @@ from pipeline.workers.engine import Engine
 # What an archive may hold at any rate: a small one of tables may shrink further than images do.
 MIN_BYTES = 1_000_000_000
 LEAVES = "path_leaves_source"
+ELSEWHERE = "not_inside"
 # Members that a worker hashes in one go.
 CHUNK = 256
 # What the libraries raise for damage.
@@ -75,7 +76,7 @@ class Archive:
             raise DataError(
                 f"{self.place} is damaged or cut short ({type(error).__name__}: {error}): make or fetch it again"
             ) from error
-        if sum(member.size for member in listed if member is not None) > self.most_bytes:
+        if sum(member.size for member in listed if member.reason != ELSEWHERE) > self.most_bytes:
             raise self._bomb("claims to hold")
         return self._sorted_out(listed)
 
@@ -127,14 +128,16 @@ class Archive:
             "allowed). If you trust it, raise the limit, or take the images out of it"
         )
 
-    def _sorted_out(self, listed: Sequence[Member | None]) -> Scan:
-        times = Counter(member.name for member in listed if member is not None)
-        refused, ignored = [], 0
+    def _sorted_out(self, listed: Sequence[Member]) -> Scan:
+        times = Counter(member.name for member in listed if member.reason != ELSEWHERE)
+        refused, ignored = [], []
         for member in listed:
-            if member is not None and member.reason == LEAVES:
+            if member.reason == LEAVES:
                 refused.append((_shown(member.name), LEAVES))
-            elif member is None or any(map(is_system_file, member.name.split("/"))):
-                ignored += 1
+            elif member.reason == ELSEWHERE:
+                ignored.append((_shown(member.name), ELSEWHERE))
+            elif why := next(filter(None, map(ignored_for, member.name.split("/"))), ""):
+                ignored.append((_shown(member.name), why))
             elif times[member.name] > 1:
                 # Which of them a person means, nobody knows: tools that unpack disagree.
                 refused.append((_shown(member.name), "several_members"))
@@ -142,17 +145,17 @@ class Archive:
                 refused.append((_shown(member.name), member.reason))
             else:
                 self.members[member.name] = member
-        return Scan(tuple(sorted(self.members)), tuple(sorted(refused)), ignored)
+        return Scan(tuple(sorted(self.members)), tuple(sorted(refused)), tuple(sorted(ignored)))
 
 
-def _placed(member: Member, inside: str) -> Member | None:
-    """The member by its path inside the source, None if it lies elsewhere in the archive."""
+def _placed(member: Member, inside: str) -> Member:
+    """The member by its path inside the source; by its own, with ELSEWHERE, if it lies elsewhere in the archive."""
     name = member.name.removeprefix("./")
     path = posixpath.normpath(name)
     if name.startswith("/") or path == ".." or path.startswith("../"):
         return Member(name, member.where, member.size, LEAVES)
     if inside and not path.startswith(f"{inside}/"):
-        return None
+        return Member(name, member.where, member.size, ELSEWHERE)
     return Member(path.removeprefix(f"{inside}/") if inside else path, member.where, member.size, member.reason)
 
 

@@ -13,6 +13,8 @@ import pandas as pd
 
 from pipeline.errors import DataError, listing
 from pipeline.manifest import EXTRA_COLUMNS
+from pipeline.names import clean, key, shown_bytes
+from pipeline.sources.likeness import Nearest
 from pipeline.sources.params import Columns
 from pipeline.sources.table_errors import table_errors
 
@@ -66,8 +68,20 @@ def with_metadata(
     """
     used = {names.path, names.label, names.group, names.captured_at, ""}
     values = {f"{EXTRA_COLUMNS}{column}": _taken(table[column], rows) for column in table.columns if column not in used}
-    groups = _taken(table[names.group], rows) if names.group is not None else ""
-    return images.assign(user_group=groups, captured_at=_taken_times(times, rows, len(images)), **values)
+    groups: Any = ""
+    if names.group is not None:
+        written = table[names.group]
+        named = {name: clean(name) for name in written.unique()}
+        groups = _taken(written.map(named), rows)
+    clash = sorted(values.keys() & {*images.columns})
+    if clash:
+        raise DataError(
+            f"a table has the column {listing(column.removeprefix(EXTRA_COLUMNS) for column in clash)}, which the "
+            "source's layout fills: rename it in the table"
+        )
+    said = images.assign(user_group=groups, captured_at=_taken_times(times, rows, len(images)))
+    # All at once: a column at a time takes ever longer.
+    return pd.concat([said, pd.DataFrame(values, index=said.index, dtype="str")], axis=1) if values else said
 
 
 def missing_columns(table: pd.DataFrame, needed: Sequence[str]) -> list[str]:
@@ -77,8 +91,12 @@ def missing_columns(table: pd.DataFrame, needed: Sequence[str]) -> list[str]:
     for name in needed:
         if name in columns:
             continue
-        near = difflib.get_close_matches(name, columns, n=1)
+        same = [column for column in columns if key(column) == key(name)]
+        near = same or difflib.get_close_matches(name, columns, n=1)
+        # Names that look the same are told from one another by their bytes.
         hint = f", is it {near[0]!r}?" if near else "."
+        if same and clean(near[0]) == clean(name):
+            hint = f": params.yaml has {shown_bytes(name)}, the table {shown_bytes(near[0])}."
         wrong = len(columns) == 1 and any(other in columns[0] for other in (";", "\t"))
         separator = "; save it with commas between the cells" if wrong else ""
         problems.append(f"there is no column {name!r}{hint} It has {listing(columns, 20)}{separator}")
@@ -112,7 +130,10 @@ def _file_problems(table: pd.DataFrame, known: Collection[str]) -> list[str]:
     unknown = [path for path in table[FILE_NAME].unique() if path not in known]
     problems = [f"{len(twice)} files stand more than once: {listing(twice)}"] if len(twice) else []
     if unknown:
-        problems.append(f"{len(unknown)} files are not in the source: {listing(unknown)}. Correct or remove these rows")
+        hint = Nearest(sorted(known)).hint(unknown[0])
+        problems.append(
+            f"{len(unknown)} files are not in the source: {listing(unknown)}{hint}. Correct or remove these rows"
+        )
     return problems
 
 
@@ -136,9 +157,8 @@ def captured_times(table: pd.DataFrame, names: Columns, now: pd.Timestamp) -> "t
 
 def _named(table: pd.DataFrame, path: str, column: str, wrong: "pd.Series[Any]", what: str, way_out: str) -> list[str]:
     rows = table[wrong]
-    items = [f"{row[path]} ({row[column]})" for _, row in rows.head(5).iterrows()]
-    more = f" and {len(rows) - 5} more" if len(rows) > 5 else ""
-    return [f"{len(rows)} values of {column} {what}: {', '.join(items)}{more}; {way_out}"] if len(rows) else []
+    items = (f"{one} ({value})" for one, value in zip(rows[path], rows[column], strict=True))
+    return [f"{len(rows)} values of {column} {what}: {listing(items)}; {way_out}"] if len(rows) else []
 
 
 def _taken(column: "pd.Series[Any]", rows: Sequence[int]) -> list[str]:

@@ -8,6 +8,7 @@ from pathspec import GitIgnoreSpec
 from pydantic import AfterValidator, Field, model_validator
 
 from pipeline.section import Section
+from pipeline.stages.ingest.params import ValueRange
 
 Name = Annotated[str, Field(min_length=1)]
 # A file that no label names: left alone, or an image of production without a label.
@@ -50,6 +51,8 @@ class LabelStudioLabels(Section):
     image: the key of a task's data that names the image: `prefix`, then the path inside the source.
     choice: the name of the Choices tag whose answer is the label.
     disagreement: of several people's answers, whether all must agree, or more than half of them.
+    strip_hash: whether Label Studio has put eight digits and a hyphen before the names of files, as it does when they
+        are uploaded to it.
     """
 
     name: Literal["label_studio"]
@@ -59,6 +62,7 @@ class LabelStudioLabels(Section):
     choice: Name
     disagreement: Literal["reject", "majority"]
     unlisted: Unlisted
+    strip_hash: bool = False
 
 
 AnyLabels = Annotated[FolderLabels | NoLabels | TableLabels | LabelStudioLabels, Field(discriminator="name")]
@@ -87,20 +91,35 @@ def _inside(folder: str) -> str:
 Pattern = Annotated[str, Field(min_length=1), AfterValidator(_checked)]
 
 
+# Which folder is the class: the first one, or the one in each part of a split that the source came with.
+Layout = Literal["class", "split/class"]
+
+
 class SourceParams(Section):
     """Where images come from: `raw` ones only train, `production` ones also measure.
 
     path: a folder, or a zip or tar archive. inside: a folder in it that all paths start from.
     labels: where labels come from; folders, if it is not there.
+    layout: of class folders; split/class where they lie in the folders of a split, which are joined. If it is not
+        there, folders that are called as parts of a split are an error.
     include: if it is there, files that no pattern matches are left alone. exclude: so are those that one matches.
+    value_range: of its images, in place of ingest's.
     """
 
     role: Literal["raw", "production"]
     path: Annotated[str, Field(min_length=1)]
     inside: Annotated[str, Field(pattern=r"^[^/]"), AfterValidator(_inside)] | None = None
     labels: AnyLabels = FolderLabels(name="folders")
+    layout: Layout | None = None
     include: Annotated[tuple[Pattern, ...], Field(strict=False, min_length=1)] = ("*",)
     exclude: Annotated[tuple[Pattern, ...], Field(strict=False)] = ()
+    value_range: ValueRange | None = None
+
+    @model_validator(mode="after")
+    def _layouts_are_of_folders(self) -> Self:
+        if self.layout is not None and self.labels.name != "folders":
+            raise ValueError(f"layout is of class folders, and labels come from {self.labels.name}: leave it out")
+        return self
 
     @model_validator(mode="after")
     def _raw_images_have_labels(self) -> Self:

@@ -1,30 +1,39 @@
 """Folders of images, one a class: what lies under them, and how the sample's are written."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import MissingInputError
 from pipeline.store.artifacts import Artifact, folder, refusals
 
-SYSTEM_FILES = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
+# What systems leave in folders of people, in small letters: previews, trash, snapshots, lost files. The names are
+# those of Windows, macOS and AFP, of servers by Synology and QNAP, and of ext file systems.
+SYSTEM_FILES = frozenset(
+    {
+        *("thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "$recycle.bin", "recycler"),
+        *("system volume information", "__macosx", "network trash folder", "temporary items"),
+        *("@eadir", "#recycle", "#snapshot", "@tmp", "@recycle", "@recently-snapshot", "lost+found"),
+    }
+)
+HIDDEN, OF_A_SYSTEM = "hidden", "system_file"
 
 
 @dataclass(frozen=True)
 class Scan:
-    """The files under a folder: those to read, those refused unread (path, reason), those ignored."""
+    """The files under a folder: those to read, those refused unread and those ignored, each a path and a reason."""
 
     files: tuple[str, ...]
     refused: tuple[tuple[str, str], ...]
-    ignored: int
+    ignored: tuple[tuple[str, str], ...] = ()
 
 
 def scan(root: Path) -> Scan:
     """All files under a folder as sorted relative paths with `/`; nothing is opened.
 
-    Hidden and system files are ignored. Links that leave the folder or lead nowhere, sockets,
-    pipes, devices and names that are not UTF-8 are refused.
+    Hidden and system files are ignored, as is each file in a folder of that kind. Links that leave the folder or lead
+    nowhere, sockets, pipes, devices and names that are not UTF-8 are refused.
 
     Raises:
         MissingInputError: there is no such folder.
@@ -35,7 +44,7 @@ def scan(root: Path) -> Scan:
         raise MissingInputError(f"the source folder {root} {state}: correct its path under `sources` in params.yaml")
     files: list[str] = []
     refused: list[tuple[str, str]] = []
-    ignored = 0
+    ignored: list[tuple[str, str]] = []
     inside = root.resolve()
     folders = [""]
     while folders:
@@ -44,15 +53,15 @@ def scan(root: Path) -> Scan:
         with refusals(root / folder_path), os.scandir(f"{root}/{folder_path}") as entries:
             for entry in entries:
                 path = f"{folder_path}{entry.name}"
-                if is_system_file(entry.name):
-                    ignored += 1
+                if why := ignored_for(entry.name):
+                    ignored += [(_shown(file), why) for file in _below(entry, path)]
                 elif entry.is_dir(follow_symlinks=False):
                     folders.append(f"{path}/")
                 elif reason := _refusal(entry, inside):
-                    refused.append((path.encode(errors="backslashreplace").decode(), reason))
+                    refused.append((_shown(path), reason))
                 else:
                     files.append(path)
-    return Scan(tuple(sorted(files)), tuple(sorted(refused)), ignored)
+    return Scan(tuple(sorted(files)), tuple(sorted(refused)), tuple(sorted(ignored)))
 
 
 def images_in_class_folders(path: str) -> Artifact:
@@ -84,6 +93,25 @@ def _refusal(entry: os.DirEntry[str], inside: Path) -> str | None:
     return None if target.is_file() else "not_a_regular_file"
 
 
-def is_system_file(name: str) -> bool:
-    """Whether a file or folder of this name is none of a person's: hidden, or left behind by a system."""
-    return name.startswith(".") or name.lower() in SYSTEM_FILES
+def ignored_for(name: str) -> str:
+    """Why a file or folder of this name is none of a person's: HIDDEN, or OF_A_SYSTEM; "" of all others."""
+    if name.startswith("."):
+        return HIDDEN
+    return OF_A_SYSTEM if name.lower() in SYSTEM_FILES else ""
+
+
+def _below(entry: os.DirEntry[str], path: str) -> Iterator[str]:
+    """The file itself, or all files in a folder that is ignored; a folder that cannot be listed as one."""
+    if not entry.is_dir(follow_symlinks=False):
+        yield path
+        return
+    closed: list[str] = []
+    for folder_path, folders, names in os.walk(entry.path, onerror=lambda error: closed.append(str(error.filename))):
+        below = f"{path}{folder_path[len(entry.path) :]}"
+        links = [name for name in folders if os.path.islink(f"{folder_path}/{name}")]  # noqa: PTH114
+        yield from (f"{below}/{name}" for name in [*names, *links])
+    yield from (f"{path}{folder_path[len(entry.path) :]}/" for folder_path in closed)
+
+
+def _shown(path: str) -> str:
+    return path.encode(errors="backslashreplace").decode()

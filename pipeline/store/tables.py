@@ -15,10 +15,19 @@ from pipeline.errors import DataError, listing
 
 # A table is read whole: 2 GB are some 20,000,000 rows.
 MAX_BYTES = 2_000_000_000
+# Each column of a table of labels travels with every image, through all stages.
+MAX_COLUMNS = 1_000
+# Of the columns that are read. Equal cells of a Parquet file, and missing keys of JSON lines, take no bytes there.
+MAX_CELLS = 50_000_000
 
 
-def read_csv(data: bytes, name: str, needed: Collection[str] | None = None) -> dict[str, list[Any]]:
-    """Columns of texts. What is no UTF-8 stays as surrogates: a file's name may be any bytes."""
+def read_csv(
+    data: bytes, name: str, needed: Collection[str] | None = None, max_rows: int | None = None
+) -> dict[str, list[Any]]:
+    """Columns of texts; of columns that are not needed, the names alone.
+
+    What is no UTF-8 stays as surrogates: a file's name may be any bytes.
+    """
     if data.startswith(b"PK\x03\x04"):
         raise DataError(f"{name} is a workbook or an archive, no text: save the sheet as CSV in UTF-8")
     with _damage(name, ".csv"):
@@ -36,7 +45,9 @@ def read_csv(data: bytes, name: str, needed: Collection[str] | None = None) -> d
             f"{name} is damaged: {len(uneven)} rows ({listing(uneven)}) have another number of cells than the "
             f"{len(names)} columns; put values with commas in quotes"
         )
-    return {name: [row[column] for row in rows] for column, name in enumerate(names)}
+    check_size(names, len(rows), name, needed, max_rows)
+    wanted = [needed is None or name in needed for name in names]
+    return {name: [row[column] for row in rows] if wanted[column] else [] for column, name in enumerate(names)}
 
 
 def csv_lines(text: str, name: str, delimiter: str) -> list[list[str]]:
@@ -46,8 +57,10 @@ def csv_lines(text: str, name: str, delimiter: str) -> list[list[str]]:
         return [line for line in reader if line]
 
 
-def read_jsonl(data: bytes, name: str, needed: Collection[str] | None = None) -> dict[str, list[Any]]:
-    """Columns of values; None where an object lacks a key."""
+def read_jsonl(
+    data: bytes, name: str, needed: Collection[str] | None = None, max_rows: int | None = None
+) -> dict[str, list[Any]]:
+    """Columns of values, None where an object lacks a key; of columns that are not needed, the names alone."""
     rows: list[dict[str, Any]] = []
     broken: list[int] = []
     for number, text in enumerate(data.decode("utf-8-sig", "surrogateescape").split("\n"), 1):
@@ -62,22 +75,41 @@ def read_jsonl(data: bytes, name: str, needed: Collection[str] | None = None) ->
     if broken:
         raise DataError(f"{name} is damaged: {len(broken)} lines ({listing(broken)}) are no JSON objects")
     names = dict.fromkeys(key for row in rows for key in row)
-    return {key: [row.get(key) for row in rows] for key in names}
+    check_size(list(names), len(rows), name, needed, max_rows)
+    return {key: [row.get(key) for row in rows] if needed is None or key in needed else [] for key in names}
 
 
-def read_parquet(data: bytes, name: str, needed: Collection[str] | None = None) -> dict[str, list[Any]]:
+def read_parquet(
+    data: bytes, name: str, needed: Collection[str] | None = None, max_rows: int | None = None
+) -> dict[str, list[Any]]:
     """Columns of values; of columns that are not needed, the names alone."""
     with _damage(name, ".parquet"):
-        table = pq.read_table(io.BytesIO(data))
-        check_names(table.column_names, name)
-        return lists(table, needed)
+        file = pq.ParquetFile(io.BytesIO(data))
+        names = file.schema_arrow.names
+        check_names(names, name)
+        check_size(names, file.metadata.num_rows, name, needed, max_rows)
+        return lists(file.read(), needed)
 
 
 def lists(table: pa.Table, needed: Collection[str] | None = None) -> dict[str, list[Any]]:
     """The values of the columns needed, None for all; the names of others."""
     table.validate(full=True)
     values = {name: table.column(number) for number, name in enumerate(table.column_names)}
-    return {name: column.to_pylist() if needed is None or name in needed else [] for name, column in values.items()}
+    return {name: _values(column) if needed is None or name in needed else [] for name, column in values.items()}
+
+
+def _values(column: pa.ChunkedArray) -> list[Any]:
+    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        values: list[Any] = column.to_pylist()
+        return values
+    # One text for all equal cells of a chunk.
+    texts: list[Any] = []
+    for chunk in column.chunks:
+        encoded = chunk.dictionary_encode()
+        known = encoded.dictionary.to_pylist()
+        none = len(known)
+        texts += map([*known, None].__getitem__, encoded.indices.fill_null(none).to_numpy())
+    return texts
 
 
 READERS = {".csv": read_csv, ".jsonl": read_jsonl, ".parquet": read_parquet}
@@ -90,9 +122,37 @@ def check_names(names: Sequence[str], table: str) -> None:
         raise DataError(f"{table} has several columns named {listing(map(repr, twice))}: keep or rename one of each")
 
 
+def check_size(
+    names: Sequence[str], rows: int, table: str, needed: Collection[str] | None, max_rows: int | None = None
+) -> None:
+    """Refuse a table that would take more time and memory than its bytes let expect.
+
+    Args:
+        needed: the columns that are read, None for all.
+        max_rows: None for any number.
+    """
+    if max_rows is not None and rows > max_rows:
+        raise DataError(
+            f"{table} has {rows:,} rows, and may have {max_rows:,}: a row says something of one file of the source. "
+            "Leave out rows that name no file, or the same one again"
+        )
+    width = len(names) if needed is None else sum(name in needed for name in names)
+    if needed is None and width > MAX_COLUMNS:
+        raise DataError(
+            f"{table} has {width:,} columns, and may have {MAX_COLUMNS:,}: {listing(names, 3)}. Each of them would "
+            "travel with every image: leave out those that no image needs; a line must not have names of its own"
+        )
+    if width * rows > MAX_CELLS:
+        raise DataError(
+            f"{table} has {rows:,} rows of {width:,} columns, {width * rows:,} cells, and may have {MAX_CELLS:,}: "
+            "leave out columns and rows that no image needs"
+        )
+
+
 @contextmanager
 def _damage(name: str, kind: str) -> Iterator[None]:
     try:
         yield
-    except (csv.Error, pa.ArrowException, ValueError) as error:
+    # Arrow says of some damage to bytes in memory that it is the disk's.
+    except (csv.Error, pa.ArrowException, ValueError, OSError) as error:
         raise DataError(f"{name} is damaged, or no {kind} file: {error}") from error

@@ -9,21 +9,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import torch
 
 from pipeline import catalogue
-from pipeline.data.loader import predict_rows
+from pipeline.data.loader import predict_rows, prediction_table
 from pipeline.diagnosis.error_levels import metric_of_errors
 from pipeline.diagnosis.learning_curve import ALL, CURVES, Answer, answer, check_images, images_in, part_of, sizes_of
 from pipeline.errors import DataError, ParamsError
 from pipeline.manifest import DEV
 from pipeline.metrics.metric import check_defined, metric_of
-from pipeline.metrics.predictions import checked_predictions
+from pipeline.metrics.predictions import PROBABILITY, checked_predictions
 from pipeline.project.params_file import Params
 from pipeline.stages.train.params import TrainParams
-from pipeline.store.artifacts import partial_path, put_in_place, table, write_bytes
+from pipeline.store.artifacts import partial_path, put_in_place, remove, table, write_bytes
 from pipeline.tools.training_data import read_data
+from pipeline.training.checkpoint import Checkpoint, KeyedCheckpoint
 from pipeline.training.fitting import TrainingData, fit_key, fit_model, part_of_data
-from pipeline.training.kept_fits import KeptFits
 from pipeline.workers.engine import Engine
 
 COLOURS = {"all": "#0072B2", "raw": "#E69F00", "production": "#009E73"}
@@ -32,14 +33,16 @@ TWICE = {"present": "twice would help", "absent": "twice would not help", "canno
 
 @dataclass(frozen=True)
 class Part:
-    """A fit to be made: of which part of train, under which key, and of how many rows."""
+    """A fit to be made: of which part of train, of how many rows, and where what it says of dev is kept.
+
+    The file's key is a digest of all that shapes the fit.
+    """
 
     params: Params
-    kept: KeptFits
+    kept: KeyedCheckpoint
     curve: str
     share: float
     seed: int
-    key: str
     rows: int
     images: Mapping[str, int]
 
@@ -81,18 +84,18 @@ def plan(params: Params, sizes: int, seeds: int) -> Plan:
     shares = sizes_of(sizes)
     check_images(data.rows, ALL, shares[0])
     curves, notes = _curves(data.rows, shares[0])
-    kept = KeptFits(Path(catalogue.LEARNING_CURVE), _key(data, params, 0))
+    folder = _folder_of_run(data, params)
     # All of train is the last point of every curve.
     places = [(ALL, 1.0, seed) for seed in range(seeds)]
     places += [(curve, share, seed) for curve in curves for share in shares[:-1] for seed in range(seeds)]
-    parts = [_part(data, params, kept, *place) for place in places]
+    parts = [_part(data, params, folder, *place) for place in places]
     smallest = min(part.rows for part in parts)
     if params.train.batch_size > smallest:
         raise ParamsError(
             f"train.batch_size is {params.train.batch_size}, and the smallest part of train has {smallest} rows: lower "
             "it, or take fewer sizes (--sizes)"
         )
-    missing = {part.key: part for part in parts if kept.read(part.key) is None}
+    missing = {part.kept.key: part for part in parts if part.kept.load() is None}
     # The largest first, so that workers end at about the same time.
     return Plan(parts, curves, notes, sorted(missing.values(), key=lambda part: -part.rows))
 
@@ -101,10 +104,10 @@ def learning_curve(params: Params, planned: Plan, engine: Engine) -> Found:
     """Make the fits that are missing, and say what all of them tell."""
     engine.map(_fit, planned.missing, "learning-curve", size=lambda part: part.rows)
     data = read_data(params)
-    made = [_measured(part, data.classes) for part in planned.parts]
+    made = [_measured(part, data) for part in planned.parts]
     points, resampled = pd.DataFrame([point for point, _ in made]), np.stack([values for _, values in made])
     answers = [_answer(curve, planned.curves, points, resampled, params) for curve in planned.curves]
-    planned.parts[0].kept.drop_stale()
+    _drop_stale(_folder_of_run(data, params))
     return Found(points, answers, planned.notes)
 
 
@@ -135,16 +138,29 @@ def _curves(rows: pd.DataFrame, smallest: float) -> tuple[list[str], list[str]]:
     return curves, notes
 
 
-def _part(data: TrainingData, params: Params, kept: KeptFits, curve: str, share: float, seed: int) -> Part:
+def _folder_of_run(data: TrainingData, params: Params) -> Path:
+    """Where fits lie that have one training set, dev, params and code in common."""
+    return Path(catalogue.LEARNING_CURVE) / _key(data, params, 0)
+
+
+def _drop_stale(folder: Path) -> None:
+    """Remove the fits of other runs, and what a killed one left half-written."""
+    for entry in sorted(folder.parent.glob("*")):
+        if entry != folder:
+            remove(entry)
+    for half in folder.glob(".*.partial"):
+        remove(half)
+
+
+def _part(data: TrainingData, params: Params, folder: Path, curve: str, share: float, seed: int) -> Part:
     few = part_of_data(data, part_of(data.rows, curve, share, seed))
     images = {name: images_in(few.rows, name) for name in CURVES}
-    return Part(params, kept, curve, share, seed, _key(few, params, seed), len(few.rows), images)
+    key = _key(few, params, seed)
+    return Part(params, Checkpoint(folder / f"{key}.pt").under(key), curve, share, seed, len(few.rows), images)
 
 
 def _key(data: TrainingData, params: Params, seed: int) -> str:
-    augment = params.augment
-    train = _seeded(params, seed)
-    return fit_key(data, train, params.evaluate.optimizing, augment.mode, augment.transforms, augment.seed)
+    return fit_key(data, _seeded(params, seed), params.evaluate.optimizing, params.augment.variants)
 
 
 def _seeded(params: Params, seed: int) -> TrainParams:
@@ -156,19 +172,21 @@ def _fit(part: Part) -> None:
     here, params = Engine(1), part.params
     data = read_data(params)
     few = part_of_data(data, part_of(data.rows, part.curve, part.share, part.seed))
-    if _key(few, params, part.seed) != part.key:
+    if _key(few, params, part.seed) != part.kept.key:
         raise DataError("train, dev or the code has changed since the learning curve was begun: run it again")
     train = _seeded(params, part.seed)
     trained, _ = fit_model(few, train, metric_of(params.evaluate.optimizing, data.classes), here)
     predictions = predict_rows(trained, data.dev_rows, data.dev.images, train.threads, here, "dev")
-    part.kept.keep(part.key, predictions)
+    probabilities = predictions[[f"{PROBABILITY}{name}" for name in trained.classes]].to_numpy()
+    part.kept.save({"probabilities": torch.from_numpy(probabilities)})
 
 
-def _measured(part: Part, classes: tuple[str, ...]) -> tuple[dict[str, Any], npt.NDArray[np.float64]]:
+def _measured(part: Part, data: TrainingData) -> tuple[dict[str, Any], npt.NDArray[np.float64]]:
     """A row of the points, and the error in resamples of dev, shape (m,)."""
-    predictions = part.kept.read(part.key)
-    if predictions is None:
+    kept, classes = part.kept.load(), data.classes
+    if kept is None:
         raise DataError(f"{catalogue.LEARNING_CURVE} was emptied while the learning curve was made: run it again")
+    predictions = prediction_table(data.dev_rows, classes, kept["probabilities"].numpy())
     evaluate = part.params.evaluate
     metric, seen = metric_of_errors(evaluate, classes), checked_predictions(predictions, classes)
     resampled = 1 - metric.resampled(seen, predictions["group"], evaluate.bootstrap, evaluate.seed, DEV)

@@ -1,6 +1,5 @@
 """Runs the learning-rate range test on the training set as it is."""
 
-from collections.abc import Iterable
 from pathlib import Path
 
 from pipeline.data.loader import weighted_batches
@@ -13,7 +12,6 @@ from pipeline.stages.ingest.params import PngEncoding
 from pipeline.store.artifacts import partial_path, put_in_place, table, write_bytes
 from pipeline.tools.rate_chart import draw_rates
 from pipeline.tools.training_data import read_data
-from pipeline.training.classifier import WeightedBatch
 from pipeline.training.fitting import fresh_network, loss_weights
 from pipeline.training.lr_range_test import RateRange, rate_range
 from pipeline.workers.engine import Engine
@@ -32,6 +30,7 @@ def find_rate(params: Params, low: float, high: float, steps: int, engine: Engin
     if low >= high:
         raise ParamsError(f"--low must be below --high, got {low:g} and {high:g}")
     data = read_data(params)
+    data.train.keep_pixels()
     network = fresh_network(model, data, params.train, engine)
     order = KeyedOrder(len(data.train), params.train.seed)
     weights, size = loss_weights(data, params.train), params.train.batch_size
@@ -40,12 +39,7 @@ def find_rate(params: Params, low: float, high: float, steps: int, engine: Engin
         weighted_batches(data.train, weights, size, order, engine, epochs) as train,
         progress("lr-range", steps) as advance,
     ):
-
-        def of_epoch(epoch: int) -> Iterable[WeightedBatch]:
-            order.set_epoch(epoch)
-            return train
-
-        return rate_range(network, of_epoch, params.train, low, high, steps, advance)
+        return rate_range(network, train, params.train, low, high, steps, advance)
 
 
 def write_curve(found: RateRange, path: Path) -> tuple[Path, Path]:

@@ -13,6 +13,7 @@ from pipeline.errors import DataError
 from pipeline.manifest import SEEN_SPLITS
 from pipeline.metrics.metric import key_of
 from pipeline.metrics.params import Limit
+from pipeline.names import printable
 from pipeline.project.params_file import Params
 from pipeline.stages.evaluate.params import EvaluateParams
 
@@ -40,7 +41,7 @@ def print_summary(params: Params, console: Console) -> None:
     console.print(_limits(metrics, params.evaluate))
     for line in diagnosis.split("\n|")[0].splitlines():
         # A command must stay one line, to be copied.
-        console.print(escape(line), soft_wrap=line.startswith("- "))
+        console.print(escape(printable(line)), soft_wrap=line.startswith("- "))
     console.print()
     for name, path in FILES.items():
         console.print(f"{name:20}{escape(path)}", soft_wrap=True)

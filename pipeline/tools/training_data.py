@@ -15,7 +15,4 @@ def read_data(params: Params) -> TrainingData:
         for artifact in (catalogue.AUGMENTED, catalogue.SPLIT, catalogue.ORIGINALS, catalogue.COPIES)
     )
     images = ShardReader(*originals.folders, *copies.folders)
-    augment = params.augment
-    return training_data(
-        augmented, manifest, images, params.train, augment.mode, augment.transforms, augment.seed, params.ingest
-    )
+    return training_data(augmented, manifest, images, params.train, params.augment.variants, params.ingest)

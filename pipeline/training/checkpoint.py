@@ -1,6 +1,7 @@
-"""What a stage has done so far, on disk, for a run after a kill to go on from.
+"""What a stage or command has done so far, on disk, for a run after a kill to go on from.
 
-It stands beside the stage's outs, where neither DVC nor Git looks, and goes once the outs are in place.
+A stage's stands beside its outs, where neither DVC nor Git looks, and goes once the outs are in place. A command that
+makes many fits has a folder of them, one for each that is finished.
 A checkpoint of other params, data or code is none.
 """
 
@@ -11,6 +12,7 @@ import time
 import warnings
 import zipfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from pipeline.store.artifacts import partial_path, put_in_place, read_bytes, ref
 
 # Of work that a kill may cost; to write a checkpoint takes some hundredths of a second.
 MAX_SECONDS = 60.0
-LIBRARIES = ("albumentations", "lightning", "numpy", "opencv-python-headless", "scikit-learn", "torch")
+LIBRARIES = ("albumentations", "lightning-fabric", "numpy", "opencv-python-headless", "scikit-learn", "torch")
 
 
 class Checkpoint:
@@ -61,14 +63,42 @@ class Checkpoint:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         buffer = io.BytesIO()
         torch.save({"key": key, "state": dict(state)}, buffer)
-        write_bytes(buffer.getvalue(), partial_path(self.path))
+        try:
+            write_bytes(buffer.getvalue(), partial_path(self.path))
+        except BaseException:
+            remove(partial_path(self.path))
+            raise
         put_in_place(partial_path(self.path), self.path)
         self._saved = time.monotonic()
+
+    def under(self, key: str) -> "KeyedCheckpoint":
+        """The same for work of this key alone."""
+        return KeyedCheckpoint(self, key)
 
     def drop(self) -> None:
         """Remove it: what was to be done is done."""
         remove(partial_path(self.path))
         remove(self.path)
+
+
+@dataclass(frozen=True)
+class KeyedCheckpoint:
+    """A checkpoint of work of one key."""
+
+    checkpoint: Checkpoint
+    key: str
+
+    def load(self) -> Any:
+        """What was kept, if it is of this key; else None."""
+        return self.checkpoint.load(self.key)
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        """Write it down in place of what was kept before."""
+        self.checkpoint.save(self.key, state)
+
+    def due(self) -> bool:
+        """Whether what was done since the last time is worth another save."""
+        return self.checkpoint.due()
 
 
 def library_versions() -> list[str]:

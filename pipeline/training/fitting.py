@@ -1,12 +1,10 @@
 """Manifests, shards and params -> a fitted model: what the stage train does, and what tries models out."""
 
 import json
-import logging
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -24,21 +22,20 @@ from pipeline.models.files import TrainedModel
 from pipeline.models.mobilenet import load_backbone
 from pipeline.models.params import Baseline, MobileNetV2, Network
 from pipeline.randomness import keyed_seed
+from pipeline.stages.augment.params import VariantParams
 from pipeline.stages.ingest.params import IngestParams
 from pipeline.stages.train.params import TrainParams
 from pipeline.store.artifacts import hashed_file
 from pipeline.store.shard_plan import digest
 from pipeline.store.shards import ShardReader
 from pipeline.training import training
-from pipeline.training.checkpoint import library_versions, table_digest
+from pipeline.training.checkpoint import KeyedCheckpoint, library_versions, table_digest
 from pipeline.training.losses import row_weights
-from pipeline.transforms.params import AnyTransform
 from pipeline.versions.stages import version_of
 from pipeline.workers.engine import Engine
 from pipeline.workers.libraries import keep_freed_tensors
 from pipeline.workers.progress import progress
-
-State = dict[str, Any]
+from pipeline.workers.stopping import stop_deferred
 
 
 @dataclass(frozen=True)
@@ -62,9 +59,7 @@ def training_data(
     manifest: pd.DataFrame,
     images: ShardReader,
     params: TrainParams,
-    mode: Literal["materialise", "online"],
-    transforms: Sequence[AnyTransform],
-    augment_seed: int,
+    variants: VariantParams,
     ingest: IngestParams,
 ) -> TrainingData:
     """The rows of both sets, checked.
@@ -79,8 +74,7 @@ def training_data(
     counts, in_dev = (_rows_of_classes(part) for part in (rows, dev_rows))
     training.check_rows(counts, in_dev, params.batch_size)
     classes = tuple(sorted(counts))
-    variants = _online_variants(transforms, augment_seed) if mode == "online" else None
-    train_set = RowDataset(rows, images, classes, ingest.size, variants)
+    train_set = RowDataset(rows, images, classes, ingest.size, _online_variants(variants))
     dev_set = RowDataset(dev_rows, images, classes, ingest.size)
     return TrainingData(rows, dev_rows, classes, ingest, train_set, dev_set)
 
@@ -91,19 +85,12 @@ def part_of_data(data: TrainingData, inside: npt.NDArray[np.bool_]) -> TrainingD
     return replace(data, rows=rows, train=RowDataset(rows, whole.images, data.classes, whole.size, whole.variants))
 
 
-def fit_key(
-    data: TrainingData,
-    params: TrainParams,
-    optimizing: AnyMetric,
-    mode: Literal["materialise", "online"],
-    transforms: Sequence[AnyTransform],
-    augment_seed: int,
-) -> str:
+def fit_key(data: TrainingData, params: TrainParams, optimizing: AnyMetric, variants: VariantParams) -> str:
     """A digest of all that shapes the weights: code, params, rows and, by the names of shards, pixels."""
     columns = ["id", "label", "shard", "row"]
     tables = table_digest(data.rows, [*columns, "copy", "weight"]), table_digest(data.dev_rows, columns)
-    variants = [mode, augment_seed, [transform.model_dump() for transform in transforms]]
-    shaping = [data.ingest.size, params.model_dump(), optimizing.model_dump(), *variants]
+    made = [variants.mode, variants.seed, [transform.model_dump() for transform in variants.transforms]]
+    shaping = [data.ingest.size, params.model_dump(), optimizing.model_dump(), *made]
     code = version_of(fit_model, training_data)
     return digest(code, *library_versions(), *tables, json.dumps(shaping, sort_keys=True))
 
@@ -113,27 +100,31 @@ def fit_model(
     params: TrainParams,
     metric: Metric,
     engine: Engine,
-    state: State | None = None,
-    keep: Callable[[State], None] = lambda _: None,
-    due: Callable[[], bool] = lambda: False,
+    checkpoint: KeyedCheckpoint | None = None,
 ) -> tuple[TrainedModel, training.Fit]:
-    """The model of params, fitted; `state`, `keep` and `due` as in `training.fit`."""
+    """The model of params, fitted.
+
+    Args:
+        checkpoint: where a network's fit goes on from, and where it saves its state: with it, SIGTERM and Ctrl-C wait
+            until the state is saved.
+    """
     keep_freed_tensors()
+    data.train.keep_pixels()
+    data.dev.keep_pixels()
     if isinstance(params.model, Baseline):
         fit = _fit_baseline(params.model, data, params, metric, engine)
         return TrainedModel(fit.network, data.classes, data.ingest, params.model), fit
-    silence_lightning()
     network = fresh_network(params.model, data, params, engine)
-    first, seen = (len(state["epochs"]), int(state["batches"])) if state else (0, 0)
-    order = KeyedOrder(len(data.train), params.seed, first, seen * params.batch_size)
+    order = KeyedOrder(len(data.train), params.seed)
     with (
         weighted_batches(
             data.train, loss_weights(data, params), params.batch_size, order, engine, params.epochs
         ) as train,
         batches(data.dev, params.batch_size, engine, params.epochs) as dev,
-        progress("train", len(train) * params.epochs, before=len(train) * first + seen) as advance,
+        _checkpoints(checkpoint) as checkpoints,
+        progress("train", len(train) * params.epochs, before=checkpoints.batches_done(len(train))) as advance,
     ):
-        fit = training.fit(network, train, dev, params, metric, len(data.classes), advance, state, keep, due)
+        fit = training.fit(network, train, dev, params, metric, len(data.classes), advance, checkpoints)
     return TrainedModel(fit.network, data.classes, data.ingest, params.model), fit
 
 
@@ -173,19 +164,24 @@ def _fit_baseline(
         return fit_baseline(model, train, dev, weights, first, params, metric, len(data.classes), advance)
 
 
-def silence_lightning() -> None:
-    """Leave out Lightning's hints (other loggers, more loader workers): they are not for users of a stage."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="lightning")
-
-
 def _rows_of_classes(rows: pd.DataFrame) -> dict[str, int]:
     counts = rows["label"].astype(str).value_counts()
     return dict(zip(counts.index, counts.tolist(), strict=True))
 
 
-def _online_variants(transforms: Sequence[AnyTransform], seed: int) -> Variants:
+def _online_variants(params: VariantParams) -> Variants | None:
+    if params.mode != "online":
+        return None
     # albumentations takes a second to import, and only online mode needs it.
     from pipeline.transforms.online import online_variants
 
-    return online_variants(transforms, seed)
+    return online_variants(params.transforms, params.seed)
+
+
+@contextmanager
+def _checkpoints(checkpoint: KeyedCheckpoint | None) -> Iterator[training.Checkpoints]:
+    if checkpoint is None:
+        yield training.Checkpoints()
+        return
+    with stop_deferred() as stopping:
+        yield training.Checkpoints(checkpoint.load(), checkpoint.save, checkpoint.due, stopping)

@@ -4,20 +4,18 @@ L. N. Smith, Cyclical Learning Rates for Training Neural Networks (2017), sectio
 exponentially and the loss is smoothed as in fastai's `lr_find`.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import torch
 from torch import nn
 
 from pipeline.errors import DataError
-from pipeline.randomness import keyed_seed
 from pipeline.stages.train.params import TrainParams
-from pipeline.training.classifier import WeightedBatch, objective_of
-from pipeline.training.optimizers import build_optimizer
+from pipeline.training.loop import Step, TrainBatches, TrainingLoop
 
 # Weight of the past in the smoothed loss.
 MEMORY = 0.9
@@ -39,7 +37,7 @@ class RateRange:
 
 def rate_range(
     network: nn.Module,
-    passes: Callable[[int], Iterable[WeightedBatch]],
+    train: TrainBatches,
     params: TrainParams,
     low: float,
     high: float,
@@ -49,29 +47,17 @@ def rate_range(
     """The loss at rates from low to high, one optimizer step each; the network's weights change.
 
     Args:
-        passes: the batches of an epoch.
         steps: how many rates; the test ends sooner where the loss runs away.
 
     Raises:
         DataError: the loss never fell, or ran away at once.
+        ParamsError: the machine lacks the precision.
     """
-    torch.set_num_threads(params.threads)
-    network.train()
-    optimizer = build_optimizer(network, params.optimizer, low)
     rates = np.geomspace(low, high, steps)
     losses: list[float] = []
     smoothed: list[float] = []
-    for rate, (epoch, number, batch) in zip(rates, _batches(passes), strict=False):
-        for group in optimizer.param_groups:
-            group["lr"] = float(rate)
-        torch.manual_seed(keyed_seed(params.seed, "dropout", epoch, number))
-        optimizer.zero_grad()
-        loss, objective, _, _ = objective_of(network, batch, params, epoch, number)
-        objective.backward()  # type: ignore[no-untyped-call]
-        if params.clip_norm is not None:
-            nn.utils.clip_grad_norm_(network.parameters(), params.clip_norm)
-        optimizer.step()
-        value = float(loss.detach())
+    for step in _steps(TrainingLoop(network, params), train, rates):
+        value = float(step.loss)
         advance(1)
         if not np.isfinite(value):
             break
@@ -118,9 +104,9 @@ def _smooth(losses: list[float]) -> float:
     return float((weights * losses).sum() / weights.sum())
 
 
-def _batches(passes: Callable[[int], Iterable[WeightedBatch]]) -> Iterator[tuple[int, int, WeightedBatch]]:
-    epoch = 0
-    while True:
-        for number, batch in enumerate(passes(epoch)):
-            yield epoch, number, batch
-        epoch += 1
+def _steps(loop: TrainingLoop, train: TrainBatches, rates: npt.NDArray[np.float64]) -> Iterator[Step]:
+    """A step a rate, over as many epochs as they take."""
+    batches = len(train)
+    for epoch, first in enumerate(range(0, len(rates), batches)):
+        of_epoch = rates[first : first + batches]
+        yield from loop.epoch(epoch, islice(train.epoch(epoch), len(of_epoch)), of_epoch.tolist().__getitem__)

@@ -1,5 +1,7 @@
 """Rows of a manifest -> what models say of them that were fitted to other rows (cross-validation)."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -24,23 +26,30 @@ Folds = npt.NDArray[np.intp]
 PART = 256
 
 
-def by_baseline(
-    model: Baseline, rows: pd.DataFrame, folds: Folds, images: ShardReader, classes: tuple[str, ...], size: int,
-    seed: int, threads: int, engine: Engine,
-) -> Probabilities:  # fmt: skip
-    """Probabilities (n, k) by a baseline; pictures are decoded once. NaN where no other fold has the class.
+@dataclass(frozen=True)
+class FoldedRows:
+    """Rows of train and dev as they were photographed, with `split`, and the fold of each.
 
-    Args:
-        rows: as they were photographed. folds: shape (n,), of each row.
-        classes: of all rows, in the order of their numbers.
+    folds: shape (n,). classes: of all rows, in the order of their numbers.
     """
+
+    rows: pd.DataFrame
+    folds: Folds
+    images: ShardReader
+    classes: tuple[str, ...]
+    ingest: IngestParams
+
+
+def by_baseline(model: Baseline, data: FoldedRows, seed: int, threads: int, engine: Engine) -> Probabilities:
+    """Probabilities (n, k) by a baseline; pictures are decoded once. NaN where no other fold has the class."""
     # scikit-learn takes a second to import, and networks do without.
     from pipeline.training.baselines import Rows, class_probabilities, features_and_labels, fitted
 
-    dataset = RowDataset(rows, images, classes, size)
+    folds, classes = data.folds, data.classes
+    dataset = RowDataset(data.rows, data.images, classes, data.ingest.size)
     with batches(dataset, PART, engine) as loader, progress("suspects: pictures", len(loader)) as advance:
         features, labels = features_and_labels(model, loader, threads, advance)
-    found = np.full((len(rows), len(classes)), np.nan)
+    found = np.full((len(folds), len(classes)), np.nan)
     with progress("suspects: folds", int(folds.max()) + 1) as advance:
         for fold in np.unique(folds).tolist():
             others = folds != fold
@@ -54,17 +63,13 @@ def by_baseline(
     return found
 
 
-def by_own_model(
-    params: TrainParams, rows: pd.DataFrame, folds: Folds, images: ShardReader,
-    classes: tuple[str, ...], ingest: IngestParams, metric: AnyMetric, engine: Engine,
-) -> Probabilities:  # fmt: skip
+def by_own_model(params: TrainParams, folded: FoldedRows, metric: AnyMetric, engine: Engine) -> Probabilities:
     """The same by the model of `train`, without balance and variants.
 
     Dev's rows in the other folds say which epoch was best.
-
-    Args:
-        rows: of train and dev, with `split`.
     """
+    rows, folds, images, classes = folded.rows, folded.folds, folded.images, folded.classes
+    ingest = folded.ingest
     found = np.full((len(rows), len(classes)), np.nan)
     whole = rows.assign(copy=np.int32(0), weight=np.float32(1))
     for fold in np.unique(folds).tolist():

@@ -1,99 +1,114 @@
-"""Fits a network with Lightning, which runs the loop and moves data to the device.
+"""Fits a network: its epochs, which of them was best, and what a stopped fit goes on from.
 
-Not here: the data, which comes as a loader, and files.
+Not here: the data, which comes as batches, and files.
 """
 
 import copy
-import itertools
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, TypedDict
 
-import lightning.pytorch as lightning
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from pipeline.errors import DataError, ParamsError, listing
 from pipeline.metrics.metric import Metric
 from pipeline.stages.train.params import TrainParams
-from pipeline.training.classifier import Batch, Classifier, State, WeightedBatch
+from pipeline.training.loop import Batch, TrainBatches, TrainingLoop
+from pipeline.training.schedules import rate_factor
+from pipeline.training.tally import EpochTally
 
-PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
-    "float32": "32-true",
-    "bfloat16": "bf16-mixed",
-    "float16": "16-mixed",
-}
+
+class FitState(TypedDict):
+    """What epochs and batches leave behind: tensors, numbers and texts in dicts and lists.
+
+    batches: of the epoch that goes on, how many were seen; train: their tally, if any were.
+    loop: the state of network, optimizer and precision.
+    """
+
+    epochs: list[dict[str, float]]
+    batches: int
+    train: dict[str, Any] | None
+    best_epoch: int
+    best_weights: dict[str, Tensor]
+    loop: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """Where a fit begins, and what it does with its state on the way.
+
+    state: what a stopped fit saved last; the weights become those of a fit that was not stopped.
+    save: called after each epoch, and after each batch at which `due` or `stopping` is true; it must write the state
+        down at once, because the tensors change with the next batch.
+    stopping: whether the fit is to end now, in Stopped, its state saved.
+    """
+
+    state: FitState | None = None
+    save: Callable[[FitState], None] = lambda _: None
+    due: Callable[[], bool] = lambda: False
+    stopping: Callable[[], bool] = lambda: False
+
+    @property
+    def done(self) -> tuple[int, int]:
+        """Epochs that were done before, and batches of the next one."""
+        return (len(self.state["epochs"]), self.state["batches"]) if self.state else (0, 0)
+
+    def batches_done(self, batches: int) -> int:
+        """How many were seen before, in epochs of so many."""
+        epochs, seen = self.done
+        return epochs * batches + seen
+
+
+class Stopped(BaseException):
+    """A fit ended early, as it was asked to; its state is saved."""
 
 
 @dataclass(frozen=True)
 class Fit:
-    """The network with the weights of the epoch that `train.keep` names (counted from 0), and numbers per epoch."""
+    """The network with the weights of the epoch that `train.keep` names (counted from 0), and numbers per epoch.
+
+    done_before: epochs that a fit that was stopped had done, and batches of the next one.
+    """
 
     network: nn.Module
     epoch: int
     epochs: list[dict[str, float]] = field(repr=False)
+    done_before: tuple[int, int] = (0, 0)
 
 
 def fit(
     network: nn.Module,
-    train: Iterable[WeightedBatch],
+    train: TrainBatches,
     dev: Iterable[Batch],
     params: TrainParams,
     optimizing: Metric,
     classes: int,
     advance: Callable[[int], None],
-    state: State | None = None,
-    keep: Callable[[State], None] = lambda _: None,
-    due: Callable[[], bool] = lambda: False,
+    checkpoints: Checkpoints | None = None,
 ) -> Fit:
     """The network fitted to train, with the weights of the epoch that was best on dev, or of the last.
 
     Args:
-        train, dev: batches, anew each time they are iterated over. The sampler of train is told the epoch,
-            counted from the first that is left; of that one it leaves out the batches that were seen.
+        dev: batches, anew each time they are iterated over.
         advance: called with 1 after each training batch.
-        state: what a stopped training gave to `keep` last; the weights become those of a training that was
-            not stopped.
-        keep: called with what it takes to go on from there, after each epoch and after each batch at which
-            `due` is true; it must write it down at once.
 
     Raises:
         DataError: the loss became NaN or infinite.
         ParamsError: memory ran out, or the machine lacks the precision.
+        Stopped: `checkpoints` asked for it.
     """
-    # Sums are split by threads, so that their number is part of the result and stands in params.
-    torch.set_num_threads(params.threads)
-    _check_precision(params.precision)
-    batches = len(train)  # type: ignore[arg-type]
-    module = Classifier(network, params, optimizing, classes, batches, state, advance, keep, due)
-    if not module.ended:
-        network.train()
-        trainer = lightning.Trainer(
-            accelerator="auto",
-            devices=1,
-            max_epochs=params.epochs - module.first,
-            precision=PRECISIONS[params.precision],
-            gradient_clip_val=params.clip_norm,
-            deterministic=True,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-        )
-        try:
-            trainer.fit(module, _AfterStop(train, module.seen) if module.seen else train, dev)
-        except (RuntimeError, MemoryError) as error:
-            if not _is_out_of_memory(error):
-                raise
-            raise ParamsError(
-                f"memory ran out in a training step: lower train.batch_size (it is {params.batch_size}), "
-                "the model's width, or ingest.size"
-            ) from error
+    checkpoints = checkpoints or Checkpoints()
+    with _out_of_memory_explained(params.batch_size):
+        run = _Run(network, params, optimizing, classes, checkpoints)
+        while not run.ended:
+            run.epoch(train, dev, advance)
     if params.keep == "best":
-        network.load_state_dict(module.best_weights)
-    kept = module.best_epoch if params.keep == "best" else len(module.epochs) - 1
-    return Fit(network.cpu().eval(), kept, module.epochs)
+        network.load_state_dict(run.best_weights)
+    kept = run.best_epoch if params.keep == "best" else len(run.epochs) - 1
+    return Fit(network.cpu().eval(), kept, run.epochs, checkpoints.done)
 
 
 def check_rows(train: Mapping[str, int], dev: Mapping[str, int], batch_size: int) -> None:
@@ -140,34 +155,125 @@ def check_last_batch(network: nn.Module, rows: int, size: int, batch_size: int) 
         ) from error
 
 
-class _AfterStop:
-    """Batches of which the first pass lacks those that were seen: None each, which Lightning passes over and counts."""
+class _Run:
+    """A fit under way."""
 
-    def __init__(self, batches: Iterable[WeightedBatch], seen: int) -> None:
-        self._batches = batches
-        self._seen = seen
-        # Where Lightning looks for what it tells the epoch.
-        self.sampler = getattr(batches, "sampler", None)
-        self.batch_sampler = getattr(batches, "batch_sampler", None)
+    def __init__(
+        self, network: nn.Module, params: TrainParams, optimizing: Metric, classes: int, checkpoints: Checkpoints
+    ) -> None:
+        self._loop = TrainingLoop(network, params)
+        self._params = params
+        self._optimizing = optimizing
+        self._classes = classes
+        self._checkpoints = checkpoints
+        self.epochs: list[dict[str, float]] = []
+        self.best_epoch = 0
+        self.best_weights: dict[str, Tensor] = {}
+        # Batches of the epoch that goes on, and what they add up to.
+        self._seen = 0
+        self._train = self._tally()
+        if checkpoints.state is not None:
+            self._go_on(checkpoints.state)
 
-    def __len__(self) -> int:
-        return len(self._batches)  # type: ignore[arg-type]
+    @property
+    def ended(self) -> bool:
+        """Whether the last epoch was reached, or patience is over."""
+        without_better = len(self.epochs) - 1 - self.best_epoch
+        patience = self._params.patience
+        return len(self.epochs) >= self._params.epochs or (patience is not None and without_better >= patience)
 
-    def __iter__(self) -> Iterator[WeightedBatch | None]:
-        seen, self._seen = self._seen, 0
-        yield from itertools.repeat(None, seen)
-        yield from self._batches
+    def epoch(self, train: TrainBatches, dev: Iterable[Batch], advance: Callable[[int], None]) -> None:
+        """Train for an epoch, or for the rest of one, and measure the network on dev."""
+        number, batches = len(self.epochs), len(train)
+        left = train.epoch(number, self._seen) if self._seen < batches else ()
+        for step in self._loop.epoch(number, left, lambda batch: self._rate(number, batch, batches), self._seen):
+            self._check("the loss", float(step.objective), f"in epoch {number}, batch {step.batch}")
+            self._train.add(step.loss, step.logits, step.labels)
+            self._seen = step.batch + 1
+            advance(1)
+            self._save(due=self._checkpoints.due())
+        checked_predictions = self._tally()
+        for loss, logits, labels in self._loop.evaluate(dev):
+            checked_predictions.add(loss, logits, labels)
+            self._save(due=False)
+        self._check("dev's loss", checked_predictions.loss, f"after epoch {number}")
+        self._enter(checked_predictions)
+
+    def _enter(self, dev: EpochTally) -> None:
+        """Note the numbers of a finished epoch, and its weights if they are the best so far."""
+        values = {
+            "train/loss": self._train.loss,
+            "train/optimizing": self._train.metric,
+            "dev/loss": dev.loss,
+            "dev/optimizing": dev.metric,
+        }
+        best = self.epochs[self.best_epoch]["dev/optimizing"] if self.epochs else None
+        if best is None or self._optimizing.better(values["dev/optimizing"], best):
+            self.best_epoch = len(self.epochs)
+            self.best_weights = copy.deepcopy(self._loop.network.state_dict())
+        self.epochs.append(values)
+        self._seen, self._train = 0, self._tally()
+        self._save(due=True)
+
+    def _save(self, due: bool) -> None:
+        stopping = self._checkpoints.stopping()
+        if due or stopping:
+            self._checkpoints.save(
+                {
+                    "epochs": self.epochs,
+                    "batches": self._seen,
+                    "train": self._train.state() if self._seen else None,
+                    "best_epoch": self.best_epoch,
+                    "best_weights": self.best_weights,
+                    "loop": self._loop.state(),
+                }
+            )
+        if stopping:
+            raise Stopped
+
+    def _go_on(self, state: FitState) -> None:
+        self.epochs = list(state["epochs"])
+        self.best_epoch, self.best_weights = state["best_epoch"], state["best_weights"]
+        self._seen = state["batches"]
+        if state["train"] is not None:
+            self._train.go_on(state["train"])
+        self._loop.go_on(state["loop"])
+
+    def _tally(self) -> EpochTally:
+        return EpochTally(self._optimizing, self._classes)
+
+    def _rate(self, epoch: int, batch: int, batches: int) -> float:
+        """A function of the place in training alone, so that one that goes on after a stop has the same rates."""
+        params = self._params
+        factor = rate_factor(params.schedule, params.warmup_epochs, params.epochs, epoch, batch, batches)
+        return params.learning_rate * factor
+
+    def _check(self, what: str, loss: float, where: str) -> None:
+        if not math.isfinite(loss):
+            raise DataError(f"{what} is {loss} {where}: {_remedies(self._params)}")
 
 
-def _check_precision(precision: str) -> None:
-    cuda = torch.cuda.is_available()
-    if precision == "float16" and not cuda:
+def _remedies(params: TrainParams) -> str:
+    """What to change when the loss is no number."""
+    found = [f"lower train.learning_rate (it is {params.learning_rate:g})"]
+    if params.clip_norm is None:
+        found.append("shorten gradients with train.clip_norm, 1.0 say")
+    if params.precision != "float32":
+        found.append(f"set train.precision to float32 (it is {params.precision})")
+    return ", or ".join(found)
+
+
+@contextmanager
+def _out_of_memory_explained(batch_size: int) -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not _is_out_of_memory(error):
+            raise
         raise ParamsError(
-            "train.precision float16 needs a GPU, and this machine has none that torch can use: "
-            "set it to float32, or to bfloat16"
-        )
-    if precision == "bfloat16" and cuda and not torch.cuda.is_bf16_supported(including_emulation=False):
-        raise ParamsError("train.precision bfloat16 is not known to this GPU: set it to float32, or to float16")
+            f"memory ran out in a training step: lower train.batch_size (it is {batch_size}), "
+            "the model's width, or ingest.size"
+        ) from error
 
 
 def _is_out_of_memory(error: Exception) -> bool:

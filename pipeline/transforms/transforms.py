@@ -7,13 +7,12 @@ same size, channels and type; what needs more is refused in words. Compositions 
 import difflib
 import inspect
 import random
-import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import albumentations
 import numpy as np
 from pydantic import ValidationError
 
@@ -23,24 +22,6 @@ from pipeline.randomness import keyed_streams
 from pipeline.transforms.arguments import NO_TUPLES, explain, first_line, taken_for_another, unknown_keys
 from pipeline.transforms.params import AnyTransform, Transform
 from pipeline.transforms.presets import expand
-
-
-@contextmanager
-def _without(module: str) -> Iterator[None]:
-    """Imports of a module fail inside, unless it is there already."""
-    absent = module not in sys.modules
-    if absent:
-        sys.modules[module] = None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        if absent:
-            del sys.modules[module]
-
-
-# albumentations imports torch, a second in each process, for transforms that make tensors: none is used here.
-with _without("torch"):
-    import albumentations
 
 Transforms = tuple[albumentations.BasicTransform, ...]
 LIBRARIES = ("albumentations", "albucore", "numpy", "opencv-python-headless")

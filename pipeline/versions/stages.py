@@ -81,7 +81,9 @@ class Versions:
         """Where in params.yaml the params of a stage are, as its declaration has them."""
         match declared_arguments(declared).get("params"):
             case ast.Dict(values=values):
-                yield from (str(each.value) if isinstance(each, ast.Constant) else "" for each in values)
+                # One value, or several that travel as one: names of fields beside places lead nowhere.
+                found = [[each.value for each in ast.walk(value) if isinstance(each, ast.Constant)] for value in values]
+                yield from (str(place) for places in found for place in places or [""])
             case ast.Attribute(value=ast.Name() as other, attr="params"):
                 for unit in self.reach.names.targets(declared, other):
                     yield from self._places(unit) if isinstance(unit, Unit) else [""]

@@ -13,6 +13,8 @@ SETTINGS = {
     # Threads split sums, and so round them: one gives the same on any number of cores. The matrices are small: on a
     # busy machine its threads, which wait for each other at full speed, took four times the work itself.
     "OPENBLAS_NUM_THREADS": "1",
+    # On a GPU its sums are the same twice only with buffers of a fixed size; torch refuses to be deterministic without.
+    "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
     # Pages of 2 MB for torch's tensors, where the system gives them when asked: each page costs a stop.
     "THP_MEM_ALLOC_ENABLE": "1",
 }

@@ -16,7 +16,7 @@ from pipeline.tools.report import write_report
 from tests.pages import HOSTILE, hostile_run
 from tests.running import run
 
-pytestmark = [pytest.mark.browser, pytest.mark.filterwarnings("ignore:::lightning.*")]
+pytestmark = pytest.mark.browser
 
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
 DESKTOP, PHONE = {"width": 1100, "height": 900}, {"width": 390, "height": 844}

@@ -1,5 +1,6 @@
 """Rows of a manifest become pixels: the right ones, errors that name the row, exact statistics."""
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.data import dataset as dataset_module
-from pipeline.data.dataset import RowDataset, channel_statistics, first_batch, worthwhile
+from pipeline.data.dataset import RowDataset, Variants, channel_statistics, first_batch, worthwhile
 from pipeline.data.order import KeyedOrder
 from pipeline.errors import DataError, MissingInputError, PipelineError
 from pipeline.images.pixels import Pixels, decode, encode
@@ -145,8 +146,59 @@ def test_stored_variants_stay_as_they_are(manifest: pd.DataFrame, tmp_path: Path
 
 def test_variants_made_while_training_are_more_work(manifest: pd.DataFrame, tmp_path: Path) -> None:
     rows = with_copies(manifest, 2)
-    assert dataset(rows, tmp_path).work == 60
-    assert dataset(rows, tmp_path, numbered).work == 20 + 3 * 40
+    stored_rows, online = dataset(rows, tmp_path), dataset(rows, tmp_path, numbered)
+    assert [stored_rows.work(epochs) for epochs in (1, 5)] == [60, 300]
+    assert [online.work(epochs) for epochs in (1, 5)] == [20 + 3 * 40, 5 * (20 + 3 * 40)]
+    for each in (stored_rows, online):
+        each.keep_pixels()
+    assert stored_rows.work(5) == 20
+    assert online.work(5) == 20 + 5 * 2 * 40
+
+
+@pytest.mark.parametrize("variants", [None, numbered], ids=["stored", "online"])
+def test_kept_pixels_are_decoded_once_and_are_the_same(
+    manifest: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variants: Variants | None
+) -> None:
+    rows = with_copies(manifest, 2)
+    plain, kept = dataset(rows, tmp_path, variants), dataset(rows, tmp_path, variants)
+    expected = [plain.batch(range(60), epoch) for epoch in (0, 1)]
+    statistics = channel_statistics(plain, HERE)
+    asked: list[bytes] = []
+
+    def watched(data: bytes, out: Pixels | None = None) -> Pixels:
+        asked.append(data)
+        return decode(data, out)
+
+    monkeypatch.setattr(dataset_module, "decode", watched)
+    kept.keep_pixels()
+    assert kept.keeps_pixels
+    for epoch in (0, 1):
+        np.testing.assert_array_equal(kept.batch(range(60), epoch), expected[epoch])
+        np.testing.assert_array_equal(kept.batch([5, 3, 5], epoch), expected[epoch][[5, 3, 5]])
+        np.testing.assert_array_equal(kept.pixels(4, epoch), expected[epoch][4])
+    np.testing.assert_array_equal(channel_statistics(kept, HERE), statistics)
+    assert len(asked) == 20
+
+
+def test_what_a_caller_does_to_its_pixels_reaches_no_other(manifest: pd.DataFrame, tmp_path: Path) -> None:
+    rows = dataset(manifest, tmp_path)
+    rows.keep_pixels()
+    for found in (rows.pixels(0), rows.batch([0, 1])):
+        found[:] = 0
+    np.testing.assert_array_equal(rows.batch(range(20)), np.stack(IMAGES))
+
+
+def test_more_pixels_than_fit_are_not_kept_and_none_travel_to_workers(
+    manifest: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = dataset(with_copies(manifest, 2), tmp_path)
+    monkeypatch.setattr(dataset_module, "MAX_KEPT_BYTES", 20 * SIZE**2 * 3 - 1)
+    rows.keep_pixels()
+    assert not rows.keeps_pixels
+    monkeypatch.setattr(dataset_module, "MAX_KEPT_BYTES", 20 * SIZE**2 * 3)
+    rows.keep_pixels()
+    assert rows.keeps_pixels
+    assert not pickle.loads(pickle.dumps(rows)).keeps_pixels
 
 
 def test_the_first_batch_is_that_of_the_orders_epoch(manifest: pd.DataFrame, tmp_path: Path) -> None:

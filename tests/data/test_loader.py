@@ -102,16 +102,13 @@ def test_bytes_are_the_same_by_any_number_of_workers(manifest: pd.DataFrame, tmp
     rows = dataset(with_copies(manifest, 2), tmp_path, online_variants(TRANSFORMS, seed=1))
     whole = []
     for workers in (0, 2):
-        order = KeyedOrder(60, seed=2)
-        with Loader(rows, 7, workers, order, numbered) as loader:
-            first = compared(loader)
-            order.set_epoch(1)
-            whole.append((first, compared(loader)))
+        with Loader(rows, 7, workers, KeyedOrder(60, seed=2), numbered) as loader:
+            whole.append((compared(loader), compared(loader.epoch(1))))
     assert whole[0] == whole[1]
     for workers in (0, 1):
-        order = KeyedOrder(60, seed=2, first=1)
-        with Loader(rows, 7, workers, order, numbered) as loader:
-            assert compared(loader) == whole[0][1]
+        with Loader(rows, 7, workers, KeyedOrder(60, seed=2), numbered) as loader:
+            assert compared(loader.epoch(1, 3)) == whole[0][1][3:]
+            assert compared(loader.epoch(0)) == whole[0][0]
 
 
 def test_online_only_variants_change_with_the_epoch(manifest: pd.DataFrame, tmp_path: Path) -> None:
@@ -160,7 +157,7 @@ def test_a_row_that_cannot_be_read_is_named_whoever_reads_it(tmp_path: Path, wor
 def test_a_killed_worker_is_an_error_with_advice(
     manifest: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, waiting: str
 ) -> None:
-    # Lightning puts back the handlers that it found, and torch sets its own only once a process.
+    # torch sets its own handler only once a process, and other tests put back the one that they found.
     monkeypatch.setattr(signal_handling, "_SIGCHLD_handler_set", False)
     rule = r"^a process that decodes images died, .*: run again with fewer workers \(--workers or PIPELINE_WORKERS\)$"
 
@@ -262,12 +259,25 @@ with Loader(rows, 1, 2, range(200), numbered) as loader:
 """
 
 
+# The same, which wants ten batches more once it is to stop, and then ends as the command line does.
+STOPPED = TRAINING.replace(
+    "with Loader(rows, 1, 2, range(200), numbered) as loader:",
+    "import signal\n"
+    "from pipeline.workers.stopping import stop_deferred\n"
+    "signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))\n"
+    "with Loader(rows, 1, 2, range(200), numbered) as loader, stop_deferred() as stopping:",
+).replace("        pass\n", "        if stopping(): break\n    print(len([*zip(range(10), batches)]), flush=True)\n")
+
+
 @contextmanager
-def training(folder: Path, late: bool = False) -> Iterator[tuple[subprocess.Popen[str], Callable[[], bytes]]]:
+def training(
+    folder: Path, late: bool = False, program: str = TRAINING
+) -> Iterator[tuple[subprocess.Popen[str], Callable[[], bytes]]]:
     """A process with two workers, and a function that gives the next byte from them, none after the last ended."""
     os.mkfifo(folder / "pipe")
-    command = [sys.executable, "-c", TRAINING, str(folder), str(late)]
-    with subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.PIPE, text=True, start_new_session=True) as parent:
+    command = [sys.executable, "-c", program, str(folder), str(late)]
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=REPOSITORY, start_new_session=True, **pipes) as parent:
         pipe = os.open(folder / "pipe", os.O_RDONLY | os.O_NONBLOCK)
 
         def heard() -> bytes:
@@ -293,6 +303,19 @@ def test_ctrl_c_is_answered_by_the_parent_alone(tmp_path: Path, at_work: bool) -
         assert heard() == b""
     assert parent.returncode == -signal.SIGINT
     assert re.findall(r"^\w.*", shown, re.MULTILINE) == ["Traceback (most recent call last):", "KeyboardInterrupt"]
+
+
+@pytest.mark.parametrize("at_work", [False, True], ids=["while workers start", "at work"])
+def test_sigterm_to_all_leaves_workers_for_the_batches_that_are_still_wanted(tmp_path: Path, at_work: bool) -> None:
+    with training(tmp_path, program=STOPPED) as (parent, heard):
+        assert heard() == b"s"
+        if at_work:
+            assert heard() + heard() == b"ww"
+        os.killpg(parent.pid, signal.SIGTERM)
+        shown, told = parent.communicate()
+        while heard():
+            pass
+    assert (shown, told, parent.returncode) == ("10\n", "", 143)
 
 
 @pytest.mark.parametrize("late", [False, True], ids=["at work", "before they begin"])

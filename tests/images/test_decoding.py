@@ -279,12 +279,6 @@ def test_a_cut_jpeg_may_lack_as_many_rows_as_params_say(mode: str) -> None:
     assert refused.detail.startswith(f"{missing:.1%} of its rows are missing, the limit is ")
 
 
-def test_a_cut_progressive_jpeg_lacks_all_rows() -> None:
-    whole = encoded(PHOTO, "JPEG", progressive=True)
-    found = decode_file(whole[:-300], ingest(max_missing=0.99), unheard)
-    assert found == Rejection("truncated", "100.0% of its rows are missing, the limit is 99.0%")
-
-
 def complaining() -> bytes:
     """A JPEG that decodes, with some bytes more than its picture needs before the end."""
     whole = encoded(PHOTO, "JPEG")

@@ -20,8 +20,6 @@ from pipeline.models.mobilenet import Backbone, load_backbone
 from tests.examples import params
 from tests.fits import DEV, TRAIN, fitted, network_for, train_params, weights
 
-# Lightning warns of loaders without workers, of few batches, and of its own use of torch.
-pytestmark = pytest.mark.filterwarnings("ignore:::lightning.*")
 NAME = "weights.pth"
 
 

@@ -193,7 +193,11 @@ def test_a_misspelt_key_is_answered_with_the_right_one(place: str) -> None:
     ("place", "line"),
     [
         ("ingest.encoding.quality", "ingest.encoding.quality: no such param; here stand name"),
-        ("sources.web.zzz", "sources.web.zzz: no such param; here stand exclude, include, inside, labels, path, role"),
+        (
+            "sources.web.zzz",
+            "sources.web.zzz: no such param; here stand "
+            "exclude, include, inside, labels, layout, path, role, value_range",
+        ),
         ("train.schedule.momentum", "train.schedule.momentum: no such param; here stand name"),
     ],
 )
@@ -220,7 +224,7 @@ def test_a_choice_that_does_not_exist_is_named_with_those_that_do(tagged: str) -
         ("augment.transforms", {"name": "Blur"}, "augment.transforms: must be a list, got {'name': 'Blur'}"),
         ("augment.transforms", ["Blur"], "augment.transforms.0: must be a mapping, got 'Blur'"),
         ("augment.transforms", [None], "augment.transforms.0: must be a mapping, got None"),
-        ("augment.transforms", [{"name": 5}], "augment.transforms.0.name: must be text, got 5"),
+        ("augment.transforms", [{"name": 5}], "augment.transforms.0.name: must be text, got 5: put it in quotes"),
         ("split.stratify_by", "dark", "split.stratify_by: must be a list, got 'dark'"),
     ],
 )  # fmt: skip

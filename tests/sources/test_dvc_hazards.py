@@ -76,7 +76,7 @@ def test_names_that_are_not_utf_8_are_shown_on_one_line(tmp_path: Path) -> None:
     (tmp_path / os.fsdecode(b"b\xfe\n") / os.fsdecode(b"\xff")).touch()
     found = [str(hazard) for hazard in hazards(tmp_path)]
     assert found == [
-        f"{tmp_path}/{name}: its name is not UTF-8: DVC fails on it" for name in (r"a\udcff.jpg", r"b\\udcfe\n")
+        f"{tmp_path}/{name}: its name is not UTF-8: DVC fails on it" for name in (r"a\udcff.jpg", r"b\udcfe\n")
     ]
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import DataError
-from pipeline.sources.label_studio import import_file, labelling_interface, labels_of
+from pipeline.sources.label_studio import import_file, labelling_interface, labels_of, notes_of
 from pipeline.sources.params import LabelStudioLabels
 from tests.examples import REPOSITORY
 
@@ -54,7 +54,7 @@ def test_a_real_export_gives_labels_and_the_reason_where_there_is_none() -> None
     shown = [one.path.removeprefix("2026 mai/").split("ü")[0] for one in found]
     assert [one.label for one in found] == [*shown[:7], "", "", shown[9], "", ""]
     assert {one.row: (one.reason, one.detail) for one in found if one.reason} == {
-        8: ("annotators_disagree", "apple 1, banana 1")
+        8: ("several_choices", "apple + banana")
     }
 
 
@@ -109,13 +109,18 @@ BROKEN: dict[str, tuple[Any, dict[str, str], str]] = {
         {},
         "data of 1 tasks has no text 'image': 1; it",
     ),
-    "blanks": (
-        [task(["fig "]), task(["fig"])],
+    "capitals": (
+        [task(["Fig"]), task(["fig"])],
         {},
-        "choices with blanks at their ends: 'fig '; remove these, here and",
+        "labels that may be one class, written in several ways (bytes in brackets): Fig [46 69 67] and fig [66 69 67].",
     ),
+    "control characters": ([task(["f\x1big"])], {}, "1 of the labels has control characters: f\\x1big [66 1b 69 67]"),
     "other prefix": ([task(["fig"])], {"prefix": "s3://b/"}, "no image starts with the prefix 's3://b/'; the first is"),
-    "other choice": ([task(["fig"])], {"choice": "label"}, "no answer is called 'label'; there are 'fruit'"),
+    "other choice": (
+        [task(["fig"])],
+        {"choice": "label"},
+        "no answer is called 'label' and of the type choices; there are 'fruit' (choices)",
+    ),
 }
 
 
@@ -156,3 +161,85 @@ def message_of(tasks: list[Any]) -> str:
 def test_any_json_is_labels_or_a_message(tasks: list[Any]) -> None:
     message = message_of(tasks)
     assert not message or message.startswith("e.json cannot be used:")
+
+
+def annotated(*answers: tuple[Any, str, str, list[str]], path: str = "1.png") -> dict[str, Any]:
+    """A task with an annotation for each answer: who, type, question, and what."""
+    return {
+        "data": {"image": PREFIX + path},
+        "annotations": [
+            {"completed_by": who, "result": [{"type": kind, "from_name": name, "value": {kind: chosen}}]}
+            for who, kind, name, chosen in answers
+        ],
+    }
+
+
+def outcome_of(*answers: tuple[Any, str], disagreement: str = "majority") -> str:
+    task_of_people = annotated(*((who, "choices", "fruit", [label]) for who, label in answers))
+    [one] = labels_of([task_of_people], chosen(disagreement), "e.json")
+    return one.label or one.reason
+
+
+def test_a_person_has_one_vote() -> None:
+    assert outcome_of((1, "fig"), (1, "fig"), (2, "pear")) == "annotators_disagree"
+    assert outcome_of((1, "fig"), (3, "fig"), (2, "pear")) == "fig"
+    assert outcome_of(({"id": 1, "email": "a@b.c"}, "fig"), ({"id": 1}, "fig"), (2, "pear")) == "annotators_disagree"
+    assert outcome_of((1, "fig"), (1, "pear")) == "several_choices"
+    # Where nothing says who, each is another person.
+    assert outcome_of((None, "fig"), (None, "fig"), (None, "pear")) == "fig"
+
+
+def test_choices_by_region_are_one_vote_or_several_choices() -> None:
+    def regions(*choices: str) -> dict[str, Any]:
+        results = [{"type": "choices", "from_name": "fruit", "value": {"choices": [one]}} for one in choices]
+        return {"data": {"image": PREFIX}, "annotations": [{"completed_by": 1, "result": results}]}
+
+    same, other = labels_of([regions("fig", "fig"), regions("fig", "fig", "pear")], chosen("majority"), "e.json")
+    assert (same.label, other.reason, other.detail) == ("fig", "several_choices", "fig + pear")
+
+
+def test_choices_that_look_the_same_are_one_label_with_a_note() -> None:
+    tasks = [annotated((1, "choices", "fruit", ["caf\u00e9"]), (2, "choices", "fruit", ["cafe\u0301 "]))]
+    [one] = labels_of(tasks, chosen(), "e.json")
+    assert one.label == "caf\u00e9"
+    [note] = notes_of(tasks, chosen())
+    assert note.startswith("labels are taken without blanks at their ends")
+
+
+def test_answers_to_other_questions_and_of_other_types_are_told_with_counts() -> None:
+    tasks = [
+        annotated((1, "choices", "fruit", ["fig"]), (1, "rating", "ripe", ["4"])),
+        annotated((1, "choices", "label", ["fig"]), (2, "choices", "label", ["fig"])),
+        annotated((1, "taxonomy", "fruit", ["fig"])),
+        annotated(),
+    ]
+    assert [one.label for one in labels_of(tasks, chosen(), "e.json")] == ["fig", "", "", ""]
+    assert notes_of(tasks, chosen()) == (
+        "answers that are none to 'fruit' (choices) are not read: 1 'fruit' (taxonomy), 2 'label' (choices), "
+        "1 'ripe' (rating); 2 tasks have no other answer, and so no label",
+    )
+    assert notes_of(tasks[:1] + tasks[3:], chosen()) == (
+        "answers that are none to 'fruit' (choices) are not read: 1 'ripe' (rating)",
+    )
+    with pytest.raises(
+        DataError, match=r"no answer is called 'fruit' and of the type choices; there are 'fruit' \(tax"
+    ):
+        labels_of([tasks[2]], chosen(), "e.json")
+
+
+@pytest.mark.parametrize(
+    ("image", "path"),
+    [
+        ("3f2a9b1c-cat_1.jpg", "cat_1.jpg"),
+        ("a/3f2a9b1c-1.png", "a/1.png"),
+        ("a//3f2a9b1c-1.png", "a//1.png"),
+        ("3f2a9b1c-", "3f2a9b1c-"),
+        ("3F2A9B1C-1.png", "3F2A9B1C-1.png"),
+        ("3f2a9b1-1.png", "3f2a9b1-1.png"),
+        ("3f2a9b1c-3f2a9b1c-1.png", "3f2a9b1c-1.png"),
+    ],
+)
+def test_the_mark_of_an_upload_can_be_taken_off(image: str, path: str) -> None:
+    for strip, expected in ((True, path), (False, image)):
+        params = chosen().model_copy(update={"strip_hash": strip})
+        assert [one.path for one in labels_of([annotated(path=image)], params, "e.json")] == [expected]

@@ -15,7 +15,8 @@ from pipeline.sources.scan import Scan
 
 NOW = pd.Timestamp("2026-06-01T12:00:00Z")
 FILES = ("a.png", "cat/1.png", "cat/2.png", "dog/deep/down/1.png")
-FOUND = Scan(FILES, (("cat/out.png", "link_leaves_source"), ("up", "linked_folder")), 3)
+IGNORED = ((".x", "hidden"), ("@eaDir/1.png", "system_file"), ("cat/.x/1.png", "hidden"))
+FOUND = Scan(FILES, (("cat/out.png", "link_leaves_source"), ("up", "linked_folder")), IGNORED)
 COLUMNS = Columns(path="file", label="class", group=None, captured_at=None)
 
 
@@ -46,7 +47,7 @@ def test_the_first_folder_is_the_label_and_an_image_in_none_has_none_if_it_is_of
     raw, production = by_folders(FOUND, RAW), by_folders(FOUND, PRODUCTION)
     assert (labels(raw), reasons(raw)) == (classes, refused | {"a.png": "no_class_folder"})
     assert (labels(production), reasons(production)) == (classes | {"a.png": ""}, refused)
-    assert raw.ignored == production.ignored == 3
+    assert raw.ignored == production.ignored == IGNORED
 
 
 def test_without_labels_no_folder_says_anything() -> None:
@@ -79,7 +80,7 @@ def test_a_path_that_is_no_file_of_the_source_is_refused(path: str, reason: str,
 
 def test_a_path_that_looks_the_same_and_is_not_says_why() -> None:
     """macOS writes accents as letters of their own."""
-    found = Scan(("caf\u00e9.png",), (), 0)
+    found = Scan(("caf\u00e9.png",), ())
     [(_, reason, words)] = by_statements(found, said(("cafe\u0301.png", "cat")), PRODUCTION, "ignore").refused
     assert reason == "missing_file"
     assert words == (
@@ -126,8 +127,11 @@ def test_a_raw_image_needs_a_label_and_one_of_production_does_not() -> None:
 
 def test_files_that_no_row_names_are_left_alone_or_have_no_label() -> None:
     ignored, taken = (by_statements(FOUND, said(ONE), PRODUCTION, unlisted) for unlisted in ("ignore", "unlabelled"))
-    assert (labels(ignored), ignored.ignored) == ({"cat/1.png": "cat"}, 6)
-    assert (labels(taken), taken.ignored) == (dict.fromkeys(FILES, "") | {"cat/1.png": "cat"}, 3)
+    assert (labels(ignored), ignored.ignored) == (
+        {"cat/1.png": "cat"},
+        (*IGNORED, *((path, "not_listed") for path in FILES if path != "cat/1.png")),
+    )
+    assert (labels(taken), taken.ignored) == (dict.fromkeys(FILES, "") | {"cat/1.png": "cat"}, IGNORED)
 
 
 PATHS = st.sampled_from([*FILES, "./a.png", "no.png", "../a.png", "cat/out.png", "up/x"])
@@ -147,7 +151,10 @@ def test_files_are_images_refused_or_ignored_and_rows_are_images_or_refused(
     assert images <= set(FILES)
     seen = images | (refused & {*FILES, *dict(FOUND.refused)})
     assert {*dict(FOUND.refused)} <= refused
-    assert len(seen) + listed.ignored - FOUND.ignored == len(FILES) + len(FOUND.refused)
+    ignored = {path for path, _ in listed.ignored}
+    assert len(listed.ignored) == len(ignored)
+    assert ignored.isdisjoint(seen)
+    assert seen | ignored == {*FILES, *dict(FOUND.refused), *dict(IGNORED)}
     assert images.isdisjoint(path for path, reason, _ in listed.refused if reason != "listed_twice")
     assert by_statements(FOUND, spoken, role, unlisted).refused == listed.refused
 
@@ -173,10 +180,26 @@ def test_a_table_without_labels_has_images_without_labels() -> None:
 
 BROKEN: dict[str, tuple[dict[str, Any], str]] = {
     "no path": ({"rows": [("", "cat"), ONE, (" ", "cat")]}, "file is empty in 2 rows: 1, 3"),
-    "blanks": ({"rows": [("a.png", "cat "), ONE]}, "labels with blanks at their ends: 'cat '; remove these"),
-    "blanks in groups": (
-        {"rows": [ONE, ("a.png", "cat")], "patient": ["p1\u00a0", "p1"]},
-        "groups with blanks at their ends: 'p1\\xa0'; remove these",
+    "capitals": (
+        {"rows": [("a.png", "Cat"), ONE]},
+        "labels that may be one class, written in several ways (bytes in brackets): Cat [43 61 74] and cat [63 61 74].",
+    ),
+    "control characters": (
+        {"rows": [("a.png", "c\0t"), ONE]},
+        "1 of the labels has control characters: c\\x00t [63 00 74]. Write",
+    ),
+    "control characters in groups": (
+        {"rows": [ONE], "patient": ["\x1b[2Jp1"]},
+        "1 of the groups has control characters: \\x1b[2Jp1 [1b 5b 32 4a 70 31]. Write",
+    ),
+    "nothing that is seen": ({"rows": [("a.png", "\u200b"), ONE]}, "1 of the labels has no visible character: \\u200b"),
+    "words for nothing": (
+        {"rows": [("a.png", "nan"), ONE, ("cat/2.png", "None")]},
+        "class has what programs write for an empty cell (None, nan) in 2 rows: 1, 3. Leave",
+    ),
+    "words for nothing in groups": (
+        {"rows": [ONE], "patient": ["<NA>"]},
+        "patient has what programs write for an empty cell (<NA>) in 1 rows: 1. Leave",
     ),
     "short numbers": (
         {"rows": [ONE], "patient": ["2.02611E+14"], "taken": [""]},
@@ -202,9 +225,47 @@ def test_what_a_spreadsheet_did_is_named(kind: str) -> None:
 def test_all_problems_of_a_table_come_at_once() -> None:
     columns = Columns(path="file", label="class", group=None, captured_at="taken")
     with pytest.raises(DataError) as caught:
-        by(table([("", "cat "), ONE], taken=["soon", "2099-01-01"]), columns)
+        by(table([("", "Cat"), ONE], taken=["soon", "2099-01-01"]), columns)
     assert len(str(caught.value).split("\n  ")) == 5
     with pytest.raises(
         DataError, match=r"no column 'file', is it 'fil'\?(?s:.*)\n  there is no column 'class'\. It has"
     ):
         by(pd.DataFrame({"fil": ["a"], "x": ["b"]}, dtype="str"))
+
+
+def test_labels_and_groups_that_look_the_same_are_one_with_a_note() -> None:
+    columns = Columns(path="file", label="class", group="patient", captured_at=None)
+    rows = [("cat/1.png", "caf\u00e9"), ("cat/2.png", " cafe\u0301\u200b"), ("a.png", " ")]
+    listed = by(table(rows, patient=["12", "12.0", "p\u00a01"]), columns)
+    assert labels(listed) == {"cat/1.png": "caf\u00e9", "cat/2.png": "caf\u00e9", "a.png": ""}
+    assert listed.images.set_index("path")["user_group"].to_dict() == {
+        "cat/1.png": "12",
+        "cat/2.png": "12.0",
+        "a.png": "p 1",
+    }
+    assert [note.partition(" are ")[0] for note in listed.notes] == [
+        "labels",
+        "groups",
+        "groups that",
+    ]
+    assert "12 [31 32] and 12.0 [31 32 2e 30]" in listed.notes[2]
+
+
+def test_two_rows_that_write_one_label_in_two_ways_agree() -> None:
+    listed = by(table([("cat/1.png", "caf\u00e9"), ("cat/1.png", "cafe\u0301 ")]))
+    assert (labels(listed), reasons(listed)) == (
+        {"cat/1.png": "caf\u00e9"},
+        dict(FOUND.refused) | {"cat/1.png": "listed_twice"},
+    )
+
+
+@pytest.mark.parametrize("cell", ["cat|dog", "dog;cat", "cat, dog", "cat|dog|cat"])
+def test_a_cell_with_several_labels_is_refused_where_they_are_labels_of_others(cell: str) -> None:
+    found = reasons(by(table([("a.png", cell), ("cat/1.png", "cat"), ("dog/deep/down/1.png", "dog")])))
+    assert found == dict(FOUND.refused) | {"a.png": "several_choices"}
+
+
+def test_a_cell_that_may_have_several_labels_is_told() -> None:
+    listed = by(table([("a.png", "cat|dog"), ("cat/1.png", "red, white"), ("cat/2.png", "cat")]))
+    assert labels(listed) == {"a.png": "cat|dog", "cat/1.png": "red, white", "cat/2.png": "cat"}
+    assert listed.notes == ("labels that may be several in one cell are each a class of its own: cat|dog",)

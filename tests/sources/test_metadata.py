@@ -193,13 +193,25 @@ def test_image_without_a_group_is_named_if_others_have_one() -> None:
     check_groups(found.assign(user_group=""), NAME)
 
 
-def test_groups_that_look_the_same_or_were_cut_short_are_refused() -> None:
+def test_groups_that_were_cut_short_or_are_no_names_are_refused() -> None:
     """They would be split apart, or joined."""
-    blanks, short = refused(table(group=["a ", "a", "2.02611E+14"]))
-    assert blanks == "groups with blanks at their ends: 'a '; remove these"
+    control, nothing, short = refused(table(group=["a\x07", "nan", "2.02611E+14"]))
+    assert control.startswith("1 of the groups has control characters: a\\x07 [61 07].")
+    assert nothing.startswith("group has what programs write for an empty cell (nan) in 1 rows: 2.")
     assert short.startswith(
         "group has numbers that a spreadsheet or a float cut short, such as 2.02611E+14, in 1 rows: 3"
     )
+
+
+def test_groups_that_look_the_same_are_one() -> None:
+    found = attached(table(group=["K\u00e4se", "Ka\u0308se\u00a0", "\u200bK\u00e4se"]))
+    assert found["user_group"].tolist() == ["K\u00e4se"] * 3
+
+
+def test_a_column_that_the_layout_fills_is_refused() -> None:
+    given = images().assign(meta_given_split="train")
+    with pytest.raises(DataError, match="has the column given_split, which the source's layout fills: rename it"):
+        attach_metadata(given, table(given_split=["a", "b", "c"]), PATHS, NOW, NAME)
 
 
 def test_a_table_with_other_separators_says_which_it_should_have() -> None:
@@ -254,3 +266,11 @@ def test_column_that_is_not_there_is_named_with_the_nearest(columns: list[str], 
     text = f"{NAME} cannot be used:\n  there is no column 'file_name'{message}"
     with pytest.raises(DataError, match=f"^{re.escape(text)}$"):
         attached(pd.DataFrame(columns=columns, dtype="str"))
+
+
+def test_a_path_without_its_ending_gets_the_file_that_it_means() -> None:
+    rows = pd.DataFrame({"file_name": ["dog/1", "cat/1.png"]}, dtype="str")
+    assert refused(rows) == [
+        "1 files are not in the source: dog/1, did you mean dog/1.png? A path needs its ending. "
+        "Correct or remove these rows"
+    ]

@@ -27,7 +27,21 @@ REFUSED: dict[str, tuple[str, Callable[[str], object]]] = {
     "cat/up": ("linked_folder", lambda name: Path(name).symlink_to("..")),
     "emu": ("link_leaves_source", lambda name: Path(name).symlink_to("../other")),
 }
-IGNORED = ["desktop.ini", ".git/cat/1.png", "__MACOSX/cat/1.png", "cat/.DS_Store", "cat/Thumbs.db", "cat/.old/1.png"]
+IGNORED = {
+    ".git/cat/1.png": "hidden",
+    ".git/cat/2.png": "hidden",
+    "@eaDir/cat/1.png@SynoEAStream": "system_file",
+    "#recycle/cat/1.png": "system_file",
+    "$RECYCLE.BIN/S-1-5-21/desktop.ini": "system_file",
+    "lost+found/#123": "system_file",
+    "System Volume Information/IndexerVolumeGuid": "system_file",
+    "__MACOSX/cat/1.png": "system_file",
+    "desktop.ini": "system_file",
+    "cat/.DS_Store": "hidden",
+    "cat/.@__thumb/default1.png": "hidden",
+    "cat/@eaDir/1.png/SYNOPHOTO_THUMB_M.jpg": "system_file",
+    "cat/Thumbs.db": "system_file",
+}
 
 
 def test_a_scan_sorts_files_into_those_to_read_to_refuse_and_to_ignore(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,11 +63,38 @@ def test_a_scan_sorts_files_into_those_to_read_to_refuse_and_to_ignore(monkeypat
     expected = Scan(
         files=("cat/linked.png", "cat/Ü 1.png", "dog/1.png", "dog/b/2.png", "loose.txt"),
         refused=tuple(sorted((name.replace("\udcff", "\\udcff"), reason) for name, (reason, _) in REFUSED.items())),
-        ignored=len(IGNORED),
+        ignored=tuple(sorted(IGNORED.items())),
     )
     assert scan(Path()) == expected
     Path("../link").symlink_to("src")
     assert scan(Path("../link")) == expected
+
+
+def test_links_in_an_ignored_folder_are_rows_and_lead_nowhere() -> None:
+    for name in ("src/.old/deep", "other/below"):
+        Path(name).mkdir(parents=True)
+    Path("other/below/1.png").touch()
+    Path("src/.old/link").symlink_to("../../other")
+    Path("src/.old/deep/up").symlink_to("..")
+    Path("src/.old/\udcff").touch()
+    Path("src/.link").symlink_to("../other")
+    expected = [".link", ".old/\\udcff", ".old/deep/up", ".old/link"]
+    assert scan(Path("src")) == Scan((), (), tuple((path, "hidden") for path in expected))
+
+
+def test_a_folder_of_a_system_that_may_not_be_read_is_ignored_as_one(tmp_path: Path) -> None:
+    Path("src/cat/lost+found").mkdir(parents=True)
+    Path("src/cat/1.png").touch()
+    tmp_path.chmod(0o755)
+    Path("src/cat/lost+found").chmod(0o000)
+    user = os.geteuid()
+    try:
+        if user == 0:
+            os.seteuid(65534)
+        assert scan(Path("src")) == Scan(("cat/1.png",), (), (("cat/lost+found/", "system_file"),))
+    finally:
+        os.seteuid(user)
+        Path("src/cat/lost+found").chmod(0o755)
 
 
 def test_a_source_must_be_a_folder() -> None:

@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Collection
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -13,6 +14,8 @@ import pytest
 
 from pipeline.errors import DataError
 from pipeline.sources.texts import read_texts
+from pipeline.store import tables
+from pipeline.store.tables import MAX_COLUMNS, READERS
 
 
 def texts(data: bytes, name: str = "t.csv", single: Collection[str] = ("a",)) -> dict[str, list[str]]:
@@ -84,6 +87,15 @@ def test_values_of_parquet_are_texts(values: list[Any], kind: Any, expected: lis
     ("data", "name", "message"),
     [
         (b"a\nM\xf6we\n", "t.csv", "t.csv: a is no UTF-8 in 1 rows: 1"),
+        (
+            "a,pr\xe9nom\n1,x\n".encode("latin-1"),
+            "t.csv",
+            "t.csv: names of columns are no UTF-8: pr\\udce9nom, as Windows-1252 'pr\xe9nom'\nSave the table as UTF-8",
+        ),
+        (b"a,\x9d\n1,x\n", "t.csv", "t.csv: names of columns are no UTF-8: \\udc9d\nSave the table as UTF-8"),
+        (b'{"a": 1, "\\ud800": 2}', "t.jsonl", "t.jsonl: names of columns are no UTF-8: \\ud800\nSave"),
+        (b'{"a": 1, "b\\u0000": 2}', "t.jsonl", "t.jsonl: names of columns have control characters: b\\x00\nSave"),
+        (b"a,\x1b[2J\n1,x\n", "t.csv", "t.csv: names of columns have control characters: \\x1b[2J\nSave"),
         (b'a\n"open\n', "t.csv", "t.csv is damaged, or no .csv file: unexpected end of data"),
         (b"", "t.csv", "t.csv is empty: its first line must name the columns"),
         ("a\n1\n".encode("utf-16-le"), "t.csv", "t.csv is no text in UTF-8, but perhaps in UTF-16"),
@@ -101,3 +113,74 @@ def test_what_is_no_table_of_texts_is_named(data: bytes, name: str, message: str
     with pytest.raises(DataError) as caught:
         texts(data, name)
     assert str(caught.value).startswith(message)
+
+
+def wide(columns: int, rows: int = 1) -> dict[str, bytes]:
+    """A table of each kind with so many columns."""
+    names = [f"c{number}" for number in range(columns)]
+    buffer = io.BytesIO()
+    pq.write_table(pa.table({name: ["x"] * rows for name in names}), buffer)
+    line = json.dumps(dict.fromkeys(names, "x"))
+    return {
+        "t.csv": "\n".join([",".join(names), *[",".join("x" * columns)] * rows]).encode(),
+        "t.jsonl": "\n".join([line] * rows).encode(),
+        "t.parquet": buffer.getvalue(),
+    }
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "t.parquet"])
+def test_a_table_may_have_so_many_columns_and_no_more(name: str) -> None:
+    assert len(texts(wide(MAX_COLUMNS)[name], name)) == MAX_COLUMNS
+    with pytest.raises(DataError, match=r"^t\.\w+ has 1,001 columns, and may have 1,000: c0, c1, c2 and 998 more\."):
+        texts(wide(MAX_COLUMNS + 1)[name], name)
+    # Who needs few columns may have many others beside.
+    assert READERS[f".{name[2:]}"](wide(MAX_COLUMNS + 1)[name], name, {"c1"})["c1"] == ["x"]
+
+
+def test_lines_with_a_key_of_their_own_are_refused_before_they_make_a_square() -> None:
+    lines = b"\n".join(b'{"a": 1, "k%d": 1}' % number for number in range(50_000))
+    with pytest.raises(DataError, match=r"^t\.jsonl has 50,001 columns, and may have 1,000: .* names of its own$"):
+        texts(lines, "t.jsonl")
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "t.parquet"])
+def test_a_table_may_have_no_more_rows_and_cells_than_its_files_explain(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = wide(4, rows=6)[name]
+    assert len(read_texts(data, name, (), max_rows=6)) == 6
+    with pytest.raises(DataError, match=r"^t\.\w+ has 6 rows, and may have 5: a row says something of one file"):
+        read_texts(data, name, (), max_rows=5)
+    monkeypatch.setattr(tables, "MAX_CELLS", 23)
+    with pytest.raises(DataError, match=r"^t\.\w+ has 6 rows of 4 columns, 24 cells, and may have 23: leave out"):
+        texts(data, name)
+
+
+def test_equal_rows_of_a_parquet_file_are_counted_before_they_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = parquet(["x"] * 100_000)
+    monkeypatch.setattr(pq.ParquetFile, "read", None)
+    with pytest.raises(DataError, match=r"^t\.parquet has 100,000 rows, and may have 10:"):
+        read_texts(data, "t.parquet", (), max_rows=10)
+
+
+def test_texts_of_a_parquet_file_keep_their_order_and_gaps() -> None:
+    values = ["x", None, "y", "x", "", None]
+    assert READERS[".parquet"](parquet(values), "t.parquet")["a"] == values
+    assert READERS[".parquet"](parquet([None, None], pa.string()), "t.parquet")["a"] == [None, None]
+    assert READERS[".parquet"](parquet([], pa.large_string()), "t.parquet")["a"] == []
+
+
+def test_a_message_on_a_wide_table_has_an_end() -> None:
+    data = b"\n".join([b",".join(b"c%d" % number for number in range(500)), b",".join([b"\xff"] * 500)])
+    with pytest.raises(DataError) as caught:
+        texts(data)
+    assert str(caught.value).count("\n") == 21
+    assert "and 480 more" in str(caught.value)
+
+
+def test_a_parquet_file_that_is_damaged_anywhere_is_a_table_or_a_message() -> None:
+    data = parquet(["cat/1.png", "cat/2.png"])
+    for place in range(len(data)):
+        damaged = data[:place] + bytes([data[place] ^ 0x55]) + data[place + 1 :]
+        with suppress(DataError):
+            texts(damaged, "t.parquet")

@@ -13,8 +13,6 @@ from PIL import Image
 from pipeline import catalogue
 from tests.running import environment, pipeline, run_stages, write_params, write_tiny_sources
 
-# Lightning warns of few batches, and of its own use of torch.
-pytestmark = pytest.mark.filterwarnings("ignore:::lightning.*")
 SMALL = ("learning-curve", "--sizes", "3", "--seeds", "2")
 FILES = (Path("learning-curve.csv"), Path("learning-curve.png"))
 FITS = Path(catalogue.LEARNING_CURVE)
@@ -22,14 +20,14 @@ FITS = Path(catalogue.LEARNING_CURVE)
 KILLED = f"""
 import os, signal, sys
 from pipeline import cli
-from pipeline.training import kept_fits
-put, done = kept_fits.put_in_place, []
+from pipeline.training import checkpoint
+put, done = checkpoint.put_in_place, []
 def put_or_die(whole, path):
     if len(done) == 3:
         os.kill(os.getpid(), signal.SIGKILL)
     done.append(path)
     put(whole, path)
-kept_fits.put_in_place = put_or_die
+checkpoint.put_in_place = put_or_die
 sys.argv = ["pipeline", *{SMALL}, "--workers", "1"]
 cli.main()
 """
@@ -107,7 +105,7 @@ def test_a_killed_one_goes_on_and_ends_with_the_same_bytes(
         [sys.executable, "-c", KILLED], cwd=prepared, env=environment(prepared), capture_output=True, check=False
     )
     assert ended.returncode == -signal.SIGKILL, ended.stderr
-    assert sorted(path.suffix for path in FITS.rglob("*.*")) == [".arrow"] * 3 + [".partial"]
+    assert sorted(path.suffix for path in FITS.rglob("*.*")) == [".partial"] + [".pt"] * 3
     again = pipeline(capsys, monkeypatch, *SMALL)
     assert "14 fits of train.model: 3 finished before and kept in data/learning-curve, 11 to make\n" in again.err
     assert again.out == whole.out

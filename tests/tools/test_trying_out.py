@@ -18,9 +18,6 @@ from tests.examples import params
 from tests.fits import metric_named
 from tests.running import pipeline, run_stages, write_params, write_tiny_sources
 
-# Lightning warns of few batches, and of its own use of torch.
-pytestmark = pytest.mark.filterwarnings("ignore:::lightning.*")
-
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -11,7 +11,9 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pipeline.errors import StorageError
 from pipeline.training.checkpoint import MAX_SECONDS, Checkpoint, table_digest
+from tests.examples import full_disk
 
 STATE = {"epochs": [{"dev/loss": 0.5}], "network": {"0.weight": torch.arange(6.0).view(2, 3)}, "best_epoch": 0}
 
@@ -49,6 +51,15 @@ def test_nothing_is_left_when_it_is_dropped(kept: Checkpoint) -> None:
     kept.drop()
     assert kept.load("key") is None
     assert list(kept.path.parent.iterdir()) == []
+
+
+def test_a_full_disk_leaves_what_was_kept_before_and_no_half(kept: Checkpoint) -> None:
+    with full_disk(500), pytest.raises(StorageError):
+        kept.save("key", {"epochs": []})
+    found = kept.load("key")
+    assert found is not None
+    assert found["epochs"] == STATE["epochs"]
+    assert list(kept.path.parent.iterdir()) == [kept.path]
 
 
 @given(data=st.data())

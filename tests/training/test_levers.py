@@ -2,6 +2,7 @@
 
 import copy
 import io
+import itertools
 import math
 from typing import Any, get_args
 
@@ -18,7 +19,7 @@ from pipeline.training.mixing import Mixed, mix
 from pipeline.training.optimizers import build_optimizer
 from pipeline.training.params import AnyMixing, AnyOptimizer, AnySchedule, CutMix, Mixup
 from pipeline.training.schedules import rate_factor
-from pipeline.training.training import check_last_batch, check_rows
+from pipeline.training.training import Stopped, check_last_batch, check_rows
 from tests.fits import (
     ADAMW,
     CLASSES,
@@ -28,14 +29,12 @@ from tests.fits import (
     TRAIN,
     fitted,
     images,
+    loader,
     measured,
     network_for,
     train_params,
     weights,
 )
-
-# Lightning warns of loaders without workers, of few batches, and of its own use of torch.
-pytestmark = pytest.mark.filterwarnings("ignore:::lightning.*")
 
 SHAPE = {"width": 4, "activation": "relu", "batch_norm": True, "dropout": {"blocks": 0.1, "head": 0.1}}
 MODELS: dict[str, dict[str, Any]] = {
@@ -257,7 +256,7 @@ def _shifted(chosen: AnySchedule, epochs: int, place: int) -> float:
 def test_the_rate_reaches_the_optimizer() -> None:
     seen: list[float] = []
     train = train_params(epochs=4, schedule={"name": "step", "every": 1, "factor": 0.1}, learning_rate=0.01)
-    fitted(train, keep=lambda state: seen.append(state["optimizer"]["param_groups"][0]["lr"]))
+    fitted(train, save=lambda state: seen.append(state["loop"]["optimizer"]["param_groups"][0]["lr"]))
     assert seen == pytest.approx([0.01, 0.001, 0.0001, 0.00001])
 
 
@@ -402,12 +401,12 @@ def test_training_that_goes_on_ends_with_the_weights_of_one_that_never_stopped(o
     train = resumable(optimizer=optimizer)
     kept: list[bytes] = []
 
-    def keep(state: dict[str, Any]) -> None:
+    def save(state: dict[str, Any]) -> None:
         buffer = io.BytesIO()
         torch.save(state, buffer)
         kept.append(buffer.getvalue())
 
-    whole = fitted(train, keep=keep)
+    whole = fitted(train, save=save)
     assert len(kept) == len(whole.epochs) == 5
     for data in kept:
         resumed = fitted(train, state=torch.load(io.BytesIO(data), weights_only=True))
@@ -421,12 +420,12 @@ def test_training_that_goes_on_in_the_middle_of_an_epoch_does_so_too(optimizing:
     train = resumable(epochs=3)
     kept: list[bytes] = []
 
-    def keep(state: dict[str, Any]) -> None:
+    def save(state: dict[str, Any]) -> None:
         buffer = io.BytesIO()
         torch.save(state, buffer)
         kept.append(buffer.getvalue())
 
-    whole = fitted(train, optimizing=optimizing, keep=keep, due=lambda: True)
+    whole = fitted(train, optimizing=optimizing, save=save, due=lambda: True)
     states = [torch.load(io.BytesIO(data), weights_only=True) for data in kept]
     batches = math.ceil(len(TRAIN) / train.batch_size)
     # After each batch, and after each epoch once more.
@@ -438,10 +437,35 @@ def test_training_that_goes_on_in_the_middle_of_an_epoch_does_so_too(optimizing:
         assert (resumed.epochs, resumed.epoch) == (whole.epochs, whole.epoch)
 
 
+def test_a_fit_that_is_stopped_between_any_two_batches_goes_on_to_the_same_weights() -> None:
+    """Of train, of dev, or between two epochs; it saves its state, and nothing after that."""
+    train = resumable(epochs=2)
+    whole = fitted(train)
+    places = 2 * (math.ceil(len(TRAIN) / train.batch_size) + len(loader(DEV)) + 1)
+    for place in range(places):
+        kept: list[bytes] = []
+
+        def save(state: dict[str, Any], kept: list[bytes] = kept) -> None:
+            buffer = io.BytesIO()
+            torch.save(state, buffer)
+            kept.append(buffer.getvalue())
+
+        asked = itertools.count()
+        with pytest.raises(Stopped):
+            fitted(train, save=save, stopping=lambda asked=asked, place=place: next(asked) == place)
+        assert next(asked) == place + 1
+        resumed = fitted(train, state=torch.load(io.BytesIO(kept[-1]), weights_only=True))
+        assert weights(resumed.network) == weights(whole.network)
+        assert resumed.epochs == whole.epochs
+    asked = itertools.count()
+    fitted(train, stopping=lambda: next(asked) < 0)
+    assert next(asked) == places  # there are no others
+
+
 def test_patience_counts_the_epochs_before_the_stop() -> None:
     still = {"learning_rate": 1e-12, "epochs": 20, "patience": 3, "model.batch_norm": False}
     states: list[dict[str, Any]] = []
-    whole = fitted(train_params(**still), keep=lambda state: states.append(copy.deepcopy(state)))
+    whole = fitted(train_params(**still), save=lambda state: states.append(copy.deepcopy(state)))
     assert [len(fitted(train_params(**still), state=state).epochs) for state in states] == [len(whole.epochs)] * 4
 
 

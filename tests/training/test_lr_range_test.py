@@ -1,16 +1,12 @@
 """The learning-rate range test: its rates, its end and its rule."""
 
-from collections.abc import Iterable
-
 import numpy as np
 import pytest
 
-from pipeline.data.order import KeyedOrder
 from pipeline.errors import DataError
 from pipeline.tools.rate_chart import draw_rates
-from pipeline.training.classifier import WeightedBatch
 from pipeline.training.lr_range_test import RateRange, rate_range, suggest
-from tests.fits import SGD, TRAIN, loader, network_for, train_params
+from tests.fits import SGD, TRAIN, Epochs, network_for, train_params
 
 RATES = np.geomspace(1e-6, 10, 100)
 
@@ -29,13 +25,7 @@ def test_a_loss_that_only_rises_suggests_nothing() -> None:
 
 def found(high: float = 10.0) -> RateRange:
     train = train_params(optimizer=SGD)
-    order = KeyedOrder(len(TRAIN), 1)
-
-    def passes(epoch: int) -> Iterable[WeightedBatch]:
-        order.set_epoch(epoch)
-        return loader(TRAIN, 16, order)
-
-    return rate_range(network_for(train), passes, train, 1e-5, high, 60, lambda _: None)
+    return rate_range(network_for(train), Epochs(TRAIN, 16, seed=1), train, 1e-5, high, 60, lambda _: None)
 
 
 def test_rates_rise_by_a_constant_factor_until_the_loss_runs_away() -> None:

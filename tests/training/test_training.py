@@ -19,6 +19,7 @@ from tests.fits import (
     DEV,
     SGD,
     TRAIN,
+    Epochs,
     fitted,
     images,
     loader,
@@ -29,9 +30,6 @@ from tests.fits import (
     weighted,
     weights,
 )
-
-# Lightning warns of loaders without workers, of few batches, and of its own use of torch.
-pytestmark = pytest.mark.filterwarnings("ignore:::lightning.*")
 
 
 def test_same_params_and_data_give_the_same_weights_and_numbers() -> None:
@@ -112,7 +110,8 @@ def test_epochs_report_losses_and_metrics_of_train_and_dev() -> None:
 def test_progress_counts_training_batches() -> None:
     train = train_params(epochs=2)
     steps: list[int] = []
-    fit(network_for(train), loader(TRAIN, 16), loader(DEV), train, metric_named("accuracy"), CLASSES, steps.append)
+    batches = Epochs(TRAIN, 16, seed=1)
+    fit(network_for(train), batches, loader(DEV), train, metric_named("accuracy"), CLASSES, steps.append)
     assert steps == [1] * 2 * 6  # 90 images in batches of 16
 
 
@@ -151,16 +150,8 @@ class Watched(Dataset[Any]):
 
 def test_each_epoch_sees_every_row_once_in_the_order_of_its_key() -> None:
     train, rows = train_params(epochs=3), Watched()
-    order = KeyedOrder(len(rows), seed=9)
-    fit(
-        network_for(train),
-        loader(rows, 16, order),
-        loader(DEV),
-        train,
-        metric_named("accuracy"),
-        CLASSES,
-        lambda _: None,
-    )
+    batches = Epochs(rows, 16, seed=9)
+    fit(network_for(train), batches, loader(DEV), train, metric_named("accuracy"), CLASSES, lambda _: None)
     seen = [rows.asked[start : start + len(rows)] for start in range(0, 3 * len(rows), len(rows))]
     assert seen == [order_of(len(rows), 9, epoch) for epoch in range(3)]
 

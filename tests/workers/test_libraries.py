@@ -22,8 +22,8 @@ def test_what_the_user_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_numpy_computes_with_one_thread() -> None:
     code = """
 import sys
-from pipeline.workers.libraries import settle
-settle()
+from pipeline.workers.libraries import configure
+configure()
 assert "numpy" not in sys.modules
 import numpy, threadpoolctl
 print({pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"})

@@ -1,23 +1,18 @@
 """Params of the stage augment: how many variants, by which transforms, made when."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
-from pipeline.section import Section, Seed, Share
+from pipeline.section import EACH_ONCE, Label, Section, Seed, Share
 from pipeline.transforms.params import AnyTransform
 
 MAX_COPIES = 100
 
 
 Copies = Annotated[int, Field(ge=0, le=MAX_COPIES)]
-
-
-def _with_text_keys(counts: Any) -> Any:
-    """Classes may be called 0 and 1, which are numbers in YAML."""
-    numbers = isinstance(counts, Mapping) and all(type(label) in {int, str} for label in counts)
-    return {str(label): count for label, count in counts.items()} if numbers else counts
 
 
 class PerImage(Section):
@@ -31,7 +26,7 @@ class PerClass(Section):
     """So many variants of each row of the classes named, and `otherwise` of the others."""
 
     name: Literal["per_class"]
-    counts: Annotated[Mapping[str, Copies], BeforeValidator(_with_text_keys)]
+    counts: Annotated[Mapping[Label, Copies], EACH_ONCE]
     otherwise: Copies
 
 
@@ -40,6 +35,15 @@ class UpTo(Section):
 
     name: Literal["up_to"]
     rows: Annotated[int, Field(ge=1, le=1_000_000_000)]
+
+
+@dataclass(frozen=True)
+class VariantParams:
+    """What makes variants: `augment.mode`, `augment.transforms` and `augment.seed`."""
+
+    mode: Literal["materialise", "online"]
+    transforms: Sequence[AnyTransform]
+    seed: int
 
 
 class AugmentParams(Section):
@@ -56,6 +60,11 @@ class AugmentParams(Section):
     transforms: Annotated[tuple[AnyTransform, ...], Field(strict=False)]
     match_production: bool
     max_failed: Share
+
+    @property
+    def variants(self) -> VariantParams:
+        """What makes variants, as one value."""
+        return VariantParams(self.mode, self.transforms, self.seed)
 
     @model_validator(mode="after")
     def _copies_need_transforms(self) -> Self:

@@ -7,6 +7,7 @@ import pandas as pd
 
 from pipeline.errors import DataError, listing
 from pipeline.manifest import EXTRA_COLUMNS, NO_LABEL, PRODUCTION
+from pipeline.names import alike_labels
 from pipeline.stages.curate.params import CurateParams
 
 REMOVED_COLUMNS = ["id", "source", "label", "path", "reason", "detail"]
@@ -43,7 +44,17 @@ def remove_duplicates(images: pd.DataFrame, params: CurateParams) -> tuple[pd.Da
 
 
 def join_sources(manifests: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """The rows of all sources; "" where a source lacks another's column of metadata."""
+    """The rows of all sources; "" where a source lacks another's column of metadata.
+
+    Raises:
+        DataError: labels of different sources look like one class, written in several ways.
+    """
+    sources: dict[str, list[str]] = {}
+    for manifest in manifests:
+        for label in manifest["label"].unique():
+            sources.setdefault(str(label), []).append(str(manifest["source"].iloc[0]))
+    if problems := alike_labels(sources, {label: f"in {listing(names)}" for label, names in sources.items()}):
+        raise DataError("\n".join(problems))
     joined = pd.concat([manifest.astype(dict.fromkeys(_extra_columns(manifest), str)) for manifest in manifests])
     return joined.fillna(dict.fromkeys(_extra_columns(joined), "")).reset_index(drop=True)
 

@@ -9,6 +9,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from pipeline.manifest import HASHES, MARKS, NO_LABEL, PRODUCTION
+from pipeline.names import key
 from pipeline.stages.curate.similarity import Look, comparable, copies
 
 Numbers = npt.NDArray[np.int64]
@@ -43,8 +44,9 @@ def near_copies(contents: pd.DataFrame, look: Look, look_closer: Look) -> pd.Dat
 def groups_of(images: pd.DataFrame, pairs: pd.DataFrame = NO_COPIES) -> "pd.Series[Any]":
     """The name of the group of each image: what must not be split apart.
 
-    Images with the same content belong together, near copies, and those of one user group, also
-    across sources: a group is a connected component. It is named after its first user group, else
+    Images with the same content belong together, near copies, and those of one user group, however it is
+    written (names.key), also across sources: a group is a connected component. It is named after the key of its first
+    user group, so that another way of writing it renames nothing, else
     after the first content of its production images, else of all. So a further image does not rename
     it unless it joins two groups or, without a user group, its content comes first; a raw one never
     renames what has a production image.
@@ -57,7 +59,7 @@ def groups_of(images: pd.DataFrame, pairs: pd.DataFrame = NO_COPIES) -> "pd.Seri
         return images["sha256"]
     # In alphabetical order, so that the smallest number stands for the first name.
     content, contents = pd.factorize(images["sha256"], sort=True)
-    own, users = pd.factorize(images["user_group"], sort=True)
+    own, users = pd.factorize(user_keys(images), sort=True)
     one, other = (contents.get_indexer(pd.Index(pairs[name])) for name in ("one", "other"))
     ends = np.append(content[named], one), np.append(len(contents) + own[named], other)
     group = _components(*ends, len(contents) + len(users))[content]
@@ -75,9 +77,17 @@ def joined_groups(images: pd.DataFrame) -> list[list[str]]:
     Args:
         images: with the column `group`.
     """
-    pairs = images.loc[images["user_group"] != "", ["user_group", "group"]].drop_duplicates()
+    pairs = images.loc[images["user_group"] != "", ["user_group", "group"]].sort_values("user_group").drop_duplicates()
+    # Of those that are one name, however it is written, one.
+    pairs = pairs[~pairs.assign(user=user_keys(pairs)).duplicated(["user", "group"])]
     several = pairs[pairs["group"].duplicated(keep=False)].groupby("group")["user_group"]
     return [sorted(names) for _, names in several]
+
+
+def user_keys(images: pd.DataFrame) -> "pd.Series[Any]":
+    """What is equal for user groups that are one name, however it is written."""
+    names = images["user_group"]
+    return names.map({name: key(name) for name in names.unique()})
 
 
 def near_table(kept: pd.DataFrame, images: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:

@@ -13,6 +13,7 @@ from pipeline.errors import MissingInputError, listing
 from pipeline.images.perceptual import views
 from pipeline.images.pixels import Pixels, decode, without_bars
 from pipeline.manifest import INGESTED, ISSUES, MARKS, NO_LABEL, check_manifest
+from pipeline.names import one_group
 from pipeline.sources.params import SourceParams
 from pipeline.stage import Stage
 from pipeline.stages.curate.alignment import portrait
@@ -57,6 +58,8 @@ class CurateOutputs:
     copies: bytes
     joined: list[list[str]]
     uncompared: int
+    one_group: Sequence[str]
+    """What to say of user groups that are written in several ways."""
 
     @property
     def summary(self) -> str:
@@ -80,6 +83,7 @@ class CurateOutputs:
         if self.joined:
             names = listing((" + ".join(names) for names in self.joined), most=3)
             yield f"groups that equal files or near copies join, so that they are not split apart: {names}"
+        yield from self.one_group
         if self.uncompared:
             yield f"{self.uncompared} pictures are too small or too plain to have near copies"
         marked = {name: int(self.manifest[name].sum()) for name in ISSUES}
@@ -114,6 +118,7 @@ def curate(
         uncompared = int((~is_compared(contents)).sum())
         look = partial(select_columns, contents=contents, reader=originals, fit=fit, engine=engine)
         pairs = near_copies(contents, partial(look, see=views), partial(look, see=portrait))
+    written = one_group(images["user_group"].unique())
     images = images.drop(columns=MARKS.names).assign(group=groups_of(images, pairs))
     kept, removed = remove_duplicates(images, params)
     near, joined = near_table(kept, images, pairs), joined_groups(images)
@@ -136,7 +141,7 @@ def curate(
     }
     show = partial(_picture, reader=originals)
     sheets = issues_sheet(kept, params.issues, show), copies_sheet(images, near, removed, show)
-    return CurateOutputs(kept, removed, near, metrics, *sheets, joined, uncompared)
+    return CurateOutputs(kept, removed, near, metrics, *sheets, joined, uncompared, written)
 
 
 def _picture(shard: str, row: int, reader: ShardReader) -> Pixels:

@@ -2,9 +2,23 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from pipeline.section import Count, Section, Share
+
+
+def _rising(values: tuple[float, float]) -> tuple[float, float]:
+    if values[0] >= values[1]:
+        raise ValueError(f"{list(values)} must be the value that is black, then a larger one that is white")
+    return values
+
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+# YAML has lists alone.
+ValueRange = Annotated[tuple[Finite, Finite], Field(strict=False), AfterValidator(_rising)]
+
 
 Channel = Annotated[int, Field(ge=0, le=255)]
 
@@ -23,7 +37,11 @@ class PngEncoding(Section):
 
 
 class IngestParams(Section):
-    """How a file becomes a square picture of `size` pixels a side."""
+    """How a file becomes a square picture of `size` pixels a side.
+
+    value_range: of files of more than 8 bits a channel, the values that become black and white ([0, 4095] for 12 bits);
+    without it, all that such a file can hold.
+    """
 
     size: Annotated[int, Field(ge=8, le=1024)]
     fit: Literal["crop", "pad", "stretch"]
@@ -39,3 +57,4 @@ class IngestParams(Section):
     max_seconds: Annotated[int, Field(ge=1, le=3600)]
     max_memory_mb: Annotated[int, Field(ge=256, le=1_000_000)]
     max_rejected: Share
+    value_range: ValueRange | None = None

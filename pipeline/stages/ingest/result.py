@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.manifest import EXTRA_COLUMNS, INGESTED, NO_LABEL
+from pipeline.sources.file_names import misnamed
 from pipeline.sources.listing import Refusal
 from pipeline.store.arrow import CATEGORY, TableStream, arrow_table, category_array
 from pipeline.store.shards import Placed
@@ -21,13 +22,21 @@ from pipeline.store.shards import Placed
 _PIXELS = "pixels"
 # What the listing says of an image, beside the user's own columns.
 _LISTED = ("label", "user_group", "captured_at")
+CAMERA = f"{EXTRA_COLUMNS}camera"
+# Of what files of more than 8 bits a channel can hold: whose largest value is no more, uses fewer bits than it has.
+LITTLE = 0.25
+_EXIF = ("taken", "camera")
+_READ = ("path", "reason", "detail", "format", "range_used", *_EXIF, "codec_warning")
 
 
 @dataclass(frozen=True)
 class Outcome:
     """Of the rows of a source's shards: which were accepted (n,), and the refused ones.
 
-    images: what the listing says of each row (n,), in the same order.
+    images: what the listing says of each row (n,), in the same order, and EXIF where it says nothing.
+    misnamed: path and format of accepted files whose names end as another format's do.
+    dim: range_used of accepted images that use little of it.
+    from_exif: how many rows have their time and their camera from there.
     """
 
     made: Placed
@@ -36,11 +45,20 @@ class Outcome:
     refused: list[Refusal]
     formats: pa.DictionaryArray
     codec_warnings: int
+    misnamed: list[tuple[str, str]]
+    dim: list[float]
+    from_exif: tuple[int, int]
 
     @cached_property
     def unlabelled(self) -> int:
         """Accepted images without a label."""
         return int((self._listed("label")["label"] == NO_LABEL).sum())
+
+    @cached_property
+    def classes(self) -> dict[str, int]:
+        """Accepted images of each label, labels sorted."""
+        counts = self._listed("label")["label"].value_counts()
+        return {str(label): int(counts[label]) for label in sorted(counts.index) if label != NO_LABEL}
 
     def groups(self) -> pd.DataFrame:
         """Path and user_group of the accepted images; none where no image of the listing has one."""
@@ -89,7 +107,10 @@ def outcome_of(made: Placed, images: pd.DataFrame) -> Outcome:
     formats: dict[str, int] = {}
     codes: list[npt.NDArray[np.int32]] = []
     warnings = 0
-    for table in made.tables("path", "reason", "detail", "format", "codec_warning"):
+    lies: list[tuple[str, str]] = []
+    dim: list[float] = []
+    exif: list[pa.Table] = [made.schema.empty_table().select(_EXIF)]
+    for table in made.tables(*_READ):
         accepted = _accepted(table)
         mask = np.zeros(len(table), bool)
         mask[accepted.to_numpy()] = True
@@ -97,11 +118,17 @@ def outcome_of(made: Placed, images: pd.DataFrame) -> Outcome:
         if len(accepted) < len(table):
             rest = table.filter(pa.array(~mask))
             refused += zip(*(rest[name].to_pylist() for name in ("path", "reason", "detail")), strict=True)
-        kept = table.select(["format", "codec_warning"]).take(accepted)
+        kept = table.select(["path", "format", "range_used", "codec_warning"]).take(accepted)
+        lies += misnamed(kept["path"].combine_chunks(), kept["format"].combine_chunks())
+        used = kept["range_used"].to_numpy()
+        dim += used[(used > 0) & (used <= LITTLE)].tolist()
+        # A copy, so that the shard's file need not stay open.
+        exif.append(table.select(_EXIF).take(pa.array(range(len(table)))))
         found = kept["format"].combine_chunks().dictionary_encode()
         numbers = [formats.setdefault(name, len(formats)) for name in found.dictionary.to_pylist()]
         codes.append(np.array(numbers, np.int32)[found.indices.to_numpy()] if numbers else np.array([], np.int32))
         warnings += len(kept) - int(pc.sum(pc.equal(kept["codec_warning"], "")).as_py() or 0)
+    images, from_exif = _with_exif(images, pa.concat_tables(exif))
     return Outcome(
         made,
         images,
@@ -109,7 +136,22 @@ def outcome_of(made: Placed, images: pd.DataFrame) -> Outcome:
         refused,
         category_array(np.concatenate([np.array([], np.int32), *codes]), [*formats]),
         warnings,
+        lies,
+        dim,
+        from_exif,
     )
+
+
+def _with_exif(images: pd.DataFrame, exif: pa.Table) -> tuple[pd.DataFrame, tuple[int, int]]:
+    """The images with time and camera of EXIF, where no table gives them; and how many have them from there."""
+    taken, camera = (exif[name].to_pandas().set_axis(images.index) for name in _EXIF)
+    fills = images["captured_at"].isna() & taken.notna()
+    if fills.any():
+        images = images.assign(captured_at=images["captured_at"].where(~fills, taken))
+    camera = camera.fillna("")
+    if CAMERA in images.columns or not (camera != "").any():
+        return images, (int(fills.sum()), 0)
+    return images.assign(**{CAMERA: camera}), (int(fills.sum()), int((camera != "").sum()))
 
 
 def _accepted(table: pa.Table) -> pa.Array:

@@ -24,7 +24,8 @@ from pipeline.workers.serving import Guard
 
 _TEXT = [(name, pa.string()) for name in ("id", "path", "sha256", "reason", "detail")]
 _FACTS = [field.with_type(pa.string()) if field.name == "format" else field for field in FACTS]
-SHARD = pa.schema([*_TEXT, *_FACTS, *MARKS, ("codec_warning", pa.string()), ("image", pa.binary())])
+EXIF = pa.schema([("taken", pa.timestamp("us", tz="UTC")), ("camera", pa.string())])
+SHARD = pa.schema([*_TEXT, *_FACTS, *MARKS, *EXIF, ("codec_warning", pa.string()), ("image", pa.binary())])
 # Not in the key of a row: how files are listed and read, because it knows their content by its hash; rules of params,
 # because it has their values.
 NOT_IN_KEY = ("pipeline.sources", "pipeline.section", "pipeline.stages.ingest.params")
@@ -82,7 +83,15 @@ def rows_of(opened: Sequence[Opened], params: IngestParams) -> list[dict[str, An
     found = [(payload, next(made) if isinstance(one, picture.Fitted) else one) for payload, one in opened]
     marks = iter(_marks([one.shown for _, one in found if isinstance(one, picture.Picture)]))
     return [
-        {**_file(payload), **_OK, **one.facts, **next(marks), "codec_warning": one.codec_warning, "image": one.image}
+        {
+            **_file(payload),
+            **_OK,
+            **one.facts,
+            **one.exif,
+            **next(marks),
+            "codec_warning": one.codec_warning,
+            "image": one.image,
+        }
         if isinstance(one, picture.Picture)
         else refuse_file(payload, one.reason, one.detail)
         for payload, one in found

@@ -73,13 +73,14 @@ def _scanned(root: Path) -> Scan:
     """What lies in a source that is a folder, or is the one file itself."""
     if root.is_dir():
         return scan(root)
-    return Scan(("",) if root.is_file() else (), (), 0)
+    return Scan(("",) if root.is_file() else (), ())
 
 
 def _listed(found: Scan, hashes: pa.StringArray) -> tuple[str, list[tuple[str, str]]]:
-    """A line a file, by path; and what could not be hashed, with the reason."""
+    """A line a file, by path, also of those that are ignored; and what could not be hashed, with the reason."""
     lines, not_hashed = StringIO(newline=""), []
-    for path, content in merge(zip(found.files, map(pa.StringScalar.as_py, hashes), strict=True), found.refused):
+    hashed = zip(found.files, map(pa.StringScalar.as_py, hashes), strict=True)
+    for path, content in merge(hashed, found.refused, found.ignored):
         lines.write(f"{json.dumps((path, content))}\n")
         if content.startswith(NOT_HASHED):
             not_hashed.append((path, content))

@@ -21,7 +21,7 @@ from pipeline.stages.label_issues.table import Disagreements, label_issues_table
 from pipeline.stages.train.params import TrainParams
 from pipeline.store.shards import ShardReader
 from pipeline.training.folds import folds_of
-from pipeline.training.out_of_fold import by_baseline, by_own_model
+from pipeline.training.out_of_fold import FoldedRows, by_baseline, by_own_model
 from pipeline.workers.engine import Engine
 
 WORDS = ["label", "suggested", "split", "quality", "role"]
@@ -59,10 +59,11 @@ def label_issues(
     if params.folds is not None:
         rows = manifest[manifest["split"].isin((TRAIN, DEV))].reset_index(drop=True)
         folds = folds_of(rows["label"].to_numpy(str), rows["group"].to_numpy(str), params.folds, params.seed)
+        folded = FoldedRows(rows, folds, originals, classes, ingest)
         found = [
-            by_own_model(train, rows, folds, originals, classes, ingest, optimizing, engine)
+            by_own_model(train, folded, optimizing, engine)
             if isinstance(model, OwnModel)
-            else by_baseline(model, rows, folds, originals, classes, ingest.size, params.seed, train.threads, engine)
+            else by_baseline(model, folded, params.seed, train.threads, engine)
             for model in (params.model, params.second)
             if model is not None
         ]

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from pipeline.models.params import AnyModel
-from pipeline.section import Count, Section, Seed
+from pipeline.section import EACH_ONCE, Count, Label, Section, Seed
 from pipeline.training.params import AnyMixing, AnyOptimizer, AnySchedule, Decay
 
 
@@ -39,7 +39,7 @@ class TrainParams(Section):
     l2: Decay
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
     mixing: Annotated[AnyMixing, Field(discriminator="name")]
-    class_weights: Mapping[str, Annotated[float, Field(gt=0, le=1000)]]
+    class_weights: Annotated[Mapping[Label, Annotated[float, Field(gt=0, le=1000)]], EACH_ONCE]
     clip_norm: Annotated[float, Field(gt=0)] | None
     precision: Literal["float32", "bfloat16", "float16"]
     threads: Annotated[int, Field(ge=1, le=256)]

@@ -1,8 +1,6 @@
 """Fits the model to the augmented training rows; dev says which epoch was best."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import pandas as pd
 
@@ -12,14 +10,14 @@ from pipeline.metrics.metric import check_defined, metric_of
 from pipeline.metrics.params import AnyMetric
 from pipeline.models.files import save_model
 from pipeline.models.params import Baseline
-from pipeline.stage import Stage
+from pipeline.stage import Group, Stage
+from pipeline.stages.augment.params import VariantParams
 from pipeline.stages.ingest.params import IngestParams
 from pipeline.stages.train.params import TrainParams
 from pipeline.store.curves import Curves
 from pipeline.store.shards import ShardReader
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.fitting import fit_key, fit_model, training_data
-from pipeline.transforms.params import AnyTransform
 from pipeline.workers.engine import Engine
 
 
@@ -38,9 +36,7 @@ def train(
     originals: ShardReader,
     copies: ShardReader,
     params: TrainParams,
-    mode: Literal["materialise", "online"],
-    transforms: Sequence[AnyTransform],
-    augment_seed: int,
+    variants: VariantParams,
     ingest: IngestParams,
     optimizing: AnyMetric,
     checkpoint: Checkpoint,
@@ -48,14 +44,14 @@ def train(
 ) -> TrainOutputs:
     """The model with the weights of the epoch that was best on dev; after a kill, from its last checkpoint on."""
     images = ShardReader(*originals.folders, *copies.folders)
-    data = training_data(augmented, manifest, images, params, mode, transforms, augment_seed, ingest)
+    data = training_data(augmented, manifest, images, params, variants, ingest)
     metric = metric_of(optimizing, data.classes)
     check_defined(metric, data.dev.labels, data.classes, DEV)
-    key = fit_key(data, params, optimizing, mode, transforms, augment_seed)
-    state = checkpoint.load(key)
-    model, fit = fit_model(data, params, metric, engine, state, lambda left: checkpoint.save(key, left), checkpoint.due)
-    begun = f" and {state['batches']} batches" if state and state["batches"] else ""
-    resumed = f", {len(state['epochs'])} of them{begun} before it was stopped" if state else ""
+    key = fit_key(data, params, optimizing, variants)
+    model, fit = fit_model(data, params, metric, engine, checkpoint.under(key))
+    epochs, batches = fit.done_before
+    begun = f" and {batches} batches" if batches else ""
+    resumed = f", {epochs} of them{begun} before it was stopped" if epochs or batches else ""
     done = f"{len(fit.epochs)} epochs{resumed}, {params.keep} {fit.epoch + 1}"
     if isinstance(params.model, Baseline):
         done = params.model.name
@@ -72,9 +68,9 @@ STAGE = Stage(
     function=train,
     params={
         "params": "train",
-        "mode": "augment.mode",
-        "transforms": "augment.transforms",
-        "augment_seed": "augment.seed",
+        "variants": Group(
+            VariantParams, {"mode": "augment.mode", "transforms": "augment.transforms", "seed": "augment.seed"}
+        ),
         "ingest": "ingest",
         "optimizing": "evaluate.optimizing",
     },

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline import catalogue
+from pipeline import catalogue, names
 from pipeline.errors import DataError, LeakError, MissingInputError, StorageError, listing
 from pipeline.images import perceptual
 from pipeline.images.normalising import Picture, normalise
@@ -156,7 +156,7 @@ def read_tables(manifests: Sequence[Path], root: Path | None) -> tuple[pd.DataFr
             places += found
     if problems:
         raise DataError("the tables cannot be audited:\n  " + "\n  ".join(problems))
-    return pd.concat(frames, ignore_index=True), places
+    return _as_taken(pd.concat(frames, ignore_index=True)), places
 
 
 def _rows_of(path: Path, columns: Mapping[str, Sequence[Any]], root: Path) -> tuple[pd.DataFrame, list[Place]]:
@@ -178,6 +178,16 @@ def _rows_of(path: Path, columns: Mapping[str, Sequence[Any]], root: Path) -> tu
     frame = pd.DataFrame({"table": _shown(str(path)), "row": range(1, count + 1), "key": keys, **texts})
     absent = [name for name in OPTIONAL if name not in texts]
     return frame.astype(dict.fromkeys(texts, object)).assign(**dict.fromkeys(absent)), places
+
+
+def _as_taken(rows: pd.DataFrame) -> pd.DataFrame:
+    """Labels as ingest takes them, and one name for the parts of a split that are called alike: Train and train."""
+    labels = {name: names.clean(name) or name for name in rows["label"].dropna().unique()}
+    first: dict[str, str] = {}
+    for name in sorted(rows["split"].dropna().unique()):
+        first.setdefault(names.key(name), name)
+    splits = {name: first[names.key(name)] for name in rows["split"].dropna().unique()}
+    return rows.assign(label=rows["label"].map(labels), split=rows["split"].map(splits))
 
 
 def _columns(path: Path) -> dict[str, list[Any]]:

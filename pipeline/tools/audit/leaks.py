@@ -3,11 +3,12 @@
 A row: table, row (from 1), path, label (or None: nobody has said), split; group, role (or None); key, what
 names the image; content, equal for equal files (or None); family, equal for near copies in different splits.
 Rows without a label may leak as others do; what is said of classes is said of the others.
+Names of groups, splits and labels are compared as ingest takes them (names.key, names.clean), and groups that may be
+one are one: a person is not another one for an accent in other bytes.
 A leak makes an audit fail, and so does an image that could not be checked; the rest is for judgement.
 """
 
 import itertools
-import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline.errors import DataError, listing
+from pipeline.names import alike, key, shown, shown_bytes
 
 COLUMNS = ("path", "label", "split")
 FILLED = ("path", "split")
@@ -42,6 +44,8 @@ Report = dict[str, Any]
 def table_problems(name: str, columns: Sequence[str], rows: pd.DataFrame) -> list[str]:
     """What makes a table unusable, in words; `rows` holds the known ones of its columns."""
     problems = [_missing(name, column, columns) for column in COLUMNS if column not in columns]
+    if columns and len(problems) == len(COLUMNS):
+        return problems
     if not len(rows) and not set(columns) >= OWN:
         return [*problems, f"{name} has no rows: give a table with a row an image"]
     for column in (column for column in FILLED if column in rows.columns):
@@ -100,6 +104,7 @@ def audit_report(rows: pd.DataFrame, unchecked: pd.DataFrame, min_per_class: int
             for split, part in rows.groupby("split")
         },
         "leaks": leaks,
+        "labels_alike": alike(labelled["label"].unique()),
         "class_gaps": list(_class_gaps(labelled, min_per_class)),
         "mismatch": _mismatches(labelled),
         "unchecked": [{**_named(row), "reason": row.reason} for row in unchecked.itertuples()],
@@ -116,6 +121,9 @@ def in_words(report: Report, most: int = 10) -> str:
         _split_words(report),
         *(_leak_words(kind, report, most) for kind in KINDS),
         _list("Not checked, so that a leak would go unseen", map(_unchecked_words, report["unchecked"]), most),
+        _list(
+            "Labels that may be one class", (" and ".join(map(shown_bytes, x)) for x in report["labels_alike"]), most
+        ),
         _list("Class gaps", map(_gap_words, report["class_gaps"]), most),
         _list("Labels differ", map(_mismatch_words, filter(_is_relevant, report["mismatch"])), most),
         verdict(report) if report["passed"] else "",
@@ -162,11 +170,12 @@ def _leaks(rows: pd.DataFrame) -> Iterator[Report]:
     """Every image once by its plainest explanation: a leak of one kind is not repeated as the next."""
     file = rows["content"].fillna(rows["key"])
     rows = rows.assign(file=file)
+    rows = rows.assign(person=rows["group"].map(key, na_action="ignore"))
     for kind, column, distinct in (
         ("path", "key", None),
         ("exact", "content", "key"),
         ("near", "family", "file"),
-        ("group", "group", "file"),
+        ("group", "person", "file"),
     ):
         named = rows[rows[column].notna()]
         same = named.groupby(column)
@@ -174,10 +183,13 @@ def _leaks(rows: pd.DataFrame) -> Iterator[Report]:
         if distinct is not None:
             found &= same[distinct].transform("nunique") > 1
         leaks: dict[str, list[Report]] = {}
+        written: dict[str, set[str]] = {}
         for row in named[found].sort_values(["table", "row"]).itertuples():
             leaks.setdefault(str(getattr(row, column)), []).append(_named(row))
+            written.setdefault(str(getattr(row, column)), set()).add(str(row.group))
         for value, members in leaks.items():
-            extra = {"group": value} if kind == "group" else {}
+            names = sorted(written[value])
+            extra = {"group": names[0], "written": names} if kind == "group" else {}
             yield {"kind": kind, "splits": sorted({row["split"] for row in members}), "rows": members, **extra}
 
 
@@ -240,7 +252,7 @@ def _split_words(report: Report) -> str:
     for name, part in report["splits"].items():
         extra_columns = [f"{count:,} {role}" for role, count in part["roles"].items()]
         extra_columns += [f"{part['unlabelled']:,} without a label"] * bool(part["unlabelled"])
-        line = f"{_printed(name):16}{part['images']:10,}{len(part['labels']):10,}{part['leaking']:10,}"
+        line = f"{shown(name):16}{part['images']:10,}{len(part['labels']):10,}{part['leaking']:10,}"
         lines.append(f"{line}  {', '.join(extra_columns)}".rstrip())
     if report["plain_pictures"]:
         lines.append(
@@ -253,14 +265,21 @@ def _leak_words(kind: str, report: Report, most: int) -> str:
     leaks = [leak for leak in report["leaks"] if leak["kind"] == kind]
     words = []
     for leak in leaks:
-        group = f" (group {_printed(leak['group'])})" if "group" in leak else ""
+        group = f" (group {_group_words(leak['written'])})" if "group" in leak else ""
         # Both sides are shown, however many rows one side has.
         sides = {split: [row for row in leak["rows"] if row["split"] == split] for split in leak["splits"]}
         rows = [row for side in sides.values() for row in side[:2]]
         more = len(leak["rows"]) - len(rows)
-        lines = [f"{_printed(row['split'])}: {_row_words(row)}" for row in rows] + [f"and {more:,} more"] * bool(more)
-        words.append(" and ".join(map(_printed, leak["splits"])) + group + "\n" + "\n".join(f"    {x}" for x in lines))
+        lines = [f"{shown(row['split'])}: {_row_words(row)}" for row in rows] + [f"and {more:,} more"] * bool(more)
+        words.append(" and ".join(map(shown, leak["splits"])) + group + "\n" + "\n".join(f"    {x}" for x in lines))
     return _list(f"Leak ({kind}): {KINDS[kind]}", words, most)
+
+
+def _group_words(written: Sequence[str]) -> str:
+    """The group, and its bytes where it is written in several ways."""
+    if len(written) == 1:
+        return shown(written[0])
+    return f"written in {len(written)} ways: {' and '.join(map(shown_bytes, written[:3]))}"
 
 
 def _list(title: str, words: Iterable[str], most: int) -> str:
@@ -270,33 +289,29 @@ def _list(title: str, words: Iterable[str], most: int) -> str:
 
 
 def _row_words(row: Report) -> str:
-    label = "no label" if row["label"] is None else _printed(row["label"])
-    return f"{_printed(row['path'])} ({label}), row {row['row']} of {_printed(row['table'])}"
+    label = "no label" if row["label"] is None else shown(row["label"])
+    return f"{shown(row['path'])} ({label}), row {row['row']} of {shown(row['table'])}"
 
 
 def _unchecked_words(row: Report) -> str:
-    return f"{_row_words(row)}: {_printed(row['reason'])}"
+    return f"{_row_words(row)}: {shown(row['reason'])}"
 
 
 def _gap_words(gap: Report) -> str:
-    label, split = _printed(gap["label"]), _printed(gap["split"])
+    label, split = shown(gap["label"]), shown(gap["split"])
     if gap["kind"] == "only":
         return f"{label} stands in {split} alone ({gap['images']:,} images)"
     return f"{label} has {gap['images'] or 'no'} image{'' if gap['images'] == 1 else 's'} in {split}"
 
 
 def _mismatch_words(pair: Report) -> str:
-    one, other = map(_printed, pair["splits"])
+    one, other = map(shown, pair["splits"])
     first, second = pair["widest"]["shares"]
     return (
         f"{one} and {other}: total variation distance {pair['distance']:.3f}, by chance at most "
-        f"{pair['by_chance']:.3f}; widest for {_printed(pair['widest']['label'])}, {first:.1%} against {second:.1%}"
+        f"{pair['by_chance']:.3f}; widest for {shown(pair['widest']['label'])}, {first:.1%} against {second:.1%}"
     )
 
 
 def _is_relevant(pair: Report) -> bool:
     return bool(pair["relevant"])
-
-
-def _printed(text: str) -> str:
-    return text if text.isprintable() else json.dumps(text)

@@ -69,7 +69,7 @@ def gather(params: Params, tags: Path | None) -> dict[str, Part]:
         "confusion": _confusion,
         "slices": _slices,
         "experiments": _experiments,
-        "looks": _looks,
+        "test_evaluations": _test_evaluations,
         "tags": partial(_tags, path=tags),
         **{f"sheet_{name}": make for name, make in SHEETS.items()},
     }
@@ -252,9 +252,9 @@ def _experiments(params: Params) -> Sequence[Any]:
     return compare.comparison(params.evaluate, MAX_COMMITS)
 
 
-def _looks(_: Params) -> Sequence[Any]:
-    looks: Sequence[Any] = _read(catalogue.LEDGER)
-    return looks
+def _test_evaluations(_: Params) -> Sequence[Any]:
+    entries: Sequence[Any] = _read(catalogue.LEDGER)
+    return entries
 
 
 def _errors(_: Params) -> Sheet:

@@ -68,7 +68,7 @@ def test_the_worst_of_each_issue_are_shown_with_their_value(drawn: list[Sheet]) 
     assert [names[0][8:10] for names in captions(sheet, 0)] == [str(number) for number in range(19, 11, -1)]
     assert (sheet.sections[0].strips[0].cells[0].pixels == 19).all()
     assert sheet.lines[0].startswith("14 of 20 images have an issue.")
-    assert sheet.lines[1] == "None: bright, blank, low_information, odd_aspect, odd_size, greyscale."
+    assert sheet.lines[1] == "None: light, blank, low_information, odd_aspect_ratio, odd_size, grayscale."
 
 
 def test_copies_stand_side_by_side(drawn: list[Sheet]) -> None:

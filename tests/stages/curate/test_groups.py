@@ -1,10 +1,14 @@
 """Equal files, near copies and equal names of groups belong together, across sources too; joins are listed."""
 
+from collections.abc import Callable
+from random import Random
+
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.errors import DataError
 from pipeline.manifest import CURATED, INGESTED, PRODUCTION, RAW
 from pipeline.stages.curate.duplicates import join_sources, remove_duplicates
 from pipeline.stages.curate.groups import groups_of, joined_groups
@@ -47,6 +51,18 @@ def joins(images: list[Image], near: list[Near] | None = None) -> list[list[str]
         pytest.param([("x", ""), ("y", ""), ("x", "")], ["x", "y", "x"], [], id="without user groups, the content"),
         pytest.param([("x", "a"), ("y", "a"), ("z", "")], ["group:a", "group:a", "z"], [], id="a user group"),
         pytest.param([("x", "a"), ("x", "")], ["group:a"] * 2, [], id="a duplicate follows its twin's group"),
+        pytest.param(
+            [("x", "Anna"), ("y", "anna"), ("z", "12"), ("w", "12.0")],
+            ["group:anna"] * 2 + ["group:12"] * 2,
+            [],
+            id="however a user group is written",
+        ),
+        pytest.param(
+            [("x", "Anna"), ("y", "anna"), ("y", "b"), ("z", "B")],
+            ["group:anna"] * 4,
+            [["Anna", "B"]],
+            id="a group that is written in two ways and joined is named once",
+        ),
         pytest.param(
             [("x", "b"), ("y", "b"), ("x", "a"), ("z", "a"), ("w", "c")],
             ["group:a"] * 4 + ["group:c"],
@@ -180,6 +196,22 @@ def test_sources_are_joined_with_nothing_where_one_lacks_a_column() -> None:
     assert joined["meta_site"].tolist() == ["", "", "x", "y", "", ""]
     assert joined["captured_at"].dtype == "datetime64[us, UTC]"
     assert groups_of(joined).tolist() == ["group:a"] * 4 + ["scans/0", "scans/1"]
+
+
+def test_labels_of_two_sources_that_may_be_one_class_are_refused_with_their_bytes() -> None:
+    web, phone, scans = (source(name, "").assign(source=name) for name in ("web", "phone", "scans"))
+    message = r"Cat \[43 61 74\] in phone and cat \[63 61 74\] in web, scans\. Write each class in one way"
+    with pytest.raises(DataError, match=message):
+        join_sources([web.assign(label="cat"), phone.assign(label="Cat"), scans.assign(label="cat")])
+    join_sources([web.assign(label="cat"), phone.assign(label=""), scans.assign(label="cats")])
+
+
+@FEW
+@given(IMAGES, st.randoms(use_true_random=False))
+def test_another_way_of_writing_a_user_group_changes_no_group(images: list[Image], random: Random) -> None:
+    ways: list[Callable[[str], str]] = [str, str.upper, lambda name: f"{name}\u200b", lambda name: f"\u00a0{name} "]
+    written = [(content, random.choice(ways)(user) if user else "") for content, user in images]
+    assert names(written) == names(images)
 
 
 def test_sources_without_metadata_are_joined_as_they_are() -> None:

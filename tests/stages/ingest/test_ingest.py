@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from pipeline import catalogue
 from pipeline.errors import DataError, MissingInputError
 from pipeline.images.pixels import decode
-from pipeline.images.rejection import REASONS
+from pipeline.images.rejection import IGNORED, REASONS
 from pipeline.manifest import INGESTED, check_manifest
 from pipeline.stages.ingest.stage import IngestOutputs, ingest
 from pipeline.store.shards import ShardReader, ShardStore
@@ -53,6 +53,7 @@ class Run:
         """The bytes of the shards, and of manifest and table as the runner writes them."""
         catalogue.INGESTED_STREAM.write(self.outputs.manifest, self.folder / "manifest")
         catalogue.INGEST_REJECTED.write(self.outputs.rejected, self.folder / "rejected")
+        catalogue.INGEST_IGNORED.write(self.outputs.ignored, self.folder / "ignored")
         return {path.name: path.read_bytes() for path in self.folder.iterdir()}
 
 
@@ -80,6 +81,13 @@ def file_in_folder(path: Path) -> None:
     (path.with_suffix("") / "a.png").write_bytes(PNG)
 
 
+def below(folder: Path) -> None:
+    """Two files, at two depths."""
+    (folder / "deep").mkdir(parents=True, exist_ok=True)
+    (folder / "1.jpg").write_bytes(PNG)
+    (folder / "deep" / "2.jpg").write_bytes(PNG)
+
+
 KINDS: dict[str, Callable[[Path], object]] = {
     "png": lambda path: path.write_bytes(encoded(picture(len(path.name)))),
     "jpeg": lambda path: path.write_bytes(encoded(picture(2, 40, 20), "JPEG")),
@@ -91,6 +99,9 @@ KINDS: dict[str, Callable[[Path], object]] = {
     "bomb": lambda path: path.write_bytes(b"GIF89a\xff\xff\xff\xff" + encoded(picture(3), "GIF")[10:]),
     "hidden": lambda path: path.with_name(f".{path.name}").write_bytes(PNG),
     "system": lambda path: path.with_name("Thumbs.db").write_bytes(PNG),
+    "hidden folder": lambda path: below(path.with_name(f".{path.name}")),
+    "previews of a file server": lambda path: below(path.with_name("@eaDir") / path.name),
+    "trash": lambda path: below(path.parent.parent / "#recycle" / path.name),
     "loose": lambda path: (path.parent.parent / f"loose-{path.name}").write_bytes(PNG),
     "dangling": lambda path: path.symlink_to("nowhere"),
     "outside": lambda path: path.symlink_to("/dev/null"),
@@ -104,6 +115,11 @@ KINDS: dict[str, Callable[[Path], object]] = {
 
 def files_under(root: Path) -> int:
     return sum(len(names) for _, _, names in os.walk(root))
+
+
+def shown_paths(root: Path) -> list[str]:
+    files = [os.path.relpath(Path(folder) / name, root) for folder, _, names in os.walk(root) for name in names]
+    return [file.encode(errors="backslashreplace").decode() for file in files]
 
 
 def test_every_file_is_accepted_rejected_or_ignored_with_its_reason(tmp_path: Path) -> None:
@@ -125,19 +141,33 @@ def test_every_file_is_accepted_rejected_or_ignored_with_its_reason(tmp_path: Pa
         "cat/text.png": "not_an_image",
         "loose-loose.png": "no_class_folder",
     }
-    assert done.outputs.ignored == 2
+    assert dict(done.outputs.ignored.itertuples(index=False)) == {
+        "#recycle/trash.png/1.jpg": "system_file",
+        "#recycle/trash.png/deep/2.jpg": "system_file",
+        "cat/.hidden folder.png/1.jpg": "hidden",
+        "cat/.hidden folder.png/deep/2.jpg": "hidden",
+        "cat/.hidden.png": "hidden",
+        "cat/@eaDir/previews of a file server.png/1.jpg": "system_file",
+        "cat/@eaDir/previews of a file server.png/deep/2.jpg": "system_file",
+        "cat/Thumbs.db": "system_file",
+    }
     assert done.outputs.metrics == {
-        "files": 19,
+        "files": 25,
         "accepted": 7,
-        "ignored": 2,
+        "ignored": 8,
         "rejected": 10,
         "reasons": Counter(done.outputs.rejected["reason"]),
         "codec_warnings": 0,
+        "misnamed": 2,
+        "little_of_range": 0,
         "unlabelled": 0,
     }
     assert done.outputs.summary == (
         "7 images, 10 rejected (1 dangling_link, 2 empty, 1 link_leaves_source, 1 name_not_utf8, 1 no_class_folder, "
-        "1 not_a_regular_file, 1 not_an_image, 1 too_many_pixels, 1 truncated), 2 ignored"
+        "1 not_a_regular_file, 1 not_an_image, 1 too_many_pixels, 1 truncated), 8 ignored\n"
+        "  1 class: cat 7\n"
+        "  the names of 2 files end as another format's; they are read as what they are: cat/gif.png (is GIF), "
+        "cat/jpeg.png (is JPEG)"
     )
 
 
@@ -158,6 +188,10 @@ def test_files_seen_are_those_accepted_rejected_and_ignored(
     content = done.content()
     table = catalogue.INGEST_REJECTED.read(done.folder / "rejected")
     assert len(table) == len(done.outputs.rejected)
+    rows = [*done.manifest["path"], *done.outputs.rejected["path"], *done.outputs.ignored["path"]]
+    assert sorted(rows) == sorted(shown_paths(base / "src"))
+    assert set(done.outputs.ignored["reason"]) <= set(IGNORED)
+    assert len(catalogue.INGEST_IGNORED.read(done.folder / "ignored")) == counts["ignored"]
     assert content == run(base / "src", base, TOLERANT).content()
 
 

@@ -75,7 +75,8 @@ def test_an_archive_gives_the_bytes_of_its_folder(kind: str, tmp_path: Path) -> 
     assert done.manifest.drop(columns=["shard", "row"]).equals(folder.manifest.drop(columns=["shard", "row"]))
     assert [done.image(one) for one in done.manifest["id"]] == [folder.image(one) for one in done.manifest["id"]]
     assert done.outputs.rejected.equals(folder.outputs.rejected)
-    assert done.outputs.ignored == 2
+    assert done.outputs.ignored.equals(folder.outputs.ignored)
+    assert len(done.outputs.ignored) == 2
     assert done.content() == ingested(packed, tmp_path).content()
 
 
@@ -104,7 +105,8 @@ def test_paths_may_start_from_a_folder_in_the_archive(tmp_path: Path) -> None:
     place = pack(tmp_path / "a.zip", {f"data/set/{name}": data for name, data in FILES.items()} | {"README": b""})
     done = ingested(place, tmp_path, inside="data/set/")
     assert done.manifest["path"].tolist() == ["cat/1.png", "cat/deep/2.png", "dog/3.png"]
-    assert done.outputs.ignored == 3
+    assert done.outputs.ignored.values.tolist()[0] == ["README", "not_inside"]
+    assert len(done.outputs.ignored) == 3
     table = b"path,label\ncat/1.png,x\n../README,y\n"
     place = pack(tmp_path / "b.tar.gz", {"set/cat/1.png": FILES["cat/1.png"], "set/t.csv": table, "README": b""})
     columns = {"path": "path", "label": "label", "group": None, "captured_at": None}

@@ -29,7 +29,7 @@ def test_metadata_reaches_the_manifest_and_leaves_the_pixels(before: bytes, tmp_
     assert rows["user_group"].tolist() == ["a", "b"]
     assert rows["captured_at"].tolist() == [pd.Timestamp("2026-01-02T02:04:05Z"), pd.NaT]
     assert rows["meta_camera"].tolist() == ["old", ""]
-    assert done.outputs.summary == "2 images, 0 rejected, 1 ignored"
+    assert done.outputs.summary == "2 images, 0 rejected, 1 ignored\n  1 class: cat 2"
     (tmp_path / "src/metadata.csv").unlink()
     assert run(tmp_path / "src", tmp_path).manifest["pixels"].tolist() == rows["pixels"].tolist()
 

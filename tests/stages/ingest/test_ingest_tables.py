@@ -63,7 +63,7 @@ def test_a_table_gives_labels_and_columns_whatever_its_kind(file: str, tmp_path:
     assert done.manifest["path"].tolist() == ROWS["path"]
     assert done.manifest["label"].tolist() == ROWS["label"]
     assert done.manifest["meta_lens"].tolist() == ["50", "35", ""]
-    assert done.outputs.summary == "3 images (1 without a label), 0 rejected, 2 ignored"
+    assert done.outputs.summary == "3 images (1 without a label), 0 rejected, 2 ignored\n  2 classes: cat 1, dog 1"
     assert done.outputs.metrics["unlabelled"] == 1
 
 
@@ -119,7 +119,7 @@ def test_patterns_choose_files_as_gitignore_does(
     root = write_images(tmp_path / "src", "a/1.PNG", "a/1.png", "a/b/2.png", "a/b/3.jpg", "c/4.png")
     done = ingested(root, tmp_path, "raw", **patterns)
     assert done.manifest["path"].tolist() == kept
-    assert done.outputs.ignored == 5 - len(kept)
+    assert len(done.outputs.ignored) == 5 - len(kept)
 
 
 def test_metadata_says_more_of_images_without_a_label(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_metadata_says_more_of_images_without_a_label(tmp_path: Path) -> None:
     (root / "metadata.csv").write_text("file_name,camera\ny.png,old\n")
     done = ingested(root, tmp_path, labels={"name": "none"})
     assert done.manifest["meta_camera"].tolist() == ["", "", "old", ""]
-    assert done.outputs.ignored == 1
+    assert len(done.outputs.ignored) == 1
 
 
 MISSING = "which params.yaml names for its labels: it must lie in the source itself, no link to outside; "
@@ -171,7 +171,7 @@ def test_rows_of_files_that_patterns_leave_out_are_left_out_too(tmp_path: Path) 
     done = ingested(root, tmp_path, "raw", labels=labels("t.csv"), exclude=["x/"])
     assert done.manifest["path"].tolist() == ["z/3.png"]
     assert len(done.outputs.rejected) == 0
-    assert done.outputs.ignored == 4
+    assert len(done.outputs.ignored) == 4
 
 
 def test_two_lists_may_share_a_folder_and_a_list_and_all_of_it_may_not() -> None:

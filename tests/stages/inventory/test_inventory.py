@@ -84,3 +84,13 @@ def test_a_source_may_be_one_file_or_missing(workspace: Path) -> None:
     found = made(own)
     assert json.loads(found.files["archive.jsonl"]) == ["", sha256_of(Path("images.zip"))]
     assert found.files["gone.jsonl"] == ""
+
+
+def test_ignored_files_stand_in_the_list_so_that_ingest_runs_again_for_its_table(workspace: Path) -> None:
+    before = made().files
+    Path("images/web/@eaDir/a").mkdir(parents=True)
+    Path("images/web/@eaDir/a/1.jpg").write_bytes(b"x")
+    after = made()
+    lines = [json.loads(line) for line in after.files["web.jsonl"].splitlines()]
+    assert lines == [["@eaDir/a/1.jpg", "system_file"], *map(json.loads, before["web.jsonl"].splitlines())]
+    assert "not read" not in after.summary

@@ -15,9 +15,6 @@ from pipeline.workers.engine import Engine
 from tests.examples import params, striped
 from tests.stored import CLASSES, SIZE, predicted, stored
 
-# Lightning warns of few batches, and of its own use of torch.
-pytestmark = pytest.mark.filterwarnings("ignore:::lightning.*")
-
 COUNT = 150
 FOREST = {"name": "random_forest", "features": {"name": "pixels", "side": 8}, "n_estimators": 20, "min_samples_leaf": 1}
 # Their labels are the next class's.

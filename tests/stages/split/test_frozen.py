@@ -121,6 +121,14 @@ def test_new_image_that_joins_frozen_groups_of_one_split_follows_them() -> None:
     assert places(manifest, split_params(9), frozen)["new/0"] == TEST
 
 
+def test_a_frozen_label_in_other_bytes_is_the_same_label() -> None:
+    frozen = frozen_of()
+    label = str(frozen["label"].astype(str).iloc[0])
+    before = frozen.assign(label=[f"{name}\u200b " if name == label else name for name in frozen["label"].astype(str)])
+    manifest = with_new([{"label": "pear", "group": "new"}])
+    assert places(manifest, split_params(9), before) == places(manifest, split_params(9), frozen)
+
+
 def test_gone_images_and_changed_labels_are_all_named() -> None:
     frozen = frozen_of()
     gone, changed = list(frozen["id"].iloc[:7]), list(frozen["id"].iloc[10:12])

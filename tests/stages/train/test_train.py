@@ -18,8 +18,6 @@ from pipeline.workers.engine import Engine
 from tests.examples import params, with_columns
 from tests.stored import IMAGES, SIZE, stored, with_copies
 
-# Lightning warns of few batches, and of its own use of torch.
-pytestmark = pytest.mark.filterwarnings("ignore:::lightning.*")
 SMALL = {"train.model.width": 4, "train.model.dropout.blocks": 0.25, "train.epochs": 2, "train.batch_size": 16}
 TURN = {"name": "Rotate", "limit": [-40, 40], "p": 1.0}
 
@@ -47,9 +45,7 @@ def model(
         reader,
         reader,
         params=chosen.train,
-        mode=chosen.augment.mode,
-        transforms=chosen.augment.transforms,
-        augment_seed=chosen.augment.seed,
+        variants=chosen.augment.variants,
         ingest=chosen.ingest.model_copy(update={"size": SIZE}),
         optimizing=chosen.evaluate.optimizing,
         checkpoint=Checkpoint(folder / "checkpoint.pt"),

@@ -1,5 +1,6 @@
-"""train: a run after a kill ends with the model of one that was left alone."""
+"""train: a run after a kill, SIGTERM or Ctrl-C ends with the model of one that was left alone."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,9 +15,7 @@ from pipeline.project.runner import run_stage
 from pipeline.workers.engine import Engine
 from tests.running import environment, run_stages, write_params, write_tiny_sources
 
-# Lightning warns of few batches, and of its own use of torch.
-pytestmark = pytest.mark.filterwarnings("ignore:::lightning.*")
-EPOCHS, KILLED_AFTER = 6, 3
+EPOCHS, STOPPED_AFTER = 6, 3
 # All that draws, counts or remembers, so that a stop shows if anything of it is lost.
 CHANGES: dict[str, Any] = {
     "train.epochs": EPOCHS,
@@ -30,56 +29,96 @@ CHANGES: dict[str, Any] = {
 CHECKPOINT = Path(catalogue.CHECKPOINT)
 MODEL = Path(catalogue.MODEL.path)
 METRICS = Path(catalogue.CURVES.path) / "metrics.json"
-# The command, which kills itself before a batch: no test must wait for the moment.
-KILLED = f"""
+# The command, which gets a signal before a batch: no test must wait for the moment.
+SIGNALLED = """
 import os, signal, sys
 from pipeline import cli
-from pipeline.training.classifier import Classifier
+from pipeline.training.loop import TrainingLoop
 from pipeline.training import checkpoint
-begin, where = Classifier.on_train_batch_start, ({KILLED_AFTER}, int(sys.argv[1]))
-def begin_or_die(self, batch, number):
-    if (self.epoch, number) == where:
-        os.kill(os.getpid(), signal.SIGKILL)
-    begin(self, batch, number)
-Classifier.on_train_batch_start = begin_or_die
-checkpoint.MOST_SECONDS = float(sys.argv[2])
+signum, epoch, batch, most_seconds = map(float, sys.argv[1:])
+step = TrainingLoop._step
+def step_with_signal(self, *place):
+    if place[:2] == (epoch, batch):
+        os.kill(os.getpid(), int(signum))
+    return step(self, *place)
+TrainingLoop._step = step_with_signal
+checkpoint.MOST_SECONDS = most_seconds
 sys.argv = ["pipeline", "train", "--workers", "1"]
 cli.main()
 """
 
 
-def kill_in_training(folder: Path, batch: int, most_seconds: float) -> None:
-    ended = subprocess.run(
-        [sys.executable, "-c", KILLED, str(batch), str(most_seconds)],
+def train_with_signal(
+    folder: Path, number: int, batch: int, most_seconds: float = 60
+) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", SIGNALLED, *map(str, (number, STOPPED_AFTER, batch, most_seconds))]
+    return subprocess.run(
+        command,
         cwd=folder,
         env=environment(folder),
         capture_output=True,
         text=True,
         check=False,
     )
-    assert ended.returncode == -signal.SIGKILL, ended.stderr
 
 
-def test_a_killed_training_goes_on_and_ends_with_the_same_model(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    write_tiny_sources(tmp_path)
-    write_params(tmp_path, **CHANGES)
-    run_stages("ingest", "curate", "split", "balance", "augment", "train")
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with all that training reads and what it writes if nothing stops it."""
+    folder = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        write_tiny_sources(folder)
+        write_params(folder, **CHANGES)
+        run_stages("ingest", "curate", "split", "balance", "augment", "train")
+    return folder
+
+
+@pytest.fixture
+def workspace(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it."""
+    shutil.copytree(trained, tmp_path / "run")
+    monkeypatch.chdir(tmp_path / "run")
+    return tmp_path / "run"
+
+
+def goes_on_to_the_same_model(trained: Path, done: str) -> None:
+    said = run_stage("train", load_params(), Engine(1))
+    assert said.startswith(f"train: {EPOCHS} epochs, {done} before it was stopped, ")
+    assert MODEL.read_bytes() == (trained / MODEL).read_bytes()
+    assert METRICS.read_bytes() == (trained / METRICS).read_bytes()
     assert not CHECKPOINT.exists()
-    model, metrics = MODEL.read_bytes(), METRICS.read_bytes()
 
-    for batch, most_seconds, done in ((0, 60, "3 of them"), (2, 0, "3 of them and 2 batches")):
-        kill_in_training(tmp_path, batch, most_seconds)
-        left = CHECKPOINT.read_bytes()
-        said = run_stage("train", load_params(), Engine(1))
-        assert said.startswith(f"train: {EPOCHS} epochs, {done} before it was stopped, ")
-        assert MODEL.read_bytes() == model
-        assert METRICS.read_bytes() == metrics
-        assert not CHECKPOINT.exists()
 
-    CHECKPOINT.write_bytes(left)
-    write_params(tmp_path, **{**CHANGES, "train.learning_rate": 0.004})
+@pytest.mark.parametrize(
+    ("batch", "most_seconds", "done"), [(0, 60, "3 of them"), (2, 0, "3 of them and 2 batches")], ids=["epoch", "batch"]
+)
+def test_a_killed_training_goes_on_and_ends_with_the_same_model(
+    trained: Path, workspace: Path, batch: int, most_seconds: float, done: str
+) -> None:
+    assert not CHECKPOINT.exists()
+    ended = train_with_signal(workspace, signal.SIGKILL, batch, most_seconds)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    goes_on_to_the_same_model(trained, done)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
+def test_a_stopped_training_loses_nothing_and_says_by_its_code_that_it_was_stopped(
+    trained: Path, workspace: Path, number: int
+) -> None:
+    """The batch at which the signal came is the last; what a run before had written stays."""
+    ended = train_with_signal(workspace, number, batch=1)
+    # A shell says 128 + number of a process that a signal ended.
+    assert ended.returncode in {-number, 128 + number} or (number == signal.SIGINT and ended.returncode == 1)
+    assert "Traceback" not in ended.stderr
+    assert len(ended.stderr.splitlines()) <= 1
+    assert MODEL.read_bytes() == (trained / MODEL).read_bytes()
+    goes_on_to_the_same_model(trained, "3 of them and 2 batches")
+
+
+def test_a_checkpoint_of_other_params_is_none(trained: Path, workspace: Path) -> None:
+    train_with_signal(workspace, signal.SIGTERM, batch=1)
+    assert CHECKPOINT.exists()
+    write_params(workspace, **{**CHANGES, "train.learning_rate": 0.004})
     assert "before it was stopped" not in run_stage("train", load_params(), Engine(1))
-    assert MODEL.read_bytes() != model
+    assert MODEL.read_bytes() != (trained / MODEL).read_bytes()

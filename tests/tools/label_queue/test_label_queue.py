@@ -96,7 +96,7 @@ def test_answers_become_labels_and_what_has_a_task_is_not_queued_again(queue: Qu
     assert manifest["label"].value_counts().drop("").sum() == 8
     assert (manifest["label"] == "").sum() == 3
     rejected = catalogue.INGEST_REJECTED.read(Path(catalogue.INGEST_REJECTED.named(name="new").path))
-    assert rejected[["reason", "detail"]].to_numpy().tolist() == [["annotators_disagree", "apple 1, banana 1 (task 8)"]]
+    assert rejected[["reason", "detail"]].to_numpy().tolist() == [["several_choices", "apple + banana (task 8)"]]
     run_stage("curate", load_params(), Engine(1))
     ended = queue("new")
     assert ended.code == 5

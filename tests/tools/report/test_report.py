@@ -20,9 +20,6 @@ from tests.examples import full_disk
 from tests.pages import HOSTILE, SVG, Seen, hostile_run, parsed
 from tests.running import run, run_stages, write_params
 
-# Lightning warns of few batches, and of its own use of torch.
-pytestmark = pytest.mark.filterwarnings("ignore:::lightning.*")
-
 PAGE = Path("report/index.html")
 # Everything that the page is made of, beside what SVG has.
 HTML = {
@@ -175,13 +172,13 @@ def test_without_any_run_each_section_says_what_makes_it(tmp_path: Path, monkeyp
     found = notes()
     for stage in ("curate", "split", "balance", "train", "evaluate", "label_issues", "diagnose", "previews"):
         assert any(f"run dvc repro {stage}" in note for note in found), stage
-    assert "None so far." in page().text
+    assert "None yet." in page().text
 
 
 def test_a_stage_that_is_missing_leaves_the_rest(folder: Path) -> None:
     shutil.rmtree(Path(catalogue.LABEL_ISSUES.path).parent)
     assert [note for note in notes() if "label_issues" in note] == [
-        "reports/label_issues/metrics.json is missing: run dvc repro suspects"
+        "reports/label_issues/metrics.json is missing: run dvc repro label_issues"
     ]
     assert "Misclassified" in page().text
 

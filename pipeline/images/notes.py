@@ -1,0 +1,45 @@
+"""What ingest tells of accepted files: odd names, dim pictures, what EXIF gave."""
+
+import math
+from collections.abc import Iterator, Sequence
+
+from pipeline.errors import listing
+
+BITS = 16
+
+
+def notes_on(
+    source: str, misnamed: Sequence[tuple[str, str]], dim: Sequence[float], times: int, cameras: int
+) -> list[str]:
+    """A sentence for each thing that there is to say.
+
+    Args:
+        misnamed: path and format of files whose names end as another format's do.
+        dim: the share of its range that each image uses which uses little of it.
+        times, cameras: images that have theirs from EXIF.
+    """
+    return [*_misnamed(misnamed), *_dim(source, dim), *_from_exif(times, cameras)]
+
+
+def _misnamed(files: Sequence[tuple[str, str]]) -> Iterator[str]:
+    if files:
+        shown = listing((f"{path} (is {kind})" for path, kind in files), most=3)
+        yield f"the names of {len(files)} files end as another format's; they are read as what they are: {shown}"
+
+
+def _dim(source: str, shares: Sequence[float]) -> Iterator[str]:
+    if not shares:
+        return
+    # Of 16 bits, which nearly all such files have.
+    top = 2 ** math.ceil(math.log2(max(shares) * 2**BITS)) - 1
+    yield (
+        f"{len(shares)} images of more than 8 bits use at most {max(shares):.1%} of the values that their files can "
+        f"hold, so that they come out dark. If {top} is their white, set value_range: [0, {top}] in sources.{source}, "
+        "or in ingest for all sources"
+    )
+
+
+def _from_exif(times: int, cameras: int) -> Iterator[str]:
+    parts = [f"captured_at of {times} images"] * (times > 0) + [f"meta_camera of {cameras}"] * (cameras > 0)
+    if parts:
+        yield f"from EXIF, because no table gives it: {' and '.join(parts)}"

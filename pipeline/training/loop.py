@@ -1,0 +1,177 @@
+"""The loop of all training: an optimizer step a batch; Lightning Fabric brings device and precision.
+
+Training and the learning-rate range test share it. All that is random here is keyed by epoch and batch: so an epoch
+is the same whatever ran before it, also after a stop.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.plugins import MixedPrecision, Precision
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from torch import Tensor, nn
+
+from pipeline.errors import ParamsError
+from pipeline.randomness import keyed_seed
+from pipeline.stages.train.params import TrainParams
+from pipeline.training.losses import penalty, weighted_loss
+from pipeline.training.mixing import mix
+from pipeline.training.optimizers import build_optimizer
+
+Batch = tuple[Tensor, Tensor]
+# Pixels, class numbers, and what each row weighs in the loss.
+WeightedBatch = tuple[Tensor, Tensor, Tensor]
+
+MIXED: dict[str, Literal["bf16-mixed", "16-mixed"]] = {"bfloat16": "bf16-mixed", "float16": "16-mixed"}
+
+
+class TrainBatches(Protocol):
+    """The batches of training, epoch by epoch; its length is that of an epoch."""
+
+    def __len__(self) -> int: ...
+
+    def epoch(self, number: int, first: int = 0) -> Iterable[WeightedBatch]:
+        """Those of an epoch, counted from 0, from a batch on."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What came of a batch, apart from the graph that led to it.
+
+    loss: without smoothing and penalties, so that it can be held against dev's. objective: what the step made smaller.
+    labels: (n,); of mixed rows the label with the larger share.
+    """
+
+    batch: int
+    loss: Tensor
+    objective: Tensor
+    logits: Tensor
+    labels: Tensor
+
+
+class TrainingLoop:
+    """A network and its optimizer, on the device of the training.
+
+    Raises:
+        ParamsError: the machine lacks the precision.
+    """
+
+    def __init__(self, network: nn.Module, params: TrainParams) -> None:
+        _check_precision(params.precision)
+        # Sums are split by threads, so that their number is part of the result and stands in params.
+        torch.set_num_threads(params.threads)
+        _be_deterministic()
+        self._params = params
+        self._fabric = _fabric(params.precision)
+        optimizer = build_optimizer(network, params.optimizer, params.learning_rate)
+        self.network, self._optimizer = self._fabric.setup(network, optimizer)
+
+    def epoch(
+        self, number: int, batches: Iterable[WeightedBatch], rate: Callable[[int], float], first: int = 0
+    ) -> Iterator[Step]:
+        """A step for each batch, as it is done.
+
+        Args:
+            number: of the epoch, from 0.
+            rate: the learning rate of a batch, by its number in the epoch.
+            first: the number of the first of the batches.
+        """
+        self.network.train()
+        for batch, content in enumerate(batches, first):
+            yield self._step(number, batch, content, rate(batch))
+
+    def evaluate(self, batches: Iterable[Batch]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Mean cross entropy, logits (n, k) and labels (n,) of each batch."""
+        self.network.eval()
+        for batch in batches:
+            with torch.inference_mode():
+                pixels, labels = self._fabric.to_device(batch)
+                logits = self.network(pixels)
+                loss = nn.functional.cross_entropy(logits, labels)
+            yield loss, logits, labels
+
+    def state(self) -> dict[str, Any]:
+        """What the steps leave behind; the tensors change with the next one."""
+        return {
+            "network": self.network.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "precision": self._fabric.strategy.precision.state_dict(),
+        }
+
+    def go_on(self, state: dict[str, Any]) -> None:
+        """Take over what `state` gave."""
+        self.network.load_state_dict(state["network"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._fabric.strategy.precision.load_state_dict(state["precision"])
+
+    def _step(self, epoch: int, number: int, batch: WeightedBatch, rate: float) -> Step:
+        params = self._params
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        torch.manual_seed(keyed_seed(params.seed, "dropout", epoch, number))
+        objective, step = _forward(self.network, self._fabric.to_device(batch), params, epoch, number)
+        self._optimizer.zero_grad()
+        self._fabric.backward(objective)
+        if params.clip_norm is not None:
+            self._fabric.clip_gradients(
+                self.network, self._optimizer, max_norm=params.clip_norm, error_if_nonfinite=False
+            )
+        self._optimizer.step()
+        return step
+
+
+def _forward(
+    network: nn.Module, batch: WeightedBatch, params: TrainParams, epoch: int, number: int
+) -> tuple[Tensor, Step]:
+    """The objective, which has a gradient, and what came of the batch."""
+    pixels, labels, weights = batch
+    mixed = mix(pixels, params.mixing, params.seed, epoch, number)
+    logits = network(pixels if mixed is None else mixed.pixels)
+    pairs = [(1.0, labels, weights)]
+    if mixed is not None:
+        partners = mixed.partners
+        pairs = [(mixed.share, labels, weights), (1 - mixed.share, labels[partners], weights[partners])]
+    objective = _shared_loss(logits, pairs, params.label_smoothing) + penalty(network, params.l1, params.l2)
+    leading = max(pairs, key=lambda pair: pair[0])[1]
+    loss = _shared_loss(logits, pairs).detach()
+    return objective, Step(number, loss, objective.detach(), logits.detach(), leading)
+
+
+def _shared_loss(logits: Tensor, pairs: Sequence[tuple[float, Tensor, Tensor]], smoothing: float = 0.0) -> Tensor:
+    """The loss of labels that share the rows, each with its share and the weights of its rows."""
+    return torch.stack([share * weighted_loss(logits, labels, rows, smoothing) for share, labels, rows in pairs]).sum()
+
+
+class _Mixed(MixedPrecision):
+    """Pixels reach the network as they are: it scales them first, and half precision would round those of mixup."""
+
+    def convert_input(self, data: Any) -> Any:
+        return data
+
+
+def _fabric(precision: str) -> Fabric:
+    """One device: a GPU if there is one."""
+    device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    chosen = _Mixed(MIXED[precision], device) if precision in MIXED else Precision()
+    # One process, whatever a cluster's environment variables say of others.
+    return Fabric(accelerator=device, devices=1, plugins=[chosen, LightningEnvironment()])
+
+
+def _be_deterministic() -> None:
+    # On a GPU cuBLAS must be told as well: workers/libraries.py does so.
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False
+
+
+def _check_precision(precision: str) -> None:
+    cuda = torch.cuda.is_available()
+    if precision == "float16" and not cuda:
+        raise ParamsError(
+            "train.precision float16 needs a GPU, and this machine has none that torch can use: "
+            "set it to float32, or to bfloat16"
+        )
+    if precision == "bfloat16" and cuda and not torch.cuda.is_bf16_supported(including_emulation=False):
+        raise ParamsError("train.precision bfloat16 is not known to this GPU: set it to float32, or to float16")
