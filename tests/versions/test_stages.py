@@ -1,5 +1,6 @@
 """A change of the real package runs the stages again that it may concern, and no other."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,9 @@ from pipeline.versions.left_out import LEFT_OUT, OF_ALL_STAGES
 from pipeline.versions.stages import Versions, installed_versions, version_of
 from tests.examples import REPOSITORY
 from tests.versions.toys import changed_stages, copied_package, params, real_versions, replace_in, versions_in
+
+MEASURES = REPOSITORY / "pipeline/metrics/measures.py"
+METRICS = re.compile(r"(?m)^METRICS: .*Registry\(\n    \(\n")
 
 
 def test_words_for_people_change_no_version(tmp_path: Path) -> None:
@@ -55,6 +59,23 @@ def test_a_new_name_in_the_catalogue_runs_nothing(tmp_path: Path) -> None:
         "train",
         "evaluate",
     }
+
+
+def test_the_version_is_the_same_wherever_the_package_is_installed(tmp_path: Path) -> None:
+    assert versions_in(copied_package(tmp_path / "site-packages")) == real_versions()
+
+
+@pytest.mark.skipif(not METRICS.search(MEASURES.read_text(encoding="utf-8")), reason="the metrics are no registry yet")
+def test_a_new_metric_retrains_nothing(tmp_path: Path) -> None:
+    package = copied_package(tmp_path)
+    measures = package / "metrics/measures.py"
+    text = METRICS.sub(r"\g<0>        MetricRow(Another, of_rows=log_loss),\n", measures.read_text(encoding="utf-8"))
+    added = 'class Another(MetricParams):\n    name: Literal["another"] = "another"\n\n\n'
+    measures.write_text(text.replace("class LogLoss(", f"{added}class LogLoss("), encoding="utf-8")
+    after = versions_in(package)
+    changed = {name for name, version in real_versions().items() if after[name] != version}
+    # These say every metric of the table.
+    assert changed == {"evaluate", "diagnose", "final_evaluation", "final_diagnosis"}
 
 
 def test_how_bytes_are_written_counts(tmp_path: Path) -> None:
