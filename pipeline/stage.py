@@ -8,9 +8,10 @@ import, and no command pays for what it does not use.
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from pipeline.store.artifacts import Artifact
+if TYPE_CHECKING:  # pandas takes half a second to import, and `--help` needs the names alone
+    from pipeline.store.artifacts import Artifact
 
 NAMES = (
     "sample",
@@ -61,9 +62,9 @@ class Stage:
     function: Callable[..., Outputs]
     params: Mapping[str, str | Group] = field(default_factory=dict)
     """Argument -> dotted place in params.yaml, as dvc.yaml lists it, or several that make one value."""
-    reads: Mapping[str, Artifact] = field(default_factory=dict)
-    writes: Mapping[str, Artifact] = field(default_factory=dict)
-    keeps: Mapping[str, Artifact] = field(default_factory=dict)
+    reads: Mapping[str, "Artifact"] = field(default_factory=dict)
+    writes: Mapping[str, "Artifact"] = field(default_factory=dict)
+    keeps: Mapping[str, "Artifact"] = field(default_factory=dict)
     """Files that a run reads as the last one left them, if it did, and writes anew (`persist: true`)."""
     builds: Mapping[str, str] = field(default_factory=dict)
     """Argument -> folder of shards that the stage keeps between runs (`persist: true` in dvc.yaml)."""
