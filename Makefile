@@ -1,6 +1,7 @@
 # make demo   run the pipeline on the embedded sample, from the images to the diagnosis
 # make test   formatter, linter, types, layers, tests with coverage
 # make test-browser   the page in a real browser; needs a Chromium
+# make generated  write what is derived: DVC's files, docs/reference.md, the map in docs/code.md
 # make format mend what the formatter and the linter can mend
 # Each sets up .venv by itself; nothing outside this folder changes.
 
@@ -10,13 +11,16 @@ BIN := $(CURDIR)/.venv/bin
 # Stages are run as `python -m pipeline`, by the python of this environment.
 export PATH := $(BIN):$(PATH)
 
-.PHONY: demo test test-browser lint types layers coverage format
+.PHONY: demo generated test test-browser lint types layers coverage format
 .DEFAULT_GOAL := test
 
 demo: .venv/ready
 	dvc repro
 	@echo
 	@pipeline summary
+
+generated: .venv/ready
+	python -m docs.generate
 
 test: lint types layers coverage
 	@echo "Not run: the page in a real browser (make test-browser)"

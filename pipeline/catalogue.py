@@ -13,7 +13,18 @@ from pipeline.metrics.predictions import PROBABILITY
 from pipeline.sources.scan import images_in_class_folders
 from pipeline.store.arrow import manifest as any_manifest
 from pipeline.store.arrow import manifest_slice, manifest_stream
-from pipeline.store.artifacts import binary, folder_of_folders, read_only, report, spreadsheet, table, text, texts
+from pipeline.store.artifacts import (
+    binary,
+    folder_of_folders,
+    metrics,
+    read_only,
+    report,
+    spreadsheet,
+    table,
+    text,
+    texts,
+    uncached,
+)
 from pipeline.store.checked import checked_folder, checked_report, memo
 from pipeline.store.curves import curves
 from pipeline.store.feedback import feedback
@@ -23,9 +34,13 @@ from pipeline.store.shards import ShardReader
 manifest_file = partial(any_manifest, extra_columns=manifest.EXTRA_COLUMNS)
 predictions_file = partial(any_manifest, extra_columns=PROBABILITY, kind=pa.float32())
 
-SAMPLE_WEB = images_in_class_folders("data/sample/web")
-SAMPLE_PHONE = images_in_class_folders("data/sample/phone")
-SAMPLE_METRICS = report("reports/sample/metrics.json")
+# The version of each stage's code, a file a stage: what DVC knows of code.
+CODE = texts("data/code")
+CODE_FILE = f"{CODE.path}/{{name}}.txt"
+
+SAMPLE_WEB = uncached(images_in_class_folders("data/sample/web"))
+SAMPLE_PHONE = uncached(images_in_class_folders("data/sample/phone"))
+SAMPLE_METRICS = metrics("reports/sample/metrics.json")
 
 # A file a source; what is remembered of their files lies beside, and is no out.
 INVENTORY = texts("data/inventory/files")
@@ -38,7 +53,7 @@ INGESTED_STREAM = manifest_stream(INGESTED.path, manifest.INGESTED, extra_column
 INGEST_REJECTED = spreadsheet("data/ingest/{name}/rejected.csv")
 # Beside the metrics: what is ignored changes nothing that curate reads.
 INGEST_IGNORED = spreadsheet("reports/ingest/{name}/ignored.csv")
-INGEST_METRICS = report("reports/ingest/{name}/metrics.json")
+INGEST_METRICS = metrics("reports/ingest/{name}/metrics.json")
 # All sources at once: the folder above theirs.
 INGESTED_SOURCES = folder_of_folders("data/ingest", INGESTED, INGEST_REJECTED)
 ORIGINALS = read_only("data/ingest", ShardReader)
@@ -47,7 +62,7 @@ CURATED = manifest_file("data/curate/manifest.arrow", manifest.CURATED)
 CURATED_TABLE = manifest_slice(CURATED.path, manifest.CURATED, extra_columns=manifest.EXTRA_COLUMNS)
 CURATE_REMOVED = spreadsheet("data/curate/removed.csv")
 CURATE_NEAR = spreadsheet("data/curate/near_duplicates.csv")
-CURATE_METRICS = report("reports/curate/metrics.json")
+CURATE_METRICS = metrics("reports/curate/metrics.json")
 CURATE_ISSUES = binary("reports/curate/issues.png")
 CURATE_COPIES = binary("reports/curate/copies.png")
 
@@ -61,17 +76,17 @@ SPLIT_UNUSED = manifest_file("data/split/unused.arrow", manifest.SPLIT)
 SPLIT_UNUSED_TABLE = manifest_slice(SPLIT_UNUSED.path, manifest.SPLIT, extra_columns=manifest.EXTRA_COLUMNS)
 SPLIT_EXCLUDED = spreadsheet("data/split/excluded.csv")
 SPLIT_MATCHING = spreadsheet("reports/split/matching.csv")
-SPLIT_METRICS = report("reports/split/metrics.json")
+SPLIT_METRICS = metrics("reports/split/metrics.json")
 
 BALANCED = manifest_file("data/balance/manifest.arrow", manifest.BALANCED)
 BALANCED_TABLE = manifest_slice(BALANCED.path, manifest.BALANCED, extra_columns=manifest.EXTRA_COLUMNS)
 BALANCE_COUNTS = spreadsheet("reports/balance/counts.csv")
-BALANCE_METRICS = report("reports/balance/metrics.json")
+BALANCE_METRICS = metrics("reports/balance/metrics.json")
 
 AUGMENT_SHARDS = "data/augment/shards"
 AUGMENTED = manifest_file("data/augment/manifest.arrow", manifest.BALANCED)
 COPIES = read_only(AUGMENT_SHARDS, ShardReader)
-AUGMENT_METRICS = report("reports/augment/metrics.json")
+AUGMENT_METRICS = metrics("reports/augment/metrics.json")
 
 PREVIEW_VARIANTS = binary("reports/previews/variants.png")
 PREVIEW_BATCH = binary("reports/previews/batch.png")
@@ -84,7 +99,7 @@ CURVES = checked_folder(curves("reports/train"))
 LEARNING_CURVE = "data/learning-curve"
 
 PREDICTIONS = predictions_file("data/evaluate/predictions.arrow", manifest.PREDICTIONS)
-EVALUATE_METRICS = report("reports/evaluate/metrics.json")
+EVALUATE_METRICS = metrics("reports/evaluate/metrics.json")
 VERDICT = checked_report("data/evaluate/verdict.json", forms.VERDICT)
 LATENCY = memo("data/evaluate/latency.json", forms.LATENCY)
 CONFUSION = spreadsheet("reports/evaluate/confusion.csv")
@@ -94,20 +109,20 @@ SLICES = spreadsheet("reports/evaluate/slices.csv")
 
 LABEL_ISSUES = spreadsheet("reports/label_issues/label_issues.csv")
 LABEL_ISSUES_SHEET = binary("reports/label_issues/label_issues.png")
-LABEL_ISSUES_METRICS = report("reports/label_issues/metrics.json", forms.LABELS_OF_SPLITS)
+LABEL_ISSUES_METRICS = metrics("reports/label_issues/metrics.json", forms.LABELS_OF_SPLITS)
 
 # People's own: answers.csv and outcomes.csv.
 FEEDBACK = feedback("feedback")
-DIAGNOSIS = report("reports/diagnose/diagnosis.json")
-DIAGNOSIS_METRICS = report("reports/diagnose/metrics.json")
+DIAGNOSIS = uncached(report("reports/diagnose/diagnosis.json"))
+DIAGNOSIS_METRICS = metrics("reports/diagnose/metrics.json")
 DIAGNOSIS_GAPS = table("reports/diagnose/gaps.csv")
-DIAGNOSIS_TEXT = text("reports/diagnose/diagnosis.md")
+DIAGNOSIS_TEXT = uncached(text("reports/diagnose/diagnosis.md"))
 
-# Git alone keeps it.
-LEDGER = ledger("reports/final_evaluation/ledger.jsonl")
-TEST_PREDICTIONS = predictions_file("data/final_evaluation/predictions.arrow", manifest.PREDICTIONS)
-TEST_METRICS = report("reports/final_evaluation/metrics.json")
-TEST_CONFUSION = spreadsheet("reports/final_evaluation/confusion.csv")
-TEST_SLICES = spreadsheet("reports/final_evaluation/slices.csv")
-FINAL_DIAGNOSIS = report("reports/final_diagnosis/diagnosis.json")
-FINAL_DIAGNOSIS_TEXT = text("reports/final_diagnosis/diagnosis.md")
+# Git alone keeps it. What an evaluation on test leaves is not cached: `dvc checkout` must not ask for what nobody made.
+LEDGER = uncached(ledger("reports/final_evaluation/ledger.jsonl"))
+TEST_PREDICTIONS = uncached(predictions_file("data/final_evaluation/predictions.arrow", manifest.PREDICTIONS))
+TEST_METRICS = uncached(report("reports/final_evaluation/metrics.json"))
+TEST_CONFUSION = uncached(spreadsheet("reports/final_evaluation/confusion.csv"))
+TEST_SLICES = uncached(spreadsheet("reports/final_evaluation/slices.csv"))
+FINAL_DIAGNOSIS = uncached(report("reports/final_diagnosis/diagnosis.json"))
+FINAL_DIAGNOSIS_TEXT = uncached(text("reports/final_diagnosis/diagnosis.md"))

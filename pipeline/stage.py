@@ -8,9 +8,10 @@ import, and no command pays for what it does not use.
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from pipeline.store.artifacts import Artifact
+if TYPE_CHECKING:  # pandas takes half a second to import, and `--help` needs the names alone
+    from pipeline.store.artifacts import Artifact
 
 NAMES = (
     "sample",
@@ -61,9 +62,9 @@ class Stage:
     function: Callable[..., Outputs]
     params: Mapping[str, str | Group] = field(default_factory=dict)
     """Argument -> dotted place in params.yaml, as dvc.yaml lists it, or several that make one value."""
-    reads: Mapping[str, Artifact] = field(default_factory=dict)
-    writes: Mapping[str, Artifact] = field(default_factory=dict)
-    keeps: Mapping[str, Artifact] = field(default_factory=dict)
+    reads: Mapping[str, "Artifact"] = field(default_factory=dict)
+    writes: Mapping[str, "Artifact"] = field(default_factory=dict)
+    keeps: Mapping[str, "Artifact"] = field(default_factory=dict)
     """Files that a run reads as the last one left them, if it did, and writes anew (`persist: true`)."""
     may_leave: tuple[str, ...] = ()
     """Outputs that may be None: then what stands there is left as it is."""
@@ -99,6 +100,11 @@ def _named(value: str | Group, name: str) -> str | Group:
     if isinstance(value, Group):
         return Group(value.make, {field: place.format(name=name) for field, place in value.places.items()})
     return value.format(name=name)
+
+
+def describe(name: str) -> str:
+    """What a stage does, in a sentence: the docstring of its package, which imports nothing."""
+    return importlib.import_module(f"pipeline.stages.{name}").__doc__ or ""
 
 
 def load_stage(name: str) -> Stage:

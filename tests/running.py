@@ -123,5 +123,7 @@ def tracked(
     names: Sequence[str] = ("pipeline", "dvc.yaml", "data/dvc.yaml", "final/dvc.yaml", "feedback/README.md"),
 ) -> list[Path]:
     """Files of the repository that a workspace needs, as paths inside it."""
-    found = [path for name in names for path in sorted((REPOSITORY / name).rglob("*.py")) or [REPOSITORY / name]]
+    kinds = (".css", ".j2", ".py", ".yaml")
+    inside = {name: sorted(path for path in (REPOSITORY / name).rglob("*") if path.suffix in kinds) for name in names}
+    found = [path for name in names for path in inside[name] or [REPOSITORY / name]]
     return [path.relative_to(REPOSITORY) for path in found]

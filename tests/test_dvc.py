@@ -12,10 +12,12 @@ from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
 from pipeline import cli
+from pipeline.project.dvc_files import render
 from tests.examples import REPOSITORY
 from tests.running import run, tracked, write_params, write_tiny_sources
 
 # What Git tracks of a run; DVC caches the rest.
+ALWAYS = ["data/dvc.yaml:code", "data/dvc.yaml:inventory"]  # only a look tells what has changed
 REPORTS = ("sample", "curate", "split", "balance", "augment", "evaluate", "label_issues", "diagnose")
 
 
@@ -67,10 +69,76 @@ def test_git_tracks_reports_and_nothing_heavy(reproduced: tuple[Path, str]) -> N
 
 def test_a_second_repro_does_nothing(reproduced: tuple[Path, str]) -> None:
     folder, _ = reproduced
-    ran = [line for line in run(folder, "dvc", "repro").splitlines() if line.startswith("Running stage")]
-    assert ran == ["Running stage 'data/dvc.yaml:inventory':"]  # only a look tells what has changed
+    assert stages_run(run(folder, "dvc", "repro")) == ALWAYS
     assert "up to date" in run(folder, "dvc", "status", "dvc.yaml")
     assert run(folder, "git", "status", "--porcelain") == ""
+
+
+def stages_run(printed: str) -> list[str]:
+    """The stages that DVC ran, in order."""
+    return [line.split("'")[1] for line in printed.splitlines() if line.startswith("Running stage")]
+
+
+def test_a_change_of_code_runs_what_it_reaches_and_a_changed_word_nothing(
+    reproduced: tuple[Path, str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "project"
+    shutil.copytree(reproduced[0], folder, symlinks=True)
+    assert [name for name in stages_run(reproduced[1]) if name.endswith(("code", "train"))] == [
+        "data/dvc.yaml:code",
+        "train",
+    ]
+    for file, old, new in (
+        ("images/decoding.py", '"""', '"""Reworded. '),
+        ("errors.py", "exit_code = 5", "exit_code = 55"),
+        ("workers/progress.py", "\nimport", "\nBAR = 3\n\nimport"),
+        ("training/training.py", "memory ran out in a training step", "there is no memory left"),
+    ):
+        change(folder / "pipeline" / file, old, new)
+    assert stages_run(run(folder, "dvc", "repro")) == ALWAYS
+    # A frozen inventory hides no change.
+    run(folder, "dvc", "freeze", "data/dvc.yaml:inventory")
+    change(folder / "pipeline/diagnosis/rendering.py", "def page(", "EXTRA = 1\n\n\ndef page(")
+    change(
+        folder / "pipeline/diagnosis/rendering.py",
+        "    return",
+        "    print(EXTRA, file=open('/dev/null', 'w'))\n    return",
+    )
+    # What DVC shows before it has run `code` is what that knew last.
+    assert run(folder, "dvc", "status", "diagnose").endswith("up to date.\n")
+    assert stages_run(run(folder, "dvc", "repro", "--single-item", "diagnose")) == []
+    printed = run(folder, "dvc", "repro", "--single-item", "--force", "diagnose", check=False)
+    assert "error: the code of diagnose is not what data/code/diagnose.txt says" in printed
+    by_hand = run(folder, "python", "-m", "pipeline", "diagnose")
+    assert by_hand.startswith("note: the code of diagnose has changed")
+    printed = run(folder, "dvc", "repro")
+    assert "code: changed since dvc.lock, so that these run again, because of diagnosis.rendering: " in printed
+    assert stages_run(printed) == ["data/dvc.yaml:code", "diagnose"]
+
+
+def test_a_clone_without_the_images_runs_nothing_that_has_not_changed(
+    reproduced: tuple[Path, str], tmp_path: Path
+) -> None:
+    folder, clone = tmp_path / "project", tmp_path / "clone"
+    shutil.copytree(reproduced[0], folder, symlinks=True)
+    for file, text in render(demonstration=False).items():
+        (folder / file).write_text(text)
+    run(folder, "dvc", "repro")
+    run(folder, "dvc", "freeze", "data/dvc.yaml:inventory")
+    run(folder, "dvc", "remote", "add", "--default", "store", str(tmp_path / "store"))
+    run(folder, "dvc", "push")
+    commit(folder, "Own images")
+    run(tmp_path, "git", "clone", "--quiet", str(folder), str(clone))
+    assert stages_run(run(clone, "dvc", "repro", "--pull", "--allow-missing")) == ["data/dvc.yaml:code"]
+    assert run(clone, "git", "status", "--porcelain") == ""
+    assert not (clone / "images").exists()
+
+
+def change(file: Path, old: str, new: str) -> None:
+    """Another text in the first place of it."""
+    text = file.read_text(encoding="utf-8")
+    assert old in text
+    file.write_text(text.replace(old, new, 1), encoding="utf-8")
 
 
 def test_what_dvc_would_hang_on_or_follow_out_is_named_and_never_opened(

@@ -1,12 +1,12 @@
 """One command per stage, made from the stages' names: a stage's package says in its docstring what it does."""
 
-import importlib
+import sys
 from typing import Annotated
 
 import typer
 
 from pipeline.cli.app import Workers, app, tell_uncommitted
-from pipeline.stage import NAMES, PER_SOURCE, command_of
+from pipeline.stage import NAMES, PER_SOURCE, command_of, describe
 
 PANEL = "Stages"
 # Each `dvc repro` runs the first of them; the other one adds to the ledger.
@@ -16,12 +16,15 @@ Source = Annotated[str, typer.Argument(metavar="SOURCE", help="A name under `sou
 
 def _run(stage: str, workers: int | None, key: str | None = None) -> None:
     from pipeline.names import printable
+    from pipeline.project.code import check_version
     from pipeline.project.params_file import load_params
     from pipeline.project.runner import run_stage
     from pipeline.tools.checking import check_once
     from pipeline.workers.engine import Engine, choose_workers
 
     params = load_params()
+    if note := check_version(stage, params):
+        print(note, file=sys.stderr)
     if stage == "inventory":
         # Each `dvc repro` begins here: what is wrong with the transforms is said before hours of ingest.
         check_once(params)
@@ -31,8 +34,6 @@ def _run(stage: str, workers: int | None, key: str | None = None) -> None:
 
 
 def _add(stage: str) -> None:
-    description = importlib.import_module(f"pipeline.stages.{stage}").__doc__
-
     def run_whole(workers: Workers = None) -> None:
         _run(stage, workers)
 
@@ -40,7 +41,16 @@ def _add(stage: str) -> None:
         _run(stage, workers, name)
 
     run = run_source if stage in PER_SOURCE else run_whole
-    app.command(command_of(stage), help=description, rich_help_panel=PANEL)(run)
+    app.command(command_of(stage), help=describe(stage), rich_help_panel=PANEL)(run)
+
+
+@app.command(rich_help_panel=PANEL)
+def code() -> None:
+    """Write the version of each stage's code, by which DVC sees that code has changed."""
+    from pipeline.project.code import write_versions
+    from pipeline.project.params_file import load_params
+
+    print(write_versions(load_params()))
 
 
 for _stage in NAMES:

@@ -26,7 +26,13 @@ from pipeline.store.spreadsheets import safe, unsafe
 from pipeline.yaml_values import shortened
 
 # Folders of the stages that do not stand in the top level's dvc.yaml.
-OTHER_FOLDERS = {"sample": "data", "inventory": "data", "final_evaluation": "final", "final_diagnosis": "final"}
+OTHER_FOLDERS = {
+    "code": "data",
+    "sample": "data",
+    "inventory": "data",
+    "final_evaluation": "final",
+    "final_diagnosis": "final",
+}
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,10 @@ class Artifact:
     path: str
     read: Callable[[Path], Any]
     write: Callable[[Any, Path], None]
+    cached: bool = True
+    """Whether DVC keeps it in its cache; else Git may, or it is made again."""
+    metrics: bool = False
+    """Whether `dvc metrics` shows it."""
 
     def named(self, **names: str) -> "Artifact":
         """The same with the `{placeholders}` of its path filled in."""
@@ -64,6 +74,16 @@ REMEDIES = {
     ),
 }
 UNKNOWN_REMEDY = "See to that"
+
+
+def uncached(artifact: Artifact) -> Artifact:
+    """The same, kept out of DVC's cache."""
+    return replace(artifact, cached=False)
+
+
+def metrics(path: str, form: TypeAdapter[Any] | None = None) -> Artifact:
+    """An artifact: a small report, of a form, that Git keeps and `dvc metrics` shows."""
+    return replace(report(path, form), cached=False, metrics=True)
 
 
 @contextmanager

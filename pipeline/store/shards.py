@@ -8,7 +8,6 @@ ten decodings.
 """
 
 import importlib.metadata
-import inspect
 import json
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,7 +18,6 @@ from itertools import groupby
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
-from types import ModuleType
 from typing import Any
 
 import pyarrow as pa
@@ -42,11 +40,14 @@ MIN_ROWS_FOR_WORKERS = 50
 Make = Callable[[Any], Mapping[str, Any]]
 
 
-def fingerprint(modules: Sequence[ModuleType], libraries: Sequence[str], params: Mapping[str, Any]) -> str:
-    """A digest of code, library versions and params: what shapes pixels beside the input files."""
-    sources = [inspect.getsource(module) for module in modules]
+def fingerprint(code: str, libraries: Sequence[str], params: Mapping[str, Any]) -> str:
+    """A digest of code, library versions and params: what shapes pixels beside the input files.
+
+    Args:
+        code: the version of the functions that make a row, see versions/stages.py.
+    """
     versions = [f"{name}=={importlib.metadata.version(name)}" for name in libraries]
-    return digest(*sources, *versions, json.dumps(params, sort_keys=True))
+    return digest(code, *versions, json.dumps(params, sort_keys=True))
 
 
 class ShardStore:

@@ -10,6 +10,7 @@ from pipeline import catalogue
 from pipeline.project.params_file import Params
 from pipeline.store.artifacts import refusals, replacing, write_bytes
 from pipeline.store.shards import fingerprint
+from pipeline.versions.stages import installed_versions
 
 
 def check_once(params: Params) -> None:
@@ -20,9 +21,13 @@ def check_once(params: Params) -> None:
     """
     memory = Path(catalogue.CHECKED_TRANSFORMS)
     listed = [item.model_dump() for item in params.augment.transforms]
-    key = fingerprint([], ["albumentations"], {"size": params.ingest.size, "transforms": listed}).encode()
+    if not listed:
+        return
+    # By its name: to import it takes the second that is to be saved.
+    code = installed_versions().of_code(["pipeline.transforms.transforms:check_transforms"])
+    key = fingerprint(code, ["albumentations"], {"size": params.ingest.size, "transforms": listed}).encode()
     with refusals(memory):
-        if not listed or (memory.is_file() and memory.read_bytes() == key):
+        if memory.is_file() and memory.read_bytes() == key:
             return
     from pipeline.transforms.transforms import check_transforms
 

@@ -13,15 +13,12 @@ import warnings
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-import pipeline
 from pipeline.store.artifacts import partial_path, read_bytes, remove, replacing, write_bytes
-from pipeline.store.shard_plan import digest
 
 # Of work that a kill may cost; to write a checkpoint takes some hundredths of a second.
 MAX_SECONDS = 60.0
@@ -98,12 +95,9 @@ class KeyedCheckpoint:
         return self.checkpoint.due()
 
 
-@cache
-def code_digest() -> str:
-    """A digest of this package's code and of the libraries that shape a model."""
-    own = sorted(Path(pipeline.__file__).parent.rglob("*.py"))
-    versions = [f"{name}=={importlib.metadata.version(name)}" for name in LIBRARIES]
-    return digest(*(read_bytes(path).decode() for path in own), *versions)
+def library_versions() -> list[str]:
+    """Those of the libraries that shape a model."""
+    return [f"{name}=={importlib.metadata.version(name)}" for name in LIBRARIES]
 
 
 def table_digest(frame: pd.DataFrame, columns: Sequence[str]) -> str:

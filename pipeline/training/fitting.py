@@ -29,8 +29,9 @@ from pipeline.store.artifacts import hashed_file
 from pipeline.store.shard_plan import digest
 from pipeline.store.shards import ShardReader
 from pipeline.training import training
-from pipeline.training.checkpoint import KeyedCheckpoint, code_digest, table_digest
+from pipeline.training.checkpoint import KeyedCheckpoint, library_versions, table_digest
 from pipeline.training.losses import row_weights
+from pipeline.versions.stages import version_of
 from pipeline.workers.engine import Engine
 from pipeline.workers.libraries import keep_freed_tensors
 from pipeline.workers.progress import progress
@@ -90,7 +91,8 @@ def fit_key(data: TrainingData, params: TrainParams, optimizing: AnyMetric, vari
     tables = table_digest(data.rows, [*columns, "copy", "weight"]), table_digest(data.dev_rows, columns)
     made = [variants.mode, variants.seed, [transform.model_dump() for transform in variants.transforms]]
     shaping = [data.ingest.size, params.model_dump(), optimizing.model_dump(), *made]
-    return digest(code_digest(), *tables, json.dumps(shaping, sort_keys=True))
+    code = version_of(fit_model, training_data)
+    return digest(code, *library_versions(), *tables, json.dumps(shaping, sort_keys=True))
 
 
 def fit_model(

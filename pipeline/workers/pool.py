@@ -97,8 +97,7 @@ class Worker:
         seconds = self._guard.seconds if self._guard else 0
         return End(
             None if item == NOBODY else item,
-            "timeout" if late else "decoder_crashed",
-            f"not decoded in {seconds} seconds of CPU time" if late else f"the decoder ended with {_name(code)}",
+            *Guard.refusal(code, late, seconds),
             outside=code == -signal.SIGKILL and not late,
             late=late,
         )
@@ -162,7 +161,3 @@ def ignore_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _name(code: int) -> str:
-    return signal.Signals(-code).name if code < 0 else f"exit code {code}"

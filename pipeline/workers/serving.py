@@ -52,6 +52,16 @@ class Guard:
     chunk_size: int = 1
     """So many are finished at a time."""
 
+    @staticmethod
+    def refusal(code: int, late: bool, seconds: int) -> tuple[str, str]:
+        """Reason and words for an item whose process ended with this code; they stand in results."""
+        if late:
+            return "timeout", f"not decoded in {seconds} seconds of CPU time"
+        return (
+            "decoder_crashed",
+            f"the decoder ended with {signal.Signals(-code).name if code < 0 else f'exit code {code}'}",
+        )
+
 
 @dataclass(frozen=True)
 class Work:

@@ -27,7 +27,6 @@ from pipeline.errors import DataError, ParamsError
 from pipeline.models.building import build_model
 from pipeline.models.files import TrainedModel, load_model, save_model
 from pipeline.models.networks import Network
-from pipeline.models.params import 
 from pipeline.project.params_file import check_params, load_params
 from tests.examples import REPOSITORY, params, params_values
 

@@ -9,7 +9,7 @@ import cv2
 import pandas as pd
 import pyarrow as pa
 
-from pipeline import catalogue, randomness
+from pipeline import catalogue
 from pipeline.images import pixels as imaging
 from pipeline.images.pixels import Pixels
 from pipeline.manifest import BALANCED, RAW, SPLIT, check_manifest
@@ -23,6 +23,7 @@ from pipeline.store.shard_plan import Row, digest
 from pipeline.store.shards import ShardReader, ShardStore, fingerprint
 from pipeline.transforms import transforms
 from pipeline.transforms.params import expand
+from pipeline.versions.stages import version_of
 from pipeline.workers.engine import Engine
 
 if TYPE_CHECKING:
@@ -32,6 +33,18 @@ if TYPE_CHECKING:
 MARKS = {"blank": pa.bool_(), "unchanged": pa.bool_()}
 SHARD = pa.schema([("id", pa.string()), ("copy", pa.int32()), *MARKS.items(), ("image", pa.binary())])
 LIBRARIES = sorted({*transforms.LIBRARIES, *imaging.LIBRARIES})
+# Not in the key of a variant: presets and rules of params, because it has the values; how shards are read; what only
+# says that a transform is wrong. What degrades is in the keys of those that are degraded.
+NOT_IN_KEY = (
+    "pipeline.section",
+    "pipeline.stages.augment.degradation",
+    "pipeline.stages.augment.params",
+    "pipeline.stages.ingest.params",
+    "pipeline.store",
+    "pipeline.transforms.arguments",
+    "pipeline.transforms.params",
+    "pipeline.transforms.presets",
+)
 # Variants that are made and looked at where none is kept, for epoch 0.
 SAMPLE = 500
 # A variant takes as long as this many of its pixels, 17 ns each, beside its own; and so many take the second or two in
@@ -172,12 +185,12 @@ class VariantMaker:
         """What the shards are to hold."""
         listed = [transform.model_dump() for transform in expand(self.params.transforms)]
         shape = fingerprint(
-            [guards, imaging, randomness, transforms],
+            version_of(VariantMaker, without=NOT_IN_KEY),
             LIBRARIES,
             {"seed": self.params.seed, "transforms": listed, **self.encoding.model_dump()},
         )
         # Only of what they change: other strengths leave production's variants where they are.
-        poorer = digest(shape, fingerprint([degradation], degradation.LIBRARIES, self.strengths.numbers()))
+        poorer = digest(shape, fingerprint(version_of(degrade), degradation.LIBRARIES, self.strengths.numbers()))
         return [
             Row(
                 f"{parent.id}#{parent.copy}",

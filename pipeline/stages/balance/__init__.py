@@ -1,1 +1,1 @@
-"""Resample or weigh the rows of train."""
+"""Repeat, drop or weigh rows of train."""

@@ -1,1 +1,1 @@
-"""Join the sources."""
+"""Join the sources: remove exact duplicates, settle conflicting labels, group near copies, mark issues."""

@@ -1,1 +1,1 @@
-"""Say what holds the model back."""
+"""Say what holds the model back, and what to try next."""

@@ -1,1 +1,1 @@
-"""Diagnose once more, with test."""
+"""Diagnose once more, with test: overfitting to dev, and what is good on test and bad in production."""

@@ -1,1 +1,1 @@
-"""Read one source."""
+"""Read one source: check, turn upright, resize and hash its images."""

@@ -10,15 +10,15 @@ import cv2
 import pyarrow as pa
 
 from pipeline.errors import DataError
-from pipeline.images import colours, decoding, exif, facts, jpegs, perceptual, pillow
 from pipeline.images import normalising as picture
+from pipeline.images import perceptual
 from pipeline.images import pixels as imaging
 from pipeline.images import rejection as reasons
-from pipeline.images import truncation as endings
 from pipeline.manifest import FACTS, HASHES, MARKS
 from pipeline.sources.files import Files
 from pipeline.stages.ingest.params import IngestParams
 from pipeline.store.shards import fingerprint
+from pipeline.versions.stages import version_of
 from pipeline.workers.codec_messages import codec_messages
 from pipeline.workers.serving import Guard
 
@@ -26,8 +26,9 @@ _TEXT = [(name, pa.string()) for name in ("id", "path", "sha256", "reason", "det
 _FACTS = [field.with_type(pa.string()) if field.name == "format" else field for field in FACTS]
 EXIF = pa.schema([("taken", pa.timestamp("us", tz="UTC")), ("camera", pa.string())])
 SHARD = pa.schema([*_TEXT, *_FACTS, *MARKS, *EXIF, ("codec_warning", pa.string()), ("image", pa.binary())])
-# What shapes a row beside the file and the params.
-CODE = (colours, decoding, endings, exif, facts, imaging, jpegs, perceptual, picture, pillow, reasons)
+# Not in the key of a row: how files are listed and read, because it knows their content by its hash; rules of params,
+# because it has their values.
+NOT_IN_KEY = ("pipeline.sources", "pipeline.section", "pipeline.stages.ingest.params")
 # Of refused files, too: a column with gaps would come back as floats, too short for hashes.
 _NO_MARKS = dict.fromkeys(MARKS.names, 0)
 
@@ -54,7 +55,8 @@ def row_maker(files: Files, params: IngestParams) -> Guard:
 
 def shape_of_rows(params: IngestParams) -> str:
     """A digest of all that shapes a row beside its file."""
-    return fingerprint(CODE, imaging.LIBRARIES, params.model_dump(exclude={"max_rejected", "max_expansion"}))
+    code = version_of(open_file, rows_of, refuse_file, Guard, without=NOT_IN_KEY)
+    return fingerprint(code, imaging.LIBRARIES, params.model_dump(exclude={"max_rejected", "max_expansion"}))
 
 
 def open_file(payload: Payload, files: Files, params: IngestParams) -> Opened:

@@ -1,1 +1,1 @@
-"""Show what training sees."""
+"""Show what training sees: images beside their variants, and a batch."""

@@ -1,1 +1,1 @@
-"""Write the demonstration images."""
+"""Write the demonstration images: two sources of handwritten digits."""

@@ -1,0 +1,113 @@
+"""The versions of stages' code as files, on which stages depend: DVC sees no code but these."""
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from pipeline import catalogue
+from pipeline.errors import DataError, listing
+from pipeline.project.params_file import Params
+from pipeline.stage import NAMES
+from pipeline.store.artifacts import partial_path, put_in_place, refusals, remove
+from pipeline.versions.stages import installed_versions
+
+LOCKS = ("dvc.lock", "data/dvc.lock", "final/dvc.lock")
+COMMAND = "dvc repro data/dvc.yaml:code"
+OLDER = (
+    "dvc.lock is of an older version of the pipeline, which knew code by its source files. Every stage runs once more, "
+    "and every image is decoded once more; after that, a change of code runs only the stages that it reaches"
+)
+
+
+def write_versions(params: Params) -> str:
+    """Write a file for each stage; the line that says which stages run again because of their code."""
+    values = params.model_dump()
+    new = {name: _text(name, values) for name in NAMES}
+    folder = Path(catalogue.CODE.path)
+    before = {name: _read(name) for name in NAMES}
+    with refusals(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    remove(partial_path(folder))
+    catalogue.CODE.write({Path(_place(name)).name: text for name, text in new.items()}, partial_path(folder))
+    put_in_place(partial_path(folder), folder)
+    return f"code: {_summary(new, before)}"
+
+
+def check_version(name: str, params: Params) -> str | None:
+    """What to tell a person who starts a stage while the file has another version than the code; None if it is right.
+
+    Where no such file is, nobody asks: the stage was started without DVC.
+
+    Raises:
+        DataError: the same where DVC runs the stage, which would write down the older version beside the new results.
+    """
+    written = _read(name)
+    if written is None or written == _text(name, params.model_dump()):
+        return None
+    if "DVC_STAGE" in os.environ:
+        raise DataError(
+            f"the code of {name} is not what {_place(name)} says: DVC would note its results under the older version. "
+            f"Run `{COMMAND}` first, as `dvc repro` does without --single-item and --downstream"
+        )
+    return f"note: the code of {name} has changed since DVC last looked: its next `dvc repro` runs this stage again"
+
+
+def _text(name: str, params: Mapping[str, Any]) -> str:
+    """The version, then what it is made of: a hash a module."""
+    reached = installed_versions().reached(name, params)
+    return "".join(
+        f"{line}\n"
+        for line in [reached.version, *(f"{hashed} {module}" for module, hashed in reached.by_module().items())]
+    )
+
+
+def _place(name: str) -> str:
+    return catalogue.CODE_FILE.format(name=name)
+
+
+def _read(name: str) -> str | None:
+    place = Path(_place(name))
+    with refusals(place):
+        return place.read_text(encoding="utf-8", errors="replace") if place.is_file() else None
+
+
+def _summary(new: Mapping[str, str], before: Mapping[str, str | None]) -> str:
+    noted = dict(_noted())
+    if None in noted.values():
+        return OLDER
+    changed = [name for name, text in new.items() if name in noted and noted[name] != _md5(text)]
+    if not changed:
+        return f"{len(new)} stages, none of other code than in dvc.lock"
+    modules = sorted({module for name in changed for module in _differing(new[name], before[name])})
+    where = f", because of {listing(module.removeprefix('pipeline.') for module in modules)}" if modules else ""
+    return f"changed since dvc.lock, so that these run again{where}: {listing(changed, len(changed))}"
+
+
+def _differing(text: str, other: str | None) -> set[str]:
+    """The modules of which two files have other hashes."""
+    if other is None:
+        return set()
+    return {line.partition(" ")[2] for line in set(text.splitlines()[1:]) ^ set(other.splitlines()[1:])}
+
+
+def _noted() -> Iterator[tuple[str, str | None]]:
+    """Stage -> the MD5 of its version in DVC's lock files; None where they have none of a stage that ran."""
+    for lock in map(Path, LOCKS):
+        try:
+            stages = YAML(typ="safe", pure=False).load(lock)["stages"] if lock.is_file() else {}
+            for address, entry in stages.items():
+                name = address.partition("@")[0]
+                if name in NAMES:
+                    found = [each.get("md5") for each in entry.get("deps", []) if each["path"] == _place(name)]
+                    yield name, found[0] if found else None
+        except (YAMLError, OSError, ValueError, LookupError, TypeError, AttributeError):
+            continue  # DVC itself says what is wrong with it
+
+
+def _md5(text: str) -> str:
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()

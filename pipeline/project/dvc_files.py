@@ -1,0 +1,151 @@
+"""DVC's files, written from what the stages declare: `render` gives their texts."""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline import catalogue
+from pipeline.stage import NAMES, Stage, command_of, describe, load_stage
+from pipeline.store.artifacts import OTHER_FOLDERS, Artifact
+
+SCHEMA = "https://raw.githubusercontent.com/iterative/dvcyaml-schema/master/schema.json"
+# What no stage declares: plots, and the model as an artifact of DVC.
+REST = Path(__file__).with_name("dvc_plots.yaml")
+# Stages that run each time: only a look tells what has changed.
+ALWAYS = {"inventory"}
+DEMONSTRATION = "sample"
+# What a stage depends on beside what it reads: it comes first, and says whether something has changed.
+FIRST = {"ingest": [f"{catalogue.INVENTORY.path}/{{name}}.jsonl"]}
+WIDTH = 120
+
+HEADS = {
+    "dvc.yaml": f"""\
+# yaml-language-server: $schema={SCHEMA}
+# Written by the pipeline from what its stages declare. data/dvc.yaml lists sources' files and has the versions of code,
+# final/dvc.yaml is the look at test.
+""",
+    "data/dvc.yaml": f"""\
+# yaml-language-server: $schema={SCHEMA}
+# Written by the pipeline from what its stages declare.
+""",
+    "final/dvc.yaml": f"""\
+# yaml-language-server: $schema={SCHEMA}
+# Written by the pipeline from what its stages declare. A plain `dvc repro` never looks at test:
+# `dvc repro final/dvc.yaml`, once, at the end.
+""",
+}
+COMMENTS = {
+    "code": """\
+A stage depends on the file with the version of its code. This runs each time and depends on nothing, so that no frozen
+or failing stage can hide a change of code.""",
+    "inventory": """\
+DVC never looks into a source's folder, where a pipe would hang it: it depends on these lists. Only a look tells what
+has changed, so that this runs each time; it reads none but new and touched files.""",
+    "sample": """\
+The demonstration. Without images where no source in params.yaml lies in data/sample. Not cached: made anew in seconds,
+and `dvc checkout` must not ask for them where they are not used.""",
+    "final_evaluation": """\
+Not under `metrics`: `dvc metrics diff` is for steering, and nobody steers by test. Not cached: each look is a run, and
+`dvc checkout` must not ask for outs of a look that nobody took. Git keeps the ledger, to which a run adds.""",
+}
+
+
+def render(demonstration: bool) -> dict[str, str]:
+    """The text of each of DVC's files, by its path.
+
+    Args:
+        demonstration: with the stage that writes the demonstration's images, and inventory after it.
+    """
+    names = [name for name in NAMES if demonstration or name != DEMONSTRATION]
+    files = {"dvc.yaml": "", "data/dvc.yaml": _code(), "final/dvc.yaml": ""}
+    for name in names:
+        file = f"{OTHER_FOLDERS[name]}/dvc.yaml" if name in OTHER_FOLDERS else "dvc.yaml"
+        # Not the images themselves, which no fresh clone has.
+        first = [catalogue.SAMPLE_METRICS.path] if name == "inventory" else []
+        separator = "\n" if files[file] else ""
+        files[file] += separator + _stage(load_stage(name), first if demonstration else [])
+    rest = {"dvc.yaml": "\n" + REST.read_text(encoding="utf-8")}
+    return {file: f"{HEADS[file]}stages:\n{text}{rest.get(file, '')}" for file, text in files.items()}
+
+
+def all_outs(stage: Stage) -> dict[str, Artifact | None]:
+    """Path -> artifact of all outs; None for a folder of shards."""
+    files = {artifact.path: artifact for artifact in [*stage.writes.values(), *stage.keeps.values()]}
+    return {**files, **dict.fromkeys(stage.builds.values())}
+
+
+def _code() -> str:
+    body = {
+        "desc": "Write the version of each stage's code, by which DVC sees that code has changed",
+        "wdir": "..",
+        "cmd": "python -m pipeline code",
+        "always_changed": True,
+        # Otherwise DVC removes the older ones first: nobody could say what has changed, and a failing run leaves none.
+        "outs": [{catalogue.CODE.path: {"persist": True}}],
+    }
+    return "".join(_lines("code", body))
+
+
+def _stage(stage: Stage, first: Iterable[str]) -> str:
+    key = "${key}"
+    name, each = stage.name, stage.each
+    stage = stage.named(key)
+    deps = {artifact.path for artifact in stage.reads.values()} | {*first}
+    deps |= {place.format(name=key) for place in FIRST.get(name, [])}
+    outs = all_outs(stage)
+    persistent = {*stage.builds.values(), *(artifact.path for artifact in stage.keeps.values())}
+    entries: dict[bool, list[Any]] = {False: [], True: []}
+    for path, artifact in sorted(outs.items()):
+        flags = {} if artifact is None or artifact.cached else {"cache": False}
+        flags |= {"persist": True} if path in persistent else {}
+        entries[bool(artifact and artifact.metrics)].append({path: flags} if flags else path)
+    body: dict[str, Any] = {
+        "desc": describe(name).removesuffix("."),
+        **({"wdir": ".."} if name in OTHER_FOLDERS else {}),
+        "cmd": f"python -m pipeline {command_of(name)}" + (f" {key}" if each else ""),
+        **({"always_changed": True} if name in ALWAYS else {}),
+        "deps": [catalogue.CODE_FILE.format(name=name), *sorted(deps)],
+        "params": sorted({*stage.places}),
+        "outs": entries[False],
+        "metrics": entries[True],
+    }
+    return "".join(_lines(name, body, each))
+
+
+def _lines(name: str, body: Mapping[str, Any], each: str | None = None) -> Iterator[str]:
+    for line in COMMENTS.get(name, "").splitlines():
+        yield f"  # {line}\n"
+    yield f"  {name}:\n"
+    indent = "    "
+    if each:
+        yield f"    foreach: ${{{each}}}\n    do:\n"
+        indent = "      "
+    for field, value in body.items():
+        if value is True:
+            yield f"{indent}{field}: true\n"
+        elif isinstance(value, str):
+            yield f"{indent}{field}: {_quoted(value)}\n"
+        elif (
+            field == "params"
+            and len(short := f"{indent}params: [{', '.join(_quoted(one, True) for one in value)}]") < WIDTH
+        ):
+            yield f"{short}\n" if value else ""
+        elif value:
+            yield f"{indent}{field}:\n"
+            yield from (f"{indent}  - {_item(item)}\n" for item in value)
+
+
+def _item(value: Any) -> str:
+    if isinstance(value, str):
+        return _quoted(value)
+    [(path, flags)] = value.items()
+    inner = ", ".join(f"{flag}: {'true' if on else 'false'}" for flag, on in flags.items())
+    return f"{path}: {{{inner}}}"
+
+
+def _quoted(text: str, in_brackets: bool = False) -> str:
+    """As YAML reads it back: in quotes where a sign in it would mean something."""
+    signs = r": | #|^[-?!&*%@`'\"|>\[{]" + (r"|[\[\]{},]" if in_brackets else "")
+    return json.dumps(text, ensure_ascii=False) if re.search(signs, text) else text

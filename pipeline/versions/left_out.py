@@ -1,0 +1,38 @@
+"""What shapes no result, so that no version of code knows it: each with the reason."""
+
+from fnmatch import fnmatchcase
+from functools import cache
+
+# A module with all below it, or names in it as `module:name`, with * and ?.
+LEFT_OUT = {
+    "pipeline.errors:*Error": "exit codes; what is raised ends the run",
+    "pipeline.stage": "what a declaration looks like; each stage's own counts",
+    "pipeline.versions": "names versions; makes nothing",
+    "pipeline.workers.engine": "any number of workers gives the same, in the same order",
+    "pipeline.workers.libraries:keep_*": "malloc",
+    "pipeline.workers.pool": "processes, and how they end",
+    "pipeline.workers.progress": "bars on the terminal",
+    "pipeline.store.artifacts:flush": "when bytes reach the disk",
+    "pipeline.store.artifacts:maker": "the command that a message names",
+    "pipeline.store.artifacts:partial_path": "where a file is before it is whole",
+    "pipeline.store.artifacts:put_in_place": "moves whole files",
+    "pipeline.store.artifacts:refusals": "messages of a full or closed disk",
+    "pipeline.store.artifacts:remove": "removes files",
+    "pipeline.training.checkpoint": "a run that was stopped goes on to the same bytes, or begins anew",
+}
+
+# What the command line sets for every stage: threads split sums, and so round them.
+OF_ALL_STAGES = ("pipeline.workers.libraries:SETTINGS",)
+
+
+@cache
+def is_left_out(module: str, names: frozenset[str] = frozenset(), extra: tuple[str, ...] = ()) -> bool:
+    """Whether a module, or all names of a unit in it, shapes no result."""
+    for entry in (*LEFT_OUT, *extra):
+        place, _, pattern = entry.partition(":")
+        if pattern:
+            if place == module and names and all(fnmatchcase(name, pattern) for name in names):
+                return True
+        elif module == place or module.startswith(f"{place}."):
+            return True
+    return False

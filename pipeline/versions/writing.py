@@ -1,0 +1,399 @@
+"""A unit as text that stands for what it does, the same under every Python, and what it refers to.
+
+Not in the text: comments and layout, docstrings, annotations of arguments and of all but a class's fields, messages of
+errors, what is logged or printed, and titles of bars. An error's message stays where a handler may make it a result.
+"""
+
+import ast
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipeline.versions.for_people import ForPeople, is_literal_text
+from pipeline.versions.modules import Binding, Unit, is_text, plain_decorator
+from pipeline.versions.names import Dynamic, Names, Outside, Target, Whole
+from pipeline.versions.registries import LOOK_UPS, TYPES, Registry, Rows, registry_of
+from pipeline.versions.scopes import Function, Scopes, with_quoted
+
+# Fields of nodes that say nothing, or that only some Pythons have.
+SILENT = frozenset({"ctx", "kind", "type_comment", "type_ignores"})
+# What no tree shows: code in texts, and modules by computed names.
+COMPUTED = frozenset({"__import__", "eval", "exec", "globals"})
+# Attributes of an exception that lead to its message.
+WORDS_OF_ERRORS = frozenset({"__cause__", "__context__", "__notes__", "__str__", "args", "message"})
+
+
+@dataclass
+class Handler:
+    """A handler that makes a text of what it catches: those classes, and what is called where it catches."""
+
+    caught: tuple[str, ...]
+    body: "list[Target | Rows]"
+
+
+@dataclass
+class Written:
+    """A unit's text, what it refers to, its handlers, and the literal texts in it that may be names."""
+
+    text: str
+    targets: list[Target | Rows]
+    handlers: list[Handler]
+    words: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How a unit is written.
+
+    loud: classes of exceptions whose messages count here, because somebody catches them and uses their words.
+    rows: of a registry, the names of the rows that count; None: all of it.
+    """
+
+    loud: frozenset[str] = frozenset()
+    rows: frozenset[str] | None = None
+
+
+def write(unit: Unit, names: Names, choice: Choice, silent: frozenset[Unit]) -> Written:
+    """The unit as it counts.
+
+    Args:
+        silent: classes whose `summary` is for people alone.
+    """
+    writer = _Writer(unit, names, choice, silent)
+    registry = registry_of(unit, names)
+    if registry is not None and choice.rows is not None:
+        writer.write_rows(registry, choice.rows)
+    else:
+        writer.statement(unit.node)
+    words = frozenset() if registry is not None else frozenset(writer.words)
+    return Written("".join(writer.parts), writer.targets, writer.handlers, words)
+
+
+class _Writer:
+    """Goes through a unit once, and keeps what it finds."""
+
+    def __init__(self, unit: Unit, names: Names, choice: Choice, silent: frozenset[Unit]) -> None:
+        self.unit, self.names, self.silent = unit, names, silent
+        self.scopes = Scopes(unit, names)
+        self.for_people = ForPeople(self.scopes, choice.loud)
+        self.parts: list[str] = []
+        self.targets: list[Target | Rows] = []
+        self.words: set[str] = set()
+        self.handlers: list[Handler] = []
+        self._in_class = False
+        # Name of a caught exception -> how often its text is used.
+        self._caught: dict[str, int] = {}
+        self._raising = 0
+        # Inside of what makes a type from a registry, in whatever way its rows are gone through.
+        self._typing = 0
+
+    def write_rows(self, registry: Registry, chosen: frozenset[str]) -> None:
+        """A registry with some rows alone."""
+        self.parts.append(f"registry {sorted(self.unit.names)}")
+        for node in (registry.made, *registry.rest):
+            self.node(node)
+        for name, nodes in registry.rows:
+            if name is None or name in chosen:
+                for node in nodes:
+                    self.node(node)
+
+    def statement(self, node: ast.stmt) -> None:
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef():
+                self._function(node)
+            case ast.ClassDef():
+                self._class(node)
+            case ast.AnnAssign() if not self._in_class:
+                self.refer(node.annotation)
+                if node.value is not None:
+                    self._fields("Assign", ("targets", [node.target]), ("value", node.value))
+            case ast.Import() | ast.ImportFrom():
+                pass  # what its names stand for is written where they are used
+            case ast.Expr(value=ast.Call() as call) if self.for_people.is_said(call):
+                pass
+            case ast.Raise():
+                self._raise(node)
+            case ast.Return(value=ast.Name(id=name)) if name in self._caught:
+                self.parts.append(f"return {name}")  # as it is, for somebody who raises it
+            case ast.Try() | ast.TryStar():
+                self._try(node)
+            case _:
+                if not is_text(node):
+                    self._any(node)
+
+    def node(self, node: object) -> None:
+        match node:
+            case ast.stmt():
+                self.statement(node)
+            case ast.Name():
+                self._name(node)
+            case ast.Call(func=ast.Name(id="isinstance" | "type"), args=[ast.Name(id=name), *rest]) if (
+                name in self._caught
+            ):
+                self.parts.append(f"kind of {name}")
+                self.node(rest)
+            case ast.Attribute():
+                self._attribute(node)
+            case ast.Subscript(value=ast.Name() | ast.Attribute() as value, slice=place) if self._looks_up(value):
+                self.node(place)
+            case ast.Call():
+                self._call(node)
+            case ast.Lambda():
+                self._lambda(node)
+            case ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp():
+                self._comprehension(node)
+            case ast.JoinedStr():
+                self._joined(node)
+            case ast.Constant(value=value):
+                # The tables of letters differ from Python to Python, and so does what repr shows as it is.
+                self.parts.append(f"{type(value).__name__} {value!a};")
+                if isinstance(value, str):
+                    self.words.add(value)
+            case _:
+                self._plain(node)
+
+    def _plain(self, node: object) -> None:
+        match node:
+            case ast.AST():
+                self._any(node)
+            case list():
+                self.parts.append("[")
+                for each in node:
+                    self.node(each)
+                self.parts.append("]")
+            case None:
+                pass
+            case _:
+                self.parts.append(f"{node!a};")
+
+    def refer(self, annotation: ast.expr | None) -> None:
+        """What an annotation leads to, its own words left out: a method of an argument is one of its class."""
+        kept, self.parts = self.parts, []
+        for each in with_quoted(annotation):
+            self.node(each)
+        self.parts = kept
+
+    def _any(self, node: ast.AST) -> None:
+        self._fields(type(node).__name__, *((name, getattr(node, name, None)) for name in node._fields))
+
+    def _fields(self, kind: str, *fields: tuple[str, object]) -> None:
+        self.parts.append(f"{kind}(")
+        for name, value in fields:
+            # Empty ones may be missing: Python 3.13 and later leave them out, older ones have not all of them.
+            if name not in SILENT and value is not None and value != []:
+                self.parts.append(f"{name}=")
+                self.node(value)
+        self.parts.append(")")
+
+    def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+        if self.for_people.only_makes_an_error(node):
+            self.parts.append(f"message {node.name}")
+            return
+        plain = all(plain_decorator(each, self._imports()) for each in node.decorator_list)
+        self.parts.append(f"{type(node).__name__} {node.name}(")
+        self._fields("", ("decorators", node.decorator_list), ("types", getattr(node, "type_params", None)))
+        self._arguments(node.args, plain or self._in_class)
+        self.refer(node.returns)
+        self._inside(node)
+        self.parts.append(")")
+
+    def _lambda(self, node: ast.Lambda) -> None:
+        self.parts.append("Lambda(")
+        self._arguments(node.args, True)
+        self._inside(node)
+        self.parts.append(")")
+
+    def _inside(self, node: Function) -> None:
+        inner, self._in_class = self._in_class, False
+        with self.scopes.function(node):
+            self.node(node.body)
+        self._in_class = inner
+
+    def _arguments(self, arguments: ast.arguments, plain: bool) -> None:
+        for name, value in ast.iter_fields(arguments):
+            self.parts.append(f"{name}=")
+            for each in value if isinstance(value, list) else [value]:
+                if isinstance(each, ast.arg):
+                    self.parts.append(f"{each.arg};")
+                    if plain:
+                        self.refer(each.annotation)
+                    else:
+                        self.node(each.annotation)
+                else:
+                    # No default of a keyword is None in the list.
+                    self.parts.append(",")
+                    self.node(each)
+
+    def _class(self, node: ast.ClassDef) -> None:
+        self.parts.append(f"ClassDef {node.name}(")
+        self._fields(
+            "",
+            ("decorators", node.decorator_list),
+            ("bases", node.bases),
+            ("keywords", node.keywords),
+            ("types", getattr(node, "type_params", None)),
+        )
+        outer, self._in_class = self._in_class, True
+        silent = self.unit in self.silent
+        for statement in node.body:
+            if not (silent and isinstance(statement, ast.FunctionDef) and statement.name == "summary"):
+                self.statement(statement)
+        self._in_class = outer
+        self.parts.append(")")
+
+    def _comprehension(self, node: ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp) -> None:
+        # The first of what it goes through is looked up outside.
+        self.node(node.generators[0].iter)
+        with self.scopes.comprehension(node.generators):
+            self._any(node)
+
+    def _joined(self, node: ast.JoinedStr) -> None:
+        # Where its constants are cut differs.
+        self.parts.append("JoinedStr(")
+        text = ""
+        for value in node.values:
+            if isinstance(value, ast.Constant):
+                text += str(value.value)
+                continue
+            self.parts.append(f"{text!a};" if text else "")
+            text = ""
+            self._any(value)
+        self.parts.append(f"{text!a};)" if text else ")")
+
+    def _name(self, node: ast.Name) -> None:
+        if node.id in self._caught and not self._raising:
+            self._caught[node.id] += 1
+        if self.scopes.is_local(node.id):
+            self.parts.append(f"{node.id};")
+        elif not (self._typing and self._looks_up(node)):
+            self._reached(self.names.of_path(self.unit, [node.id]), node.id, node.id)
+
+    def _attribute(self, node: ast.Attribute) -> None:
+        match node.value:
+            case ast.Name(id=name) if name in self._caught and node.attr not in WORDS_OF_ERRORS:
+                self.parts.append(f"{name}.{node.attr};")
+                return
+        path = self.scopes.path(node)
+        if path is None:
+            self._any(node)
+            return
+        targets = self.names.of_path(self.unit, path)
+        registry = self._registry(targets) if node.attr in LOOK_UPS or self._typing else None
+        if registry is not None:
+            self._look_up(registry)
+            self.parts.append(f".{node.attr};")
+            return
+        self._reached(targets, ".".join(path), path[0])
+
+    def _looks_up(self, value: ast.expr) -> bool:
+        registry = self._registry(self.scopes.resolved(value))
+        if registry is None:
+            return False
+        self._look_up(registry)
+        return True
+
+    def _registry(self, targets: Sequence[Target]) -> Unit | None:
+        return next(
+            (each for each in targets if isinstance(each, Unit) and registry_of(each, self.names) is not None), None
+        )
+
+    def _look_up(self, registry: Unit) -> None:
+        self.targets.append(Rows(registry))
+        self.parts.append(f"look-up {registry.module}:{sorted(registry.names)}")
+
+    def _reached(self, targets: Sequence[Target], written: str, root: str) -> None:
+        self.targets += targets
+        if not targets and root in COMPUTED:
+            self.targets.append(Dynamic(f"{self.unit}: {root}"))
+        # The name that it has where it comes from: `import numpy as np` says what np is.
+        known = sorted(
+            each.name if isinstance(each, Outside) else str(each) if isinstance(each, Unit) else repr(each)
+            for each in targets
+            if isinstance(each, Outside | Whole) or (isinstance(each, Unit) and each.module != self.unit.module)
+        )
+        rest = written.split(".", 1)[1:] if any(isinstance(each, Unit) for each in targets) else []
+        self.parts.append(f"{'|'.join(known)}.{'.'.join(rest)};" if known else f"{written};")
+
+    def _call(self, node: ast.Call) -> None:
+        function = self.scopes.resolved(node.func)
+        if self.for_people.makes_own_error(node.func):
+            # Its message is for people.
+            self.node(node.func)
+            self.parts.append("()")
+            return
+        if any(isinstance(each, Outside) and each.name == "importlib.import_module" for each in function):
+            self._import_module(node)
+        silent = any(each in self.silent for each in function if isinstance(each, Unit))
+        titled = self.for_people.has_title(node.func)
+        self.parts.append("Call(")
+        self.node(node.func)
+        typed = any(isinstance(each, Unit) and str(each).endswith(TYPES) for each in function)
+        self._typing += typed
+        for argument in node.args:
+            if not (titled and is_literal_text(argument)):
+                self.node(argument)
+        for keyword in node.keywords:
+            if not (silent and keyword.arg == "summary") and not (titled and is_literal_text(keyword.value)):
+                self.parts.append(f"{keyword.arg}=")
+                self.node(keyword.value)
+        self._typing -= typed
+        self.parts.append(")")
+
+    def _import_module(self, node: ast.Call) -> None:
+        match node.args:
+            case [ast.Constant(value=str(name))]:
+                self.targets.append(Whole(name) if self.names.package.owns(name) else Outside(name))
+            case _:
+                self.targets.append(Dynamic(f"{self.unit}: a module by a computed name"))
+
+    def _raise(self, node: ast.Raise) -> None:
+        self.parts.append("Raise(")
+        self._raising += 1
+        match node.exc:
+            case ast.Call(func=ast.Call(func=ast.Name(id="type"), args=[ast.Name(id=name)])) if name in self._caught:
+                self.parts.append(f"type({name})")
+            case ast.Call(func=function) as call if self.for_people.quiet_error(function):
+                self.node(function)
+                # A value that a builtin one carries may be read from it; of the package's own nothing is written.
+                self.node(
+                    [
+                        each
+                        for each in call.args
+                        if not self.for_people.makes_own_error(function) and not is_literal_text(each)
+                    ]
+                )
+            case _:
+                self.node(node.exc)
+        self._raising -= 1
+        self.parts.append(")")
+
+    def _try(self, node: ast.Try | ast.TryStar) -> None:
+        self.parts.append(f"{type(node).__name__}(")
+        begin = len(self.targets)
+        self.node(node.body)
+        body = self.targets[begin:]
+        # What is raised in the same unit, there or in a method that is called there, is in reach as well.
+        own = any(
+            isinstance(each, ast.Raise) or (isinstance(each, ast.Name) and each.id in {"self", "cls"})
+            for statement in node.body
+            for each in ast.walk(statement)
+        )
+        for handler in node.handlers:
+            self.parts.append("except ")
+            self.node(handler.type)
+            self._handle(handler, [*body, *([self.unit] if own else [])])
+        self._fields("", ("orelse", node.orelse), ("finalbody", node.finalbody))
+        self.parts.append(")")
+
+    def _handle(self, handler: ast.ExceptHandler, body: list[Target | Rows]) -> None:
+        outer = dict(self._caught)
+        if handler.name:
+            self.parts.append(f"{handler.name}:")
+            self._caught[handler.name] = 0
+        self.node(handler.body)
+        if handler.name and self._caught[handler.name]:
+            self.handlers.append(Handler(tuple(self.names.caught_names(self.unit, handler.type)), body))
+        self._caught = outer
+
+    def _imports(self) -> dict[str, Binding]:
+        module = self.names.package.module(self.unit.module)
+        return {**(module.imports if module else {}), **self.unit.imports}

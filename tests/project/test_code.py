@@ -1,0 +1,106 @@
+"""The files with versions of code: what `pipeline code` says, and a stage that starts over a stale one."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from pipeline.errors import DataError
+from pipeline.project import code as code_files
+from pipeline.project.code import OLDER, check_version, write_versions
+from pipeline.stage import NAMES
+from tests.examples import params
+from tests.running import pipeline_alone, write_params
+
+FOLDER = Path("data/code")
+
+
+@pytest.fixture(autouse=True)
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_STAGE", raising=False)
+
+
+def lock(**other_hashes: str) -> None:
+    """dvc.lock as DVC writes it after a run with the files that are there."""
+    hashes = {name: hashlib.md5((FOLDER / f"{name}.txt").read_bytes()).hexdigest() for name in NAMES} | other_hashes
+    stages = {
+        f"{name}@web" if name == "ingest" else name: {"deps": [{"path": f"data/code/{name}.txt", "md5": md5}]}
+        for name, md5 in hashes.items()
+    }
+    with Path("dvc.lock").open("w") as file:
+        YAML().dump({"schema": "2.0", "stages": stages}, file)
+
+
+def stale(name: str) -> None:
+    """Another version, because of another module."""
+    file = FOLDER / f"{name}.txt"
+    _, first, *rest = file.read_text().splitlines()
+    file.write_text("\n".join(["0" * 32, f"00000000 {first.split()[1]}", *rest]) + "\n")
+
+
+def test_each_stage_has_a_file_and_the_same_code_gives_the_same(tmp_path: Path) -> None:
+    write_versions(params())
+    before = {file.name: file.read_bytes() for file in FOLDER.iterdir()}
+    assert set(before) == {f"{name}.txt" for name in NAMES}
+    assert len({text.split(b"\n")[0] for text in before.values()}) == len(NAMES)
+    (FOLDER / "gone.txt").write_text("of a stage that is no more")
+    write_versions(params())
+    assert {file.name: file.read_bytes() for file in FOLDER.iterdir()} == before
+    assert [path.name for path in Path("data").iterdir()] == ["code"]
+
+
+def test_it_says_which_stages_run_again_and_why() -> None:
+    write_versions(params())
+    lock()
+    assert write_versions(params()) == f"code: {len(NAMES)} stages, none of other code than in dvc.lock"
+    lock(train="0" * 32)
+    assert write_versions(params()) == "code: changed since dvc.lock, so that these run again: train"
+    stale("train")
+    said = write_versions(params())
+    assert said == "code: changed since dvc.lock, so that these run again, because of catalogue: train"
+
+
+def test_a_lock_file_of_an_older_version_gets_one_line() -> None:
+    with Path("dvc.lock").open("w") as file:
+        YAML().dump(
+            {"stages": {"ingest@web": {"deps": [{"path": "pipeline/core/imaging.py", "md5": "0"}]}, "other": {}}}, file
+        )
+    assert write_versions(params()) == f"code: {OLDER}"
+    assert "\n" not in OLDER
+
+
+@pytest.mark.parametrize("text", ["<<<<<<< HEAD\n", "stages: [1]\n", "- 1\n", "", "stages: {train: {deps: [1]}}\n"])
+def test_a_lock_file_that_cannot_be_read_is_left_to_dvc(text: str) -> None:
+    Path("dvc.lock").write_text(text)
+    assert "none of other code" in write_versions(params())
+
+
+def test_a_stage_over_a_stale_file_stops_under_dvc_and_says_so_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert check_version("split", params()) is None  # nobody asked for files
+    write_versions(params())
+    assert check_version("split", params()) is None
+    stale("split")
+    assert check_version("train", params()) is None
+    note = check_version("split", params())
+    assert (
+        note == "note: the code of split has changed since DVC last looked: its next `dvc repro` runs this stage again"
+    )
+    monkeypatch.setenv("DVC_STAGE", "split")
+    with pytest.raises(
+        DataError, match=r"the code of split is not what data/code/split.txt says.*`dvc repro data/dvc.yaml:code`"
+    ):
+        check_version("split", params())
+
+
+def test_the_commands_do(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    write_params(Path())
+    assert pipeline_alone(capsys, monkeypatch, "code").out.startswith("code: ")
+    stale("curate")
+    ended = pipeline_alone(capsys, monkeypatch, "curate")
+    assert ended.err.startswith("note: the code of curate has changed")
+    monkeypatch.setenv("DVC_STAGE", "curate")
+    ended = pipeline_alone(capsys, monkeypatch, "curate")
+    assert (ended.code, ended.err[:42]) == (DataError.exit_code, "error: the code of curate is not what data")
+    assert code_files.COMMAND in ended.err
