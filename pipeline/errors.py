@@ -8,7 +8,7 @@ PipelineError              exit code 1; never raised itself
 ├── WorkerError            7  a worker process died
 ├── LeakError              8  an audit found images that leak from one split into another
 ├── DamageError            9  the doctor found what a run would trip over
-└── VaultError             10 test may not be looked at
+└── FinalEvaluationError   10 the test set may not be evaluated
 
 Every message says what is wrong, the value, the rule and the next step. The CLI alone catches
 these; any other exception is a bug and keeps its traceback (exit code 1). Exit code 2 is a

@@ -1,4 +1,4 @@
-"""The `pipeline` command: a subcommand a stage, and those beside. Exit codes: see pipeline/errors.py."""
+"""The `pipeline` command: one command per stage, and the tools. Exit codes: see pipeline/errors.py."""
 
 import sys
 
@@ -10,10 +10,13 @@ from pipeline.cli.app import app
 
 __all__ = ["app", "images", "main", "models", "results", "stages"]
 
+# What the bare install leaves out: the package's name in Python -> the extra that brings it.
+EXTRAS = {"torch": "train", "lightning_fabric": "train", "mlxtend": "demo"}
+
 
 def main() -> None:
     """Run the command line; a PipelineError becomes its message and exit code."""
-    from pipeline.errors import PipelineError
+    from pipeline.errors import MissingInputError, PipelineError
     from pipeline.names import printable
     from pipeline.workers.libraries import configure
 
@@ -21,5 +24,18 @@ def main() -> None:
     try:
         app()
     except PipelineError as error:
-        print(printable(f"error: {error}"), file=sys.stderr)
-        sys.exit(error.exit_code)
+        _end(printable(f"error: {error}"), error.exit_code)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in EXTRAS:
+            raise
+        _end(
+            f"error: this command needs {package}, which is not installed: "
+            f"run `pip install 'image-data-pipeline[{EXTRAS[package]}]'`",
+            MissingInputError.exit_code,
+        )
+
+
+def _end(message: str, code: int) -> None:
+    print(message, file=sys.stderr)
+    sys.exit(code)

@@ -10,7 +10,6 @@ import pyarrow as pa
 from pipeline import catalogue
 from pipeline.errors import DataError, MissingInputError, StorageError
 from pipeline.images.pixels import decode
-from pipeline.models.files import load_model
 from pipeline.store.arrow import open_arrow
 from pipeline.store.artifacts import Artifact, maker, remove
 from pipeline.store.shard_plan import digest
@@ -77,6 +76,8 @@ def _said(path: Path, artifact: Artifact) -> str | None:
     try:
         content = artifact.read(path)
         if artifact is catalogue.MODEL:
+            from pipeline.models.files import load_model
+
             load_model(content)
     except MissingInputError:
         return None  # gone since
