@@ -9,9 +9,10 @@ import pandas as pd
 from pipeline import catalogue
 from pipeline.diagnosis.diagnosis import all_levels, diagnosis
 from pipeline.diagnosis.feedback import tables_of
+from pipeline.diagnosis.inputs import PARAMS, READS
 from pipeline.diagnosis.param_changes import Run
 from pipeline.diagnosis.rendering import gaps_table, metrics_of, page, report, sentence
-from pipeline.stage import Group, Stage
+from pipeline.stage import Stage
 from pipeline.stages.diagnose.params import DiagnoseParams
 from pipeline.store.curves import Curves
 from pipeline.store.spreadsheets import Spreadsheet
@@ -52,17 +53,8 @@ def diagnose(
 STAGE = Stage(
     name="diagnose",
     function=diagnose,
-    params={
-        "params": "diagnose",
-        "run": Group(Run, {name: name for name in ("curate", "split", "balance", "augment", "train", "evaluate")}),
-    },
-    reads={
-        "predictions": catalogue.PREDICTIONS,
-        "manifest": catalogue.SPLIT,
-        "curves": catalogue.CURVES,
-        "label_issues": catalogue.LABEL_ISSUES_METRICS,
-        "feedback": catalogue.FEEDBACK,
-    },
+    params=PARAMS,
+    reads=READS,
     writes={
         "diagnosis": catalogue.DIAGNOSIS,
         "metrics": catalogue.DIAGNOSIS_METRICS,

@@ -13,11 +13,11 @@ import pandas as pd
 from pipeline import catalogue
 from pipeline.diagnosis.diagnosis import all_levels, diagnosis
 from pipeline.diagnosis.feedback import tables_of
+from pipeline.diagnosis.inputs import PARAMS, READS
 from pipeline.diagnosis.param_changes import Run
 from pipeline.diagnosis.rendering import page, report, sentence
 from pipeline.stage import Stage
 from pipeline.stages.diagnose.params import DiagnoseParams
-from pipeline.stages.diagnose.stage import STAGE as DIAGNOSE
 from pipeline.store.curves import Curves
 from pipeline.store.spreadsheets import Spreadsheet
 
@@ -54,7 +54,7 @@ def final_diagnosis(
 STAGE = Stage(
     name="final_diagnosis",
     function=final_diagnosis,
-    params=DIAGNOSE.params,
-    reads={**DIAGNOSE.reads, "test": catalogue.TEST_PREDICTIONS},
+    params=PARAMS,
+    reads={**READS, "test": catalogue.TEST_PREDICTIONS},
     writes={"diagnosis": catalogue.FINAL_DIAGNOSIS, "text": catalogue.FINAL_DIAGNOSIS_TEXT},
 )
