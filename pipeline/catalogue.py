@@ -119,7 +119,7 @@ DIAGNOSIS_GAPS = table("reports/diagnose/gaps.csv")
 DIAGNOSIS_TEXT = uncached(text("reports/diagnose/diagnosis.md"))
 
 # Git alone keeps it. What an evaluation on test leaves is not cached: `dvc checkout` must not ask for what nobody made.
-LEDGER = uncached(ledger("reports/final_evaluation/ledger.jsonl"))
+LEDGER = uncached(ledger("reports/final_evaluation/ledger.jsonl", older="reports/test/ledger.jsonl"))
 TEST_PREDICTIONS = uncached(predictions_file("data/final_evaluation/predictions.arrow", manifest.PREDICTIONS))
 TEST_METRICS = uncached(report("reports/final_evaluation/metrics.json"))
 TEST_CONFUSION = uncached(spreadsheet("reports/final_evaluation/confusion.csv"))

@@ -1,16 +1,17 @@
-"""The ledger of looks at test: a line a look, each bound to the line before it by a hash.
+"""The ledger of test evaluations: a JSON object per line, the first evaluation first.
 
-Nobody can change, drop or insert a line without breaking the chain behind it. The last lines have
-nothing behind them: that these are still there is seen by what Git has (`check_continues`).
+Only the comparison with Git protects it: each entry of the last commit must still be there (`check_continues`). Whoever
+rewrites Git's history, or never commits, can drop entries; nothing in the file itself could prove otherwise.
 """
 
-import hashlib
 import json
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from pydantic import TypeAdapter
 
 from pipeline.errors import FinalEvaluationError, PipelineError, listing
 from pipeline.store.artifacts import Artifact, read_bytes, text
@@ -35,16 +36,24 @@ LEADS_AWAY = {
 MAX_SAID = 200
 
 
-def ledger(path: str) -> Artifact:
-    """An artifact: the looks at test, the first one first; none before the first."""
+def ledger(path: str, older: str) -> Artifact:
+    """An artifact: the test evaluations, the first one first; none before the first.
+
+    Args:
+        older: where earlier versions kept the ledger; its entries still count.
+    """
 
     def read(place: Path) -> list[LedgerEntry]:
-        written = _decoded(read_bytes(place), place) if place.exists() else ""
-        check_continues(written, committed(place), str(place))
-        return read_ledger(written, str(place))
+        found: list[LedgerEntry] = []
+        for file in (Path(older), place):
+            written = _decoded(read_bytes(file), file) if file.exists() else ""
+            entries = read_ledger(written, str(file))
+            check_continues(entries, read_ledger(committed(file), str(file)), str(file))
+            found += [entry for entry in entries if entry not in found]
+        return found
 
-    def write(evaluations: list[LedgerEntry], place: Path) -> None:
-        text(path).write(ledger_text(evaluations), place)
+    def write(entries: list[LedgerEntry], place: Path) -> None:
+        text(path).write(ledger_text(entries), place)
 
     return Artifact(path, read, write)
 
@@ -53,7 +62,7 @@ def committed(path: Path) -> str:
     """A file as the last commit has it; empty if it has none of that name, or there is no commit at all.
 
     Raises:
-        VaultError: Git cannot be asked, or does not say what the last commit is.
+        FinalEvaluationError: Git cannot be asked, or does not say what the last commit is.
     """
     _asked(path, "rev-parse", "--git-dir")
     # Variables such as GIT_DIR may point at another repository than the one around this folder, which DVC uses.
@@ -70,7 +79,7 @@ def committed(path: Path) -> str:
 
 
 def uncommitted(path: Path) -> str:
-    """What to say of looks that the file has and the last commit has not; empty if there are none."""
+    """What to tell about entries that are not committed; empty if there are none."""
     try:
         written = _decoded(read_bytes(path), path) if path.is_file() else ""
         count = len(written.splitlines()) - len(committed(path).splitlines()) if written else 0
@@ -78,10 +87,8 @@ def uncommitted(path: Path) -> str:
         return ""
     if count <= 0:
         return ""
-    evaluations = "1 look at test is" if count == 1 else f"{count} looks at test are"
-    return (
-        f"{evaluations} noted in {path} alone: `git add {path}` and commit, or `git checkout`, `git stash` may drop it"
-    )
+    evaluations = "1 test evaluation is" if count == 1 else f"{count} test evaluations are"
+    return f"{evaluations} in {path} and in no commit: run `git add {path}` and commit; `git checkout` could lose it"
 
 
 def _asked(path: Path, *words: str, environment: Mapping[str, str] | None = None) -> bytes:
@@ -108,9 +115,8 @@ def _ask(
 def _refusal(path: Path, reason: str) -> FinalEvaluationError:
     told = [f"{name}={os.environ[name][:MAX_SAID]}" for name in ("GIT_DIR", "GIT_WORK_TREE") if name in os.environ]
     return FinalEvaluationError(
-        f"test stays closed: Git cannot be asked for the looks that were committed in {path}: {reason}"
-        f"{f' ({listing(told)})' if told else ''}. Run this in the repository, with git installed: who drops its "
-        "history drops the looks"
+        f"the test set stays closed: Git cannot say which test evaluations were committed in {path}: {reason}"
+        f"{f' ({listing(told)})' if told else ''}. Run this inside the Git repository, with git installed"
     )
 
 
@@ -126,15 +132,12 @@ def _decoded(data: bytes, path: Path) -> str:
         raise FinalEvaluationError(f"{path} was edited: it is no text; restore it from Git") from error
 
 
-START = "0" * 64
-RESTORE = (
-    "restore it from Git (`git log` shows its versions); after a merge, keep the lines of one side, and look again"
-)
+RESTORE = "restore it from Git (`git log` shows its versions); after a merge, keep the lines of both sides"
 
 
 @dataclass(frozen=True)
 class LedgerEntry:
-    """One look: when (UTC), digests of the model's file, of the params and of the test rows, and the result.
+    """One test evaluation: when (UTC), digests of the model's file, of the params and of the test rows, and the result.
 
     told: the rules of params.yaml that were set to allow it, comma-separated.
     """
@@ -151,57 +154,41 @@ class LedgerEntry:
     told: str
 
     def is_of(self, model: str, params: str, test: str) -> bool:
-        """Whether it looked at the same by the same rules."""
+        """Whether it evaluated the same model on the same rows by the same rules."""
         return (self.model, self.params, self.test) == (model, params, test)
 
 
+ENTRY = TypeAdapter(LedgerEntry)
+
+
 def read_ledger(text: str, name: str) -> list[LedgerEntry]:
-    """The looks in a ledger, the first one first.
+    """The entries of a ledger's text, the first one first.
 
     Raises:
-        VaultError: a line is no look, or was edited, or others were dropped or put in before it.
+        FinalEvaluationError: a line is not an entry.
     """
-    evaluations, chain = [], START
+    entries = []
     for number, line in enumerate(text.splitlines(), 1):
         try:
             values = json.loads(line)
-            written = values.pop("chain")
-            evaluation = LedgerEntry(**values)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise FinalEvaluationError(f"{name}, line {number}, is no look at test: {RESTORE}") from error
-        chain = _chained(chain, evaluation)
-        if written != chain:
-            raise FinalEvaluationError(
-                f"{name} was edited: line {number} or one before it is not as it was written, or lines before it are "
-                f"gone; {RESTORE}"
-            )
-        evaluations.append(evaluation)
-    return evaluations
+            values.pop("chain", None)  # of earlier versions: a hash that anybody could compute anew
+            ENTRY.validate_json(json.dumps(values), strict=True)
+            entries.append(LedgerEntry(**values))
+        except (ValueError, TypeError, AttributeError) as error:
+            raise FinalEvaluationError(f"{name}, line {number}, is not a test evaluation: {RESTORE}") from error
+    return entries
 
 
-def check_continues(text: str, committed: str, name: str) -> None:
-    """Nothing, if a ledger begins with all that Git has of it.
-
-    Raises:
-        VaultError: looks that were committed are gone.
-    """
-    if not text.startswith(committed):
-        missing = len(committed.splitlines()) - len(text.splitlines())
-        what = f"{missing} looks that Git has are gone" if missing > 0 else "its lines are not those that Git has"
+def check_continues(entries: Sequence[LedgerEntry], committed: Sequence[LedgerEntry], name: str) -> None:
+    """Raise FinalEvaluationError if an entry that Git has is missing."""
+    missing = [entry for entry in committed if entry not in entries]
+    if missing:
         raise FinalEvaluationError(
-            f"{name} was edited: {what}; {RESTORE}. For a new test set, commit its removal first"
+            f"{name} was edited: {len(missing)} of the {len(committed)} test evaluations in the last commit are missing; "
+            f"{RESTORE}. For a new test set, first commit the removal of the ledger"
         )
 
 
-def ledger_text(evaluations: Sequence[LedgerEntry]) -> str:
-    """The file of these looks."""
-    lines, chain = [], START
-    for evaluation in evaluations:
-        chain = _chained(chain, evaluation)
-        lines.append(json.dumps({**asdict(evaluation), "chain": chain}, sort_keys=True) + "\n")
-    return "".join(lines)
-
-
-def _chained(chain: str, evaluation: LedgerEntry) -> str:
-    ordered = [getattr(evaluation, field.name) for field in fields(evaluation)]
-    return hashlib.sha256(f"{chain}\n{json.dumps(ordered)}".encode()).hexdigest()
+def ledger_text(entries: Sequence[LedgerEntry]) -> str:
+    """The file of these entries."""
+    return "".join(json.dumps(asdict(entry), sort_keys=True) + "\n" for entry in entries)

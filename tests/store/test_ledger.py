@@ -8,7 +8,7 @@ import pytest
 
 from pipeline import catalogue
 from pipeline.errors import FinalEvaluationError
-from pipeline.store.ledger import LedgerEntry, committed, uncommitted
+from pipeline.store.ledger import LedgerEntry, committed, ledger_text, uncommitted
 from tests.running import run
 
 LOOKS = [LedgerEntry(f"202{number}", "m", "p", "t", "accuracy", 0.9, 0.8, 1.0, True, "") for number in range(3)]
@@ -46,14 +46,14 @@ def test_looks_are_added_to_what_is_committed(repository: Path) -> None:
 def test_committed_looks_do_not_go(repository: Path, left: int) -> None:
     commit(repository, LOOKS)
     catalogue.LEDGER.write(LOOKS[:left], PLACE)
-    with pytest.raises(FinalEvaluationError, match=f"{PLACE} was edited: {3 - left} looks that Git has are gone"):
+    with pytest.raises(FinalEvaluationError, match=f"{PLACE} was edited: {3 - left} of the 3 test evaluations"):
         catalogue.LEDGER.read(PLACE)
 
 
 def test_a_ledger_that_is_removed_is_missed_until_that_is_committed(repository: Path) -> None:
     commit(repository, LOOKS)
     PLACE.unlink()
-    with pytest.raises(FinalEvaluationError, match="3 looks that Git has are gone"):
+    with pytest.raises(FinalEvaluationError, match="3 of the 3 test evaluations"):
         catalogue.LEDGER.read(PLACE)
     run(repository, "git", "commit", "--quiet", "--all", "--message", "New test set")
     assert catalogue.LEDGER.read(PLACE) == []
@@ -66,7 +66,7 @@ def test_what_is_no_text_was_edited(repository: Path) -> None:
 
 
 def refused(reason: str) -> None:
-    with pytest.raises(FinalEvaluationError, match=f"^test stays closed: Git cannot be asked .*{reason}"):
+    with pytest.raises(FinalEvaluationError, match=f"^the test set stays closed: Git cannot say .*{reason}"):
         catalogue.LEDGER.read(PLACE)
     assert uncommitted(PLACE) == ""
 
@@ -107,7 +107,7 @@ def test_a_variable_that_leads_git_to_another_repository_hides_nothing(
     monkeypatch.setenv("GIT_DIR", str(other / ".git"))
     monkeypatch.setenv("GIT_WORK_TREE", str(repository))
     PLACE.unlink()
-    with pytest.raises(FinalEvaluationError, match="3 looks that Git has are gone"):
+    with pytest.raises(FinalEvaluationError, match="3 of the 3 test evaluations"):
         catalogue.LEDGER.read(PLACE)
 
 
@@ -139,8 +139,22 @@ def test_a_damaged_repository_is_refused(repository: Path, tmp_path: Path) -> No
 def test_looks_that_are_not_committed_are_told(repository: Path) -> None:
     assert uncommitted(PLACE) == ""
     catalogue.LEDGER.write(LOOKS[:1], PLACE)
-    assert uncommitted(PLACE).startswith(f"1 look at test is noted in {PLACE} alone: `git add {PLACE}`")
+    assert uncommitted(PLACE).startswith(f"1 test evaluation is in {PLACE} and in no commit: run `git add {PLACE}`")
     commit(repository, LOOKS[:1])
     assert uncommitted(PLACE) == ""
     catalogue.LEDGER.write(LOOKS, PLACE)
-    assert uncommitted(PLACE).startswith("2 looks at test are noted")
+    assert uncommitted(PLACE).startswith("2 test evaluations are")
+
+
+def test_a_ledger_of_an_earlier_version_still_counts(repository: Path) -> None:
+    older = Path("reports/test/ledger.jsonl")
+    older.parent.mkdir(parents=True)
+    older.write_text(ledger_text(LOOKS[:2]))
+    run(repository, "git", "add", "--all")
+    run(repository, "git", "commit", "--quiet", "--message", "Earlier version")
+    assert catalogue.LEDGER.read(PLACE) == LOOKS[:2]
+    catalogue.LEDGER.write(LOOKS, PLACE)
+    assert catalogue.LEDGER.read(PLACE) == LOOKS
+    older.unlink()
+    with pytest.raises(FinalEvaluationError, match=r"reports/test/ledger\.jsonl was edited: 2 of the 2"):
+        catalogue.LEDGER.read(PLACE)
