@@ -117,7 +117,7 @@ class ShardStore:
     ) -> None:
         common = {"folder": self.folder, "schema": schema}
         with _Finisher(self.folder) as finisher:
-            told: dict[str, Any] = {"size": lambda task: len(task.rows), "total": rows, "after": finisher.take}
+            told: dict[str, Any] = {"size": lambda task: len(task.rows), "total": rows, "on_done": finisher.take}
             if isinstance(make, Guard):
                 write = partial(_write_shard, **common)
                 engine.map_guarded(write, tasks, lambda task: task.payloads, make, title, **told)
