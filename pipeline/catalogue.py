@@ -18,6 +18,7 @@ from pipeline.store.curves import curves
 from pipeline.store.feedback import feedback
 from pipeline.store.ledger import ledger
 from pipeline.store.shards import ShardReader
+from pipeline.store.vectors import VectorReader
 
 manifest_file = partial(any_manifest, extra_columns=manifest.EXTRA_COLUMNS)
 predictions_file = partial(any_manifest, extra_columns=PROBABILITY, kind=pa.float32())
@@ -38,6 +39,11 @@ INGEST_METRICS = report("reports/ingest/{name}/metrics.json")
 # All sources at once: the folder above theirs.
 INGESTED_SOURCES = folder_of_folders("data/ingest", INGESTED, INGEST_REJECTED)
 ORIGINALS = read_only("data/ingest", ShardReader)
+
+EMBED_SHARDS = "data/embed/shards"
+EMBEDDED = any_manifest("data/embed/manifest.arrow", manifest.EMBEDDED)
+EMBED_METRICS = report("reports/embed/metrics.json")
+VECTORS = read_only(EMBED_SHARDS, VectorReader)
 
 CURATED = manifest_file("data/curate/manifest.arrow", manifest.CURATED)
 CURATED_TABLE = manifest_slice(CURATED.path, manifest.CURATED, extra_columns=manifest.EXTRA_COLUMNS)

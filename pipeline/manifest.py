@@ -72,6 +72,8 @@ _IMAGE = pa.schema(
     ]
 )
 INGESTED = pa.schema([*_IMAGE, *MARKS, ("codec_warning", pa.string())])
+# Where the vector of a content lies.
+EMBEDDED = pa.schema([("sha256", pa.string()), ("shard", _CATEGORY), ("row", pa.int32())])
 ISSUES = ("blurry", "dark", "light", "blank", "low_information", "odd_aspect_ratio", "odd_size", "grayscale")
 CURATED = pa.schema([*_IMAGE, ("group", pa.string()), *((name, pa.bool_()) for name in ISSUES)])
 SPLIT = pa.schema([*CURATED, ("split", _CATEGORY)])

@@ -16,6 +16,7 @@ NAMES = (
     "sample",
     "inventory",
     "ingest",
+    "embed",
     "curate",
     "split",
     "balance",
