@@ -12,13 +12,13 @@ from pipeline import manifest
 from pipeline.metrics.predictions import PROBABILITY
 from pipeline.sources.scan import images_in_class_folders
 from pipeline.store.arrow import manifest as any_manifest
-from pipeline.store.arrow import manifest_slice, manifest_stream
+from pipeline.store.arrow import manifest_slice, manifest_stream, remembered
 from pipeline.store.artifacts import binary, folder_of_folders, memo, read_only, report, spreadsheet, table, text, texts
 from pipeline.store.curves import curves
 from pipeline.store.feedback import feedback
 from pipeline.store.ledger import ledger
 from pipeline.store.shards import ShardReader
-from pipeline.store.vectors import VectorReader
+from pipeline.store.vectors import Embeddings
 
 manifest_file = partial(any_manifest, extra_columns=manifest.EXTRA_COLUMNS)
 predictions_file = partial(any_manifest, extra_columns=PROBABILITY, kind=pa.float32())
@@ -43,12 +43,16 @@ ORIGINALS = read_only("data/ingest", ShardReader)
 EMBED_SHARDS = "data/embed/shards"
 EMBEDDED = any_manifest("data/embed/manifest.arrow", manifest.EMBEDDED)
 EMBED_METRICS = report("reports/embed/metrics.json")
-VECTORS = read_only(EMBED_SHARDS, VectorReader)
+# The table and its vectors; nothing is read before it is asked for.
+EMBEDDINGS = read_only("data/embed", partial(Embeddings, table=EMBEDDED))
 
 CURATED = manifest_file("data/curate/manifest.arrow", manifest.CURATED)
 CURATED_TABLE = manifest_slice(CURATED.path, manifest.CURATED, extra_columns=manifest.EXTRA_COLUMNS)
 CURATE_REMOVED = spreadsheet("data/curate/removed.csv")
 CURATE_NEAR = spreadsheet("data/curate/near_duplicates.csv")
+CURATE_SCENES = spreadsheet("data/curate/scenes.csv")
+CURATE_SCENE_PAIRS = remembered("data/curate/scene_pairs.arrow", manifest.SCENE_PAIRS)
+CURATE_SCENES_SHEET = binary("reports/curate/scenes.png")
 CURATE_METRICS = report("reports/curate/metrics.json")
 CURATE_ISSUES = binary("reports/curate/issues.png")
 CURATE_COPIES = binary("reports/curate/copies.png")

@@ -1,15 +1,18 @@
 """Vectors of images in shards: a column of equally long float16 arrays beside the keys of rows."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 
 from pipeline.errors import DataError, MissingInputError
 from pipeline.store.arrow import open_arrow
+from pipeline.store.artifacts import Artifact
 
 Vectors = npt.NDArray[np.float16]
 _TYPE = np.dtype("<f2")
@@ -32,6 +35,32 @@ def vectors_of(table: pa.Table) -> Vectors:
     width = column.type.byte_width // _TYPE.itemsize
     values = np.frombuffer(data, _TYPE, len(column) * width, column.offset * column.type.byte_width)
     return values.reshape(len(column), width)
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """The vectors of contents, in a folder with the table that says where each lies and a folder `shards`."""
+
+    folder: Path
+    table: Artifact
+
+    def of(self, contents: Sequence[str]) -> Vectors | None:
+        """The vector of each content (SHA-256), shape (n, dimensions); None if there are no vectors at all.
+
+        Raises:
+            MissingInputError: the stage embed has not run, or not on these images.
+            DataError: a file of it is damaged.
+        """
+        places = self.table.read(self.folder / Path(self.table.path).name)
+        if not len(places):
+            return None
+        rows = pd.Index(places["sha256"]).get_indexer(pd.Index(contents))
+        if (rows < 0).any():
+            lacking = int((rows < 0).sum())
+            raise MissingInputError(f"{lacking} of {len(rows)} images have no vector yet: run `dvc repro embed`")
+        found = places.iloc[rows]
+        reader = VectorReader(self.folder / "shards")
+        return reader.matrix(found["shard"].astype(str).tolist(), found["row"].tolist())
 
 
 class VectorReader:

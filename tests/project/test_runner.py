@@ -59,9 +59,12 @@ def test_a_stage_reads_its_inputs_and_puts_its_outputs_in_place() -> None:
         "data/curate/manifest.arrow",
         "data/curate/near_duplicates.csv",
         "data/curate/removed.csv",
+        "data/curate/scene_pairs.arrow",
+        "data/curate/scenes.csv",
         "reports/curate/copies.png",
         "reports/curate/issues.png",
         "reports/curate/metrics.json",
+        "reports/curate/scenes.png",
     ]
     assert len(catalogue.CURATED.read(Path(catalogue.CURATED.path))) == 5
     run_stage("curate", params(), ONE)

@@ -23,8 +23,9 @@ class IssueParams(Section):
 
 
 class CurateParams(Section):
-    """What becomes of one picture that stands under two labels, and of near copies; what marks an image."""
+    """What becomes of one picture under two labels, of near copies and of images of one scene; what marks an image."""
 
     conflicting_labels: Literal["reject", "keep", "error"]
     near_duplicates: Literal["group", "ignore"]
+    scenes: Literal["group", "report", "ignore"]
     issues: IssueParams

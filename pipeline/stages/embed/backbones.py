@@ -56,7 +56,8 @@ class Embedder:
         with one_thread(), torch.inference_mode(), _memory_refusals(side):
             found = self.network(batch.float().contiguous(memory_format=torch.channels_last))
         with np.errstate(over="ignore"):
-            return found[0].numpy().astype(np.float16)
+            vector: Vector = found[0].numpy().astype(np.float16)
+        return vector
 
     @cached_property
     def network(self) -> nn.Module:
@@ -91,7 +92,8 @@ def network_of(backbone: EfficientNetLite0Backbone | MobileNetV2Backbone) -> nn.
             mobilenet.load_backbone(network, hashed_file(Path(weights), sha256), weights)
         case unknown:
             assert_never(unknown)
-    return network.eval().to(memory_format=torch.channels_last)
+    placed: nn.Module = network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return placed
 
 
 def weights_of(backbone: EfficientNetLite0Backbone | MobileNetV2Backbone) -> str:
@@ -131,5 +133,5 @@ def _fuse_norms(network: nn.Module) -> None:
     """Fold each norm into its convolution, which saves a third of the time."""
     for layer in network.modules():
         if isinstance(layer, ConvolutionNorm):
-            layer.convolution = fuse_conv_bn_eval(layer.convolution, layer.norm)  # type: ignore[assignment]
+            layer.convolution = fuse_conv_bn_eval(layer.convolution, layer.norm)
             layer.norm = nn.Identity()  # type: ignore[assignment]
