@@ -56,6 +56,7 @@ def test_a_stage_reads_its_inputs_and_puts_its_outputs_in_place() -> None:
     assert run_stage("curate", params(), ONE).startswith("curate: 5 images stay, no duplicates\n")
     first = files()
     assert sorted(first) == [
+        "data/curate/groups.arrow",
         "data/curate/manifest.arrow",
         "data/curate/near_duplicates.csv",
         "data/curate/removed.csv",

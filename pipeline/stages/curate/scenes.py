@@ -83,12 +83,15 @@ def find_scenes(
     """The pairs of contents that show one scene.
 
     Args:
-        contents: one row of each, sorted by id; columns of groups.contents_of, and captured_at, source and, if there
+        contents: one row of each; columns of groups.contents_of, and captured_at, source and, if there
             is one, meta_camera.
         vectors: of each, shape (n, d), or None: then times alone propose.
         earlier: pairs that an earlier run confirmed, with columns PAIR_COLUMNS. They stay: a list of nearest neighbours
             loses old pairs to newcomers, and a scene must not fall apart by that.
     """
+    # A pair is compared in the order of its contents everywhere: the other way round, places differ by one.
+    order = np.argsort(contents["sha256"].to_numpy(), kind="stable")
+    contents, vectors = contents.iloc[order], None if vectors is None else vectors[order]
     judge = Judge(
         [Place(*place) for place in zip(*(contents[name].tolist() for name in Place.__annotations__), strict=True)],
         reader,

@@ -17,11 +17,10 @@ from pipeline.manifest import INGESTED, ISSUES, MARKS, NO_LABEL, check_manifest
 from pipeline.sources.params import SourceParams
 from pipeline.stage import Stage
 from pipeline.stages.curate.alignment import portrait
-from pipeline.stages.curate.duplicates import join_sources, remove_duplicates
+from pipeline.stages.curate.duplicates import join_sources, remove_duplicates, with_joining
 from pipeline.stages.curate.groups import (
     NO_COPIES,
     contents_of,
-    groups_of,
     is_compared,
     joined_groups,
     near_copies,
@@ -33,6 +32,8 @@ from pipeline.stages.curate.params import CurateParams
 from pipeline.stages.curate.scenes import NO_SCENES_FOUND, PAIR_COLUMNS, Scenes, find_scenes
 from pipeline.stages.curate.sheets import copies_sheet, crowd_lines, issues_sheet, scenes_sheet
 from pipeline.stages.curate.similarity import Positions
+from pipeline.stages.curate.steady import GROUP_COLUMNS, JOINS, steady_groups
+from pipeline.store.shard_plan import digest
 from pipeline.store.shards import ShardReader, fingerprint
 from pipeline.store.vectors import Embeddings
 from pipeline.workers.engine import Engine
@@ -48,7 +49,8 @@ class CurateOutputs:
     """The images that stay, those that go with the reason, near copies, counts, and user groups that became one.
 
     issues, copies, scenes_sheet: contact sheets as PNG files.
-    scenes: a row for each image that shows a scene with others. scene_pairs: what the next run goes on from.
+    scenes: a row for each image that shows a scene with others. scene_pairs, groups: what the next run
+    goes on from.
 
     `uncompared`: contents that are too small or plain to have near copies, if these are looked for.
     """
@@ -61,6 +63,7 @@ class CurateOutputs:
     copies: bytes
     scenes: pd.DataFrame
     scene_pairs: pd.DataFrame
+    groups: pd.DataFrame
     scenes_sheet: bytes
     found: Scenes
     joined: list[list[str]]
@@ -86,6 +89,12 @@ class CurateOutputs:
             if two_labels:
                 yield f"{len(two_labels)} of these families have two labels: those of {listing(two_labels, most=3)}"
         yield from self._scene_notes()
+        if joining := int((self.removed["reason"] == JOINS).sum()):
+            yield (
+                f"{joining} new images would join groups that are apart, so that earlier images would move: they are "
+                f"left out, see {catalogue.CURATE_REMOVED.path}. "
+                f"To group all anew, remove {catalogue.CURATE_GROUPS.path}"
+            )
         if self.joined:
             names = listing((" + ".join(names) for names in self.joined), most=3)
             yield f"groups that equal files or near copies join, so that they are not split apart: {names}"
@@ -121,6 +130,7 @@ def curate(
     originals: ShardReader,
     embeddings: Embeddings,
     scene_pairs: pd.DataFrame,
+    groups: pd.DataFrame,
     sources: Mapping[str, SourceParams],
     params: CurateParams,
     fit: str,
@@ -130,6 +140,7 @@ def curate(
 
     Args:
         scene_pairs: what an earlier run confirmed, with the columns of manifest.SCENE_PAIRS.
+        groups: those of an earlier run, with the columns of manifest.GROUPS.
 
     Raises:
         MissingInputError: a source that params name was not ingested, or a shard is not there.
@@ -147,7 +158,7 @@ def curate(
         uncompared = int((~is_compared(contents)).sum())
         look = partial(select_columns, contents=contents, reader=originals, fit=fit, engine=engine)
         pairs = near_copies(contents, partial(look, see=views), partial(look, see=portrait))
-    found, remembered = NO_SCENES_FOUND, scene_pairs
+    found, remembered, rule = NO_SCENES_FOUND, scene_pairs, ""
     if params.scenes != "ignore":
         rule = _scene_rule(originals, contents, fit)
         earlier = scene_pairs.loc[scene_pairs["rule"] == rule, PAIR_COLUMNS]
@@ -156,8 +167,11 @@ def curate(
         remembered = found.pairs.assign(rule=rule)
     grouped = params.scenes == "group"
     apart = pd.concat([pairs, found.pairs[["one", "other"]]]) if grouped else pairs
-    images = images.drop(columns=MARKS.names).assign(group=groups_of(images, apart))
-    kept, removed = remove_duplicates(images, params)
+    grouping = digest(params.near_duplicates, params.scenes, rule if grouped else "")
+    group, joins = steady_groups(images, apart, groups[groups["rule"] == grouping])
+    images = images.drop(columns=MARKS.names).assign(group=group)
+    kept, removed = remove_duplicates(images[joins == ""], params)
+    removed = with_joining(removed, images[joins != ""], joins[joins != ""])
     near, joined = near_table(kept, images, pairs), joined_groups(images)
     scenes = near_table(kept, images, found.pairs[["one", "other"]])
     kept = with_issues(kept, params.issues)
@@ -193,6 +207,7 @@ def curate(
         copies=copies_sheet(images, near, removed, show),
         scenes=scenes,
         scene_pairs=remembered,
+        groups=kept[GROUP_COLUMNS].drop_duplicates("sha256").assign(rule=grouping),
         scenes_sheet=scenes_sheet(images, scenes, found.crowds, grouped, show),
         found=found,
         joined=joined,
@@ -235,7 +250,7 @@ STAGE = Stage(
         "originals": catalogue.ORIGINALS,
         "embeddings": catalogue.EMBEDDINGS,
     },
-    keeps={"scene_pairs": catalogue.CURATE_SCENE_PAIRS},
+    keeps={"scene_pairs": catalogue.CURATE_SCENE_PAIRS, "groups": catalogue.CURATE_GROUPS},
     writes={
         "manifest": catalogue.CURATED,
         "removed": catalogue.CURATE_REMOVED,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pipeline import catalogue
 from pipeline.errors import DataError, MissingInputError
-from pipeline.manifest import CURATED, INGESTED, ISSUES, SCENE_PAIRS, SPLIT, check_manifest
+from pipeline.manifest import CURATED, GROUPS, INGESTED, ISSUES, SCENE_PAIRS, SPLIT, check_manifest
 from pipeline.project.runner import run_stage
 from pipeline.stages.curate.stage import CurateOutputs, curate
 from pipeline.store.arrow import write_arrow
@@ -26,6 +26,7 @@ ROLES = {"phone": "production", "web": "raw"}
 Source = tuple[pd.DataFrame, pd.DataFrame]
 PICTURE = encoded(picture(1))
 NO_VECTORS = Embeddings(Path("nowhere"), catalogue.EMBEDDED)
+NO_GROUPS = GROUPS.empty_table().to_pandas()
 NO_PAIRS = SCENE_PAIRS.empty_table().to_pandas()
 
 
@@ -49,7 +50,7 @@ class Anything(ShardReader):
 def curated(ingested: Mapping[str, Source], conflicting: str = "reject") -> CurateOutputs:
     chosen = params(**{"curate.conflicting_labels": conflicting})
     readers = {name: partial(ingested.__getitem__, name) for name in ingested}
-    return curate(readers, Anything(), NO_VECTORS, NO_PAIRS, chosen.sources, chosen.curate, "pad", Engine(1))
+    return curate(readers, Anything(), NO_VECTORS, NO_PAIRS, NO_GROUPS, chosen.sources, chosen.curate, "pad", Engine(1))
 
 
 WEB = source("web", [("cat", "a"), ("cat", "a"), ("dog", "b"), ("cat", "c"), ("dog", "c"), ("emu", "d")], rejected=2)
@@ -193,7 +194,9 @@ def test_a_source_may_be_called_as_a_metric_is() -> None:
     counts = curated({"phone": PHONE, "web": WEB}).metrics["sources"]["web"]
     named = params(sources={"joined_groups": {"role": "production", "path": "x"}})
     readers = {"joined_groups": lambda: WEB}
-    outputs = curate(readers, Anything(), NO_VECTORS, NO_PAIRS, named.sources, named.curate, "pad", Engine(1))
+    outputs = curate(
+        readers, Anything(), NO_VECTORS, NO_PAIRS, NO_GROUPS, named.sources, named.curate, "pad", Engine(1)
+    )
     assert outputs.metrics["sources"]["joined_groups"]["files"] == counts["files"]
     assert outputs.metrics["joined_groups"] == 0
 
