@@ -22,9 +22,10 @@ import numpy as np
 import pandas as pd
 
 from pipeline.images.local_features import agreement, local_features
+from pipeline.images.perceptual import perceptual_hash, views_of
 from pipeline.images.pixels import Pixels, encode
-from pipeline.stages.curate.neighbours import nearest
-from pipeline.stages.curate.scenes import NEIGHBOURS, NO_SCENES, find_scenes
+from pipeline.stages.curate.neighbours import nearest, nearest_hashes
+from pipeline.stages.curate.scenes import MAX_BITS, NEAREST_HASHES, NEIGHBOURS, NO_SCENES, find_scenes
 from pipeline.stages.curate.similarity import linked
 from pipeline.stages.embed.backbones import Embedder
 from pipeline.stages.embed.params import EfficientNetLite0Backbone
@@ -53,7 +54,7 @@ class Memory(ShardReader):
 
 def pictures(folder: Path) -> tuple[list[str], list[Pixels]]:
     """Names and centre crops of all different files."""
-    names, found, seen = [], [], set()
+    names, found, seen = [], list[Pixels](), set()
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         data = path.read_bytes()
         picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
@@ -65,13 +66,17 @@ def pictures(folder: Path) -> tuple[list[str], list[Pixels]]:
         top, left = (height - side) // 2, (width - side) // 2
         crop = picture[top : top + side, left : left + side]
         names.append(path.relative_to(folder).as_posix())
-        found.append(cv2.resize(crop, (SIDE, SIDE), interpolation=cv2.INTER_AREA))
+        found.append(np.asarray(cv2.resize(crop, (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.uint8))
     return names, found
 
 
 def vectors_of(shown: list[Pixels]) -> Any:
     embed = Embedder(EfficientNetLite0Backbone(name="efficientnet_lite0", side=160))
     return np.stack([embed(picture) for picture in shown])
+
+
+def hashes_of(shown: list[Pixels]) -> Any:
+    return perceptual_hash(views_of(shown))[:, 0].astype(np.uint64)
 
 
 def families(folder: Path) -> tuple[list[str], Any, Any, pd.DataFrame]:
@@ -81,8 +86,11 @@ def families(folder: Path) -> tuple[list[str], Any, Any, pd.DataFrame]:
     vectors = vectors_of(shown)
     embedded = time.perf_counter()
     table = pd.DataFrame({"id": names, "sha256": names, "source": "", "shard": "x", "row": range(len(names))})
-    table = table.assign(captured_at=pd.NaT, width=SIDE, height=SIDE)
-    found = find_scenes(table, vectors, NO_SCENES, Memory([encode(each, JPEG) for each in shown]), "crop", Engine(2))
+    table = table.assign(captured_at=pd.Series(pd.NaT, index=table.index), width=SIDE, height=SIDE)
+    hashes = hashes_of(shown)
+    found = find_scenes(
+        table, vectors, hashes, NO_SCENES, Memory([encode(each, JPEG) for each in shown]), "crop", Engine(2)
+    )
     ended = time.perf_counter()
     numbers = pd.Index(names)
     ends = [numbers.get_indexer(pd.Index(found.pairs[name])) for name in ("one", "other")]
@@ -121,9 +129,10 @@ def judged(names: list[str], family: Any, pairs: pd.DataFrame) -> None:
         ]
         low, high = np.percentile(resampled, [2.5, 97.5], axis=0)
         recall, precision = rates(rows)
+        counts = ", ".join(f"{count} {word}" for word, count in rows["judged"].value_counts().items())
         print(
             f"  {name}: recall {recall:.3f} [{low[0]:.3f}, {high[0]:.3f}], precision {precision:.4f} "
-            f"[{low[1]:.4f}, {high[1]:.4f}]; {dict(rows['judged'].value_counts())}"
+            f"[{low[1]:.4f}, {high[1]:.4f}]; {counts}"
         )
 
 
@@ -191,6 +200,8 @@ def generated(shown: list[Pixels], count: int = 250) -> None:
     for name in copies[0]:
         made = [each[name] for each in copies]
         numbers, _ = nearest(np.concatenate([base, vectors_of(made)]), NEIGHBOURS)
+        by_hash, bits = nearest_hashes(hashes_of([*shown, *made]), NEAREST_HASHES)
+        numbers = np.concatenate([numbers, np.where(bits <= MAX_BITS, by_hash, -1)], axis=1)
         near = np.array(
             [
                 number in numbers[len(base) + place] or len(base) + place in numbers[number]

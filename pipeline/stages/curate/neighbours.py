@@ -34,6 +34,25 @@ def nearest(vectors: Vectors, count: int) -> tuple[Numbers, Floats]:
     return _refined(unit, [numbers for numbers, _ in _search(reduced, min(_PROPOSED * count, len(unit) - 1))], count)
 
 
+def nearest_hashes(hashes: npt.NDArray[np.uint64], count: int) -> tuple[Numbers, Numbers]:
+    """The images whose hashes differ least from each one's: their numbers and how many bits differ, best first.
+
+    Args:
+        hashes: shape (n,).
+    """
+    count = min(count, len(hashes) - 1)
+    numbers, bits = np.empty((2, len(hashes), max(count, 0)), np.int64)
+    for start in range(0, len(hashes) if count > 0 else 0, _BLOCK):
+        differing = np.bitwise_count(hashes[start : start + _BLOCK, None] ^ hashes).astype(np.int64)
+        rows = np.arange(len(differing))
+        differing[rows, start + rows] = 65
+        # Of equally near ones the first: places make every value another one.
+        keys = differing * len(hashes) + np.arange(len(hashes))
+        best = np.sort(np.partition(keys, count - 1, axis=1)[:, :count], axis=1)
+        bits[start : start + _BLOCK], numbers[start : start + _BLOCK] = np.divmod(best, len(hashes))
+    return numbers, bits
+
+
 def _unit(vectors: Vectors) -> Floats:
     found = vectors.astype(np.float32)
     found /= np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)

@@ -13,7 +13,7 @@ from pipeline.errors import MissingInputError, listing
 from pipeline.images import local_features
 from pipeline.images.perceptual import views
 from pipeline.images.pixels import Pixels, decode, without_bars
-from pipeline.manifest import INGESTED, ISSUES, MARKS, NO_LABEL, check_manifest
+from pipeline.manifest import HASHES, INGESTED, ISSUES, MARKS, NO_LABEL, check_manifest
 from pipeline.sources.params import SourceParams
 from pipeline.stage import Stage
 from pipeline.stages.curate.alignment import portrait
@@ -163,7 +163,7 @@ def curate(
         rule = _scene_rule(originals, contents, fit)
         earlier = scene_pairs.loc[scene_pairs["rule"] == rule, PAIR_COLUMNS]
         vectors = embeddings.of(contents["sha256"].tolist())
-        found = find_scenes(contents, vectors, earlier, originals, fit, engine)
+        found = find_scenes(contents, vectors, contents[HASHES[0]].to_numpy(np.uint64), earlier, originals, fit, engine)
         remembered = found.pairs.assign(rule=rule)
     grouped = params.scenes == "group"
     apart = pd.concat([pairs, found.pairs[["one", "other"]]]) if grouped else pairs

@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from pipeline import catalogue
@@ -152,14 +153,14 @@ def find(
     if not (near and scenes.search):
         return audit_report(rows, unchecked[unchecked["reason"] != ""], min_per_class, near, plain)
     pictures = PlacePictures(places, ShardReader(*shards))
-    found = scenes_across(rows, [look.side for look in seen], pictures, engine)
+    found = scenes_across(rows, [look.side for look in seen], _hashes([look.seen for look in seen]), pictures, engine)
     rows["scene"] = scene_names(len(rows), found.pairs)
     if scenes.table is not None:
         write_table(rows, found.pairs, scenes.table)
     if scenes.sheet is not None:
         write_sheet(rows, found.pairs, pictures, scenes.sheet)
     return {
-        **audit_report(rows, unchecked[unchecked["reason"] != ""], min_per_class, near, plain, not found.reason),
+        **audit_report(rows, unchecked[unchecked["reason"] != ""], min_per_class, near, plain, found.compared > 0),
         "scenes": {
             "pairs": len(found.pairs),
             "shown_in": shown_in(rows, found.pairs),
@@ -323,6 +324,11 @@ def _inside(place: FilePlace) -> Path | str:
     if not inside:
         return "a link that leaves the root"
     return target if target.is_file() else "not a regular file"
+
+
+def _hashes(seen: Sequence[tuple[Pixels, Pixels] | None]) -> npt.NDArray[np.uint64]:
+    """The hash of each whole picture, shape (n,); 0 for one that was not seen."""
+    return np.array([0 if one is None else perceptual.marks(one[0])[0][0] for one in seen], np.uint64)
 
 
 def _families(rows: pd.DataFrame, seen: Sequence[tuple[Pixels, Pixels] | None]) -> tuple[list[str | None], int]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from pipeline.errors import MissingInputError
@@ -40,11 +41,12 @@ class Pictures(Protocol):
 class Found:
     """Pairs of rows in different splits that show one scene: columns one, other (row numbers), places.
 
-    untold: pictures that are too small to tell. reason: why scenes were not looked for, or "".
+    untold: pictures that are too small to tell. compared: others. reason: why scenes were not looked for, or "".
     """
 
     pairs: pd.DataFrame
     untold: int
+    compared: int = 0
     reason: str = ""
 
 
@@ -62,7 +64,9 @@ class _Reader(ShardReader):
         return self.pictures(row)
 
 
-def scenes_across(rows: pd.DataFrame, sides: Sequence[int], pictures: Pictures, engine: Engine) -> Found:
+def scenes_across(
+    rows: pd.DataFrame, sides: Sequence[int], hashes: npt.NDArray[np.uint64], pictures: Pictures, engine: Engine
+) -> Found:
     """The pairs of images in different splits that show one scene, near copies and equal files left out.
 
     Of each pair the image of the smaller split comes first.
@@ -70,6 +74,7 @@ def scenes_across(rows: pd.DataFrame, sides: Sequence[int], pictures: Pictures, 
     Args:
         rows: as audit.read_tables gives them, with `content` and `family`.
         sides: pixels of the shorter side of each image; 0 for one that cannot be read.
+        hashes: of each whole picture, shape (n,), see images/perceptual.py; any for one that cannot be read.
         pictures: gives them at most SIDE pixels a side.
     """
     large = np.array(sides) >= MIN_SIDE
@@ -83,11 +88,13 @@ def scenes_across(rows: pd.DataFrame, sides: Sequence[int], pictures: Pictures, 
     try:
         vectors = _vectors(numbers.tolist(), pictures, engine)
     except MissingInputError as error:
-        return Found(none, untold, str(error))
+        return Found(none, untold, reason=str(error))
     table = pd.DataFrame({"id": first["key"], "sha256": first["content"], "source": "", "shard": "", "row": numbers})
     table = table.assign(captured_at=pd.Series(pd.NaT, index=table.index), width=SIDE, height=SIDE)
-    found = find_scenes(table.reset_index(drop=True), vectors, NO_SCENES, _Reader(pictures), "stretch", engine)
-    return Found(_of_rows(found.pairs, rows, content), untold)
+    found = find_scenes(
+        table.reset_index(drop=True), vectors, hashes[numbers], NO_SCENES, _Reader(pictures), "stretch", engine
+    )
+    return Found(_of_rows(found.pairs, rows, content), untold, len(numbers))
 
 
 def scene_names(count: int, pairs: pd.DataFrame) -> list[str | None]:

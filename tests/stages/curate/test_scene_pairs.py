@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.images.pixels import Pixels
 from pipeline.stages.curate import scenes
-from pipeline.stages.curate.neighbours import nearest
+from pipeline.stages.curate.neighbours import nearest, nearest_hashes
 from pipeline.stages.curate.scenes import NO_SCENES, Scenes, find_scenes
 from pipeline.store.shards import ShardReader
 from pipeline.workers.engine import Engine
@@ -19,6 +19,8 @@ from tests.examples import encoded
 from tests.scenes import crowded
 
 SIDE = 128
+# Hashes that propose nothing.
+APART = np.random.default_rng(4).integers(0, 2**63, 64).astype(np.uint64)
 BIG = cache(lambda seed: crowded(seed, 2 * SIDE))
 
 
@@ -58,7 +60,7 @@ def found_in(
 ) -> Scenes:
     chosen = alike(len(pictures)) if isinstance(vectors, str) else vectors
     table = contents(len(pictures)).assign(**columns)
-    return find_scenes(table, chosen, earlier, Pictures(pictures), "crop", Engine(1))
+    return find_scenes(table, chosen, APART[: len(table)], earlier, Pictures(pictures), "crop", Engine(1))
 
 
 def ends(found: Scenes) -> list[tuple[int, int]]:
@@ -70,6 +72,19 @@ def test_views_of_a_place_are_pairs_and_other_places_are_not() -> None:
     assert ends(found) == [(0, 2), (1, 4)]
     assert (found.pairs["places"] >= 10).all()
     assert (found.compared, found.untold, found.crowds) == (10, 0, [])
+
+
+def test_hashes_propose_what_vectors_do_not() -> None:
+    pictures = [view(1, 0), view(2, 0), view(1, 1)]
+    hashes = np.array([0b1111, 2**40 - 1, 0b0011], np.uint64)
+    found = find_scenes(contents(3), None, hashes, NO_SCENES, Pictures(pictures), "crop", Engine(1))
+    assert (ends(found), found.compared) == ([(0, 2)], 1)
+
+
+def test_the_nearest_hashes_are_those_of_fewest_bits_and_the_first_of_equals() -> None:
+    numbers, bits = nearest_hashes(np.array([0, 1, 3, 0, 2**63], np.uint64), 2)
+    assert numbers.tolist() == [[3, 1], [0, 2], [1, 0], [0, 1], [0, 3]]
+    assert bits.tolist() == [[0, 1], [1, 1], [1, 2], [0, 1], [1, 1]]
 
 
 def test_what_is_unlike_by_vector_is_not_compared() -> None:
@@ -117,7 +132,13 @@ def test_small_pictures_are_not_compared() -> None:
     small = found_in([view(1, 0), view(1, 1)], width=[SIDE, SIDE], height=[SIDE, SIDE])
     assert small.untold == 0
     bars = find_scenes(
-        contents(2).assign(height=SIDE // 4), alike(2), NO_SCENES, Pictures([view(1, 0), view(1, 1)]), "pad", Engine(1)
+        contents(2).assign(height=SIDE // 4),
+        alike(2),
+        APART[:2],
+        NO_SCENES,
+        Pictures([view(1, 0), view(1, 1)]),
+        "pad",
+        Engine(1),
     )
     assert (bars.untold, bars.compared) == (2, 0)
 
@@ -169,7 +190,9 @@ def test_the_order_of_images_does_not_count() -> None:
     plain = found_in(pictures)
     order = np.random.default_rng(1).permutation(len(pictures))
     table = contents(len(pictures)).iloc[order].reset_index(drop=True)
-    other = find_scenes(table, alike(len(pictures))[order], NO_SCENES, Pictures(pictures), "crop", Engine(1))
+    other = find_scenes(
+        table, alike(len(pictures))[order], APART[order], NO_SCENES, Pictures(pictures), "crop", Engine(1)
+    )
     assert {*ends(plain)} == {*ends(other)} == {(0, 1), (2, 3), (4, 5), (6, 7)}
 
 

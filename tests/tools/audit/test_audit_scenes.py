@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from pipeline.project.params_file import load_params
+from pipeline.tools.audit import scenes
 from tests.examples import encoded
 from tests.running import Ended, pipeline, run_stages, write_params
 from tests.scenes import crowded
@@ -83,7 +84,7 @@ def test_without_the_search_nothing_is_said_of_scenes(audit: Any) -> None:
 
 
 def test_small_pictures_cannot_tell_and_need_no_network(audit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.tools.audit.scenes._vectors", None)
+    monkeypatch.setattr(scenes, "_vectors", None)
     ended: Ended = audit(table(*SHARED, side=64))
     assert "7 pictures are too small to tell scenes apart" in ended.out
 
