@@ -1,14 +1,14 @@
 """Scenes: recall and precision on pairs that were judged by eye, on generated copies, and the time of each part.
 
-    python benchmarks/scenes.py FRUIT [OTHER...]
+    OPENBLAS_NUM_THREADS=1 python benchmarks/scenes.py FRUIT [OTHER...]
 
 FRUIT: a folder with web/ and phone/, each with class folders; scene_pairs.csv beside this file names pairs of it.
 OTHER: folders of class folders, of which the scenes are counted.
 
-The 300 pairs were drawn from strata of the places in which an earlier version of the rule found them to agree (40 of 8
-or less, 20 of beyond the 8 nearest neighbours), with known weights, and judged without a score: first side by
-side, then, where that did not tell, with one laid over the other by the best homography, good or bad. "other" means
-that nothing showed both to be one place; "unsure" counts for neither side.
+The 300 pairs were drawn by the places in which an earlier version of the rule found them to agree, from 0 to more than
+60, and from beyond the 8 nearest neighbours (scene_pairs.csv has each one's stratum and weight). They were judged
+without a score: first side by side, then with one laid over the other by the best homography that was found,
+good or bad. "other" means that nothing showed both to be one place; "unsure" counts for neither side.
 """
 
 import hashlib

@@ -13,6 +13,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import reverse_cuthill_mckee
 
 from pipeline.images.local_features import MIN_AGREEING, Agreement, Features, agreement, can_tell, local_features
 from pipeline.images.pixels import decode, without_bars
@@ -167,8 +169,10 @@ class Judge:
     def _mapped(
         self, asked: list[tuple[int, int, tuple[int, ...], tuple[int, ...]]], engine: Engine
     ) -> list[Agreement]:
-        chunks = [asked[start : start + _CHUNK] for start in range(0, len(asked), _CHUNK)]
-        return [one for part in engine.map(self, chunks, "curate: scenes", size=len) for one in part]
+        order = _near_each_other([(a, b) for a, b, _, _ in asked], len(self.places))
+        chunks = [[asked[place] for place in order[start : start + _CHUNK]] for start in range(0, len(asked), _CHUNK)]
+        found = [one for part in engine.map(self, chunks, "curate: scenes", size=len) for one in part]
+        return [found[place] for place in np.argsort(order)]
 
     def _features(self, number: int) -> Features:
         if number not in self._kept:
@@ -182,6 +186,18 @@ class Judge:
     @cached_property
     def _kept(self) -> dict[int, Features]:
         return {}
+
+
+def _near_each_other(pairs: Pairs, count: int) -> list[int]:
+    """The places of pairs in an order in which each picture's follow each other, so that its features are at hand."""
+    if not pairs:
+        return []
+    ends = np.array(pairs).T
+    graph = coo_array((np.ones(len(pairs)), (ends[0], ends[1])), shape=(count, count)).tocsr()
+    rank = np.argsort(reverse_cuthill_mckee(graph + graph.T, symmetric_mode=True))
+    ranks = np.sort(rank[ends], axis=0)
+    order: list[int] = np.lexsort((ranks[0], ranks[1])).tolist()
+    return order
 
 
 def _by_vector(vectors: npt.NDArray[np.float16] | None) -> Iterable[tuple[int, int]]:
