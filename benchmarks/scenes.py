@@ -72,7 +72,7 @@ def pictures(folder: Path) -> tuple[list[str], list[Pixels]]:
 
 def vectors_of(shown: list[Pixels]) -> Any:
     embed = Embedder(EfficientNetLite0Backbone(name="efficientnet_lite0", side=160))
-    return np.stack([embed(picture) for picture in shown])
+    return np.stack([*embed.many(shown)])
 
 
 def hashes_of(shown: list[Pixels]) -> Any:

@@ -1,14 +1,15 @@
 """Backbones of params as networks, and a picture's vector.
 
-Each picture is embedded alone, by one thread: in a batch, the last digits of its vector would depend on how many
-others there are, and with several threads on how many there are of these. So any number of workers gives the same bytes
-on processors with the same instructions. Others round differently, so nothing may rest on last digits.
+Pictures are embedded in batches of one size, a short one filled up, by one thread: the last digits of a vector depend
+on how large its batch is and how many threads there are, not on what else is in the batch. So any number of workers
+gives the same bytes on processors with the same instructions. Others round differently: nothing rests on last digits.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import assert_never
 
@@ -30,6 +31,8 @@ from pipeline.workers.libraries import keep_freed_tensors
 
 Vector = npt.NDArray[np.float16]
 DIMENSIONS = 1280
+# Pictures of a batch. Measured: one by one takes a quarter more time, 16 no less.
+BATCH = 4
 # What shapes a vector beside the picture and the params.
 CODE = (efficientnet, mobilenet)
 LIBRARIES = ("torch", "numpy", "opencv-python-headless")
@@ -42,22 +45,33 @@ class Embedder:
     backbone: EfficientNetLite0Backbone | MobileNetV2Backbone
 
     def __call__(self, pixels: Pixels) -> Vector:
-        """The features of a picture (height, width, 3) uint8; shape (DIMENSIONS,), not finite if the weights are not.
+        """The vector of one picture; see `many`."""
+        return next(self.many([pixels]))
+
+    def many(self, pictures: Iterable[Pixels]) -> Iterator[Vector]:
+        """The features of each picture (height, width, 3) uint8: shape (DIMENSIONS,), finite if the weights are.
 
         The whole picture is scaled to a square.
 
         Raises:
             WorkerError: the network needs more memory than there is.
         """
+        for batch in _batches(pictures):
+            squares = [self._square(pixels) for pixels in batch]
+            yield from self._vectors(np.stack(squares + squares[-1:] * (BATCH - len(squares))))[: len(squares)]
+
+    def _square(self, pixels: Pixels) -> Pixels:
         side = self.backbone.side
         method = cv2.INTER_AREA if min(pixels.shape[:2]) > side else cv2.INTER_LINEAR
-        square = cv2.resize(pixels, (side, side), interpolation=method)
-        batch = torch.from_numpy(np.ascontiguousarray(square)).permute(2, 0, 1)[None]
-        with one_thread(), torch.inference_mode(), _memory_refusals(side):
-            found = self.network(batch.float().contiguous(memory_format=torch.channels_last))
+        return np.asarray(cv2.resize(pixels, (side, side), interpolation=method), np.uint8)
+
+    def _vectors(self, squares: Pixels) -> Vector:
+        with one_thread(), torch.inference_mode(), _memory_refusals(self.backbone.side):
+            batch = torch.from_numpy(squares).permute(0, 3, 1, 2).float().contiguous(memory_format=torch.channels_last)
+            found = self.network(batch).numpy()
         with np.errstate(over="ignore"):
-            vector: Vector = found[0].numpy().astype(np.float16)
-        return vector
+            vectors: Vector = found.astype(np.float16)
+        return vectors
 
     @cached_property
     def network(self) -> nn.Module:
@@ -99,6 +113,12 @@ def network_of(backbone: EfficientNetLite0Backbone | MobileNetV2Backbone) -> nn.
 def weights_of(backbone: EfficientNetLite0Backbone | MobileNetV2Backbone) -> str:
     """The SHA-256 of the weights, which shapes every vector."""
     return efficientnet.WEIGHTS_SHA256 if backbone.name == "efficientnet_lite0" else backbone.sha256
+
+
+def _batches(pictures: Iterable[Pixels]) -> Iterator[list[Pixels]]:
+    left = iter(pictures)
+    while batch := [*islice(left, BATCH)]:
+        yield batch
 
 
 @contextmanager

@@ -4,7 +4,7 @@ It stands before curate, because images of one scene must be known before anythi
 nor splits.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -112,9 +112,15 @@ class VectorMaker:
     fit: str
 
     def __call__(self, picture: Picture) -> dict[str, bytes]:
-        pixels = decode(self.originals.image(picture.shard, picture.row))
-        shown = without_bars(pixels, picture.width, picture.height, self.fit)
-        return {"vector": vector_bytes(self.embedder(shown))}
+        return next(self.many([picture]))
+
+    def many(self, pictures: Sequence[Picture]) -> Iterator[dict[str, bytes]]:
+        """The columns of several, in order."""
+        shown = (
+            without_bars(decode(self.originals.image(shard, row)), width, height, self.fit)
+            for shard, row, width, height in pictures
+        )
+        return ({"vector": vector_bytes(vector)} for vector in self.embedder.many(shown))
 
 
 def pictures_of(manifests: list[pd.DataFrame]) -> pd.DataFrame:

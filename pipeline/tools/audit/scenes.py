@@ -178,4 +178,4 @@ def _vectors(numbers: list[int], pictures: Pictures, engine: Engine) -> Any:
 
 
 def _embedded(numbers: list[int], embedder: Any, pictures: Pictures) -> Any:
-    return np.stack([embedder(decode(pictures(number))) for number in numbers])
+    return np.stack([*embedder.many(decode(pictures(number)) for number in numbers)])

@@ -25,7 +25,7 @@ from pipeline.workers.engine import Engine
 from tests.examples import encoded, params
 from tests.scenes import scene
 
-LITE = {"name": "efficientnet_lite0", "side": 32}
+LITE: Any = {"name": "efficientnet_lite0", "side": 32}
 SHARDS = Path(catalogue.EMBED_SHARDS)
 
 
@@ -92,7 +92,8 @@ def test_black_bars_are_no_part_of_a_picture() -> None:
     wide = np.concatenate([scene(1, 40), scene(2, 40)], axis=1)
     Path("web/thing/wide.png").write_bytes(encoded(wide))
     write("phone", 3)
-    embed(**{"ingest.fit": "pad", "ingest.size": 80})
+    changes: Any = {"ingest.fit": "pad", "ingest.size": 80}
+    embed(**changes)
     manifest = catalogue.INGESTED.named(name="web").read(Path("data/ingest/web/manifest.arrow"))
     expected = Embedder(EfficientNetLite0Backbone(**LITE))(wide)
     np.testing.assert_array_equal(vectors()[manifest["sha256"][0]], expected)
@@ -123,13 +124,14 @@ def test_only_new_pictures_are_embedded(monkeypatch: pytest.MonkeyPatch) -> None
     write("phone", 100)
     embed()
     asked: list[int] = []
-    whole = Embedder.__call__
+    whole = Embedder.many
 
-    def counted(self: Embedder, pixels: Any) -> Any:
-        asked.append(1)
-        return whole(self, pixels)
+    def counted(self: Embedder, pictures: Any) -> Any:
+        given = [*pictures]
+        asked.extend([1] * len(given))
+        return whole(self, given)
 
-    monkeypatch.setattr(Embedder, "__call__", counted)
+    monkeypatch.setattr(Embedder, "many", counted)
     embed()
     assert asked == []
     write("web", 6)
@@ -250,7 +252,18 @@ def test_other_instructions_change_last_digits_alone() -> None:
             check=True,
         )
         found.append(np.frombuffer(ended.stdout, np.float16).astype(np.float64))
-    np.testing.assert_allclose(*found, atol=0.02)
+    np.testing.assert_allclose(found[0], found[1], atol=0.02)
+
+
+def test_a_vector_does_not_depend_on_the_pictures_beside_it() -> None:
+    embedder = Embedder(EfficientNetLite0Backbone(name="efficientnet_lite0", side=64))
+    pictures = [scene(seed, 64) for seed in range(11)]
+    together = [*embedder.many(pictures)]
+    backwards = [*embedder.many(pictures[::-1])][::-1]
+    for picture, one, other in zip(pictures, together, backwards, strict=True):
+        np.testing.assert_array_equal(one, other)
+        np.testing.assert_array_equal(one, embedder(picture))
+    assert [*embedder.many([])] == []
 
 
 def test_the_process_keeps_its_threads() -> None:
