@@ -69,9 +69,12 @@ def test_scenes_of_one_kind_are_told_apart() -> None:
 
 
 def test_what_stands_in_one_label_alone_does_not_count() -> None:
+    # As full of detail as a printed code.
+    code = 255 * np.random.default_rng(9).integers(0, 2, (12, 12, 1)).repeat(4, axis=0).repeat(4, axis=1)
+
     def labelled(seed: int) -> Pixels:
         pixels = crowded(seed)
-        pixels[150:190, 20:90] = crowded(99)[:40, :70]
+        pixels[172:220, 4:52] = code
         return pixels
 
     found = [agreement(local_features(labelled(seed)), local_features(labelled(seed + 50))) for seed in range(10)]

@@ -74,6 +74,12 @@ def test_a_group_that_fell_apart_shares_no_name() -> None:
     assert later["b"] == later["c"] != later["a"]
 
 
+def test_a_new_name_is_none_that_another_group_has() -> None:
+    later, _ = grouped(images("axyz"), pairs("xy"), memory({"x": "a", "y": "a", "a": "q", "z": "q"}))
+    assert later["x"] == later["y"] == "a"
+    assert len({later["a"], later["z"], "a"}) == 3
+
+
 def test_a_user_group_of_all_makes_one() -> None:
     later, left_out = grouped(images("ab", {"a": "one", "b": "one"}), pairs(), memory({"a": "a", "b": "b"}))
     assert later == {"a": "group:one", "b": "group:one"}
