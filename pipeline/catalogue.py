@@ -12,7 +12,7 @@ from pipeline import forms, manifest
 from pipeline.metrics.predictions import PROBABILITY
 from pipeline.sources.scan import images_in_class_folders
 from pipeline.store.arrow import manifest as any_manifest
-from pipeline.store.arrow import manifest_slice, manifest_stream
+from pipeline.store.arrow import manifest_slice, manifest_stream, remembered
 from pipeline.store.artifacts import (
     binary,
     folder_of_folders,
@@ -30,6 +30,7 @@ from pipeline.store.curves import curves
 from pipeline.store.feedback import feedback
 from pipeline.store.ledger import ledger
 from pipeline.store.shards import ShardReader
+from pipeline.store.vectors import Embeddings
 
 manifest_file = partial(any_manifest, extra_columns=manifest.EXTRA_COLUMNS)
 predictions_file = partial(any_manifest, extra_columns=PROBABILITY, kind=pa.float32())
@@ -58,10 +59,20 @@ INGEST_METRICS = metrics("reports/ingest/{name}/metrics.json")
 INGESTED_SOURCES = folder_of_folders("data/ingest", INGESTED, INGEST_REJECTED)
 ORIGINALS = read_only("data/ingest", ShardReader)
 
+EMBED_SHARDS = "data/embed/shards"
+EMBEDDED = any_manifest("data/embed/manifest.arrow", manifest.EMBEDDED)
+EMBED_METRICS = report("reports/embed/metrics.json")
+# The table and its vectors; nothing is read before it is asked for.
+EMBEDDINGS = read_only("data/embed", partial(Embeddings, table=EMBEDDED))
+
 CURATED = manifest_file("data/curate/manifest.arrow", manifest.CURATED)
 CURATED_TABLE = manifest_slice(CURATED.path, manifest.CURATED, extra_columns=manifest.EXTRA_COLUMNS)
 CURATE_REMOVED = spreadsheet("data/curate/removed.csv")
 CURATE_NEAR = spreadsheet("data/curate/near_duplicates.csv")
+CURATE_SCENES = spreadsheet("data/curate/scenes.csv")
+CURATE_SCENE_PAIRS = remembered("data/curate/scene_pairs.arrow", manifest.SCENE_PAIRS)
+CURATE_GROUPS = remembered("data/curate/groups.arrow", manifest.GROUPS)
+CURATE_SCENES_SHEET = binary("reports/curate/scenes.png")
 CURATE_METRICS = metrics("reports/curate/metrics.json")
 CURATE_ISSUES = binary("reports/curate/issues.png")
 CURATE_COPIES = binary("reports/curate/copies.png")

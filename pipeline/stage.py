@@ -17,6 +17,7 @@ NAMES = (
     "sample",
     "inventory",
     "ingest",
+    "embed",
     "curate",
     "split",
     "balance",

@@ -44,3 +44,19 @@ def both_roles(planted: Strengths, images: int, side: int = 24) -> tuple[pd.Data
 def rows_of(role: str, source: str, images: int, **columns: Any) -> pd.DataFrame:
     ids = [f"{source}/{number}" for number in range(images)]
     return pd.DataFrame({"id": ids, "group": ids, "label": "thing", "role": role} | columns)
+
+
+def crowded(seed: int, side: int = 224, things: int = 160) -> Pixels:
+    """Many small things of all colours in one place, as in a crate or on a desk; shape (side, side, 3)."""
+    draw = np.random.default_rng(1000 + seed)
+    canvas = np.full((side, side, 3), draw.integers(60, 200, 3), np.uint8)
+    for _ in range(things):
+        place, size = draw.integers(0, side, 2), int(draw.integers(5, 22))
+        colour = draw.integers(0, 256, 3).tolist()
+        if draw.random() < 0.4:
+            cv2.circle(canvas, place.tolist(), size, colour, -1)
+        else:
+            corners = place + np.rint(size * draw.normal(size=(4, 2))).astype(int)
+            cv2.fillConvexPoly(canvas, cv2.convexHull(corners.astype(np.int32)), colour)
+    noise = draw.normal(0, 4, canvas.shape)
+    return np.clip(cv2.GaussianBlur(canvas, (0, 0), 0.7) + noise, 0, 255).astype(np.uint8)

@@ -85,6 +85,15 @@ def audit(
         Path | None, typer.Option(help="Folder that the paths of a table start in; the table's own if not given.")
     ] = None,
     near: Annotated[bool, typer.Option(help="Look for re-encoded, resized, brightened and cropped copies.")] = True,
+    scenes: Annotated[
+        bool, typer.Option(help="Look for images of one scene, taken a step aside; about 30 ms an image.")
+    ] = True,
+    scene_table: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="List the pairs of images that show one scene here, as CSV.")
+    ] = None,
+    scene_sheet: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Show these pairs side by side here, as PNG.")
+    ] = None,
     min_per_class: Annotated[int, typer.Option(min=1, help="Fewer images of a class in a split are a gap.")] = 5,
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Also write all findings here.")
@@ -97,11 +106,12 @@ def audit(
     A table has a row an image and the columns path, label and split; group, role and sha256 if there are any.
     The command ends with exit code 8 if an image leaks from one split into another.
     """
-    from pipeline.tools.audit.audit import find, outcome, write_json
+    from pipeline.tools.audit.audit import SceneOptions, find, outcome, write_json
     from pipeline.tools.audit.leaks import in_words
     from pipeline.workers.engine import Engine, choose_workers
 
-    report = find(manifests, root, near, min_per_class, Engine(choose_workers(workers)))
+    options = SceneOptions(scenes, scene_table, scene_sheet)
+    report = find(manifests, root, near, min_per_class, Engine(choose_workers(workers)), options)
     if json_file is not None:
         write_json(report, json_file)
     print(json.dumps(report, indent=2, sort_keys=True) if output is Output.JSON else printable(in_words(report)))

@@ -1,4 +1,4 @@
-"""What a diagnosis reads and which params it needs; the last one, after the final evaluation, needs the same and test."""
+"""What a diagnosis reads, and which params it needs; the final one reads the predictions on test as well."""
 
 from collections.abc import Mapping
 

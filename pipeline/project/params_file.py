@@ -19,6 +19,7 @@ from pipeline.stages.augment.params import AugmentParams
 from pipeline.stages.balance.params import BalanceParams
 from pipeline.stages.curate.params import CurateParams
 from pipeline.stages.diagnose.params import DiagnoseParams
+from pipeline.stages.embed.params import EmbedParams
 from pipeline.stages.evaluate.params import EvaluateParams
 from pipeline.stages.final_evaluation.params import FinalEvaluationParams
 from pipeline.stages.ingest.params import IngestParams
@@ -47,6 +48,7 @@ class Params(Section):
     sources: Mapping[SourceName, SourceParams]
     sample: SampleParams
     ingest: IngestParams
+    embed: EmbedParams
     curate: CurateParams
     split: SplitParams
     balance: BalanceParams

@@ -141,6 +141,20 @@ def manifest_slice(path: str, schema: pa.Schema, extra_columns: str | None = Non
     return Artifact(path, read, write)
 
 
+def remembered(path: str, schema: pa.Schema) -> Artifact:
+    """An artifact: a table that its stage goes on from; missing, damaged or of another version, it reads as empty."""
+    whole = manifest(path, schema)
+
+    def read(place: Path) -> pd.DataFrame:
+        try:
+            frame: pd.DataFrame = whole.read(place)
+        except (MissingInputError, DataError):
+            frame = schema.empty_table().to_pandas()
+        return frame
+
+    return Artifact(path, read, whole.write)
+
+
 def manifest_stream(path: str, schema: pa.Schema, extra_columns: str | None = None) -> Artifact:
     """The same bytes as `manifest`; read as a frame, written from `Streamed` rows, a part of which is in memory."""
 

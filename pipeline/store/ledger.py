@@ -184,8 +184,8 @@ def check_continues(entries: Sequence[LedgerEntry], committed: Sequence[LedgerEn
     missing = [entry for entry in committed if entry not in entries]
     if missing:
         raise FinalEvaluationError(
-            f"{name} was edited: {len(missing)} of the {len(committed)} test evaluations in the last commit are missing; "
-            f"{RESTORE}. For a new test set, first commit the removal of the ledger"
+            f"{name} was edited: {len(missing)} of the {len(committed)} test evaluations in the last commit are "
+            f"missing; {RESTORE}. For a new test set, first commit the removal of the ledger"
         )
 
 

@@ -59,12 +59,16 @@ def test_a_stage_reads_its_inputs_and_puts_its_outputs_in_place() -> None:
     assert run_stage("curate", params(), ONE).startswith("curate: 5 images stay, no duplicates (")
     first = files()
     assert sorted(first) == [
+        "data/curate/groups.arrow",
         "data/curate/manifest.arrow",
         "data/curate/near_duplicates.csv",
         "data/curate/removed.csv",
+        "data/curate/scene_pairs.arrow",
+        "data/curate/scenes.csv",
         "reports/curate/copies.png",
         "reports/curate/issues.png",
         "reports/curate/metrics.json",
+        "reports/curate/scenes.png",
     ]
     assert len(catalogue.CURATED.read(Path(catalogue.CURATED.path))) == 5
     run_stage("curate", params(), ONE)

@@ -43,6 +43,16 @@ def remove_duplicates(images: pd.DataFrame, params: CurateParams) -> tuple[pd.Da
     return kept.sort_values("id", ignore_index=True), removed.sort_values("id", ignore_index=True)
 
 
+def with_joining(removed: pd.DataFrame, images: pd.DataFrame, groups: "pd.Series[Any]") -> pd.DataFrame:
+    """The images that go, and newcomers that would join earlier groups; sorted by id.
+
+    Args:
+        groups: of each of these images, the names of the groups that it would join.
+    """
+    rows = [removed, _removed(images, "joins_groups", groups)]
+    return pd.concat(rows).sort_values("id", ignore_index=True) if len(images) else removed
+
+
 def join_sources(manifests: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """The rows of all sources; "" where a source lacks another's column of metadata.
 

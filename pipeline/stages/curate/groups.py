@@ -14,14 +14,15 @@ from pipeline.stages.curate.similarity import Look, comparable, copies
 
 Numbers = npt.NDArray[np.int64]
 
-COMPARED_COLUMNS = ["id", "sha256", "width", "height", *MARKS.names, "shard", "row"]
+COMPARED_COLUMNS = ["id", "sha256", "source", "captured_at", "width", "height", *MARKS.names, "shard", "row"]
 NEAR_COLUMNS = ["group", "family", "id", "source", "role", "label", "near_copy_of", "labels"]
 NO_COPIES = pd.DataFrame({"one": [], "other": []}, dtype="str")
 
 
 def contents_of(images: pd.DataFrame) -> pd.DataFrame:
     """One image of each content, in the order of ids: what is compared, whatever the order of images."""
-    return images[COMPARED_COLUMNS].sort_values("id").drop_duplicates("sha256").reset_index(drop=True)
+    camera = [name for name in ("meta_camera",) if name in images.columns]
+    return images[[*COMPARED_COLUMNS, *camera]].sort_values("id").drop_duplicates("sha256").reset_index(drop=True)
 
 
 def is_compared(images: pd.DataFrame) -> npt.NDArray[np.bool_]:

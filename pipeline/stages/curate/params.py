@@ -18,8 +18,9 @@ _IssueLevels = create_model("_IssueLevels", __base__=IssueParams, __module__=__n
 
 
 class CurateParams(Section):
-    """What becomes of one picture that stands under two labels, and of near copies; what marks an image."""
+    """What becomes of one picture under two labels, of near copies and of images of one scene; what marks an image."""
 
     conflicting_labels: Literal["reject", "keep", "error"]
     near_duplicates: Literal["group", "ignore"]
+    scenes: Literal["group", "report", "ignore"]
     issues: Annotated[IssueParams, OneOf((_IssueLevels,))]

@@ -83,6 +83,42 @@ def copies_sheet(images: pd.DataFrame, near: pd.DataFrame, removed: pd.DataFrame
     return _png(Sheet("Copies", lines, found, COLUMNS))
 
 
+def scenes_sheet(images: pd.DataFrame, scenes: pd.DataFrame, crowds: Sequence[int], grouped: bool, look: Look) -> bytes:
+    """A PNG file with the largest scenes, those of several labels first.
+
+    Args:
+        images: all, those that were removed, too.
+        scenes: as near_table gives it of the pairs that show one scene.
+        crowds: how many images each crowd has, whose shared ground does not count.
+        grouped: scenes are not split apart.
+    """
+    families = _families(scenes)
+    strips = [
+        Strip(_family_line(family), _cells(images, [(name, "") for name in family["id"].tolist()[:COLUMNS]], look))
+        for family in families
+    ]
+    count = scenes["family"].nunique()
+    lines = [
+        "Images that show the same place or things, taken a step aside. "
+        + ("They are one group, which no split parts." if grouped else "They may be split apart: curate.scenes."),
+        *crowd_lines(crowds),
+        *([] if count else ["None was found."]),
+    ]
+    section = _section("Scenes, the largest first", count, len(families), strips)
+    return _png(Sheet("Scenes", lines, [section] if section else [], COLUMNS))
+
+
+def crowd_lines(crowds: Sequence[int]) -> list[str]:
+    """What is said of crowds: a sentence, or nothing."""
+    if not crowds:
+        return []
+    sizes = ", ".join(f"{size:,}" for size in crowds[:3])
+    return [
+        f"Crowds of {sizes} images agree all with all, as forms, product shots or a fixed camera's pictures do: what a "
+        "whole crowd shares does not count as a scene."
+    ]
+
+
 def _families(near: pd.DataFrame) -> list[pd.DataFrame]:
     """Those of two labels first, then the largest; each by id."""
     sizes = near.groupby("family").agg(labels=("labels", "first"), size=("id", "size")).reset_index()

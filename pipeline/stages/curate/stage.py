@@ -10,19 +10,19 @@ import pandas as pd
 
 from pipeline import catalogue
 from pipeline.errors import MissingInputError, listing
+from pipeline.images import local_features
 from pipeline.images.perceptual import views
 from pipeline.images.pixels import Pixels, decode, without_bars
 from pipeline.issues import ISSUES
-from pipeline.manifest import INGESTED, MARKS, NO_LABEL, check_manifest
+from pipeline.manifest import HASHES, INGESTED, MARKS, NO_LABEL, check_manifest
 from pipeline.names import one_group
 from pipeline.sources.params import SourceParams
 from pipeline.stage import Stage
 from pipeline.stages.curate.alignment import portrait
-from pipeline.stages.curate.duplicates import join_sources, remove_duplicates
+from pipeline.stages.curate.duplicates import join_sources, remove_duplicates, with_joining
 from pipeline.stages.curate.groups import (
     NO_COPIES,
     contents_of,
-    groups_of,
     is_compared,
     joined_groups,
     near_copies,
@@ -31,9 +31,14 @@ from pipeline.stages.curate.groups import (
 )
 from pipeline.stages.curate.issues import issue_counts, with_issues
 from pipeline.stages.curate.params import CurateParams
-from pipeline.stages.curate.sheets import copies_sheet, issues_sheet
+from pipeline.stages.curate.scenes import NO_SCENES_FOUND, PAIR_COLUMNS, Scenes, find_scenes
+from pipeline.stages.curate.sheets import copies_sheet, crowd_lines, issues_sheet, scenes_sheet
 from pipeline.stages.curate.similarity import Positions
-from pipeline.store.shards import ShardReader
+from pipeline.stages.curate.steady import GROUP_COLUMNS, JOINS, steady_groups
+from pipeline.store.shard_plan import digest
+from pipeline.store.shards import ShardReader, fingerprint
+from pipeline.store.vectors import Embeddings
+from pipeline.versions.stages import version_of
 from pipeline.workers.engine import Engine
 
 # Pictures that a worker looks at in one go; fewer are not worth a process.
@@ -46,7 +51,9 @@ See = Callable[[Pixels], Pixels]
 class CurateOutputs:
     """The images that stay, those that go with the reason, near copies, counts, and user groups that became one.
 
-    issues, copies: contact sheets as PNG files.
+    issues, copies, scenes_sheet: contact sheets as PNG files.
+    scenes: a row for each image that shows a scene with others. scene_pairs, groups: what the next run
+    goes on from.
 
     `uncompared`: contents that are too small or plain to have near copies, if these are looked for.
     """
@@ -57,6 +64,11 @@ class CurateOutputs:
     metrics: dict[str, Any]
     issues: bytes
     copies: bytes
+    scenes: pd.DataFrame
+    scene_pairs: pd.DataFrame
+    groups: pd.DataFrame
+    scenes_sheet: bytes
+    found: Scenes
     joined: list[list[str]]
     uncompared: int
     one_group: Sequence[str]
@@ -81,6 +93,13 @@ class CurateOutputs:
             two_labels = sorted(set(self.near.loc[self.near["labels"] != "", "family"]))
             if two_labels:
                 yield f"{len(two_labels)} of these families have two labels: those of {listing(two_labels, most=3)}"
+        yield from self._scene_notes()
+        if joining := int((self.removed["reason"] == JOINS).sum()):
+            yield (
+                f"{joining} new images would join groups that are apart, so that earlier images would move: they are "
+                f"left out, see {catalogue.CURATE_REMOVED.path}. "
+                f"To group all anew, remove {catalogue.CURATE_GROUPS.path}"
+            )
         if self.joined:
             names = listing((" + ".join(names) for names in self.joined), most=3)
             yield f"groups that equal files or near copies join, so that they are not split apart: {names}"
@@ -92,16 +111,42 @@ class CurateOutputs:
             counts = ", ".join(f"{count} {name}" for name, count in marked.items() if count)
             yield f"issues, which remove nothing: {counts}; see {catalogue.CURATE_ISSUES.path}"
 
+    def _scene_notes(self) -> Iterator[str]:
+        yield from crowd_lines(self.found.crowds)
+        if self.found.untold:
+            yield (
+                f"{self.found.untold} pictures have less than {local_features.MIN_SIDE} pixels a side: too small to "
+                "tell scenes apart (ingest.size)"
+            )
+        if not len(self.scenes):
+            return
+        sizes = self.scenes["family"].value_counts()
+        apart = "are not split apart" if self.metrics["scenes"]["grouped"] else "may be split apart (curate.scenes)"
+        yield (
+            f"{len(self.scenes)} images show {len(sizes)} scenes, up to {sizes.max()} images each, which {apart}: see "
+            f"{catalogue.CURATE_SCENES_SHEET.path}"
+        )
+        two_labels = sorted(set(self.scenes.loc[self.scenes["labels"] != "", "family"]))
+        if two_labels:
+            yield f"{len(two_labels)} of these scenes have several labels: those of {listing(two_labels, most=3)}"
+
 
 def curate(
     ingested: Mapping[str, Callable[[], tuple[pd.DataFrame, pd.DataFrame]]],
     originals: ShardReader,
+    embeddings: Embeddings,
+    scene_pairs: pd.DataFrame,
+    groups: pd.DataFrame,
     sources: Mapping[str, SourceParams],
     params: CurateParams,
     fit: str,
     engine: Engine,
 ) -> CurateOutputs:
     """One manifest of all sources.
+
+    Args:
+        scene_pairs: what an earlier run confirmed, with the columns of manifest.SCENE_PAIRS.
+        groups: those of an earlier run, with the columns of manifest.GROUPS.
 
     Raises:
         MissingInputError: a source that params name was not ingested, or a shard is not there.
@@ -114,15 +159,28 @@ def curate(
     images = join_sources([manifest for manifest, _ in tables.values()])
     check_manifest(images, INGESTED)
     pairs, uncompared = NO_COPIES, 0
+    contents = contents_of(images)
     if params.near_duplicates == "group":
-        contents = contents_of(images)
         uncompared = int((~is_compared(contents)).sum())
         look = partial(select_columns, contents=contents, reader=originals, fit=fit, engine=engine)
         pairs = near_copies(contents, partial(look, see=views), partial(look, see=portrait))
     written = one_group(images["user_group"].unique())
-    images = images.drop(columns=MARKS.names).assign(group=groups_of(images, pairs))
-    kept, removed = remove_duplicates(images, params)
+    found, remembered, rule = NO_SCENES_FOUND, scene_pairs, ""
+    if params.scenes != "ignore":
+        rule = _scene_rule(originals, contents, fit)
+        earlier = scene_pairs.loc[scene_pairs["rule"] == rule, PAIR_COLUMNS]
+        vectors = embeddings.of(contents["sha256"].tolist())
+        found = find_scenes(contents, vectors, contents[HASHES[0]].to_numpy(np.uint64), earlier, originals, fit, engine)
+        remembered = found.pairs.assign(rule=rule)
+    grouped = params.scenes == "group"
+    apart = pd.concat([pairs, found.pairs[["one", "other"]]]) if grouped else pairs
+    grouping = digest(params.near_duplicates, params.scenes, rule if grouped else "")
+    group, joins = steady_groups(images, apart, groups[groups["rule"] == grouping])
+    images = images.drop(columns=MARKS.names).assign(group=group)
+    kept, removed = remove_duplicates(images[joins == ""], params)
+    removed = with_joining(removed, images[joins != ""], joins[joins != ""])
     near, joined = near_table(kept, images, pairs), joined_groups(images)
+    scenes = near_table(kept, images, found.pairs[["one", "other"]])
     kept = with_issues(kept, params.issues)
     counts = {
         name: {
@@ -138,11 +196,38 @@ def curate(
         "sources": counts,
         "issues": issue_counts(kept),
         "near_duplicates": near_counts(near),
+        "scenes": {
+            **near_counts(scenes),
+            "grouped": int(grouped),
+            "pairs": len(found.pairs),
+            "crowds": len(found.crowds),
+        },
         "joined_groups": len(joined),
     }
     show = partial(_picture, reader=originals)
-    sheets = issues_sheet(kept, params.issues, show), copies_sheet(images, near, removed, show)
-    return CurateOutputs(kept, removed, near, metrics, *sheets, joined, uncompared, written)
+    return CurateOutputs(
+        manifest=kept,
+        removed=removed,
+        near=near,
+        metrics=metrics,
+        issues=issues_sheet(kept, params.issues, show),
+        copies=copies_sheet(images, near, removed, show),
+        scenes=scenes,
+        scene_pairs=remembered,
+        groups=kept[GROUP_COLUMNS].drop_duplicates("sha256").assign(rule=grouping),
+        scenes_sheet=scenes_sheet(images, scenes, found.crowds, grouped, show),
+        found=found,
+        joined=joined,
+        uncompared=uncompared,
+        one_group=written,
+    )
+
+
+def _scene_rule(reader: ShardReader, contents: pd.DataFrame, fit: str) -> str:
+    """A digest of what decides whether a pair shows one scene: pairs of another rule are confirmed anew."""
+    shape = [] if contents.empty else decode(reader.image(*contents[["shard", "row"]].iloc[0])).shape[:1]
+    code = version_of(local_features.local_features, local_features.agreement, local_features.can_tell)
+    return fingerprint(code, ["opencv-python-headless", "numpy"], {"fit": fit, "side": [*shape]})
 
 
 def _picture(shard: str, row: int, reader: ShardReader) -> Pixels:
@@ -169,7 +254,12 @@ STAGE = Stage(
     name="curate",
     function=curate,
     params={"sources": "sources", "params": "curate", "fit": "ingest.fit"},
-    reads={"ingested": catalogue.INGESTED_SOURCES, "originals": catalogue.ORIGINALS},
+    reads={
+        "ingested": catalogue.INGESTED_SOURCES,
+        "originals": catalogue.ORIGINALS,
+        "embeddings": catalogue.EMBEDDINGS,
+    },
+    keeps={"scene_pairs": catalogue.CURATE_SCENE_PAIRS, "groups": catalogue.CURATE_GROUPS},
     writes={
         "manifest": catalogue.CURATED,
         "removed": catalogue.CURATE_REMOVED,
@@ -177,5 +267,7 @@ STAGE = Stage(
         "metrics": catalogue.CURATE_METRICS,
         "issues": catalogue.CURATE_ISSUES,
         "copies": catalogue.CURATE_COPIES,
+        "scenes": catalogue.CURATE_SCENES,
+        "scenes_sheet": catalogue.CURATE_SCENES_SHEET,
     },
 )

@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from pipeline import catalogue, names
@@ -14,9 +15,10 @@ from pipeline.errors import DataError, LeakError, MissingInputError, StorageErro
 from pipeline.images import perceptual
 from pipeline.images.normalising import Picture, normalise
 from pipeline.images.pixels import Pixels
+from pipeline.images.rejection import Rejection
 from pipeline.stages.curate import similarity
 from pipeline.stages.curate.alignment import portrait
-from pipeline.stages.ingest.params import IngestParams, PngEncoding
+from pipeline.stages.ingest.params import IngestParams, JpegEncoding, PngEncoding
 from pipeline.store.arrow import open_foreign
 from pipeline.store.artifacts import read_bytes, replacing, report, sha256_of
 from pipeline.store.shards import ShardReader
@@ -31,6 +33,7 @@ from pipeline.tools.audit.leaks import (
     table_problems,
     verdict,
 )
+from pipeline.tools.audit.scenes import SIDE, scene_names, scenes_across, shown_in, write_sheet, write_table
 from pipeline.tools.image_files import made_safely
 from pipeline.workers.codec_messages import codec_messages
 from pipeline.workers.engine import Engine
@@ -54,6 +57,8 @@ SMALL = IngestParams(
     max_memory_mb=4_000,
     max_rejected=1.0,
 )
+# And for scenes, where it was looked at already.
+LARGE = SMALL.model_copy(update={"size": SIDE, "encoding": JpegEncoding(name="jpeg", quality=90)})
 # Files that a worker hashes in one go.
 TOGETHER = 64
 
@@ -84,10 +89,51 @@ class Look:
     sha256: str | None
     seen: tuple[Pixels, Pixels] | None
     reason: str
+    side: int = 0
+    """Pixels of its shorter side; 0 if it was not decoded."""
 
 
-def find(manifests: Sequence[Path], root: Path | None, near: bool, min_per_class: int, engine: Engine) -> Report:
+@dataclass(frozen=True)
+class SceneOptions:
+    """Whether scenes are looked for, and the files in which pairs of different splits are listed and shown."""
+
+    search: bool
+    table: Path | None = None
+    sheet: Path | None = None
+
+
+NO_SCENE_SEARCH = SceneOptions(False)
+
+
+@dataclass(frozen=True)
+class PlacePictures:
+    """Pictures of rows by their number, encoded; of files that could be looked at."""
+
+    places: Sequence[Place]
+    reader: ShardReader
+
+    def __call__(self, row: int) -> bytes:
+        place = self.places[row]
+        if isinstance(place, ShardPlace):
+            return self.reader.image(place.shard, place.row)
+        found = normalise(read_bytes(place.root / place.path), LARGE, codec_messages)
+        if isinstance(found, Rejection):
+            raise DataError(f"{place.path} was changed while the audit read it: run it again")
+        return found.image
+
+
+def find(
+    manifests: Sequence[Path],
+    root: Path | None,
+    near: bool,
+    min_per_class: int,
+    engine: Engine,
+    scenes: SceneOptions = NO_SCENE_SEARCH,
+) -> Report:
     """What is wrong with the split that the tables describe together.
+
+    Args:
+        scenes: whether images of one scene are looked for, and where its table and sheet go. Needs `near`.
 
     Raises:
         MissingInputError: a table is not there, or a shard that one points at.
@@ -104,7 +150,24 @@ def find(manifests: Sequence[Path], root: Path | None, near: bool, min_per_class
     rows["content"] = rows["sha256"].where(hashed, [look.sha256 for look in seen])
     rows["family"], plain = _families(rows, [look.seen for look in seen])
     unchecked = rows.assign(reason=[_shown(look.reason) for look in seen])
-    return audit_report(rows, unchecked[unchecked["reason"] != ""], min_per_class, near, plain)
+    if not (near and scenes.search):
+        return audit_report(rows, unchecked[unchecked["reason"] != ""], min_per_class, near, plain)
+    pictures = PlacePictures(places, ShardReader(*shards))
+    found = scenes_across(rows, [look.side for look in seen], _hashes([look.seen for look in seen]), pictures, engine)
+    rows["scene"] = scene_names(len(rows), found.pairs)
+    if scenes.table is not None:
+        write_table(rows, found.pairs, scenes.table)
+    if scenes.sheet is not None:
+        write_sheet(rows, found.pairs, pictures, scenes.sheet)
+    return {
+        **audit_report(rows, unchecked[unchecked["reason"] != ""], min_per_class, near, plain, found.compared > 0),
+        "scenes": {
+            "pairs": len(found.pairs),
+            "shown_in": shown_in(rows, found.pairs),
+            "too_small": found.untold,
+            "not_checked": found.reason,
+        },
+    }
 
 
 def outcome(report: Report) -> None:
@@ -241,10 +304,13 @@ def look(item: tuple[Place, bool], limits: IngestParams | None, reader: ShardRea
     if limits is None:
         return Look(sha256, None, "")
     match normalise(data, limits, codec_messages):
-        case Picture(shown=shown):
-            return Look(sha256, (perceptual.views(shown), portrait(shown)), "")
-        case rejection:
-            return Look(sha256, None, f"{rejection.reason}: {rejection.detail}")
+        case Picture(shown=shown, facts={"width": int(width), "height": int(height)}):
+            side = min(width, height)
+            return Look(sha256, (perceptual.views(shown), portrait(shown)), "", side)
+        case Rejection(reason=reason, detail=detail):
+            return Look(sha256, None, f"{reason}: {detail}")
+        case unknown:
+            raise TypeError(f"a picture without a size: {unknown}")
 
 
 def _refused(_: tuple[Place, bool], reason: str, words: str) -> Look:
@@ -266,6 +332,11 @@ def _inside(place: FilePlace) -> Path | str:
     if not inside:
         return "a link that leaves the root"
     return target if target.is_file() else "not a regular file"
+
+
+def _hashes(seen: Sequence[tuple[Pixels, Pixels] | None]) -> npt.NDArray[np.uint64]:
+    """The hash of each whole picture, shape (n,); 0 for one that was not seen."""
+    return np.array([0 if one is None else perceptual.marks(one[0])[0][0] for one in seen], np.uint64)
 
 
 def _families(rows: pd.DataFrame, seen: Sequence[tuple[Pixels, Pixels] | None]) -> tuple[list[str | None], int]:

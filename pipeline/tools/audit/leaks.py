@@ -34,6 +34,7 @@ KINDS = {
     "exact": "files with the same content in two splits",
     "near": "copies in two splits: re-encoded, resized, brightened or cropped",
     "group": "one group in two splits",
+    "scene": "one scene in two splits: the same place or things, taken a step aside",
 }
 # A smaller distance between the labels of two splits is not worth a line.
 RELEVANT_DISTANCE = 0.05
@@ -79,12 +80,15 @@ def check_splits(rows: pd.DataFrame) -> pd.DataFrame:
     return rows
 
 
-def audit_report(rows: pd.DataFrame, unchecked: pd.DataFrame, min_per_class: int, near: bool, plain: int) -> Report:
+def audit_report(
+    rows: pd.DataFrame, unchecked: pd.DataFrame, min_per_class: int, near: bool, plain: int, scenes: bool = False
+) -> Report:
     """All findings, as values that JSON can hold; sorted, the same for any order of work.
 
     Args:
         unchecked: rows that could not be read, with a column `reason`.
         plain: pictures without enough detail to have near copies.
+        scenes: they were looked for; then `rows` has a column `scene`.
     """
     leaks = list(_leaks(rows))
     leaking = {(row["table"], row["row"]) for leak in leaks for row in leak["rows"]}
@@ -92,7 +96,13 @@ def audit_report(rows: pd.DataFrame, unchecked: pd.DataFrame, min_per_class: int
     marks = pd.Series([place in leaking for place in zip(rows["table"], rows["row"], strict=True)], index=rows.index)
     return {
         "passed": not leaks and not len(unchecked),
-        "checked": {"exact": True, "near": near, "group": bool(rows["group"].notna().any()), "path": True},
+        "checked": {
+            "exact": True,
+            "near": near,
+            "group": bool(rows["group"].notna().any()),
+            "path": True,
+            "scene": scenes,
+        },
         "splits": {
             str(split): {
                 "images": len(part),
@@ -119,6 +129,7 @@ def in_words(report: Report, most: int = 10) -> str:
     """
     paragraphs = [
         _split_words(report),
+        _scene_words(report),
         *(_leak_words(kind, report, most) for kind in KINDS),
         _list("Not checked, so that a leak would go unseen", map(_unchecked_words, report["unchecked"]), most),
         _list(
@@ -148,6 +159,7 @@ def verdict(report: Report) -> str:
             "out of the table, or name the folder that their paths start in with --root"
         )
     way = "content, near copies" if report["checked"]["near"] else "content"
+    way += ", scenes" if report["checked"]["scene"] else ""
     groups = " and groups" if report["checked"]["group"] else "; the tables name no groups"
     return f"no leaks: {images:,} images checked by path, {way}{groups}"
 
@@ -176,7 +188,10 @@ def _leaks(rows: pd.DataFrame) -> Iterator[Report]:
         ("exact", "content", "key"),
         ("near", "family", "file"),
         ("group", "person", "file"),
+        ("scene", "scene", "file"),
     ):
+        if column not in rows.columns:
+            continue
         named = rows[rows[column].notna()]
         same = named.groupby(column)
         found = same["split"].transform("nunique") > 1
@@ -258,6 +273,23 @@ def _split_words(report: Report) -> str:
         lines.append(
             f"{report['plain_pictures']:,} pictures are too plain to have near copies: compared by content alone"
         )
+    return "\n".join(lines)
+
+
+def _scene_words(report: Report) -> str:
+    """How many images of each split show a scene of a larger one, in a line each."""
+    scenes = report.get("scenes")
+    if scenes is None:
+        return ""
+    lines = [
+        f"{one['images']:,} of {one['all']:,} {shown(one['split'])} images show a scene of {shown(one['of'])}: "
+        "a model may recognise the place instead of the class"
+        for one in scenes["shown_in"]
+    ]
+    if scenes["too_small"]:
+        lines.append(f"{scenes['too_small']:,} pictures are too small to tell scenes apart")
+    if scenes["not_checked"]:
+        lines.append(f"Scenes were not looked for: {scenes['not_checked']}")
     return "\n".join(lines)
 
 

@@ -14,17 +14,21 @@ from hypothesis import strategies as st
 from pipeline import catalogue
 from pipeline.errors import DataError, MissingInputError
 from pipeline.issues import ISSUES
-from pipeline.manifest import CURATED, INGESTED, SPLIT, check_manifest
+from pipeline.manifest import CURATED, GROUPS, INGESTED, SCENE_PAIRS, SPLIT, check_manifest
 from pipeline.project.runner import run_stage
 from pipeline.stages.curate.stage import CurateOutputs, curate
 from pipeline.store.arrow import write_arrow
 from pipeline.store.shards import ShardReader
+from pipeline.store.vectors import Embeddings
 from pipeline.workers.engine import Engine
 from tests.examples import encoded, params, picture, with_columns, write_source
 
 ROLES = {"phone": "production", "web": "raw"}
 Source = tuple[pd.DataFrame, pd.DataFrame]
 PICTURE = encoded(picture(1))
+NO_VECTORS = Embeddings(Path("nowhere"), catalogue.EMBEDDED)
+NO_GROUPS = GROUPS.empty_table().to_pandas()
+NO_PAIRS = SCENE_PAIRS.empty_table().to_pandas()
 
 
 def source(name: str, images: list[tuple[str, str]], rejected: int = 0) -> Source:
@@ -47,7 +51,7 @@ class Anything(ShardReader):
 def curated(ingested: Mapping[str, Source], conflicting: str = "reject") -> CurateOutputs:
     chosen = params(**{"curate.conflicting_labels": conflicting})
     readers = {name: partial(ingested.__getitem__, name) for name in ingested}
-    return curate(readers, Anything(), chosen.sources, chosen.curate, "pad", Engine(1))
+    return curate(readers, Anything(), NO_VECTORS, NO_PAIRS, NO_GROUPS, chosen.sources, chosen.curate, "pad", Engine(1))
 
 
 WEB = source("web", [("cat", "a"), ("cat", "a"), ("dog", "b"), ("cat", "c"), ("dog", "c"), ("emu", "d")], rejected=2)
@@ -75,6 +79,7 @@ def test_duplicates_go_and_production_images_stay() -> None:
         },
         "issues": {"phone": dict.fromkeys(ISSUES, 0), "web": dict.fromkeys(ISSUES, 0)},
         "near_duplicates": {"images": 0, "groups": 0, "two_labels": 0},
+        "scenes": {"images": 0, "groups": 0, "two_labels": 0, "grouped": 0, "pairs": 0, "crowds": 0},
         "joined_groups": 0,
     }
     assert outputs.summary == (
@@ -190,7 +195,9 @@ def test_a_source_may_be_called_as_a_metric_is() -> None:
     counts = curated({"phone": PHONE, "web": WEB}).metrics["sources"]["web"]
     named = params(sources={"joined_groups": {"role": "production", "path": "x"}})
     readers = {"joined_groups": lambda: WEB}
-    outputs = curate(readers, Anything(), named.sources, named.curate, "pad", Engine(1))
+    outputs = curate(
+        readers, Anything(), NO_VECTORS, NO_PAIRS, NO_GROUPS, named.sources, named.curate, "pad", Engine(1)
+    )
     assert outputs.metrics["sources"]["joined_groups"]["files"] == counts["files"]
     assert outputs.metrics["joined_groups"] == 0
 

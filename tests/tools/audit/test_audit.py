@@ -85,7 +85,8 @@ def test_a_clean_split_passes(audit: Audit, name: str) -> None:
         Path("table.csv").rename(name)
     ended = audit(name)
     assert (ended.code, ended.err) == (0, "")
-    assert ended.out.endswith("no leaks: 4 images checked by path, content, near copies; the tables name no groups\n")
+    said = "no leaks: 4 images checked by path, content, near copies, scenes; the tables name no groups\n"
+    assert ended.out.endswith(said)
 
 
 def test_the_same_content_in_two_splits_is_an_exact_leak(audit: Audit) -> None:

@@ -1,0 +1,1 @@
+"""Compute a vector of each image that says what it shows."""

@@ -1,0 +1,138 @@
+"""curate groups images of one scene, across sources and roles, and tells of labels that differ inside one."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from pipeline import catalogue
+from pipeline.errors import MissingInputError
+from pipeline.project.runner import run_stage
+from pipeline.workers.engine import Engine
+from tests.examples import encoded, params
+from tests.scenes import crowded
+
+SOURCES = {"web": {"role": "raw", "path": "web"}, "phone": {"role": "production", "path": "phone"}}
+LITE = {"name": "efficientnet_lite0", "side": 96}
+SIDE = 160
+
+
+@pytest.fixture(autouse=True)
+def _sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    # Places 1 and 2 are seen in both sources, 1 under two labels; 3 to 6 once.
+    for path, seed, step in (
+        ("web/cat/1", 1, 0),
+        ("web/cat/2", 2, 0),
+        ("web/dog/3", 3, 0),
+        ("web/dog/4", 4, 0),
+        ("phone/cat/2", 2, 1),
+        ("phone/dog/1", 1, 1),
+        ("phone/dog/5", 5, 0),
+        ("phone/cat/6", 6, 0),
+    ):
+        write(path, seed, step)
+
+
+def write(path: str, seed: int, step: int) -> None:
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    place = crowded(seed, 260, 220)[12 * step :][:SIDE, 30 * step : 30 * step + SIDE]
+    Path(f"{path}.png").write_bytes(encoded(place))
+
+
+def curated(
+    scenes: str = "group", backbone: Any = LITE, size: int = SIDE, workers: int = 1
+) -> tuple[str, pd.DataFrame]:
+    changes = {
+        "ingest.size": size,
+        "curate.scenes": scenes,
+        "embed.backbone": backbone,
+        "curate.near_duplicates": "ignore",
+    }
+    chosen = params(sources=SOURCES, **changes)
+    for name in SOURCES:
+        run_stage("ingest", chosen, Engine(1), name)
+    run_stage("embed", chosen, Engine(1))
+    said = run_stage("curate", chosen, Engine(workers))
+    manifest: pd.DataFrame = catalogue.CURATED.read(Path(catalogue.CURATED.path))
+    return said, manifest
+
+
+def partners(manifest: pd.DataFrame) -> list[list[str]]:
+    groups = manifest.groupby("group")["id"].agg(sorted)
+    return sorted(members for members in groups if len(members) > 1)
+
+
+def metrics() -> dict[str, int]:
+    found: dict[str, int] = catalogue.CURATE_METRICS.read(Path(catalogue.CURATE_METRICS.path))["scenes"]
+    return found
+
+
+TWO = [["phone/cat/2.png", "web/cat/2.png"], ["phone/dog/1.png", "web/cat/1.png"]]
+
+
+def test_images_of_one_scene_are_one_group_across_sources() -> None:
+    said, manifest = curated()
+    assert partners(manifest) == TWO
+    assert (
+        "4 images show 2 scenes, up to 2 images each, which are not split apart: see reports/curate/scenes.png" in said
+    )
+    assert "1 of these scenes have several labels: those of phone/dog/1.png" in said
+    assert metrics() == {"images": 4, "groups": 2, "two_labels": 1, "grouped": 1, "pairs": 2, "crowds": 0}
+    table = catalogue.CURATE_SCENES.read(Path(catalogue.CURATE_SCENES.path))
+    assert dict(zip(table["id"], table["labels"], strict=True)) == {
+        **dict.fromkeys(TWO[0], ""),
+        **dict.fromkeys(TWO[1], "cat / dog"),
+    }
+
+
+def test_reported_scenes_group_nothing() -> None:
+    said, manifest = curated("report")
+    assert partners(manifest) == []
+    assert "which may be split apart (curate.scenes)" in said
+    assert (metrics()["groups"], metrics()["grouped"]) == (2, 0)
+
+
+def test_ignored_scenes_are_not_looked_for() -> None:
+    said, manifest = curated("ignore")
+    assert partners(manifest) == []
+    assert "scene" not in said
+    assert metrics()["pairs"] == 0
+
+
+def test_without_vectors_or_times_none_is_found() -> None:
+    _, manifest = curated(backbone=None)
+    assert partners(manifest) == []
+
+
+def test_small_pictures_cannot_tell() -> None:
+    said, _ = curated(size=64)
+    assert "8 pictures have less than 96 pixels a side: too small to tell scenes apart (ingest.size)" in said
+
+
+def test_the_bytes_are_the_same_for_any_number_of_workers_and_in_a_second_run() -> None:
+    curated()
+    files = {path: path.read_bytes() for folder in ("data/curate", "reports/curate") for path in Path(folder).iterdir()}
+    for workers in (2, 1):
+        curated(workers=workers)
+        assert {path: path.read_bytes() for path in files} == files
+
+
+def test_a_damaged_memory_of_pairs_is_made_anew() -> None:
+    curated()
+    memory = Path(catalogue.CURATE_SCENE_PAIRS.path)
+    whole = memory.read_bytes()
+    memory.write_bytes(b"ARROW1")
+    _, manifest = curated()
+    assert partners(manifest) == TWO
+    assert memory.read_bytes() == whole
+
+
+def test_vectors_of_fewer_images_are_refused() -> None:
+    curated()
+    write("web/dog/new", 9, 0)
+    chosen = params(sources=SOURCES, **{"ingest.size": SIDE, "curate.scenes": "group", "embed.backbone": LITE})
+    run_stage("ingest", chosen, Engine(1), "web")
+    with pytest.raises(MissingInputError, match=r"^1 of 9 images have no vector yet: run `dvc repro embed`$"):
+        run_stage("curate", chosen, Engine(1))
