@@ -1,6 +1,7 @@
 # make demo   run the pipeline on the embedded sample, from the images to the diagnosis
 # make test   formatter, linter, types, layers, tests with coverage
 # make test-browser   the page in a real browser; needs a Chromium
+# make fuzz   ten minutes of damaged pictures, tables, params and model files
 # make generated  write what is derived: DVC's files, docs/reference.md, the map in docs/code.md
 # make format mend what the formatter and the linter can mend
 # Each sets up .venv by itself; nothing outside this folder changes.
@@ -11,7 +12,7 @@ BIN := $(CURDIR)/.venv/bin
 # Stages are run as `python -m pipeline`, by the python of this environment.
 export PATH := $(BIN):$(PATH)
 
-.PHONY: demo generated test test-browser lint types layers coverage format
+.PHONY: demo fuzz generated test test-browser lint types layers coverage format
 .DEFAULT_GOAL := test
 
 demo: .venv/ready
@@ -28,6 +29,12 @@ test: lint types layers coverage
 test-browser: .venv/ready
 	@"$(BIN)/python" -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[browser]'
 	pytest -m browser tests/browser
+
+MINUTES := 10
+fuzz: .venv/ready
+	python -m tests.fuzz.fuzz_decoder --minutes $$(( ($(MINUTES) + 2) / 3 ))
+	python -m tests.fuzz.fuzz_tables --minutes $$(( ($(MINUTES) + 2) / 3 ))
+	python -m tests.fuzz.fuzz_params --minutes $$(( ($(MINUTES) + 2) / 3 ))
 
 lint: .venv/ready
 	ruff format --check --quiet .

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from pipeline.metrics.predictions import PROBABILITY, checked_predictions
 from pipeline.project.params_file import Params
 from pipeline.stages.train.params import TrainParams
 from pipeline.store.artifacts import remove, replacing, table, write_bytes
+from pipeline.tools.figures import png_of
 from pipeline.tools.training_data import read_data
 from pipeline.training.checkpoint import Checkpoint, KeyedCheckpoint
 from pipeline.training.fitting import TrainingData, fit_key, fit_model, part_of_data
@@ -232,9 +232,7 @@ def _drawn(found: Found) -> bytes:
     )
     axes.set_title("Would twice the images help?")
     axes.legend()
-    buffer = BytesIO()
-    figure.savefig(buffer, format="png", dpi=100, metadata={"Software": None})
-    return buffer.getvalue()
+    return png_of(figure)
 
 
 def _of(points: pd.DataFrame, curve: str) -> "pd.Series[bool]":

@@ -5,12 +5,10 @@ from pathlib import Path
 from pipeline.data.loader import weighted_batches
 from pipeline.data.order import KeyedOrder
 from pipeline.errors import ParamsError
-from pipeline.images.pixels import encode
 from pipeline.models.baselines import Baseline
 from pipeline.project.params_file import Params
-from pipeline.stages.ingest.params import PngEncoding
 from pipeline.store.artifacts import replacing, table, write_bytes
-from pipeline.tools.rate_chart import draw_rates
+from pipeline.tools.figures import png_of
 from pipeline.tools.training_data import read_data
 from pipeline.training.fitting import fresh_network, loss_weights
 from pipeline.training.lr_range_test import RateRange, rate_range
@@ -43,13 +41,27 @@ def find_rate(params: Params, low: float, high: float, steps: int, engine: Engin
 
 
 def write_curve(found: RateRange, path: Path) -> tuple[Path, Path]:
-    """The curve as a CSV file and as a picture of the same name; where they are."""
-    rates, losses, smoothed = (found.curve[name].to_numpy() for name in ("rate", "loss", "smoothed"))
-    title = f"Learning-rate range test: suggested {found.suggested:.2g}"
-    picture = encode(draw_rates(rates, losses, smoothed, found.suggested, title), PngEncoding(name="png"))
+    """Write the curve as a CSV file and as a picture of the same name; where they are."""
     csv, png = path.with_suffix(".csv"), path.with_suffix(".png")
     with replacing(csv) as half:
         table(str(csv)).write(found.curve, half)
     with replacing(png) as half:
-        write_bytes(picture, half)
+        write_bytes(_drawn(found), half)
     return csv, png
+
+
+def _drawn(found: RateRange) -> bytes:
+    """The loss over the learning rate, as PNG."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(found.curve["rate"], found.curve["loss"], ".", color="#999999", label="loss of a batch")
+    axes.plot(found.curve["rate"], found.curve["smoothed"], color="#0072B2", linewidth=2, label="smoothed")
+    axes.axvline(found.suggested, color="#D55E00", label=f"suggested: {found.suggested:.2g}")
+    low, high = float(found.curve["smoothed"].min()), float(found.curve["smoothed"].quantile(0.98))
+    room = max(high - low, 1e-9) * 0.1
+    axes.set(xscale="log", xlabel="learning rate", ylabel="loss", ylim=(low - room, high + room))
+    axes.set_title("Learning-rate range test")
+    axes.legend()
+    return png_of(figure)
