@@ -5,13 +5,13 @@ Both become predictions: columns label, predicted, group, and split, the level t
 
 import difflib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 import pandas as pd
 
 from pipeline.diagnosis.error_levels import HUMAN, PRODUCTION
-from pipeline.diagnosis.spreadsheet_values import intended_name
+from pipeline.diagnosis.spreadsheet_values import same_name
 from pipeline.errors import DataError, listing
 from pipeline.manifest import TRAIN, TRAIN_DEV
 
@@ -56,7 +56,6 @@ def answers(table: Table, manifest: pd.DataFrame, classes: Collection[str]) -> p
         DataError: columns that are missing, images and classes that nobody knows; all of them.
     """
     _check_columns(table, (IMAGE, ANSWER))
-    table = _meant(table, (ANSWER,), classes)
     places = _places(manifest)
     problems = [
         *_odd(
@@ -79,7 +78,6 @@ def outcomes(table: Table, manifest: pd.DataFrame, classes: Collection[str]) -> 
         DataError: columns that are missing, an image twice, images that the model has learnt, unknown classes; all.
     """
     _check_columns(table, (IMAGE, PREDICTED, ACTUAL))
-    table = _meant(table, (PREDICTED, ACTUAL), classes)
     images = list(table.columns[IMAGE])
     learnt = set(manifest.loc[manifest["split"].isin([TRAIN, TRAIN_DEV]), "id"].astype(str))
     problems = [
@@ -113,15 +111,6 @@ def _check_columns(table: Table, needed: Sequence[str]) -> None:
         raise DataError(f"{table.name} has no rows: fill it in, or remove it")
 
 
-def _meant(table: Table, columns: Collection[str], classes: Collection[str]) -> Table:
-    """The same with classes as they are called, where a spreadsheet program took them for numbers or days."""
-    mended = {
-        name: [intended_name(cell, classes) for cell in cells] if name in columns else cells
-        for name, cells in table.columns.items()
-    }
-    return replace(table, columns=mended)
-
-
 def _places(manifest: pd.DataFrame) -> dict[str, int]:
     """The row of each id, and of each path that one source alone has."""
     paths = manifest["path"].astype(str)
@@ -135,8 +124,18 @@ def _odd(table: Table, column: str, known: Collection[str], what: str) -> list[s
     if not rows:
         return []
     named = listing(f"row {row} ({cell!r})" for row, cell in rows)
-    near = difflib.get_close_matches(rows[0][1], list(known), n=1)
-    return [f"{len(rows)} of {len(table.rows)} rows {what}: {named}" + (f", did you mean {near[0]}?" if near else "")]
+    return [f"{len(rows)} of {len(table.rows)} rows {what}: {named}{_hint(rows[0][1], known)}"]
+
+
+def _hint(cell: str, known: Collection[str]) -> str:
+    changed = [name for name in known if cell and same_name(cell, name)]
+    if changed:
+        return (
+            f", did you mean {changed[0]}? Spreadsheet programs turn such names into numbers or dates: import the "
+            "column as text"
+        )
+    near = difflib.get_close_matches(cell, list(known), n=1)
+    return f", did you mean {near[0]}?" if near else ""
 
 
 def _refuse(table: Table, problems: Sequence[str]) -> None:

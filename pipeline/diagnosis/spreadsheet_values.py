@@ -1,21 +1,12 @@
-"""Names in cells that a spreadsheet program took for something else, and wrote its own way."""
+"""Whether a spreadsheet cell is a name that the program took for a number, a date or a truth value."""
 
 import re
 from collections import Counter
-from collections.abc import Collection
 
 # Programs translate their truth values.
 TRUE = frozenset({"true", "wahr", "vrai", "verdadero", "vero"})
 FALSE = frozenset({"false", "falsch", "faux", "falso"})
 DAY = re.compile(r"[0-9]{1,4}([-/.] ?[0-9]{1,4}){1,2}")
-
-
-def intended_name(cell: str, names: Collection[str]) -> str:
-    """The only one of the names that a cell can mean; else the cell itself."""
-    if cell in names or not cell:
-        return cell
-    found = [name for name in names if same_name(cell, name)]
-    return found[0] if len(found) == 1 else cell
 
 
 def same_name(cell: str, value: str) -> bool:
