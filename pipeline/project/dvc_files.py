@@ -48,7 +48,7 @@ The demonstration images. None are written if no source in params.yaml is in dat
 seconds, and `dvc checkout` must not ask for them where they are not used.""",
     "final_evaluation": """\
 Not under `metrics`, because you compare experiments by those, and must not choose by test. Not cached, because
-`dvc checkout` must not ask for the results of an evaluation that never ran. Git keeps the ledger, to which a run adds.""",
+`dvc checkout` must not ask for the results of an evaluation that never ran. Git keeps the ledger; a run adds to it.""",
 }
 
 
@@ -78,7 +78,7 @@ def all_outs(stage: Stage) -> dict[str, Artifact | None]:
 
 def _code() -> str:
     body = {
-        "desc": "Write the version of each stage's code, by which DVC sees that code has changed",
+        "desc": "Write the version of each stage's code, so that DVC notices changed code",
         "wdir": "..",
         "cmd": "python -m pipeline code",
         "always_changed": True,
