@@ -150,6 +150,8 @@ def _tagged_rows(
     """The fields of each class that may stand at a place, told apart by `name`."""
     for member in _members(schema, node):
         named = _tag(schema, member).replace("|", " or ")
+        if about := str(member.get("description", "")).split("\n\n")[0]:
+            yield f"| `{place}: {{name: {_in_cell(_tag(schema, member))}}}` | | {_sentence(' '.join(about.split()))} |"
         for key, field in member["properties"].items():
             if key != "name":
                 about = _sentence(comments.get(f"{place}.{key}", ""))

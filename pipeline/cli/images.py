@@ -35,22 +35,20 @@ def preview(
         Path | None, typer.Argument(metavar="[IMAGE|FOLDER]", help="An image, or a folder of images.")
     ] = None,
     label: Annotated[
-        str | None, typer.Option("--class", metavar="NAME", help="Show images of this class from the last ingest.")
+        str | None, typer.Option("--class", metavar="NAME", help="Instead: images of this class, from the last ingest.")
     ] = None,
-    images: Annotated[int, typer.Option(min=1, max=20, help="Number of images of a folder or class.")] = 4,
-    copies: Annotated[int, typer.Option(min=1, max=20, help="Number of variants per image.")] = 5,
+    images: Annotated[int, typer.Option(min=1, max=20, help="Images of a folder or class.")] = 4,
+    copies: Annotated[int, typer.Option(min=1, max=20, help="Variants of each image.")] = 5,
     transforms: Annotated[
-        str | None, typer.Option(metavar="YAML", help="Use this list of transforms instead of the one in params.yaml.")
+        str | None, typer.Option(metavar="YAML", help="A list as in params.yaml, used instead of the one there.")
     ] = None,
-    preset: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Use this preset instead: light, photo, document or digits.")
-    ] = None,
-    each: Annotated[bool, typer.Option("--each", help="Also show each transform alone, with p = 1.")] = False,
+    preset: Annotated[str | None, typer.Option(metavar="NAME", help="The same for a preset.")] = None,
+    each: Annotated[bool, typer.Option("--each", help="Also show each transform alone, at p = 1.")] = False,
     output: Annotated[
-        Path, typer.Option(metavar="FILE", help="PNG file to write; an existing one is replaced.")
+        Path, typer.Option(metavar="FILE", help="The sheet, a PNG file; replaced if it is there.")
     ] = Path("preview.png"),
 ) -> None:
-    """Draw images beside their variants on one contact sheet, without running the pipeline."""
+    """Show what transforms make of some images, on one sheet, without running the pipeline."""
     from pipeline.errors import ParamsError
     from pipeline.project.params_file import load_params
     from pipeline.tools.preview import (
@@ -81,28 +79,23 @@ def preview(
 @app.command(rich_help_panel=PANEL)
 def audit(
     manifests: Annotated[
-        list[Path], typer.Argument(metavar="MANIFEST...", help="Tables to check: .arrow, .csv, .parquet or .jsonl.")
+        list[Path], typer.Argument(metavar="MANIFEST...", help="Tables: .arrow, .csv, .parquet or .jsonl.")
     ],
     root: Annotated[
-        Path | None,
-        typer.Option(help="Folder that the paths in a table are relative to; default: the table's own folder."),
+        Path | None, typer.Option(help="Folder that the paths of a table start in; the table's own if not given.")
     ] = None,
-    near: Annotated[
-        bool, typer.Option(help="Look for near-duplicates: re-encoded, resized, brightened and cropped copies.")
-    ] = True,
-    min_per_class: Annotated[
-        int, typer.Option(min=1, help="Report a class with fewer images in a split as a gap.")
-    ] = 5,
+    near: Annotated[bool, typer.Option(help="Look for re-encoded, resized, brightened and cropped copies.")] = True,
+    min_per_class: Annotated[int, typer.Option(min=1, help="Fewer images of a class in a split are a gap.")] = 5,
     json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Also write all findings to this JSON file.")
+        Path | None, typer.Option("--json", metavar="FILE", help="Also write all findings here.")
     ] = None,
-    output: Annotated[Output, typer.Option("--format", help="Print text or JSON.")] = Output.TEXT,
+    output: Annotated[Output, typer.Option("--format", help="What is printed.")] = Output.TEXT,
     workers: Workers = None,
 ) -> None:
-    """Check any split for leaks, class gaps and mismatch, made by this pipeline or by another tool.
+    """Report leaks, class gaps and mismatch of any split, this pipeline's or another tool's.
 
-    A table has one row per image, with the columns path, label and split; group, role and sha256 are optional. The
-    command ends with exit code 8 if an image leaks from one split into another.
+    A table has a row an image and the columns path, label and split; group, role and sha256 if there are any.
+    The command ends with exit code 8 if an image leaks from one split into another.
     """
     from pipeline.tools.audit.audit import find, outcome, write_json
     from pipeline.tools.audit.leaks import in_words
@@ -117,20 +110,18 @@ def audit(
 
 @app.command(rich_help_panel=PANEL)
 def label_queue(
-    source: Annotated[
-        str, typer.Argument(metavar="SOURCE", help="Name of a production source whose labels come from Label Studio.")
-    ],
-    count: Annotated[int, typer.Option(min=1, help="Number of images to choose.")] = 100,
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="A production source labelled in Label Studio.")],
+    count: Annotated[int, typer.Option(min=1, help="How many images.")] = 100,
     by: Annotated[
         QueueBy | None,
-        typer.Option("--by", help="How to choose them; default: uncertainty if there is a model, otherwise diversity."),
+        typer.Option("--by", help="How they are chosen; uncertainty if there is a model, else diversity."),
     ] = None,
-    output: Annotated[
-        Path, typer.Option(help="File for the tasks; the labelling interface is written beside it, as .xml.")
-    ] = Path("label-queue.json"),
+    output: Annotated[Path, typer.Option(help="Where the tasks go; the labelling interface goes beside.")] = Path(
+        "label-queue.json"
+    ),
     workers: Workers = None,
 ) -> None:
-    """Choose the unlabelled images most worth a label, and write them as an import file for Label Studio."""
+    """Write the unlabelled images that are most worth a label as an import file for Label Studio."""
     from pipeline.project.params_file import load_params
     from pipeline.tools.label_queue.label_queue import label_queue, write_queue
     from pipeline.workers.engine import Engine, choose_workers
@@ -142,13 +133,13 @@ def label_queue(
 
 @app.command(rich_help_panel=PANEL)
 def doctor(
-    fix: Annotated[bool, typer.Option("--fix", help="Repair what needs no decision of yours.")] = False,
+    fix: Annotated[bool, typer.Option("--fix", help="Mend what can be mended without a person.")] = False,
     workers: Workers = None,
 ) -> None:
-    """Check what would make a run fail: stale locks, damaged files, and source files that DVC cannot read.
+    """Look for what a run would trip over: dead locks, damaged objects and shards, files that DVC cannot read.
 
-    It hashes every object in DVC's cache and decodes every image in every shard. The command ends with exit code 9 if
-    a problem remains.
+    Every object of DVC's cache is hashed, every image of every shard decoded. The command ends with exit
+    code 9 if something is wrong and not mended.
     """
     from pipeline.tools.doctor import examine, in_words, outcome
     from pipeline.workers.engine import Engine, choose_workers

@@ -18,17 +18,15 @@ def spot_check(
     models: Annotated[
         list[str] | None,
         typer.Option(
-            "--model",
-            metavar="NAME",
-            help="Try only this model; may be repeated. train.model is the one in params.yaml.",
+            "--model", metavar="NAME", help="Only this one; may be repeated. train.model: that of params.yaml."
         ),
     ] = None,
-    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the table to this CSV file.")] = None,
+    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the table here.")] = None,
     workers: Workers = None,
 ) -> None:
-    """Fit simple models and small networks to the current training set, and rank them on dev.
+    """Try simple models and modest networks on the training set as it is, and rank them on dev.
 
-    Each model is fitted with the params of `train`. Results of the pipeline do not change.
+    Nothing of the pipeline's own files changes. Each model is fitted by the params of `train`.
     """
     from rich.console import Console
 
@@ -43,17 +41,15 @@ def spot_check(
 
 @app.command("lr-range", rich_help_panel=PANEL)
 def lr_range(
-    low: Annotated[float, typer.Option(min=1e-10, help="Lowest learning rate.")] = 1e-6,
-    high: Annotated[float, typer.Option(max=100, help="Highest learning rate.")] = 10.0,
-    steps: Annotated[
-        int, typer.Option(min=10, max=100_000, help="Number of batches; each has its own learning rate.")
-    ] = 100,
+    low: Annotated[float, typer.Option(min=1e-10, help="The first learning rate.")] = 1e-6,
+    high: Annotated[float, typer.Option(max=100, help="The last one.")] = 10.0,
+    steps: Annotated[int, typer.Option(min=10, max=100_000, help="Batches, each at a rate of its own.")] = 100,
     output: Annotated[
-        Path, typer.Option(metavar="FILE", help="Name for the .png and .csv of the curve; existing ones are replaced.")
+        Path, typer.Option(metavar="FILE", help="The curve: .csv and .png of this name; replaced if there.")
     ] = Path("lr-range.png"),
     workers: Workers = None,
 ) -> None:
-    """Suggest a learning rate: raise it while training, and find where the loss falls fastest (Smith, 2017)."""
+    """Suggest a learning rate: train while it rises, and see where the loss falls fastest (Smith, 2017)."""
     from pipeline.project.params_file import load_params
     from pipeline.tools.lr_range import find_rate, write_curve
     from pipeline.workers.engine import Engine, choose_workers
@@ -67,22 +63,19 @@ def lr_range(
 @app.command("learning-curve", rich_help_panel=PANEL)
 def learning_curve(
     sizes: Annotated[
-        int,
-        typer.Option(
-            min=3, max=10, help="Number of sizes of train, each twice the one before; the last is all of train."
-        ),
+        int, typer.Option(min=3, max=10, help="Sizes of train, each twice the one before it; the last is all of it.")
     ] = 4,
-    seeds: Annotated[int, typer.Option(min=2, max=50, help="Number of fits at each size, each to other images.")] = 3,
+    seeds: Annotated[int, typer.Option(min=2, max=50, help="Fits at each size, each to other images.")] = 3,
     output: Annotated[
-        Path, typer.Option(metavar="FILE", help="Name for the .png and .csv of the curves; existing ones are replaced.")
+        Path, typer.Option(metavar="FILE", help="The curves: .csv and .png of this name; replaced if there.")
     ] = Path("learning-curve.png"),
     workers: Workers = None,
 ) -> None:
-    """Estimate whether twice as many images would help: fit train.model to growing parts of train.
+    """Say whether twice the images would help, and of which source: fit train.model to nested parts of train.
 
-    With raw and production images there are three curves: for all of train, for raw images and for production images.
-    Results of the pipeline do not change. Finished fits are kept in data/learning-curve: a stopped run resumes from
-    them, and so does one with more seeds or sizes.
+    With raw and production images there are three curves: all of train grows, raw images alone, or production
+    images alone. Nothing of the pipeline's own files changes. Finished fits are kept in data/learning-curve: a run
+    that was stopped goes on from them, and so does one with more seeds or sizes.
     """
     from pipeline.diagnosis.learning_curve import in_words
     from pipeline.project.params_file import load_params
@@ -103,19 +96,19 @@ def learning_curve(
 
 @app.command(rich_help_panel=PANEL)
 def predict(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model file (.safetensors).")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model's safetensors file.")],
     images: Annotated[
         list[str],
-        typer.Argument(metavar="IMAGES...", help="Files, folders or patterns; - reads names from standard input."),
+        typer.Argument(metavar="IMAGES...", help="Files, folders, patterns, or - for names from standard input."),
     ],
-    top: Annotated[int, typer.Option(min=1, help="Number of classes to print per image.")] = 3,
-    json_lines: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
+    top: Annotated[int, typer.Option(min=1, help="How many classes are named of each image.")] = 3,
+    json_lines: Annotated[bool, typer.Option("--json", help="Print a JSON object a line.")] = False,
     workers: Workers = None,
 ) -> None:
-    """Predict the classes of images, with their probabilities.
+    """Say what a model sees in images: the likeliest classes of each, with their probabilities.
 
-    You need only the model file. A file that cannot be used gets a line with the reason, and the command then ends
-    with exit code 5.
+    The model's file is all that is needed. A file that cannot be used has a line that says why, and the command
+    then ends with exit code 5.
     """
     from pipeline.errors import DataError
     from pipeline.tools.image_files import find_files

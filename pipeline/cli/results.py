@@ -16,10 +16,10 @@ PANEL = "Params and results"
 @app.command(rich_help_panel=PANEL)
 def params(
     expanded: Annotated[
-        bool, typer.Option("--expanded", help="Replace each preset of transforms by its list.")
+        bool, typer.Option("--expanded", help="Show what each preset of transforms stands for.")
     ] = False,
 ) -> None:
-    """Check params.yaml, including the transforms, and print it."""
+    """Check params.yaml, the transforms too, and print it."""
     from pipeline.project.params_file import PARAMS_FILE, load_params
     from pipeline.project.params_text import params_text
     from pipeline.transforms.params import PresetName, expand
@@ -49,15 +49,17 @@ def summary() -> None:
 
 @app.command(rich_help_panel=PANEL)
 def report(
-    output: Annotated[Path, typer.Option(metavar="FILE", help="File to write; an existing one is replaced.")] = Path(
+    output: Annotated[Path, typer.Option(metavar="FILE", help="The page; replaced if it is there.")] = Path(
         "report/index.html"
     ),
     tags: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Table of errors with tags to rank; default: errors.csv, if it has tags."),
+        typer.Option(
+            metavar="FILE", help="A table of errors with tags, to be ranked; else errors.csv, if it has some."
+        ),
     ] = None,
 ) -> None:
-    """Write a page on the last run, the data and all experiments, in one self-contained file."""
+    """Write one page on the last run, the data and all experiments: a file that needs nothing beside it."""
     from pipeline.project.params_file import load_params
     from pipeline.tools.report import write_report
 
@@ -66,25 +68,23 @@ def report(
 
 @app.command(rich_help_panel=PANEL)
 def errors(
-    split: Annotated[str, typer.Option(help="Split whose errors to show: dev, train_dev or train.")] = "dev",
-    csv: Annotated[
-        Path, typer.Option(metavar="FILE", help="Table to write, in which you then fill in the tags.")
-    ] = Path("errors.csv"),
+    split: Annotated[str, typer.Option(help="dev, train_dev or train.")] = "dev",
+    csv: Annotated[Path, typer.Option(metavar="FILE", help="The table to fill in.")] = Path("errors.csv"),
     sheet: Annotated[
-        Path, typer.Option(metavar="FILE", help="PNG file for the images; an existing one is replaced.")
+        Path, typer.Option(metavar="FILE", help="The pictures, a PNG file; replaced if it is there.")
     ] = Path("errors.png"),
     columns: Annotated[
         list[str] | None,
-        typer.Option("--column", metavar="NAME", help="Add a column for one tag, to mark with an x; may be repeated."),
+        typer.Option("--column", metavar="NAME", help="A column for one tag, to be crossed; may be repeated."),
     ] = None,
     tags: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Rank the tags in this filled-in table instead.")
+        Path | None, typer.Option(metavar="FILE", help="Instead: rank the tags of a table that was filled in.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="With --tags: print JSON with all digits.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With --tags: print JSON, with all digits.")] = False,
 ) -> None:
-    """Show the misclassified images, let you tag them in a table, and rank the tags by what fixing them could gain.
+    """Write the misclassified images as a sheet and a table for tags; then rank the tags by what fixing them gains.
 
-    Fill in the table with any spreadsheet program, save it as CSV, and pass it to --tags.
+    Fill in the table with any spreadsheet program, save it as CSV, and give it back with --tags.
     """
     from rich.console import Console
 
@@ -106,13 +106,13 @@ def errors(
 
 @app.command(rich_help_panel=PANEL)
 def compare(
-    commits: Annotated[int, typer.Option(min=1, help="Number of commits of the current branch to include.")] = 20,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON with all digits.")] = False,
+    commits: Annotated[int, typer.Option(min=1, help="How many commits of the current branch are looked at.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with all digits.")] = False,
 ) -> None:
-    """Rank the results of all experiments and commits, and report which differences are noise.
+    """Rank the results of all experiments and commits, and say which differences are noise.
 
-    All are evaluated on dev with evaluate.optimizing as it is in params.yaml now. Models that broke a limit in their
-    own run are at the bottom.
+    All are measured on dev by evaluate.optimizing of params.yaml as it is now; models that broke a limit when they
+    were evaluated stand at the bottom.
     """
     from rich.console import Console
 
