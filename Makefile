@@ -1,9 +1,9 @@
-# make demo   run the pipeline on the embedded sample, from the images to the diagnosis
-# make test   formatter, linter, types, layers, tests with coverage
-# make test-browser   the page in a real browser; needs a Chromium
-# make fuzz   ten minutes of damaged pictures, tables, params and model files
-# make generated  write what is derived: DVC's files, docs/reference.md, the map in docs/code.md
-# make format mend what the formatter and the linter can mend
+# make demo          run the pipeline on the embedded sample, from the images to the diagnosis
+# make test          formatter, linter, types, layers, tests with coverage
+# make test-browser  test the report page in a real browser; needs Chromium
+# make fuzz          feed damaged pictures, tables, params and model files for ten minutes
+# make generated     write the generated files: DVC's files, docs/reference.md, the map in docs/code.md
+# make format        fix what the formatter and the linter can fix
 # Each sets up .venv by itself; nothing outside this folder changes.
 
 SHELL := /bin/sh

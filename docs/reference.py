@@ -1,6 +1,7 @@
-"""The reference: all commands, all params and all exit codes, from the code and params.yaml."""
+"""The reference: all commands, params, exit codes and reasons of rejected files, from the code and params.yaml."""
 
 import inspect
+import json
 import re
 import typing
 from collections.abc import Iterator, Mapping
@@ -13,13 +14,15 @@ from typer.models import ArgumentInfo, OptionInfo
 
 from pipeline import cli
 from pipeline.errors import PipelineError
+from pipeline.images.rejection import IGNORED, REASONS
 from pipeline.project.params_file import Params
 
 HEAD = """\
 <!-- Written by `make generated`, from the commands, the params' types and the comments of params.yaml. -->
 # Reference
 
-[Commands](#commands) · [params.yaml](#paramsyaml) · [Exit codes](#exit-codes)
+[Commands](#commands) · [params.yaml](#paramsyaml) · [Exit codes](#exit-codes) ·
+[Rejected and ignored files](#rejected-and-ignored-files)
 """
 KINDS = {"integer": "whole number", "number": "number", "string": "text", "boolean": "true or false", "null": "null"}
 BOUNDS = {"minimum": "≥ {}", "exclusiveMinimum": "> {}", "maximum": "≤ {}", "exclusiveMaximum": "< {}"}
@@ -28,12 +31,15 @@ LENGTHS = {"minItems": "{} or more items", "maxItems": "at most {} items", "minL
 
 def reference(params_file: Path) -> str:
     """The page, in Markdown."""
-    return "\n".join([HEAD, *_commands(), *_params(params_file), *_exit_codes()])
+    return "\n".join([HEAD, *_commands(), *_params(params_file), *_exit_codes(), *_reasons()])
 
 
 def _commands() -> Iterator[str]:
     yield "## Commands\n"
-    yield "`pipeline COMMAND`, or `python -m pipeline COMMAND`. Each has `--help`.\n"
+    yield (
+        "Run `pipeline COMMAND`, or `python -m pipeline COMMAND`, in the folder that holds `params.yaml`. Each command "
+        "has `--help`.\n"
+    )
     commands = {
         command.name or command.callback.__name__: command
         for command in cli.app.registered_commands
@@ -109,26 +115,28 @@ def _params(file: Path) -> Iterator[str]:
     comments = _comments(file.read_text(encoding="utf-8"))
     yield "## params.yaml\n"
     yield (
-        "What may stand there. Every param has to be there: there are no hidden defaults. `pipeline params` checks the "
-        "file.\n"
+        "What each param may be. A param without a default here must be in the file; one that is not in this list is "
+        "an error. `pipeline params` checks the file.\n"
     )
     for name, section in schema["properties"].items():
         yield f"### {name}\n"
         if comments.get(name):
-            yield f"{_sentence(comments[name])}\n"
+            # A list in a comment stays one.
+            about, *items = _sentence(comments[name]).split("\n")
+            yield "\n".join([f"{about.rstrip()}\n", *(f"{item.rstrip()}" for item in items)]) + "\n" * bool(items)
         yield "| param | value | |\n| --- | --- | --- |"
         yield "\n".join(dict.fromkeys(_rows(schema, section, name, comments))) + "\n"
 
 
 def _rows(schema: Mapping[str, Any], node: Mapping[str, Any], place: str, comments: Mapping[str, str]) -> Iterator[str]:
-    node = _resolved(schema, node)
+    given, node = node, _resolved(schema, node)
     if values := _values_of(node):
         inner = _resolved(schema, values)
         if "properties" in inner:
             yield from _rows(schema, inner, f"{place}.NAME", comments)
             return
     if "properties" not in node or "const" in str(node["properties"].get("name", "")):
-        value = _value(schema, node)
+        value = _value(schema, given)
         yield f"| `{place}` | {value} | {_sentence(comments.get(place, ''))} |"
         yield from _tagged_rows(schema, node, place, comments)
         return
@@ -142,6 +150,8 @@ def _tagged_rows(
     """The fields of each class that may stand at a place, told apart by `name`."""
     for member in _members(schema, node):
         named = _tag(schema, member).replace("|", " or ")
+        if about := str(member.get("description", "")).split("\n\n")[0]:
+            yield f"| `{place}: {{name: {_in_cell(_tag(schema, member))}}}` | | {_sentence(' '.join(about.split()))} |"
         for key, field in member["properties"].items():
             if key != "name":
                 about = _sentence(comments.get(f"{place}.{key}", ""))
@@ -178,6 +188,11 @@ def _members(schema: Mapping[str, Any], node: Mapping[str, Any]) -> list[Mapping
 
 
 def _value(schema: Mapping[str, Any], node: Mapping[str, Any]) -> str:
+    default = f"; default `{_in_cell(json.dumps(node['default']))}`" if "default" in node else ""
+    return f"{_type(schema, node)}{default}"
+
+
+def _type(schema: Mapping[str, Any], node: Mapping[str, Any]) -> str:
     node = _resolved(schema, node)
     if "const" in node:
         return f"`{node['const']}`"
@@ -216,7 +231,8 @@ def _comments(text: str) -> dict[str, str]:
     waiting: list[str] = []
     for line in text.splitlines():
         if line.lstrip().startswith("#"):
-            waiting.append(line.strip().lstrip("#").strip())
+            said = line.strip().lstrip("#").strip()
+            waiting.append(f"\n{said}" if said.startswith("- ") else said)
             continue
         match = re.match(r"( *)([A-Za-z_][\w]*):(?: |$)", line)
         if match is None:
@@ -233,17 +249,36 @@ def _comments(text: str) -> dict[str, str]:
 
 
 def _sentence(text: str) -> str:
-    """A comment in a table's cell: what looks like YAML as code."""
-    text = re.sub(r"\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\}", lambda match: f"`{match[0]}`", text)
-    return text.replace("|", "\\|")
+    """A comment in a table's cell: what looks like YAML as code, guides as links."""
+    found, depth = "", 0
+    for character in text:
+        depth += (character == "{") - (character == "}")
+        opens, closes = (character == "{" and depth == 1), (character == "}" and depth == 0)
+        found += "`" * opens + character + "`" * closes
+    return _in_cell(re.sub(r"docs/(\w+\.md)", r"[\1](\1)", found))
 
 
 def _exit_codes() -> Iterator[str]:
     yield "## Exit codes\n"
     yield "| code | error | what happened |\n| --- | --- | --- |"
-    yield "| 0 | | it went well |"
-    yield "| 1 | | a bug: it leaves a traceback |"
-    yield "| 2 | | a command line that cannot be read |"
+    yield "| 0 | | The command succeeded. |"
+    yield "| 1 | | A bug. Please report it with the traceback. |"
+    yield "| 2 | | The command line has an unknown command, option or value. |"
     for error in sorted(PipelineError.__subclasses__(), key=lambda each: each.exit_code):
         yield f"| {error.exit_code} | `{error.__name__}` | {' '.join((error.__doc__ or '').split())} |"
+    yield "| 130 | | Ctrl-C stopped the command. Finished work is kept; earlier results are unchanged. |"
+    yield "| 143 | | SIGTERM stopped the command. Finished work is kept; earlier results are unchanged. |"
     yield ""
+
+
+def _reasons() -> Iterator[str]:
+    yield "## Rejected and ignored files\n"
+    yield "`data/ingest/<source>/rejected.csv` has a row for each rejected file, with one of these reasons:\n"
+    yield from _reason_rows(REASONS)
+    yield "`reports/ingest/<source>/ignored.csv` has a row for each ignored file:\n"
+    yield from _reason_rows(IGNORED)
+
+
+def _reason_rows(reasons: Mapping[str, str]) -> Iterator[str]:
+    yield "| reason | the file |\n| --- | --- |"
+    yield "\n".join(f"| `{reason}` | {_in_cell(meaning)} |" for reason, meaning in reasons.items()) + "\n"

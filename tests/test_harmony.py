@@ -3,8 +3,11 @@
 import ast
 import dataclasses
 import inspect
+import itertools
+import re
+import signal
 import typing
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
@@ -12,6 +15,7 @@ from ruamel.yaml import YAML
 
 from docs.generate import generated
 from pipeline import catalogue, cli
+from pipeline.errors import PipelineError
 from pipeline.images.rejection import IGNORED, REASONS
 from pipeline.project.dvc_files import all_outs
 from pipeline.project.params_file import Params
@@ -100,13 +104,57 @@ def test_only_the_test_stage_reads_the_rows_of_test() -> None:
     assert readers == ["final_evaluation"]
 
 
-def test_the_readme_links_every_guide_and_a_guide_has_every_reason() -> None:
+def test_the_readme_links_every_guide_and_is_read_in_minutes() -> None:
     readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    guide = (REPOSITORY / "docs/ingest.md").read_text(encoding="utf-8")
-    reasons = [f"| `{reason}` | {meaning} |" for reason, meaning in {**REASONS, **IGNORED}.items()]
-    assert [row for row in reasons if row not in guide] == []
-    linked = [f"docs/{path.name}" for path in (REPOSITORY / "docs").glob("*.md")]
-    assert [path for path in linked if f"({path})" not in readme] == []
+    guides = [f"docs/{path.name}" for path in (REPOSITORY / "docs").glob("*.md")]
+    assert [path for path in guides if f"({path})" not in readme] == []
+    assert len(readme.splitlines()) <= 150
+
+
+def test_the_reference_has_every_command_section_exit_code_and_reason() -> None:
+    reference = (REPOSITORY / "docs/reference.md").read_text(encoding="utf-8")
+    commands = [command.name or getattr(command.callback, "__name__", "") for command in cli.app.registered_commands]
+    lines = [rf"### pipeline {name.replace('_', '-')}( .*)?" for name in commands]
+    lines += [rf"### {section}" for section in Params.model_fields]
+    lines += [rf"\| {error.exit_code} \| `{error.__name__}` \| .+ \|" for error in PipelineError.__subclasses__()]
+    lines += [rf"\| {128 + number} \| \| .+ \|" for number in (signal.SIGINT, signal.SIGTERM)]
+    lines += [rf"\| `{reason}` \| .+ \|" for reason in {**REASONS, **IGNORED}]
+    assert [line for line in lines if not re.search(f"^{line}$", reference, re.MULTILINE)] == []
+
+
+def test_each_param_has_a_comment() -> None:
+    """But for seeds, which are all of one kind, and for names of choices, whose comment stands at the choice."""
+    lines = (REPOSITORY / "params.yaml").read_text(encoding="utf-8").splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith("sample:"))
+    bare = [
+        line.strip()
+        for before, line in itertools.pairwise(lines[start - 1 :])
+        if re.match(r" +[a-z_0-9]+:", line) and " # " not in line and not before.lstrip().startswith("#")
+    ]
+    bare = [line for line in bare if not re.match(r"(seed|name): |(model|satisficing):$", line)]
+    assert [line for line in bare if not line.startswith(("worst_class_recall: ", "model_megabytes: "))] == []
+
+
+PAGES = sorted([*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").glob("*.md")])
+PAGES += sorted([*(REPOSITORY / "benchmarks").glob("*.md"), *(REPOSITORY / "feedback").glob("*.md")])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
+def test_links_between_pages_lead_to_a_file_and_a_heading(page: Path) -> None:
+    text = re.sub(r"^```.*?^```|`[^`\n]*`", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    broken = []
+    for target in re.findall(r"(?<!!)\[[^\]]*\]\(([^)]+)\)", text):
+        path, _, anchor = target.partition("#")
+        file = page.parent / path if path else page
+        if not target.startswith("http") and not (file.exists() and (not anchor or anchor in anchors(file))):
+            broken.append(target)
+    assert broken == []
+
+
+def anchors(page: Path) -> set[str]:
+    """The headings of a page as GitHub links them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def test_code_has_no_second_copy_of_a_path() -> None:

@@ -23,32 +23,32 @@ WIDTH = 120
 HEADS = {
     "dvc.yaml": f"""\
 # yaml-language-server: $schema={SCHEMA}
-# Written by the pipeline from what its stages declare. data/dvc.yaml lists sources' files and has the versions of code,
-# final/dvc.yaml is the look at test.
+# Generated from the stages' declarations. data/dvc.yaml has the stages that list the sources' files and write
+# the versions of the code; final/dvc.yaml has the evaluation on test.
 """,
     "data/dvc.yaml": f"""\
 # yaml-language-server: $schema={SCHEMA}
-# Written by the pipeline from what its stages declare.
+# Generated from the stages' declarations.
 """,
     "final/dvc.yaml": f"""\
 # yaml-language-server: $schema={SCHEMA}
-# Written by the pipeline from what its stages declare. A plain `dvc repro` never looks at test:
-# `dvc repro final/dvc.yaml`, once, at the end.
+# Generated from the stages' declarations. A plain `dvc repro` never evaluates on test. Run
+# `dvc repro final/dvc.yaml` once, at the end.
 """,
 }
 COMMENTS = {
     "code": """\
-A stage depends on the file with the version of its code. This runs each time and depends on nothing, so that no frozen
-or failing stage can hide a change of code.""",
+Each stage depends on a file with the version of its code. This stage runs every time and depends on nothing, so that no
+frozen or failing stage can hide a change of code.""",
     "inventory": """\
-DVC never looks into a source's folder, where a pipe would hang it: it depends on these lists. Only a look tells what
-has changed, so that this runs each time; it reads none but new and touched files.""",
+DVC never reads a source's folder, where a pipe would hang it: stages depend on these lists instead. This stage runs
+every time, because only listing the files shows what has changed. It reads only new and changed files.""",
     "sample": """\
-The demonstration. Without images where no source in params.yaml lies in data/sample. Not cached: made anew in seconds,
-and `dvc checkout` must not ask for them where they are not used.""",
+The demonstration images. None are written if no source in params.yaml is in data/sample. Not cached: they are made in
+seconds, and `dvc checkout` must not ask for them where they are not used.""",
     "final_evaluation": """\
-Not under `metrics`: `dvc metrics diff` is for steering, and nobody steers by test. Not cached: each look is a run, and
-`dvc checkout` must not ask for outs of a look that nobody took. Git keeps the ledger, to which a run adds.""",
+Not under `metrics`, because you compare experiments by those, and must not choose by test. Not cached, because
+`dvc checkout` must not ask for the results of an evaluation that never ran. Git keeps the ledger; a run adds to it.""",
 }
 
 
@@ -78,7 +78,7 @@ def all_outs(stage: Stage) -> dict[str, Artifact | None]:
 
 def _code() -> str:
     body = {
-        "desc": "Write the version of each stage's code, by which DVC sees that code has changed",
+        "desc": "Write the version of each stage's code, so that DVC notices changed code",
         "wdir": "..",
         "cmd": "python -m pipeline code",
         "always_changed": True,

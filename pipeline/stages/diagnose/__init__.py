@@ -1,1 +1,1 @@
-"""Say what holds the model back, and what to try next."""
+"""Diagnose what holds the model back, and recommend what to try next."""

@@ -1,1 +1,1 @@
-"""Measure the model on train, train_dev and dev."""
+"""Evaluate the model on train, train_dev and dev, and check its limits."""

@@ -1,1 +1,1 @@
-"""Diagnose once more, with test: overfitting to dev, and what is good on test and bad in production."""
+"""Repeat the diagnosis with test: overfitting to dev, and the gap to live production."""

@@ -1,1 +1,1 @@
-"""Measure the model on test."""
+"""Evaluate the model on test, and record it in the ledger."""

@@ -1,1 +1,1 @@
-"""Read one source: check, turn upright, resize and hash its images."""
+"""Check, decode and resize the images of one source."""

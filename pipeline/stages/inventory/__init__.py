@@ -1,1 +1,1 @@
-"""List the files of all sources."""
+"""List the files of all sources, with their hashes."""

@@ -1,1 +1,1 @@
-"""Show what training sees: images beside their variants, and a batch."""
+"""Draw contact sheets: training images beside their variants, and the first batch."""

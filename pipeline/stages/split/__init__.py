@@ -1,1 +1,1 @@
-"""Assign images to train, train_dev, dev and test."""
+"""Assign each image to train, train_dev, dev or test."""

@@ -1,1 +1,1 @@
-"""Fit the model."""
+"""Fit the model to train; dev decides which epoch is kept."""
