@@ -1,7 +1,7 @@
 """A planted disease -> what the diagnosis says of it, and what following its first advice brings.
 
 Stands in for the stages between: a small network is fitted to arrays, and a forest on some images doubts their labels,
-as the stage suspects does.
+as the stage label_issues does.
 """
 
 import shlex
@@ -89,7 +89,7 @@ def diagnosed(case: Case, seed: int) -> tuple[Diagnosis, pd.DataFrame]:
 
 
 def suspected(pixels: Pixels, labels: npt.NDArray[np.int64]) -> dict[str, float]:
-    """What the stage suspects says of train, from 600 of its images: a forest, cross-validated."""
+    """What the stage label_issues says of train, from 600 of its images: a forest, cross-validated."""
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
 

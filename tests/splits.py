@@ -26,7 +26,12 @@ def split_params(
 ) -> SplitParams:
     """Shares that leave half of production to train and the least minimum, unless told otherwise."""
     production = {"train": 1 - dev - test, "dev": dev, "test": test}
-    values = {"production": production, "production_in_train": used, "train_dev": train_dev, "min_per_class": least}
+    values = {
+        "production": production,
+        "production_train_fraction": used,
+        "train_dev": train_dev,
+        "min_per_class": least,
+    }
     return params(**{f"split.{name}": value for name, value in {"seed": seed, **values, **changes}.items()}).split
 
 

@@ -129,7 +129,7 @@ def test_a_source_that_params_do_not_name(workspace: Path, command: Command) -> 
         ("train", "data/augment/manifest.arrow is missing: run `dvc repro augment`"),
         ("evaluate", "data/split/manifest.arrow is missing: run `dvc repro split`"),
         ("diagnose", "data/evaluate/predictions.arrow is missing: run `dvc repro evaluate`"),
-        ("test", "data/split/test.arrow is missing: run `dvc repro split`"),
+        ("final-evaluation", "data/split/test.arrow is missing: run `dvc repro split`"),
     ],
 )
 def test_a_stage_before_its_inputs(workspace: Path, command: Command, stage: str, missing: str) -> None:
@@ -141,14 +141,14 @@ def test_a_truncated_manifest(workspace: Path, command: Command, kept: int) -> N
     run_until("balance")
     manifest = Path("data/split/manifest.arrow")
     manifest.write_bytes(manifest.read_bytes()[:kept])
-    assert_refused(command("balance"), 5, "data/split/manifest.arrow is damaged", "run `dvc repro split`")
+    assert_refused(command("balance"), 5, "data/split/manifest.arrow is damaged", "`dvc repro split`")
 
 
 def test_a_truncated_shard(workspace: Path, command: Command) -> None:
     run_until("augment")
     shard = max(Path("data/ingest/phone/shards").iterdir(), key=lambda path: path.stat().st_size)
     shard.write_bytes(shard.read_bytes()[:-300])
-    assert_refused(command("augment"), 5, f"{shard} is damaged", "run `dvc repro ingest`")
+    assert_refused(command("augment"), 5, f"{shard} is damaged", "`dvc repro ingest`")
 
 
 def test_a_shard_that_is_gone(workspace: Path, command: Command) -> None:

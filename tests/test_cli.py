@@ -66,7 +66,8 @@ def test_a_stage_says_what_it_did(
 ) -> None:
     ended = pipeline(capsys, monkeypatch, "ingest", "web")
     assert ended.code == 0
-    assert ended.out.startswith("ingest web: 70 images, 0 rejected, 0 ignored\n  3 classes: a 40, b 20, c 10 (")
+    assert ended.out.startswith("ingest web: 70 images, 0 rejected, 0 ignored (")
+    assert "\n  3 classes: a 40, b 20, c 10\n" in ended.out
     assert ended.err == ""
 
 

@@ -184,7 +184,7 @@ def test_a_cold_run_gives_the_bytes_of_the_lock_file(reproduced: tuple[Path, str
 
 def test_the_final_exam_is_a_command_of_its_own(reproduced: tuple[Path, str]) -> None:
     folder, printed = reproduced
-    assert "stage 'test'" not in printed
+    assert "stage 'final_evaluation'" not in printed
     run(folder, "dvc", "checkout")  # although outs of the exam are not there yet
     looked = metrics_after(folder, "dvc", "repro", "final/dvc.yaml")
     assert looked["test"]["images"] > 0
@@ -210,7 +210,7 @@ def test_the_final_exam_is_a_command_of_its_own(reproduced: tuple[Path, str]) ->
 
 def metrics_after(folder: Path, *command: str) -> Any:
     run(folder, *command)
-    return metrics(folder, "test")
+    return metrics(folder, "final_evaluation")
 
 
 def test_an_experiment_changes_a_param_and_its_metrics(reproduced: tuple[Path, str]) -> None:
@@ -313,7 +313,7 @@ def test_plots_are_rendered(reproduced: tuple[Path, str]) -> None:
     ]
     assert [title for title in titles if title not in page] == []
     images = [folder / f"reports/previews/{name}.png" for name in ("batch", "variants")]
-    shown = [folder / f"dvc_plots/static/workspace_reports_look_{image.name}" for image in images]
+    shown = [folder / f"dvc_plots/static/workspace_reports_previews_{image.name}" for image in images]
     assert [image.read_bytes() for image in shown] == [image.read_bytes() for image in images]
     assert [image.name for image in shown if f'src="static/{image.name}"' not in page] == []
     compared = run(folder, "dvc", "plots", "diff", "main", "raw-only", "--show-vega", "--targets", "optimizing")

@@ -48,7 +48,7 @@ def test_photos_of_the_web_alone_are_trained_on(planted: ModuleType, tmp_path: P
     for split, pixels in case.pixels.items():
         greys = (250 if split.startswith("train") else 50) + 5 * case.labels[split]
         assert (pixels == greys[:, None, None, None]).all()
-    assert case.values["split"]["production_in_train"] == 0.0
+    assert case.values["split"]["production_train_fraction"] == 0.0
 
 
 def test_advice_is_followed_as_dvc_would(planted: ModuleType) -> None:

@@ -7,7 +7,6 @@ and whoever reads it here has it verified first: damage is an error, never data.
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from stat import S_ISREG
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 
 from pipeline.errors import DataError, MissingInputError
-from pipeline.store.artifacts import Artifact, flush, maker, refusals
+from pipeline.store.artifacts import Artifact, check_regular, flush, maker, refusals
 from pipeline.store.checksums import BLANK, checksum, find, is_right
 
 # Rows of a record batch of what is written in parts. Part of the format: another value gives other files.
@@ -197,9 +196,8 @@ def open_foreign(path: Path) -> pa.Table:
 
 
 def _opened(path: Path, verify: bool, foreign: bool) -> pa.Table:
+    check_regular(path)
     try:
-        if not S_ISREG(path.stat().st_mode):
-            raise ValueError("it is no regular file")  # to open a pipe would wait for ever
         with pa.memory_map(str(path)) as source:
             if verify:
                 _verify(source.read_buffer(), foreign)

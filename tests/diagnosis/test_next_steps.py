@@ -147,7 +147,7 @@ def test_class_names_that_a_command_line_would_misread_are_in_words_alone(label:
     ("name", "changes", "done"),
     [
         pytest.param(
-            MISMATCH, {"split.production_train_fraction": 1.0}, "production_in_train", id="all production is used"
+            MISMATCH, {"split.production_train_fraction": 1.0}, "production_train_fraction", id="all production is used"
         ),
         pytest.param(BIAS, {"train.model.dropout.blocks": 0.0}, "dropout", id="no dropout to lower"),
         pytest.param(VARIANCE, {"train.model.dropout.blocks": 0.5}, "dropout", id="dropout is high"),

@@ -52,7 +52,7 @@ def test_another_project_has_nothing_of_the_demonstration() -> None:
     texts = "".join(render(demonstration=False).values())
     assert "sample" not in texts
     assert stages(demonstration=True).keys() - stages(demonstration=False).keys() == {"sample"}
-    first = {"data/sample/web", "data/sample/phone"}
+    first = {"reports/sample/metrics.json"}
     assert first <= {*stages(demonstration=True)["inventory"]["deps"]}
 
 

@@ -1,4 +1,4 @@
-"""diagnose and conclude in a folder where all stages ran: what they read and write, and what they refuse."""
+"""diagnose and final_diagnosis in a folder where all stages ran: what they read and write, and what they refuse."""
 
 import json
 import shutil
@@ -15,7 +15,7 @@ from tests.running import run, run_stages, write_params, write_tiny_sources
 
 STAGES = (
     *("ingest", "curate", "split", "balance", "augment"),
-    *("train", "evaluate", "label_issues", "diagnose", "test", "final_diagnosis"),
+    *("train", "evaluate", "label_issues", "diagnose", "final_evaluation", "final_diagnosis"),
 )
 
 
@@ -55,7 +55,7 @@ def levels_in(found: dict[str, object]) -> dict[str, dict[str, float]]:
     return {level["name"]: level for level in levels}
 
 
-def test_errors_are_those_of_evaluate_and_only_conclude_knows_test(folder: Path) -> None:
+def test_errors_are_those_of_evaluate_and_only_the_final_one_knows_test(folder: Path) -> None:
     first, last = diagnosed(), diagnosed("final_diagnosis")
     metrics = json.loads(Path(catalogue.EVALUATE_METRICS.path).read_text())
     for split in ("train", "train_dev", "dev"):
@@ -118,7 +118,7 @@ def test_a_table_that_cannot_be_used_changes_nothing(folder: Path, name: str, co
         (catalogue.CURVES.path, "reports/train is missing: run `dvc repro train`"),
         (
             catalogue.LABEL_ISSUES_METRICS.path,
-            r"reports/label_issues/metrics\.json is missing: run `dvc repro suspects`",
+            r"reports/label_issues/metrics\.json is missing: run `dvc repro label_issues`",
         ),
     ],
 )

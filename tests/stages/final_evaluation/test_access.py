@@ -65,7 +65,7 @@ def test_all_reasons_to_refuse_are_named_and_all_that_was_told_is_noted() -> Non
     with pytest.raises(FinalEvaluationError, match=r"not accepted.*; the test set was already evaluated with 2 models"):
         check_access(evaluations("a", "b"), "new", REJECTED, rules())
     told = rules(rejected_model="allow", beyond_max_test_evaluations="allow")
-    assert check_access(evaluations("a", "b"), "new", REJECTED, told) == "rejected_model,beyond_max_looks"
+    assert check_access(evaluations("a", "b"), "new", REJECTED, told) == "rejected_model,beyond_max_test_evaluations"
 
 
 def test_a_verdict_on_another_model_is_none() -> None:

@@ -87,7 +87,7 @@ def test_a_refused_look_sees_nothing(
     ledger = entry(manifest, tmp_path, [], model(1)).ledger if accepted else []
     monkeypatch.setattr(stage, "predict_rows", lambda *_: pytest.fail("test was looked at"))
     with pytest.raises(
-        FinalEvaluationError, match="models looked at: 1, test" if accepted else "the model is not accepted"
+        FinalEvaluationError, match="already evaluated with 1 models" if accepted else "the model is not accepted"
     ):
         entry(manifest, tmp_path, ledger, model(2), accepted, max_test_evaluations=1)
 

@@ -1,18 +1,18 @@
 """ingest: what finds near copies is that of the picture as it was before encoding, to the last bit."""
 
-import inspect
+import shutil
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 from pipeline import catalogue
-from pipeline.images import perceptual
-from pipeline.images import pixels as imaging
 from pipeline.images.perceptual import marks, views
 from pipeline.images.pixels import decode
 from pipeline.manifest import HASHES
-from tests.examples import encoded, picture, write_source
+from pipeline.stages.ingest.rows import shape_of_rows
+from pipeline.versions import stages
+from pipeline.versions.stages import Versions
+from tests.examples import REPOSITORY, encoded, params, picture, write_source
 from tests.stages.ingest.test_ingest import TOLERANT, run
 
 
@@ -39,12 +39,18 @@ def test_marks_leave_out_the_bars_and_the_encoding(tmp_path: Path) -> None:
     assert [row[name] for name in HASHES] == marks(views(wide))[0].tolist()
 
 
-@pytest.mark.parametrize("module", [imaging, perceptual])
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [("pixels.py", "cv2.INTER_AREA", "cv2.INTER_CUBIC"), ("perceptual.py", "SIDE = ", "SIDE = 1 + ")],
+)
 def test_a_change_of_the_code_that_shapes_columns_makes_them_anew(
-    module: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    file: str, old: str, new: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_source(tmp_path / "src", {"cat": 3})
-    before = set(run(tmp_path / "src", tmp_path).manifest["pixels"])
-    source = inspect.getsource
-    monkeypatch.setattr(inspect, "getsource", lambda part: source(part) + "#" * (part is module))
-    assert not set(run(tmp_path / "src", tmp_path).manifest["pixels"]) & before
+    before = shape_of_rows(params().ingest)
+    copy = tmp_path / "pipeline"
+    shutil.copytree(REPOSITORY / "pipeline", copy)
+    code = (copy / "images" / file).read_text(encoding="utf-8")
+    assert old in code
+    (copy / "images" / file).write_text(code.replace(old, new), encoding="utf-8")
+    monkeypatch.setattr(stages, "installed_versions", lambda: Versions(copy))
+    assert shape_of_rows(params().ingest) != before

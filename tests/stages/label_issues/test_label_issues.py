@@ -1,4 +1,4 @@
-"""The stage suspects: planted wrong labels are listed, the same for any number of workers."""
+"""The stage label_issues: planted wrong labels are listed, the same for any number of workers."""
 
 from pathlib import Path
 from typing import Any
