@@ -41,7 +41,7 @@ def test_marks_leave_out_the_bars_and_the_encoding(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("file", "old", "new"),
-    [("pixels.py", "cv2.INTER_AREA", "cv2.INTER_CUBIC"), ("perceptual.py", "SIDE = ", "SIDE = 1 + ")],
+    [("normalising.py", "cv2.INTER_AREA", "cv2.INTER_LINEAR"), ("perceptual.py", "SIDE = ", "SIDE = 1 + ")],
 )
 def test_a_change_of_the_code_that_shapes_columns_makes_them_anew(
     file: str, old: str, new: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
