@@ -106,7 +106,7 @@ def test_a_pipe_in_place_of_a_file_is_not_waited_for(artifact: Artifact, tmp_pat
     if artifact is catalogue.LATENCY:
         assert artifact.read(place) is None
         return
-    with pytest.raises(DataError, match="is a pipe, a socket or a device, no file: remove it, then run"):
+    with pytest.raises(DataError, match="is a pipe, a socket or a device, not a file: remove it, then run"):
         artifact.read(place)
     place.unlink()
     place.symlink_to("/dev/zero")

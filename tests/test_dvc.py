@@ -108,7 +108,7 @@ def test_a_change_of_code_runs_what_it_reaches_and_a_changed_word_nothing(
     assert run(folder, "dvc", "status", "diagnose").endswith("up to date.\n")
     assert stages_run(run(folder, "dvc", "repro", "--single-item", "diagnose")) == []
     printed = run(folder, "dvc", "repro", "--single-item", "--force", "diagnose", check=False)
-    assert "error: the code of diagnose is not what data/code/diagnose.txt says" in printed
+    assert "error: data/code/diagnose.txt does not match the code of diagnose" in printed
     by_hand = run(folder, "python", "-m", "pipeline", "diagnose")
     assert by_hand.startswith("note: the code of diagnose has changed")
     printed = run(folder, "dvc", "repro")

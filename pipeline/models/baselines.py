@@ -109,7 +109,7 @@ class RandomForest(Baseline):
 
 
 class GradientBoosting(Baseline):
-    """Small trees, each of which mends what those before it got wrong (Friedman, 2001); a tree a class and round."""
+    """Small trees, each of which fixes what those before it got wrong (Friedman, 2001); a tree a class and round."""
 
     name: Literal["gradient_boosting"]
     features: AnyFeatures

@@ -219,7 +219,8 @@ def test_a_file_in_the_way_of_a_folder_is_said_in_words() -> None:
     Path("reports/three").rmdir()
     Path("reports/three").write_text("a file")
     with pytest.raises(
-        StorageError, match=r"^reports/three/second\.json: (File exists|Not a directory)\. Move away what stands there"
+        StorageError,
+        match=r"^reports/three/second\.json: (File exists|Not a directory)\. A file is in the place of a folder",
     ):
         write_all(STAGE, OLD)
     assert Path("data/three/first.txt").read_text() == "old"

@@ -101,7 +101,7 @@ BROKEN: dict[str, tuple[Any, dict[str, str], str]] = {
     "JSON-MIN": (
         [{"image": "x", "fruit": "fig"}],
         {},
-        "1 entries are no tasks with data and annotations: 1; exp",
+        "1 entries are not tasks with data and annotations: 1; exp",
     ),
     "other image": ([{"data": {"img": "x"}, "annotations": []}], {}, "data of 1 tasks has no text 'image': 1; it"),
     "several images": (

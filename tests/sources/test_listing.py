@@ -207,7 +207,7 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "dates": (
         {"rows": [ONE], "patient": [""], "taken": ["31.05.2026"]},
-        "1 values of taken are no ISO 8601 times: cat/1.png (31.05.2026); write",
+        "1 values of taken are not ISO 8601 times: cat/1.png (31.05.2026); write",
     ),
 }
 

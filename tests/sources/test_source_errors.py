@@ -14,7 +14,7 @@ TABLE: dict[str, Any] = {
     "unlisted": "ignore",
 }
 FOLDERS = "The rule: images stand in one folder a class, photos/<class>/<image>. Next: "
-MEND = "mend or replace these, or what is said of them:"
+FIX = "fix or replace these, or what is said of them:"
 PIPE = "not_a_regular_file: a pipe, a socket, a device, or a sparse file of an archive"
 NAMED = "The rule: its images are those that photos/t.csv names, by paths that start in photos. Next: "
 
@@ -33,7 +33,8 @@ NAMED = "The rule: its images are those that photos/t.csv names, by paths that s
             {"labels": {"name": "none"}, "role": "production"},
             [],
             0,
-            "photos has no files. The rule: each file in it is an image. Next: put images there, or correct its path "
+            "photos has no files. The rule: every file in it counts as an image. Next: put images there, or correct "
+            "its path "
             "under `sources` in params.yaml",
             id="nothing, without labels",
         ),
@@ -66,7 +67,7 @@ NAMED = "The rule: its images are those that photos/t.csv names, by paths that s
             [("x/a.png", "dangling_link", ""), *[(f"x/{n}.png", "not_a_regular_file", "") for n in range(5)]],
             1,
             f"photos has no image that may be read: 1 dangling_link, 5 not_a_regular_file, 1 ignored. {FOLDERS}"
-            f"{MEND}\n  x/a.png: dangling_link: a link that leads nowhere, or in a circle\n  x/0.png: {PIPE}\n"
+            f"{FIX}\n  x/a.png: dangling_link: a link that leads nowhere, or in a circle\n  x/0.png: {PIPE}\n"
             f"  x/1.png: {PIPE}\n  x/2.png: {PIPE}\n  x/3.png: {PIPE}\n  and 1 more",
             id="refused unread",
         ),
@@ -82,7 +83,7 @@ NAMED = "The rule: its images are those that photos/t.csv names, by paths that s
             {"labels": TABLE},
             [("../a.png", "path_leaves_source", "paths are relative (row 1)")],
             5,
-            f"photos has no image that may be read: 1 path_leaves_source, 5 ignored. {NAMED}{MEND}\n"
+            f"photos has no image that may be read: 1 path_leaves_source, 5 ignored. {NAMED}{FIX}\n"
             "  ../a.png: path_leaves_source: paths are relative (row 1)",
             id="table of what is not there",
         ),

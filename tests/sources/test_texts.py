@@ -61,7 +61,7 @@ def test_lists_and_objects_of_further_columns_travel_as_json() -> None:
     expected = ['[1, "é"]', '{"x": [0.5, null]}', "[]"]
     assert texts(jsonl(*values), "t.jsonl", single=())["a"] == expected
     assert texts(parquet([[1, 2], None, []], pa.list_(pa.int64())), "t.parquet", single=())["a"] == ["[1, 2]", "[]"]
-    with pytest.raises(DataError, match="a is neither text nor number nor time in 1 rows: 1"):
+    with pytest.raises(DataError, match="a is not a text, number or time in 1 rows: 1"):
         texts(parquet([[b"x"]]), "t.parquet", single=())
 
 
@@ -90,22 +90,22 @@ def test_values_of_parquet_are_texts(values: list[Any], kind: Any, expected: lis
         (
             "a,pr\xe9nom\n1,x\n".encode("latin-1"),
             "t.csv",
-            "t.csv: names of columns are no UTF-8: pr\\udce9nom, as Windows-1252 'pr\xe9nom'\nSave the table as UTF-8",
+            "t.csv: column names are not UTF-8: pr\\udce9nom, as Windows-1252 'pr\xe9nom'\nSave the table as UTF-8",
         ),
-        (b"a,\x9d\n1,x\n", "t.csv", "t.csv: names of columns are no UTF-8: \\udc9d\nSave the table as UTF-8"),
-        (b'{"a": 1, "\\ud800": 2}', "t.jsonl", "t.jsonl: names of columns are no UTF-8: \\ud800\nSave"),
-        (b'{"a": 1, "b\\u0000": 2}', "t.jsonl", "t.jsonl: names of columns have control characters: b\\x00\nSave"),
-        (b"a,\x1b[2J\n1,x\n", "t.csv", "t.csv: names of columns have control characters: \\x1b[2J\nSave"),
+        (b"a,\x9d\n1,x\n", "t.csv", "t.csv: column names are not UTF-8: \\udc9d\nSave the table as UTF-8"),
+        (b'{"a": 1, "\\ud800": 2}', "t.jsonl", "t.jsonl: column names are not UTF-8: \\ud800\nSave"),
+        (b'{"a": 1, "b\\u0000": 2}', "t.jsonl", "t.jsonl: column names have control characters: b\\x00\nSave"),
+        (b"a,\x1b[2J\n1,x\n", "t.csv", "t.csv: column names have control characters: \\x1b[2J\nSave"),
         (b'a\n"open\n', "t.csv", "t.csv is damaged, or no .csv file: unexpected end of data"),
         (b"", "t.csv", "t.csv is empty: its first line must name the columns"),
         ("a\n1\n".encode("utf-16-le"), "t.csv", "t.csv is no text in UTF-8, but perhaps in UTF-16"),
-        (jsonl(["x"], {"y": 1}, "z"), "t.jsonl", "t.jsonl: a is neither text nor number nor time in 2 rows: 1, 2"),
+        (jsonl(["x"], {"y": 1}, "z"), "t.jsonl", "t.jsonl: a is not a text, number or time in 2 rows: 1, 2"),
         (b'{"a": "\\ud800"}', "t.jsonl", "t.jsonl: a is no UTF-8 in 1 rows: 1"),
-        (b'[{"a": 1}]', "t.jsonl", "t.jsonl is damaged: 1 lines (1) are no JSON objects"),
-        (b'{"a": ' + b"9" * 5000 + b"}", "t.jsonl", "t.jsonl is damaged: 1 lines (1) are no JSON objects"),
-        (b"[" * 100_000, "t.jsonl", "t.jsonl is damaged: 1 lines (1) are no JSON objects"),
-        (parquet([b"x"]), "t.parquet", "t.parquet: a is neither text nor number nor time in 1 rows: 1"),
-        (parquet([timedelta(1)]), "t.parquet", "t.parquet: a is neither text nor number nor time in 1 rows: 1"),
+        (b'[{"a": 1}]', "t.jsonl", "t.jsonl is damaged: 1 lines (1) are not JSON objects"),
+        (b'{"a": ' + b"9" * 5000 + b"}", "t.jsonl", "t.jsonl is damaged: 1 lines (1) are not JSON objects"),
+        (b"[" * 100_000, "t.jsonl", "t.jsonl is damaged: 1 lines (1) are not JSON objects"),
+        (parquet([b"x"]), "t.parquet", "t.parquet: a is not a text, number or time in 1 rows: 1"),
+        (parquet([timedelta(1)]), "t.parquet", "t.parquet: a is not a text, number or time in 1 rows: 1"),
         (parquet([1])[:-9], "t.parquet", "t.parquet is damaged, or no .parquet file: "),
     ],
 )

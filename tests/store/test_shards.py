@@ -422,7 +422,7 @@ def test_a_reader_says_what_it_cannot_find(tmp_path: Path) -> None:
     shard = table["shard"][0].as_py()
     reader = ShardReader(tmp_path / "shards", tmp_path / "more")
     for row in (-1, 3):
-        with pytest.raises(DataError, match=f"^shard {shard} has 3 rows, no row {row}: run `dvc repro`$"):
+        with pytest.raises(DataError, match=f"^shard {shard} has 3 rows and no row {row}: run `dvc repro`$"):
             reader.image(shard, row)
     with pytest.raises(MissingInputError, match=r"^shard abc is not under .*/shards or .*/more: run `dvc repro`$"):
         reader.image("abc", 0)

@@ -62,7 +62,7 @@ def test_letters_of_an_old_encoding_are_read_and_remarked() -> None:
     found = read_spreadsheet(saved(";", "cp1252"), NAME, "id")
     assert found.columns == TABLE
     assert found.notes == [
-        "errors.csv is not UTF-8: read as Windows-1252; look whether letters with accents came out right"
+        "errors.csv is not UTF-8 and was read as Windows-1252: check that letters with accents are right"
     ]
 
 

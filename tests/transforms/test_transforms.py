@@ -229,7 +229,7 @@ def test_transforms_act_in_the_order_given() -> None:
         ({"name": "Affine", "rotate": "(1", "2)": None},
          ": Affine: YAML has no tuples, write [1, 2] for (1, 2)"),
         # The library takes no notice of keys that it does not know.
-        ({"name": "Affine", "scale": {"x": [0.5, 1], "z": 1}}, ".scale.z: no such key; here stand x, y"),
+        ({"name": "Affine", "scale": {"x": [0.5, 1], "z": 1}}, ".scale.z: no such key; the keys here are x, y"),
         ({"name": "AdditiveNoise", "noise_params": {"ranges": [[-0.1, 0.1]], "mean": 1}},
          ".noise_params.mean: no such key"),
         ({"name": "CropAndPad"}, ": CropAndPad: both px and percent parameters cannot be None simultaneously"),

@@ -88,7 +88,7 @@ def _sheet(table: pd.DataFrame, manifest: pd.DataFrame, originals: ShardReader) 
     ]
     lines = [
         "Under each: its label, what a model prefers that was not trained on it, and the probability of the label.",
-        "Look at each: an odd picture is as suspect as a wrong label. Mend labels in the sources.",
+        "Look at each: an odd picture is as suspect as a wrong label. Fix labels in the sources.",
     ]
     return gallery("Labels that may be wrong", lines, cells, len(table))
 

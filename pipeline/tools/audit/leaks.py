@@ -144,7 +144,7 @@ def verdict(report: Report) -> str:
         )
     if unchecked:
         return (
-            f"no leak found, but {unchecked:,} of {images:,} images could not be checked: mend them, leave them "
+            f"no leak found, but {unchecked:,} of {images:,} images could not be checked: fix them, leave them "
             "out of the table, or name the folder that their paths start in with --root"
         )
     way = "content, near copies" if report["checked"]["near"] else "content"

@@ -1,4 +1,4 @@
-"""What is wrong in a workspace before a run trips over it, said in words, and what can be mended without a person.
+"""What is wrong in a workspace before a run trips over it, said in words, and what can be fixed without a person.
 
 What it does not cover: whether files in a remote are whole, and images that can be read but are no good.
 """
@@ -16,7 +16,7 @@ from pipeline.errors import StorageError, listing
 from pipeline.project.params_file import Params
 from pipeline.store.artifacts import refusals
 from pipeline.tools.doctor.cache import examine_cache, uses_of
-from pipeline.tools.doctor.findings import Part, Problem, in_words, mend_all, outcome
+from pipeline.tools.doctor.findings import Part, Problem, fix_all, in_words, outcome
 from pipeline.tools.doctor.folders import examine_folders
 from pipeline.tools.doctor.locks import examine_locks, guarded, running
 from pipeline.tools.doctor.outs import examine_checked, examine_leftovers, examine_shards
@@ -32,7 +32,7 @@ def examine(fix: bool, engine: Engine) -> list[Part]:
     """Every part of the workspace in the current folder, with its problems.
 
     Args:
-        fix: mend what can be mended, unless DVC or a stage is at work here.
+        fix: fix what can be fixed, unless DVC or a stage is at work here.
     """
     at_work = listing(running(Path.cwd().resolve()))
     with ExitStack() as stack:
@@ -40,7 +40,7 @@ def examine(fix: bool, engine: Engine) -> list[Part]:
             with refusals(Path(".dvc")):
                 repository = stack.enter_context(Repo())
         except DvcException as error:
-            problem = Problem(f"DVC cannot work here: {error}", "`dvc init`, or mend what it names")
+            problem = Problem(f"DVC cannot work here: {error}", "`dvc init`, or fix what it names")
         except sqlite3.OperationalError as error:
             raise StorageError(
                 f"DVC cannot open its database: {error}. Look whether the site cache that `dvc doctor` names is "
@@ -51,16 +51,16 @@ def examine(fix: bool, engine: Engine) -> list[Part]:
         else:
             return _examine(repository, fix, engine, at_work)
     parts = _parts_without_dvc(problem, engine, at_work)
-    return mend_all(parts, at_work) if fix else parts
+    return fix_all(parts, at_work) if fix else parts
 
 
 def _examine(repository: Any, fix: bool, engine: Engine, at_work: str) -> list[Part]:
     locks = examine_locks(Path(repository.tmp_dir), _hardlink(repository), at_work)
     if fix:
-        # First, because what else is mended is done under a lock.
-        (locks,) = mend_all([locks], at_work)
+        # First, because what else is fixed is done under a lock.
+        (locks,) = fix_all([locks], at_work)
     parts = _parts(repository, engine, at_work)
-    return [locks, *(_mended(parts, repository, at_work) if fix else parts)]
+    return [locks, *(_fixed(parts, repository, at_work) if fix else parts)]
 
 
 def _parts(repository: Any, engine: Engine, at_work: str) -> list[Part]:
@@ -94,15 +94,15 @@ def _sources(params: Params | None, root: Path | None = None, ignored: Any = lam
     return examine_folders([Path(source.path) for source in params.sources.values()], root, ignored)
 
 
-def _mended(parts: list[Part], repository: Any, at_work: str) -> list[Part]:
-    """What can be mended is, while no DVC command can begin."""
+def _fixed(parts: list[Part], repository: Any, at_work: str) -> list[Part]:
+    """What can be fixed is, while no DVC command can begin."""
     if at_work:
-        return mend_all(parts, at_work)
+        return fix_all(parts, at_work)
     try:
         with guarded(Path(repository.tmp_dir) / "lock", _hardlink(repository)):
-            return mend_all(parts, "")
+            return fix_all(parts, "")
     except StorageError as error:
-        return mend_all(parts, str(error))
+        return fix_all(parts, str(error))
 
 
 def _hardlink(repository: Any) -> bool:

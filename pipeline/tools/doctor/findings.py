@@ -1,4 +1,4 @@
-"""What an examination found, in words: parts of the workspace, their problems, and what mends them."""
+"""What an examination found, in words: parts of the workspace, their problems, and what fixes them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -12,17 +12,17 @@ MAX_LISTED = 20
 
 @dataclass(frozen=True)
 class Problem:
-    """Something wrong: what, where and why it matters; and what a person does about it, after `mend` if there is one.
+    """Something wrong: what, where and why it matters; and what a person does about it, after `fix` if there is one.
 
-    `mend` does what needs no person; it raises a PipelineError if it cannot.
+    `fix` does what needs no person; it raises a PipelineError if it cannot.
     """
 
     what: str
     then: str
-    mend: Callable[[], None] | None = None
-    mended: bool = False
+    fix: Callable[[], None] | None = None
+    fixed: bool = False
     kept: str = ""
-    """Why it could not be mended."""
+    """Why it could not be fixed."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,9 @@ def near(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
-def mend_all(parts: Sequence[Part], hindrance: str) -> list[Part]:
-    """The same after what can be mended was mended; nothing is touched if there is a hindrance, a text that says it."""
-    return [replace(part, problems=[_mended(problem, hindrance) for problem in part.problems]) for part in parts]
+def fix_all(parts: Sequence[Part], hindrance: str) -> list[Part]:
+    """The same after what can be fixed was fixed; nothing is touched if there is a hindrance, a text that says it."""
+    return [replace(part, problems=[_fixed(problem, hindrance) for problem in part.problems]) for part in parts]
 
 
 def in_words(parts: Sequence[Part]) -> str:
@@ -59,34 +59,34 @@ def in_words(parts: Sequence[Part]) -> str:
 
 
 def outcome(parts: Sequence[Part]) -> None:
-    """Nothing, if all is well or mended.
+    """Nothing, if all is well or fixed.
 
     Raises:
         DamageError: something is still wrong.
     """
-    left = [problem for part in parts for problem in part.problems if not problem.mended]
-    mendable = sum(problem.mend is not None and not problem.kept for problem in left)
-    hint = f": `pipeline doctor --fix` mends {mendable}" if mendable else ""
+    left = [problem for part in parts for problem in part.problems if not problem.fixed]
+    fixable = sum(problem.fix is not None and not problem.kept for problem in left)
+    hint = f": `pipeline doctor --fix` fixes {fixable}" if fixable else ""
     if left:
         raise DamageError(f"{len(left)} problem{'s' if len(left) > 1 else ''} found{hint}")
 
 
-def _mended(problem: Problem, hindrance: str) -> Problem:
-    if problem.mend is None:
+def _fixed(problem: Problem, hindrance: str) -> Problem:
+    if problem.fix is None:
         return problem
     if hindrance:
         return replace(problem, kept=hindrance)
     try:
-        problem.mend()
+        problem.fix()
     except PipelineError as error:
         return replace(problem, kept=str(error))
-    return replace(problem, mended=True)
+    return replace(problem, fixed=True)
 
 
 def _next_step(problem: Problem) -> str:
     then = f"; then: {problem.then}" if problem.then else ""
-    if problem.mended:
-        return f"mended{then}"
+    if problem.fixed:
+        return f"fixed{then}"
     if problem.kept:
-        return f"not mended: {problem.kept}"
-    return f"`pipeline doctor --fix` mends it{then}" if problem.mend else problem.then
+        return f"not fixed: {problem.kept}"
+    return f"`pipeline doctor --fix` fixes it{then}" if problem.fix else problem.then

@@ -188,7 +188,7 @@ def test_a_misspelt_transform_is_said_even_where_no_copy_is_made(originals: Orig
 
 def test_a_row_that_stands_twice_is_refused(originals: Originals) -> None:
     rows = pd.concat([originals.rows, originals.rows.head(1)])
-    with pytest.raises(DataError, match=r"^the manifest is not usable: 1 rows stand twice: web/cat/000\.png$"):
+    with pytest.raises(DataError, match=r"^the manifest is not usable: 1 rows are duplicates: web/cat/000\.png$"):
         run(originals, rows=rows)
 
 

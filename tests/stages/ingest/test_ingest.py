@@ -282,7 +282,7 @@ def test_too_many_rejected_files_stop_the_stage_with_the_first_of_them(tmp_path:
     assert first[0] == "  cat/bad-0.png: empty: the file has no content"
     assert [line.split(":")[0] for line in first[:5]] == [f"  cat/bad-{number}.png" for number in range(5)]
     assert first[5:] == ["  and 2 more"]
-    assert last == "Mend or remove them, or raise the limit: rejected.csv then has all"
+    assert last == "Fix or remove these files, or raise the limit: rejected.csv then lists all of them"
     assert len(run(tmp_path / "src", tmp_path, {"ingest.max_rejected": 0.35}).manifest) == 13
 
 

@@ -146,8 +146,8 @@ MISSING = "which params.yaml names for its labels: it must lie in the source its
         ("t.csv", b"path,label,label\na,b,c\n", DataError, "src/t.csv has several columns named 'label': keep or"),
         ("t.csv", b"path,label\n", DataError, "src has no image, 5 files ignored. The rule: its images are those"),
         ("t.csv", b"path,label\nx/9.png,a\n", DataError, "src has no image that may be read: 1 missing_file, 5 ign"),
-        ("t.jsonl", b'{"path": ["x/1.png"], "label": "a"}', DataError, "path is neither text nor number nor time in 1"),
-        ("t.csv", b"path,label,when\nx/1.png,a,2099-01-01\n", DataError, "1 values of when lie in the future"),
+        ("t.jsonl", b'{"path": ["x/1.png"], "label": "a"}', DataError, "path is not a text, number or time in 1"),
+        ("t.csv", b"path,label,when\nx/1.png,a,2099-01-01\n", DataError, "1 values of when are in the future"),
     ],
 )  # fmt: skip
 def test_a_table_that_cannot_be_used_stops_the_stage(

@@ -39,7 +39,7 @@ TABLES: dict[str, tuple[str, bytes, list[str]]] = {
     "another kind": ("t.xlsx", b"x", ["t.xlsx: unknown kind of table '.xlsx'; its name must end in .arrow, .csv,"]),
     "uneven rows": ("t.csv", b"path,label,split\na,b\na,b,c\na,b,c,d\n", ["t.csv is damaged: 2 rows (1, 3) have"]),
     "an open quote": ("t.csv", b'path,label,split\n"a,b,c\n', ["t.csv is damaged, or no .csv file"]),
-    "no objects": ("t.jsonl", b'{"path": "a"}\n[1]\n{"\n', ["t.jsonl is damaged: 2 lines (2, 3) are no JSON objects"]),
+    "no objects": ("t.jsonl", b'{"path": "a"}\n[1]\n{"\n', ["t.jsonl is damaged: 2 lines (2, 3) are not JSON objects"]),
     "UTF-16": ("t.csv", "path,label,split\na,b,c\n".encode("utf-16"), ["t.csv is no text in UTF-8", "save it as"]),
     "rubbish parquet": ("t.parquet", bytes(range(256)), ["t.parquet is damaged, or no .parquet file"]),
     "empty cells": (

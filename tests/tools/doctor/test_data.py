@@ -1,4 +1,4 @@
-"""Damaged objects of the cache, damaged shards, and what killed runs left: found, mended, made again."""
+"""Damaged objects of the cache, damaged shards, and what killed runs left: found, fixed, made again."""
 
 import os
 from pathlib import Path
@@ -84,7 +84,7 @@ def test_added_data_is_never_lost(project: Path, doctor: Doctor) -> None:
     damage(damaged)
     ended = doctor("--fix")
     assert f"{image} (images.dvc)" in ended.out
-    assert "mended; then: `dvc commit --force images.dvc`, as the workspace's copy is whole" in ended.out
+    assert "fixed; then: `dvc commit --force images.dvc`, as the workspace's copy is whole" in ended.out
     run(project, "dvc", "commit", "--force", "images.dvc")
     assert damaged.read_bytes() == image.read_bytes() == whole
 
@@ -96,7 +96,7 @@ def test_added_data_is_never_lost(project: Path, doctor: Doctor) -> None:
     assert image.read_bytes() != whole
     assert "up to date" in run(project, "dvc", "status", "images.dvc")
     ended = doctor("--fix")
-    assert "mended; then: `dvc pull --force images.dvc` brings it from the remote" in ended.out
+    assert "fixed; then: `dvc pull --force images.dvc` brings it from the remote" in ended.out
     assert Path(".dvc/tmp/damaged", md5).read_bytes() == image.read_bytes()
     run(project, "dvc", "pull", "--force", "images.dvc")
     assert damaged.read_bytes() == image.read_bytes() == whole

@@ -35,7 +35,7 @@ def test_a_merge_conflict_is_named_and_nothing_of_the_cache_is_touched(project: 
     assert wrong(ended) == {"dvc files", "cache"}
     assert "dvc.lock holds both sides of a merge conflict" in ended.out
     assert "git checkout --theirs dvc.lock" in ended.out
-    assert "first mend DVC's files" in ended.out
+    assert "first fix DVC's files" in ended.out
     assert damaged.exists()
 
 
