@@ -112,7 +112,7 @@ def test_a_change_of_code_runs_what_it_reaches_and_a_changed_word_nothing(
     by_hand = run(folder, "python", "-m", "pipeline", "diagnose")
     assert by_hand.startswith("note: the code of diagnose has changed")
     printed = run(folder, "dvc", "repro")
-    assert "code: changed since dvc.lock, so that these run again, because of diagnosis.rendering: " in printed
+    assert "code: changed since dvc.lock, because of diagnosis.rendering; these stages run again: " in printed
     assert stages_run(printed) == ["data/dvc.yaml:code", "diagnose"]
 
 
@@ -200,10 +200,10 @@ def test_the_final_exam_is_a_command_of_its_own(reproduced: tuple[Path, str]) ->
     # DVC sees that the ledger was edited, and the stage says so.
     ledger.write_text(noted.replace('"accepted": ', '"accepted":  false, "x": '))
     printed = run(folder, "dvc", "repro", "final/dvc.yaml", check=False)
-    assert "error: reports/final_evaluation/ledger.jsonl was edited: its lines are not those that Git has" in printed
+    assert "error: reports/final_evaluation/ledger.jsonl was edited: its lines differ from Git's" in printed
     ledger.unlink()
     printed = run(folder, "dvc", "repro", "final/dvc.yaml", check=False)
-    assert "error: reports/final_evaluation/ledger.jsonl was edited: 1 looks that Git has are gone" in printed
+    assert "ledger.jsonl was edited: 1 committed test evaluations are missing" in printed
     run(folder, "git", "checkout", "--quiet", ".")
     run(folder, "git", "reset", "--quiet", "--hard", "HEAD~1")
 

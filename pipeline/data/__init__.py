@@ -1,1 +1,1 @@
-"""Rows of a manifest -> batches of pictures and classes."""
+"""Read the rows of a manifest as batches of pictures and classes."""

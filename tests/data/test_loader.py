@@ -144,7 +144,7 @@ def test_a_pass_that_was_given_up_leaves_nothing_to_the_next(manifest: pd.DataFr
 def test_a_row_that_cannot_be_read_is_named_whoever_reads_it(tmp_path: Path, workers: int) -> None:
     files = [encode(pixels, PNG) for pixels in IMAGES]
     rows = dataset(stored_bytes(tmp_path, [*files[:9], b"broken", *files[10:]]), tmp_path)
-    message = r"^web/0009.png: row \d+ of shard \w+ is no image \(UnidentifiedImageError\): run [^\n]*$"
+    message = r"^web/0009.png: row \d+ of shard \w+ is not an image \(UnidentifiedImageError\): run [^\n]*$"
     with (
         pytest.raises(DataError, match=message),
         Loader(rows, 4, workers, range(20), numbered) as loader,

@@ -115,7 +115,9 @@ def test_loaded_model_is_the_saved_one_and_names_no_folder() -> None:
 @pytest.mark.parametrize("share", [0.0001, 0.5, 0.999])
 def test_a_file_that_was_cut_short_is_said_to_be(form: str, share: float) -> None:
     whole = FORMATS[form](tensors())
-    with pytest.raises(DataError, match=r"^weights\.pth (is cut short or damaged|is no weights file, or cut short)"):
+    with pytest.raises(
+        DataError, match=r"^weights\.pth (is cut short or damaged|is not a weights file, or it is cut short)"
+    ):
         load_backbone(network(), whole[: int(len(whole) * share)], NAME)
 
 

@@ -59,7 +59,7 @@ def test_it_says_which_stages_run_again_and_why() -> None:
     assert write_versions(params()) == "code: changed since dvc.lock; these stages run again: train"
     stale("train")
     said = write_versions(params())
-    assert said == "code: changed since dvc.lock, so that these run again, because of catalogue: train"
+    assert said == "code: changed since dvc.lock, because of catalogue; these stages run again: train"
 
 
 def test_a_lock_file_of_an_older_version_gets_one_line() -> None:

@@ -101,7 +101,8 @@ BROKEN_RULES = [
      "train: schedule.first must be below the 12 epochs after warm-up, got 12: "
      "the schedule would never take its first step"),
     ({"label_issues.second": params_values()["label_issues"]["model"]},
-     "label_issues: second is the same as model, and would doubt what it doubts: give another one, or null"),
+     "label_issues: second is the same as model and would disagree with the same labels: choose another "
+     "model, or null"),
     ({"train.class_weights": {"cat": 0}}, "train.class_weights.cat: input should be greater than 0, got 0"),
     ({"train.clip_norm": 0}, "train.clip_norm: input should be greater than 0, got 0"),
     ({"train.precision": 16}, "train.precision: input should be 'float32', 'bfloat16' or 'float16', got 16"),
@@ -128,7 +129,7 @@ BROKEN_RULES = [
     ({"balance.strategy": {"name": "near_miss", "version": 4, "neighbours": 3, "target": {"name": "minority"}}},
      "balance.strategy.version: input should be 1, 2 or 3, got 4"),
     ({"augment.transforms": []},
-     "augment: copies without transforms would repeat images: name a transform or set copies to 0"),
+     "augment: copies without transforms would only repeat images: name a transform, or set copies to 0"),
     ({"augment.transforms": [{"name": ""}]},
      "augment.transforms.0.name: string should have at least 1 character, got ''"),
     ({"augment.transforms": [{"preset": "foto"}]},
@@ -136,7 +137,7 @@ BROKEN_RULES = [
     ({"augment.transforms": [{"name": "Blur"}, {"preset": "photo", "p": 0.5}]},
      "augment.transforms.1.p: no such param; the keys here are name, preset"),
     ({"augment.transforms": [], "augment.copies": {"name": "up_to", "rows": 9}},
-     "augment: copies without transforms would repeat images: name a transform or set copies to 0"),
+     "augment: copies without transforms would only repeat images: name a transform, or set copies to 0"),
     ({"augment.copies": {"name": "per_image", "count": 101}},
      "augment.copies.count: input should be less than or equal to 100, got 101"),
     ({"augment.copies": {"name": "per_class", "counts": {"cat": -1}, "otherwise": 0}},
@@ -145,7 +146,7 @@ BROKEN_RULES = [
      "augment.copies.counts: must be text, got None"),
     ({"augment.max_failed": 1.5}, "augment.max_failed: input should be less than or equal to 1, got 1.5"),
     ({"evaluate.satisficing.size": {"metric": "model_megabytes", "min": None, "max": None}},
-     "evaluate.satisficing.size: min and max are both null: give one of them a number"),
+     "evaluate.satisficing.size: min and max are both null: set at least one of them to a number"),
     ({"evaluate.satisficing.size": {"metric": "model_megabytes", "min": 0.9, "max": 0.1}},
      "evaluate.satisficing.size: min must not be above max, got 0.9 and 0.1"),
 ]  # fmt: skip

@@ -112,7 +112,8 @@ BROKEN: dict[str, tuple[Any, dict[str, str], str]] = {
     "capitals": (
         [task(["Fig"]), task(["fig"])],
         {},
-        "labels that may be one class, written in several ways (bytes in brackets): Fig [46 69 67] and fig [66 69 67].",
+        "labels that may mean the same class, spelt in several ways (bytes in brackets): Fig [46 69 67] and fig "
+        "[66 69 67].",
     ),
     "control characters": ([task(["f\x1big"])], {}, "1 of the labels has control characters: f\\x1big [66 1b 69 67]"),
     "other prefix": ([task(["fig"])], {"prefix": "s3://b/"}, "no image starts with the prefix 's3://b/'; the first is"),

@@ -197,7 +197,7 @@ def test_groups_that_were_cut_short_or_are_no_names_are_refused() -> None:
     """They would be split apart, or joined."""
     control, nothing, short = refused(table(group=["a\x07", "nan", "2.02611E+14"]))
     assert control.startswith("1 of the groups has control characters: a\\x07 [61 07].")
-    assert nothing.startswith("group has what programs write for an empty cell (nan) in 1 rows: 2.")
+    assert nothing.startswith("group has a text that programs write for an empty cell (nan) in 1 rows: 2.")
     assert short.startswith(
         "group has numbers that a spreadsheet or a float cut short, such as 2.02611E+14, in 1 rows: 3"
     )
@@ -241,7 +241,7 @@ def test_every_broken_rule_is_reported_at_once() -> None:
     times = ["2026-05-31T14:00:00Z", "2026-05-31", "2027-01-01T00:00Z", "soon", ""]
     rules = refused(pd.DataFrame({"file_name": names, "captured_at": times, "group": ["a", "a", "b", "", "c"]}))
     assert [re.sub(r":.*", "", rule) for rule in rules] == [
-        "1 files stand more than once",
+        "1 files are listed more than once",
         "1 files are not in the source",
         "1 values of captured_at are not ISO 8601 times",
         "1 values of captured_at have no time zone although others have one",

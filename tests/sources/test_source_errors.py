@@ -13,10 +13,10 @@ TABLE: dict[str, Any] = {
     "columns": {"path": "path", "label": "label", "group": None, "captured_at": None},
     "unlisted": "ignore",
 }
-FOLDERS = "The rule: images stand in one folder a class, photos/<class>/<image>. Next: "
+FOLDERS = "Rule: put the images in one folder per class, photos/<class>/<image>. Next: "
 FIX = "fix or replace these, or what is said of them:"
 PIPE = "not_a_regular_file: a pipe, a socket, a device, or a sparse file of an archive"
-NAMED = "The rule: its images are those that photos/t.csv names, by paths that start in photos. Next: "
+NAMED = "Rule: its images are those that photos/t.csv names, by paths that start in photos. Next: "
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ NAMED = "The rule: its images are those that photos/t.csv names, by paths that s
             {"labels": {"name": "none"}, "role": "production"},
             [],
             0,
-            "photos has no files. The rule: every file in it counts as an image. Next: put images there, or correct "
+            "photos has no files. Rule: every file in it counts as an image. Next: put images there, or correct "
             "its path "
             "under `sources` in params.yaml",
             id="nothing, without labels",
@@ -43,7 +43,7 @@ NAMED = "The rule: its images are those that photos/t.csv names, by paths that s
             [],
             3,
             f"photos has no image, 3 files ignored. {FOLDERS}rename those that are wanted; files are ignored that are "
-            "hidden or a system's",
+            "hidden or a system file",
             id="hidden files",
         ),
         pytest.param(
@@ -51,7 +51,7 @@ NAMED = "The rule: its images are those that photos/t.csv names, by paths that s
             [],
             3,
             f"photos (inside: set) has no image, 3 files ignored. {FOLDERS}rename those that are wanted; files are "
-            "ignored that are hidden or a system's or left out by `inside` and `exclude`",
+            "ignored that are hidden or a system file or left out by `inside` and `exclude`",
             id="left out by params",
         ),
         pytest.param(
@@ -59,14 +59,14 @@ NAMED = "The rule: its images are those that photos/t.csv names, by paths that s
             [("a.png", "no_class_folder", ""), ("b.png", "no_class_folder", "")],
             1,
             f"photos has no class folder, and 2 files beside where they would be. {FOLDERS}move each file into a "
-            "folder called as its class",
+            "folder called after its class",
             id="loose files",
         ),
         pytest.param(
             {},
             [("x/a.png", "dangling_link", ""), *[(f"x/{n}.png", "not_a_regular_file", "") for n in range(5)]],
             1,
-            f"photos has no image that may be read: 1 dangling_link, 5 not_a_regular_file, 1 ignored. {FOLDERS}"
+            f"photos has no readable image: 1 dangling_link, 5 not_a_regular_file, 1 ignored. {FOLDERS}"
             f"{FIX}\n  x/a.png: dangling_link: a link that leads nowhere, or in a circle\n  x/0.png: {PIPE}\n"
             f"  x/1.png: {PIPE}\n  x/2.png: {PIPE}\n  x/3.png: {PIPE}\n  and 1 more",
             id="refused unread",
@@ -83,7 +83,7 @@ NAMED = "The rule: its images are those that photos/t.csv names, by paths that s
             {"labels": TABLE},
             [("../a.png", "path_leaves_source", "paths are relative (row 1)")],
             5,
-            f"photos has no image that may be read: 1 path_leaves_source, 5 ignored. {NAMED}{FIX}\n"
+            f"photos has no readable image: 1 path_leaves_source, 5 ignored. {NAMED}{FIX}\n"
             "  ../a.png: path_leaves_source: paths are relative (row 1)",
             id="table of what is not there",
         ),

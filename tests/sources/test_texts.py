@@ -86,7 +86,7 @@ def test_values_of_parquet_are_texts(values: list[Any], kind: Any, expected: lis
 @pytest.mark.parametrize(
     ("data", "name", "message"),
     [
-        (b"a\nM\xf6we\n", "t.csv", "t.csv: a is no UTF-8 in 1 rows: 1"),
+        (b"a\nM\xf6we\n", "t.csv", "t.csv: a is not UTF-8 in 1 rows: 1"),
         (
             "a,pr\xe9nom\n1,x\n".encode("latin-1"),
             "t.csv",
@@ -96,17 +96,17 @@ def test_values_of_parquet_are_texts(values: list[Any], kind: Any, expected: lis
         (b'{"a": 1, "\\ud800": 2}', "t.jsonl", "t.jsonl: column names are not UTF-8: \\ud800\nSave"),
         (b'{"a": 1, "b\\u0000": 2}', "t.jsonl", "t.jsonl: column names have control characters: b\\x00\nSave"),
         (b"a,\x1b[2J\n1,x\n", "t.csv", "t.csv: column names have control characters: \\x1b[2J\nSave"),
-        (b'a\n"open\n', "t.csv", "t.csv is damaged, or no .csv file: unexpected end of data"),
+        (b'a\n"open\n', "t.csv", "t.csv is damaged or not a .csv file: unexpected end of data"),
         (b"", "t.csv", "t.csv is empty: its first line must name the columns"),
-        ("a\n1\n".encode("utf-16-le"), "t.csv", "t.csv is no text in UTF-8, but perhaps in UTF-16"),
+        ("a\n1\n".encode("utf-16-le"), "t.csv", "t.csv is not UTF-8 but perhaps UTF-16"),
         (jsonl(["x"], {"y": 1}, "z"), "t.jsonl", "t.jsonl: a is not a text, number or time in 2 rows: 1, 2"),
-        (b'{"a": "\\ud800"}', "t.jsonl", "t.jsonl: a is no UTF-8 in 1 rows: 1"),
+        (b'{"a": "\\ud800"}', "t.jsonl", "t.jsonl: a is not UTF-8 in 1 rows: 1"),
         (b'[{"a": 1}]', "t.jsonl", "t.jsonl is damaged: 1 lines (1) are not JSON objects"),
         (b'{"a": ' + b"9" * 5000 + b"}", "t.jsonl", "t.jsonl is damaged: 1 lines (1) are not JSON objects"),
         (b"[" * 100_000, "t.jsonl", "t.jsonl is damaged: 1 lines (1) are not JSON objects"),
         (parquet([b"x"]), "t.parquet", "t.parquet: a is not a text, number or time in 1 rows: 1"),
         (parquet([timedelta(1)]), "t.parquet", "t.parquet: a is not a text, number or time in 1 rows: 1"),
-        (parquet([1])[:-9], "t.parquet", "t.parquet is damaged, or no .parquet file: "),
+        (parquet([1])[:-9], "t.parquet", "t.parquet is damaged or not a .parquet file: "),
     ],
 )
 def test_what_is_no_table_of_texts_is_named(data: bytes, name: str, message: str) -> None:
@@ -131,7 +131,9 @@ def wide(columns: int, rows: int = 1) -> dict[str, bytes]:
 @pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "t.parquet"])
 def test_a_table_may_have_so_many_columns_and_no_more(name: str) -> None:
     assert len(texts(wide(MAX_COLUMNS)[name], name)) == MAX_COLUMNS
-    with pytest.raises(DataError, match=r"^t\.\w+ has 1,001 columns, and may have 1,000: c0, c1, c2 and 998 more\."):
+    with pytest.raises(
+        DataError, match=r"^t\.\w+ has 1,001 columns, and at most 1,000 are allowed: c0, c1, c2 and 998 more\."
+    ):
         texts(wide(MAX_COLUMNS + 1)[name], name)
     # Who needs few columns may have many others beside.
     assert READERS[f".{name[2:]}"](wide(MAX_COLUMNS + 1)[name], name, {"c1"})["c1"] == ["x"]
@@ -149,7 +151,7 @@ def test_a_table_may_have_no_more_rows_and_cells_than_its_files_explain(
 ) -> None:
     data = wide(4, rows=6)[name]
     assert len(read_texts(data, name, (), max_rows=6)) == 6
-    with pytest.raises(DataError, match=r"^t\.\w+ has 6 rows, and may have 5: a row says something of one file"):
+    with pytest.raises(DataError, match=r"^t\.\w+ has 6 rows, and at most 5 are allowed: each row describes one file"):
         read_texts(data, name, (), max_rows=5)
     monkeypatch.setattr(tables, "MAX_CELLS", 23)
     with pytest.raises(DataError, match=r"^t\.\w+ has 6 rows of 4 columns, 24 cells, and may have 23: leave out"):

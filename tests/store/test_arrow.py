@@ -157,7 +157,7 @@ def test_rubbish_is_said_to_be_none(content: bytes) -> None:
     for rubbish in (content, b"ARROW1\0\0" + content, content + len(content).to_bytes(4, "little") + b"ARROW1"):
         Path("rubbish.arrow").write_bytes(rubbish)
         for read in (arrow.open_arrow, arrow.open_foreign):
-            with pytest.raises(DataError, match="is damaged, or no Arrow file"):
+            with pytest.raises(DataError, match="is damaged or not an Arrow file"):
                 read(Path("rubbish.arrow"))
 
 

@@ -363,7 +363,7 @@ def test_an_arrow_file_that_is_no_shard_is_named(tmp_path: Path) -> None:
     write_arrow(pa.table({"id": ["1"]}), tmp_path / "a.arrow")
     write_arrow(pa.table({"image": [1]}), tmp_path / "b.arrow")
     for name in "ab":
-        with pytest.raises(DataError, match=rf"{name}\.arrow is no shard: it has no column of images"):
+        with pytest.raises(DataError, match=rf"{name}\.arrow is not a shard: it has no column of images"):
             ShardReader(tmp_path).image(name, 0)
 
 

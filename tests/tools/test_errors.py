@@ -120,8 +120,8 @@ def test_nothing_misclassified_is_no_error(errors: Errors) -> None:
         (["--split", "train"], 5, "no predictions of train: run `dvc repro evaluate`"),
         (["--column", "a", "--column", " A", "--column", "id"], 3, "--column 'a', ' A', 'id': each needs a name of"),
         (["--csv", "x.png", "--sheet", "x.png"], 3, "--csv and --sheet both name x.png"),
-        (["--tags", "nix.csv"], 4, "nix.csv is missing, or no file: `pipeline errors --csv nix.csv` writes it"),
-        (["--tags", "."], 4, ". is missing, or no file"),
+        (["--tags", "nix.csv"], 4, "nix.csv is missing or not a file: `pipeline errors --csv nix.csv` writes it"),
+        (["--tags", "."], 4, ". is missing or not a file"),
     ],
 )
 def test_bad_options_are_named(errors: Errors, arguments: list[str], code: int, message: str) -> None:

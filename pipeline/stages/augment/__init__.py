@@ -1,1 +1,1 @@
-"""Generate variants of the training images."""
+"""Make variants of the training images."""

@@ -1,1 +1,1 @@
-"""Repeat, drop or weigh rows of train."""
+"""Balance the classes of train: repeat, drop or weight its rows."""

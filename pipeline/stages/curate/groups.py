@@ -1,4 +1,4 @@
-"""What must not be split apart: equal files, near copies, and the user's own groups."""
+"""Group images that must stay in one split: equal files, near copies, and the user's own groups."""
 
 from typing import Any
 

@@ -10,7 +10,7 @@ from pipeline.section import Section
 
 
 class IssueParams(Section):
-    """A level for each row of ISSUES: from which value on an image is marked."""
+    """A threshold for each row of ISSUES: the value from which on an image is marked."""
 
 
 _FIELDS: Any = {name: (issue.level, ...) for name, issue in ISSUES.items()}
@@ -18,7 +18,7 @@ _IssueLevels = create_model("_IssueLevels", __base__=IssueParams, __module__=__n
 
 
 class CurateParams(Section):
-    """What becomes of one picture that stands under two labels, and of near copies; what marks an image."""
+    """How to treat pictures with two labels and near copies, and the thresholds of issues."""
 
     conflicting_labels: Literal["reject", "keep", "error"]
     near_duplicates: Literal["group", "ignore"]

@@ -1,4 +1,4 @@
-"""Contact sheets of what curate found: the worst of each issue, and copies side by side.
+"""Contact sheets of curate: the worst images of each issue, and copies side by side.
 
 Which images are shown follows from the manifest alone. sheets/drawing.py draws.
 """
@@ -40,8 +40,9 @@ def issues_sheet(images: pd.DataFrame, params: IssueParams, look: Look) -> bytes
     marked = int(images[[*ISSUES]].any(axis=1).sum())
     none = [name for name in ISSUES if not images[name].any()]
     lines = [
-        f"{marked:,} of {len(images):,} images have an issue. All stay: these are columns of the manifest, to slice by "
-        f"and to look at. Worst first, at most {MAX_WORST} of each.",
+        f"{marked:,} of {len(images):,} images have an issue. All are kept: issues are columns of the manifest, "
+        f"to slice "
+        f"by and to inspect. Worst first, at most {MAX_WORST} of each.",
         *([f"None: {', '.join(none)}."] if none else []),
     ]
     return _png(Sheet("Images with issues", lines, sections, COLUMNS))
@@ -67,19 +68,19 @@ def copies_sheet(images: pd.DataFrame, near: pd.DataFrame, removed: pd.DataFrame
     contents = images.loc[images["id"].isin(conflicts["id"]), ["sha256", "id"]].sort_values(["sha256", "id"])
     labels = [(name, "") for name in contents["id"].tolist()[:MAX_CONFLICTS]]
     sections = [
-        _section("Families of near copies, never split apart", near["family"].nunique(), len(families), strips),
+        _section("Families of near copies, always in one split", near["family"].nunique(), len(families), strips),
         _section(
             "Pairs of exact duplicates", len(duplicates), len(pairs) // 2, [Strip("", _cells(images, pairs, look))]
         ),
         _section(
-            "Pictures under two labels, removed",
+            "Pictures with two labels, removed",
             len(contents),
             len(labels),
             [Strip("", _cells(images, labels, look))],
         ),
     ]
     found = [section for section in sections if section is not None]
-    lines = [] if found else ["No near copies, no duplicates, no picture under two labels."]
+    lines = [] if found else ["No near copies, no duplicates, no pictures with two labels."]
     return _png(Sheet("Copies", lines, found, COLUMNS))
 
 

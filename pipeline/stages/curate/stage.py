@@ -1,4 +1,4 @@
-"""Joins the sources into one manifest: duplicates go, labels are settled, near copies are grouped, issues marked."""
+"""Join the sources into one manifest: remove duplicates, resolve labels, group near copies, mark issues."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ See = Callable[[Pixels], Pixels]
 
 @dataclass(frozen=True)
 class CurateOutputs:
-    """The images that stay, those that go with the reason, near copies, counts, and user groups that became one.
+    """Kept images, removed images with the reason, near copies, counts, and user groups that were joined.
 
     issues, copies: contact sheets as PNG files.
 
@@ -69,28 +69,28 @@ class CurateOutputs:
         )
         unlabelled = int((self.manifest["label"] == NO_LABEL).sum())
         without = f" ({unlabelled} without a label)" if unlabelled else ""
-        return "\n  ".join([f"{len(self.manifest)} images stay{without}, {reasons or 'no duplicates'}", *self._notes()])
+        return "\n  ".join([f"{len(self.manifest)} images kept{without}, {reasons or 'no duplicates'}", *self._notes()])
 
     def _notes(self) -> Iterator[str]:
         if len(self.near):
             families = self.near["family"].value_counts()
             yield (
                 f"{len(self.near)} images are near copies, in {len(families)} families of up to {families.max()}, "
-                f"which are not split apart: see {catalogue.CURATE_NEAR.path}"
+                f"which stay in one split: see {catalogue.CURATE_NEAR.path}"
             )
             two_labels = sorted(set(self.near.loc[self.near["labels"] != "", "family"]))
             if two_labels:
-                yield f"{len(two_labels)} of these families have two labels: those of {listing(two_labels, most=3)}"
+                yield f"{len(two_labels)} families have two labels: those of {listing(two_labels, most=3)}"
         if self.joined:
             names = listing((" + ".join(names) for names in self.joined), most=3)
-            yield f"groups that equal files or near copies join, so that they are not split apart: {names}"
+            yield f"groups joined by equal files or near copies, which stay in one split: {names}"
         yield from self.one_group
         if self.uncompared:
             yield f"{self.uncompared} pictures are too small or too plain to have near copies"
         marked = {name: int(self.manifest[name].sum()) for name in ISSUES}
         if any(marked.values()):
             counts = ", ".join(f"{count} {name}" for name, count in marked.items() if count)
-            yield f"issues, which remove nothing: {counts}; see {catalogue.CURATE_ISSUES.path}"
+            yield f"issues (nothing is removed): {counts}; see {catalogue.CURATE_ISSUES.path}"
 
 
 def curate(
@@ -101,14 +101,14 @@ def curate(
     fit: str,
     engine: Engine,
 ) -> CurateOutputs:
-    """One manifest of all sources.
+    """Join all sources into one manifest.
 
     Raises:
-        MissingInputError: a source that params name was not ingested, or a shard is not there.
+        MissingInputError: a source of params.yaml was not ingested, or a shard is missing.
     """
     missing = [name for name in sources if name not in ingested]
     if missing:
-        raise MissingInputError(f"not ingested yet: {listing(missing)}; run `dvc repro ingest`")
+        raise MissingInputError(f"sources not ingested yet: {listing(missing)}; run `dvc repro ingest`")
     # Folders of sources that params no longer name may still stand on disk: they do not count.
     tables = {name: ingested[name]() for name in sorted(sources)}
     images = join_sources([manifest for manifest, _ in tables.values()])

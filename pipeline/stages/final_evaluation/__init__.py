@@ -1,1 +1,1 @@
-"""Measure the model on test."""
+"""Evaluate the model on the test set."""

@@ -1,1 +1,1 @@
-"""Fit the model."""
+"""Train the model."""

@@ -275,7 +275,7 @@ def _label_issues(_: Params) -> Mapping[str, Any]:
 
 
 def _variants(_: Params) -> Sheet:
-    return _sheet("Images of train beside their variants", _read(catalogue.PREVIEW_VARIANTS))
+    return _sheet("Training images beside their variants", _read(catalogue.PREVIEW_VARIANTS))
 
 
 def _issues(_: Params) -> Sheet:

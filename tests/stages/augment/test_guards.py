@@ -159,7 +159,7 @@ def test_unchanged_images_name_what_changes_nothing_and_what_acts_too_seldom() -
     assert (
         "To blame: XYMasking (augment.transforms.0) changes none of the 20 looked at, "
         "HorizontalFlip (augment.transforms.1) acts with p 0.05 only. "
-        "Raise p or augment.copies, take out what changes nothing, or raise augment.max_failed"
+        "Raise p or augment.copies, remove transforms that change nothing, or raise augment.max_failed"
     ) in words
 
 

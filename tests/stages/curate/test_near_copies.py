@@ -191,7 +191,7 @@ def test_copies_under_two_labels_stay_and_are_shown() -> None:
         "curate: 10 images stay, 1 duplicate\n"
         "  4 images are near copies, in 2 families of up to 2, which are not split apart: "
         "see data/curate/near_duplicates.csv\n"
-        "  1 of these families have two labels: those of phone/cat/1.png ("
+        "  1 of these families have two labels: the families of phone/cat/1.png ("
     )
 
 

@@ -175,7 +175,7 @@ def test_production_images_without_a_time_are_named_and_raw_ones_need_none() -> 
     manifest.loc[manifest["id"].isin(["00003", "00005"]), "captured_at"] = pd.NaT
     message = (
         r"^split\.method newest needs captured_at of every production image; 2 have none: 00003, 00005\. "
-        r"Add it to the source's metadata\.csv, or take method hash$"
+        r"Add it to the source's metadata\.csv, or use the method hash$"
     )
     with pytest.raises(DataError, match=message):
         assign_splits(manifest, split_params(method="newest"))

@@ -254,7 +254,7 @@ def test_class_gaps_and_roles_are_reported_and_fail_nothing(audit: Audit) -> Non
     rows[3]["label"] = "owl"
     ended = audit(write_table(rows), "--min-per-class", "1")
     assert ended.code == 0
-    assert "owl stands in train alone (1 images)" in ended.out
+    assert "owl is only in train (1 images)" in ended.out
     assert "1 production, 1 raw" in ended.out
 
 

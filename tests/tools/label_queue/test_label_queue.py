@@ -142,6 +142,6 @@ def test_tasks_are_not_written_over_by_their_interface(queue: Queue) -> None:
 
 def test_a_damaged_export_is_an_error(queue: Queue) -> None:
     Path("images/new/export.json").write_text("[")
-    assert queue("new").err.startswith("error: images/new/export.json is damaged, or no JSON file: ")
+    assert queue("new").err.startswith("error: images/new/export.json is damaged or not a JSON file: ")
     Path("images/new/export.json").write_text('[{"data": {"image": "\\ud800"}, "annotations": []}]')
-    assert queue("new").err.startswith("error: images/new/export.json is damaged, or no JSON file: ")
+    assert queue("new").err.startswith("error: images/new/export.json is damaged or not a JSON file: ")

@@ -105,7 +105,7 @@ def test_tags_of_errors_are_ranked_where_somebody_gave_some(folder: Path) -> Non
     assert hostile in seen.text
     assert "script" not in seen.tags
     assert asked not in seen.text
-    with pytest.raises(MissingInputError, match=r"^--tags nix\.csv is missing, or no file: `pipeline errors` writes"):
+    with pytest.raises(MissingInputError, match=r"^--tags nix\.csv is missing or not a file: `pipeline errors` writes"):
         write_report(load_params(), PAGE, Path("nix.csv"))
     other = Path("other.csv")
     other.write_bytes(spreadsheet_bytes({**table, "id": ["nix", *table["id"][1:]], "tags": ["a", *table["tags"][1:]]}))
