@@ -109,13 +109,13 @@ def audit(
     optional. The command ends with exit code 8 if an image leaks from one split into another.
     """
     from pipeline.tools.audit.audit import find, outcome, write_json
-    from pipeline.tools.audit.leaks import in_words
+    from pipeline.tools.audit.leaks import render
     from pipeline.workers.engine import Engine, choose_workers
 
     report = find(manifests, root, near, min_per_class, Engine(choose_workers(workers)))
     if json_file is not None:
         write_json(report, json_file)
-    print(json.dumps(report, indent=2, sort_keys=True) if output is Output.JSON else printable(in_words(report)))
+    print(json.dumps(report, indent=2, sort_keys=True) if output is Output.JSON else printable(render(report)))
     outcome(report)
 
 
@@ -139,7 +139,7 @@ def label_queue(
 
     queue = label_queue(source, load_params(), count, by and by.value, Engine(choose_workers(workers)))
     interface = write_queue(queue, output)
-    print(printable(f"{queue.words}: {output}; labelling interface of a new project: {interface}"))
+    print(printable(f"{queue.summary}: {output}; labelling interface of a new project: {interface}"))
 
 
 @app.command(rich_help_panel=PANEL)
@@ -152,9 +152,9 @@ def doctor(
     It hashes every object in DVC's cache and decodes every image in every shard. The command ends with exit
     code 9 if a problem is left.
     """
-    from pipeline.tools.doctor import examine, in_words, outcome
+    from pipeline.tools.doctor import examine, outcome, render
     from pipeline.workers.engine import Engine, choose_workers
 
-    parts = examine(fix, Engine(choose_workers(workers)))
-    print(printable(in_words(parts)))
-    outcome(parts)
+    checks = examine(fix, Engine(choose_workers(workers)))
+    print(printable(render(checks)))
+    outcome(checks)

@@ -101,9 +101,9 @@ def learning_curve(
 
     loaded, engine = load_params(), Engine(choose_workers(workers))
     planned = learning.plan(loaded, sizes, seeds)
-    print(planned.in_words(), file=sys.stderr)
+    print(planned.summary(), file=sys.stderr)
     found = learning.learning_curve(loaded, planned, engine)
-    csv, png = learning.write_found(found, output)
+    csv, png = learning.write_result(found, output)
     for one in found.answers:
         print(in_words(one))
     for note in found.notes:

@@ -42,7 +42,7 @@ class Shown:
 
 def variants_sheet(
     rows: pd.DataFrame,
-    look: Callable[[int], Pixels],
+    read_picture: Callable[[int], Pixels],
     mode: Literal["materialise", "online"],
     transforms: Sequence[AnyTransform],
     match_production: bool,
@@ -52,7 +52,7 @@ def variants_sheet(
 
     Args:
         rows: of train, sorted by id and copy number, as the stage augment writes them.
-        look: a position in rows to the picture that training sees of it, in epoch 0.
+        read_picture: a position in rows -> the picture that training sees of it, in epoch 0.
         match_production: variants of raw images were degraded before the transforms.
     """
     starts = np.flatnonzero(rows["copy"] == 0)
@@ -64,8 +64,8 @@ def variants_sheet(
         image = originals.iloc[place]
         first, variants = int(starts[place]), int(counts[place])
         among = f" ({MAX_VARIANTS} of {variants} variants)" if variants > MAX_VARIANTS else ""
-        seen = [(_copy(number), look(first + number)) for number in range(1, 1 + min(variants, MAX_VARIANTS))]
-        shown.append(Shown(image["id"] + among, heads[image["label"]], image["role"], look(first), seen))
+        seen = [(_copy(number), read_picture(first + number)) for number in range(1, 1 + min(variants, MAX_VARIANTS))]
+        shown.append(Shown(image["id"] + among, heads[image["label"]], image["role"], read_picture(first), seen))
     lines = [
         "Made again in every epoch of training; shown as in epoch 0."
         if mode == "online"

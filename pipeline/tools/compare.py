@@ -1,4 +1,4 @@
-"""All results of a repository in one table, the best model first, with which differences are noise."""
+"""Compare all results of a repository in one table: the best model first, and which differences are noise."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -16,7 +16,7 @@ from pipeline.tools.history import results
 
 
 def comparison(params: EvaluateParams, commits: int) -> list[Row]:
-    """A row a result, in the order in which they should be read.
+    """One row per result, the best first.
 
     Raises:
         MissingInputError: there are no results at all.
@@ -33,7 +33,7 @@ def as_json(rows: Sequence[Row], params: EvaluateParams) -> Mapping[str, Any]:
 
 
 def print_table(rows: Sequence[Row], params: EvaluateParams, console: Console) -> None:
-    """Print the rows, and below them what they do not have room for."""
+    """Print the rows, and below them the notes that do not fit."""
     name = key_of(params.optimizing)
     table = Table(title=f"{escape(name)} on dev", title_justify="left")
     table.add_column("model", overflow="fold")
@@ -55,7 +55,7 @@ def print_table(rows: Sequence[Row], params: EvaluateParams, console: Console) -
                 escape(f"{row.name}: {'; '.join([*words, *([row.note] if row.note else [])])}"), soft_wrap=True
             )
     if any(row.standing == "within noise" for row in rows):
-        console.print("within noise: the 95 % interval of the difference, on the same dev images, has 0 in it")
+        console.print("within noise: the 95 % interval of the difference, on the same dev images, contains 0")
 
 
 def _ends(low: float | None, high: float | None, sign: str = "") -> str:

@@ -1,4 +1,4 @@
-"""Runs the learning-rate range test on the training set as it is."""
+"""Run the learning-rate range test on the current training set."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from pipeline.workers.progress import progress
 
 
 def find_rate(params: Params, low: float, high: float, steps: int, engine: Engine) -> RateRange:
-    """What the test of `training/lr_range_test.py` says for the model, optimizer and batches of params.
+    """Run the test of `training/lr_range_test.py` for the model, optimizer and batch size of params.
 
     Raises:
         ParamsError: the model has no learning rate, or the range is empty.
@@ -43,7 +43,7 @@ def find_rate(params: Params, low: float, high: float, steps: int, engine: Engin
 
 
 def write_curve(found: RateRange, path: Path) -> tuple[Path, Path]:
-    """The curve as a CSV file and as a picture of the same name; where they are."""
+    """Write the curve to a CSV file and a picture of the same name; return both paths."""
     rates, losses, smoothed = (found.curve[name].to_numpy() for name in ("rate", "loss", "smoothed"))
     title = f"Learning-rate range test: suggested {found.suggested:.2g}"
     picture = encode(draw_rates(rates, losses, smoothed, found.suggested, title), PngEncoding(name="png"))

@@ -71,5 +71,5 @@ def test_looks_dropped_from_the_end_are_seen_by_what_git_has() -> None:
         FinalEvaluationError, match=r"^ledger\.jsonl was edited: 2 committed test evaluations are missing"
     ):
         check_continues(shorter, THREE, NAME)
-    with pytest.raises(FinalEvaluationError, match="its lines are not those that Git has"):
+    with pytest.raises(FinalEvaluationError, match="its lines differ from Git's"):
         check_continues(ledger_text([replace(evaluation(1), value=1.0), evaluation(2), evaluation(3)]), THREE, NAME)

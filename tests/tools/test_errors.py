@@ -50,7 +50,8 @@ def read(path: str) -> dict[str, list[str]]:
 def test_sheet_and_table_show_the_same_errors_in_the_same_order(errors: Errors, drawn: list[Sheet]) -> None:
     ended = errors()
     assert ended.out == (
-        "errors.png, errors.csv: 5 of 20 images of dev are misclassified, the surest first. Look at them, fill in "
+        "errors.png, errors.csv: 5 of 20 images of dev are misclassified, the most confident first. Check them, "
+        "fill in "
         "'tags', commas between tags, and run `pipeline errors --tags errors.csv`\n"
     )
     table = read("errors.csv")

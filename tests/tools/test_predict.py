@@ -184,7 +184,7 @@ def test_a_model_that_is_none_is_refused(command: Command, model: str, code: int
 def test_nothing_to_look_at_is_an_error(command: Command) -> None:
     Path("empty").mkdir()
     assert command("model.safetensors", "empty").err == (
-        "error: no files in empty: name images, or folders that have some\n"
+        "error: no files in empty: name images, or folders that contain some\n"
     )
     with pytest.raises(MissingInputError, match="no files in -"):
         find_files(["-"], [])

@@ -187,7 +187,9 @@ def test_a_sources_folder_without_images_of_train_is_shown_with_a_remark(preview
     catalogue.SPLIT.write(others, Path(catalogue.SPLIT.path))
     ended = preview("images/phone/c")
     assert (ended.code, len(strips(drawn[0]))) == (0, 4)
-    assert ended.err == ("note: images/phone/c has no image of train: who chooses by these has chosen by dev or test\n")
+    assert ended.err == (
+        "note: images/phone/c has no training images: choosing transforms by these images is choosing by dev or test\n"
+    )
 
 
 def test_a_file_is_called_by_its_place_where_paths_of_the_source_start(
@@ -311,9 +313,7 @@ PROBLEMS = [
     pytest.param(
         ["photo.png", "--output", "./photo.png"], 3, "photo.png is the image itself: name another file", id="itself"
     ),
-    pytest.param(
-        ["images/web", "--output", "images/web/a/x.png"], 3, "lies among the images of the source web", id="source"
-    ),
+    pytest.param(["images/web", "--output", "images/web/a/x.png"], 3, "is inside the source web", id="source"),
     pytest.param(["images/web", "--images", "0"], 2, "", id="no images"),
     pytest.param(["images/web", "--copies", "99"], 2, "", id="many copies"),
 ]

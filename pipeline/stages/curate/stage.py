@@ -39,7 +39,7 @@ from pipeline.workers.engine import Engine
 # Pictures that a worker looks at in one go; fewer are not worth a process.
 CHUNK = 2048
 
-See = Callable[[Pixels], Pixels]
+Measure = Callable[[Pixels], Pixels]
 
 
 @dataclass(frozen=True)
@@ -117,8 +117,8 @@ def curate(
     if params.near_duplicates == "group":
         contents = contents_of(images)
         uncompared = int((~is_compared(contents)).sum())
-        look = partial(select_columns, contents=contents, reader=originals, fit=fit, engine=engine)
-        pairs = near_copies(contents, partial(look, see=views), partial(look, see=portrait))
+        measures_of = partial(measure_pictures, contents=contents, reader=originals, fit=fit, engine=engine)
+        pairs = near_copies(contents, partial(measures_of, measure=views), partial(measures_of, measure=portrait))
     written = one_group(images["user_group"].unique())
     images = images.drop(columns=MARKS.names).assign(group=groups_of(images, pairs))
     kept, removed = remove_duplicates(images, params)
@@ -149,20 +149,20 @@ def _picture(shard: str, row: int, reader: ShardReader) -> Pixels:
     return decode(reader.image(shard, row))
 
 
-def select_columns(
-    rows: Positions, see: See, contents: pd.DataFrame, reader: ShardReader, fit: str, engine: Engine
+def measure_pictures(
+    rows: Positions, measure: Measure, contents: pd.DataFrame, reader: ShardReader, fit: str, engine: Engine
 ) -> Pixels:
-    """What `see` makes of contents by position, from their normalised pictures; shape (k, …)."""
+    """What `measure` makes of contents by position, from their normalised pictures; shape (k, …)."""
     asked = contents[["shard", "row", "width", "height"]].iloc[rows]
     places = list(asked.itertuples(index=False, name=None))
     chunks = [places[begin : begin + CHUNK] for begin in range(0, len(places), CHUNK)]
-    work = partial(_seen, see=see, reader=reader, fit=fit)
+    work = partial(_measured, measure=measure, reader=reader, fit=fit)
     return np.concatenate(engine.map(work, chunks, "curate: near copies", size=len))
 
 
-def _seen(places: Sequence[tuple[str, int, int, int]], see: See, reader: ShardReader, fit: str) -> Pixels:
+def _measured(places: Sequence[tuple[str, int, int, int]], measure: Measure, reader: ShardReader, fit: str) -> Pixels:
     pictures = ((decode(reader.image(shard, row)), width, height) for shard, row, width, height in places)
-    return np.stack([see(without_bars(pixels, width, height, fit)) for pixels, width, height in pictures])
+    return np.stack([measure(without_bars(pixels, width, height, fit)) for pixels, width, height in pictures])
 
 
 STAGE = Stage(

@@ -24,7 +24,7 @@ from pipeline.training.folds import folds_of
 from pipeline.training.out_of_fold import FoldedRows, by_baseline, by_own_model
 from pipeline.workers.engine import Engine
 
-WORDS = ["label", "suggested", "split", "quality", "role"]
+CAPTION_COLUMNS = ["label", "suggested", "split", "quality", "role"]
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def label_issues(
         ]
     table = label_issues_table(doubts, manifest, classes)
     metrics = metrics_of(doubts, table)
-    return LabelIssuesOutputs(table, _sheet(table, manifest, originals), metrics, _words(metrics))
+    return LabelIssuesOutputs(table, _sheet(table, manifest, originals), metrics, _summary(metrics))
 
 
 def _sheet(table: pd.DataFrame, manifest: pd.DataFrame, originals: ShardReader) -> bytes:
@@ -84,7 +84,9 @@ def _sheet(table: pd.DataFrame, manifest: pd.DataFrame, originals: ShardReader) 
     pictures = pictures_of(shown["id"].tolist(), manifest, originals)
     cells = [
         Cell(pixels, (label, f"rather {suggested}", f"{split}, quality {quality:.2f}"), role)
-        for pixels, (label, suggested, split, quality, role) in zip(pictures, shown[WORDS].to_numpy(), strict=True)
+        for pixels, (label, suggested, split, quality, role) in zip(
+            pictures, shown[CAPTION_COLUMNS].to_numpy(), strict=True
+        )
     ]
     lines = [
         "Under each: its label, the class that a model not trained on it predicts, and the probability of the label.",
@@ -93,7 +95,7 @@ def _sheet(table: pd.DataFrame, manifest: pd.DataFrame, originals: ShardReader) 
     return gallery("Labels that may be wrong", lines, cells, len(table))
 
 
-def _words(metrics: dict[str, Any]) -> str:
+def _summary(metrics: dict[str, Any]) -> str:
     return "; ".join(
         f"{split}: {part['label_issues']:,} of {part['images']:,} labels may be wrong"
         for split, part in metrics.items()

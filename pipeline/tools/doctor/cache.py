@@ -1,4 +1,4 @@
-"""DVC's cache: objects whose content is not what their name says.
+"""Check DVC's cache for objects whose content does not match their name.
 
 An object is named by the MD5 of its content. DVC believes the name of one that is read-only, as all
 are, so that damage spreads: `dvc checkout` and `dvc push` copy it, `dvc status` finds nothing.
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from pipeline.errors import StorageError, listing
 from pipeline.store.artifacts import refusals, remove
-from pipeline.tools.doctor.findings import Part, Problem, near
+from pipeline.tools.doctor.findings import Check, Problem, near
 from pipeline.tools.doctor.records import Out
 from pipeline.workers.engine import Engine
 
@@ -74,7 +74,7 @@ def uses_of(cache: Path, outs: Iterable[Out]) -> Uses:
     return uses
 
 
-def examine_cache(cache: Path, uses: Uses | None, aside: Path, engine: Engine) -> Part:
+def examine_cache(cache: Path, uses: Uses | None, aside: Path, engine: Engine) -> Check:
     """Hash every object.
 
     Args:
@@ -85,7 +85,7 @@ def examine_cache(cache: Path, uses: Uses | None, aside: Path, engine: Engine) -
     chunks = [objects[begin : begin + CHUNK] for begin in range(0, len(objects), CHUNK)]
     damaged = [one for found in engine.map(_damaged, chunks, "doctor: hashing the cache", size=len) for one in found]
     problems = [_problem(one, None if uses is None else uses.get(one.md5, []), aside) for one in damaged]
-    return Part("cache", f"{len(objects)} objects in {near(cache)} hashed", problems)
+    return Check("cache", f"{len(objects)} objects in {near(cache)} hashed", problems)
 
 
 def _objects(cache: Path) -> Iterable[Path]:
@@ -112,9 +112,9 @@ def _damaged(objects: Sequence[Path]) -> list[Damage]:
 
 def _problem(damage: Damage, used: Sequence[tuple[Path, Out]] | None, aside: Path) -> Problem:
     if used is None:
-        return Problem(f"{near(damage.path)} is damaged", "first fix DVC's files, which say what it stands for")
+        return Problem(f"{near(damage.path)} is damaged", "first fix DVC's files, which say what it belongs to")
     names = listing(f"{place} ({out.owner})" for place, out in used)
-    meant = f"It stands for {names or 'nothing that dvc.lock or a .dvc file names now'}"
+    meant = f"It belongs to {names or 'nothing that dvc.lock or a .dvc file names now'}"
     if damage.actual is None:
         return Problem(f"{near(damage.path)} cannot be read. {meant}", "fix its permissions, or the disk")
     what = f"{near(damage.path)} is damaged: its content has the MD5 {damage.actual}. {meant}"

@@ -14,7 +14,7 @@ from pipeline.images.pixels import Pixels
 from pipeline.manifest import HASHES, SPLIT, check_manifest
 from pipeline.project.params_file import Params
 from pipeline.project.runner import run_stage
-from pipeline.stages.curate.stage import select_columns
+from pipeline.stages.curate.stage import measure_pictures
 from pipeline.workers.engine import Engine
 from tests.examples import encoded, params
 from tests.stages.curate.test_similarity import CHANGES, brighter, cropped, half, jpeg, scene
@@ -162,7 +162,7 @@ def test_a_look_sees_what_was_hashed(fit: str) -> None:
     contents = catalogue.INGESTED.read(Path("data/ingest/phone/manifest.arrow"))
     rows = np.array([0, 2, 3])
     reader = catalogue.ORIGINALS.read(Path("data/ingest"))
-    seen = select_columns(rows, views, contents, reader, fit, Engine(1))
+    seen = measure_pictures(rows, views, contents, reader, fit, Engine(1))
     assert [marks(shown)[0].tolist() for shown in seen] == contents[[*HASHES]].iloc[rows].to_numpy().tolist()
 
 
@@ -191,7 +191,7 @@ def test_copies_under_two_labels_stay_and_are_shown() -> None:
         "curate: 10 images stay, 1 duplicate\n"
         "  4 images are near copies, in 2 families of up to 2, which are not split apart: "
         "see data/curate/near_duplicates.csv\n"
-        "  1 of these families have two labels: the families of phone/cat/1.png ("
+        "  1 families have two labels: those of phone/cat/1.png ("
     )
 
 

@@ -203,7 +203,7 @@ def test_what_the_disk_refuses_is_said_without_the_folders_of_this_machine(
     monkeypatch.setattr(auditing, "read_bytes", refuse)
     monkeypatch.setattr(auditing, "sha256_of", refuse)
     item = (auditing.FilePlace(tmp_path, "1.png"), hash_it)
-    assert auditing.look(item, auditing.SMALL, ShardReader()) == auditing.Look(
+    assert auditing.inspect_image(item, auditing.SMALL, ShardReader()) == auditing.Inspection(
         None, None, "unreadable: Input/output error"
     )
 

@@ -22,7 +22,7 @@ def test_a_sound_workspace_is_well(project: Path, doctor: Doctor) -> None:
     assert wrong(ended) == set()
     assert doctor("--fix").code == 0
     # It is a process of the pipeline itself, and so is who started it.
-    assert "no DVC and no stage is at work here" in run(project, "python", "-m", "pipeline", "doctor")
+    assert "no DVC command and no stage is running here" in run(project, "python", "-m", "pipeline", "doctor")
     assert run(project, "git", "status", "--porcelain") == ""
 
 

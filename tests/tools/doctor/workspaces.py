@@ -48,7 +48,7 @@ def states(ended: Ended) -> dict[str, str]:
 
 
 def wrong(ended: Ended) -> set[str]:
-    return {part for part, state in states(ended).items() if state != "well"}
+    return {check for check, state in states(ended).items() if state != "well"}
 
 
 def damage(path: Path) -> None:

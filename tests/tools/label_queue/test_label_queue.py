@@ -69,7 +69,7 @@ def answer() -> None:
 def test_unlabelled_images_are_queued_with_an_interface_of_the_classes(queue: Queue) -> None:
     ended = queue("new", "--count", "5")
     assert ended.out == (
-        "5 of 12 images of new without a label, those least like any labelled one first: label-queue.json; "
+        "5 of 12 images of new without a label, the images least like any labelled one first: label-queue.json; "
         "labelling interface of a new project: label-queue.xml\n"
     )
     assert len(set(ids())) == 5
@@ -110,7 +110,7 @@ def test_with_a_model_the_least_certain_come_first(queue: Queue, workspace: Path
     for stage in ("split", "balance", "augment", "train"):
         run_stage(stage, load_params(), Engine(1))
     ended = queue("new", "--count", "12")
-    assert "those that the model is least sure of first" in ended.out
+    assert "the least confident predictions first" in ended.out
     assert len(set(ids())) == 12
     unused = catalogue.SPLIT_UNUSED.read(Path(catalogue.SPLIT_UNUSED.path))
     assert sorted(unused["id"]) == sorted(ids())

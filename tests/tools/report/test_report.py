@@ -187,8 +187,8 @@ def test_a_stage_that_is_missing_leaves_the_rest(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{}", "what there is cannot be shown (KeyError: 'sentence'): run dvc repro"),
-        ("[]", "what there is cannot be shown (TypeError:"),
+        ("{}", "this result cannot be shown (KeyError: 'sentence'): run dvc repro"),
+        ("[]", "this result cannot be shown (TypeError:"),
         ("{", "reports/diagnose/diagnosis.json is not readable JSON"),
     ],
 )
