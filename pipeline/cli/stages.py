@@ -1,4 +1,4 @@
-"""One command per stage, generated from the stages' names; the help is the docstring of the stage's package."""
+"""One command per stage, made from the stages' names: a stage's package says in its docstring what it does."""
 
 import sys
 from typing import Annotated
@@ -11,7 +11,7 @@ from pipeline.stage import NAMES, PER_SOURCE, command_of, describe
 PANEL = "Stages"
 # Each `dvc repro` runs the first of them; the other one adds to the ledger.
 TELLING = ("inventory", "final_evaluation")
-Source = Annotated[str, typer.Argument(metavar="SOURCE", help="The name of a source in params.yaml.")]
+Source = Annotated[str, typer.Argument(metavar="SOURCE", help="A name under `sources` in params.yaml.")]
 
 
 def _run(stage: str, workers: int | None, key: str | None = None) -> None:
@@ -46,7 +46,7 @@ def _add(stage: str) -> None:
 
 @app.command(rich_help_panel=PANEL)
 def code() -> None:
-    """Write the version of each stage's code, so that DVC notices changed code."""
+    """Write the version of each stage's code, by which DVC sees that code has changed."""
     from pipeline.project.code import write_versions
     from pipeline.project.params_file import load_params
 

@@ -24,7 +24,7 @@ HEADS = {
     "dvc.yaml": f"""\
 # yaml-language-server: $schema={SCHEMA}
 # Written by the pipeline from what its stages declare. data/dvc.yaml lists sources' files and has the versions of code,
-# final/dvc.yaml evaluates on the test set.
+# final/dvc.yaml is the look at test.
 """,
     "data/dvc.yaml": f"""\
 # yaml-language-server: $schema={SCHEMA}
@@ -32,8 +32,8 @@ HEADS = {
 """,
     "final/dvc.yaml": f"""\
 # yaml-language-server: $schema={SCHEMA}
-# Written by the pipeline from what its stages declare. A plain `dvc repro` never evaluates on the test set. Run
-# `dvc repro final/dvc.yaml` once, at the end.
+# Written by the pipeline from what its stages declare. A plain `dvc repro` never looks at test:
+# `dvc repro final/dvc.yaml`, once, at the end.
 """,
 }
 COMMENTS = {
@@ -41,14 +41,14 @@ COMMENTS = {
 A stage depends on the file with the version of its code. This runs each time and depends on nothing, so that no frozen
 or failing stage can hide a change of code.""",
     "inventory": """\
-DVC never reads a source's folder, where a pipe would hang it: it depends on these lists instead. This stage runs each
-time, to find what has changed; it reads only new and touched files.""",
+DVC never looks into a source's folder, where a pipe would hang it: it depends on these lists. Only a look tells what
+has changed, so that this runs each time; it reads none but new and touched files.""",
     "sample": """\
 The demonstration. Without images where no source in params.yaml lies in data/sample. Not cached: made anew in seconds,
 and `dvc checkout` must not ask for them where they are not used.""",
     "final_evaluation": """\
-Not under `metrics`: you compare experiments with `dvc metrics diff`, and never by the test set. Not cached: each test
-evaluation is a run, and `dvc checkout` must not ask for outs of one that never ran. Git keeps the ledger.""",
+Not under `metrics`: `dvc metrics diff` is for steering, and nobody steers by test. Not cached: each look is a run, and
+`dvc checkout` must not ask for outs of a look that nobody took. Git keeps the ledger, to which a run adds.""",
 }
 
 

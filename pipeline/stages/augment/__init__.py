@@ -1,1 +1,1 @@
-"""Make variants of the training images."""
+"""Generate variants of the training images."""

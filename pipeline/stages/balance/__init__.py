@@ -1,1 +1,1 @@
-"""Balance the classes of train: repeat, drop or weight its rows."""
+"""Repeat, drop or weigh rows of train."""

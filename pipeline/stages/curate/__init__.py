@@ -1,1 +1,1 @@
-"""Join the sources: remove exact duplicates, resolve conflicting labels, group near copies, mark issues."""
+"""Join the sources: remove exact duplicates, settle conflicting labels, group near copies, mark issues."""

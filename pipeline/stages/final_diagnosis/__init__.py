@@ -1,1 +1,1 @@
-"""Diagnose once more, with the test set: overfitting to dev, and a good test score with bad results in production."""
+"""Diagnose once more, with test: overfitting to dev, and what is good on test and bad in production."""

@@ -1,1 +1,1 @@
-"""Evaluate the model on the test set."""
+"""Measure the model on test."""

@@ -1,1 +1,1 @@
-"""Train the model."""
+"""Fit the model."""
