@@ -94,7 +94,7 @@ def learning_curve(
     production images grow. The pipeline's own files do not change. Finished fits are kept in data/learning-curve:
     a run that was stopped continues from them, and so does one with more seeds or sizes.
     """
-    from pipeline.diagnosis.learning_curve import in_words
+    from pipeline.diagnosis.learning_curve import render
     from pipeline.project.params_file import load_params
     from pipeline.tools import learning_curve as learning
     from pipeline.workers.engine import Engine, choose_workers
@@ -105,7 +105,7 @@ def learning_curve(
     found = learning.learning_curve(loaded, planned, engine)
     csv, png = learning.write_result(found, output)
     for one in found.answers:
-        print(in_words(one))
+        print(render(one))
     for note in found.notes:
         print(printable(f"note: {note}"), file=sys.stderr)
     print(f"{csv}, {png}: the points and the curves through them")

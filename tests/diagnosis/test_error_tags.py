@@ -90,8 +90,8 @@ def test_every_uncertain_cell_is_named_at_once() -> None:
     columns["id"] = ["phone/16.png", "phone/12.png", "phone/16.png", "phone/1.png", "nix"]
     columns["label"] = ["0", "1", "0", "0", "0"]
     assert problems(columns) == [
-        "2 ids are no errors of the present model: row 5 ('phone/1.png'), row 6 ('nix')",
-        "1 images stand twice: row 4 (as row 2)",
+        "2 ids are not errors of the current model: row 5 ('phone/1.png'), row 6 ('nix')",
+        "1 images are listed twice: row 4 (as row 2)",
         "label is of another model, or of another image: row 3 ('1', not '0')",
         "the column 'dark' is a tag, and a cell of it is empty or x: row 3 ('perhaps'); words belong into 'tags', "
         "or into 'notes', which is not read",

@@ -110,7 +110,7 @@ def test_tags_of_errors_are_ranked_where_somebody_gave_some(folder: Path) -> Non
     other = Path("other.csv")
     other.write_bytes(spreadsheet_bytes({**table, "id": ["nix", *table["id"][1:]], "tags": ["a", *table["tags"][1:]]}))
     write_report(load_params(), PAGE, other)
-    assert "1 ids are no errors of the present model: row 2" in parsed(PAGE.read_text(encoding="utf-8")).text
+    assert "1 ids are not errors of the current model: row 2" in parsed(PAGE.read_text(encoding="utf-8")).text
 
 
 def test_a_baseline_has_figures_and_no_curve_of_one_point(folder: Path) -> None:
