@@ -1,4 +1,4 @@
-"""The typer application, and an option that many commands share."""
+"""The application that commands join, and an option that many of them have."""
 
 import sys
 from typing import Annotated
@@ -9,19 +9,19 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="From images to a diagnosis: one command per stage, plus tools to inspect images, models and results.",
+    help="From images to a diagnosis: a command a stage, and what looks at images, models and results.",
 )
 
 Workers = Annotated[
     int | None,
     typer.Option(
-        min=1, help="Worker processes; by default one per usable core. Changes no result.", envvar="PIPELINE_WORKERS"
+        min=1, help="Processes; as many as usable cores if not given. Changes no result.", envvar="PIPELINE_WORKERS"
     ),
 ]
 
 
 def tell_uncommitted() -> None:
-    """Warn about test evaluations that are in the ledger but not committed to Git, where they are easily lost."""
+    """Say which looks at test only the workspace knows of, where they are easily lost."""
     from pathlib import Path
 
     from pipeline import catalogue

@@ -1,4 +1,4 @@
-"""Commands for images and the files that hold them."""
+"""Commands on images and the files that hold them."""
 
 import json
 import sys
@@ -15,14 +15,14 @@ PANEL = "Images"
 
 
 class Output(StrEnum):
-    """The output formats of `pipeline audit`."""
+    """What `pipeline audit` prints."""
 
     TEXT = "text"
     JSON = "json"
 
 
 class QueueBy(StrEnum):
-    """How `pipeline label-queue` chooses images."""
+    """How `pipeline label-queue` chooses."""
 
     UNCERTAINTY = "uncertainty"
     DIVERSITY = "diversity"
@@ -32,31 +32,23 @@ class QueueBy(StrEnum):
 @app.command(rich_help_panel=PANEL)
 def preview(
     path: Annotated[
-        Path | None, typer.Argument(metavar="[IMAGE|FOLDER]", help="An image or a folder of images.")
+        Path | None, typer.Argument(metavar="[IMAGE|FOLDER]", help="An image, or a folder of images.")
     ] = None,
     label: Annotated[
-        str | None,
-        typer.Option("--class", metavar="NAME", help="Show images of this class instead, from the last ingest."),
+        str | None, typer.Option("--class", metavar="NAME", help="Instead: images of this class, from the last ingest.")
     ] = None,
-    images: Annotated[int, typer.Option(min=1, max=20, help="How many images of the folder or class to show.")] = 4,
-    copies: Annotated[int, typer.Option(min=1, max=20, help="How many variants of each image to show.")] = 5,
+    images: Annotated[int, typer.Option(min=1, max=20, help="Images of a folder or class.")] = 4,
+    copies: Annotated[int, typer.Option(min=1, max=20, help="Variants of each image.")] = 5,
     transforms: Annotated[
-        str | None,
-        typer.Option(
-            metavar="YAML", help="A list of transforms, written as in params.yaml, to use instead of the one there."
-        ),
+        str | None, typer.Option(metavar="YAML", help="A list as in params.yaml, used instead of the one there.")
     ] = None,
-    preset: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="A preset of transforms to use instead of the list in params.yaml."),
-    ] = None,
-    each: Annotated[bool, typer.Option("--each", help="Also show each transform on its own, with p = 1.")] = False,
+    preset: Annotated[str | None, typer.Option(metavar="NAME", help="The same for a preset.")] = None,
+    each: Annotated[bool, typer.Option("--each", help="Also show each transform alone, at p = 1.")] = False,
     output: Annotated[
-        Path,
-        typer.Option(metavar="FILE", help="Write the contact sheet to this PNG file; an existing file is replaced."),
+        Path, typer.Option(metavar="FILE", help="The sheet, a PNG file; replaced if it is there.")
     ] = Path("preview.png"),
 ) -> None:
-    """Show on one contact sheet what the transforms do to some images, without running the pipeline."""
+    """Show what transforms make of some images, on one sheet, without running the pipeline."""
     from pipeline.errors import ParamsError
     from pipeline.project.params_file import load_params
     from pipeline.tools.preview import (
@@ -87,26 +79,23 @@ def preview(
 @app.command(rich_help_panel=PANEL)
 def audit(
     manifests: Annotated[
-        list[Path], typer.Argument(metavar="MANIFEST...", help="Tables to audit: .arrow, .csv, .parquet or .jsonl.")
+        list[Path], typer.Argument(metavar="MANIFEST...", help="Tables: .arrow, .csv, .parquet or .jsonl.")
     ],
     root: Annotated[
-        Path | None,
-        typer.Option(help="Folder that the tables' paths are relative to; by default each table's own folder."),
+        Path | None, typer.Option(help="Folder that the paths of a table start in; the table's own if not given.")
     ] = None,
     near: Annotated[bool, typer.Option(help="Look for re-encoded, resized, brightened and cropped copies.")] = True,
-    min_per_class: Annotated[
-        int, typer.Option(min=1, help="Report a class gap where a split has fewer images of a class than this.")
-    ] = 5,
+    min_per_class: Annotated[int, typer.Option(min=1, help="Fewer images of a class in a split are a gap.")] = 5,
     json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Also write all findings to this file.")
+        Path | None, typer.Option("--json", metavar="FILE", help="Also write all findings here.")
     ] = None,
-    output: Annotated[Output, typer.Option("--format", help="Output format.")] = Output.TEXT,
+    output: Annotated[Output, typer.Option("--format", help="What is printed.")] = Output.TEXT,
     workers: Workers = None,
 ) -> None:
-    """Report leaks, class gaps and mismatch in any split, made by this pipeline or by another tool.
+    """Report leaks, class gaps and mismatch of any split, this pipeline's or another tool's.
 
-    A table has one row per image and the columns path, label and split. The columns group, role and sha256 are
-    optional. The command ends with exit code 8 if an image leaks from one split into another.
+    A table has a row an image and the columns path, label and split; group, role and sha256 if there are any.
+    The command ends with exit code 8 if an image leaks from one split into another.
     """
     from pipeline.tools.audit.audit import find, outcome, write_json
     from pipeline.tools.audit.leaks import render
@@ -122,17 +111,17 @@ def audit(
 @app.command(rich_help_panel=PANEL)
 def label_queue(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="A production source labelled in Label Studio.")],
-    count: Annotated[int, typer.Option(min=1, help="How many images to choose.")] = 100,
+    count: Annotated[int, typer.Option(min=1, help="How many images.")] = 100,
     by: Annotated[
         QueueBy | None,
-        typer.Option("--by", help="How to choose them; by default uncertainty if there is a model, else diversity."),
+        typer.Option("--by", help="How they are chosen; uncertainty if there is a model, else diversity."),
     ] = None,
-    output: Annotated[
-        Path, typer.Option(help="Write the tasks to this file, and the labelling interface next to it.")
-    ] = Path("label-queue.json"),
+    output: Annotated[Path, typer.Option(help="Where the tasks go; the labelling interface goes beside.")] = Path(
+        "label-queue.json"
+    ),
     workers: Workers = None,
 ) -> None:
-    """Write the unlabelled images that are most worth labelling to an import file for Label Studio."""
+    """Write the unlabelled images that are most worth a label as an import file for Label Studio."""
     from pipeline.project.params_file import load_params
     from pipeline.tools.label_queue.label_queue import label_queue, write_queue
     from pipeline.workers.engine import Engine, choose_workers
@@ -144,13 +133,13 @@ def label_queue(
 
 @app.command(rich_help_panel=PANEL)
 def doctor(
-    fix: Annotated[bool, typer.Option("--fix", help="Fix the problems that need no decision of yours.")] = False,
+    fix: Annotated[bool, typer.Option("--fix", help="Mend what can be mended without a person.")] = False,
     workers: Workers = None,
 ) -> None:
-    """Check the workspace for stale locks, damaged cache objects and shards, and files that DVC cannot read.
+    """Look for what a run would trip over: dead locks, damaged objects and shards, files that DVC cannot read.
 
-    It hashes every object in DVC's cache and decodes every image in every shard. The command ends with exit
-    code 9 if a problem is left.
+    Every object of DVC's cache is hashed, every image of every shard decoded. The command ends with exit
+    code 9 if something is wrong and not mended.
     """
     from pipeline.tools.doctor import examine, outcome, render
     from pipeline.workers.engine import Engine, choose_workers

@@ -1,4 +1,4 @@
-"""Commands that try out models or use one."""
+"""Commands that try models, or use one."""
 
 import json
 import sys
@@ -18,17 +18,15 @@ def spot_check(
     models: Annotated[
         list[str] | None,
         typer.Option(
-            "--model",
-            metavar="NAME",
-            help="Try only this model; repeat the option for more. train.model is the one in params.yaml.",
+            "--model", metavar="NAME", help="Only this one; may be repeated. train.model: that of params.yaml."
         ),
     ] = None,
-    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the table to this file.")] = None,
+    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the table here.")] = None,
     workers: Workers = None,
 ) -> None:
-    """Fit simple models and small networks to the current training set, and rank them on dev.
+    """Try simple models and modest networks on the training set as it is, and rank them on dev.
 
-    The pipeline's own files do not change. Each model is fitted with the params of `train`.
+    Nothing of the pipeline's own files changes. Each model is fitted by the params of `train`.
     """
     from rich.console import Console
 
@@ -43,20 +41,15 @@ def spot_check(
 
 @app.command("lr-range", rich_help_panel=PANEL)
 def lr_range(
-    low: Annotated[float, typer.Option(min=1e-10, help="The lowest learning rate.")] = 1e-6,
-    high: Annotated[float, typer.Option(max=100, help="The highest learning rate.")] = 10.0,
-    steps: Annotated[
-        int, typer.Option(min=10, max=100_000, help="How many batches to train on, each at its own rate.")
-    ] = 100,
+    low: Annotated[float, typer.Option(min=1e-10, help="The first learning rate.")] = 1e-6,
+    high: Annotated[float, typer.Option(max=100, help="The last one.")] = 10.0,
+    steps: Annotated[int, typer.Option(min=10, max=100_000, help="Batches, each at a rate of its own.")] = 100,
     output: Annotated[
-        Path,
-        typer.Option(
-            metavar="FILE", help="Write the curve to .csv and .png files of this name; existing files are replaced."
-        ),
+        Path, typer.Option(metavar="FILE", help="The curve: .csv and .png of this name; replaced if there.")
     ] = Path("lr-range.png"),
     workers: Workers = None,
 ) -> None:
-    """Suggest a learning rate: train while the rate rises, and find where the loss falls fastest (Smith, 2017)."""
+    """Suggest a learning rate: train while it rises, and see where the loss falls fastest (Smith, 2017)."""
     from pipeline.project.params_file import load_params
     from pipeline.tools.lr_range import find_rate, write_curve
     from pipeline.workers.engine import Engine, choose_workers
@@ -70,29 +63,19 @@ def lr_range(
 @app.command("learning-curve", rich_help_panel=PANEL)
 def learning_curve(
     sizes: Annotated[
-        int,
-        typer.Option(
-            min=3,
-            max=10,
-            help="How many sizes of the training set to fit, each twice the one before; the last is all of it.",
-        ),
+        int, typer.Option(min=3, max=10, help="Sizes of train, each twice the one before it; the last is all of it.")
     ] = 4,
-    seeds: Annotated[
-        int, typer.Option(min=2, max=50, help="How many fits at each size, each to different images.")
-    ] = 3,
+    seeds: Annotated[int, typer.Option(min=2, max=50, help="Fits at each size, each to other images.")] = 3,
     output: Annotated[
-        Path,
-        typer.Option(
-            metavar="FILE", help="Write the curves to .csv and .png files of this name; existing files are replaced."
-        ),
+        Path, typer.Option(metavar="FILE", help="The curves: .csv and .png of this name; replaced if there.")
     ] = Path("learning-curve.png"),
     workers: Workers = None,
 ) -> None:
-    """Say whether twice the images would help, and from which role: fit train.model to nested parts of train.
+    """Say whether twice the images would help, and of which source: fit train.model to nested parts of train.
 
-    With raw and production images there are three curves: all of train grows, only raw images grow, or only
-    production images grow. The pipeline's own files do not change. Finished fits are kept in data/learning-curve:
-    a run that was stopped continues from them, and so does one with more seeds or sizes.
+    With raw and production images there are three curves: all of train grows, raw images alone, or production
+    images alone. Nothing of the pipeline's own files changes. Finished fits are kept in data/learning-curve: a run
+    that was stopped goes on from them, and so does one with more seeds or sizes.
     """
     from pipeline.diagnosis.learning_curve import render
     from pipeline.project.params_file import load_params
@@ -113,18 +96,18 @@ def learning_curve(
 
 @app.command(rich_help_panel=PANEL)
 def predict(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="The model's safetensors file.")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model's safetensors file.")],
     images: Annotated[
         list[str],
-        typer.Argument(metavar="IMAGES...", help="Files, folders or patterns; - reads names from standard input."),
+        typer.Argument(metavar="IMAGES...", help="Files, folders, patterns, or - for names from standard input."),
     ],
-    top: Annotated[int, typer.Option(min=1, help="How many classes to name per image.")] = 3,
-    json_lines: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
+    top: Annotated[int, typer.Option(min=1, help="How many classes are named of each image.")] = 3,
+    json_lines: Annotated[bool, typer.Option("--json", help="Print a JSON object a line.")] = False,
     workers: Workers = None,
 ) -> None:
-    """Predict images with a model: print the likeliest classes of each, with their probabilities.
+    """Say what a model sees in images: the likeliest classes of each, with their probabilities.
 
-    The command needs only the model's file. A file that cannot be used gets a line that says why, and the command
+    The model's file is all that is needed. A file that cannot be used has a line that says why, and the command
     then ends with exit code 5.
     """
     from pipeline.errors import DataError

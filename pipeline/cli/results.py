@@ -1,4 +1,4 @@
-"""Commands for params and results."""
+"""Commands on params and on what runs brought."""
 
 import json
 import sys
@@ -16,10 +16,10 @@ PANEL = "Params and results"
 @app.command(rich_help_panel=PANEL)
 def params(
     expanded: Annotated[
-        bool, typer.Option("--expanded", help="Replace each preset by its list of transforms.")
+        bool, typer.Option("--expanded", help="Show what each preset of transforms stands for.")
     ] = False,
 ) -> None:
-    """Check params.yaml, including the transforms, and print it."""
+    """Check params.yaml, the transforms too, and print it."""
     from pipeline.project.params_file import PARAMS_FILE, load_params
     from pipeline.project.params_text import params_text
     from pipeline.transforms.params import PresetName, expand
@@ -37,7 +37,7 @@ def params(
 
 @app.command(rich_help_panel=PANEL)
 def summary() -> None:
-    """Print the metrics, limits and diagnosis of the last run."""
+    """Print the last run's metrics, limits and diagnosis."""
     from rich.console import Console
 
     from pipeline.project.params_file import load_params
@@ -49,17 +49,17 @@ def summary() -> None:
 
 @app.command(rich_help_panel=PANEL)
 def report(
-    output: Annotated[
-        Path, typer.Option(metavar="FILE", help="Write the page to this file; an existing file is replaced.")
-    ] = Path("report/index.html"),
+    output: Annotated[Path, typer.Option(metavar="FILE", help="The page; replaced if it is there.")] = Path(
+        "report/index.html"
+    ),
     tags: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="A table of errors with tags to rank; by default errors.csv, if it has tags."
+            metavar="FILE", help="A table of errors with tags, to be ranked; else errors.csv, if it has some."
         ),
     ] = None,
 ) -> None:
-    """Write one self-contained HTML page about the last run, the data and all experiments."""
+    """Write one page on the last run, the data and all experiments: a file that needs nothing beside it."""
     from pipeline.project.params_file import load_params
     from pipeline.tools.report import write_report
 
@@ -69,27 +69,22 @@ def report(
 @app.command(rich_help_panel=PANEL)
 def errors(
     split: Annotated[str, typer.Option(help="dev, train_dev or train.")] = "dev",
-    csv: Annotated[Path, typer.Option(metavar="FILE", help="Write the table for tags to this file.")] = Path(
-        "errors.csv"
-    ),
+    csv: Annotated[Path, typer.Option(metavar="FILE", help="The table to fill in.")] = Path("errors.csv"),
     sheet: Annotated[
-        Path,
-        typer.Option(metavar="FILE", help="Write the contact sheet to this PNG file; an existing file is replaced."),
+        Path, typer.Option(metavar="FILE", help="The pictures, a PNG file; replaced if it is there.")
     ] = Path("errors.png"),
     columns: Annotated[
         list[str] | None,
-        typer.Option(
-            "--column", metavar="NAME", help="Add a column for one tag, to mark with an x; repeat the option for more."
-        ),
+        typer.Option("--column", metavar="NAME", help="A column for one tag, to be crossed; may be repeated."),
     ] = None,
     tags: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Rank the tags of this filled-in table instead.")
+        Path | None, typer.Option(metavar="FILE", help="Instead: rank the tags of a table that was filled in.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="With --tags: print JSON with all digits.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With --tags: print JSON, with all digits.")] = False,
 ) -> None:
-    """Write the misclassified images to a contact sheet and a table for tags; then rank the tags by possible gain.
+    """Write the misclassified images as a sheet and a table for tags; then rank the tags by what fixing them gains.
 
-    Fill in the table with any spreadsheet program, save it as CSV, and pass it to --tags.
+    Fill in the table with any spreadsheet program, save it as CSV, and give it back with --tags.
     """
     from rich.console import Console
 
@@ -111,13 +106,13 @@ def errors(
 
 @app.command(rich_help_panel=PANEL)
 def compare(
-    commits: Annotated[int, typer.Option(min=1, help="How many commits of the current branch to read.")] = 20,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON with all digits.")] = False,
+    commits: Annotated[int, typer.Option(min=1, help="How many commits of the current branch are looked at.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with all digits.")] = False,
 ) -> None:
-    """Rank the results of all experiments and commits, and mark the differences that are noise.
+    """Rank the results of all experiments and commits, and say which differences are noise.
 
-    Every result is measured on dev with the current evaluate.optimizing of params.yaml. Models that broke a limit
-    when they were evaluated are at the bottom.
+    All are measured on dev by evaluate.optimizing of params.yaml as it is now; models that broke a limit when they
+    were evaluated stand at the bottom.
     """
     from rich.console import Console
 

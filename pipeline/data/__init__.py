@@ -1,1 +1,1 @@
-"""Read the rows of a manifest as batches of pictures and classes."""
+"""Rows of a manifest -> batches of pictures and classes."""

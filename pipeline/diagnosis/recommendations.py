@@ -28,7 +28,7 @@ TABLE: Mapping[str, tuple[Advice, ...]] = {
         Advice("a wider model can hold more of what there is to learn", "MLY ch. 25", changes.wider),
         Advice("train longer", "MLY ch. 25", changes.longer),
         Advice("a deeper model", "MLY ch. 25", changes.deeper),
-        Advice("less dropout, which limits what the model can learn", "MLY ch. 25", changes.less_dropout),
+        Advice("less dropout, which keeps a model from learning all", "MLY ch. 25", changes.less_dropout),
         Advice("no penalty on weights", "MLY ch. 25", changes.no_penalty),
         Advice("batch norm", "Ioffe and Szegedy (2015)", changes.batch_norm),
         Advice(
@@ -42,10 +42,10 @@ TABLE: Mapping[str, tuple[Advice, ...]] = {
     ),
     VARIANCE: (
         Advice("more variants of each image", "MLY ch. 27; Shorten and Khoshgoftaar (2019)", changes.more_copies),
-        Advice("variants of each image, with gentle transforms first", "MLY ch. 27", changes.first_copies),
+        Advice("variants of each image, first gentle ones", "MLY ch. 27", changes.first_copies),
         Advice("more dropout", "MLY ch. 27; Srivastava et al. (2014)", changes.more_dropout),
         Advice("more weight decay", "MLY ch. 27; Krogh and Hertz (1991)", changes.more_decay),
-        Advice("mixup: blend images and labels in pairs", "Zhang et al. (2018)", changes.mixup),
+        Advice("images and labels blended in pairs", "Zhang et al. (2018)", changes.mixup),
         Advice("new variants in each epoch", "MLY ch. 27", changes.online),
         Advice(
             "more images for training: how many, and of which role", "MLY ch. 27", command="pipeline learning-curve"
@@ -98,11 +98,9 @@ TABLE: Mapping[str, tuple[Advice, ...]] = {
     found.UNDERFIT: (),
     found.LABEL_NOISE: (
         Advice(
-            "correct the labels that reports/label_issues/ lists, in the sources", "MLY ch. 16; Northcutt et al. (2021)"
+            "mend the labels in the sources that reports/label_issues/ lists", "MLY ch. 16; Northcutt et al. (2021)"
         ),
-        Advice(
-            "label smoothing, which reduces the effect of wrong labels", "Lukasik et al. (2020)", changes.some_smoothing
-        ),
+        Advice("label smoothing, which learns wrong labels less", "Lukasik et al. (2020)", changes.some_smoothing),
     ),
     found.HIDDEN: (
         Advice("rank models by a metric that counts all classes alike", "MLY ch. 8 and 9", changes.by_class),
@@ -120,10 +118,8 @@ TABLE: Mapping[str, tuple[Advice, ...]] = {
         ),
     ),
     found.CALIBRATION: (
-        Advice("label smoothing, because the model is overconfident", "Müller et al. (2019)", changes.smoothing),
-        Advice(
-            "less label smoothing, because the model is underconfident", "Müller et al. (2019)", changes.no_smoothing
-        ),
+        Advice("label smoothing, against too sure a model", "Müller et al. (2019)", changes.smoothing),
+        Advice("less label smoothing, against too unsure a model", "Müller et al. (2019)", changes.no_smoothing),
     ),
     found.SMALL_DEV: (),
 }

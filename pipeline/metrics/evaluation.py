@@ -29,7 +29,7 @@ class Evaluation:
     reliability: pd.DataFrame
     slices: pd.DataFrame
     broken: list[str]
-    summary: str
+    words: str
 
 
 def evaluation(
@@ -67,7 +67,7 @@ def evaluation(
         reliability=_reliability(dev, params),
         slices=slices,
         broken=broken,
-        summary=f"{key_of(params.optimizing)}: {_summary(measured, broken)}",
+        words=f"{key_of(params.optimizing)}: {_words(measured, broken)}",
     )
 
 
@@ -142,7 +142,7 @@ def _by_column(slices: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
     return found
 
 
-def _summary(measured: Mapping[str, Mapping[str, float]], broken: list[str]) -> str:
+def _words(measured: Mapping[str, Mapping[str, float]], broken: list[str]) -> str:
     values = ", ".join(
         f"{split} {part['optimizing']:.4f} ({part['low']:.4f} to {part['high']:.4f})"
         for split, part in measured.items()

@@ -138,7 +138,7 @@ def visible_difference(images: int, accuracy: float) -> float:
     return min(1.0, Z * float(np.sqrt(2 * accuracy * (1 - accuracy) / images))) if images else 1.0
 
 
-def noise_message(split: str, images: int, accuracy: float) -> str:
+def words(split: str, images: int, accuracy: float) -> str:
     """The same as a sentence."""
     points = 100 * visible_difference(images, accuracy)
     return f"{split} has {images:,} images: differences under {points:.1f} points are noise"

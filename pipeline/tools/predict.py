@@ -53,11 +53,11 @@ class Answer:
 
 
 def read_model(path: Path) -> TrainedModel:
-    """Load the model in a file.
+    """The model in a file.
 
     Raises:
-        MissingInputError: the file does not exist.
-        DataError: it is not a model of this pipeline.
+        MissingInputError: there is no such file.
+        DataError: it is no model of this pipeline.
     """
     with refusals(path):
         if not path.exists():

@@ -116,8 +116,8 @@ def test_report_has_every_split_and_judges_one() -> None:
     assert found.metrics["limits"] == {"worst": {"value": 0.5, "held": False}}
     assert found.metrics["accepted"] is False
     assert found.broken == ["worst"]
-    assert found.summary.startswith("accuracy: train 1.0000 (1.0000 to 1.0000), dev 0.8500 (")
-    assert found.summary.endswith("; rejected, it breaks worst")
+    assert found.words.startswith("accuracy: train 1.0000 (1.0000 to 1.0000), dev 0.8500 (")
+    assert found.words.endswith("; rejected, it breaks worst")
     assert len(found.confusion) == found.per_class["images"].sum() == found.reliability["images"].sum() == 100
 
 

@@ -25,9 +25,9 @@ from pipeline.metrics.matching import (
     label_test,
     measure_matching,
     mismatches,
-    noise_message,
     summarise_matching,
     visible_difference,
+    words,
 )
 
 FEW = settings(max_examples=8, deadline=None)
@@ -304,7 +304,7 @@ def test_visible_difference(images: int, accuracy: float, expected: float) -> No
 
 
 def test_visible_difference_in_words() -> None:
-    assert noise_message("dev", 449, 0.979) == "dev has 449 images: differences under 1.9 points are noise"
+    assert words("dev", 449, 0.979) == "dev has 449 images: differences under 1.9 points are noise"
 
 
 def sentences(rows: pd.DataFrame) -> list[str]:

@@ -67,7 +67,7 @@ def evaluate(
         per_class=found.per_class,
         reliability=found.reliability,
         slices=found.slices,
-        summary=found.summary,
+        summary=found.words,
     )
 
 

@@ -85,8 +85,8 @@ def final_evaluation(
         metrics={**found.metrics, "looks": count, "corrected": interval},
         confusion=found.confusion,
         slices=found.slices,
-        summary=f"{found.summary}; test evaluation {count}, "
-        f"its interval, corrected for that number, {interval['low']:.4f} to {interval['high']:.4f}",
+        summary=f"{found.words}; look {count}, "
+        f"its interval corrected for that {interval['low']:.4f} to {interval['high']:.4f}",
     )
 
 

@@ -76,7 +76,7 @@ def label_issues(
         ]
     table = label_issues_table(doubts, manifest, classes)
     metrics = metrics_of(doubts, table)
-    return LabelIssuesOutputs(table, _sheet(table, manifest, originals), metrics, _summary(metrics))
+    return LabelIssuesOutputs(table, _sheet(table, manifest, originals), metrics, _words(metrics))
 
 
 def _sheet(table: pd.DataFrame, manifest: pd.DataFrame, originals: ShardReader) -> bytes:
@@ -95,7 +95,7 @@ def _sheet(table: pd.DataFrame, manifest: pd.DataFrame, originals: ShardReader) 
     return gallery("Labels that may be wrong", lines, cells, len(table))
 
 
-def _summary(metrics: dict[str, Any]) -> str:
+def _words(metrics: dict[str, Any]) -> str:
     return "; ".join(
         f"{split}: {part['label_issues']:,} of {part['images']:,} labels may be wrong"
         for split, part in metrics.items()

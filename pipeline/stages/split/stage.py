@@ -60,7 +60,7 @@ def split(manifest: pa.Table, params: SplitParams) -> SplitOutputs:
     without = f" ({unlabelled} without a label)" if unlabelled else ""
     notes = [
         *_moved(splits.topped_up),
-        *(matching.noise_message(name, images[name], params.expected_accuracy) for name in (DEV, TEST)),
+        *(matching.words(name, images[name], params.expected_accuracy) for name in (DEV, TEST)),
         *(f"warning: {sentence}" for sentence in found),
     ]
     return SplitOutputs(
