@@ -57,7 +57,7 @@ def test_a_report_that_lacks_what_is_read_of_it_is_named(name: str, how: str, tm
         if at == ("model",) and how == '"x"':
             continue
         place.write_text(json.dumps(changed(value, at, how)))
-        with pytest.raises(DataError, match=r"report\.json has not the form that this version writes \("):
+        with pytest.raises(DataError, match=r"report\.json does not have the form that this version writes \("):
             artifact.read(place)
     place.write_text(json.dumps({**value, "more": LABELS}))
     assert artifact.read(place) == {**value, "more": LABELS}

@@ -16,7 +16,7 @@ from pipeline.tools.history import results
 
 
 def comparison(params: EvaluateParams, commits: int) -> list[Row]:
-    """One row per result, the best first.
+    """A row a result, in the order in which they should be read.
 
     Raises:
         MissingInputError: there are no results at all.
@@ -55,7 +55,7 @@ def print_table(rows: Sequence[Row], params: EvaluateParams, console: Console) -
                 escape(f"{row.name}: {'; '.join([*words, *([row.note] if row.note else [])])}"), soft_wrap=True
             )
     if any(row.standing == "within noise" for row in rows):
-        console.print("within noise: the 95 % interval of the difference, on the same dev images, contains 0")
+        console.print("within noise: the 95 % interval of the difference, on the same dev images, has 0 in it")
 
 
 def _ends(low: float | None, high: float | None, sign: str = "") -> str:

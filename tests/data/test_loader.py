@@ -159,7 +159,10 @@ def test_a_killed_worker_is_an_error_with_advice(
 ) -> None:
     # torch sets its own handler only once a process, and other tests put back the one that they found.
     monkeypatch.setattr(signal_handling, "_SIGCHLD_handler_set", False)
-    rule = r"^a process that decodes images died, .*: run again with fewer workers \(--workers or PIPELINE_WORKERS\)$"
+    rule = (
+        r"^a process that decodes images died, .*: run the command again with fewer workers \(--workers or "
+        r"PIPELINE_WORKERS\)$"
+    )
 
     def train() -> None:
         with Loader(dataset(manifest, tmp_path), 1, 2, range(20), numbered) as loader:

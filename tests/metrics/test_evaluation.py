@@ -198,7 +198,7 @@ def test_limits_on_what_has_no_images_are_all_named() -> None:
     assert str(caught.value) == (
         "evaluate.satisficing.dusk: dev has no images with meta_light 'dusk', it has 'day' (90), 'night' (10); "
         "evaluate.satisficing.fig: dev has no images of the class 'fig': "
-        "add such images to the production sources, or take the limit out"
+        "add such images to the production sources, or remove the limit"
     )
 
 

@@ -167,5 +167,5 @@ def test_weights_of_another_architecture_are_told_what_differs(values: Any, reas
 def test_noise_is_said_to_be_no_weights_file() -> None:
     pixels = TRAIN.tensors[0].numpy().tobytes()
     for noise in (b"", b"rubbish", pixels, b"\x80" + bytes(range(200)), b"PK\x03\x04rubbish"):
-        with pytest.raises(DataError, match=r"^weights\.pth is (no weights file|cut short or damaged|a pickle)"):
+        with pytest.raises(DataError, match=r"^weights\.pth is (not a weights file|cut short or damaged|a pickle)"):
             load_backbone(network(), noise, NAME)

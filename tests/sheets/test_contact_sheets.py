@@ -163,7 +163,7 @@ def test_the_height_of_a_sheet_has_an_end() -> None:
 
 @pytest.mark.parametrize(
     ("mode", "words"),
-    [("materialise", "the same in each epoch"), ("online", "anew in each epoch of training; shown as in")],
+    [("materialise", "the same in every epoch"), ("online", "again in every epoch of training; shown as in")],
 )
 def test_the_sheet_says_when_variants_are_made(mode: str, words: str, drawn: list[Sheet]) -> None:
     show(train_rows(originals({"a": 1}, {}), 1), mode)

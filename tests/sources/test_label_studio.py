@@ -103,11 +103,11 @@ BROKEN: dict[str, tuple[Any, dict[str, str], str]] = {
         {},
         "1 entries are not tasks with data and annotations: 1; exp",
     ),
-    "other image": ([{"data": {"img": "x"}, "annotations": []}], {}, "data of 1 tasks has no text 'image': 1; it"),
+    "other image": ([{"data": {"img": "x"}, "annotations": []}], {}, "1 tasks have no text 'image' in data: 1; the"),
     "several images": (
         [{"data": {"image": ["x"]}, "annotations": []}],
         {},
-        "data of 1 tasks has no text 'image': 1; it",
+        "1 tasks have no text 'image' in data: 1; the",
     ),
     "capitals": (
         [task(["Fig"]), task(["fig"])],
@@ -120,7 +120,7 @@ BROKEN: dict[str, tuple[Any, dict[str, str], str]] = {
     "other choice": (
         [task(["fig"])],
         {"choice": "label"},
-        "no answer is called 'label' and of the type choices; there are 'fruit' (choices)",
+        "no answer has the name 'label' and the type choices; the answers are 'fruit' (choices)",
     ),
 }
 
@@ -223,7 +223,7 @@ def test_answers_to_other_questions_and_of_other_types_are_told_with_counts() ->
         "answers that are none to 'fruit' (choices) are not read: 1 'ripe' (rating)",
     )
     with pytest.raises(
-        DataError, match=r"no answer is called 'fruit' and of the type choices; there are 'fruit' \(tax"
+        DataError, match=r"no answer has the name 'fruit' and the type choices; the answers are 'fruit' \(tax"
     ):
         labels_of([tasks[2]], chosen(), "e.json")
 

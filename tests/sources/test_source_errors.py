@@ -14,9 +14,9 @@ TABLE: dict[str, Any] = {
     "unlisted": "ignore",
 }
 FOLDERS = "Rule: put the images in one folder per class, photos/<class>/<image>. Next: "
-FIX = "fix or replace these, or what is said of them:"
+FIX = "fix or replace these files, or correct their labels:"
 PIPE = "not_a_regular_file: a pipe, a socket, a device, or a sparse file of an archive"
-NAMED = "Rule: its images are those that photos/t.csv names, by paths that start in photos. Next: "
+NAMED = "Rule: photos/t.csv names the images, by paths relative to photos. Next: "
 
 
 @pytest.mark.parametrize(
@@ -42,24 +42,24 @@ NAMED = "Rule: its images are those that photos/t.csv names, by paths that start
             {},
             [],
             3,
-            f"photos has no image, 3 files ignored. {FOLDERS}rename those that are wanted; files are ignored that are "
-            "hidden or a system file",
+            f"photos has no images, 3 ignored files. {FOLDERS}rename the files that you want; a file is ignored if "
+            "it is hidden or a system file",
             id="hidden files",
         ),
         pytest.param(
             {"exclude": ["*.png"], "inside": "set"},
             [],
             3,
-            f"photos (inside: set) has no image, 3 files ignored. {FOLDERS}rename those that are wanted; files are "
-            "ignored that are hidden or a system file or left out by `inside` and `exclude`",
+            f"photos (inside: set) has no images, 3 ignored files. {FOLDERS}rename the files that you want; a file "
+            "is ignored if it is hidden or a system file or left out by `inside` and `exclude`",
             id="left out by params",
         ),
         pytest.param(
             {},
             [("a.png", "no_class_folder", ""), ("b.png", "no_class_folder", "")],
             1,
-            f"photos has no class folder, and 2 files beside where they would be. {FOLDERS}move each file into a "
-            "folder called after its class",
+            f"photos has no class folders, and 2 files outside of class folders. {FOLDERS}move each file into a "
+            "folder named after its class",
             id="loose files",
         ),
         pytest.param(
@@ -75,8 +75,8 @@ NAMED = "Rule: its images are those that photos/t.csv names, by paths that start
             {"labels": TABLE},
             [],
             5,
-            f"photos has no image, 5 files ignored. {NAMED}give photos/t.csv a row for each image, or set "
-            "`unlisted` to take files that no row names",
+            f"photos has no images, 5 ignored files. {NAMED}add a row to photos/t.csv for each image, or set "
+            "`unlisted` to include files that no row names",
             id="empty table",
         ),
         pytest.param(
@@ -114,10 +114,11 @@ def test_a_limit_is_the_last_share_that_passes_and_all_is_too_many_whatever_it_i
     refused = [("a.png", "empty", "the file has no content")]
     assert too_many_refused("photos", 4, refused, 0.25) is None
     assert too_many_refused("photos", 4, refused, 0.24) == (
-        "1 of 4 files in photos were rejected (1 empty), the limit ingest.max_rejected is 24%. Such as:\n"
-        "  a.png: empty: the file has no content\nMend or remove them, or raise the limit: rejected.csv then has all"
+        "1 of 4 files in photos were rejected (1 empty), the limit ingest.max_rejected is 24%. For example:\n"
+        "  a.png: empty: the file has no content\nFix or remove these files, or raise the limit: rejected.csv then "
+        "lists all of them"
     )
     assert too_many_refused("photos", 1, refused, 1.0) == (
-        "1 of 1 files in photos were rejected (1 empty): no image is left. Such as:\n"
-        "  a.png: empty: the file has no content\nMend or replace them"
+        "1 of 1 files in photos were rejected (1 empty): no image is left. For example:\n"
+        "  a.png: empty: the file has no content\nFix or replace these files"
     )

@@ -141,7 +141,11 @@ def test_a_table_may_have_so_many_columns_and_no_more(name: str) -> None:
 
 def test_lines_with_a_key_of_their_own_are_refused_before_they_make_a_square() -> None:
     lines = b"\n".join(b'{"a": 1, "k%d": 1}' % number for number in range(50_000))
-    with pytest.raises(DataError, match=r"^t\.jsonl has 50,001 columns, and may have 1,000: .* names of its own$"):
+    with pytest.raises(
+        DataError,
+        match=r"^t\.jsonl has 50,001 columns, and at most 1,000 are allowed: .* the same "
+        r"names in every line$",
+    ):
         texts(lines, "t.jsonl")
 
 
@@ -154,14 +158,18 @@ def test_a_table_may_have_no_more_rows_and_cells_than_its_files_explain(
     with pytest.raises(DataError, match=r"^t\.\w+ has 6 rows, and at most 5 are allowed: each row describes one file"):
         read_texts(data, name, (), max_rows=5)
     monkeypatch.setattr(tables, "MAX_CELLS", 23)
-    with pytest.raises(DataError, match=r"^t\.\w+ has 6 rows of 4 columns, 24 cells, and may have 23: leave out"):
+    with pytest.raises(
+        DataError,
+        match=r"^t\.\w+ has 6 rows of 4 columns, 24 cells, and at most 23 are "
+        r"allowed: remove",
+    ):
         texts(data, name)
 
 
 def test_equal_rows_of_a_parquet_file_are_counted_before_they_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     data = parquet(["x"] * 100_000)
     monkeypatch.setattr(pq.ParquetFile, "read", None)
-    with pytest.raises(DataError, match=r"^t\.parquet has 100,000 rows, and may have 10:"):
+    with pytest.raises(DataError, match=r"^t\.parquet has 100,000 rows, and at most 10 are allowed:"):
         read_texts(data, "t.parquet", (), max_rows=10)
 
 

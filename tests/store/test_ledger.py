@@ -128,7 +128,7 @@ def test_an_orphan_branch_hides_no_looks(repository: Path) -> None:
     commit(repository, LOOKS)
     run(repository, "git", "checkout", "--quiet", "--orphan", "new")
     PLACE.unlink()
-    refused("HEAD names no commit, although the repository has some")
+    refused("HEAD is not a commit, although the repository has some")
 
 
 def test_a_damaged_repository_is_refused(repository: Path, tmp_path: Path) -> None:

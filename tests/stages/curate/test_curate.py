@@ -103,7 +103,8 @@ def test_files_are_those_rejected_removed_and_kept(
 
 def test_conflicting_labels_stop_the_stage_if_params_say_so() -> None:
     message = (
-        r"^pictures under two labels: 1, the files web/cat/003\.png, web/dog/004\.png\. Correct the labels, or set cura"
+        r"^pictures with two labels: 1, in the files web/cat/003\.png, web/dog/004\.png\. Correct the labels, or "
+        r"set cura"
     )
     with pytest.raises(DataError, match=message):
         curated({"web": WEB, "phone": PHONE}, "error")
@@ -169,7 +170,7 @@ def test_the_folder_of_a_source_that_params_no_longer_name_does_not_count(
     [
         pytest.param("aabb", 0, "", id="none"),
         pytest.param(
-            "abbb", 1, "groups that equal files or near copies join, so that they are not split apart: a + b", id="one"
+            "abbb", 1, "groups joined by equal files or near copies, which stay in one split: a + b", id="one"
         ),
         pytest.param("abcdefgh", 4, "not split apart: a + b, c + d, e + f and 1 more", id="the first three are shown"),
     ],

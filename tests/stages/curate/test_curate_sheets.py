@@ -96,7 +96,7 @@ def test_copies_stand_side_by_side(drawn: list[Sheet]) -> None:
     assert [section.heading for section in sheet.sections] == [
         "Families of near copies, always in one split: 2",
         "Pairs of exact duplicates: 1",
-        "Pictures under two labels, removed: 2",
+        "Pictures with two labels, removed: 2",
     ]
     # Those of two labels come first.
     assert [strip.caption for strip in sheet.sections[0].strips] == ["2 images, labels cat / dog", "2 images"]

@@ -188,8 +188,8 @@ def test_copies_under_two_labels_stay_and_are_shown() -> None:
     ]
     assert metrics() == {"images": 4, "groups": 2, "two_labels": 1}
     assert run_stage("curate", chosen, Engine(1)).startswith(
-        "curate: 10 images stay, 1 duplicate\n"
-        "  4 images are near copies, in 2 families of up to 2, which are not split apart: "
+        "curate: 10 images kept, 1 duplicate\n"
+        "  4 images are near copies, in 2 families of up to 2, which stay in one split: "
         "see data/curate/near_duplicates.csv\n"
         "  1 families have two labels: those of phone/cat/1.png ("
     )
@@ -201,6 +201,6 @@ def test_user_groups_that_near_copies_join_are_shown() -> None:
     chosen = changed()
     manifest = curated(chosen).set_index("id")
     assert manifest.loc[["phone/cat/1", "phone/cat/2"], "group"].tolist() == ["group:a", "group:a"]
-    assert "\n  groups that equal files or near copies join, so that they are not split apart: a + b (" in (
+    assert "\n  groups joined by equal files or near copies, which stay in one split: a + b (" in (
         run_stage("curate", chosen, Engine(1))
     )

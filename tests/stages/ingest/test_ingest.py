@@ -304,7 +304,7 @@ WITHOUT_IMAGES: dict[str, tuple[Callable[[Path], object], type[Exception], str]]
     "empty": (lambda root: root.mkdir(), DataError, "has no files. Rule: put the images in one folder per class, "),
     "empty class": (lambda root: (root / "cat").mkdir(parents=True), DataError, "has no files. Rule: images"),
     "hidden": (lambda root: write_source(root / ".cat", {"cat": 1}), DataError, "has no image, 1 files ignored. The"),
-    "loose": (write_loose, DataError, "has no class folder, and 2 files beside where they would be. "),
+    "loose": (write_loose, DataError, "has no class folders, and 2 files outside of class folders. "),
 }
 
 

@@ -251,8 +251,14 @@ def test_without_raw_images_no_class_is_one_sided(choice: str) -> None:
             "drop",
             r"drop leaves 1 classes \(apple\) with raw and production images",
         ),
-        ({"apple": 9}, {"fig": 90}, "drop", r"drop leaves 0 classes \(\) with raw and production images, a classifier"),
-        ({"apple": 9, "fig": 9}, {}, "train", r"^no class has production images, so that dev and test cannot measure"),
+        (
+            {"apple": 9},
+            {"fig": 90},
+            "drop",
+            r"drop leaves 0 classes \(\) with raw and production images, and a "
+            r"classifier",
+        ),
+        ({"apple": 9, "fig": 9}, {}, "train", r"^no class has production images, so dev and test cannot measure"),
     ],
 )
 def test_too_few_classes_that_are_left_are_said(

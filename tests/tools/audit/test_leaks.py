@@ -203,7 +203,9 @@ def test_a_table_that_cannot_be_used(columns: list[str], frame: dict[str, list[A
 
 
 def test_one_split_is_nothing_to_compare() -> None:
-    with pytest.raises(DataError, match="all 2 rows are of the split train: an audit compares splits; give the tables"):
+    with pytest.raises(
+        DataError, match="all 2 rows are of the split train: an audit compares splits; also give the tables"
+    ):
         check_splits(rows(TRAIN, TRAIN))
     with pytest.raises(DataError, match="there are no rows: an audit compares splits"):
         check_splits(rows(TRAIN)[:0])

@@ -135,7 +135,7 @@ def test_nothing_is_fixed_while_dvc_is_at_work(project: Path, doctor: Doctor) ->
     assert wrong(ended) == {"locks", "cache"}
     assert ended.out.count(f"not fixed: process {dvc.pid} (`") == 2
     assert damaged.exists()
-    assert "shards        well: not looked at, because process" in ended.out
+    assert "shards        ok: not checked, because process" in ended.out
     assert Path(".dvc/tmp/rwlock").read_bytes() == b""
     assert wrong(doctor("--fix")) == {"locks", "cache", "shards", "leftovers"}
     assert wrong(doctor()) == set()

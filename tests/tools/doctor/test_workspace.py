@@ -112,7 +112,7 @@ def test_what_the_pipeline_stands_on_is_looked_at(
     assert states(ended)["surroundings"] in {"4 wrong", "5 wrong"}
     for text in ("numpy ", "no-such-package is missing", "5 MB are free", "ingest.size", "split.min_per_class"):
         assert text in ended.out
-    assert "sources       well: not looked at" in ended.out
+    assert "sources       ok: not checked" in ended.out
     monkeypatch.setenv("PATH", "")
     assert "there is no command `python`" in doctor().out
 

@@ -69,7 +69,7 @@ def answer() -> None:
 def test_unlabelled_images_are_queued_with_an_interface_of_the_classes(queue: Queue) -> None:
     ended = queue("new", "--count", "5")
     assert ended.out == (
-        "5 of 12 images of new without a label, the images least like any labelled one first: label-queue.json; "
+        "5 of 12 images of new without a label, those least like labelled ones first: label-queue.json; "
         "labelling interface of a new project: label-queue.xml\n"
     )
     assert len(set(ids())) == 5
@@ -100,7 +100,9 @@ def test_answers_become_labels_and_what_has_a_task_is_not_queued_again(queue: Qu
     run_stage("curate", load_params(), Engine(1))
     ended = queue("new")
     assert ended.code == 5
-    assert ended.err.startswith("error: no image of new is left to be labelled: data/curate/manifest.arrow has none")
+    assert ended.err.startswith(
+        "error: no image of new is left to label: in data/curate/manifest.arrow every image has"
+    )
 
 
 def test_with_a_model_the_least_certain_come_first(queue: Queue, workspace: Path) -> None:
@@ -136,7 +138,9 @@ def test_a_source_that_has_no_queue_is_an_error(queue: Queue, source: str, messa
 def test_tasks_are_not_written_over_by_their_interface(queue: Queue) -> None:
     ended = queue("new", "--output", "queue.xml")
     assert ended.code == 3
-    assert ended.err.startswith("error: --output queue.xml: the labelling interface goes there; let the tasks' file")
+    assert ended.err.startswith(
+        "error: --output queue.xml is the file of the labelling interface: give the tasks' file"
+    )
     assert not Path("queue.xml").exists()
 
 
