@@ -50,7 +50,7 @@ def problems(columns: dict[str, list[str]]) -> list[str]:
         read(columns)
     head, *lines = str(caught.value).split("\n  ")
     assert head == "errors.csv cannot be counted:"
-    return "\n".join(lines).split("\nMend the rows")[0].split("\n")
+    return "\n".join(lines).split("\nFix the rows")[0].split("\n")
 
 
 def test_the_surest_errors_come_first() -> None:
