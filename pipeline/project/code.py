@@ -20,8 +20,7 @@ LOCKS = ("dvc.lock", "data/dvc.lock", "final/dvc.lock")
 COMMAND = "dvc repro data/dvc.yaml:code"
 OLDER = (
     "an older version of the pipeline wrote dvc.lock, with source files as dependencies. Every stage runs once "
-    "more, and "
-    "every image is decoded once more. After that, a code change runs only the stages that it affects"
+    "more, and every image is decoded once more. After that, a code change runs only the stages that it affects"
 )
 
 

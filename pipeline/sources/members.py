@@ -123,9 +123,8 @@ class Archive:
 
     def _bomb(self, does: str) -> DataError:
         return DataError(
-            f"{self.place} {does} more than {self.most_bytes:,} bytes, and is {self.stamp[0]:,} bytes itself: it "
-            f"may be a "
-            f"decompression bomb (ingest.max_expansion is {self.max_expansion:g}; {MIN_BYTES:,} bytes are always "
+            f"{self.place} {does} more than {self.most_bytes:,} bytes, and is {self.stamp[0]:,} bytes itself: it may "
+            f"be a decompression bomb (ingest.max_expansion is {self.max_expansion:g}; {MIN_BYTES:,} bytes are always "
             "allowed). If you trust it, raise the limit, or unpack it"
         )
 

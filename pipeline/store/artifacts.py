@@ -254,8 +254,7 @@ def check_form(value: Any, form: TypeAdapter[Any] | None, place: Path) -> None:
         where = ".".join(map(str, first["loc"])) or "it"
         raise DataError(
             f"{place} does not have the form that this version writes ({shortened(where)}: "
-            f"{first['msg'].lower()}): it is "
-            f"damaged, edited or of another version; run `{maker(place)}`"
+            f"{first['msg'].lower()}): it is damaged, edited or of another version; run `{maker(place)}`"
         ) from None
 
 

@@ -43,8 +43,7 @@ def read_csv(
     if uneven:
         raise DataError(
             f"{name} is damaged: {len(uneven)} rows ({listing(uneven)}) do not have {len(names)} cells, one per "
-            f"column; put "
-            "values with commas in quotes"
+            f"column; put values with commas in quotes"
         )
     check_size(names, len(rows), name, needed, max_rows)
     wanted = [needed is None or name in needed for name in names]
@@ -135,15 +134,13 @@ def check_size(
     if max_rows is not None and rows > max_rows:
         raise DataError(
             f"{table} has {rows:,} rows, and at most {max_rows:,} are allowed: each row describes one file of the "
-            f"source. "
-            "Remove rows that name no file or a file that another row names"
+            f"source. Remove rows that name no file or a file that another row names"
         )
     width = len(names) if needed is None else sum(name in needed for name in names)
     if needed is None and width > MAX_COLUMNS:
         raise DataError(
             f"{table} has {width:,} columns, and at most {MAX_COLUMNS:,} are allowed: {listing(names, 3)}. Every "
-            f"image keeps "
-            "all of them: remove those that you do not need, and use the same names in every line"
+            f"image keeps all of them: remove those that you do not need, and use the same names in every line"
         )
     if width * rows > MAX_CELLS:
         raise DataError(

@@ -90,7 +90,10 @@ def test_labels_beyond_the_classes_are_refused_before_any_image_is_read(manifest
             id="no shard",
         ),
         pytest.param(
-            {"row": 999}, DataError, r"^web/0001.png: shard \w+ has \d+ rows, no row 999: run `dvc repro`", id="no row"
+            {"row": 999},
+            DataError,
+            r"^web/0001.png: shard \w+ has \d+ rows and no row 999: run `dvc repro`",
+            id="no row",
         ),
     ],
 )

@@ -209,7 +209,7 @@ def test_columns_that_cannot_be_sliced_by_are_all_named() -> None:
         report(many, rules, meta_light=LIGHT * 2, width=5, many=[f"{number:04}" for number in range(200)])
     assert str(caught.value) == (
         "evaluate.slices and limits on slices: the manifest has no column 'light', did you mean meta_light?; "
-        "the manifest has no column 'kind'; the column 'many' has 200 values, at most 100 are slices. "
+        "the manifest has no column 'kind'; the column 'many' has 200 values; a column to slice by has at most 100. "
         "There are many, meta_light, source, width"
     )
 

@@ -97,7 +97,7 @@ def test_the_labelling_interface_offers_the_classes_whatever_they_are_called() -
 
 
 BROKEN: dict[str, tuple[Any, dict[str, str], str]] = {
-    "no list": ({"a": 1}, {}, "it must be a list of tasks, got dict: export as JSON"),
+    "no list": ({"a": 1}, {}, "it must be a list of tasks, got dict: export from Label Studio as JSON"),
     "JSON-MIN": (
         [{"image": "x", "fruit": "fig"}],
         {},

@@ -34,8 +34,7 @@ NAMED = "Rule: photos/t.csv names the images, by paths relative to photos. Next:
             [],
             0,
             "photos has no files. Rule: every file in it counts as an image. Next: put images there, or correct "
-            "its path "
-            "under `sources` in params.yaml",
+            "its path under `sources` in params.yaml",
             id="nothing, without labels",
         ),
         pytest.param(

@@ -51,8 +51,7 @@ def test_sheet_and_table_show_the_same_errors_in_the_same_order(errors: Errors, 
     ended = errors()
     assert ended.out == (
         "errors.png, errors.csv: 5 of 20 images of dev are misclassified, the most confident first. Check them, "
-        "fill in "
-        "'tags' with commas between tags, and run `pipeline errors --tags errors.csv`\n"
+        "fill in 'tags' with commas between tags, and run `pipeline errors --tags errors.csv`\n"
     )
     table = read("errors.csv")
     assert table["id"] == [f"web/{number:04}.png" for number in reversed(WRONG)]

@@ -41,8 +41,7 @@ def issues_sheet(images: pd.DataFrame, params: IssueParams, read_picture: ReadPi
     none = [name for name in ISSUES if not images[name].any()]
     lines = [
         f"{marked:,} of {len(images):,} images have an issue. All are kept: issues are columns of the manifest, "
-        f"to slice "
-        f"by and to inspect. Worst first, at most {MAX_WORST} of each.",
+        f"to slice by and to inspect. Worst first, at most {MAX_WORST} of each.",
         *([f"None: {', '.join(none)}."] if none else []),
     ]
     return _png(Sheet("Images with issues", lines, sections, COLUMNS))

@@ -132,8 +132,7 @@ def _check_added(root: Path, added: Path, last: _LastRun) -> None:
     raise MissingInputError(
         f"the source {root} is missing, and `dvc add` tracks {added}: "
         f"`dvc checkout {added}.dvc` brings it back, or `dvc pull {added}.dvc`. If it has not changed since the "
-        f"last run, "
-        f"its list is enough: `{FETCH}`. An experiment of --temp or "
+        f"last run, its list is enough: `{FETCH}`. An experiment of --temp or "
         f"--queue with targets also needs this one: `dvc exp run --temp {added}.dvc TARGET`"
     )
 

@@ -277,7 +277,7 @@ def test_too_many_rejected_files_stop_the_stage_with_the_first_of_them(tmp_path:
     head, *first, last = str(caught.value).splitlines()
     assert head == (
         f"7 of 20 files in {tmp_path}/src were rejected (1 empty, 6 not_an_image), "
-        "the limit ingest.max_rejected is 30%. Such as:"
+        "the limit ingest.max_rejected is 30%. For example:"
     )
     assert first[0] == "  cat/bad-0.png: empty: the file has no content"
     assert [line.split(":")[0] for line in first[:5]] == [f"  cat/bad-{number}.png" for number in range(5)]

@@ -208,8 +208,7 @@ SIDES = curated({"apple": 60, "fig": 60, "kiwi": 60}, {"apple": 100, "pear": 100
 
 def test_one_sided_classes_are_named_by_their_side() -> None:
     message = (
-        "one-sided classes:\n"
-        "  without production images, so dev and test cannot measure them: kiwi. "
+        "one-sided classes:\n  without production images, so dev and test cannot measure them: kiwi. "
         "Add production images of these classes, or remove their raw folders\n"
         "  without raw images: pear, plum. Are they spelt differently in the raw sources?\n"
         "Or set split.one_sided_classes to drop or train"

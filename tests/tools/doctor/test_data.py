@@ -35,7 +35,7 @@ def test_a_damaged_object_goes_with_its_copies_and_is_made_again(
     ended = doctor()
     assert wrong(ended) == {"cache", "shards"}
     assert f"{damaged} is damaged" in ended.out
-    assert f"It stands for {shard} (ingest@phone)" in ended.out
+    assert f"It belongs to {shard} (ingest@phone)" in ended.out
     assert damaged.exists()
     assert doctor("--fix").code == 0
     assert not damaged.exists()
@@ -56,7 +56,7 @@ def test_a_damaged_list_of_a_folder_is_made_again(project: Path, doctor: Doctor)
     ended = doctor("--fix")
     assert ended.code == 0
     assert f"{listed} is damaged" in ended.out
-    assert "It stands for data/ingest/phone/shards (ingest@phone)" in ended.out
+    assert "It belongs to data/ingest/phone/shards (ingest@phone)" in ended.out
     run(project, "dvc", "repro", "ingest")
     assert Path("dvc.lock").read_text() == locked
     assert listed.exists()
@@ -71,7 +71,7 @@ def test_what_no_stage_of_now_makes_is_kept_aside(project: Path, doctor: Doctor)
     damage(damaged)
     content = damaged.read_bytes()
     ended = doctor("--fix")
-    assert "stands for nothing that dvc.lock or a .dvc file names now" in ended.out
+    assert "belongs to nothing that dvc.lock or a .dvc file names now" in ended.out
     assert not damaged.exists()
     assert Path(".dvc/tmp/damaged", md5).read_bytes() == content
     assert other.exists()
