@@ -63,11 +63,11 @@ def test_without_labels_no_folder_says_anything() -> None:
         ("..", "path_leaves_source", ""),
         ("cat/out.png", "link_leaves_source", " (row 1)"),
         ("up/1.png", "linked_folder", ""),
-        ("cat/3.png", "missing_file", "the file does not exist in the source (row 1)"),
-        ("cat\\1.png", "missing_file", "the file does not exist in the source, did you mean cat/1.png? (row 1)"),
+        ("cat/3.png", "missing_file", "there is no such file in the source (row 1)"),
+        ("cat\\1.png", "missing_file", "there is no such file in the source, did you mean cat/1.png? (row 1)"),
         ("cat", "missing_file", ""),
-        ("CAT/1.png", "missing_file", "the file does not exist in the source, did you mean cat/1.png? (row 1)"),
-        (" cat/1.png ", "missing_file", "the file does not exist in the source, did you mean cat/1.png? (row 1)"),
+        ("CAT/1.png", "missing_file", "there is no such file in the source, did you mean cat/1.png? (row 1)"),
+        (" cat/1.png ", "missing_file", "there is no such file in the source, did you mean cat/1.png? (row 1)"),
     ],
 )
 def test_a_path_that_is_no_file_of_the_source_is_refused(path: str, reason: str, detail: str) -> None:
@@ -84,7 +84,7 @@ def test_a_path_that_looks_the_same_and_is_not_says_why() -> None:
     [(_, reason, words)] = by_statements(found, said(("cafe\u0301.png", "cat")), PRODUCTION, "ignore").refused
     assert reason == "missing_file"
     assert words == (
-        "the file does not exist in the source, did you mean caf\u00e9.png? It has the same letters in other bytes "
+        "there is no such file in the source, did you mean caf\u00e9.png? It has the same letters in other bytes "
         "(Unicode NFC or NFD) (row 1)"
     )
 
