@@ -93,8 +93,8 @@ def test_every_uncertain_cell_is_named_at_once() -> None:
         "2 ids are not errors of the current model: row 5 ('phone/1.png'), row 6 ('nix')",
         "1 images are listed twice: row 4 (as row 2)",
         "label belongs to another model or another image: row 3 ('1', not '0')",
-        "the column 'dark' is a tag, so its cells must be empty or x: row 3 ('perhaps'); write words into 'tags', "
-        "or into 'notes', which is not read",
+        "the column 'dark' is a tag, so its cells must be empty or x: row 3 ('perhaps'); write words in 'tags', "
+        "or in 'notes', which is not read",
     ]
 
 
