@@ -120,7 +120,7 @@ def test_a_source_that_params_do_not_name(workspace: Path, command: Command) -> 
 @pytest.mark.parametrize(
     ("stage", "missing"),
     [
-        ("curate", "not ingested yet: phone, web; run `dvc repro ingest`"),
+        ("curate", "sources not ingested yet: phone, web; run `dvc repro ingest`"),
         ("split", "data/curate/manifest.arrow is missing: run `dvc repro curate`"),
         ("balance", "data/split/manifest.arrow is missing: run `dvc repro split`"),
         ("augment", "data/balance/manifest.arrow is missing: run `dvc repro balance`"),

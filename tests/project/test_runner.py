@@ -56,7 +56,7 @@ def ingest_by_hand(name: str, images: int) -> None:
 def test_a_stage_reads_its_inputs_and_puts_its_outputs_in_place() -> None:
     ingest_by_hand("web", 3)
     ingest_by_hand("phone", 2)
-    assert run_stage("curate", params(), ONE).startswith("curate: 5 images stay, no duplicates (")
+    assert run_stage("curate", params(), ONE).startswith("curate: 5 images kept, no duplicates (")
     first = files()
     assert sorted(first) == [
         "data/curate/manifest.arrow",

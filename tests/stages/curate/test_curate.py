@@ -78,7 +78,7 @@ def test_duplicates_go_and_production_images_stay() -> None:
         "joined_groups": 0,
     }
     assert outputs.summary == (
-        "4 images stay, 2 conflicting_labels, 2 duplicate\n  5 pictures are too small or too plain to have near copies"
+        "4 images kept, 2 conflicting_labels, 2 duplicate\n  5 pictures are too small or too plain to have near copies"
     )
 
 

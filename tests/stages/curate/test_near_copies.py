@@ -124,7 +124,7 @@ def test_different_plain_and_small_pictures_are_groups_of_their_own() -> None:
     assert listed() == []
     summary = run_stage("curate", chosen, Engine(1))
     assert summary.startswith(
-        "curate: 16 images stay, no duplicates\n  10 pictures are too small or too plain to have near copies\n  issues"
+        "curate: 16 images kept, no duplicates\n  10 pictures are too small or too plain to have near copies\n  issues"
     )
 
 
@@ -172,7 +172,7 @@ def test_near_copies_may_be_ignored() -> None:
     manifest = curated(chosen)
     assert manifest["group"].tolist() == manifest["sha256"].tolist()
     assert listed() == []
-    assert run_stage("curate", chosen, Engine(1)).startswith("curate: 8 images stay, no duplicates (")
+    assert run_stage("curate", chosen, Engine(1)).startswith("curate: 8 images kept, no duplicates (")
 
 
 def test_copies_under_two_labels_stay_and_are_shown() -> None:
