@@ -51,7 +51,7 @@ def metrics(folder: Path, stage: str = "evaluate") -> Any:
 
 def test_repro_runs_from_images_to_diagnosis(reproduced: tuple[Path, str]) -> None:
     folder, printed = reproduced
-    assert "sample: nothing made" in printed  # own images need no demonstration data
+    assert "sample: nothing written" in printed  # own images need no demonstration data
     assert "diagnose: " in printed
     assert metrics(folder)["dev"]["images"] == metrics(folder, "split")["dev"]["production"] > 0
     assert metrics(folder)["accepted"] in (True, False)

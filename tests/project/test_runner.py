@@ -88,7 +88,7 @@ def test_a_stage_that_fails_touches_no_output() -> None:
     run_stage("curate", params(), ONE)
     first = files()
     more = params(**{"sources.scanner": {"role": "raw", "path": "scans"}})
-    with pytest.raises(MissingInputError, match=r"^not ingested yet: scanner; run `dvc repro ingest`$"):
+    with pytest.raises(MissingInputError, match=r"^sources not ingested yet: scanner; run `dvc repro ingest`$"):
         run_stage("curate", more, ONE)
     assert files() == first
 
@@ -272,7 +272,7 @@ def test_a_second_run_of_a_stage_is_told_to_wait(tmp_path: Path, monkeypatch: py
     folder = Path(catalogue.INGESTED.named(name="web").path).parent
     with (
         alone(folder, "pipeline ingest web"),
-        pytest.raises(StorageError, match=rf"^another run of `pipeline ingest web` writes to {folder}: wait until"),
+        pytest.raises(StorageError, match=rf"^another run of `pipeline ingest web` is writing to {folder}: wait until"),
     ):
         run_stage("ingest", load_params(), ONE, key="web")
     assert list(folder.iterdir()) == []

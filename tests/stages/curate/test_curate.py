@@ -114,7 +114,7 @@ def test_conflicting_labels_stop_the_stage_if_params_say_so() -> None:
     ("names", "missing"), [(["web"], "phone"), ([], "web, phone"), (["phone", "old"], "web"), (["old"], "web, phone")]
 )
 def test_a_source_that_was_not_ingested_is_named(names: list[str], missing: str) -> None:
-    with pytest.raises(MissingInputError, match=rf"^not ingested yet: {missing}; run `dvc repro ingest`$"):
+    with pytest.raises(MissingInputError, match=rf"^sources not ingested yet: {missing}; run `dvc repro ingest`$"):
         curated({name: source(name, [("cat", "a")]) for name in names})
 
 

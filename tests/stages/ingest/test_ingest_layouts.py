@@ -56,11 +56,11 @@ def test_metadata_may_be_json_lines(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("files", "named"),
     [
-        (["cat/metadata.csv"], "cat/metadata.csv. One table"),
-        (["cat/metadata.jsonl", "dog/metadata.jsonl"], "cat/metadata.jsonl, dog/metadata.jsonl. One table"),
-        (["Metadata.CSV"], "Metadata.CSV. One table"),
-        (["metadata.csv", "metadata.jsonl"], "metadata.jsonl. One table"),
-        (["metadata.csv", "cat/metadata.csv"], "cat/metadata.csv. One table"),
+        (["cat/metadata.csv"], "cat/metadata.csv. A source"),
+        (["cat/metadata.jsonl", "dog/metadata.jsonl"], "cat/metadata.jsonl, dog/metadata.jsonl. A source"),
+        (["Metadata.CSV"], "Metadata.CSV. A source"),
+        (["metadata.csv", "metadata.jsonl"], "metadata.jsonl. A source"),
+        (["metadata.csv", "cat/metadata.csv"], "cat/metadata.csv. A source"),
     ],
 )
 @pytest.mark.parametrize("labels", [{"name": "folders"}, {"name": "none"}])

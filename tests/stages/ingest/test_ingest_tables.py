@@ -138,7 +138,7 @@ MISSING = "which params.yaml names for its labels. It must be inside the source 
     [
         ("t.csv", None, MissingInputError, f"src has no file 't.csv', {MISSING}there are z.csv"),
         ("../t.csv", None, MissingInputError, "src has no file '../t.csv', which"),
-        ("t.json", b"[]", DataError, "src/t.json: its name must end in .csv, .jsonl, .parquet, as its"),
+        ("t.json", b"[]", DataError, "src/t.json: its name must end in .csv, .jsonl, .parquet, according to its"),
         ("t.csv", b"PK\x03\x04rest", DataError, "src/t.csv is a workbook or an archive, not a CSV file: save the"),
         ("t.csv", "path,label\n".encode("utf-16"), DataError, "src/t.csv is not UTF-8 but perhaps UTF-16"),
         ("t.csv", b"path;label\nx/1.png;a\n", DataError, "save the table with commas between the cells"),

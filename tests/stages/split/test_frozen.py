@@ -145,7 +145,11 @@ def test_gone_images_and_changed_labels_are_all_named() -> None:
 
 
 def test_gone_images_alone_are_named_alone() -> None:
-    with pytest.raises(DataError, match=r"no longer fits:\n  1 images are missing: 00000\nRestore the images or labels"):
+    with pytest.raises(
+        DataError,
+        match=r"no longer fits:\n  1 images are missing: 00000\nRestore the images "
+        r"or labels",
+    ):
         assign_splits(BASE[BASE["id"] != "00000"], split_params(), frozen_of())
 
 
