@@ -150,7 +150,7 @@ def test_an_ingest_of_another_size_is_remarked(preview: Preview, workspace: Path
     write_params(workspace, **{"ingest.size": 32})
     ended = preview("--class", "a")
     assert ended.err == ("note: the images are from the last ingest, 16 pixels per side; ingest.size is 32\n")
-    assert drawn[0].lines[0].startswith("16 pixels a side")
+    assert drawn[0].lines[0].startswith("16 pixels per side")
 
 
 def test_sources_that_are_not_ingested_yet_are_left_out(preview: Preview, drawn: list[Sheet]) -> None:
