@@ -144,7 +144,7 @@ MISSING = "which params.yaml names for its labels. It must be inside the source 
         ("t.csv", b"path;label\nx/1.png;a\n", DataError, "save the table with commas between the cells"),
         ("t.csv", b"path,label\nx/1.png,a,b\n", DataError, "1 rows (1) do not have 2 cells, one per col"),
         ("t.csv", b"path,label,label\na,b,c\n", DataError, "src/t.csv has several columns named 'label': keep or"),
-        ("t.csv", b"path,label\n", DataError, "src has no images, 5 ignored files. Rule: src/t.csv names the images"),
+        ("t.csv", b"path,label\n", DataError, "src has no images, 5 ignored files. Rule: "),
         ("t.csv", b"path,label\nx/9.png,a\n", DataError, "src has no readable image: 1 missing_file, 5 ign"),
         ("t.jsonl", b'{"path": ["x/1.png"], "label": "a"}', DataError, "path is not a text, number or time in 1"),
         ("t.csv", b"path,label,when\nx/1.png,a,2099-01-01\n", DataError, "1 values of when are in the future"),

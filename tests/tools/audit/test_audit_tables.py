@@ -37,7 +37,11 @@ TABLES: dict[str, tuple[str, bytes, list[str]]] = {
     "no content, parquet": ("t.parquet", b"", ["t.parquet is damaged or not a .parquet file"]),
     "no content, arrow": ("t.arrow", b"", ["t.arrow is damaged or not an Arrow file"]),
     "another kind": ("t.xlsx", b"x", ["t.xlsx: unknown kind of table '.xlsx'; its name must end in .arrow, .csv,"]),
-    "uneven rows": ("t.csv", b"path,label,split\na,b\na,b,c\na,b,c,d\n", ["t.csv is damaged: 2 rows (1, 3) have"]),
+    "uneven rows": (
+        "t.csv",
+        b"path,label,split\na,b\na,b,c\na,b,c,d\n",
+        ["t.csv is damaged: 2 rows (1, 3) do not have"],
+    ),
     "an open quote": ("t.csv", b'path,label,split\n"a,b,c\n', ["t.csv is damaged or not a .csv file"]),
     "no objects": ("t.jsonl", b'{"path": "a"}\n[1]\n{"\n', ["t.jsonl is damaged: 2 lines (2, 3) are not JSON objects"]),
     "UTF-16": ("t.csv", "path,label,split\na,b,c\n".encode("utf-16"), ["t.csv is not UTF-8", "save it as"]),
