@@ -6,9 +6,9 @@ PipelineError              exit code 1; never raised itself
 ├── DataError              5  a file is there and its content cannot be used
 ├── StorageError           6  the disk refused: full, read-only, no permission
 ├── WorkerError            7  a worker process died
-├── LeakError              8  the audit found images that leak from one split into another
-├── DamageError            9  `pipeline doctor` found problems that are not fixed
-└── FinalEvaluationError   10 the model may not be evaluated on the test set
+├── LeakError              8  an audit found images that leak from one split into another
+├── DamageError            9  the doctor found what a run would trip over
+└── VaultError             10 test may not be looked at
 
 Every message says what is wrong, the value, the rule and the next step. Only the CLI catches these errors. Any other
 exception is a bug and keeps its traceback (exit code 1). Exit code 2 means that typer cannot parse the command line,

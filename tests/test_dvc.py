@@ -200,10 +200,10 @@ def test_the_final_exam_is_a_command_of_its_own(reproduced: tuple[Path, str]) ->
     # DVC sees that the ledger was edited, and the stage says so.
     ledger.write_text(noted.replace('"accepted": ', '"accepted":  false, "x": '))
     printed = run(folder, "dvc", "repro", "final/dvc.yaml", check=False)
-    assert "error: reports/final_evaluation/ledger.jsonl was edited: its lines differ from Git's" in printed
+    assert "error: reports/final_evaluation/ledger.jsonl was edited: its lines are not those that Git has" in printed
     ledger.unlink()
     printed = run(folder, "dvc", "repro", "final/dvc.yaml", check=False)
-    assert "ledger.jsonl was edited: 1 committed test evaluations are missing" in printed
+    assert "error: reports/final_evaluation/ledger.jsonl was edited: 1 looks that Git has are gone" in printed
     run(folder, "git", "checkout", "--quiet", ".")
     run(folder, "git", "reset", "--quiet", "--hard", "HEAD~1")
 

@@ -1,4 +1,4 @@
-"""The `pipeline` command: one subcommand per stage, plus tools. For exit codes see pipeline/errors.py."""
+"""The `pipeline` command: a subcommand a stage, and those beside. Exit codes: see pipeline/errors.py."""
 
 import sys
 
@@ -12,7 +12,7 @@ __all__ = ["app", "images", "main", "models", "results", "stages"]
 
 
 def main() -> None:
-    """Run the command line; print a PipelineError's message and end with its exit code."""
+    """Run the command line; a PipelineError becomes its message and exit code."""
     from pipeline.errors import PipelineError
     from pipeline.names import printable
     from pipeline.workers.libraries import configure

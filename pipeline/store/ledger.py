@@ -1,7 +1,7 @@
-"""The ledger of test evaluations: one line per evaluation, chained to the line before it by a hash.
+"""The ledger of looks at test: a line a look, each bound to the line before it by a hash.
 
-Changing, dropping or inserting a line by accident breaks the chain after it. The comparison with the last commit in
-Git (`check_continues`) shows whether the last lines are still there.
+Nobody can change, drop or insert a line without breaking the chain behind it. The last lines have
+nothing behind them: that these are still there is seen by what Git has (`check_continues`).
 """
 
 import hashlib
@@ -36,7 +36,7 @@ MAX_SAID = 200
 
 
 def ledger(path: str) -> Artifact:
-    """An artifact: the test evaluations, oldest first; empty before the first."""
+    """An artifact: the looks at test, the first one first; none before the first."""
 
     def read(place: Path) -> list[LedgerEntry]:
         written = _decoded(read_bytes(place), place) if place.exists() else ""
@@ -50,10 +50,10 @@ def ledger(path: str) -> Artifact:
 
 
 def committed(path: Path) -> str:
-    """The content of a file in the last commit; empty if it is not in the commit, or there is no commit.
+    """A file as the last commit has it; empty if it has none of that name, or there is no commit at all.
 
     Raises:
-        FinalEvaluationError: Git cannot be asked, or does not say what the last commit is.
+        VaultError: Git cannot be asked, or does not say what the last commit is.
     """
     _asked(path, "rev-parse", "--git-dir")
     # Variables such as GIT_DIR may point at another repository than the one around this folder, which DVC uses.
@@ -61,7 +61,7 @@ def committed(path: Path) -> str:
     environment = _without_git() if alone else dict(os.environ)
     if _ask("rev-parse", "--verify", "--quiet", "HEAD^{commit}", environment=environment).returncode:
         if _asked(path, "for-each-ref", "--count=1", environment=environment):
-            raise _refusal(path, "HEAD is not a commit, although the repository has some: check out a branch")
+            raise _refusal(path, "HEAD names no commit, although the repository has some: check out a branch")
         return ""
     place = f"./{path.as_posix()}"
     if not _asked(path, "ls-tree", "HEAD", "--", place, environment=environment):
@@ -70,7 +70,7 @@ def committed(path: Path) -> str:
 
 
 def uncommitted(path: Path) -> str:
-    """A warning about test evaluations that are in the file but not in the last commit; empty without any."""
+    """What to say of looks that the file has and the last commit has not; empty if there are none."""
     try:
         written = _decoded(read_bytes(path), path) if path.is_file() else ""
         count = len(written.splitlines()) - len(committed(path).splitlines()) if written else 0
@@ -78,9 +78,9 @@ def uncommitted(path: Path) -> str:
         return ""
     if count <= 0:
         return ""
-    evaluations = "1 test evaluation is" if count == 1 else f"{count} test evaluations are"
+    evaluations = "1 look at test is" if count == 1 else f"{count} looks at test are"
     return (
-        f"{evaluations} not committed: run `git add {path}` and commit, or `git checkout` and `git stash` may lose it"
+        f"{evaluations} noted in {path} alone: `git add {path}` and commit, or `git checkout`, `git stash` may drop it"
     )
 
 
@@ -108,9 +108,9 @@ def _ask(
 def _refusal(path: Path, reason: str) -> FinalEvaluationError:
     told = [f"{name}={os.environ[name][:MAX_SAID]}" for name in ("GIT_DIR", "GIT_WORK_TREE") if name in os.environ]
     return FinalEvaluationError(
-        f"the test set stays closed: Git cannot be asked for the test evaluations committed in {path}: {reason}"
-        f"{f' ({listing(told)})' if told else ''}. Run this in the repository, with git installed: the evaluations are "
-        "counted by its history"
+        f"test stays closed: Git cannot be asked for the looks that were committed in {path}: {reason}"
+        f"{f' ({listing(told)})' if told else ''}. Run this in the repository, with git installed: who drops its "
+        "history drops the looks"
     )
 
 
@@ -123,18 +123,18 @@ def _decoded(data: bytes, path: Path) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError as error:
-        raise FinalEvaluationError(f"{path} was edited: it is not a text; restore it from Git") from error
+        raise FinalEvaluationError(f"{path} was edited: it is no text; restore it from Git") from error
 
 
 START = "0" * 64
 RESTORE = (
-    "restore it from Git (`git log` shows its versions); after a merge, keep the lines of one side and evaluate again"
+    "restore it from Git (`git log` shows its versions); after a merge, keep the lines of one side, and look again"
 )
 
 
 @dataclass(frozen=True)
 class LedgerEntry:
-    """One test evaluation: when (UTC), digests of the model's file, the params and the test rows, and the result.
+    """One look: when (UTC), digests of the model's file, of the params and of the test rows, and the result.
 
     told: the rules of params.yaml that were set to allow it, comma-separated.
     """
@@ -156,10 +156,10 @@ class LedgerEntry:
 
 
 def read_ledger(text: str, name: str) -> list[LedgerEntry]:
-    """The test evaluations in a ledger, oldest first.
+    """The looks in a ledger, the first one first.
 
     Raises:
-        FinalEvaluationError: a line is not a test evaluation, or lines were edited, dropped or inserted.
+        VaultError: a line is no look, or was edited, or others were dropped or put in before it.
     """
     evaluations, chain = [], START
     for number, line in enumerate(text.splitlines(), 1):
@@ -168,33 +168,33 @@ def read_ledger(text: str, name: str) -> list[LedgerEntry]:
             written = values.pop("chain")
             evaluation = LedgerEntry(**values)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise FinalEvaluationError(f"{name}, line {number}, is not a test evaluation: {RESTORE}") from error
+            raise FinalEvaluationError(f"{name}, line {number}, is no look at test: {RESTORE}") from error
         chain = _chained(chain, evaluation)
         if written != chain:
             raise FinalEvaluationError(
-                f"{name} was edited: line {number} or a line before it was changed, or lines before it are missing; "
-                f"{RESTORE}"
+                f"{name} was edited: line {number} or one before it is not as it was written, or lines before it are "
+                f"gone; {RESTORE}"
             )
         evaluations.append(evaluation)
     return evaluations
 
 
 def check_continues(text: str, committed: str, name: str) -> None:
-    """Raise FinalEvaluationError unless a ledger begins with all lines that Git has.
+    """Nothing, if a ledger begins with all that Git has of it.
 
     Raises:
-        FinalEvaluationError: committed test evaluations are missing.
+        VaultError: looks that were committed are gone.
     """
     if not text.startswith(committed):
         missing = len(committed.splitlines()) - len(text.splitlines())
-        what = f"{missing} committed test evaluations are missing" if missing > 0 else "its lines differ from Git's"
+        what = f"{missing} looks that Git has are gone" if missing > 0 else "its lines are not those that Git has"
         raise FinalEvaluationError(
             f"{name} was edited: {what}; {RESTORE}. For a new test set, commit its removal first"
         )
 
 
 def ledger_text(evaluations: Sequence[LedgerEntry]) -> str:
-    """The text of the ledger with these test evaluations."""
+    """The file of these looks."""
     lines, chain = [], START
     for evaluation in evaluations:
         chain = _chained(chain, evaluation)

@@ -43,7 +43,7 @@ def find_rate(params: Params, low: float, high: float, steps: int, engine: Engin
 
 
 def write_curve(found: RateRange, path: Path) -> tuple[Path, Path]:
-    """Write the curve to a CSV file and a picture of the same name; return both paths."""
+    """The curve as a CSV file and as a picture of the same name; where they are."""
     rates, losses, smoothed = (found.curve[name].to_numpy() for name in ("rate", "loss", "smoothed"))
     title = f"Learning-rate range test: suggested {found.suggested:.2g}"
     picture = encode(draw_rates(rates, losses, smoothed, found.suggested, title), PngEncoding(name="png"))

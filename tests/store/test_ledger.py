@@ -46,16 +46,14 @@ def test_looks_are_added_to_what_is_committed(repository: Path) -> None:
 def test_committed_looks_do_not_go(repository: Path, left: int) -> None:
     commit(repository, LOOKS)
     catalogue.LEDGER.write(LOOKS[:left], PLACE)
-    with pytest.raises(
-        FinalEvaluationError, match=f"{PLACE} was edited: {3 - left} committed test evaluations are missing"
-    ):
+    with pytest.raises(FinalEvaluationError, match=f"{PLACE} was edited: {3 - left} looks that Git has are gone"):
         catalogue.LEDGER.read(PLACE)
 
 
 def test_a_ledger_that_is_removed_is_missed_until_that_is_committed(repository: Path) -> None:
     commit(repository, LOOKS)
     PLACE.unlink()
-    with pytest.raises(FinalEvaluationError, match="3 committed test evaluations are missing"):
+    with pytest.raises(FinalEvaluationError, match="3 looks that Git has are gone"):
         catalogue.LEDGER.read(PLACE)
     run(repository, "git", "commit", "--quiet", "--all", "--message", "New test set")
     assert catalogue.LEDGER.read(PLACE) == []
@@ -63,12 +61,12 @@ def test_a_ledger_that_is_removed_is_missed_until_that_is_committed(repository: 
 
 def test_what_is_no_text_was_edited(repository: Path) -> None:
     PLACE.write_bytes(b"\xff\xfe")
-    with pytest.raises(FinalEvaluationError, match="it is not a text"):
+    with pytest.raises(FinalEvaluationError, match="it is no text"):
         catalogue.LEDGER.read(PLACE)
 
 
 def refused(reason: str) -> None:
-    with pytest.raises(FinalEvaluationError, match=f"^the test set stays closed: Git cannot be asked .*{reason}"):
+    with pytest.raises(FinalEvaluationError, match=f"^test stays closed: Git cannot be asked .*{reason}"):
         catalogue.LEDGER.read(PLACE)
     assert uncommitted(PLACE) == ""
 
@@ -109,7 +107,7 @@ def test_a_variable_that_leads_git_to_another_repository_hides_nothing(
     monkeypatch.setenv("GIT_DIR", str(other / ".git"))
     monkeypatch.setenv("GIT_WORK_TREE", str(repository))
     PLACE.unlink()
-    with pytest.raises(FinalEvaluationError, match="3 committed test evaluations are missing"):
+    with pytest.raises(FinalEvaluationError, match="3 looks that Git has are gone"):
         catalogue.LEDGER.read(PLACE)
 
 
@@ -128,7 +126,7 @@ def test_an_orphan_branch_hides_no_looks(repository: Path) -> None:
     commit(repository, LOOKS)
     run(repository, "git", "checkout", "--quiet", "--orphan", "new")
     PLACE.unlink()
-    refused("HEAD is not a commit, although the repository has some")
+    refused("HEAD names no commit, although the repository has some")
 
 
 def test_a_damaged_repository_is_refused(repository: Path, tmp_path: Path) -> None:
@@ -141,8 +139,8 @@ def test_a_damaged_repository_is_refused(repository: Path, tmp_path: Path) -> No
 def test_looks_that_are_not_committed_are_told(repository: Path) -> None:
     assert uncommitted(PLACE) == ""
     catalogue.LEDGER.write(LOOKS[:1], PLACE)
-    assert uncommitted(PLACE).startswith(f"1 test evaluation is not committed: run `git add {PLACE}`")
+    assert uncommitted(PLACE).startswith(f"1 look at test is noted in {PLACE} alone: `git add {PLACE}`")
     commit(repository, LOOKS[:1])
     assert uncommitted(PLACE) == ""
     catalogue.LEDGER.write(LOOKS, PLACE)
-    assert uncommitted(PLACE).startswith("2 test evaluations are not committed")
+    assert uncommitted(PLACE).startswith("2 looks at test are noted")

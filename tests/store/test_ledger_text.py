@@ -46,7 +46,7 @@ def test_what_was_written_stays_when_looks_are_added(evaluations: list[LedgerEnt
 def test_an_edited_line_is_seen(place: int, change: dict[str, object]) -> None:
     lines = THREE.splitlines()
     lines[place] = json.dumps({**json.loads(lines[place]), **change})
-    with pytest.raises(FinalEvaluationError, match=rf"^{NAME} was edited: line {place + 1} or a line before it"):
+    with pytest.raises(FinalEvaluationError, match=rf"^{NAME} was edited: line {place + 1} or one before it"):
         read_ledger("\n".join(lines), NAME)
 
 
@@ -60,16 +60,14 @@ def test_lines_that_are_gone_moved_or_doubled_are_seen(order: list[int]) -> None
 @pytest.mark.parametrize("line", ["", "{}", "[]", "3", "<<<<<<< HEAD", '{"chain": "x"}', '{"chain": "x", "more": 1}'])
 def test_a_line_that_is_no_look_is_named(line: str) -> None:
     text = THREE + line + "\n"
-    with pytest.raises(FinalEvaluationError, match=rf"^{NAME}, line 4, is not a test evaluation: restore it from Git"):
+    with pytest.raises(FinalEvaluationError, match=rf"^{NAME}, line 4, is no look at test: restore it from Git"):
         read_ledger(text, NAME)
 
 
 def test_looks_dropped_from_the_end_are_seen_by_what_git_has() -> None:
     shorter = ledger_text([evaluation(1)])
     assert len(read_ledger(shorter, NAME)) == 1
-    with pytest.raises(
-        FinalEvaluationError, match=r"^ledger\.jsonl was edited: 2 committed test evaluations are missing"
-    ):
+    with pytest.raises(FinalEvaluationError, match=r"^ledger\.jsonl was edited: 2 looks that Git has are gone"):
         check_continues(shorter, THREE, NAME)
-    with pytest.raises(FinalEvaluationError, match="its lines differ from Git's"):
+    with pytest.raises(FinalEvaluationError, match="its lines are not those that Git has"):
         check_continues(ledger_text([replace(evaluation(1), value=1.0), evaluation(2), evaluation(3)]), THREE, NAME)

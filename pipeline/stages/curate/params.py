@@ -18,7 +18,7 @@ _IssueLevels = create_model("_IssueLevels", __base__=IssueParams, __module__=__n
 
 
 class CurateParams(Section):
-    """How to treat pictures with two labels and near copies, and the thresholds of issues."""
+    """What becomes of one picture that stands under two labels, and of near copies; what marks an image."""
 
     conflicting_labels: Literal["reject", "keep", "error"]
     near_duplicates: Literal["group", "ignore"]

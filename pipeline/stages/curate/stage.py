@@ -80,7 +80,7 @@ class CurateOutputs:
             )
             two_labels = sorted(set(self.near.loc[self.near["labels"] != "", "family"]))
             if two_labels:
-                yield f"{len(two_labels)} families have two labels: those of {listing(two_labels, most=3)}"
+                yield f"{len(two_labels)} of these families have two labels: those of {listing(two_labels, most=3)}"
         if self.joined:
             names = listing((" + ".join(names) for names in self.joined), most=3)
             yield f"groups joined by equal files or near copies, which stay in one split: {names}"

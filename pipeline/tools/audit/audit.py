@@ -101,9 +101,9 @@ def find(manifests: Sequence[Path], root: Path | None, near: bool, min_per_class
     shards = [(root or Path()) / folder for folder in (catalogue.ORIGINALS.path, catalogue.COPIES.path)]
     inspections = _inspect_all(tasks, near, ShardReader(*shards), engine)
     seen = [inspections.get(place, Inspection(None, None, "")) for place in places]
-    rows["content"] = rows["sha256"].where(hashed, [inspect_image.sha256 for inspect_image in seen])
-    rows["family"], plain = _families(rows, [inspect_image.seen for inspect_image in seen])
-    unchecked = rows.assign(reason=[_shown(inspect_image.reason) for inspect_image in seen])
+    rows["content"] = rows["sha256"].where(hashed, [one.sha256 for one in seen])
+    rows["family"], plain = _families(rows, [one.seen for one in seen])
+    unchecked = rows.assign(reason=[_shown(one.reason) for one in seen])
     return audit_report(rows, unchecked[unchecked["reason"] != ""], min_per_class, near, plain)
 
 

@@ -190,7 +190,7 @@ def test_copies_under_two_labels_stay_and_are_shown() -> None:
     assert run_stage("curate", chosen, Engine(1)).startswith(
         "curate: 10 images kept, 1 duplicate\n"
         "  4 images are near copies, in 2 families of up to 2, which stay in one split: "
-        "see data/curate/near_duplicates.csv\n  1 families have two labels: those of phone/cat/1.png ("
+        "see data/curate/near_duplicates.csv\n  1 of these families have two labels: those of phone/cat/1.png ("
     )
 
 
