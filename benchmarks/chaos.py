@@ -57,7 +57,7 @@ STAGES = [
 ]
 STAGES += ["diagnose"]
 SAME, ERROR, WRONG = "same bytes", "clear error", "wrong"
-CLEAR = re.compile(r"^error: .*(run|remove|free|mend|lower|wait)", re.MULTILINE | re.IGNORECASE)
+CLEAR = re.compile(r"^error: .*(run|remove|free|fix|lower|wait)", re.MULTILINE | re.IGNORECASE)
 # Outs that say how long something took, which no two runs agree on.
 TIMED = ("latency.json",)
 # Root is refused nothing, but where it has mounted the folders so.

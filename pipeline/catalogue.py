@@ -1,7 +1,7 @@
 """Every file of the pipeline, named once: its path, and how it is read and written.
 
-data/<stage>/ holds what DVC caches, reports/<stage>/ what people and `dvc metrics` and
-`dvc plots` look at. The folder's name is the name of the stage that makes it.
+data/<stage>/ holds what DVC caches. reports/<stage>/ holds reports for people, `dvc metrics` and
+`dvc plots`. Each folder is named after the stage that writes it.
 """
 
 from functools import partial

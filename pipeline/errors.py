@@ -1,4 +1,4 @@
-"""The errors that a user can cause, and mend.
+"""The errors that a user can cause and fix.
 
 PipelineError              exit code 1; never raised itself
 ├── ParamsError            3  params.yaml, or an option, breaks a rule
@@ -10,9 +10,9 @@ PipelineError              exit code 1; never raised itself
 ├── DamageError            9  the doctor found what a run would trip over
 └── FinalEvaluationError   10 the test set may not be evaluated
 
-Every message says what is wrong, the value, the rule and the next step. The CLI alone catches
-these; any other exception is a bug and keeps its traceback (exit code 1). Exit code 2 is a
-command line that typer cannot read; 130 is Ctrl-C and 143 SIGTERM (workers/stopping.py).
+Every message says what is wrong, the value, the rule and the next step. Only the CLI catches these errors. Any other
+exception is a bug and keeps its traceback (exit code 1). Exit code 2 means that typer cannot parse the command line,
+130 is Ctrl-C and 143 is SIGTERM (workers/stopping.py).
 """
 
 from collections.abc import Iterable
@@ -21,13 +21,13 @@ from pipeline.names import shown
 
 
 class PipelineError(Exception):
-    """A problem that the user can mend; `exit_code` is what the process ends with."""
+    """A problem that the user can fix; the process ends with `exit_code`."""
 
     exit_code = 1
 
 
 class ParamsError(PipelineError):
-    """A value in params.yaml, or of an option, breaks a rule."""
+    """A value in params.yaml or of a command-line option breaks a rule."""
 
     exit_code = 3
 
@@ -57,25 +57,25 @@ class WorkerError(PipelineError):
 
 
 class LeakError(PipelineError):
-    """An audit found images that leak from one split into another; its report says which."""
+    """The audit found images that leak from one split into another; its report lists them."""
 
     exit_code = 8
 
 
 class DamageError(PipelineError):
-    """The doctor found what a run would trip over, and it is not mended; its report says what."""
+    """`pipeline doctor` found problems and did not fix all of them; its report lists them."""
 
     exit_code = 9
 
 
 class FinalEvaluationError(PipelineError):
-    """Test may not be looked at: the ledger was edited, the looks are used up, or the model is not accepted."""
+    """The test set stays closed: the ledger was edited, no test evaluations are left, or the model is not accepted."""
 
     exit_code = 10
 
 
 def listing(items: Iterable[object], most: int = 5) -> str:
-    """The first few items, comma-separated, as names are shown, and how many more there are."""
+    """The first few items, comma-separated and escaped for a terminal, and how many more there are."""
     listed = list(items)
     more = f" and {len(listed) - most} more" if len(listed) > most else ""
     return ", ".join(shown(str(item)) for item in listed[:most]) + more

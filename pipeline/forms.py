@@ -1,4 +1,4 @@
-"""The forms of those JSON reports that the code reads again: what must be there, whatever else is."""
+"""The required fields of the JSON reports that the code reads again; other fields may be there too."""
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 

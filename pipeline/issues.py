@@ -1,4 +1,4 @@
-"""What may be wrong with an image: a column of the manifest for each issue, by a fact that ingest measured.
+"""What may be wrong with an image: one manifest column per issue, from a fact that ingest measured.
 
 The list is CleanVision's, with `blank` beside it. Each issue compares one value with a level of params. What becomes of
 the marks is the stage curate's; they remove nothing.

@@ -1,4 +1,4 @@
-"""The manifest: one row per image, from curate to train, and what may stand in it.
+"""The manifest: one row per image, from curate to train, and the values that each column may have.
 
 id          <source>/<path>, unique among originals          source, role, label   categories; label "" = none
 path        inside the source, with /                        sha256                of the file
@@ -106,7 +106,7 @@ MAY_BE_EMPTY = frozenset({"captured_at"})
 
 
 def check_manifest(manifest: pd.DataFrame, schema: pa.Schema, unique: Sequence[str] = ("id",)) -> pd.DataFrame:
-    """The manifest, if it has the columns of the schema, no empty cells and no row twice.
+    """Return the manifest if it has the schema's columns, no empty cells and no duplicate rows.
 
     Raises:
         DataError: with every broken rule.
@@ -122,7 +122,7 @@ def check_manifest(manifest: pd.DataFrame, schema: pa.Schema, unique: Sequence[s
     # Hashing 10,000,000 ids takes ten seconds, and seeing that they are in order a tenth of one.
     twice = [] if is_sorted_by_id(manifest) else manifest.loc[manifest.duplicated(list(unique)), "id"]
     if len(twice):
-        problems.append(f"{len(twice)} rows stand twice: {listing(twice)}")
+        problems.append(f"{len(twice)} rows are duplicates: {listing(twice)}")
     if problems:
         raise DataError("the manifest is not usable: " + "; ".join(problems))
     return manifest

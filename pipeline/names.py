@@ -1,4 +1,4 @@
-"""Names that people gave to labels and groups: what may be one, which ones are the same, and how a message shows one.
+"""Names that people gave to labels and groups: which are valid, which are equal, and how messages show them.
 
 Two names that look the same on a screen are one name to a person. `clean` takes away what nobody sees; it looks at
 one name alone, so that folders, tables, exports and sources come to the same name without knowing of each other.
@@ -62,9 +62,9 @@ class TakenNames:
 
 
 def clean(name: str) -> str:
-    """The name in Unicode NFC, without invisible characters, with single blanks and none at its ends.
+    """The name in Unicode NFC, without invisible characters, with single spaces and none at its ends.
 
-    What cleans to the same is the same name; cleaning twice changes nothing.
+    Two names that clean to the same text are the same name. Cleaning twice changes nothing.
     """
     if name.isascii() and name.isprintable():
         return " ".join(name.split())
@@ -74,7 +74,7 @@ def clean(name: str) -> str:
 
 
 def key(name: str) -> str:
-    """What is equal for names that may have been written for one another.
+    """A key that is equal for names that somebody may have meant as the same name.
 
     Beyond `clean`: capitals, forms of one letter (wide, ligatures), dashes, quotes, Cyrillic letters that are drawn
     as Latin ones, and digits of one number (12, 12.0, 012).
@@ -96,14 +96,14 @@ def key(name: str) -> str:
 
 
 def fault(name: str) -> str | None:
-    """Why a text, which is not empty, can be no name, in words; None if it can."""
+    """Why a text that is not empty is not a valid name; None if it is valid."""
     if _CONTROL.search(name.strip()):
         return "has control characters"
     return None if clean(name) else "has no visible character"
 
 
 def alike(names: Iterable[str]) -> list[list[str]]:
-    """The sets of several different names with one key, sorted."""
+    """The sets of different names that share one key, sorted."""
     of_key: dict[str, set[str]] = {}
     for name in names:
         of_key.setdefault(key(name), set()).add(name)
@@ -111,19 +111,19 @@ def alike(names: Iterable[str]) -> list[list[str]]:
 
 
 def take_labels(written: Iterable[str]) -> TakenNames:
-    """Labels as they are taken; those that are ambiguous are problems. "" is none, and stays."""
+    """Clean the labels; ambiguous ones are problems. "" means no label and stays."""
     taken = _taken("labels", written)
     return TakenNames(taken.names, (*taken.problems, *alike_labels(taken.names.values())), taken.notes)
 
 
 def take_groups(written: Iterable[str]) -> TakenNames:
-    """Groups as they are taken; those with one key stay as they are written, and a note says that they are one."""
+    """Clean the groups; those that share a key stay as they are written, and a note says that they are one group."""
     taken = _taken("groups", written)
     return TakenNames(taken.names, taken.problems, (*taken.notes, *one_group(taken.names.values())))
 
 
 def alike_labels(labels: Iterable[str], where: Mapping[str, str] | None = None) -> list[str]:
-    """A problem, in words, if some of the labels may be meant as one class.
+    """A message if some of the labels may mean the same class.
 
     Args:
         where: what is said of each label, such as the sources that have it.
@@ -134,33 +134,33 @@ def alike_labels(labels: Iterable[str], where: Mapping[str, str] | None = None) 
     said = {label: f" {where[label]}" for names in found for label in names} if where is not None else {}
     sets = _few(" and ".join(f"{shown_bytes(label)}{said.get(label, '')}" for label in names) for names in found)
     return [
-        f"labels that may be one class, written in several ways (bytes in brackets): {sets}. Write each class in one "
+        f"labels that may mean the same class, spelt in several ways (bytes in brackets): {sets}. Spell each class one "
         "way; if they are different classes, give them names that differ in more than capitals, zeros or forms of a "
         "letter"
     ]
 
 
 def one_group(groups: Iterable[str]) -> list[str]:
-    """A note, in words, if some of the groups are taken as one."""
+    """A note if some of the groups are treated as one."""
     found = alike(group for group in groups if group)
     sets = _few(" and ".join(map(shown_bytes, names)) for names in found)
-    return [f"groups that are written in several ways are taken as one (bytes in brackets): {sets}"] if found else []
+    return [f"groups that are spelt in several ways count as one group (bytes in brackets): {sets}"] if found else []
 
 
 def shown(name: str, most: int = MAX_SHOWN) -> str:
-    """A name for a message: one line of printable characters, of bounded length, whatever it is made of."""
+    """A name for a message: one line of printable characters, of bounded length."""
     text = name if name.isprintable() else "".join(map(_escaped, name))
     return text if len(text) <= most else f"{text[: most // 2]} … {text[-most // 2 :]} ({len(name)} characters)"
 
 
 def shown_bytes(name: str) -> str:
-    """A name with its bytes in UTF-8, to tell it from one that looks the same."""
+    """A name with its bytes in UTF-8, to distinguish it from one that looks the same."""
     data = name.encode(errors="surrogateescape")
     return f"{shown(name)} [{data[:MAX_BYTES_SHOWN].hex(' ')}{' …' if len(data) > MAX_BYTES_SHOWN else ''}]"
 
 
 def printable(text: str) -> str:
-    """A text of several lines for a terminal: what would steer the terminal, or is no character, is escaped."""
+    """A text of several lines for a terminal: control characters and invalid characters are escaped."""
     return _UNPRINTABLE.sub(lambda found: _escaped(found[0]), text)
 
 
@@ -173,8 +173,7 @@ def _taken(what: str, written: Iterable[str]) -> TakenNames:
         if (wrong := fault(name)) is not None:
             faults.setdefault(wrong, []).append(name)
     problems = tuple(
-        f"{len(found)} of the {what} {why}: {_few(map(shown_bytes, found))}. Write them anew, with visible "
-        "characters alone"
+        f"{len(found)} of the {what} {why}: {_few(map(shown_bytes, found))}. Rename them, with visible characters only"
         for why, found in faults.items()
     )
     changed = [name for name in given if names[name] != name and fault(name) is None]

@@ -1,4 +1,4 @@
-"""Random numbers that depend on what they are for, never on the order in which they are drawn.
+"""Random numbers that depend on their purpose, never on the order in which they are drawn.
 
 Each is a function of (seed of the params section, purpose, id, ...). So no worker count, file order
 or other image can change what happens to an image.
@@ -20,12 +20,12 @@ CHUNK = 100_000
 
 
 def keyed_seed(seed: int, purpose: str, *parts: object) -> int:
-    """A seed in [0, 2**32) for one purpose and thing."""
+    """A seed in [0, 2**32) for one purpose and object."""
     return int.from_bytes(_digest(seed, purpose, parts)[:4], "big")
 
 
 def keyed_generator(seed: int, purpose: str, *parts: object) -> np.random.Generator:
-    """A NumPy generator of its own for one purpose and thing."""
+    """A separate NumPy generator for one purpose and object."""
     return np.random.default_rng(keyed_seed(seed, purpose, *parts))
 
 

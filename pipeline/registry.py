@@ -67,7 +67,7 @@ class Registry(Mapping[str, R_co]):
         return len(self._rows)
 
     def of(self, params: Any) -> R_co:
-        """The row of params, a section that was tagged by `name`."""
+        """The row that belongs to these params, by their field `name`."""
         return self[params.name]
 
 

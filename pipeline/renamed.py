@@ -1,4 +1,4 @@
-"""Names of params that changed: what an older params.yaml says, and what it is called now."""
+"""Params that were renamed: their old names and their new ones."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -23,12 +23,12 @@ RENAMED = {
 
 
 def renamed(place: str) -> str | None:
-    """What a param is called now; None: it has no new name."""
+    """The new name of a renamed param; None if it was not renamed."""
     first, _, rest = place.partition(".")
     found = RENAMED.get(place) or RENAMED.get(f"*.{rest}")
     return found.replace("*", first) if found else None
 
 
 def model_params(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A model's params as they are called now, of a model file that an older version wrote."""
+    """A model's params under their new names, from a model file that an older version wrote."""
     return {(renamed(f"train.model.{name}") or name).rpartition(".")[2]: value for name, value in values.items()}

@@ -1,4 +1,4 @@
-"""What all sections share: closed, frozen, strict; and types that several use."""
+"""The base class of all sections of params.yaml (closed, frozen, strict), and types that several sections use."""
 
 from typing import Annotated, Any
 
@@ -46,7 +46,7 @@ Label = Annotated[Value, AfterValidator(_as_name)]
 def _once(values: Any, check: ValidatorFunctionWrapHandler) -> Any:
     checked = check(values)
     if len(checked) < len(values):
-        raise ValueError('a class stands here twice: 7 and "7" are one, and so are names that look the same')
+        raise ValueError('a class is listed twice: 7 and "7" are the same class, and so are names that look the same')
     return checked
 
 
@@ -55,6 +55,6 @@ EACH_ONCE = WrapValidator(_once)
 
 
 class Section(BaseModel):
-    """A part of params.yaml: unknown keys, coercions, NaN and later changes are errors."""
+    """A section of params.yaml: unknown keys, type conversions, NaN and later changes are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)

@@ -1,4 +1,4 @@
-"""What a stage is, and the names of all stages in the order in which they run.
+"""How a stage is declared, and the names of all stages in the order in which they run.
 
 A stage's folder, pipeline/stages/<stage>/, holds its declaration (stage.py), its section of params.yaml (params.py) and
 its own modules. Declarations load on demand: torch, albumentations and scikit-learn each take a second or more to
@@ -36,7 +36,7 @@ PER_SOURCE = frozenset({"ingest"})
 
 
 class Outputs(Protocol):
-    """What a stage's function returns: a field for each key of `writes`, and a line for people."""
+    """What a stage's function returns: one field per key of `writes`, and a summary line."""
 
     @property
     def summary(self) -> str: ...
@@ -44,7 +44,7 @@ class Outputs(Protocol):
 
 @dataclass(frozen=True)
 class Group:
-    """Params that travel as one value: what makes it, and the dotted place of each of its arguments."""
+    """Params that are passed as one value: its factory, and the dotted path of each argument."""
 
     make: Callable[..., Any]
     places: Mapping[str, str]
@@ -52,7 +52,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Stage:
-    """A function and the files on both sides of it.
+    """A function with the files that it reads and writes.
 
     The keys of `params`, `reads`, `builds` and `resumes` are keyword arguments of the function; those of
     `writes` are fields of what it returns; those of `keeps` are both. A function that has an `engine`
@@ -62,28 +62,28 @@ class Stage:
     name: str
     function: Callable[..., Outputs]
     params: Mapping[str, str | Group] = field(default_factory=dict)
-    """Argument -> dotted place in params.yaml, as dvc.yaml lists it, or several that make one value."""
+    """Argument -> dotted path in params.yaml, as dvc.yaml lists it, or several paths that make one value."""
     reads: Mapping[str, "Artifact"] = field(default_factory=dict)
     writes: Mapping[str, "Artifact"] = field(default_factory=dict)
     keeps: Mapping[str, "Artifact"] = field(default_factory=dict)
-    """Files that a run reads as the last one left them, if it did, and writes anew (`persist: true`)."""
+    """Files that a run reads as the last run left them, and writes again (`persist: true`)."""
     may_leave: tuple[str, ...] = ()
-    """Outputs that may be None: then what stands there is left as it is."""
+    """Outputs that may be None: then the existing file stays as it is."""
     builds: Mapping[str, str] = field(default_factory=dict)
     """Argument -> folder of shards that the stage keeps between runs (`persist: true` in dvc.yaml)."""
     resumes: Mapping[str, str] = field(default_factory=dict)
-    """Argument -> file with what a run that was killed had done, for the next to go on from; DVC does not know it."""
+    """Argument -> file with the progress of a killed run, from which the next one continues; DVC does not know it."""
     each: str | None = None
-    """The params mapping of which the stage runs once a key; the key replaces `{name}` and is an argument."""
+    """The params mapping for whose keys the stage runs once each; the key replaces `{name}` and is an argument."""
 
     @property
     def places(self) -> list[str]:
-        """The dotted places of all params."""
+        """The dotted paths of all params."""
         each = (list(value.places.values()) if isinstance(value, Group) else [value] for value in self.params.values())
         return [place for places in each for place in places]
 
     def named(self, name: str) -> "Stage":
-        """The same for one key of `each`: every `{name}` filled in."""
+        """The same stage for one key of `each`: every `{name}` is filled in."""
         return Stage(
             name=self.name,
             function=self.function,
@@ -104,12 +104,12 @@ def _named(value: str | Group, name: str) -> str | Group:
 
 
 def describe(name: str) -> str:
-    """What a stage does, in a sentence: the docstring of its package, which imports nothing."""
+    """One sentence that says what a stage does: the docstring of its package, read without imports."""
     return importlib.import_module(f"pipeline.stages.{name}").__doc__ or ""
 
 
 def load_stage(name: str) -> Stage:
-    """The stage of this name, its module imported now."""
+    """The stage of this name; imports its module."""
     stage: Stage = importlib.import_module(f"pipeline.stages.{name}.stage").STAGE
     return stage
 

@@ -1,4 +1,4 @@
-"""YAML texts of users as values, in bounded time and memory, whatever stands in them; and values as short quotes.
+"""Parse users' YAML in bounded time and memory, and quote values in messages.
 
 A few hundred bytes can stand for billions of values (aliases of aliases), or nest deeper than Python can follow. Both
 are counted on YAML's own nodes, before a value is made.
@@ -19,7 +19,7 @@ MAX_CHARACTERS = 1_000_000
 MAX_VALUES = 200_000
 MAX_LEVELS = 50
 MAX_QUOTED = 200
-TOO_DEEP = f"nests more than {MAX_LEVELS} levels deep: params nest 10 at most"
+TOO_DEEP = f"is nested more than {MAX_LEVELS} levels deep: params need 10 at most"
 
 _QUOTE = reprlib.Repr()
 _QUOTE.maxlevel = 4
@@ -41,14 +41,16 @@ _Constructor.add_constructor("tag:yaml.org,2002:int", _Constructor.construct_yam
 
 
 def yaml_values(text: str) -> Any:
-    """What a YAML 1.2 text says, as DVC reads it: 1e-3 is a number, a repeated key is an error.
+    """The values in a YAML 1.2 text, as DVC reads it: 1e-3 is a number, a repeated key is an error.
 
     Raises:
-        ValueError: it is no YAML, or it is larger, deeper or stands for more values than any params have; the message
-            is a predicate, to stand behind the text's name.
+        ValueError: the text is not YAML, or it is too large, too deep or has too many values for params. The message
+            is a predicate: put the text's name in front of it.
     """
     if len(text) > MAX_CHARACTERS:
-        raise ValueError(f"has more than {MAX_CHARACTERS:,} characters: remove what is no param, such as long comments")
+        raise ValueError(
+            f"has more than {MAX_CHARACTERS:,} characters: remove everything that is not a param, such as long comments"
+        )
     yaml = YAML(typ="safe", pure=True)
     yaml.Constructor = _Constructor
     try:
@@ -70,12 +72,12 @@ def yaml_values(text: str) -> Any:
 
 
 def yaml_problem(error: Exception) -> str:
-    """What is wrong with a YAML text and where, without ruamel's advice to its programmers."""
+    """What is wrong with a YAML text and where, without ruamel's advice for developers."""
     return shortened(str(error).partition("\nTo suppress this check")[0].rstrip(), 5 * MAX_QUOTED)
 
 
 def quoted(value: object) -> str:
-    """A value as Python writes it, cut where it is long; control characters as escapes."""
+    """A value as Python writes it, shortened, with control characters escaped."""
     if isinstance(value, int) and value.bit_length() > 10 * MAX_QUOTED:
         return f"a whole number of {value.bit_length()} bits"
     try:
@@ -85,7 +87,7 @@ def quoted(value: object) -> str:
 
 
 def shortened(text: str, most: int = MAX_QUOTED) -> str:
-    """A text, its middle left out where it is long; control characters, but for line ends, as escapes."""
+    """A text with its middle left out if it is long; control characters except line ends are escaped."""
     if len(text) > most:
         text = f"{text[: most // 2]} … {text[-most // 2 :]}"
     return "".join(

@@ -45,13 +45,13 @@ def test_a_source_folder_that_is_missing(workspace: Path, command: Command) -> N
 def test_a_source_path_that_is_a_file(workspace: Path, command: Command) -> None:
     shutil.rmtree("images/web")
     Path("images/web").write_text("not a folder")
-    assert_refused(command("ingest", "web"), 5, "images/web is neither a folder nor an archive", "zip")
+    assert_refused(command("ingest", "web"), 5, "images/web is neither a folder nor a supported archive", "zip")
 
 
 def test_a_source_folder_that_is_empty(workspace: Path, command: Command) -> None:
     shutil.rmtree("images/web")
     Path("images/web").mkdir()
-    assert_refused(command("ingest", "web"), 5, "images/web has no files", "one folder a class")
+    assert_refused(command("ingest", "web"), 5, "images/web has no files", "one folder per class")
 
 
 def test_a_source_folder_without_class_folders(workspace: Path, command: Command) -> None:
@@ -59,9 +59,7 @@ def test_a_source_folder_without_class_folders(workspace: Path, command: Command
     shutil.rmtree("images/web")
     Path("images/web").mkdir()
     Path("images/web/cat.png").write_bytes(picture)
-    assert_refused(
-        command("ingest", "web"), 5, "images/web has no class folder, and 1 files beside where they would be"
-    )
+    assert_refused(command("ingest", "web"), 5, "images/web has no class folders, and 1 files outside of class folders")
 
 
 def test_a_source_of_rubbish(workspace: Path, command: Command) -> None:
@@ -77,7 +75,7 @@ def test_one_class_only(workspace: Path, command: Command) -> None:
         shutil.rmtree(f"images/web/{label}")
         shutil.rmtree(f"images/phone/{label}")
     run_until("split")
-    assert_refused(command("split"), 5, "needs two classes, the images have 1 (a)")
+    assert_refused(command("split"), 5, "needs at least two classes, and the images have 1 (a)")
 
 
 def test_classes_without_production_images(workspace: Path, command: Command) -> None:
@@ -122,7 +120,7 @@ def test_a_source_that_params_do_not_name(workspace: Path, command: Command) -> 
 @pytest.mark.parametrize(
     ("stage", "missing"),
     [
-        ("curate", "not ingested yet: phone, web; run `dvc repro ingest`"),
+        ("curate", "sources not ingested yet: phone, web; run `dvc repro ingest`"),
         ("split", "data/curate/manifest.arrow is missing: run `dvc repro curate`"),
         ("balance", "data/split/manifest.arrow is missing: run `dvc repro split`"),
         ("augment", "data/balance/manifest.arrow is missing: run `dvc repro balance`"),

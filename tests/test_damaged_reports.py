@@ -59,7 +59,7 @@ def test_a_report_that_lacks_what_is_read_of_it_is_named(name: str, how: str, tm
         place.write_text(json.dumps(changed(value, at, how)))
         with pytest.raises(
             DataError,
-            match=r"report\.json (has not the form that this version writes \(|is damaged, or another version)",
+            match=r"report\.json (does not have the form that this version writes \(|is damaged, or another version)",
         ):
             artifact.read(place)
     artifact.write({**value, "more": LABELS}, place)
@@ -114,7 +114,7 @@ def test_a_pipe_in_place_of_a_file_is_not_waited_for(artifact: Artifact, tmp_pat
     if artifact in (catalogue.CURATE_SCENE_PAIRS, catalogue.CURATE_GROUPS):
         assert artifact.read(place).empty  # what a stage only remembers is made again
         return
-    with pytest.raises(DataError, match="is a pipe, a socket or a device, no file: remove it, then run"):
+    with pytest.raises(DataError, match="is a pipe, a socket or a device, not a file: remove it, then run"):
         artifact.read(place)
     place.unlink()
     place.symlink_to("/dev/zero")

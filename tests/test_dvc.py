@@ -51,7 +51,7 @@ def metrics(folder: Path, stage: str = "evaluate") -> Any:
 
 def test_repro_runs_from_images_to_diagnosis(reproduced: tuple[Path, str]) -> None:
     folder, printed = reproduced
-    assert "sample: nothing made" in printed  # own images need no demonstration data
+    assert "sample: nothing written" in printed  # own images need no demonstration data
     assert "diagnose: " in printed
     assert metrics(folder)["dev"]["images"] == metrics(folder, "split")["dev"]["production"] > 0
     assert metrics(folder)["accepted"] in (True, False)
@@ -108,11 +108,11 @@ def test_a_change_of_code_runs_what_it_reaches_and_a_changed_word_nothing(
     assert run(folder, "dvc", "status", "diagnose").endswith("up to date.\n")
     assert stages_run(run(folder, "dvc", "repro", "--single-item", "diagnose")) == []
     printed = run(folder, "dvc", "repro", "--single-item", "--force", "diagnose", check=False)
-    assert "error: the code of diagnose is not what data/code/diagnose.txt says" in printed
+    assert "error: data/code/diagnose.txt does not match the code of diagnose" in printed
     by_hand = run(folder, "python", "-m", "pipeline", "diagnose")
     assert by_hand.startswith("note: the code of diagnose has changed")
     printed = run(folder, "dvc", "repro")
-    assert "code: changed since dvc.lock, so that these run again, because of diagnosis.rendering: " in printed
+    assert "code: changed since dvc.lock, because of diagnosis.rendering; these stages run again: " in printed
     assert stages_run(printed) == ["data/dvc.yaml:code", "diagnose"]
 
 

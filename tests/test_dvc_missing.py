@@ -47,7 +47,7 @@ def runs(printed: str) -> list[str]:
 def test_nothing_is_made_anew_where_the_sources_are_not(clone: Path, options: list[str]) -> None:
     printed = run(clone, "dvc", "repro", *options, TARGET)
     assert runs(printed) == ["data/dvc.yaml:inventory"]
-    assert "inventory: not here: phone, web; what the last run made of them must do." in printed
+    assert "inventory: not here: phone, web; the results of the last run are used for them." in printed
     assert run(clone, "git", "status", "--porcelain") == ""
 
 
@@ -61,7 +61,7 @@ def test_what_was_pulled_does_for_a_plain_repro(clone: Path) -> None:
     run(clone, "dvc", "pull", "--quiet", "--with-deps", TARGET, check=False)
     printed = run(clone, "dvc", "repro", TARGET)
     assert runs(printed) == ["data/dvc.yaml:sample", "data/dvc.yaml:inventory"]
-    assert "145 files in 2 sources; not here: phone, web; what the last run made of them must do" in printed
+    assert "145 files in 2 sources; not here: phone, web; the results of the last run are used for them" in printed
     assert run(clone, "git", "status", "--porcelain") == ""
 
 
@@ -72,7 +72,7 @@ def test_without_the_cache_the_lists_are_missed_by_name(clone: Path) -> None:
     write_tiny_sources(clone.parent)
     shutil.rmtree(clone.parent / "images/web")
     printed = run(clone, "dvc", "repro", "--allow-missing", TARGET, check=False)
-    assert "error: the sources web are not here, and their lists of the last run are not in DVC's cache" in printed
+    assert "error: the sources web are missing, and their lists of the last run are not in DVC's cache" in printed
     run(clone, "dvc", "fetch", "data/dvc.yaml:inventory")
     printed = run(clone, "dvc", "repro", "--allow-missing", TARGET)
     assert runs(printed) == ["data/dvc.yaml:inventory"]

@@ -65,7 +65,7 @@ def test_all_problems_are_reported_at_once() -> None:
     rows = images(4)
     rows["id"] = ["a", "a", "b", "b"]
     rows["label"] = ["x", None, None, "x"]
-    message = r"^the manifest is not usable: column label is empty in 2 rows; 2 rows stand twice: a, b$"
+    message = r"^the manifest is not usable: column label is empty in 2 rows; 2 rows are duplicates: a, b$"
     with pytest.raises(DataError, match=message):
         check_manifest(rows, CURATED)
 
@@ -74,9 +74,9 @@ def test_image_may_stand_more_often_with_other_copy_numbers() -> None:
     rows = with_columns(pd.concat([images(2), images(2)], ignore_index=True), BALANCED)
     numbered = rows.assign(copy=[0, 0, 1, 1])
     assert len(check_manifest(numbered, BALANCED, unique=("id", "copy"))) == 4
-    with pytest.raises(DataError, match="2 rows stand twice"):
+    with pytest.raises(DataError, match="2 rows are duplicates"):
         check_manifest(numbered, BALANCED)
-    with pytest.raises(DataError, match="2 rows stand twice"):
+    with pytest.raises(DataError, match="2 rows are duplicates"):
         check_manifest(rows.assign(copy=0), BALANCED, unique=("id", "copy"))
 
 

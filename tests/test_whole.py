@@ -121,9 +121,7 @@ def test_the_summary_says_that_its_numbers_are_of_another_model() -> None:
 )
 def test_the_summary_of_other_params_is_refused(changes: dict[str, Any]) -> None:
     loaded = params(**changes)
-    with pytest.raises(
-        DataError, match=r"metrics\.json is not of the metric .* params\.yaml names now: run `dvc repro`"
-    ):
+    with pytest.raises(DataError, match=r"metrics\.json does not have the metric .* of params\.yaml: run `dvc repro`"):
         print_summary(loaded, Console(file=io.StringIO()))
 
 

@@ -69,7 +69,7 @@ def preview(
     elif label is not None and path is None:
         (examples, remarks), title = examples_of_class(label, images, chosen), f"Preview of the class {label}"
     else:
-        raise ParamsError("name what to show: either an image or a folder, or a class with --class")
+        raise ParamsError("nothing to show: name an image or a folder, or a class with --class")
     write_sheet(preview_sheet(examples, copies, each, chosen, title), output)
     for remark in [*notes, *remarks]:
         print(printable(f"note: {remark}"), file=sys.stderr)
@@ -107,14 +107,14 @@ def audit(
     The command ends with exit code 8 if an image leaks from one split into another.
     """
     from pipeline.tools.audit.audit import SceneOptions, find, outcome, write_json
-    from pipeline.tools.audit.leaks import in_words
+    from pipeline.tools.audit.leaks import render
     from pipeline.workers.engine import Engine, choose_workers
 
     options = SceneOptions(scenes, scene_table, scene_sheet)
     report = find(manifests, root, near, min_per_class, Engine(choose_workers(workers)), options)
     if json_file is not None:
         write_json(report, json_file)
-    print(json.dumps(report, indent=2, sort_keys=True) if output is Output.JSON else printable(in_words(report)))
+    print(json.dumps(report, indent=2, sort_keys=True) if output is Output.JSON else printable(render(report)))
     outcome(report)
 
 
@@ -138,7 +138,7 @@ def label_queue(
 
     queue = label_queue(source, load_params(), count, by and by.value, Engine(choose_workers(workers)))
     interface = write_queue(queue, output)
-    print(printable(f"{queue.words}: {output}; labelling interface of a new project: {interface}"))
+    print(printable(f"{queue.summary}: {output}; labelling interface of a new project: {interface}"))
 
 
 @app.command(rich_help_panel=PANEL)
@@ -151,9 +151,9 @@ def doctor(
     Every object of DVC's cache is hashed, every image of every shard decoded. The command ends with exit
     code 9 if something is wrong and not mended.
     """
-    from pipeline.tools.doctor import examine, in_words, outcome
+    from pipeline.tools.doctor import examine, outcome, render
     from pipeline.workers.engine import Engine, choose_workers
 
-    parts = examine(fix, Engine(choose_workers(workers)))
-    print(printable(in_words(parts)))
-    outcome(parts)
+    checks = examine(fix, Engine(choose_workers(workers)))
+    print(printable(render(checks)))
+    outcome(checks)

@@ -77,18 +77,18 @@ def learning_curve(
     images alone. Nothing of the pipeline's own files changes. Finished fits are kept in data/learning-curve: a run
     that was stopped goes on from them, and so does one with more seeds or sizes.
     """
-    from pipeline.diagnosis.learning_curve import in_words
+    from pipeline.diagnosis.learning_curve import render
     from pipeline.project.params_file import load_params
     from pipeline.tools import learning_curve as learning
     from pipeline.workers.engine import Engine, choose_workers
 
     loaded, engine = load_params(), Engine(choose_workers(workers))
     planned = learning.plan(loaded, sizes, seeds)
-    print(planned.in_words(), file=sys.stderr)
+    print(planned.summary(), file=sys.stderr)
     found = learning.learning_curve(loaded, planned, engine)
-    csv, png = learning.write_found(found, output)
+    csv, png = learning.write_result(found, output)
     for one in found.answers:
-        print(in_words(one))
+        print(render(one))
     for note in found.notes:
         print(printable(f"note: {note}"), file=sys.stderr)
     print(f"{csv}, {png}: the points and the curves through them")

@@ -1,4 +1,4 @@
-"""Rows of a manifest -> pixels and class numbers, read from shards; and the statistics of all of them."""
+"""Read pixels and class numbers of manifest rows from shards, and compute their statistics."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -32,14 +32,14 @@ MAX_KEPT_BYTES = 360_000_000
 
 
 class RowDataset:
-    """Pixels (size, size, 3) uint8 and class number of each manifest row; it travels to worker processes.
+    """Pixels (size, size, 3) uint8 and class number of each manifest row; it can be sent to worker processes.
 
     Args:
         classes: names of the classes, in the order of their numbers.
         variants: makes the rows with a copy number above 0 from their pixels; without it they are as stored.
 
     Raises:
-        DataError: a row has a class that is not among the classes.
+        DataError: a row's class is not among the classes.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class RowDataset:
         return {**self.__dict__, "_kept": None}
 
     def work(self, epochs: int) -> int:
-        """What so many epochs cost, in pictures to decode; a variant made while training takes as long as two more."""
+        """The cost of some epochs, in pictures to decode; a variant made while training costs two more."""
         variants = 0 if self.variants is None else 2 * int((self.copies > 0).sum())
         decoded = len(self) * epochs if self._kept is None else len(self._kept.pixels)
         return decoded + variants * epochs
@@ -98,7 +98,7 @@ class RowDataset:
         return np.asarray(self.shard_codes.astype(np.int64) << 32 | self.rows, np.int64)
 
     def pixels(self, number: int, epoch: int = 0, out: Pixels | None = None) -> Pixels:
-        """What training sees of a row in an epoch; a stored picture is in `out`, contiguous memory, if it is given.
+        """The pixels that training gets for a row in an epoch; a stored picture is decoded into `out` if given.
 
         Raises:
             PipelineError: the row's pixels cannot be read or made; the message begins with its id.
@@ -106,7 +106,7 @@ class RowDataset:
         return self._varied(number, self.stored(number, out), epoch)
 
     def stored(self, number: int, out: Pixels | None = None) -> Pixels:
-        """The stored picture of a row, which its variants come from."""
+        """The stored picture of a row, from which its variants are made."""
         if self._kept is None:
             return self._read(number, out)
         picture: Pixels = self._take(self._kept, [number], None if out is None else out[None])[0]
@@ -168,13 +168,13 @@ def pictures_of(ids: Sequence[str], manifest: pd.DataFrame, images: ShardReader)
     """The pixels of some images, in the order of their ids.
 
     Raises:
-        DataError: one is not in the manifest, or its pixels cannot be read.
+        DataError: an image is not in the manifest, or its pixels cannot be read.
     """
     places = manifest.loc[manifest["id"].isin(ids), ["id", "shard", "row"]]
     found = {str(image): (str(shard), int(row)) for image, shard, row in places.itertuples(index=False, name=None)}
     lost = [image for image in ids if image not in found]
     if lost:
-        raise DataError(f"the manifest lacks {len(lost)} images that were predicted ({listing(lost)}): run `dvc repro`")
+        raise DataError(f"the manifest lacks {len(lost)} predicted images ({listing(lost)}): run `dvc repro`")
     return [_decoded(images, image, *found[image]) for image in ids]
 
 
@@ -268,6 +268,6 @@ def _decoded(images: ShardReader, image_id: str, shard: str, row: int, out: Pixe
     except Exception as error:
         # Its text would hold an address in memory, another in each run.
         raise DataError(
-            f"{image_id}: row {row} of shard {shard} is no image ({type(error).__name__}): "
+            f"{image_id}: row {row} of shard {shard} is not an image ({type(error).__name__}): "
             "run `pipeline doctor --fix`, then `dvc repro`"
         ) from error

@@ -97,7 +97,7 @@ class Loader(AbstractContextManager["Loader[AnyBatch]"], Generic[AnyBatch]):
         if isinstance(error, RuntimeError) and str(error).startswith("DataLoader worker (pid"):
             raise WorkerError(
                 f"a process that decodes images died, most often because memory or {SHARED_MEMORY} ran out: "
-                f"run again with fewer workers (--workers or {WORKERS_VARIABLE})"
+                f"run the command again with fewer workers (--workers or {WORKERS_VARIABLE})"
             ) from error
 
     def _made_here(self) -> Iterator[AnyBatch]:
@@ -164,10 +164,10 @@ def weighted_batches(
 def predict_rows(
     model: TrainedModel, manifest: pd.DataFrame, images: ShardReader, threads: int, engine: Engine, title: str
 ) -> pd.DataFrame:
-    """What the model says of each row: the columns of manifest.PREDICTIONS, and each class's probability, in row order.
+    """The model's prediction for each row: the columns of manifest.PREDICTIONS and each class's probability, in order.
 
     Raises:
-        DataError: a row has a class that the model does not know, or its pixels cannot be read.
+        DataError: a row's class is unknown to the model, or its pixels cannot be read.
     """
     keep_freed_tensors()
     dataset = RowDataset(manifest, images, model.classes, model.size)
@@ -179,7 +179,7 @@ def predict_rows(
 def prediction_table(
     manifest: pd.DataFrame, classes: tuple[str, ...], probabilities: npt.NDArray[np.float32]
 ) -> pd.DataFrame:
-    """The same of rows whose probabilities (n, k) are known."""
+    """The same table for rows whose probabilities (n, k) are known."""
     return manifest[["id", "group", "split", "label"]].assign(
         predicted=np.array(classes)[probabilities.argmax(axis=1)],
         confidence=probabilities.max(axis=1),

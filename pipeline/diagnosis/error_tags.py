@@ -1,4 +1,4 @@
-"""Tags that people give to misclassified images -> how much fixing each kind could gain at most.
+"""Error analysis: how much fixing the misclassified images of each tag could gain at most.
 
 Error analysis as in Machine Learning Yearning, ch. 14-16: the share of errors of a kind is a ceiling on what
 work on that kind can gain. An image may have several tags, so that gains do not add up.
@@ -32,7 +32,7 @@ NO = FALSE | {"", "0", "no", "n", *NONE}
 
 @dataclass(frozen=True)
 class TagGain:
-    """What fixing all errors with a tag would gain at most.
+    """The largest possible gain from fixing all errors with a tag.
 
     share: of all errors. gain: of the optimizing metric, more is better, with the ends of its 95 % interval
     (bootstrap over groups, paired: the same resamples before and after). accuracy: the same of accuracy.
@@ -48,10 +48,10 @@ class TagGain:
 
 
 def errors_of(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
-    """The misclassified rows of a split, those that the model was surest of first.
+    """The misclassified rows of a split, the most confident predictions first.
 
     Raises:
-        DataError: there are no predictions of the split.
+        DataError: the split has no predictions.
     """
     part = predictions[predictions["split"] == split]
     if part.empty:
@@ -93,7 +93,7 @@ def read_tags(
     kinds = [column for column in columns if column not in {*OWN, TAGS, NOTES}]
     problems: list[str] = []
     if TAGS not in columns and not kinds:
-        problems.append(f"there is no column {TAGS!r}, and no other one of tags")
+        problems.append(f"there is no column {TAGS!r} and no other column of tags")
     labels, called = errors[LABEL].astype(str), errors[PREDICTED].astype(str)
     known = {
         str(image): {LABEL: label, PREDICTED: name}
@@ -107,7 +107,7 @@ def read_tags(
                 for row, image, cell in zip(rows, columns[ID], columns[column], strict=True)
                 if image in known and not same_name(cell, known[image][column])
             ]
-            problems += [f"{column} is of another model, or of another image: {listing(wrong)}"] if wrong else []
+            problems += [f"{column} belongs to another model or another image: {listing(wrong)}"] if wrong else []
     for kind in kinds:
         odd = [
             f"row {row} ({cell!r})"
@@ -116,12 +116,12 @@ def read_tags(
         ]
         if odd:
             problems.append(
-                f"the column {kind!r} is a tag, and a cell of it is empty or x: {listing(odd)}; words belong "
-                f"into {TAGS!r}, or into {NOTES!r}, which is not read"
+                f"the column {kind!r} is a tag, so its cells must be empty or x: {listing(odd)}; write words in "
+                f"{TAGS!r}, or in {NOTES!r}, which is not read"
             )
     if problems:
         raise DataError(
-            f"{name} cannot be counted:\n  " + "\n  ".join(problems) + "\nMend the rows, or write the table anew "
+            f"{name} cannot be counted:\n  " + "\n  ".join(problems) + "\nFix the rows, or write the table again "
             "with `pipeline errors --csv OTHER.csv`"
         )
     tags: dict[str, frozenset[str]] = {}
@@ -137,7 +137,7 @@ def read_tags(
 def rank_tags(
     predictions: pd.DataFrame, split: str, tags: Mapping[str, frozenset[str]], params: EvaluateParams
 ) -> list[TagGain]:
-    """A row a tag, the one with the largest possible gain first."""
+    """One row per tag, the one with the largest possible gain first."""
     part = predictions[predictions["split"] == split]
     classes = classes_of(predictions)
     seen = checked_predictions(part, classes)
@@ -161,7 +161,7 @@ def rank_tags(
 
 
 def fixed(seen: Predictions, those: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> Predictions:
-    """The same with some images called right, and with certainty."""
+    """The same predictions with some images predicted correctly, with certainty."""
     predicted = np.where(those, seen.labels, seen.predicted)
     probabilities = None
     if seen.probabilities is not None:
@@ -179,8 +179,8 @@ def _unknown(ids: Sequence[str], rows: Sequence[int], known: Mapping[str, object
             twice.append(f"row {row} (as row {first[image]})")
         first.setdefault(image, row)
     return [
-        *([f"{len(unknown)} ids are no errors of the present model: {listing(unknown)}"] if unknown else []),
-        *([f"{len(twice)} images stand twice: {listing(twice)}"] if twice else []),
+        *([f"{len(unknown)} ids are not errors of the current model: {listing(unknown)}"] if unknown else []),
+        *([f"{len(twice)} images are listed twice: {listing(twice)}"] if twice else []),
     ]
 
 

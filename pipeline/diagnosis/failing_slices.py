@@ -1,4 +1,4 @@
-"""Classes and slices of dev that fail: called wrongly more often than all other images, beyond chance."""
+"""Failing slices: classes and slices of dev that are misclassified more often than all other images, beyond chance."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -113,7 +113,7 @@ def _finding(
     subject = value if name == CLASS else f"{column}={value}"
     what = f"the class {value}" if name == CLASS else f"images with {column} {value}"
     words = (
-        f"{what}: {error:.1%} of {images:,} are called wrongly (95 % interval {100 * low:.1f} to {100 * high:.1f}), "
+        f"{what}: {error:.1%} of {images:,} are misclassified (95 % interval {100 * low:.1f} to {100 * high:.1f}), "
         f"{100 * excess:.1f} points more than of the rest"
     )
     figures: dict[str, Any] = {"error": error, "low": low, "high": high, "images": images, "excess": excess}

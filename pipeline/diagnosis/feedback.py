@@ -89,11 +89,13 @@ def outcomes(table: Table, manifest: pd.DataFrame, classes: Collection[str]) -> 
         for row, image, again in zip(table.rows, images, pd.Series(images).duplicated(), strict=True)
         if again
     ]
-    problems += [f"{len(twice)} images stand twice: {listing(twice)}"] if twice else []
+    problems += [f"{len(twice)} images are listed twice: {listing(twice)}"] if twice else []
     empty = [f"row {row}" for row, image in zip(table.rows, images, strict=True) if not image]
     problems += [f"{len(empty)} rows name no image: {listing(empty)}"] if empty else []
     known = [f"row {row} ({image!r})" for row, image in zip(table.rows, images, strict=True) if image in learnt]
-    problems += [f"{len(known)} images are of train or train_dev, and no outcome: {listing(known)}"] if known else []
+    problems += (
+        [f"{len(known)} images are in train or train_dev, so they are not outcomes: {listing(known)}"] if known else []
+    )
     _refuse(table, problems)
     frame = pd.DataFrame({"label": list(table.columns[ACTUAL]), "predicted": list(table.columns[PREDICTED])})
     groups = [group or image for group, image in zip(table.columns.get(GROUP, images), images, strict=True)]
@@ -140,4 +142,4 @@ def _hint(cell: str, known: Collection[str]) -> str:
 
 def _refuse(table: Table, problems: Sequence[str]) -> None:
     if problems:
-        raise DataError(f"{table.name} cannot be used:\n  " + "\n  ".join(problems) + "\nMend or leave out these rows")
+        raise DataError(f"{table.name} cannot be used:\n  " + "\n  ".join(problems) + "\nFix or remove these rows")

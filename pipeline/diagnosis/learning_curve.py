@@ -88,10 +88,10 @@ def images_in(rows: pd.DataFrame, curve: str) -> int:
 
 
 def check_images(rows: pd.DataFrame, curve: str, smallest: float) -> None:
-    """Nothing, if each class has images of the kind that a curve varies for a smallest part of two at least.
+    """Raise DataError unless each class has at least two images of the curve's role in the smallest part.
 
     Raises:
-        DataError: it has not.
+        DataError: a class has too few images.
     """
     kept = rows if curve == ALL else rows[rows["role"].astype(str) == curve]
     counts = kept.groupby(kept["label"].astype(str))["group"].nunique()
@@ -101,7 +101,7 @@ def check_images(rows: pd.DataFrame, curve: str, smallest: float) -> None:
         fewest = f"the class {few.idxmin()} has {few.min()} images" if len(few) else "it has none"
         raise DataError(
             f"{what} has too few images for a learning curve: {fewest}, and its smallest part, {smallest:.3g} of them, "
-            f"needs 2, so {int(np.ceil(2 / smallest))} in all. Take fewer sizes (--sizes), or collect more"
+            f"needs 2, so {int(np.ceil(2 / smallest))} in all. Use fewer sizes (--sizes), or collect more images"
         )
 
 
@@ -141,7 +141,7 @@ def _line(term: Numbers, errors: Numbers, weight: Numbers) -> tuple[Numbers, Num
 def answer(
     curve: str, images: Sequence[int], errors: Numbers, resampled: Numbers, curves: int, seed: int, relevant: float
 ) -> Answer:
-    """Whether twice the images help.
+    """Answer whether twice the images would help.
 
     Args:
         images: of each size, shape (k,), the last all that there are.
@@ -161,7 +161,7 @@ def answer(
     return Answer(curve, images[-1], law, now, twice, now - twice, low, high, verdict)
 
 
-def in_words(found: Answer) -> str:
+def render(found: Answer) -> str:
     """The answer as a sentence."""
     what = "the images" if found.curve == ALL else f"the {found.curve} images"
     reach = f"{100 * found.low:.1f} to {100 * found.high:.1f}"
@@ -172,4 +172,5 @@ def in_words(found: Answer) -> str:
         case "absent":
             return f"Twice {what} ({2 * found.images:,}) would not help: {gain}."
         case _:
-            return f"Cannot tell whether twice {what} ({2 * found.images:,}) would help: {gain}. More seeds tell more."
+            unknown = f"Cannot tell whether twice {what} ({2 * found.images:,}) would help: {gain}."
+            return f"{unknown} More seeds (--seeds) narrow the interval."

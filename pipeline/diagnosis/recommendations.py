@@ -32,11 +32,13 @@ TABLE: Mapping[str, tuple[Advice, ...]] = {
         Advice("no penalty on weights", "MLY ch. 25", changes.no_penalty),
         Advice("batch norm", "Ioffe and Szegedy (2015)", changes.batch_norm),
         Advice(
-            "an optimizer that fits its steps to each weight", "MLY ch. 25; Loshchilov and Hutter (2019)", changes.adamw
+            "an optimizer that adapts its step to each weight",
+            "MLY ch. 25; Loshchilov and Hutter (2019)",
+            changes.adamw,
         ),
         Advice("another architecture: residual blocks", "MLY ch. 25; He et al. (2015)", changes.residual),
-        Advice("let all layers learn, not the last alone", "Yosinski et al. (2014)", changes.thaw),
-        Advice("another architecture: this ranks all models on dev", "MLY ch. 25", command="pipeline spot-check"),
+        Advice("train all layers, not only the last", "Yosinski et al. (2014)", changes.thaw),
+        Advice("another architecture: rank all models on dev", "MLY ch. 25", command="pipeline spot-check"),
     ),
     VARIANCE: (
         Advice("more variants of each image", "MLY ch. 27; Shorten and Khoshgoftaar (2019)", changes.more_copies),
@@ -48,12 +50,12 @@ TABLE: Mapping[str, tuple[Advice, ...]] = {
         Advice(
             "more images for training: how many, and of which role", "MLY ch. 27", command="pipeline learning-curve"
         ),
-        Advice("another architecture: this ranks all models on dev", "MLY ch. 27", command="pipeline spot-check"),
+        Advice("another architecture: rank all models on dev", "MLY ch. 27", command="pipeline spot-check"),
     ),
     MISMATCH: (
-        Advice("train on all production images that there are", "MLY ch. 42", changes.all_production),
+        Advice("train on all available production images", "MLY ch. 42", changes.all_production),
         Advice("degrade raw images as production's camera does", "MLY ch. 43", changes.match_production),
-        Advice("production images count more than raw ones", "MLY ch. 39", changes.production_weight),
+        Advice("give production images more weight than raw ones", "MLY ch. 39", changes.production_weight),
         Advice(
             "tag dev's errors: what do they have that the training images lack?",
             "MLY ch. 14 and 42",
@@ -62,23 +64,23 @@ TABLE: Mapping[str, tuple[Advice, ...]] = {
         Advice("collect more production images for training", "MLY ch. 42"),
     ),
     DEV_OVERFIT: (
-        Advice("collect a larger dev set: the choices made by it fit its images", "MLY ch. 11"),
-        Advice("of models within noise take the simplest", "Blum and Hardt (2015)", command="pipeline compare"),
+        Advice("collect a larger dev set: your choices have overfitted to its images", "MLY ch. 11"),
+        Advice("choose the simplest of the models within noise", "Blum and Hardt (2015)", command="pipeline compare"),
     ),
     PRODUCTION_GAP: (
         Advice(
-            "measure by the newest images: inputs may have drifted",
+            "measure on the newest images: the inputs may have drifted",
             "MLY ch. 11; Quionero-Candela et al. (2009)",
             changes.newest,
         ),
         Advice("add these outcomes' images to a production source: dev and test are no longer like it", "MLY ch. 11"),
-        Advice("label some outcomes again: perhaps by other rules than those of test", "MLY ch. 16"),
-        Advice("weigh mistakes by what they cost in use, if some are worse: evaluate.optimizing", "MLY ch. 11"),
+        Advice("label some outcomes again: they may follow other rules than the test set's labels", "MLY ch. 16"),
+        Advice("weight mistakes by their cost in use, if some are worse: evaluate.optimizing", "MLY ch. 11"),
     ),
     found.LEAK: (
         Advice("keep near copies in one split", "Kaufman et al. (2012)", changes.group_copies),
         Advice(
-            "look for copies across splits, and at images that train calls wrongly",
+            "check for copies across splits, and inspect the misclassified images of train",
             "Kaufman et al. (2012)",
             command="pipeline audit data/split/manifest.arrow",
         ),
@@ -86,7 +88,7 @@ TABLE: Mapping[str, tuple[Advice, ...]] = {
     found.RATE: (
         Advice("a third of the learning rate", "Goodfellow et al. (2016) 11.4.1", changes.lower_rate),
         Advice("find the rate where the loss falls fastest", "Smith (2017)", command="pipeline lr-range"),
-        Advice("shorten long gradients", "Pascanu et al. (2013)", changes.clip),
+        Advice("clip long gradients", "Pascanu et al. (2013)", changes.clip),
     ),
     found.EPOCHS: (
         Advice("train longer", "MLY ch. 25; Goodfellow et al. (2016) 11.4", changes.longer),
@@ -101,16 +103,16 @@ TABLE: Mapping[str, tuple[Advice, ...]] = {
         Advice("label smoothing, which learns wrong labels less", "Lukasik et al. (2020)", changes.some_smoothing),
     ),
     found.HIDDEN: (
-        Advice("rank models by a metric in which classes count alike", "MLY ch. 8 and 9", changes.by_class),
+        Advice("rank models by a metric that counts all classes alike", "MLY ch. 8 and 9", changes.by_class),
     ),
     found.CLASS: (
-        Advice("its rows count twice in the loss", "King and Zeng (2001)", changes.weigh_class),
+        Advice("weight its rows twice in the loss", "King and Zeng (2001)", changes.weigh_class),
         Advice("give small classes as many rows as the largest", "Buda et al. (2018)", changes.oversample),
         Advice("collect more images of it, and check its labels", "MLY ch. 14 and 16", command="pipeline errors"),
     ),
     found.SLICE: (
         Advice(
-            "look at its errors, then collect or make training images like them",
+            "inspect its errors, then collect or make training images like them",
             "MLY ch. 14 and 42",
             command="pipeline errors",
         ),

@@ -1,1 +1,1 @@
-"""Files to pixels: decoding, normalising, what is measured of a picture, perceptual hashes."""
+"""From files to pixels: decoding, normalising, measurements of each picture, perceptual hashes."""

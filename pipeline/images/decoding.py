@@ -79,9 +79,9 @@ class Decoded:
 
 
 def decode_file(data: bytes, params: IngestParams, listen: Listener) -> Decoded | Rejection:
-    """The picture at a scale that covers `params.size`; upright, first frame, over the background.
+    """Decode a file to a picture that covers `params.size`: upright, first frame, over the background.
 
-    Never raises for what `data` holds. The pixels are those that Pillow makes (open, draft, exif_transpose,
+    Never raises because of the content of `data`. The pixels are those that Pillow makes (open, draft, exif_transpose,
     profileToProfile, alpha_composite).
     """
     plain = _plain_png(data, params, listen)

@@ -1,4 +1,4 @@
-"""What a picture's EXIF says (CIPA DC-008): which way is up, when it was taken and by what camera; not where."""
+"""EXIF (CIPA DC-008): a picture's orientation, capture time and camera; never its location."""
 
 import re
 from contextlib import suppress
@@ -26,7 +26,7 @@ class Exif:
 
 
 def read_exif(image: Image.Image) -> Exif:
-    """What can be read of it: broken EXIF is common in good pictures, and costs no more than itself.
+    """Read what is valid in the EXIF data. Broken EXIF is common in good pictures and never rejects them.
 
     Pillow's exif_transpose would also write the other tags anew, and fails on odd ones.
     """

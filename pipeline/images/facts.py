@@ -1,4 +1,4 @@
-"""What is measured of every picture: its light, colours and sharpness, in whole numbers as far as they go.
+"""Measurements of every picture: light, colours and sharpness, in integers where possible.
 
 Sums are of integers, so that no processor and no library adds them up to another last digit. Not here:
 from which value on a fact is an issue (stages/curate/issues.py).

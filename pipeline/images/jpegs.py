@@ -1,4 +1,4 @@
-"""What a JPEG's markers say (ITU-T T.81, annex B): how it is coded, whether it has its end, what a cut one lacks."""
+"""JPEG markers (ITU-T T.81, annex B): how a file is coded, whether it is complete, and what a truncated one lacks."""
 
 from collections.abc import Callable, Iterator
 

@@ -1,4 +1,4 @@
-"""One file's bytes -> a normalised picture and its facts, or the reason why not."""
+"""One file's bytes -> a normalised picture and its facts, or a rejection."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ from pipeline.stages.ingest.params import IngestParams
 
 @dataclass(frozen=True)
 class Picture:
-    """A normalised image, encoded, the facts of manifest.FACTS, and its pixels before encoding without bars."""
+    """A normalised image, encoded; the facts of manifest.FACTS; and its pixels before encoding, without bars."""
 
     image: bytes
     facts: Mapping[str, Any]
@@ -40,24 +40,24 @@ class Fitted:
 
 @contextmanager
 def unheard() -> Iterator[list[str]]:
-    """A listener that hears nothing."""
+    """A listener that records no codec messages."""
     yield []
 
 
 def normalise(data: bytes, params: IngestParams, listen: Listener = unheard) -> Picture | Rejection:
-    """A square sRGB picture of `params.size` pixels a side; upright, first frame, over the background.
+    """Make a square sRGB picture of `params.size` pixels per side: upright, first frame, over the background.
 
-    Never raises for what `data` holds. Reasons: see images/rejection.py.
+    Never raises because of the content of `data`. The reasons are in images/rejection.py.
 
     Args:
-        listen: what catches the codecs' complaints; only then is there a `codec_warning`.
+        listen: collects the codecs' warnings; without it, `codec_warning` is empty.
     """
     found = fit_file(data, params, listen)
     return found if isinstance(found, Rejection) else finish([found], params)[0]
 
 
 def fit_file(data: bytes, params: IngestParams, listen: Listener = unheard) -> Fitted | Rejection:
-    """The part of `normalise` that a file may do harm to: it decodes and resizes."""
+    """The part of `normalise` that a harmful file can break: decoding and resizing."""
     if not data:
         return Rejection("empty", "the file has no content")
     if len(data) > params.max_bytes:
@@ -83,7 +83,7 @@ def fit_file(data: bytes, params: IngestParams, listen: Listener = unheard) -> F
 
 
 def finish(fitted: Sequence[Fitted], params: IngestParams) -> list[Picture]:
-    """The rest of `normalise`, for several pictures: what is one after the other in a processor's caches is faster."""
+    """The rest of `normalise`, for several pictures at once, which uses the processor's caches better."""
     images = [encode(one.pixels, params.encoding) for one in fitted]
     facts = picture_facts([one.shown for one in fitted])
     return [

@@ -1,4 +1,4 @@
-"""What ingest tells of accepted files: odd names, dim pictures, what EXIF gave."""
+"""Notes on accepted files: misleading names, dark pictures, values from EXIF."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -11,7 +11,7 @@ BITS = 16
 def notes_on(
     source: str, misnamed: Sequence[tuple[str, str]], dim: Sequence[float], times: int, cameras: int
 ) -> list[str]:
-    """A sentence for each thing that there is to say.
+    """One sentence per observation.
 
     Args:
         misnamed: path and format of files whose names end as another format's do.

@@ -1,4 +1,4 @@
-"""Pillow's settings and words, which belong to the whole process: set and heard while one file is decoded."""
+"""Pillow's process-wide settings and log messages: set and collected while one file is decoded."""
 
 import logging
 import warnings
@@ -10,7 +10,7 @@ from PIL import AvifImagePlugin, Image, PngImagePlugin
 
 @contextmanager
 def pillow_lines() -> Iterator[list[str]]:
-    """A list that holds what Pillow's loggers say meanwhile, each line once: they would not name the file."""
+    """Collect the lines that Pillow's loggers write inside the block, each once."""
     lines: list[str] = []
     logger, handler = logging.getLogger("PIL"), logging.Handler(logging.WARNING)
     handler.emit = lambda record: None if (line := record.getMessage()) in lines else lines.append(line)  # type: ignore[method-assign]

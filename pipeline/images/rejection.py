@@ -1,4 +1,4 @@
-"""Why a file of a source is no image of the manifest: codes for machines, and what each means."""
+"""Why a file is rejected or ignored: reason codes, and the meaning of each."""
 
 from dataclasses import dataclass
 
@@ -43,7 +43,7 @@ REASONS = {
     "decoder_crashed": "decoding it ends the process that does it",
 }
 
-# Why a file is none of a source's images, by its name alone: nobody need mend it.
+# Why a file is none of a source's images, by its name alone: nobody need fix it.
 IGNORED = {
     "hidden": "its name, or that of a folder it lies in, begins with a dot",
     "system_file": "a system left it, or a folder it lies in: previews, trash, snapshots, lost files",
@@ -56,14 +56,14 @@ IGNORED = {
 
 @dataclass(frozen=True)
 class Rejection:
-    """Why a file was refused: one of REASONS, and words."""
+    """Why a file was rejected: one of REASONS, and a detail."""
 
     reason: str
     detail: str
 
 
 def failure(error: Exception) -> Rejection:
-    """What a decoder raises, which may be anything, as a reason."""
+    """Turn any exception of a decoder into a rejection."""
     words = f"{type(error).__name__}: {error}".rstrip(": ")
     if isinstance(error, MemoryError) or getattr(error, "code", None) == OPENCV_NO_MEMORY:
         return Rejection("too_large", f"its decoder gets no more memory: {words}")

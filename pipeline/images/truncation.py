@@ -1,7 +1,7 @@
-"""What cannot be read: is it no image at all, a damaged one, or one whose end is missing by its own account?
+"""Tell apart files that cannot be read: not an image, damaged, or truncated.
 
-Pillow says of most cut files that it cannot identify them, or fails in other words for each format. Only files that
-were refused are looked at here.
+For most truncated files Pillow says that it cannot identify them, or fails with a different message for each format.
+Only rejected files are examined here.
 """
 
 import struct
@@ -28,7 +28,7 @@ WORDS = "the file is cut short: its end is missing"
 
 
 def unidentified(data: bytes, formats: str) -> Rejection:
-    """Why Pillow finds no format in a file.
+    """Say why Pillow does not recognise a file's format.
 
     Args:
         formats: those that are read, for people.
@@ -44,18 +44,18 @@ def unidentified(data: bytes, formats: str) -> Rejection:
 
 
 def with_its_end(refused: Rejection, data: bytes) -> Rejection:
-    """The same, as truncated if that is why a decoder failed."""
+    """The same rejection, changed to `truncated` if the decoder failed because the file is cut short."""
     cut = refused.reason == "undecodable" and is_cut(data)
     return Rejection("truncated", f"{WORDS} ({refused.detail})") if cut else refused
 
 
 def kind_of(data: bytes) -> str | None:
-    """The format that a file's first bytes promise; None for none that is read."""
+    """The format that a file's first bytes announce; None if it is not supported."""
     return next((name for name, (begins, _) in _KINDS.items() if begins(data)), None)
 
 
 def is_cut(data: bytes) -> bool:
-    """Whether a file lacks its end, by what it says of its parts or by the mark that ends its format."""
+    """Whether a file is cut short, judged by the sizes in it or by its format's end marker."""
     return any(begins(data) and lacks(data) for begins, lacks in _KINDS.values())
 
 

@@ -1,4 +1,4 @@
-"""Are probabilities what they say? Of the images that a model is 80 % sure of, 80 % should be right."""
+"""Calibration: of the images that a model predicts with 80 % confidence, 80 % should be right."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ def reliability(confidence: npt.NDArray[Any], right: npt.NDArray[np.bool_], bins
     """A row for each bin of equal width that has images: their number, mean confidence and accuracy.
 
     Args:
-        confidence: probability of the class that was called, shape (n,), in [0, 1]. right: shape (n,).
+        confidence: probability of the predicted class, shape (n,), in [0, 1]. right: shape (n,).
     """
     numbers = bin_numbers(confidence, bins)
     images = np.bincount(numbers, minlength=bins)

@@ -1,4 +1,4 @@
-"""Confusion matrices, each of many resamples at once, and what is read off them."""
+"""Confusion matrices of many resamples at once, and the values derived from them."""
 
 from typing import Any
 
@@ -13,10 +13,10 @@ Matrices = npt.NDArray[np.float64]
 
 
 def confusion_matrix(labels: npt.NDArray[Any], predicted: npt.NDArray[Any], classes: tuple[str, ...]) -> Matrices:
-    """Shape (k, k): how many images of the row's class were called the column's class.
+    """Shape (k, k): how many images of the row's class were predicted as the column's class.
 
     Raises:
-        DataError: a label is none of the classes.
+        DataError: a label is not one of the classes.
     """
     codes = Predictions(classes, class_codes(labels, classes), class_codes(predicted, classes), None)
     matrix: Matrices = confusion_matrices(codes, np.ones((1, len(labels)), np.int64))[0]
@@ -39,7 +39,7 @@ def recalls(matrix: Matrices) -> Matrices:
 
 
 def per_class(matrix: Matrices, classes: tuple[str, ...]) -> pd.DataFrame:
-    """Images, recall and precision of each class; empty cells where nothing was to divide."""
+    """Images, recall and precision of each class; empty cells where a ratio is not defined."""
     precision = share(np.diag(matrix), matrix.sum(axis=0))
     return pd.DataFrame(
         {"label": classes, "images": matrix.sum(axis=1).astype(int), "recall": recalls(matrix), "precision": precision}
@@ -52,5 +52,5 @@ def share(part: Matrices, whole: Matrices) -> Matrices:
 
 
 def diagonal(matrix: Matrices) -> Matrices:
-    """Images that are called right, by class; shape (..., k)."""
+    """Correctly predicted images by class; shape (..., k)."""
     return np.diagonal(matrix, axis1=-2, axis2=-1)

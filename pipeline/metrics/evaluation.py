@@ -21,7 +21,7 @@ from pipeline.stages.evaluate.params import EvaluateParams
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All that is said of a model on some splits; the tables of plots are of the split that judges it."""
+    """The report on a model for some splits; the tables for plots are of the split that judges it."""
 
     metrics: dict[str, Any]
     confusion: pd.DataFrame
@@ -44,12 +44,12 @@ def evaluation(
 
     Args:
         predictions: of the rows of the manifest, in their order.
-        facts: what needs no labels, by the names of params.ModelFact.
+        facts: values that need no labels, by the names of params.ModelFact.
         judging: the split on which the limits must hold.
 
     Raises:
-        DataError: that split has one class, or a metric is not defined on a split.
-        ParamsError: params name a class or a column that is not there.
+        DataError: that split has only one class, or a metric is not defined on a split.
+        ParamsError: params name a class or a column that does not exist.
     """
     sliced = with_slices(predictions, manifest, params)
     parts = {split: sliced[sliced["split"] == split] for split in SPLITS if (sliced["split"] == split).any()}

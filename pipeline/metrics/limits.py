@@ -1,4 +1,4 @@
-"""Satisficing limits: what must hold, or the model is rejected however good it is."""
+"""Satisficing limits: if one of them is broken, the model is rejected however good it is."""
 
 import math
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ LATENCY = ModelFact(name="latency_p95_ms")
 
 @dataclass(frozen=True)
 class LimitResult:
-    """What was measured, and whether the limit holds."""
+    """The measured value of a limit, and whether the limit holds."""
 
     value: float
     held: bool
@@ -51,7 +51,7 @@ def check_limits(
     values = {name: _value(limit.metric, dev, classes, facts) for name, limit in params.satisficing.items()}
     empty = [_why(name, params.satisficing[name].metric, dev) for name, value in values.items() if math.isnan(value)]
     if empty:
-        raise DataError("; ".join(empty) + ": add such images to the production sources, or take the limit out")
+        raise DataError("; ".join(empty) + ": add such images to the production sources, or remove the limit")
     return {name: LimitResult(value, _holds(params.satisficing[name], value)) for name, value in values.items()}
 
 

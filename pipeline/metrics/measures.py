@@ -34,7 +34,7 @@ class MetricParams(Section):
 
 
 class Accuracy(MetricParams):
-    """Share of images that are called right."""
+    """Share of images that are predicted correctly."""
 
     name: Literal["accuracy"]
 
@@ -82,7 +82,7 @@ class PrAuc(MetricParams):
 
 
 class ClassRecall(MetricParams):
-    """Share of the images of one class that are called so."""
+    """Share of the images of one class that are predicted as that class."""
 
     name: Literal["class_recall"]
     label: Label
@@ -96,7 +96,7 @@ class ClassPrAuc(MetricParams):
 
 
 class MeanCost(MetricParams):
-    """What mistakes cost on average: `costs[actual][called]`, `otherwise` for other mistakes, 0 where right."""
+    """Mean cost of an image: `costs[actual][predicted]`, `otherwise` for other mistakes, 0 if correct."""
 
     name: Literal["mean_cost"]
     costs: Annotated[Mapping[Label, Annotated[Mapping[Label, Cost], EACH_ONCE]], EACH_ONCE]
@@ -137,7 +137,7 @@ def class_recall(matrix: Matrices, label: int) -> Values:
 
 
 def accuracy(matrix: Matrices) -> Values:
-    """Share of images that are called right, in [0, 1]; shape (...)."""
+    """Share of images that are predicted correctly, in [0, 1]; shape (...)."""
     return np.asarray(diagonal(matrix).sum(axis=-1) / matrix.sum(axis=(-2, -1)))
 
 
@@ -169,7 +169,7 @@ def matthews_correlation(matrix: Matrices) -> Values:
 
 
 def mean_cost(matrix: Matrices, costs: Matrices) -> Values:
-    """Mean over images of costs (k, k), [actual, called]; shape (...)."""
+    """Mean over images of costs (k, k), [actual, predicted]; shape (...)."""
     return np.asarray((matrix * costs).sum(axis=(-2, -1)) / matrix.sum(axis=(-2, -1)))
 
 
@@ -219,7 +219,7 @@ def probabilities_of(checked_predictions: Predictions) -> npt.NDArray[np.float64
 
 
 def cost_table(choice: MeanCost, classes: tuple[str, ...]) -> Matrices:
-    """Costs (k, k), [actual, called], 0 on the diagonal unless it is named.
+    """Costs (k, k), [actual, predicted], 0 on the diagonal unless it is named.
 
     Raises:
         ParamsError: a class that the model does not have.

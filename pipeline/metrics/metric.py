@@ -1,4 +1,4 @@
-"""A metric that params name -> what computes it, and which of two values is better."""
+"""The metric that params name: how to compute it, and which of two values is better."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ OfRows = Callable[[Predictions, Weights], Values]
 
 @dataclass(frozen=True)
 class Metric:
-    """A number that judges a model; `key` names it in reports. Better is more, unless it is minimised.
+    """A number that judges a model; `key` names it in reports. Higher is better, unless it is minimised.
 
     Exactly one of `of_matrices`, from confusion matrices (m, k, k), and `of_rows`, from the images and how often each
     counts (m, n), computes m values.
@@ -62,16 +62,16 @@ class Metric:
 
 
 def key_of(choice: MetricParams) -> str:
-    """What a metric of params is called in reports."""
+    """The name of a metric in reports."""
     label = getattr(choice, "label", None)
     return choice.name if label is None else f"{choice.name}_{label}"
 
 
 def metric_of(choice: MetricParams, classes: tuple[str, ...]) -> Metric:
-    """What computes a metric of params, for a model with these classes.
+    """The metric that params name, for a model with these classes.
 
     Raises:
-        ParamsError: it names a class that the model does not have, or needs another number of classes.
+        ParamsError: it names a class that the model lacks, or needs a different number of classes.
     """
     row = METRICS.of(choice)
     bound = row.bind(choice, classes)
@@ -84,16 +84,16 @@ def metric_of(choice: MetricParams, classes: tuple[str, ...]) -> Metric:
 
 
 def check_defined(metric: Metric, labels: npt.NDArray[np.intp], classes: tuple[str, ...], split: str) -> None:
-    """Nothing, if the metric has a value for images with these class numbers, (n,).
+    """Raise DataError unless the metric is defined for images with these class numbers, (n,).
 
     Raises:
-        DataError: it has none, because they lack the class that it is about.
+        DataError: it is not defined, because no image has the class that it is about.
     """
     perfect = Predictions(classes, labels, labels, np.eye(len(classes))[labels])
     if np.isnan(metric.value(perfect)):
         raise DataError(
             f"evaluate.optimizing {metric.key} is not defined on {split}, which has no images of that class: "
-            "give it some (split.min_per_class, split.train_dev), or choose another metric"
+            "add some (split.min_per_class, split.train_dev), or choose another metric"
         )
 
 

@@ -15,7 +15,7 @@ def _tagged(choice: Any) -> Any:
 
 
 class SliceError(Section):
-    """Share of wrong calls among dev's images with a value in a column."""
+    """Error rate on dev's images with a given value in a column."""
 
     name: Literal["slice_error"]
     column: Annotated[str, Field(min_length=1)]
@@ -23,7 +23,7 @@ class SliceError(Section):
 
 
 class ModelFact(Section):
-    """What needs no labels: the size of the model's file, its time for an image."""
+    """A value that needs no labels: the size of the model's file, or its time per image."""
 
     name: Literal["model_megabytes", "latency_p95_ms"]
 
@@ -44,7 +44,7 @@ class Limit(Section):
     @model_validator(mode="after")
     def _bounds_in_order(self) -> Self:
         if self.min is None and self.max is None:
-            raise ValueError("min and max are both null: give one of them a number")
+            raise ValueError("min and max are both null: set at least one of them to a number")
         if self.min is not None and self.max is not None and self.min > self.max:
             raise ValueError(f"min must not be above max, got {self.min} and {self.max}")
         return self

@@ -1,4 +1,4 @@
-"""What a model says of images, as numbers: class codes and probabilities, checked."""
+"""A model's predictions as checked numbers: class codes and probabilities."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,7 @@ PROBABILITY = "probability_"
 
 @dataclass(frozen=True)
 class Predictions:
-    """Images and what a model says of them, in row order.
+    """Labels and predictions of images, in row order.
 
     labels, predicted: class numbers, shape (n,). probabilities: shape (n, k), or None where nobody wrote them down.
     """
@@ -57,7 +57,7 @@ def class_codes(labels: npt.NDArray[Any], classes: tuple[str, ...]) -> npt.NDArr
         unknown = sorted(set(labels[codes < 0].astype(str)))
         raise DataError(
             f"the model does not know the classes {listing(unknown)}: it was trained on {listing(classes, 20)}. "
-            "Train it on images of all classes (`dvc repro train`), or take those classes out of the sources"
+            "Train it on images of all classes (`dvc repro train`), or remove those classes from the sources"
         )
     return codes
 
@@ -68,5 +68,5 @@ def _check_finite(predictions: pd.DataFrame, probabilities: npt.NDArray[np.float
         ids = predictions["id"].iloc[bad] if "id" in predictions else bad
         raise DataError(
             f"the model predicts NaN or infinity for {len(bad)} of {len(predictions)} images ({listing(ids, 3)}): "
-            "its weights are damaged, or training ran away; run `dvc repro train` with a smaller train.learning_rate"
+            "its weights are damaged, or training diverged; run `dvc repro train` with a smaller train.learning_rate"
         )

@@ -1,4 +1,4 @@
-"""Parts of a split by the values of a column, each measured for itself."""
+"""Slices: parts of a split by the values of a column, each measured on its own."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ NO_KINDS = frozenset({"id", "path", "sha256", "pixels", "shard", "row", "group",
 
 
 def slice_columns(params: EvaluateParams) -> list[str]:
-    """The columns that are sliced by: the source, those of `slices`, and those of limits."""
+    """The columns to slice by: the source, those of `slices`, and those of limits."""
     of_limits = [limit.metric.column for limit in params.satisficing.values() if isinstance(limit.metric, SliceError)]
     return list(dict.fromkeys([SOURCE, *params.slices, *of_limits]))
 
@@ -30,7 +30,7 @@ def with_slices(predictions: pd.DataFrame, manifest: pd.DataFrame, params: Evalu
     """Predictions with the columns to slice by; the rows of both are the same images in the same order.
 
     Raises:
-        ParamsError: a column is not there, or has too many values; all of them are named.
+        ParamsError: a column does not exist or has too many values; the message names all such columns.
     """
     columns = slice_columns(params)
     problems = []
@@ -40,7 +40,8 @@ def with_slices(predictions: pd.DataFrame, manifest: pd.DataFrame, params: Evalu
             problems.append(f"the manifest has no column {name!r}{hint}")
         elif _is_text(manifest[name]) and manifest[name].nunique() > MAX_VALUES:
             problems.append(
-                f"the column {name!r} has {manifest[name].nunique()} values, at most {MAX_VALUES} are slices"
+                f"the column {name!r} has {manifest[name].nunique()} values; a column to slice by has at most "
+                f"{MAX_VALUES}"
             )
     if problems:
         raise ParamsError(
@@ -61,7 +62,7 @@ def kinds(column: "pd.Series[Any]") -> npt.NDArray[np.object_]:
 
 
 def slice_table(predictions: pd.DataFrame, classes: tuple[str, ...], params: EvaluateParams) -> pd.DataFrame:
-    """A row for each split and value of a column: images, share of wrong calls, optimizing metric and its interval.
+    """One row per split and value of a column: images, error rate, optimizing metric and its interval.
 
     Cells are empty where the metric is not defined, as a class's recall is on a slice without the class.
     """

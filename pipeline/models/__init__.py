@@ -1,1 +1,1 @@
-"""Models: from params to a network, to its predictions, and to bytes and back."""
+"""Models: built from params, used for predictions, saved to files and loaded."""

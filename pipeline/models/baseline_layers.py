@@ -1,4 +1,4 @@
-"""What fitted baselines are made of: layers from pixels to features, and from features to logits."""
+"""The layers of fitted baselines: from pixels to features, and from features to logits."""
 
 import torch
 from torch import Tensor, nn

@@ -1,4 +1,4 @@
-"""Baselines: models that need no network. Their params, how scikit-learn fits each, and what it learnt as tensors.
+"""Baselines: models without a neural network. Their params, how scikit-learn fits them, and their tensors.
 
 A fitted one is `Sequential(features, classifier)`, tensors from pixels to logits, so that it is stored, loaded and used
 as networks are; scikit-learn would store pickles, which run code when they are read.
@@ -25,20 +25,20 @@ Tensors = dict[str, "Tensor"]
 
 
 class Features(Section):
-    """Params of what a baseline sees of a picture."""
+    """Params of a baseline's features."""
 
     name: str
 
 
 class PixelFeatures(Features):
-    """The picture averaged down to `side` pixels a side."""
+    """The picture averaged down to `side` pixels per side."""
 
     name: Literal["pixels"]
     side: Annotated[int, Field(ge=1, le=64)]
 
 
 class ColourFeatures(Features):
-    """Shares of pixels by colour, each channel cut into `bins`; places do not count."""
+    """A colour histogram with `bins` bins per channel."""
 
     name: Literal["colours"]
     bins: Annotated[int, Field(ge=2, le=8)]
@@ -79,20 +79,20 @@ class Baseline(Section):
 
 
 class MajorityClass(Baseline):
-    """Calls every image the class that train has most images of, repeats not counted."""
+    """Predicts the largest class of train for every image; repeats do not count."""
 
     name: Literal["majority_class"]
 
 
 class NearestCentroid(Baseline):
-    """Calls an image the class whose mean features are nearest."""
+    """Predicts the class whose mean features are nearest."""
 
     name: Literal["nearest_centroid"]
     features: AnyFeatures
 
 
 class LogisticRegression(Baseline):
-    """A linear model on standardised features; a smaller `c` keeps its weights smaller."""
+    """Logistic regression on standardised features; a smaller `c` regularises more."""
 
     name: Literal["logistic_regression"]
     features: AnyFeatures
@@ -109,7 +109,7 @@ class RandomForest(Baseline):
 
 
 class GradientBoosting(Baseline):
-    """Small trees, each of which mends what those before it got wrong (Friedman, 2001); a tree a class and round."""
+    """Small trees, each fitted to the errors of those before it (Friedman, 2001); one tree per class and round."""
 
     name: Literal["gradient_boosting"]
     features: AnyFeatures
@@ -143,7 +143,7 @@ class BaselineRow(Choice[P]):
 
 
 def features_of(params: Baseline) -> "nn.Module":
-    """What a baseline sees of a picture."""
+    """The layer that computes a baseline's features."""
     seen = getattr(params, "features", PixelFeatures(name="pixels", side=1))
     return FEATURES.of(seen).layer(seen)
 

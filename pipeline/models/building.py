@@ -1,4 +1,4 @@
-"""Params -> a network with fresh weights."""
+"""Build a network with fresh weights from params."""
 
 import numpy as np
 import numpy.typing as npt
@@ -17,13 +17,13 @@ def build_model(
     std: npt.NDArray[np.float64],
     seed: int,
 ) -> nn.Module:
-    """A network from pixels (n, 3, size, size) of 0 to 255 to logits (n, classes), weights drawn from the seed.
+    """Build a network from pixels (n, 3, size, size) of 0 to 255 to logits (n, classes), weights drawn by the seed.
 
     Args:
         mean, std: shape (3,), of the training pixels in [0, 1]; a pretrained network has those of its own weights.
 
     Raises:
-        ParamsError: the depth halves a picture of this size to nothing.
+        ParamsError: the depth would halve a picture of this size to less than a pixel.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

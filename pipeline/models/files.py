@@ -1,4 +1,4 @@
-"""Models <-> bytes (safetensors: no pickle, so no code in a weights file)."""
+"""Save and load models as safetensors files, which contain no pickle and so cannot run code."""
 
 import json
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ UNLIKE = (
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A network with what is needed to use it: class names in output order, and how a file becomes a picture."""
+    """A network with everything needed to use it: class names in output order, and how files become pictures."""
 
     network: nn.Module
     classes: tuple[str, ...]
@@ -72,7 +72,7 @@ def save_model(model: TrainedModel) -> bytes:
 
 
 def load_model(data: bytes) -> TrainedModel:
-    """The model in a file of `save_model`, ready to predict.
+    """Load the model in a file of `save_model`, ready to predict.
 
     Raises:
         DataError: the file is damaged, or was not made by this pipeline.

@@ -1,4 +1,4 @@
-"""How long a model takes for one image on this machine.
+"""Latency: how long a model takes for one image on this machine.
 
 No two measurements are equal, and results must be: so one is made for a model and a machine, kept, and
 taken over for as long as both stay.

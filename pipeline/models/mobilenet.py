@@ -114,7 +114,7 @@ def load_backbone(network: nn.Module, data: bytes, name: str) -> None:
     strange = [key for key in tensors if key not in wanted and not key.startswith("classifier.")]
     problems = [
         *([f"it lacks {listing(missing, 3)}"] if missing else []),
-        *([f"it has {listing(strange, 3)}, which MobileNetV2 lacks"] if strange else []),
+        *([f"it has {listing(strange, 3)}, which MobileNetV2 does not have"] if strange else []),
         *([listing(shapes, 2)] if shapes else []),
     ]
     if problems:
@@ -138,7 +138,8 @@ def read_tensors(data: bytes, name: str) -> dict[str, Tensor]:
             found = torch.load(io.BytesIO(data), "cpu", weights_only=True) if pickled else load_tensors(data)
     except SafetensorError as error:
         raise DataError(
-            f"{name} is no weights file, or cut short or damaged ({error}): torch's .pth and .safetensors are read"
+            f"{name} is not a weights file, or it is cut short or damaged ({error}): torch's .pth and .safetensors "
+            f"are read"
         ) from error
     except Exception as error:
         asked = re.search(r"(?i)unsupported (?:global|class|operand) (\S+)", str(error))
@@ -148,7 +149,7 @@ def read_tensors(data: bytes, name: str) -> dict[str, Tensor]:
                 "from a source that you do not trust; a trusted one can be saved again as safetensors"
             ) from error
         raise DataError(
-            f"{name} is cut short or damaged ({type(error).__name__}): get it again from where it came from"
+            f"{name} is cut short or damaged ({type(error).__name__}): download or copy it again"
         ) from error
     if not isinstance(found, dict) or not found or not all(isinstance(value, Tensor) for value in found.values()):
         raise DataError(f"{name} holds no table of named tensors: save the model's state_dict(), not the model")

@@ -1,4 +1,4 @@
-"""A network and batches -> class probabilities."""
+"""Predict class probabilities for batches."""
 
 from collections.abc import Callable, Iterable
 

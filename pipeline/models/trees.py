@@ -1,4 +1,4 @@
-"""scikit-learn's trees -> tables of tensors, as `baseline_layers.Trees` takes them."""
+"""Convert scikit-learn's trees to tables of tensors for `baseline_layers.Trees`."""
 
 from collections.abc import Sequence
 from typing import Any

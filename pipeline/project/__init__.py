@@ -1,1 +1,1 @@
-"""What a project is: its params, and how its stages are run."""
+"""A project: its params, its DVC files, and how its stages run."""

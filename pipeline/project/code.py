@@ -1,4 +1,4 @@
-"""The versions of stages' code as files, on which stages depend: DVC sees no code but these."""
+"""The version of each stage's code, as a file that the stage depends on: DVC does not see the code itself."""
 
 import hashlib
 import os
@@ -19,13 +19,13 @@ from pipeline.versions.stages import installed_versions
 LOCKS = ("dvc.lock", "data/dvc.lock", "final/dvc.lock")
 COMMAND = "dvc repro data/dvc.yaml:code"
 OLDER = (
-    "dvc.lock is of an older version of the pipeline, which knew code by its source files. Every stage runs once more, "
-    "and every image is decoded once more; after that, a change of code runs only the stages that it reaches"
+    "an older version of the pipeline wrote dvc.lock, with source files as dependencies. Every stage runs once "
+    "more, and every image is decoded once more. After that, a code change runs only the stages that it affects"
 )
 
 
 def write_versions(params: Params) -> str:
-    """Write a file for each stage; the line that says which stages run again because of their code."""
+    """Write one file per stage, and return the line that says which stages run again because of their code."""
     values = params.model_dump()
     new = {name: _text(name, values) for name in NAMES}
     folder = Path(catalogue.CODE.path)
@@ -39,7 +39,7 @@ def write_versions(params: Params) -> str:
 
 
 def check_version(name: str, params: Params) -> str | None:
-    """What to tell a person who starts a stage while the file has another version than the code; None if it is right.
+    """A warning if a stage starts while its version file does not match the code; None if it matches.
 
     Where no such file is, nobody asks: the stage was started without DVC.
 
@@ -51,10 +51,10 @@ def check_version(name: str, params: Params) -> str | None:
         return None
     if "DVC_STAGE" in os.environ:
         raise DataError(
-            f"the code of {name} is not what {_place(name)} says: DVC would note its results under the older version. "
-            f"Run `{COMMAND}` first, as `dvc repro` does without --single-item and --downstream"
+            f"{_place(name)} does not match the code of {name}: DVC would record its results under the older version. "
+            f"Run `{COMMAND}` first; `dvc repro` without --single-item and --downstream does that for you"
         )
-    return f"note: the code of {name} has changed since DVC last looked: its next `dvc repro` runs this stage again"
+    return f"note: the code of {name} has changed since the last `dvc repro`; the next one runs this stage again"
 
 
 def _text(name: str, params: Mapping[str, Any]) -> str:
@@ -82,10 +82,10 @@ def _summary(new: Mapping[str, str], before: Mapping[str, str | None]) -> str:
         return OLDER
     changed = [name for name, text in new.items() if name in noted and noted[name] != _md5(text)]
     if not changed:
-        return f"{len(new)} stages, none of other code than in dvc.lock"
+        return f"{len(new)} stages, no code changed since dvc.lock"
     modules = sorted({module for name in changed for module in _differing(new[name], before[name])})
     where = f", because of {listing(module.removeprefix('pipeline.') for module in modules)}" if modules else ""
-    return f"changed since dvc.lock, so that these run again{where}: {listing(changed, len(changed))}"
+    return f"changed since dvc.lock{where}; these stages run again: {listing(changed, len(changed))}"
 
 
 def _differing(text: str, other: str | None) -> set[str]:

@@ -1,4 +1,4 @@
-"""params.yaml as a whole: read, checked, every broken rule reported at once."""
+"""Read and check the whole of params.yaml, and report all broken rules at once."""
 
 import difflib
 import itertools
@@ -64,7 +64,10 @@ class Params(Section):
     def _both_roles(cls, sources: Mapping[str, SourceParams]) -> Mapping[str, SourceParams]:
         roles = [source.role for source in sources.values()]
         if "production" not in roles:
-            raise ValueError("no source has role production: dev and test can come from nowhere")
+            raise ValueError(
+                "no source has the role production, and dev and test come from production images: add a "
+                "production source"
+            )
         # Lists may share a folder: each image then counts where it is listed.
         whole = {name for name, one in sources.items() if getattr(one.labels, "unlisted", "") != "ignore"}
         paths = sorted((Path(source.path) / (source.inside or ""), name) for name, source in sources.items())
@@ -75,21 +78,21 @@ class Params(Section):
 
 
 def load_params(path: Path = PARAMS_FILE) -> Params:
-    """Every section of a params file, checked.
+    """Read and check every section of a params file.
 
     Raises:
-        MissingInputError: there is no such file.
-        ParamsError: it is not YAML, or values break rules; all of them are in the message.
+        MissingInputError: the file does not exist.
+        ParamsError: it is not YAML, or values break rules; the message lists all of them.
     """
     try:
         if not (path.is_file() or path.is_dir()) and path.exists():
             # A pipe in its place would be waited for.
-            raise ParamsError(f"{path} is no file: put a text file there")
+            raise ParamsError(f"{path} is not a file: put a text file there")
         # One more than is allowed, and no more: a comment may have any length.
         with path.open(encoding="utf-8") as file:
             text = file.read(MAX_CHARACTERS + 1)
     except FileNotFoundError as error:
-        raise MissingInputError(f"{path} is missing: run this in the folder that holds it") from error
+        raise MissingInputError(f"{path} is missing: run this command in the folder that holds it") from error
     except OSError as error:
         raise ParamsError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -102,13 +105,13 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
 
 
 def check_params(values: object, name: str = "params") -> Params:
-    """The same for values that are in memory.
+    """Check the values of a params file that are already in memory.
 
     Raises:
-        ParamsError: values break rules; all of them are in the message.
+        ParamsError: values break rules; the message lists all of them.
     """
     if not isinstance(values, dict):
-        raise ParamsError(f"{name} must hold sections, got {type(values).__name__}")
+        raise ParamsError(f"{name} must be a mapping of sections, got {type(values).__name__}")
     try:
         return Params.model_validate(values)
     except ValidationError as error:
@@ -133,10 +136,10 @@ def _problems(error: ValidationError, values: dict[str, Any]) -> Iterator[str]:
             case "missing" if where in new_names:
                 continue
             case "missing":
-                yield f"{where}: is missing, and there are no hidden defaults: add it"
+                yield f"{where}: is missing and has no default: add it"
             case "extra_forbidden":
                 new = renamed(where)
-                hint = f"is called {new} now" if new else f"no such param{_nearest(where, item['loc'])}"
+                hint = f"was renamed: write {new}" if new else f"no such param{_nearest(where, item['loc'])}"
                 yield f"{where}: {hint}"
             case "value_error":
                 yield f"{where}: {rule}"
@@ -169,7 +172,7 @@ def _nearest(where: str, tagged: tuple[int | str, ...]) -> str:
     """A hint for a misspelt key: the nearest right one, or all that are allowed there."""
     known = sorted(_fields_at(tagged[:-1]))
     near = _close(where.rpartition(".")[2], known)
-    return f", did you mean {near[0]}?" if near else f"; here stand {', '.join(known)}"
+    return f", did you mean {near[0]}?" if near else f"; the keys here are {', '.join(known)}"
 
 
 def _close(name: str, known: Sequence[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""A params file as text again, its presets replaced by lists; comments and layout stay."""
+"""Write a params file back as text with presets replaced by lists; comments and layout stay."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ _Representer.add_representer(
 
 
 def params_text(path: Path, lists: Mapping[int, Sequence[Mapping[str, Any]]]) -> str:
-    """The text of a params file that `load_params` has read.
+    """The text of a params file that `load_params` has read, with presets replaced.
 
     Args:
         lists: what stands for an item of `augment.transforms`, by its place there.

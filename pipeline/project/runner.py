@@ -1,4 +1,4 @@
-"""Runs one stage: reads its inputs, calls its function, puts all outputs in place or none."""
+"""Run one stage: read its inputs, call its function, and put all of its outputs in place, or none."""
 
 import functools
 import inspect
@@ -18,7 +18,7 @@ from pipeline.workers.engine import Engine
 
 
 def run_stage(name: str, params: Params, engine: Engine, key: str | None = None) -> str:
-    """Run a stage in the current folder; the line that sums it up.
+    """Run a stage in the current folder and return its summary line.
 
     Args:
         key: for a stage that runs once a source, the source's name.
@@ -79,10 +79,10 @@ def _argument(params: Params, place: str | Group) -> Any:
 
 
 def write_all(stage: Stage, outputs: Outputs) -> None:
-    """Write every output beside its target, then move all into place; on an error, none.
+    """Write every output next to its target, then move all of them into place; on an error, move none.
 
     Raises:
-        StorageError: the file system refused; what was half-written is removed.
+        StorageError: the file system refused; half-written files are removed.
     """
     # What is kept comes first: a look at test is noted before anybody can read what it showed.
     files = {**stage.keeps, **stage.writes}

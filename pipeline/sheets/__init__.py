@@ -1,1 +1,1 @@
-"""Contact sheets: pictures and captions, drawn as PNG files."""
+"""Contact sheets: pictures with captions, drawn as PNG files."""

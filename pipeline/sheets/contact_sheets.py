@@ -1,4 +1,4 @@
-"""Contact sheets for people: what training sees, as PNG files.
+"""Contact sheets as PNG files: the pictures that training sees.
 
 Which images are shown is a matter of keyed chance, evenly over classes, raw and production in turn.
 A sheet says how many it leaves out. No time or name of a machine stands in it. sheets/drawing.py draws.
@@ -42,7 +42,7 @@ class Shown:
 
 def variants_sheet(
     rows: pd.DataFrame,
-    look: Callable[[int], Pixels],
+    read_picture: Callable[[int], Pixels],
     mode: Literal["materialise", "online"],
     transforms: Sequence[AnyTransform],
     match_production: bool,
@@ -52,7 +52,7 @@ def variants_sheet(
 
     Args:
         rows: of train, sorted by id and copy number, as the stage augment writes them.
-        look: a position in rows to the picture that training sees of it, in epoch 0.
+        read_picture: a position in rows -> the picture that training sees of it, in epoch 0.
         match_production: variants of raw images were degraded before the transforms.
     """
     starts = np.flatnonzero(rows["copy"] == 0)
@@ -64,21 +64,24 @@ def variants_sheet(
         image = originals.iloc[place]
         first, variants = int(starts[place]), int(counts[place])
         among = f" ({MAX_VARIANTS} of {variants} variants)" if variants > MAX_VARIANTS else ""
-        seen = [(_copy(number), look(first + number)) for number in range(1, 1 + min(variants, MAX_VARIANTS))]
-        shown.append(Shown(image["id"] + among, heads[image["label"]], image["role"], look(first), seen))
+        seen = [(_copy(number), read_picture(first + number)) for number in range(1, 1 + min(variants, MAX_VARIANTS))]
+        shown.append(Shown(image["id"] + among, heads[image["label"]], image["role"], read_picture(first), seen))
     lines = [
-        "Made anew in each epoch of training; shown as in epoch 0."
+        "Made again in every epoch of training; shown as in epoch 0."
         if mode == "online"
-        else "Made once; the same in each epoch of training.",
-        *(["Raw images degraded first, as match_production chose: reports/augment/metrics.json."] * match_production),
+        else "Made once: the same in every epoch of training.",
+        *(
+            ["Raw images are degraded first, as match_production chose: see reports/augment/metrics.json."]
+            * match_production
+        ),
         *transform_lines(expand(transforms)),
         *_left_out(len(heads) - len({image.heading for image in shown}), "class", "classes"),
     ]
-    return variants_png("Images of train beside their variants", lines, shown)
+    return variants_png("Training images beside their variants", lines, shown)
 
 
 def variants_png(title: str, lines: Sequence[str], shown: Sequence[Shown]) -> bytes:
-    """A sheet with a strip for each image; those of one heading, which follow each other, are one section."""
+    """A sheet with one strip per image; consecutive strips with the same heading form a section."""
     sections = [
         Section(heading, [_strip(image) for image in images])
         for heading, images in groupby(shown, key=lambda image: image.heading)
@@ -89,7 +92,7 @@ def variants_png(title: str, lines: Sequence[str], shown: Sequence[Shown]) -> by
 
 
 def batch_sheet(rows: pd.DataFrame, pixels: Pixels, mixing: str) -> bytes:
-    """The pictures of a batch, as many as fit, in their order.
+    """A sheet with the pictures of a batch in order, as many as fit.
 
     Args:
         rows: all of the batch, in its order, with label, role, copy and weight.
@@ -195,7 +198,7 @@ def _left_out(count: int, one: str, many: str) -> list[str]:
 
 def _reduced(side: int) -> list[str]:
     """That pictures of so many pixels a side are shown smaller, if they are."""
-    return [f"Averaged from {side} to {SIDE} pixels a side: grain is softer here than in training."] * (side > SIDE)
+    return [f"Averaged from {side} to {SIDE} pixels per side: grain is softer here than in training."] * (side > SIDE)
 
 
 def _png(sheet: Sheet) -> bytes:

@@ -1,4 +1,4 @@
-"""Draws sheets: pictures side by side with words, on paper.
+"""Draw sheets: pictures side by side, with text.
 
 The same sheet gives the same pixels wherever Pillow's build is the same: its own font, laid out without
 the machine's libraries. That font has the letters of English and a few signs: of other letters the
@@ -28,7 +28,7 @@ COLOURS = {RAW: (0, 114, 178), PRODUCTION: (213, 94, 0)}
 
 # Pillow's font has these beside ASCII.
 SIGNS = frozenset("©«°±´·»‘’“”…‹›⁄™")  # noqa: RUF001
-FONT_LACKS = "The font of this sheet lacks some letters: they stand without accents, or as \\u and a number."
+FONT_LACKS = "The font of this sheet lacks some letters: they are shown without accents, or as \\u and a number."
 # More than any line holds: longer text is cut before it is measured.
 MAX_LETTERS = 400
 MAX_WRAPPED = 3

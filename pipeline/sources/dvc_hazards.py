@@ -1,4 +1,4 @@
-"""What lies in a folder of images and must not be met by DVC, which opens and follows all that it finds.
+"""Entries of a folder of images that DVC must not meet, because it opens and follows everything.
 
 `dvc add` and `dvc status` hash a folder that `dvc add` tracks; stages depend on lists of files instead. DVC
 waits for ever on a pipe, reads a device without end, stops at what it cannot open, and takes the content
@@ -58,12 +58,6 @@ def shown(path: Path) -> str:
     return names.shown(str(path), most=MAX_PATH)
 
 
-def in_words(found: list[Hazard], most: int = 10) -> str:
-    """The first few, one a line, and how many more there are."""
-    more = f"\n  and {len(found) - most} more" if len(found) > most else ""
-    return "".join(f"\n  {hazard}" for hazard in found[:most]) + more
-
-
 def _is_added(place: Path) -> bool:
     record = place.with_name(f"{place.name}.dvc")
     return record.is_file()
@@ -77,7 +71,9 @@ def _hazards(root: Path, inside: Path) -> Iterator[Hazard]:
             with os.scandir(folder) as entries:
                 listed = list(entries)
         except OSError as error:
-            yield Hazard(folder, f"a folder that cannot be listed ({error.strerror}): DVC leaves it out, unsaid")
+            yield Hazard(
+                folder, f"a folder that cannot be listed ({error.strerror}): DVC leaves it out without a message"
+            )
             continue
         for entry in listed:
             reason = _reason(entry, inside)

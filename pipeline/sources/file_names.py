@@ -1,4 +1,4 @@
-"""What a file's name says of its format, held against its content."""
+"""Compare a file's name ending with the format of its content."""
 
 from collections.abc import Sequence
 
@@ -22,7 +22,7 @@ _ALIKE = {"AVIF": {"HEIF"}}
 
 
 def misnamed(paths: pa.StringArray, formats: pa.StringArray) -> list[tuple[str, str]]:
-    """Path and format of each file whose name ends as another format's do; in order within a format."""
+    """Path and real format of each file whose name has another format's ending; in order within a format."""
     found: list[tuple[str, str]] = []
     for name in sorted(pc.unique(formats).to_pylist()):
         honest = {name, *_ALIKE.get(name, ())}

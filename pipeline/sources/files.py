@@ -1,4 +1,4 @@
-"""The files of a source, by their path inside it, wherever they lie."""
+"""The files of a source by their path inside it, in a folder or an archive."""
 
 import bz2
 import gzip
@@ -36,32 +36,32 @@ _PACKED: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zX
 
 
 class Files(Protocol):
-    """A source's files. It travels to worker processes, each of which opens what it needs."""
+    """A source's files. It is sent to worker processes, each of which opens what it needs."""
 
     @property
     def place(self) -> Path:
-        """Where they lie, for messages."""
+        """The folder or archive, for messages."""
         ...
 
     def scan(self) -> Scan:
-        """What there is, nothing read."""
+        """List the files without reading them."""
         ...
 
     def read(self, path: str, most: int) -> bytes | Rejection:
-        """The content of a file that the scan found, if it has at most so many bytes and can be read."""
+        """The content of a file that the scan found, or a rejection if it is too large or unreadable."""
         ...
 
     def hashes(self, paths: Sequence[str], most: int, engine: Engine, title: str) -> Digests:
-        """The SHA-256 of each file's content, or why there is none."""
+        """The SHA-256 of each file's content, or the reason why there is none."""
         ...
 
     @property
     def patience(self) -> float:
-        """Seconds that the way to a file may take, beyond those that it may take itself."""
+        """Extra seconds allowed for reaching a file, on top of the time limit for the file itself."""
         ...
 
     def in_order(self, paths: Sequence[str]) -> Sequence[str]:
-        """The same files, in the order in which they are best read."""
+        """The same files in the order in which reading them is fastest."""
         ...
 
     def engine(self, engine: Engine) -> Engine:
@@ -150,7 +150,7 @@ def _open_archive(place: Path, inside: str, max_expansion: float) -> Files:
         tarfile.TarInfo.frombuf(head, "utf-8", "surrogateescape")
     except tarfile.TarError:
         raise DataError(
-            f"{place} is neither a folder nor an archive that can be read (zip, tar, tar.gz, tar.bz2, tar.xz): "
+            f"{place} is neither a folder nor a supported archive (zip, tar, tar.gz, tar.bz2, tar.xz): "
             "correct its path under `sources` in params.yaml"
         ) from None
     return Tar(place, inside, max_expansion)

@@ -1,4 +1,4 @@
-"""SHA-256 of files, remembered by their stamps: a file that nobody has touched is not read again.
+"""A cache of SHA-256 hashes by file stamps: an untouched file is not read again.
 
 In columns, because a list of objects takes ten times the memory of what it holds.
 """

@@ -1,4 +1,4 @@
-"""What Label Studio exports and imports (its JSON format, https://labelstud.io/guide/export), as rows of images.
+"""Read Label Studio's JSON exports (https://labelstud.io/guide/export) and write its import files.
 
 A task has `data`, whose image is a prefix and then the path inside the source, percent-encoded, and
 `annotations`, each one person's answers. Predictions and drafts are nobody's answers.
@@ -22,18 +22,18 @@ from pipeline.sources.table_errors import named_rows
 
 
 def labels_of(tasks: Any, params: LabelStudioLabels, name: str) -> list[LabelStatement]:
-    """What an export says of each image; `row` is the task's id.
+    """The label of each image in an export; `row` is the task's id.
 
-    Each person has one vote, however often they answered, for whatever regions of the image. Skipped (cancelled)
-    answers count for nothing; without any other the label is "". Reasons for refusal: annotators_disagree,
-    several_choices of one person, and path_leaves_source of an image without the prefix.
+    Each person has one vote, however often they answered and for whatever region of the image. Skipped (cancelled)
+    answers do not count; if there is no other answer, the label is "". Reasons for rejection: annotators_disagree,
+    several_choices (one person chose several), and path_leaves_source (an image without the prefix).
 
     Args:
         tasks: the content of the file.
         name: of the file, for messages.
 
     Raises:
-        DataError: it is no such export, or params name an image, a prefix or a choice that it does not have.
+        DataError: it is not such an export, or params.yaml names an image, a prefix or a choice that it lacks.
     """
     problems = list(_problems(tasks, params))
     if problems:
@@ -42,7 +42,7 @@ def labels_of(tasks: Any, params: LabelStudioLabels, name: str) -> list[LabelSta
 
 
 def notes_of(tasks: Sequence[Mapping[str, Any]], params: LabelStudioLabels) -> tuple[str, ...]:
-    """What a person should know of how the answers of an export were taken, a sentence each.
+    """Notes on how the answers of an export were read, one sentence each.
 
     Args:
         tasks: as labels_of takes them.
@@ -64,7 +64,7 @@ def notes_of(tasks: Sequence[Mapping[str, Any]], params: LabelStudioLabels) -> t
 
 
 def import_file(paths: Sequence[str], ids: Sequence[str], params: LabelStudioLabels) -> list[dict[str, Any]]:
-    """Tasks to be imported, in this order."""
+    """Tasks to import into Label Studio, in this order."""
     return [
         {"data": {params.image: f"{params.prefix}{quote(path)}", "id": image_id}}
         for path, image_id in zip(paths, ids, strict=True)
@@ -72,7 +72,7 @@ def import_file(paths: Sequence[str], ids: Sequence[str], params: LabelStudioLab
 
 
 def labelling_interface(classes: Sequence[str], params: LabelStudioLabels) -> str:
-    """The project's labelling interface (https://labelstud.io/tags/choices): one of the classes for an image."""
+    """The labelling interface (https://labelstud.io/tags/choices): choose one class per image."""
     choices = "\n".join(f"    <Choice value={quoteattr(name)}/>" for name in classes)
     return (
         f'<View>\n  <Image name="image" value={quoteattr("$" + params.image)}/>\n'
@@ -160,24 +160,27 @@ def _choices(tasks: Sequence[Mapping[str, Any]], params: LabelStudioLabels) -> C
 
 def _problems(tasks: Any, params: LabelStudioLabels) -> Iterator[str]:
     if not isinstance(tasks, list):
-        yield f"it must be a list of tasks, got {type(tasks).__name__}: export as JSON"
+        yield f"it must be a list of tasks, got {type(tasks).__name__}: export from Label Studio as JSON"
         return
     wrong = [number for number, task in enumerate(tasks, 1) if not _is_task(task)]
     if wrong:
-        way_out = "export as JSON, not JSON-MIN"
-        yield f"{len(wrong)} entries are no tasks with data and annotations: {listing(wrong)}; {way_out}"
+        way_out = "export from Label Studio as JSON, not JSON-MIN"
+        yield f"{len(wrong)} entries are not tasks with data and annotations: {listing(wrong)}; {way_out}"
         return
     images = [task["data"].get(params.image) for task in tasks]
     without = [number for number, image in enumerate(images, 1) if not isinstance(image, str)]
     if without:
         keys = sorted({key for task in tasks for key in task["data"]})
-        yield f"data of {len(without)} tasks has no text {params.image!r}: {listing(without)}; it has {listing(keys)}"
+        yield (
+            f"{len(without)} tasks have no text {params.image!r} in data: {listing(without)}; the keys are "
+            f"{listing(keys)}"
+        )
     elif images and not any(image.startswith(params.prefix) for image in images):
         yield f"no image starts with the prefix {params.prefix!r}; the first is {images[0]!r}"
     asked = {(one.name, one.kind) for task in tasks for one in _answers(task)}
     if asked and not any(_is_asked(name, kind, params) for name, kind in asked):
         there = listing(f"{name!r} ({kind})" for name, kind in sorted(asked))
-        yield f"no answer is called {params.choice!r} and of the type choices; there are {there}"
+        yield f"no answer has the name {params.choice!r} and the type choices; the answers are {there}"
     yield from take_labels(sorted(_choices(tasks, params))).problems
 
 

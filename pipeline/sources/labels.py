@@ -1,4 +1,4 @@
-"""What a source holds: its files in a folder or an archive, and what is said of them in labels and tables."""
+"""The images of a source: its files in a folder or an archive, with their labels and metadata."""
 
 import json
 import posixpath
@@ -31,14 +31,14 @@ ALL = ("*",)
 
 
 def list_images(files: Files, source: SourceParams, now: pd.Timestamp) -> Listing:
-    """The images of a source with label and metadata, and what is refused; nothing is decoded.
+    """List the images of a source with labels and metadata, and its rejected files; nothing is decoded.
 
     Args:
         now: later times of capture are errors.
 
     Raises:
-        MissingInputError: params name a table that is not there.
-        DataError: it breaks rules, all of them in the message; or there are no files.
+        MissingInputError: params.yaml names a table that does not exist.
+        DataError: the table breaks rules (the message lists all of them), or there are no files.
     """
     found = files.scan()
     match source.labels:
@@ -85,7 +85,7 @@ def named_by_labels(files: Files, source: SourceParams) -> set[str]:
 
 
 def label_file(files: Files, source: SourceParams) -> str:
-    """The file that says which images there are, for messages."""
+    """The file that names the images, for messages."""
     match source.labels:
         case TableLabels(file=file) | LabelStudioLabels(file=file):
             return f"{files.place}/{file}"
@@ -126,9 +126,9 @@ def _metadata(files: Files, found: Scan, source: SourceParams) -> tuple[Scan, tu
     if elsewhere:
         way_out = "put its rows there, with this folder before each file_name" if name is None else "join them"
         raise DataError(
-            f"{files.place} has tables that would not be read, and their groups would be lost: {listing(elsewhere)}. "
-            f"One table says more of a source's images, called {' or '.join(METADATA_KINDS)} and in the source's own "
-            f'folder: {way_out}. Or leave them out: `exclude: ["{posixpath.basename(elsewhere[0])}"]`'
+            f"{files.place} has metadata tables that would be ignored: {listing(elsewhere)}. A source has one such "
+            f"table, called {' or '.join(METADATA_KINDS)} and directly in the source's "
+            f'folder: {way_out}. Or exclude them: `exclude: ["{posixpath.basename(elsewhere[0])}"]`'
         )
     if name is None:
         return found, None
@@ -155,7 +155,7 @@ def _tasks(files: Files, found: Scan, file: str) -> Any:
         json.dumps(tasks, ensure_ascii=False).encode()
         return tasks
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{files.place}/{file} is damaged, or no JSON file: {error}") from error
+        raise DataError(f"{files.place}/{file} is damaged or not a JSON file: {error}") from error
 
 
 def _read(files: Files, found: Scan, file: str, kinds: Collection[str]) -> bytes:
@@ -164,11 +164,11 @@ def _read(files: Files, found: Scan, file: str, kinds: Collection[str]) -> bytes
         there = [path for path in found.files if path.lower().endswith(tuple(kinds))]
         known = f"there are {listing(there)}" if there else f"none ends in {', '.join(kinds)}"
         raise MissingInputError(
-            f"{files.place} has no file {file!r}, which params.yaml names for its labels: it must lie in the source "
-            f"itself, no link to outside; {known}"
+            f"{files.place} has no file {file!r}, which params.yaml names for its labels. It must be inside the source "
+            f"and not a link to another place; {known}"
         )
     if not file.lower().endswith(tuple(kinds)):
-        raise DataError(f"{files.place}/{file}: its name must end in {', '.join(kinds)}, as its content is")
+        raise DataError(f"{files.place}/{file}: its name must end in {', '.join(kinds)}, according to its content")
     match files.read(file, MAX_BYTES):
         case Rejection(reason=reason, detail=detail):
             raise DataError(f"{files.place}/{file} cannot be read: {reason}: {detail}")

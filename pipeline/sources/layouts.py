@@ -1,4 +1,4 @@
-"""How a source's folders are meant: classes, or a split that somebody made, with classes in each part."""
+"""What a source's folders mean: classes, or an existing split with classes in each part."""
 
 from collections.abc import Mapping, Sequence
 
@@ -24,10 +24,10 @@ _PURPOSE = {word: purpose for purpose, words in _WORDS.items() for word in words
 
 
 def given_split_problem(files: Sequence[str], name: str) -> str | None:
-    """What to write instead, where class folders would be those of a given split; None where they are not.
+    """The message if the first folders are the parts of an existing split; None if they are classes.
 
-    They are where all folders are called after parts of a split, or folders of several parts hold folders of the
-    same names: a class may well be called train.
+    They are a split if all folders are named after parts of a split, or if several such folders contain folders of
+    the same names: a class may well be called train.
     """
     inside = _common_folder(files)
     first = {path[len(inside) :].partition("/")[0] for path in files if path.find("/", len(inside)) >= 0}
@@ -38,9 +38,9 @@ def given_split_problem(files: Sequence[str], name: str) -> str | None:
     where = f"{inside}{min(parts, key=lambda part: (parts[part] != 'train', part))}"
     below = f"inside: {inside.rstrip('/')}` and `" if inside else ""
     return (
-        f"the folders of {shown(f'{name}/{inside}'.rstrip('/'))} are the parts of a split ({named}), and would be "
-        f"taken for classes. Write, for the source in params.yaml, `{below}layout: split/class` to join all of them "
-        f"(the given split stays as the column {GIVEN_SPLIT}), or `inside: {shown(where)}` to take one of them. "
+        f"the folders of {shown(f'{name}/{inside}'.rstrip('/'))} look like the parts of a split ({named}), not like "
+        f"classes. For this source in params.yaml, write `{below}layout: split/class` to join all parts (the given "
+        f"split stays as the column {GIVEN_SPLIT}), or `inside: {shown(where)}` to use one part. "
         "If they are classes, write `layout: class`"
     )
 

@@ -1,4 +1,4 @@
-"""The file that a path may mean which names none: for "did you mean"."""
+"""Suggest the file that a wrong path may mean, for "did you mean"."""
 
 import posixpath
 import re
@@ -35,7 +35,7 @@ class Nearest:
         return next((found for form in _with_uploads(tried) if (found := self._short.get(form)) is not None), None)
 
     def hint(self, path: str) -> str:
-        """For messages: ", did you mean …?", and what the path lacks; "" if there is nothing near."""
+        """A hint for messages: ", did you mean …?" and what the path lacks; "" without a similar file."""
         near = self(path)
         if near is None:
             return ""

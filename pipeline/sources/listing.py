@@ -1,6 +1,6 @@
-"""What is said of a source's files: which are its images, under which label, and which are refused.
+"""Which files of a source are its images, with which label, and which files are rejected.
 
-A label of "" is none. Every file that a scan found is an image, refused with a reason, or ignored; and
+A label of "" means none. Every file that a scan found is an image, rejected with a reason, or ignored; and
 so is every row that a table has of them.
 """
 
@@ -59,7 +59,7 @@ class LabelStatement:
 
 
 def by_folders(found: Scan, role: str, layout: Layout | None = None, name: str = "the source") -> Listing:
-    """Labels from the first folder; files in none are refused, or without a label if they are production's.
+    """Labels from the first folder. Files in no folder are rejected if raw, and unlabelled if production.
 
     Args:
         layout: split/class for labels from the second folder; the first one is the column GIVEN_SPLIT of the images.
@@ -67,7 +67,7 @@ def by_folders(found: Scan, role: str, layout: Layout | None = None, name: str =
         name: of the source, for messages.
 
     Raises:
-        DataError: the first folders are those of a split; or folders cannot be labels, all of them in the message.
+        DataError: the first folders are the parts of a split, or some cannot be labels; the message lists all.
     """
     if layout is None and (problem := given_split_problem(found.files, name)) is not None:
         raise DataError(problem)
@@ -122,7 +122,7 @@ def by_table(
         left_out: further files, of which nothing is wanted, whatever the table says.
 
     Raises:
-        DataError: with every broken rule, and the rows.
+        DataError: the table breaks rules; the message lists all of them, with the rows.
     """
     needed = [column for column in (columns.path, columns.label, columns.group, columns.captured_at) if column]
     problems = missing_columns(table, needed)
@@ -159,7 +159,7 @@ def by_statements(
     left_out: Collection[str] = frozenset(),
     unit: str = "row",
 ) -> Listing:
-    """Labels from what is said of files; the images have a column `row` too, 0 where nothing is said.
+    """Labels from statements about files; the images also have a column `row`, 0 where there is no statement.
 
     Args:
         left_out: further files, of which nothing is wanted, whatever is said of them.

@@ -1,4 +1,4 @@
-"""What zip and tar archives share as sources: members are files, read where they lie, nothing unpacked to the disk.
+"""Common parts of zip and tar archives as sources: members are read in place; nothing is unpacked to disk.
 
 Whatever a member is called or claims to be, it is a file to be read, ignored (hidden and system files) or
 refused. An archive that is damaged as a whole, or would give more bytes than a bomb's worth, is one error.
@@ -123,9 +123,9 @@ class Archive:
 
     def _bomb(self, does: str) -> DataError:
         return DataError(
-            f"{self.place} {does} more than {self.most_bytes:,} bytes, and has {self.stamp[0]:,} itself: a "
-            f"decompression bomb (ingest.max_expansion is {self.max_expansion:g}; {MIN_BYTES:,} bytes are always "
-            "allowed). If you trust it, raise the limit, or take the images out of it"
+            f"{self.place} {does} more than {self.most_bytes:,} bytes, and is {self.stamp[0]:,} bytes itself: it may "
+            f"be a decompression bomb (ingest.max_expansion is {self.max_expansion:g}; {MIN_BYTES:,} bytes are always "
+            "allowed). If you trust it, raise the limit, or unpack it"
         )
 
     def _sorted_out(self, listed: Sequence[Member]) -> Scan:

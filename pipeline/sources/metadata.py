@@ -1,4 +1,4 @@
-"""What a table says of images: group, time of capture, and whatever else; that of class folders is metadata.csv.
+"""Metadata of images from a table: group, capture time and other columns. With class folders it is metadata.csv.
 
 Its form is that of Hugging Face's ImageFolder: a column `file_name` with paths inside the source.
 """
@@ -26,12 +26,12 @@ _ZONED = re.compile(r"[T ]\d{2}.*(?:Z|[+-]\d{2}(?::?\d{2})?)$")
 def attach_metadata(
     images: pd.DataFrame, table: pd.DataFrame | None, known: Collection[str], now: pd.Timestamp, name: str
 ) -> pd.DataFrame:
-    """The images with the columns user_group, captured_at and meta_* of a metadata.csv.
+    """Add the columns user_group, captured_at and meta_* of a metadata.csv to the images.
 
     Args:
         images: with `path`, in any order.
-        table: all text; None if the source has no metadata.csv.
-        known: paths of all files of the source, those that were refused among them.
+        table: all values as text; None if the source has no metadata.csv.
+        known: paths of all files of the source, including rejected ones.
         now: later times are errors.
         name: of the file, for messages.
 
@@ -52,7 +52,7 @@ def attach_metadata(
 
 
 def own_names(table: pd.DataFrame) -> Columns:
-    """What a metadata.csv calls its columns."""
+    """The column names of a metadata.csv."""
     group, captured_at = (name if name in table.columns else None for name in (GROUP, CAPTURED_AT))
     return Columns(path=FILE_NAME, label=None, group=group, captured_at=captured_at)
 
@@ -98,7 +98,7 @@ def missing_columns(table: pd.DataFrame, needed: Sequence[str]) -> list[str]:
         if same and clean(near[0]) == clean(name):
             hint = f": params.yaml has {shown_bytes(name)}, the table {shown_bytes(near[0])}."
         wrong = len(columns) == 1 and any(other in columns[0] for other in (";", "\t"))
-        separator = "; save it with commas between the cells" if wrong else ""
+        separator = "; save the table with commas between the cells" if wrong else ""
         problems.append(f"there is no column {name!r}{hint} It has {listing(columns, 20)}{separator}")
     return problems
 
@@ -109,10 +109,10 @@ def unusable(name: str, problems: Sequence[str]) -> str:
 
 
 def check_groups(images: pd.DataFrame, name: str) -> None:
-    """Nothing, if all images have a group, or none.
+    """Raise DataError if only some of the images have a group.
 
     Raises:
-        DataError: some have one, and others would be split apart from nobody knows what.
+        DataError: some images have a group, so that the split could separate the others from images they belong to.
     """
     grouped = (images["user_group"] != "").to_numpy()
     # A column that is empty throughout groups nothing.
@@ -120,7 +120,7 @@ def check_groups(images: pd.DataFrame, name: str) -> None:
         without = images.loc[~grouped, "path"].tolist()
         problem = (
             f"{len(without)} images have no group although others have one: {listing(without)}. "
-            "Give each a group, a name of its own if it is alone"
+            "Give each image a group; an image on its own gets a name of its own"
         )
         raise DataError(unusable(name, [problem]))
 
@@ -128,7 +128,7 @@ def check_groups(images: pd.DataFrame, name: str) -> None:
 def _file_problems(table: pd.DataFrame, known: Collection[str]) -> list[str]:
     twice = table.loc[table[FILE_NAME].duplicated(), FILE_NAME].unique()
     unknown = [path for path in table[FILE_NAME].unique() if path not in known]
-    problems = [f"{len(twice)} files stand more than once: {listing(twice)}"] if len(twice) else []
+    problems = [f"{len(twice)} files are listed more than once: {listing(twice)}"] if len(twice) else []
     if unknown:
         hint = Nearest(sorted(known)).hint(unknown[0])
         problems.append(
@@ -138,7 +138,7 @@ def _file_problems(table: pd.DataFrame, known: Collection[str]) -> list[str]:
 
 
 def captured_times(table: pd.DataFrame, names: Columns, now: pd.Timestamp) -> "tuple[pd.Series[Any] | None, list[str]]":
-    """The times of a table's rows in UTC, None without such a column; and what is wrong with them, in words."""
+    """The times of a table's rows in UTC, None without such a column; and messages on wrong values."""
     if names.captured_at is None:
         return None, []
     texts = table[names.captured_at]
@@ -147,11 +147,13 @@ def captured_times(table: pd.DataFrame, names: Columns, now: pd.Timestamp) -> "t
     numbers = texts.where(texts.str.match(r"\d"))
     times = pd.to_datetime(numbers, format="ISO8601", utc=True, errors="coerce")
     named = partial(_named, table, names.path, names.captured_at)
-    problems = named(given & times.isna(), "are no ISO 8601 times", "write them as 2026-05-31T14:00:00+02:00")
+    problems = named(given & times.isna(), "are not ISO 8601 times", "write them as 2026-05-31T14:00:00+02:00")
     zoned, naive = (times.notna() & (texts.str.contains(_ZONED) == has_zone) for has_zone in (True, False))
     if zoned.any() and naive.any():
-        problems += named(naive, "have no time zone although others have one", "add it to all or none")
-    problems += named(times > now, "lie in the future", "correct them")
+        problems += named(
+            naive, "have no time zone although others have one", "add a time zone to all of them or to none"
+        )
+    problems += named(times > now, "are in the future", "correct them")
     return times, problems
 
 

@@ -1,4 +1,4 @@
-"""Where the labels of a source's images come from."""
+"""Params of sources: where the images and their labels come from."""
 
 import posixpath
 import re
@@ -16,19 +16,19 @@ Unlisted = Literal["ignore", "unlabelled"]
 
 
 class FolderLabels(Section):
-    """The first folder of an image's path, at any depth; of production, images in no folder have no label."""
+    """Labels are the first folder of each image's path. Production images in no folder have no label."""
 
     name: Literal["folders"]
 
 
 class NoLabels(Section):
-    """No image has a label: production images as they come, in any folders."""
+    """No image has a label; production images may be in any folders."""
 
     name: Literal["none"]
 
 
 class Columns(Section):
-    """What the columns of a table are called; null: it has no such column. Others travel as meta_<name>."""
+    """The names of a table's columns; null if it has no such column. Other columns are kept as meta_<name>."""
 
     path: Name
     label: Name | None
@@ -37,7 +37,7 @@ class Columns(Section):
 
 
 class TableLabels(Section):
-    """A row an image, in a CSV, Parquet or JSONL file inside the source; an empty label is none."""
+    """One row per image in a CSV, Parquet or JSONL file inside the source; an empty label means none."""
 
     name: Literal["table"]
     file: Name
@@ -76,7 +76,7 @@ def _checked(pattern: str) -> str:
     try:
         GitIgnoreSpec.from_lines([pattern])
     except (ValueError, re.error) as error:
-        raise ValueError(f"{pattern!r} is no pattern of the kind that .gitignore has") from error
+        raise ValueError(f"{pattern!r} is not a pattern as in .gitignore") from error
     return pattern
 
 
@@ -118,7 +118,7 @@ class SourceParams(Section):
     @model_validator(mode="after")
     def _layouts_are_of_folders(self) -> Self:
         if self.layout is not None and self.labels.name != "folders":
-            raise ValueError(f"layout is of class folders, and labels come from {self.labels.name}: leave it out")
+            raise ValueError(f"layout applies to class folders, but labels come from {self.labels.name}: remove it")
         return self
 
     @model_validator(mode="after")
@@ -126,7 +126,5 @@ class SourceParams(Section):
         if self.role == "raw":
             unlabelled = self.labels.name == "none" or getattr(self.labels, "unlisted", "") == "unlabelled"
             if unlabelled:
-                raise ValueError(
-                    "raw images without a label are of no use: give labels, or make the source a production one"
-                )
+                raise ValueError("raw images need labels: set labels, or give the source the role production")
         return self

@@ -1,4 +1,4 @@
-"""Folders of images, one a class: what lies under them, and how the sample's are written."""
+"""Scan the folders of a source, and write the sample's class folders."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -22,7 +22,7 @@ HIDDEN, OF_A_SYSTEM = "hidden", "system_file"
 
 @dataclass(frozen=True)
 class Scan:
-    """The files under a folder: those to read, those refused unread and those ignored, each a path and a reason."""
+    """The files under a folder: those to read, and those rejected or ignored unread, each with path and reason."""
 
     files: tuple[str, ...]
     refused: tuple[tuple[str, str], ...]
@@ -30,13 +30,13 @@ class Scan:
 
 
 def scan(root: Path) -> Scan:
-    """All files under a folder as sorted relative paths with `/`; nothing is opened.
+    """List all files under a folder as sorted relative paths with `/`, without opening them.
 
     Hidden and system files are ignored, as is each file in a folder of that kind. Links that leave the folder or lead
     nowhere, sockets, pipes, devices and names that are not UTF-8 are refused.
 
     Raises:
-        MissingInputError: there is no such folder.
+        MissingInputError: the folder does not exist.
         StorageError: a folder in it cannot be listed.
     """
     if not root.is_dir():
@@ -94,7 +94,7 @@ def _refusal(entry: os.DirEntry[str], inside: Path) -> str | None:
 
 
 def ignored_for(name: str) -> str:
-    """Why a file or folder of this name is none of a person's: HIDDEN, or OF_A_SYSTEM; "" of all others."""
+    """Why a file or folder of this name is ignored: HIDDEN or OF_A_SYSTEM; "" if it is not."""
     if name.startswith("."):
         return HIDDEN
     return OF_A_SYSTEM if name.lower() in SYSTEM_FILES else ""

@@ -1,4 +1,4 @@
-"""What is wrong with a source without images, or with too few: what, why, the rule and the next step."""
+"""Messages for a source with no images or too few: what is wrong, why, the rule and the next step."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ PARAMS = "params.yaml"
 
 
 def no_images(place: str, source: SourceParams, speaker: str, refused: Sequence[Refusal], ignored: int) -> str:
-    """Why a source has no image at all, nothing decoded yet.
+    """The message for a source that has no images before anything is decoded.
 
     Args:
         place: its folder or archive, as messages call it.
@@ -23,32 +23,32 @@ def no_images(place: str, source: SourceParams, speaker: str, refused: Sequence[
     where = place if source.inside is None else f"{place} (inside: {source.inside})"
     match source.labels:
         case FolderLabels():
-            rule = f"images stand in one folder a class, {place}/<class>/<image>"
+            rule = f"put the images in one folder per class, {place}/<class>/<image>"
         case NoLabels():
-            rule = "each file in it is an image"
+            rule = "every file in it counts as an image"
         case _:
-            rule = f"its images are those that {speaker} names, by paths that start in {place}"
+            rule = f"{speaker} names the images, by paths relative to {place}"
     if not refused:
         what, step = _nothing(source, speaker, ignored)
     elif {reason for _, reason, _ in refused} == {"no_class_folder"}:
-        what = f"no class folder, and {len(refused)} files beside where they would be"
-        step = "move each file into a folder called as its class"
+        what = f"no class folders, and {len(refused)} files outside of class folders"
+        step = "move each file into a folder named after its class"
     else:
-        what = f"no image that may be read: {_counts(refused)}, {ignored} ignored"
-        step = f"mend or replace these, or what is said of them:{first_few(refused)}"
-    return f"{where} has {what}. The rule: {rule}. Next: {step}"
+        what = f"no readable image: {_counts(refused)}, {ignored} ignored"
+        step = f"fix or replace these files, or correct their labels:{first_few(refused)}"
+    return f"{where} has {what}. Rule: {rule}. Next: {step}"
 
 
 def too_many_refused(place: str, files: int, refused: Sequence[Refusal], limit: float) -> str | None:
-    """What to say where more than the limit's share of the files was refused, or all; None if all is well."""
+    """The message if more than the limit's share of the files was rejected, or all of them; else None."""
     if len(refused) <= limit * files and len(refused) < files:
         return None
     counted = f"{len(refused)} of {files} files in {place} were rejected ({_counts(refused)})"
     if len(refused) == files:
-        return f"{counted}: no image is left. Such as:{first_few(refused)}\nMend or replace them"
+        return f"{counted}: no image is left. For example:{first_few(refused)}\nFix or replace these files"
     rule = f"the limit ingest.max_rejected is {limit:.0%}"
-    step = "Mend or remove them, or raise the limit: rejected.csv then has all"
-    return f"{counted}, {rule}. Such as:{first_few(refused)}\n{step}"
+    step = "Fix or remove these files, or raise the limit: rejected.csv then lists all of them"
+    return f"{counted}, {rule}. For example:{first_few(refused)}\n{step}"
 
 
 def first_few(refused: Sequence[Refusal]) -> str:
@@ -69,13 +69,13 @@ def _nothing(source: SourceParams, speaker: str, ignored: int) -> tuple[str, str
     """What there is where nothing was refused, and what to do."""
     if not ignored:
         return "no files", f"put images there, or correct its path under `sources` in {PARAMS}"
-    what = f"no image, {ignored} files ignored"
+    what = f"no images, {ignored} ignored files"
     if not isinstance(source.labels, FolderLabels | NoLabels):
-        return what, f"give {speaker} a row for each image, or set `unlisted` to take files that no row names"
-    causes = ["hidden", "a system's"]
+        return what, f"add a row to {speaker} for each image, or set `unlisted` to include files that no row names"
+    causes = ["hidden", "a system file"]
     if narrowed := [name for name in ("inside", "include", "exclude") if name in source.model_fields_set]:
         causes.append(f"left out by {' and '.join(f'`{name}`' for name in narrowed)}")
-    return what, f"rename those that are wanted; files are ignored that are {' or '.join(causes)}"
+    return what, f"rename the files that you want; a file is ignored if it is {' or '.join(causes)}"
 
 
 def _counts(refused: Sequence[Refusal]) -> str:

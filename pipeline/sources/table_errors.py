@@ -1,4 +1,4 @@
-"""What spreadsheets, columns of floats, programs and slips of the keyboard do to the cells of a table, in words."""
+"""Find typical errors in users' tables: from spreadsheets, float columns, programs and typing."""
 
 import re
 from collections import Counter
@@ -18,9 +18,9 @@ _BETWEEN = re.compile("[|;,]")
 
 
 def table_errors(table: pd.DataFrame, columns: Columns) -> list[str]:
-    """A sentence for each kind of slip in the columns that say what a row means; all of them are there, as texts.
+    """One message per kind of error in the path, label and group columns, which are all there, as texts.
 
-    Two labels, or two groups, that look the same are a class too many, or a patient who is split apart.
+    Two spellings of one label would be an extra class; two spellings of one group would be split apart.
     """
     numbers = pd.Series(range(1, len(table) + 1), index=table.index)
     problems = []
@@ -33,32 +33,32 @@ def table_errors(table: pd.DataFrame, columns: Columns) -> list[str]:
         nothing = texts[texts.str.strip().isin(NOTHING)]
         if len(nothing):
             problems.append(
-                f"{column} has what programs write for an empty cell ({listing(sorted(set(nothing)))}) in "
-                f"{len(nothing)} rows: {listing(numbers[nothing.index])}. Leave these cells empty; if it is a name, "
-                "write another one"
+                f"{column} has a text that programs write for an empty cell ({listing(sorted(set(nothing)))}) in "
+                f"{len(nothing)} rows: {listing(numbers[nothing.index])}. Leave these cells empty, or choose another "
+                "name"
             )
         short = numbers[texts.str.fullmatch(_CUT_SHORT)]
         if len(short):
             first: Any = texts.iloc[short.iloc[0] - 1]
             problems.append(
                 f"{column} has numbers that a spreadsheet or a float cut short, such as {first}, in {len(short)} rows: "
-                f"{listing(short)}; make the column one of texts and bring the digits back"
+                f"{listing(short)}; format the column as text and restore the digits"
             )
     return problems
 
 
 def table_notes(table: pd.DataFrame, columns: Columns) -> tuple[str, ...]:
-    """A sentence for each way in which labels and groups are taken otherwise than they are written."""
+    """One note per way in which labels and groups are read differently from how they are written."""
     notes = [note for _, taken in _taken(table, columns) for note in taken.notes]
     labels = table[columns.label].unique().tolist() if columns.label else []
     joined = sorted(label for label in labels if re.search("[|;]", label) and label not in several_labels(labels))
     if joined:
-        notes.append(f"labels that may be several in one cell are each a class of its own: {listing(joined)}")
+        notes.append(f"cells that may hold several labels count as one class each: {listing(joined)}")
     return tuple(notes)
 
 
 def several_labels(labels: Collection[str]) -> set[str]:
-    """The labels that are several others of them in one cell, such as cat|dog beside cat and dog."""
+    """The labels that consist of several other labels, such as cat|dog if there are cat and dog."""
     known = set(labels)
     several = set()
     for label in known:
@@ -69,10 +69,10 @@ def several_labels(labels: Collection[str]) -> set[str]:
 
 
 def named_rows(labels: Iterable[str]) -> list[str]:
-    """A sentence, if labels that nobody can leave empty are what programs write for nothing."""
+    """A note if class folders are named like an empty cell, such as nan."""
     found = Counter(label for label in labels if label in NOTHING)
     names = ", ".join(f"{name} ({count} images)" for name, count in sorted(found.items()))
-    return [f"classes with a name that programs write for an empty cell: {names}. Are they classes?"] if found else []
+    return [f"classes named like an empty cell of some programs: {names}. Are they classes?"] if found else []
 
 
 def _taken(table: pd.DataFrame, columns: Columns) -> list[tuple[str, TakenNames]]:

@@ -1,4 +1,4 @@
-"""Tables of users as frames of texts, as a person would have typed the values."""
+"""Read users' tables as frames of texts, with values as a person would type them."""
 
 import json
 import math
@@ -22,7 +22,7 @@ EXACT = 2**53
 
 
 def read_texts(data: bytes, name: str, single: Collection[str], max_rows: int | None = None) -> pd.DataFrame:
-    """A frame of texts, "" for what is empty; rows without any text are left out.
+    """Read columns into a frame of texts, "" for empty cells; rows without any text are left out.
 
     Args:
         single: columns that must have a value a cell; in others lists and objects are taken as JSON.
@@ -38,14 +38,16 @@ def read_texts(data: bytes, name: str, single: Collection[str], max_rows: int | 
         cells = [_text(value, column in single) for value in values]
         texts[column] = [cell or "" for cell in cells]
         for wrong, what in (
-            ([row for row, cell in enumerate(cells, 1) if cell is None], "neither text nor number nor time"),
-            ([row for row, cell in enumerate(texts[column], 1) if not _is_utf_8(cell)], "no UTF-8"),
+            ([row for row, cell in enumerate(cells, 1) if cell is None], "not a text, number or time"),
+            ([row for row, cell in enumerate(texts[column], 1) if not _is_utf_8(cell)], "not UTF-8"),
         ):
             if wrong:
                 problems.append(f"{name}: {shown(column)} is {what} in {len(wrong)} rows: {listing(wrong)}")
     if problems:
         more = [f"and {len(problems) - MAX_PROBLEMS} more"] * (len(problems) > MAX_PROBLEMS)
-        raise DataError("\n  ".join([*problems[:MAX_PROBLEMS], *more]) + "\nSave the table as UTF-8, a value a cell")
+        raise DataError(
+            "\n  ".join([*problems[:MAX_PROBLEMS], *more]) + "\nSave the table as UTF-8, with one value per cell"
+        )
     frame = pd.DataFrame(texts, dtype="str")
     return frame[(frame != "").any(axis=1)].reset_index(drop=True) if len(frame) else frame
 
@@ -58,9 +60,9 @@ def _name_problems(columns: Iterable[str], name: str) -> list[str]:
     if wrong:
         read = [_as_windows(column) for column in wrong]
         as_words = f", as Windows-1252 {listing(map(repr, read))}" if all(read) else ""
-        problems.append(f"{name}: names of columns are no UTF-8: {listing(wrong)}{as_words}")
+        problems.append(f"{name}: column names are not UTF-8: {listing(wrong)}{as_words}")
     if steering:
-        problems.append(f"{name}: names of columns have control characters: {listing(steering)}")
+        problems.append(f"{name}: column names have control characters: {listing(steering)}")
     return problems
 
 

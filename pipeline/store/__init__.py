@@ -1,1 +1,1 @@
-"""All files of the project: shards, Arrow files, tables and reports, written beside and moved into place."""
+"""All files of the project: shards, Arrow files, tables and reports, written completely and then moved into place."""

@@ -1,7 +1,7 @@
-"""Arrow IPC files (Feather v2): manifests, whole or in parts, and what shards are made of.
+"""Arrow IPC files (Feather v2): manifests, whole or in parts, and the files of shards.
 
-Each carries a checksum of all its bytes in its footer's metadata, where Arrow has room for what a writer likes to add,
-and whoever reads it here has it verified first: damage is an error, never data.
+Each file carries a checksum of all its bytes in its footer's metadata. Reading verifies it first: a damaged file is an
+error, never data.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -212,15 +212,15 @@ def _opened(path: Path, verify: bool, foreign: bool) -> pa.Table:
         then = "write it again" if foreign else f"run `pipeline doctor --fix`, then `{maker(path)}`"
         if str(error) == NO_CHECKSUM:
             # DVC would bring it back from its cache as it is.
-            then = f"if an older version wrote it, run `dvc repro --force` once; else {then}"
-        raise DataError(f"{path} is damaged, or no Arrow file ({error}): {then}") from error
+            then = f"if an older version wrote it, run `dvc repro --force` once; otherwise {then}"
+        raise DataError(f"{path} is damaged or not an Arrow file ({error}): {then}") from error
 
 
 def _verify(buffer: pa.Buffer, foreign: bool) -> None:
-    """Nothing, if the file's checksum is that of its content.
+    """Raise ValueError unless the file's checksum matches its content.
 
     Raises:
-        ValueError: it is not, or there is none and `foreign` is false.
+        ValueError: it does not match, or there is none and `foreign` is false.
     """
     content = memoryview(buffer)
     place = _place(content)

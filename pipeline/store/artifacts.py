@@ -1,7 +1,7 @@
-"""Tables, reports and folders on disk; with shards.py, the only module that touches data files.
+"""Tables, reports and folders on disk. Only this module and shards.py touch data files.
 
-Everything is written beside its target and moved into place once whole, so that a name always
-stands for a complete file. No host name, time or absolute path goes into a file: DVC compares bytes.
+Everything is written next to its target and moved into place once it is complete, so that a path always
+names a complete file. No file contains a host name, time or absolute path: DVC compares bytes.
 """
 
 import csv
@@ -37,58 +37,60 @@ OTHER_FOLDERS = {
 
 @dataclass(frozen=True)
 class Artifact:
-    """A file or folder, how it is read, and how it is written (to the path that is handed in)."""
+    """A file or folder, with the functions that read it and write it (to the given path)."""
 
     path: str
     read: Callable[[Path], Any]
     write: Callable[[Any, Path], None]
     cached: bool = True
-    """Whether DVC keeps it in its cache; else Git may, or it is made again."""
+    """Whether DVC keeps it in its cache; if not, Git may keep it, or it is made again."""
     metrics: bool = False
     """Whether `dvc metrics` shows it."""
 
     def named(self, **names: str) -> "Artifact":
-        """The same with the `{placeholders}` of its path filled in."""
+        """The same artifact with the `{placeholders}` of its path filled in."""
         return replace(self, path=self.path.format(**names))
 
 
-# What mends what the file system refuses; without an entry, nothing is claimed.
+# How to fix an error of the file system; without an entry, no cause is claimed.
 REMEDIES = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "Free space"),
-    **dict.fromkeys((errno.EACCES, errno.EPERM), "Mend the permissions"),
-    errno.EROFS: "Make the file system writable, or work in a folder of another one",
-    **dict.fromkeys((errno.EMFILE, errno.ENFILE), "Allow more open files (`ulimit -n`), or take fewer workers"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM), "Fix the permissions"),
+    errno.EROFS: "Make the file system writable, or work in a folder on another one",
+    **dict.fromkeys(
+        (errno.EMFILE, errno.ENFILE), "Allow more open files (`ulimit -n`), or use fewer workers (--workers)"
+    ),
     **dict.fromkeys((errno.EIO, errno.ENXIO, errno.ENODEV), "Check the disk and its cables, or the network's drive"),
     **dict.fromkeys((errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN, errno.ETIMEDOUT), "Connect the drive again"),
-    errno.ENAMETOOLONG: "Take a shorter name or a folder nearer to the root",
-    errno.EFBIG: "Allow larger files (`ulimit -f`), or another file system",
+    errno.ENAMETOOLONG: "Use a shorter name, or a folder nearer to the root",
+    errno.EFBIG: "Allow larger files (`ulimit -f`), or use another file system",
     errno.ELOOP: "Remove the links that lead in a circle",
     **dict.fromkeys((errno.EBUSY, errno.ETXTBSY, errno.EAGAIN), "Wait for the program that uses it"),
     **dict.fromkeys(
         (errno.ENOENT, errno.ENOTEMPTY),
-        "Another program, such as a second run of this command, has changed it meanwhile: let one of them end",
+        "Another program, such as a second run of this command, changed it at the same time: let one of them end",
     ),
     **dict.fromkeys(
         (errno.ENOTDIR, errno.EISDIR, errno.EEXIST),
-        "Move away what stands there: it is a file for a folder, or a folder for one",
+        "A file is in the place of a folder, or a folder in the place of a file: move it away",
     ),
 }
-UNKNOWN_REMEDY = "See to that"
+UNKNOWN_REMEDY = "Fix the cause"
 
 
 def uncached(artifact: Artifact) -> Artifact:
-    """The same, kept out of DVC's cache."""
+    """The same artifact, kept out of DVC's cache."""
     return replace(artifact, cached=False)
 
 
 def metrics(path: str, form: TypeAdapter[Any] | None = None) -> Artifact:
-    """An artifact: a small report, of a form, that Git keeps and `dvc metrics` shows."""
+    """An artifact: a small report of a given form, kept in Git and shown by `dvc metrics`."""
     return replace(report(path, form), cached=False, metrics=True)
 
 
 @contextmanager
 def refusals(path: Path) -> Iterator[None]:
-    """Turn what the file system refuses (full, read-only, no permission) into a StorageError."""
+    """Turn errors of the file system (full, read-only, no permission) into a StorageError."""
     try:
         yield
     except OSError as error:
@@ -96,7 +98,7 @@ def refusals(path: Path) -> Iterator[None]:
 
 
 def refusal_words(error: OSError) -> str:
-    """What the system says, and what mends it."""
+    """The system's error message, and how to fix it."""
     # By the number, because Arrow puts a sentence of its own around the system's words.
     reason = os.strerror(error.errno) if error.errno else str(error)
     return f"{reason}. {REMEDIES.get(error.errno or 0, UNKNOWN_REMEDY)}"
@@ -104,12 +106,12 @@ def refusal_words(error: OSError) -> str:
 
 @contextmanager
 def alone(folder: Path, what: str) -> Iterator[None]:
-    """Inside, no other process of this machine is inside for the same folder.
+    """Lock a folder, so that no other process of this machine is inside the block for the same folder.
 
-    The kernel holds the lock, on the folder itself: no file is left, and a death releases it.
+    The kernel locks the folder itself: no lock file is left, and the lock ends with the process.
 
     Args:
-        what: who works there, for the message.
+        what: the name of the command, for the message.
 
     Raises:
         StorageError: another process is inside.
@@ -122,7 +124,7 @@ def alone(folder: Path, what: str) -> Iterator[None]:
             fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise StorageError(
-                f"another run of `{what}` writes to {folder}: wait until it has ended, or end it, then run the command "
+                f"another run of `{what}` is writing to {folder}: wait until it ends, or stop it, then run the command "
                 "again"
             ) from error
         except OSError:
@@ -133,18 +135,18 @@ def alone(folder: Path, what: str) -> Iterator[None]:
 
 
 def partial_path(path: Path) -> Path:
-    """Where a file is written before it is whole: beside it, hidden, the same name at each run."""
+    """Where a file is written until it is complete: next to it, hidden, under the same name in each run."""
     return path.with_name(f".{path.name}.partial")
 
 
 def flush(path: Path) -> None:
-    """Wait until a file's bytes are on the disk; else a name could outlive a power failure without them."""
+    """Wait until a file's bytes are on the disk; else its name could survive a power failure without them."""
     with refusals(path), path.open("rb") as file:
         os.fsync(file.fileno())
 
 
 def put_in_place(whole: Path, path: Path) -> None:
-    """Give a whole file or folder its final name, replacing what stood there."""
+    """Give a complete file or folder its final name, replacing an older one."""
     # A folder cannot replace or be replaced in one step: what stands there steps aside first.
     aside = path.with_name(f".{path.name}.old")
     remove(aside)
@@ -157,7 +159,7 @@ def put_in_place(whole: Path, path: Path) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Where to write what stands at this path once the block ends; of a block that fails, nothing stays."""
+    """A path to write to inside the block; moved to the final path at its end, removed if the block fails."""
     half = partial_path(path)
     try:
         with refusals(path):
@@ -199,7 +201,7 @@ def table(path: str) -> Artifact:
 
 
 def spreadsheet(path: str) -> Artifact:
-    """The same of files and labels, for people: no spreadsheet program runs what a name says (see spreadsheets.py)."""
+    """A table for people that is safe to open: no spreadsheet program runs a cell (see spreadsheets.py)."""
     plain = table(path)
 
     def read(place: Path) -> pd.DataFrame:
@@ -221,7 +223,7 @@ def report(path: str, form: TypeAdapter[Any] | None = None) -> Artifact:
     """An artifact: a JSON object, keys sorted, NaN and Infinity refused.
 
     Args:
-        form: what must be in it to be read; without one, its readers look themselves.
+        form: what must be in it to be read; without one, the readers check it.
     """
 
     def read(place: Path) -> Any:
@@ -243,7 +245,7 @@ def report(path: str, form: TypeAdapter[Any] | None = None) -> Artifact:
 
 
 def check_form(value: Any, form: TypeAdapter[Any] | None, place: Path) -> None:
-    """Raise DataError unless a report has what its form asks for: else it is damaged, edited, or another version's."""
+    """Raise DataError unless a report has its form: otherwise it is damaged, edited or of another version."""
     try:
         if form is not None:
             form.validate_python(value)
@@ -251,8 +253,8 @@ def check_form(value: Any, form: TypeAdapter[Any] | None, place: Path) -> None:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or "it"
         raise DataError(
-            f"{place} has not the form that this version writes ({shortened(where)}: {first['msg'].lower()}): it is "
-            f"damaged, edited or of another version; run `{maker(place)}`"
+            f"{place} does not have the form that this version writes ({shortened(where)}: "
+            f"{first['msg'].lower()}): it is damaged, edited or of another version; run `{maker(place)}`"
         ) from None
 
 
@@ -311,7 +313,7 @@ def folder_of_folders(path: str, *files: Artifact) -> Artifact:
 
 
 def read_only(path: str, read: Callable[[Path], Any]) -> Artifact:
-    """An artifact that no stage writes as a whole: a folder above several outs, or one of shards."""
+    """An artifact that no stage writes as a whole: a folder of several outs, or of shards."""
 
     def write(_: Any, place: Path) -> None:
         raise NotImplementedError(f"{place} is put together from other outs")
@@ -331,14 +333,14 @@ def binary(path: str) -> Artifact:
 
 
 def check_regular(path: Path) -> None:
-    """Nothing, if a path may be opened: it is a file, a folder, a link to one, or not there.
+    """Raise DataError unless a path is safe to open: a file, a folder, a link to one, or missing.
 
     Raises:
-        DataError: it is a pipe, which would be waited for, a socket, or a device, which may have no end.
+        DataError: it is a pipe, on which a read would wait, a socket, or a device, which may have no end.
     """
     with refusals(path):
         if not (path.is_file() or path.is_dir()) and path.exists():
-            raise DataError(f"{path} is a pipe, a socket or a device, no file: remove it, then run `{maker(path)}`")
+            raise DataError(f"{path} is a pipe, a socket or a device, not a file: remove it, then run `{maker(path)}`")
 
 
 def read_bytes(path: Path) -> bytes:
@@ -349,7 +351,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def write_bytes(value: bytes, place: Path) -> None:
-    """A file with this content, on the disk when this returns."""
+    """Write a file; its content is on the disk when this returns."""
     with refusals(place), place.open("wb") as file:
         file.write(value)
         file.flush()
@@ -357,7 +359,7 @@ def write_bytes(value: bytes, place: Path) -> None:
 
 
 def write_files(contents: Mapping[Path, bytes]) -> None:
-    """Write files that a command makes, in folders that may not be there yet: all of them whole, or none."""
+    """Write the files of a command, creating their folders: all of them, or none."""
     try:
         for path, content in contents.items():
             with refusals(path):
@@ -385,20 +387,20 @@ def digest_of(data: bytes) -> str:
 
 
 def hashed_file(path: Path, sha256: str) -> bytes:
-    """The content of a file that a user names with its SHA-256.
+    """The content of a file that params.yaml names with its SHA-256.
 
     Raises:
-        MissingInputError: there is no such file.
-        DataError: its content is another.
+        MissingInputError: the file does not exist.
+        DataError: the file has another SHA-256.
     """
     if not path.is_file():
-        raise MissingInputError(f"{path} is missing, or no file: name a file that is there in params.yaml")
+        raise MissingInputError(f"{path} is missing or not a file: name an existing file in params.yaml")
     content = read_bytes(path)
     found = hashlib.sha256(content).hexdigest()
     if found != sha256:
         raise DataError(
-            f"{path} has SHA-256 {found}, and params.yaml says {sha256}: it is cut short, damaged or another file. "
-            "If it is the one that you mean, and you trust where it is from, write its own into params.yaml"
+            f"{path} has SHA-256 {found}, but params.yaml says {sha256}: it is cut short, damaged or a different file. "
+            "If it is the file that you mean and you trust its source, write its SHA-256 into params.yaml"
         )
     return content
 

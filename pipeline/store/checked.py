@@ -1,4 +1,4 @@
-"""JSON reports and folders that carry checksums of their content, verified before it is used.
+"""JSON reports and folders that carry checksums of their content, which are verified before use.
 
 For what a later stage reads, and neither people nor DVC's tables look at as a whole.
 """
@@ -26,7 +26,7 @@ def checked_report(path: str, form: TypeAdapter[Any] | None = None) -> Artifact:
     def read(place: Path) -> Any:
         value = plain.read(place)
         if not isinstance(value, dict) or value.pop(CHECKSUM, None) != _checksum(value):
-            raise DataError(f"{place} is damaged, or another version wrote it: run `{maker(place)}`")
+            raise DataError(f"{place} is damaged or of another version: run `{maker(place)}`")
         check_form(value, form, place)
         return value
 

@@ -51,7 +51,7 @@ def curves(path: str) -> Artifact:
                     live.log_metric(name, value, plot=False)
         except SCMError as error:
             raise StorageError(
-                f"DVCLive cannot work in this Git repository ({error}): commit once, then run again"
+                f"DVCLive cannot work in this Git repository ({error}): commit once, then run the command again"
             ) from error
 
     def read(place: Path) -> Curves:
@@ -74,4 +74,4 @@ def _tsv(place: Path, name: str) -> list[float]:
         rows = list(csv.DictReader(read_bytes(place).decode().splitlines(), delimiter="\t"))
         return [float(row[name]) for row in rows]
     except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{place} is no curve of numbers ({error}): run `{maker(place)}`") from error
+        raise DataError(f"{place} is not a curve of numbers ({error}): run `{maker(place)}`") from error

@@ -1,4 +1,4 @@
-"""What DVC's lock files say of earlier runs, and what its cache has of them."""
+"""Read DVC's lock files and cache: what earlier runs made."""
 
 import hashlib
 import json

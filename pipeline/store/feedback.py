@@ -1,4 +1,4 @@
-"""The folder in which people leave tables for the diagnosis: answers.csv and outcomes.csv, each if they have one."""
+"""The folder with people's tables for the diagnosis: answers.csv and outcomes.csv, both optional."""
 
 import difflib
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ def _check(place: Path, names: list[str]) -> None:
     unknown = [name for name in names if name not in {ANSWERS, OUTCOMES}]
     if unknown:
         near = difflib.get_close_matches(unknown[0], [ANSWERS, OUTCOMES], n=1, cutoff=0.4)
-        hint = f"rename {unknown[0]} to {near[0]}, or take it out" if near else "take it out"
+        hint = f"rename {unknown[0]} to {near[0]}, or move it away" if near else "move it away"
         raise DataError(
-            f"{place} holds {listing(unknown)}, and the diagnosis knows {ANSWERS} and {OUTCOMES} alone: {hint}"
+            f"{place} holds {listing(unknown)}, and the diagnosis reads only {ANSWERS} and {OUTCOMES}: {hint}"
         )

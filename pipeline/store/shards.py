@@ -1,4 +1,4 @@
-"""Shards: Arrow files of encoded images, each named by a digest of all that shaped it.
+"""Shards: Arrow files of encoded images, each named by a digest of everything that shaped it.
 
 A file with the right name is already right, once its checksum agrees. So a stage builds the shards that are missing and
 drops the stale ones, and from this follow incremental runs, resuming after a kill, parallel work
@@ -73,7 +73,7 @@ class ShardStore:
         title: str,
         min_rows_for_workers: int = MIN_ROWS_FOR_WORKERS,
     ) -> "Placed":
-        """Make the rows that no shard holds yet, and say where each row lies.
+        """Make the rows that no shard holds yet, and say where each row is stored.
 
         Args:
             rows: in their final order; keys are unique. Of a sequence that makes them when asked, few are in memory.
@@ -186,13 +186,13 @@ class ShardReader:
 
         Raises:
             MissingInputError: there is no such shard.
-            DataError: it is damaged, no shard, or shorter than the row number.
+            DataError: it is damaged, not a shard, or has fewer rows.
         """
         images = self._images.get(shard)
         if images is None:
             images = self._images[shard] = _images(self._find(shard))
         if not 0 <= row < len(images):
-            raise DataError(f"shard {shard} has {len(images)} rows, no row {row}: run `dvc repro`")
+            raise DataError(f"shard {shard} has {len(images)} rows and no row {row}: run `dvc repro`")
         data: bytes = images[row].as_py()
         return data
 
@@ -209,7 +209,7 @@ class ShardReader:
 def _images(path: Path) -> pa.BinaryArray:
     table = open_arrow(path)
     if "image" not in table.schema.names or table.schema.field("image").type != pa.binary():
-        raise DataError(f"{path} is no shard: it has no column of images. Remove it and run `{maker(path)}`")
+        raise DataError(f"{path} is not a shard: it has no column of images. Remove it and run `{maker(path)}`")
     column = table["image"]
     # In one piece as it was written: what is put together lies in this process's own memory.
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()

@@ -1,4 +1,4 @@
-"""CSV for people with a spreadsheet program: written so that it is safe to open, read as such a program saves it.
+"""CSV for spreadsheet programs: written so that it is safe to open, and read back as such a program saves it.
 
 A cell that begins as a formula does (= + - @ and their wide forms, a tab, a line end) would be run by the
 program. It gets an apostrophe in front, and so does one that has an apostrophe there, so that reading gives
@@ -89,14 +89,14 @@ def read_spreadsheet(data: bytes, name: str, key: str) -> Spreadsheet:
 def _decoded(data: bytes, name: str) -> tuple[str, list[str]]:
     workbook = next((kinds for start, kinds in WORKBOOKS.items() if data.startswith(start)), None)
     if workbook is not None:
-        raise DataError(f"{name} is a workbook ({workbook}), no text: {SAVE}")
+        raise DataError(f"{name} is a workbook ({workbook}), not a CSV file: {SAVE}")
     if data.startswith(WIDE) or b"\0" in data[:1000]:
         # Without a mark, Latin letters tell the order of bytes: their upper halves are empty.
         encoding = "utf-16" if data.startswith(WIDE) else "utf-16-le" if data[1:2] == b"\0" else "utf-16-be"
         try:
             return data.decode(encoding), []
         except UnicodeDecodeError as error:
-            raise DataError(f"{name} is damaged, or no text: save it as CSV in UTF-8") from error
+            raise DataError(f"{name} is damaged or not a text: save it as CSV in UTF-8") from error
     try:
         return data.decode("utf-8-sig"), []
     except UnicodeDecodeError:
@@ -105,7 +105,7 @@ def _decoded(data: bytes, name: str) -> tuple[str, list[str]]:
         text = data.decode("cp1252")
     except UnicodeDecodeError as error:
         raise DataError(f"{name} is neither UTF-8, UTF-16 nor Windows-1252: save it as CSV in UTF-8") from error
-    return text, [f"{name} is not UTF-8: read as Windows-1252; look whether letters with accents came out right"]
+    return text, [f"{name} is not UTF-8 and was read as Windows-1252: check that letters with accents are right"]
 
 
 def _split(text: str, name: str, key: str) -> tuple[list[str], list[list[str]], int]:
@@ -130,10 +130,10 @@ def _split(text: str, name: str, key: str) -> tuple[list[str], list[list[str]], 
         if problems and len(problems) == len(tried):
             raise problems[0]
         if head.startswith("<"):
-            raise DataError(f"{name} is XML or HTML, no CSV: {SAVE}")
+            raise DataError(f"{name} is XML or HTML, not CSV: {SAVE}")
         raise DataError(
             f"{name} has no column {key!r} in its first row, which begins {head.strip()[:60]!r}: "
-            "keep that column, which says which image a row is about"
+            "keep that column, which names the image of each row"
         )
     names, lines = max(found, key=lambda one: len(one[0]))
     return names, lines, 3 if skipped else 2

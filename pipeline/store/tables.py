@@ -1,4 +1,4 @@
-"""Tables of other tools as columns of values: CSV, Parquet, and JSON objects a line."""
+"""Tables of other tools as columns of values: CSV, Parquet and JSON Lines."""
 
 import csv
 import io
@@ -29,7 +29,7 @@ def read_csv(
     What is no UTF-8 stays as surrogates: a file's name may be any bytes.
     """
     if data.startswith(b"PK\x03\x04"):
-        raise DataError(f"{name} is a workbook or an archive, no text: save the sheet as CSV in UTF-8")
+        raise DataError(f"{name} is a workbook or an archive, not a CSV file: save the sheet as CSV in UTF-8")
     with _damage(name, ".csv"):
         text = data.decode("utf-8-sig", "surrogateescape")
     lines = csv_lines(text, name, ",")
@@ -37,13 +37,13 @@ def read_csv(
         raise DataError(f"{name} is empty: its first line must name the columns")
     names, rows = [cell.strip() for cell in lines[0]], lines[1:]
     if any("\0" in cell for cell in names):
-        raise DataError(f"{name} is no text in UTF-8, but perhaps in UTF-16: save it as UTF-8")
+        raise DataError(f"{name} is not UTF-8 but perhaps UTF-16: save it as UTF-8")
     check_names(names, name)
     uneven = [number for number, row in enumerate(rows, 1) if len(row) != len(names)]
     if uneven:
         raise DataError(
-            f"{name} is damaged: {len(uneven)} rows ({listing(uneven)}) have another number of cells than the "
-            f"{len(names)} columns; put values with commas in quotes"
+            f"{name} is damaged: {len(uneven)} rows ({listing(uneven)}) do not have {len(names)} cells, one per "
+            f"column; put values with commas in quotes"
         )
     check_size(names, len(rows), name, needed, max_rows)
     wanted = [needed is None or name in needed for name in names]
@@ -73,7 +73,7 @@ def read_jsonl(
         elif row is not None:
             broken.append(number)
     if broken:
-        raise DataError(f"{name} is damaged: {len(broken)} lines ({listing(broken)}) are no JSON objects")
+        raise DataError(f"{name} is damaged: {len(broken)} lines ({listing(broken)}) are not JSON objects")
     names = dict.fromkeys(key for row in rows for key in row)
     check_size(list(names), len(rows), name, needed, max_rows)
     return {key: [row.get(key) for row in rows] if needed is None or key in needed else [] for key in names}
@@ -125,7 +125,7 @@ def check_names(names: Sequence[str], table: str) -> None:
 def check_size(
     names: Sequence[str], rows: int, table: str, needed: Collection[str] | None, max_rows: int | None = None
 ) -> None:
-    """Refuse a table that would take more time and memory than its bytes let expect.
+    """Raise DataError for a table that would take far more time and memory than its size suggests.
 
     Args:
         needed: the columns that are read, None for all.
@@ -133,19 +133,19 @@ def check_size(
     """
     if max_rows is not None and rows > max_rows:
         raise DataError(
-            f"{table} has {rows:,} rows, and may have {max_rows:,}: a row says something of one file of the source. "
-            "Leave out rows that name no file, or the same one again"
+            f"{table} has {rows:,} rows, and at most {max_rows:,} are allowed: each row describes one file of the "
+            f"source. Remove rows that name no file or a file that another row names"
         )
     width = len(names) if needed is None else sum(name in needed for name in names)
     if needed is None and width > MAX_COLUMNS:
         raise DataError(
-            f"{table} has {width:,} columns, and may have {MAX_COLUMNS:,}: {listing(names, 3)}. Each of them would "
-            "travel with every image: leave out those that no image needs; a line must not have names of its own"
+            f"{table} has {width:,} columns, and at most {MAX_COLUMNS:,} are allowed: {listing(names, 3)}. Every "
+            f"image keeps all of them: remove those that you do not need, and use the same names in every line"
         )
     if width * rows > MAX_CELLS:
         raise DataError(
-            f"{table} has {rows:,} rows of {width:,} columns, {width * rows:,} cells, and may have {MAX_CELLS:,}: "
-            "leave out columns and rows that no image needs"
+            f"{table} has {rows:,} rows of {width:,} columns, {width * rows:,} cells, and at most {MAX_CELLS:,} are "
+            "allowed: remove columns and rows that you do not need"
         )
 
 
@@ -155,4 +155,4 @@ def _damage(name: str, kind: str) -> Iterator[None]:
         yield
     # Arrow says of some damage to bytes in memory that it is the disk's.
     except (csv.Error, pa.ArrowException, ValueError, OSError) as error:
-        raise DataError(f"{name} is damaged, or no {kind} file: {error}") from error
+        raise DataError(f"{name} is damaged or not a {kind} file: {error}") from error

@@ -1,1 +1,1 @@
-"""Commands that are no stages."""
+"""Tools: commands that are not stages."""

@@ -1,4 +1,4 @@
-"""Checks the transforms of params.yaml where a run begins, once for each list.
+"""Check the transforms of params.yaml at the start of a run, once for each list.
 
 `load_params` leaves them to the library, which takes a second to import. `dvc repro` begins with `pipeline inventory`:
 a misspelt name is said there, before an hour of ingest and not after it. A list that passed is remembered.
@@ -14,7 +14,7 @@ from pipeline.versions.stages import installed_versions
 
 
 def check_once(params: Params) -> None:
-    """Nothing, if the transforms can be used.
+    """Raise ParamsError unless the transforms can be used.
 
     Raises:
         ParamsError: what cannot be used, each problem on a line of its own with its place.

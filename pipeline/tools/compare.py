@@ -1,4 +1,4 @@
-"""All results of a repository in one table, the best model first, with which differences are noise."""
+"""Compare all results of a repository in one table: the best model first, and which differences are noise."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -33,7 +33,7 @@ def as_json(rows: Sequence[Row], params: EvaluateParams) -> Mapping[str, Any]:
 
 
 def print_table(rows: Sequence[Row], params: EvaluateParams, console: Console) -> None:
-    """Print the rows, and below them what they do not have room for."""
+    """Print the rows, and below them the notes that do not fit."""
     name = key_of(params.optimizing)
     table = Table(title=f"{escape(name)} on dev", title_justify="left")
     table.add_column("model", overflow="fold")

@@ -1,4 +1,4 @@
-"""Error analysis: the misclassified images as a sheet and a table for tags, and the tags that people gave, ranked."""
+"""Error analysis: write a sheet of the misclassified images and a table for tags, and rank the tags."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -29,7 +29,7 @@ ERRORS_TABLE = Path("errors.csv")
 
 @dataclass(frozen=True)
 class Ranking:
-    """Tags by what fixing them gains at most, and how many of the split's errors have one."""
+    """Tags ranked by the gain of fixing them at most, and how many of the split's errors have a tag."""
 
     split: str
     metric: str
@@ -45,7 +45,7 @@ class Ranking:
 
 
 def write_errors(split: str, csv: Path, sheet: Path, columns: Sequence[str]) -> str:
-    """Write both files, each whole, or none; what to do with them, in words.
+    """Write both files, or none, and return what to do with them.
 
     Raises:
         ParamsError: there is no such split, or a column's name is taken; the table is there and has tags.
@@ -63,11 +63,10 @@ def write_errors(split: str, csv: Path, sheet: Path, columns: Sequence[str]) -> 
     count = int((predictions["split"] == split).sum())
     contents = {sheet: errors_sheet(errors, split, count), csv: spreadsheet_bytes(tag_table(errors, columns))}
     write_files(contents)
-    what = f"put an x into the columns {listing(columns)}" if columns else f"fill in {TAGS!r}, commas between tags"
+    what = f"put an x in the columns {listing(columns)}" if columns else f"fill in {TAGS!r} with commas between tags"
     return (
-        f"{sheet}, {csv}: {len(errors):,} of {count:,} images of {split} are misclassified, the surest first. "
-        f"Look at them, {what}, and run `pipeline errors --tags {csv}"
-        + ("`" if split == "dev" else f" --split {split}`")
+        f"{sheet}, {csv}: {len(errors):,} of {count:,} images of {split} are misclassified, the most confident first. "
+        f"Check them, {what}, and run `pipeline errors --tags {csv}" + ("`" if split == "dev" else f" --split {split}`")
     )
 
 
@@ -85,28 +84,28 @@ def errors_sheet(errors: pd.DataFrame, split: str, count: int) -> bytes:
     pictures = pictures_of(shown["id"].astype(str).tolist(), manifest, originals)
     cells = [Cell(pixels, words) for pixels, words in zip(pictures, captions, strict=True)]
     lines = [
-        f"{len(errors):,} of {count:,} images of {split}, those first that the model was surest of.",
-        "Under each: its number in the table and its label, what the model called it, and with which probability.",
+        f"{len(errors):,} of {count:,} images of {split}, the most confident predictions first.",
+        "Under each: its number in the table, its label, the predicted class and its probability.",
     ]
     return gallery(f"Misclassified images of {split}", lines, cells, len(errors))
 
 
 def ranking(split: str, table: Path, params: EvaluateParams) -> Ranking:
-    """The tags of a table that was filled in, ranked.
+    """Rank the tags of a filled-in table.
 
     Raises:
-        MissingInputError: there is no such table.
-        DataError: what it says is not certain, or is of another model.
+        MissingInputError: the table does not exist.
+        DataError: it is ambiguous, or belongs to another model.
     """
     _check_split(split)
     predictions = catalogue.PREDICTIONS.read(Path(catalogue.PREDICTIONS.path))
     errors = errors_of(predictions, split)
     if not table.is_file():
-        raise MissingInputError(f"{table} is missing, or no file: `pipeline errors --csv {table}` writes it")
+        raise MissingInputError(f"{table} is missing or not a file: `pipeline errors --csv {table}` writes it")
     read = read_spreadsheet(read_bytes(table), str(table), ID)
     tags = read_tags(read.columns, read.rows, errors, str(table))
     if not tags:
-        raise DataError(f"{table} has no tags yet: fill in {TAGS!r}, or put an x into the columns of tags")
+        raise DataError(f"{table} has no tags yet: fill in {TAGS!r}, or put an x in the columns of tags")
     count = int((predictions["split"] == split).sum())
     gains = rank_tags(predictions, split, tags, params)
     return Ranking(split, key_of(params.optimizing), count, len(errors), len(tags), gains, read.notes)
@@ -134,13 +133,13 @@ def print_ranking(found: Ranking, console: Console) -> None:
     console.print(table)
     console.print(f"{found.errors:,} of {found.images:,} images are misclassified; {found.tagged:,} of them tagged.")
     if found.tagged < found.errors:
-        console.print(f"{found.errors - found.tagged:,} without a tag: gains can only grow as they get theirs.")
-    console.print("An image counts for each of its tags: gains do not add up.")
+        console.print(f"{found.errors - found.tagged:,} without a tag: gains can only grow as you tag them.")
+    console.print("An image counts for each of its tags, so gains do not add up.")
 
 
 def _check_split(split: str) -> None:
     if split not in SEEN_SPLITS:
-        why = "; errors of test are not looked at, so that test goes on measuring" if split == "test" else ""
+        why = "; errors on the test set are never shown, so that its score stays unbiased" if split == "test" else ""
         raise ParamsError(f"no such split {split!r}: choose one of {listing(SEEN_SPLITS)}{why}")
 
 
@@ -153,21 +152,21 @@ def _check_columns(columns: Sequence[str]) -> None:
     ]
     if bad:
         raise ParamsError(
-            f"--column {listing(bad)}: each needs a name of its own, other than {listing([*OWN, TAGS, NOTES], 10)}"
+            f"--column {listing(bad)}: each column needs a unique name, other than {listing([*OWN, TAGS, NOTES], 10)}"
         )
 
 
 def _keep_tags(csv: Path) -> None:
-    """Refuse to write over a table with tags, or over a file that is none."""
+    """Refuse to overwrite a table with tags or a file that is not such a table."""
     if not csv.exists():
         return
     try:
         filled = _filled(csv)
     except DataError as error:
-        raise ParamsError(f"{csv} is there, and no table of errors: give --csv another name ({error})") from error
+        raise ParamsError(f"{csv} exists and is not a table of errors: give --csv another name ({error})") from error
     if filled:
         raise ParamsError(
-            f"{csv} is there and has tags (column {listing(filled)}): give --csv another name, move the file away, "
+            f"{csv} exists and has tags (column {listing(filled)}): give --csv another name, move the file away, "
             f"or rank them with `pipeline errors --tags {csv}`"
         )
 

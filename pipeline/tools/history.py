@@ -1,4 +1,4 @@
-"""What earlier runs left: the workspace's results, those of DVC's experiments, and those of commits.
+"""Results of earlier runs: of the workspace, of DVC's experiments and of commits.
 
 Reports are in Git, predictions in DVC's cache, under the hash that the run's dvc.lock names. Nothing is checked out.
 """
@@ -23,7 +23,7 @@ from pipeline.store.dvc_lock import LOCK, Stages, locked_stages, stages_in
 from pipeline.tools.lineage import of_workspace, other_run
 from pipeline.yaml_values import yaml_values
 
-FETCH = "its predictions are not in DVC's cache: `dvc fetch --all-commits`, `dvc exp pull`, or run it again"
+FETCH = "its predictions are not in DVC's cache: run `dvc fetch --all-commits` or `dvc exp pull`, or run it again"
 
 
 def results(commits: int) -> list[Result]:
@@ -39,7 +39,7 @@ def results(commits: int) -> list[Result]:
         with Repo() as repository:
             return list(_results(repository, commits))
     except LockError as error:
-        raise DataError(f"DVC is at work here: wait for it, or run `pipeline doctor` ({error})") from error
+        raise DataError(f"DVC is running here: wait for it, or run `pipeline doctor` ({error})") from error
     except DvcException as error:
         raise DataError(f"DVC cannot list experiments here: {error}") from error
 
@@ -73,7 +73,7 @@ def _workspace() -> Result | None:
         return None
     report = catalogue.EVALUATE_METRICS.read(path)
     if not is_report(report):
-        raise DataError(f"{path} is no report of an evaluation: run `dvc repro evaluate`")
+        raise DataError(f"{path} is not an evaluation report: run `dvc repro evaluate`")
     if other := of_workspace():
         return Result("workspace", "workspace", None, {}, None, other)
     try:

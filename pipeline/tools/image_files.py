@@ -1,4 +1,4 @@
-"""Files that people name, folders, patterns and lists of them -> pictures, or the reason why not.
+"""Find the image files that a user names (files, folders, patterns, lists), and read their pictures.
 
 Pictures are made in processes, under the limits of ingest: a hostile file may end one. Not here: what is seen in a
 picture.
@@ -43,7 +43,7 @@ def find_files(targets: Sequence[str], lines: Iterable[str]) -> list[tuple[str, 
     named = [name for target in targets for name in (_names(lines) if target == STDIN else [target])]
     found = [file for name in named for file in _files(name)]
     if not found:
-        raise MissingInputError(f"no files in {', '.join(targets)}: name images, or folders that have some")
+        raise MissingInputError(f"no files in {', '.join(targets)}: name images, or folders that contain some")
     return found
 
 
@@ -84,7 +84,7 @@ def picture_of(path: str, params: IngestParams) -> Pixels | Rejection:
             )
         data = Path(path).read_bytes()
     except FileNotFoundError:
-        return Rejection("missing", "there is no such file")
+        return Rejection("missing", "the file does not exist")
     except (OSError, ValueError) as error:
         return Rejection("unreadable", getattr(error, "strerror", None) or str(error))
     match normalise(data, params, codec_messages):

@@ -1,4 +1,4 @@
-"""Fits train.model to nested parts of the training set as it is, and says whether twice the images would help."""
+"""Fit train.model to nested parts of the training set, and say whether twice the images would help."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -32,8 +32,8 @@ TWICE = {"present": "twice would help", "absent": "twice would not help", "canno
 
 
 @dataclass(frozen=True)
-class Part:
-    """A fit to be made: of which part of train, of how many rows, and where what it says of dev is kept.
+class PlannedFit:
+    """A fit to make: the part of train, its number of rows, and where its predictions on dev are kept.
 
     The file's key is a digest of all that shapes the fit.
     """
@@ -49,23 +49,23 @@ class Part:
 
 @dataclass(frozen=True)
 class Plan:
-    """The fits of a learning curve, those of a curve's largest part first, and why a curve was left out."""
+    """The fits of a learning curve, and why a curve was left out."""
 
-    parts: Sequence[Part]
+    fits: Sequence[PlannedFit]
     curves: Sequence[str]
     notes: Sequence[str]
-    missing: Sequence[Part]
+    missing: Sequence[PlannedFit]
 
-    def in_words(self) -> str:
-        """How much there is to do."""
-        made = len(self.parts) - len(self.missing)
-        kept = f"{made} finished before and kept in {catalogue.LEARNING_CURVE}, " if made else ""
-        return f"{len(self.parts)} fits of train.model: {kept}{len(self.missing)} to make"
+    def summary(self) -> str:
+        """One line that says how many fits there are and how many are left."""
+        finished = len(self.fits) - len(self.missing)
+        kept = f"{finished} finished before and kept in {catalogue.LEARNING_CURVE}, " if finished else ""
+        return f"{len(self.fits)} fits of train.model: {kept}{len(self.missing)} to make"
 
 
 @dataclass(frozen=True)
-class Found:
-    """The points, a row a fit; the answers; and why a curve was left out."""
+class LearningCurve:
+    """The points, one row per fit; the answers; and why a curve was left out."""
 
     points: pd.DataFrame
     answers: Sequence[Answer]
@@ -73,7 +73,7 @@ class Found:
 
 
 def plan(params: Params, sizes: int, seeds: int) -> Plan:
-    """What has to be fitted for errors of dev by the number of images: of all, of raw and of production ones alone.
+    """Plan the fits for the error on dev by number of images: of all, of raw and of production images.
 
     Raises:
         DataError: train has too few images.
@@ -88,27 +88,27 @@ def plan(params: Params, sizes: int, seeds: int) -> Plan:
     # All of train is the last point of every curve.
     places = [(ALL, 1.0, seed) for seed in range(seeds)]
     places += [(curve, share, seed) for curve in curves for share in shares[:-1] for seed in range(seeds)]
-    parts = [_part(data, params, folder, *place) for place in places]
-    smallest = min(part.rows for part in parts)
+    fits = [_planned_fit(data, params, folder, *place) for place in places]
+    smallest = min(planned_fit.rows for planned_fit in fits)
     if params.train.batch_size > smallest:
         raise ParamsError(
             f"train.batch_size is {params.train.batch_size}, and the smallest part of train has {smallest} rows: lower "
-            "it, or take fewer sizes (--sizes)"
+            "it, or use fewer sizes (--sizes)"
         )
-    missing = {part.kept.key: part for part in parts if part.kept.load() is None}
+    missing = {planned_fit.kept.key: planned_fit for planned_fit in fits if planned_fit.kept.load() is None}
     # The largest first, so that workers end at about the same time.
-    return Plan(parts, curves, notes, sorted(missing.values(), key=lambda part: -part.rows))
+    return Plan(fits, curves, notes, sorted(missing.values(), key=lambda planned_fit: -planned_fit.rows))
 
 
-def learning_curve(params: Params, planned: Plan, engine: Engine) -> Found:
-    """Make the fits that are missing, and say what all of them tell."""
-    engine.map(_fit, planned.missing, "learning-curve", size=lambda part: part.rows)
+def learning_curve(params: Params, planned: Plan, engine: Engine) -> LearningCurve:
+    """Make the missing fits, and answer whether more images would help."""
+    engine.map(_fit, planned.missing, "learning-curve", size=lambda planned_fit: planned_fit.rows)
     data = read_data(params)
-    made = [_measured(part, data) for part in planned.parts]
-    points, resampled = pd.DataFrame([point for point, _ in made]), np.stack([values for _, values in made])
+    finished = [_measured(planned_fit, data) for planned_fit in planned.fits]
+    points, resampled = pd.DataFrame([point for point, _ in finished]), np.stack([values for _, values in finished])
     answers = [_answer(curve, planned.curves, points, resampled, params) for curve in planned.curves]
     _drop_stale(_folder_of_run(data, params))
-    return Found(points, answers, planned.notes)
+    return LearningCurve(points, answers, planned.notes)
 
 
 def _answer(
@@ -127,7 +127,7 @@ def _curves(rows: pd.DataFrame, smallest: float) -> tuple[list[str], list[str]]:
     """The curves that train has images for, and why the others are not among them."""
     roles = rows["role"].astype(str).unique()
     if len(roles) < 2:
-        return [ALL], [f"train has {roles[0]} images alone: one curve says it all"]
+        return [ALL], [f"train has only {roles[0]} images, so one curve is enough"]
     curves, notes = [ALL], []
     for curve in CURVES[1:]:
         try:
@@ -152,11 +152,11 @@ def _drop_stale(folder: Path) -> None:
         remove(half)
 
 
-def _part(data: TrainingData, params: Params, folder: Path, curve: str, share: float, seed: int) -> Part:
+def _planned_fit(data: TrainingData, params: Params, folder: Path, curve: str, share: float, seed: int) -> PlannedFit:
     few = part_of_data(data, part_of(data.rows, curve, share, seed))
     images = {name: images_in(few.rows, name) for name in CURVES}
     key = _key(few, params, seed)
-    return Part(params, Checkpoint(folder / f"{key}.pt").under(key), curve, share, seed, len(few.rows), images)
+    return PlannedFit(params, Checkpoint(folder / f"{key}.pt").under(key), curve, share, seed, len(few.rows), images)
 
 
 def _key(data: TrainingData, params: Params, seed: int) -> str:
@@ -167,41 +167,41 @@ def _seeded(params: Params, seed: int) -> TrainParams:
     return params.train.model_copy(update={"seed": params.train.seed + seed})
 
 
-def _fit(part: Part) -> None:
+def _fit(planned_fit: PlannedFit) -> None:
     """Fit a part, and keep what it says of dev."""
-    here, params = Engine(1), part.params
+    here, params = Engine(1), planned_fit.params
     data = read_data(params)
-    few = part_of_data(data, part_of(data.rows, part.curve, part.share, part.seed))
-    if _key(few, params, part.seed) != part.kept.key:
-        raise DataError("train, dev or the code has changed since the learning curve was begun: run it again")
-    train = _seeded(params, part.seed)
+    few = part_of_data(data, part_of(data.rows, planned_fit.curve, planned_fit.share, planned_fit.seed))
+    if _key(few, params, planned_fit.seed) != planned_fit.kept.key:
+        raise DataError("train, dev or the code has changed since the learning curve was started: run it again")
+    train = _seeded(params, planned_fit.seed)
     trained, _ = fit_model(few, train, metric_of(params.evaluate.optimizing, data.classes), here)
     predictions = predict_rows(trained, data.dev_rows, data.dev.images, train.threads, here, "dev")
     probabilities = predictions[[f"{PROBABILITY}{name}" for name in trained.classes]].to_numpy()
-    part.kept.save({"probabilities": torch.from_numpy(probabilities)})
+    planned_fit.kept.save({"probabilities": torch.from_numpy(probabilities)})
 
 
-def _measured(part: Part, data: TrainingData) -> tuple[dict[str, Any], npt.NDArray[np.float64]]:
+def _measured(planned_fit: PlannedFit, data: TrainingData) -> tuple[dict[str, Any], npt.NDArray[np.float64]]:
     """A row of the points, and the error in resamples of dev, shape (m,)."""
-    kept, classes = part.kept.load(), data.classes
+    kept, classes = planned_fit.kept.load(), data.classes
     if kept is None:
-        raise DataError(f"{catalogue.LEARNING_CURVE} was emptied while the learning curve was made: run it again")
+        raise DataError(f"{catalogue.LEARNING_CURVE} was emptied while the learning curve was running: run it again")
     predictions = prediction_table(data.dev_rows, classes, kept["probabilities"].numpy())
-    evaluate = part.params.evaluate
+    evaluate = planned_fit.params.evaluate
     metric, seen = metric_of_errors(evaluate, classes), checked_predictions(predictions, classes)
     resampled = 1 - metric.resampled(seen, predictions["group"], evaluate.bootstrap, evaluate.seed, DEV)
     point = {
-        "curve": part.curve,
-        "share": part.share,
-        "seed": part.seed,
-        **part.images,
+        "curve": planned_fit.curve,
+        "share": planned_fit.share,
+        "seed": planned_fit.seed,
+        **planned_fit.images,
         "error": 1 - metric.value(seen),
     }
     return point, resampled
 
 
-def write_found(found: Found, path: Path) -> tuple[Path, Path]:
-    """The points as a CSV file, and the curves as a picture of the same name; where they are."""
+def write_result(found: LearningCurve, path: Path) -> tuple[Path, Path]:
+    """Write the points to a CSV file and the curves to a picture of the same name; return both paths."""
     csv, png = path.with_suffix(".csv"), path.with_suffix(".png")
     with replacing(csv) as half:
         table(str(csv)).write(found.points, half)
@@ -210,7 +210,7 @@ def write_found(found: Found, path: Path) -> tuple[Path, Path]:
     return csv, png
 
 
-def _drawn(found: Found) -> bytes:
+def _drawn(found: LearningCurve) -> bytes:
     # It takes a second to import, and fitting does without.
     from matplotlib.figure import Figure
     from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
@@ -224,7 +224,7 @@ def _drawn(found: Found) -> bytes:
         fitted = [100 * float(one.law.at(size)[0]) for size in images]
         axes.plot(images, fitted, color=COLOURS[one.curve], label=f"{one.curve}: {TWICE[one.verdict]}")
         axes.axvline(one.images, color=COLOURS[one.curve], linestyle=":", linewidth=1)
-    axes.set(xscale="log", xlabel="training images of the kind (dotted: now)", ylabel="error of dev, %", ylim=(0, None))
+    axes.set(xscale="log", xlabel="training images of the kind (dotted: now)", ylabel="error on dev, %", ylim=(0, None))
     axes.xaxis.set(
         major_locator=LogLocator(subs=(1, 2, 5)),
         minor_locator=NullLocator(),

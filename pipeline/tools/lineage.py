@@ -1,4 +1,4 @@
-"""Whether a result is of the model, the split and the params that it stands beside, by what dvc.lock says.
+"""Check by dvc.lock whether a result belongs to the model, split and params of its workspace or commit.
 
 An experiment that stops before `evaluate`, because it named another target, keeps the predictions of the run
 that it started from: without a look at its lock they would pass for its own.
@@ -21,7 +21,7 @@ TRAIN, SPLIT, EVALUATE = "train", "split", "evaluate"
 CODE = "pipeline/"
 # What evaluate itself is told shapes no prediction; all results are measured anew by what is wanted now.
 OWN = "evaluate"
-UNKNOWN = "its dvc.lock does not say which model its predictions are of"
+UNKNOWN = "its dvc.lock does not name the model of its predictions"
 MISSING = object()
 
 

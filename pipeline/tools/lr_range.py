@@ -1,4 +1,4 @@
-"""Runs the learning-rate range test on the training set as it is."""
+"""Run the learning-rate range test on the current training set."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from pipeline.workers.progress import progress
 
 
 def find_rate(params: Params, low: float, high: float, steps: int, engine: Engine) -> RateRange:
-    """What the test of `training/lr_range_test.py` says for the model, optimizer and batches of params.
+    """Run the test of `training/lr_range_test.py` for the model, optimizer and batch size of params.
 
     Raises:
         ParamsError: the model has no learning rate, or the range is empty.

@@ -1,4 +1,4 @@
-"""What a model's file says of images, in files, folders and lists of names; nothing else is needed.
+"""Predict images in files, folders and lists of names with only a model's file.
 
 The header of the file has the classes and how a file becomes a picture: so an image is read under the same
 limits, and becomes the same pixels, as in training.
@@ -30,7 +30,7 @@ BATCH = 64
 
 @dataclass(frozen=True)
 class Answer:
-    """The likeliest classes of an image with their probabilities, the likeliest first; or why there are none."""
+    """The likeliest classes of an image with their probabilities, in order; or why there is no prediction."""
 
     path: str
     likeliest: tuple[tuple[str, float], ...]
@@ -63,7 +63,7 @@ def read_model(path: Path) -> TrainedModel:
         if not path.exists():
             raise MissingInputError(f"{path} is missing: name a model, such as data/train/model.safetensors")
         if not path.is_file():
-            raise DataError(f"{path} is no file: name a model, such as data/train/model.safetensors")
+            raise DataError(f"{path} is not a file: name a model, such as data/train/model.safetensors")
     try:
         return load_model(read_bytes(path))
     except DataError as error:
@@ -73,7 +73,7 @@ def read_model(path: Path) -> TrainedModel:
 def answers(
     model: TrainedModel, files: Sequence[tuple[str, Rejection | None]], top: int, engine: Engine
 ) -> Iterator[Answer]:
-    """What the model says of each file, in order; pictures are made in processes, which a hostile file may end."""
+    """Predict each file, in order; files are decoded in worker processes, which a hostile file may end."""
     for start in range(0, len(files), PART):
         part = files[start : start + PART]
         readable = [path for path, refused in part if refused is None]

@@ -1,4 +1,4 @@
-"""One contact sheet from a file, a folder or a class and a list of transforms, without running the pipeline.
+"""Preview transforms on a contact sheet of a file, a folder or a class, without running the pipeline.
 
 Pictures are as ingest makes them, variants as augment makes them. Not here: what balance adds, and
 what `match_production` does, which is fitted to a whole training set.
@@ -54,7 +54,7 @@ def with_transforms(params: Params, transforms: str | None, preset: str | None) 
         ParamsError: both are given, or the list breaks a rule; if none is, that of the params does.
     """
     if transforms is not None and preset is not None:
-        raise ParamsError("--transforms and --preset were both given: name one")
+        raise ParamsError("--transforms and --preset were both given: use one of them")
     place = PARAMS_FILE.name
     if transforms is not None:
         place = "--transforms"
@@ -76,13 +76,13 @@ def with_transforms(params: Params, transforms: str | None, preset: str | None) 
 
 
 def check_output(output: Path, params: Params, target: Path | None) -> None:
-    """Nothing, if the sheet may be put there.
+    """Raise ParamsError unless the contact sheet may be written to this path.
 
     Raises:
         ParamsError: another kind of file, the image that is looked at, a folder, or among a source's images.
     """
     if output.suffix.lower() != ".png":
-        raise ParamsError(f"--output {output}: the sheet is a PNG file, let its name end in .png")
+        raise ParamsError(f"--output {output}: the contact sheet is a PNG file, so its name must end in .png")
     with refusals(output):
         if output.is_dir():
             raise ParamsError(f"--output {output} is a folder: name a file in it")
@@ -91,8 +91,8 @@ def check_output(output: Path, params: Params, target: Path | None) -> None:
         for name, source in params.sources.items():
             if output.resolve().is_relative_to(Path(source.path).resolve()):
                 raise ParamsError(
-                    f"--output {output} lies among the images of the source {name}, and the next run would read it "
-                    "as one: name another folder"
+                    f"--output {output} is inside the source {name}, and the next run would read it as "
+                    "an image: name another folder"
                 )
 
 
@@ -138,8 +138,8 @@ def examples_at(
         tried = (
             f"of {len(files)} files, {len(refused)} were tried: {listing(refused, 3)}" if files else "it has no files"
         )
-        raise DataError(f"{path} has no image that can be shown: {tried}")
-    skipped = [f"{path}: no images, or unreadable: {listing(refused)}"] if refused else []
+        raise DataError(f"{path} has no readable image: {tried}")
+    skipped = [f"{path}: not images, or unreadable: {listing(refused)}"] if refused else []
     return sorted(found, key=lambda example: (example.label, example.id)), [*remarks, *skipped]
 
 
@@ -174,7 +174,7 @@ def examples_of_class(label: str, count: int, params: Params) -> tuple[list[Exam
         Example(str(row.id), label, str(row.role), decode(reader.image(str(row.shard), int(row.row)))) for row in chosen
     ]
     size = len(examples[0].pixels)
-    changed = f"the images are as the last ingest left them, {size} pixels a side; ingest.size is {params.ingest.size}"
+    changed = f"the images are from the last ingest, {size} pixels per side; ingest.size is {params.ingest.size}"
     return examples, [changed] if size != params.ingest.size else []
 
 
@@ -197,7 +197,7 @@ def preview_sheet(examples: Sequence[Example], copies: int, each: bool, params: 
         shown += [_shown(example, transform_line(alone), step, copies, params) for example in examples]
     size = len(examples[0].pixels)
     lines = [
-        f"{size} pixels a side, as the model sees them; variants as in mode {augment.mode}.",
+        f"{size} pixels per side, as the model sees them; variants as in mode {augment.mode}.",
         *(["Without match_production, which is fitted to a whole training set."] if augment.match_production else []),
         *transform_lines(listed),
     ]
@@ -205,7 +205,7 @@ def preview_sheet(examples: Sequence[Example], copies: int, each: bool, params: 
 
 
 def write_sheet(sheet: bytes, output: Path) -> None:
-    """Put the sheet into its file, whole or not at all."""
+    """Write the contact sheet to its file, completely or not at all."""
     with replacing(output) as half:
         binary(str(output)).write(sheet, half)
 
@@ -260,7 +260,7 @@ def _of_train(folder: Path, files: list[str], params: Params) -> tuple[list[str]
     kept = [name for name in files if f"{source}/{(place / name).as_posix()}" in train]
     if kept:
         return kept, []
-    return files, [f"{folder} has no image of train: who chooses by these has chosen by dev or test"]
+    return files, [f"{folder} has no training images: choosing transforms by these images is choosing by dev or test"]
 
 
 def _in_turn(files: Sequence[str], seed: int) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The last run on one screen: the optimizing metric by split, the limits, the diagnosis, the files made."""
+"""Summarise the last run: the optimizing metric by split, the limits, the diagnosis and the output files."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,17 +31,17 @@ FILES = {
 
 
 def print_summary(params: Params, console: Console) -> None:
-    """Print it.
+    """Print the summary.
 
     Raises:
-        MissingInputError: there was no run yet.
-        DataError: params.yaml names another metric or other limits than the last run measured.
+        MissingInputError: there is no run yet.
+        DataError: params.yaml names a metric or limits that the last run did not measure.
     """
     metrics = catalogue.EVALUATE_METRICS.read(Path(catalogue.EVALUATE_METRICS.path))
     _check_current(metrics, params.evaluate)
     diagnosis = catalogue.DIAGNOSIS_TEXT.read(Path(catalogue.DIAGNOSIS_TEXT.path))
     if other := of_workspace():
-        words = f"not of one run: {other}. What follows is of the evaluation that was last made: run `dvc repro`"
+        words = f"not of one run: {other}. Shown is the last evaluation. For results of one run: run `dvc repro`"
         console.print(escape(words), soft_wrap=True)
         console.print()
     console.print(_splits(metrics, params.evaluate))
@@ -62,7 +62,7 @@ def _check_current(metrics: Mapping[str, Any], params: EvaluateParams) -> None:
     same_metric = all(key in each and each.get("optimizing") == each[key] for each in values)
     if not same_metric or set(metrics.get("limits", {})) != set(params.satisficing):
         raise DataError(
-            f"{catalogue.EVALUATE_METRICS.path} is not of the metric {key} and the limits that params.yaml names now: "
+            f"{catalogue.EVALUATE_METRICS.path} does not have the metric {key} and the limits of params.yaml: "
             "run `dvc repro`"
         )
 

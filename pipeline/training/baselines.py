@@ -1,4 +1,4 @@
-"""Fits models that need no network to rows, and judges them as an epoch of training is judged."""
+"""Fit baselines to rows, and evaluate them like an epoch of training."""
 
 from collections.abc import Callable, Iterable
 
@@ -30,7 +30,7 @@ def fit_baseline(
     classes: int,
     advance: Callable[[int], None],
 ) -> Fit:
-    """The baseline fitted to train, with what it does on train and dev as its one epoch.
+    """Fit a baseline to train; its loss and metric on train and dev are its only epoch.
 
     Args:
         train, dev: pixels and class numbers, in row order.
@@ -51,7 +51,7 @@ def fit_baseline(
 def features_and_labels(
     model: Baseline, batches: Iterable[tuple[Tensor, Tensor]], threads: int, advance: Callable[[int], None]
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-    """What the model looks at in pictures, (n, f), and class numbers, (n,), in the order of batches."""
+    """The model's features of pictures, (n, f), and class numbers, (n,), in the order of batches."""
     torch.set_num_threads(threads)
     features = features_of(model)
     values, labels = [], []
@@ -71,7 +71,7 @@ def fitted(model: Baseline, rows: Rows, classes: int, seed: int, threads: int) -
 
 @torch.inference_mode()
 def class_probabilities(network: nn.Module, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """What a fitted model says of features (n, f), shape (n, k)."""
+    """A fitted model's probabilities for features (n, f), shape (n, k)."""
     parts = [features[start : start + PART] for start in range(0, len(features), PART)]
     found = [network[1](torch.from_numpy(part)).softmax(dim=1).numpy() for part in parts]  # type: ignore[index]
     return np.concatenate(found).astype(np.float64)

@@ -1,4 +1,4 @@
-"""What a stage or command has done so far, on disk, for a run after a kill to go on from.
+"""Checkpoints: the progress of a stage or command on disk, from which a run continues after a kill.
 
 A stage's stands beside its outs, where neither DVC nor Git looks, and goes once the outs are in place. A command that
 makes many fits has a folder of them, one for each that is finished.
@@ -26,7 +26,7 @@ LIBRARIES = ("albumentations", "lightning-fabric", "numpy", "opencv-python-headl
 
 
 class Checkpoint:
-    """One file with what the last finished step left behind, under the key of all that shapes it."""
+    """One file with the state after the last finished step, under a key of everything that shapes it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -37,7 +37,7 @@ class Checkpoint:
         return time.monotonic() - self._saved >= MAX_SECONDS
 
     def load(self, key: str) -> dict[str, Any] | None:
-        """What was kept under this key; None if there is nothing, or it is damaged or of another key."""
+        """The state saved under this key; None if there is none, or it is damaged or of another key."""
         # Torch takes a second to import, and few stages keep anything.
         import torch
 
@@ -70,7 +70,7 @@ class Checkpoint:
         return KeyedCheckpoint(self, key)
 
     def drop(self) -> None:
-        """Remove it: what was to be done is done."""
+        """Remove it: the work is finished."""
         remove(partial_path(self.path))
         remove(self.path)
 
@@ -83,7 +83,7 @@ class KeyedCheckpoint:
     key: str
 
     def load(self) -> Any:
-        """What was kept, if it is of this key; else None."""
+        """The saved state, if it is of this key; else None."""
         return self.checkpoint.load(self.key)
 
     def save(self, state: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Groups of images -> folds, each with its share of every class."""
+"""Assign groups of images to folds, each with its share of every class."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The loop of all training: an optimizer step a batch; Lightning Fabric brings device and precision.
+"""The training loop: one optimizer step per batch; Lightning Fabric handles device and precision.
 
 Training and the learning-rate range test share it. All that is random here is keyed by epoch and batch: so an epoch
 is the same whatever ran before it, also after a stop.
@@ -56,7 +56,7 @@ class TrainingLoop:
     """A network and its optimizer, on the device of the training.
 
     Raises:
-        ParamsError: the machine lacks the precision.
+        ParamsError: the machine does not support the precision.
     """
 
     def __init__(self, network: nn.Module, params: TrainParams) -> None:
@@ -94,7 +94,7 @@ class TrainingLoop:
             yield loss, logits, labels
 
     def state(self) -> dict[str, Any]:
-        """What the steps leave behind; the tensors change with the next one."""
+        """The state after the steps so far; its tensors change with the next step."""
         return {
             "network": self.network.state_dict(),
             "optimizer": self._optimizer.state_dict(),
@@ -170,8 +170,7 @@ def _check_precision(precision: str) -> None:
     cuda = torch.cuda.is_available()
     if precision == "float16" and not cuda:
         raise ParamsError(
-            "train.precision float16 needs a GPU, and this machine has none that torch can use: "
-            "set it to float32, or to bfloat16"
+            "train.precision float16 needs a GPU, and torch finds none on this machine: set it to float32 or bfloat16"
         )
     if precision == "bfloat16" and cuda and not torch.cuda.is_bf16_supported(including_emulation=False):
-        raise ParamsError("train.precision bfloat16 is not known to this GPU: set it to float32, or to float16")
+        raise ParamsError("this GPU does not support train.precision bfloat16: set it to float32 or float16")

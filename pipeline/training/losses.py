@@ -1,4 +1,4 @@
-"""What training makes small: cross entropy of weighted rows, and the size of the weights."""
+"""The training objective: cross entropy of weighted rows, and penalties on the weights."""
 
 from collections.abc import Iterator, Mapping
 

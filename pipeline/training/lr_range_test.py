@@ -1,4 +1,4 @@
-"""The learning-rate range test: train while the rate rises, and see where the loss falls fastest.
+"""The learning-rate range test: train while the rate rises, and find where the loss falls fastest.
 
 L. N. Smith, Cyclical Learning Rates for Training Neural Networks (2017), section 3.3; the rate rises
 exponentially and the loss is smoothed as in fastai's `lr_find`.
@@ -28,7 +28,7 @@ RULE = "the rate at which the smoothed loss falls steepest over the logarithm of
 
 @dataclass(frozen=True)
 class RateRange:
-    """What the test saw: columns rate, loss (of the batch) and smoothed; and the rate that its rule suggests."""
+    """The result of the test: columns rate, loss (of the batch) and smoothed; and the suggested rate."""
 
     curve: pd.DataFrame
     suggested: float
@@ -47,11 +47,11 @@ def rate_range(
     """The loss at rates from low to high, one optimizer step each; the network's weights change.
 
     Args:
-        steps: how many rates; the test ends sooner where the loss runs away.
+        steps: how many rates; the test ends early if the loss diverges.
 
     Raises:
-        DataError: the loss never fell, or ran away at once.
-        ParamsError: the machine lacks the precision.
+        DataError: the loss never fell, or diverged at once.
+        ParamsError: the machine does not support the precision.
     """
     rates = np.geomspace(low, high, steps)
     losses: list[float] = []
@@ -80,8 +80,8 @@ def suggest(rates: npt.NDArray[np.float64], smoothed: npt.NDArray[np.float64]) -
     lowest = int(np.argmin(smoothed)) if len(smoothed) else 0
     if lowest < 2:
         raise DataError(
-            "the loss did not fall at any rate: start lower (--low), give it more steps (--steps), "
-            "or look at the data and the model first"
+            "the loss did not fall at any rate: start lower (--low), use more steps (--steps), "
+            "or check the data and the model first"
         )
     # The smoothed loss is a mean of few batches at first, and its slope there is theirs.
     start = min(SETTLED, lowest - 2)

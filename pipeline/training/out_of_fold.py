@@ -1,4 +1,4 @@
-"""Rows of a manifest -> what models say of them that were fitted to other rows (cross-validation)."""
+"""Out-of-fold predictions: each row is predicted by a model that was fitted to other rows (cross-validation)."""
 
 from dataclasses import dataclass
 
@@ -90,7 +90,7 @@ def by_own_model(params: TrainParams, folded: FoldedRows, metric: AnyMetric, eng
         )
         # Labels do not matter here, and the model may not know some.
         asked = rows[folds == fold].assign(label=present[0])
-        predicted = predict_rows(trained, asked, images, params.threads, engine, f"suspects: fold {fold + 1}")
+        predicted = predict_rows(trained, asked, images, params.threads, engine, f"label_issues: fold {fold + 1}")
         columns = np.array([classes.index(name) for name in present])
         own = predicted[[f"{PROBABILITY}{name}" for name in present]].to_numpy(np.float64)
         found[np.ix_(np.flatnonzero(folds == fold), columns)] = own

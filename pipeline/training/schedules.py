@@ -1,4 +1,4 @@
-"""How the learning rate goes over the epochs.
+"""Learning-rate schedules over the epochs.
 
 A function of the place in training alone, so that a run that goes on after a stop has the same rates.
 """
@@ -37,7 +37,7 @@ class Step(Schedule):
 
 
 class Cosine(Schedule):
-    """Half a cosine from the learning rate down to `final` times it, over all epochs."""
+    """Half a cosine from the learning rate down to `final` times that rate, over all epochs."""
 
     name: Literal["cosine"]
     final: Annotated[float, Field(ge=0, lt=1)]
@@ -68,7 +68,7 @@ class ScheduleRow(Choice[P]):
 
 
 def rate_factor(schedule: Schedule, warmup_epochs: float, epochs: int, epoch: int, batch: int, batches: int) -> float:
-    """What the learning rate is multiplied by at a batch, in [0, 1].
+    """The factor on the learning rate at a batch, in [0, 1].
 
     Args:
         epochs: of the whole training.

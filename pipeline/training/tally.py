@@ -1,4 +1,4 @@
-"""What an epoch reports of a set: its mean loss and the optimizing metric."""
+"""The results of an epoch on a set: mean loss and optimizing metric."""
 
 from typing import Any
 

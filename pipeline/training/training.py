@@ -1,4 +1,4 @@
-"""Fits a network: its epochs, which of them was best, and what a stopped fit goes on from.
+"""Fit a network: its epochs, the choice of the best one, and the state from which a stopped fit continues.
 
 Not here: the data, which comes as batches, and files.
 """
@@ -22,7 +22,7 @@ from pipeline.training.tally import EpochTally
 
 
 class FitState(TypedDict):
-    """What epochs and batches leave behind: tensors, numbers and texts in dicts and lists.
+    """The state of a fit after some epochs and batches: tensors, numbers and texts in dicts and lists.
 
     batches: of the epoch that goes on, how many were seen; train: their tally, if any were.
     loop: the state of network, optimizer and precision.
@@ -38,7 +38,7 @@ class FitState(TypedDict):
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """Where a fit begins, and what it does with its state on the way.
+    """Where a fit starts, and how it saves its state on the way.
 
     state: what a stopped fit saved last; the weights become those of a fit that was not stopped.
     save: called after each epoch, and after each batch at which `due` or `stopping` is true; it must write the state
@@ -63,7 +63,7 @@ class Checkpoints:
 
 
 class Stopped(BaseException):
-    """A fit ended early, as it was asked to; its state is saved."""
+    """A fit was asked to stop and ended early; its state is saved."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def _smaller_batch(batch_size: int) -> str:
 
 
 def check_rows(train: Mapping[str, int], dev: Mapping[str, int], batch_size: int) -> None:
-    """Say at once what training would fail on later.
+    """Raise early the errors on which training would fail later.
 
     Args:
         train, dev: rows of each class.
@@ -127,22 +127,22 @@ def check_rows(train: Mapping[str, int], dev: Mapping[str, int], batch_size: int
     """
     rows = sum(train.values())
     if not dev:
-        raise DataError("dev has no images, so no epoch could be called the best: run `dvc repro split`")
+        raise DataError("dev has no images, so no epoch could be the best: run `dvc repro split`")
     missing = sorted(set(dev) - set(train))
     if missing:
         named = listing(f"{name} ({dev[name]} images in dev)" for name in missing)
         raise DataError(
-            f"train has no rows of {named}: no model can learn them. Add images of them, give train a larger share "
+            f"train has no rows of {named}, so no model can learn them. Add images of them, give train a larger share "
             "in split.production, or drop the classes with split.one_sided_classes"
         )
     if len(train) < 2:
-        raise DataError(f"train has one class, {listing(train)}: a classifier needs two at least")
+        raise DataError(f"train has one class, {listing(train)}: a classifier needs at least two")
     if batch_size > rows:
         raise ParamsError(f"train.batch_size is {batch_size}, and train has {rows} rows: lower it to at most {rows}")
 
 
 def check_last_batch(network: nn.Module, rows: int, size: int, batch_size: int) -> None:
-    """Say before the first epoch that its last batch has one row, where batch norm needs two.
+    """Raise before the first epoch if its last batch has one row, because batch norm needs two.
 
     Raises:
         ParamsError: it does.
@@ -154,8 +154,8 @@ def check_last_batch(network: nn.Module, rows: int, size: int, batch_size: int) 
             copy.deepcopy(network).train()(torch.zeros(1, 3, size, size, dtype=torch.uint8))
     except ValueError as error:
         raise ParamsError(
-            f"train.batch_size {batch_size} leaves one of {rows} rows to the last batch, of which batch norm "
-            "cannot tell a spread: change it by one, or set train.model.batch_norm to false"
+            f"train.batch_size {batch_size} leaves one of {rows} rows for the last batch, and batch norm "
+            "needs at least two: change it by one, or set train.model.batch_norm to false"
         ) from error
 
 

@@ -1,1 +1,1 @@
-"""Variants of pictures, by albumentations."""
+"""Variants of pictures, made by albumentations."""

@@ -1,4 +1,4 @@
-"""What an argument may be, in words, by a pydantic schema; and the schema's errors, a line an argument.
+"""Describe in words which values an argument accepts, from a pydantic schema; and its errors, one line per argument.
 
 albumentations checks arguments by pydantic, whose messages give each branch of a union lines of its
 own, and leave the accepted range to code that only runs.
@@ -22,7 +22,7 @@ WORDS: Mapping[Any, tuple[str, str]] = {
     str: ("text", "text"),
 }
 INSIDE = {"missing": "is missing", "extra_forbidden": "no such key"}
-NO_TUPLES = "YAML has no tuples, write [1, 2] for (1, 2)"
+NO_TUPLES = "YAML has no tuples: write [1, 2] for (1, 2)"
 # albumentations' own validators that hold each number above a bound.
 AT_LEAST = {"process_non_negative_range": 0, "convert_to_0plus_range": 0, "convert_to_1plus_range": 1}
 
@@ -77,7 +77,7 @@ def unknown_keys(made: Any, arguments: Mapping[str, Any]) -> dict[str, str]:
     """`argument.key` -> what is wrong with keys of a mapping that the transform took no notice of."""
     read = {name: getattr(made, name, None) for name, value in arguments.items() if isinstance(value, Mapping)}
     return {
-        f"{name}.{key}": f"no such key; here stand {', '.join(sorted(known))}"
+        f"{name}.{key}": f"no such key; the keys here are {', '.join(sorted(known))}"
         for name, known in read.items()
         if isinstance(known, Mapping)
         for key in arguments[name]

@@ -1,4 +1,4 @@
-"""Lists of transforms that params.yaml can name: `{preset: photo}` stands for its list, item by item.
+"""Presets: lists of transforms that params.yaml can name; `{preset: photo}` is replaced by its items.
 
 They are starting points that leave most labels right, at any size of picture: shares of the picture
 and shades of grey, no pixels. A transform that changes a label (a flip turns b into d, a hue a ripe

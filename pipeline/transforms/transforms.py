@@ -35,8 +35,8 @@ LIBRARY: Mapping[str, Any] = {
     for name, member in vars(albumentations).items()
     if inspect.isclass(member) and issubclass(member, albumentations.BasicTransform) and member not in BASES
 }
-_BOXES, _FLOATS = "needs bounding boxes", "changes the type of pixels, and training normalises by itself"
-_TENSORS = "makes tensors, and training does so by itself"
+_BOXES, _FLOATS = "needs bounding boxes", "changes the type of pixels, and training normalises pixels itself"
+_TENSORS = "makes tensors, and training does so itself"
 # What a transform needs beside one picture of three channels.
 REFUSED: Mapping[str, str] = {
     "FDA": "needs reference images",
@@ -111,7 +111,7 @@ def make_variant(
     if variant.shape != pixels.shape or variant.dtype != np.uint8:
         raise ParamsError(
             f"augment.transforms turn {pixels.shape} uint8 pixels into {variant.shape} {variant.dtype}: "
-            "the model needs one size; take out transforms that crop, pad or resize"
+            "the model needs one size; remove transforms that crop, pad or resize"
         )
     return variant
 
@@ -204,7 +204,7 @@ def _wrong_names(transform: Transform) -> dict[str, str]:
     if name not in LIBRARY:
         other = getattr(albumentations, name, None)
         if inspect.isclass(other) and issubclass(other, albumentations.BaseCompose):
-            return {"name": f"{name} holds transforms: name them in this list themselves, each with a p of its own"}
+            return {"name": f"{name} holds transforms: list them directly, each with its own p"}
         return {"name": f"albumentations has no transform {name!r}{_nearest(name, LIBRARY.keys() - REFUSED.keys())}"}
     allowed = [argument for argument in inspect.signature(LIBRARY[name].__init__).parameters if argument != "self"]
     # `rotate: (1, 2)` in braces is two keys to YAML, `rotate` and `2)`.
@@ -233,7 +233,7 @@ def _misfits(built: Sequence[tuple[str, Any]], size: int) -> list[str]:
         if after != before:
             changes.append((transform.p, f"{place}: {name} turns {before} pixels into {after}"))
     if (pixels.shape, pixels.dtype) != (picture.shape, picture.dtype):
-        rule = f"the model needs {size} x {size} with 3 channels: take it out, or give it that size"
+        rule = f"the model needs {size} x {size} with 3 channels: remove it, or give it that size"
         problems += [f"{change}, and {rule}" for _, change in changes]
     else:
         problems += [f"{change} with p {p:g} only: give it p 1.0" for p, change in changes if p < 1]

@@ -10,7 +10,7 @@ from pipeline.versions.names import Names
 CLASS = "Registry"
 NAMELESS: Sequence[str | None] = (None,)
 # What asks a registry for rows by name, or for the type of params that names one. All else may go through every row.
-LOOK_UPS = frozenset({"get", "of"})
+LOOKUPS = frozenset({"get", "of"})
 # Functions and classes that make the type of a field of params from a registry.
 TYPES = ("registry:one_of", "registry:OneOf", "registry:NameOf")
 

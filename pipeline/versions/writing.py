@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pipeline.versions.for_people import ForPeople, is_literal_text
 from pipeline.versions.modules import Binding, Unit, is_text, plain_decorator
 from pipeline.versions.names import Dynamic, Names, Outside, Target, Whole
-from pipeline.versions.registries import LOOK_UPS, TYPES, Registry, Rows, registry_of
+from pipeline.versions.registries import LOOKUPS, TYPES, Registry, Rows, registry_of
 from pipeline.versions.scopes import Function, Scopes, with_quoted
 
 # Fields of nodes that say nothing, or that only some Pythons have.
@@ -277,9 +277,9 @@ class _Writer:
             self._any(node)
             return
         targets = self.names.of_path(self.unit, path)
-        registry = self._registry(targets) if node.attr in LOOK_UPS or self._typing else None
+        registry = self._registry(targets) if node.attr in LOOKUPS or self._typing else None
         if registry is not None:
-            self._look_up(registry)
+            self._record_lookup(registry)
             self.parts.append(f".{node.attr};")
             return
         self._reached(targets, ".".join(path), path[0])
@@ -288,7 +288,7 @@ class _Writer:
         registry = self._registry(self.scopes.resolved(value))
         if registry is None:
             return False
-        self._look_up(registry)
+        self._record_lookup(registry)
         return True
 
     def _registry(self, targets: Sequence[Target]) -> Unit | None:
@@ -296,7 +296,7 @@ class _Writer:
             (each for each in targets if isinstance(each, Unit) and registry_of(each, self.names) is not None), None
         )
 
-    def _look_up(self, registry: Unit) -> None:
+    def _record_lookup(self, registry: Unit) -> None:
         self.targets.append(Rows(registry))
         self.parts.append(f"look-up {registry.module}:{sorted(registry.names)}")
 

@@ -1,4 +1,4 @@
-"""What codecs in C say of a picture: lines on file descriptor 2, which Python never sees."""
+"""Messages of C codecs: lines on file descriptor 2, which Python never sees."""
 
 import os
 import tempfile
@@ -12,7 +12,7 @@ MAX_BYTES = 2000
 
 @contextmanager
 def codec_messages() -> Iterator[list[str]]:
-    """A list that holds, afterwards, the lines that were written meanwhile to file descriptor 2, each once.
+    """Collect the lines that are written to file descriptor 2 inside the block, each once.
 
     The whole process is redirected: for workers, which show nothing else there.
     """

@@ -36,7 +36,7 @@ class Jobs:
 
 @dataclass(frozen=True)
 class Engine:
-    """How work is run; `workers` processes, at least 1."""
+    """Runs work in `workers` processes, at least 1."""
 
     workers: int
 
@@ -108,7 +108,7 @@ class Engine:
 
 
 def choose_workers(asked: int | None) -> int:
-    """Workers asked for, else those of the environment variable, else one a usable core.
+    """The number of workers: the one asked for, else the environment variable's, else one per usable core.
 
     Raises:
         ParamsError: the variable is not a whole number of at least 1.
@@ -258,7 +258,7 @@ class _Scheduler:
         if self._work.guard is None or not end.blames_item or (end.outside and job.suspect == end.item):
             raise WorkerError(
                 "a worker process died, most often because memory ran out: "
-                f"run again with fewer workers (--workers or {WORKERS_VARIABLE}); finished work is kept"
+                f"run the command again with fewer workers (--workers or {WORKERS_VARIABLE}); finished work is kept"
             )
         if end.item is not None and job.suspect == end.item:
             job.known[end.item] = self._work.guard.refuse(job.items[end.item], end.reason, end.words)

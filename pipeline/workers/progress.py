@@ -1,4 +1,4 @@
-"""A bar on stderr for what takes long: how far it is, and how long the rest should take."""
+"""A progress bar on stderr for long work, with the estimated time left."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -15,10 +15,10 @@ _up = 0
 
 @contextmanager
 def progress(title: str, total: int, before: int = 0) -> Iterator[Callable[[int], None]]:
-    """A bar, and the function that moves it on; silent when stderr is no terminal, and inside another bar.
+    """Show a bar and give the function that advances it. Silent without a terminal and inside another bar.
 
     Args:
-        before: how much of the total was done earlier, which says nothing of the time that the rest takes.
+        before: how much of the total was done earlier; it does not count in the time left.
     """
     global _up  # noqa: PLW0603 - a terminal has one last line, whoever writes to it
     silent = _up > 0 or not sys.stderr.isatty()
@@ -33,7 +33,7 @@ def progress(title: str, total: int, before: int = 0) -> Iterator[Callable[[int]
 
 
 def silence() -> None:
-    """Show no bars in this process, a worker: the one that hired it shows how far they all are."""
+    """Show no bars in this worker process: the process that started it shows the progress of all workers."""
     global _up  # noqa: PLW0603
     _up += 1
 

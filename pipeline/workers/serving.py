@@ -1,4 +1,4 @@
-"""In a worker process: tasks come, their items are made under limits, and results go back.
+"""The worker process: it receives tasks, makes their items under limits, and sends back the results.
 
 A limit of memory gives a MemoryError, which the work itself answers. It counts from what the process has
 before the item, some of which may be free: what a file needs is held to the limit but for some ten
@@ -54,7 +54,7 @@ class Guard:
 
     @staticmethod
     def refusal(code: int, late: bool, seconds: int) -> tuple[str, str]:
-        """Reason and words for an item whose process ended with this code; they stand in results."""
+        """Reason and detail for an item whose process ended with this code; they appear in results."""
         if late:
             return "timeout", f"not decoded in {seconds} seconds of CPU time"
         return (

@@ -52,14 +52,14 @@ class _Signals:
 
 
 def end(number: int) -> NoReturn:
-    """Say so, and end at once; workers follow."""
+    """Print the message and end at once; workers follow."""
     say(number)
     os._exit(128 + number)
 
 
 def say(number: int) -> None:
-    """The one line that people see."""
-    os.write(2, f"stopped by {NAMES[signal.Signals(number)]}: what is finished is kept. Run it again\n".encode())
+    """The one line that the user sees."""
+    os.write(2, f"stopped by {NAMES[signal.Signals(number)]}: finished work is kept. Run the command again\n".encode())
 
 
 @contextmanager

@@ -90,7 +90,10 @@ def test_labels_beyond_the_classes_are_refused_before_any_image_is_read(manifest
             id="no shard",
         ),
         pytest.param(
-            {"row": 999}, DataError, r"^web/0001.png: shard \w+ has \d+ rows, no row 999: run `dvc repro`", id="no row"
+            {"row": 999},
+            DataError,
+            r"^web/0001.png: shard \w+ has \d+ rows and no row 999: run `dvc repro`",
+            id="no row",
         ),
     ],
 )
@@ -115,9 +118,7 @@ def test_row_that_points_nowhere_is_named(
 def test_row_that_cannot_be_decoded_is_named(tmp_path: Path, file: bytes, error: str) -> None:
     good = encode(IMAGES[0], PNG)
     rows = dataset(stored_bytes(tmp_path, [good, file, good]), tmp_path)
-    message = (
-        rf"^web/0001.png: row 1 of shard \w+ is no image \({error}\): run `pipeline doctor --fix`, then `dvc repro`$"
-    )
+    message = rf"^web/0001.png: row 1 of shard \w+ is not an image \({error}\): run `pipeline doctor --fix`, then"
     with pytest.raises(DataError, match=message):
         rows.batch([0, 1])
     with pytest.raises(DataError, match=message):

@@ -144,7 +144,7 @@ def test_a_pass_that_was_given_up_leaves_nothing_to_the_next(manifest: pd.DataFr
 def test_a_row_that_cannot_be_read_is_named_whoever_reads_it(tmp_path: Path, workers: int) -> None:
     files = [encode(pixels, PNG) for pixels in IMAGES]
     rows = dataset(stored_bytes(tmp_path, [*files[:9], b"broken", *files[10:]]), tmp_path)
-    message = r"^web/0009.png: row \d+ of shard \w+ is no image \(UnidentifiedImageError\): run [^\n]*$"
+    message = r"^web/0009.png: row \d+ of shard \w+ is not an image \(UnidentifiedImageError\): run [^\n]*$"
     with (
         pytest.raises(DataError, match=message),
         Loader(rows, 4, workers, range(20), numbered) as loader,
@@ -159,7 +159,10 @@ def test_a_killed_worker_is_an_error_with_advice(
 ) -> None:
     # torch sets its own handler only once a process, and other tests put back the one that they found.
     monkeypatch.setattr(signal_handling, "_SIGCHLD_handler_set", False)
-    rule = r"^a process that decodes images died, .*: run again with fewer workers \(--workers or PIPELINE_WORKERS\)$"
+    rule = (
+        r"^a process that decodes images died, .*: run the command again with fewer workers \(--workers or "
+        r"PIPELINE_WORKERS\)$"
+    )
 
     def train() -> None:
         with Loader(dataset(manifest, tmp_path), 1, 2, range(20), numbered) as loader:

@@ -26,7 +26,7 @@ def diagnosing(human: float = 0.01, relevant: float = 0.05) -> DiagnoseParams:
 
 
 def predictions(**wrong: tuple[int, int]) -> pd.DataFrame:
-    """So many images of each split, half of them apples, of which so many are called wrongly."""
+    """So many images of each split, half of them apples, of which so many are misclassified."""
     rows = [
         (split, CLASSES[number % 2], CLASSES[(number + (number < count)) % 2], f"{split}/{number:05}")
         for split, (images, count) in wrong.items()

@@ -50,7 +50,7 @@ def problems(columns: dict[str, list[str]]) -> list[str]:
         read(columns)
     head, *lines = str(caught.value).split("\n  ")
     assert head == "errors.csv cannot be counted:"
-    return "\n".join(lines).split("\nMend the rows")[0].split("\n")
+    return "\n".join(lines).split("\nFix the rows")[0].split("\n")
 
 
 def test_the_surest_errors_come_first() -> None:
@@ -90,18 +90,18 @@ def test_every_uncertain_cell_is_named_at_once() -> None:
     columns["id"] = ["phone/16.png", "phone/12.png", "phone/16.png", "phone/1.png", "nix"]
     columns["label"] = ["0", "1", "0", "0", "0"]
     assert problems(columns) == [
-        "2 ids are no errors of the present model: row 5 ('phone/1.png'), row 6 ('nix')",
-        "1 images stand twice: row 4 (as row 2)",
-        "label is of another model, or of another image: row 3 ('1', not '0')",
-        "the column 'dark' is a tag, and a cell of it is empty or x: row 3 ('perhaps'); words belong into 'tags', "
-        "or into 'notes', which is not read",
+        "2 ids are not errors of the current model: row 5 ('phone/1.png'), row 6 ('nix')",
+        "1 images are listed twice: row 4 (as row 2)",
+        "label belongs to another model or another image: row 3 ('1', not '0')",
+        "the column 'dark' is a tag, so its cells must be empty or x: row 3 ('perhaps'); write words in 'tags', "
+        "or in 'notes', which is not read",
     ]
 
 
 def test_a_table_without_tags_is_refused() -> None:
     columns = table()
     del columns["tags"]
-    assert problems(columns) == ["there is no column 'tags', and no other one of tags"]
+    assert problems(columns) == ["there is no column 'tags' and no other column of tags"]
 
 
 def test_notes_are_not_read() -> None:

@@ -89,14 +89,14 @@ def test_answers_that_cannot_be_used_are_named(columns: dict[str, list[str]], wo
             [
                 "1 of 3 rows were called by no class of the model: row 3 \\('kiwi'\\)",
                 "1 of 3 rows are of no class of the model: row 4 \\('Apple'\\), did you mean apple\\?",
-                "1 images stand twice: row 3 \\('x'\\)",
+                "1 images are listed twice: row 3 \\('x'\\)",
                 "1 rows name no image: row 4",
             ],
             id="several things",
         ),
         pytest.param(
             {"image": ["web/fig/2.png"], "predicted": ["fig"], "actual": ["fig"]},
-            ["1 images are of train or train_dev, and no outcome: row 2"],
+            ["1 images are in train or train_dev, so they are not outcomes: row 2"],
             id="an image that was learnt",
         ),
         pytest.param({"image": ["x"], "predicted": ["fig"]}, ["lacks the columns 'actual'"], id="columns"),

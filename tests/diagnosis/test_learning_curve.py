@@ -13,8 +13,8 @@ from pipeline.diagnosis.learning_curve import (
     check_images,
     fit_power_law,
     images_in,
-    in_words,
     part_of,
+    render,
     sizes_of,
 )
 from pipeline.errors import DataError
@@ -104,7 +104,7 @@ SIZES = [200, 400, 800, 1600]
 def test_answer_is_as_sure_as_its_points(law: tuple[float, float, float], dev: int, verdict: str, words: str) -> None:
     found = answer(RAW, SIZES, *measured(*law, dev), curves=3, seed=1, relevant=0.02)
     assert found.verdict == verdict
-    assert in_words(found).startswith(words)
+    assert render(found).startswith(words)
     assert found.low <= found.gain <= found.high
 
 
@@ -112,7 +112,7 @@ def test_too_few_images_are_named_with_the_number_that_it_takes() -> None:
     few = rows(raw=9, production=3)
     message = (
         r"^train has too few .*: the class apple has 12 images, and its smallest part, 0\.125 of them, needs 2, "
-        r"so 16 in all\. Take fewer sizes \(--sizes\), or collect more$"
+        r"so 16 in all\. Use fewer sizes \(--sizes\), or collect more images$"
     )
     with pytest.raises(DataError, match=message):
         check_images(few, ALL, 0.125)

@@ -36,7 +36,7 @@ from pipeline.sources.scan import Scan
 from pipeline.sources.texts import read_texts
 from pipeline.store.spreadsheets import read_spreadsheet
 from pipeline.tools.audit import audit
-from pipeline.tools.audit.leaks import audit_report, check_splits, in_words
+from pipeline.tools.audit.leaks import audit_report, check_splits, render
 
 # Executions of a target before the next one has its turn.
 TURN = 200
@@ -248,7 +248,7 @@ def _audited(table: tuple[str, bytes]) -> None:
     assert len(rows) == len(places)
     rows = check_splits(rows).assign(content=rows["sha256"], family=None)
     report = audit_report(rows, rows[:0].assign(reason=""), 5, False, 0)
-    assert printable(in_words(report)) == in_words(report)
+    assert printable(render(report)) == render(report)
     json.dumps(report)
 
 

@@ -198,7 +198,7 @@ def test_limits_on_what_has_no_images_are_all_named() -> None:
     assert str(caught.value) == (
         "evaluate.satisficing.dusk: dev has no images with meta_light 'dusk', it has 'day' (90), 'night' (10); "
         "evaluate.satisficing.fig: dev has no images of the class 'fig': "
-        "add such images to the production sources, or take the limit out"
+        "add such images to the production sources, or remove the limit"
     )
 
 
@@ -209,7 +209,7 @@ def test_columns_that_cannot_be_sliced_by_are_all_named() -> None:
         report(many, rules, meta_light=LIGHT * 2, width=5, many=[f"{number:04}" for number in range(200)])
     assert str(caught.value) == (
         "evaluate.slices and limits on slices: the manifest has no column 'light', did you mean meta_light?; "
-        "the manifest has no column 'kind'; the column 'many' has 200 values, at most 100 are slices. "
+        "the manifest has no column 'kind'; the column 'many' has 200 values; a column to slice by has at most 100. "
         "There are many, meta_light, source, width"
     )
 

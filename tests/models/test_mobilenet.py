@@ -115,7 +115,9 @@ def test_loaded_model_is_the_saved_one_and_names_no_folder() -> None:
 @pytest.mark.parametrize("share", [0.0001, 0.5, 0.999])
 def test_a_file_that_was_cut_short_is_said_to_be(form: str, share: float) -> None:
     whole = FORMATS[form](tensors())
-    with pytest.raises(DataError, match=r"^weights\.pth (is cut short or damaged|is no weights file, or cut short)"):
+    with pytest.raises(
+        DataError, match=r"^weights\.pth (is cut short or damaged|is not a weights file, or it is cut short)"
+    ):
         load_backbone(network(), whole[: int(len(whole) * share)], NAME)
 
 
@@ -165,5 +167,5 @@ def test_weights_of_another_architecture_are_told_what_differs(values: Any, reas
 def test_noise_is_said_to_be_no_weights_file() -> None:
     pixels = TRAIN.tensors[0].numpy().tobytes()
     for noise in (b"", b"rubbish", pixels, b"\x80" + bytes(range(200)), b"PK\x03\x04rubbish"):
-        with pytest.raises(DataError, match=r"^weights\.pth is (no weights file|cut short or damaged|a pickle)"):
+        with pytest.raises(DataError, match=r"^weights\.pth is (not a weights file|cut short or damaged|a pickle)"):
             load_backbone(network(), noise, NAME)

@@ -54,12 +54,12 @@ def test_each_stage_has_a_file_and_the_same_code_gives_the_same(tmp_path: Path) 
 def test_it_says_which_stages_run_again_and_why() -> None:
     write_versions(params())
     lock()
-    assert write_versions(params()) == f"code: {len(NAMES)} stages, none of other code than in dvc.lock"
+    assert write_versions(params()) == f"code: {len(NAMES)} stages, no code changed since dvc.lock"
     lock(train="0" * 32)
-    assert write_versions(params()) == "code: changed since dvc.lock, so that these run again: train"
+    assert write_versions(params()) == "code: changed since dvc.lock; these stages run again: train"
     stale("train")
     said = write_versions(params())
-    assert said == "code: changed since dvc.lock, so that these run again, because of catalogue: train"
+    assert said == "code: changed since dvc.lock, because of catalogue; these stages run again: train"
 
 
 def test_a_lock_file_of_an_older_version_gets_one_line() -> None:
@@ -74,7 +74,7 @@ def test_a_lock_file_of_an_older_version_gets_one_line() -> None:
 @pytest.mark.parametrize("text", ["<<<<<<< HEAD\n", "stages: [1]\n", "- 1\n", "", "stages: {train: {deps: [1]}}\n"])
 def test_a_lock_file_that_cannot_be_read_is_left_to_dvc(text: str) -> None:
     Path("dvc.lock").write_text(text)
-    assert "none of other code" in write_versions(params())
+    assert "no code changed" in write_versions(params())
 
 
 def test_a_stage_over_a_stale_file_stops_under_dvc_and_says_so_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,12 +84,10 @@ def test_a_stage_over_a_stale_file_stops_under_dvc_and_says_so_by_hand(monkeypat
     stale("split")
     assert check_version("train", params()) is None
     note = check_version("split", params())
-    assert (
-        note == "note: the code of split has changed since DVC last looked: its next `dvc repro` runs this stage again"
-    )
+    assert note == "note: the code of split has changed since the last `dvc repro`; the next one runs this stage again"
     monkeypatch.setenv("DVC_STAGE", "split")
     with pytest.raises(
-        DataError, match=r"the code of split is not what data/code/split.txt says.*`dvc repro data/dvc.yaml:code`"
+        DataError, match=r"data/code/split.txt does not match the code of split:.*`dvc repro data/dvc.yaml:code`"
     ):
         check_version("split", params())
 
@@ -102,5 +100,5 @@ def test_the_commands_do(capsys: pytest.CaptureFixture[str], monkeypatch: pytest
     assert ended.err.startswith("note: the code of curate has changed")
     monkeypatch.setenv("DVC_STAGE", "curate")
     ended = pipeline_alone(capsys, monkeypatch, "curate")
-    assert (ended.code, ended.err[:42]) == (DataError.exit_code, "error: the code of curate is not what data")
+    assert (ended.code, ended.err[:42]) == (DataError.exit_code, "error: data/code/curate.txt does not match")
     assert code_files.COMMAND in ended.err

@@ -101,7 +101,8 @@ BROKEN_RULES = [
      "train: schedule.first must be below the 12 epochs after warm-up, got 12: "
      "the schedule would never take its first step"),
     ({"label_issues.second": params_values()["label_issues"]["model"]},
-     "label_issues: second is the same as model, and would doubt what it doubts: give another one, or null"),
+     "label_issues: second is the same as model and would disagree with the same labels: choose another "
+     "model, or null"),
     ({"train.class_weights": {"cat": 0}}, "train.class_weights.cat: input should be greater than 0, got 0"),
     ({"train.clip_norm": 0}, "train.clip_norm: input should be greater than 0, got 0"),
     ({"train.precision": 16}, "train.precision: input should be 'float32', 'bfloat16' or 'float16', got 16"),
@@ -113,7 +114,8 @@ BROKEN_RULES = [
      "sources.Web 1: string should match pattern '^[a-z][a-z0-9_-]{0,31}$', got 'Web 1'"),
     ({"sources.web.path": ""}, "sources.web.path: string should have at least 1 character, got ''"),
     ({"sources": {"web": {"role": "raw", "path": "web"}}},
-     "sources: no source has role production: dev and test can come from nowhere"),
+     "sources: no source has the role production, and dev and test come from production images: add a "
+     "production source"),
     ({"sources": {"phone": PHONE, "web": {"role": "raw", "path": "./phone/"}}},
      "sources: the path phone lies in phone, another source's: each image would count twice"),
     ({"balance.production_weight": 0.5},
@@ -123,19 +125,19 @@ BROKEN_RULES = [
     ({"balance.strategy": {"name": "both", "target": {"name": "ratio", "value": 1.5}}},
      "balance.strategy.target.value: input should be less than or equal to 1, got 1.5"),
     ({"balance.strategy": {"name": "weights", "target": {"name": "median"}}},
-     "balance.strategy.target: no such param; here stand name"),
+     "balance.strategy.target: no such param; the keys here are name"),
     ({"balance.strategy": {"name": "near_miss", "version": 4, "neighbours": 3, "target": {"name": "minority"}}},
      "balance.strategy.version: input should be 1, 2 or 3, got 4"),
     ({"augment.transforms": []},
-     "augment: copies without transforms would repeat images: name a transform or set copies to 0"),
+     "augment: copies without transforms would only repeat images: name a transform, or set copies to 0"),
     ({"augment.transforms": [{"name": ""}]},
      "augment.transforms.0.name: string should have at least 1 character, got ''"),
     ({"augment.transforms": [{"preset": "foto"}]},
      "augment.transforms.0.preset: input should be 'light', 'photo', 'document' or 'digits', got 'foto'"),
     ({"augment.transforms": [{"name": "Blur"}, {"preset": "photo", "p": 0.5}]},
-     "augment.transforms.1.p: no such param; here stand name, preset"),
+     "augment.transforms.1.p: no such param; the keys here are name, preset"),
     ({"augment.transforms": [], "augment.copies": {"name": "up_to", "rows": 9}},
-     "augment: copies without transforms would repeat images: name a transform or set copies to 0"),
+     "augment: copies without transforms would only repeat images: name a transform, or set copies to 0"),
     ({"augment.copies": {"name": "per_image", "count": 101}},
      "augment.copies.count: input should be less than or equal to 100, got 101"),
     ({"augment.copies": {"name": "per_class", "counts": {"cat": -1}, "otherwise": 0}},
@@ -144,7 +146,7 @@ BROKEN_RULES = [
      "augment.copies.counts: must be text, got None"),
     ({"augment.max_failed": 1.5}, "augment.max_failed: input should be less than or equal to 1, got 1.5"),
     ({"evaluate.satisficing.size": {"metric": "model_megabytes", "min": None, "max": None}},
-     "evaluate.satisficing.size: min and max are both null: give one of them a number"),
+     "evaluate.satisficing.size: min and max are both null: set at least one of them to a number"),
     ({"evaluate.satisficing.size": {"metric": "model_megabytes", "min": 0.9, "max": 0.1}},
      "evaluate.satisficing.size: min must not be above max, got 0.9 and 0.1"),
 ]  # fmt: skip
@@ -161,20 +163,20 @@ def test_all_broken_rules_stand_in_one_message() -> None:
     values["split"]["production"]["dev"] = 0.9
     values["train"] |= {"epoch": 3, "optimizer": {"name": "sgd", "momentum": 1.0, "nesterov": 1}}
     assert problems(values) == [
-        "sample.seed: is missing, and there are no hidden defaults: add it",
+        "sample.seed: is missing and has no default: add it",
         "ingest.size: input should be a valid integer, got '28'",
         "ingest.fit: input should be 'crop', 'pad' or 'stretch', got 'zoom'",
         "split.production: train + dev + test must sum to 1, got 1.65",
         "train.optimizer.momentum: input should be less than 1, got 1.0",
         "train.optimizer.nesterov: input should be a valid boolean, got 1",
         "train.epoch: no such param, did you mean epochs?",
-        "diagnose: is missing, and there are no hidden defaults: add it",
+        "diagnose: is missing and has no default: add it",
     ]
 
 
 @pytest.mark.parametrize("place", [key for key in KEYS if key not in TAGS])
 def test_a_missing_key_is_named(place: str) -> None:
-    assert problems(without(place)) == [f"{place}: is missing, and there are no hidden defaults: add it"]
+    assert problems(without(place)) == [f"{place}: is missing and has no default: add it"]
 
 
 @pytest.mark.parametrize("place", [key for key in KEYS if key not in TAGS])
@@ -192,13 +194,13 @@ def test_a_misspelt_key_is_answered_with_the_right_one(place: str) -> None:
 @pytest.mark.parametrize(
     ("place", "line"),
     [
-        ("ingest.encoding.quality", "ingest.encoding.quality: no such param; here stand name"),
+        ("ingest.encoding.quality", "ingest.encoding.quality: no such param; the keys here are name"),
         (
             "sources.web.zzz",
-            "sources.web.zzz: no such param; here stand "
+            "sources.web.zzz: no such param; the keys here are "
             "exclude, include, inside, labels, layout, path, role, value_range",
         ),
-        ("train.schedule.momentum", "train.schedule.momentum: no such param; here stand name"),
+        ("train.schedule.momentum", "train.schedule.momentum: no such param; the keys here are name"),
     ],
 )
 def test_a_key_like_no_other_is_answered_with_all_that_may_stand_there(place: str, line: str) -> None:
@@ -333,8 +335,8 @@ def test_a_repeated_key_is_an_error(tmp_path: Path, old: str, new: str, key: str
         (b"a: !!python/name:os.system", r"params\.yaml is not valid YAML: could not determine a constructor"),
         (b"path: 2024-02-30", r"params\.yaml is not valid YAML: day is out of range for month"),
         (b"seed: !!int one", r"params\.yaml is not valid YAML: .*'one'"),
-        (b"- train\n- test\n", r"params\.yaml must hold sections, got list"),
-        (b"", r"params\.yaml must hold sections, got NoneType"),
+        (b"- train\n- test\n", r"params\.yaml must be a mapping of sections, got list"),
+        (b"", r"params\.yaml must be a mapping of sections, got NoneType"),
     ],
     ids=["byte", "latin-1", "bracket", "colons", "documents", "code", "impossible date", "tag", "list", "empty"],
 )
@@ -346,7 +348,8 @@ def test_a_file_that_is_no_params_file_is_an_error(tmp_path: Path, content: byte
 
 
 def test_a_missing_file_says_where_to_run() -> None:
-    with pytest.raises(MissingInputError, match=r"^nowhere/params\.yaml is missing: run this in the folder that holds"):
+    rule = r"^nowhere/params\.yaml is missing: run this command in the folder that holds"
+    with pytest.raises(MissingInputError, match=rule):
         load_params(Path("nowhere/params.yaml"))
 
 
@@ -358,5 +361,5 @@ def test_a_folder_is_no_params_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("values", [[], "text", None, 3])
 def test_params_hold_sections(values: object) -> None:
-    with pytest.raises(ParamsError, match=f"^params must hold sections, got {type(values).__name__}$"):
+    with pytest.raises(ParamsError, match=f"^params must be a mapping of sections, got {type(values).__name__}$"):
         check_params(values)

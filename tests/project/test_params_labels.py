@@ -58,10 +58,10 @@ def test_numbers_with_zeros_in_front_are_numbers_elsewhere(tmp_path: Path) -> No
 @pytest.mark.parametrize("weights", [{7: 1.0, "7": 2.0}, {"cat": 1.0, "cat ": 2.0}])
 def test_one_class_twice_is_refused(weights: dict[Any, float]) -> None:
     [problem] = problems(params_values(**{"train.class_weights": weights}))
-    assert problem.startswith("train.class_weights: a class stands here twice")
+    assert problem.startswith("train.class_weights: a class is listed twice")
 
 
 def test_a_layout_is_of_class_folders() -> None:
     source = {**PHONE, "labels": {"name": "none"}, "layout": "split/class"}
     [problem] = problems(params_values(**{"sources.phone": source}))
-    assert problem == "sources.phone: layout is of class folders, and labels come from none: leave it out"
+    assert problem == "sources.phone: layout applies to class folders, but labels come from none: remove it"

@@ -50,7 +50,7 @@ def test_aliases_of_aliases_are_counted_and_not_followed(tmp_path: Path, link: s
 def test_deep_nesting_is_one_short_line(tmp_path: Path, opening: str, levels: int) -> None:
     closing = {"[": "]", "{a: ": "}"}.get(opening, "")
     message = refusal(tmp_path, f"{opening * levels}1{closing * levels}")
-    assert "nests more than 50 levels deep" in message or "is not valid YAML" in message
+    assert "is nested more than 50 levels deep" in message or "is not valid YAML" in message
     assert len(message) < 1500
 
 
@@ -98,7 +98,7 @@ def test_control_characters_do_not_reach_the_terminal(tmp_path: Path) -> None:
 
 def test_a_pipe_in_its_place_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "params.yaml")
-    with pytest.raises(ParamsError, match="is no file"):
+    with pytest.raises(ParamsError, match="is not a file"):
         load_params(tmp_path / "params.yaml")
 
 

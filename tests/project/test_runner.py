@@ -56,7 +56,7 @@ def ingest_by_hand(name: str, images: int) -> None:
 def test_a_stage_reads_its_inputs_and_puts_its_outputs_in_place() -> None:
     ingest_by_hand("web", 3)
     ingest_by_hand("phone", 2)
-    assert run_stage("curate", params(), ONE).startswith("curate: 5 images stay, no duplicates (")
+    assert run_stage("curate", params(), ONE).startswith("curate: 5 images kept, no duplicates (")
     first = files()
     assert sorted(first) == [
         "data/curate/groups.arrow",
@@ -92,7 +92,7 @@ def test_a_stage_that_fails_touches_no_output() -> None:
     run_stage("curate", params(), ONE)
     first = files()
     more = params(**{"sources.scanner": {"role": "raw", "path": "scans"}})
-    with pytest.raises(MissingInputError, match=r"^not ingested yet: scanner; run `dvc repro ingest`$"):
+    with pytest.raises(MissingInputError, match=r"^sources not ingested yet: scanner; run `dvc repro ingest`$"):
         run_stage("curate", more, ONE)
     assert files() == first
 
@@ -223,7 +223,8 @@ def test_a_file_in_the_way_of_a_folder_is_said_in_words() -> None:
     Path("reports/three").rmdir()
     Path("reports/three").write_text("a file")
     with pytest.raises(
-        StorageError, match=r"^reports/three/second\.json: (File exists|Not a directory)\. Move away what stands there"
+        StorageError,
+        match=r"^reports/three/second\.json: (File exists|Not a directory)\. A file is in the place of a folder",
     ):
         write_all(STAGE, OLD)
     assert Path("data/three/first.txt").read_text() == "old"
@@ -275,7 +276,7 @@ def test_a_second_run_of_a_stage_is_told_to_wait(tmp_path: Path, monkeypatch: py
     folder = Path(catalogue.INGESTED.named(name="web").path).parent
     with (
         alone(folder, "pipeline ingest web"),
-        pytest.raises(StorageError, match=rf"^another run of `pipeline ingest web` writes to {folder}: wait until"),
+        pytest.raises(StorageError, match=rf"^another run of `pipeline ingest web` is writing to {folder}: wait until"),
     ):
         run_stage("ingest", load_params(), ONE, key="web")
     assert list(folder.iterdir()) == []

@@ -163,7 +163,7 @@ def test_the_height_of_a_sheet_has_an_end() -> None:
 
 @pytest.mark.parametrize(
     ("mode", "words"),
-    [("materialise", "the same in each epoch"), ("online", "anew in each epoch of training; shown as in")],
+    [("materialise", "the same in every epoch"), ("online", "again in every epoch of training; shown as in")],
 )
 def test_the_sheet_says_when_variants_are_made(mode: str, words: str, drawn: list[Sheet]) -> None:
     show(train_rows(originals({"a": 1}, {}), 1), mode)
@@ -224,7 +224,8 @@ def test_what_training_does_beyond_the_sheets_is_said(drawn: list[Sheet]) -> Non
     batch_sheet(batch([0, 1]), np.zeros((2, 8, 8, 3), np.uint8), "mixup")
     assert drawn[0].lines[-1] == "Training then mixes them in pairs (mixup), which is not shown."
     show(train_rows(originals({"a": 1}, {}), 1), degraded=True)
-    assert drawn[1].lines[1] == "Raw images degraded first, as match_production chose: reports/augment/metrics.json."
+    line = "Raw images are degraded first, as match_production chose: see reports/augment/metrics.json."
+    assert drawn[1].lines[1] == line
     show(train_rows(originals({"a": 1}, {}), 1))
     assert "match_production" not in " ".join(drawn[2].lines)
 
@@ -234,7 +235,7 @@ def test_pictures_that_are_shown_smaller_than_they_are_say_so(side: int, drawn: 
     large = np.zeros((2, side, side, 3), np.uint8)
     batch_sheet(batch([0, 1]), large, UNMIXED)
     variants_png("t", ["line"], [Shown("x", "h", None, large[0], [("v", large[1])])])
-    line = f"Averaged from {side} to 160 pixels a side: grain is softer here than in training."
+    line = f"Averaged from {side} to 160 pixels per side: grain is softer here than in training."
     assert [line in sheet.lines for sheet in drawn] == [side > 160] * 2
 
 

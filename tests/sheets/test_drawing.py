@@ -40,7 +40,7 @@ HOSTILE = [
     "\U0001f34e",  # an apple's emoji
     "\u202egnp.exe",  # turns the direction of writing
     "a\x00b\nc\td\x1b[31m",
-    "\udcff",  # a byte that is no UTF-8
+    "\udcff",  # a byte that is not UTF-8
     "e" + "\u0301" * 500,  # accents upon accents
     "{label} %s <b>",
     " ",

@@ -97,29 +97,30 @@ def test_the_labelling_interface_offers_the_classes_whatever_they_are_called() -
 
 
 BROKEN: dict[str, tuple[Any, dict[str, str], str]] = {
-    "no list": ({"a": 1}, {}, "it must be a list of tasks, got dict: export as JSON"),
+    "no list": ({"a": 1}, {}, "it must be a list of tasks, got dict: export from Label Studio as JSON"),
     "JSON-MIN": (
         [{"image": "x", "fruit": "fig"}],
         {},
-        "1 entries are no tasks with data and annotations: 1; exp",
+        "1 entries are not tasks with data and annotations: 1; exp",
     ),
-    "other image": ([{"data": {"img": "x"}, "annotations": []}], {}, "data of 1 tasks has no text 'image': 1; it"),
+    "other image": ([{"data": {"img": "x"}, "annotations": []}], {}, "1 tasks have no text 'image' in data: 1; the"),
     "several images": (
         [{"data": {"image": ["x"]}, "annotations": []}],
         {},
-        "data of 1 tasks has no text 'image': 1; it",
+        "1 tasks have no text 'image' in data: 1; the",
     ),
     "capitals": (
         [task(["Fig"]), task(["fig"])],
         {},
-        "labels that may be one class, written in several ways (bytes in brackets): Fig [46 69 67] and fig [66 69 67].",
+        "labels that may mean the same class, spelt in several ways (bytes in brackets): Fig [46 69 67] and fig "
+        "[66 69 67].",
     ),
     "control characters": ([task(["f\x1big"])], {}, "1 of the labels has control characters: f\\x1big [66 1b 69 67]"),
     "other prefix": ([task(["fig"])], {"prefix": "s3://b/"}, "no image starts with the prefix 's3://b/'; the first is"),
     "other choice": (
         [task(["fig"])],
         {"choice": "label"},
-        "no answer is called 'label' and of the type choices; there are 'fruit' (choices)",
+        "no answer has the name 'label' and the type choices; the answers are 'fruit' (choices)",
     ),
 }
 
@@ -222,7 +223,7 @@ def test_answers_to_other_questions_and_of_other_types_are_told_with_counts() ->
         "answers that are none to 'fruit' (choices) are not read: 1 'ripe' (rating)",
     )
     with pytest.raises(
-        DataError, match=r"no answer is called 'fruit' and of the type choices; there are 'fruit' \(tax"
+        DataError, match=r"no answer has the name 'fruit' and the type choices; the answers are 'fruit' \(tax"
     ):
         labels_of([tasks[2]], chosen(), "e.json")
 

@@ -29,7 +29,7 @@ SPLITS = {
 @pytest.mark.parametrize("role", [RAW, PRODUCTION])
 def test_parts_of_a_split_are_no_classes(kind: str, role: str) -> None:
     files, step = SPLITS[kind]
-    with pytest.raises(DataError, match=r"are the parts of a split .* would be taken for classes") as caught:
+    with pytest.raises(DataError, match=r"look like the parts of a split .* not like classes") as caught:
         listed(*files, role=role)
     assert step in str(caught.value)
     assert "layout: split/class" in str(caught.value)
@@ -82,5 +82,5 @@ def test_folders_that_look_the_same_are_one_class_or_refused() -> None:
 
 def test_a_class_that_is_called_as_programs_call_nothing_is_told() -> None:
     assert listed("nan/1", "nan/2", "dog/1").notes == (
-        "classes with a name that programs write for an empty cell: nan (2 images). Are they classes?",
+        "classes named like an empty cell of some programs: nan (2 images). Are they classes?",
     )

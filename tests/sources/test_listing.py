@@ -182,32 +182,33 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
     "no path": ({"rows": [("", "cat"), ONE, (" ", "cat")]}, "file is empty in 2 rows: 1, 3"),
     "capitals": (
         {"rows": [("a.png", "Cat"), ONE]},
-        "labels that may be one class, written in several ways (bytes in brackets): Cat [43 61 74] and cat [63 61 74].",
+        "labels that may mean the same class, spelt in several ways (bytes in brackets): Cat [43 61 74] and cat "
+        "[63 61 74].",
     ),
     "control characters": (
         {"rows": [("a.png", "c\0t"), ONE]},
-        "1 of the labels has control characters: c\\x00t [63 00 74]. Write",
+        "1 of the labels has control characters: c\\x00t [63 00 74]. Rename",
     ),
     "control characters in groups": (
         {"rows": [ONE], "patient": ["\x1b[2Jp1"]},
-        "1 of the groups has control characters: \\x1b[2Jp1 [1b 5b 32 4a 70 31]. Write",
+        "1 of the groups has control characters: \\x1b[2Jp1 [1b 5b 32 4a 70 31]. Rename",
     ),
     "nothing that is seen": ({"rows": [("a.png", "\u200b"), ONE]}, "1 of the labels has no visible character: \\u200b"),
     "words for nothing": (
         {"rows": [("a.png", "nan"), ONE, ("cat/2.png", "None")]},
-        "class has what programs write for an empty cell (None, nan) in 2 rows: 1, 3. Leave",
+        "class has a text that programs write for an empty cell (None, nan) in 2 rows: 1, 3. Leave",
     ),
     "words for nothing in groups": (
         {"rows": [ONE], "patient": ["<NA>"]},
-        "patient has what programs write for an empty cell (<NA>) in 1 rows: 1. Leave",
+        "patient has a text that programs write for an empty cell (<NA>) in 1 rows: 1. Leave",
     ),
     "short numbers": (
         {"rows": [ONE], "patient": ["2.02611E+14"], "taken": [""]},
-        "patient has numbers that a spreadsheet or a float cut short, such as 2.02611E+14, in 1 rows: 1; make",
+        "patient has numbers that a spreadsheet or a float cut short, such as 2.02611E+14, in 1 rows: 1; format",
     ),
     "dates": (
         {"rows": [ONE], "patient": [""], "taken": ["31.05.2026"]},
-        "1 values of taken are no ISO 8601 times: cat/1.png (31.05.2026); write",
+        "1 values of taken are not ISO 8601 times: cat/1.png (31.05.2026); write",
     ),
 }
 
@@ -268,4 +269,4 @@ def test_a_cell_with_several_labels_is_refused_where_they_are_labels_of_others(c
 def test_a_cell_that_may_have_several_labels_is_told() -> None:
     listed = by(table([("a.png", "cat|dog"), ("cat/1.png", "red, white"), ("cat/2.png", "cat")]))
     assert labels(listed) == {"a.png": "cat|dog", "cat/1.png": "red, white", "cat/2.png": "cat"}
-    assert listed.notes == ("labels that may be several in one cell are each a class of its own: cat|dog",)
+    assert listed.notes == ("cells that may hold several labels count as one class each: cat|dog",)

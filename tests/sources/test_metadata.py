@@ -161,14 +161,14 @@ def test_zone_of_hours_alone_is_a_zone() -> None:
 )
 def test_what_is_no_time_is_refused(text: str) -> None:
     assert refused(table(captured_at=["2026-01-01", text, ""])) == [
-        f"1 values of captured_at are no ISO 8601 times: cat/2.png ({text}); write them as 2026-05-31T14:00:00+02:00"
+        f"1 values of captured_at are not ISO 8601 times: cat/2.png ({text}); write them as 2026-05-31T14:00:00+02:00"
     ]
 
 
 def test_times_of_the_future_are_refused_and_now_is_not() -> None:
     assert times_of("2026-06-01T12:00:00Z", "2026-06-01T14:00:00+02:00")[0] == "2026-06-01T12:00:00+00:00"
     assert refused(table(captured_at=["2026-06-01T12:00:01Z", "2026-06-01T13:00:00+00:00", "2026-05-01T00:00Z"])) == [
-        "2 values of captured_at lie in the future: cat/1.png (2026-06-01T12:00:01Z), "
+        "2 values of captured_at are in the future: cat/1.png (2026-06-01T12:00:01Z), "
         "cat/2.png (2026-06-01T13:00:00+00:00); correct them"
     ]
 
@@ -176,7 +176,7 @@ def test_times_of_the_future_are_refused_and_now_is_not() -> None:
 def test_mixed_zones_are_refused_with_the_rows_that_have_none() -> None:
     assert refused(table(captured_at=["2026-05-31T14:00:00Z", "2026-05-31T14:00:00", "2026-05-30"])) == [
         "2 values of captured_at have no time zone although others have one: cat/2.png (2026-05-31T14:00:00), "
-        "dog/1.png (2026-05-30); add it to all or none"
+        "dog/1.png (2026-05-30); add a time zone to all of them or to none"
     ]
 
 
@@ -184,7 +184,7 @@ def test_image_without_a_group_is_named_if_others_have_one() -> None:
     rows = table(group=["a", "", "b"])
     message = (
         f"{NAME} cannot be used:\n  2 images have no group although others have one: ant/0.png, cat/2.png. "
-        "Give each a group, a name of its own if it is alone"
+        "Give each image a group; an image on its own gets a name of its own"
     )
     found = attached(rows, ["ant/0.png", *PATHS])
     with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
@@ -197,7 +197,7 @@ def test_groups_that_were_cut_short_or_are_no_names_are_refused() -> None:
     """They would be split apart, or joined."""
     control, nothing, short = refused(table(group=["a\x07", "nan", "2.02611E+14"]))
     assert control.startswith("1 of the groups has control characters: a\\x07 [61 07].")
-    assert nothing.startswith("group has what programs write for an empty cell (nan) in 1 rows: 2.")
+    assert nothing.startswith("group has a text that programs write for an empty cell (nan) in 1 rows: 2.")
     assert short.startswith(
         "group has numbers that a spreadsheet or a float cut short, such as 2.02611E+14, in 1 rows: 3"
     )
@@ -217,13 +217,13 @@ def test_a_column_that_the_layout_fills_is_refused() -> None:
 def test_a_table_with_other_separators_says_which_it_should_have() -> None:
     for separator in (";", "\t"):
         [problem] = refused(pd.DataFrame({f"file_name{separator}group": ["cat/1.png;a"]}, dtype="str"))
-        assert problem.endswith("; save it with commas between the cells")
+        assert problem.endswith("; save the table with commas between the cells")
 
 
 def test_unknown_and_repeated_files_are_named_once_each() -> None:
     rows = pd.DataFrame({"file_name": ["cat/1.png"] * 3 + ["cat/2.png"] * 2 + ["cat/9.png", "cat/9.png", "x.png"]})
     assert refused(rows) == [
-        "3 files stand more than once: cat/1.png, cat/2.png, cat/9.png",
+        "3 files are listed more than once: cat/1.png, cat/2.png, cat/9.png",
         "2 files are not in the source: cat/9.png, x.png. Correct or remove these rows",
     ]
 
@@ -232,7 +232,7 @@ def test_only_the_first_five_rows_are_shown_with_how_many_more() -> None:
     rows = pd.DataFrame({"file_name": [f"no/{number}.png" for number in range(8)], "captured_at": ["?"] * 8})
     unknown, times = refused(rows)
     assert unknown.endswith("no/3.png, no/4.png and 3 more. Correct or remove these rows")
-    assert times.startswith("8 values of captured_at are no ISO 8601 times: no/0.png (?), no/1.png (?), ")
+    assert times.startswith("8 values of captured_at are not ISO 8601 times: no/0.png (?), no/1.png (?), ")
     assert times.endswith("no/4.png (?) and 3 more; write them as 2026-05-31T14:00:00+02:00")
 
 
@@ -241,11 +241,11 @@ def test_every_broken_rule_is_reported_at_once() -> None:
     times = ["2026-05-31T14:00:00Z", "2026-05-31", "2027-01-01T00:00Z", "soon", ""]
     rules = refused(pd.DataFrame({"file_name": names, "captured_at": times, "group": ["a", "a", "b", "", "c"]}))
     assert [re.sub(r":.*", "", rule) for rule in rules] == [
-        "1 files stand more than once",
+        "1 files are listed more than once",
         "1 files are not in the source",
-        "1 values of captured_at are no ISO 8601 times",
+        "1 values of captured_at are not ISO 8601 times",
         "1 values of captured_at have no time zone although others have one",
-        "1 values of captured_at lie in the future",
+        "1 values of captured_at are in the future",
     ]
 
 
@@ -257,7 +257,7 @@ def test_every_broken_rule_is_reported_at_once() -> None:
         pytest.param(["id", "group"], ". It has id, group", id="nothing like it"),
         pytest.param(
             ["file_name;group"],
-            ", is it 'file_name;group'? It has file_name;group; save it with commas between the cells",
+            ", is it 'file_name;group'? It has file_name;group; save the table with commas between the cells",
             id="semicolons for commas",
         ),
     ],

@@ -118,7 +118,7 @@ def test_a_folder_that_may_not_be_read_is_an_error(closed: str, tmp_path: Path) 
     try:
         if user == 0:
             os.seteuid(65534)  # root may read every folder, nobody may not
-        with pytest.raises(StorageError, match=rf"^{closed}: Permission denied\. Mend the permissions, then run"):
+        with pytest.raises(StorageError, match=rf"^{closed}: Permission denied\. Fix the permissions, then run"):
             scan(Path("src"))
     finally:
         os.seteuid(user)

@@ -13,10 +13,10 @@ TABLE: dict[str, Any] = {
     "columns": {"path": "path", "label": "label", "group": None, "captured_at": None},
     "unlisted": "ignore",
 }
-FOLDERS = "The rule: images stand in one folder a class, photos/<class>/<image>. Next: "
-MEND = "mend or replace these, or what is said of them:"
+FOLDERS = "Rule: put the images in one folder per class, photos/<class>/<image>. Next: "
+FIX = "fix or replace these files, or correct their labels:"
 PIPE = "not_a_regular_file: a pipe, a socket, a device, or a sparse file of an archive"
-NAMED = "The rule: its images are those that photos/t.csv names, by paths that start in photos. Next: "
+NAMED = "Rule: photos/t.csv names the images, by paths relative to photos. Next: "
 
 
 @pytest.mark.parametrize(
@@ -33,40 +33,40 @@ NAMED = "The rule: its images are those that photos/t.csv names, by paths that s
             {"labels": {"name": "none"}, "role": "production"},
             [],
             0,
-            "photos has no files. The rule: each file in it is an image. Next: put images there, or correct its path "
-            "under `sources` in params.yaml",
+            "photos has no files. Rule: every file in it counts as an image. Next: put images there, or correct "
+            "its path under `sources` in params.yaml",
             id="nothing, without labels",
         ),
         pytest.param(
             {},
             [],
             3,
-            f"photos has no image, 3 files ignored. {FOLDERS}rename those that are wanted; files are ignored that are "
-            "hidden or a system's",
+            f"photos has no images, 3 ignored files. {FOLDERS}rename the files that you want; a file is ignored if "
+            "it is hidden or a system file",
             id="hidden files",
         ),
         pytest.param(
             {"exclude": ["*.png"], "inside": "set"},
             [],
             3,
-            f"photos (inside: set) has no image, 3 files ignored. {FOLDERS}rename those that are wanted; files are "
-            "ignored that are hidden or a system's or left out by `inside` and `exclude`",
+            f"photos (inside: set) has no images, 3 ignored files. {FOLDERS}rename the files that you want; a file "
+            "is ignored if it is hidden or a system file or left out by `inside` and `exclude`",
             id="left out by params",
         ),
         pytest.param(
             {},
             [("a.png", "no_class_folder", ""), ("b.png", "no_class_folder", "")],
             1,
-            f"photos has no class folder, and 2 files beside where they would be. {FOLDERS}move each file into a "
-            "folder called as its class",
+            f"photos has no class folders, and 2 files outside of class folders. {FOLDERS}move each file into a "
+            "folder named after its class",
             id="loose files",
         ),
         pytest.param(
             {},
             [("x/a.png", "dangling_link", ""), *[(f"x/{n}.png", "not_a_regular_file", "") for n in range(5)]],
             1,
-            f"photos has no image that may be read: 1 dangling_link, 5 not_a_regular_file, 1 ignored. {FOLDERS}"
-            f"{MEND}\n  x/a.png: dangling_link: a link that leads nowhere, or in a circle\n  x/0.png: {PIPE}\n"
+            f"photos has no readable image: 1 dangling_link, 5 not_a_regular_file, 1 ignored. {FOLDERS}"
+            f"{FIX}\n  x/a.png: dangling_link: a link that leads nowhere, or in a circle\n  x/0.png: {PIPE}\n"
             f"  x/1.png: {PIPE}\n  x/2.png: {PIPE}\n  x/3.png: {PIPE}\n  and 1 more",
             id="refused unread",
         ),
@@ -74,15 +74,15 @@ NAMED = "The rule: its images are those that photos/t.csv names, by paths that s
             {"labels": TABLE},
             [],
             5,
-            f"photos has no image, 5 files ignored. {NAMED}give photos/t.csv a row for each image, or set "
-            "`unlisted` to take files that no row names",
+            f"photos has no images, 5 ignored files. {NAMED}add a row to photos/t.csv for each image, or set "
+            "`unlisted` to include files that no row names",
             id="empty table",
         ),
         pytest.param(
             {"labels": TABLE},
             [("../a.png", "path_leaves_source", "paths are relative (row 1)")],
             5,
-            f"photos has no image that may be read: 1 path_leaves_source, 5 ignored. {NAMED}{MEND}\n"
+            f"photos has no readable image: 1 path_leaves_source, 5 ignored. {NAMED}{FIX}\n"
             "  ../a.png: path_leaves_source: paths are relative (row 1)",
             id="table of what is not there",
         ),
@@ -113,10 +113,11 @@ def test_a_limit_is_the_last_share_that_passes_and_all_is_too_many_whatever_it_i
     refused = [("a.png", "empty", "the file has no content")]
     assert too_many_refused("photos", 4, refused, 0.25) is None
     assert too_many_refused("photos", 4, refused, 0.24) == (
-        "1 of 4 files in photos were rejected (1 empty), the limit ingest.max_rejected is 24%. Such as:\n"
-        "  a.png: empty: the file has no content\nMend or remove them, or raise the limit: rejected.csv then has all"
+        "1 of 4 files in photos were rejected (1 empty), the limit ingest.max_rejected is 24%. For example:\n"
+        "  a.png: empty: the file has no content\nFix or remove these files, or raise the limit: rejected.csv then "
+        "lists all of them"
     )
     assert too_many_refused("photos", 1, refused, 1.0) == (
-        "1 of 1 files in photos were rejected (1 empty): no image is left. Such as:\n"
-        "  a.png: empty: the file has no content\nMend or replace them"
+        "1 of 1 files in photos were rejected (1 empty): no image is left. For example:\n"
+        "  a.png: empty: the file has no content\nFix or replace these files"
     )

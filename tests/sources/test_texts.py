@@ -61,7 +61,7 @@ def test_lists_and_objects_of_further_columns_travel_as_json() -> None:
     expected = ['[1, "é"]', '{"x": [0.5, null]}', "[]"]
     assert texts(jsonl(*values), "t.jsonl", single=())["a"] == expected
     assert texts(parquet([[1, 2], None, []], pa.list_(pa.int64())), "t.parquet", single=())["a"] == ["[1, 2]", "[]"]
-    with pytest.raises(DataError, match="a is neither text nor number nor time in 1 rows: 1"):
+    with pytest.raises(DataError, match="a is not a text, number or time in 1 rows: 1"):
         texts(parquet([[b"x"]]), "t.parquet", single=())
 
 
@@ -86,27 +86,27 @@ def test_values_of_parquet_are_texts(values: list[Any], kind: Any, expected: lis
 @pytest.mark.parametrize(
     ("data", "name", "message"),
     [
-        (b"a\nM\xf6we\n", "t.csv", "t.csv: a is no UTF-8 in 1 rows: 1"),
+        (b"a\nM\xf6we\n", "t.csv", "t.csv: a is not UTF-8 in 1 rows: 1"),
         (
             "a,pr\xe9nom\n1,x\n".encode("latin-1"),
             "t.csv",
-            "t.csv: names of columns are no UTF-8: pr\\udce9nom, as Windows-1252 'pr\xe9nom'\nSave the table as UTF-8",
+            "t.csv: column names are not UTF-8: pr\\udce9nom, as Windows-1252 'pr\xe9nom'\nSave the table as UTF-8",
         ),
-        (b"a,\x9d\n1,x\n", "t.csv", "t.csv: names of columns are no UTF-8: \\udc9d\nSave the table as UTF-8"),
-        (b'{"a": 1, "\\ud800": 2}', "t.jsonl", "t.jsonl: names of columns are no UTF-8: \\ud800\nSave"),
-        (b'{"a": 1, "b\\u0000": 2}', "t.jsonl", "t.jsonl: names of columns have control characters: b\\x00\nSave"),
-        (b"a,\x1b[2J\n1,x\n", "t.csv", "t.csv: names of columns have control characters: \\x1b[2J\nSave"),
-        (b'a\n"open\n', "t.csv", "t.csv is damaged, or no .csv file: unexpected end of data"),
+        (b"a,\x9d\n1,x\n", "t.csv", "t.csv: column names are not UTF-8: \\udc9d\nSave the table as UTF-8"),
+        (b'{"a": 1, "\\ud800": 2}', "t.jsonl", "t.jsonl: column names are not UTF-8: \\ud800\nSave"),
+        (b'{"a": 1, "b\\u0000": 2}', "t.jsonl", "t.jsonl: column names have control characters: b\\x00\nSave"),
+        (b"a,\x1b[2J\n1,x\n", "t.csv", "t.csv: column names have control characters: \\x1b[2J\nSave"),
+        (b'a\n"open\n', "t.csv", "t.csv is damaged or not a .csv file: unexpected end of data"),
         (b"", "t.csv", "t.csv is empty: its first line must name the columns"),
-        ("a\n1\n".encode("utf-16-le"), "t.csv", "t.csv is no text in UTF-8, but perhaps in UTF-16"),
-        (jsonl(["x"], {"y": 1}, "z"), "t.jsonl", "t.jsonl: a is neither text nor number nor time in 2 rows: 1, 2"),
-        (b'{"a": "\\ud800"}', "t.jsonl", "t.jsonl: a is no UTF-8 in 1 rows: 1"),
-        (b'[{"a": 1}]', "t.jsonl", "t.jsonl is damaged: 1 lines (1) are no JSON objects"),
-        (b'{"a": ' + b"9" * 5000 + b"}", "t.jsonl", "t.jsonl is damaged: 1 lines (1) are no JSON objects"),
-        (b"[" * 100_000, "t.jsonl", "t.jsonl is damaged: 1 lines (1) are no JSON objects"),
-        (parquet([b"x"]), "t.parquet", "t.parquet: a is neither text nor number nor time in 1 rows: 1"),
-        (parquet([timedelta(1)]), "t.parquet", "t.parquet: a is neither text nor number nor time in 1 rows: 1"),
-        (parquet([1])[:-9], "t.parquet", "t.parquet is damaged, or no .parquet file: "),
+        ("a\n1\n".encode("utf-16-le"), "t.csv", "t.csv is not UTF-8 but perhaps UTF-16"),
+        (jsonl(["x"], {"y": 1}, "z"), "t.jsonl", "t.jsonl: a is not a text, number or time in 2 rows: 1, 2"),
+        (b'{"a": "\\ud800"}', "t.jsonl", "t.jsonl: a is not UTF-8 in 1 rows: 1"),
+        (b'[{"a": 1}]', "t.jsonl", "t.jsonl is damaged: 1 lines (1) are not JSON objects"),
+        (b'{"a": ' + b"9" * 5000 + b"}", "t.jsonl", "t.jsonl is damaged: 1 lines (1) are not JSON objects"),
+        (b"[" * 100_000, "t.jsonl", "t.jsonl is damaged: 1 lines (1) are not JSON objects"),
+        (parquet([b"x"]), "t.parquet", "t.parquet: a is not a text, number or time in 1 rows: 1"),
+        (parquet([timedelta(1)]), "t.parquet", "t.parquet: a is not a text, number or time in 1 rows: 1"),
+        (parquet([1])[:-9], "t.parquet", "t.parquet is damaged or not a .parquet file: "),
     ],
 )
 def test_what_is_no_table_of_texts_is_named(data: bytes, name: str, message: str) -> None:
@@ -131,7 +131,9 @@ def wide(columns: int, rows: int = 1) -> dict[str, bytes]:
 @pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "t.parquet"])
 def test_a_table_may_have_so_many_columns_and_no_more(name: str) -> None:
     assert len(texts(wide(MAX_COLUMNS)[name], name)) == MAX_COLUMNS
-    with pytest.raises(DataError, match=r"^t\.\w+ has 1,001 columns, and may have 1,000: c0, c1, c2 and 998 more\."):
+    with pytest.raises(
+        DataError, match=r"^t\.\w+ has 1,001 columns, and at most 1,000 are allowed: c0, c1, c2 and 998 more\."
+    ):
         texts(wide(MAX_COLUMNS + 1)[name], name)
     # Who needs few columns may have many others beside.
     assert READERS[f".{name[2:]}"](wide(MAX_COLUMNS + 1)[name], name, {"c1"})["c1"] == ["x"]
@@ -139,7 +141,11 @@ def test_a_table_may_have_so_many_columns_and_no_more(name: str) -> None:
 
 def test_lines_with_a_key_of_their_own_are_refused_before_they_make_a_square() -> None:
     lines = b"\n".join(b'{"a": 1, "k%d": 1}' % number for number in range(50_000))
-    with pytest.raises(DataError, match=r"^t\.jsonl has 50,001 columns, and may have 1,000: .* names of its own$"):
+    with pytest.raises(
+        DataError,
+        match=r"^t\.jsonl has 50,001 columns, and at most 1,000 are allowed: .* the same "
+        r"names in every line$",
+    ):
         texts(lines, "t.jsonl")
 
 
@@ -149,17 +155,21 @@ def test_a_table_may_have_no_more_rows_and_cells_than_its_files_explain(
 ) -> None:
     data = wide(4, rows=6)[name]
     assert len(read_texts(data, name, (), max_rows=6)) == 6
-    with pytest.raises(DataError, match=r"^t\.\w+ has 6 rows, and may have 5: a row says something of one file"):
+    with pytest.raises(DataError, match=r"^t\.\w+ has 6 rows, and at most 5 are allowed: each row describes one file"):
         read_texts(data, name, (), max_rows=5)
     monkeypatch.setattr(tables, "MAX_CELLS", 23)
-    with pytest.raises(DataError, match=r"^t\.\w+ has 6 rows of 4 columns, 24 cells, and may have 23: leave out"):
+    with pytest.raises(
+        DataError,
+        match=r"^t\.\w+ has 6 rows of 4 columns, 24 cells, and at most 23 are "
+        r"allowed: remove",
+    ):
         texts(data, name)
 
 
 def test_equal_rows_of_a_parquet_file_are_counted_before_they_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     data = parquet(["x"] * 100_000)
     monkeypatch.setattr(pq.ParquetFile, "read", None)
-    with pytest.raises(DataError, match=r"^t\.parquet has 100,000 rows, and may have 10:"):
+    with pytest.raises(DataError, match=r"^t\.parquet has 100,000 rows, and at most 10 are allowed:"):
         read_texts(data, "t.parquet", (), max_rows=10)
 
 

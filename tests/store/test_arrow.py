@@ -147,7 +147,7 @@ def test_a_column_of_the_name_of_the_marker_is_not_taken_for_it() -> None:
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir], ids=["a pipe", "a folder"])
 def test_what_is_no_file_is_an_error_at_once(make: Callable[[str], None]) -> None:
     make("data/curate/manifest.arrow")
-    with pytest.raises(DataError, match="it is no regular file"):
+    with pytest.raises(DataError, match="it is not a regular file"):
         catalogue.CURATED.read(Path("data/curate/manifest.arrow"))
 
 
@@ -157,7 +157,7 @@ def test_rubbish_is_said_to_be_none(content: bytes) -> None:
     for rubbish in (content, b"ARROW1\0\0" + content, content + len(content).to_bytes(4, "little") + b"ARROW1"):
         Path("rubbish.arrow").write_bytes(rubbish)
         for read in (arrow.open_arrow, arrow.open_foreign):
-            with pytest.raises(DataError, match="is damaged, or no Arrow file"):
+            with pytest.raises(DataError, match="is damaged or not an Arrow file"):
                 read(Path("rubbish.arrow"))
 
 

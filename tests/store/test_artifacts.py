@@ -195,7 +195,7 @@ def test_a_curve_without_numbers_is_named(content: str) -> None:
     folder = written(catalogue.CURVES, Curves([{"train/loss": 1.0}], kept=0))
     (folder / "plots/metrics/train/loss.tsv").write_text(content)
     (folder / checked.CHECKSUMS).unlink()  # of a version without them
-    with pytest.raises(DataError, match=r"loss\.tsv is no curve of numbers \(.*\): run `dvc repro train`$"):
+    with pytest.raises(DataError, match=r"loss\.tsv is not a curve of numbers \(.*\): run `dvc repro train`$"):
         catalogue.CURVES.read(folder)
 
 

@@ -363,7 +363,7 @@ def test_an_arrow_file_that_is_no_shard_is_named(tmp_path: Path) -> None:
     write_arrow(pa.table({"id": ["1"]}), tmp_path / "a.arrow")
     write_arrow(pa.table({"image": [1]}), tmp_path / "b.arrow")
     for name in "ab":
-        with pytest.raises(DataError, match=rf"{name}\.arrow is no shard: it has no column of images"):
+        with pytest.raises(DataError, match=rf"{name}\.arrow is not a shard: it has no column of images"):
             ShardReader(tmp_path).image(name, 0)
 
 
@@ -422,7 +422,7 @@ def test_a_reader_says_what_it_cannot_find(tmp_path: Path) -> None:
     shard = table["shard"][0].as_py()
     reader = ShardReader(tmp_path / "shards", tmp_path / "more")
     for row in (-1, 3):
-        with pytest.raises(DataError, match=f"^shard {shard} has 3 rows, no row {row}: run `dvc repro`$"):
+        with pytest.raises(DataError, match=f"^shard {shard} has 3 rows and no row {row}: run `dvc repro`$"):
             reader.image(shard, row)
     with pytest.raises(MissingInputError, match=r"^shard abc is not under .*/shards or .*/more: run `dvc repro`$"):
         reader.image("abc", 0)

@@ -62,7 +62,7 @@ def test_letters_of_an_old_encoding_are_read_and_remarked() -> None:
     found = read_spreadsheet(saved(";", "cp1252"), NAME, "id")
     assert found.columns == TABLE
     assert found.notes == [
-        "errors.csv is not UTF-8: read as Windows-1252; look whether letters with accents came out right"
+        "errors.csv is not UTF-8 and was read as Windows-1252: check that letters with accents are right"
     ]
 
 
@@ -90,10 +90,10 @@ def test_what_programs_add_and_leave_out_changes_nothing(change: Callable[[str],
         (b"id,tags,tags\na,x,y\n", "errors.csv has several columns named 'tags'"),
         (b"id,tags\na,x,y\nb,x,z,w\n", "errors.csv: 3 cells have no column name above them, in rows 2, 3: name"),
         (b"id,\na,x\n", "errors.csv: 1 cells have no column name above them, in rows 2: name"),
-        (b'id,tags\n"a,x\n', "errors.csv is damaged, or no .csv file: unexpected end of data"),
-        (b"PK\x03\x04x", "errors.csv is a workbook (.xlsx or .ods), no text: open it"),
-        (bytes.fromhex("d0cf11e0a1b1"), "errors.csv is a workbook (.xls), no text"),
-        (b"\xff\xfea\x00b", "errors.csv is damaged, or no text"),
+        (b'id,tags\n"a,x\n', "errors.csv is damaged or not a .csv file: unexpected end of data"),
+        (b"PK\x03\x04x", "errors.csv is a workbook (.xlsx or .ods), not a CSV file: open it"),
+        (bytes.fromhex("d0cf11e0a1b1"), "errors.csv is a workbook (.xls), not a CSV file"),
+        (b"\xff\xfea\x00b", "errors.csv is damaged or not a text"),
         (b"id,tags\n\x81,x\n", "errors.csv is neither UTF-8, UTF-16 nor Windows-1252"),
     ],
 )

@@ -50,8 +50,8 @@ def read(path: str) -> dict[str, list[str]]:
 def test_sheet_and_table_show_the_same_errors_in_the_same_order(errors: Errors, drawn: list[Sheet]) -> None:
     ended = errors()
     assert ended.out == (
-        "errors.png, errors.csv: 5 of 20 images of dev are misclassified, the surest first. Look at them, fill in "
-        "'tags', commas between tags, and run `pipeline errors --tags errors.csv`\n"
+        "errors.png, errors.csv: 5 of 20 images of dev are misclassified, the most confident first. Check them, "
+        "fill in 'tags' with commas between tags, and run `pipeline errors --tags errors.csv`\n"
     )
     table = read("errors.csv")
     assert table["id"] == [f"web/{number:04}.png" for number in reversed(WRONG)]
@@ -73,7 +73,7 @@ def test_tags_go_out_and_come_back_ranked(errors: Errors) -> None:
     printed = errors("--tags", "errors.csv").out
     assert [line.split()[1] for line in printed.splitlines() if "│" in line] == ["dark", "cut"]
     assert "5 of 20 images are misclassified; 4 of them tagged." in printed
-    assert "1 without a tag: gains can only grow as they get theirs." in printed
+    assert "1 without a tag: gains can only grow as you tag them." in printed
     report = json.loads(errors("--tags", "errors.csv", "--json").out)
     assert report["gains"][0]["gain"] == pytest.approx(3 / 20)
     assert report["metric"] == "accuracy"
@@ -93,8 +93,8 @@ def test_a_table_with_tags_is_not_written_over(errors: Errors) -> None:
     before = Path("errors.csv").read_bytes()
     ended = errors()
     assert ended.code == 3
-    assert ended.err.startswith("error: errors.csv is there and has tags (column tags): give --csv another name")
-    assert errors("--csv", "params.yaml").err.startswith("error: params.yaml is there, and no table of errors")
+    assert ended.err.startswith("error: errors.csv exists and has tags (column tags): give --csv another name")
+    assert errors("--csv", "params.yaml").err.startswith("error: params.yaml exists and is not a table of errors")
     assert Path("errors.csv").read_bytes() == before
 
 
@@ -116,12 +116,20 @@ def test_nothing_misclassified_is_no_error(errors: Errors) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["--split", "test"], 3, "no such split 'test': choose one of train, train_dev, dev; errors of test are not"),
+        (
+            ["--split", "test"],
+            3,
+            "no such split 'test': choose one of train, train_dev, dev; errors on the test set are never",
+        ),
         (["--split", "train"], 5, "no predictions of train: run `dvc repro evaluate`"),
-        (["--column", "a", "--column", " A", "--column", "id"], 3, "--column 'a', ' A', 'id': each needs a name of"),
+        (
+            ["--column", "a", "--column", " A", "--column", "id"],
+            3,
+            "--column 'a', ' A', 'id': each column needs a unique",
+        ),
         (["--csv", "x.png", "--sheet", "x.png"], 3, "--csv and --sheet both name x.png"),
-        (["--tags", "nix.csv"], 4, "nix.csv is missing, or no file: `pipeline errors --csv nix.csv` writes it"),
-        (["--tags", "."], 4, ". is missing, or no file"),
+        (["--tags", "nix.csv"], 4, "nix.csv is missing or not a file: `pipeline errors --csv nix.csv` writes it"),
+        (["--tags", "."], 4, ". is missing or not a file"),
     ],
 )
 def test_bad_options_are_named(errors: Errors, arguments: list[str], code: int, message: str) -> None:

@@ -74,7 +74,7 @@ def test_a_preview_leaves_hostile_files_out(
     write(folder, *QUICK, "good.jpg")
     ended = pipeline_alone(capfd, monkeypatch, "preview", "photos", "--images", "20", "--copies", "1")
     assert (ended.code, ended.out) == (0, "preview.png\n")
-    assert ended.err.startswith("note: photos: no images, or unreadable: ")
+    assert ended.err.startswith("note: photos: not images, or unreadable: ")
     assert ended.err.count("\n") == 1
     write(folder, "slow.jpg")
     ended = pipeline_alone(capfd, monkeypatch, "preview", "photos/slow.jpg")

@@ -165,7 +165,7 @@ def test_workers_and_parts_change_nothing(monkeypatch: pytest.MonkeyPatch) -> No
     ("model", "code", "message"),
     [
         ("gone.safetensors", 4, "gone.safetensors is missing: name a model"),
-        (".", 5, ". is no file: name a model"),
+        (".", 5, ". is not a file: name a model"),
         ("photo.png", 5, "photo.png: the model file is damaged or of another version"),
         ("pickle.pt", 5, "pickle.pt: the model file is damaged or of another version"),
         ("cut.safetensors", 5, "cut.safetensors: the model file is damaged or of another version"),
@@ -184,7 +184,7 @@ def test_a_model_that_is_none_is_refused(command: Command, model: str, code: int
 def test_nothing_to_look_at_is_an_error(command: Command) -> None:
     Path("empty").mkdir()
     assert command("model.safetensors", "empty").err == (
-        "error: no files in empty: name images, or folders that have some\n"
+        "error: no files in empty: name images, or folders that contain some\n"
     )
     with pytest.raises(MissingInputError, match="no files in -"):
         find_files(["-"], [])

@@ -149,8 +149,8 @@ def test_an_ingest_of_another_size_is_remarked(preview: Preview, workspace: Path
     run_to("ingest")
     write_params(workspace, **{"ingest.size": 32})
     ended = preview("--class", "a")
-    assert ended.err == ("note: the images are as the last ingest left them, 16 pixels a side; ingest.size is 32\n")
-    assert drawn[0].lines[0].startswith("16 pixels a side")
+    assert ended.err == ("note: the images are from the last ingest, 16 pixels per side; ingest.size is 32\n")
+    assert drawn[0].lines[0].startswith("16 pixels per side")
 
 
 def test_sources_that_are_not_ingested_yet_are_left_out(preview: Preview, drawn: list[Sheet]) -> None:
@@ -187,7 +187,9 @@ def test_a_sources_folder_without_images_of_train_is_shown_with_a_remark(preview
     catalogue.SPLIT.write(others, Path(catalogue.SPLIT.path))
     ended = preview("images/phone/c")
     assert (ended.code, len(strips(drawn[0]))) == (0, 4)
-    assert ended.err == ("note: images/phone/c has no image of train: who chooses by these has chosen by dev or test\n")
+    assert ended.err == (
+        "note: images/phone/c has no training images: choosing transforms by these images is choosing by dev or test\n"
+    )
 
 
 def test_a_file_is_called_by_its_place_where_paths_of_the_source_start(
@@ -213,7 +215,7 @@ def test_a_folder_of_loose_files_shows_its_images_and_names_the_others(
     assert ended.code == 0
     assert {strip.caption for strip in strips(drawn[0])} == {"one.png", "two.png"}
     assert drawn[0].sections[0].heading == "loose"
-    assert ended.err.startswith("note: loose: no images, or unreadable: ")
+    assert ended.err.startswith("note: loose: not images, or unreadable: ")
     assert "notes.txt (not_an_image)" in ended.err
     assert "empty.png (empty)" in ended.err
 
@@ -261,17 +263,15 @@ def test_match_production_is_said_to_be_missing(preview: Preview, workspace: Pat
 
 
 PROBLEMS = [
-    pytest.param([], 3, "name what to show: either an image or a folder, or a class with --class", id="nothing"),
-    pytest.param(["images/web", "--class", "a"], 3, "name what to show: either", id="both"),
+    pytest.param([], 3, "nothing to show: name an image or a folder, or a class with --class", id="nothing"),
+    pytest.param(["images/web", "--class", "a"], 3, "nothing to show: name", id="both"),
     pytest.param(["gone.jpg"], 4, "gone.jpg is missing: name an image, a folder of images, or", id="missing"),
     pytest.param(["params.yaml"], 5, "params.yaml cannot be shown: not_an_image: the content is none of", id="text"),
     pytest.param(
         ["cut.jpg"], 5, "cut.jpg cannot be shown: truncated: 75.0% of its rows are missing, the lim", id="cut"
     ),
-    pytest.param(["bare"], 5, "bare has no image that can be shown: it has no files", id="empty folder"),
-    pytest.param(
-        ["texts"], 5, "texts has no image that can be shown: of 1 files, 1 were tried: a.txt (empty)", id="no image"
-    ),
+    pytest.param(["bare"], 5, "bare has no readable image: it has no files", id="empty folder"),
+    pytest.param(["texts"], 5, "texts has no readable image: of 1 files, 1 were tried: a.txt (empty)", id="no image"),
     pytest.param(["/dev/null"], 5, "/dev/null is neither a file nor a folder", id="device"),
     pytest.param(["--class", "a"], 4, "manifest.arrow is missing: run `dvc repro ingest`", id="no ingest"),
     pytest.param(
@@ -303,17 +303,17 @@ PROBLEMS = [
         "--preset breaks 1 rule:\n  augment.transforms.0.preset: input should be 'light'",
         id="preset",
     ),
-    pytest.param(["images/web", "--preset", "light", "--transforms", TURN], 3, "both given: name one", id="two lists"),
-    pytest.param(["images/web", "--output", "a.jpg"], 3, "--output a.jpg: the sheet is a PNG file", id="suffix"),
+    pytest.param(["images/web", "--preset", "light", "--transforms", TURN], 3, "both given: use one", id="two lists"),
+    pytest.param(
+        ["images/web", "--output", "a.jpg"], 3, "--output a.jpg: the contact sheet is a PNG file", id="suffix"
+    ),
     pytest.param(
         ["images/web", "--output", "folder.png"], 3, "--output folder.png is a folder: name a file in it", id="folder"
     ),
     pytest.param(
         ["photo.png", "--output", "./photo.png"], 3, "photo.png is the image itself: name another file", id="itself"
     ),
-    pytest.param(
-        ["images/web", "--output", "images/web/a/x.png"], 3, "lies among the images of the source web", id="source"
-    ),
+    pytest.param(["images/web", "--output", "images/web/a/x.png"], 3, "is inside the source web", id="source"),
     pytest.param(["images/web", "--images", "0"], 2, "", id="no images"),
     pytest.param(["images/web", "--copies", "99"], 2, "", id="many copies"),
 ]

@@ -54,10 +54,16 @@ def test_what_a_program_saved_is_read_as_it_was_meant(
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"PK\x03\x04\x14\x00", "errors.csv is a workbook (.xlsx or .ods), no text: open it, save the sheet as CSV"),
-        (bytes.fromhex("d0cf11e0a1b1"), "errors.csv is a workbook (.xls), no text: open it, save the sheet as CSV"),
-        (b'<?xml version="1.0"?>\n<office:document>', "errors.csv is XML or HTML, no CSV: open it, save the sheet as"),
-        (b"<!DOCTYPE html>\n<html>", "errors.csv is XML or HTML, no CSV: open it, save the sheet as CSV"),
+        (
+            b"PK\x03\x04\x14\x00",
+            "errors.csv is a workbook (.xlsx or .ods), not a CSV file: open it, save the sheet as CSV",
+        ),
+        (
+            bytes.fromhex("d0cf11e0a1b1"),
+            "errors.csv is a workbook (.xls), not a CSV file: open it, save the sheet as CSV",
+        ),
+        (b'<?xml version="1.0"?>\n<office:document>', "errors.csv is XML or HTML, not CSV: open it, save the sheet as"),
+        (b"<!DOCTYPE html>\n<html>", "errors.csv is XML or HTML, not CSV: open it, save the sheet as CSV"),
     ],
 )
 def test_what_is_no_csv_says_how_to_save_it(

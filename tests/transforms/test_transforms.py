@@ -190,7 +190,7 @@ def test_transforms_act_in_the_order_given() -> None:
         ),
         (
             {"name": "OneOf"},
-            ".name: OneOf holds transforms: name them in this list themselves, each with a p of its own",
+            ".name: OneOf holds transforms: list them directly, each with its own p",
         ),
         ({"name": "Affine", "rotat": 5}, ".rotat: Affine has no such argument, did you mean rotate?"),
         ({"name": "Blur", "zoo": 5}, ".zoo: Blur has no such argument; it has blur_limit, p"),
@@ -224,12 +224,12 @@ def test_transforms_act_in_the_order_given() -> None:
         ({"name": "Affine", "fit_output": 0}, ".fit_output: must be true or false, got 0"),
         ({"name": "Affine", "rotate": "(1, 2)"},
          ".rotate: must be a number or [number, number], got '(1, 2)': "
-         "YAML has no tuples, write [1, 2] for (1, 2)"),
+         "YAML has no tuples: write [1, 2] for (1, 2)"),
         # {name: Affine, rotate: (1, 2)}
         ({"name": "Affine", "rotate": "(1", "2)": None},
-         ": Affine: YAML has no tuples, write [1, 2] for (1, 2)"),
+         ": Affine: YAML has no tuples: write [1, 2] for (1, 2)"),
         # The library takes no notice of keys that it does not know.
-        ({"name": "Affine", "scale": {"x": [0.5, 1], "z": 1}}, ".scale.z: no such key; here stand x, y"),
+        ({"name": "Affine", "scale": {"x": [0.5, 1], "z": 1}}, ".scale.z: no such key; the keys here are x, y"),
         ({"name": "AdditiveNoise", "noise_params": {"ranges": [[-0.1, 0.1]], "mean": 1}},
          ".noise_params.mean: no such key"),
         ({"name": "CropAndPad"}, ": CropAndPad: both px and percent parameters cannot be None simultaneously"),
@@ -308,12 +308,12 @@ RESIZE = {"name": "Resize", "height": 16, "width": 16}
         (
             [{"name": "Blur"}, CROP],
             "1: RandomCrop turns (16, 16, 3) uint8 pixels into (8, 8, 3) uint8, "
-            "and the model needs 16 x 16 with 3 channels: take it out, or give it that size",
+            "and the model needs 16 x 16 with 3 channels: remove it, or give it that size",
         ),
         (
             [{"name": "ToGray", "num_output_channels": 1}],
             "0: ToGray turns (16, 16, 3) uint8 pixels into (16, 16) uint8, "
-            "and the model needs 16 x 16 with 3 channels: take it out, or give it that size",
+            "and the model needs 16 x 16 with 3 channels: remove it, or give it that size",
         ),
         (
             [{**CROP, "p": 0.5}, RESIZE],

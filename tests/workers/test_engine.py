@@ -64,7 +64,7 @@ def test_an_exception_of_the_function_comes_through_as_itself(workers: int, tmp_
 
 def test_a_killed_worker_is_an_error_with_advice() -> None:
     with pytest.raises(
-        WorkerError, match=r"memory ran out: run again with fewer workers \(--workers or PIPELINE_WORKERS"
+        WorkerError, match=r"memory ran out: run the command again with fewer workers \(--workers or PIPELINE_WORKERS"
     ):
         Engine(2).map(costly.die_elsewhere, [os.getpid()] * 2, "die")
     assert Engine(2).map(len, ["a", "bc"], "count") == [1, 2]

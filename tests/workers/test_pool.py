@@ -78,7 +78,7 @@ def test_after_the_first_death_nothing_is_made_twice(tmp_path: Path) -> None:
 
 
 def test_a_process_that_was_killed_twice_is_an_error_with_advice() -> None:
-    with pytest.raises(WorkerError, match="memory ran out: run again with fewer workers"):
+    with pytest.raises(WorkerError, match="memory ran out: run the command again with fewer workers"):
         run(["a", "killed"])
 
 

@@ -108,7 +108,7 @@ SIGNALS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
 
 
 def line(number: signal.Signals) -> str:
-    return f"stopped by {SIGNALS[number]}: what is finished is kept. Run it again\n"
+    return f"stopped by {SIGNALS[number]}: finished work is kept. Run the command again\n"
 
 
 def stopped(folder: Path, place: str, number: signal.Signals, *command: str) -> tuple[int, str]:

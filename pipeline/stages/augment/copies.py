@@ -1,4 +1,4 @@
-"""The plan of copies: how many variants each row of train gets, and what they weigh. No pixels here."""
+"""Plan the copies: how many variants each row of train gets, and their weights. No pixels here."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -24,20 +24,20 @@ Variants = Annotated[int, Field(ge=0, le=MAX_COPIES)]
 
 
 class Copies(Section):
-    """Params of any policy."""
+    """Params of any copy policy."""
 
     name: str
 
 
 class PerImage(Copies):
-    """So many variants of each row."""
+    """The same number of variants for each row."""
 
     name: Literal["per_image"]
     count: Variants
 
 
 class PerClass(Copies):
-    """So many variants of each row of the classes named, and `otherwise` of the others."""
+    """A number of variants per row for each class named, and `otherwise` for the others."""
 
     name: Literal["per_class"]
     counts: Annotated[Mapping[Label, Variants], EACH_ONCE]
@@ -45,7 +45,7 @@ class PerClass(Copies):
 
 
 class UpTo(Copies):
-    """As many variants as bring each class to `rows` rows, dealt out evenly over its rows."""
+    """Enough variants to bring each class to `rows` rows, spread evenly over its rows."""
 
     name: Literal["up_to"]
     rows: Annotated[int, Field(ge=1, le=1_000_000_000)]
@@ -90,7 +90,7 @@ def plan_copies(rows: pd.DataFrame, copies: Copies, seed: int) -> pd.DataFrame:
     times = 1 + COPIES.of(copies).variants(copies, Train(rows, names, codes), seed)
     if times.sum() > MAX_ROWS:
         raise ParamsError(
-            f"augment.copies would give {times.sum():,} rows, and a manifest holds {MAX_ROWS:,}: ask for fewer"
+            f"augment.copies would give {times.sum():,} rows, and a manifest holds at most {MAX_ROWS:,}: ask for fewer"
         )
     weights = rows["weight"].to_numpy() * _factors(rows["weight"].to_numpy(), codes, times)[codes]
     repeated = rows.assign(weight=weights.astype(np.float32)).iloc[np.repeat(np.arange(len(rows)), times)]
@@ -107,7 +107,7 @@ def _per_class(params: PerClass, train: Train, seed: int) -> Counts:
     if unknown:
         raise ParamsError(
             f"augment.copies.counts names classes that train does not have: {listing(unknown)}; "
-            f"it has {listing(train.names, 20)}"
+            f"its classes are {listing(train.names, 20)}"
         )
     counts = [params.counts.get(name, params.otherwise) for name in train.names]
     return np.take(np.array(counts, np.int64), train.codes)

@@ -1,4 +1,4 @@
-"""Variants that came out blank or unchanged: what marks them, how many there are, which transforms are to blame."""
+"""Variants that came out blank or unchanged: detect and count them, and name the responsible transforms."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -82,7 +82,7 @@ def sample(variants: pd.DataFrame, seed: int, most: int) -> pd.DataFrame:
 def refuse_failures(
     counts: Mapping[str, Any], checked: pd.DataFrame, params: AugmentParams, begun: Begun, epoch: int | None
 ) -> None:
-    """Raise where more failed than `max_failed`, with the transforms that are to blame.
+    """Raise ParamsError if more variants failed than `max_failed` allows, naming the responsible transforms.
 
     Args:
         counts: from `count_failures`.
@@ -97,15 +97,16 @@ def refuse_failures(
         cases = _first(checked[checked["blank"]], begun)
         raise ParamsError(
             f"{counts['blank']} of {counts['checked']} variants came out blank{_rest('blank', counts, cases, params)}. "
-            f"To blame: {_blanking(cases, params, epoch)}. Weaken these, take them out, or raise augment.max_failed"
+            f"Responsible transforms: {_blanking(cases, params, epoch)}. Weaken or remove them, or raise "
+            f"augment.max_failed"
         )
     if counts["unchanged_share"] > params.max_failed:
         images = checked[checked.groupby("id")["unchanged"].transform("all")].drop_duplicates("id")
         cases = _first(images, begun)
         raise ParamsError(
-            f"{counts['unchanged']} images have only variants like themselves"
-            f"{_rest('unchanged', counts, cases, params)}. To blame: {_idle(cases, params)}. "
-            "Raise p or augment.copies, take out what changes nothing, or raise augment.max_failed"
+            f"{counts['unchanged']} images are unchanged by augmentation"
+            f"{_rest('unchanged', counts, cases, params)}. Responsible transforms: {_idle(cases, params)}. "
+            "Raise p or augment.copies, remove transforms that change nothing, or raise augment.max_failed"
         )
 
 
@@ -122,7 +123,7 @@ def _blanking(cases: Sequence[Case], params: AugmentParams, epoch: int | None) -
     for image_id, copy, pixels in cases:
         shown = zip(names, [pixels, *steps(pixels, transform, params.seed, image_id, copy, epoch)], strict=True)
         blamed.update([name for name, after in shown if is_blank(after)][:1])
-    return ", ".join(f"{name} for {times} of the {len(cases)} looked at" for name, times in blamed.most_common())
+    return ", ".join(f"{name} for {times} of the {len(cases)} checked" for name, times in blamed.most_common())
 
 
 def _idle(cases: Sequence[Case], params: AugmentParams) -> str:
@@ -136,9 +137,9 @@ def _idle(cases: Sequence[Case], params: AugmentParams) -> str:
     for name, step in zip(named(params.transforms), build_transform(params.transforms), strict=True):
         often, step.p = step.p, 1.0
         if not any(changes(step, case) for case in cases):
-            reasons.append(f"{name} changes none of the {len(cases)} looked at")
+            reasons.append(f"{name} changes none of the {len(cases)} checked")
         elif often < 1:
-            reasons.append(f"{name} acts with p {often:g} only")
+            reasons.append(f"{name} acts only with p {often:g}")
     return ", ".join(reasons) or "chance"
 
 

@@ -14,7 +14,7 @@ from pipeline.transforms.params import AnyTransform
 
 @dataclass(frozen=True)
 class VariantParams:
-    """What makes variants: `augment.mode`, `augment.transforms` and `augment.seed`."""
+    """The params that make variants: `augment.mode`, `augment.transforms` and `augment.seed`."""
 
     mode: Literal["materialise", "online"]
     transforms: Sequence[AnyTransform]
@@ -45,5 +45,5 @@ class AugmentParams(Section):
     def _copies_need_transforms(self) -> Self:
         asked = COPIES.of(self.copies).makes_any(self.copies)
         if asked and not self.transforms and not self.match_production:
-            raise ValueError("copies without transforms would repeat images: name a transform or set copies to 0")
+            raise ValueError("copies without transforms would only repeat images: name a transform, or set copies to 0")
         return self

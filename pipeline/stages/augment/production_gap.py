@@ -1,4 +1,4 @@
-"""Pictures of raw and production -> the strengths of degradation that make raw look like production.
+"""Estimate the strengths of degradation that make raw pictures look like production's.
 
 The gap is what a domain classifier (metrics/matching.py) makes of statistics of how pictures were taken
 (stages/augment/capture.py). Kinds of degradation are added one by one, each time that which brings the two sides
@@ -82,7 +82,7 @@ class Gap:
         return (
             f"raw images are degraded by {', '.join(used) or 'nothing'}; a classifier tells them from production "
             f"with an AUC of {self.after.statistic:.3f}, without that {self.before.statistic:.3f}"
-            f"{'' if nearer else ': no nearer on images that did not choose, augment.match_production may go'}"
+            f"{'' if nearer else ': no nearer on held-out images, so you can turn augment.match_production off'}"
         )
 
 
@@ -127,7 +127,7 @@ def _paired(rows: pd.DataFrame, seed: int) -> tuple[list[_Pairs], bool]:
             return pairs, within_classes
     found = {role: min(int((half["role"] == role).sum()) for half in halves) for role in (RAW, PRODUCTION)}
     raise DataError(
-        f"augment.match_production estimates from images outside dev and test, half to choose by and half to "
+        f"augment.match_production estimates from images outside dev and test, half to choose with and half to "
         f"measure with: each needs {MIN_IMAGES} groups of each role, and there are {found[RAW]} of raw and "
         f"{found[PRODUCTION]} of production. Add production images, give train a larger share of them in "
         "split.production, or set augment.match_production to false"

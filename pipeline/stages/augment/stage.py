@@ -1,4 +1,4 @@
-"""Generates new variants of the training images; originals stay where ingest put them."""
+"""Make new variants of the training images; originals stay where ingest put them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -68,7 +68,7 @@ class AugmentOutputs:
         counts = self.metrics
         failed = [
             *([f"{counts['blank']} of {counts['checked']} variants are blank"] if counts["blank"] else []),
-            *([f"{counts['unchanged']} images have no other variant than themselves"] if counts["unchanged"] else []),
+            *([f"{counts['unchanged']} images are unchanged by augmentation"] if counts["unchanged"] else []),
         ]
         return "\n  ".join(
             [f"{counts['originals']} originals and {counts['variants']} variants", *failed, *self.remarks]
@@ -84,7 +84,7 @@ def augment(
     shards: ShardStore,
     engine: Engine,
 ) -> AugmentOutputs:
-    """The training rows with their variants, whose pixels go into shards; online, training makes them.
+    """Add variants to the training rows. Their pixels go into shards; in mode online, training makes them.
 
     Args:
         unused: production rows of no split, which show what production looks like and nothing else.

@@ -1,4 +1,4 @@
-"""Rows of train -> how often each stands, and what it weighs in the loss: balancing is choosing rows.
+"""Choose how often each row of train is used and its weight in the loss: balancing is choosing rows.
 
 Drawing is done here, because imbalanced-learn's random samplers break two laws: they draw in the
 order of rows, so that one more image would change the whole choice, and with replacement, so that
@@ -166,7 +166,7 @@ def _quotas(counts: Counts, params: BalanceParams) -> Counts:
     if wanted.sum() > MAX_ROWS:
         raise ParamsError(
             f"balance would give {wanted.sum():,} rows ({len(wanted):,} classes of up to {wanted.max():,}), "
-            f"and a manifest holds {MAX_ROWS:,}: lower balance.strategy.target or balance.production_weight, "
+            f"and a manifest holds at most {MAX_ROWS:,}: lower balance.strategy.target or balance.production_weight, "
             "or use the strategy weights"
         )
     from_production = _rounded(wanted * (counted / (raw + counted)))

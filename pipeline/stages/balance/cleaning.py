@@ -1,4 +1,4 @@
-"""Pictures -> which rows stay, through the samplers of imbalanced-learn that strategies.py names."""
+"""Choose which rows stay by comparing pictures, with the samplers of imbalanced-learn in strategies.py."""
 
 import warnings
 from collections.abc import Callable
@@ -52,7 +52,7 @@ def clean(
         raise DataError(
             f"balance.strategy {strategy.name} would drop every row of "
             f"{listing(f'class {names[number]} ({sizes[number]} rows)' for number in lost)}, whose pictures "
-            "all lie among others: use tomek_links or weights, or look at the labels"
+            "all lie among other classes' pictures: use tomek_links or weights, or check the labels"
         )
     return kept
 
@@ -68,9 +68,9 @@ def _check_cleanable(names: list[str], sizes: npt.NDArray[np.int64], strategy: S
     small = np.flatnonzero(sizes <= neighbours)
     if len(small):
         raise DataError(
-            f"{name} looks at {neighbours} neighbours, and each class needs more rows than that: "
+            f"{name} compares {neighbours} neighbours, and each class needs more rows than that: "
             f"{listing(f'class {names[number]} has {sizes[number]}' for number in small)}. "
-            f"{_fewer_neighbours(int(sizes.min()))}add images to these classes, or take a strategy that asks for no "
+            f"{_fewer_neighbours(int(sizes.min()))}add images to these classes, or use a strategy without "
             "neighbours (oversample, undersample, weights)"
         )
 
@@ -78,7 +78,9 @@ def _check_cleanable(names: list[str], sizes: npt.NDArray[np.int64], strategy: S
 def _fewer_neighbours(smallest: int) -> str:
     """What to do about the number of neighbours, if any number is small enough: at least one is looked at."""
     return (
-        f"Set balance.strategy.neighbours to {smallest - 1} or less, " if smallest > 1 else "Any number is too many: "
+        f"Set balance.strategy.neighbours to {smallest - 1} or less, "
+        if smallest > 1
+        else "No number is small enough: "
     )
 
 

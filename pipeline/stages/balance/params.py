@@ -10,7 +10,7 @@ from pipeline.stages.balance.strategies import STRATEGIES, Strategy
 
 
 class BalanceParams(Section):
-    """How classes and roles are evened out in the training rows.
+    """How classes and roles are balanced in the training rows.
 
     production_weight: each production row counts as so many raw ones of its class, in class sizes,
     targets and draws alike: it stands so many times as often as they do, to the nearest row. The

@@ -1,4 +1,4 @@
-"""Repeats, drops or weighs rows of train so that its classes count alike; other splits are not touched."""
+"""Repeat, drop or weight rows of train so that its classes count alike; other splits do not change."""
 
 from dataclasses import dataclass
 from typing import Any

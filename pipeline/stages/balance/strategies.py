@@ -30,32 +30,32 @@ class Target(Section):
 
 
 class Majority(Target):
-    """As many rows as the largest class has."""
+    """The size of the largest class."""
 
     name: Literal["majority"]
 
 
 class Minority(Target):
-    """As many rows as the smallest class has."""
+    """The size of the smallest class."""
 
     name: Literal["minority"]
 
 
 class Median(Target):
-    """As many rows as the median of the classes, rounded down."""
+    """The median size of the classes, rounded down."""
 
     name: Literal["median"]
 
 
 class RowCount(Target):
-    """So many rows."""
+    """A fixed number of rows."""
 
     name: Literal["count"]
     rows: Annotated[int, Field(ge=1, le=1_000_000_000)]
 
 
 class Ratio(Target):
-    """So many rows that the smallest class has at least this share of the largest."""
+    """A size at which the smallest class has at least this share of the largest."""
 
     name: Literal["ratio"]
     value: Annotated[float, Field(ge=1e-6, le=1)]
@@ -115,7 +115,7 @@ class Strategy(Section):
 
 
 class NoBalance(Strategy):
-    """Leave the class counts alone."""
+    """Keep the class counts."""
 
     name: Literal["none"]
 
@@ -182,7 +182,7 @@ class NearMiss(Strategy):
 
 
 class ClassWeights(Strategy):
-    """Leave the rows alone and let the loss weigh them, so that each class counts alike."""
+    """Keep the rows and weight them in the loss, so that each class counts alike."""
 
     name: Literal["weights"]
 

@@ -1,4 +1,4 @@
-"""Which of several equal images stays, and what becomes of one picture under two labels."""
+"""Remove exact duplicates, and resolve pictures with two labels."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -96,6 +96,6 @@ def _survivors(images: pd.DataFrame, kept: pd.DataFrame, identity: list[str]) ->
 
 def _conflict_message(images: pd.DataFrame) -> str:
     return (
-        f"pictures under two labels: {images['sha256'].nunique()}, the files {listing(sorted(images['id']))}. "
+        f"pictures with two labels: {images['sha256'].nunique()}, in the files {listing(sorted(images['id']))}. "
         "Correct the labels, or set curate.conflicting_labels to reject or keep"
     )

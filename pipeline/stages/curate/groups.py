@@ -1,4 +1,4 @@
-"""What must not be split apart: equal files, near copies, and the user's own groups."""
+"""Group images that must stay in one split: equal files, near copies, and the user's own groups."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from scipy.sparse.csgraph import connected_components
 
 from pipeline.manifest import HASHES, MARKS, NO_LABEL, PRODUCTION
 from pipeline.names import key
-from pipeline.stages.curate.similarity import Look, comparable, copies
+from pipeline.stages.curate.similarity import ReadPictures, comparable, copies
 
 Numbers = npt.NDArray[np.int64]
 
@@ -30,14 +30,14 @@ def is_compared(images: pd.DataFrame) -> npt.NDArray[np.bool_]:
     return comparable(*(images[name].to_numpy() for name in ("fine_detail", "width", "height")))
 
 
-def near_copies(contents: pd.DataFrame, look: Look, look_closer: Look) -> pd.DataFrame:
+def near_copies(contents: pd.DataFrame, views_of: ReadPictures, portraits_of: ReadPictures) -> pd.DataFrame:
     """Pairs of near copies that connect whole families: columns one and other, both sha256.
 
     Args:
         contents: as contents_of gives them.
-        look, look_closer: the views of contents by position, and their portraits, see similarity.copies.
+        views_of, portraits_of: the views and the portraits of contents by position, see similarity.copies.
     """
-    one, other = copies(contents[[*HASHES]].to_numpy(np.uint64), is_compared(contents), look, look_closer)
+    one, other = copies(contents[[*HASHES]].to_numpy(np.uint64), is_compared(contents), views_of, portraits_of)
     names = contents["sha256"].to_numpy()
     return pd.DataFrame({"one": names[one], "other": names[other]}, dtype="str").drop_duplicates(ignore_index=True)
 

@@ -10,7 +10,7 @@ from pipeline.section import Section
 
 
 class IssueParams(Section):
-    """A level for each row of ISSUES: from which value on an image is marked."""
+    """A threshold for each row of ISSUES: the value from which on an image is marked."""
 
 
 _FIELDS: Any = {name: (issue.level, ...) for name, issue in ISSUES.items()}

@@ -1,4 +1,4 @@
-"""Contact sheets of what curate found: the worst of each issue, and copies side by side.
+"""Contact sheets of curate: the worst images of each issue, and copies side by side.
 
 Which images are shown follows from the manifest alone. sheets/drawing.py draws.
 """
@@ -17,11 +17,11 @@ from pipeline.stages.ingest.params import PngEncoding
 # They bound the size of a sheet: about 1,400 pixels wide and 4,000 high at most.
 COLUMNS, MAX_WORST, MAX_FAMILIES, MAX_PAIRS, MAX_CONFLICTS = 8, 8, 10, 12, 16
 
-Look = Callable[[str, int], Pixels]
+ReadPicture = Callable[[str, int], Pixels]
 """(shard, row) -> the normalised picture."""
 
 
-def issues_sheet(images: pd.DataFrame, params: IssueParams, look: Look) -> bytes:
+def issues_sheet(images: pd.DataFrame, params: IssueParams, read_picture: ReadPicture) -> bytes:
     """A PNG file with the worst images of each issue.
 
     Args:
@@ -33,21 +33,21 @@ def issues_sheet(images: pd.DataFrame, params: IssueParams, look: Look) -> bytes
         if not len(rows):
             continue
         words = [f"{ISSUES[name].words} {value:.4g}" for value in values]
-        cells = _cells(images, [*zip(rows["id"].tolist(), words, strict=True)], look)
+        cells = _cells(images, [*zip(rows["id"].tolist(), words, strict=True)], read_picture)
         side = "above" if ISSUES[name].above else "below"
         limit = f"{ISSUES[name].words} {side} {getattr(params, name):g}"
         sections.append(Section(f"{name}: {int(images[name].sum()):,}; {limit}", [Strip("", cells)]))
     marked = int(images[[*ISSUES]].any(axis=1).sum())
     none = [name for name in ISSUES if not images[name].any()]
     lines = [
-        f"{marked:,} of {len(images):,} images have an issue. All stay: these are columns of the manifest, to slice by "
-        f"and to look at. Worst first, at most {MAX_WORST} of each.",
+        f"{marked:,} of {len(images):,} images have an issue. All are kept: issues are columns of the manifest, "
+        f"to slice by and to inspect. Worst first, at most {MAX_WORST} of each.",
         *([f"None: {', '.join(none)}."] if none else []),
     ]
     return _png(Sheet("Images with issues", lines, sections, COLUMNS))
 
 
-def copies_sheet(images: pd.DataFrame, near: pd.DataFrame, removed: pd.DataFrame, look: Look) -> bytes:
+def copies_sheet(images: pd.DataFrame, near: pd.DataFrame, removed: pd.DataFrame, read_picture: ReadPicture) -> bytes:
     """A PNG file with near copies, exact duplicates, and pictures under two labels.
 
     Args:
@@ -59,7 +59,9 @@ def copies_sheet(images: pd.DataFrame, near: pd.DataFrame, removed: pd.DataFrame
     conflicts = removed[removed["reason"] == "conflicting_labels"]
     families = _families(near)
     strips = [
-        Strip(_family_line(family), _cells(images, [(name, "") for name in family["id"].tolist()[:COLUMNS]], look))
+        Strip(
+            _family_line(family), _cells(images, [(name, "") for name in family["id"].tolist()[:COLUMNS]], read_picture)
+        )
         for family in families
     ]
     ends = duplicates[["detail", "id"]].iloc[:MAX_PAIRS].itertuples(index=False, name=None)
@@ -67,19 +69,22 @@ def copies_sheet(images: pd.DataFrame, near: pd.DataFrame, removed: pd.DataFrame
     contents = images.loc[images["id"].isin(conflicts["id"]), ["sha256", "id"]].sort_values(["sha256", "id"])
     labels = [(name, "") for name in contents["id"].tolist()[:MAX_CONFLICTS]]
     sections = [
-        _section("Families of near copies, never split apart", near["family"].nunique(), len(families), strips),
+        _section("Families of near copies, always in one split", near["family"].nunique(), len(families), strips),
         _section(
-            "Pairs of exact duplicates", len(duplicates), len(pairs) // 2, [Strip("", _cells(images, pairs, look))]
+            "Pairs of exact duplicates",
+            len(duplicates),
+            len(pairs) // 2,
+            [Strip("", _cells(images, pairs, read_picture))],
         ),
         _section(
-            "Pictures under two labels, removed",
+            "Pictures with two labels, removed",
             len(contents),
             len(labels),
-            [Strip("", _cells(images, labels, look))],
+            [Strip("", _cells(images, labels, read_picture))],
         ),
     ]
     found = [section for section in sections if section is not None]
-    lines = [] if found else ["No near copies, no duplicates, no picture under two labels."]
+    lines = [] if found else ["No near copies, no duplicates, no pictures with two labels."]
     return _png(Sheet("Copies", lines, found, COLUMNS))
 
 
@@ -139,13 +144,15 @@ def _section(heading: str, count: int, shown: int, strips: Sequence[Strip]) -> S
     return Section(f"{heading}: {count:,}{f', {shown} shown' if shown < count else ''}", strips)
 
 
-def _cells(images: pd.DataFrame, shown: Sequence[tuple[str, str]], look: Look) -> list[Cell]:
+def _cells(images: pd.DataFrame, shown: Sequence[tuple[str, str]], read_picture: ReadPicture) -> list[Cell]:
     """Cells of images by id, each with words of its own."""
     rows = images.set_index("id")[["label", "width", "height", "role", "shard", "row"]]
     places = rows.index.get_indexer(pd.Index([name for name, _ in shown]))
     values = rows.iloc[places].itertuples(index=False, name=None)
     return [
-        Cell(look(shard, row), (name, f"{label or 'no label'}, {width} x {height}", *filter(None, [words])), role)
+        Cell(
+            read_picture(shard, row), (name, f"{label or 'no label'}, {width} x {height}", *filter(None, [words])), role
+        )
         for (name, words), (label, width, height, role, shard, row) in zip(shown, values, strict=True)
     ]
 

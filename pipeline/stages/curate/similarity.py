@@ -3,7 +3,7 @@
 Perceptual hashes propose pairs, found by multi-index hashing (Norouzi et al. 2012) instead of
 comparing all. The fine detail of both pictures decides, since plain and line-art pictures share
 hashes without being copies; where it agrees in part, the pictures are laid over each other (see
-alignment.py). Pixels are asked for when a pair is looked at. Not found: mirrored copies, copies turned
+alignment.py). Pixels are read when a pair is compared. Not found: mirrored copies, copies turned
 by more than about 2 degrees, and what loses more than about 5 % on a side; crops of line art.
 """
 
@@ -22,7 +22,7 @@ from pipeline.stages.curate.alignment import is_filled, is_moved_copy
 Positions = npt.NDArray[np.int64]
 Truths = npt.NDArray[np.bool_]
 Blocks = Iterator[tuple[Positions, Positions]]
-Look = Callable[[Positions], Pixels]
+ReadPictures = Callable[[Positions], Pixels]
 
 RADIUS = 6
 # Measured: of photos' copies 99 in 100 agree by 0.97 or more, different photos by less than 0.9.
@@ -74,8 +74,8 @@ def agreement(one: Detail, other: Detail) -> npt.NDArray[np.float64]:
 def copies(
     hashes: Hashes,
     compared: Truths,
-    look: Look,
-    look_closer: Look,
+    views_of: ReadPictures,
+    portraits_of: ReadPictures,
     parts: Positions | None = None,
     radius: int = RADIUS,
 ) -> tuple[Positions, Positions]:
@@ -90,13 +90,13 @@ def copies(
     Args:
         hashes: of the views of each picture, shape (n, len(CROPS)).
         compared: shape (n,); pictures that are not compared are nobody's copies.
-        look: gives the views of pictures by their numbers, shape (k, len(CROPS), SIDE, SIDE); it may
+        views_of: gives the views of pictures by their numbers, shape (k, len(CROPS), SIDE, SIDE); it may
             be asked for the same picture again.
-        look_closer: gives their portraits, shape (k, PORTRAIT_SIDE, PORTRAIT_SIDE), as alignment.portrait
+        portraits_of: gives their portraits, shape (k, PORTRAIT_SIDE, PORTRAIT_SIDE), as alignment.portrait
             makes them; asked for few.
         parts: shape (n,); pictures of one part are not compared. None: all are.
     """
-    links = _Links(len(hashes), look, look_closer, parts)
+    links = _Links(len(hashes), views_of, portraits_of, parts)
     values = hashes.ravel()
     seen = _compare_equal(np.flatnonzero(np.repeat(compared, len(CROPS))), values, links)
     seen = seen[np.argsort(values[seen], kind="stable")]
@@ -107,8 +107,8 @@ def copies(
         for pair, left in _expanded(first[one], end[one]):
             for member, right in _expanded(first[other[pair]], end[other[pair]]):
                 links.add(seen[left[member]], seen[right])
-    links.configure()
-    i, j = (np.concatenate(part) for part in zip(*links.found, strict=True))
+    links.link_waiting()
+    i, j = (np.concatenate(part) for part in zip(*links.linked_pairs, strict=True))
     return i, j
 
 
@@ -155,18 +155,18 @@ def near_pairs(values: Hashes, radius: int = RADIUS) -> Blocks:
 
 
 class _Links:
-    """Which pictures are linked so far; pairs of views wait until there are enough for one look.
+    """The pictures linked so far; pairs of views wait until there are enough to compare at once.
 
     A view's number is that of its picture times len(CROPS), plus its own.
     """
 
-    def __init__(self, count: int, look: Look, look_closer: Look, parts: Positions | None) -> None:
+    def __init__(self, count: int, views_of: ReadPictures, portraits_of: ReadPictures, parts: Positions | None) -> None:
         self.labels = np.arange(count)
-        self.found = [(self.labels[:0], self.labels[:0])]
-        self._look = look
-        self._look_closer = look_closer
+        self.linked_pairs = [(self.labels[:0], self.labels[:0])]
+        self._views_of = views_of
+        self._portraits_of = portraits_of
         self._parts = parts
-        self._waiting = [self.found[0]]
+        self._waiting = [self.linked_pairs[0]]
         self._views: dict[int, Pixels] = {}
         # None: not filled, so that laying it over others would mean nothing.
         self._portraits: dict[int, Pixels | None] = {}
@@ -174,16 +174,16 @@ class _Links:
         self._times_vain = np.zeros(count, np.int64)
 
     def add(self, one: Positions, other: Positions) -> None:
-        """Have pairs of views looked at, now or later, if their pictures are not linked yet."""
+        """Compare pairs of views, now or later, if their pictures are not linked yet."""
         for begin in range(0, len(one), _PAIRS_AT_ONCE):
             self._waiting.append(self._open(one[begin : begin + _PAIRS_AT_ONCE], other[begin : begin + _PAIRS_AT_ONCE]))
             if sum(len(left) for left, _ in self._waiting) >= _PAIRS_AT_ONCE:
-                self.configure()
+                self.link_waiting()
 
-    def configure(self) -> None:
-        """Look at what waits, and link what agrees."""
+    def link_waiting(self) -> None:
+        """Compare the waiting pairs, and link those that agree."""
         one, other = self._open(*(np.concatenate(part) for part in zip(*self._waiting, strict=True)))
-        self._waiting = [self.found[0]]
+        self._waiting = [self.linked_pairs[0]]
         if not len(one):
             return
         numbers, (left, right) = np.unique(np.stack([one, other]), return_inverse=True)
@@ -214,7 +214,7 @@ class _Links:
 
     def _link(self, i: Positions, j: Positions) -> None:
         self.labels = linked(self.labels, i, j)
-        self.found.append((i, j))
+        self.linked_pairs.append((i, j))
 
     def _align(self, pictures: Positions) -> None:
         """Link those pairs (2, n) that show the same once one picture is laid over the other."""
@@ -243,7 +243,7 @@ class _Links:
         if len(self._portraits) + len(new) > _REMEMBERED:
             self._portraits, new = {}, sorted(pictures)
         if new:
-            seen = self._look_closer(np.array(new))
+            seen = self._portraits_of(np.array(new))
             self._portraits.update(
                 (picture, shown if is_filled(shown) else None) for picture, shown in zip(new, seen, strict=True)
             )
@@ -254,7 +254,7 @@ class _Links:
         if len(self._views) + len(new) > _REMEMBERED:
             self._views, new = {}, pictures
         if new:
-            self._views.update(zip(new, self._look(np.array(new)), strict=True))
+            self._views.update(zip(new, self._views_of(np.array(new)), strict=True))
         return np.stack([self._views[number // len(CROPS)][number % len(CROPS)] for number in numbers.tolist()])
 
 
@@ -271,7 +271,7 @@ def _compare_equal(numbers: Positions, values: Hashes, links: _Links) -> Positio
         leaders, others = left[first], left[~first]
         kept.append(leaders)
         links.add(leaders[np.cumsum(first) - 1][~first], others)
-        links.configure()
+        links.link_waiting()
         left = others[links.rank(others, values) < _FEW]
     return np.concatenate(kept)
 

@@ -1,4 +1,4 @@
-"""Joins the sources into one manifest: duplicates go, labels are settled, near copies are grouped, issues marked."""
+"""Join the sources into one manifest: remove duplicates, resolve labels, group near copies, mark issues."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -44,12 +44,12 @@ from pipeline.workers.engine import Engine
 # Pictures that a worker looks at in one go; fewer are not worth a process.
 CHUNK = 2048
 
-See = Callable[[Pixels], Pixels]
+Measure = Callable[[Pixels], Pixels]
 
 
 @dataclass(frozen=True)
 class CurateOutputs:
-    """The images that stay, those that go with the reason, near copies, counts, and user groups that became one.
+    """Kept images, removed images with the reason, near copies, counts, and user groups that were joined.
 
     issues, copies, scenes_sheet: contact sheets as PNG files.
     scenes: a row for each image that shows a scene with others. scene_pairs, groups: what the next run
@@ -81,14 +81,14 @@ class CurateOutputs:
         )
         unlabelled = int((self.manifest["label"] == NO_LABEL).sum())
         without = f" ({unlabelled} without a label)" if unlabelled else ""
-        return "\n  ".join([f"{len(self.manifest)} images stay{without}, {reasons or 'no duplicates'}", *self._notes()])
+        return "\n  ".join([f"{len(self.manifest)} images kept{without}, {reasons or 'no duplicates'}", *self._notes()])
 
     def _notes(self) -> Iterator[str]:
         if len(self.near):
             families = self.near["family"].value_counts()
             yield (
                 f"{len(self.near)} images are near copies, in {len(families)} families of up to {families.max()}, "
-                f"which are not split apart: see {catalogue.CURATE_NEAR.path}"
+                f"which stay in one split: see {catalogue.CURATE_NEAR.path}"
             )
             two_labels = sorted(set(self.near.loc[self.near["labels"] != "", "family"]))
             if two_labels:
@@ -102,14 +102,14 @@ class CurateOutputs:
             )
         if self.joined:
             names = listing((" + ".join(names) for names in self.joined), most=3)
-            yield f"groups that equal files or near copies join, so that they are not split apart: {names}"
+            yield f"groups joined by equal files or near copies, which stay in one split: {names}"
         yield from self.one_group
         if self.uncompared:
             yield f"{self.uncompared} pictures are too small or too plain to have near copies"
         marked = {name: int(self.manifest[name].sum()) for name in ISSUES}
         if any(marked.values()):
             counts = ", ".join(f"{count} {name}" for name, count in marked.items() if count)
-            yield f"issues, which remove nothing: {counts}; see {catalogue.CURATE_ISSUES.path}"
+            yield f"issues (nothing is removed): {counts}; see {catalogue.CURATE_ISSUES.path}"
 
     def _scene_notes(self) -> Iterator[str]:
         yield from crowd_lines(self.found.crowds)
@@ -142,18 +142,18 @@ def curate(
     fit: str,
     engine: Engine,
 ) -> CurateOutputs:
-    """One manifest of all sources.
+    """Join all sources into one manifest.
 
     Args:
         scene_pairs: what an earlier run confirmed, with the columns of manifest.SCENE_PAIRS.
         groups: those of an earlier run, with the columns of manifest.GROUPS.
 
     Raises:
-        MissingInputError: a source that params name was not ingested, or a shard is not there.
+        MissingInputError: a source of params.yaml was not ingested, or a shard is missing.
     """
     missing = [name for name in sources if name not in ingested]
     if missing:
-        raise MissingInputError(f"not ingested yet: {listing(missing)}; run `dvc repro ingest`")
+        raise MissingInputError(f"sources not ingested yet: {listing(missing)}; run `dvc repro ingest`")
     # Folders of sources that params no longer name may still stand on disk: they do not count.
     tables = {name: ingested[name]() for name in sorted(sources)}
     images = join_sources([manifest for manifest, _ in tables.values()])
@@ -162,8 +162,8 @@ def curate(
     contents = contents_of(images)
     if params.near_duplicates == "group":
         uncompared = int((~is_compared(contents)).sum())
-        look = partial(select_columns, contents=contents, reader=originals, fit=fit, engine=engine)
-        pairs = near_copies(contents, partial(look, see=views), partial(look, see=portrait))
+        measures_of = partial(measure_pictures, contents=contents, reader=originals, fit=fit, engine=engine)
+        pairs = near_copies(contents, partial(measures_of, measure=views), partial(measures_of, measure=portrait))
     written = one_group(images["user_group"].unique())
     found, remembered, rule = NO_SCENES_FOUND, scene_pairs, ""
     if params.scenes != "ignore":
@@ -234,20 +234,20 @@ def _picture(shard: str, row: int, reader: ShardReader) -> Pixels:
     return decode(reader.image(shard, row))
 
 
-def select_columns(
-    rows: Positions, see: See, contents: pd.DataFrame, reader: ShardReader, fit: str, engine: Engine
+def measure_pictures(
+    rows: Positions, measure: Measure, contents: pd.DataFrame, reader: ShardReader, fit: str, engine: Engine
 ) -> Pixels:
-    """What `see` makes of contents by position, from their normalised pictures; shape (k, …)."""
+    """What `measure` makes of contents by position, from their normalised pictures; shape (k, …)."""
     asked = contents[["shard", "row", "width", "height"]].iloc[rows]
     places = list(asked.itertuples(index=False, name=None))
     chunks = [places[begin : begin + CHUNK] for begin in range(0, len(places), CHUNK)]
-    work = partial(_seen, see=see, reader=reader, fit=fit)
+    work = partial(_measured, measure=measure, reader=reader, fit=fit)
     return np.concatenate(engine.map(work, chunks, "curate: near copies", size=len))
 
 
-def _seen(places: Sequence[tuple[str, int, int, int]], see: See, reader: ShardReader, fit: str) -> Pixels:
+def _measured(places: Sequence[tuple[str, int, int, int]], measure: Measure, reader: ShardReader, fit: str) -> Pixels:
     pictures = ((decode(reader.image(shard, row)), width, height) for shard, row, width, height in places)
-    return np.stack([see(without_bars(pixels, width, height, fit)) for pixels, width, height in pictures])
+    return np.stack([measure(without_bars(pixels, width, height, fit)) for pixels, width, height in pictures])
 
 
 STAGE = Stage(

@@ -8,7 +8,7 @@ from pipeline.section import Section, Share
 
 
 class DiagnoseParams(Section):
-    """`human_error`: a share, or `measured` from people's answers; gaps below `relevant_gap` are not worth work."""
+    """`human_error`: a share, or `measured` from people's answers. Gaps below `relevant_gap` are ignored."""
 
     human_error: Share | Literal["measured"]
     relevant_gap: Annotated[float, Field(gt=0, lt=1)]

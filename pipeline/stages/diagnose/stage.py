@@ -1,4 +1,4 @@
-"""Says what holds the model back, and what to try next, from all that the run left."""
+"""Diagnose what holds the model back and what to try next, from the results of the run."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from pipeline.store.spreadsheets import Spreadsheet
 
 @dataclass(frozen=True)
 class DiagnoseOutputs:
-    """All of it for programs, numbers for `dvc metrics`, a table for a plot, and the words."""
+    """The whole diagnosis as JSON, numbers for `dvc metrics`, a table for a plot, and the text for people."""
 
     diagnosis: dict[str, Any]
     metrics: dict[str, Any]
@@ -38,7 +38,7 @@ def diagnose(
     params: DiagnoseParams,
     run: Run,
 ) -> DiagnoseOutputs:
-    """The gaps, what else is found, and the next experiments. Test is not looked at: final_diagnosis does that."""
+    """Find the gaps, other findings and the next experiments, without the test set (final_diagnosis uses it)."""
     levels = all_levels(predictions, manifest, tables_of(feedback), run.evaluate, params)
     found = diagnosis(levels, predictions, manifest, curves.epochs, label_issues, run, params)
     return DiagnoseOutputs(

@@ -1,4 +1,4 @@
-"""Params of the stages that judge a model: evaluate, diagnose and test."""
+"""Params of the stages that judge a model: evaluate, diagnose and final_evaluation."""
 
 from collections.abc import Mapping
 from typing import Annotated
@@ -10,7 +10,7 @@ from pipeline.section import Section, Seed
 
 
 class EvaluateParams(Section):
-    """One optimizing metric, measured on dev, and limits that must hold there, each under a name of the user's.
+    """One optimizing metric, measured on dev, and limits that must hold there, each under a name of your choice.
 
     slices: columns of the manifest whose values are measured one by one.
     """

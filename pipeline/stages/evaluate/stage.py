@@ -1,4 +1,4 @@
-"""Measures the model on train (as it was photographed), train_dev and dev, and judges it on dev."""
+"""Measure the model on train (without balance and variants), train_dev and dev, and judge it on dev."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

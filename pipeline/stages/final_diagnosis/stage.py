@@ -1,7 +1,7 @@
-"""The diagnosis once more, with test: overfitting to dev, and what is good on test and bad in production.
+"""Diagnose once more, with the test set: overfitting to dev, and a good test score with bad results in production.
 
-In final/dvc.yaml, after the look at test, whose predictions it reads: so diagnose, by which people steer, never
-sees test, and this one never looks at it anew.
+It is in final/dvc.yaml and reads the predictions of the test evaluation. So diagnose, which guides experiments, never
+sees the test set, and this stage adds no test evaluation.
 """
 
 from collections.abc import Mapping

@@ -37,7 +37,7 @@ def check_access(
     """
     problems, told = [], []
     if verdict.get("model") != model:
-        problems.append("the last evaluation is of another model: run `dvc repro evaluate`")
+        problems.append("the last evaluation is of a different model: run `dvc repro evaluate`")
     elif not verdict["accepted"]:
         if params.rejected_model == "refuse":
             problems.append(

@@ -6,7 +6,7 @@ from pipeline.section import Count, Section
 
 
 class FinalEvaluationParams(Section):
-    """How many models may be looked at on test, and what then; and whether one that broke a limit on dev may be."""
+    """How many models may be evaluated on the test set, what happens after that, and whether rejected models may be."""
 
     max_test_evaluations: Count
     beyond_max_test_evaluations: Literal["refuse", "allow"]

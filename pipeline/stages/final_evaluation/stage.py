@@ -1,4 +1,4 @@
-"""Measures the model on test, and notes the look. In final/dvc.yaml, so that no plain `dvc repro` looks at test."""
+"""Evaluate the model on the test set and record it. In final/dvc.yaml, so that a plain `dvc repro` never does so."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ from pipeline.workers.engine import Engine
 
 @dataclass(frozen=True)
 class FinalEvaluationOutputs:
-    """All looks so far; predictions of test, its metrics, and tables for plots."""
+    """All test evaluations so far; predictions on the test set, its metrics, and tables for plots."""
 
     ledger: list[LedgerEntry]
     predictions: pd.DataFrame
@@ -59,7 +59,7 @@ def final_evaluation(
     params: AccessParams,
     engine: Engine,
 ) -> FinalEvaluationOutputs:
-    """Metrics of test, by the same rules as dev's, with an interval corrected for the number of looks."""
+    """Metrics of the test set, by the rules of dev, with an interval corrected for the number of test evaluations."""
     digests = {"model": digest_of(model), "params": params_digest(params.evaluate), "test": rows_digest(manifest)}
     told = check_access(ledger, digests["model"], verdict, params.rules)
     count = evaluations_with(ledger, digests["model"])

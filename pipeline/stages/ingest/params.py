@@ -1,4 +1,4 @@
-"""Where images come from, and how each file becomes a row with a picture."""
+"""Params of ingest: how each file becomes a row with a picture."""
 
 from typing import Annotated, Literal
 
@@ -9,7 +9,7 @@ from pipeline.section import Count, Section, Share
 
 def _rising(values: tuple[float, float]) -> tuple[float, float]:
     if values[0] >= values[1]:
-        raise ValueError(f"{list(values)} must be the value that is black, then a larger one that is white")
+        raise ValueError(f"{list(values)} must be the value of black, then a larger value of white")
     return values
 
 

@@ -1,4 +1,4 @@
-"""What became of a source's files, as its shards say: how many were refused and why, and the rows of the manifest.
+"""The result of ingesting a source, read from its shards: rejected files with reasons, and the manifest's rows.
 
 Shards are read one after the other, so that no more than a part of a million rows is in memory.
 """

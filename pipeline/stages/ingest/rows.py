@@ -1,4 +1,4 @@
-"""One file of a source -> a row of a shard: its picture with all that is measured of it, or why there is none."""
+"""Turn one file of a source into a shard's row: its picture and measurements, or a rejection."""
 
 import hashlib
 import math

@@ -1,4 +1,4 @@
-"""Reads one source: verifies, orients, resizes and hashes every image."""
+"""Read one source: verify, orient, resize and hash every image."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ IGNORED_COLUMNS = ["path", "reason"]
 
 @dataclass(frozen=True)
 class IngestOutputs:
-    """Accepted images, and every refused or ignored file with its reason."""
+    """Accepted images, and every rejected or ignored file with its reason."""
 
     manifest: TableStream
     rejected: pd.DataFrame
@@ -62,11 +62,11 @@ class IngestOutputs:
 
 
 def ingest(name: str, source: SourceParams, params: IngestParams, shards: ShardStore, engine: Engine) -> IngestOutputs:
-    """The manifest of one source; its normalised images go into shards.
+    """Make the manifest of one source; its normalised images go into shards.
 
     Raises:
-        MissingInputError: there is no such folder.
-        DataError: it has no images, or too many files were refused.
+        MissingInputError: the folder does not exist.
+        DataError: it has no images, or too many files were rejected.
     """
     if source.value_range is not None:
         params = params.model_copy(update={"value_range": source.value_range})

@@ -1,4 +1,4 @@
-"""Lists the files of all sources, so that DVC need not look into their folders.
+"""List the files of all sources, so that DVC does not read their folders.
 
 DVC waits for ever on a pipe, fails on a dangling link or an odd name without naming it, and takes in what a
 link leads out to. It reads these lists instead, and ingest@SOURCE depends on its own.
@@ -48,7 +48,7 @@ class InventoryOutputs:
 
     @property
     def summary(self) -> str:
-        absent = f"not here: {listing(self.kept)}; what the last run made of them must do" if self.kept else ""
+        absent = f"not here: {listing(self.kept)}; the results of the last run are used for them" if self.kept else ""
         if self.files is None:
             return f"{absent}. Their lists are not in DVC's cache, either: `{FETCH}`, or `dvc repro --allow-missing`"
         lists = {name: text for name, text in self.files.items() if name != ADDED}
@@ -86,7 +86,7 @@ def inventory(sources: Mapping[str, SourceParams], max_bytes: int, engine: Engin
         if len(kept) == len(sources):
             return InventoryOutputs(None, [], kept)
         raise MissingInputError(
-            f"the sources {listing(kept)} are not here, and their lists of the last run are not in DVC's cache: "
+            f"the sources {listing(kept)} are missing, and their lists of the last run are not in DVC's cache: "
             f"`{FETCH}` brings them"
         )
     files: dict[str, str] = {}
@@ -131,9 +131,9 @@ def _check_added(root: Path, added: Path, last: _LastRun) -> None:
         return
     raise MissingInputError(
         f"the source {root} is missing, and `dvc add` tracks {added}: "
-        f"`dvc checkout {added}.dvc` brings it back, or `dvc pull {added}.dvc`. If it is as it was in the last run, "
-        f"its list will do: `{FETCH}`. An experiment of --temp or "
-        f"--queue that has targets needs this one, too: `dvc exp run --temp {added}.dvc TARGET`"
+        f"`dvc checkout {added}.dvc` brings it back, or `dvc pull {added}.dvc`. If it has not changed since the "
+        f"last run, its list is enough: `{FETCH}`. An experiment of --temp or "
+        f"--queue with targets also needs this one: `dvc exp run --temp {added}.dvc TARGET`"
     )
 
 

@@ -1,4 +1,4 @@
-"""Params of the stage suspects: who doubts a label."""
+"""Params of the stage label_issues: the models that check the labels."""
 
 from typing import Annotated, Literal, Self
 
@@ -10,7 +10,7 @@ from pipeline.section import Section, Seed
 
 
 class OwnModel(Section):
-    """The model of `train`, fitted anew to each part of train."""
+    """The model of `train`, fitted again for each fold."""
 
     name: Literal["own"]
 
@@ -34,5 +34,7 @@ class LabelIssuesParams(Section):
     @model_validator(mode="after")
     def _another_seconds(self) -> Self:
         if self.second == self.model:
-            raise ValueError("second is the same as model, and would doubt what it doubts: give another one, or null")
+            raise ValueError(
+                "second is the same as model and would disagree with the same labels: choose another model, or null"
+            )
         return self

@@ -1,4 +1,4 @@
-"""Lists the images of train and dev whose labels may be wrong, for a person to look at."""
+"""List the images of train and dev whose labels may be wrong, for you to check."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -24,12 +24,12 @@ from pipeline.training.folds import folds_of
 from pipeline.training.out_of_fold import FoldedRows, by_baseline, by_own_model
 from pipeline.workers.engine import Engine
 
-WORDS = ["label", "suggested", "split", "quality", "role"]
+CAPTION_COLUMNS = ["label", "suggested", "split", "quality", "role"]
 
 
 @dataclass(frozen=True)
 class LabelIssuesOutputs:
-    """A row a suspect, the worst first; the same as pictures; counts and estimates for `dvc metrics`."""
+    """One row per label issue, the worst first; a contact sheet; counts and estimates for `dvc metrics`."""
 
     table: pd.DataFrame
     sheet: bytes
@@ -52,7 +52,7 @@ def label_issues(
     manifest = check_manifest(manifest, SPLIT).sort_values("id", ignore_index=True)
     dev = predictions[predictions["split"] == DEV].sort_values("id", ignore_index=True)
     if dev["id"].tolist() != manifest.loc[manifest["split"] == DEV, "id"].tolist():
-        raise DataError("predictions are of another dev than the manifest's: run `dvc repro evaluate`")
+        raise DataError("the predictions do not belong to the manifest's dev: run `dvc repro evaluate`")
     classes = classes_of(predictions)
     seen = checked_predictions(dev, classes)
     doubts = [Disagreements(DEV, dev, seen.labels, probabilities_of(seen))]
@@ -84,11 +84,13 @@ def _sheet(table: pd.DataFrame, manifest: pd.DataFrame, originals: ShardReader) 
     pictures = pictures_of(shown["id"].tolist(), manifest, originals)
     cells = [
         Cell(pixels, (label, f"rather {suggested}", f"{split}, quality {quality:.2f}"), role)
-        for pixels, (label, suggested, split, quality, role) in zip(pictures, shown[WORDS].to_numpy(), strict=True)
+        for pixels, (label, suggested, split, quality, role) in zip(
+            pictures, shown[CAPTION_COLUMNS].to_numpy(), strict=True
+        )
     ]
     lines = [
-        "Under each: its label, what a model prefers that was not trained on it, and the probability of the label.",
-        "Look at each: an odd picture is as suspect as a wrong label. Mend labels in the sources.",
+        "Under each: its label, the class that a model not trained on it predicts, and the probability of the label.",
+        "Check each image: the label may be wrong, or the picture odd. Correct labels in the sources.",
     ]
     return gallery("Labels that may be wrong", lines, cells, len(table))
 

@@ -1,4 +1,4 @@
-"""What models doubt of several splits -> one table of suspects, and counts."""
+"""One table of the label issues of several splits, and counts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -58,7 +58,7 @@ class Disagreements:
 def label_issues_table(
     doubts: Sequence[Disagreements], manifest: pd.DataFrame, classes: tuple[str, ...]
 ) -> pd.DataFrame:
-    """A row a suspect, the least likely label first.
+    """One row per label issue, the least likely label first.
 
     suggested: the class that the model prefers. quality: the probability of the label, in [0, 1], rounded.
     """

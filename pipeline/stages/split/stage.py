@@ -1,4 +1,4 @@
-"""Assigns every image to train, train_dev, dev or test; test's rows go to a file of their own."""
+"""Assign every image to train, train_dev, dev or test; test's rows go to a separate file."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ COLUMNS_READ = ("id", "source", "role", "label", "group", "captured_at", *matchi
 
 @dataclass(frozen=True)
 class SplitOutputs:
-    """What becomes of the images, the proof, and words.
+    """The splits, the check that dev and test match production, and the summary.
 
     manifest: rows of train, train_dev and dev. test: rows of test. unused: production rows that may show
     what production looks like, and nothing else. excluded: all rows of no split, with the reason.
@@ -40,10 +40,10 @@ class SplitOutputs:
 
 
 def split(manifest: pa.Table, params: SplitParams) -> SplitOutputs:
-    """The four splits of the curated images, and the proof that dev and test match production.
+    """Split the curated images in four, and check that dev and test match production.
 
     Raises:
-        MissingInputError: params name a folder of frozen splits that has none.
+        MissingInputError: split.frozen_from names a folder without a split.
         DataError: a split is too small; or it does not match production, and params say that this is fatal.
     """
     strata = [stratum_column(name, manifest.schema.names) for name in params.stratify_by]

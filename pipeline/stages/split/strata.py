@@ -1,4 +1,4 @@
-"""Classes and strata: which of them can be measured, and whether dev and test have enough of each."""
+"""Classes and strata: which can be measured, and whether dev and test have enough images of each."""
 
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -31,8 +31,8 @@ def check_classes(
     present = [label for label, there in zip(labels, with_raw | with_production, strict=True) if there]
     if len(present) < 2:
         raise DataError(
-            f"a classifier needs two classes, the images have {len(present)} ({listing(present)}): "
-            "class folders stand directly under a source's path"
+            f"a classifier needs at least two classes, and the images have {len(present)} ({listing(present)}): "
+            "put class folders directly under a source's path"
         )
     raw_only = with_raw & ~with_production
     # Where there is no raw image at all, no class lacks any.
@@ -45,11 +45,11 @@ def check_classes(
         if len(both) < 2:
             raise DataError(
                 f"split.one_sided_classes drop leaves {len(both)} classes ({listing(both)}) with raw and production "
-                "images, a classifier needs two: add images, or set it to train"
+                "images, and a classifier needs two: add images, or set it to train"
             )
         return (raw_only | production_only)[codes], []
     if not with_production.any():
-        raise DataError("no class has production images, so that dev and test cannot measure any: add some")
+        raise DataError("no class has production images, so dev and test cannot measure any: add some")
     return np.zeros(len(codes), bool), list(names[raw_only])
 
 
@@ -57,11 +57,13 @@ def _one_sided_message(raw_only: list[str], production_only: list[str]) -> str:
     problems = []
     if raw_only:
         problems.append(
-            f"without production images, so that dev and test cannot measure them: {listing(raw_only)}. "
-            "Add production images of these classes, or take their raw folders out"
+            f"without production images, so dev and test cannot measure them: {listing(raw_only)}. "
+            "Add production images of these classes, or remove their raw folders"
         )
     if production_only:
-        problems.append(f"without raw images: {listing(production_only)}. Are they spelt differently in raw sources?")
+        problems.append(
+            f"without raw images: {listing(production_only)}. Are they spelt differently in the raw sources?"
+        )
     return "one-sided classes:\n  " + "\n  ".join(problems) + "\nOr set split.one_sided_classes to drop or train"
 
 
@@ -165,7 +167,7 @@ def check_sizes(
     problems: Sequence[str],
     params: SplitParams,
 ) -> None:
-    """Nothing, if every split and class has enough images.
+    """Raise DataError unless every split and class has enough images.
 
     Args:
         labels: class names; codes, shape (n,), are positions in them.

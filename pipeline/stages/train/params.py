@@ -1,4 +1,4 @@
-"""Params of the stage train: the model, and how it is fitted."""
+"""Params of the stage train: the model and how it is fitted."""
 
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self

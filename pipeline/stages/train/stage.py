@@ -1,4 +1,4 @@
-"""Fits the model to the augmented training rows; dev says which epoch was best."""
+"""Fit the model to the augmented training rows; dev decides which epoch is best."""
 
 from dataclasses import dataclass
 
@@ -42,7 +42,7 @@ def train(
     checkpoint: Checkpoint,
     engine: Engine,
 ) -> TrainOutputs:
-    """The model with the weights of the epoch that was best on dev; after a kill, from its last checkpoint on."""
+    """Fit the model and keep the weights of the epoch that is best on dev; continues from the last checkpoint."""
     images = ShardReader(*originals.folders, *copies.folders)
     data = training_data(augmented, manifest, images, params, variants, ingest)
     metric = metric_of(optimizing, data.classes)

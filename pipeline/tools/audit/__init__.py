@@ -1,1 +1,1 @@
-"""Reads the tables of any split and checks it for leaks."""
+"""Audit the tables of any split for leaks."""

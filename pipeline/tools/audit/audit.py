@@ -1,4 +1,4 @@
-"""Reads manifests of this pipeline or tables of other tools, and looks at their images, for an audit."""
+"""Read manifests of this pipeline or tables of other tools, inspect their images, and audit the split."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -83,8 +83,8 @@ Place = FilePlace | ShardPlace
 
 
 @dataclass(frozen=True)
-class Look:
-    """What was seen of an image: its digest, its views and its portrait, as far as asked for, or why not."""
+class Inspection:
+    """The digest, views and portrait of an image, as far as asked for, or why they are missing."""
 
     sha256: str | None
     seen: tuple[Pixels, Pixels] | None
@@ -130,14 +130,14 @@ def find(
     engine: Engine,
     scenes: SceneOptions = NO_SCENE_SEARCH,
 ) -> Report:
-    """What is wrong with the split that the tables describe together.
+    """Audit the split that the tables describe together.
 
     Args:
         scenes: whether images of one scene are looked for, and where its table and sheet go. Needs `near`.
 
     Raises:
-        MissingInputError: a table is not there, or a shard that one points at.
-        DataError: with all that makes the tables unusable.
+        MissingInputError: a table, or a shard that a table points at, is missing.
+        DataError: the tables cannot be used; the message lists all reasons.
     """
     rows, places = read_tables(manifests, root)
     check_splits(rows)
@@ -145,15 +145,15 @@ def find(
     tasks = dict.fromkeys(places, False) if near else {}
     tasks |= {place: True for place, known in zip(places, hashed, strict=True) if not known}
     shards = [(root or Path()) / folder for folder in (catalogue.ORIGINALS.path, catalogue.COPIES.path)]
-    looks = _look_at_all(tasks, near, ShardReader(*shards), engine)
-    seen = [looks.get(place, Look(None, None, "")) for place in places]
-    rows["content"] = rows["sha256"].where(hashed, [look.sha256 for look in seen])
-    rows["family"], plain = _families(rows, [look.seen for look in seen])
-    unchecked = rows.assign(reason=[_shown(look.reason) for look in seen])
+    inspections = _inspect_all(tasks, near, ShardReader(*shards), engine)
+    seen = [inspections.get(place, Inspection(None, None, "")) for place in places]
+    rows["content"] = rows["sha256"].where(hashed, [one.sha256 for one in seen])
+    rows["family"], plain = _families(rows, [one.seen for one in seen])
+    unchecked = rows.assign(reason=[_shown(one.reason) for one in seen])
     if not (near and scenes.search):
         return audit_report(rows, unchecked[unchecked["reason"] != ""], min_per_class, near, plain)
     pictures = PlacePictures(places, ShardReader(*shards))
-    found = scenes_across(rows, [look.side for look in seen], _hashes([look.seen for look in seen]), pictures, engine)
+    found = scenes_across(rows, [one.side for one in seen], _hashes([one.seen for one in seen]), pictures, engine)
     rows["scene"] = scene_names(len(rows), found.pairs)
     if scenes.table is not None:
         write_table(rows, found.pairs, scenes.table)
@@ -171,11 +171,11 @@ def find(
 
 
 def outcome(report: Report) -> None:
-    """Nothing, if the audit passed.
+    """Raise LeakError or DataError unless the audit passed.
 
     Raises:
         LeakError: an image leaks from one split into another.
-        DataError: there is no leak among what could be read, and some of it could not.
+        DataError: there is no leak among the readable images, but some images cannot be read.
     """
     if report["leaks"]:
         raise LeakError(verdict(report))
@@ -184,17 +184,17 @@ def outcome(report: Report) -> None:
 
 
 def write_json(found: Report, path: Path) -> None:
-    """Put the report into a file, whole or not at all."""
+    """Write the report to a file, completely or not at all."""
     with replacing(path) as half:
         report(str(path)).write(found, half)
 
 
 def read_tables(manifests: Sequence[Path], root: Path | None) -> tuple[pd.DataFrame, list[Place]]:
-    """The rows of all tables as tools/audit/leaks.py describes them, and where each image lies.
+    """Read the rows of all tables as tools/audit/leaks.py describes them, and where each image is stored.
 
     Raises:
-        MissingInputError: with all tables that are not there.
-        DataError: with all that is wrong in those that are.
+        MissingInputError: tables are missing; the message lists all of them.
+        DataError: tables cannot be used; the message lists all reasons.
     """
     kinds = ", ".join(sorted([".arrow", *READERS]))
     missing = [str(path) for path in manifests if not path.is_file()]
@@ -271,18 +271,20 @@ def _shown(text: str) -> str:
     return text.encode(errors="backslashreplace").decode()
 
 
-def _look_at_all(tasks: Mapping[Place, bool], see: bool, reader: ShardReader, engine: Engine) -> dict[Place, Look]:
+def _inspect_all(
+    tasks: Mapping[Place, bool], decode: bool, reader: ShardReader, engine: Engine
+) -> dict[Place, Inspection]:
     items = list(tasks.items())
-    if see:
-        make = partial(look, limits=SMALL, reader=reader)
+    if decode:
+        make = partial(inspect_image, limits=SMALL, reader=reader)
         return dict(zip(tasks, made_safely(items, make, _refused, SMALL, engine, "audit"), strict=True))
     # Nothing is decoded, so that no process needs to be at risk.
-    make = partial(look, limits=None, reader=reader)
+    make = partial(inspect_image, limits=None, reader=reader)
     return dict(zip(tasks, engine.map(make, items, "audit", chunk_size=TOGETHER), strict=True))
 
 
-def look(item: tuple[Place, bool], limits: IngestParams | None, reader: ShardReader) -> Look:
-    """What is seen of an image, and hashed if its item says so; without limits it is not decoded."""
+def inspect_image(item: tuple[Place, bool], limits: IngestParams | None, reader: ShardReader) -> Inspection:
+    """Inspect an image, and hash it if its item says so; without limits it is not decoded."""
     place, hash_it = item
     sha256 = None
     try:
@@ -291,30 +293,30 @@ def look(item: tuple[Place, bool], limits: IngestParams | None, reader: ShardRea
         else:
             file = _inside(place)
             if isinstance(file, str):
-                return Look(None, None, file)
+                return Inspection(None, None, file)
             sha256 = sha256_of(file) if hash_it else None
             size = file.stat().st_size
             if limits is not None and size > limits.max_bytes:
-                return Look(sha256, None, f"too_many_bytes: {size} bytes, the limit is {limits.max_bytes}")
+                return Inspection(sha256, None, f"too_many_bytes: {size} bytes, the limit is {limits.max_bytes}")
             data = b"" if limits is None else read_bytes(file)
     except (StorageError, OSError) as error:
         # The whole message would name this machine's folders.
         cause = error if isinstance(error, OSError) else error.__cause__
-        return Look(None, None, f"unreadable: {getattr(cause, 'strerror', None)}")
+        return Inspection(None, None, f"unreadable: {getattr(cause, 'strerror', None)}")
     if limits is None:
-        return Look(sha256, None, "")
+        return Inspection(sha256, None, "")
     match normalise(data, limits, codec_messages):
         case Picture(shown=shown, facts={"width": int(width), "height": int(height)}):
             side = min(width, height)
-            return Look(sha256, (perceptual.views(shown), portrait(shown)), "", side)
+            return Inspection(sha256, (perceptual.views(shown), portrait(shown)), "", side)
         case Rejection(reason=reason, detail=detail):
-            return Look(sha256, None, f"{reason}: {detail}")
+            return Inspection(sha256, None, f"{reason}: {detail}")
         case unknown:
             raise TypeError(f"a picture without a size: {unknown}")
 
 
-def _refused(_: tuple[Place, bool], reason: str, words: str) -> Look:
-    return Look(None, None, f"{reason}: {words}")
+def _refused(_: tuple[Place, bool], reason: str, words: str) -> Inspection:
+    return Inspection(None, None, f"{reason}: {words}")
 
 
 def _inside(place: FilePlace) -> Path | str:

@@ -1,4 +1,4 @@
-"""Does a split keep its promise? Leaks, class gaps and mismatch of any table of images.
+"""Check a split for leaks, class gaps and mismatch between its parts.
 
 A row: table, row (from 1), path, label (or None: nobody has said), split; group, role (or None); key, what
 names the image; content, equal for equal files (or None); family, equal for near copies in different splits.
@@ -30,7 +30,7 @@ OTHER_NAMES = {
     "split": {"subset", "set", "fold", "partition", "splits", "phase"},
 }
 KINDS = {
-    "path": "one image stands in two splits",
+    "path": "one image is in two splits",
     "exact": "files with the same content in two splits",
     "near": "copies in two splits: re-encoded, resized, brightened or cropped",
     "group": "one group in two splits",
@@ -43,12 +43,12 @@ Report = dict[str, Any]
 
 
 def table_problems(name: str, columns: Sequence[str], rows: pd.DataFrame) -> list[str]:
-    """What makes a table unusable, in words; `rows` holds the known ones of its columns."""
+    """Messages on why a table cannot be used; `rows` holds its known columns."""
     problems = [_missing(name, column, columns) for column in COLUMNS if column not in columns]
     if columns and len(problems) == len(COLUMNS):
         return problems
     if not len(rows) and not set(columns) >= OWN:
-        return [*problems, f"{name} has no rows: give a table with a row an image"]
+        return [*problems, f"{name} has no rows: give a table with one row per image"]
     for column in (column for column in FILLED if column in rows.columns):
         empty = rows["row"][rows[column].isna()]
         if len(empty):
@@ -59,23 +59,23 @@ def table_problems(name: str, columns: Sequence[str], rows: pd.DataFrame) -> lis
             found = rows["sha256"][wrong].iloc[0]
             problems.append(
                 f"{name}: sha256 must be 64 hex digits, got {found!r} in {_rows(rows['row'][wrong])}; "
-                "without the column the files are read"
+                "without this column the files are hashed"
             )
     return problems
 
 
 def check_splits(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows, if they have two splits at least.
+    """Raise DataError unless the rows have at least two splits.
 
     Raises:
-        DataError: all are of one split, so that there is nothing to compare.
+        DataError: all rows are in one split, so that there is nothing to compare.
     """
     splits = sorted(set(rows["split"]))
     if len(splits) < 2:
         state = f"all {len(rows):,} rows are of the split {splits[0]}" if splits else "there are no rows"
         raise DataError(
             f"{state}: an audit compares splits; "
-            "give the tables of the others too (pipeline audit data/split/manifest.arrow data/split/test.arrow)"
+            "also give the tables of the other splits (pipeline audit data/split/manifest.arrow data/split/test.arrow)"
         )
     return rows
 
@@ -122,7 +122,7 @@ def audit_report(
     }
 
 
-def in_words(report: Report, most: int = 10) -> str:
+def render(report: Report, most: int = 10) -> str:
     """The report for people: everything counted, of each kind the first `most` findings.
 
     The verdict of an audit that fails is the error that it ends with.
@@ -131,9 +131,13 @@ def in_words(report: Report, most: int = 10) -> str:
         _split_words(report),
         _scene_words(report),
         *(_leak_words(kind, report, most) for kind in KINDS),
-        _list("Not checked, so that a leak would go unseen", map(_unchecked_words, report["unchecked"]), most),
         _list(
-            "Labels that may be one class", (" and ".join(map(shown_bytes, x)) for x in report["labels_alike"]), most
+            "Not checked, so a leak among these would go unnoticed", map(_unchecked_words, report["unchecked"]), most
+        ),
+        _list(
+            "Labels that may mean the same class",
+            (" and ".join(map(shown_bytes, x)) for x in report["labels_alike"]),
+            most,
         ),
         _list("Class gaps", map(_gap_words, report["class_gaps"]), most),
         _list("Labels differ", map(_mismatch_words, filter(_is_relevant, report["mismatch"])), most),
@@ -143,7 +147,7 @@ def in_words(report: Report, most: int = 10) -> str:
 
 
 def verdict(report: Report) -> str:
-    """One sentence: whether the audit passed, and if not, what to do."""
+    """One sentence that says whether the audit passed, and if not, what to do."""
     images = sum(part["images"] for part in report["splits"].values())
     unchecked = len(report["unchecked"])
     if report["leaks"]:
@@ -151,12 +155,13 @@ def verdict(report: Report) -> str:
         leaking = sum(part["leaking"] for part in report["splits"].values())
         return (
             f"{len(report['leaks']):,} leaks ({', '.join(f'{count:,} {kind}' for kind, count in kinds if count)}) with "
-            f"{leaking:,} of {images:,} images: keep the images of each leak in one split, or drop all but one"
+            f"{leaking:,} of {images:,} images: keep the images of each leak in one split, or remove all but "
+            f"one of them"
         )
     if unchecked:
         return (
-            f"no leak found, but {unchecked:,} of {images:,} images could not be checked: mend them, leave them "
-            "out of the table, or name the folder that their paths start in with --root"
+            f"no leak found, but {unchecked:,} of {images:,} images could not be checked: fix them, remove them "
+            "from the table, or name the folder that their paths are relative to with --root"
         )
     way = "content, near copies" if report["checked"]["near"] else "content"
     way += ", scenes" if report["checked"]["scene"] else ""
@@ -332,7 +337,7 @@ def _unchecked_words(row: Report) -> str:
 def _gap_words(gap: Report) -> str:
     label, split = shown(gap["label"]), shown(gap["split"])
     if gap["kind"] == "only":
-        return f"{label} stands in {split} alone ({gap['images']:,} images)"
+        return f"{label} is only in {split} ({gap['images']:,} images)"
     return f"{label} has {gap['images'] or 'no'} image{'' if gap['images'] == 1 else 's'} in {split}"
 
 

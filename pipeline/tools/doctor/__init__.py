@@ -1,6 +1,6 @@
-"""What is wrong in a workspace before a run trips over it, said in words, and what can be mended without a person.
+"""Find what is wrong in a workspace before a run fails on it, and fix what needs no decision of the user.
 
-What it does not cover: whether files in a remote are whole, and images that can be read but are no good.
+Not covered: whether files in a remote are complete, and readable images of bad quality.
 """
 
 import sqlite3
@@ -16,7 +16,7 @@ from pipeline.errors import StorageError, listing
 from pipeline.project.params_file import Params
 from pipeline.store.artifacts import refusals
 from pipeline.tools.doctor.cache import examine_cache, uses_of
-from pipeline.tools.doctor.findings import Part, Problem, in_words, mend_all, outcome
+from pipeline.tools.doctor.findings import Check, Problem, fix_all, outcome, render
 from pipeline.tools.doctor.folders import examine_folders
 from pipeline.tools.doctor.locks import examine_locks, guarded, running
 from pipeline.tools.doctor.outs import examine_checked, examine_leftovers, examine_shards
@@ -25,14 +25,14 @@ from pipeline.tools.doctor.state import culprit, state_problem, state_problems
 from pipeline.tools.doctor.surroundings import examine_surroundings
 from pipeline.workers.engine import Engine
 
-__all__ = ["examine", "in_words", "outcome"]
+__all__ = ["examine", "outcome", "render"]
 
 
-def examine(fix: bool, engine: Engine) -> list[Part]:
-    """Every part of the workspace in the current folder, with its problems.
+def examine(fix: bool, engine: Engine) -> list[Check]:
+    """Check every part of the workspace in the current folder.
 
     Args:
-        fix: mend what can be mended, unless DVC or a stage is at work here.
+        fix: fix what needs no decision of the user, unless DVC or a stage is running here.
     """
     at_work = listing(running(Path.cwd().resolve()))
     with ExitStack() as stack:
@@ -40,30 +40,30 @@ def examine(fix: bool, engine: Engine) -> list[Part]:
             with refusals(Path(".dvc")):
                 repository = stack.enter_context(Repo())
         except DvcException as error:
-            problem = Problem(f"DVC cannot work here: {error}", "`dvc init`, or mend what it names")
+            problem = Problem(f"DVC cannot work here: {error}", "`dvc init`, or fix what it names")
         except sqlite3.OperationalError as error:
             raise StorageError(
-                f"DVC cannot open its database: {error}. Look whether the site cache that `dvc doctor` names is "
-                "there, has space and may be written"
+                f"DVC cannot open its database: {error}. Check that the site cache that `dvc doctor` names "
+                "exists, has free space and is writable"
             ) from error
         except sqlite3.DatabaseError as error:
-            problem = replace(state_problem(culprit(error)), then="run the command again, for the rest")
+            problem = replace(state_problem(culprit(error)), then="run the command again for the other checks")
         else:
             return _examine(repository, fix, engine, at_work)
-    parts = _parts_without_dvc(problem, engine, at_work)
-    return mend_all(parts, at_work) if fix else parts
+    checks = _checks_without_dvc(problem, engine, at_work)
+    return fix_all(checks, at_work) if fix else checks
 
 
-def _examine(repository: Any, fix: bool, engine: Engine, at_work: str) -> list[Part]:
+def _examine(repository: Any, fix: bool, engine: Engine, at_work: str) -> list[Check]:
     locks = examine_locks(Path(repository.tmp_dir), _hardlink(repository), at_work)
     if fix:
-        # First, because what else is mended is done under a lock.
-        (locks,) = mend_all([locks], at_work)
-    parts = _parts(repository, engine, at_work)
-    return [locks, *(_mended(parts, repository, at_work) if fix else parts)]
+        # First, because what else is fixed is done under a lock.
+        (locks,) = fix_all([locks], at_work)
+    checks = _checks(repository, engine, at_work)
+    return [locks, *(_fixed(checks, repository, at_work) if fix else checks)]
 
 
-def _parts(repository: Any, engine: Engine, at_work: str) -> list[Part]:
+def _checks(repository: Any, engine: Engine, at_work: str) -> list[Check]:
     folder, cache = Path(repository.tmp_dir), Path(repository.cache.local.path)
     surroundings, params = examine_surroundings([Path(), cache])
     outs, unread = records(repository)
@@ -73,7 +73,7 @@ def _parts(repository: Any, engine: Engine, at_work: str) -> list[Part]:
     return [
         surroundings,
         _sources(params, Path(repository.root_dir), repository.dvcignore.is_ignored_file),
-        Part("dvc files", f"{len(outs)} outs are recorded", [*unread, *unsound]),
+        Check("dvc files", f"{len(outs)} outs are recorded", [*unread, *unsound]),
         examine_cache(cache, None if unread else uses, folder / "damaged", engine),
         examine_shards(recorded, engine, at_work),
         examine_checked(at_work),
@@ -81,28 +81,28 @@ def _parts(repository: Any, engine: Engine, at_work: str) -> list[Part]:
     ]
 
 
-def _parts_without_dvc(problem: Problem, engine: Engine, at_work: str) -> list[Part]:
+def _checks_without_dvc(problem: Problem, engine: Engine, at_work: str) -> list[Check]:
     surroundings, params = examine_surroundings([Path()])
-    dvc = Part("dvc", "its locks and cache were not looked at", [problem])
+    dvc = Check("dvc", "its locks and cache were not checked", [problem])
     outs = [examine_shards({}, engine, at_work), examine_checked(at_work), examine_leftovers(at_work)]
     return [surroundings, dvc, _sources(params), *outs]
 
 
-def _sources(params: Params | None, root: Path | None = None, ignored: Any = lambda _: False) -> Part:
+def _sources(params: Params | None, root: Path | None = None, ignored: Any = lambda _: False) -> Check:
     if params is None:
-        return Part("sources", "not looked at, because params.yaml does not say which there are")
+        return Check("sources", "not checked, because params.yaml does not name them")
     return examine_folders([Path(source.path) for source in params.sources.values()], root, ignored)
 
 
-def _mended(parts: list[Part], repository: Any, at_work: str) -> list[Part]:
-    """What can be mended is, while no DVC command can begin."""
+def _fixed(checks: list[Check], repository: Any, at_work: str) -> list[Check]:
+    """What can be fixed is, while no DVC command can begin."""
     if at_work:
-        return mend_all(parts, at_work)
+        return fix_all(checks, at_work)
     try:
         with guarded(Path(repository.tmp_dir) / "lock", _hardlink(repository)):
-            return mend_all(parts, "")
+            return fix_all(checks, "")
     except StorageError as error:
-        return mend_all(parts, str(error))
+        return fix_all(checks, str(error))
 
 
 def _hardlink(repository: Any) -> bool:

@@ -1,4 +1,4 @@
-"""DVC's cache: objects whose content is not what their name says.
+"""Check DVC's cache for objects whose content does not match their name.
 
 An object is named by the MD5 of its content. DVC believes the name of one that is read-only, as all
 are, so that damage spreads: `dvc checkout` and `dvc push` copy it, `dvc status` finds nothing.
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from pipeline.errors import StorageError, listing
 from pipeline.store.artifacts import refusals, remove
-from pipeline.tools.doctor.findings import Part, Problem, near
+from pipeline.tools.doctor.findings import Check, Problem, near
 from pipeline.tools.doctor.records import Out
 from pipeline.workers.engine import Engine
 
@@ -74,18 +74,18 @@ def uses_of(cache: Path, outs: Iterable[Out]) -> Uses:
     return uses
 
 
-def examine_cache(cache: Path, uses: Uses | None, aside: Path, engine: Engine) -> Part:
+def examine_cache(cache: Path, uses: Uses | None, aside: Path, engine: Engine) -> Check:
     """Hash every object.
 
     Args:
-        uses: None if DVC's files do not say; then nothing is mended.
+        uses: None if DVC's files do not say; then nothing is fixed.
         aside: folder for damaged objects that no stage of this workspace makes.
     """
     objects = list(_objects(cache))
     chunks = [objects[begin : begin + CHUNK] for begin in range(0, len(objects), CHUNK)]
     damaged = [one for found in engine.map(_damaged, chunks, "doctor: hashing the cache", size=len) for one in found]
     problems = [_problem(one, None if uses is None else uses.get(one.md5, []), aside) for one in damaged]
-    return Part("cache", f"{len(objects)} objects in {near(cache)} hashed", problems)
+    return Check("cache", f"{len(objects)} objects in {near(cache)} hashed", problems)
 
 
 def _objects(cache: Path) -> Iterable[Path]:
@@ -112,25 +112,25 @@ def _damaged(objects: Sequence[Path]) -> list[Damage]:
 
 def _problem(damage: Damage, used: Sequence[tuple[Path, Out]] | None, aside: Path) -> Problem:
     if used is None:
-        return Problem(f"{near(damage.path)} is damaged", "first mend DVC's files, which say what it stands for")
+        return Problem(f"{near(damage.path)} is damaged", "first fix DVC's files, which say what it belongs to")
     names = listing(f"{place} ({out.owner})" for place, out in used)
-    meant = f"It stands for {names or 'nothing that dvc.lock or a .dvc file names now'}"
+    meant = f"It belongs to {names or 'nothing that dvc.lock or a .dvc file names now'}"
     if damage.actual is None:
-        return Problem(f"{near(damage.path)} cannot be read. {meant}", "mend its permissions, or the disk")
+        return Problem(f"{near(damage.path)} cannot be read. {meant}", "fix its permissions, or the disk")
     what = f"{near(damage.path)} is damaged: its content has the MD5 {damage.actual}. {meant}"
     added = [(place, out) for place, out in used if out.added]
     if used and not added:
-        return Problem(what, _commands(out.maker for _, out in used), partial(_mend, damage, used, None))
+        return Problem(what, _commands(out.maker for _, out in used), partial(_fix, damage, used, None))
     if any(_md5_or_none(place) == damage.md5 for place, _ in added):
         then = f"{_commands(out.keeper for _, out in added)}, as the workspace's copy is whole"
     elif added:
         then = f"{_commands(out.maker for _, out in added)} brings it from the remote"
     else:
         then = "`dvc pull` or `dvc repro` where a commit or an experiment needs it"
-    return Problem(what, f"{then}; what is damaged goes to {near(aside)}", partial(_mend, damage, used, aside))
+    return Problem(what, f"{then}; what is damaged goes to {near(aside)}", partial(_fix, damage, used, aside))
 
 
-def _mend(damage: Damage, used: Sequence[tuple[Path, Out]], aside: Path | None) -> None:
+def _fix(damage: Damage, used: Sequence[tuple[Path, Out]], aside: Path | None) -> None:
     """Move the object aside, or remove it where a stage makes it again, and see to its copies in the workspace.
 
     DVC remembers of a copy that it is whole, by its time and size: a stage's is removed, so that it

@@ -1,4 +1,4 @@
-"""What an examination found, in words: parts of the workspace, their problems, and what mends them."""
+"""The checks of a workspace: what was examined, the problems, and how to fix them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -12,81 +12,81 @@ MAX_LISTED = 20
 
 @dataclass(frozen=True)
 class Problem:
-    """Something wrong: what, where and why it matters; and what a person does about it, after `mend` if there is one.
+    """A problem: what and where it is and why it matters; and what to do about it, after `fix` if there is one.
 
-    `mend` does what needs no person; it raises a PipelineError if it cannot.
+    `fix` does what needs no decision of the user; it raises a PipelineError if it cannot.
     """
 
     what: str
     then: str
-    mend: Callable[[], None] | None = None
-    mended: bool = False
-    kept: str = ""
-    """Why it could not be mended."""
+    fix: Callable[[], None] | None = None
+    fixed: bool = False
+    not_fixed_because: str = ""
+    """Why it could not be fixed."""
 
 
 @dataclass(frozen=True)
-class Part:
-    """A part of the workspace: its name, what was looked at, and what is wrong."""
+class Check:
+    """A check of a part of the workspace: its name, what was examined, and the problems."""
 
     name: str
-    seen: str
+    examined: str
     problems: Sequence[Problem] = ()
 
 
 def near(path: Path) -> Path:
-    """The path as seen from the current folder, if it lies there."""
+    """The path relative to the current folder, if it is inside it."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
-def mend_all(parts: Sequence[Part], hindrance: str) -> list[Part]:
-    """The same after what can be mended was mended; nothing is touched if there is a hindrance, a text that says it."""
-    return [replace(part, problems=[_mended(problem, hindrance) for problem in part.problems]) for part in parts]
+def fix_all(checks: Sequence[Check], obstacle: str) -> list[Check]:
+    """Fix what can be fixed; nothing is touched if there is an obstacle, given as a text."""
+    return [replace(check, problems=[_fixed(problem, obstacle) for problem in check.problems]) for check in checks]
 
 
-def in_words(parts: Sequence[Part]) -> str:
-    """A line a part, then each of its problems with what was done and what is to do."""
+def render(checks: Sequence[Check]) -> str:
+    """One line per check, then each of its problems with what was done and what to do."""
     lines: list[str] = []
-    width = max(len(part.name) for part in parts)
-    for part in parts:
-        state = f"{len(part.problems)} wrong" if part.problems else "well"
-        lines.append(f"{part.name:<{width}}  {state}: {part.seen}")
-        for problem in part.problems[:MAX_LISTED]:
+    width = max(len(check.name) for check in checks)
+    for check in checks:
+        state = f"{len(check.problems)} wrong" if check.problems else "ok"
+        lines.append(f"{check.name:<{width}}  {state}: {check.examined}")
+        for problem in check.problems[:MAX_LISTED]:
             lines += [f"  - {problem.what}", f"    {_next_step(problem)}"]
-        if len(part.problems) > MAX_LISTED:
-            lines.append(f"  - and {len(part.problems) - MAX_LISTED} more")
+        if len(check.problems) > MAX_LISTED:
+            lines.append(f"  - and {len(check.problems) - MAX_LISTED} more")
     return "\n".join(lines)
 
 
-def outcome(parts: Sequence[Part]) -> None:
-    """Nothing, if all is well or mended.
+def outcome(checks: Sequence[Check]) -> None:
+    """Raise DamageError unless all is well or fixed.
 
     Raises:
         DamageError: something is still wrong.
     """
-    left = [problem for part in parts for problem in part.problems if not problem.mended]
-    mendable = sum(problem.mend is not None and not problem.kept for problem in left)
-    hint = f": `pipeline doctor --fix` mends {mendable}" if mendable else ""
+    left = [problem for check in checks for problem in check.problems if not problem.fixed]
+    fixable = sum(problem.fix is not None and not problem.not_fixed_because for problem in left)
+    hint = f": `pipeline doctor --fix` fixes {fixable}" if fixable else ""
     if left:
         raise DamageError(f"{len(left)} problem{'s' if len(left) > 1 else ''} found{hint}")
 
 
-def _mended(problem: Problem, hindrance: str) -> Problem:
-    if problem.mend is None:
+def _fixed(problem: Problem, obstacle: str) -> Problem:
+    if problem.fix is None:
         return problem
-    if hindrance:
-        return replace(problem, kept=hindrance)
+    if obstacle:
+        return replace(problem, not_fixed_because=obstacle)
     try:
-        problem.mend()
+        problem.fix()
     except PipelineError as error:
-        return replace(problem, kept=str(error))
-    return replace(problem, mended=True)
+        return replace(problem, not_fixed_because=str(error))
+    return replace(problem, fixed=True)
 
 
 def _next_step(problem: Problem) -> str:
     then = f"; then: {problem.then}" if problem.then else ""
-    if problem.mended:
-        return f"mended{then}"
-    if problem.kept:
-        return f"not mended: {problem.kept}"
-    return f"`pipeline doctor --fix` mends it{then}" if problem.mend else problem.then
+    if problem.fixed:
+        return f"fixed{then}"
+    if problem.not_fixed_because:
+        return f"not fixed: {problem.not_fixed_because}"
+    return f"`pipeline doctor --fix` fixes it{then}" if problem.fix else problem.then

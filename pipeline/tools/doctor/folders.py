@@ -1,4 +1,4 @@
-"""Source folders, before DVC meets what it would hang on, fail on, or take in from outside."""
+"""Check source folders for entries on which DVC would hang or fail, or that lead outside."""
 
 import os
 import re
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline.sources.dvc_hazards import Hazard, added_root, hazards, shown
 from pipeline.store.artifacts import refusals, replacing
-from pipeline.tools.doctor.findings import Part, Problem
+from pipeline.tools.doctor.findings import Check, Problem
 
 IGNORE_FILE = ".dvcignore"
 # What means more than itself in a pattern of .dvcignore, whose syntax is that of .gitignore.
@@ -17,7 +17,7 @@ SPECIAL = re.compile(r"([\\\[\]!*#? ])")
 Ignored = Callable[[Path], bool]
 
 
-def examine_folders(sources: Sequence[Path], root: Path | None, ignored: Ignored) -> Part:
+def examine_folders(sources: Sequence[Path], root: Path | None, ignored: Ignored) -> Check:
     """Walk all source folders, and those around them that `dvc add` tracks; nothing is opened.
 
     Args:
@@ -27,7 +27,7 @@ def examine_folders(sources: Sequence[Path], root: Path | None, ignored: Ignored
     roots = sorted({added_root(path) or path for path in sources})
     found = [hazard for path in roots for hazard in hazards(path) if not ignored(hazard.path)]
     names = ", ".join(map(str, roots))
-    return Part("sources", f"{names} walked, nothing opened", [_problem(hazard, root) for hazard in found])
+    return Check("sources", f"{names} listed, no file opened", [_problem(hazard, root) for hazard in found])
 
 
 def ignore_pattern(path: str) -> str:
@@ -40,7 +40,7 @@ def _problem(hazard: Hazard, root: Path | None) -> Problem:
     can_be_listed = shown(path) == str(path) and root is not None and path.is_relative_to(root)
     if root is None or not can_be_listed:
         return Problem(str(hazard), f"remove it or give it another name: {shown(hazard.path)}")
-    then = f"{IGNORE_FILE} has a line for it, so that DVC passes it by; commit that file"
+    then = f"{IGNORE_FILE} has a line for it, so that DVC skips it; commit that file"
     return Problem(str(hazard), then, partial(_ignore, path.relative_to(root).as_posix(), root / IGNORE_FILE))
 
 

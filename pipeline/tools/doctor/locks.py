@@ -1,4 +1,4 @@
-"""DVC's locks: those that nobody holds any more, and the processes that are at work.
+"""Check DVC's locks: stale ones, and the processes that are running.
 
 DVC notes who reads and writes what in `rwlock`, a JSON file that it edits under the guard of
 `rwlock.lock`. The guards are locks of the kernel, which a death releases; with `core.hardlink_lock`
@@ -20,7 +20,7 @@ from dvc.rwlock import SCHEMA, Invalid
 
 from pipeline.errors import StorageError, listing
 from pipeline.store.artifacts import refusals, remove, replacing
-from pipeline.tools.doctor.findings import Part, Problem, near
+from pipeline.tools.doctor.findings import Check, Problem, near
 
 PROGRAMS = {"dvc", "pipeline"}
 # A process's start and a file's time come from different clocks of the kernel.
@@ -55,7 +55,7 @@ def running(root: Path) -> list[Running]:
     return sorted(found, key=lambda one: one.pid)
 
 
-def examine_locks(folder: Path, hardlink: bool, at_work: str) -> Part:
+def examine_locks(folder: Path, hardlink: bool, at_work: str) -> Check:
     """Look for locks that nobody holds.
 
     Args:
@@ -66,7 +66,9 @@ def examine_locks(folder: Path, hardlink: bool, at_work: str) -> Part:
     problems = [] if at_work or not hardlink else list(_left_guards(folder))
     if not problems:
         problems = [problem for file in _notes(folder) for problem in _note_problems(file, hardlink)]
-    return Part("locks", f"{at_work} is at work here" if at_work else "no DVC and no stage is at work here", problems)
+    return Check(
+        "locks", f"{at_work} is running here" if at_work else "no DVC command and no stage is running here", problems
+    )
 
 
 @contextmanager
@@ -148,7 +150,8 @@ def _note_problems(file: Path, hardlink: bool) -> Iterator[Problem]:
     if dead:
         names = listing(f"process {pid} (`{command}`)" for pid, command in dead.items())
         what = (
-            f"{near(file)} names locks of what lives no more: {names}. Another process of that number would block DVC"
+            f"{near(file)} names locks of processes that have ended: {names}. A new process with the same number "
+            f"would block DVC"
         )
         yield Problem(what, "", partial(_remove_dead, file, hardlink))
 

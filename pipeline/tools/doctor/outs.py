@@ -1,4 +1,4 @@
-"""Shards and other outs whose content does not match their checksums, and files that a killed run left half-written."""
+"""Check shards and other outs by their checksums, and find half-written files of killed runs."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from pipeline.store.arrow import open_arrow
 from pipeline.store.artifacts import Artifact, maker, remove
 from pipeline.store.shard_plan import digest
 from pipeline.tools.doctor.cache import md5_of
-from pipeline.tools.doctor.findings import Part, Problem
+from pipeline.tools.doctor.findings import Check, Problem
 from pipeline.workers.engine import Engine
 
 SHARDS = (catalogue.INGEST_SHARDS, catalogue.AUGMENT_SHARDS)
@@ -28,7 +28,7 @@ class Shard:
     md5: str | None
 
 
-def examine_shards(recorded: Mapping[Path, str], engine: Engine, at_work: str) -> Part:
+def examine_shards(recorded: Mapping[Path, str], engine: Engine, at_work: str) -> Check:
     """Hash every shard and decode every image in it.
 
     Args:
@@ -36,7 +36,7 @@ def examine_shards(recorded: Mapping[Path, str], engine: Engine, at_work: str) -
         at_work: who writes here now; then shards come and go.
     """
     if at_work:
-        return Part("shards", f"not looked at, because {at_work} is at work")
+        return Check("shards", f"not checked, because {at_work} is running")
     shards = [Shard(path, recorded.get(path)) for folder in SHARDS for path in _glob(f"{folder}/*.arrow")]
     faults = engine.map(fault, shards, "doctor: reading shards")
     problems = [
@@ -44,24 +44,24 @@ def examine_shards(recorded: Mapping[Path, str], engine: Engine, at_work: str) -
         for shard, found in zip(shards, faults, strict=True)
         if found
     ]
-    return Part("shards", f"{len(shards)} shards hashed, their images decoded", problems)
+    return Check("shards", f"{len(shards)} shards hashed, their images decoded", problems)
 
 
-def examine_checked(at_work: str) -> Part:
+def examine_checked(at_work: str) -> Check:
     """Verify the checksum of every manifest and every other file that carries one.
 
     Args:
         at_work: who writes here now; then such files come and go.
     """
     if at_work:
-        return Part("checksums", f"not looked at, because {at_work} is at work")
+        return Check("checksums", f"not checked, because {at_work} is running")
     found = [(path, artifact) for artifact in _checked() for path in _glob(artifact.path)]
     problems = [
         Problem(said, f"`{maker(path)}` makes it again", partial(remove, path))
         for path, artifact in found
-        if (said := _said(path, artifact))
+        if (said := _error_of(path, artifact))
     ]
-    return Part("checksums", f"{len(found)} manifests, models and reports of later stages verified", problems)
+    return Check("checksums", f"{len(found)} manifests, models and reports of later stages verified", problems)
 
 
 def _checked() -> list[Artifact]:
@@ -71,7 +71,7 @@ def _checked() -> list[Artifact]:
     return [*arrow.values(), catalogue.CURVES, catalogue.VERDICT, catalogue.MODEL]
 
 
-def _said(path: Path, artifact: Artifact) -> str | None:
+def _error_of(path: Path, artifact: Artifact) -> str | None:
     """What whoever reads it is told; None if it is whole."""
     try:
         content = artifact.read(path)
@@ -86,21 +86,21 @@ def _said(path: Path, artifact: Artifact) -> str | None:
     return None
 
 
-def examine_leftovers(at_work: str) -> Part:
+def examine_leftovers(at_work: str) -> Check:
     """Find what was never moved into place.
 
     Args:
         at_work: who writes here now; then such files are as they should be.
     """
     if at_work:
-        return Part("leftovers", f"not looked at, because {at_work} is at work")
+        return Check("leftovers", f"not checked, because {at_work} is running")
     files = [Path(value.path) for value in vars(catalogue).values() if isinstance(value, Artifact)]
     files += map(Path, (catalogue.CHECKPOINT, catalogue.INVENTORY_MEMORY, catalogue.CHECKED_TRANSFORMS))
     patterns = [f"{file.parent}/.{file.name}" for file in files] + [f"{folder}/.*.arrow" for folder in SHARDS]
     ends = ("partial", "old")
     found = sorted({path for pattern in patterns for end in ends for path in _glob(f"{pattern}.{end}")})
     problems = [Problem(f"{path} was left by a run that was killed", "", partial(remove, path)) for path in found]
-    return Part("leftovers", "half-written files looked for", problems)
+    return Check("leftovers", "searched for half-written files", problems)
 
 
 def fault(shard: Shard) -> str | None:

@@ -1,4 +1,4 @@
-"""What DVC's files say of the workspace: its outs, their hashes, and who makes them."""
+"""Read DVC's files: the outs of the workspace, their hashes, and the stages that make them."""
 
 import os
 import re
@@ -99,4 +99,4 @@ def _unread(file: Path, error: Exception) -> Problem:
     if file.suffix == ".yaml" and lock.name in str(error) and lock.is_file():
         state = "is damaged, or cut short" if read_bytes(lock).strip(b"\0 \n") else "is empty"
         return Problem(f"{lock} {state}: DVC cannot read it", _restore(lock))
-    return Problem(f"DVC cannot read {file}: {error}", f"mend it, or take an earlier one: git checkout {file}")
+    return Problem(f"DVC cannot read {file}: {error}", f"fix it, or restore an earlier version: git checkout {file}")

@@ -1,4 +1,4 @@
-"""DVC's databases of hashes and links that it knows, outside the workspace: damaged ones stop every DVC command.
+"""Check DVC's databases of hashes and links outside the workspace: damaged ones stop every DVC command.
 
 They only save time. A full disk or a loss of power while DVC writes can damage one.
 """

@@ -1,4 +1,4 @@
-"""What the pipeline stands on: the environment's packages, the `python` that DVC starts, params.yaml, the disk."""
+"""Check the environment: installed packages, the `python` that DVC starts, params.yaml and disk space."""
 
 import importlib.metadata
 import shutil
@@ -11,7 +11,7 @@ from packaging.requirements import Requirement
 
 from pipeline.errors import MissingInputError, ParamsError
 from pipeline.project.params_file import Params, load_params
-from pipeline.tools.doctor.findings import Part, Problem
+from pipeline.tools.doctor.findings import Check, Problem
 
 PACKAGE = "image-data-pipeline"
 INSTALL = "pip install -c constraints.txt -e ."
@@ -19,8 +19,8 @@ INSTALL = "pip install -c constraints.txt -e ."
 MIN_FREE = 1 << 30
 
 
-def examine_surroundings(places: Sequence[Path]) -> tuple[Part, Params | None]:
-    """Look around; also the params, if they are as they should be.
+def examine_surroundings(places: Sequence[Path]) -> tuple[Check, Params | None]:
+    """Check the environment, and return the params if they are valid.
 
     Args:
         places: folders that a run writes to.
@@ -32,7 +32,7 @@ def examine_surroundings(places: Sequence[Path]) -> tuple[Part, Params | None]:
     except (ParamsError, MissingInputError) as error:
         problems.append(Problem(str(error), "correct params.yaml"))
     problems += _disk(places)
-    return Part("surroundings", "packages, python, params.yaml, free space", problems), params
+    return Check("surroundings", "packages, python, params.yaml, free space", problems), params
 
 
 def _packages() -> Iterator[Problem]:
@@ -47,7 +47,7 @@ def _packages() -> Iterator[Problem]:
             yield Problem(f"the package {needed.name} is missing", f"`{INSTALL}`")
         else:
             if not needed.specifier.contains(version, prereleases=True):
-                yield Problem(f"{needed.name} {version} is installed, needed is {needed.specifier}", f"`{INSTALL}`")
+                yield Problem(f"{needed.name} {version} is installed, but {needed.specifier} is needed", f"`{INSTALL}`")
 
 
 def _python() -> Iterator[Problem]:
@@ -58,7 +58,7 @@ def _python() -> Iterator[Problem]:
         answer = subprocess.run(asked, capture_output=True, text=True, check=False, timeout=60)  # noqa: S603
         if Path(answer.stdout.strip()).resolve() == Path(sys.prefix).resolve():
             return
-    state = f"`python` is {place}, of another environment" if place else "there is no command `python`"
+    state = f"`python` is {place}, which belongs to another environment" if place else "there is no command `python`"
     then = f"activate the environment first: . {Path(sys.prefix) / 'bin/activate'}"
     yield Problem(f"{state}: stages run as `python -m pipeline` and would not find this package", then)
 
@@ -83,4 +83,6 @@ def _disk(places: Sequence[Path]) -> Iterator[Problem]:
     for place in {place.stat().st_dev: place for place in places if place.is_dir()}.values():
         free = shutil.disk_usage(place).free
         if free < MIN_FREE:
-            yield Problem(f"{free / 1e6:.0f} MB are free where {place} lies: a run may fail half-way", "free space")
+            yield Problem(
+                f"{free / 1e6:.0f} MB are free where {place} lies: a run may fail before it ends", "free space"
+            )

@@ -1,1 +1,1 @@
-"""Which images people should label next."""
+"""Choose the images to label next."""

@@ -1,4 +1,4 @@
-"""Writes the images that people should label next as an import file for Label Studio."""
+"""Write the images to label next to an import file for Label Studio."""
 
 import json
 from collections.abc import Sequence
@@ -35,15 +35,15 @@ SPLIT_FOR_LABELS = "unlabelled"
 
 @dataclass(frozen=True)
 class Queue:
-    """Tasks for Label Studio, the project's labelling interface, and what a person should know."""
+    """Tasks for Label Studio, the labelling interface, and a summary."""
 
     tasks: list[dict[str, Any]]
     interface: str
-    words: str
+    summary: str
 
 
 def label_queue(name: str, params: Params, count: int, by: str | None, engine: Engine) -> Queue:
-    """The images of a source that are most worth a label, the first the most.
+    """The images of a source that are most worth labelling, the most valuable first.
 
     Of those without a label after curate, and without a task in the source's export.
 
@@ -63,24 +63,24 @@ def label_queue(name: str, params: Params, count: int, by: str | None, engine: E
     open_rows = (rows["source"] == name) & (rows["label"] == NO_LABEL) & ~rows["path"].isin(known)
     wanted = rows[open_rows].reset_index(drop=True)
     if wanted.empty:
-        raise DataError(f"no image of {name} is left to be labelled: {path} has none without a label or a task")
+        raise DataError(f"no image of {name} is left to label: in {path} every image has a label or a task")
     labelled = rows[rows["label"] != NO_LABEL]
     has_model = Path(catalogue.MODEL.path).exists()
     by = by or ("uncertainty" if has_model else "diversity")
     match by:
         case "uncertainty":
-            order, how = _uncertain(wanted, engine, params), "those that the model is least sure of first"
+            order, how = _uncertain(wanted, engine, params), "the least confident predictions first"
         case "diversity":
-            order, how = _diverse(wanted, labelled, count, engine, params), "those least like any labelled one first"
+            order, how = _diverse(wanted, labelled, count, engine, params), "those least like labelled ones first"
         case _:
             order = np.argsort(keyed_uniform(params.split.seed, "label queue", wanted["id"]), kind="stable")
-            how = "drawn by chance, as what is to be measured must be"
+            how = "drawn at random, as images for measuring must be"
     turns = groups_in_turn(order, wanted["group"].tolist())[:count]
     chosen = wanted.iloc[turns]
     return Queue(
         tasks=import_file(chosen["path"].tolist(), chosen["id"].tolist(), labels),
         interface=labelling_interface(sorted(labelled["label"].astype(str).unique()), labels),
-        words=f"{len(chosen)} of {len(wanted)} images of {name} without a label, {how}",
+        summary=f"{len(chosen)} of {len(wanted)} images of {name} without a label, {how}",
     )
 
 
@@ -92,7 +92,9 @@ def write_queue(queue: Queue, output: Path) -> Path:
     """
     beside = output.with_suffix(".xml")
     if beside == output:
-        raise ParamsError(f"--output {output}: the labelling interface goes there; let the tasks' file end in .json")
+        raise ParamsError(
+            f"--output {output}is the file of the labelling interface: give the tasks' file a name that ends in .json"
+        )
     tasks = json.dumps(queue.tasks, indent=1, ensure_ascii=False) + "\n"
     write_files({output: tasks.encode(), beside: queue.interface.encode()})
     return beside
@@ -121,7 +123,7 @@ def _uncertain(wanted: pd.DataFrame, engine: Engine, params: Params) -> Any:
 
     path = Path(catalogue.MODEL.path)
     if not path.exists():
-        raise MissingInputError(f"{path} is missing: run `dvc repro train`, or queue by diversity or random")
+        raise MissingInputError(f"{path} is missing: run `dvc repro train`, or use --by diversity or random")
     model = load_model(read_bytes(path))
     # Any class that the model knows: it is not looked at.
     rows = wanted.assign(label=model.classes[0], split=SPLIT_FOR_LABELS)

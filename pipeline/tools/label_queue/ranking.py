@@ -1,4 +1,4 @@
-"""Which images are most worth a person's label: the most uncertain ones, or those least like any that has one."""
+"""Rank images by the value of a label: the most uncertain ones, or those least like any labelled one."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,6 +1,6 @@
-"""The page: all that is known of the last run in one file that needs nothing beside it.
+"""The report page: everything about the last run in one self-contained HTML file.
 
-A command and no stage, because it shows experiments and looks at test too, which are no outs of this pipeline.
+A command and not a stage, because it also shows experiments and test evaluations, which are not outs of its run.
 Whatever came from users (names of classes, files, sources and experiments) is escaped, and stands in a direction of
 its own; the page's policy forbids every script and every request, whatever might have slipped through.
 """
@@ -21,7 +21,7 @@ from pipeline.tools.report.runs import of_other_runs
 
 
 def write_report(params: Params, output: Path, tags: Path | None = None) -> str:
-    """Write the page; where it is and what it lacks, in words.
+    """Write the page, and return its path and what it lacks.
 
     Args:
         tags: a table of errors that was filled in; without one, that of `pipeline errors`, if it is.
@@ -34,16 +34,14 @@ def write_report(params: Params, output: Path, tags: Path | None = None) -> str:
     if output.is_dir():
         raise ParamsError(f"--output {output} is a folder: name a file, such as {output}/index.html")
     if tags is not None and not tags.is_file():
-        raise MissingInputError(
-            f"--tags {tags} is missing, or no file: `pipeline errors` writes a table to be filled in"
-        )
-    parts = gather(params, tags)
+        raise MissingInputError(f"--tags {tags} is missing or not a file: `pipeline errors` writes a table to fill in")
+    sections = gather(params, tags)
     remarks = of_other_runs()
     page = (
         _environment()
         .get_template("page.html.j2")
         .render(
-            parts=parts,
+            sections=sections,
             remarks=remarks,
             model=model_digest(),
             less_is_better=not METRICS.of(params.evaluate.optimizing).maximise,
@@ -51,9 +49,9 @@ def write_report(params: Params, output: Path, tags: Path | None = None) -> str:
         )
     )
     write_files({output: page.encode("utf-8", "backslashreplace")})
-    lacking = sum(bool(part.missing) for part in parts.values())
+    lacking = sum(bool(section.missing) for section in sections.values())
     words = [
-        *([f"{lacking} of {len(parts)} parts are missing, and say what makes them"] if lacking else []),
+        *([f"{lacking} of {len(sections)} sections are empty, and say which command fills them"] if lacking else []),
         *([f"{len(remarks)} remarks on other runs"] if remarks else []),
     ]
     return f"{output}: {'; '.join(words) or 'complete'}"

@@ -1,4 +1,4 @@
-"""What the last run left, section by section; what is missing says which command makes it."""
+"""Gather the results of the last run, section by section; an empty section names the command that fills it."""
 
 import base64
 import io
@@ -35,8 +35,8 @@ UNLIKE = (KeyError, TypeError, ValueError, AttributeError, IndexError)
 
 
 @dataclass(frozen=True)
-class Part:
-    """What a section shows, or, where it has nothing, why, and what makes it."""
+class PageSection:
+    """The content of a section, or why it is empty and which command fills it."""
 
     value: Any = None
     missing: str = ""
@@ -50,8 +50,8 @@ class Sheet:
     url: str
 
 
-def gather(params: Params, tags: Path | None) -> dict[str, Part]:
-    """All parts of the page by name.
+def gather(params: Params, tags: Path | None) -> dict[str, PageSection]:
+    """All sections of the page by name.
 
     Args:
         tags: a table of errors that was filled in; without one, that of `pipeline errors`, if it is.
@@ -73,23 +73,23 @@ def gather(params: Params, tags: Path | None) -> dict[str, Part]:
         "tags": partial(_tags, path=tags),
         **{f"sheet_{name}": make for name, make in SHEETS.items()},
     }
-    return {name: _part(make, params) for name, make in makers.items()}
+    return {name: _section(make, params) for name, make in makers.items()}
 
 
-def _part(make: Callable[[Params], Any], params: Params) -> Part:
+def _section(make: Callable[[Params], Any], params: Params) -> PageSection:
     try:
-        return Part(make(params))
+        return PageSection(make(params))
     except PipelineError as error:
-        return Part(missing=str(error))
+        return PageSection(missing=str(error))
     except UNLIKE as error:
-        return Part(missing=f"what there is cannot be shown ({type(error).__name__}: {error}): run `dvc repro`")
+        return PageSection(missing=f"this result cannot be shown ({type(error).__name__}: {error}): run `dvc repro`")
 
 
 def _read(artifact: Artifact) -> Any:
     return artifact.read(Path(artifact.path))
 
 
-def _said() -> Mapping[str, Any]:
+def _latest_diagnosis() -> Mapping[str, Any]:
     """The conclusion, which knows of test, if it is of the same errors as the diagnosis; else the diagnosis."""
     found: Mapping[str, Any] = _read(catalogue.DIAGNOSIS)
     if Path(catalogue.FINAL_DIAGNOSIS.path).exists():
@@ -100,13 +100,13 @@ def _said() -> Mapping[str, Any]:
 
 
 def _diagnosis(_: Params) -> Mapping[str, Any]:
-    found = _said()
+    found = _latest_diagnosis()
     # Looked at here, so that a report of another version is missed as one.
     return {name: found[name] for name in ("sentence", "gaps", "findings", "steps")}
 
 
 def _levels(_: Params) -> Markup:
-    found = _said()
+    found = _latest_diagnosis()
     return plots.levels_plot(found["levels"], found["gaps"])
 
 
@@ -275,15 +275,15 @@ def _label_issues(_: Params) -> Mapping[str, Any]:
 
 
 def _variants(_: Params) -> Sheet:
-    return _sheet("Images of train beside their variants", _read(catalogue.PREVIEW_VARIANTS))
+    return _sheet("Training images beside their variants", _read(catalogue.PREVIEW_VARIANTS))
 
 
 def _issues(_: Params) -> Sheet:
-    return _sheet("Images that something is odd about", _read(catalogue.CURATE_ISSUES))
+    return _sheet("Images with issues", _read(catalogue.CURATE_ISSUES))
 
 
 def _copies(_: Params) -> Sheet:
-    return _sheet("Images that are copies of others, or nearly", _read(catalogue.CURATE_COPIES))
+    return _sheet("Duplicates and near copies", _read(catalogue.CURATE_COPIES))
 
 
 SHEETS: Mapping[str, Callable[[Params], Any]] = {

@@ -104,7 +104,7 @@ def curves_plot(epochs: Sequence[Mapping[str, float]], name: str, kept: int, tit
 
 @mpl.rc_context(RC)
 def confusion_plot(matrix: npt.NDArray[np.float64], classes: Sequence[str]) -> Markup:
-    """Shares of each actual class that are called so; the classes with most mistakes if there are many."""
+    """Shares of each actual class by predicted class; if there are many, the classes with the most mistakes."""
     mistakes = matrix.sum(axis=0) + matrix.sum(axis=1) - 2 * np.diag(matrix)
     chosen = np.sort(np.argsort(-mistakes, kind="stable")[:MAX_MATRIX_CLASSES])
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)

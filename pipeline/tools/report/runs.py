@@ -1,4 +1,4 @@
-"""Which stages' outs are not of the run that the others are of, by what dvc.lock says of each."""
+"""Find the stages whose outs are not of the same run as the others, by dvc.lock."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -26,12 +26,12 @@ def of_other_runs() -> list[str]:
 def _by_lock() -> Iterator[str]:
     path = Path(LOCK)
     if not path.is_file():
-        yield f"there is no {LOCK}, so nothing says whether all of this is of one run"
+        yield f"there is no {LOCK}, so it is unknown whether all results are of one run"
         return
     try:
         stages = stages_in(read_bytes(path).decode())
     except ValueError:
-        yield f"{path} cannot be read, so nothing says whether all of this is of one run"
+        yield f"{path} cannot be read, so it is unknown whether all results are of one run"
         return
     makers = {out.get("path"): (name, out.get("md5")) for name, entry in stages.items() for out in entry["outs"]}
     params = yaml_values(read_bytes(PARAMS_FILE).decode())

@@ -1,1 +1,1 @@
-"""Many models, ranked on dev."""
+"""Try many models and rank them on dev."""

@@ -1,4 +1,4 @@
-"""Models that a spot check tries beside the one of params: simple ones first, and modest networks."""
+"""The models that a spot check tries besides the one of params: simple ones first, then small networks."""
 
 from typing import Any
 
@@ -34,7 +34,7 @@ def candidates(own: Model, names: list[str]) -> dict[str, Model]:
     """
     unknown = [name for name in names if name not in {*CANDIDATES, OWN}]
     if unknown:
-        raise ParamsError(f"no candidate {listing(unknown)}: there are {listing([*CANDIDATES, OWN], 20)}")
+        raise ParamsError(f"no candidate {listing(unknown)}: the candidates are {listing([*CANDIDATES, OWN], 20)}")
     table = {
         name: MODEL.validate_python({"name": name.partition(" ")[0], **values}) for name, values in CANDIDATES.items()
     }

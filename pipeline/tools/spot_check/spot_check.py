@@ -1,4 +1,4 @@
-"""Tries many models on the training set as it is, and ranks them on dev in one table."""
+"""Fit many models to the current training set, and rank them on dev in one table."""
 
 import time
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ from pipeline.workers.engine import Engine
 
 @dataclass(frozen=True)
 class Trial:
-    """What came of one model: its values, or why there are none."""
+    """The result of one model: its values, or why there are none."""
 
     name: str
     model: Model
@@ -111,14 +111,14 @@ def print_table(ranked: pd.DataFrame, params: Params, images: int, console: Cons
             f"{row['train']:.4f}",
             f"{row['seconds']:.1f}",
             f"{row['megabytes']:.2f}",
-            "the first is no better beyond noise" if number and row["noise"] else "",
+            "within noise of the first" if number and row["noise"] else "",
         )
     console.print(shown)
-    console.print("train: on its rows as balanced and augmented; networks count them while they still learn")
+    console.print("train: on the balanced and augmented rows; of networks, measured during training")
     best = str(ranked["model"].iloc[0])
     if not ranked["problem"].iloc[0] and best != OWN:
         values = candidates(params.train.model, [best])[best].model_dump_json()
-        console.print(f"To take {best} over, in params.yaml: train.model: {escape(values)}", soft_wrap=True)
+        console.print(f"To use {best}, set in params.yaml: train.model: {escape(values)}", soft_wrap=True)
 
 
 def _trial(name: str, model: Model, data: TrainingData, params: Params, metric: Metric, engine: Engine) -> Trial:

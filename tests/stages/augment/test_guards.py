@@ -131,8 +131,8 @@ def test_blank_variants_name_the_transform_after_which_nothing_was_left() -> Non
     invert = {"name": "InvertImg", "p": 1.0}
     assert refusal(augment(FLIP, BLACKEN, invert)) == (
         "30 of 30 variants came out blank (100.0%, augment.max_failed is 1.0%): a 15, b 15; first a0, b1, a2 "
-        "and 17 more. To blame: RandomBrightnessContrast (augment.transforms.1) for 20 of the 20 looked at. "
-        "Weaken these, take them out, or raise augment.max_failed"
+        "and 17 more. Responsible transforms: RandomBrightnessContrast (augment.transforms.1) for 20 of the 20 "
+        "checked. Weaken or remove them, or raise augment.max_failed"
     )
 
 
@@ -147,7 +147,11 @@ def test_blank_variants_of_two_transforms_name_both() -> None:
 def test_blank_variants_that_were_blank_before_any_transform_name_match_production() -> None:
     rows = planned(a1=1, a2=1)
     checked = looked_at(rows, {("a1", 1), ("a2", 1)}, set())
-    with pytest.raises(ParamsError, match=r"To blame: augment\.match_production for 2 of the 2 looked at\."):
+    with pytest.raises(
+        ParamsError,
+        match=r"Responsible transforms: augment\.match_production for 2 of the 2 "
+        r"checked\.",
+    ):
         refuse_failures(
             count_failures(rows, checked), checked, augment(FLIP), lambda failed: [GREY] * len(failed), None
         )
@@ -155,20 +159,18 @@ def test_blank_variants_that_were_blank_before_any_transform_name_match_producti
 
 def test_unchanged_images_name_what_changes_nothing_and_what_acts_too_seldom() -> None:
     words = refusal(augment(NOTHING, {**FLIP, "p": 0.05}), images=40)
-    assert "images have only variants like themselves (" in words
+    assert "images are unchanged by augmentation (" in words
     assert (
-        "To blame: XYMasking (augment.transforms.0) changes none of the 20 looked at, "
-        "HorizontalFlip (augment.transforms.1) acts with p 0.05 only. "
-        "Raise p or augment.copies, take out what changes nothing, or raise augment.max_failed"
+        "Responsible transforms: XYMasking (augment.transforms.0) changes none of the 20 checked, "
+        "HorizontalFlip (augment.transforms.1) acts only with p 0.05. "
+        "Raise p or augment.copies, remove transforms that change nothing, or raise augment.max_failed"
     ) in words
 
 
 def test_an_image_with_one_changed_variant_is_no_failure() -> None:
     rows = planned(a1=2, a2=2)
     checked = looked_at(rows, set(), {("a1", 1), ("a2", 1), ("a2", 2)})
-    with pytest.raises(
-        ParamsError, match=r"^1 images have only variants like themselves \(50\.0%, .*: a 1; first a2\."
-    ):
+    with pytest.raises(ParamsError, match=r"^1 images are unchanged by augmentation \(50\.0%, .*: a 1; first a2\."):
         refuse_failures(count_failures(rows, checked), checked, augment(FLIP), pictures, None)
 
 
@@ -191,7 +193,7 @@ def test_variants_of_an_epoch_are_made_again_for_that_epoch() -> None:
     ]
     checked = variants.assign(**pd.DataFrame(made, index=variants.index))
     counts = count_failures(rows, checked)
-    with pytest.raises(ParamsError, match=r"for (\d+) of the \1 looked at"):
+    with pytest.raises(ParamsError, match=r"for (\d+) of the \1 checked"):
         refuse_failures(counts, checked, chosen, pictures, 0)
     with pytest.raises(ParamsError) as caught:
         refuse_failures(counts, checked, chosen, pictures, None)

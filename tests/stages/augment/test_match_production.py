@@ -149,5 +149,9 @@ def test_transforms_that_blank_degraded_pictures_are_blamed(
     mode: str, photos: Originals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     planted(monkeypatch, DARK)
-    with pytest.raises(ParamsError, match=r"^100 of 100 .* To blame: RandomBrightnessContrast .* 20 of the 20 looked"):
+    with pytest.raises(
+        ParamsError,
+        match=r"^100 of 100 .* Responsible transforms: RandomBrightnessContrast .* 20 of "
+        r"the 20 looked",
+    ):
         run(photos, transforms=[TURN, BLACKEN], match_production=True, mode=mode)

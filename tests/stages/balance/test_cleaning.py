@@ -86,9 +86,9 @@ def test_near_miss_2_that_would_fill_memory_is_refused(monkeypatch: pytest.Monke
 def test_classes_with_too_few_rows_for_the_neighbours_are_named(strategy: str) -> None:
     rows = manifest({"apple": 20, "fig": 3, "pear": 2})
     message = (
-        rf"^balance\.strategy {strategy} looks at 3 neighbours, and each class needs more rows than that: "
+        rf"^balance\.strategy {strategy} compares 3 neighbours, and each class needs more rows than that: "
         r"class fig has 3, class pear has 2\. Set balance\.strategy\.neighbours to 1 or less, add images to these "
-        r"classes, or take a strategy that asks for no neighbours"
+        r"classes, or use a strategy without neighbours"
     )
     with pytest.raises(DataError, match=message):
         choose(rows, params(strategy, **{**OTHERS[strategy], "neighbours": 3}))
@@ -97,7 +97,7 @@ def test_classes_with_too_few_rows_for_the_neighbours_are_named(strategy: str) -
 @pytest.mark.parametrize("strategy", ["edited_nearest_neighbours", "near_miss"])
 def test_no_number_of_neighbours_is_proposed_that_params_refuse(strategy: str) -> None:
     rows = manifest({"apple": 20, "fig": 3, "pear": 1})
-    message = r"class pear has 1\. Any number is too many: add images to these classes, or take a strategy"
+    message = r"class pear has 1\. No number is small enough: add images to these classes, or use a strategy"
     with pytest.raises(DataError, match=message):
         choose(rows, params(strategy, **{**OTHERS[strategy], "neighbours": 3}))
 
@@ -105,6 +105,9 @@ def test_no_number_of_neighbours_is_proposed_that_params_refuse(strategy: str) -
 def test_a_class_that_would_lose_every_row_is_named() -> None:
     rows = manifest({"apple": 4, "fig": 3})
     places = np.array([1, 9, 11, 21, 0, 10, 20], dtype=np.uint8)[:, None]
-    message = r"would drop every row of class apple \(4 rows\), whose pictures all lie among others: use tomek_links or"
+    message = (
+        r"would drop every row of class apple \(4 rows\), whose pictures all lie among other classes' "
+        r"pictures: use tomek_links or"
+    )
     with pytest.raises(DataError, match=message):
         choose_rows(rows, params("edited_nearest_neighbours", neighbours=1, drop_if="any"), lambda _: places)

@@ -83,7 +83,7 @@ def test_duplicates_go_and_production_images_stay() -> None:
         "joined_groups": 0,
     }
     assert outputs.summary == (
-        "4 images stay, 2 conflicting_labels, 2 duplicate\n  5 pictures are too small or too plain to have near copies"
+        "4 images kept, 2 conflicting_labels, 2 duplicate\n  5 pictures are too small or too plain to have near copies"
     )
 
 
@@ -108,7 +108,8 @@ def test_files_are_those_rejected_removed_and_kept(
 
 def test_conflicting_labels_stop_the_stage_if_params_say_so() -> None:
     message = (
-        r"^pictures under two labels: 1, the files web/cat/003\.png, web/dog/004\.png\. Correct the labels, or set cura"
+        r"^pictures with two labels: 1, in the files web/cat/003\.png, web/dog/004\.png\. Correct the labels, or "
+        r"set cura"
     )
     with pytest.raises(DataError, match=message):
         curated({"web": WEB, "phone": PHONE}, "error")
@@ -118,7 +119,7 @@ def test_conflicting_labels_stop_the_stage_if_params_say_so() -> None:
     ("names", "missing"), [(["web"], "phone"), ([], "web, phone"), (["phone", "old"], "web"), (["old"], "web, phone")]
 )
 def test_a_source_that_was_not_ingested_is_named(names: list[str], missing: str) -> None:
-    with pytest.raises(MissingInputError, match=rf"^not ingested yet: {missing}; run `dvc repro ingest`$"):
+    with pytest.raises(MissingInputError, match=rf"^sources not ingested yet: {missing}; run `dvc repro ingest`$"):
         curated({name: source(name, [("cat", "a")]) for name in names})
 
 
@@ -174,9 +175,9 @@ def test_the_folder_of_a_source_that_params_no_longer_name_does_not_count(
     [
         pytest.param("aabb", 0, "", id="none"),
         pytest.param(
-            "abbb", 1, "groups that equal files or near copies join, so that they are not split apart: a + b", id="one"
+            "abbb", 1, "groups joined by equal files or near copies, which stay in one split: a + b", id="one"
         ),
-        pytest.param("abcdefgh", 4, "not split apart: a + b, c + d, e + f and 1 more", id="the first three are shown"),
+        pytest.param("abcdefgh", 4, "in one split: a + b, c + d, e + f and 1 more", id="the first three are shown"),
     ],
 )
 def test_groups_that_equal_files_join_are_shown(groups: str, joined: int, words: str) -> None:
@@ -187,7 +188,7 @@ def test_groups_that_equal_files_join_are_shown(groups: str, joined: int, words:
     )
     assert outputs.metrics["joined_groups"] == len(outputs.joined) == joined
     assert f"{words}\n" in outputs.summary
-    assert ("not split apart" in outputs.summary) == (joined > 0)
+    assert ("groups joined by" in outputs.summary) == (joined > 0)
     assert not set(outputs.removed["reason"]) - {"duplicate"}
 
 

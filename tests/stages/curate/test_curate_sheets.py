@@ -94,9 +94,9 @@ def test_copies_stand_side_by_side(drawn: list[Sheet]) -> None:
     sheets.copies_sheet(images, near, removed, look)
     (sheet,) = drawn
     assert [section.heading for section in sheet.sections] == [
-        "Families of near copies, never split apart: 2",
+        "Families of near copies, always in one split: 2",
         "Pairs of exact duplicates: 1",
-        "Pictures under two labels, removed: 2",
+        "Pictures with two labels, removed: 2",
     ]
     # Those of two labels come first.
     assert [strip.caption for strip in sheet.sections[0].strips] == ["2 images, labels cat / dog", "2 images"]
@@ -134,7 +134,7 @@ def test_sheets_of_nothing_say_so(drawn: list[Sheet]) -> None:
     sheets.issues_sheet(images, LEVELS, look)
     sheets.copies_sheet(images, NO_NEAR, NONE_REMOVED, look)
     assert [sheet.sections for sheet in drawn] == [[], []]
-    assert drawn[1].lines == ["No near copies, no duplicates, no picture under two labels."]
+    assert drawn[1].lines == ["No near copies, no duplicates, no pictures with two labels."]
 
 
 def test_hostile_names_are_drawn_and_the_bytes_are_always_the_same() -> None:

@@ -104,7 +104,7 @@ def test_kept_conflict_leaves_one_image_of_each_label_in_one_group() -> None:
 
 def test_conflict_as_error_names_the_images_and_the_choices() -> None:
     message = (
-        r"^pictures under two labels: 2, the files phone/1, web/2, web/3, web/4, web/5\. "
+        r"^pictures with two labels: 2, in the files phone/1, web/2, web/3, web/4, web/5\. "
         r"Correct the labels, or set curate\.conflicting_labels to reject or keep$"
     )
     with pytest.raises(DataError, match=message):

@@ -200,7 +200,7 @@ def test_sources_are_joined_with_nothing_where_one_lacks_a_column() -> None:
 
 def test_labels_of_two_sources_that_may_be_one_class_are_refused_with_their_bytes() -> None:
     web, phone, scans = (source(name, "").assign(source=name) for name in ("web", "phone", "scans"))
-    message = r"Cat \[43 61 74\] in phone and cat \[63 61 74\] in web, scans\. Write each class in one way"
+    message = r"Cat \[43 61 74\] in phone and cat \[63 61 74\] in web, scans\. Spell each class one way"
     with pytest.raises(DataError, match=message):
         join_sources([web.assign(label="cat"), phone.assign(label="Cat"), scans.assign(label="cat")])
     join_sources([web.assign(label="cat"), phone.assign(label=""), scans.assign(label="cats")])

@@ -15,7 +15,7 @@ from pipeline.images.pixels import Pixels
 from pipeline.manifest import HASHES, SPLIT, check_manifest
 from pipeline.project.params_file import Params
 from pipeline.project.runner import run_stage
-from pipeline.stages.curate.stage import select_columns
+from pipeline.stages.curate.stage import measure_pictures
 from pipeline.workers.engine import Engine
 from tests.examples import encoded, params
 from tests.stages.curate.test_similarity import CHANGES, brighter, cropped, half, jpeg, scene
@@ -124,7 +124,7 @@ def test_different_plain_and_small_pictures_are_groups_of_their_own() -> None:
     assert families(curated(chosen)) == []
     assert listed() == []
     assert untimed(run_stage("curate", chosen, Engine(1))).startswith(
-        "curate: 16 images stay, no duplicates\n  10 pictures are too small or too plain to have near copies\n  issues"
+        "curate: 16 images kept, no duplicates\n  10 pictures are too small or too plain to have near copies\n  issues"
     )
 
 
@@ -167,7 +167,7 @@ def test_a_look_sees_what_was_hashed(fit: str) -> None:
     contents = catalogue.INGESTED.read(Path("data/ingest/phone/manifest.arrow"))
     rows = np.array([0, 2, 3])
     reader = catalogue.ORIGINALS.read(Path("data/ingest"))
-    seen = select_columns(rows, views, contents, reader, fit, Engine(1))
+    seen = measure_pictures(rows, views, contents, reader, fit, Engine(1))
     assert [marks(shown)[0].tolist() for shown in seen] == contents[[*HASHES]].iloc[rows].to_numpy().tolist()
 
 
@@ -177,7 +177,7 @@ def test_near_copies_may_be_ignored() -> None:
     manifest = curated(chosen)
     assert manifest["group"].tolist() == manifest["sha256"].tolist()
     assert listed() == []
-    assert run_stage("curate", chosen, Engine(1)).startswith("curate: 8 images stay, no duplicates (")
+    assert run_stage("curate", chosen, Engine(1)).startswith("curate: 8 images kept, no duplicates (")
 
 
 def test_copies_under_two_labels_stay_and_are_shown() -> None:
@@ -193,8 +193,8 @@ def test_copies_under_two_labels_stay_and_are_shown() -> None:
     ]
     assert metrics() == {"images": 4, "groups": 2, "two_labels": 1}
     assert untimed(run_stage("curate", chosen, Engine(1))).startswith(
-        "curate: 10 images stay, 1 duplicate\n"
-        "  4 images are near copies, in 2 families of up to 2, which are not split apart: "
+        "curate: 10 images kept, 1 duplicate\n"
+        "  4 images are near copies, in 2 families of up to 2, which stay in one split: "
         "see data/curate/near_duplicates.csv\n"
         "  1 of these families have two labels: those of phone/cat/1.png"
     )
@@ -206,6 +206,6 @@ def test_user_groups_that_near_copies_join_are_shown() -> None:
     chosen = changed()
     manifest = curated(chosen).set_index("id")
     assert manifest.loc[["phone/cat/1", "phone/cat/2"], "group"].tolist() == ["group:a", "group:a"]
-    assert "\n  groups that equal files or near copies join, so that they are not split apart: a + b" in (
+    assert "\n  groups joined by equal files or near copies, which stay in one split: a + b" in (
         run_stage("curate", chosen, Engine(1))
     )

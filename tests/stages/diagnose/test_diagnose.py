@@ -89,11 +89,15 @@ def test_tables_of_people_are_read_as_a_spreadsheet_program_saves_them(folder: P
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("outcome.csv", "", r"^feedback holds outcome\.csv, .*: rename outcome\.csv to outcomes\.csv, or take it out$"),
+        (
+            "outcome.csv",
+            "",
+            r"^feedback holds outcome\.csv, .*: rename outcome\.csv to outcomes\.csv, or move it away$",
+        ),
         (
             "x.xlsx",
             "",
-            r"^feedback holds x\.xlsx, and the diagnosis knows answers\.csv and outcomes\.csv alone: take it out$",
+            r"^feedback holds x\.xlsx, and the diagnosis reads only answers\.csv and outcomes\.csv: move it away$",
         ),
         (
             "outcomes.csv",

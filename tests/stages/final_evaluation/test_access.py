@@ -69,7 +69,9 @@ def test_all_reasons_to_refuse_are_named_and_all_that_was_told_is_noted() -> Non
 
 
 def test_a_verdict_on_another_model_is_none() -> None:
-    with pytest.raises(FinalEvaluationError, match="the last evaluation is of another model: run `dvc repro evaluate`"):
+    with pytest.raises(
+        FinalEvaluationError, match="the last evaluation is of a different model: run `dvc repro evaluate`"
+    ):
         check_access([], "newer", ACCEPTED, rules(rejected_model="allow"))
 
 

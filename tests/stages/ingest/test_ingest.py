@@ -277,12 +277,12 @@ def test_too_many_rejected_files_stop_the_stage_with_the_first_of_them(tmp_path:
     head, *first, last = str(caught.value).splitlines()
     assert head == (
         f"7 of 20 files in {tmp_path}/src were rejected (1 empty, 6 not_an_image), "
-        "the limit ingest.max_rejected is 30%. Such as:"
+        "the limit ingest.max_rejected is 30%. For example:"
     )
     assert first[0] == "  cat/bad-0.png: empty: the file has no content"
     assert [line.split(":")[0] for line in first[:5]] == [f"  cat/bad-{number}.png" for number in range(5)]
     assert first[5:] == ["  and 2 more"]
-    assert last == "Mend or remove them, or raise the limit: rejected.csv then has all"
+    assert last == "Fix or remove these files, or raise the limit: rejected.csv then lists all of them"
     assert len(run(tmp_path / "src", tmp_path, {"ingest.max_rejected": 0.35}).manifest) == 13
 
 
@@ -301,10 +301,10 @@ def write_loose(root: Path) -> None:
 
 WITHOUT_IMAGES: dict[str, tuple[Callable[[Path], object], type[Exception], str]] = {
     "missing": (lambda root: None, MissingInputError, "is missing: correct its path under `sources` in params.yaml"),
-    "empty": (lambda root: root.mkdir(), DataError, "has no files. The rule: images stand in one folder a class, "),
-    "empty class": (lambda root: (root / "cat").mkdir(parents=True), DataError, "has no files. The rule: images"),
+    "empty": (lambda root: root.mkdir(), DataError, "has no files. Rule: put the images in one folder per class, "),
+    "empty class": (lambda root: (root / "cat").mkdir(parents=True), DataError, "has no files. Rule: images"),
     "hidden": (lambda root: write_source(root / ".cat", {"cat": 1}), DataError, "has no image, 1 files ignored. The"),
-    "loose": (write_loose, DataError, "has no class folder, and 2 files beside where they would be. "),
+    "loose": (write_loose, DataError, "has no class folders, and 2 files outside of class folders. "),
 }
 
 

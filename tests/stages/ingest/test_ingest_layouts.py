@@ -56,11 +56,11 @@ def test_metadata_may_be_json_lines(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("files", "named"),
     [
-        (["cat/metadata.csv"], "cat/metadata.csv. One table"),
-        (["cat/metadata.jsonl", "dog/metadata.jsonl"], "cat/metadata.jsonl, dog/metadata.jsonl. One table"),
-        (["Metadata.CSV"], "Metadata.CSV. One table"),
-        (["metadata.csv", "metadata.jsonl"], "metadata.jsonl. One table"),
-        (["metadata.csv", "cat/metadata.csv"], "cat/metadata.csv. One table"),
+        (["cat/metadata.csv"], "cat/metadata.csv. A source"),
+        (["cat/metadata.jsonl", "dog/metadata.jsonl"], "cat/metadata.jsonl, dog/metadata.jsonl. A source"),
+        (["Metadata.CSV"], "Metadata.CSV. A source"),
+        (["metadata.csv", "metadata.jsonl"], "metadata.jsonl. A source"),
+        (["metadata.csv", "cat/metadata.csv"], "cat/metadata.csv. A source"),
     ],
 )
 @pytest.mark.parametrize("labels", [{"name": "folders"}, {"name": "none"}])
@@ -70,9 +70,7 @@ def test_no_table_of_metadata_is_lost_without_a_word(
     root = write_images(tmp_path / "src", "cat/1.png", "dog/2.png")
     for file in files:
         (root / file).write_text("file_name,group\ncat/1.png,a\ndog/2.png,b\n")
-    with pytest.raises(
-        DataError, match="has tables that would not be read, and their groups would be lost: "
-    ) as caught:
+    with pytest.raises(DataError, match="has metadata tables that would be ignored: ") as caught:
         ingested(root, tmp_path, labels=labels)
     assert named in str(caught.value)
     # The way out that it names.
@@ -90,7 +88,7 @@ def test_an_export_without_images_is_named_itself(tmp_path: Path) -> None:
     root = write_images(tmp_path / "src", "1.png")
     (root / "export.json").write_text("[]")
     labels = {"name": "label_studio", "file": "export.json", "image": "image", "prefix": "", "choice": "c"}
-    with pytest.raises(DataError, match=r"its images are those that .*src/export\.json names") as caught:
+    with pytest.raises(DataError, match=r"src/export\.json names the images") as caught:
         ingested(root, tmp_path, labels={**labels, "disagreement": "reject", "unlisted": "ignore"})
     assert "metadata.csv" not in str(caught.value)
 

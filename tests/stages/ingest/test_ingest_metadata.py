@@ -51,10 +51,10 @@ def test_metadata_of_refused_files_is_no_error(tmp_path: Path) -> None:
             METADATA.encode() + b"cat/9.png,c,,\n", "cannot be used:\n  1 files are not in", id="unknown file"
         ),
         pytest.param(
-            "file_name,ort\ncat/000.png,Köln".encode("latin-1"), "ort is no UTF-8 in 1 rows: 1", id="not UTF-8"
+            "file_name,ort\ncat/000.png,Köln".encode("latin-1"), "ort is not UTF-8 in 1 rows: 1", id="not UTF-8"
         ),
         pytest.param(b"", "is empty: its first line must name", id="empty"),
-        pytest.param(b'file_name,group\n"cat/000.png,a\n', "is damaged, or no .csv file: unexp", id="a quote"),
+        pytest.param(b'file_name,group\n"cat/000.png,a\n', "is damaged or not a .csv file: unexp", id="a quote"),
     ],
 )
 def test_metadata_that_cannot_be_used_stops_the_stage(content: bytes, message: str, tmp_path: Path) -> None:

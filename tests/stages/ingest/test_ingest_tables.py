@@ -130,7 +130,7 @@ def test_metadata_says_more_of_images_without_a_label(tmp_path: Path) -> None:
     assert len(done.outputs.ignored) == 1
 
 
-MISSING = "which params.yaml names for its labels: it must lie in the source itself, no link to outside; "
+MISSING = "which params.yaml names for its labels. It must be inside the source and not a link to another place; "
 
 
 @pytest.mark.parametrize(
@@ -138,16 +138,16 @@ MISSING = "which params.yaml names for its labels: it must lie in the source its
     [
         ("t.csv", None, MissingInputError, f"src has no file 't.csv', {MISSING}there are z.csv"),
         ("../t.csv", None, MissingInputError, "src has no file '../t.csv', which"),
-        ("t.json", b"[]", DataError, "src/t.json: its name must end in .csv, .jsonl, .parquet, as its"),
-        ("t.csv", b"PK\x03\x04rest", DataError, "src/t.csv is a workbook or an archive, no text: save the"),
-        ("t.csv", "path,label\n".encode("utf-16"), DataError, "src/t.csv is no text in UTF-8, but perhaps in UTF-16"),
-        ("t.csv", b"path;label\nx/1.png;a\n", DataError, "save it with commas between the cells"),
-        ("t.csv", b"path,label\nx/1.png,a,b\n", DataError, "1 rows (1) have another number of cells than the 2 col"),
+        ("t.json", b"[]", DataError, "src/t.json: its name must end in .csv, .jsonl, .parquet, according to its"),
+        ("t.csv", b"PK\x03\x04rest", DataError, "src/t.csv is a workbook or an archive, not a CSV file: save the"),
+        ("t.csv", "path,label\n".encode("utf-16"), DataError, "src/t.csv is not UTF-8 but perhaps UTF-16"),
+        ("t.csv", b"path;label\nx/1.png;a\n", DataError, "save the table with commas between the cells"),
+        ("t.csv", b"path,label\nx/1.png,a,b\n", DataError, "1 rows (1) do not have 2 cells, one per col"),
         ("t.csv", b"path,label,label\na,b,c\n", DataError, "src/t.csv has several columns named 'label': keep or"),
-        ("t.csv", b"path,label\n", DataError, "src has no image, 5 files ignored. The rule: its images are those"),
-        ("t.csv", b"path,label\nx/9.png,a\n", DataError, "src has no image that may be read: 1 missing_file, 5 ign"),
-        ("t.jsonl", b'{"path": ["x/1.png"], "label": "a"}', DataError, "path is neither text nor number nor time in 1"),
-        ("t.csv", b"path,label,when\nx/1.png,a,2099-01-01\n", DataError, "1 values of when lie in the future"),
+        ("t.csv", b"path,label\n", DataError, "src has no images, 5 ignored files. Rule: "),
+        ("t.csv", b"path,label\nx/9.png,a\n", DataError, "src has no readable image: 1 missing_file, 5 ign"),
+        ("t.jsonl", b'{"path": ["x/1.png"], "label": "a"}', DataError, "path is not a text, number or time in 1"),
+        ("t.csv", b"path,label,when\nx/1.png,a,2099-01-01\n", DataError, "1 values of when are in the future"),
     ],
 )  # fmt: skip
 def test_a_table_that_cannot_be_used_stops_the_stage(
@@ -189,15 +189,15 @@ def test_two_lists_may_share_a_folder_and_a_list_and_all_of_it_may_not() -> None
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        ({"role": "raw", "labels": {"name": "none"}}, "sources.web: raw images without a label are of no use: give"),
-        ({"role": "raw", "labels": labels("t.csv", "unlabelled")}, "sources.web: raw images without a label are of"),
+        ({"role": "raw", "labels": {"name": "none"}}, "sources.web: raw images need labels: set"),
+        ({"role": "raw", "labels": labels("t.csv", "unlabelled")}, "sources.web: raw images need labels"),
         ({"labels": {"name": "tabel"}}, "sources.web.labels: there is no choice 'tabel', did you mean table?"),
         ({"labels": labels("t.csv") | {"colums": 1}}, "sources.web.labels.colums: no such param, did you mean"),
         ({"exclude": ["***", "a"], "include": []}, "sources.web.include: tuple should have at least 1 item"),
         ({"inside": "../x"}, "sources.web.inside: '../x' must be a folder within the source's path"),
         ({"inside": "/x"}, "sources.web.inside: string should match pattern"),
-        ({"exclude": ["!"]}, "sources.web.exclude.0: '!' is no pattern of the kind that .gitignore has"),
-        ({"include": ["[z-a]"]}, "sources.web.include.0: '[z-a]' is no pattern of the kind that .gitignore has"),
+        ({"exclude": ["!"]}, "sources.web.exclude.0: '!' is not a pattern as in .gitignore"),
+        ({"include": ["[z-a]"]}, "sources.web.include.0: '[z-a]' is not a pattern as in .gitignore"),
     ],
 )  # fmt: skip
 def test_a_source_that_cannot_be_is_refused(changes: dict[str, Any], line: str) -> None:

@@ -77,7 +77,7 @@ def test_a_missing_source_that_dvc_tracks_says_how_it_comes_back(workspace: Path
         MissingInputError, match=r"^the source images/web is missing, .* `dvc checkout images\.dvc`"
     ) as raised:
         made()
-    assert str(raised.value).endswith("needs this one, too: `dvc exp run --temp images.dvc TARGET`")
+    assert str(raised.value).endswith("also needs this one: `dvc exp run --temp images.dvc TARGET`")
 
 
 def test_a_source_may_be_one_file_or_missing(workspace: Path) -> None:

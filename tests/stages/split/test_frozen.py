@@ -136,16 +136,20 @@ def test_gone_images_and_changed_labels_are_all_named() -> None:
     manifest.loc[manifest["id"].isin(changed), "label"] = "pear"
     message = (
         "split.frozen_from names a split that no longer fits:\n"
-        "  7 images are gone: 00000, 00001, 00002, 00003, 00004 and 2 more\n"
-        f"  2 images have another label now: {changed[0]}, {changed[1]}\n"
-        "Bring the images or labels back, or freeze a later split"
+        "  7 images are missing: 00000, 00001, 00002, 00003, 00004 and 2 more\n"
+        f"  2 images have a different label now: {changed[0]}, {changed[1]}\n"
+        "Restore the images or labels, or freeze a later split"
     )
     with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
         assign_splits(manifest, split_params(), frozen)
 
 
 def test_gone_images_alone_are_named_alone() -> None:
-    with pytest.raises(DataError, match=r"no longer fits:\n  1 images are gone: 00000\nBring the images or labels"):
+    with pytest.raises(
+        DataError,
+        match=r"no longer fits:\n  1 images are missing: 00000\nRestore the images "
+        r"or labels",
+    ):
         assign_splits(BASE[BASE["id"] != "00000"], split_params(), frozen_of())
 
 

@@ -194,7 +194,7 @@ def test_gone_image_of_a_frozen_split_is_named_and_outputs_stay(workspace: Path)
     rows = images()
     gone = rows.loc[rows["role"] == PRODUCTION, "id"].iloc[0]
     catalogue.CURATED.write(rows[rows["id"] != gone], Path(catalogue.CURATED.path))
-    with pytest.raises(DataError, match=rf"no longer fits:\n  1 images are gone: {gone}\nBring the images"):
+    with pytest.raises(DataError, match=rf"no longer fits:\n  1 images are missing: {gone}\nRestore the images"):
         run(**{"split.frozen_from": "frozen"})
     assert {path: path.read_bytes() for path in before} == before
 

@@ -112,8 +112,8 @@ def test_classes_that_counts_would_pass_over_are_topped_up() -> None:
 def test_counts_beyond_what_there_is_are_refused(method: str) -> None:
     chosen = split_params(method=method, production={"dev": 100, "test": 81})
     message = (
-        r"^split\.production asks for 100 \+ 81 images in dev and test, there are 180 production images: "
-        r"ask for less, or give shares$"
+        r"^split\.production asks for 100 \+ 81 images in dev and test, but there are 180 production images: "
+        r"ask for fewer, or give shares$"
     )
     with pytest.raises(DataError, match=message):
         assign_splits(drawn(1, LABELS), chosen)
@@ -175,7 +175,7 @@ def test_production_images_without_a_time_are_named_and_raw_ones_need_none() -> 
     manifest.loc[manifest["id"].isin(["00003", "00005"]), "captured_at"] = pd.NaT
     message = (
         r"^split\.method newest needs captured_at of every production image; 2 have none: 00003, 00005\. "
-        r"Add it to the source's metadata\.csv, or take method hash$"
+        r"Add it to the source's metadata\.csv, or use the method hash$"
     )
     with pytest.raises(DataError, match=message):
         assign_splits(manifest, split_params(method="newest"))

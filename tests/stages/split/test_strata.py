@@ -208,10 +208,9 @@ SIDES = curated({"apple": 60, "fig": 60, "kiwi": 60}, {"apple": 100, "pear": 100
 
 def test_one_sided_classes_are_named_by_their_side() -> None:
     message = (
-        "one-sided classes:\n"
-        "  without production images, so that dev and test cannot measure them: kiwi. "
-        "Add production images of these classes, or take their raw folders out\n"
-        "  without raw images: pear, plum. Are they spelt differently in raw sources?\n"
+        "one-sided classes:\n  without production images, so dev and test cannot measure them: kiwi. "
+        "Add production images of these classes, or remove their raw folders\n"
+        "  without raw images: pear, plum. Are they spelt differently in the raw sources?\n"
         "Or set split.one_sided_classes to drop or train"
     )
     with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
@@ -251,8 +250,14 @@ def test_without_raw_images_no_class_is_one_sided(choice: str) -> None:
             "drop",
             r"drop leaves 1 classes \(apple\) with raw and production images",
         ),
-        ({"apple": 9}, {"fig": 90}, "drop", r"drop leaves 0 classes \(\) with raw and production images, a classifier"),
-        ({"apple": 9, "fig": 9}, {}, "train", r"^no class has production images, so that dev and test cannot measure"),
+        (
+            {"apple": 9},
+            {"fig": 90},
+            "drop",
+            r"drop leaves 0 classes \(\) with raw and production images, and a "
+            r"classifier",
+        ),
+        ({"apple": 9, "fig": 9}, {}, "train", r"^no class has production images, so dev and test cannot measure"),
     ],
 )
 def test_too_few_classes_that_are_left_are_said(

@@ -94,5 +94,5 @@ def test_a_transform_that_cannot_be_made_stops_training_before_it_begins(
 
 
 def test_a_row_that_cannot_be_read_is_named(manifest: pd.DataFrame, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"^web/0000.png: shard \w+ has \d+ rows, no row 999"):
+    with pytest.raises(DataError, match=r"^web/0000.png: shard \w+ has \d+ rows and no row 999"):
         model(manifest.assign(row=999), tmp_path, 1)

@@ -204,7 +204,7 @@ def test_what_the_disk_refuses_is_said_without_the_folders_of_this_machine(
     monkeypatch.setattr(auditing, "read_bytes", refuse)
     monkeypatch.setattr(auditing, "sha256_of", refuse)
     item = (auditing.FilePlace(tmp_path, "1.png"), hash_it)
-    assert auditing.look(item, auditing.SMALL, ShardReader()) == auditing.Look(
+    assert auditing.inspect_image(item, auditing.SMALL, ShardReader()) == auditing.Inspection(
         None, None, "unreadable: Input/output error"
     )
 
@@ -255,7 +255,7 @@ def test_class_gaps_and_roles_are_reported_and_fail_nothing(audit: Audit) -> Non
     rows[3]["label"] = "owl"
     ended = audit(write_table(rows), "--min-per-class", "1")
     assert ended.code == 0
-    assert "owl stands in train alone (1 images)" in ended.out
+    assert "owl is only in train (1 images)" in ended.out
     assert "1 production, 1 raw" in ended.out
 
 

@@ -51,7 +51,7 @@ def test_parts_that_are_called_alike_are_one_part_and_no_leak(audit: Audit) -> N
 def test_labels_that_may_be_one_class_are_listed(audit: Audit) -> None:
     rows = [{**row, "label": label} for row, label in zip(dataset(), ["cat", "Cat", "dog", "dog "], strict=True)]
     ended = audit(write_table(rows, "table.jsonl"))
-    assert "Labels that may be one class: 1\n  Cat [43 61 74] and cat [63 61 74]" in ended.out
+    assert "Labels that may mean the same class: 1\n  Cat [43 61 74] and cat [63 61 74]" in ended.out
     assert "dog " not in report_of(audit("table.jsonl", "--format", "json"))["splits"]["train"]["labels"]
 
 

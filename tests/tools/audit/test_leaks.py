@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from pipeline.errors import DataError
-from pipeline.tools.audit.leaks import audit_report, check_splits, in_words, table_problems, verdict
+from pipeline.tools.audit.leaks import audit_report, check_splits, render, table_problems, verdict
 
 DEFAULTS = {"table": "t.csv", "label": "cat", "group": None, "role": None, "family": None}
 
@@ -159,7 +159,7 @@ def test_images_without_a_label_may_leak_and_are_of_no_class(nothing: Any) -> No
     assert [pair["splits"] for pair in found["mismatch"]] == [["test", "train"]]
     assert found["splits"]["pool"]["labels"] == {}
     assert {name: part["unlabelled"] for name, part in found["splits"].items()} == {"pool": 3, "test": 1, "train": 0}
-    words = in_words(found)
+    words = render(found)
     assert "pool: 5.png (no label), row 5 of t.csv" in words
     assert "3 production, 3 without a label" in words
     assert report(rows(*pool, {**TRAIN, "label": nothing}))["passed"] is True
@@ -188,7 +188,7 @@ def test_images_without_a_label_may_leak_and_are_of_no_class(nothing: Any) -> No
         (
             ["path", "label", "split", "sha256"],
             {"path": ["a"], "label": ["x"], "split": ["s"], "sha256": ["abc"]},
-            ["t.csv: sha256 must be 64 hex digits, got 'abc' in 1 row (1); without the column the files are read"],
+            ["t.csv: sha256 must be 64 hex digits, got 'abc' in 1 row (1); without this column the files are hashed"],
         ),
         (["a;b"], {}, ["is it separated by commas?"] * 3),
         (["id", "path", "label", "shard", "row", "split"], {"path": [], "label": [], "split": []}, []),
@@ -203,7 +203,9 @@ def test_a_table_that_cannot_be_used(columns: list[str], frame: dict[str, list[A
 
 
 def test_one_split_is_nothing_to_compare() -> None:
-    with pytest.raises(DataError, match="all 2 rows are of the split train: an audit compares splits; give the tables"):
+    with pytest.raises(
+        DataError, match="all 2 rows are of the split train: an audit compares splits; also give the tables"
+    ):
         check_splits(rows(TRAIN, TRAIN))
     with pytest.raises(DataError, match="there are no rows: an audit compares splits"):
         check_splits(rows(TRAIN)[:0])
@@ -212,7 +214,7 @@ def test_one_split_is_nothing_to_compare() -> None:
 def test_words_show_both_sides_of_a_leak_and_count_the_rest() -> None:
     images = [{**TRAIN, "content": "x", "label": "dog"} for _ in range(5)] + [{**TEST, "content": "x", "group": "g"}]
     pairs = [{**split, "content": f"pair {n}"} for n in range(12) for split in (TRAIN, TEST)]
-    words = in_words(report(rows(*images, *pairs), plain=3))
+    words = render(report(rows(*images, *pairs), plain=3))
     assert "Leak (exact): files with the same content in two splits: 13" in words
     assert "test: 6.png (cat), row 6 of t.csv\n" in words
     assert "train: 1.png (dog), row 1 of t.csv\n" in words
@@ -222,15 +224,15 @@ def test_words_show_both_sides_of_a_leak_and_count_the_rest() -> None:
 
 
 def test_words_of_gaps_and_mismatch() -> None:
-    words = in_words(report(labelled(train={"cat": 300, "dog": 1, "owl": 9}, test={"cat": 20, "dog": 300, "yak": 1})))
-    assert "owl stands in train alone (9 images)" in words
-    assert "yak stands in test alone (1 images)" in words
+    words = render(report(labelled(train={"cat": 300, "dog": 1, "owl": 9}, test={"cat": 20, "dog": 300, "yak": 1})))
+    assert "owl is only in train (9 images)" in words
+    assert "yak is only in test (1 images)" in words
     assert "test and train: total variation distance 0.9" in words
     assert words.endswith("no leaks: 631 images checked by path, content, near copies; the tables name no groups")
 
 
 def test_words_keep_control_characters_from_the_terminal() -> None:
-    words = in_words(report(rows({**TRAIN, "content": "x", "path": "a\n\x1b[2J"}, {**TEST, "content": "x"})))
+    words = render(report(rows({**TRAIN, "content": "x", "path": "a\n\x1b[2J"}, {**TEST, "content": "x"})))
     assert "a\\n\\x1b[2J (cat)" in words
 
 

@@ -1,4 +1,4 @@
-"""Damaged objects of the cache, damaged shards, and what killed runs left: found, mended, made again."""
+"""Damaged objects of the cache, damaged shards, and what killed runs left: found, fixed, made again."""
 
 import os
 from pathlib import Path
@@ -35,7 +35,7 @@ def test_a_damaged_object_goes_with_its_copies_and_is_made_again(
     ended = doctor()
     assert wrong(ended) == {"cache", "shards"}
     assert f"{damaged} is damaged" in ended.out
-    assert f"It stands for {shard} (ingest@phone)" in ended.out
+    assert f"It belongs to {shard} (ingest@phone)" in ended.out
     assert damaged.exists()
     assert doctor("--fix").code == 0
     assert not damaged.exists()
@@ -56,7 +56,7 @@ def test_a_damaged_list_of_a_folder_is_made_again(project: Path, doctor: Doctor)
     ended = doctor("--fix")
     assert ended.code == 0
     assert f"{listed} is damaged" in ended.out
-    assert "It stands for data/ingest/phone/shards (ingest@phone)" in ended.out
+    assert "It belongs to data/ingest/phone/shards (ingest@phone)" in ended.out
     run(project, "dvc", "repro", "ingest")
     assert Path("dvc.lock").read_text() == locked
     assert listed.exists()
@@ -71,7 +71,7 @@ def test_what_no_stage_of_now_makes_is_kept_aside(project: Path, doctor: Doctor)
     damage(damaged)
     content = damaged.read_bytes()
     ended = doctor("--fix")
-    assert "stands for nothing that dvc.lock or a .dvc file names now" in ended.out
+    assert "belongs to nothing that dvc.lock or a .dvc file names now" in ended.out
     assert not damaged.exists()
     assert Path(".dvc/tmp/damaged", md5).read_bytes() == content
     assert other.exists()
@@ -84,7 +84,7 @@ def test_added_data_is_never_lost(project: Path, doctor: Doctor) -> None:
     damage(damaged)
     ended = doctor("--fix")
     assert f"{image} (images.dvc)" in ended.out
-    assert "mended; then: `dvc commit --force images.dvc`, as the workspace's copy is whole" in ended.out
+    assert "fixed; then: `dvc commit --force images.dvc`, as the workspace's copy is whole" in ended.out
     run(project, "dvc", "commit", "--force", "images.dvc")
     assert damaged.read_bytes() == image.read_bytes() == whole
 
@@ -96,7 +96,7 @@ def test_added_data_is_never_lost(project: Path, doctor: Doctor) -> None:
     assert image.read_bytes() != whole
     assert "up to date" in run(project, "dvc", "status", "images.dvc")
     ended = doctor("--fix")
-    assert "mended; then: `dvc pull --force images.dvc` brings it from the remote" in ended.out
+    assert "fixed; then: `dvc pull --force images.dvc` brings it from the remote" in ended.out
     assert Path(".dvc/tmp/damaged", md5).read_bytes() == image.read_bytes()
     run(project, "dvc", "pull", "--force", "images.dvc")
     assert damaged.read_bytes() == image.read_bytes() == whole

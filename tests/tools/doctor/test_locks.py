@@ -31,7 +31,7 @@ with dvc.rwlock.rwlock(sys.argv[1], localfs, "dvc repro", ["in"], [sys.argv[2]],
 """
 
 
-def test_a_killed_write_of_the_locks_is_found_and_mended(project: Path, doctor: Doctor) -> None:
+def test_a_killed_write_of_the_locks_is_found_and_fixed(project: Path, doctor: Doctor) -> None:
     run(project, sys.executable, "-c", KILLED_WHILE_WRITING, ".dvc/tmp", check=False)
     assert Path(".dvc/tmp/rwlock").read_bytes() == b""
     assert "corrupted" in run(project, "dvc", "status", "ingest", check=False)
@@ -39,7 +39,7 @@ def test_a_killed_write_of_the_locks_is_found_and_mended(project: Path, doctor: 
     assert ended.code == 9
     assert wrong(ended) == {"locks"}
     assert ".dvc/tmp/rwlock is empty" in ended.out
-    assert ended.err == "error: 1 problem found: `pipeline doctor --fix` mends 1\n"
+    assert ended.err == "error: 1 problem found: `pipeline doctor --fix` fixes 1\n"
     assert doctor("--fix").code == 0
     assert "up to date" in run(project, "dvc", "status", "ingest")
     assert wrong(doctor()) == set()
@@ -69,8 +69,8 @@ def test_a_lock_that_was_made_since_is_left(project: Path) -> None:
     file.write_bytes(b"")
     (problem,) = examine_locks(file.parent, hardlink=False, at_work="").problems
     file.write_text('{"read": {}, "write": {}}')
-    assert problem.mend is not None
-    problem.mend()
+    assert problem.fix is not None
+    problem.fix()
     assert file.exists()
 
 
@@ -114,7 +114,7 @@ def test_who_was_born_later_or_is_another_program_holds_no_lock(tmp_path: Path) 
         assert without(locks, {one.pid: "", other.pid: ""}) == {"read": {}, "write": {}}
 
 
-def test_nothing_is_mended_while_dvc_is_at_work(project: Path, doctor: Doctor) -> None:
+def test_nothing_is_fixed_while_dvc_is_at_work(project: Path, doctor: Doctor) -> None:
     Path("slow").mkdir()
     Path("slow/dvc.yaml").write_text("stages: {slow: {cmd: touch begun && sleep 600}}")
     damaged = object_of(shard_of(project))
@@ -133,15 +133,15 @@ def test_nothing_is_mended_while_dvc_is_at_work(project: Path, doctor: Doctor) -
             child.kill()
     assert ended.code == 9
     assert wrong(ended) == {"locks", "cache"}
-    assert ended.out.count(f"not mended: process {dvc.pid} (`") == 2
+    assert ended.out.count(f"not fixed: process {dvc.pid} (`") == 2
     assert damaged.exists()
-    assert "shards        well: not looked at, because process" in ended.out
+    assert "shards        ok: not checked, because process" in ended.out
     assert Path(".dvc/tmp/rwlock").read_bytes() == b""
     assert wrong(doctor("--fix")) == {"locks", "cache", "shards", "leftovers"}
     assert wrong(doctor()) == set()
 
 
-def test_nothing_is_mended_while_another_machine_holds_the_lock(project: Path, doctor: Doctor) -> None:
+def test_nothing_is_fixed_while_another_machine_holds_the_lock(project: Path, doctor: Doctor) -> None:
     damage(object_of(shard_of(project)))
     # `flock` is known to no list of processes as DVC's.
     with process(project, "flock", ".dvc/tmp/lock", "sleep", "600") as holder:
@@ -151,7 +151,7 @@ def test_nothing_is_mended_while_another_machine_holds_the_lock(project: Path, d
         for child in psutil.Process(holder.pid).children():
             child.kill()
     assert ended.code == 9
-    assert "not mended: .dvc/tmp/lock is held by another process" in ended.out
+    assert "not fixed: .dvc/tmp/lock is held by another process" in ended.out
 
 
 def test_a_guard_that_is_a_file_is_removed_if_nobody_can_hold_it(project: Path, doctor: Doctor) -> None:

@@ -22,7 +22,7 @@ def test_a_sound_workspace_is_well(project: Path, doctor: Doctor) -> None:
     assert wrong(ended) == set()
     assert doctor("--fix").code == 0
     # It is a process of the pipeline itself, and so is who started it.
-    assert "no DVC and no stage is at work here" in run(project, "python", "-m", "pipeline", "doctor")
+    assert "no DVC command and no stage is running here" in run(project, "python", "-m", "pipeline", "doctor")
     assert run(project, "git", "status", "--porcelain") == ""
 
 
@@ -35,7 +35,7 @@ def test_a_merge_conflict_is_named_and_nothing_of_the_cache_is_touched(project: 
     assert wrong(ended) == {"dvc files", "cache"}
     assert "dvc.lock holds both sides of a merge conflict" in ended.out
     assert "git checkout --theirs dvc.lock" in ended.out
-    assert "first mend DVC's files" in ended.out
+    assert "first fix DVC's files" in ended.out
     assert damaged.exists()
 
 
@@ -112,7 +112,7 @@ def test_what_the_pipeline_stands_on_is_looked_at(
     assert states(ended)["surroundings"] in {"4 wrong", "5 wrong"}
     for text in ("numpy ", "no-such-package is missing", "5 MB are free", "ingest.size", "split.min_per_class"):
         assert text in ended.out
-    assert "sources       well: not looked at" in ended.out
+    assert "sources       ok: not checked" in ended.out
     monkeypatch.setenv("PATH", "")
     assert "there is no command `python`" in doctor().out
 

@@ -42,13 +42,13 @@ def process(folder: Path, *command: str) -> Iterator["subprocess.Popen[str]"]:
 
 
 def states(ended: Ended) -> dict[str, str]:
-    """Part -> `well`, or how much is wrong."""
+    """Check -> `ok`, or how much is wrong."""
     lines = [line for line in ended.out.splitlines() if not line.startswith(" ")]
     return {line.split("  ")[0]: line.split("  ", 1)[1].strip().split(":")[0] for line in lines}
 
 
 def wrong(ended: Ended) -> set[str]:
-    return {part for part, state in states(ended).items() if state != "well"}
+    return {check for check, state in states(ended).items() if state != "ok"}
 
 
 def damage(path: Path) -> None:

@@ -69,7 +69,7 @@ def answer() -> None:
 def test_unlabelled_images_are_queued_with_an_interface_of_the_classes(queue: Queue) -> None:
     ended = queue("new", "--count", "5")
     assert ended.out == (
-        "5 of 12 images of new without a label, those least like any labelled one first: label-queue.json; "
+        "5 of 12 images of new without a label, those least like labelled ones first: label-queue.json; "
         "labelling interface of a new project: label-queue.xml\n"
     )
     assert len(set(ids())) == 5
@@ -100,7 +100,9 @@ def test_answers_become_labels_and_what_has_a_task_is_not_queued_again(queue: Qu
     run_stage("curate", load_params(), Engine(1))
     ended = queue("new")
     assert ended.code == 5
-    assert ended.err.startswith("error: no image of new is left to be labelled: data/curate/manifest.arrow has none")
+    assert ended.err.startswith(
+        "error: no image of new is left to label: in data/curate/manifest.arrow every image has"
+    )
 
 
 def test_with_a_model_the_least_certain_come_first(queue: Queue, workspace: Path) -> None:
@@ -110,7 +112,7 @@ def test_with_a_model_the_least_certain_come_first(queue: Queue, workspace: Path
     for stage in ("split", "balance", "augment", "train"):
         run_stage(stage, load_params(), Engine(1))
     ended = queue("new", "--count", "12")
-    assert "those that the model is least sure of first" in ended.out
+    assert "the least confident predictions first" in ended.out
     assert len(set(ids())) == 12
     unused = catalogue.SPLIT_UNUSED.read(Path(catalogue.SPLIT_UNUSED.path))
     assert sorted(unused["id"]) == sorted(ids())
@@ -136,12 +138,14 @@ def test_a_source_that_has_no_queue_is_an_error(queue: Queue, source: str, messa
 def test_tasks_are_not_written_over_by_their_interface(queue: Queue) -> None:
     ended = queue("new", "--output", "queue.xml")
     assert ended.code == 3
-    assert ended.err.startswith("error: --output queue.xml: the labelling interface goes there; let the tasks' file")
+    assert ended.err.startswith(
+        "error: --output queue.xml is the file of the labelling interface: give the tasks' file"
+    )
     assert not Path("queue.xml").exists()
 
 
 def test_a_damaged_export_is_an_error(queue: Queue) -> None:
     Path("images/new/export.json").write_text("[")
-    assert queue("new").err.startswith("error: images/new/export.json is damaged, or no JSON file: ")
+    assert queue("new").err.startswith("error: images/new/export.json is damaged or not a JSON file: ")
     Path("images/new/export.json").write_text('[{"data": {"image": "\\ud800"}, "annotations": []}]')
-    assert queue("new").err.startswith("error: images/new/export.json is damaged, or no JSON file: ")
+    assert queue("new").err.startswith("error: images/new/export.json is damaged or not a JSON file: ")

@@ -89,7 +89,7 @@ def test_the_conclusion_is_shown_if_it_is_of_the_same_errors(folder: Path) -> No
 
 
 def test_tags_of_errors_are_ranked_where_somebody_gave_some(folder: Path) -> None:
-    asked = "Say what went wrong in each, and this page ranks the kinds"
+    asked = "Tag what went wrong in each image, and this page ranks the tags"
     assert asked in page().text
     path = Path(catalogue.PREDICTIONS.path)
     predictions = catalogue.PREDICTIONS.read(path)
@@ -105,12 +105,12 @@ def test_tags_of_errors_are_ranked_where_somebody_gave_some(folder: Path) -> Non
     assert hostile in seen.text
     assert "script" not in seen.tags
     assert asked not in seen.text
-    with pytest.raises(MissingInputError, match=r"^--tags nix\.csv is missing, or no file: `pipeline errors` writes"):
+    with pytest.raises(MissingInputError, match=r"^--tags nix\.csv is missing or not a file: `pipeline errors` writes"):
         write_report(load_params(), PAGE, Path("nix.csv"))
     other = Path("other.csv")
     other.write_bytes(spreadsheet_bytes({**table, "id": ["nix", *table["id"][1:]], "tags": ["a", *table["tags"][1:]]}))
     write_report(load_params(), PAGE, other)
-    assert "1 ids are no errors of the present model: row 2" in parsed(PAGE.read_text(encoding="utf-8")).text
+    assert "1 ids are not errors of the current model: row 2" in parsed(PAGE.read_text(encoding="utf-8")).text
 
 
 def test_a_baseline_has_figures_and_no_curve_of_one_point(folder: Path) -> None:
@@ -118,7 +118,7 @@ def test_a_baseline_has_figures_and_no_curve_of_one_point(folder: Path) -> None:
     write_params(folder, **{"train.model": {"name": "majority_class"}})
     run_stages("train")
     seen = page()
-    assert "majority_class is fitted at once, without epochs." in seen.text
+    assert "majority_class is fitted without epochs." in seen.text
     metrics = json.loads((Path(catalogue.CURVES.path) / "metrics.json").read_text())
     assert f"{metrics['dev']['optimizing']:.4f}" in seen.text
 
@@ -187,8 +187,8 @@ def test_a_stage_that_is_missing_leaves_the_rest(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{}", "what there is cannot be shown (KeyError: 'sentence'): run dvc repro"),
-        ("[]", "what there is cannot be shown (TypeError:"),
+        ("{}", "this result cannot be shown (KeyError: 'sentence'): run dvc repro"),
+        ("[]", "this result cannot be shown (TypeError:"),
         ("{", "reports/diagnose/diagnosis.json is not readable JSON"),
     ],
 )
@@ -217,7 +217,7 @@ def test_an_evaluation_of_another_model_is_named(folder: Path) -> None:
 def test_another_metric_in_params_is_named(folder: Path) -> None:
     assert "less is better" not in page().text
     write_params(folder, **{"evaluate.optimizing": "log_loss"})
-    assert "params.yaml names another optimizing metric than the last evaluation had" in page().text
+    assert "params.yaml names an optimizing metric that the last evaluation did not use" in page().text
     assert "log_loss, the optimizing metric: less is better" in page().text
 
 

@@ -65,4 +65,4 @@ def test_a_lock_that_is_missing_or_damaged_is_said(lock: dict[str, Any], content
     if content is not None:
         Path("dvc.lock").write_bytes(content.encode(errors="surrogateescape"))
     (remark,) = of_other_runs()
-    assert "nothing says whether all of this is of one run" in remark
+    assert "it is unknown whether all results are of one run" in remark
