@@ -6,7 +6,7 @@ are: raw ones and production's, which differ by themselves.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -52,12 +52,18 @@ EASY: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Case:
-    """Data and params of a run. `candidates`: the best on dev of so many models is taken."""
+    """Data and params of a run.
+
+    candidates: the best on dev of so many models is taken. production: which images of train and train_dev are of
+    production, shape (n,) each; the pool is. copies: number of an image of train -> of the image of dev that it is.
+    """
 
     pixels: dict[str, Pixels]
     labels: dict[str, npt.NDArray[np.int64]]
     values: dict[str, Any]
     candidates: int = 1
+    production: Mapping[str, npt.NDArray[np.bool_]] = field(default_factory=dict)
+    copies: Mapping[int, int] = field(default_factory=dict)
 
 
 Plant = Callable[[Case, Any, np.random.Generator], Case]

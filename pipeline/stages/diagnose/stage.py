@@ -39,13 +39,13 @@ def diagnose(
 ) -> DiagnoseOutputs:
     """The gaps, what else is found, and the next experiments. Test is not looked at: final_diagnosis does that."""
     levels = all_levels(predictions, manifest, tables_of(feedback), run.evaluate, params)
-    found = diagnosis(levels, predictions, manifest, curves.epochs, label_issues, run, params)
+    found = diagnosis(levels, predictions, manifest, curves, label_issues, run, params)
     return DiagnoseOutputs(
         diagnosis=report(found),
         metrics=metrics_of(found),
         gaps=gaps_table(found),
         text=page(found, run.evaluate),
-        summary=sentence(found.gaps, found.findings),
+        summary=sentence(found),
     )
 
 
