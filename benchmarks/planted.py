@@ -24,6 +24,7 @@ from pipeline.diagnosis.error_levels import HUMAN, given, levels_of, measured, m
 from pipeline.diagnosis.findings import SMALL_DEV
 from pipeline.diagnosis.next_steps import changed, in_order
 from pipeline.diagnosis.param_changes import DROPPED, Run
+from pipeline.diagnosis.rendering import sentence
 from pipeline.images.pixels import Pixels
 from pipeline.manifest import DEV, PRODUCTION, RAW, TEST, TRAIN, TRAIN_DEV
 from pipeline.metrics.bootstrap import interval, resamples
@@ -54,9 +55,15 @@ def run_one(key: tuple[str, int, int], folders: Folders | None = None) -> dict[s
     name, dose, seed = key
     case = sick(name, dose, seed, folders if name == ALONE else None)
     found, called = diagnosed(case, seed)
+    dead = [step.command for step in found.steps if step.command and not acts(step.command, case)]
     named = [each.name for each in in_order(found.gaps, found.findings) if each.name != SMALL_DEV]
     step = found.steps[0].command if found.steps else None
     result = {"disease": name, "dose": dose, "seed": seed, "named": named, "step": step}
+    result |= {"sentence": sentence(found), "steps": len(found.steps), "dead": dead}
+    # What a reader of the plain numbers would say: the largest gap that is worth work, if there is one.
+    largest = max(found.gaps, key=lambda gap: gap.value)
+    plain = largest.name if largest.value >= found.relevant else None
+    result["plain"] = plain in DISEASES[name].names
     result["first"] = named[:1] != [] and named[0] in DISEASES[name].names
     changes = changes_of(step) if step is not None and step.startswith("dvc exp run") else {}
     # The best of many models is none that could be fitted anew.
@@ -65,6 +72,13 @@ def run_one(key: tuple[str, int, int], folders: Folders | None = None) -> dict[s
         gain, low = paired(after[DEV], called)
         result |= {"gain": gain, "helped": low > 0}
     return result
+
+
+def acts(command: str, case: Case) -> bool:
+    """Whether a command has something to act on: images of production in train, where it is about these."""
+    about_production = ("balance.production_weight", "augment.match_production")
+    learnt = PRODUCTION in roles_of(case, TRAIN) and case.values["split"]["production_train_fraction"] > 0
+    return learnt or not any(place in command for place in about_production)
 
 
 def sick(name: str, dose: int, seed: int, folders: Folders | None = None) -> Case:

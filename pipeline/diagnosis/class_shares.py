@@ -55,8 +55,8 @@ def imbalance(predictions: pd.DataFrame, relevant: float) -> tuple[list[Finding]
     counts = predictions.loc[predictions["split"] == TRAIN, "label"].astype(str).value_counts()
     words = (
         f"train has few images of {listing([f'{label} ({counts[label]:,})' for label in small])}: the usual class has "
-        f"{counts.median():,.0f}. Of dev's images of these classes {wrong[inside].mean():.1%} are misclassified, of the "
-        f"others {wrong[~inside].mean():.1%}"
+        f"{counts.median():,.0f}. Of dev's images of these classes {wrong[inside].mean():.1%} are misclassified, of "
+        f"the others {wrong[~inside].mean():.1%}"
     )
     return [Finding(IMBALANCE, words, {"classes": len(small), "excess": excess}, p, gain=gain)], 1
 

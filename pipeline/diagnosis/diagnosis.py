@@ -20,6 +20,8 @@ from pipeline.diagnosis.findings import (
     EARLY_STOP,
     EPOCHS,
     IMBALANCE,
+    LABEL_NOISE,
+    LEAK,
     SLICE,
     UNDERFIT,
     Finding,
@@ -87,8 +89,13 @@ def diagnosis(
     found = [*shared_pictures(manifest), *missing_classes(predictions), *wrong_labels(label_issues, relevant)]
     found += of_course(levels, gaps, predictions, curves, run, params)
     found += of_predictions(levels, predictions, manifest, params, evaluate)
-    gaps, reasons = harder(gaps, roles, differences, relevant)
-    found += reasons
+    noisy = {each.subject for each in found if each.name == LABEL_NOISE}
+    if noisy:
+        # A model errs less on right labels than on the wrong ones that it was to learn: no copies are needed for that.
+        found = [each for each in found if each.name != LEAK or each.p is None or each.subject == TEST]
+    if PRODUCTION not in noisy:
+        gaps, reasons = harder(gaps, roles, differences, relevant)
+        found += reasons
     if any(each.name == IMBALANCE for each in found) and explains_mismatch(predictions, relevant):
         gaps = explained(gaps, MISMATCH)
     found += too_small(levels[DEV], relevant)

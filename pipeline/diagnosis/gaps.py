@@ -44,8 +44,8 @@ MEANS: Mapping[str, str] = {
 MIN_COUNT = 30
 # The chance that the images asked for lead to a verdict, and the draws that show it.
 POWER, DRAWS = 0.8, 400
-# More than so many times the images that there are nobody collects for an answer.
-MAX_TIMES = 5
+# More than so many times the images that there are nobody collects for an answer, unless they are as few as these.
+MAX_TIMES, MANAGEABLE = 5, 500
 
 
 @dataclass(frozen=True)
@@ -190,7 +190,7 @@ def needed(value: float, upper: Level, lower: Level, alpha: float, relevant: flo
         for factor in (1.0, 1.3, 1.7)
         if few <= set(way.levels)
     )
-    most_of = {side.name: max(MAX_TIMES * (side.images or 0), MAX_TIMES * MIN_COUNT) for side in sides}
+    most_of = {side.name: max(MAX_TIMES * (side.images or 0), MANAGEABLE) for side in sides}
     return next(
         (
             way

@@ -44,7 +44,7 @@ BLOCKING = (LEAK, LABEL_NOISE)
 COURSE = (NOTHING_LEARNT, RATE, RATE_LOW, EPOCHS, EARLY_STOP, COARSE_CHOICE)
 # Why a gap is there: named before it. What goes with it: named after it.
 CAUSES = {BIAS: COURSE, MISMATCH: (HARDER, IMBALANCE)}
-SIGNS = {BIAS: (UNDERFIT,), VARIANCE: (OVERFIT,)}
+SIGNS = {BIAS: (UNDERFIT,), VARIANCE: (OVERFIT,), MISMATCH: (WEAK_JUDGE,)}
 # Findings that say something of the diagnosis itself.
 LAST = (WEAK_JUDGE, SMALL_DEV)
 # Of each gap or finding no more is proposed at a time: after the first experiments the next diagnosis says more.
@@ -70,8 +70,7 @@ def in_order(gaps: Sequence[Gap], findings: Sequence[Finding]) -> list[Gap | Fin
     largest first, after what causes it and before what goes with it; then all other findings, by what mending them
     could gain; and last what this diagnosis could not tell.
     """
-    last = [finding for finding in findings if finding.name in LAST]
-    left = [finding for finding in findings if finding not in last]
+    left = list(findings)
     ordered: list[Gap | Finding] = []
 
     def take(names: tuple[str, ...]) -> None:
@@ -87,7 +86,8 @@ def in_order(gaps: Sequence[Gap], findings: Sequence[Finding]) -> list[Gap | Fin
             ordered.append(gap)
             take(SIGNS.get(gap.name, ()))
     take((HIDDEN,))
-    return [*ordered, *left, *last]
+    last = [finding for finding in left if finding.name in LAST]
+    return [*ordered, *(finding for finding in left if finding not in last), *last]
 
 
 def next_steps(gaps: Sequence[Gap], findings: Sequence[Finding], levels: Mapping[str, Level], run: Run) -> list[Step]:

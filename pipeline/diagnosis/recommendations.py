@@ -159,7 +159,11 @@ TABLE: Mapping[str, tuple[Advice, ...]] = {
         ),
     ),
     found.HARDER: (
-        Advice("look at these errors: could a person tell the class?", "MLY ch. 14 and 33", command="pipeline errors"),
+        Advice(
+            "look at these errors: is the label right, and could a person tell the class?",
+            "MLY ch. 14, 16 and 33",
+            command="pipeline errors",
+        ),
         Advice("production images count more than raw ones", "MLY ch. 39", changes.production_weight),
         Advice("a wider model can hold more of what there is to learn", "MLY ch. 25", changes.wider),
         Advice("measure what people get wrong on production: diagnose.human_error: measured", "MLY ch. 22 and 33"),

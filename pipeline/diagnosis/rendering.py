@@ -8,7 +8,7 @@ import pandas as pd
 
 from pipeline.diagnosis.diagnosis import Diagnosis
 from pipeline.diagnosis.error_levels import Level, ordered, params_of_errors
-from pipeline.diagnosis.findings import CLASS, HARDER, HIDDEN, IMBALANCE, LABEL_NOISE, SLICE
+from pipeline.diagnosis.findings import CLASS, HARDER, HIDDEN, IMBALANCE, LABEL_NOISE, SLICE, WEAK_JUDGE
 from pipeline.diagnosis.gaps import MEANS, Gap
 from pipeline.diagnosis.next_steps import BLOCKING, COURSE, FIRST, Step, images_of, in_order, in_words
 from pipeline.diagnosis.role_gaps import roles_table
@@ -16,7 +16,7 @@ from pipeline.metrics.measures import METRICS
 from pipeline.stages.evaluate.params import EvaluateParams
 
 # Findings that belong in the sentence: the first of each, and of wrong labels each role's.
-SAID = (*FIRST, *COURSE, HARDER, IMBALANCE, HIDDEN, CLASS, SLICE)
+SAID = (*FIRST, *COURSE, HARDER, IMBALANCE, HIDDEN, CLASS, SLICE, WEAK_JUDGE)
 
 
 def sentence(found: Diagnosis) -> str:
@@ -24,7 +24,11 @@ def sentence(found: Diagnosis) -> str:
     said: list[str] = []
     together: list[str] = []
     told: set[str] = set()
-    for each in in_order(found.gaps, found.findings):
+    ordered = in_order(found.gaps, found.findings)
+    if any(each.name in BLOCKING for each in ordered):
+        # Whatever else was found may be their doing.
+        ordered = [each for each in ordered if isinstance(each, Gap) or each.name in FIRST]
+    for each in ordered:
         if isinstance(each, Gap):
             together.append(_of_gap(each))
         elif each.name in SAID and (each.name not in told or each.name == LABEL_NOISE):

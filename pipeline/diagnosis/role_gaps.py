@@ -91,7 +91,7 @@ def harder(
     if learnt is None or learnt.verdict != "present" or mismatch is None or mismatch.verdict != "present":
         return list(gaps), []
     words = (
-        f"production's images are harder: of those that it was trained on, the model gets "
+        "production's images are harder, or their labels are worse: of those that it was trained on, the model gets "
         f"{roles[TRAIN, PRODUCTION].error:.1%} wrong, and of raw images {roles[TRAIN, RAW].error:.1%}"
     )
     figures = {"excess": learnt.value, "low": learnt.low, "high": learnt.high}

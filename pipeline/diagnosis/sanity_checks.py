@@ -40,12 +40,14 @@ def shared_pictures(manifest: pd.DataFrame) -> list[Finding]:
 def too_good(predictions: pd.DataFrame, manifest: pd.DataFrame, relevant: float) -> tuple[list[Finding], int]:
     """Splits on which the model errs less than on the images of the same kind that it learnt; how many were tested.
 
-    train_dev is held against train, and dev, which has production images alone, against those of train.
+    train_dev is held against train's images of the same roles, and dev, which has production images alone, against
+    those of train.
     """
     rows = predictions.merge(manifest[["id", "role"]], on="id", validate="one_to_one")
     wrong = rows["label"].astype(str) != rows["predicted"].astype(str)
     made, tests = [], 0
-    for split, kind in ((TRAIN_DEV, np.ones(len(rows), bool)), (DEV, (rows["role"] == PRODUCTION).to_numpy())):
+    in_train_dev = rows["role"].isin(set(rows.loc[rows["split"] == TRAIN_DEV, "role"])).to_numpy()
+    for split, kind in ((TRAIN_DEV, in_train_dev), (DEV, (rows["role"] == PRODUCTION).to_numpy())):
         here, learnt = (rows["split"] == split).to_numpy(), (rows["split"] == TRAIN).to_numpy() & kind
         if not learnt.any():
             continue

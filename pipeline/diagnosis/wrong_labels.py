@@ -18,6 +18,8 @@ from pipeline.manifest import DEV, TRAIN
 CHECKED = (TRAIN, DEV)
 # A model that contradicts more of the labels of which it is surest is a poor judge, or the labels are no labels.
 MAX_DISAGREEING = 0.5
+# Beside the labels that are wrong, it may itself be wrong so many times as often.
+MAX_OWN_MISTAKES = 1.5
 # The surer half has fewer contradictions by chance alone in so many cases.
 DECLINE = 0.05
 
@@ -71,7 +73,9 @@ def _together(counts: Sequence[Mapping[str, float]]) -> dict[str, float]:
 def _of_role(
     role: str, parts: Mapping[tuple[str, ...], Mapping[str, float]], relevant: float, alpha: float
 ) -> list[Finding]:
-    verdicts = {splits: _verdict(part, relevant, alpha) for splits, part in parts.items()}
+    # Who never learnt images of a role is sure of mistakes on them.
+    learnt = any(TRAIN in splits and part["images"] >= MIN_COUNT for splits, part in parts.items() if len(splits) == 1)
+    verdicts = {splits: _verdict(part, relevant, alpha, learnt) for splits, part in parts.items()}
     for splits, part in parts.items():
         if verdicts[splits] == LABEL_NOISE:
             share = part["wrong"] / part["images"]
@@ -86,12 +90,12 @@ def _of_role(
         return []
     words = (
         f"whether {role} labels are wrong cannot be told: the model that checks them agrees with only "
-        f"{whole['accuracy']:.0%} of them, and most of what it contradicts seem to be its own mistakes"
+        f"{whole['accuracy']:.0%} of them, and many of those that it contradicts may be right"
     )
     return [Finding(WEAK_JUDGE, words, {"wrong_share": 0.0, "accuracy": whole["accuracy"]}, subject=role)]
 
 
-def _verdict(part: Mapping[str, float], relevant: float, alpha: float) -> str | None:
+def _verdict(part: Mapping[str, float], relevant: float, alpha: float, learnt: bool) -> str | None:
     """Wrong labels, a judge too weak to tell, or nothing.
 
     Of fewer than 30 images no verdict rests on such a share, as in gaps.py.
@@ -101,7 +105,9 @@ def _verdict(part: Mapping[str, float], relevant: float, alpha: float) -> str | 
         return None
     if wilson(denied / sure, sure, alpha)[0] < relevant:
         return None
-    if denied / sure >= MAX_DISAGREEING:
+    share = denied / sure
+    own = (1 - part["accuracy"] - share) / (1 - share) if share < 1 else 1.0
+    if not learnt or share >= MAX_DISAGREEING or own > MAX_OWN_MISTAKES * share:
         return WEAK_JUDGE
     others = int(sure - part["surer"]), int(denied - part["surer_denied"])
     if more_wrong(others, (int(part["surer"]), int(part["surer_denied"]))) > DECLINE:

@@ -28,8 +28,8 @@ class LabelNoise:
 
     wrong_share: estimated share of labels that are wrong, in [0, 1]. accuracy: share of labels that it agrees to.
     most_confident: how many images are those of which it is surest, the quarter of each class; disagreeing: the share
-    of their labels that it denies. half_confident, half_disagreeing: the same of the surer half of these. Wrong labels are
-    as common in both halves; a model's own mistakes are rarer in the surer one.
+    of their labels that it denies. half_confident, half_disagreeing: the same of the surer half of these. Wrong labels
+    are as common in both halves; a model's own mistakes are rarer in the surer one.
     """
 
     suspect: npt.NDArray[np.bool_]
