@@ -15,7 +15,7 @@ from tests.running import run, run_stages, write_params, write_tiny_sources
 
 STAGES = (
     *("ingest", "curate", "split", "balance", "augment"),
-    *("train", "evaluate", "label_issues", "diagnose", "test", "final_diagnosis"),
+    *("train", "evaluate", "label_issues", "diagnose", "final_evaluation", "final_diagnosis"),
 )
 
 
@@ -118,7 +118,7 @@ def test_a_table_that_cannot_be_used_changes_nothing(folder: Path, name: str, co
         (catalogue.CURVES.path, "reports/train is missing: run `dvc repro train`"),
         (
             catalogue.LABEL_ISSUES_METRICS.path,
-            r"reports/label_issues/metrics\.json is missing: run `dvc repro suspects`",
+            r"reports/label_issues/metrics\.json is missing: run `dvc repro label_issues`",
         ),
     ],
 )
