@@ -32,6 +32,8 @@ PACE = 1 / 3
 LEFT = 1.5
 # Of a loss that knows nothing, the share that a model which learns anything gets below.
 LEARNT = 0.95
+# A loss that fell by less did not learn slowly: it learnt nothing.
+STIRRED = 0.995
 # An epoch that was kept is too early if train's loss later fell below this share of what it was then.
 EARLIER = 0.8
 
@@ -171,10 +173,11 @@ def _chosen_early(train: Sequence[float], dev: Sequence[float], training: Traini
 
 
 def _still_falls(losses: Sequence[float]) -> bool:
-    """Whether a loss fell over its last third: by a share that counts, or at about the pace of the whole."""
+    """Whether a loss fell over its last third: by a share that counts, or so that as many epochs again would do so."""
     last = max(2, len(losses) // 3)
     recent, whole = (losses[-1 - last] - losses[-1]) / last, (losses[0] - losses[-1]) / (len(losses) - 1)
-    return _fall(losses, last) >= MOVED or (whole > 0 and recent >= PACE * whole)
+    ahead = recent * len(losses) >= MOVED * losses[-1]
+    return _fall(losses, last) >= MOVED or (whole > 0 and recent >= PACE * whole and ahead)
 
 
 def _fall(losses: Sequence[float], last: int) -> float:
@@ -185,4 +188,5 @@ def _fall(losses: Sequence[float], last: int) -> float:
 
 def _falls(train: Sequence[float]) -> bool:
     """Slowly, but without a break: a rate that is too low, not too high."""
-    return all(later < earlier for earlier, later in itertools.pairwise(train))
+    moved = train[-1] <= STIRRED * train[0]
+    return moved and all(later < earlier for earlier, later in itertools.pairwise(train))

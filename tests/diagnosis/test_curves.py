@@ -22,6 +22,7 @@ from pipeline.diagnosis.findings import (
 FALLING = [2.0 * 0.8**epoch for epoch in range(12)]
 FLAT = [2.0, 1.0, 0.7, 0.62, 0.6, 0.6, 0.59, 0.6, 0.59, 0.59, 0.59, 0.59]
 SETTLED = [2.0, 1.0, 0.5, 0.3, 0.2, 0.15, 0.13, 0.12, 0.115, 0.113, 0.112, 0.112]
+CREEPS = [1.40 - 0.0075 * epoch for epoch in range(12)]
 SLOW = [2.2 - 0.04 * epoch for epoch in range(8)]
 # Six epochs that patience ended on 114 dev images, whose accuracy hardly moved: the same model learns on.
 STOPPED = [1.66, 1.58, 1.53, 1.48, 1.44, 1.40]
@@ -56,6 +57,8 @@ def names(train: list[float], dev: list[float], **changes: Any) -> list[str]:
             [2.30, 2.29, 2.28, 2.27], [2.3, 2.29, 2.28, 2.27], [RATE_LOW], id="slow, and no sign of too high a rate"
         ),
         pytest.param(SLOW, SLOW, [EPOCHS], id="falls slowly and evenly"),
+        pytest.param(CREEPS, CREEPS, [UNDERFIT], id="falls so slowly that as many epochs again hardly help"),
+        pytest.param([2.31, 2.309, 2.308, 2.307], [2.31] * 4, [NOTHING_LEARNT], id="falls by nothing"),
         pytest.param([2.0, 1.5, float("nan")], [2.0, 1.6, 1.6], [RATE], id="no number"),
         pytest.param([2.0], [2.0], [EPOCHS], id="one epoch"),
         pytest.param([2.0, 0.5], [2.0, 0.5], [EPOCHS], id="two epochs"),
