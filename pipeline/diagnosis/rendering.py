@@ -68,10 +68,12 @@ def page(found: Diagnosis, params: EvaluateParams) -> str:
         ]
     )
     shown = ["", "Found:", *(f"- {in_words(each.name)}: {each.words}" for each in found.findings)]
-    means = ["", *(f"- {in_words(gap.name)}: {MEANS[gap.name]}" for gap in found.gaps)]
+    # A reader may not know the names of the gaps that the sentence has.
+    named = [gap for gap in found.gaps if gap.verdict in {"present", "cannot tell"}]
+    means = ["", *(f"- {in_words(gap.name)}: {MEANS[gap.name]}" for gap in named)] if named else []
     by_role = ["", *roles_table(found.roles, found.differences)] if found.roles else []
-    lines = [sentence(found), "", *advice, "", *_meaning(params), *levels_table(found.levels, found.gaps)]
-    return "\n".join([*lines, *means, *by_role, *(shown if found.findings else []), ""])
+    lines = [sentence(found), *means, "", *advice, "", *_meaning(params), *levels_table(found.levels, found.gaps)]
+    return "\n".join([*lines, *by_role, *(shown if found.findings else []), ""])
 
 
 def _meaning(params: EvaluateParams) -> list[str]:
