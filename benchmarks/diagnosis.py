@@ -9,7 +9,8 @@
 A disease has three doses, the last the strongest. For each the table has the share of runs in which it is named first,
 by its own name or as the finding that says why (too few epochs, say), and, where the first advice is a command that
 can be followed here, the share of runs in which following it raised dev's accuracy beyond noise (the 95 % interval of
-the paired bootstrap difference lies above 0). Of healthy runs it has the share in which anything was named.
+the paired bootstrap difference lies above 0). Of healthy runs it has the share in which anything was named. Beside it
+stands what a reader of the plain numbers would say: the largest gap, if it is worth work.
 """
 
 import argparse
@@ -73,8 +74,11 @@ def read_lines(file: Path | None) -> list[dict[str, Any]]:
 def report(found: pd.DataFrame) -> None:
     """Print the table."""
     found = found.reindex(columns=[*found, *({"gain", "helped"} - {*found})])
-    print("| planted | dose | runs | named first | first instead | advice followed | raised dev beyond noise | gain |")
-    print("|---|---|---|---|---|---|---|---|")
+    print(
+        "| planted | dose | runs | named first | by plain numbers | first instead | advice followed "
+        "| raised dev beyond noise | gain |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|")
     for (name, dose), part in found.groupby(["disease", "dose"], sort=False):
         others = part.loc[~part["first"], "named"].map(lambda names: names[0] if names else "nothing").value_counts()
         instead = ", ".join(f"{other} {count}" for other, count in others.items())
@@ -83,7 +87,7 @@ def report(found: pd.DataFrame) -> None:
             [f"{len(helped)}", f"{helped.mean():.0%}", f"{100 * part['gain'].mean():+.1f}"] if len(helped) else [""] * 3
         )
         shown = DISEASES[str(name)].doses[int(str(dose))]
-        cells = [name, shown, len(part), f"{part['first'].mean():.0%}", instead, *gain]
+        cells = [name, shown, len(part), f"{part['first'].mean():.0%}", f"{part['plain'].mean():.0%}", instead, *gain]
         print(f"| {' | '.join(map(str, cells))} |")
     well, ill = found[found["disease"] == "healthy"], found[found["disease"] != "healthy"]
     print()
@@ -91,6 +95,8 @@ def report(found: pd.DataFrame) -> None:
         ("False alarms on healthy runs", well["named"].str.len() > 0),
         ("Strong doses named first", ill.loc[ill["dose"] == 2, "first"]),
         ("All doses named first", ill["first"]),
+        ("Strong doses that plain numbers name", ill.loc[ill["dose"] == 2, "plain"]),
+        ("Runs with advice that cannot act", found["dead"].str.len() > 0),
         ("First advice that helped, of what could be followed", ill["helped"].dropna()),
     ):
         if len(cases):

@@ -6,7 +6,7 @@ are: raw ones and production's, which differ by themselves.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,17 @@ import numpy as np
 import numpy.typing as npt
 from ruamel.yaml import YAML
 
-from pipeline.diagnosis.findings import EPOCHS, LABEL_NOISE, LEAK
+from pipeline.diagnosis.findings import (
+    EARLY_STOP,
+    EPOCHS,
+    HARDER,
+    IMBALANCE,
+    LABEL_NOISE,
+    LEAK,
+    MISSING,
+    NOTHING_LEARNT,
+    RATE_LOW,
+)
 from pipeline.diagnosis.gaps import BIAS, DEV_OVERFIT, MISMATCH, VARIANCE
 from pipeline.diagnosis.next_steps import changed
 from pipeline.images.pixels import Pixels
@@ -52,12 +62,18 @@ EASY: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Case:
-    """Data and params of a run. `candidates`: the best on dev of so many models is taken."""
+    """Data and params of a run.
+
+    candidates: the best on dev of so many models is taken. production: which images of train and train_dev are of
+    production, shape (n,) each; the pool is. copies: number of an image of train -> of the image of dev that it is.
+    """
 
     pixels: dict[str, Pixels]
     labels: dict[str, npt.NDArray[np.int64]]
     values: dict[str, Any]
     candidates: int = 1
+    production: Mapping[str, npt.NDArray[np.bool_]] = field(default_factory=dict)
+    copies: Mapping[int, int] = field(default_factory=dict)
 
 
 Plant = Callable[[Case, Any, np.random.Generator], Case]
@@ -207,6 +223,65 @@ def label_noise(case: Case, share: float, generator: np.random.Generator) -> Cas
     return replace(case, labels=labels)
 
 
+def wrong_production(case: Case, share: float, generator: np.random.Generator) -> Case:
+    """So many labels of production alone are another class: in train's pool, in dev and in test."""
+    labels = dict(case.labels)
+    for name in (DEV, TEST, "pool"):
+        wrong = generator.random(len(labels[name])) < share
+        others = (labels[name] + generator.integers(1, DIGITS, len(labels[name]))) % DIGITS
+        labels[name] = np.where(wrong, others, labels[name])
+    return replace(case, labels=labels)
+
+
+def early_stop(case: Case, patience: int, generator: np.random.Generator) -> Case:
+    """A slow rate, and patience on 60 images of dev."""
+    pixels, labels = {**case.pixels, DEV: case.pixels[DEV][:60]}, {**case.labels, DEV: case.labels[DEV][:60]}
+    few = replace(case, pixels=pixels, labels=labels)
+    slow = {"train.learning_rate": 0.0001, "train.epochs": 60, "train.patience": patience, "train.batch_size": 200}
+    return with_params(few, **slow)
+
+
+def low_rate(case: Case, rate: float, generator: np.random.Generator) -> Case:
+    return with_params(case, **{"train.learning_rate": rate})
+
+
+def harder_production(case: Case, share: float, generator: np.random.Generator) -> Case:
+    """So many images of production show two classes at once, in train as in dev: nobody can tell which is meant."""
+    pixels = dict(case.pixels)
+    for name in (DEV, TEST, "pool"):
+        hard = np.flatnonzero(generator.random(len(pixels[name])) < share)
+        other = generator.permutation(len(pixels[name]))[: len(hard)]
+        mixed = pixels[name].copy()
+        mixed[hard] = np.maximum(pixels[name][hard], pixels[name][other])
+        pixels[name] = mixed
+    return replace(case, pixels=pixels)
+
+
+def imbalanced(case: Case, share: float, generator: np.random.Generator) -> Case:
+    """Two classes have so small a share of their training images; dev has all of its own."""
+    pixels, labels = dict(case.pixels), dict(case.labels)
+    for name in (TRAIN, TRAIN_DEV, "pool"):
+        kept = (labels[name] > 1) | (generator.random(len(labels[name])) < share)
+        pixels[name], labels[name] = pixels[name][kept], labels[name][kept]
+    return with_params(replace(case, pixels=pixels, labels=labels), **{"balance.strategy": {"name": "none"}})
+
+
+def copied_dev(case: Case, share: float, generator: np.random.Generator) -> Case:
+    """So many images of dev stand in train, too."""
+    count = round(share * len(case.labels[DEV]))
+    start = len(case.labels[TRAIN])
+    pixels = {**case.pixels, TRAIN: np.concatenate([case.pixels[TRAIN], case.pixels[DEV][:count]])}
+    labels = {**case.labels, TRAIN: np.concatenate([case.labels[TRAIN], case.labels[DEV][:count]])}
+    return replace(case, pixels=pixels, labels=labels, copies={start + number: number for number in range(count)})
+
+
+def without_class(case: Case, split: str, generator: np.random.Generator) -> Case:
+    """A split has no image of a class."""
+    pixels, labels = dict(case.pixels), dict(case.labels)
+    kept = labels[split] != 1
+    return replace(case, pixels={**pixels, split: pixels[split][kept]}, labels={**labels, split: labels[split][kept]})
+
+
 def healthy(case: Case, dose: str, generator: np.random.Generator) -> Case:
     """The same images, dealt out anew."""
     order = generator.permutation(sum(SIZES.values()))
@@ -249,6 +324,13 @@ def web_alone(case: Case, dose: str, generator: np.random.Generator) -> Case:
 DISEASES: Mapping[str, Disease] = {
     "healthy": Disease(healthy, ("dealt out", "again", "and again"), frozenset()),
     "label noise": Disease(label_noise, (0.1, 0.2, 0.4), frozenset({LABEL_NOISE})),
+    "production labels": Disease(wrong_production, (0.1, 0.2, 0.3), frozenset({LABEL_NOISE})),
+    "early stop": Disease(early_stop, (4, 3, 2), frozenset({EARLY_STOP, EPOCHS})),
+    "low rate": Disease(low_rate, (3e-6, 1e-6, 1e-7), frozenset({RATE_LOW, NOTHING_LEARNT})),
+    "harder production": Disease(harder_production, (0.3, 0.5, 0.8), frozenset({HARDER, BIAS})),
+    "imbalance": Disease(imbalanced, (0.05, 0.03, 0.02), frozenset({IMBALANCE})),
+    "dev in train": Disease(copied_dev, (0.1, 0.3, 0.6), frozenset({LEAK})),
+    "class missing": Disease(without_class, (DEV, DEV, DEV), frozenset({MISSING})),
     "small model": Disease(small_model, (3, 2, 1), frozenset({BIAS})),
     "few epochs": Disease(few_epochs, (3, 2, 1), frozenset({EPOCHS})),
     "little data": Disease(little_data, (12, 6, 3), frozenset({VARIANCE})),

@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from pipeline import catalogue
-from pipeline.diagnosis.sanity_checks import wrong_labels
+from pipeline.diagnosis.wrong_labels import wrong_labels
 from pipeline.manifest import TRAIN
 from pipeline.project.params_file import load_params
 from pipeline.randomness import keyed_generator, keyed_uniform
@@ -65,7 +65,7 @@ def main(names: list[str]) -> None:
             doubts = Disagreements(TRAIN, noisy, labels, found, others)
             noise = doubts.noise
             table = noisy.iloc[np.flatnonzero(doubts.checked_predictions)[noise.suspect]]
-            named = wrong_labels(metrics_of([doubts], table), params.diagnose.relevant_gap)
+            named = wrong_labels(metrics_of([doubts], table, noisy), params.diagnose.relevant_gap)
             seconds = time.perf_counter() - begun
             right = int((noise.suspect & wrong).sum())
             precision = f"{right / noise.suspect.sum():.0%}" if noise.suspect.any() and share else ""

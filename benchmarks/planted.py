@@ -24,6 +24,7 @@ from pipeline.diagnosis.error_levels import HUMAN, given, levels_of, measured, m
 from pipeline.diagnosis.findings import SMALL_DEV
 from pipeline.diagnosis.next_steps import changed, in_order
 from pipeline.diagnosis.param_changes import DROPPED, Run
+from pipeline.diagnosis.rendering import sentence
 from pipeline.images.pixels import Pixels
 from pipeline.manifest import DEV, PRODUCTION, RAW, TEST, TRAIN, TRAIN_DEV
 from pipeline.metrics.bootstrap import interval, resamples
@@ -32,13 +33,16 @@ from pipeline.models.building import build_model
 from pipeline.models.prediction import predict
 from pipeline.project.params_file import Params, check_params
 from pipeline.randomness import keyed_generator
-from pipeline.stages.label_issues.label_noise import label_noise as confident_learning
+from pipeline.stages.label_issues.table import Disagreements, label_issues_table, metrics_of
 from pipeline.stages.train.params import TrainParams
+from pipeline.store.curves import Curves
 from pipeline.training.loop import WeightedBatch
 from pipeline.training.losses import row_weights
 from pipeline.training.training import fit
 from pipeline.transforms.online import online_variants
 
+# Images of a split whose labels are checked.
+CHECKED = {TRAIN: 600, DEV: 400}
 # Places of params that change what is fitted here; other advice (a larger train_dev, say) cannot be followed.
 FOLLOWED = ("train.", "augment.copies.", "augment.transforms", "split.production_train_fraction", "evaluate.optimizing")
 
@@ -51,9 +55,15 @@ def run_one(key: tuple[str, int, int], folders: Folders | None = None) -> dict[s
     name, dose, seed = key
     case = sick(name, dose, seed, folders if name == ALONE else None)
     found, called = diagnosed(case, seed)
+    dead = [step.command for step in found.steps if step.command and not acts(step.command, case)]
     named = [each.name for each in in_order(found.gaps, found.findings) if each.name != SMALL_DEV]
     step = found.steps[0].command if found.steps else None
     result = {"disease": name, "dose": dose, "seed": seed, "named": named, "step": step}
+    result |= {"sentence": sentence(found), "steps": len(found.steps), "dead": dead}
+    # What a reader of the plain numbers would say: the largest gap that is worth work, if there is one.
+    largest = max(found.gaps, key=lambda gap: gap.value)
+    plain = largest.name if largest.value >= found.relevant else None
+    result["plain"] = plain in DISEASES[name].names
     result["first"] = named[:1] != [] and named[0] in DISEASES[name].names
     changes = changes_of(step) if step is not None and step.startswith("dvc exp run") else {}
     # The best of many models is none that could be fitted anew.
@@ -62,6 +72,13 @@ def run_one(key: tuple[str, int, int], folders: Folders | None = None) -> dict[s
         gain, low = paired(after[DEV], called)
         result |= {"gain": gain, "helped": low > 0}
     return result
+
+
+def acts(command: str, case: Case) -> bool:
+    """Whether a command has something to act on: images of production in train, where it is about these."""
+    about_production = ("balance.production_weight", "augment.match_production")
+    learnt = PRODUCTION in roles_of(case, TRAIN) and case.values["split"]["production_train_fraction"] > 0
+    return learnt or not any(place in command for place in about_production)
 
 
 def sick(name: str, dose: int, seed: int, folders: Folders | None = None) -> Case:
@@ -76,47 +93,52 @@ def sick(name: str, dose: int, seed: int, folders: Folders | None = None) -> Cas
 def diagnosed(case: Case, seed: int) -> tuple[Diagnosis, pd.DataFrame]:
     """The diagnosis of a case, with test looked at, and the predictions of dev."""
     params = seeded(case.values, seed)
-    frames, epochs = fitted(case, seed)
+    frames, curves = fitted(case, seed)
     predictions = pd.concat([frames[split] for split in (TRAIN, TRAIN_DEV, DEV)], ignore_index=True)
     classes = tuple(sorted(set(predictions["label"])))
     evaluate, metric = params.evaluate, metric_of_errors(params.evaluate, classes)
     levels = {HUMAN: given(HUMAN, params.diagnose.human_error), **levels_of(predictions, evaluate)}
     levels[TEST] = measured(TEST, frames[TEST], metric, classes, evaluate)
     run = Run(params.curate, params.split, params.balance, params.augment, params.train, evaluate)
-    manifest = manifest_of(pd.concat([frames[split] for split in (TRAIN, TRAIN_DEV, DEV)], ignore_index=True))
-    label_issues = {TRAIN: suspected(case.pixels[TRAIN], case.labels[TRAIN])}
-    return diagnosis(levels, predictions, manifest, epochs, label_issues, run, params.diagnose), frames[DEV]
+    manifest = manifest_of(predictions, case)
+    return diagnosis(levels, predictions, manifest, curves, suspected(case, manifest), run, params.diagnose), frames[
+        DEV
+    ]
 
 
-def suspected(pixels: Pixels, labels: npt.NDArray[np.int64]) -> dict[str, float]:
-    """What the stage label_issues says of train, from 600 of its images: a forest, cross-validated."""
+def suspected(case: Case, manifest: pd.DataFrame) -> dict[str, Any]:
+    """What the stage label_issues says of train and dev, from some of their images: a forest, cross-validated."""
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
-    few = min(len(labels), 600)
+    parts = {TRAIN: learnt_images(case), DEV: (case.pixels[DEV], case.labels[DEV])}
+    chosen = {
+        split: keyed_generator(1, "checked", split).permutation(len(labels))[: CHECKED[split]]
+        for split, (_, labels) in parts.items()
+    }
+    pixels = np.concatenate([parts[split][0][those] for split, those in chosen.items()])
+    labels = np.concatenate([parts[split][1][those] for split, those in chosen.items()])
+    split = np.repeat(list(chosen), [len(those) for those in chosen.values()])
+    ids = [f"{split}/{number:05}" for split, those in chosen.items() for number in those.tolist()]
+    rows = manifest.set_index("id").loc[ids].reset_index().assign(label=labels.astype(str))
     step = pixels.shape[1] // 7
     # The channels of digits and letters are alike.
     channels = pixels[..., :1] if (pixels[..., 0] == pixels[..., 2]).all() else pixels
-    features = channels[:few, ::step, ::step].reshape(few, -1)
-    folds = StratifiedKFold(min(5, int(np.bincount(labels[:few]).min())), shuffle=True, random_state=1)
+    features = channels[:, ::step, ::step].reshape(len(labels), -1)
+    folds = StratifiedKFold(max(2, min(5, int(np.bincount(labels).min()))), shuffle=True, random_state=1)
     forest = RandomForestClassifier(40, random_state=1)
-    noise = confident_learning(
-        labels[:few], cross_val_predict(forest, features, labels[:few], cv=folds, method="predict_proba")
-    )
-    return {
-        "wrong_share": noise.wrong_share,
-        "label_issues": int(noise.suspect.sum()),
-        "most_confident": noise.most_confident,
-        "disagreeing": noise.disagreeing,
-    }
+    found = cross_val_predict(forest, features, labels, cv=folds, method="predict_proba")
+    doubts = [
+        Disagreements(name, rows[split == name], labels[split == name], found[split == name]) for name in (DEV, TRAIN)
+    ]
+    names = tuple(map(str, range(found.shape[1])))
+    return metrics_of(doubts, label_issues_table(doubts, manifest, names), manifest)
 
 
-def fitted(case: Case, seed: int) -> tuple[dict[str, pd.DataFrame], list[dict[str, float]]]:
+def fitted(case: Case, seed: int) -> tuple[dict[str, pd.DataFrame], Curves]:
     """Predictions by split, and the curves."""
     params = seeded(case.values, seed)
-    pixels, labels = case.pixels[TRAIN], case.labels[TRAIN]
-    if params.split.production_train_fraction > 0:
-        pixels, labels = np.concatenate([pixels, case.pixels["pool"]]), np.concatenate([labels, case.labels["pool"]])
+    pixels, labels = learnt_images(case)
     names = tuple(string.ascii_lowercase[: int(labels.max()) + 1])
     seen, learnt = with_copies(pixels, labels, params)
     weights = row_weights(np.ones(len(learnt), np.float32), learnt, names, params.train.class_weights)
@@ -134,7 +156,9 @@ def fitted(case: Case, seed: int) -> tuple[dict[str, pd.DataFrame], list[dict[st
     probabilities = {split: predicted(done.network, one) for split, (one, _) in sets.items()}
     if case.candidates > 1:
         probabilities = best_on_dev(probabilities, case, params.train.seed)
-    return {split: frame_of(split, probabilities[split], sets[split][1], names) for split in sets}, done.epochs
+    return {split: frame_of(split, probabilities[split], sets[split][1], names) for split in sets}, Curves(
+        done.epochs, done.epoch
+    )
 
 
 class Epochs:
@@ -201,12 +225,36 @@ def frame_of(
     return pd.DataFrame({"id": ids, "group": ids, "split": split, **said, "confidence": found.max(axis=1)})
 
 
-def manifest_of(frame: pd.DataFrame) -> pd.DataFrame:
-    """What the diagnosis looks at; of the pictures' facts nothing is known here."""
+def manifest_of(frame: pd.DataFrame, case: Case) -> pd.DataFrame:
+    """What the diagnosis looks at; of the pictures' facts nothing is known here.
+
+    The roles of train are the case's: its own images raw, unless it says otherwise, and the pool's production.
+    """
     role = np.where(frame["split"] == DEV, PRODUCTION, RAW)
+    for split in (TRAIN, TRAIN_DEV):
+        here = np.flatnonzero(frame["split"] == split)
+        role[here] = roles_of(case, split)[: len(here)]
     facts = {"source": "all", "width": SIDE, "height": SIDE, "brightness": 0.0, "contrast": 0.0, "sharpness": 0.0}
     columns = frame[["id", "group", "split"]].assign(role=role, pixels=frame["id"], saturation=0.0, **facts)
+    # Copies of dev in train are the same pictures.
+    for place, copied in case.copies.items():
+        columns.loc[columns["id"] == f"{TRAIN}/{place:05}", "pixels"] = f"{DEV}/{copied:05}"
     return columns.assign(captured_at=pd.NaT)
+
+
+def roles_of(case: Case, split: str) -> list[str]:
+    """The role of each image of train or train_dev."""
+    of_production = case.production.get(split, np.zeros(len(case.labels[split]), np.bool_))
+    roles = [PRODUCTION if one else RAW for one in of_production]
+    return [*roles, *[PRODUCTION] * len(case.labels["pool"])] if split == TRAIN else roles
+
+
+def learnt_images(case: Case) -> tuple[Pixels, npt.NDArray[np.int64]]:
+    """What train has: its own images, and production's pool as far as params want it."""
+    pixels, labels = case.pixels[TRAIN], case.labels[TRAIN]
+    if case.values["split"]["production_train_fraction"] > 0:
+        pixels, labels = np.concatenate([pixels, case.pixels["pool"]]), np.concatenate([labels, case.labels["pool"]])
+    return pixels, labels
 
 
 def paired(after: pd.DataFrame, before: pd.DataFrame) -> tuple[float, float]:

@@ -20,11 +20,19 @@ class _Latency(_Form):
     latency_p95_ms: float
 
 
-class _Labels(_Form):
+class _LabelsOfRole(_Form):
+    images: int
     label_issues: int
     wrong_share: float
+    accuracy: float
     most_confident: int
     disagreeing: float
+    half_confident: int
+    half_disagreeing: float
+
+
+class _Labels(_LabelsOfRole):
+    roles: dict[str, _LabelsOfRole]
 
 
 class _Split(_Form):

@@ -16,7 +16,11 @@ from pipeline.store.artifacts import Artifact, check_form, write_files
 from pipeline.store.curves import Curves
 
 SPLIT = {"images": 3, "optimizing": 0.5, "low": 0.4, "high": 0.6}
-LABELS = {"label_issues": 1, "wrong_share": 0.1, "most_confident": 2, "disagreeing": 0.5}
+OF_ROLE = {
+    **{"images": 4, "label_issues": 1, "wrong_share": 0.1, "accuracy": 0.5, "most_confident": 2, "disagreeing": 0.5},
+    **{"half_confident": 1, "half_disagreeing": 0.5},
+}
+LABELS = {**OF_ROLE, "roles": {"raw": OF_ROLE}}
 LATENCY = {"model": "m", "machine": "x", "threads": 1, "latency_p95_ms": 1.5}
 REPORTS: dict[str, tuple[Artifact, dict[str, Any]]] = {
     "verdict": (catalogue.VERDICT, {"model": "m", "accepted": True, "broken": ["size"]}),

@@ -1,50 +1,67 @@
 """All that is said of a run, put together from its levels, curves and predictions."""
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
 
-from pipeline.diagnosis.curves import Epochs, read_curves
+from pipeline.diagnosis.class_shares import explains_mismatch, imbalance, missing_classes
+from pipeline.diagnosis.curves import Training, read_curves
 from pipeline.diagnosis.error_levels import HUMAN, Level, given, levels_of, measured, metric_of_errors
 from pipeline.diagnosis.error_levels import PRODUCTION as LIVE
 from pipeline.diagnosis.failing_slices import MAX_SHOWN, failing, hidden
 from pipeline.diagnosis.feedback import Table, answers, outcomes
-from pipeline.diagnosis.findings import CALIBRATION, CLASS, EPOCHS, SLICE, UNDERFIT, Finding, sure
-from pipeline.diagnosis.gaps import BIAS, Gap, find_gaps
+from pipeline.diagnosis.findings import (
+    CALIBRATION,
+    CLASS,
+    COARSE_CHOICE,
+    EARLY_STOP,
+    EPOCHS,
+    IMBALANCE,
+    LABEL_NOISE,
+    LEAK,
+    SLICE,
+    UNDERFIT,
+    Finding,
+    sure,
+)
+from pipeline.diagnosis.gaps import BIAS, MISMATCH, Gap, explained, find_gaps
 from pipeline.diagnosis.next_steps import Step, next_steps
 from pipeline.diagnosis.param_changes import Run
-from pipeline.diagnosis.sanity_checks import (
-    better_than_dev,
-    miscalibrated,
-    shared_pictures,
-    too_good,
-    too_small,
-    wrong_labels,
-)
+from pipeline.diagnosis.role_gaps import Difference, Roles, differences_of, harder, role_levels
+from pipeline.diagnosis.sanity_checks import better_than_dev, miscalibrated, shared_pictures, too_good, too_small
+from pipeline.diagnosis.wrong_labels import wrong_labels
 from pipeline.errors import DataError, MissingInputError, listing
-from pipeline.manifest import DEV, PRODUCTION, TEST
+from pipeline.manifest import DEV, PRODUCTION, RAW, TEST, TRAIN
 from pipeline.metrics.predictions import classes_of
 from pipeline.stages.diagnose.params import DiagnoseParams
 from pipeline.stages.evaluate.params import EvaluateParams
+from pipeline.store.curves import Curves
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Levels by name; gaps, findings and steps, the most important first."""
+    """Levels by name, and by split and role; gaps, findings and steps, the most important first.
+
+    relevant: the gap that is worth work.
+    """
 
     levels: Mapping[str, Level]
     gaps: Sequence[Gap]
     findings: Sequence[Finding]
     steps: Sequence[Step]
+    relevant: float
+    roles: Roles = field(default_factory=dict)
+    differences: Sequence[Difference] = ()
 
 
 def diagnosis(
     levels: Mapping[str, Level],
     predictions: pd.DataFrame,
     manifest: pd.DataFrame,
-    epochs: Epochs,
+    curves: Curves,
     label_issues: Mapping[str, Any],
     run: Run,
     params: DiagnoseParams,
@@ -53,24 +70,66 @@ def diagnosis(
 
     Args:
         predictions, manifest: of train, train_dev and dev.
-        epochs: the curves of training.
-        suspects: metrics of the stage suspects.
+        label_issues: metrics of the stage label_issues.
     """
-    evaluate, classes = run.evaluate, classes_of(predictions)
-    gaps = find_gaps(levels, metric_of_errors(evaluate, classes), params, evaluate)
-    asked = run.train.epochs
-    run = replace(run, stopped_early=len(epochs) < asked, dated=_dated(manifest))
-    curves = read_curves(epochs, asked, len(classes)) if _errs(levels, params) and run.network else []
-    # Neither more epochs nor a larger model helps one that knows train already.
-    learnt = all(gap.value < params.relevant_gap for gap in gaps if gap.name == BIAS)
-    found = [finding for finding in curves if finding.name not in {EPOCHS, UNDERFIT} or not learnt]
-    found += [*shared_pictures(manifest), *of_predictions(levels, predictions, manifest, params, evaluate)]
-    found += wrong_labels(label_issues, params.relevant_gap)
-    found += too_small(levels[DEV], params.relevant_gap)
+    evaluate, classes, relevant = run.evaluate, classes_of(predictions), params.relevant_gap
+    metric = metric_of_errors(evaluate, classes)
+    run = replace(
+        run,
+        stopped_early=len(curves.epochs) < run.train.epochs,
+        dated=_dated(manifest),
+        groups=_groups_of_train(manifest),
+        counts=_counts_of_train(predictions),
+    )
+    # Where all images are of production, train_dev and dev are draws of the same.
+    alike = not (manifest["role"].astype(str) == RAW).any()
+    gaps = find_gaps(levels, metric, params, evaluate, without=(MISMATCH,) if alike else ())
+    roles = role_levels(predictions, manifest, metric, classes, evaluate)
+    differences = differences_of(roles, metric, relevant, evaluate)
+    found = [*shared_pictures(manifest), *missing_classes(predictions), *wrong_labels(label_issues, relevant)]
+    found += of_course(levels, gaps, predictions, curves, run, params)
+    found += of_predictions(levels, predictions, manifest, params, evaluate)
+    noisy = {each.subject for each in found if each.name == LABEL_NOISE}
+    if noisy:
+        # A model errs less on right labels than on the wrong ones that it was to learn: no copies are needed for that.
+        found = [each for each in found if each.name != LEAK or each.p is None or each.subject == TEST]
+    if PRODUCTION not in noisy:
+        gaps, reasons = harder(gaps, roles, differences, relevant)
+        found += reasons
+    if any(each.name == IMBALANCE for each in found) and explains_mismatch(predictions, relevant):
+        gaps = explained(gaps, MISMATCH)
+    found += too_small(levels[DEV], relevant)
     failing_class = next((each.subject for each in found if each.name == CLASS), None)
     bold = next((float(each.figures["bold"]) > 0 for each in found if each.name == CALIBRATION), None)
     known = replace(run, failing=failing_class, bold=bold)
-    return Diagnosis(levels, gaps, found, next_steps(gaps, found, levels, known))
+    return Diagnosis(levels, gaps, found, next_steps(gaps, found, levels, known), relevant, roles, differences)
+
+
+def of_course(
+    levels: Mapping[str, Level],
+    gaps: Sequence[Gap],
+    predictions: pd.DataFrame,
+    curves: Curves,
+    run: Run,
+    params: DiagnoseParams,
+) -> list[Finding]:
+    """What the course of training shows, where the model errs more than people do."""
+    if not run.network or not _errs(levels, params) or not curves.epochs:
+        return []
+    sizes = predictions["split"].astype(str).value_counts()
+    training = Training(
+        asked=run.train.epochs,
+        steps=max(math.ceil(sizes[TRAIN] / run.train.batch_size), 1),
+        classes=len(classes_of(predictions)),
+        kept=curves.kept,
+        chosen=run.train.keep == "best",
+        dev_images=int(sizes[DEV]),
+        steady=run.train.schedule.name == "constant",
+    )
+    # Neither more epochs nor a larger model helps one that knows train already.
+    learnt = all(gap.value < params.relevant_gap for gap in gaps if gap.name == BIAS)
+    pointless = {EPOCHS, UNDERFIT, EARLY_STOP, COARSE_CHOICE} if learnt else set()
+    return [finding for finding in read_curves(curves.epochs, training) if finding.name not in pointless]
 
 
 def all_levels(
@@ -128,6 +187,7 @@ def of_predictions(
         too_good(predictions, manifest, relevant),
         better_than_dev(levels, relevant),
         miscalibrated(dev, evaluate, relevant),
+        imbalance(predictions, relevant),
     ]
     found = sure([each for candidates, _ in tested for each in candidates], sum(count for _, count in tested))
     error = float((dev["label"].astype(str) != dev["predicted"].astype(str)).mean())
@@ -149,6 +209,16 @@ def _errs(levels: Mapping[str, Level], params: DiagnoseParams) -> bool:
     """Whether dev's error is above human level by what is worth work, and surely above it."""
     dev, human = levels[DEV], levels[HUMAN]
     return dev.error - human.error >= params.relevant_gap and dev.low > human.high
+
+
+def _groups_of_train(manifest: pd.DataFrame) -> dict[str, int]:
+    train = manifest[manifest["split"].astype(str) == TRAIN]
+    return {str(role): int(part["group"].nunique()) for role, part in train.groupby(train["role"].astype(str))}
+
+
+def _counts_of_train(predictions: pd.DataFrame) -> dict[str, int]:
+    counts = predictions.loc[predictions["split"].astype(str) == TRAIN, "label"].astype(str).value_counts()
+    return {str(label): int(count) for label, count in counts.items()}
 
 
 def _dated(manifest: pd.DataFrame) -> bool:

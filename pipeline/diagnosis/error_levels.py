@@ -14,8 +14,9 @@ import pandas as pd
 from pipeline.errors import DataError, listing
 from pipeline.manifest import DEV, SEEN_SPLITS, TEST, TRAIN, TRAIN_DEV
 from pipeline.metrics.bootstrap import Values, interval, resamples
-from pipeline.metrics.measures import METRICS, Accuracy
+from pipeline.metrics.measures import METRICS, Accuracy, BalancedAccuracy
 from pipeline.metrics.metric import Metric, metric_of
+from pipeline.metrics.params import AnyMetric
 from pipeline.metrics.predictions import Predictions, checked_predictions, classes_of
 from pipeline.stages.evaluate.params import EvaluateParams
 
@@ -90,9 +91,20 @@ def levels_of(predictions: pd.DataFrame, params: EvaluateParams) -> dict[str, Le
 
 
 def metric_of_errors(params: EvaluateParams, classes: tuple[str, ...]) -> Metric:
-    """The optimizing metric; accuracy if that is no share, as a loss or a cost: people's errors are one."""
-    is_share = METRICS.of(params.optimizing).is_share
-    return metric_of(params.optimizing if is_share else Accuracy(name="accuracy"), classes)
+    """The optimizing metric, or what stands for it in gaps."""
+    return metric_of(params_of_errors(params), classes)
+
+
+def params_of_errors(params: EvaluateParams) -> AnyMetric:
+    """The optimizing metric; another one if errors of it cannot be held against one another.
+
+    Accuracy if it is no share, as a loss or a cost: people's errors are one. Balanced accuracy if it is the worst of
+    several values: of fewer images the worst is worse by chance alone, so smaller splits would seem to err more.
+    """
+    row = METRICS.of(params.optimizing)
+    if not row.is_share:
+        return Accuracy(name="accuracy")
+    return BalancedAccuracy(name="balanced_accuracy") if row.is_worst else params.optimizing
 
 
 def around(level: Level, alpha: float) -> tuple[float, float]:

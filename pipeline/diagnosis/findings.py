@@ -18,6 +18,15 @@ EPOCHS, RATE, OVERFIT, UNDERFIT = (
     "overfitting_in_curves",
     "underfitting_in_curves",
 )
+RATE_LOW, NOTHING_LEARNT = "learning_rate_too_low", "nothing_learnt"
+EARLY_STOP, COARSE_CHOICE = "stopped_too_early", "epoch_chosen_by_few_images"
+# Findings of labels, classes and roles, on which gaps rest.
+WEAK_JUDGE, MISSING, IMBALANCE, HARDER = (
+    "label_check_too_weak",
+    "class_missing",
+    "class_imbalance",
+    "production_harder",
+)
 CLASS, SLICE, HIDDEN = "failing_class", "failing_slice", "metric_hides_class"
 LEAK, CALIBRATION, SMALL_DEV, LABEL_NOISE = "leakage", "calibration", "dev_too_small", "label_noise"
 

@@ -1,5 +1,6 @@
 """Gaps and findings, and what the run does already -> what to try next, as commands."""
 
+import itertools
 import json
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,19 +10,43 @@ from typing import Any
 from pydantic import ValidationError
 
 from pipeline.diagnosis.error_levels import Level
-from pipeline.diagnosis.findings import EPOCHS, HIDDEN, LABEL_NOISE, LEAK, OVERFIT, RATE, SMALL_DEV, UNDERFIT, Finding
-from pipeline.diagnosis.gaps import BIAS, DEV_OVERFIT, POWER, VARIANCE, Gap
+from pipeline.diagnosis.findings import (
+    COARSE_CHOICE,
+    EARLY_STOP,
+    EPOCHS,
+    HARDER,
+    HIDDEN,
+    IMBALANCE,
+    LABEL_NOISE,
+    LEAK,
+    MISSING,
+    NOTHING_LEARNT,
+    OVERFIT,
+    RATE,
+    RATE_LOW,
+    SMALL_DEV,
+    UNDERFIT,
+    WEAK_JUDGE,
+    Finding,
+)
+from pipeline.diagnosis.gaps import BIAS, MISMATCH, POWER, VARIANCE, Gap
 from pipeline.diagnosis.param_changes import DROPPED, Run
 from pipeline.diagnosis.recommendations import TABLE, Advice
 from pipeline.manifest import TRAIN_DEV
 from pipeline.section import Section
 
 SAMPLE_SIZE = f"sample size at a power of {POWER:.0%} (Fleiss, Levin and Paik, 2003, 4.2)"
-# Why a gap is there: named before it. What goes with it: named after it. A model that has learnt train by heart
-# has learnt its wrong labels, too, and hard pictures look like wrong labels to others: there they are named after.
-# Wrong labels are dev's and test's as well: their errors are large then, far apart by chance, and no truth.
-CAUSES = {BIAS: (LABEL_NOISE, RATE, EPOCHS), DEV_OVERFIT: (LABEL_NOISE,)}
-SIGNS = {BIAS: (UNDERFIT,), VARIANCE: (OVERFIT, LABEL_NOISE)}
+EXPERIMENT = "dvc exp run"
+# What makes figures lie: named first. Until the first two of them are mended, nothing else is proposed.
+FIRST = (LEAK, LABEL_NOISE, MISSING)
+BLOCKING = (LEAK, LABEL_NOISE)
+# What ended training before the model had learnt what it can: only then does a larger one, or another, tell anything.
+COURSE = (NOTHING_LEARNT, RATE, RATE_LOW, EPOCHS, EARLY_STOP, COARSE_CHOICE)
+# Why a gap is there: named before it. What goes with it: named after it.
+CAUSES = {BIAS: COURSE, MISMATCH: (HARDER, IMBALANCE)}
+SIGNS = {BIAS: (UNDERFIT,), VARIANCE: (OVERFIT,), MISMATCH: (WEAK_JUDGE,)}
+# Findings that say something of the diagnosis itself.
+LAST = (WEAK_JUDGE, SMALL_DEV)
 # Of each gap or finding no more is proposed at a time: after the first experiments the next diagnosis says more.
 MAX_STEPS = 5
 # More of the training images for train_dev would cost too many for training.
@@ -41,49 +66,84 @@ class Step:
 def in_order(gaps: Sequence[Gap], findings: Sequence[Finding]) -> list[Gap | Finding]:
     """What is wrong, the most important first.
 
-    Numbers that lie come first; then each gap that is present, the largest first, after what causes it and before what
-    goes with it; then all other findings, by what mending them could gain, and a dev set that is too small.
+    What makes numbers lie comes first (leaks, wrong labels, missing classes); then each gap that is present, the
+    largest first, after what causes it and before what goes with it; then all other findings, by what mending them
+    could gain; and last what this diagnosis could not tell.
     """
-    last = [finding for finding in findings if finding.name == SMALL_DEV]
-    left = [finding for finding in findings if finding not in last]
+    left = list(findings)
     ordered: list[Gap | Finding] = []
 
     def take(names: tuple[str, ...]) -> None:
-        taken = [finding for finding in left if finding.name in names]
+        taken = sorted((each for each in left if each.name in names), key=lambda each: names.index(each.name))
         ordered.extend(taken)
         left[:] = [finding for finding in left if finding not in taken]
 
-    take((LEAK,))
+    take(FIRST)
     for gap in gaps:
-        if gap.verdict == "present":
+        if gap.verdict in {"present", "explained"}:
             take(CAUSES.get(gap.name, ()))
+        if gap.verdict == "present":
             ordered.append(gap)
             take(SIGNS.get(gap.name, ()))
     take((HIDDEN,))
-    return [*ordered, *left, *last]
+    last = [finding for finding in left if finding.name in LAST]
+    return [*ordered, *(finding for finding in left if finding not in last), *last]
 
 
 def next_steps(gaps: Sequence[Gap], findings: Sequence[Finding], levels: Mapping[str, Level], run: Run) -> list[Step]:
     """The steps for what is wrong, in its order, then the images that doubtful gaps need.
 
-    Advice that the run follows already, that changes nothing, or that params do not allow is left out.
+    Advice that the run follows already, that changes nothing, that has nothing to act on, or that params do not allow
+    is left out; so is what undoes an earlier step. Where figures cannot be trusted, nothing is proposed but to mend
+    that. Where training did not run its course, nothing is proposed against bias but to let it.
     """
-    before = values_of(run)
-    wrong = in_order(gaps, findings)
-    steps = [step for each in wrong for step in _steps(each.name, run, before)]
-    steps += [step for gap in gaps for step in _more_images(gap, levels, run, before)]
-    steps += [_larger_dev(each) for each in findings if each.name == SMALL_DEV]
-    # One command may be good for several things: the most important of them is why it is proposed.
-    unique = {step.command or step.words: step for step in reversed(steps)}
-    return [step for step in steps if unique[step.command or step.words] is step]
+    before, found = values_of(run), in_order(gaps, findings)
+    names = {each.name for each in found}
+    if names & {*BLOCKING}:
+        found = [each for each in found if each.name in BLOCKING]
+        gaps = ()
+    elif names & {*COURSE}:
+        found = [each for each in found if each.name not in {BIAS, UNDERFIT, VARIANCE}]
+    steps = [step for each in found for step in _steps(each.name, run, before)]
+    steps += [(step, "") for gap in gaps for step in _more_images(gap, levels, run, before)]
+    steps += [(_larger_dev(each), "") for each in findings if "needs" in each.figures and gaps and not steps]
+    return _without_contradictions(steps)
 
 
-def _steps(name: str, run: Run, before: Mapping[str, Any]) -> list[Step]:
-    return [step for advice in TABLE[name] for step in _step(name, advice, run, before)][:MAX_STEPS]
+def _without_contradictions(steps: Sequence[tuple[Step, str]]) -> list[Step]:
+    """Each step once, and none that moves a lever back, or sets a param to another value, that an earlier one moved."""
+    kept: list[Step] = []
+    levers: set[str] = set()
+    places: dict[str, str] = {}
+    for step, lever in steps:
+        told = {each.command or each.words for each in kept}
+        opposite = f"{'-' if lever[:1] == '+' else '+'}{lever[1:]}"
+        settings = dict(_settings_of(step.command))
+        if (step.command or step.words) in told or (lever and opposite in levers) or {*settings} & {*places}:
+            continue
+        kept.append(step)
+        levers.add(lever)
+        places |= settings
+    return kept
+
+
+def _settings_of(command: str | None) -> Iterator[tuple[str, str]]:
+    """The places that a command sets, and their values."""
+    if command is not None and command.startswith(EXPERIMENT):
+        for setting in shlex.split(command)[4::2]:
+            place, _, value = setting.lstrip("+~").partition("=")
+            yield place, value
+
+
+def _steps(name: str, run: Run, before: Mapping[str, Any]) -> list[tuple[Step, str]]:
+    found = ((step, advice.lever) for advice in TABLE[name] for step in _step(name, advice, run, before))
+    return list(itertools.islice(found, MAX_STEPS))
 
 
 def _step(name: str, advice: Advice, run: Run, before: Mapping[str, Any]) -> Iterator[Step]:
     command = advice.command
+    if not advice.fits(run):
+        return
     if advice.change is not None:
         changes = advice.change(run)
         if not changes or not allowed(before, changes, run):
@@ -93,24 +153,34 @@ def _step(name: str, advice: Advice, run: Run, before: Mapping[str, Any]) -> Ite
 
 
 def _more_images(gap: Gap, levels: Mapping[str, Level], run: Run, before: Mapping[str, Any]) -> Iterator[Step]:
+    """The images that a verdict needs: train_dev's are a param, as far as train can spare them; others people collect.
+
+    train_dev is a share of the mixture. To collect images for it would take many times as many for train.
+    """
     if gap.needs is None:
         return
     asked, names = gap.needs.images, gap.needs.levels
-    of_levels = " and as many ".join(map(images_of, names))
-    words = f"collect about {asked:,} more {of_levels}, to tell about {in_words(gap.name)}"
-    command = None
     have = levels[TRAIN_DEV].images if TRAIN_DEV in levels else None
-    if names == (TRAIN_DEV,) and have:
-        share = float(f"{run.split.train_dev * (have + asked) / have:.2g}")
-        changes = {"split.train_dev": share}
-        if share <= MAX_TRAIN_DEV and allowed(before, changes, run):
-            command = command_of(before, changes)
-            words = f"a larger train_dev, about {asked:,} more images, to tell about {in_words(gap.name)}"
-    yield Step(gap.name, command, words, SAMPLE_SIZE)
+    others = [name for name in names if name != TRAIN_DEV]
+    share = None
+    if TRAIN_DEV in names:
+        share = float(f"{run.split.train_dev * ((have or 0) + asked) / max(have or 0, 1):.2g}")
+        if share > MAX_TRAIN_DEV or not allowed(before, {"split.train_dev": share}, run):
+            return
+    to_tell = f"to tell about {in_words(gap.name)}"
+    collect = f"collect about {asked:,} more {' and as many '.join(map(images_of, others))}" if others else ""
+    if share is None:
+        yield Step(gap.name, None, f"{collect}, {to_tell}", SAMPLE_SIZE)
+        return
+    words = f"hold more images back for train_dev, about {asked:,}, {to_tell}{f'; and {collect}' if collect else ''}"
+    yield Step(gap.name, command_of(before, {"split.train_dev": share}), words, SAMPLE_SIZE)
 
 
 def _larger_dev(finding: Finding) -> Step:
-    words = f"collect about {int(finding.figures['needs']):,} more dev images, to tell models apart"
+    words = (
+        f"give dev about {int(finding.figures['needs']):,} more production images, to tell models apart: from train's "
+        "share (split.production), or new ones"
+    )
     return Step(finding.name, None, words, "Dietterich (1998) 3.2; MLY ch. 7")
 
 
@@ -163,7 +233,7 @@ def changed(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, 
 def command_of(before: Mapping[str, Any], changes: Mapping[str, Any]) -> str:
     """The experiment with these changes, in the grammar of DVC's -S: +place for what is new, ~place for what goes."""
     settings = [shlex.quote(_setting(before, place, value)) for place, value in changes.items()]
-    return "dvc exp run " + " ".join(f"-S {setting}" for setting in settings)
+    return f"{EXPERIMENT} " + " ".join(f"-S {setting}" for setting in settings)
 
 
 def _setting(before: Mapping[str, Any], place: str, value: Any) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.manifest import PRODUCTION, RAW
 from pipeline.models.networks import NETWORKS, Network
 from pipeline.section import Section
 from pipeline.stages.augment.params import AugmentParams
@@ -24,6 +25,10 @@ DROPPED = object()
 Changes = Mapping[str, Any] | None
 # A label that the command line of DVC takes without quotes, and YAML for a text.
 PLAIN_LABEL = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+# Independent images of each role that augment.match_production needs, its two halves of chance in it.
+MATCHED = 45
+# Classes whose sizes differ by less count alike.
+UNEVEN = 1.2
 NO_TEXTS = {"null", "true", "false", "yes", "no", "on", "off", "nan", "inf"}
 
 
@@ -32,7 +37,8 @@ class Run:
     """What a run did: its params that advice may change, and some facts.
 
     stopped_early: patience ended training. failing: the class that fails worst. bold: confidences are too high (None:
-    nothing is wrong with them). dated: production images have times of capture.
+    nothing is wrong with them). dated: production images have times of capture. groups: how many independent images of
+    each role train has; counts: its images by class; None where that is not known.
     """
 
     curate: CurateParams
@@ -45,11 +51,17 @@ class Run:
     failing: str | None = None
     bold: bool | None = None
     dated: bool = False
+    groups: Mapping[str, int] | None = None
+    counts: Mapping[str, int] | None = None
 
     @property
     def network(self) -> bool:
         """Whether the model is fitted epoch by epoch."""
         return isinstance(self.train.model, Network)
+
+    def has(self, *roles: str, groups: int = 1) -> bool:
+        """Whether train has so many independent images of each of these roles, as far as is known."""
+        return self.groups is None or all(self.groups.get(role, 0) >= groups for role in roles)
 
 
 def wider(run: Run) -> Changes:
@@ -161,17 +173,18 @@ def mixup(run: Run) -> Changes:
 
 def all_production(run: Run) -> Changes:
     """No production image of train's part is held back."""
-    return {"split.production_train_fraction": 1.0}
+    shares = run.split.production
+    return None if getattr(shares, "train", 1.0) == 0 else {"split.production_train_fraction": 1.0}
 
 
 def match_production(run: Run) -> Changes:
     """Raw images are degraded as production's camera does."""
-    return {"augment.match_production": True}
+    return {"augment.match_production": True} if run.has(RAW, PRODUCTION, groups=MATCHED) else None
 
 
 def production_weight(run: Run) -> Changes:
     """A production image counts as twice as many raw ones."""
-    return {"balance.production_weight": 2 * run.balance.production_weight}
+    return {"balance.production_weight": 2 * run.balance.production_weight} if run.has(RAW, PRODUCTION) else None
 
 
 def newest(run: Run) -> Changes:
@@ -192,6 +205,34 @@ def lower_rate(run: Run) -> Changes:
 def higher_rate(run: Run) -> Changes:
     """Three times the learning rate."""
     return {"train.learning_rate": rounded(3 * run.train.learning_rate)} if run.network else None
+
+
+def much_higher_rate(run: Run) -> Changes:
+    """Thirty times the learning rate, if that is a rate still."""
+    rate = rounded(30 * run.train.learning_rate)
+    return {"train.learning_rate": rate} if run.network and rate <= 1 else None
+
+
+def smaller_batches(run: Run) -> Changes:
+    """A quarter of the batch, so four times the steps of an epoch."""
+    return (
+        {"train.batch_size": max(run.train.batch_size // 4, 1)} if run.network and run.train.batch_size > 16 else None
+    )
+
+
+def no_patience(run: Run) -> Changes:
+    """Training runs through all of its epochs."""
+    return {"train.patience": None} if run.network and run.train.patience is not None else None
+
+
+def keep_last(run: Run) -> Changes:
+    """The weights of the last epoch."""
+    return {"train.keep": "last"} if run.network else None
+
+
+def momentum(run: Run) -> Changes:
+    """The usual momentum where there is none."""
+    return {"train.optimizer.momentum": 0.9} if _value(run.train.optimizer, "momentum") == 0 and run.network else None
 
 
 def clip(run: Run) -> Changes:
@@ -220,14 +261,10 @@ def weigh_class(run: Run) -> Changes:
 
 def oversample(run: Run) -> Changes:
     """Rows of small classes are repeated, if nothing is balanced."""
-    if run.balance.strategy.name != "none":
+    uneven = run.counts is None or max(run.counts.values()) > UNEVEN * min(run.counts.values())
+    if run.balance.strategy.name != "none" or not uneven:
         return None
     return {"balance.strategy.name": "oversample", "balance.strategy.target": {"name": "majority"}}
-
-
-def some_smoothing(run: Run) -> Changes:
-    """Label smoothing, if there is none."""
-    return {"train.label_smoothing": max(run.train.label_smoothing, 0.1)} if run.network else None
 
 
 def smoothing(run: Run) -> Changes:

@@ -15,12 +15,22 @@ from pipeline.diagnosis.param_changes import Changes, Run
 
 @dataclass(frozen=True)
 class Advice:
-    """What to try. change: place in params.yaml -> value, None where it is not for this run; command: one to copy."""
+    """What to try. change: place in params.yaml -> value, None where it is not for this run; command: one to copy.
+
+    lever: what it moves, and the way: "+" or "-" and the lever's name. Of two that move one lever in opposite ways the
+    later one is left out. fits: whether it can act on a run, for advice that is no change of params.
+    """
 
     words: str
     source: str
     change: Callable[[Run], Changes] | None = None
     command: str | None = None
+    lever: str = ""
+    fits: Callable[[Run], bool] = lambda run: True
+
+
+def _network(run: Run) -> bool:
+    return run.network
 
 
 TABLE: Mapping[str, tuple[Advice, ...]] = {
@@ -28,8 +38,14 @@ TABLE: Mapping[str, tuple[Advice, ...]] = {
         Advice("a wider model can hold more of what there is to learn", "MLY ch. 25", changes.wider),
         Advice("train longer", "MLY ch. 25", changes.longer),
         Advice("a deeper model", "MLY ch. 25", changes.deeper),
-        Advice("less dropout, which keeps a model from learning all", "MLY ch. 25", changes.less_dropout),
-        Advice("no penalty on weights", "MLY ch. 25", changes.no_penalty),
+        Advice(
+            "less dropout, which keeps a model from learning all",
+            "MLY ch. 25",
+            changes.less_dropout,
+            lever="-regularisation",
+        ),
+        Advice("no penalty on weights", "MLY ch. 25", changes.no_penalty, lever="-regularisation"),
+        Advice("momentum", "Sutskever et al. (2013)", changes.momentum),
         Advice("batch norm", "Ioffe and Szegedy (2015)", changes.batch_norm),
         Advice(
             "an optimizer that adapts its step to each weight",
@@ -43,9 +59,9 @@ TABLE: Mapping[str, tuple[Advice, ...]] = {
     VARIANCE: (
         Advice("more variants of each image", "MLY ch. 27; Shorten and Khoshgoftaar (2019)", changes.more_copies),
         Advice("variants of each image, first gentle ones", "MLY ch. 27", changes.first_copies),
-        Advice("more dropout", "MLY ch. 27; Srivastava et al. (2014)", changes.more_dropout),
-        Advice("more weight decay", "MLY ch. 27; Krogh and Hertz (1991)", changes.more_decay),
-        Advice("images and labels blended in pairs", "Zhang et al. (2018)", changes.mixup),
+        Advice("more dropout", "MLY ch. 27; Srivastava et al. (2014)", changes.more_dropout, lever="+regularisation"),
+        Advice("more weight decay", "MLY ch. 27; Krogh and Hertz (1991)", changes.more_decay, lever="+regularisation"),
+        Advice("images and labels blended in pairs", "Zhang et al. (2018)", changes.mixup, lever="+regularisation"),
         Advice("new variants in each epoch", "MLY ch. 27", changes.online),
         Advice(
             "more images for training: how many, and of which role", "MLY ch. 27", command="pipeline learning-curve"
@@ -61,7 +77,7 @@ TABLE: Mapping[str, tuple[Advice, ...]] = {
             "MLY ch. 14 and 42",
             command="pipeline errors",
         ),
-        Advice("collect more production images for training", "MLY ch. 42"),
+        Advice("collect more production images, for training", "MLY ch. 42"),
     ),
     DEV_OVERFIT: (
         Advice("collect a larger dev set: your choices have overfitted to its images", "MLY ch. 11"),
@@ -85,22 +101,79 @@ TABLE: Mapping[str, tuple[Advice, ...]] = {
             command="pipeline audit data/split/manifest.arrow",
         ),
     ),
+    found.MISSING: (
+        Advice(
+            "give each split images of each class: collect some, or take the class out of the sources",
+            "MLY ch. 7 and 12",
+        ),
+    ),
+    found.NOTHING_LEARNT: (
+        Advice(
+            "find the rate where the loss falls fastest", "Smith (2017)", command="pipeline lr-range", fits=_network
+        ),
+        Advice(
+            "look at what training sees, with its labels: reports/previews/batch.png",
+            "Karpathy (2019), A Recipe, 1 and 2",
+        ),
+        Advice("does any model learn from these images? This tries all", "MLY ch. 25", command="pipeline spot-check"),
+    ),
     found.RATE: (
-        Advice("a third of the learning rate", "Goodfellow et al. (2016) 11.4.1", changes.lower_rate),
+        Advice("a third of the learning rate", "Goodfellow et al. (2016) 11.4.1", changes.lower_rate, lever="-rate"),
         Advice("find the rate where the loss falls fastest", "Smith (2017)", command="pipeline lr-range"),
         Advice("clip long gradients", "Pascanu et al. (2013)", changes.clip),
     ),
+    found.RATE_LOW: (
+        Advice("find the rate where the loss falls fastest", "Smith (2017)", command="pipeline lr-range"),
+        Advice(
+            "a much higher learning rate", "Goodfellow et al. (2016) 11.4.1", changes.much_higher_rate, lever="+rate"
+        ),
+    ),
     found.EPOCHS: (
         Advice("train longer", "MLY ch. 25; Goodfellow et al. (2016) 11.4", changes.longer),
-        Advice("a higher learning rate", "Goodfellow et al. (2016) 11.4.1", changes.higher_rate),
+        Advice("smaller batches, so more steps in each epoch", "Masters and Luschi (2018)", changes.smaller_batches),
+        Advice("a higher learning rate", "Goodfellow et al. (2016) 11.4.1", changes.higher_rate, lever="+rate"),
     ),
-    found.OVERFIT: (Advice("keep the epoch that was best on dev", "Prechelt (1998)", changes.keep_best),),
+    found.EARLY_STOP: (Advice("train through all epochs, without patience", "Prechelt (1998)", changes.no_patience),),
+    found.COARSE_CHOICE: (
+        Advice(
+            "keep the last epoch, which no chance of few images chose",
+            "Prechelt (1998)",
+            changes.keep_last,
+            lever="-keep",
+        ),
+    ),
+    found.OVERFIT: (
+        Advice("keep the epoch that was best on dev", "Prechelt (1998)", changes.keep_best, lever="+keep"),
+    ),
     found.UNDERFIT: (),
     found.LABEL_NOISE: (
         Advice(
-            "mend the labels in the sources that reports/label_issues/ lists", "MLY ch. 16; Northcutt et al. (2021)"
+            "look at reports/label_issues/label_issues.png, correct the labels that are wrong in their sources "
+            "(label_issues.csv beside it names the files), and run `dvc repro` again",
+            "MLY ch. 16; Northcutt et al. (2021)",
         ),
-        Advice("label smoothing, which learns wrong labels less", "Lukasik et al. (2020)", changes.some_smoothing),
+    ),
+    found.WEAK_JUDGE: (
+        Advice(
+            "look at reports/label_issues/label_issues.png, or let a better model check the labels: set "
+            "label_issues.model in params.yaml to {name: own}",
+            "Northcutt et al. (2021)",
+        ),
+    ),
+    found.HARDER: (
+        Advice(
+            "look at these errors: is the label right, and could a person tell the class?",
+            "MLY ch. 14, 16 and 33",
+            command="pipeline errors",
+        ),
+        Advice("production images count more than raw ones", "MLY ch. 39", changes.production_weight),
+        Advice("a wider model can hold more of what there is to learn", "MLY ch. 25", changes.wider),
+        Advice("measure what people get wrong on production: diagnose.human_error: measured", "MLY ch. 22 and 33"),
+    ),
+    found.IMBALANCE: (
+        Advice("give small classes as many rows as the largest", "Buda et al. (2018)", changes.oversample),
+        Advice("the failing class counts twice in the loss", "King and Zeng (2001)", changes.weigh_class),
+        Advice("collect more training images of the small classes", "He and Garcia (2009)"),
     ),
     found.HIDDEN: (
         Advice("rank models by a metric that counts all classes alike", "MLY ch. 8 and 9", changes.by_class),
@@ -118,8 +191,18 @@ TABLE: Mapping[str, tuple[Advice, ...]] = {
         ),
     ),
     found.CALIBRATION: (
-        Advice("label smoothing, against too sure a model", "Müller et al. (2019)", changes.smoothing),
-        Advice("less label smoothing, against too unsure a model", "Müller et al. (2019)", changes.no_smoothing),
+        Advice(
+            "label smoothing, against too sure a model",
+            "Müller et al. (2019)",
+            changes.smoothing,
+            lever="+regularisation",
+        ),
+        Advice(
+            "less label smoothing, against too unsure a model",
+            "Müller et al. (2019)",
+            changes.no_smoothing,
+            lever="-regularisation",
+        ),
     ),
     found.SMALL_DEV: (),
 }

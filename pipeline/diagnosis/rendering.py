@@ -7,49 +7,82 @@ from typing import Any
 import pandas as pd
 
 from pipeline.diagnosis.diagnosis import Diagnosis
-from pipeline.diagnosis.error_levels import Level, ordered
-from pipeline.diagnosis.findings import CLASS, EPOCHS, HIDDEN, LABEL_NOISE, LEAK, RATE, SLICE, Finding
-from pipeline.diagnosis.gaps import Gap
-from pipeline.diagnosis.next_steps import Step, images_of, in_order, in_words
+from pipeline.diagnosis.error_levels import Level, ordered, params_of_errors
+from pipeline.diagnosis.findings import CLASS, HARDER, HIDDEN, IMBALANCE, LABEL_NOISE, SLICE, WEAK_JUDGE
+from pipeline.diagnosis.gaps import MEANS, Gap
+from pipeline.diagnosis.next_steps import BLOCKING, COURSE, FIRST, Step, images_of, in_order, in_words
+from pipeline.diagnosis.role_gaps import roles_table
 from pipeline.metrics.measures import METRICS
 from pipeline.stages.evaluate.params import EvaluateParams
 
-# Findings that belong in the sentence: the first of each.
-SAID_BEFORE, SAID_AFTER = (LEAK,), (LABEL_NOISE, RATE, EPOCHS, HIDDEN, CLASS, SLICE)
+# Findings that belong in the sentence: the first of each, and of wrong labels each role's.
+SAID = (*FIRST, *COURSE, HARDER, IMBALANCE, HIDDEN, CLASS, SLICE, WEAK_JUDGE)
 
 
-def sentence(gaps: Sequence[Gap], findings: Sequence[Finding] = ()) -> str:
-    """The diagnosis, the largest gap first."""
-    present = [gap for gap in gaps if gap.verdict == "present"]
-    unclear = [gap for gap in gaps if gap.verdict == "cannot tell"]
-    named = [f"{in_words(gap.name)} of {100 * gap.value:.1f} points ({_interval(gap)})" for gap in present]
-    unknown = [f"{in_words(gap.name)} ({_interval(gap)})" for gap in unclear]
-    before, after = (
-        [next(each.words for each in findings if each.name == name) for name in names if _has(findings, name)]
-        for names in (SAID_BEFORE, SAID_AFTER)
-    )
-    said = [*before, _joined(named), *after]
+def sentence(found: Diagnosis) -> str:
+    """What is wrong, the most important first, and what cannot be told."""
+    said: list[str] = []
+    together: list[str] = []
+    told: set[str] = set()
+    ordered = in_order(found.gaps, found.findings)
+    if any(each.name in BLOCKING for each in ordered):
+        # Whatever else was found may be their doing.
+        ordered = [each for each in ordered if isinstance(each, Gap) or each.name in FIRST]
+    for each in ordered:
+        if isinstance(each, Gap):
+            together.append(_of_gap(each))
+        elif each.name in SAID and (each.name not in told or each.name == LABEL_NOISE):
+            said += [*_joined(together), each.words]
+            together = []
+            told.add(each.name)
+    said += _joined(together)
+    if told & {*BLOCKING} and any(gap.verdict == "present" for gap in found.gaps):
+        said.append("mend that first: the gaps rest on it")
+    unclear = [gap for gap in found.gaps if gap.verdict == "cannot tell"]
+    edge = [gap for gap in unclear if at_the_edge(gap, found.relevant)]
+    few = [gap for gap in unclear if gap not in edge]
     sentences = [
-        *said,
-        f"too few images to tell about {_joined(unknown)}" if unknown else "",
-        "" if any(said) or unknown else "nothing stands out: every gap is smaller than is worth work",
+        *(said or (["nothing is surely wrong"] if unclear else ["nothing stands out: no gap is worth work"])),
+        *(f"at the edge: {_of_gap(gap)}; {100 * found.relevant:g} points or more are worth work" for gap in edge),
+        *(f"too few images to tell about {words}" for words in _joined(list(map(_of_gap, few)))),
     ]
-    return " ".join(f"{words[0].upper()}{words[1:]}." for words in sentences if words)
+    return " ".join(f"{words[0].upper()}{words[1:]}." for words in sentences)
+
+
+def at_the_edge(gap: Gap, relevant: float) -> bool:
+    """Whether a gap that cannot be told is about as large as one that is worth work."""
+    return gap.verdict == "cannot tell" and abs(gap.value - relevant) <= relevant / 2
 
 
 def page(found: Diagnosis, params: EvaluateParams) -> str:
     """The diagnosis in Markdown: what holds the model back, what to try next, and the figures."""
     advice = (
-        ["Try next:", *(f"- {_step(step)}" for step in found.steps)]
+        [
+            "Try one at a time, in this order:" if len(found.steps) > 1 else "Try next:",
+            *(f"{number}. {_step(step)}" for number, step in enumerate(found.steps, 1)),
+        ]
         if found.steps
-        else ["Nothing to try from here. Once you mean to use the model, look at test: `dvc repro final/dvc.yaml`."]
+        else [
+            "There is nothing to try from here. When you want to use the model, evaluate it on test: "
+            "`dvc repro final/dvc.yaml`."
+        ]
     )
-    name = params.optimizing.name
-    meaning = [] if METRICS[name].is_share else [f"Errors are 1 - accuracy: {name} is no share of images.", ""]
     shown = ["", "Found:", *(f"- {in_words(each.name)}: {each.words}" for each in found.findings)]
-    table = levels_table(found.levels, found.gaps)
-    lines = [sentence(found.gaps, found.findings), "", *advice, "", *meaning, *table]
-    return "\n".join([*lines, *(shown if found.findings else []), ""])
+    # A reader may not know the names of the gaps that the sentence has.
+    named = [gap for gap in found.gaps if gap.verdict in {"present", "cannot tell"}]
+    means = ["", *(f"- {in_words(gap.name)}: {MEANS[gap.name]}" for gap in named)] if named else []
+    by_role = ["", *roles_table(found.roles, found.differences)] if found.roles else []
+    lines = [sentence(found), *means, "", *advice, "", *_meaning(params), *levels_table(found.levels, found.gaps)]
+    return "\n".join([*lines, *by_role, *(shown if found.findings else []), ""])
+
+
+def _meaning(params: EvaluateParams) -> list[str]:
+    """Of what errors are shares, where that is not the optimizing metric."""
+    used, asked = params_of_errors(params), params.optimizing
+    if used == asked:
+        return []
+    why = "is no share of images" if not METRICS[asked.name].is_share else "is worse in smaller splits by chance alone"
+    return [f"Errors are 1 - {used.name}: {asked.name} {why}.", ""]
 
 
 def levels_table(levels: Mapping[str, Level], gaps: Sequence[Gap]) -> list[str]:
@@ -68,7 +101,7 @@ def levels_table(levels: Mapping[str, Level], gaps: Sequence[Gap]) -> list[str]:
             else [
                 f"{in_words(gap.name)}: {100 * gap.value:.1f} points",
                 f"{100 * gap.low:.1f} to {100 * gap.high:.1f}",
-                gap.verdict if gap.needs is None else f"cannot tell: needs {_needs(gap)}",
+                _verdict(gap),
             ]
         )
         lines.append(f"| {' | '.join([level.name, images, f'{level.error:.2%}', *cells])} |")
@@ -94,11 +127,12 @@ def report(found: Diagnosis) -> dict[str, Any]:
 
     sentence. named: gaps that are present and findings, the most important first. levels, from human to production:
     name, error, low, high, images (null: given). gaps: name, upper, lower, value, low, high, verdict, needs (further
-    images, null where there is a verdict), needs_of (their levels). findings: name, subject, words, p (null: no chance
-    is in it), gain, figures. steps: finding, command or null, words, source.
+    images, null where there is a verdict, or no number of images that can be had leads to one), needs_of (their
+    levels). roles: split, role, error, low, high, images. differences: name, value, low, high, verdict. findings: name,
+    subject, words, p (null: no chance is in it), gain, figures. steps: finding, command or null, words, source.
     """
     return {
-        "sentence": sentence(found.gaps, found.findings),
+        "sentence": sentence(found),
         "named": list(dict.fromkeys(each.name for each in in_order(found.gaps, found.findings))),
         "levels": [
             {name: getattr(level, name) for name in ("name", "error", "low", "high", "images")}
@@ -112,27 +146,37 @@ def report(found: Diagnosis) -> dict[str, Any]:
             }
             for gap in found.gaps
         ],
+        "roles": [
+            {
+                "split": split,
+                "role": role,
+                **{name: getattr(level, name) for name in ("error", "low", "high", "images")},
+            }
+            for (split, role), level in found.roles.items()
+        ],
+        "differences": [asdict(each) for each in found.differences],
         "findings": [asdict(finding) for finding in found.findings],
         "steps": [asdict(step) for step in found.steps],
     }
 
 
-def _has(findings: Sequence[Finding], name: str) -> bool:
-    return any(finding.name == name for finding in findings)
-
-
 def _step(step: Step) -> str:
-    return f"{step.words}: `{step.command}`" if step.command else step.words
+    reason = f"for {in_words(step.finding)}"
+    return f"{step.words} ({reason}): `{step.command}`" if step.command else f"{step.words} ({reason})"
 
 
-def _needs(gap: Gap) -> str:
-    assert gap.needs is not None  # noqa: S101
-    return f"about {gap.needs.images:,} more {' and as many '.join(map(images_of, gap.needs.levels))}"
+def _verdict(gap: Gap) -> str:
+    if gap.needs is not None:
+        of_levels = " and as many ".join(map(images_of, gap.needs.levels))
+        return f"cannot tell: needs about {gap.needs.images:,} more {of_levels}"
+    return "explained: see what was found" if gap.verdict == "explained" else gap.verdict
 
 
-def _interval(gap: Gap) -> str:
-    return f"95 % interval {100 * gap.low:.1f} to {100 * gap.high:.1f}"
+def _of_gap(gap: Gap) -> str:
+    points = f"{100 * gap.value:.1f} points (95 % interval {100 * gap.low:.1f} to {100 * gap.high:.1f})"
+    return f"{in_words(gap.name)} of {points}"
 
 
-def _joined(items: Sequence[str]) -> str:
-    return " and ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)
+def _joined(items: Sequence[str]) -> list[str]:
+    """The items as one text, or none."""
+    return [" and ".join([", ".join(items[:-1]), items[-1]])] if len(items) > 1 else list(items)

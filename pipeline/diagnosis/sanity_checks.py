@@ -3,15 +3,14 @@
 import math
 from collections.abc import Mapping
 from statistics import NormalDist
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pipeline.diagnosis.error_levels import ALPHA, Level, wilson
-from pipeline.diagnosis.findings import CALIBRATION, LABEL_NOISE, LEAK, SMALL_DEV, Finding, more_wrong, units
-from pipeline.diagnosis.gaps import MIN_COUNT, about
+from pipeline.diagnosis.error_levels import ALPHA, Level
+from pipeline.diagnosis.findings import CALIBRATION, LEAK, SMALL_DEV, Finding, more_wrong, units
+from pipeline.diagnosis.gaps import MAX_TIMES, POWER, about
 from pipeline.manifest import DEV, PRODUCTION, TEST, TRAIN, TRAIN_DEV
 from pipeline.metrics.calibration import bin_numbers
 from pipeline.randomness import keyed_generator
@@ -19,6 +18,8 @@ from pipeline.stages.evaluate.params import EvaluateParams
 
 # The chance below which a split counts as too good: a grave charge, which stands before all else.
 GRAVE = 0.001
+# A dev set that shows so many times a relevant difference is about large enough.
+NEARLY = 1.25
 
 
 def shared_pictures(manifest: pd.DataFrame) -> list[Finding]:
@@ -39,12 +40,14 @@ def shared_pictures(manifest: pd.DataFrame) -> list[Finding]:
 def too_good(predictions: pd.DataFrame, manifest: pd.DataFrame, relevant: float) -> tuple[list[Finding], int]:
     """Splits on which the model errs less than on the images of the same kind that it learnt; how many were tested.
 
-    train_dev is held against train, and dev, which has production images alone, against those of train.
+    train_dev is held against train's images of the same roles, and dev, which has production images alone, against
+    those of train.
     """
     rows = predictions.merge(manifest[["id", "role"]], on="id", validate="one_to_one")
     wrong = rows["label"].astype(str) != rows["predicted"].astype(str)
     made, tests = [], 0
-    for split, kind in ((TRAIN_DEV, np.ones(len(rows), bool)), (DEV, (rows["role"] == PRODUCTION).to_numpy())):
+    in_train_dev = rows["role"].isin(set(rows.loc[rows["split"] == TRAIN_DEV, "role"])).to_numpy()
+    for split, kind in ((TRAIN_DEV, in_train_dev), (DEV, (rows["role"] == PRODUCTION).to_numpy())):
         here, learnt = (rows["split"] == split).to_numpy(), (rows["split"] == TRAIN).to_numpy() & kind
         if not learnt.any():
             continue
@@ -62,27 +65,6 @@ def too_good(predictions: pd.DataFrame, manifest: pd.DataFrame, relevant: float)
         )
         made.append(Finding(LEAK, words, {"below": lacking}, p, gain=lacking, subject=split))
     return made, tests
-
-
-def wrong_labels(label_issues: Mapping[str, Any], relevant: float) -> list[Finding]:
-    """Whether so many labels of train are wrong that it is worth work, and no mistakes of the model that doubts them.
-
-    Where a model is surest its own mistakes are rarest, and wrong labels as common as elsewhere (label_noise.py): there
-    it must contradict more labels than are worth work, even if the images were another draw. Of fewer than 30 images
-    no verdict rests on such a share, as in gaps.py: a model that learnt from so few doubts much.
-
-    Args:
-        suspects: metrics of the stage suspects. Of dev its model is judge in its own cause, and a poor one accuses
-            right labels: only what cross-validation on train found counts.
-    """
-    if TRAIN not in label_issues:
-        return []
-    share, count = label_issues[TRAIN]["wrong_share"], label_issues[TRAIN]["label_issues"]
-    most_confident, disagreeing = label_issues[TRAIN]["most_confident"], label_issues[TRAIN]["disagreeing"]
-    if most_confident < MIN_COUNT or share < relevant or wilson(disagreeing, most_confident, ALPHA)[0] < relevant:
-        return []
-    words = f"about {share:.1%} of train's labels seem wrong, {count:,} images by name"
-    return [Finding(LABEL_NOISE, words, {"wrong_share": share, "label_issues": count}, gain=0.0, subject=TRAIN)]
 
 
 def better_than_dev(levels: Mapping[str, Level], relevant: float) -> tuple[list[Finding], int]:
@@ -137,20 +119,23 @@ def _error(numbers: npt.NDArray[np.intp], confidence: npt.NDArray[np.float64], r
 
 
 def too_small(dev: Level, relevant: float) -> list[Finding]:
-    """Whether dev shows a difference of two models only where it is larger than is worth work.
+    """Whether dev shows a difference of two models only where it is clearly larger than is worth work.
 
     The test for the difference of two proportions (Dietterich, 1998, 3.2), as in split's report, with the error and
-    the independent images that there are; models compared image by image are told apart somewhat earlier.
+    the independent images that there are; models compared image by image are told apart somewhat earlier. The images
+    that are asked for show a relevant difference with a chance of 80 % (Fleiss, Levin and Paik, 2003, 4.2).
     """
     share = (dev.error * dev.effective + 2) / (dev.effective + 4)
     spread = NormalDist().inv_cdf(1 - ALPHA / 2) * math.sqrt(2 * share * (1 - share))
     visible = spread / math.sqrt(dev.effective)
-    if visible <= relevant:
+    if visible <= NEARLY * relevant:
         return []
     images = dev.images or 0
-    more = about(images * ((visible / relevant) ** 2 - 1))
-    words = (
-        f"dev's {images:,} images show differences of two models from {100 * visible:.1f} points on: about {more:,} "
-        f"more would show {100 * relevant:g} points"
-    )
-    return [Finding(SMALL_DEV, words, {"images": images, "needs": more, "visible": visible})]
+    power = 1 + NormalDist().inv_cdf(POWER) / NormalDist().inv_cdf(1 - ALPHA / 2)
+    more = about(images * ((power * visible / relevant) ** 2 - 1))
+    figures = {"images": images, "visible": visible}
+    words = f"dev's {images:,} images show differences of two models from {100 * visible:.1f} points on"
+    if more > MAX_TIMES * images:
+        return [Finding(SMALL_DEV, f"{words}: choose by larger ones alone", figures)]
+    words = f"{words}: about {more:,} more would show {100 * relevant:g} points in 80 % of comparisons"
+    return [Finding(SMALL_DEV, words, {**figures, "needs": more})]

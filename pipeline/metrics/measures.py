@@ -116,6 +116,7 @@ class MetricRow(Choice[P]):
     bind: (params, classes) -> further arguments of that function; it raises ParamsError where they do not fit.
     maximise: whether more is better.
     is_share: whether it lies in [0, 1], so that what it lacks of 1 can be held against the share that people get wrong.
+    is_worst: whether it is the least of several values, which of few images is low by chance alone.
     classes: how many classes there must be; None: any number.
     counts_images_alike: so that a small class hardly shows in it.
     guards: the classes that cannot fail unseen under a limit on it.
@@ -126,6 +127,7 @@ class MetricRow(Choice[P]):
     bind: Callable[[P, tuple[str, ...]], dict[str, Any]] = field(default=_nothing)
     maximise: bool = True
     is_share: bool = True
+    is_worst: bool = False
     classes: int | None = None
     counts_images_alike: bool = False
     guards: Literal["none", "label", "all"] = "none"
@@ -263,7 +265,7 @@ METRICS: Registry[MetricRow[Any]] = Registry(
         MetricRow(Accuracy, of_matrices=accuracy, counts_images_alike=True),
         MetricRow(BalancedAccuracy, of_matrices=balanced_accuracy),
         MetricRow(MacroF1, of_matrices=macro_f1),
-        MetricRow(WorstClassRecall, of_matrices=worst_class_recall, guards="all"),
+        MetricRow(WorstClassRecall, of_matrices=worst_class_recall, is_worst=True, guards="all"),
         MetricRow(MatthewsCorrelation, of_matrices=matthews_correlation, is_share=False),
         MetricRow(LogLoss, of_rows=log_loss, maximise=False, is_share=False, counts_images_alike=True),
         MetricRow(MacroPrAuc, of_rows=macro_pr_auc),

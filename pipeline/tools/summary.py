@@ -48,7 +48,7 @@ def print_summary(params: Params, console: Console) -> None:
     console.print(_limits(metrics, params.evaluate))
     for line in diagnosis.split("\n|")[0].splitlines():
         # A command must stay one line, to be copied.
-        console.print(escape(printable(line)), soft_wrap=line.startswith("- "))
+        console.print(escape(printable(line)), soft_wrap="`" in line)
     console.print()
     for name, path in FILES.items():
         console.print(f"{name:20}{escape(path)}", soft_wrap=True)

@@ -1,20 +1,44 @@
 """What curves say: from losses as people draw them on a board."""
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 
-from pipeline.diagnosis.curves import read_curves
-from pipeline.diagnosis.findings import EPOCHS, OVERFIT, RATE, UNDERFIT
+from pipeline.diagnosis.curves import Training, read_curves
+from pipeline.diagnosis.findings import (
+    COARSE_CHOICE,
+    EARLY_STOP,
+    EPOCHS,
+    NOTHING_LEARNT,
+    OVERFIT,
+    RATE,
+    RATE_LOW,
+    UNDERFIT,
+    Finding,
+)
 
 FALLING = [2.0 * 0.8**epoch for epoch in range(12)]
 FLAT = [2.0, 1.0, 0.7, 0.62, 0.6, 0.6, 0.59, 0.6, 0.59, 0.59, 0.59, 0.59]
 SETTLED = [2.0, 1.0, 0.5, 0.3, 0.2, 0.15, 0.13, 0.12, 0.115, 0.113, 0.112, 0.112]
+CREEPS = [1.40 - 0.0075 * epoch for epoch in range(12)]
+SLOW = [2.2 - 0.04 * epoch for epoch in range(8)]
+# Six epochs that patience ended on 114 dev images, whose accuracy hardly moved: the same model learns on.
+STOPPED = [1.66, 1.58, 1.53, 1.48, 1.44, 1.40]
 RISING_DEV = [1.5, 0.9, 0.6, 0.5, 0.48, 0.5, 0.53, 0.57, 0.62, 0.68, 0.73, 0.8]
 
 
-def names(train: list[float], dev: list[float], asked: int | None = None, classes: int = 10) -> list[str]:
+def findings(train: list[float], dev: list[float], **changes: Any) -> list[Finding]:
     epochs = [{"train/loss": one, "dev/loss": other} for one, other in zip(train, dev, strict=True)]
-    return [finding.name for finding in read_curves(epochs, asked or len(train), classes)]
+    usual = Training(
+        asked=len(train), steps=50, classes=10, kept=len(train) - 1, chosen=True, dev_images=500, steady=True
+    )
+    return read_curves(epochs, replace(usual, **changes))
+
+
+def names(train: list[float], dev: list[float], **changes: Any) -> list[str]:
+    return [finding.name for finding in findings(train, dev, **changes)]
 
 
 @pytest.mark.parametrize(
@@ -24,14 +48,18 @@ def names(train: list[float], dev: list[float], asked: int | None = None, classe
         pytest.param(FLAT, FLAT, [UNDERFIT], id="both stay high"),
         pytest.param(SETTLED, SETTLED, [UNDERFIT], id="settled"),
         pytest.param(FALLING, RISING_DEV, [OVERFIT], id="dev rises while train falls"),
-        pytest.param([2.3] * 12, [2.3] * 12, [RATE], id="nothing is learnt"),
+        pytest.param([2.3] * 12, [2.3] * 12, [NOTHING_LEARNT], id="nothing is learnt"),
         pytest.param(
             [2.0, 1.0, 0.8, 1.5, 2.5, 3.0], [2.0, 1.0, 0.9, 1.6, 2.6, 3.0], [RATE], id="the loss leaves its lowest"
         ),
         pytest.param([2.0, 1.2, 1.5, 1.1, 1.4, 1.0, 1.3, 1.2], [2.0] * 8, [RATE], id="the loss swings"),
         pytest.param(
-            [2.30, 2.29, 2.28, 2.27], [2.3, 2.29, 2.28, 2.27], [UNDERFIT], id="slow, and no sign of too high a rate"
+            [2.30, 2.29, 2.28, 2.27], [2.3, 2.29, 2.28, 2.27], [RATE_LOW], id="slow, and no sign of too high a rate"
         ),
+        pytest.param(SLOW, SLOW, [EPOCHS], id="falls slowly and evenly"),
+        pytest.param(CREEPS, CREEPS, [UNDERFIT], id="falls so slowly that as many epochs again hardly help"),
+        pytest.param([2.31, 2.309, 2.308, 2.307], [2.31] * 4, [NOTHING_LEARNT], id="falls by nothing"),
+        pytest.param([2.0, 1.5, float("nan")], [2.0, 1.6, 1.6], [RATE], id="no number"),
         pytest.param([2.0], [2.0], [EPOCHS], id="one epoch"),
         pytest.param([2.0, 0.5], [2.0, 0.5], [EPOCHS], id="two epochs"),
     ],
@@ -40,9 +68,40 @@ def test_curves_are_read(train: list[float], dev: list[float], expected: list[st
     assert names(train, dev) == expected
 
 
-def test_training_that_patience_ended_had_epochs_enough() -> None:
-    assert names(FALLING, FALLING, asked=50) == []
+def test_patience_that_ended_training_while_train_still_learnt_is_no_lack_of_capacity() -> None:
+    (found,) = findings(STOPPED, [1.7, 1.6, 1.58, 1.55, 1.5, 1.48], asked=30, classes=5, dev_images=114)
+    assert found.name == EARLY_STOP
+    assert found.words.startswith("patience ended training after 6 of 30 epochs, while train's loss still fell")
+    assert "114 images are too few" in found.words
+    assert names(FALLING, FALLING, asked=50) == [EARLY_STOP]
+
+
+def test_patience_that_ended_training_in_time_is_no_finding() -> None:
+    assert names(FALLING, RISING_DEV, asked=50) == [OVERFIT]
+    assert names(SETTLED, SETTLED, asked=50) == [UNDERFIT]
     assert names([2.0, 1.0], [2.0, 2.1], asked=50) == []
+
+
+def test_a_loss_that_stays_because_its_rate_fell_to_nothing_is_no_lack_of_capacity() -> None:
+    assert names(SETTLED, SETTLED, steady=False) == []
+
+
+def test_few_steps_are_named_before_a_low_rate() -> None:
+    slow = [2.30, 2.29, 2.28, 2.27]
+    (found,) = findings(slow, slow, steps=2)
+    assert (found.name, found.figures["steps"]) == (EPOCHS, 8)
+    assert found.words.startswith("training took only about 8 steps")
+
+
+def test_an_early_epoch_that_few_dev_images_chose_is_told() -> None:
+    level = [0.5] * len(FALLING)
+    (found,) = findings(FALLING, level, kept=1, dev_images=59)
+    assert found.name == COARSE_CHOICE
+    assert found.words.startswith("epoch 2 of 12 was kept because it was best on dev, whose 59 images count 1.7 points")
+    assert names(FALLING, level, kept=1, chosen=False) == []
+    assert names(FALLING, level, kept=11) == []
+    # The early epoch was right where dev's loss rose after it.
+    assert COARSE_CHOICE not in names(FALLING, RISING_DEV, kept=4)
 
 
 def test_small_swings_are_no_finding() -> None:

@@ -1,13 +1,26 @@
 """Golden cases of the gaps, their verdicts, and how many images they ask for."""
 
+import math
+
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.diagnosis.error_levels import metric_of_errors
-from pipeline.diagnosis.gaps import BIAS, DEV_OVERFIT, MISMATCH, PRODUCTION_GAP, VARIANCE, about, find_gaps, verdict_of
+from pipeline.diagnosis.error_levels import ALPHA, Level, metric_of_errors, wilson
+from pipeline.diagnosis.error_levels import given as fixed
+from pipeline.diagnosis.gaps import (
+    BIAS,
+    DEV_OVERFIT,
+    MISMATCH,
+    PRODUCTION_GAP,
+    VARIANCE,
+    Gap,
+    about,
+    find_gaps,
+    verdict_of,
+)
 from tests.diagnosis.cases import CLASSES, diagnosing, evaluate, gaps_of, level, levels
 
 
@@ -51,19 +64,19 @@ def test_gaps_are_told_from_predictions(
     assert len(found) == 3
     assert [gap.name for gap in found if gap.verdict == "present"] == present
     assert {gap.name for gap in found if gap.verdict == "cannot tell"} == set(unclear)
-    assert all((gap.needs is not None) == (gap.verdict == "cannot tell") for gap in found)
+    assert all(gap.verdict == "cannot tell" for gap in found if gap.needs is not None)
 
 
 @pytest.mark.parametrize("wrong", [0, 1, 3, 5, 9])
-def test_ten_images_of_dev_cannot_tell(wrong: int) -> None:
+def test_ten_images_of_dev_cannot_tell_and_few_more_would(wrong: int) -> None:
     found = {gap.name: gap for gap in gaps_of(train=(300, 3), train_dev=(10, 0), dev=(10, wrong))}
     assert found[VARIANCE].verdict == "cannot tell"
     assert found[MISMATCH].verdict == "cannot tell"
     for name in (VARIANCE, MISMATCH):
         needs = found[name].needs
-        assert needs is not None
-        assert needs.images >= 20
-        assert "train_dev" in needs.levels
+        # Where nothing is wrong of ten, nobody knows how rare errors are, nor how many images would show it.
+        assert needs is not None or name == VARIANCE or wrong == 0
+        assert needs is None or (needs.images >= 20 and "train_dev" in needs.levels)
 
 
 def test_gaps_are_differences_of_neighbouring_errors() -> None:
@@ -139,6 +152,56 @@ def test_production_is_held_against_test_and_until_it_was_looked_at_against_dev(
     after = {gap.name: gap for gap in find_gaps(known, metric, diagnosing(), evaluate())}
     assert (after[PRODUCTION_GAP].lower, after[PRODUCTION_GAP].verdict) == ("test", "absent")
     assert (after[DEV_OVERFIT].lower, after[DEV_OVERFIT].verdict) == ("dev", "present")
+
+
+@pytest.mark.parametrize("wrong", [(0, 4, 9), (6, 4, 9), (10, 15, 30), (0, 8, 6), (9, 10, 50)])
+@pytest.mark.parametrize("images", [(3000, 190, 440), (600, 100, 100), (3000, 60, 300)])
+def test_images_are_asked_for_only_where_draws_of_so_many_tell(
+    images: tuple[int, int, int], wrong: tuple[int, int, int]
+) -> None:
+    """Simulated with other draws than those that the diagnosis makes for itself."""
+    counts = dict(zip(("train", "train_dev", "dev"), zip(images, wrong, strict=True), strict=True))
+    known = levels(0.005, **counts)
+    for gap in gaps_of(0.005, 0.02, **counts):
+        if gap.needs is None:
+            continue
+        upper, lower = known[gap.upper], known[gap.lower]
+        lower = fixed("train", lower.error) if gap.name == VARIANCE else lower
+        assert all(gap.needs.images <= 5 * max(known[name].images or 0, 100) for name in gap.needs.levels)
+        assert told(gap, upper, lower) >= 0.75, gap
+
+
+def told(gap: Gap, upper: Level, lower: Level) -> float:
+    """The share of draws that lead to a verdict, by Wilson's intervals and Newcombe's method."""
+    assert gap.needs is not None
+    generator, verdicts = np.random.default_rng(7), []
+    for _ in range(300):
+        ends = []
+        for each in (upper, lower):
+            if each.images is None:
+                ends.append((each.error, each.error, each.error))
+                continue
+            count = each.images + gap.needs.images * (each.name in gap.needs.levels)
+            share = generator.binomial(count, each.error) / count
+            ends.append((share, *wilson(share, count, ALPHA / 3)))
+        (one, one_low, one_high), (other, other_low, other_high) = ends
+        low = one - other - math.hypot(one - one_low, other_high - other)
+        high = one - other + math.hypot(one_high - one, other - other_low)
+        verdicts.append(verdict_of(one - other, low, high, 0.02) != "cannot tell")
+    return float(np.mean(verdicts))
+
+
+def test_a_gap_at_the_edge_asks_for_no_images() -> None:
+    """The demonstration: 1.7 points, where 2.0 are worth work. 13,000 more images told in 41 % of draws."""
+    found = {gap.name: gap for gap in gaps_of(0.005, 0.02, train=(3277, 13), train_dev=(189, 4), dev=(441, 9))}
+    assert (found[VARIANCE].verdict, found[VARIANCE].needs) == ("cannot tell", None)
+
+
+def test_a_gap_that_a_run_cannot_have_is_left_out() -> None:
+    known = levels(train=(400, 4), train_dev=(100, 1), dev=(200, 60))
+    metric = metric_of_errors(evaluate(), CLASSES)
+    found = find_gaps(known, metric, diagnosing(), evaluate(), without=(MISMATCH,))
+    assert [gap.name for gap in found if gap.name == MISMATCH] == []
 
 
 def test_images_asked_for_lead_to_a_verdict() -> None:

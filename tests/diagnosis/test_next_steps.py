@@ -15,9 +15,23 @@ from ruamel.yaml import YAML
 
 from pipeline import cli
 from pipeline.diagnosis import findings
-from pipeline.diagnosis.findings import CLASS, EPOCHS, HIDDEN, LABEL_NOISE, LEAK, OVERFIT, SMALL_DEV, Finding
+from pipeline.diagnosis.findings import (
+    CALIBRATION,
+    CLASS,
+    EARLY_STOP,
+    EPOCHS,
+    HARDER,
+    HIDDEN,
+    IMBALANCE,
+    LABEL_NOISE,
+    LEAK,
+    OVERFIT,
+    SMALL_DEV,
+    UNDERFIT,
+    Finding,
+)
 from pipeline.diagnosis.gaps import BIAS, DEV_OVERFIT, MISMATCH, PAIRS, VARIANCE
-from pipeline.diagnosis.next_steps import Step, in_order, next_steps
+from pipeline.diagnosis.next_steps import COURSE, Step, in_order, next_steps
 from pipeline.diagnosis.param_changes import weigh_class
 from pipeline.diagnosis.recommendations import TABLE
 from pipeline.project.params_file import check_params, load_params
@@ -46,15 +60,82 @@ def test_only_present_gaps_ask_for_work_and_doubtful_ones_for_images() -> None:
     assert step.words == "collect about 340 more dev images, to tell about data mismatch"
 
 
-@pytest.mark.parametrize(("needs", "command"), [(100, "dvc exp run -S split.train_dev=0.1"), (900, None)])
-def test_train_dev_grows_by_its_share_while_train_can_spare_it(needs: int, command: str | None) -> None:
-    (step,) = next_steps([gap(VARIANCE, "cannot tell", needs=needs)], [], LEVELS, run_of())
-    assert step.command == command
-    assert f"about {needs} more" in step.words
+def test_train_dev_grows_by_its_share_while_train_can_spare_it() -> None:
+    (step,) = next_steps([gap(VARIANCE, "cannot tell", needs=100)], [], LEVELS, run_of())
+    assert step.command == "dvc exp run -S split.train_dev=0.1"
+    assert step.words == "hold more images back for train_dev, about 100, to tell about variance"
+
+
+def test_nobody_is_asked_to_collect_images_of_which_a_twentieth_would_go_to_train_dev() -> None:
+    assert next_steps([gap(VARIANCE, "cannot tell", needs=900)], [], LEVELS, run_of()) == []
+
+
+def test_doubtful_gaps_that_no_images_settle_ask_for_nothing() -> None:
+    assert next_steps([gap(MISMATCH, "cannot tell")], [], LEVELS, run_of()) == []
+
+
+@pytest.mark.parametrize("name", [LEAK, LABEL_NOISE])
+def test_until_the_numbers_can_be_trusted_nothing_else_is_proposed(name: str) -> None:
+    gaps = [gap(MISMATCH, "present"), gap(BIAS, "present"), gap(VARIANCE, "cannot tell", needs=100)]
+    others = [Finding(EPOCHS, ""), Finding(SMALL_DEV, "", {"needs": 300})]
+    assert {step.finding for step in next_steps(gaps, [Finding(name, ""), *others], LEVELS, run_of())} == {name}
+
+
+def test_advice_against_wrong_labels_is_to_look_and_changes_no_weight() -> None:
+    (step,) = next_steps([gap(MISMATCH, "present")], [Finding(LABEL_NOISE, "")], LEVELS, run_of())
+    assert (step.command, step.words.startswith("look at reports/label_issues/label_issues.png")) == (None, True)
+
+
+@pytest.mark.parametrize("name", COURSE)
+def test_no_larger_model_is_proposed_while_training_did_not_run_its_course(name: str) -> None:
+    told = next_steps([gap(BIAS, "present")], [Finding(name, ""), Finding(UNDERFIT, "")], LEVELS, run_of())
+    assert {step.finding for step in told} == {name}
+    assert not [step for step in told if "model" in (step.command or "")]
+
+
+def test_patience_that_ended_training_goes_first() -> None:
+    now = {"train.patience": 4, "train.epochs": 30}
+    assert steps(EARLY_STOP, BIAS, **now)[0] == "dvc exp run -S train.patience=null"
+
+
+@pytest.mark.parametrize("order", [(BIAS, VARIANCE), (VARIANCE, BIAS)])
+def test_no_step_undoes_another(order: tuple[str, str]) -> None:
+    """Less dropout for bias, and more for variance: only what the larger gap asks for."""
+    told = found_for(*order, CALIBRATION, **{"train.model.dropout.blocks": 0.25, "train.l2": 0.001})
+    places = [place for step in told for place, _ in settings_of(step.command or "pipeline")]
+    assert len(places) == len(set(places))
+    words = [step.words for step in told]
+    less = [each for each in words if each.startswith(("less dropout", "no penalty"))]
+    more = [each for each in words if each.startswith(("more dropout", "more weight decay", "images and labels"))]
+    assert bool(less) == (order[0] == BIAS)
+    assert bool(more) == (order[0] == VARIANCE)
+
+
+@pytest.mark.parametrize(
+    ("groups", "kept"),
+    [
+        ({"raw": 500, "production": 200}, {"match_production", "production_weight"}),
+        ({"raw": 500, "production": 20}, {"production_weight"}),
+        ({"raw": 500}, set()),
+        ({"production": 500}, set()),
+    ],
+)
+def test_advice_has_images_to_act_on(groups: dict[str, int], kept: set[str]) -> None:
+    run = replace(run_of(), groups=groups)
+    told = " ".join(step.command or "" for step in next_steps([gap(MISMATCH, "present")], [], LEVELS, run))
+    assert {word for word in ("match_production", "production_weight") if word in told} == kept
+
+
+@pytest.mark.parametrize(("counts", "told"), [({"a": 100, "b": 10}, True), ({"a": 100, "b": 100}, False)])
+def test_even_classes_are_not_repeated(counts: dict[str, int], told: bool) -> None:
+    run = replace(run_of(**{"balance.strategy": {"name": "none"}}), counts=counts)
+    words = [step.command or "" for step in next_steps([], [Finding(IMBALANCE, "")], LEVELS, run)]
+    assert any("oversample" in each for each in words) == told
 
 
 def test_steps_of_the_largest_gap_come_first() -> None:
-    assert steps(MISMATCH, BIAS) == steps(MISMATCH) + steps(BIAS)
+    assert [step for step in steps(MISMATCH, BIAS) if step in steps(MISMATCH)] == steps(MISMATCH)
+    assert steps(MISMATCH, BIAS)[: len(steps(MISMATCH))] == steps(MISMATCH)
 
 
 def test_every_step_has_its_source() -> None:
@@ -66,6 +147,12 @@ def test_what_is_wrong_stands_in_the_order_of_importance() -> None:
     found = [Finding(name, "") for name in (SMALL_DEV, CLASS, EPOCHS, OVERFIT, LEAK, HIDDEN)]
     ordered = in_order([gap(VARIANCE, "present"), gap(BIAS, "present"), gap(MISMATCH, "absent")], found)
     assert [each.name for each in ordered] == [LEAK, VARIANCE, OVERFIT, EPOCHS, BIAS, HIDDEN, CLASS, SMALL_DEV]
+
+
+def test_why_training_ended_stands_before_bias_and_hard_production_before_mismatch() -> None:
+    gaps = [gap(BIAS, "present"), gap(MISMATCH, "explained")]
+    found = [Finding(name, "") for name in (HARDER, SMALL_DEV, EARLY_STOP)]
+    assert [each.name for each in in_order(gaps, found)] == [EARLY_STOP, BIAS, HARDER, SMALL_DEV]
 
 
 def test_wrong_labels_stand_before_what_they_make_of_dev_and_train() -> None:

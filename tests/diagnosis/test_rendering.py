@@ -1,15 +1,21 @@
 """The diagnosis as a sentence, a page and a report."""
 
 import json
+from collections.abc import Sequence
 
 import pytest
 
 from pipeline.diagnosis.diagnosis import Diagnosis
-from pipeline.diagnosis.findings import EPOCHS, LEAK, SMALL_DEV, Finding
+from pipeline.diagnosis.findings import EPOCHS, HARDER, LABEL_NOISE, LEAK, SMALL_DEV, Finding
 from pipeline.diagnosis.gaps import BIAS, MISMATCH, VARIANCE, Gap
 from pipeline.diagnosis.next_steps import Step
 from pipeline.diagnosis.rendering import levels_table, page, report, sentence
 from tests.diagnosis.cases import evaluate, gap, levels
+
+
+def of(gaps: Sequence[Gap] = (), *findings: Finding, steps: Sequence[Step] = ()) -> Diagnosis:
+    """A diagnosis; 10 points are worth work."""
+    return Diagnosis(KNOWN, gaps, findings, steps, 0.1)
 
 
 @pytest.mark.parametrize(
@@ -27,25 +33,26 @@ from tests.diagnosis.cases import evaluate, gap, levels
             id="two",
         ),
         pytest.param(
-            [gap(BIAS, "present", 0.1), gap(VARIANCE, "cannot tell", 0.06), gap(MISMATCH, "cannot tell", 0.05)],
-            "Avoidable bias of 10.0 points (95 % interval 5.0 to 15.0). Too few images to tell about "
-            "variance (95 % interval 1.0 to 11.0) and data mismatch (95 % interval 0.0 to 10.0).",
+            [gap(BIAS, "present", 0.1), gap(VARIANCE, "cannot tell", 0.03), gap(MISMATCH, "cannot tell", 0.02)],
+            "Avoidable bias of 10.0 points (95 % interval 5.0 to 15.0). Too few images to tell about variance of 3.0 "
+            "points (95 % interval -2.0 to 8.0) and data mismatch of 2.0 points (95 % interval -3.0 to 7.0).",
             id="one, and doubt about others",
         ),
         pytest.param(
-            [gap(VARIANCE, "cannot tell", 0.06), gap(BIAS, "absent")],
-            "Too few images to tell about variance (95 % interval 1.0 to 11.0).",
-            id="doubt alone",
+            [gap(VARIANCE, "cannot tell", 0.08), gap(BIAS, "absent")],
+            "Nothing is surely wrong. At the edge: variance of 8.0 points (95 % interval 3.0 to 13.0); 10 points or "
+            "more are worth work.",
+            id="at the edge",
         ),
         pytest.param(
             [gap(name, "absent", 0.0) for name in (BIAS, VARIANCE, MISMATCH)],
-            "Nothing stands out: every gap is smaller than is worth work.",
+            "Nothing stands out: no gap is worth work.",
             id="nothing",
         ),
     ],
 )
 def test_diagnosis_is_said_in_a_sentence(gaps: list[Gap], words: str) -> None:
-    assert sentence(gaps) == words
+    assert sentence(of(gaps)) == words
 
 
 KNOWN = levels(train=(2000, 20), train_dev=(2000, 400), dev=(2000, 420))
@@ -65,22 +72,48 @@ def test_table_shows_each_level_with_the_gap_above_it() -> None:
 
 
 def found(*findings: Finding, steps: tuple[Step, ...] = ()) -> Diagnosis:
-    return Diagnosis(KNOWN, GAPS, findings, steps)
+    return of(GAPS, *findings, steps=steps)
 
 
 def test_page_says_what_errors_are_where_the_metric_is_no_share() -> None:
     assert "\nErrors are 1 - accuracy: log_loss is no share of images.\n\n|" in page(found(), evaluate("log_loss"))
     assert "Errors are" not in page(found(), evaluate())
+    words = page(found(), evaluate("worst_class_recall"))
+    assert (
+        "\nErrors are 1 - balanced_accuracy: worst_class_recall is worse in smaller splits by chance alone.\n" in words
+    )
 
 
-def test_page_has_steps_as_commands_and_words() -> None:
-    steps = (Step(VARIANCE, "dvc exp run -S a=1", "more of it", "x"), Step(VARIANCE, None, "collect more", "y"))
-    text = page(found(steps=steps), evaluate())
-    assert "\nTry next:\n- more of it: `dvc exp run -S a=1`\n- collect more\n\n|" in text
+def test_page_has_steps_in_their_order_as_commands_and_words_with_their_reason() -> None:
+    steps = (Step(VARIANCE, "dvc exp run -S a=1", "more of it", "x"), Step(MISMATCH, None, "collect more", "y"))
+    assert (
+        "\nTry one at a time, in this order:\n1. more of it (for variance): `dvc exp run -S a=1`\n"
+        "2. collect more (for data mismatch)\n\n|"
+    ) in page(found(steps=steps), evaluate())
 
 
 def test_page_without_steps_points_to_test() -> None:
-    assert "Nothing to try from here. Once you mean to use the model, look at test:" in page(found(), evaluate())
+    words = page(found(), evaluate())
+    assert (
+        "\nThere is nothing to try from here. When you want to use the model, evaluate it on test: `dvc repro" in words
+    )
+
+
+def test_page_says_what_each_gap_means() -> None:
+    assert "\n- variance: further mistakes on new images of the same kinds\n" in page(found(), evaluate())
+
+
+def test_wrong_labels_are_said_first_and_the_gaps_rest_on_them() -> None:
+    noise = [Finding(LABEL_NOISE, f"{role} labels seem wrong", subject=role) for role in ("production", "raw")]
+    assert sentence(found(*noise)).startswith(
+        "Production labels seem wrong. Raw labels seem wrong. Variance of 19.0 points (95 % interval 14.0 to 24.0). "
+        "Mend that first: the gaps rest on it. "
+    )
+
+
+def test_an_explained_gap_is_named_by_its_reason() -> None:
+    words = sentence(of([gap(MISMATCH, "explained")], Finding(HARDER, "production is harder")))
+    assert words == "Production is harder."
 
 
 FINDINGS = (
@@ -91,10 +124,11 @@ FINDINGS = (
 
 
 def test_sentence_says_leaks_first_and_causes_after_gaps() -> None:
-    words = sentence(GAPS, FINDINGS)
+    words = sentence(found(*FINDINGS))
     assert words == (
-        "3 dev images stand in train. Variance of 19.0 points (95 % interval 14.0 to 24.0). The loss still fell. "
-        "Too few images to tell about data mismatch (95 % interval -4.0 to 6.0)."
+        "3 dev images stand in train. Variance of 19.0 points (95 % interval 14.0 to 24.0). "
+        "Mend that first: the gaps rest on it. Too few images to tell about data mismatch of 1.0 points (95 % interval "
+        "-4.0 to 6.0)."
     )
     assert page(found(*FINDINGS), evaluate()).endswith("- leakage: 3 dev images stand in train\n")
 
@@ -102,7 +136,7 @@ def test_sentence_says_leaks_first_and_causes_after_gaps() -> None:
 def test_report_is_json_that_programs_read() -> None:
     step = Step(VARIANCE, None, "collect more", "MLY ch. 27")
     read = json.loads(json.dumps(report(found(*FINDINGS, steps=(step,))), allow_nan=False))
-    assert read["sentence"] == sentence(GAPS, FINDINGS)
+    assert read["sentence"] == sentence(found(*FINDINGS))
     assert read["named"] == [LEAK, VARIANCE, EPOCHS, SMALL_DEV]
     assert [each["name"] for each in read["levels"]] == ["human", "train", "train_dev", "dev"]
     assert read["levels"][0] == {"name": "human", "error": 0.01, "low": 0.01, "high": 0.01, "images": None}

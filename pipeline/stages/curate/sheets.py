@@ -88,7 +88,9 @@ def copies_sheet(images: pd.DataFrame, near: pd.DataFrame, removed: pd.DataFrame
     return _png(Sheet("Copies", lines, found, COLUMNS))
 
 
-def scenes_sheet(images: pd.DataFrame, scenes: pd.DataFrame, crowds: Sequence[int], grouped: bool, look: Look) -> bytes:
+def scenes_sheet(
+    images: pd.DataFrame, scenes: pd.DataFrame, crowds: Sequence[int], grouped: bool, read: ReadPicture
+) -> bytes:
     """A PNG file with the largest scenes, those of several labels first.
 
     Args:
@@ -99,7 +101,7 @@ def scenes_sheet(images: pd.DataFrame, scenes: pd.DataFrame, crowds: Sequence[in
     """
     families = _families(scenes)
     strips = [
-        Strip(_family_line(family), _cells(images, [(name, "") for name in family["id"].tolist()[:COLUMNS]], look))
+        Strip(_family_line(family), _cells(images, [(name, "") for name in family["id"].tolist()[:COLUMNS]], read))
         for family in families
     ]
     count = scenes["family"].nunique()

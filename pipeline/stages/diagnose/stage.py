@@ -40,13 +40,13 @@ def diagnose(
 ) -> DiagnoseOutputs:
     """Find the gaps, other findings and the next experiments, without the test set (final_diagnosis uses it)."""
     levels = all_levels(predictions, manifest, tables_of(feedback), run.evaluate, params)
-    found = diagnosis(levels, predictions, manifest, curves.epochs, label_issues, run, params)
+    found = diagnosis(levels, predictions, manifest, curves, label_issues, run, params)
     return DiagnoseOutputs(
         diagnosis=report(found),
         metrics=metrics_of(found),
         gaps=gaps_table(found),
         text=page(found, run.evaluate),
-        summary=sentence(found.gaps, found.findings),
+        summary=sentence(found),
     )
 
 

@@ -47,8 +47,8 @@ def final_diagnosis(
         test: predictions of test, by the same model.
     """
     levels = all_levels(predictions, manifest, tables_of(feedback), run.evaluate, params, test)
-    found = diagnosis(levels, predictions, manifest, curves.epochs, label_issues, run, params)
-    return FinalDiagnosisOutputs(report(found), page(found, run.evaluate), sentence(found.gaps, found.findings))
+    found = diagnosis(levels, predictions, manifest, curves, label_issues, run, params)
+    return FinalDiagnosisOutputs(report(found), page(found, run.evaluate), sentence(found))
 
 
 STAGE = Stage(

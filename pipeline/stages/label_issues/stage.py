@@ -75,7 +75,7 @@ def label_issues(
             ),
         ]
     table = label_issues_table(doubts, manifest, classes)
-    metrics = metrics_of(doubts, table)
+    metrics = metrics_of(doubts, table, manifest)
     return LabelIssuesOutputs(table, _sheet(table, manifest, originals), metrics, _words(metrics))
 
 

@@ -40,10 +40,13 @@ class Disagreements:
     @cached_property
     def noise(self) -> LabelNoise:
         """What is suspect among the judged rows."""
-        labels = self.labels[self.checked_predictions]
+        return self.noise_of(self.checked_predictions)
+
+    def noise_of(self, rows: npt.NDArray[np.bool_]) -> LabelNoise:
+        """The same of some of the judged rows, by themselves: a mask of shape (n,)."""
+        labels = self.labels[rows]
         first, *others = (
-            label_noise(labels, np.nan_to_num(found[self.checked_predictions]))
-            for found in (self.probabilities, *self.seconded)
+            label_noise(labels, np.nan_to_num(found[rows])) for found in (self.probabilities, *self.seconded)
         )
         lowest = min((first, *others), key=lambda noise: noise.disagreeing)
         return replace(
@@ -52,6 +55,8 @@ class Disagreements:
             wrong_share=min(noise.wrong_share for noise in (first, *others)),
             most_confident=lowest.most_confident,
             disagreeing=lowest.disagreeing,
+            half_confident=lowest.half_confident,
+            half_disagreeing=lowest.half_disagreeing,
         )
 
 
@@ -82,21 +87,39 @@ def label_issues_table(
     return table
 
 
-def metrics_of(doubts: Sequence[Disagreements], table: pd.DataFrame) -> dict[str, Any]:
+def metrics_of(doubts: Sequence[Disagreements], table: pd.DataFrame, manifest: pd.DataFrame) -> dict[str, Any]:
     """Of each split: images, suspects, the estimated share of wrong labels, and images that nobody could judge.
 
     Also how far the model that doubts can be believed: its accuracy by these labels, how many images it is surest of,
-    and the share of their labels that it contradicts.
+    and the share of their labels that it contradicts. `roles` has the same of the split's raw and production images:
+    labels are often wrong in one source alone, and a model that sees one well may see the other badly.
     """
-    return {
-        one.split: {
-            "images": len(one.labels),
-            "label_issues": int((table["split"] == one.split).sum()),
-            "wrong_share": one.noise.wrong_share,
-            "not_checked": int((~one.checked_predictions).sum()),
-            "accuracy": one.noise.accuracy,
-            "most_confident": one.noise.most_confident,
-            "disagreeing": one.noise.disagreeing,
+    role_of = manifest.set_index("id")["role"].astype(str)
+    found = {}
+    for one in doubts:
+        roles = role_of.loc[one.rows["id"].astype(str)].to_numpy()
+        suspects = table.loc[table["split"] == one.split, "role"].astype(str)
+        found[one.split] = {
+            **_metrics(one, np.ones(len(one.labels), np.bool_), len(suspects), one.noise),
+            "roles": {
+                role: _metrics(one, roles == role, int((suspects == role).sum())) for role in sorted({*roles.tolist()})
+            },
         }
-        for one in doubts
+    return found
+
+
+def _metrics(
+    one: Disagreements, rows: npt.NDArray[np.bool_], suspects: int, known: LabelNoise | None = None
+) -> dict[str, Any]:
+    noise = known or one.noise_of(rows & one.checked_predictions)
+    return {
+        "images": int(rows.sum()),
+        "label_issues": suspects,
+        "wrong_share": noise.wrong_share,
+        "not_checked": int((rows & ~one.checked_predictions).sum()),
+        "accuracy": noise.accuracy,
+        "most_confident": noise.most_confident,
+        "disagreeing": noise.disagreeing,
+        "half_confident": noise.half_confident,
+        "half_disagreeing": noise.half_disagreeing,
     }

@@ -125,6 +125,6 @@ def test_the_table_has_the_worst_first_and_images_nobody_judged_are_counted() ->
     assert set(ids[:5]) == set(table["id"])
     assert table["quality"].is_monotonic_increasing
     assert (table["label"] != table["suggested"]).all()
-    found = metrics_of(doubts, table)["train"]
+    found = metrics_of(doubts, table, manifest)["train"]
     assert (found["images"], found["label_issues"], found["not_checked"]) == (90, 5, 1)
     assert (found["accuracy"], found["most_confident"]) == (pytest.approx(84 / 89), pytest.approx(23, abs=2))

@@ -1,0 +1,74 @@
+"""Classes that a split lacks, and classes of which train has far fewer images than of others."""
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pipeline.diagnosis.findings import IMBALANCE, MISSING, Finding, more_wrong, units
+from pipeline.errors import listing
+from pipeline.manifest import DEV, TRAIN, TRAIN_DEV
+
+# A class is small in train if the usual one has so many times its images, and dev's usual one has not.
+TIMES, TIMES_DEV = 5, 2.5
+
+
+def missing_classes(predictions: pd.DataFrame) -> list[Finding]:
+    """Classes that train or dev has no image of, though another split has: one finding a split."""
+    labels = {split: set(part["label"].astype(str)) for split, part in predictions.groupby("split", observed=True)}
+    classes = set().union(*labels.values())
+    found = []
+    for split, follows in ((TRAIN, "the model cannot learn it"), (DEV, "nothing says how well it is recognised")):
+        lacking = sorted(classes - labels.get(split, set()))
+        if lacking:
+            words = f"{split} has no image of {listing(lacking)}: {follows}"
+            found.append(Finding(MISSING, words, {"classes": len(lacking)}, subject=split))
+    return found
+
+
+def small_classes(predictions: pd.DataFrame) -> list[str]:
+    """Classes that are small in train by its own measure, and less so in dev."""
+    counts = {
+        split: predictions.loc[predictions["split"] == split, "label"].astype(str).value_counts()
+        for split in (TRAIN, DEV)
+    }
+    usual, in_dev = float(counts[TRAIN].median()), float(counts[DEV].median()) if len(counts[DEV]) else 0.0
+    return sorted(
+        str(label)
+        for label, count in counts[TRAIN].items()
+        if TIMES * count <= usual and TIMES_DEV * counts[DEV].get(label, 0) > in_dev
+    )
+
+
+def imbalance(predictions: pd.DataFrame, relevant: float) -> tuple[list[Finding], int]:
+    """Whether dev's images of the small classes are called wrongly more often than the others; how many tests."""
+    small = small_classes(predictions)
+    if not small:
+        return [], 0
+    dev = predictions[predictions["split"] == DEV].reset_index(drop=True)
+    wrong = dev["label"].astype(str) != dev["predicted"].astype(str)
+    inside, groups = dev["label"].astype(str).isin(small), dev["group"].astype(str)
+    excess = float(wrong[inside].mean() - wrong[~inside].mean())
+    gain = excess * float(inside.mean())
+    if gain < relevant:
+        return [], 1
+    p = more_wrong(units(wrong[inside], groups[inside]), units(wrong[~inside], groups[~inside]))
+    counts = predictions.loc[predictions["split"] == TRAIN, "label"].astype(str).value_counts()
+    words = (
+        f"train has few images of {listing([f'{label} ({counts[label]:,})' for label in small])}: the usual class has "
+        f"{counts.median():,.0f}. Of dev's images of these classes {wrong[inside].mean():.1%} are misclassified, of "
+        f"the others {wrong[~inside].mean():.1%}"
+    )
+    return [Finding(IMBALANCE, words, {"classes": len(small), "excess": excess}, p, gain=gain)], 1
+
+
+def error_without(predictions: pd.DataFrame, split: str, labels: list[str]) -> float:
+    """The share of a split's images that are called wrongly, images of some classes left out."""
+    part = predictions[(predictions["split"] == split) & ~predictions["label"].astype(str).isin(labels)]
+    wrong: npt.NDArray[np.bool_] = (part["label"].astype(str) != part["predicted"].astype(str)).to_numpy()
+    return float(wrong.mean()) if len(wrong) else float("nan")
+
+
+def explains_mismatch(predictions: pd.DataFrame, relevant: float) -> bool:
+    """Whether dev errs no more than train_dev where the small classes are left out of both."""
+    small = small_classes(predictions)
+    return error_without(predictions, DEV, small) - error_without(predictions, TRAIN_DEV, small) < relevant
