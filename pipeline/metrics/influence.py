@@ -57,6 +57,25 @@ def cell_influence(of_matrices: Callable[..., Values], matrix: Matrices) -> Matr
     return found.reshape(count, count)
 
 
+def jackknife_bias(of_matrices: Callable[..., Values], seen: Predictions, codes: npt.NDArray[np.intp]) -> float:
+    """How far a metric lies from the truth on average, from leaving out each group (Efron, Tibshirani, 1993, ch. 11).
+
+    Groups that are all that there is of a class stay. 0 where groups and classes are many: it is small there.
+    """
+    count, names = len(seen.classes), np.unique(codes)
+    if len(names) * count**2 > MAX_CELLS:
+        return 0.0
+    place = np.searchsorted(names, codes)
+    cells = (place * count + seen.labels) * count + seen.predicted
+    of_groups = np.bincount(cells, minlength=len(names) * count**2).reshape(-1, count, count).astype(np.float64)
+    whole = of_groups.sum(axis=0)
+    left = whole - of_groups
+    usable = left[((left.sum(axis=2) > 0) | (whole.sum(axis=1) == 0)).all(axis=1)]
+    if not len(usable):
+        return 0.0
+    return float((of_matrices(usable) - of_matrices(whole)).sum()) * (len(names) - 1) / len(names)
+
+
 def ranking_influence(seen: Predictions, label: int) -> tuple[float, Floats]:
     """The average precision of one class, and the influence of each image on it, shape (n,).
 

@@ -17,7 +17,7 @@ import pandas as pd
 from scipy import stats
 
 from pipeline.metrics.confusion import Matrices, confusion_matrices, recalls
-from pipeline.metrics.influence import cell_influence, clustered_variance, ranking_influence
+from pipeline.metrics.influence import cell_influence, clustered_variance, jackknife_bias, ranking_influence
 from pipeline.metrics.metric import Metric
 from pipeline.metrics.predictions import Predictions
 
@@ -84,7 +84,10 @@ def effective_images(values: Floats, codes: Codes, alpha: float = 0.05) -> float
 
 
 def _student(sizes: Floats, correlation: float, alpha: float, means: int = 1) -> float:
-    """(normal quantile / Student's)^2 for a variance from groups of these sizes around `means` (Satterthwaite, 1946)."""
+    """(normal quantile / Student's)^2 for a variance from groups of these sizes (Satterthwaite, 1946).
+
+    means: how many means they vary around.
+    """
     variances = sizes * (1 + (sizes - 1) * min(max(correlation, 0.0), 1.0))
     freedom = max(variances.sum() ** 2 / (variances**2).sum() - means, 1.0)
     return float((stats.norm.isf(alpha / 2) / stats.t.isf(alpha / 2, freedom)) ** 2)
@@ -202,7 +205,8 @@ def _matrix_ends(metric: Metric, seen: Predictions, codes: Codes, alpha: float) 
     """Of any metric of the confusion matrix: each class's exact limits, carried to the metric one by one.
 
     What else varies (which classes there are, what is called what, groups that have several classes) widens them by
-    the ratio of the linearized variance over groups (Binder, 1983) to that of the recalls alone.
+    the ratio of the linearized variance over groups (Binder, 1983) to that of the recalls alone. In few groups such
+    metrics are too low on average: the jackknife's bias moves one end.
     """
     assert metric.of_matrices is not None  # noqa: S101
     matrix = confusion_matrices(seen, np.ones((1, len(seen.labels)), np.int64))[0]
@@ -213,7 +217,7 @@ def _matrix_ends(metric: Metric, seen: Predictions, codes: Codes, alpha: float) 
     down = up = slopes = 0.0
     gradient = cell_influence(metric.of_matrices, matrix) / matrix.sum()
     for place, label in enumerate(present):
-        calls = _mistakes(matrix[label], label)
+        calls = _mistakes(matrix[label], label, present)
         row = matrix[label].sum()
         moved = np.repeat(matrix[None], 2, axis=0)
         for end, limit in enumerate((limits[0][place], limits[1][place])):
@@ -226,10 +230,15 @@ def _matrix_ends(metric: Metric, seen: Predictions, codes: Codes, alpha: float) 
         slopes += slope**2 * recall[place] * (1 - recall[place]) / images[place]
     # A class that is called and has no image here counts as never right: what it is, nothing tells.
     known = float(metric.of_matrices(_without_absent(matrix, present)))
+    groups = len(np.unique(codes))
+    # Each class's own mean takes a degree of freedom.
     whole = clustered_variance(gradient[seen.labels, seen.predicted] * matrix.sum(), codes)
+    whole *= (groups - 1) / max(groups - len(present), 1)
     wider = math.sqrt(max(whole / slopes, 1.0)) if slopes > 0 else 1.0
     least = -1.0 if metric.key == "matthews_correlation" else 0.0
-    lowest, highest = min(value, known) - wider * math.sqrt(down), max(value, known) + wider * math.sqrt(up)
+    bias = jackknife_bias(metric.of_matrices, seen, codes)
+    lowest = min(value, known, value - bias) - wider * math.sqrt(down)
+    highest = max(value, known, value - bias) + wider * math.sqrt(up)
     return max(lowest, least), min(highest, 1.0)
 
 
@@ -244,9 +253,10 @@ def _without_absent(matrix: Matrices, present: Codes) -> Matrices:
     return moved
 
 
-def _mistakes(row: Floats, label: int) -> Floats:
-    """What a class's mistakes are called, shares; one more mistake spread evenly, for those that have none yet."""
-    calls = row + 1 / max(len(row) - 1, 1)
+def _mistakes(row: Floats, label: int, present: Codes) -> Floats:
+    """What a class's mistakes are called, shares; one more is spread over the classes that have images."""
+    calls = row.copy()
+    calls[present] += 1 / max(len(present) - 1, 1)
     calls[label] = 0.0
     return np.asarray(calls / calls.sum()) if calls.sum() > 0 else calls
 
