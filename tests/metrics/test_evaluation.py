@@ -232,3 +232,13 @@ def test_rows_of_the_confusion_plot_are_one_an_image_in_fixed_order() -> None:
     counts = rows.value_counts(sort=False)
     assert counts.to_dict() == {("apple", "apple"): 80, ("apple", "fig"): 10, ("fig", "apple"): 5, ("fig", "fig"): 5}
     assert np.array_equal(rows, rows.sort_values(["actual", "predicted"]))
+
+
+def test_a_limit_at_its_bound_holds() -> None:
+    """Recalls of .6, .7 and .8 have the mean .7, which floating point puts below."""
+    classes = ("apple", "fig", "pear")
+    frame = predictions([[6, 4, 0], [0, 7, 3], [2, 0, 8]], classes=classes)
+    assert np.mean([0.6, 0.7, 0.8]) < 0.7
+    for bound, held in ((0.7, True), (0.7001, False)):
+        rules = evaluate(mean=limit("balanced_accuracy", bound))
+        assert check_limits(frame, classes, {}, rules)["mean"].held is held
