@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.errors import DataError, ParamsError
 from pipeline.metrics.evaluation import Evaluation, confusion_rows, evaluation, measure_split
+from pipeline.metrics.limits import check_limits
 from pipeline.metrics.measures import METRICS
 from pipeline.stages.evaluate.params import EvaluateParams
 from tests.examples import params
