@@ -29,6 +29,8 @@ Ends = tuple[float, float]
 MIN_GROUPS = 15
 # Levels of a loss that are told apart; images in between count with the mean of theirs.
 MAX_LEVELS = 64
+# So much of one more group that errs as a whole is thought of: few groups may not have shown how they err together.
+UNSEEN = 0.1
 # Ends are rounded to so many digits, which no order of additions changes.
 DIGITS = 9
 
@@ -79,7 +81,10 @@ def effective_images(values: Floats, codes: Codes, alpha: float = 0.05) -> float
     kish = images**2 / float((sizes**2).sum())
     if spread == 0:
         return kish
-    effect = max(clustered_variance(values - values.mean(), codes) * images / spread, 1.0)
+    measured = clustered_variance(values - values.mean(), codes) * images / spread
+    size = images / kish
+    unseen = UNSEEN * (size * float(values.max() - values.mean())) ** 2 / (images * spread)
+    effect = max(measured, min(measured + unseen, size), 1.0)
     return _within(images / effect * _student(sizes, (effect - 1) / (images / kish - 1), alpha), images)
 
 
@@ -178,6 +183,9 @@ def _class_ends(matrix: Matrices, seen: Predictions, codes: Codes, alpha: float)
     variances = (recall * (1 - recall))[present] + between / images**2
     pairs = float(((squared - images) * variances)[tells].sum())
     together = float((between - images * variances)[tells].sum())
+    size = float(squared.sum() / images.sum())
+    right = float((images * recall[present]).sum() / images.sum())
+    together += UNSEEN * size * (size - 1) * right**2
     correlation = min(max(together / pairs, 0.0), 1.0) if pairs > 0 and together > -pairs else 1.0
     factor = _student(sizes.astype(np.float64), correlation, alpha, len(present)) if pairs > 0 else 1.0
     return present, np.clip(images / (1 + (squared / images - 1) * correlation) * factor, 1.0, images)
