@@ -41,9 +41,9 @@ class Level:
     high: float
     images: int | None
     resampled: Values = field(repr=False)
-    metric: Metric | None = field(default=None, repr=False)
     seen: Predictions | None = field(default=None, repr=False)
     groups: "pd.Series[str] | None" = field(default=None, repr=False)
+    metric: Metric | None = field(default=None, repr=False)
 
     @property
     def effective(self) -> float:
@@ -71,7 +71,7 @@ def measured(
     seen = checked_predictions(predictions, classes)
     groups = predictions["group"].astype(str).reset_index(drop=True)
     resampled = 1 - metric.resampled(seen, groups, p.bootstrap, p.seed, name)
-    bare = Level(name, 1 - metric.value(seen), 0, 1, len(predictions), resampled, metric, seen, groups)
+    bare = Level(name, 1 - metric.value(seen), 0, 1, len(predictions), resampled, seen, groups, metric)
     low, high = around(bare, ALPHA)
     return replace(bare, low=low, high=high)
 
