@@ -36,7 +36,7 @@ def image_influence(metric: Metric, seen: Predictions) -> Floats:
     if metric.interval == "mean":
         counted, losses = metric.counted(seen), metric.losses(seen)
         centred = np.where(counted, losses - losses[counted].mean(), 0.0) * (len(losses) / counted.sum())
-        return -centred if metric.maximise else centred
+        return np.asarray(-centred if metric.maximise else centred)
     assert metric.of_matrices is not None  # noqa: S101
     matrix = confusion_matrices(seen, np.ones((1, len(seen.labels)), np.int64))[0]
     return np.asarray(cell_influence(metric.of_matrices, matrix)[seen.labels, seen.predicted])

@@ -171,14 +171,14 @@ def _class_ends(matrix: Matrices, seen: Predictions, codes: Codes, alpha: float)
     label[cells] = seen.labels
 
     def by_class(weights: Floats) -> Floats:
-        return np.bincount(label, weights=weights, minlength=len(seen.classes))[present]
+        return np.bincount(label, weights=weights, minlength=len(seen.classes))[present].astype(np.float64)
 
     images = matrix.sum(axis=1)[present]
     if sizes.max() <= 1:
         return present, images
     squared, groups = by_class(sizes.astype(np.float64) ** 2), by_class(np.ones(len(sizes)))
     # Of groups around their own mean: too near to it by what the mean varies itself.
-    between = by_class(np.bincount(cells, weights=rest) ** 2) * groups / np.maximum(groups - 1, 1)
+    between = by_class(np.bincount(cells, weights=rest).astype(np.float64) ** 2) * groups / np.maximum(groups - 1, 1)
     tells = groups > 1
     variances = (recall * (1 - recall))[present] + between / images**2
     pairs = float(((squared - images) * variances)[tells].sum())
