@@ -38,8 +38,8 @@ class _Labels(_LabelsOfRole):
 class _Split(_Form):
     images: int
     optimizing: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
 
 
 class _Limit(_Form):

@@ -5,7 +5,7 @@ A level is what the metric of errors lacks of 1 on a set of images (Machine Lear
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import NormalDist
 
 import numpy as np
@@ -13,7 +13,8 @@ import pandas as pd
 
 from pipeline.errors import DataError, listing
 from pipeline.manifest import DEV, SEEN_SPLITS, TEST, TRAIN, TRAIN_DEV
-from pipeline.metrics.bootstrap import Values, interval, resamples
+from pipeline.metrics.bootstrap import Values, resamples
+from pipeline.metrics.intervals import metric_interval, share_interval
 from pipeline.metrics.measures import METRICS, Accuracy, BalancedAccuracy
 from pipeline.metrics.metric import Metric, metric_of
 from pipeline.metrics.params import AnyMetric
@@ -43,6 +44,7 @@ class Level:
     resampled: Values = field(repr=False)
     seen: Predictions | None = field(default=None, repr=False)
     groups: "pd.Series[str] | None" = field(default=None, repr=False)
+    metric: Metric | None = field(default=None, repr=False)
 
     @property
     def effective(self) -> float:
@@ -70,9 +72,9 @@ def measured(
     seen = checked_predictions(predictions, classes)
     groups = predictions["group"].astype(str).reset_index(drop=True)
     resampled = 1 - metric.resampled(seen, groups, p.bootstrap, p.seed, name)
-    bare = Level(name, 1 - metric.value(seen), 0, 1, len(predictions), resampled, seen, groups)
+    bare = Level(name, 1 - metric.value(seen), 0, 1, len(predictions), resampled, seen, groups, metric)
     low, high = around(bare, ALPHA)
-    return Level(name, bare.error, low, high, bare.images, resampled, seen, groups)
+    return replace(bare, low=low, high=high)
 
 
 def levels_of(predictions: pd.DataFrame, params: EvaluateParams) -> dict[str, Level]:
@@ -108,16 +110,13 @@ def params_of_errors(params: EvaluateParams) -> AnyMetric:
 
 
 def around(level: Level, alpha: float) -> tuple[float, float]:
-    """An interval of a level at 1 - alpha: the wider end each of the bootstrap's and of Wilson's (1927).
-
-    The bootstrap knows groups and any metric, and is blind where nothing went wrong: of ten images that are all
-    called right each resample is perfect. Wilson's interval is not.
-    """
+    """The interval of a level at 1 - alpha, as evaluate has it; 0 to 1 where too few independent groups tell."""
     if level.images is None:
         return level.error, level.error
-    lower, upper = interval(level.resampled, alpha)
-    low, high = wilson(level.error, level.effective, alpha)
-    return min(lower, low), max(upper, high)
+    if level.metric is None or level.seen is None or level.groups is None:
+        return share_interval(level.error, level.effective, alpha)
+    low, high = metric_interval(level.metric, level.seen, level.groups, alpha) or (0.0, 1.0)
+    return 1 - high, 1 - low
 
 
 def wilson(share: float, images: float, alpha: float) -> tuple[float, float]:

@@ -9,9 +9,9 @@ import pandas as pd
 
 from pipeline.errors import DataError, listing
 from pipeline.manifest import SPLITS
-from pipeline.metrics.bootstrap import interval
 from pipeline.metrics.calibration import calibration_error, reliability
 from pipeline.metrics.confusion import confusion_matrix, per_class
+from pipeline.metrics.intervals import MIN_GROUPS, metric_interval
 from pipeline.metrics.limits import check_limits
 from pipeline.metrics.metric import check_defined, key_of, metric_of, plain_metrics
 from pipeline.metrics.predictions import Predictions, checked_predictions
@@ -71,8 +71,12 @@ def evaluation(
     )
 
 
-def measure_split(predictions: pd.DataFrame, classes: tuple[str, ...], params: EvaluateParams) -> dict[str, float]:
+def measure_split(
+    predictions: pd.DataFrame, classes: tuple[str, ...], params: EvaluateParams
+) -> dict[str, float | None]:
     """Every metric of one split, the 95 % interval of the optimizing one, and the calibration error.
+
+    `low` and `high` are None where fewer than 15 independent groups tell about the metric.
 
     Raises:
         DataError: the optimizing metric is not defined there.
@@ -82,7 +86,7 @@ def measure_split(predictions: pd.DataFrame, classes: tuple[str, ...], params: E
     metric = metric_of(params.optimizing, classes)
     check_defined(metric, seen.labels, classes, split)
     optimizing = metric.value(seen)
-    low, high = interval(metric.resampled(seen, predictions["group"], params.bootstrap, params.seed, split))
+    low, high = metric_interval(metric, seen, predictions["group"]) or (None, None)
     return {
         **_plain(seen),
         metric.key: optimizing,
@@ -95,7 +99,7 @@ def measure_split(predictions: pd.DataFrame, classes: tuple[str, ...], params: E
 
 
 def judge(
-    measured: Mapping[str, float],
+    measured: Mapping[str, float | None],
     dev: pd.DataFrame,
     classes: tuple[str, ...],
     facts: Mapping[str, float],
@@ -142,9 +146,16 @@ def _by_column(slices: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
     return found
 
 
-def _words(measured: Mapping[str, Mapping[str, float]], broken: list[str]) -> str:
+def ends_in_words(low: float | None, high: float | None) -> str:
+    """An interval as it is shown, or why there is none."""
+    if low is None or high is None:
+        return f"no interval: fewer than {MIN_GROUPS} independent groups"
+    return f"{low:.4f} to {high:.4f}"
+
+
+def _words(measured: Mapping[str, Mapping[str, float | None]], broken: list[str]) -> str:
     values = ", ".join(
-        f"{split} {part['optimizing']:.4f} ({part['low']:.4f} to {part['high']:.4f})"
+        f"{split} {part['optimizing']:.4f} ({ends_in_words(part['low'], part['high'])})"
         for split, part in measured.items()
     )
     return f"{values}; {f'rejected, it breaks {listing(broken)}' if broken else 'accepted'}"

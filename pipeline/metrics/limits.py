@@ -13,6 +13,8 @@ from pipeline.metrics.params import AnyMeasure, Limit, ModelFact, SliceError
 from pipeline.metrics.predictions import checked_predictions
 from pipeline.stages.evaluate.params import EvaluateParams
 
+# A value at its bound is not beyond it because of the last digits of a sum: recalls .6, .7, .8 have the mean .7.
+ROUNDING = 1e-9
 LATENCY = ModelFact(name="latency_p95_ms")
 
 
@@ -67,7 +69,8 @@ def _value(choice: AnyMeasure, dev: pd.DataFrame, classes: tuple[str, ...], fact
 
 
 def _holds(limit: Limit, value: float) -> bool:
-    return (limit.min is None or value >= limit.min) and (limit.max is None or value <= limit.max)
+    slack = ROUNDING * max(1.0, abs(value))
+    return (limit.min is None or value >= limit.min - slack) and (limit.max is None or value <= limit.max + slack)
 
 
 def _why(name: str, choice: AnyMeasure, dev: pd.DataFrame) -> str:

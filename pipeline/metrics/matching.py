@@ -141,7 +141,10 @@ def visible_difference(images: int, accuracy: float) -> float:
 def words(split: str, images: int, accuracy: float) -> str:
     """The same as a sentence."""
     points = 100 * visible_difference(images, accuracy)
-    return f"{split} has {images:,} images: differences under {points:.1f} points are noise"
+    return (
+        f"{split} has {images:,} images: two models measured on other images of this number differ by chance by up to "
+        f"{points:.1f} points; on the same images `pipeline compare` tells them apart earlier"
+    )
 
 
 def holm(p: Values) -> Values:

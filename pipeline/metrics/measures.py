@@ -21,6 +21,9 @@ from pipeline.registry import Choice, Registry
 from pipeline.section import EACH_ONCE, Label, Section
 
 P = TypeVar("P", bound="MetricParams")
+# How an interval is made (intervals.py): of a mean over images, of the smallest recall, of any other function of the
+# confusion matrix, of areas under curves.
+IntervalKind = Literal["mean", "worst", "matrix", "ranking"]
 # A probability below this counts as this: -log(0) is no number. scikit-learn's choice for float32, which models give.
 SMALLEST = float(np.finfo(np.float32).eps)
 
@@ -120,6 +123,8 @@ class MetricRow(Choice[P]):
     classes: how many classes there must be; None: any number.
     counts_images_alike: so that a small class hardly shows in it.
     guards: the classes that cannot fail unseen under a limit on it.
+    interval: how its interval is made.
+    of_images: of a mean: predictions -> what each image lacks or costs (n,), and the largest such loss.
     """
 
     of_matrices: Callable[..., Values] | None = None
@@ -131,6 +136,8 @@ class MetricRow(Choice[P]):
     classes: int | None = None
     counts_images_alike: bool = False
     guards: Literal["none", "label", "all"] = "none"
+    interval: IntervalKind = "matrix"
+    of_images: Callable[..., tuple[npt.NDArray[np.float64], float]] | None = None
 
 
 def class_recall(matrix: Matrices, label: int) -> Values:
@@ -175,11 +182,33 @@ def mean_cost(matrix: Matrices, costs: Matrices) -> Values:
     return np.asarray((matrix * costs).sum(axis=(-2, -1)) / matrix.sum(axis=(-2, -1)))
 
 
+def wrong_images(seen: Predictions, label: int | None = None) -> tuple[npt.NDArray[np.float64], float]:
+    """1 for each image that is called wrongly, shape (n,); and 1."""
+    return (seen.labels != seen.predicted).astype(np.float64), 1.0
+
+
+def image_costs(seen: Predictions, costs: Matrices) -> tuple[npt.NDArray[np.float64], float]:
+    """The cost of each image, shape (n,), and the largest that an image of the classes that there are can have."""
+    return costs[seen.labels, seen.predicted], float(costs[np.unique(seen.labels)].max())
+
+
+def image_losses(seen: Predictions) -> tuple[npt.NDArray[np.float64], float]:
+    """-log(probability of the label) of each image, shape (n,), and about the largest.
+
+    That is what an image loses on average if it is called wrongly, as the model has it: the label is then one of the
+    other classes, each with its probability.
+    """
+    probabilities = np.clip(probabilities_of(seen), SMALLEST, 1.0)
+    losses = -np.log(probabilities[np.arange(len(seen.labels)), seen.labels])
+    others = probabilities.copy()
+    others[np.arange(len(others)), probabilities.argmax(axis=1)] = 0.0
+    wrong = (others * -np.log(probabilities)).sum(axis=1) / others.sum(axis=1)
+    return losses, float(wrong.mean())
+
+
 def log_loss(checked_predictions: Predictions, weights: Weights) -> Values:
     """Mean of -log(probability of the label), >= 0, for each row of weights (m, n); shape (m,)."""
-    probabilities = probabilities_of(checked_predictions)
-    given = probabilities[np.arange(len(checked_predictions.labels)), checked_predictions.labels]
-    losses = -np.log(np.clip(given, SMALLEST, 1.0))
+    losses = image_losses(checked_predictions)[0]
     # Libraries add up in an order that depends on the processor: only its last digits would.
     return np.asarray(np.round(weights @ losses / weights.sum(axis=1), 12))
 
@@ -262,18 +291,40 @@ def _number(label: str, classes: tuple[str, ...]) -> int:
 
 METRICS: Registry[MetricRow[Any]] = Registry(
     (
-        MetricRow(Accuracy, of_matrices=accuracy, counts_images_alike=True),
+        MetricRow(Accuracy, of_matrices=accuracy, counts_images_alike=True, interval="mean", of_images=wrong_images),
         MetricRow(BalancedAccuracy, of_matrices=balanced_accuracy),
         MetricRow(MacroF1, of_matrices=macro_f1),
-        MetricRow(WorstClassRecall, of_matrices=worst_class_recall, is_worst=True, guards="all"),
+        MetricRow(WorstClassRecall, of_matrices=worst_class_recall, is_worst=True, guards="all", interval="worst"),
         MetricRow(MatthewsCorrelation, of_matrices=matthews_correlation, is_share=False),
-        MetricRow(LogLoss, of_rows=log_loss, maximise=False, is_share=False, counts_images_alike=True),
-        MetricRow(MacroPrAuc, of_rows=macro_pr_auc),
-        MetricRow(PrAuc, of_rows=class_pr_auc, bind=_positive, classes=2),
-        MetricRow(ClassRecall, of_matrices=class_recall, bind=_label, guards="label"),
-        MetricRow(ClassPrAuc, of_rows=class_pr_auc, bind=_label),
         MetricRow(
-            MeanCost, of_matrices=mean_cost, bind=_costs, maximise=False, is_share=False, counts_images_alike=True
+            LogLoss,
+            of_rows=log_loss,
+            maximise=False,
+            is_share=False,
+            counts_images_alike=True,
+            interval="mean",
+            of_images=image_losses,
+        ),
+        MetricRow(MacroPrAuc, of_rows=macro_pr_auc, interval="ranking"),
+        MetricRow(PrAuc, of_rows=class_pr_auc, bind=_positive, classes=2, interval="ranking"),
+        MetricRow(
+            ClassRecall,
+            of_matrices=class_recall,
+            bind=_label,
+            guards="label",
+            interval="mean",
+            of_images=wrong_images,
+        ),
+        MetricRow(ClassPrAuc, of_rows=class_pr_auc, bind=_label, interval="ranking"),
+        MetricRow(
+            MeanCost,
+            of_matrices=mean_cost,
+            bind=_costs,
+            maximise=False,
+            is_share=False,
+            counts_images_alike=True,
+            interval="mean",
+            of_images=image_costs,
         ),
     )
 )

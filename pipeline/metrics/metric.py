@@ -12,11 +12,13 @@ import pandas as pd
 from pipeline.errors import DataError
 from pipeline.metrics.bootstrap import Values, Weights, resamples
 from pipeline.metrics.confusion import Matrices, confusion_matrices
-from pipeline.metrics.measures import METRICS, MetricParams
+from pipeline.metrics.measures import METRICS, IntervalKind, MetricParams
 from pipeline.metrics.predictions import Predictions
 
 OfMatrices = Callable[[Matrices], Values]
 OfRows = Callable[[Predictions, Weights], Values]
+# Losses (n,), and the largest that an image can have.
+OfImages = Callable[[Predictions], tuple[npt.NDArray[np.float64], float]]
 
 
 @dataclass(frozen=True)
@@ -24,13 +26,36 @@ class Metric:
     """A number that judges a model; `key` names it in reports. Higher is better, unless it is minimised.
 
     Exactly one of `of_matrices`, from confusion matrices (m, k, k), and `of_rows`, from the images and how often each
-    counts (m, n), computes m values.
+    counts (m, n), computes m values. `interval` names how its interval is made; `of_images` are the losses of which a
+    mean is made; `label` is the number of the one class that it is about.
     """
 
     key: str
     maximise: bool = True
     of_matrices: OfMatrices | None = field(default=None, repr=False)
     of_rows: OfRows | None = field(default=None, repr=False)
+    interval: IntervalKind = "matrix"
+    of_images: OfImages | None = field(default=None, repr=False)
+    label: int | None = None
+
+    def counted(self, seen: Predictions) -> npt.NDArray[np.bool_]:
+        """Whether each image tells about the metric, shape (n,): those of its class, if it is about one."""
+        return np.ones(len(seen.labels), bool) if self.label is None else seen.labels == self.label
+
+    def labels(self, seen: Predictions) -> list[int]:
+        """The numbers of the classes that it is about, of those that have images."""
+        present: list[int] = np.flatnonzero(np.bincount(seen.labels, minlength=len(seen.classes))).tolist()
+        return present if self.label is None else [self.label]
+
+    def losses(self, seen: Predictions) -> npt.NDArray[np.float64]:
+        """Of a mean over images: what each lacks, or costs, shape (n,)."""
+        assert self.of_images is not None  # noqa: S101
+        return self.of_images(seen)[0]
+
+    def largest_loss(self, seen: Predictions) -> float:
+        """What an image can lack or cost, or about that where there is no bound."""
+        assert self.of_images is not None  # noqa: S101
+        return self.of_images(seen)[1]
 
     def values(self, checked_predictions: Predictions, weights: Weights) -> Values:
         """A value for each row of weights (m, n), shape (m,); NaN where it is not defined."""
@@ -80,6 +105,9 @@ def metric_of(choice: MetricParams, classes: tuple[str, ...]) -> Metric:
         row.maximise,
         of_matrices=None if row.of_matrices is None else partial(row.of_matrices, **bound),
         of_rows=None if row.of_rows is None else partial(row.of_rows, **bound),
+        interval=row.interval,
+        of_images=None if row.of_images is None else partial(row.of_images, **bound),
+        label=bound.get("label"),
     )
 
 

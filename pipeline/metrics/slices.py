@@ -8,7 +8,7 @@ import pandas as pd
 
 from pipeline.errors import ParamsError, listing
 from pipeline.manifest import EXTRA_COLUMNS
-from pipeline.metrics.bootstrap import interval
+from pipeline.metrics.intervals import metric_interval
 from pipeline.metrics.metric import Metric, metric_of
 from pipeline.metrics.params import SliceError
 from pipeline.metrics.predictions import checked_predictions
@@ -64,7 +64,8 @@ def kinds(column: "pd.Series[Any]") -> npt.NDArray[np.object_]:
 def slice_table(predictions: pd.DataFrame, classes: tuple[str, ...], params: EvaluateParams) -> pd.DataFrame:
     """One row per split and value of a column: images, error rate, optimizing metric and its interval.
 
-    Cells are empty where the metric is not defined, as a class's recall is on a slice without the class.
+    Cells are empty where the metric is not defined, as a class's recall is on a slice without the class; those of the
+    interval also where fewer than 15 independent groups tell about it.
     """
     metric = metric_of(params.optimizing, classes)
     rows = [
@@ -85,8 +86,9 @@ def _row(
     value: str,
 ) -> dict[str, object]:
     seen = checked_predictions(part, classes)
-    resampled = metric.resampled(seen, part["group"], params.bootstrap, params.seed, f"{split}/{column}/{value}")
-    low, high = interval(resampled) if pd.notna(resampled).any() else (float("nan"), float("nan"))
+    value_here = metric.value(seen)
+    ends = None if np.isnan(value_here) else metric_interval(metric, seen, part["group"])
+    low, high = ends or (float("nan"), float("nan"))
     return {
         "split": split,
         "column": column,
@@ -94,7 +96,7 @@ def _row(
         "bar": f"{split} {column}={value}",
         "images": len(part),
         "error_rate": float((seen.labels != seen.predicted).mean()),
-        "optimizing": metric.value(seen),
+        "optimizing": value_here,
         "low": low,
         "high": high,
     }

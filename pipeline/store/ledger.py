@@ -139,6 +139,7 @@ RESTORE = "restore it from Git (`git log` shows its versions); after a merge, ke
 class LedgerEntry:
     """One test evaluation: when (UTC), digests of the model's file, of the params and of the test rows, and the result.
 
+    low, high: None where too few independent groups tell about the metric.
     told: the rules of params.yaml that were set to allow it, comma-separated.
     """
 
@@ -148,8 +149,8 @@ class LedgerEntry:
     test: str
     metric: str
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     accepted: bool
     told: str
 

@@ -13,15 +13,23 @@ from pipeline.metrics.comparison import Row, compare
 from pipeline.metrics.metric import key_of
 from pipeline.stages.evaluate.params import EvaluateParams
 from pipeline.tools.history import results
+from pipeline.yaml_values import shortened
+
+# Params that are named beside a row; the others are counted.
+MAX_CHANGED = 4
 
 
-def comparison(params: EvaluateParams, commits: int) -> list[Row]:
+def comparison(params: EvaluateParams, commits: int, foreign: bool = False) -> list[Row]:
     """A row a result, in the order in which they should be read.
+
+    Args:
+        foreign: whether results on data that have no dev image in common with the newest ones are listed as well, as
+            those that a clone of another project brings.
 
     Raises:
         MissingInputError: there are no results at all.
     """
-    rows = compare(results(commits), params)
+    rows = [row for row in compare(results(commits), params) if row.own or foreign]
     if not rows:
         raise MissingInputError("there are no results to compare: run `dvc repro`, or `dvc exp run`")
     return rows
@@ -44,10 +52,14 @@ def print_table(rows: Sequence[Row], params: EvaluateParams, console: Console) -
         if number and rows[number - 1].accepted and not row.accepted:
             table.add_section()
         value = "" if row.value is None else f"{row.value:.4f}"
-        state = "rejected" if row.accepted is False else row.standing or "not compared"
+        state = ", ".join([*(["rejected"] if row.accepted is False else []), *([row.standing] if row.standing else [])])
         interval, difference = _ends(row.low, row.high), _ends(row.difference_low, row.difference_high, sign="+")
-        table.add_row(*map(escape, [row.name, value, interval, difference, state]))
+        table.add_row(*map(escape, [row.name, value, interval, difference, state or "not compared"]))
     console.print(table)
+    named = next((row.name for row in rows if row.standing == "best"), "")
+    for row in rows:
+        if row.changed:
+            console.print(escape(f"{row.name}: unlike {named}, {_changes(row.changed)}"), soft_wrap=True)
     for row in rows:
         words = [f"breaks {', '.join(row.broken)}"] if row.broken else []
         if row.note or words:
@@ -55,7 +67,23 @@ def print_table(rows: Sequence[Row], params: EvaluateParams, console: Console) -
                 escape(f"{row.name}: {'; '.join([*words, *([row.note] if row.note else [])])}"), soft_wrap=True
             )
     if any(row.standing == "within noise" for row in rows):
-        console.print("within noise: the 95 % interval of the difference, on the same dev images, has 0 in it")
+        console.print(
+            "within noise: the interval of the difference, on the same dev images, has 0 in it. "
+            "The intervals of all models hold together at 95 %"
+        )
+    if named and not any(row.accepted for row in rows):
+        console.print("No model is accepted: the best of the rejected ones stands in for it")
+
+
+def _changes(changed: Mapping[str, Any]) -> str:
+    told = [f"{name} {shown(value)}" for name, value in list(changed.items())[:MAX_CHANGED]]
+    more = len(changed) - len(told)
+    return ", ".join([*told, *([f"and {more} more params (--json has all)"] if more else [])])
+
+
+def shown(value: Any) -> str:
+    """A param's value in a line."""
+    return "absent" if value is None else shortened(str(value))
 
 
 def _ends(low: float | None, high: float | None, sign: str = "") -> str:

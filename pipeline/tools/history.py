@@ -79,8 +79,23 @@ def _workspace() -> Result | None:
     try:
         predictions = catalogue.PREDICTIONS.read(Path(catalogue.PREDICTIONS.path))
     except PipelineError as error:
-        return Result("workspace", "workspace", None, report, None, str(error))
-    return Result("workspace", "workspace", None, report, predictions)
+        return Result("workspace", "workspace", None, report, None, str(error), _params_here())
+    return Result("workspace", "workspace", None, report, predictions, "", _params_here())
+
+
+def _params_here() -> dict[str, Any]:
+    return _flat(yaml_values(PARAMS_FILE.read_text(encoding="utf-8"))) if PARAMS_FILE.is_file() else {}
+
+
+def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
+    """Params by their path, such as train.epochs."""
+    if not isinstance(values, dict) or not values:
+        return {prefix: values} if prefix else {}
+    return {
+        path: value
+        for name, below in values.items()
+        for path, value in _flat(below, f"{prefix}.{name}" if prefix else str(name)).items()
+    }
 
 
 def _locked_as(commit: "_Revision") -> bool:
@@ -136,6 +151,9 @@ class _Revision:
         except ValueError:
             return f"its {PARAMS_FILE} cannot be read"
 
+    def _params(self) -> dict[str, Any]:
+        return _flat(yaml_values(self._text(PARAMS_FILE.as_posix()) or ""))
+
     def result(self, kind: Any, name: str) -> Result:
         """The same as a result."""
         report = self.report()
@@ -145,7 +163,7 @@ class _Revision:
             # Not even its report: these numbers are another run's.
             return Result(name, kind, self.rev, {}, None, other)
         predictions, missing = self._predictions()
-        return Result(name, kind, self.rev, report, predictions, missing)
+        return Result(name, kind, self.rev, report, predictions, missing, self._params())
 
     def _predictions(self) -> tuple[pd.DataFrame | None, str]:
         _, md5 = self.made()

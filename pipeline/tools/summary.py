@@ -12,6 +12,7 @@ from pipeline import catalogue
 from pipeline.errors import DataError
 from pipeline.forms import EVALUATION
 from pipeline.manifest import SEEN_SPLITS
+from pipeline.metrics.evaluation import ends_in_words
 from pipeline.metrics.metric import key_of
 from pipeline.metrics.params import Limit
 from pipeline.names import printable
@@ -75,7 +76,7 @@ def _splits(metrics: Mapping[str, Any], params: EvaluateParams) -> Table:
         table.add_column(column, justify="right")
     for split in SEEN_SPLITS:
         values = metrics[split]
-        interval = f"{values['low']:.4f} to {values['high']:.4f}"
+        interval = ends_in_words(values["low"], values["high"])
         table.add_row(split, f"{values['images']:,}", f"{values['optimizing']:.4f}", interval)
     return table
 

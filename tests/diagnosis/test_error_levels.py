@@ -43,11 +43,14 @@ def test_a_given_level_has_no_interval_and_no_images() -> None:
 
 
 def test_images_without_any_mistake_leave_room_for_doubt() -> None:
-    found = levels(train=(1000, 0), train_dev=(10, 0), dev=(10, 10))
+    found = levels(train=(1000, 0), train_dev=(20, 0), dev=(20, 20))
     assert found["train"].low == 0
     assert 0.001 < found["train"].high < 0.005
-    assert found["train_dev"].high == pytest.approx(0.278, abs=0.001)
-    assert found["dev"].low == pytest.approx(1 - 0.278, abs=0.001)
+    # Clopper and Pearson: 0.025 ** (1 / 20).
+    assert found["train_dev"].high == pytest.approx(1 - 0.8316, abs=0.001)
+    assert found["dev"].low == pytest.approx(0.8316, abs=0.001)
+    few = levels(train=(1000, 0), train_dev=(14, 0), dev=(20, 20))["train_dev"]
+    assert (few.low, few.high) == (0, 1)
 
 
 @pytest.mark.parametrize(

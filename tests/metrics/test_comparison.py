@@ -73,6 +73,77 @@ def test_rejected_models_stand_at_the_bottom_and_are_not_the_best() -> None:
     assert rows[2].broken == ("size",)
 
 
+def test_where_no_model_is_accepted_the_best_of_them_stands_in() -> None:
+    rows = compare([result("poor", set(range(60)), held=False), result("good", {1}, held=False)], evaluate())
+    assert shown(rows) == [("good", "best"), ("poor", "worse")]
+    assert rows[1].difference_low is not None
+
+
+def test_of_twenty_equal_models_hardly_any_is_called_worse() -> None:
+    """Each pair for itself at 95 %, four of nineteen were called worse, and in nine tables of ten at least one."""
+    accused = 0
+    for seed in range(25):
+        generator = np.random.default_rng(seed)
+        hard = set(np.flatnonzero(generator.random(300) < 0.05).tolist())
+        own = [set(np.flatnonzero(generator.random(300) < 0.05).tolist()) for _ in range(20)]
+        rows = compare([result(f"{number:02}", hard | wrong) for number, wrong in enumerate(own)], evaluate())
+        accused += any(row.standing == "worse" for row in rows)
+    assert accused <= 4
+
+
+def test_a_model_that_is_four_points_worse_is_mostly_called_so() -> None:
+    seen = 0
+    for seed in range(20):
+        generator = np.random.default_rng(seed)
+        hard = set(np.flatnonzero(generator.random(441) < 0.025).tolist())
+        rows = []
+        for number, error in enumerate([0.025, 0.025, 0.025, 0.025, 0.067]):
+            wrong = hard | set(np.flatnonzero(generator.random(441) < error).tolist())
+            rows.append(result(f"{number}", wrong, predictions=predictions(wrong, images=441)))
+        seen += next(row.standing == "worse" for row in compare(rows, evaluate()) if row.name == "4")
+    assert seen >= 10
+
+
+def test_a_few_images_all_in_favour_of_one_are_no_proof() -> None:
+    """Three mistakes of one model where the other has none: McNemar's exact test gives p = 0.25."""
+    rows = compare([result("a", set()), result("b", {1, 2, 3})], evaluate())
+    assert shown(rows) == [("a", "best"), ("b", "within noise")]
+
+
+def test_models_with_the_same_predictions_are_within_noise() -> None:
+    rows = compare([result("a", {1, 2}), result("b", {1, 2})], evaluate())
+    assert [row.standing for row in rows] == ["best", "within noise"]
+    assert (rows[1].difference_low, rows[1].difference_high) == (0, 0)
+
+
+def test_too_few_groups_tell_no_models_apart() -> None:
+    grouped = [predictions(wrong).assign(group=lambda frame: frame["id"].str[-1]) for wrong in (set(range(60)), {1})]
+    rows = compare([result(str(number), set(), predictions=each) for number, each in enumerate(grouped)], evaluate())
+    assert [row.standing for row in rows] == ["best", None]
+    assert all("fewer than 15 independent groups" in row.note for row in rows)
+
+
+def test_what_params_had_otherwise_stands_beside_the_name() -> None:
+    first = result("good", {1}, params={"train.epochs": 3, "train.rate": 0.1, "seed": 1})
+    other = result("poor", set(range(60)), params={"train.epochs": 5, "seed": 1, "new": None})
+    rows = compare([first, other, result("unknown", {1, 2})], evaluate())
+    assert {row.name: dict(row.changed) for row in rows} == {
+        "good": {},
+        "unknown": {},
+        "poor": {"train.epochs": 5, "train.rate": None, "new": None},
+    }
+
+
+def test_results_of_another_project_are_marked() -> None:
+    foreign = predictions(set(), ids="digits")
+    rows = compare([result("mine", {1}), result("theirs", set(), predictions=foreign)], evaluate())
+    assert {row.name: row.own for row in rows} == {"mine": True, "theirs": False}
+    earlier = predictions(set(), images=310)
+    assert all(
+        row.own for row in compare([result("mine", {1}), result("earlier", set(), predictions=earlier)], evaluate())
+    )
+
+
 def test_a_loss_is_better_when_it_is_less() -> None:
     rows = compare([result("poor", set(range(60))), result("good", {1})], evaluate("log_loss"))
     assert shown(rows) == [("good", "best"), ("poor", "worse")]

@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.errors import DataError, ParamsError
 from pipeline.metrics.evaluation import Evaluation, confusion_rows, evaluation, measure_split
+from pipeline.metrics.limits import check_limits
 from pipeline.metrics.measures import METRICS
 from pipeline.stages.evaluate.params import EvaluateParams
 from tests.examples import params
@@ -68,7 +69,14 @@ def test_split_is_measured_by_every_metric() -> None:
 
 @pytest.mark.parametrize(
     "optimizing",
-    ["accuracy", "balanced_accuracy", "macro_f1", "log_loss", "pr_auc", {"name": "class_recall", "label": "fig"}],
+    [
+        "accuracy",
+        "balanced_accuracy",
+        "macro_f1",
+        "log_loss",
+        "macro_pr_auc",
+        {"name": "class_recall", "label": "apple"},
+    ],
     ids=str,
 )
 def test_interval_is_that_of_the_optimizing_metric(optimizing: Any) -> None:
@@ -81,10 +89,13 @@ def test_interval_of_a_metric_over_few_images_is_wider() -> None:
     assert balanced["high"] - balanced["low"] > 1.5 * (accuracy["high"] - accuracy["low"])
 
 
-def test_split_names_the_resamples() -> None:
-    dev, train = (measure_split(UNEVEN.assign(split=split), CLASSES, evaluate()) for split in ("dev", "train"))
-    assert dev["accuracy"] == train["accuracy"]
-    assert (dev["low"], dev["high"]) != (train["low"], train["high"])
+def test_a_metric_of_too_few_independent_groups_has_no_interval_and_the_words_say_so() -> None:
+    """Ten images of figs; and a hundred images of ten groups."""
+    rare = measure_split(UNEVEN, CLASSES, evaluate({"name": "class_recall", "label": "fig"}))
+    assert (rare["low"], rare["high"]) == (None, None)
+    few = UNEVEN.assign(group=[str(number % 14) for number in range(len(UNEVEN))])
+    assert measure_split(few, CLASSES, evaluate())["low"] is None
+    assert "no interval: fewer than 15 independent groups" in report(few, evaluate()).words
 
 
 def test_measuring_twice_gives_the_same() -> None:
@@ -116,7 +127,7 @@ def test_report_has_every_split_and_judges_one() -> None:
     assert found.metrics["limits"] == {"worst": {"value": 0.5, "held": False}}
     assert found.metrics["accepted"] is False
     assert found.broken == ["worst"]
-    assert found.words.startswith("accuracy: train 1.0000 (1.0000 to 1.0000), dev 0.8500 (")
+    assert found.words.startswith("accuracy: train 1.0000 (0.9638 to 1.0000), dev 0.8500 (")
     assert found.words.endswith("; rejected, it breaks worst")
     assert len(found.confusion) == found.per_class["images"].sum() == found.reliability["images"].sum() == 100
 
@@ -157,8 +168,10 @@ def test_slices_are_measured_one_by_one() -> None:
         "error_rate": pytest.approx(wrong[night].mean()),
         "images": 10,
     }
-    inside = found.slices["low"].le(found.slices["optimizing"]) & found.slices["optimizing"].le(found.slices["high"])
-    assert inside.all()
+    # At night there are ten images: too few for an interval.
+    told = found.slices[found.slices["value"] != "night"]
+    assert (told["low"].le(told["optimizing"]) & told["optimizing"].le(told["high"])).all()
+    assert found.slices.loc[found.slices["value"] == "night", ["low", "high"]].isna().all(axis=None)
 
 
 def test_numbers_and_times_are_sliced_by_quarters() -> None:
@@ -220,3 +233,13 @@ def test_rows_of_the_confusion_plot_are_one_an_image_in_fixed_order() -> None:
     counts = rows.value_counts(sort=False)
     assert counts.to_dict() == {("apple", "apple"): 80, ("apple", "fig"): 10, ("fig", "apple"): 5, ("fig", "fig"): 5}
     assert np.array_equal(rows, rows.sort_values(["actual", "predicted"]))
+
+
+def test_a_limit_at_its_bound_holds() -> None:
+    """Recalls of .6, .7 and .8 have the mean .7, which floating point puts below."""
+    classes = ("apple", "fig", "pear")
+    frame = predictions([[6, 4, 0], [0, 7, 3], [2, 0, 8]], classes=classes)
+    assert np.mean([0.6, 0.7, 0.8]) < 0.7
+    for bound, held in ((0.7, True), (0.7001, False)):
+        rules = evaluate(mean=limit("balanced_accuracy", bound))
+        assert check_limits(frame, classes, {}, rules)["mean"].held is held

@@ -7,14 +7,13 @@ from typing import Any
 import pandas as pd
 
 from pipeline.errors import FinalEvaluationError, listing
-from pipeline.metrics.bootstrap import interval
+from pipeline.metrics.intervals import metric_interval
 from pipeline.metrics.metric import metric_of
 from pipeline.metrics.predictions import checked_predictions
 from pipeline.stages.evaluate.params import EvaluateParams
 from pipeline.stages.final_evaluation.params import FinalEvaluationParams
 from pipeline.store.ledger import LedgerEntry
 
-MAX_RESAMPLES = 100_000
 ALPHA = 0.05
 
 
@@ -62,20 +61,16 @@ def check_access(
 
 def corrected(
     predictions: pd.DataFrame, classes: tuple[str, ...], evaluations: int, params: EvaluateParams
-) -> dict[str, float]:
+) -> dict[str, float | None]:
     """The optimizing metric's interval at level 1 - 0.05 / evaluations.
 
     Bonferroni's correction (Dunn, 1961): with so wide an interval for each of `evaluations` models chosen
     without the others' results, all of them hold together in 95 % of cases. It does not undo a choice made *because* of
-    earlier results (Dwork et al., 2015): that takes new images.
+    earlier results (Dwork et al., 2015): that takes new images. None where fewer than 15 independent groups tell.
     """
     seen = checked_predictions(predictions, classes)
-    # The tails of the interval keep as many resamples as those of a single look.
-    count = min(params.bootstrap * evaluations, MAX_RESAMPLES)
-    values = metric_of(params.optimizing, classes).resampled(
-        seen, predictions["group"], count, params.seed, str(predictions["split"].iloc[0])
-    )
-    low, high = interval(values, ALPHA / evaluations)
+    metric = metric_of(params.optimizing, classes)
+    low, high = metric_interval(metric, seen, predictions["group"], ALPHA / evaluations) or (None, None)
     return {"low": low, "high": high, "level": 1 - ALPHA / evaluations}
 
 

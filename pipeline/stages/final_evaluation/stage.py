@@ -9,7 +9,7 @@ import pandas as pd
 from pipeline import catalogue
 from pipeline.data.loader import predict_rows
 from pipeline.manifest import SPLIT, TEST, check_manifest
-from pipeline.metrics.evaluation import evaluation
+from pipeline.metrics.evaluation import ends_in_words, evaluation
 from pipeline.metrics.limits import without_latency
 from pipeline.metrics.metric import key_of
 from pipeline.models.files import load_model
@@ -86,7 +86,7 @@ def final_evaluation(
         confusion=found.confusion,
         slices=found.slices,
         summary=f"{found.words}; look {count}, "
-        f"its interval corrected for that {interval['low']:.4f} to {interval['high']:.4f}",
+        f"its interval corrected for that: {ends_in_words(interval['low'], interval['high'])}",
     )
 
 

@@ -11,6 +11,7 @@ import pytest
 from pipeline import catalogue
 from pipeline.errors import DataError, MissingInputError
 from pipeline.manifest import CURATED, DEV, PRODUCTION, SPLIT, TEST, check_manifest
+from pipeline.metrics.matching import words
 from pipeline.project.runner import run_stage
 from pipeline.stages.split.splitting import HELD_BACK
 from pipeline.stages.split.stage import SplitOutputs
@@ -66,8 +67,8 @@ def test_rows_are_counted_and_the_summary_says_what_happened() -> None:
         f"{len(outputs.excluded)} in no split",
         f"{moved} images of small classes were moved from train to dev or test to reach split.min_per_class; "
         "they may move back as these classes grow, unless split.frozen_from pins them",
-        f"dev has {counts['dev']} images: differences under {points[0]:.1f} points are noise",
-        f"test has {counts['test']} images: differences under {points[1]:.1f} points are noise",
+        words("dev", counts["dev"], 0.95),
+        words("test", counts["test"], 0.95),
     ]
     assert outputs.metrics["visible_difference"] == {
         name: pytest.approx(number / 100, rel=1e-4) for name, number in zip((DEV, TEST), points, strict=True)

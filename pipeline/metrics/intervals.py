@@ -1,0 +1,297 @@
+"""Intervals of metrics that hold near 1 as well, and where images come in groups.
+
+A share has the exact interval (Clopper and Pearson, 1934) on the number of independent images that would tell as much
+(Korn and Graubard, 1998): images over the design effect, which groups measure themselves, with Student's quantile for
+its own uncertainty. Where nothing went wrong groups cannot measure it: then a group counts as one image. The normal
+interval, and the bootstrap's percentiles, are too narrow near 0 and 1 (Brown, Cai and DasGupta, 2001).
+Other metrics are put together from shares, with the distances of their limits added in squares (MOVER: Zou and Donner,
+2008; for differences Newcombe, 1998, and Zou, 2007).
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy import stats
+
+from pipeline.metrics.confusion import Matrices, confusion_matrices, recalls
+from pipeline.metrics.influence import cell_influence, clustered_variance, jackknife_bias, ranking_influence
+from pipeline.metrics.metric import Metric
+from pipeline.metrics.predictions import Predictions
+
+Floats = npt.NDArray[np.float64]
+Codes = npt.NDArray[np.intp]
+Ends = tuple[float, float]
+
+# Of fewer independent groups no interval is told: nothing measures the design effect.
+MIN_GROUPS = 15
+# Levels of a loss that are told apart; images in between count with the mean of theirs.
+MAX_LEVELS = 64
+# So much of one more group that errs as a whole is thought of: few groups may not have shown how they err together.
+UNSEEN = 0.1
+# Ends are rounded to so many digits, which no order of additions changes.
+DIGITS = 9
+
+
+def metric_interval(
+    metric: Metric, seen: Predictions, groups: "pd.Series[Any]", alpha: float = 0.05
+) -> tuple[float, float] | None:
+    """Ends of the interval of a metric at 1 - alpha; None where fewer than 15 groups tell about it.
+
+    Args:
+        groups: shape (n,), the group of each image: near copies, a patient, a session.
+    """
+    codes: Codes = pd.factorize(groups, sort=True)[0]
+    counted = metric.counted(seen)
+    if len(np.unique(codes[counted])) < MIN_GROUPS:
+        return None
+    low, high = _ENDS[metric.interval](metric, seen, codes, alpha)
+    return round(float(low), DIGITS), round(float(high), DIGITS)
+
+
+def difference_interval(one: float, ends: Ends, other: float, other_ends: Ends, correlation: float = 0.0) -> Ends:
+    """The interval of one value minus another from the intervals of both (Newcombe, 1998; dependent: Zou, 2007).
+
+    Args:
+        correlation: of both values, in [-1, 1]; 0 where no group is on both sides.
+    """
+    down = _combined(one - ends[0], other_ends[1] - other, correlation)
+    up = _combined(ends[1] - one, other - other_ends[0], correlation)
+    return one - other - down, one - other + up
+
+
+def share_interval(share: float, images: float, alpha: float) -> Ends:
+    """Clopper and Pearson's interval of a share of so many independent images, which need be no whole number."""
+    low, high = _exact(np.array([share]), np.array([images]), alpha)
+    return float(low[0]), float(high[0])
+
+
+def effective_images(values: Floats, codes: Codes, alpha: float = 0.05) -> float:
+    """How many independent images would give a mean as uncertain, in [1, n]; Student's quantile is in it.
+
+    Args:
+        values: shape (n,). codes: the group of each, from 0.
+    """
+    images, sizes = len(values), np.unique(codes, return_counts=True)[1].astype(np.float64)
+    if sizes.max(initial=0) <= 1:
+        return float(images)
+    spread = float(((values - values.mean()) ** 2).mean())
+    kish = images**2 / float((sizes**2).sum())
+    if spread == 0:
+        return kish
+    measured = clustered_variance(values - values.mean(), codes) * images / spread
+    size = images / kish
+    unseen = UNSEEN * (size * float(values.max() - values.mean())) ** 2 / (images * spread)
+    effect = max(measured, min(measured + unseen, size), 1.0)
+    return _within(images / effect * _student(sizes, (effect - 1) / (images / kish - 1), alpha), images)
+
+
+def _student(sizes: Floats, correlation: float, alpha: float, means: int = 1) -> float:
+    """(normal quantile / Student's)^2 for a variance from groups of these sizes (Satterthwaite, 1946).
+
+    means: how many means they vary around.
+    """
+    variances = sizes * (1 + (sizes - 1) * min(max(correlation, 0.0), 1.0))
+    freedom = max(variances.sum() ** 2 / (variances**2).sum() - means, 1.0)
+    return float((stats.norm.isf(alpha / 2) / stats.t.isf(alpha / 2, freedom)) ** 2)
+
+
+def _within(effective: float, images: int) -> float:
+    return min(max(effective, 1.0), float(images))
+
+
+def _exact(shares: Floats, images: Floats, alpha: float) -> tuple[Floats, Floats]:
+    """Clopper and Pearson's limits, shape (k,) each."""
+    hits, misses = shares * images, (1 - shares) * images
+    low = np.where(hits > 0, stats.beta.ppf(alpha / 2, np.maximum(hits, 1e-12), misses + 1), 0.0)
+    high = np.where(misses > 0, stats.beta.isf(alpha / 2, hits + 1, np.maximum(misses, 1e-12)), 1.0)
+    return np.minimum(low, shares), np.maximum(high, shares)
+
+
+def _combined(one: float, other: float, correlation: float) -> float:
+    return math.sqrt(max(one**2 + other**2 - 2 * correlation * one * other, 0.0))
+
+
+def _mean_ends(metric: Metric, seen: Predictions, codes: Codes, alpha: float) -> Ends:
+    """Of a mean over images: accuracy, one class's recall, costs, the log loss."""
+    counted = metric.counted(seen)
+    low, high = mean_interval(metric.losses(seen)[counted], codes[counted], metric.largest_loss(seen), alpha)
+    return (1 - high, 1 - low) if metric.maximise else (low, high)
+
+
+def mean_interval(losses: Floats, codes: Codes, top: float, alpha: float) -> Ends:
+    """Of a mean of losses >= 0, shape (n,): the sum over levels of the share of images that lose at least as much.
+
+    Each share has its exact interval; correlated as shares above two thresholds are. A level that no image reached is
+    among them, up to `top`: rare large losses are not seen in few images.
+    """
+    ratio = effective_images(losses, codes, alpha) / len(losses)
+    levels, reached = _levels(losses)
+    steps = np.diff(levels, prepend=0.0)
+    if top > levels[-1]:
+        steps, reached = np.append(steps, top - levels[-1]), np.append(reached, 0.0)
+    low, high = _exact(reached, np.full(len(reached), ratio * len(losses)), alpha)
+    odds = np.sqrt(np.divide(reached, 1 - reached, out=np.zeros(len(reached)), where=(reached > 0) & (reached < 1)))
+    ratios = np.divide(odds[None, :], odds[:, None], out=np.zeros((len(odds), len(odds))), where=odds[:, None] > 0)
+    correlation = np.minimum(ratios, ratios.T)
+    np.fill_diagonal(correlation, 1.0)
+    mean = float(losses.mean())
+    down, up = steps * (reached - low), steps * (high - reached)
+    return max(0.0, mean - _length(down, correlation)), mean + _length(up, correlation)
+
+
+def _length(distances: Floats, correlation: Floats) -> float:
+    return math.sqrt(float((distances[:, None] * distances[None, :] * correlation).sum()))
+
+
+def _levels(losses: Floats) -> tuple[Floats, Floats]:
+    """Levels above 0, upwards, and the share of images that reach each; the last of many are single images."""
+    ordered = np.sort(losses)[::-1]
+    if len(np.unique(ordered)) > MAX_LEVELS:
+        ends = np.unique(np.geomspace(1, len(ordered), MAX_LEVELS).astype(int))
+        parts = np.split(ordered, ends[:-1])
+        ordered = np.concatenate([np.full(len(part), part.mean()) for part in parts])
+    levels, counts = np.unique(ordered, return_counts=True)
+    reached = counts[::-1].cumsum()[::-1] / len(losses)
+    return (levels[levels > 0], reached[levels > 0]) if (levels > 0).any() else (np.zeros(1), np.zeros(1))
+
+
+def _class_ends(matrix: Matrices, seen: Predictions, codes: Codes, alpha: float) -> tuple[Codes, Floats]:
+    """The classes that have images, and how many independent images each has.
+
+    The correlation in groups is measured over all classes together, because one has few images.
+    """
+    present = np.flatnonzero(matrix.sum(axis=1) > 0)
+    recall = np.nan_to_num(recalls(matrix))
+    rest = (seen.labels == seen.predicted) - recall[seen.labels]
+    cells, sizes = np.unique(codes * len(seen.classes) + seen.labels, return_inverse=True, return_counts=True)[1:]
+    label = np.zeros(len(sizes), np.intp)
+    label[cells] = seen.labels
+
+    def by_class(weights: Floats) -> Floats:
+        return np.bincount(label, weights=weights, minlength=len(seen.classes))[present].astype(np.float64)
+
+    images = matrix.sum(axis=1)[present]
+    if sizes.max() <= 1:
+        return present, images
+    squared, groups = by_class(sizes.astype(np.float64) ** 2), by_class(np.ones(len(sizes)))
+    # Of groups around their own mean: too near to it by what the mean varies itself.
+    between = by_class(np.bincount(cells, weights=rest).astype(np.float64) ** 2) * groups / np.maximum(groups - 1, 1)
+    tells = groups > 1
+    variances = (recall * (1 - recall))[present] + between / images**2
+    pairs = float(((squared - images) * variances)[tells].sum())
+    together = float((between - images * variances)[tells].sum())
+    size = float(squared.sum() / images.sum())
+    right = float((images * recall[present]).sum() / images.sum())
+    together += UNSEEN * size * (size - 1) * right**2
+    correlation = min(max(together / pairs, 0.0), 1.0) if pairs > 0 and together > -pairs else 1.0
+    factor = _student(sizes.astype(np.float64), correlation, alpha, len(present)) if pairs > 0 else 1.0
+    return present, np.clip(images / (1 + (squared / images - 1) * correlation) * factor, 1.0, images)
+
+
+def _worst_ends(metric: Metric, seen: Predictions, codes: Codes, alpha: float) -> Ends:
+    """Of the smallest recall: no class's lower limit is below the smallest one, and one of the upper limits may fail.
+
+    So the lower end is the smallest lower limit (the test of a minimum; Berger, 1982), and the upper end the smallest
+    of limits that hold for all classes together (Bonferroni).
+    """
+    matrix = confusion_matrices(seen, np.ones((1, len(seen.labels)), np.int64))[0]
+    present, images = _class_ends(matrix, seen, codes, alpha)
+    wrong = (seen.labels != seen.predicted).astype(np.float64)
+    for place, label in enumerate(present):
+        inside = seen.labels == label
+        if len(np.unique(codes[inside])) >= MIN_GROUPS:
+            images[place] = min(images[place], effective_images(wrong[inside], codes[inside], alpha))
+    recall = recalls(matrix)[present]
+    low, high = _exact(recall, images, alpha)[0], _exact(recall, images, alpha / len(present))[1]
+    return float(low.min()), float(high.min())
+
+
+def _matrix_ends(metric: Metric, seen: Predictions, codes: Codes, alpha: float) -> Ends:
+    """Of any metric of the confusion matrix: each class's exact limits, carried to the metric one by one.
+
+    What else varies (which classes there are, what is called what, groups that have several classes) widens them by
+    the ratio of the linearized variance over groups (Binder, 1983) to that of the recalls alone. In few groups such
+    metrics are too low on average: the jackknife's bias moves one end.
+    """
+    assert metric.of_matrices is not None  # noqa: S101
+    matrix = confusion_matrices(seen, np.ones((1, len(seen.labels)), np.int64))[0]
+    present, images = _class_ends(matrix, seen, codes, alpha)
+    recall = recalls(matrix)[present]
+    limits = _exact(recall, images, alpha)
+    value = float(metric.of_matrices(matrix))
+    down = up = slopes = 0.0
+    gradient = cell_influence(metric.of_matrices, matrix) / matrix.sum()
+    for place, label in enumerate(present):
+        calls = _mistakes(matrix[label], label, present)
+        row = matrix[label].sum()
+        moved = np.repeat(matrix[None], 2, axis=0)
+        for end, limit in enumerate((limits[0][place], limits[1][place])):
+            moved[end, label] = row * (1 - limit) * calls
+            moved[end, label, label] = row * limit
+        found = metric.of_matrices(moved)
+        down += max(value - float(found.min()), 0.0) ** 2
+        up += max(float(found.max()) - value, 0.0) ** 2
+        slope = row * (gradient[label, label] - float((calls * gradient[label]).sum()))
+        slopes += slope**2 * recall[place] * (1 - recall[place]) / images[place]
+    # A class that is called and has no image here counts as never right: what it is, nothing tells.
+    known = float(metric.of_matrices(_without_absent(matrix, present)))
+    groups = len(np.unique(codes))
+    # Each class's own mean takes a degree of freedom.
+    whole = clustered_variance(gradient[seen.labels, seen.predicted] * matrix.sum(), codes)
+    whole *= (groups - 1) / max(groups - len(present), 1)
+    wider = math.sqrt(max(whole / slopes, 1.0)) if slopes > 0 else 1.0
+    least = -1.0 if metric.key == "matthews_correlation" else 0.0
+    bias = jackknife_bias(metric.of_matrices, seen, codes)
+    lowest = min(value, known, value - bias) - wider * math.sqrt(down)
+    highest = max(value, known, value - bias) + wider * math.sqrt(up)
+    return max(lowest, least), min(highest, 1.0)
+
+
+def _without_absent(matrix: Matrices, present: Codes) -> Matrices:
+    """The same with mistakes for classes that have no images called others of the classes that have."""
+    absent = np.setdiff1d(np.arange(len(matrix)), present)
+    moved = matrix.copy()
+    moved[:, absent] = 0.0
+    for label in present if len(present) > 1 else ():
+        others = np.setdiff1d(present, [label])
+        moved[label, others] += matrix[label, absent].sum() / len(others)
+    return moved
+
+
+def _mistakes(row: Floats, label: int, present: Codes) -> Floats:
+    """What a class's mistakes are called, shares; one more is spread over the classes that have images."""
+    calls = row.copy()
+    calls[present] += 1 / max(len(present) - 1, 1)
+    calls[label] = 0.0
+    return np.asarray(calls / calls.sum()) if calls.sum() > 0 else calls
+
+
+def _ranking_ends(metric: Metric, seen: Predictions, codes: Codes, alpha: float) -> Ends:
+    """Of the area under precision-recall curves: a share of the class's images (Boyd, Eng and Page, 2013), by class."""
+    labels = metric.labels(seen)
+    down = up = value = apart = 0.0
+    influences = np.zeros(len(seen.labels))
+    for label in labels:
+        area, influence = ranking_influence(seen, label)
+        inside = seen.labels == label
+        most = effective_images((seen.labels[inside] == label).astype(np.float64), codes[inside], alpha)
+        spread = clustered_variance(influence, codes)
+        effective = area * (1 - area) / spread if spread > 0 and 0 < area < 1 else most
+        sizes = np.unique(codes[inside], return_counts=True)[1].astype(np.float64)
+        effective = min(effective * _student(sizes, 1.0, alpha), float(inside.sum()))
+        low, high = share_interval(area, max(effective, 1.0), alpha)
+        value += area / len(labels)
+        down += ((area - low) / len(labels)) ** 2
+        up += ((high - area) / len(labels)) ** 2
+        apart += spread / len(labels) ** 2
+        influences += influence / len(labels)
+    # Classes that take each other's places vary together: of two classes wholly.
+    together = clustered_variance(influences, codes) / apart if apart > 0 else 2.0
+    wider = math.sqrt(max(together, 1.0)) if len(labels) > 1 else 1.0
+    return max(value - wider * math.sqrt(down), 0.0), min(value + wider * math.sqrt(up), 1.0)
+
+
+_ENDS = {"mean": _mean_ends, "worst": _worst_ends, "matrix": _matrix_ends, "ranking": _ranking_ends}
