@@ -5,7 +5,7 @@ batch's length as a Python number. Each has a twin here, which the tests hold to
 bit of a feature, so features are summed in the order in which torch sums them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import torch
@@ -18,11 +18,14 @@ class Exportable(nn.Module):
     """Pixels (n, 3, size, size) uint8 -> class probabilities (n, k) float32, for any n from 1 on.
 
     The trained network is not changed; its tensors are shared.
+
+    Args:
+        as_they_are: layers that the runtime has itself, and that get no twin.
     """
 
-    def __init__(self, network: nn.Module, size: int) -> None:
+    def __init__(self, network: nn.Module, size: int, as_they_are: Collection[type[nn.Module]] = ()) -> None:
         super().__init__()
-        self.network = _twin(network, size).eval()
+        self.network = _twin(network, size, as_they_are).eval()
 
     def forward(self, images: Tensor) -> Tensor:
         """Probabilities that add up to 1."""
@@ -30,12 +33,12 @@ class Exportable(nn.Module):
         return logits.softmax(dim=1)
 
 
-def _twin(layer: nn.Module, size: int) -> nn.Module:
+def _twin(layer: nn.Module, size: int, as_they_are: Collection[type[nn.Module]]) -> nn.Module:
     make = TWINS.get(type(layer))
-    if make is not None:
+    if make is not None and type(layer) not in as_they_are:
         return make(layer, size)
     if isinstance(layer, nn.Sequential):
-        return nn.Sequential(*(_twin(each, size) for each in layer))
+        return nn.Sequential(*(_twin(each, size, as_they_are) for each in layer))
     return layer
 
 
@@ -45,8 +48,11 @@ class _ExportPixels(nn.Module):
     def __init__(self, size: int, side: int) -> None:
         super().__init__()
         spans = [(place * size // side, -(-(place + 1) * size // side)) for place in range(side)]
-        windows = [[row * size + column for row in range(*rows) for column in range(*columns)]
-                   for rows in spans for columns in spans]  # fmt: skip
+        windows = [
+            [row * size + column for row in range(*rows) for column in range(*columns)]
+            for rows in spans
+            for columns in spans
+        ]
         longest = max(map(len, windows))
         # Position size ** 2 is a 0 behind the picture: adding it changes no sum.
         padded = [[*window, *[size**2] * (longest - len(window))] for window in windows]
@@ -58,10 +64,11 @@ class _ExportPixels(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         flat = nn.functional.pad((pixels.float() / 255).flatten(2), (0, 1))
-        windows = flat.index_select(2, self.get_buffer("places")).unflatten(2, self.shape)
+        windows = flat.index_select(2, self.get_buffer("places")).reshape(-1, 3, *self.shape)
         # Not `sum`, which adds in another order in each runtime.
         sums = windows.cumsum(dim=3)[..., -1]
-        return (sums / self.get_buffer("heights") / self.get_buffer("widths")).flatten(1)
+        means: Tensor = sums / self.get_buffer("heights") / self.get_buffer("widths")
+        return means.flatten(1)
 
 
 class _ExportMean(nn.Module):
@@ -114,10 +121,10 @@ class _ExportTrees(nn.Module):
 
     def __init__(self, layer: Trees) -> None:
         super().__init__()
-        for name, kind in (("roots", torch.int64), ("feature", torch.int64), ("left", torch.int64),
-                           ("right", torch.int64), ("threshold", torch.float64), ("values", None)):  # fmt: skip
-            table = layer.get_buffer(name)
-            self.register_buffer(name, table if kind is None else table.to(kind))
+        for name in ("roots", "feature", "left", "right"):
+            self.register_buffer(name, layer.get_buffer(name).long())
+        for name in ("threshold", "values"):
+            self.register_buffer(name, layer.get_buffer(name))
         self.depth = int(layer.get_buffer("depth"))
         self.votes = layer.get_buffer("values").ndim == 2
         if not self.votes:
