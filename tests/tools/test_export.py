@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from ruamel.yaml import YAML
 
 from pipeline import catalogue
 from pipeline.data import ImageDataset
@@ -95,7 +96,13 @@ def test_an_imagefolder_has_the_images_in_their_classes(command: Command) -> Non
         assert sorted((str(f["id"]), int(f["copy"]), n) for f, (_, n) in zip(facts, found, strict=True)) == expected(
             split
         )
-    assert sorted(entry.name for entry in Path("out").iterdir()) == ["dev", "metadata.csv", "train", "train_dev"]
+    assert sorted(entry.name for entry in Path("out").iterdir()) == [
+        "README.md",
+        "dev",
+        "metadata.csv",
+        "train",
+        "train_dev",
+    ]
     assert set(table["meta_light"]) == {"süß"}
     assert table["weight"].max() == pytest.approx(1.5)
 
@@ -124,6 +131,17 @@ def test_webdataset_reads_the_tars(command: Command) -> None:
         assert not in_order or count < 20
 
 
+@pytest.mark.parametrize("format_name", FORMATS)
+def test_each_file_is_of_one_split_alone(command: Command, format_name: str) -> None:
+    command("out", "--format", format_name)
+    config = YAML(typ="safe").load(Path("out/README.md").read_text(encoding="utf-8").split("---")[1])
+    found = {each["split"]: set(Path("out").glob(f"{each['path']}/*")) | set(Path("out").glob(each["path"]))
+             for each in config["configs"][0]["data_files"]}  # fmt: skip
+    assert list(found) == list(COUNTS)
+    assert all(any(path.is_file() for path in paths) for paths in found.values())
+    assert not found["train_dev"] & (found["train"] | found["dev"])
+
+
 def test_pandas_and_pyarrow_read_the_tables(command: Command) -> None:
     command("out", "--format", "parquet")
     for split in COUNTS:
@@ -142,7 +160,7 @@ def test_croissant_describes_the_tables(command: Command) -> None:
     assert {"@context", "@type", "name", "description", "conformsTo", "distribution", "recordSet"} <= set(about)
     assert about["conformsTo"] == "http://mlcommons.org/croissant/1.0"
     files = {each["@id"]: each for each in about["distribution"]}
-    assert {path.name for path in Path("out").iterdir()} - {"croissant.json"} == set(files)
+    assert {path.name for path in Path("out").iterdir()} - {"croissant.json", "README.md"} == set(files)
     for record in about["recordSet"][1:]:
         for field in record["field"]:
             file = field["source"]["fileObject"]["@id"]
@@ -209,7 +227,7 @@ def test_what_is_there_is_never_touched(command: Command, what: str) -> None:
 def test_an_empty_folder_is_filled(command: Command) -> None:
     Path("out").mkdir()
     assert command("out", "--format", "parquet").code == 0
-    assert len(contents(Path("out"))) == 3
+    assert len(contents(Path("out"))) == 4
 
 
 @pytest.mark.parametrize("format_name", FORMATS)

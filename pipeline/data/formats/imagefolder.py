@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pipeline.data.formats.rows import Exported, facts_table, folder_names, suffix_of
+from pipeline.data.formats.splits import write_splits
 from pipeline.store.artifacts import refusals
 
 
@@ -31,3 +32,4 @@ def write_imagefolder(
     text = facts_table(splits, classes, lambda split, position: names[split.split, position])
     with refusals(folder):
         (folder / "metadata.csv").write_text(text, encoding="utf-8", newline="\n")
+    write_splits([each.split for each in splits], "{split}/**", folder)

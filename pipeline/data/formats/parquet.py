@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.data.formats.rows import Exported, arrow_columns, fact_types
+from pipeline.data.formats.splits import write_splits
 from pipeline.store.artifacts import refusals
 
 # Rows that are read together: a few megabytes of pictures.
@@ -32,6 +33,7 @@ def write_parquet(
                 arrays = list(arrow_columns(split, classes, positions))
                 writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
                 advance(len(positions))
+    write_splits([each.split for each in splits], "{split}-*.parquet", folder)
 
 
 def arrow_schema(split: Exported, classes: Sequence[str]) -> pa.Schema:

@@ -32,7 +32,7 @@ DATA_FORMATS: Registry[DataFormat] = Registry(
     (
         DataFormat("imagefolder", write_imagefolder, "torchvision.datasets.ImageFolder('{folder}/train')"),
         DataFormat("webdataset", write_webdataset, "webdataset.WebDataset('{folder}/train-000000.tar')"),
-        DataFormat("parquet", write_parquet, "datasets.load_dataset('parquet', data_dir='{folder}')"),
+        DataFormat("parquet", write_parquet, "datasets.load_dataset('{folder}')"),
         DataFormat("croissant", write_croissant, "mlcroissant.Dataset('{folder}/croissant.json')"),
     )
 )

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pipeline.data.formats.rows import Exported, suffix_of
+from pipeline.data.formats.splits import write_splits
 from pipeline.store.artifacts import refusals
 
 # Samples of a tar file: enough files for the workers of many machines, none too small to stream.
@@ -36,3 +37,4 @@ def write_webdataset(
                         member.size = len(content)
                         tar.addfile(member, io.BytesIO(content))
                     advance(1)
+    write_splits([each.split for each in splits], "{split}-*.tar", folder)
