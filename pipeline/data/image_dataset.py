@@ -60,6 +60,7 @@ class ImageDataset(Dataset[tuple[Any, int]]):
     ) -> None:
         if picture not in ("tensor", "pil"):
             raise ParamsError(f"picture is {picture!r}: it may be 'tensor' or 'pil'")
+        folder = Path(folder).expanduser()
         train = read_manifest(TRAIN, folder)
         rows = train if split == TRAIN else read_manifest(split, folder)
         if not variants:

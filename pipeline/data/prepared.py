@@ -45,7 +45,7 @@ def read_manifest(split: str = TRAIN, folder: str | Path = ".") -> pd.DataFrame:
         raise FinalEvaluationError(TEST_IS_CLOSED)
     if split not in SEEN_SPLITS:
         raise ParamsError(f"there is no split {shown(str(split))}: name one of {', '.join(SEEN_SPLITS)}")
-    return _rows(Path(folder), split)
+    return _rows(Path(folder).expanduser(), split)
 
 
 def read_rows_of_test(folder: str | Path = ".") -> pd.DataFrame:

@@ -18,7 +18,7 @@ from pipeline.data import ImageDataset
 from pipeline.errors import DataError, FinalEvaluationError, MissingInputError, ParamsError
 from pipeline.manifest import BALANCED, SPLIT
 from tests.examples import REPOSITORY, with_columns
-from tests.running import run_stages, write_params
+from tests.running import run, run_stages, write_params
 from tests.stored import CLASSES, IMAGES, SIZE, stored, with_copies
 
 
@@ -90,6 +90,11 @@ def test_online_variants_are_others_in_each_epoch_and_the_same_in_any_process(pr
     assert not torch.equal(train[1][0], first[1])
 
 
+def test_a_folder_may_be_named_from_home(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(project.parent))
+    assert len(ImageDataset("dev", "~/shop")) == len(pipeline.read_manifest("dev", "~/shop")) == 5
+
+
 def test_variants_can_be_left_out(project: Path) -> None:
     train = ImageDataset("train", project, variants=False)
     assert train.ids == [f"web/{number:04}.png" for number in range(12)]
@@ -117,6 +122,13 @@ def test_materialised_variants_are_those_of_training(workspace: Path) -> None:
     number = int(np.flatnonzero(train.copies)[0])
     original = train.ids.index(train.ids[number])
     assert not torch.equal(train[number][0], train[original][0])
+
+
+def test_the_loop_of_the_guide_runs_as_it_stands(project: Path) -> None:
+    text = (REPOSITORY / "docs/data.md").read_text(encoding="utf-8")
+    (project / "loop.py").write_text(text.split("```python\n")[1].split("```")[0], encoding="utf-8")
+    said = run(project, sys.executable, "loop.py", PYTHONPATH=str(REPOSITORY))
+    assert [line.split(":")[0] for line in said.splitlines()] == [f"epoch {number}" for number in range(5)]
 
 
 def test_test_stays_closed(project: Path) -> None:
