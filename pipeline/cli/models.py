@@ -140,9 +140,9 @@ def export_model(
     format_name: Annotated[
         ModelFormatName | None, typer.Option("--format", help="By the ending of FILE if not given.")
     ] = None,
-    model: Annotated[Path, typer.Option(metavar="FILE", help="The model to export.")] = Path(
-        "data/train/model.safetensors"
-    ),
+    model: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The model to export; that of the last run if not given.")
+    ] = None,
 ) -> None:
     """Write the model for programs without this package, as ONNX or as a graph of torch.
 

@@ -35,11 +35,12 @@ class Agreement:
     images: int
 
 
-def write_model(output: Path, format_name: str | None, model_file: Path) -> str:
+def write_model(output: Path, format_name: str | None, model_file: Path | None = None) -> str:
     """Write the file, replacing what is there; what was written, in a line.
 
     Args:
         format_name: of MODEL_FORMATS; None: by the suffix of `output`.
+        model_file: None: the model of the last run.
 
     Raises:
         ParamsError: the name of the file does not end as those of its format do.
@@ -47,7 +48,7 @@ def write_model(output: Path, format_name: str | None, model_file: Path) -> str:
     """
     chosen = chosen_format(output, format_name)
     chosen.check()
-    model = read_model(model_file)
+    model = read_model(model_file or Path(catalogue.MODEL.path))
     manifest = catalogue.SPLIT.read(Path(catalogue.SPLIT.path))
     images = catalogue.ORIGINALS.read(Path(catalogue.ORIGINALS.path))
     data = export_model(model, chosen)

@@ -16,6 +16,7 @@ from PIL import Image
 from ruamel.yaml import YAML
 
 from pipeline import catalogue
+from pipeline.cli.images import DataFormatName
 from pipeline.data import ImageDataset
 from pipeline.data.formats.rows import MAX_NAME_BYTES, export_name, folder_names
 from pipeline.data.formats.table import DATA_FORMATS
@@ -78,6 +79,10 @@ def image_folder(root: Path) -> Iterator[tuple[Path, int]]:
     for number, name in enumerate(classes):
         for parent, _, files in sorted(os.walk(root / name, followlinks=True)):
             yield from ((Path(parent) / file, number) for file in sorted(files))
+
+
+def test_every_format_is_offered() -> None:
+    assert [name.value for name in DataFormatName] == FORMATS
 
 
 def test_an_imagefolder_has_the_images_in_their_classes(command: Command) -> None:

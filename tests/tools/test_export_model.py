@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline import catalogue
+from pipeline.cli.models import ModelFormatName
 from pipeline.models import export
 from pipeline.models.files import save_model
 from pipeline.registry import Registry
@@ -45,6 +46,10 @@ def test_an_onnx_file_predicts_as_the_model_does(command: Command) -> None:
     assert ended.out.startswith("out/model.onnx: onnx, 3 classes, ")
     assert ended.out.endswith(" on 20 images of dev\n")
     assert command("predict", "out/model.onnx", "photo.png").out == command("predict", MODEL, "photo.png").out
+
+
+def test_every_format_is_offered() -> None:
+    assert [name.value for name in ModelFormatName] == list(export.MODEL_FORMATS)
 
 
 def test_a_file_that_differs_is_not_written(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
