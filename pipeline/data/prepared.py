@@ -109,8 +109,8 @@ def _rows(folder: Path, split: str) -> pd.DataFrame:
     strangers = sorted(set(train["id"]) - set(others.loc[others["split"] == TRAIN, "id"]))
     if strangers:
         raise DataError(
-            f"data/augment is of another run than data/split: {len(strangers)} of its images are not in train there "
-            f"({listing(strangers, 3)}): run `dvc repro augment`"
+            f"{catalogue.AUGMENTED.path} is of another run than {catalogue.SPLIT.path}: {len(strangers)} of its images "
+            f"are not in train there ({listing(strangers, 3)}): run `dvc repro augment`"
         )
     return train
 
