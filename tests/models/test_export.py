@@ -8,14 +8,16 @@ import pytest
 import torch
 
 from pipeline.errors import DataError
+from pipeline.models.baseline_layers import Pixels
 from pipeline.models.baselines import BASELINES, FEATURES, Baseline, Rows
 from pipeline.models.building import build_model
-from pipeline.models.export import MODEL_FORMATS, export_model
+from pipeline.models.export import MODEL_FORMATS, _quiet, export_model
+from pipeline.models.exportable import TWINS
 from pipeline.models.files import TrainedModel
 from pipeline.models.networks import NETWORKS, Network
 from pipeline.models.onnx_files import load_onnx
 from pipeline.training.baselines import features_and_labels, fitted
-from tests.examples import params, striped
+from tests.examples import params, picture, striped
 
 SIZE = 28
 CLASSES = ("apple", "fig", "süß")
@@ -78,6 +80,27 @@ def test_a_file_gives_the_models_probabilities(name: str, format_name: str) -> N
     run, expected = chosen.run(export_model(model, chosen)), probabilities(model, pixels)
     for count in (1, 3, len(pixels)):
         np.testing.assert_allclose(run(pixels[:count].numpy()), expected[:count], atol=1e-5, rtol=0)
+
+
+class Alone(torch.nn.Module):
+    """A layer as a graph of its own."""
+
+    def __init__(self, layer: torch.nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, images: torch.Tensor) -> Any:
+        return self.layer(images)
+
+
+@pytest.mark.parametrize("side", [3, 8])
+def test_features_of_pixels_agree_to_the_last_bit(side: int) -> None:
+    """A tree turns on it: thresholds lie halfway between features, where other features lie as well."""
+    noise = torch.from_numpy(np.stack([picture(seed, 28, 28) for seed in range(40)])).permute(0, 3, 1, 2)
+    onnx, twin = MODEL_FORMATS["onnx"], Alone(TWINS[Pixels](Pixels(side), 28)).eval()
+    with _quiet():
+        found = onnx.run(onnx.write(twin, 28, {}))(noise.numpy())
+    np.testing.assert_array_equal(found, Pixels(side)(noise).numpy())
 
 
 @pytest.mark.parametrize("format_name", FORMATS)
