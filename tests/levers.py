@@ -2,9 +2,11 @@
 
 from typing import Any
 
+from pipeline.data.formats.table import DATA_FORMATS
 from pipeline.issues import ISSUES
 from pipeline.metrics.measures import METRICS
 from pipeline.models.baselines import BASELINES, FEATURES
+from pipeline.models.export import MODEL_FORMATS
 from pipeline.models.networks import NETWORKS
 from pipeline.registry import Choice, Registry
 from pipeline.stages.augment.copies import COPIES
@@ -15,10 +17,12 @@ from pipeline.training.schedules import SCHEDULES
 from pipeline.transforms.presets import PRESETS
 
 TABLES: dict[str, Registry[Any]] = {
+    "pipeline.data.formats.table.DATA_FORMATS": DATA_FORMATS,
     "pipeline.issues.ISSUES": ISSUES,
     "pipeline.metrics.measures.METRICS": METRICS,
     "pipeline.models.baselines.BASELINES": BASELINES,
     "pipeline.models.baselines.FEATURES": FEATURES,
+    "pipeline.models.export.MODEL_FORMATS": MODEL_FORMATS,
     "pipeline.models.networks.NETWORKS": NETWORKS,
     "pipeline.stages.augment.copies.COPIES": COPIES,
     "pipeline.stages.balance.strategies.STRATEGIES": STRATEGIES,

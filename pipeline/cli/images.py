@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli.app import Workers, app
+from pipeline.cli.app import Workers, app, tell_uncommitted
 from pipeline.names import printable
 
 PANEL = "Images"
@@ -19,6 +19,15 @@ class Output(StrEnum):
 
     TEXT = "text"
     JSON = "json"
+
+
+class DataFormatName(StrEnum):
+    """What `pipeline export` writes."""
+
+    IMAGEFOLDER = "imagefolder"
+    WEBDATASET = "webdataset"
+    PARQUET = "parquet"
+    CROISSANT = "croissant"
 
 
 class QueueBy(StrEnum):
@@ -139,6 +148,26 @@ def label_queue(
     queue = label_queue(source, load_params(), count, by and by.value, Engine(choose_workers(workers)))
     interface = write_queue(queue, output)
     print(printable(f"{queue.summary}: {output}; labelling interface of a new project: {interface}"))
+
+
+@app.command(rich_help_panel=PANEL)
+def export(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that is not there yet, or empty.")],
+    format_name: Annotated[DataFormatName, typer.Option("--format", help="What opens it: see docs/data.md.")],
+    test: Annotated[
+        bool, typer.Option("--test", help="Also export test; the ledger counts it as one more test evaluation.")
+    ] = False,
+) -> None:
+    """Write the prepared images of the last run for other programs: the splits, with balance and variants.
+
+    The same run gives the same bytes. Beside each image are its class, group, source, role, weight and copy number.
+    """
+    from pipeline.project.params_file import load_params
+    from pipeline.tools.export import export as write
+
+    print(printable(write(folder, format_name.value, test, load_params())))
+    if test:
+        tell_uncommitted()
 
 
 @app.command(rich_help_panel=PANEL)

@@ -17,6 +17,7 @@ from pipeline.errors import DataError, MissingInputError
 from pipeline.images.pixels import Pixels
 from pipeline.images.rejection import Rejection
 from pipeline.models.files import TrainedModel, load_model
+from pipeline.models.onnx_files import SUFFIX, load_onnx
 from pipeline.models.prediction import predict
 from pipeline.sources.dvc_hazards import shown
 from pipeline.store.artifacts import read_bytes, refusals
@@ -53,10 +54,10 @@ class Answer:
 
 
 def read_model(path: Path) -> TrainedModel:
-    """The model in a file.
+    """The model in a file of this pipeline, or in an ONNX file (*.onnx) that it exported.
 
     Raises:
-        MissingInputError: there is no such file.
+        MissingInputError: there is no such file, or the extra `onnx` is missing.
         DataError: it is no model of this pipeline.
     """
     with refusals(path):
@@ -65,7 +66,8 @@ def read_model(path: Path) -> TrainedModel:
         if not path.is_file():
             raise DataError(f"{path} is not a file: name a model, such as data/train/model.safetensors")
     try:
-        return load_model(read_bytes(path))
+        data = read_bytes(path)
+        return load_onnx(data) if path.suffix.lower() == SUFFIX else load_model(data)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
 

@@ -81,12 +81,14 @@ def test_split_is_measured_by_every_metric() -> None:
 )
 def test_interval_is_that_of_the_optimizing_metric(optimizing: Any) -> None:
     measured = measure_split(UNEVEN, CLASSES, evaluate(optimizing))
-    assert measured["low"] < measured["optimizing"] < measured["high"]
+    low, value, high = (float(measured[name] or 0) for name in ("low", "optimizing", "high"))
+    assert low < value < high
 
 
 def test_interval_of_a_metric_over_few_images_is_wider() -> None:
     accuracy, balanced = (measure_split(UNEVEN, CLASSES, evaluate(name)) for name in ("accuracy", "balanced_accuracy"))
-    assert balanced["high"] - balanced["low"] > 1.5 * (accuracy["high"] - accuracy["low"])
+    wide, narrow = (float(one["high"] or 0) - float(one["low"] or 0) for one in (balanced, accuracy))
+    assert wide > 1.5 * narrow
 
 
 def test_a_metric_of_too_few_independent_groups_has_no_interval_and_the_words_say_so() -> None:

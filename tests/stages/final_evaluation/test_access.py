@@ -89,7 +89,7 @@ def test_interval_grows_with_the_looks_as_bonferroni_has_it() -> None:
     frame, evaluate = predictions(), params(**{"evaluate.bootstrap": 2000}).evaluate
     found = [corrected(frame, ("a", "b"), count, evaluate) for count in (1, 2, 10)]
     assert [each["level"] for each in found] == pytest.approx([0.95, 0.975, 0.995])
-    widths = [each["high"] - each["low"] for each in found]
+    widths = [float(each["high"] or 0) - float(each["low"] or 0) for each in found]
     # Quantiles of the normal distribution at 1 - 0.05 / (2 * looks).
     assert np.array(widths) / widths[0] == pytest.approx([1.0, 2.2414 / 1.96, 2.8070 / 1.96], rel=0.08)
 

@@ -1,0 +1,38 @@
+"""The table of formats."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.data.formats.croissant import write_croissant
+from pipeline.data.formats.imagefolder import write_imagefolder
+from pipeline.data.formats.parquet import write_parquet
+from pipeline.data.formats.rows import Exported
+from pipeline.data.formats.webdataset import write_webdataset
+from pipeline.registry import Registry
+
+Write = Callable[[Sequence[Exported], Sequence[str], Path, Callable[[int], None]], None]
+
+
+@dataclass(frozen=True)
+class DataFormat:
+    """A format.
+
+    write: (splits, names of the classes in the order of their numbers, an empty folder, called with the number of rows
+        that are done) -> puts the files into the folder: the same bytes for the same rows.
+    opens: what opens the folder, for the message.
+    """
+
+    name: str
+    write: Write
+    opens: str
+
+
+DATA_FORMATS: Registry[DataFormat] = Registry(
+    (
+        DataFormat("imagefolder", write_imagefolder, "torchvision.datasets.ImageFolder('{folder}/train')"),
+        DataFormat("webdataset", write_webdataset, "webdataset.WebDataset('{folder}/train-000000.tar')"),
+        DataFormat("parquet", write_parquet, "datasets.load_dataset('{folder}')"),
+        DataFormat("croissant", write_croissant, "mlcroissant.Dataset('{folder}/croissant.json')"),
+    )
+)

@@ -1,0 +1,61 @@
+"""ONNX files that `pipeline export-model` wrote -> models that are used as any other."""
+
+import json
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pipeline.errors import DataError
+from pipeline.models.export import INPUT, METADATA, OUTPUT, check_onnx, onnx_session
+from pipeline.models.files import MODEL_PARAMS, TrainedModel
+from pipeline.renamed import model_params
+from pipeline.stages.ingest.params import IngestParams
+from pipeline.yaml_values import shortened
+
+SUFFIX = ".onnx"
+
+
+class OnnxNetwork(nn.Module):
+    """Pixels (n, 3, size, size) uint8 -> logarithms of probabilities (n, k), which softmax turns back into these."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__()
+        self.session = onnx_session(data)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        found = self.session.run([OUTPUT], {INPUT: np.ascontiguousarray(pixels.cpu().numpy())})[0]
+        return torch.from_numpy(found).log().to(pixels.device)
+
+
+def load_onnx(data: bytes) -> TrainedModel:
+    """The model in an ONNX file.
+
+    Raises:
+        MissingInputError: the extra `onnx` is not installed.
+        DataError: it is no ONNX file, or `pipeline export-model` did not write it.
+    """
+    check_onnx()
+    try:
+        network = OnnxNetwork(data)
+    except Exception as error:
+        raise DataError(
+            f"it is no ONNX file, or a damaged one ({shortened(str(error).strip())}): "
+            "export the model again with `pipeline export-model`"
+        ) from error
+    texts = network.session.get_modelmeta().custom_metadata_map
+    try:
+        about = json.loads(texts[METADATA])
+        classes = tuple(map(str, about["classes"]))
+        ingest = IngestParams.model_validate(about["ingest"])
+        params = MODEL_PARAMS.validate_python(model_params(about["model"]))
+        wanted = {INPUT: [3, ingest.size, ingest.size], OUTPUT: [len(classes)]}
+        found = {each.name: each.shape[1:] for each in (*network.session.get_inputs(), *network.session.get_outputs())}
+        if found != wanted:
+            raise ValueError(f"it takes and gives {shortened(str(found))}, and its metadata say {wanted}")
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise DataError(
+            f"it does not say what its classes are and how a file becomes a picture ({shortened(str(error))}): "
+            "name an ONNX file that `pipeline export-model` wrote"
+        ) from error
+    return TrainedModel(network.eval(), classes, ingest, params)
