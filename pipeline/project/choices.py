@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline.errors import DataError, ParamsError, listing
 from pipeline.project.inspect_sources import SourceSeen
-from pipeline.project.model_choice import ModelChoice, model_choice
+from pipeline.project.model_choice import MAX_SIDE, ModelChoice, model_choice
 from pipeline.project.params_template import Choice
 from pipeline.transforms.presets import PRESETS
 
@@ -124,7 +124,7 @@ def _size(seen: Seen, wanted: int | None) -> tuple[int, str]:
         return wanted, "as --size says"
     if side <= 64:
         return max(16, 4 * math.ceil(side / 4)), f"half of the images have a shorter side of {side} pixels or less"
-    size = next((size for size in (160, 128, 96) if side >= size), 64)
+    size = min(MAX_SIDE, side // 32 * 32)
     return size, f"half of the images have a shorter side of {side} pixels or more; larger takes longer, in its square"
 
 

@@ -12,7 +12,7 @@ _LAYERS = {"kernel": 3, "activation": "relu", "batch_norm": True, "dropout": DRO
 _PIXELS = {"name": "pixels", "side": 16}
 # What --model may name, with the params that such a model begins with.
 MODELS: dict[str, dict[str, Any]] = {
-    "cnn": {"name": "cnn", "depth": 3, "width": 16, **_LAYERS},
+    "cnn": {"name": "cnn", "depth": 4, "width": 16, **_LAYERS},
     "resnet": {"name": "resnet", "depth": 4, "blocks": 1, "width": 16, **_LAYERS},
     "mlp": {
         **{"name": "mlp", "depth": 2, "width": 256, "activation": "relu", "batch_norm": True},
@@ -27,8 +27,10 @@ MODELS: dict[str, dict[str, Any]] = {
         "learning_rate": 0.1,
     },
 }
+# Pixels a side that the model gains by: a network from scratch learns little from larger ones, and waits longer.
+MAX_SIDE = 96
 # Steps of the optimizer that a network from scratch wants, and epochs that it gets.
-STEPS, EPOCHS = 2000, (12, 60)
+STEPS, EPOCHS = 1500, (12, 60)
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def model_choice(size: int, images: int, rows: int, classes: int, wanted: str | 
             f"--model {wanted}: there are {', '.join(MODELS)}. A model that needs a file of weights is set in "
             "params.yaml, at train.model"
         )
-    name = wanted or ("cnn" if size < 64 else "resnet")
+    name = wanted or "cnn"
     batch = _batch_size(rows)
     steps = max(1, rows // batch)
     epochs = min(EPOCHS[1], max(EPOCHS[0], math.ceil(STEPS / steps)))
