@@ -103,7 +103,9 @@ def choose(seen: Seen, overrides: Overrides) -> list[Choice]:
     training_set, rows = _training_set(train, preset)
     model = model_choice(size, train.total(), rows, len(seen.classes), overrides.model)
     return [
-        Choice("sources", _sources(seen.sources)),
+        Choice(
+            "sources", _sources(seen.sources), "; ".join(f"{one.name}: {one.why}" for one in seen.sources if one.why)
+        ),
         Choice("ingest.size", size, why),
         *_pictures(seen, size),
         *_split(raw, production, shares, train.total()),

@@ -98,6 +98,7 @@ def inspect(folder: Path, role: str, name: str, shown_path: str, wanted: Wanted)
         if inside:
             source["inside"] = inside
             reasons.append(f"all images lie in {shown(inside)}")
+            notes.append(f"all images lie in {shown(inside)}, and the folders there are the classes (inside)")
             images = [path.removeprefix(f"{inside}/") for path in images if path.startswith(f"{inside}/")]
             files = _opened(folder, role, inside)
         if layout:
@@ -141,20 +142,22 @@ def _layout(images: Sequence[str], name: str, layout: str | None) -> tuple[str, 
     """The folder that all class folders lie in, and the layout, if one is to be written."""
     inside: list[str] = []
     rest = list(images)
-    while layout is None and given_split_problem(rest, name) is None:
-        first = {path.partition("/")[0] if "/" in path else "" for path in rest}
-        below = {path.split("/")[1] for path in rest if path.count("/") > 1}
-        # One folder with several in it, and no image beside them: what somebody unpacked, not a class.
-        if len(first) != 1 or "" in first or len(below) < 2 or any(path.count("/") < 2 for path in rest):
-            break
-        inside += first
+    # One folder that holds all, and no image beside: what somebody unpacked, not a class.
+    while layout is None and given_split_problem(rest, name) is None and _in_one_folder(rest, 2):
+        inside.append(rest[0].partition("/")[0])
         rest = [path.partition("/")[2] for path in rest]
     if layout is None and given_split_problem(rest, name) is not None:
         layout = "split/class"
-        while len({path.partition("/")[0] for path in rest}) == 1:
+        while _in_one_folder(rest, 3):
             inside.append(rest[0].partition("/")[0])
             rest = [path.partition("/")[2] for path in rest]
-    return "/".join(inside), layout
+    # At the end of the way there must be several; otherwise it was a class.
+    several = layout is not None or len({path.partition("/")[0] for path in rest}) > 1
+    return "/".join(inside) if several else "", layout
+
+
+def _in_one_folder(paths: Sequence[str], slashes: int) -> bool:
+    return len({path.partition("/")[0] for path in paths}) == 1 and all(path.count("/") >= slashes for path in paths)
 
 
 def _classes(images: Sequence[str], deep: bool) -> tuple[dict[str, int], int]:

@@ -8,12 +8,12 @@ from typing import Any
 
 from ruamel.yaml.comments import CommentedMap
 
-from pipeline.project.params_template import block, wrapped
+from pipeline.project.params_template import block, flow, wrapped
 from pipeline.project.params_text import round_trip
 from pipeline.renamed import RENAMED, renamed
 
-# Whose keys are a person's: what they lack is none of ours.
-FREE = ("sources", "evaluate.satisficing", "train.class_weights")
+# Whose keys are a person's, or of one of several kinds: what they lack is none of ours.
+FREE = ("sources", "evaluate.satisficing", "train.class_weights", "split.production")
 # A section that only the demonstration has.
 DEMONSTRATION = "sample"
 
@@ -100,7 +100,27 @@ def _inserted(text: str, template: str, values: Any, place: str) -> str:
             # Lines are laid out in more ways than are known here.
             if key in _at(round_trip().load(changed), parent):
                 return changed
-    inside.insert(_position(inside, own, key), key, own[key])
+    return _in_braces(text, parent, f"{flow(key)}: {flow(_plain(own[key]))}") or _rewritten(values, inside, own, key)
+
+
+def _in_braces(text: str, parent: str, item: str) -> str | None:
+    """The text with an item at the end of a mapping in braces; None where it is none."""
+    node = round_trip().compose(text)
+    for part in parent.split("."):
+        node = next((value for key, value in node.value if key.value == part), None)
+        if node is None or not isinstance(node.value, list):
+            return None
+    behind = node.end_mark.index - 1
+    if not node.flow_style or text[behind] != "}":
+        return None
+    before = text[:behind].rstrip()
+    comma = "" if before.endswith(("{", ",")) else ","
+    return f"{before}{comma}{'' if before.endswith('{') else ' '}{item}{text[behind:]}"
+
+
+def _rewritten(values: Any, inside: Any, own: Any, key: str) -> str:
+    """The whole as ruamel lays it out: indentation may change, comments and order stay."""
+    inside.insert(_position(inside, own, key), key, _plain(own[key]))
     written = StringIO()
     round_trip().dump(values, written)
     return written.getvalue()
@@ -141,6 +161,13 @@ def _at(values: Any, place: str) -> Any:
 def _position(inside: Any, own: Any, key: str) -> int:
     before = [one for one in list(own)[: list(own).index(key)] if one in inside]
     return list(inside).index(before[-1]) + 1 if before else 0
+
+
+def _plain(value: Any) -> Any:
+    """The value without comments, which would end a mapping in braces."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(one) for name, one in value.items()}
+    return [_plain(one) for one in value] if isinstance(value, list) else value
 
 
 def _indent(line: str) -> int:

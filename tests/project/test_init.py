@@ -272,7 +272,7 @@ def test_what_looks_odd_is_said(init: Init, tmp_path: Path) -> None:
     [
         ({}, "has no images"),
         ({"cat": 20}, "there is one class, cat"),
-        ({f"image {number}": 1 for number in range(40)}, "is each image in a folder of its own?"),
+        ({f"image {number}": 1 for number in range(40)}, "Is each image in a folder of its own?"),
         ({"cat": 20, "dog": 2}, "1 of 2 classes have fewer than 3 production images"),
     ],
 )
