@@ -12,7 +12,7 @@ from pipeline.diagnosis.error_levels import PRODUCTION as LIVE
 from pipeline.diagnosis.failing_slices import MAX_SHOWN, failing, hidden
 from pipeline.diagnosis.feedback import Table, answers, outcomes
 from pipeline.diagnosis.findings import CALIBRATION, CLASS, EPOCHS, SLICE, UNDERFIT, Finding, sure
-from pipeline.diagnosis.gaps import BIAS, Gap, find_gaps
+from pipeline.diagnosis.gaps import BIAS, MISMATCH, Gap, find_gaps, without_verdict
 from pipeline.diagnosis.next_steps import Step, next_steps
 from pipeline.diagnosis.param_changes import Run
 from pipeline.diagnosis.sanity_checks import (
@@ -24,7 +24,7 @@ from pipeline.diagnosis.sanity_checks import (
     wrong_labels,
 )
 from pipeline.errors import DataError, MissingInputError, listing
-from pipeline.manifest import DEV, PRODUCTION, TEST
+from pipeline.manifest import DEV, PRODUCTION, RAW, TEST
 from pipeline.metrics.predictions import classes_of
 from pipeline.stages.diagnose.params import DiagnoseParams
 from pipeline.stages.evaluate.params import EvaluateParams
@@ -58,6 +58,9 @@ def diagnosis(
     """
     evaluate, classes = run.evaluate, classes_of(predictions)
     gaps = find_gaps(levels, metric_of_errors(evaluate, classes), params, evaluate)
+    if run.split.method == "hash" and not (manifest["role"] == RAW).any():
+        # Both sides are draws of the same images. The newest ones, though, may differ from those before them.
+        gaps = without_verdict(gaps, MISMATCH)
     asked = run.train.epochs
     run = replace(run, stopped_early=len(epochs) < asked, dated=_dated(manifest))
     curves = read_curves(epochs, asked, len(classes)) if _errs(levels, params) and run.network else []

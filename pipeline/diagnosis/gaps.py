@@ -7,7 +7,7 @@ dev's, and what is left in live production above test (or dev, while nobody has 
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Literal
 
@@ -56,6 +56,7 @@ class Gap:
     """A difference of two errors (shares), and what to make of it.
 
     low, high: ends of the interval that holds for all gaps together at 95 %.
+    of_one_kind: both levels are draws of the same images, so that no number of them leads to a verdict.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Gap:
     high: float
     verdict: Verdict
     needs: Needs | None = None
+    of_one_kind: bool = False
 
 
 def find_gaps(
@@ -93,6 +95,13 @@ def find_gaps(
     rank = {"present": 0, "cannot tell": 1, "absent": 2}
     # Where dev does not tell the truth, what is read from it comes second.
     return sorted(gaps, key=lambda gap: (rank[gap.verdict], gap.name != DEV_OVERFIT, -gap.value))
+
+
+def without_verdict(gaps: list[Gap], name: str) -> list[Gap]:
+    """The gaps, one of them behind the others: nothing can be said of it, however many images there are."""
+    told = [gap for gap in gaps if gap.name != name]
+    untold = (gap for gap in gaps if gap.name == name)
+    return [*told, *(replace(gap, verdict="cannot tell", needs=None, of_one_kind=True) for gap in untold)]
 
 
 def _gap(

@@ -21,7 +21,8 @@ SAID_BEFORE, SAID_AFTER = (LEAK,), (LABEL_NOISE, RATE, EPOCHS, HIDDEN, CLASS, SL
 def sentence(gaps: Sequence[Gap], findings: Sequence[Finding] = ()) -> str:
     """The diagnosis, the largest gap first."""
     present = [gap for gap in gaps if gap.verdict == "present"]
-    unclear = [gap for gap in gaps if gap.verdict == "cannot tell"]
+    unclear = [gap for gap in gaps if gap.verdict == "cannot tell" and not gap.of_one_kind]
+    never = [in_words(gap.name) for gap in gaps if gap.of_one_kind]
     named = [f"{in_words(gap.name)} of {100 * gap.value:.1f} points ({_interval(gap)})" for gap in present]
     unknown = [f"{in_words(gap.name)} ({_interval(gap)})" for gap in unclear]
     before, after = (
@@ -32,6 +33,7 @@ def sentence(gaps: Sequence[Gap], findings: Sequence[Finding] = ()) -> str:
     sentences = [
         *said,
         f"too few images to tell about {_joined(unknown)}" if unknown else "",
+        f"all images are of one kind, production's, so that {_joined(never)} cannot be told" if never else "",
         "" if any(said) or unknown else "nothing stands out: every gap is smaller than is worth work",
     ]
     return " ".join(f"{words[0].upper()}{words[1:]}." for words in sentences if words)

@@ -7,7 +7,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.diagnosis.error_levels import metric_of_errors
-from pipeline.diagnosis.gaps import BIAS, DEV_OVERFIT, MISMATCH, PRODUCTION_GAP, VARIANCE, about, find_gaps, verdict_of
+from pipeline.diagnosis.gaps import (
+    BIAS,
+    DEV_OVERFIT,
+    MISMATCH,
+    PRODUCTION_GAP,
+    VARIANCE,
+    Gap,
+    Needs,
+    about,
+    find_gaps,
+    verdict_of,
+    without_verdict,
+)
+from pipeline.diagnosis.rendering import sentence
 from tests.diagnosis.cases import CLASSES, diagnosing, evaluate, gaps_of, level, levels
 
 
@@ -182,3 +195,16 @@ def test_groups_on_both_sides_are_drawn_together() -> None:
     apart, none = differences(production, known["train"], metric, evaluate())
     assert none == 0.0
     assert apart.std() > 0.05
+
+
+def test_a_gap_without_a_verdict_asks_for_no_images_and_comes_last() -> None:
+    known = [
+        Gap("data_mismatch", "dev", "train_dev", 0.2, 0.1, 0.3, "present"),
+        Gap("variance", "train_dev", "train", 0.1, -0.1, 0.3, "cannot tell", Needs(100, ("train_dev",))),
+    ]
+    variance, mismatch = without_verdict(known, "data_mismatch")
+    assert (variance, mismatch.name) == (known[1], "data_mismatch")
+    assert (mismatch.verdict, mismatch.needs, mismatch.value) == ("cannot tell", None, 0.2)
+    words = sentence([variance, mismatch])
+    assert words.startswith("Too few images to tell about variance")
+    assert words.endswith("All images are of one kind, production's, so that data mismatch cannot be told.")
