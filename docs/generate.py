@@ -6,12 +6,15 @@ from pathlib import Path
 
 from docs.reference import reference
 from pipeline.project.dvc_files import render
+from pipeline.project.files import COPIED, PARAMS
 
 REPOSITORY = Path(__file__).parent.parent
 BEGIN, END = (
     "<!-- The map is written by `make generated`, from the first line of each module. -->\n",
     "<!-- End of the map. -->\n",
 )
+# What `pipeline init` writes elsewhere as it stands here. The README, .gitignore and .gitattributes are this one's own.
+OF_INIT = (PARAMS, ".dvc/.gitignore", ".dvc/config", ".dvc/plots/matching.json", ".dvcignore", "feedback/README.md")
 # Where what a module is begins in a line of the map.
 COLUMN = 34
 
@@ -22,8 +25,11 @@ def generated() -> dict[str, str]:
     before, _, rest = page.partition(BEGIN)
     _, _, after = rest.partition(END)
     tree = "".join(f"{line}\n" for line in ["pipeline/", *code_map(REPOSITORY / "pipeline")])
+    names = {**COPIED, PARAMS: PARAMS}
+    copies = {f"pipeline/project/template/{names[path]}": REPOSITORY / path for path in OF_INIT}
     return {
         **render(demonstration=True),
+        **{path: file.read_text(encoding="utf-8") for path, file in copies.items()},
         "docs/code.md": f"{before}{BEGIN}```\n{tree}```\n{END}{after}",
         "docs/reference.md": reference(REPOSITORY / "params.yaml"),
     }

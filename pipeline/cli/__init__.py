@@ -5,10 +5,12 @@ import sys
 # Commands join in the order of the help.
 from pipeline.cli import stages  # isort: split
 
+from pipeline.cli import project  # isort: split
+
 from pipeline.cli import images, models, results
 from pipeline.cli.app import app
 
-__all__ = ["app", "images", "main", "models", "results", "stages"]
+__all__ = ["app", "images", "main", "models", "project", "results", "stages"]
 
 # What the bare install leaves out: the package's name in Python -> the extra that brings it.
 EXTRAS = {"torch": "train", "lightning_fabric": "train", "mlxtend": "demo"}

@@ -46,7 +46,7 @@ class Params(Section):
     """The whole of params.yaml."""
 
     sources: Mapping[SourceName, SourceParams]
-    sample: SampleParams
+    sample: SampleParams | None = None
     ingest: IngestParams
     embed: EmbedParams
     curate: CurateParams

@@ -25,17 +25,23 @@ def params_text(path: Path, lists: Mapping[int, Sequence[Mapping[str, Any]]]) ->
     Args:
         lists: what stands for an item of `augment.transforms`, by its place there.
     """
-    yaml = YAML()
-    yaml.Representer = _Representer
-    yaml.preserve_quotes = True
-    yaml.width = 1_000_000
-    yaml.indent(mapping=2, sequence=4, offset=2)
+    yaml = round_trip()
     values = yaml.load(path.read_text(encoding="utf-8"))
     for place in sorted(lists, reverse=True):
         _replace(values["augment"]["transforms"], place, [_in_braces(item) for item in lists[place]])
     text = io.StringIO()
     yaml.dump(values, text)
     return text.getvalue()
+
+
+def round_trip() -> YAML:
+    """Reads and writes params so that comments, order, quotes and the layout of lists stay."""
+    yaml = YAML()
+    yaml.Representer = _Representer
+    yaml.preserve_quotes = True
+    yaml.width = 1_000_000
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    return yaml
 
 
 def _replace(items: Any, place: int, new: Sequence[CommentedMap]) -> None:

@@ -1,7 +1,7 @@
 """Manifests, shards and params -> a fitted model: what the stage train does, and what tries models out."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,6 +30,7 @@ from pipeline.store.shard_plan import digest
 from pipeline.store.shards import ShardReader
 from pipeline.training import training
 from pipeline.training.checkpoint import KeyedCheckpoint, library_versions, table_digest
+from pipeline.training.forecast import Length, announced
 from pipeline.training.losses import row_weights
 from pipeline.versions.stages import version_of
 from pipeline.workers.engine import Engine
@@ -101,12 +102,14 @@ def fit_model(
     metric: Metric,
     engine: Engine,
     checkpoint: KeyedCheckpoint | None = None,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> tuple[TrainedModel, training.Fit]:
     """The model of params, fitted.
 
     Args:
         checkpoint: where a network's fit goes on from, and where it saves its state: with it, SIGTERM and Ctrl-C wait
             until the state is saved.
+        tell: takes lines that say how long it will take.
     """
     keep_freed_tensors()
     data.train.keep_pixels()
@@ -124,7 +127,10 @@ def fit_model(
         _checkpoints(checkpoint) as checkpoints,
         progress("train", len(train) * params.epochs, before=checkpoints.batches_done(len(train))) as advance,
     ):
-        fit = training.fit(network, train, dev, params, metric, len(data.classes), advance, checkpoints)
+        done = checkpoints.batches_done(len(train))
+        length = Length(len(data.rows), len(train), len(dev), params.epochs, params.patience, done)
+        count = announced(length, tell, advance)
+        fit = training.fit(network, train, dev, params, metric, len(data.classes), count, checkpoints)
     return TrainedModel(fit.network, data.classes, data.ingest, params.model), fit
 
 

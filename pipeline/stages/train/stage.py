@@ -19,6 +19,7 @@ from pipeline.store.shards import ShardReader
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.fitting import fit_key, fit_model, training_data
 from pipeline.workers.engine import Engine
+from pipeline.workers.progress import say
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def train(
     metric = metric_of(optimizing, data.classes)
     check_defined(metric, data.dev.labels, data.classes, DEV)
     key = fit_key(data, params, optimizing, variants)
-    model, fit = fit_model(data, params, metric, engine, checkpoint.under(key))
+    model, fit = fit_model(data, params, metric, engine, checkpoint.under(key), say)
     epochs, batches = fit.done_before
     begun = f" and {batches} batches" if batches else ""
     resumed = f", {epochs} of them{begun} before it was stopped" if epochs or batches else ""

@@ -1,0 +1,253 @@
+"""Values for a new project's params, from what was seen of its sources; each with the reason."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from pipeline.errors import DataError, ParamsError, listing
+from pipeline.project.inspect_sources import SourceSeen
+from pipeline.project.model_choice import MAX_SIDE, ModelChoice, model_choice
+from pipeline.project.params_template import Choice
+from pipeline.transforms.presets import PRESETS
+
+# Production images of a class: one each for train, dev and test at least.
+MIN_PRODUCTION = 3
+# Rows an epoch that are no wait on two cores.
+MANY_ROWS = 20_000
+# Names of classes that a mirror image, or a turn, makes another one.
+SIDES = ("left", "right", "links", "rechts", "arrow", "sign", "turn", "clock")
+PAGES = ("invoice", "letter", "form", "receipt", "memo", "page", "scan", "document", "email", "resume", "handwritten")
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """What the command line chose instead."""
+
+    size: int | None = None
+    model: str | None = None
+    preset: str | None = None
+
+
+@dataclass(frozen=True)
+class Seen:
+    """All sources together."""
+
+    sources: Sequence[SourceSeen]
+
+    def counts(self, role: str) -> Counter[str]:
+        """Images by class, of a role."""
+        total: Counter[str] = Counter()
+        for source in self.sources:
+            if source.role == role:
+                total.update(source.classes)
+        return total
+
+    @property
+    def sides(self) -> list[int]:
+        """The shorter sides of all images that were looked at."""
+        return [side for source in self.sources for side in source.facts.sides]
+
+    @property
+    def classes(self) -> list[str]:
+        """All, sorted."""
+        return sorted({label for source in self.sources for label in source.classes})
+
+
+def check(seen: Seen) -> None:
+    """Say at once why no classifier can be trained and measured on these images.
+
+    Raises:
+        DataError: of all that is in the way.
+    """
+    problems = []
+    production = seen.counts("production")
+    small = sorted(label for label, count in production.items() if count < MIN_PRODUCTION)
+    if len(seen.classes) < 2:
+        problems.append(
+            f"there is one class, {listing(seen.classes)}, and a classifier needs two: put the images in one folder "
+            "per class, and name the folder above them"
+        )
+    if not production:
+        problems.append(
+            "no production image has a label, so that nothing can be measured: put some of them in one folder per "
+            "class, or name a table inside the folder with --labels"
+        )
+    elif small:
+        advice = "leave these classes out with --classes, or add images"
+        if len(small) == len(production):
+            advice = "is each image in a folder of its own? Name the folder above the class folders, or use --labels"
+        problems.append(
+            f"{len(small):,} of {len(production):,} classes have fewer than {MIN_PRODUCTION} production images, and "
+            f"train, dev and test need one each: {listing(small)}. {advice[0].upper()}{advice[1:]}"
+        )
+    if seen.sides == []:
+        problems.append("none of the images that were looked at can be opened")
+    if problems:
+        raise DataError("this is no project yet:\n  " + "\n  ".join(problems))
+
+
+def choose(seen: Seen, overrides: Overrides) -> list[Choice]:
+    """The params that fit, in the order of the file.
+
+    Raises:
+        ParamsError: an override names what there is not.
+    """
+    raw, production = seen.counts("raw"), seen.counts("production")
+    preset = _preset(seen, overrides.preset)
+    size, why = _size(seen, overrides.size)
+    shares = _shares(raw.total(), production.total())
+    train = raw + Counter({label: math.ceil(count * shares["train"]) for label, count in production.items()})
+    training_set, rows = _training_set(train, preset)
+    model = model_choice(size, train.total(), rows, len(seen.classes), overrides.model)
+    return [
+        Choice(
+            "sources", _sources(seen.sources), "; ".join(f"{one.name}: {one.why}" for one in seen.sources if one.why)
+        ),
+        Choice("ingest.size", size, why),
+        *_pictures(seen, size),
+        *_split(raw, production, shares, train.total()),
+        *training_set,
+        *model.choices,
+        *_limits(production, shares, model),
+        Choice("diagnose.human_error", 0.02, "a guess until people have answered: see feedback/README.md"),
+    ]
+
+
+def _sources(sources: Sequence[SourceSeen]) -> dict[str, Any]:
+    return {one.name: dict(one.source) for one in sources}
+
+
+def _size(seen: Seen, wanted: int | None) -> tuple[int, str]:
+    side = round(median(seen.sides))
+    if wanted is not None:
+        return wanted, "as --size says"
+    if side <= 64:
+        return max(16, 4 * math.ceil(side / 4)), f"half of the images have a shorter side of {side} pixels or less"
+    size = min(MAX_SIDE, side // 32 * 32)
+    return size, f"half of the images have a shorter side of {side} pixels or more; larger takes longer, in its square"
+
+
+def _pictures(seen: Seen, size: int) -> list[Choice]:
+    aspects = {role: _aspects(seen, role) for role in ("raw", "production")}
+    middle = {role: median(found) for role, found in aspects.items() if found}
+    every = [aspect for found in aspects.values() for aspect in found]
+    cut = median(1 - min(aspect, 1 / aspect) for aspect in every)
+    if cut == 0:
+        fit = Choice("ingest.fit", "pad", "most images are square; of the others nothing is cut off")
+    elif len(middle) == 2 and max(middle.values()) / min(middle.values()) > 1.15:
+        fit = Choice("ingest.fit", "crop", "raw and production have other shapes, which black bars would give away")
+    elif cut > 0.4:
+        fit = Choice("ingest.fit", "pad", f"a crop would cut {cut:.0%} of the image in the middle off")
+    else:
+        fit = Choice("ingest.fit", "crop", f"the images are nearly square: {cut:.0%} of the longer side is cut off")
+    formats = Counter[str]()
+    for source in seen.sources:
+        formats.update(source.facts.formats)
+    jpegs = sum(formats[kind] for kind in ("JPEG", "MPO", "WEBP", "HEIF", "AVIF")) / max(formats.total(), 1)
+    lossy = jpegs > 0.5 and size >= 64
+    encoding = {"name": "jpeg", "quality": 90} if lossy else {"name": "png"}
+    of_these = f"{jpegs:.0%} of the images are JPEG or the like"
+    reason = f"{of_these}: PNG would take some five times the space" if lossy else "small, or without loss already"
+    photos = [Choice("curate.issues.low_information", 3.5, "these are photos")] if size > 64 else []
+    return [fit, Choice("ingest.encoding", encoding, reason), *photos]
+
+
+def _aspects(seen: Seen, role: str) -> list[float]:
+    return [aspect for source in seen.sources if source.role == role for aspect in source.facts.aspects]
+
+
+def _shares(raw: int, production: int) -> dict[str, float]:
+    if raw and production < 1000:
+        return {"train": 0.3, "dev": 0.35, "test": 0.35}
+    if raw or production < 1000:
+        return {"train": 0.5, "dev": 0.25, "test": 0.25}
+    return {"train": 0.6, "dev": 0.2, "test": 0.2} if production < 10_000 else {"train": 0.8, "dev": 0.1, "test": 0.1}
+
+
+def _split(raw: Counter[str], production: Counter[str], shares: Mapping[str, float], train: int) -> list[Choice]:
+    dev = production.total() * shares["dev"]
+    # Half of the 95 % interval of an accuracy of 90 %.
+    half = 196 * math.sqrt(0.09 / dev)
+    told = f"dev has about {dev:,.0f} images: an accuracy of 90 % is known to about {half:.0f} points either way"
+    few = "too few to tell small differences; add production images" if half > 4 else ""
+    least = min(production.values())
+    minimum = max(1, min(5, (least - 1) // 3))
+    share = min(0.2, max(0.05, math.ceil(100 * 300 / train) / 100))
+    choices = [
+        Choice("split.production", dict(shares), "; ".join(filter(None, [told, few]))),
+        Choice("split.train_dev", share, f"about {share * train:,.0f} of {train:,} images"),
+        Choice("split.min_per_class", minimum, f"the smallest class has {least:,} production images"),
+        Choice("split.expected_accuracy", 0.9),
+    ]
+    one_sided = sorted(raw.keys() ^ production.keys()) if raw else []
+    if one_sided:
+        why = (
+            f"only raw or only production has {listing(one_sided)}: trained on, and measured where production has them"
+        )
+        choices.insert(3, Choice("split.one_sided_classes", "train", why))
+    return choices
+
+
+def _training_set(train: Counter[str], preset: Choice) -> tuple[list[Choice], int]:
+    """Balance and variants so that an epoch ends in time; and its rows, about."""
+    rows, largest, smallest = train.total(), max(train.values()), min(train.values())
+    repeated = largest * len(train)
+    copies = 3 if rows < 1000 else 1
+    ratio = largest / max(smallest, 1)
+    counts = f"the largest class has about {ratio:.1f} times the images of the smallest"
+    strategy: dict[str, Any]
+    if ratio < 1.5:
+        strategy, why, rows_balanced = {"name": "none"}, counts, rows
+    elif repeated * (1 + copies) <= min(MANY_ROWS, 3 * rows * (1 + copies)) and repeated <= 2 * rows:
+        strategy, rows_balanced = {"name": "oversample", "target": {"name": "majority"}}, repeated
+        why = f"{counts}: repeats make about {repeated:,} rows of {rows:,}"
+    else:
+        strategy, rows_balanced = {"name": "weights"}, rows
+        why = f"{counts}: repeats would make {repeated:,} rows of {rows:,}, weights make none"
+    choices = [Choice("balance.strategy", strategy, why)]
+    total = rows_balanced * (1 + copies)
+    if total > MANY_ROWS:
+        why = f"{rows_balanced:,} rows: kept variants would make {total:,} of them, an epoch that is a long wait"
+        choices += [Choice("augment.mode", "online", why), Choice("augment.copies", {"name": "per_image", "count": 0})]
+        return [*choices, preset], rows_balanced
+    choices.append(Choice("augment.copies", {"name": "per_image", "count": copies}, f"about {total:,} rows an epoch"))
+    return [*choices, preset], total
+
+
+def _preset(seen: Seen, wanted: str | None) -> Choice:
+    if wanted is not None and wanted not in PRESETS:
+        raise ParamsError(f"--preset {wanted}: there are {', '.join(PRESETS)}")
+    name, why = (wanted, "as --preset says") if wanted is not None else _preset_that_fits(seen)
+    comment = "{preset: light}, photo, document or digits; or a list by albumentations' names and arguments"
+    return Choice("augment.transforms", [{"preset": name}], why, comment)
+
+
+def _preset_that_fits(seen: Seen) -> tuple[str, str]:
+    labels = [label.lower() for label in seen.classes]
+    facts = [source.facts for source in seen.sources]
+    gray, paper = (median(getattr(one, which) for one in facts) for which in ("gray", "paper"))
+    if all(label.isdigit() for label in labels) and gray > 0.5:
+        return "digits", "the classes are numbers, and the images have no colours: nothing mirrors them"
+    if any(word in label for label in labels for word in PAGES) or (gray > 0.5 and paper > 0.5):
+        return "document", "these look like pages or forms: text is never mirrored"
+    if all(len(label) <= 2 for label in labels):
+        return "light", "the classes are signs or letters, which a mirror image may change"
+    if any(word in label for label in labels for word in SIDES):
+        return "light", "names of classes speak of sides or signs, which a mirror image may change"
+    return "photo", "photos of things, which look as likely from the left as from the right; if not, take light"
+
+
+def _limits(production: Counter[str], shares: Mapping[str, float], model: ModelChoice) -> list[Choice]:
+    smallest = min(production.values()) * shares["dev"]
+    why = "a first bar; raise it when it is reached"
+    if smallest < 20:
+        why = f"dev has about {smallest:.0f} images of the smallest class: a recall of 5 in 10 is all that shows"
+    limits = {
+        "worst_class_recall": {"metric": "worst_class_recall", "min": 0.5, "max": None},
+        "model_megabytes": {"metric": "model_megabytes", "min": None, "max": model.max_megabytes},
+    }
+    why += f". {model.why_megabytes}"
+    return [Choice("evaluate.satisficing", limits, why)]

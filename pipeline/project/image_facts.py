@@ -1,0 +1,89 @@
+"""Facts of some images of a source, for choices that fit them."""
+
+import io
+import warnings
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+
+import numpy as np
+from PIL import Image
+
+from pipeline.images.rejection import Rejection
+from pipeline.sources.files import Files
+
+# Images whose header is read, and of these those that are decoded.
+MAX_HEADERS, MAX_DECODED = 200, 40
+MAX_BYTES = 50_000_000
+MAX_PIXELS = 50_000_000
+THUMBNAIL = 64
+# Of a pixel's channels, in levels: more is colour. Of a page, in levels: brighter is paper.
+COLOUR, PAPER = 24, 225
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """Of the images that were looked at.
+
+    sides: the shorter ones, in pixels. aspects: width over height. formats: how many are of each.
+    gray, paper: shares of those decoded that have no colour, and that are bright almost everywhere.
+    unreadable: how many could not be opened.
+    """
+
+    sides: Sequence[int] = ()
+    aspects: Sequence[float] = ()
+    formats: Mapping[str, int] = field(default_factory=dict)
+    gray: float = 0.0
+    paper: float = 0.0
+    unreadable: int = 0
+
+    @property
+    def aspect(self) -> float:
+        """The one in the middle."""
+        return median(self.aspects) if self.aspects else 1.0
+
+
+def look_at(files: Files, images: Sequence[str]) -> ImageFacts:
+    """Facts of images that are spread evenly over all, by name; nothing else is opened."""
+    chosen = spread_evenly(images, MAX_HEADERS)
+    decoded = set(spread_evenly(chosen, MAX_DECODED))
+    sides, aspects, formats, gray, paper, unreadable = [], [], Counter[str](), [], [], 0
+    for path in files.in_order(chosen):
+        data = files.read(path, MAX_BYTES)
+        try:
+            if isinstance(data, Rejection):
+                raise OSError(data.detail)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                with Image.open(io.BytesIO(data)) as image:
+                    width, height = image.size
+                    pixels = _thumbnail(image) if path in decoded and width * height <= MAX_PIXELS else None
+                    kind = image.format or ""
+        except Exception:  # noqa: BLE001 - a decoder raises anything; ingest will say what is wrong
+            unreadable += 1
+            continue
+        sides.append(min(width, height))
+        aspects.append(width / max(height, 1))
+        formats[kind] += 1
+        if pixels is not None:
+            gray.append(float(np.ptp(pixels, axis=2).max() < COLOUR))
+            paper.append(float((pixels.min(axis=2) > PAPER).mean() > 0.6))
+    return ImageFacts(sides, aspects, dict(formats), _mean(gray), _mean(paper), unreadable)
+
+
+def spread_evenly(items: Sequence[str], most: int) -> list[str]:
+    """At most so many, from the first to the last."""
+    if len(items) <= most:
+        return list(items)
+    return [items[place] for place in np.linspace(0, len(items) - 1, most).round().astype(int)]
+
+
+def _thumbnail(image: Image.Image) -> "np.typing.NDArray[np.int16]":
+    image.draft("RGB", (THUMBNAIL, THUMBNAIL))
+    small = image.convert("RGB").resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
+    return np.asarray(small, dtype=np.int16)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else 0.0

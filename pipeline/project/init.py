@@ -1,0 +1,175 @@
+"""Makes a project: what `pipeline init` writes, all of it or nothing."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.errors import DataError, MissingInputError, ParamsError, StorageError, listing
+from pipeline.project.choices import Overrides, Seen, check, choose
+from pipeline.project.files import PARAMS, RECORD, demonstration_params, project_files, record_of
+from pipeline.project.inspect_sources import SourceSeen, Wanted, inspect, name_of
+from pipeline.project.params_file import check_params
+from pipeline.project.params_template import template_text, with_choices, without
+from pipeline.store.artifacts import refusals
+from pipeline.yaml_values import yaml_values
+
+GIT = "git is not installed, and a project keeps its params, metrics and history in it: install git"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A project that is not written yet: its files, and what was seen. No source: the demonstration."""
+
+    folder: Path
+    files: Mapping[str, str]
+    seen: Seen | None
+
+
+@dataclass(frozen=True)
+class Made:
+    """What became of it.
+
+    git: whether a repository was made. committed: whether the files are a commit there.
+    above: the repository that the project lies in, if there was one.
+    """
+
+    folder: Path
+    git: bool
+    committed: bool
+    above: Path | None
+
+
+def plan(folder: Path, raw: Sequence[Path], production: Sequence[Path], wanted: Wanted, overrides: Overrides) -> Plan:
+    """A project for some sources, from a look at them; nothing is written.
+
+    Without any source, and with the preset digits, it is the demonstration.
+
+    Raises:
+        PipelineError: the folder is taken, a source cannot be used, or an option breaks a rule.
+    """
+    demonstration = not raw and not production and overrides.preset == "digits"
+    if not production and not demonstration:
+        raise ParamsError(
+            "--production is missing: name a folder of images from where the model will be used. Only they can "
+            "measure it; --raw images, which only train, are optional"
+        )
+    if shutil.which("git") is None:
+        raise MissingInputError(GIT)
+    root = Path(os.path.abspath(folder))  # noqa: PTH100 - links stay as they are written
+    title = root.name or "Images"
+    if demonstration:
+        files = {**project_files(title, demonstration=True), PARAMS: demonstration_params()}
+        _check_free(root, files)
+        return Plan(root, _with_record(files), None)
+    files = project_files(title, demonstration=False)
+    _check_free(root, {**files, PARAMS: ""})
+    seen = Seen(_sources(root, raw, production, wanted))
+    check(seen)
+    text = with_choices(without(template_text(), "sample"), choose(seen, overrides))
+    check_params(yaml_values(text), PARAMS)
+    return Plan(root, _with_record({**files, PARAMS: text}), seen)
+
+
+def write(planned: Plan) -> Made:
+    """Put a project in place, in a Git repository: all of its files, or none.
+
+    Raises:
+        StorageError: the file system refused, or Git did; nothing is left behind.
+    """
+    folder = planned.folder
+    parent = next(above for above in (folder.parent, *folder.parent.parents) if above.is_dir())
+    above = _repository_of(folder if folder.is_dir() else parent)
+    with refusals(parent):
+        made = Path(
+            tempfile.mkdtemp(prefix=f".{folder.name}-", suffix=".part", dir=folder if folder.is_dir() else parent)
+        )
+    try:
+        for name, text in planned.files.items():
+            with refusals(folder / name):
+                (made / name).parent.mkdir(parents=True, exist_ok=True)
+                (made / name).write_bytes(text.encode())
+        committed = above is None and _make_repository(made, planned.files)
+        _put_in_place(made, folder)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+    return Made(folder, above is None, committed, above)
+
+
+def _with_record(files: Mapping[str, str]) -> dict[str, str]:
+    return {**files, RECORD: record_of(files)}
+
+
+def _sources(root: Path, raw: Sequence[Path], production: Sequence[Path], wanted: Wanted) -> list[SourceSeen]:
+    found: list[SourceSeen] = []
+    for role, folders in (("raw", raw), ("production", production)):
+        for folder in folders:
+            place = Path(os.path.abspath(folder.expanduser()))  # noqa: PTH100
+            inside = place.is_relative_to(root) and place != root
+            shown = place.relative_to(root).as_posix() if inside else str(place)
+            found.append(inspect(place, role, name_of(place, role, [one.name for one in found]), shown, wanted))
+    return found
+
+
+def _check_free(root: Path, files: Mapping[str, str]) -> None:
+    if root.exists() and not root.is_dir():
+        raise StorageError(f"{root} is a file: name a folder for the project")
+    # An own repository may have these already.
+    taken = [name for name in (*files, "dvc.lock", RECORD) if os.path.lexists(root / name)]
+    if PARAMS in taken or "dvc.yaml" in taken or RECORD in taken:
+        raise DataError(
+            f"{root} is a project already (it has {listing(taken, 3)}), and nothing was touched: name another folder, "
+            "or bring its files up to date there with `pipeline upgrade`"
+        )
+    if taken:
+        raise DataError(
+            f"{root} has files that the project needs to write: {listing(taken, 10)}. Nothing was touched: name an "
+            "empty folder, or move these away"
+        )
+
+
+def _repository_of(folder: Path) -> Path | None:
+    ended = _git(folder, "rev-parse", "--show-toplevel")
+    return Path(ended.stdout.strip()) if ended.returncode == 0 else None
+
+
+def _make_repository(made: Path, files: Mapping[str, str]) -> bool:
+    """A repository with one commit, if Git knows whose it is."""
+    if (ended := _git(made, "init", "--quiet")).returncode:
+        raise StorageError(f"git init failed: {ended.stderr.strip()}")
+    # In any folder above, a .gitignore may name these.
+    _git(made, "add", "--force", "--", *files)
+    return _git(made, "commit", "--quiet", "--message", "Begin with pipeline init").returncode == 0
+
+
+def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if name not in ("GIT_DIR", "GIT_WORK_TREE")}
+    return subprocess.run(  # noqa: S603
+        ["git", *arguments],  # noqa: S607
+        cwd=folder, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def _put_in_place(made: Path, folder: Path) -> None:
+    """Move all that lies in one folder into another one, which may be there; on an error, take it out again."""
+    moved: list[Path] = []
+    try:
+        with refusals(folder):
+            for missing in reversed([place for place in (folder, *folder.parents) if not place.exists()]):
+                missing.mkdir()
+                moved.append(missing)
+            for source in sorted(made.rglob("*")):
+                target = folder / source.relative_to(made)
+                # A folder goes as a whole, unless there is one; what lies in it is then no longer here.
+                if source.exists() and not (source.is_dir() and target.is_dir()):
+                    source.rename(target)
+                    moved.append(target)
+    except BaseException:
+        for path in reversed(moved):
+            with suppress(OSError):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        raise

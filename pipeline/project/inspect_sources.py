@@ -1,0 +1,213 @@
+"""What lies in folders that may become sources: all names, and a look at some of the images."""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from pipeline.errors import DataError, MissingInputError, ParamsError, listing
+from pipeline.names import clean, shown
+from pipeline.project.image_facts import ImageFacts, look_at
+from pipeline.project.label_files import label_counts, labels_from
+from pipeline.sources.file_names import ENDINGS
+from pipeline.sources.files import Files, open_files
+from pipeline.sources.layouts import given_split_problem
+from pipeline.sources.params import SourceParams
+from pipeline.sources.scan import OF_A_SYSTEM
+
+MAX_EXPANSION = 200
+# What means something in a pattern of .gitignore.
+_SIGNS, _ESCAPED = re.compile(r"([*?!#\[\]\\ ])"), r"\\\1"
+IMAGES = tuple(f".{ending}" for endings in ENDINGS.values() for ending in endings)
+
+
+@dataclass(frozen=True)
+class SourceSeen:
+    """A source as params.yaml has it, and what was seen of it.
+
+    source: what stands under its name. why: of what was chosen there, in words.
+    classes: images by class, by the names of files alone. unlabelled: images in no class.
+    notes: what looks odd, a sentence each.
+    """
+
+    name: str
+    source: Mapping[str, Any]
+    classes: Mapping[str, int]
+    unlabelled: int
+    facts: ImageFacts
+    why: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def role(self) -> str:
+        """raw or production."""
+        return str(self.source["role"])
+
+    @property
+    def images(self) -> int:
+        """All of them, by name."""
+        return sum(self.classes.values()) + self.unlabelled
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the command line said of all sources.
+
+    labels: a file in each source. columns: of that table, by what they are for. layout: of class folders.
+    classes: that are used; () for all.
+    """
+
+    labels: str | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    layout: str | None = None
+    classes: Sequence[str] = ()
+
+
+def inspect(folder: Path, role: str, name: str, shown_path: str, wanted: Wanted) -> SourceSeen:
+    """What a folder or an archive holds, and how params.yaml is to say it.
+
+    Args:
+        shown_path: what stands in params.yaml.
+
+    Raises:
+        MissingInputError: it is not there, or holds no image.
+        DataError: it cannot be used; the message says what to do.
+    """
+    source: dict[str, Any] = {"role": role, "path": shown_path}
+    files = _opened(folder, role, "")
+    found = files.scan()
+    images = [path for path in found.files if path.lower().endswith(IMAGES)]
+    if not images:
+        raise MissingInputError(
+            f"{folder} has no images: {len(found.files)} other files lie in it. Images end in .jpg, .png, .webp, .tif "
+            "and the like; name the folder above the class folders"
+        )
+    notes = [*_ignored(found.ignored), *_refused(found.refused), *_others(found.files, images)]
+    reasons: list[str] = []
+    if wanted.labels is not None:
+        source["labels"] = labels_from(files, images, wanted.labels, wanted.columns, role)
+        counts = label_counts(files, source["labels"])
+        classes = {label: count for label, count in counts.items() if label}
+        unlabelled = len(images) - sum(classes.values())
+    else:
+        inside, layout = _layout(images, folder.name, wanted.layout)
+        if inside:
+            source["inside"] = inside
+            reasons.append(f"all images lie in {shown(inside)}")
+            notes.append(f"all images lie in {shown(inside)}, and the folders there are the classes (inside)")
+            images = [path.removeprefix(f"{inside}/") for path in images if path.startswith(f"{inside}/")]
+            files = _opened(folder, role, inside)
+        if layout:
+            source["layout"] = layout
+            parts = listing(sorted({path.split("/")[0] for path in images if "/" in path}))
+            reasons.append(f"the first folders are the parts of a split ({parts}), which are joined")
+            notes.append(f"{parts} are parts of a split, no classes: they are joined (layout: split/class)")
+        classes, unlabelled = _classes(images, deep=layout == "split/class")
+        classes = _selected(classes, wanted.classes, layout, source)
+    if role == "raw" and not classes:
+        raise DataError(
+            f"the images of {folder} lie in no class folders, and raw images without a label are of no use: put them "
+            "in one folder per class, or name a table inside it with --labels"
+        )
+    if not classes:
+        source["labels"] = {"name": "none"}
+        reasons.append("no folder or table says what is on these images")
+    if unlabelled and role == "raw":
+        notes.append(f"{unlabelled:,} images lie in no class: they will be rejected")
+    return SourceSeen(name, source, classes, unlabelled, look_at(files, images), "; ".join(reasons), tuple(notes))
+
+
+def name_of(folder: Path, role: str, taken: Sequence[str]) -> str:
+    """A name for a source: its folder's, in plain letters."""
+    plain = unicodedata.normalize("NFKD", folder.name.split(".")[0]).encode("ascii", "ignore").decode().lower()
+    plain = re.sub(r"[^a-z0-9]+", "_", plain).strip("_").lstrip("0123456789_")[:28] or role
+    name, number = plain, 2
+    while name in taken:
+        name, number = f"{plain}_{number}", number + 1
+    return name
+
+
+def _opened(folder: Path, role: str, inside: str) -> Files:
+    if not folder.exists():
+        raise MissingInputError(f"{folder} is missing: --{role} names a folder of images, or an archive of them")
+    values = {"role": "production", "path": str(folder), **({"inside": inside} if inside else {})}
+    return open_files(SourceParams.model_validate(values), MAX_EXPANSION)
+
+
+def _layout(images: Sequence[str], name: str, layout: str | None) -> tuple[str, str | None]:
+    """The folder that all class folders lie in, and the layout, if one is to be written."""
+    inside: list[str] = []
+    rest = list(images)
+    # One folder that holds all, and no image beside: what somebody unpacked, not a class.
+    while layout is None and given_split_problem(rest, name) is None and _in_one_folder(rest, 2):
+        inside.append(rest[0].partition("/")[0])
+        rest = [path.partition("/")[2] for path in rest]
+    if layout is None and given_split_problem(rest, name) is not None:
+        layout = "split/class"
+        while _in_one_folder(rest, 3):
+            inside.append(rest[0].partition("/")[0])
+            rest = [path.partition("/")[2] for path in rest]
+    # At the end of the way there must be several; otherwise it was a class.
+    several = layout is not None or len({path.partition("/")[0] for path in rest}) > 1
+    return "/".join(inside) if several else "", layout
+
+
+def _in_one_folder(paths: Sequence[str], slashes: int) -> bool:
+    return len({path.partition("/")[0] for path in paths}) == 1 and all(path.count("/") >= slashes for path in paths)
+
+
+def _classes(images: Sequence[str], deep: bool) -> tuple[dict[str, int], int]:
+    counts: Counter[str] = Counter()
+    for path in images:
+        parts = path.split("/")
+        counts[clean(parts[deep]) if len(parts) > deep + 1 else ""] += 1
+    unlabelled = counts.pop("", 0)
+    return dict(sorted(counts.items())), unlabelled
+
+
+def _selected(
+    classes: dict[str, int], wanted: Sequence[str], layout: str | None, source: dict[str, Any]
+) -> dict[str, int]:
+    if not wanted:
+        return classes
+    chosen = {label: count for label, count in classes.items() if label in wanted}
+    if not chosen:
+        raise ParamsError(f"--classes names none of the classes of {source['path']}: {listing(classes, 20)}")
+    if chosen.keys() != classes.keys():
+        above = "/*/" if layout == "split/class" else "/"
+        source["include"] = [f"{above}{_SIGNS.sub(_ESCAPED, label)}/" for label in chosen]
+    return chosen
+
+
+def _ignored(ignored: Sequence[tuple[str, str]]) -> list[str]:
+    of_system = [path for path, reason in ignored if reason == OF_A_SYSTEM]
+    hidden = len(ignored) - len(of_system)
+    notes = [f"{hidden:,} hidden files are ignored"] if hidden else []
+    if of_system:
+        notes.append(
+            f"{len(of_system):,} files of operating systems and network drives (thumbnails, trash) are ignored: "
+            f"{listing(of_system, 2)}"
+        )
+    return notes
+
+
+def _refused(refused: Sequence[tuple[str, str]]) -> list[str]:
+    if not refused:
+        return []
+    return [f"{len(refused):,} files will be rejected: {listing((f'{path} ({why})' for path, why in refused), 2)}"]
+
+
+def _others(files: Sequence[str], images: Sequence[str]) -> list[str]:
+    known = set(images)
+    others = [path for path in files if path not in known]
+    return [f"{len(others):,} files have no image's ending: {listing(others, 3)}"] if others else []
+
+
+def spread(values: Sequence[float]) -> str:
+    """The middle of some values, and how far they reach."""
+    low, middle, high = min(values), median(values), max(values)
+    return f"{middle:,.0f}" if low == high else f"{middle:,.0f} ({low:,.0f} to {high:,.0f})"

@@ -1,0 +1,117 @@
+"""A file with labels inside a source -> what params.yaml says of it."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import unquote
+
+from pipeline.errors import DataError, MissingInputError, ParamsError, listing
+from pipeline.images.rejection import Rejection
+from pipeline.names import clean
+from pipeline.sources.files import Files
+from pipeline.sources.label_studio import labels_of
+from pipeline.sources.params import LabelStudioLabels
+from pipeline.store.tables import MAX_BYTES, READERS
+
+# What people call the columns, the likeliest first.
+NAMES: Mapping[str, Sequence[str]] = {
+    "path": ("path", "file", "filename", "file_name", "image", "image_path", "filepath", "img", "name"),
+    "label": ("label", "class", "class_name", "category", "target", "species", "y"),
+    "group": ("group", "group_id", "patient", "subject", "scene", "user_group"),
+    "captured_at": ("captured_at", "taken", "taken_at", "timestamp", "date", "datetime"),
+}
+
+
+def labels_from(
+    files: Files, images: Sequence[str], name: str, columns: Mapping[str, str], role: str
+) -> dict[str, Any]:
+    """The `labels` of a source for a table, or an export of Label Studio, inside it.
+
+    Raises:
+        MissingInputError: there is no such file.
+        DataError: it cannot be read as a table or an export.
+        ParamsError: which column is which does not show.
+    """
+    if name not in files.scan().files:
+        raise MissingInputError(f"--labels {name}: there is no such file in {files.place}; paths start from there")
+    unlisted = "ignore" if role == "raw" else "unlabelled"
+    if name.lower().endswith(".json"):
+        return _label_studio(_content(files, name), set(images), name, unlisted)
+    header = _table(files, name, columns.values())
+    return {"name": "table", "file": name, "columns": _columns(list(header), name, columns), "unlisted": unlisted}
+
+
+def label_counts(files: Files, labels: Mapping[str, Any]) -> dict[str, int]:
+    """Rows by label; "" is none."""
+    if labels["name"] == "label_studio":
+        params = LabelStudioLabels.model_validate(labels)
+        said = labels_of(json.loads(_content(files, params.file)), params, params.file)
+        counts = Counter(one.label for one in said)
+    else:
+        column = labels["columns"]["label"]
+        table = _table(files, labels["file"], [column])
+        counts = Counter(clean(str(value)) if value is not None else "" for value in table[column])
+    return dict(sorted(counts.items()))
+
+
+def _columns(header: Sequence[str], name: str, named: Mapping[str, str]) -> dict[str, str | None]:
+    unknown = [*(named.keys() - NAMES.keys()), *(set(named.values()) - set(header))]
+    by_name = {column.lower(): column for column in reversed(header)}
+    found = {
+        use: named.get(use) or next((by_name[one] for one in known if one in by_name), None)
+        for use, known in NAMES.items()
+    }
+    lacking = [use for use in ("path", "label") if found[use] is None]
+    if unknown or lacking:
+        which = f"names what is not there: {listing(unknown)}" if unknown else f"no column for {listing(lacking)} shows"
+        raise ParamsError(
+            f"--labels {name}: {which}. Its columns are {listing(header, 20)}; say which is which with "
+            "--columns path=COLUMN,label=COLUMN (and group=, captured_at=)"
+        )
+    return found
+
+
+def _table(files: Files, name: str, needed: Any) -> dict[str, list[Any]]:
+    kind = next((ending for ending in READERS if name.lower().endswith(ending)), None)
+    if kind is None:
+        raise ParamsError(
+            f"--labels {name}: labels come from a table ({', '.join(READERS)}), or from Label Studio's .json"
+        )
+    return READERS[kind](_content(files, name), name)
+
+
+def _label_studio(data: bytes, images: set[str], name: str, unlisted: str) -> dict[str, Any]:
+    asked: Counter[str] = Counter()
+    prefixes: dict[str, list[str]] = {}
+    try:
+        for task in json.loads(data):
+            results = [one for note in task["annotations"] for one in note["result"]]
+            asked.update(one["from_name"] for one in results if one.get("type") == "choices")
+            for key, value in task["data"].items():
+                if isinstance(value, str) and (path := _path_at_end(unquote(value), images)) is not None:
+                    prefixes.setdefault(key, []).append(unquote(value).removesuffix(path))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"--labels {name} is no JSON export of Label Studio ({type(error).__name__})") from error
+    if not asked or not prefixes:
+        lacks = "answers of a Choices tag" if not asked else "paths of images that lie in the source"
+        raise DataError(f"--labels {name} has no {lacks}: export the project again, as JSON")
+    image = max(prefixes, key=lambda key: len(prefixes[key]))
+    ((prefix, _),) = Counter(prefixes[image]).most_common(1)
+    return {
+        **{"name": "label_studio", "file": name, "image": image, "prefix": prefix},
+        **{"choice": asked.most_common(1)[0][0], "disagreement": "reject", "unlisted": unlisted},
+    }
+
+
+def _path_at_end(text: str, images: set[str]) -> str | None:
+    """The longest path of an image that a text ends in, after a slash."""
+    parts = text.split("/")
+    return next((path for start in range(len(parts)) if (path := "/".join(parts[start:])) in images), None)
+
+
+def _content(files: Files, name: str) -> bytes:
+    data = files.read(name, MAX_BYTES)
+    if isinstance(data, Rejection):
+        raise DataError(f"{name} cannot be read: {data.detail}")
+    return data

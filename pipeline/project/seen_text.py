@@ -1,0 +1,44 @@
+"""What was seen of sources, in words, before anything is written."""
+
+from collections.abc import Iterator
+
+from pipeline.errors import listing
+from pipeline.names import alike_labels, shown
+from pipeline.project.choices import Seen
+from pipeline.project.inspect_sources import SourceSeen, spread
+
+# Classes that are listed a source.
+MAX_CLASSES = 12
+
+
+def seen_lines(seen: Seen) -> Iterator[str]:
+    """A line for each source, its classes, and what looks odd."""
+    for source in seen.sources:
+        counts = f"{source.images:,} images in {len(source.classes):,} classes"
+        yield f"{source.name} ({source.role}): {counts}, {source.source['path']}"
+        if source.classes:
+            yield f"  {listing((f'{label} {count:,}' for label, count in source.classes.items()), MAX_CLASSES)}"
+        yield from _facts(source)
+        yield from (f"  note: {note}" for note in source.notes)
+    yield from (f"note: {note}" for note in _of_all(seen))
+
+
+def _facts(source: SourceSeen) -> Iterator[str]:
+    facts = source.facts
+    if facts.sides:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(facts.formats.items(), key=lambda item: -item[1]))
+        yield f"  shorter side of {spread(facts.sides)} pixels; of {sum(facts.formats.values())} looked at: {kinds}"
+    if facts.unreadable:
+        yield f"  note: {facts.unreadable} of those looked at cannot be opened: they will be rejected"
+
+
+def _of_all(seen: Seen) -> Iterator[str]:
+    raw, production = seen.counts("raw"), seen.counts("production")
+    if not raw:
+        yield "there are no raw images: the diagnosis cannot tell data mismatch, because all images are of one kind"
+    for has, others, lacks in (("raw", raw.keys() - production.keys(), "production"),
+                               ("production", production.keys() - raw.keys(), "raw")):  # fmt: skip
+        if raw and others:
+            yield f"only {has} images have the classes {listing(sorted(others))}; {lacks} has none of them"
+    where = {label: f"in {listing(one.name for one in seen.sources if label in one.classes)}" for label in seen.classes}
+    yield from (f"`dvc repro` will stop at {shown(problem, 600)}" for problem in alike_labels(seen.classes, where))
