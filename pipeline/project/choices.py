@@ -151,8 +151,12 @@ def _pictures(seen: Seen, size: int) -> list[Choice]:
     encoding = {"name": "jpeg", "quality": 90} if lossy else {"name": "png"}
     of_these = f"{jpegs:.0%} of the images are JPEG or the like"
     reason = f"{of_these}: PNG would take some five times the space" if lossy else "small, or without loss already"
-    photos = [Choice("curate.issues.low_information", 3.5, "these are photos")] if size > 64 else []
-    return [fit, Choice("ingest.encoding", encoding, reason), *photos]
+    photos = [
+        Choice("embed.backbone", {"name": "efficientnet_lite0", "side": 160}, "these are photos: about 10 ms an image"),
+        Choice("curate.scenes", "group", "photos of one scene in two splits would make the metrics too good"),
+        Choice("curate.issues.low_information", 3.5, "these are photos"),
+    ]
+    return [fit, Choice("ingest.encoding", encoding, reason), *(photos if size > 64 else [])]
 
 
 def _aspects(seen: Seen, role: str) -> list[float]:

@@ -263,7 +263,7 @@ def test_what_looks_odd_is_said(init: Init, tmp_path: Path) -> None:
     assert "1 of those looked at cannot be opened" in ended.out
     assert "1 files have no image's ending: cat/notes.txt" in ended.out
     assert "only raw images have the classes Cat, wolf" in ended.out
-    assert "labels that may be one class" in ended.out
+    assert "labels that may mean the same class" in ended.out
     assert params_of(tmp_path / "shop").split.one_sided_classes == "train"
 
 
