@@ -15,8 +15,6 @@ import numpy as np
 import pyarrow as pa
 from safetensors.numpy import load_file
 
-from pipeline.store.shards import ShardReader
-
 # Old name -> new one: folders, columns of manifests, keys of metrics.
 RENAMED = {
     "suspects": "label_issues",
@@ -55,9 +53,16 @@ def manifests(old: Path, new: Path) -> Iterator[str]:
 def pictures(old: Path, new: Path) -> Iterator[str]:
     """Rows of the training set whose picture differs."""
     rows = [table_of(folder / "data/augment/manifest.arrow").to_pylist() for folder in (old, new)]
-    readers = [ShardReader(folder / "data/ingest", folder / "data/augment/shards") for folder in (old, new)]
+    shards = [
+        {
+            path.stem: table_of(path)["image"]
+            for part in ("ingest", "augment")
+            for path in (folder / "data" / part).rglob("shards/*.arrow")
+        }
+        for folder in (old, new)
+    ]
     differing = sum(
-        readers[0].image(one["shard"], one["row"]) != readers[1].image(other["shard"], other["row"])
+        shards[0][one["shard"]][one["row"]] != shards[1][other["shard"]][other["row"]]
         for one, other in zip(*rows, strict=True)
     )
     if differing:

@@ -61,7 +61,7 @@ ORIGINALS = read_only("data/ingest", ShardReader)
 
 EMBED_SHARDS = "data/embed/shards"
 EMBEDDED = any_manifest("data/embed/manifest.arrow", manifest.EMBEDDED)
-EMBED_METRICS = report("reports/embed/metrics.json")
+EMBED_METRICS = metrics("reports/embed/metrics.json")
 # The table and its vectors; nothing is read before it is asked for.
 EMBEDDINGS = read_only("data/embed", partial(Embeddings, table=EMBEDDED))
 
