@@ -8,6 +8,7 @@ from typing import Any
 from pipeline import catalogue
 from pipeline.errors import listing
 from pipeline.project.params_file import PARAMS_FILE
+from pipeline.stage import NAMES
 from pipeline.store.artifacts import read_bytes
 from pipeline.store.dvc_lock import LOCK, stages_in
 from pipeline.tools.lineage import changed_params, is_of_another_model
@@ -29,7 +30,12 @@ def _by_lock() -> Iterator[str]:
         yield f"there is no {LOCK}, so it is unknown whether all results are of one run"
         return
     try:
-        stages = stages_in(read_bytes(path).decode())
+        # DVC keeps what it knows of stages that are no more, of an older version, say.
+        stages = {
+            name: entry
+            for name, entry in stages_in(read_bytes(path).decode()).items()
+            if name.partition("@")[0] in NAMES
+        }
     except ValueError:
         yield f"{path} cannot be read, so it is unknown whether all results are of one run"
         return

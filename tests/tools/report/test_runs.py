@@ -50,6 +50,11 @@ def test_a_stage_that_its_maker_overtook_is_named(lock: dict[str, Any]) -> None:
     assert remarks(lock) == ["evaluate: train has run again since"]
 
 
+def test_a_stage_that_is_no_more_is_not_asked(lock: dict[str, Any]) -> None:
+    lock["suspects"] = {"deps": [{"path": "model", "md5": "0"}], "outs": []}
+    assert remarks(lock) == []
+
+
 def test_params_that_changed_are_named(lock: dict[str, Any]) -> None:
     lock["train"]["params"]["params.yaml"] |= {"train.epochs": 4, "train.gone": 1}
     assert remarks(lock) == ["train: params.yaml has changed since (train.epochs, train.gone)"]
