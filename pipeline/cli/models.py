@@ -39,11 +39,15 @@ def spot_check(
     from rich.console import Console
 
     from pipeline.project.params_file import load_params
-    from pipeline.tools.spot_check.spot_check import check_all, print_table
+    from pipeline.tools.spot_check.spot_check import Trial, check_all, print_table, trial_line
     from pipeline.workers.engine import Engine, choose_workers
 
     loaded = load_params()
-    table, images = check_all(loaded, models or [], csv, Engine(choose_workers(workers)))
+
+    def show(trial: Trial) -> None:
+        print(printable(trial_line(trial)), file=sys.stderr)
+
+    table, images = check_all(loaded, models or [], csv, Engine(choose_workers(workers)), show)
     print_table(table, loaded, images, Console(highlight=False))
 
 
@@ -59,9 +63,11 @@ def lr_range(
 ) -> None:
     """Suggest a learning rate: train while it rises, and see where the loss falls fastest (Smith, 2017)."""
     from pipeline.project.params_file import load_params
+    from pipeline.store.artifacts import check_writable
     from pipeline.tools.lr_range import find_rate, write_curve
     from pipeline.workers.engine import Engine, choose_workers
 
+    check_writable(output.with_suffix(".csv"), output.with_suffix(".png"))
     found = find_rate(load_params(), low, high, steps, Engine(choose_workers(workers)))
     csv, png = write_curve(found, output)
     print(f"train.learning_rate: {found.suggested:.2g}, {found.rule}")
@@ -87,9 +93,11 @@ def learning_curve(
     """
     from pipeline.diagnosis.learning_curve import render
     from pipeline.project.params_file import load_params
+    from pipeline.store.artifacts import check_writable
     from pipeline.tools import learning_curve as learning
     from pipeline.workers.engine import Engine, choose_workers
 
+    check_writable(output.with_suffix(".csv"), output.with_suffix(".png"))
     loaded, engine = load_params(), Engine(choose_workers(workers))
     planned = learning.plan(loaded, sizes, seeds)
     print(planned.summary(), file=sys.stderr)

@@ -157,6 +157,18 @@ def put_in_place(whole: Path, path: Path) -> None:
     remove(aside)
 
 
+def check_writable(*paths: Path) -> None:
+    """Raise StorageError unless files can be written at these paths: said before the work of minutes, not after it."""
+    for path in paths:
+        half = partial_path(path)
+        if path.is_dir():
+            raise StorageError(f"{path} is a folder: name a file")
+        with refusals(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            half.touch()
+        remove(half)
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A path to write to inside the block; moved to the final path at its end, removed if the block fails."""

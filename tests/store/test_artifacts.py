@@ -62,7 +62,19 @@ def test_an_odd_name_survives_a_table(name: str) -> None:
 
 
 # Folders of several outs, and what may be missing.
-UNMADE = {"INGESTED_SOURCES", "ORIGINALS", "COPIES", "SAMPLE_WEB", "SAMPLE_PHONE", "LATENCY", "LEDGER", "FEEDBACK"}
+UNMADE = {
+    "EMBEDDINGS",
+    "CURATE_SCENE_PAIRS",
+    "CURATE_GROUPS",
+    "INGESTED_SOURCES",
+    "ORIGINALS",
+    "COPIES",
+    "SAMPLE_WEB",
+    "SAMPLE_PHONE",
+    "LATENCY",
+    "LEDGER",
+    "FEEDBACK",
+}
 MADE = {
     name: artifact.named(name="web")
     for name, artifact in vars(catalogue).items()
@@ -215,3 +227,13 @@ def test_what_a_write_that_fails_leaves_is_nothing() -> None:
     with pytest.raises(KeyboardInterrupt), storage.replacing(path) as half:
         stop_in_a_write(half)
     assert [entry.read_bytes() for entry in path.parent.iterdir()] == [b"whole"]
+
+
+def test_a_place_that_cannot_be_written_is_said_before_the_work(tmp_path: Path) -> None:
+    storage.check_writable(tmp_path / "new" / "table.csv")
+    assert list((tmp_path / "new").iterdir()) == []
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match="file"):
+        storage.check_writable(tmp_path / "file" / "table.csv")
+    with pytest.raises(StorageError, match="is a folder: name a file"):
+        storage.check_writable(tmp_path / "new")

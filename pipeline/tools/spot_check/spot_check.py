@@ -1,7 +1,7 @@
 """Fit many models to the current training set, and rank them on dev in one table."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from pipeline.models.files import save_model
 from pipeline.models.params import Model
 from pipeline.project.params_file import Params
 from pipeline.stages.train.params import TrainParams
-from pipeline.store.artifacts import replacing, table
+from pipeline.store.artifacts import check_writable, replacing, table
 from pipeline.tools.spot_check.candidates import OWN, candidates
 from pipeline.tools.training_data import read_data
 from pipeline.training.fitting import TrainingData, fit_model
@@ -42,19 +42,31 @@ class Trial:
     problem: str = ""
 
 
-def check_all(params: Params, names: Sequence[str], csv: Path | None, engine: Engine) -> tuple[pd.DataFrame, int]:
+def check_all(
+    params: Params,
+    names: Sequence[str],
+    csv: Path | None,
+    engine: Engine,
+    on_trial: Callable[[Trial], object] = lambda _: None,
+) -> tuple[pd.DataFrame, int]:
     """A row a model by name (all if none is named), the best on dev first; and the images of dev.
 
     Args:
         csv: a file that the table is written to as well.
+        on_trial: called with each result as it comes.
+
+    Raises:
+        StorageError: the file cannot be written; said before any model is fitted.
     """
+    if csv is not None:
+        check_writable(csv)
     data = read_data(params)
     metric = metric_of(params.evaluate.optimizing, data.classes)
     check_defined(metric, data.dev.labels, data.classes, DEV)
-    tried = [
-        _trial(name, model, data, params, metric, engine)
-        for name, model in candidates(params.train.model, list(names)).items()
-    ]
+    tried = []
+    for name, model in candidates(params.train.model, list(names)).items():
+        tried.append(_trial(name, model, data, params, metric, engine))
+        on_trial(tried[-1])
     found = table_of(tried, metric)
     if csv is not None:
         with replacing(csv) as half:
@@ -119,6 +131,11 @@ def print_table(ranked: pd.DataFrame, params: Params, images: int, console: Cons
     if not ranked["problem"].iloc[0] and best != OWN:
         values = candidates(params.train.model, [best])[best].model_dump_json()
         console.print(f"To use {best}, set in params.yaml: train.model: {escape(values)}", soft_wrap=True)
+
+
+def trial_line(trial: Trial) -> str:
+    """One line about a result, while the others are still to come."""
+    return f"{trial.name}: {trial.problem or f'{trial.value:.4f} on dev'} ({trial.seconds:.1f} s)"
 
 
 def _trial(name: str, model: Model, data: TrainingData, params: Params, metric: Metric, engine: Engine) -> Trial:
