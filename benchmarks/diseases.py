@@ -146,7 +146,7 @@ def letters(count: int, seed: int) -> tuple[Pixels, npt.NDArray[np.int64]]:
 
 def small_model(case: Case, width: int, generator: np.random.Generator) -> Case:
     model = {"name": "mlp", "depth": 1, "width": width, "activation": "relu", "batch_norm": False}
-    return with_params(case, **{"train.model": {**model, "dropout": {"blocks": 0.0, "head": 0.0}}, "train.epochs": 12})
+    return with_params(case, **{"train.model": {**model, "dropout": {"blocks": 0.0, "head": 0.0}}, "train.epochs": 60})
 
 
 def few_epochs(case: Case, epochs: int, generator: np.random.Generator) -> Case:

@@ -56,14 +56,14 @@ def test_a_report_that_lacks_what_is_read_of_it_is_named(name: str, how: str, tm
     artifact, value = REPORTS[name]
     place = tmp_path / "report.json"
     for at in places(value):
-        if name == "label_issues" and len(at) == 1 and how in ("gone", "flipped key"):
+        if name == "label_issues" and at[-2:-1] in ((), ("roles",)) and how in ("gone", "flipped key"):
             continue  # another split is none
         if at == ("model",) and how == '"x"':
             continue
         place.write_text(json.dumps(changed(value, at, how)))
         with pytest.raises(
             DataError,
-            match=r"report\.json (does not have the form that this version writes \(|is damaged, or another version)",
+            match=r"report\.json (does not have the form that this version writes \(|is damaged or of another version)",
         ):
             artifact.read(place)
     artifact.write({**value, "more": LABELS}, place)
@@ -74,7 +74,7 @@ def test_a_report_that_lacks_what_is_read_of_it_is_named(name: str, how: str, tm
 def test_what_is_no_report_at_all_is_named(text: str, tmp_path: Path) -> None:
     (tmp_path / "report.json").write_text(text)
     with pytest.raises(
-        DataError, match=r"report\.json (has not the form|is not readable JSON|is damaged, or another version)"
+        DataError, match=r"report\.json (does not have the form|is not readable JSON|is damaged or of another version)"
     ):
         catalogue.VERDICT.read(tmp_path / "report.json")
 
@@ -92,7 +92,7 @@ def test_the_summary_asks_for_the_numbers_that_it_shows() -> None:
     check_form(whole, EVALUATION, Path("metrics.json"))
     for place in places(whole):
         if place != ("limits",):
-            with pytest.raises(DataError, match=r"^metrics\.json has not the form"):
+            with pytest.raises(DataError, match=r"^metrics\.json does not have the form"):
                 check_form(changed(whole, place, "flipped key"), EVALUATION, Path("metrics.json"))
 
 

@@ -18,7 +18,7 @@ from tests.running import run, tracked, write_params, write_tiny_sources
 
 # What Git tracks of a run; DVC caches the rest.
 ALWAYS = ["data/dvc.yaml:code", "data/dvc.yaml:inventory"]  # only a look tells what has changed
-REPORTS = ("sample", "curate", "split", "balance", "augment", "evaluate", "label_issues", "diagnose")
+REPORTS = ("sample", "embed", "curate", "split", "balance", "augment", "evaluate", "label_issues", "diagnose")
 
 
 @pytest.fixture(scope="module")
@@ -200,10 +200,12 @@ def test_the_final_exam_is_a_command_of_its_own(reproduced: tuple[Path, str]) ->
     # DVC sees that the ledger was edited, and the stage says so.
     ledger.write_text(noted.replace('"accepted": ', '"accepted":  false, "x": '))
     printed = run(folder, "dvc", "repro", "final/dvc.yaml", check=False)
-    assert "error: reports/final_evaluation/ledger.jsonl was edited: its lines are not those that Git has" in printed
+    assert "error: reports/final_evaluation/ledger.jsonl, line 1, is not a test evaluation: restore it" in printed
+    gone = "error: reports/final_evaluation/ledger.jsonl was edited: 1 of the 1 test evaluations in the last commit are"
+    ledger.write_text(noted.replace('"told": "', '"told": "x'))
+    assert gone in run(folder, "dvc", "repro", "final/dvc.yaml", check=False)
     ledger.unlink()
-    printed = run(folder, "dvc", "repro", "final/dvc.yaml", check=False)
-    assert "error: reports/final_evaluation/ledger.jsonl was edited: 1 looks that Git has are gone" in printed
+    assert gone in run(folder, "dvc", "repro", "final/dvc.yaml", check=False)
     run(folder, "git", "checkout", "--quiet", ".")
     run(folder, "git", "reset", "--quiet", "--hard", "HEAD~1")
 

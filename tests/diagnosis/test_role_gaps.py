@@ -89,6 +89,6 @@ def test_the_table_has_each_cell_and_difference_with_its_interval() -> None:
     assert (found[LEARNT_HARDER].verdict, found[PRODUCTION_NEW].verdict) == ("present", "cannot tell")
     assert all(each.low < each.value < each.high for each in found.values())
     lines = roles_table(roles, list(found.values()))
-    assert lines[2].startswith("| train: learnt | 1.0% (0.6 to 1.4) of 3,000 | 15.0% (")
+    assert lines[2].startswith("| train: learnt | 1.0% (0.7 to 1.4) of 3,000 | 15.0% (")
     assert lines[4].startswith("| dev: new |  | 16.0% (")
     assert "| production above raw, images that were learnt | 14.0 | " in "\n".join(lines)

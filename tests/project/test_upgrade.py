@@ -70,7 +70,7 @@ def test_what_nobody_changed_is_replaced_and_edits_stay(project: Path, upgrade: 
     (project / "README.md").write_text("# Mine\n")
     (project / "feedback/README.md").unlink()
     edit(project, "  size: 28 #", "  size: 64 # mine:")
-    edit(project, "    dark: 82 # 99 in 100 pixels are darker\n", "")
+    edit(project, "    dark: 82 # marked if 99 % of the pixels are darker\n", "")
     edit(project, "    light: 242", "    bright: 242")
     commit(project)
     before = {path: path.read_bytes() for path in project.rglob("*") if path.is_file() and ".git/" not in str(path)}
@@ -84,7 +84,7 @@ def test_what_nobody_changed_is_replaced_and_edits_stay(project: Path, upgrade: 
     assert "yours to decide: .gitignore has changes of yours and stays" in ended.out
     assert (project / "README.md").read_text() == "# Mine\n"
     assert "  size: 64 # mine:" in (project / "params.yaml").read_text()
-    assert "    dark: 82 # 99 in 100 pixels are darker" in (project / "params.yaml").read_text()
+    assert "    dark: 82 # marked if 99 % of the pixels are darker" in (project / "params.yaml").read_text()
     assert "renamed curate.issues.bright to curate.issues.light" in ended.out
     assert run(project, "git", "status", "--porcelain") == ""
     assert run(project, "git", "log", "--format=%s").startswith("Upgrade from pipeline 0.0.1 to ")
@@ -177,7 +177,7 @@ def test_layouts_of_a_person_s_own_stay_readable() -> None:
 
 
 def test_a_param_comes_back_into_braces() -> None:
-    old = TEMPLATE.replace("{level: 0.001, on_mismatch: warn} # proof", "{level: 0.002} # proof")
+    old = TEMPLATE.replace("{level: 0.001, on_mismatch: warn}", "{level: 0.002}")
     text, changes = upgraded(old, TEMPLATE)
     assert changes == ["added split.matching.on_mismatch"]
     assert text == TEMPLATE.replace("level: 0.001", "level: 0.002")

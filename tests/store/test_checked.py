@@ -54,5 +54,5 @@ def flip(path: Path, data: st.DataObject) -> None:
 def test_a_report_without_a_checksum_is_of_another_version(tmp_path: Path) -> None:
     path = tmp_path / "verdict.json"
     path.write_text('{"accepted": true}')
-    with pytest.raises(DataError, match="another version wrote it"):
+    with pytest.raises(DataError, match="is damaged or of another version"):
         checked.checked_report("x").read(path)

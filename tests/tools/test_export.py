@@ -195,7 +195,7 @@ def test_test_is_exported_only_when_asked_for_and_then_noted(command: Command, f
     assert not Path(catalogue.LEDGER.path).exists()
     for folder in ("with", "again"):
         ended = command(folder, "--format", format_name, "--test")
-        assert (ended.code, "1 look at test is noted" in ended.err) == (0, True)
+        assert (ended.code, "1 test evaluation is in" in ended.err) == (0, True)
         assert "dev 5, test 4\n" in ended.out
         assert [name for name in contents(Path(folder)) if name.startswith("test")] != []
         ledger: list[LedgerEntry] = catalogue.LEDGER.read(Path(catalogue.LEDGER.path))

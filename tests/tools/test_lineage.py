@@ -127,8 +127,10 @@ def test_the_workspace_is_held_against_its_lock_and_its_model(
     monkeypatch.chdir(tmp_path)
     with Path("params.yaml").open("w", encoding="utf-8") as file:
         YAML(typ="safe", pure=True).dump(PARAMS, file)
-    verdict = f'{{"model": "{digest_of(b"model")}", "accepted": true, "broken": []}}'.encode()
-    write_files({Path(catalogue.MODEL.path): b"model", Path(catalogue.VERDICT.path): verdict})
+    verdict = {"model": digest_of(b"model"), "accepted": True, "broken": []}
+    write_files({Path(catalogue.MODEL.path): b"model"})
+    Path(catalogue.VERDICT.path).parent.mkdir(parents=True, exist_ok=True)
+    catalogue.VERDICT.write(verdict, Path(catalogue.VERDICT.path))
     assert of_workspace() == ""
     Path("dvc.lock").write_text(lock_text(lock))
     assert of_workspace() == ""

@@ -49,7 +49,7 @@ def test_every_candidate_is_a_model_that_params_allow(name: str) -> None:
 
 
 def test_an_unknown_candidate_is_answered_with_all_there_are() -> None:
-    with pytest.raises(ParamsError, match=r"^no candidate cnnn: there are majority_class, .*, train\.model$"):
+    with pytest.raises(ParamsError, match=r"^no candidate cnnn: the candidates are majority_class, .*, train\.model$"):
         candidates(params().train.model, ["cnnn"])
 
 
@@ -109,7 +109,7 @@ def test_a_learning_rate_is_suggested_with_its_curve(
     assert curve["rate"].iloc[0] == pytest.approx(1e-6)
     assert 1e-5 < suggested < curve["rate"].to_numpy()[int(curve["smoothed"].argmin())]
     with Image.open("rates.png") as image:
-        assert image.size == (800, 480)
+        assert image.size == (800, 500)
     picture = Path("rates.png").read_bytes()
     assert pipeline(capsys, monkeypatch, "lr-range", "--steps", "60", "--output", "rates.png").out == ended.out
     assert Path("rates.png").read_bytes() == picture

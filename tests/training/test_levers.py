@@ -386,7 +386,9 @@ def test_memory_that_ran_out_names_what_needs_it() -> None:
 
 def test_what_cannot_be_trained_is_said_before_it_begins() -> None:
     check_rows({"a": 1, "b": 1}, {"a": 1}, 2)
-    with pytest.raises(DataError, match=r"^train has no rows of c \(2 images in dev\): no model can learn them\. Add"):
+    with pytest.raises(
+        DataError, match=r"^train has no rows of c \(2 images in dev\), so no model can learn them\. Add"
+    ):
         check_rows({"a": 1, "b": 1}, {"a": 1, "c": 2}, 1)
     with pytest.raises(DataError, match=r"^train has one class, a: a classifier needs at least two$"):
         check_rows({"a": 2}, {"a": 1}, 1)

@@ -140,8 +140,9 @@ def run_before(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_training_that_is_stopped_says_so_and_keeps_the_old_model(run_before: Path) -> None:
     model = (run_before / catalogue.MODEL.path).read_bytes()
-    ended, pictures = stopped(run_before, COUNT_PICTURES, signal.SIGTERM, "train")
+    ended, shown = stopped(run_before, COUNT_PICTURES, signal.SIGTERM, "train")
     assert ended == 0
+    pictures = shown.splitlines()[-1]  # after the forecast
     for third, number in enumerate(SIGNALS, 1):
         place = AT_A_PICTURE.format(before=int(pictures) * third // 3)
         code, shown = stopped(run_before, place, number, "train")

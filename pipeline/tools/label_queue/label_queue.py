@@ -93,7 +93,7 @@ def write_queue(queue: Queue, output: Path) -> Path:
     beside = output.with_suffix(".xml")
     if beside == output:
         raise ParamsError(
-            f"--output {output}is the file of the labelling interface: give the tasks' file a name that ends in .json"
+            f"--output {output} is the file of the labelling interface: give the tasks' file a name that ends in .json"
         )
     tasks = json.dumps(queue.tasks, indent=1, ensure_ascii=False) + "\n"
     write_files({output: tasks.encode(), beside: queue.interface.encode()})

@@ -88,7 +88,7 @@ def test_copies_up_to_a_count_fill_small_classes(originals: Originals) -> None:
 
 
 def test_copies_of_an_unknown_class_are_refused(originals: Originals) -> None:
-    with pytest.raises(ParamsError, match=r"train does not have: fox; it has cat, dog, emu$"):
+    with pytest.raises(ParamsError, match=r"train does not have: fox; its classes are cat, dog, emu$"):
         run(originals, copies={"name": "per_class", "counts": {"fox": 2}, "otherwise": 0})
 
 

@@ -152,6 +152,6 @@ def test_transforms_that_blank_degraded_pictures_are_blamed(
     with pytest.raises(
         ParamsError,
         match=r"^100 of 100 .* Responsible transforms: RandomBrightnessContrast .* 20 of "
-        r"the 20 looked",
+        r"the 20 checked",
     ):
         run(photos, transforms=[TURN, BLACKEN], match_production=True, mode=mode)

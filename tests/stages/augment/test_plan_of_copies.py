@@ -194,7 +194,7 @@ def test_a_class_that_train_does_not_have_is_named() -> None:
     # A category without rows is no class of train.
     rows = balanced(dict.fromkeys("abcdef", 1)).query("label != 'emu'")
     copies = PerClass(name="per_class", counts={"cat": 1, "emu": 2, "fox": 3}, otherwise=0)
-    message = r"^augment\.copies\.counts names classes that train does not have: emu, fox; it has cat, dog$"
+    message = r"^augment\.copies\.counts names classes that train does not have: emu, fox; its classes are cat, dog$"
     with pytest.raises(ParamsError, match=message):
         plan_copies(rows, copies, 1)
 
@@ -203,6 +203,6 @@ def test_a_class_that_train_does_not_have_is_named() -> None:
 def test_more_rows_than_a_manifest_holds_are_refused(copies: Copies) -> None:
     rows = balanced({"a": 1, "d": 1}).iloc[np.zeros(200_000, int)]
     with pytest.raises(
-        ParamsError, match=r"^augment\.copies would give [\d,]+ rows, and a manifest holds 20,000,000: ask"
+        ParamsError, match=r"^augment\.copies would give [\d,]+ rows, and a manifest holds at most 20,000,000: ask"
     ):
         plan_copies(rows, copies, 1)

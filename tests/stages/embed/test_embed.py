@@ -195,7 +195,7 @@ def test_weights_that_give_no_numbers_are_refused(tmp_path: Path) -> None:
     message = r"^the vectors of 3 of 3 images are not finite \(phone/thing/003\.png, web/thing/001\.png, .*: null$"
     with pytest.raises(DataError, match=message):
         embed(backbone=backbone)
-    with pytest.raises(DataError, match=r"weights\.pth has SHA-256 .*, and params\.yaml says 0000"):
+    with pytest.raises(DataError, match=r"weights\.pth has SHA-256 .*, but params\.yaml says 0000"):
         embed(backbone={**backbone, "sha256": "0" * 64})
     with pytest.raises(MissingInputError, match=r"^no\.pth is missing"):
         embed(backbone={**backbone, "weights": "no.pth"})

@@ -302,8 +302,8 @@ def write_loose(root: Path) -> None:
 WITHOUT_IMAGES: dict[str, tuple[Callable[[Path], object], type[Exception], str]] = {
     "missing": (lambda root: None, MissingInputError, "is missing: correct its path under `sources` in params.yaml"),
     "empty": (lambda root: root.mkdir(), DataError, "has no files. Rule: put the images in one folder per class, "),
-    "empty class": (lambda root: (root / "cat").mkdir(parents=True), DataError, "has no files. Rule: images"),
-    "hidden": (lambda root: write_source(root / ".cat", {"cat": 1}), DataError, "has no image, 1 files ignored. The"),
+    "empty class": (lambda root: (root / "cat").mkdir(parents=True), DataError, "has no files. Rule: put the images"),
+    "hidden": (lambda root: write_source(root / ".cat", {"cat": 1}), DataError, "has no images, 1 ignored files. Rule"),
     "loose": (write_loose, DataError, "has no class folders, and 2 files outside of class folders. "),
 }
 

@@ -8,6 +8,7 @@ import pytest
 
 from pipeline import cli
 from pipeline.errors import DataError
+from tests.examples import params
 from tests.stages.ingest.test_ingest import run
 from tests.stages.ingest.test_ingest_tables import ingested, write_images
 
@@ -116,7 +117,7 @@ def test_no_name_of_a_file_or_folder_steers_the_terminal(
             return ""
 
         monkeypatch.setattr("pipeline.project.runner.run_stage", failing)
-        monkeypatch.setattr("pipeline.project.params_file.load_params", lambda: None)
+        monkeypatch.setattr("pipeline.project.params_file.load_params", params)
         with pytest.raises(SystemExit):
             cli.main()
         shown = capsys.readouterr()
