@@ -123,7 +123,7 @@ def residual(run: Run) -> Changes:
 def thaw(run: Run) -> Changes:
     """All layers of a pretrained network are trained."""
     model = run.train.model
-    if _value(model, "trained") is not None:
+    if _value(model, "trained") == "head":
         # The rate of an output layer alone would undo what the other layers know.
         return {"train.model.trained": "all", "train.learning_rate": min(run.train.learning_rate, FINE_TUNING_RATE)}
     return None if _value(model, "frozen") is None else {"train.model.frozen": False}
