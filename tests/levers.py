@@ -52,6 +52,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "resnet": {**SHAPE, "kernel": 3, "blocks": 1},
     "mlp": SHAPE,
     "mobilenet_v2": {"weights": "w.pth", "sha256": "0" * 64, "frozen": True, "input": 32, "dropout": {"head": 0.1}},
+    "efficientnet_lite0": {"trained": "head", "input": 32, "dropout": {"head": 0.1}},
     "per_image": {"count": 1},
     "per_class": {"counts": {"apple": 2}, "otherwise": 1},
     "up_to": {"rows": 30},

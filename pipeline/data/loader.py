@@ -8,7 +8,7 @@ import math
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,7 +64,7 @@ class Loader(AbstractContextManager["Loader[AnyBatch]"], Generic[AnyBatch]):
         dataset: RowDataset,
         batch_size: int,
         workers: int,
-        order: KeyedOrder | range,
+        order: KeyedOrder | Sequence[int],
         batch: Callable[[Tensor, npt.NDArray[np.int64]], AnyBatch],
     ) -> None:
         self._dataset = dataset
@@ -145,6 +145,14 @@ def batches(dataset: RowDataset, batch_size: int, engine: Engine, epochs: int = 
     return Loader(dataset, batch_size, workers, range(len(dataset)), lambda pixels, numbers: (pixels, labels[numbers]))
 
 
+def distinct_pictures(dataset: RowDataset, batch_size: int, engine: Engine) -> tuple[Loader[Tensor], Tensor]:
+    """Pixels of each stored picture once, in the order of shards; and which of them each row has, (n,) int64."""
+    _, first, positions = np.unique(dataset.places, return_index=True, return_inverse=True)
+    workers = _workers(dataset, engine, epochs=1)
+    loader = Loader(dataset, batch_size, workers, first.tolist(), lambda pixels, _: pixels)
+    return loader, torch.from_numpy(positions.reshape(-1).astype(np.int64))
+
+
 def weighted_batches(
     dataset: RowDataset,
     weights: npt.NDArray[np.float32],
@@ -199,7 +207,7 @@ class _Request:
 class _BatchSampler:
     """The batches of an epoch, in order."""
 
-    def __init__(self, order: KeyedOrder | range, batch_size: int, slots: int) -> None:
+    def __init__(self, order: KeyedOrder | Sequence[int], batch_size: int, slots: int) -> None:
         self.order = order
         self.batch_size = batch_size
         self.slots = slots
@@ -209,7 +217,7 @@ class _BatchSampler:
 
     def set_epoch(self, epoch: int, first: int) -> None:
         if not isinstance(self.order, KeyedOrder):
-            raise TypeError("a range has no epochs")
+            raise TypeError("a fixed order has no epochs")
         self.order.set_epoch(epoch, first * self.batch_size)
 
     def __iter__(self) -> Iterator[_Request]:

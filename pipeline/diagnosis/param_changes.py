@@ -29,6 +29,8 @@ PLAIN_LABEL = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 MATCHED = 45
 # Classes whose sizes differ by less count alike.
 UNEVEN = 1.2
+# AdamW's learning rate that fine-tuning begins with, at most.
+FINE_TUNING_RATE = 0.0003
 NO_TEXTS = {"null", "true", "false", "yes", "no", "on", "off", "nan", "inf"}
 
 
@@ -120,7 +122,11 @@ def residual(run: Run) -> Changes:
 
 def thaw(run: Run) -> Changes:
     """All layers of a pretrained network are trained."""
-    return None if _value(run.train.model, "frozen") is None else {"train.model.frozen": False}
+    model = run.train.model
+    if _value(model, "trained") == "head":
+        # The rate of an output layer alone would undo what the other layers know.
+        return {"train.model.trained": "all", "train.learning_rate": min(run.train.learning_rate, FINE_TUNING_RATE)}
+    return None if _value(model, "frozen") is None else {"train.model.frozen": False}
 
 
 def more_copies(run: Run) -> Changes:

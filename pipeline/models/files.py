@@ -17,7 +17,7 @@ from pipeline.models.baseline_layers import check_tables
 from pipeline.models.baselines import Baseline, baseline_of
 from pipeline.models.building import build_model
 from pipeline.models.layers import Normalise
-from pipeline.models.networks import Pretrained
+from pipeline.models.networks import PretrainedFromFile
 from pipeline.models.params import AnyModel, Model
 from pipeline.renamed import model_params
 from pipeline.stages.ingest.params import IngestParams
@@ -153,7 +153,7 @@ def _alike(one: Tensor, other: Tensor) -> bool:
 def _params(params: Model) -> dict[str, Any]:
     """Params for the header; of a file of weights its name alone, because folders differ by machine."""
     values = params.model_dump()
-    if isinstance(params, Pretrained):
+    if isinstance(params, PretrainedFromFile):
         values["weights"] = params.weights.replace("\\", "/").rpartition("/")[2] or params.weights
     return values
 

@@ -26,6 +26,8 @@ POOLED_SIDE = 4
 Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "tanh"]
 Width = Annotated[int, Field(ge=1, le=MAX_WIDTH)]
 DropoutRate = Annotated[float, Field(ge=0, lt=1)]
+# A file and its SHA-256 -> its bytes; PipelineError if it is not that file.
+ReadFile = Callable[[str, str], bytes]
 
 
 class Network(Section):
@@ -35,7 +37,16 @@ class Network(Section):
 
 
 class Pretrained(Network):
-    """Params of a network that starts from a file of weights, and normalises pixels as those were trained with.
+    """Params of a network that starts from trained weights, and normalises pixels as those were trained with."""
+
+    @property
+    def head_only(self) -> bool:
+        """Whether only the output layer is trained, so that the features of a picture stay the same."""
+        raise NotImplementedError
+
+
+class PretrainedFromFile(Pretrained):
+    """Params of one whose weights are in a file.
 
     weights: the file. sha256: of that file; it is not looked into before it fits.
     """
@@ -103,7 +114,7 @@ class HeadDropout(Section):
     head: DropoutRate
 
 
-class MobileNetV2(Pretrained):
+class MobileNetV2(PretrainedFromFile):
     """Layers that were trained on ImageNet (Sandler et al., 2018), and an output layer of our own.
 
     weights: a file of torchvision's names: its .pth, or the same as .safetensors.
@@ -116,6 +127,31 @@ class MobileNetV2(Pretrained):
     input: Annotated[int, Field(ge=32, le=512)]
     dropout: HeadDropout
 
+    @property
+    def head_only(self) -> bool:
+        """Whether the backbone is frozen."""
+        return self.frozen
+
+
+class EfficientNetLite0(Pretrained):
+    """Layers that were trained on ImageNet (Tan and Le, 2019), and an output layer of our own.
+
+    Its weights come with the pipeline.
+
+    trained: head: only the output layer; all: all layers.
+    input: pixels a side that pictures are scaled to; it was trained with 224.
+    """
+
+    name: Literal["efficientnet_lite0"]
+    trained: Literal["head", "all"]
+    input: Annotated[int, Field(ge=32, le=512)]
+    dropout: HeadDropout
+
+    @property
+    def head_only(self) -> bool:
+        """Whether the backbone is frozen."""
+        return self.trained == "head"
+
 
 @dataclass(frozen=True)
 class NetworkRow(Choice[P]):
@@ -125,13 +161,13 @@ class NetworkRow(Choice[P]):
         pretrained one from pixels of 0 to 255. It raises ParamsError where a picture of this size is too small.
     wider: a width -> the next one that should tell; None: it has no width.
     instead: the params that change for an architecture that can learn more; None: there is none.
-    load: of a pretrained one: (network, bytes of the file of weights, its name) -> puts them in, or raises DataError.
+    load: of a pretrained one: (params, network, how a file is read) -> puts its weights in, or raises PipelineError.
     """
 
     layers: Callable[[P, int, int], "list[nn.Module]"]
     wider: Callable[[int], int] | None = None
     instead: Mapping[str, Any] | None = None
-    load: "Callable[[nn.Module, bytes, str], None] | None" = None
+    load: "Callable[[P, nn.Module, ReadFile], None] | None" = None
 
 
 def _check_depth(depth: int, halvings: int, size: int) -> None:
@@ -206,10 +242,22 @@ def _mobilenet_v2(params: MobileNetV2, classes: int, size: int) -> "list[nn.Modu
     return mobilenet_layers(params.input, params.frozen, params.dropout.head, classes)
 
 
-def _load_mobilenet_v2(network: "nn.Module", data: bytes, name: str) -> None:
+def _load_mobilenet_v2(params: MobileNetV2, network: "nn.Module", read: ReadFile) -> None:
     from pipeline.models.mobilenet import load_backbone
 
-    load_backbone(network, data, name)
+    load_backbone(network, read(params.weights, params.sha256), params.weights)
+
+
+def _efficientnet_lite0(params: EfficientNetLite0, classes: int, size: int) -> "list[nn.Module]":
+    from pipeline.models.efficientnet import efficientnet_layers
+
+    return efficientnet_layers(params.input, params.head_only, params.dropout.head, classes)
+
+
+def _load_efficientnet_lite0(_: EfficientNetLite0, network: "nn.Module", __: ReadFile) -> None:
+    from pipeline.models.efficientnet import load_backbone
+
+    load_backbone(network)
 
 
 def _twice_the_channels(width: int) -> int:
@@ -226,5 +274,6 @@ NETWORKS: Registry[NetworkRow[Any]] = Registry(
         NetworkRow(Resnet, _resnet, wider=_twice_the_channels),
         NetworkRow(Mlp, _mlp, wider=_four_times_the_units),
         NetworkRow(MobileNetV2, _mobilenet_v2, load=_load_mobilenet_v2),
+        NetworkRow(EfficientNetLite0, _efficientnet_lite0, load=_load_efficientnet_lite0),
     )
 )

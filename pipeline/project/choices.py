@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline.errors import DataError, ParamsError, listing
 from pipeline.project.inspect_sources import SourceSeen
-from pipeline.project.model_choice import MAX_SIDE, ModelChoice, model_choice
+from pipeline.project.model_choice import MAX_SMALL_SIDE, ModelChoice, max_side, model_choice
 from pipeline.project.params_template import Choice
 from pipeline.transforms.presets import PRESETS
 
@@ -97,7 +97,7 @@ def choose(seen: Seen, overrides: Overrides) -> list[Choice]:
     """
     raw, production = seen.counts("raw"), seen.counts("production")
     preset = _preset(seen, overrides.preset)
-    size, why = _size(seen, overrides.size)
+    size, why = _size(seen, overrides)
     shares = _shares(raw.total(), production.total())
     train = raw + Counter({label: math.ceil(count * shares["train"]) for label, count in production.items()})
     training_set, rows = _training_set(train, preset)
@@ -120,13 +120,13 @@ def _sources(sources: Sequence[SourceSeen]) -> dict[str, Any]:
     return {one.name: dict(one.source) for one in sources}
 
 
-def _size(seen: Seen, wanted: int | None) -> tuple[int, str]:
+def _size(seen: Seen, overrides: Overrides) -> tuple[int, str]:
     side = round(median(seen.sides))
-    if wanted is not None:
-        return wanted, "as --size says"
-    if side <= 64:
+    if overrides.size is not None:
+        return overrides.size, "as --size says"
+    if side <= MAX_SMALL_SIDE:
         return max(16, 4 * math.ceil(side / 4)), f"half of the images have a shorter side of {side} pixels or less"
-    size = min(MAX_SIDE, side // 32 * 32)
+    size = min(max_side(overrides.model), side // 32 * 32)
     return size, f"half of the images have a shorter side of {side} pixels or more; larger takes longer, in its square"
 
 
@@ -156,7 +156,7 @@ def _pictures(seen: Seen, size: int) -> list[Choice]:
         Choice("curate.scenes", "group", "photos of one scene in two splits would make the metrics too good"),
         Choice("curate.issues.low_information", 3.5, "these are photos"),
     ]
-    return [fit, Choice("ingest.encoding", encoding, reason), *(photos if size > 64 else [])]
+    return [fit, Choice("ingest.encoding", encoding, reason), *(photos if size > MAX_SMALL_SIDE else [])]
 
 
 def _aspects(seen: Seen, role: str) -> list[float]:

@@ -1,7 +1,8 @@
 """Manifests, shards and params -> a fitted model: what the stage train does, and what tries models out."""
 
 import json
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,13 +31,18 @@ from pipeline.store.shard_plan import digest
 from pipeline.store.shards import ShardReader
 from pipeline.training import training
 from pipeline.training.checkpoint import KeyedCheckpoint, library_versions, table_digest
+from pipeline.training.features import TrainFeatures, computed_features, feature_batches, split_frozen
 from pipeline.training.forecast import Length, announced
+from pipeline.training.loop import Batch, TrainBatches
 from pipeline.training.losses import row_weights
 from pipeline.versions.stages import version_of
 from pipeline.workers.engine import Engine
 from pipeline.workers.libraries import keep_freed_tensors
 from pipeline.workers.progress import progress
 from pipeline.workers.stopping import stop_deferred
+
+# Rows whose features are kept in memory: 5 kB each of 1,280 numbers, 2 GB in all.
+MAX_FEATURE_ROWS = 400_000
 
 
 @dataclass(frozen=True)
@@ -112,26 +118,57 @@ def fit_model(
         tell: takes lines that say how long it will take.
     """
     keep_freed_tensors()
-    data.train.keep_pixels()
-    data.dev.keep_pixels()
+    if not features_stay(data, params):
+        data.train.keep_pixels()
+        data.dev.keep_pixels()
     if isinstance(params.model, Baseline):
         fit = _fit_baseline(params.model, data, params, metric, engine)
         return TrainedModel(fit.network, data.classes, data.ingest, params.model), fit
     network = fresh_network(params.model, data, params, engine)
-    order = KeyedOrder(len(data.train), params.seed)
     with (
-        weighted_batches(
-            data.train, loss_weights(data, params), params.batch_size, order, engine, params.epochs
-        ) as train,
-        batches(data.dev, params.batch_size, engine, params.epochs) as dev,
+        _rows_for(network, data, params, engine) as (trained, train, dev),
         _checkpoints(checkpoint) as checkpoints,
         progress("train", len(train) * params.epochs, before=checkpoints.batches_done(len(train))) as advance,
     ):
         done = checkpoints.batches_done(len(train))
-        length = Length(len(data.rows), len(train), len(dev), params.epochs, params.patience, done)
+        dev_batches = math.ceil(len(data.dev) / params.batch_size)
+        length = Length(len(data.rows), len(train), dev_batches, params.epochs, params.patience, done)
         count = announced(length, tell, advance)
-        fit = training.fit(network, train, dev, params, metric, len(data.classes), count, checkpoints)
+        fit = training.fit(trained, train, dev, params, metric, len(data.classes), count, checkpoints)
+    if trained is not network:
+        fit = replace(fit, network=network.cpu().eval())
     return TrainedModel(fit.network, data.classes, data.ingest, params.model), fit
+
+
+def features_stay(data: TrainingData, params: TrainParams) -> bool:
+    """Whether frozen layers would give each row the same features in every epoch, so that once is enough.
+
+    Not if there are so many pictures that their features would fill the memory.
+    """
+    if not isinstance(params.model, Pretrained) or not params.model.head_only:
+        return False
+    stored = data.train.variants is None or not (data.train.copies > 0).any()
+    return bool(stored) and params.mixing.name == "none" and len(data.train) + len(data.dev) <= MAX_FEATURE_ROWS
+
+
+@contextmanager
+def _rows_for(
+    network: nn.Module, data: TrainingData, params: TrainParams, engine: Engine
+) -> Iterator[tuple[nn.Module, TrainBatches, Iterable[Batch]]]:
+    """What is trained, the network or the layers behind its frozen ones, and the batches of train and dev for it."""
+    order, weights = KeyedOrder(len(data.train), params.seed), loss_weights(data, params)
+    if features_stay(data, params):
+        frozen, head = split_frozen(network)
+        seen = computed_features(frozen, data.train, params.threads, engine, "train: features")
+        seen_dev = computed_features(frozen, data.dev, params.threads, engine, "dev: features")
+        train = TrainFeatures(seen, data.train.labels, weights, params.batch_size, order)
+        yield head, train, feature_batches(seen_dev, data.dev.labels, params.batch_size)
+        return
+    with (
+        weighted_batches(data.train, weights, params.batch_size, order, engine, params.epochs) as rows,
+        batches(data.dev, params.batch_size, engine, params.epochs) as dev,
+    ):
+        yield network, rows, dev
 
 
 def fresh_network(model: Network, data: TrainingData, params: TrainParams, engine: Engine) -> nn.Module:
@@ -143,8 +180,8 @@ def fresh_network(model: Network, data: TrainingData, params: TrainParams, engin
     mean, std = (np.zeros(3), np.ones(3)) if isinstance(model, Pretrained) else channel_statistics(data.train, engine)
     network = build_model(model, len(data.classes), data.ingest.size, mean, std, keyed_seed(params.seed, "weights"))
     load = NETWORKS.of(model).load
-    if isinstance(model, Pretrained) and load is not None:
-        load(network, hashed_file(Path(model.weights), model.sha256), model.weights)
+    if load is not None:
+        load(model, network, lambda file, sha256: hashed_file(Path(file), sha256))
     training.check_last_batch(network, len(data.train), data.ingest.size, params.batch_size)
     return network
 

@@ -63,7 +63,7 @@ class TrainingLoop:
         _check_precision(params.precision)
         # Sums are split by threads, so that their number is part of the result and stands in params.
         torch.set_num_threads(params.threads)
-        _be_deterministic()
+        be_deterministic()
         self._params = params
         self._fabric = _fabric(params.precision)
         optimizer = build_optimizer(network, params.optimizer, params.learning_rate)
@@ -152,15 +152,21 @@ class _Mixed(MixedPrecision):
         return data
 
 
+def device_of_training() -> str:
+    """The GPU if there is one."""
+    return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+
+
 def _fabric(precision: str) -> Fabric:
     """One device: a GPU if there is one."""
-    device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    device = device_of_training()
     chosen = _Mixed(MIXED[precision], device) if precision in MIXED else Precision()
     # One process, whatever a cluster's environment variables say of others.
     return Fabric(accelerator=device, devices=1, plugins=[chosen, LightningEnvironment()])
 
 
-def _be_deterministic() -> None:
+def be_deterministic() -> None:
+    """From now on torch takes only kernels that give the same numbers each time."""
     # On a GPU cuBLAS must be told as well: workers/libraries.py does so.
     torch.use_deterministic_algorithms(True)
     torch.backends.cudnn.benchmark = False

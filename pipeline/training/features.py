@@ -1,0 +1,104 @@
+"""Features of pictures by frozen layers, computed once: the epochs then train the layers behind them.
+
+Frozen layers give a stored picture the same features in each epoch, and nearly all the time of an epoch is theirs.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from pipeline.data.dataset import RowDataset
+from pipeline.data.loader import distinct_pictures
+from pipeline.data.order import KeyedOrder
+from pipeline.training.loop import Batch, WeightedBatch, be_deterministic, device_of_training
+from pipeline.workers.engine import Engine
+from pipeline.workers.progress import progress
+
+# Fixed, because the size of a batch shows in the last digits of a feature.
+FEATURE_BATCH = 64
+
+
+@dataclass(frozen=True)
+class RowFeatures:
+    """What frozen layers make of rows: features (p, f) of the distinct pictures, and which each row has, (n,)."""
+
+    features: Tensor
+    positions: Tensor
+
+    def of(self, rows: list[int]) -> Tensor:
+        """The features of some rows, shape (rows, f)."""
+        return self.features[self.positions[rows]]
+
+
+class TrainFeatures:
+    """The batches of training with features for pixels, in the order of each epoch."""
+
+    def __init__(
+        self,
+        found: RowFeatures,
+        labels: npt.NDArray[np.int64],
+        weights: npt.NDArray[np.float32],
+        batch_size: int,
+        order: KeyedOrder,
+    ) -> None:
+        self._found = found
+        self._labels, self._weights = torch.from_numpy(labels), torch.tensor(weights, dtype=torch.float32)
+        self._batch_size = batch_size
+        self._order = order
+
+    def __len__(self) -> int:
+        return math.ceil(len(self._order) / self._batch_size)
+
+    def epoch(self, number: int, first: int = 0) -> Iterator[WeightedBatch]:
+        """Those of an epoch, counted from 0, from a batch on."""
+        self._order.set_epoch(number, first * self._batch_size)
+        rows = iter(self._order)
+        while batch := list(islice(rows, self._batch_size)):
+            yield self._found.of(batch), self._labels[batch], self._weights[batch]
+
+
+def feature_batches(found: RowFeatures, labels: npt.NDArray[np.int64], batch_size: int) -> list[Batch]:
+    """Features and class numbers, in row order."""
+    numbers = list(range(len(labels)))
+    parts = [numbers[start : start + batch_size] for start in range(0, len(numbers), batch_size)]
+    return [(found.of(part), torch.from_numpy(labels[part])) for part in parts]
+
+
+def split_frozen(network: nn.Module) -> tuple[nn.Sequential, nn.Sequential]:
+    """The layers up to the last frozen one, and those behind it; both share them with the network."""
+    layers = list(network.children())
+    frozen = [place for place, layer in enumerate(layers) if _is_frozen(layer)]
+    depth = frozen[-1] + 1 if frozen else 0
+    return nn.Sequential(*layers[:depth]), nn.Sequential(*layers[depth:])
+
+
+def computed_features(frozen: nn.Module, dataset: RowDataset, threads: int, engine: Engine, title: str) -> RowFeatures:
+    """The features of all rows of a dataset as they are stored, on the CPU; the layers end on the training's device.
+
+    The same bytes for any number of workers.
+
+    Raises:
+        PipelineError: a row's pixels cannot be read; the message begins with its id.
+    """
+    torch.set_num_threads(threads)
+    be_deterministic()
+    device = device_of_training()
+    frozen.to(device).eval()
+    loader, positions = distinct_pictures(dataset, FEATURE_BATCH, engine)
+    parts = []
+    with progress(title, len(loader)) as advance, loader, torch.no_grad():
+        for pixels in loader:
+            parts.append(frozen(pixels.to(device)).cpu())
+            advance(1)
+    return RowFeatures(torch.cat(parts), positions)
+
+
+def _is_frozen(layer: nn.Module) -> bool:
+    parameters = list(layer.parameters())
+    return bool(parameters) and not any(parameter.requires_grad for parameter in parameters)
