@@ -177,10 +177,10 @@ def test_layouts_of_a_person_s_own_stay_readable() -> None:
 
 
 def test_a_param_comes_back_into_braces() -> None:
-    old = TEMPLATE.replace("{level: 0.001, on_mismatch: warn}", "{level: 0.002}")
+    old = TEMPLATE.replace("{blocks: 0.25, head: 0.0}", "{blocks: 0.5}")
     text, changes = upgraded(old, TEMPLATE)
-    assert changes == ["added split.matching.on_mismatch"]
-    assert text == TEMPLATE.replace("level: 0.001", "level: 0.002")
+    assert changes == ["added train.model.dropout.head"]
+    assert text == TEMPLATE.replace("blocks: 0.25", "blocks: 0.5")
 
 
 def test_counts_of_production_images_get_no_shares() -> None:
