@@ -129,3 +129,40 @@ def compare(
         print(json.dumps(comparing.as_json(rows, params), indent=2, ensure_ascii=False, allow_nan=False))
     else:
         comparing.print_table(rows, params, Console(highlight=False))
+
+
+@app.command(rich_help_panel=PANEL)
+def gate(
+    against: Annotated[
+        str | None,
+        typer.Option(metavar="REVISION", help="A commit, branch, tag or experiment to compare the model with."),
+    ] = None,
+    tolerance: Annotated[
+        float, typer.Option(min=0, help="With --against: how many points worse the model may be.")
+    ] = 0.0,
+    beyond_noise: Annotated[
+        bool,
+        typer.Option("--beyond-noise", help="With --against: ignore a difference that may be chance."),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with all digits.")] = False,
+) -> None:
+    """End with exit code 11 if the last run's model broke a limit, or is worse than that of a revision: for CI.
+
+    A point is a hundredth of evaluate.optimizing. Both models are measured on the dev images that both were evaluated
+    on. Test is not read.
+    """
+    from pipeline.errors import GateError, ParamsError
+    from pipeline.project.params_file import load_params
+    from pipeline.tools import gate as gates
+
+    if against is None and (tolerance or beyond_noise):
+        raise ParamsError("--tolerance and --beyond-noise are of a comparison: say with what, --against REVISION")
+    found = gates.gate(load_params().evaluate, against, tolerance, beyond_noise)
+    if as_json:
+        print(json.dumps(found.as_json(), indent=2, ensure_ascii=False, allow_nan=False))
+    else:
+        for line in gates.lines(found):
+            print(printable(line))
+    tell_uncommitted()
+    if found.broken:
+        raise GateError("; ".join(found.broken))

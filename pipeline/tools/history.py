@@ -14,10 +14,12 @@ import pandas as pd
 from dvc.exceptions import DvcException
 from dvc.lock import LockError
 from dvc.repo import Repo
+from scmrepo.exceptions import SCMError
 
 from pipeline import catalogue
 from pipeline.errors import DataError, PipelineError
 from pipeline.metrics.comparison import Result, is_report
+from pipeline.names import shown
 from pipeline.project.params_file import PARAMS_FILE
 from pipeline.store.dvc_lock import LOCK, Stages, locked_stages, stages_in
 from pipeline.tools.lineage import of_workspace, other_run
@@ -42,6 +44,48 @@ def results(commits: int) -> list[Result]:
         raise DataError(f"DVC is running here: wait for it, or run `pipeline doctor` ({error})") from error
     except DvcException as error:
         raise DataError(f"DVC cannot list experiments here: {error}") from error
+
+
+def workspace_result() -> Result | None:
+    """The result that lies in the current folder, without DVC; None if there is none.
+
+    Raises:
+        DataError: its report is none that can be read.
+    """
+    return _workspace()
+
+
+def revision_result(revision: str) -> Result:
+    """The result of a commit, branch, tag or experiment.
+
+    Args:
+        revision: what Git knows by this name, or an experiment's name as `dvc exp show` lists it.
+
+    Raises:
+        DataError: neither Git nor DVC knows it; this is no repository of Git and DVC, or DVC is at work.
+    """
+    try:
+        with Repo() as repository:
+            return _Revision(repository, _resolved(repository, revision)).result("commit", revision)
+    except LockError as error:
+        raise DataError(f"DVC is running here: wait for it, or run `pipeline doctor` ({error})") from error
+    except DvcException as error:
+        raise DataError(f"DVC cannot read {shown(revision)} here: {error}") from error
+
+
+def _resolved(repository: Any, revision: str) -> str:
+    try:
+        found: str = repository.scm.resolve_rev(revision)
+    except SCMError as error:
+        experiments = [one for listed in repository.experiments.ls(all_commits=True).values() for one in listed]
+        named = [rev for name, rev in experiments if name == revision and rev]
+        if not named:
+            raise DataError(
+                f"neither Git nor DVC knows a revision {shown(revision)}: name a commit, branch, tag or experiment "
+                "(`git fetch` brings branches that a shallow clone lacks)"
+            ) from error
+        return str(named[0])
+    return found
 
 
 def _results(repository: Any, commits: int) -> Iterator[Result]:
