@@ -194,9 +194,9 @@ def test_a_shard_of_vectors_is_checked_as_others_are(project: Path, doctor: Doct
     vectors = np.ones((3, 8))
     vectors[1, 2] = np.nan if how == "not finite" else 0
     schema = vector_schema(8).insert(0, pa.field("key", pa.string()))
-    rows = {"key": ["a", "b", "c"], "vector": [vector_bytes(vector) for vector in vectors]}
-    shard = folder / f"{digest(*rows['key'])}.arrow"
-    write_arrow(pa.table(rows, schema=schema), shard)
+    keys = ["a", "b", "c"]
+    shard = folder / f"{digest(*keys)}.arrow"
+    write_arrow(pa.table({"key": keys, "vector": [*map(vector_bytes, vectors)]}, schema=schema), shard)
     if how == "truncated":
         shard.write_bytes(shard.read_bytes()[:-100])
     left = folder / ".0123.arrow.partial"
