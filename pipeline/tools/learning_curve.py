@@ -1,7 +1,7 @@
 """Fit train.model to nested parts of the training set, and say whether twice the images would help."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +23,7 @@ from pipeline.project.params_file import Params
 from pipeline.stages.train.params import TrainParams
 from pipeline.store.artifacts import remove, replacing, table, write_bytes
 from pipeline.tools.figures import png_of
-from pipeline.tools.training_data import read_data
+from pipeline.tools.training_data import fit_params, read_data
 from pipeline.training.checkpoint import Checkpoint, KeyedCheckpoint
 from pipeline.training.fitting import TrainingData, fit_key, fit_model, part_of_data
 from pipeline.workers.engine import Engine
@@ -163,7 +163,7 @@ def _planned_fit(data: TrainingData, params: Params, folder: Path, curve: str, s
 
 
 def _key(data: TrainingData, params: Params, seed: int) -> str:
-    return fit_key(data, _seeded(params, seed), params.evaluate.optimizing, params.augment.variants)
+    return fit_key(data, replace(fit_params(params), train=_seeded(params, seed)))
 
 
 def _seeded(params: Params, seed: int) -> TrainParams:
