@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli.app import app, tell_uncommitted
+from pipeline.cli.app import Workers, app, tell_uncommitted
 from pipeline.names import printable
 
 PANEL = "Params and results"
@@ -166,3 +166,37 @@ def gate(
     tell_uncommitted()
     if found.broken:
         raise GateError("; ".join(found.broken))
+
+
+@app.command(rich_help_panel=PANEL)
+def diff(
+    before: Annotated[str, typer.Argument(metavar="REV1", help="A commit, branch, tag or experiment.")],
+    after: Annotated[
+        str | None, typer.Argument(metavar="[REV2]", help="Another one; the current folder if not given.")
+    ] = None,
+    csv: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a table with a row for each image that changed.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with all digits.")] = False,
+    workers: Workers = None,
+) -> None:
+    """List which images came, went, or changed label, split or group, and what other dev images do to the metric.
+
+    The earlier model is measured on both dev sets, so that you see how much of the metric's change is the model's.
+    """
+    from rich.console import Console
+
+    from pipeline.project.params_file import load_params
+    from pipeline.store.artifacts import check_writable
+    from pipeline.tools.diff import diff as differences
+    from pipeline.workers.engine import Engine, choose_workers
+
+    params = load_params()
+    check_writable(*([csv] if csv else []))
+    found = differences.diff(before, after, params.evaluate, params.train.threads, Engine(choose_workers(workers)))
+    if csv is not None:
+        differences.write_table(found, csv)
+    if as_json:
+        print(json.dumps(found.as_json(), indent=2, ensure_ascii=False, allow_nan=False))
+    else:
+        differences.print_diff(found, Console(highlight=False))
