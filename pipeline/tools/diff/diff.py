@@ -47,16 +47,17 @@ class Diff:
 
     def as_json(self) -> dict[str, Any]:
         """The same for JSON, without the table of images."""
-        moved = self.changes.moved.stack()
+        moved = self.changes.moved
         return {
             "before": self.before,
             "after": self.after,
             "images": {"before": self.changes.images_before, "after": self.changes.images_after},
             "changes": self.changes.counts,
             "splits": [
-                {"before": before, "after": after, "images": int(count)}
-                for (before, after), count in zip(moved.index.tolist(), moved.tolist(), strict=True)
-                if count
+                {"before": before, "after": after, "images": int(moved.loc[before, after])}
+                for before in moved.index
+                for after in moved.columns
+                if moved.loc[before, after]
             ],
             "metric": None if self.effect is None else asdict(self.effect),
             "untold": self.untold,
