@@ -185,7 +185,7 @@ def _splits(moved: pd.DataFrame, found: Diff) -> Table:
 
 
 def _points(value: float) -> str:
-    return f"{100 * value + 0.0:+.1f}"
+    return f"{round(100 * value, 1) + 0.0:+.1f}"
 
 
 def _ends(part: Part) -> str:
