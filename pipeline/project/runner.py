@@ -11,8 +11,9 @@ from typing import Any
 from pipeline.errors import ParamsError, StorageError
 from pipeline.project.params_file import Params
 from pipeline.stage import Group, Outputs, Stage, load_stage
-from pipeline.store.artifacts import alone, partial_path, put_in_place, refusals, remove
+from pipeline.store.refusals import refusals
 from pipeline.store.shards import ShardStore
+from pipeline.store.writing import alone, partial_path, put_in_place, remove
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.workers.engine import Engine
 

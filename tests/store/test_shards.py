@@ -23,9 +23,9 @@ from hypothesis import strategies as st
 from pipeline.errors import DataError, MissingInputError, StorageError, WorkerError
 from pipeline.store import shards as shards_module
 from pipeline.store.arrow import open_arrow, write_arrow
-from pipeline.store.artifacts import flush
 from pipeline.store.shard_plan import MAX_ROWS, MEAN_ROWS, Row, digest
 from pipeline.store.shards import ShardReader, ShardStore, fingerprint
+from pipeline.store.writing import flush
 from pipeline.workers.engine import Engine
 from tests.examples import full_disk
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import ParamsError, StorageError, WorkerError
-from pipeline.store.artifacts import sha256_of
+from pipeline.store.reading import sha256_of
 from pipeline.workers.engine import WORKERS_VARIABLE, Engine, choose_workers
 from pipeline.workers.pool import stop_all
 from tests import costly

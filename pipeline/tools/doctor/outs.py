@@ -12,9 +12,11 @@ from pipeline import catalogue
 from pipeline.errors import DataError, MissingInputError, StorageError
 from pipeline.images.pixels import decode
 from pipeline.store.arrow import open_arrow
-from pipeline.store.artifacts import Artifact, maker, remove
+from pipeline.store.artifacts import Artifact
+from pipeline.store.reading import maker
 from pipeline.store.shard_plan import digest
 from pipeline.store.vectors import vectors_of
+from pipeline.store.writing import remove
 from pipeline.tools.doctor.cache import md5_of
 from pipeline.tools.doctor.findings import Check, Problem
 from pipeline.workers.engine import Engine
