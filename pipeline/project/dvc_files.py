@@ -8,7 +8,8 @@ from typing import Any
 
 from pipeline import catalogue
 from pipeline.stage import NAMES, Stage, command_of, describe, load_stage
-from pipeline.store.artifacts import OTHER_FOLDERS, Artifact
+from pipeline.store.artifacts import Artifact
+from pipeline.store.reading import OTHER_FOLDERS
 
 SCHEMA = "https://raw.githubusercontent.com/iterative/dvcyaml-schema/master/schema.json"
 # What no stage declares: plots, and the model as an artifact of DVC.

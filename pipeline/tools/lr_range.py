@@ -8,7 +8,8 @@ from pipeline.errors import ParamsError
 from pipeline.metrics.metric import metric_of
 from pipeline.models.baselines import Baseline
 from pipeline.project.params_file import Params
-from pipeline.store.artifacts import replacing, table, write_bytes
+from pipeline.store.artifacts import table
+from pipeline.store.writing import replacing, write_bytes
 from pipeline.tools.figures import png_of
 from pipeline.tools.training_data import read_data
 from pipeline.training.fitting import fresh_network, loss_weights

@@ -5,19 +5,23 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from pipeline import catalogue
 from pipeline.errors import DataError, MissingInputError, StorageError
 from pipeline.images.pixels import decode
 from pipeline.store.arrow import open_arrow
-from pipeline.store.artifacts import Artifact, maker, remove
+from pipeline.store.artifacts import Artifact
+from pipeline.store.reading import maker
 from pipeline.store.shard_plan import digest
+from pipeline.store.vectors import vectors_of
+from pipeline.store.writing import remove
 from pipeline.tools.doctor.cache import md5_of
 from pipeline.tools.doctor.findings import Check, Problem
 from pipeline.workers.engine import Engine
 
-SHARDS = (catalogue.INGEST_SHARDS, catalogue.AUGMENT_SHARDS)
+SHARDS = (catalogue.INGEST_SHARDS, catalogue.EMBED_SHARDS, catalogue.AUGMENT_SHARDS)
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class Shard:
 
 
 def examine_shards(recorded: Mapping[Path, str], engine: Engine, at_work: str) -> Check:
-    """Hash every shard and decode every image in it.
+    """Hash every shard, and decode every image or read every vector in it.
 
     Args:
         recorded: path -> MD5, as dvc.lock and the cache have it.
@@ -44,7 +48,7 @@ def examine_shards(recorded: Mapping[Path, str], engine: Engine, at_work: str) -
         for shard, found in zip(shards, faults, strict=True)
         if found
     ]
-    return Check("shards", f"{len(shards)} shards hashed, their images decoded", problems)
+    return Check("shards", f"{len(shards)} shards hashed, their images and vectors read", problems)
 
 
 def examine_checked(at_work: str) -> Check:
@@ -111,12 +115,17 @@ def fault(shard: Shard) -> str | None:
         if shard.md5 not in (None, md5_of(shard.path)):
             return "is damaged: its MD5 is not that of dvc.lock"
         table = open_arrow(shard.path)
-        keys, images = table["key"].to_pylist(), table["image"]
+        keys = table["key"].to_pylist()
+        holds_vectors = "vector" in table.schema.names
+        column = table["vector" if holds_vectors else "image"]
     except (StorageError, DataError, KeyError):
         return "is damaged: it cannot be read as a shard"
     if digest(*keys) != shard.path.stem:
         return "is damaged: its name is not the digest of its rows' keys"
-    return next((f"is damaged: the image of row {row} cannot be decoded" for row in _broken(images)), None)
+    if holds_vectors:
+        infinite = np.flatnonzero(~np.isfinite(vectors_of(table)).all(axis=1))
+        return f"is damaged: the vector of row {infinite[0]} has values that are no numbers" if len(infinite) else None
+    return next((f"is damaged: the image of row {row} cannot be decoded" for row in _broken(column)), None)
 
 
 def _broken(images: pa.ChunkedArray) -> Iterator[int]:
