@@ -11,8 +11,6 @@ import pyarrow as pa
 from pipeline import forms, manifest
 from pipeline.metrics.predictions import PROBABILITY
 from pipeline.sources.scan import images_in_class_folders
-from pipeline.store.arrow import manifest as any_manifest
-from pipeline.store.arrow import manifest_slice, manifest_stream, remembered
 from pipeline.store.artifacts import (
     binary,
     folder_of_folders,
@@ -29,6 +27,8 @@ from pipeline.store.checked import checked_folder, checked_report, memo
 from pipeline.store.curves import curves
 from pipeline.store.feedback import feedback
 from pipeline.store.ledger import ledger
+from pipeline.store.manifests import manifest as any_manifest
+from pipeline.store.manifests import manifest_slice, manifest_stream, remembered
 from pipeline.store.shards import ShardReader
 from pipeline.store.vectors import Embeddings
 from pipeline.store.verified import picture, verified

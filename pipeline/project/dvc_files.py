@@ -8,7 +8,8 @@ from typing import Any
 
 from pipeline import catalogue
 from pipeline.stage import NAMES, Stage, command_of, describe, load_stage
-from pipeline.store.artifacts import OTHER_FOLDERS, Artifact
+from pipeline.store.artifacts import Artifact
+from pipeline.store.reading import OTHER_FOLDERS
 from pipeline.store.verified import checksums_beside
 
 SCHEMA = "https://raw.githubusercontent.com/iterative/dvcyaml-schema/master/schema.json"

@@ -11,10 +11,11 @@ from typing import Any
 from pipeline.errors import ParamsError, StorageError
 from pipeline.project.params_file import Params
 from pipeline.stage import Group, Outputs, Stage, load_stage
-from pipeline.store.artifacts import alone, partial_path, put_in_place, refusals, remove
 from pipeline.store.checked import CHECKSUMS
+from pipeline.store.refusals import refusals
 from pipeline.store.shards import ShardStore
 from pipeline.store.verified import checksums_beside, checksums_of
+from pipeline.store.writing import alone, partial_path, put_in_place, remove
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.workers.engine import Engine
 
@@ -55,7 +56,7 @@ def _run(stage: Stage, params: Params, engine: Engine, arguments: dict[str, Any]
     if "engine" in inspect.signature(stage.function).parameters:
         arguments["engine"] = engine
     checkpoints = {argument: Checkpoint(Path(file)) for argument, file in stage.resumes.items()}
-    outputs = stage.function(**arguments, **stores, **checkpoints)
+    outputs = stage.function(**stage.join({**arguments, **stores, **checkpoints}))
     write_all(stage, outputs)
     for checkpoint in checkpoints.values():
         checkpoint.drop()

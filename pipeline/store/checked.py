@@ -13,7 +13,8 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from pipeline.errors import DataError, MissingInputError
-from pipeline.store.artifacts import Artifact, check_form, maker, read_bytes, report
+from pipeline.store.artifacts import Artifact, check_form, report
+from pipeline.store.reading import maker, read_bytes
 
 CHECKSUM = "checksum"
 CHECKSUMS = "checksums.json"

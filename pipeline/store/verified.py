@@ -12,8 +12,9 @@ from pathlib import Path, PurePath
 from pydantic import TypeAdapter
 
 from pipeline.errors import DataError
-from pipeline.store.artifacts import Artifact, binary, maker, read_bytes
+from pipeline.store.artifacts import Artifact, binary
 from pipeline.store.checked import CHECKSUMS, checked_report, crc_of
+from pipeline.store.reading import maker, read_bytes
 
 TOPS = ("data", "reports")
 PNG_START = b"\x89PNG\r\n\x1a\n"

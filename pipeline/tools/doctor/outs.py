@@ -5,15 +5,19 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from pipeline import catalogue
 from pipeline.errors import DataError, MissingInputError, StorageError
 from pipeline.images.pixels import decode
 from pipeline.store.arrow import open_arrow
-from pipeline.store.artifacts import Artifact, maker, remove
+from pipeline.store.artifacts import Artifact
+from pipeline.store.reading import maker
 from pipeline.store.shard_plan import digest
+from pipeline.store.vectors import vectors_of
 from pipeline.store.verified import checksums_beside
+from pipeline.store.writing import remove
 from pipeline.tools.doctor.cache import md5_of
 from pipeline.tools.doctor.findings import Check, Problem
 from pipeline.workers.engine import Engine
@@ -32,7 +36,7 @@ class Shard:
 
 
 def examine_shards(recorded: Mapping[Path, str], engine: Engine, at_work: str) -> Check:
-    """Hash every shard and decode every image in it.
+    """Hash every shard, and decode every image or read every vector in it.
 
     Args:
         recorded: path -> MD5, as dvc.lock and the cache have it.
@@ -47,7 +51,7 @@ def examine_shards(recorded: Mapping[Path, str], engine: Engine, at_work: str) -
         for shard, found in zip(shards, faults, strict=True)
         if found
     ]
-    return Check("shards", f"{len(shards)} shards hashed, their images decoded", problems)
+    return Check("shards", f"{len(shards)} shards hashed, their images and vectors read", problems)
 
 
 def examine_checked(at_work: str) -> Check:
@@ -141,13 +145,16 @@ def fault(shard: Shard) -> str | None:
             return "is damaged: its MD5 is not that of dvc.lock"
         table = open_arrow(shard.path)
         keys = table["key"].to_pylist()
-        # Shards of embeddings have vectors instead.
-        images = table["image"] if "image" in table.schema.names else pa.chunked_array([], pa.binary())
+        holds_vectors = "vector" in table.schema.names
+        column = table["vector" if holds_vectors else "image"]
     except (StorageError, DataError, KeyError):
         return "is damaged: it cannot be read as a shard"
     if digest(*keys) != shard.path.stem:
         return "is damaged: its name is not the digest of its rows' keys"
-    return next((f"is damaged: the image of row {row} cannot be decoded" for row in _broken(images)), None)
+    if holds_vectors:
+        infinite = np.flatnonzero(~np.isfinite(vectors_of(table)).all(axis=1))
+        return f"is damaged: the vector of row {infinite[0]} has values that are no numbers" if len(infinite) else None
+    return next((f"is damaged: the image of row {row} cannot be decoded" for row in _broken(column)), None)
 
 
 def _broken(images: pa.ChunkedArray) -> Iterator[int]:

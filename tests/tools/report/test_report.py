@@ -11,8 +11,8 @@ from pipeline import catalogue
 from pipeline.diagnosis.gaps import MEANS
 from pipeline.errors import MissingInputError, ParamsError, StorageError
 from pipeline.project.params_file import load_params
-from pipeline.store.artifacts import write_files
 from pipeline.store.spreadsheets import read_spreadsheet, spreadsheet_bytes
+from pipeline.store.writing import write_files
 from pipeline.tools.errors import ERRORS_TABLE, write_errors
 from pipeline.tools.report import write_report
 from pipeline.tools.report.gathering import gather
