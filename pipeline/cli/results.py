@@ -187,7 +187,7 @@ def diff(
     from rich.console import Console
 
     from pipeline.project.params_file import load_params
-    from pipeline.store.artifacts import check_writable
+    from pipeline.store.writing import check_writable
     from pipeline.tools.diff import diff as differences
     from pipeline.workers.engine import Engine, choose_workers
 

@@ -17,8 +17,9 @@ from pipeline.manifest import DEV
 from pipeline.models.files import load_model
 from pipeline.stages.evaluate.params import EvaluateParams
 from pipeline.stages.ingest.params import IngestParams
-from pipeline.store.artifacts import replacing, spreadsheet
+from pipeline.store.artifacts import spreadsheet
 from pipeline.store.shards import ShardReader
+from pipeline.store.writing import replacing
 from pipeline.tools.diff.effect import Effect, Part, metric_change
 from pipeline.tools.diff.rows import NOWHERE, Changes, changes, rows_of
 from pipeline.tools.revisions import Revision, Run, Workspace, repository, resolved
