@@ -120,7 +120,7 @@ def with_way(values: dict[str, Any], way: str, seed: int, epochs: int, weights: 
         share, norm = WAYS[way]
         dropout = {"blocks": share, "head": 2 * share}
         train["model"] = {
-            "name": "cnn", "depth": 3, "width": 16, "kernel": 3, "activation": "relu", "batch_norm": norm,
+            "name": "cnn", "depth": 3, "width": 16, "kernel": 3, "activation": "relu", "batch_norm": norm, "dense": [],
             "dropout": dropout,
         }  # fmt: skip
         train["optimizer"] = {"name": "adam", "beta1": 0.9, "beta2": 0.999}

@@ -33,6 +33,8 @@ class Artifact:
     """Whether DVC keeps it in its cache; if not, Git may keep it, or it is made again."""
     metrics: bool = False
     """Whether `dvc metrics` shows it."""
+    verified: bool = False
+    """Whether its checksum stands in its stage's checksums.json (see verified.py)."""
 
     def named(self, **names: str) -> "Artifact":
         """The same artifact with the `{placeholders}` of its path filled in."""
