@@ -39,20 +39,18 @@ def test_each_kind_of_change_is_counted_and_listed() -> None:
         "group": 1,
     }
     rows = found.table.set_index("id")
-    assert rows["change"].to_dict() == {
+    assert dict(zip(rows.index, rows["change"], strict=True)) == {
         "phone/renamed.jpg": "renamed,split",
         "web/2.jpg": "went",
         "web/3.jpg": "label",
         "web/4.jpg": "content,group",
         "web/6.jpg": "came",
     }
-    assert rows.loc["phone/renamed.jpg", ["other_id", "split_before", "split_after"]].tolist() == [
-        "web/1.jpg",
-        "train",
-        "dev",
-    ]
-    assert rows.loc["web/2.jpg", ["label_before", "label_after"]].tolist() == ["fig", ""]
-    assert rows.loc["web/6.jpg", ["group_before", "group_after"]].tolist() == ["", "g"]
+    of = found.table.set_index("id").to_dict("index")
+    renamed = of["phone/renamed.jpg"]
+    assert (renamed["other_id"], renamed["split_before"], renamed["split_after"]) == ("web/1.jpg", "train", "dev")
+    assert (of["web/2.jpg"]["label_before"], of["web/2.jpg"]["label_after"]) == ("fig", "")
+    assert (of["web/6.jpg"]["group_before"], of["web/6.jpg"]["group_after"]) == ("", "g")
     assert found.moved.loc["train", "dev"] == 1
     assert found.moved.loc["", "train"] == 1
     assert found.moved.loc["train", ""] == 1
