@@ -19,8 +19,9 @@ from pipeline.metrics.metric import key_of
 from pipeline.sheets.contact_sheets import MAX_GALLERY_IMAGES, gallery
 from pipeline.sheets.drawing import Cell
 from pipeline.stages.evaluate.params import EvaluateParams
-from pipeline.store.artifacts import read_bytes, write_files
+from pipeline.store.reading import read_bytes
 from pipeline.store.spreadsheets import read_spreadsheet, spreadsheet_bytes
+from pipeline.store.writing import write_files
 
 ID = "id"
 # Where the table lies, if nobody says otherwise.
@@ -128,7 +129,8 @@ def print_ranking(found: Ranking, console: Console) -> None:
     for column in ("images", "of errors", found.metric, "95 % interval", *beside):
         table.add_column(escape(column), justify="right", no_wrap=True)
     for one in found.gains:
-        figures = [f"{one.images:,}", f"{one.share:.1%}", f"+{one.gain:.4f}", f"{one.low:.4f} to {one.high:.4f}"]
+        ends = "too few groups" if one.low is None else f"{one.low:.4f} to {one.high:.4f}"
+        figures = [f"{one.images:,}", f"{one.share:.1%}", f"+{one.gain:.4f}", ends]
         table.add_row(escape(one.tag), *figures, *([f"+{one.accuracy:.4f}"] if beside else []))
     console.print(table)
     console.print(f"{found.errors:,} of {found.images:,} images are misclassified; {found.tagged:,} of them tagged.")

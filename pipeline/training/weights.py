@@ -5,7 +5,7 @@ from pathlib import Path
 from torch import Tensor
 
 from pipeline.models.mobilenet import read_tensors
-from pipeline.store.artifacts import hashed_file
+from pipeline.store.reading import hashed_file
 
 
 def read_weights(file: str, sha256: str) -> dict[str, Tensor]:

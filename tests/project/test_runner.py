@@ -18,8 +18,8 @@ from pipeline.project.runner import run_stage, value_at, write_all
 from pipeline.sources.scan import images_in_class_folders
 from pipeline.stage import Stage
 from pipeline.store import artifacts as storage
-from pipeline.store.artifacts import alone
 from pipeline.store.checked import memo
+from pipeline.store.writing import alone
 from pipeline.workers.engine import Engine
 from tests.examples import curated, encoded, full_disk, params, picture, with_columns, write_source
 from tests.running import write_params, write_tiny_sources
@@ -65,6 +65,7 @@ def test_a_stage_reads_its_inputs_and_puts_its_outputs_in_place() -> None:
         "data/curate/removed.csv",
         "data/curate/scene_pairs.arrow",
         "data/curate/scenes.csv",
+        "reports/curate/checksums.json",
         "reports/curate/copies.png",
         "reports/curate/issues.png",
         "reports/curate/metrics.json",
@@ -267,6 +268,18 @@ def test_what_is_kept_is_read_as_the_last_run_left_it(tmp_path: Path, monkeypatc
     for _ in range(3):
         run_stage("counted", params(), Engine(1))
     assert kept.read(Path(kept.path)) == {"runs": 3}
+
+
+@dataclass
+class Pair:
+    first: int
+    second: int
+
+
+def test_inputs_that_travel_together_are_one_argument() -> None:
+    stage = Stage("pairs", counted, params={"first": "a", "third": "c"}, together={"pair": Pair})
+    assert stage.join({"third": 3, "second": 2, "first": 1}) == {"third": 3, "pair": Pair(1, 2)}
+    assert stage.named("web").join({"first": 1, "second": 2}) == {"pair": Pair(1, 2)}
 
 
 def test_a_second_run_of_a_stage_is_told_to_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

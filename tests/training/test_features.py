@@ -1,5 +1,6 @@
 """Frozen layers: their features are computed once, and training on them gives the model that it gives without."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from torch import nn
+from torch.nn.functional import cross_entropy
 
 from pipeline.data import dataset as dataset_module
 from pipeline.data.dataset import RowDataset
@@ -18,7 +20,7 @@ from pipeline.store.shards import ShardReader
 from pipeline.training import fitting
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.features import split_frozen
-from pipeline.training.fitting import TrainingData, features_stay, fit_model, training_data
+from pipeline.training.fitting import FitParams, TrainingData, features_stay, fit_model, training_data
 from pipeline.training.loop import TrainingLoop
 from pipeline.training.training import Fit
 from pipeline.workers.engine import Engine
@@ -42,8 +44,8 @@ def manifest(tmp_path: Path) -> pd.DataFrame:
 def data(manifest: pd.DataFrame, folder: Path, copies: int = 0, mode: str = "materialise") -> TrainingData:
     chosen = params(**{"augment.mode": mode, "augment.transforms": [TURN], "ingest.size": SIZE})
     rows = with_copies(manifest, copies).assign(weight=np.float32(1))
-    reader, variants = ShardReader(folder), chosen.augment.variants
-    return training_data(rows, manifest, reader, settings(), variants, chosen.ingest)
+    shaping = FitParams(settings(), chosen.augment.variants, chosen.ingest, chosen.evaluate.optimizing)
+    return training_data(rows, manifest, ShardReader(folder), shaping)
 
 
 def settings(**changes: Any) -> Any:
@@ -117,7 +119,7 @@ def test_the_backbone_is_trained_at_its_share_of_the_rate(trained: str) -> None:
     moved = []
     for share in (1.0, 0.1):
         chosen = settings(model={**HEAD, "trained": trained, "backbone_rate": share}, optimizer=SGD, learning_rate=0.5)
-        loop = TrainingLoop(network_for(chosen), chosen)
+        loop = TrainingLoop(network_for(chosen), chosen, partial(cross_entropy, reduction="none"))
         before = [parameter.detach().clone() for parameter in loop.network.parameters()]
         pixels = torch.from_numpy(np.stack(IMAGES[:8])).permute(0, 3, 1, 2)
         batch = pixels, torch.arange(8) % 3, torch.ones(8)

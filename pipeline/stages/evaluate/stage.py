@@ -16,7 +16,7 @@ from pipeline.models.latency import latency_of
 from pipeline.models.params import Model
 from pipeline.stage import Stage
 from pipeline.stages.evaluate.params import EvaluateParams
-from pipeline.store.artifacts import digest_of
+from pipeline.store.reading import digest_of
 from pipeline.store.shards import ShardReader
 from pipeline.workers.engine import Engine
 

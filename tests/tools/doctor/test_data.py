@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -10,6 +11,7 @@ from pipeline import catalogue
 from pipeline.errors import StorageError
 from pipeline.store.arrow import open_arrow, write_arrow
 from pipeline.store.shard_plan import digest
+from pipeline.store.vectors import vector_bytes, vector_schema
 from pipeline.tools.doctor import cache, outs
 from tests.running import pipeline
 from tests.tools.doctor.workspaces import Doctor, damage, object_of, run, shard_of, states, wrong
@@ -176,6 +178,26 @@ def test_an_out_that_does_not_match_its_checksum_is_removed(project: Path, docto
     assert [path for path in (manifest, model, verdict) if path.exists()] == []
 
 
+def test_a_table_for_people_stays_where_they_may_have_written_into_it(project: Path, doctor: Doctor) -> None:
+    read, for_people = Path("data/ingest/web/rejected.csv"), Path("reports/ingest/web/ignored.csv")
+    for path in (read, for_people):
+        path.write_text(path.read_text() + "mine\n")
+    ended = doctor("--fix")
+    assert states(ended)["checksums"] == "2 wrong"
+    assert "ignored.csv is damaged, edited or of another run" in ended.out
+    assert "if you wrote into it, keep a copy elsewhere" in ended.out
+    assert (read.exists(), for_people.exists()) == (False, True)
+
+
+def test_a_damaged_list_of_checksums_speaks_against_no_other_file(project: Path, doctor: Doctor) -> None:
+    listed = Path("reports/ingest/web/checksums.json")
+    damage(listed)
+    ended = doctor("--fix")
+    assert states(ended)["checksums"] == "1 wrong"
+    assert not listed.exists()
+    assert Path("data/ingest/web/rejected.csv").exists()
+
+
 def test_without_a_record_a_shard_is_judged_by_itself(project: Path) -> None:
     path = shard_of(project)
     assert outs.fault(outs.Shard(path, None)) is None
@@ -183,6 +205,31 @@ def test_without_a_record_a_shard_is_judged_by_itself(project: Path) -> None:
     damaged = path.read_bytes()
     path.write_bytes(damaged[:-100])
     assert outs.fault(outs.Shard(path, None)) == "is damaged: it cannot be read as a shard"
+
+
+@pytest.mark.parametrize("how", ["whole", "not finite", "truncated"])
+def test_a_shard_of_vectors_is_checked_as_others_are(project: Path, doctor: Doctor, how: str) -> None:
+    folder = Path(catalogue.EMBED_SHARDS)
+    folder.mkdir(parents=True, exist_ok=True)
+    vectors = np.ones((3, 8))
+    vectors[1, 2] = np.nan if how == "not finite" else 0
+    schema = vector_schema(8).insert(0, pa.field("key", pa.string()))
+    keys = ["a", "b", "c"]
+    shard = folder / f"{digest(*keys)}.arrow"
+    write_arrow(pa.table({"key": keys, "vector": [*map(vector_bytes, vectors)]}, schema=schema), shard)
+    if how == "truncated":
+        shard.write_bytes(shard.read_bytes()[:-100])
+    left = folder / ".0123.arrow.partial"
+    left.touch()
+    ended = doctor()
+    assert wrong(ended) == {"leftovers"} | ({"shards"} if how != "whole" else set())
+    if how == "not finite":
+        assert f"{shard} is damaged: the vector of row 1 has values that are no numbers" in ended.out
+    if how != "whole":
+        assert "`dvc repro embed` builds it again" in ended.out
+    assert doctor("--fix").code == 0
+    assert not left.exists()
+    assert shard.exists() == (how == "whole")
 
 
 def test_what_a_killed_run_left_is_removed(project: Path, doctor: Doctor) -> None:
