@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from pipeline.errors import ParamsError
-from pipeline.store.artifacts import check_writable, write_files
 from pipeline.store.spreadsheets import spreadsheet_bytes
+from pipeline.store.writing import check_writable, write_files
 from pipeline.tools.map.points import map_points
 from pipeline.workers.engine import Engine
 

@@ -13,8 +13,9 @@ import pandas as pd
 from pipeline import catalogue
 from pipeline.data.vectors import image_vectors
 from pipeline.errors import DataError, MissingInputError
-from pipeline.store.artifacts import Artifact, replacing
+from pipeline.store.artifacts import Artifact
 from pipeline.store.shard_plan import digest
+from pipeline.store.writing import replacing
 from pipeline.tools.map.layout import places_of
 from pipeline.versions.stages import version_of
 from pipeline.workers.engine import Engine
