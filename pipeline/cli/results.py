@@ -66,6 +66,24 @@ def report(
     print(printable(write_report(load_params(), output, tags)))
 
 
+@app.command("map", rich_help_panel=PANEL)
+def draw_map(
+    output: Annotated[
+        Path,
+        typer.Option(metavar="FILE", help="The picture, .png, and beside it the points as .csv; replaced if there."),
+    ] = Path("map.png"),
+    workers: Workers = None,
+) -> None:
+    """Draw a map of the data: images that look alike lie near each other, coloured by class, split, source and errors.
+
+    By embeddings, or by small pictures where embed.backbone is null. Labels and predictions of test are not shown.
+    """
+    from pipeline.tools.map.map import write_map
+    from pipeline.workers.engine import Engine, choose_workers
+
+    print(printable(write_map(output, Engine(choose_workers(workers)))))
+
+
 @app.command(rich_help_panel=PANEL)
 def errors(
     split: Annotated[str, typer.Option(help="dev, train_dev or train.")] = "dev",
