@@ -116,7 +116,7 @@ def audit(
     The command ends with exit code 8 if an image leaks from one split into another.
     """
     from pipeline.tools.audit.audit import SceneOptions, find, outcome, write_json
-    from pipeline.tools.audit.leaks import render
+    from pipeline.tools.audit.rendering import render
     from pipeline.workers.engine import Engine, choose_workers
 
     options = SceneOptions(scenes, scene_table, scene_sheet)
