@@ -84,6 +84,8 @@ GROUPS = pa.schema([("sha256", pa.string()), ("group", pa.string()), ("rule", pa
 SCENE_PAIRS = pa.schema(
     [("one", _CATEGORY), ("other", _CATEGORY), ("places", pa.int32()), ("scene", pa.bool_()), ("rule", _CATEGORY)]
 )
+# Where each image lies on a map of the data, in the order of ids, and what decided that.
+MAP_PLACES = pa.schema([("x", pa.float32()), ("y", pa.float32()), ("rule", pa.string())])
 CURATED = pa.schema([*_IMAGE, ("group", pa.string()), *((name, pa.bool_()) for name in ISSUES)])
 SPLIT = pa.schema([*CURATED, ("split", _CATEGORY)])
 BALANCED = pa.schema([*SPLIT, ("copy", pa.int32()), ("weight", pa.float32())])
