@@ -55,6 +55,8 @@ def find_outliers(rows: pd.DataFrame, vectors: npt.NDArray[np.float32]) -> Outli
     Args:
         rows: with id, label, split, source and group. vectors: shape (n, d), of length 1.
     """
+    if rows.empty:
+        return Outliers(pd.DataFrame(columns=COLUMNS), 0, [])
     labels, groups = rows["label"].astype(str).to_numpy(), pd.factorize(rows["group"].astype(str))[0]
     names, codes = np.unique(labels, return_inverse=True)
     distances = np.stack([_distances(vectors, groups, codes == code) for code in range(len(names))], axis=1)
