@@ -174,6 +174,10 @@ def export(
     test: Annotated[
         bool, typer.Option("--test", help="Also export test; the ledger counts it as one more test evaluation.")
     ] = False,
+    link: Annotated[
+        bool,
+        typer.Option("--link", help="Of imagefolder: repeats of a picture are hard links to one file, not copies."),
+    ] = False,
 ) -> None:
     """Write the prepared images of the last run for other programs: the splits, with balance and variants.
 
@@ -182,7 +186,7 @@ def export(
     from pipeline.project.params_file import load_params
     from pipeline.tools.export import export as write
 
-    print(printable(write(folder, format_name.value, test, load_params())))
+    print(printable(write(folder, format_name.value, test, load_params(), link)))
     if test:
         tell_uncommitted()
 
