@@ -35,7 +35,8 @@ from pipeline.metrics.metric import metric_of
 from pipeline.project.params_file import Params, check_params, load_params
 from pipeline.project.runner import run_stage
 from pipeline.store.artifacts import sha256_of
-from pipeline.tools.spot_check.spot_check import check_all, print_table
+from pipeline.tools.spot_check.printing import print_table
+from pipeline.tools.spot_check.spot_check import check_all
 from pipeline.tools.training_data import read_data
 from pipeline.training.fitting import fit_model
 from pipeline.workers.engine import Engine, choose_workers

@@ -22,6 +22,7 @@ from pipeline.data.order import KeyedOrder
 from pipeline.diagnosis.diagnosis import Diagnosis, diagnosis
 from pipeline.diagnosis.error_levels import HUMAN, given, levels_of, measured, metric_of_errors
 from pipeline.diagnosis.findings import SMALL_DEV
+from pipeline.diagnosis.inputs import Evidence
 from pipeline.diagnosis.next_steps import changed, in_order
 from pipeline.diagnosis.param_changes import DROPPED, Run
 from pipeline.diagnosis.rendering import sentence
@@ -101,9 +102,8 @@ def diagnosed(case: Case, seed: int) -> tuple[Diagnosis, pd.DataFrame]:
     levels[TEST] = measured(TEST, frames[TEST], metric, classes, evaluate)
     run = Run(params.curate, params.split, params.balance, params.augment, params.train, evaluate)
     manifest = manifest_of(predictions, case)
-    return diagnosis(levels, predictions, manifest, curves, suspected(case, manifest), run, params.diagnose), frames[
-        DEV
-    ]
+    evidence = Evidence(predictions, manifest, curves, suspected(case, manifest), {})
+    return diagnosis(levels, evidence, run, params.diagnose), frames[DEV]
 
 
 def suspected(case: Case, manifest: pd.DataFrame) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import, and no command pays for what it does not use.
 
 import importlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:  # pandas takes half a second to import, and `--help` needs the names alone
@@ -55,8 +55,8 @@ class Stage:
     """A function with the files that it reads and writes.
 
     The keys of `params`, `reads`, `builds` and `resumes` are keyword arguments of the function; those of
-    `writes` are fields of what it returns; those of `keeps` are both. A function that has an `engine`
-    argument gets the engine.
+    `writes` are fields of what it returns; those of `keeps` are both. What travels together in the function is one
+    argument, by `together`. A function that has an `engine` argument gets the engine.
     """
 
     name: str
@@ -73,6 +73,8 @@ class Stage:
     """Argument -> folder of shards that the stage keeps between runs (`persist: true` in dvc.yaml)."""
     resumes: Mapping[str, str] = field(default_factory=dict)
     """Argument -> file with the progress of a killed run, from which the next one continues; DVC does not know it."""
+    together: Mapping[str, type] = field(default_factory=dict)
+    """Argument -> the dataclass that it is. Its fields are keys of the mappings above, which are no arguments then."""
     each: str | None = None
     """The params mapping for whose keys the stage runs once each; the key replaces `{name}` and is an argument."""
 
@@ -84,17 +86,27 @@ class Stage:
 
     def named(self, name: str) -> "Stage":
         """The same stage for one key of `each`: every `{name}` is filled in."""
-        return Stage(
-            name=self.name,
-            function=self.function,
+        return replace(
+            self,
             params={argument: _named(value, name) for argument, value in self.params.items()},
             reads={argument: artifact.named(name=name) for argument, artifact in self.reads.items()},
             writes={output: artifact.named(name=name) for output, artifact in self.writes.items()},
-            may_leave=self.may_leave,
             keeps={argument: artifact.named(name=name) for argument, artifact in self.keeps.items()},
             builds={argument: folder.format(name=name) for argument, folder in self.builds.items()},
             resumes={argument: file.format(name=name) for argument, file in self.resumes.items()},
+            each=None,
         )
+
+    def join(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """The function's arguments, made of all inputs by their keys: those that travel together are one value."""
+        made = {argument: [item.name for item in fields(value)] for argument, value in self.together.items()}
+        inside = {name for names in made.values() for name in names}
+        alone = {name: value for name, value in inputs.items() if name not in inside}
+        values = {
+            argument: self.together[argument](**{name: inputs[name] for name in names})
+            for argument, names in made.items()
+        }
+        return alone | values
 
 
 def _named(value: str | Group, name: str) -> str | Group:

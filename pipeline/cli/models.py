@@ -39,7 +39,8 @@ def spot_check(
     from rich.console import Console
 
     from pipeline.project.params_file import load_params
-    from pipeline.tools.spot_check.spot_check import Trial, check_all, print_table, trial_line
+    from pipeline.tools.spot_check.printing import print_table
+    from pipeline.tools.spot_check.spot_check import Trial, check_all, trial_line
     from pipeline.workers.engine import Engine, choose_workers
 
     loaded = load_params()

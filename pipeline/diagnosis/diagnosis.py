@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import pandas as pd
 
@@ -12,7 +11,7 @@ from pipeline.diagnosis.curves import Training, read_curves
 from pipeline.diagnosis.error_levels import HUMAN, Level, given, levels_of, measured, metric_of_errors
 from pipeline.diagnosis.error_levels import PRODUCTION as LIVE
 from pipeline.diagnosis.failing_slices import MAX_SHOWN, failing, hidden
-from pipeline.diagnosis.feedback import Table, answers, outcomes
+from pipeline.diagnosis.feedback import Table, answers, outcomes, tables_of
 from pipeline.diagnosis.findings import (
     CALIBRATION,
     CLASS,
@@ -28,6 +27,7 @@ from pipeline.diagnosis.findings import (
     sure,
 )
 from pipeline.diagnosis.gaps import BIAS, MISMATCH, Gap, explained, find_gaps
+from pipeline.diagnosis.inputs import Evidence
 from pipeline.diagnosis.next_steps import Step, next_steps
 from pipeline.diagnosis.param_changes import Run
 from pipeline.diagnosis.role_gaps import Difference, Roles, differences_of, harder, role_levels
@@ -57,21 +57,23 @@ class Diagnosis:
     differences: Sequence[Difference] = ()
 
 
-def diagnosis(
-    levels: Mapping[str, Level],
-    predictions: pd.DataFrame,
-    manifest: pd.DataFrame,
-    curves: Curves,
-    label_issues: Mapping[str, Any],
-    run: Run,
-    params: DiagnoseParams,
-) -> Diagnosis:
+def diagnosed(evidence: Evidence, run: Run, params: DiagnoseParams, test: pd.DataFrame | None = None) -> Diagnosis:
     """The diagnosis of a run.
 
     Args:
-        predictions, manifest: of train, train_dev and dev.
-        label_issues: metrics of the stage label_issues.
+        test: predictions of test by the same model, if it was evaluated.
+
+    Raises:
+        MissingInputError, DataError: as `all_levels` does.
     """
+    tables = tables_of(evidence.feedback)
+    levels = all_levels(evidence.predictions, evidence.manifest, tables, run.evaluate, params, test)
+    return diagnosis(levels, evidence, run, params)
+
+
+def diagnosis(levels: Mapping[str, Level], evidence: Evidence, run: Run, params: DiagnoseParams) -> Diagnosis:
+    """The diagnosis of a run whose levels are known."""
+    predictions, manifest, curves = evidence.predictions, evidence.manifest, evidence.curves
     evaluate, classes, relevant = run.evaluate, classes_of(predictions), params.relevant_gap
     metric = metric_of_errors(evaluate, classes)
     run = replace(
@@ -86,7 +88,7 @@ def diagnosis(
     gaps = find_gaps(levels, metric, params, evaluate, without=(MISMATCH,) if alike else ())
     roles = role_levels(predictions, manifest, metric, classes, evaluate)
     differences = differences_of(roles, metric, relevant, evaluate)
-    found = [*shared_pictures(manifest), *missing_classes(predictions), *wrong_labels(label_issues, relevant)]
+    found = [*shared_pictures(manifest), *missing_classes(predictions), *wrong_labels(evidence.label_issues, relevant)]
     found += of_course(levels, gaps, predictions, curves, run, params)
     found += of_predictions(levels, predictions, manifest, params, evaluate)
     noisy = {each.subject for each in found if each.name == LABEL_NOISE}

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.diagnosis.error_levels import ALPHA, wilson
+from pipeline.diagnosis.error_levels import ALPHA
 from pipeline.diagnosis.findings import CLASS, HIDDEN, SLICE, Finding, more_wrong, units
 from pipeline.manifest import DEV, EXTRA_COLUMNS
+from pipeline.metrics.intervals import MIN_GROUPS, mean_interval
 from pipeline.metrics.measures import METRICS
 from pipeline.metrics.slices import SOURCE, kinds
 from pipeline.stages.evaluate.params import EvaluateParams
@@ -44,7 +45,8 @@ def failing(
         if excess < relevant:
             continue
         part, others = units(wrong[inside], groups[inside]), units(wrong[rest], groups[rest])
-        found.append(_finding(name, column, value, wrong, inside, excess, part, more_wrong(part, others)))
+        ends = _ends(wrong[inside], groups[inside])
+        found.append(_finding(name, column, value, wrong, inside, ends, more_wrong(part, others)))
     return found, tests
 
 
@@ -98,23 +100,33 @@ def _parts(rows: pd.DataFrame) -> Iterator[tuple[str, str, str, "pd.Series[bool]
                 yield name, column.removeprefix("by "), value, inside
 
 
+def _ends(wrong: "pd.Series[bool]", groups: "pd.Series[str]") -> tuple[float, float] | None:
+    """The interval of a part's error; None where fewer than 15 groups tell about it."""
+    codes = pd.factorize(groups, sort=True)[0]
+    if codes.max(initial=-1) + 1 < MIN_GROUPS:
+        return None
+    return mean_interval(wrong.to_numpy().astype(np.float64), codes, 1.0, ALPHA)
+
+
 def _finding(
     name: str,
     column: str,
     value: str,
     wrong: "pd.Series[bool]",
     inside: "pd.Series[bool]",
-    excess: float,
-    part: tuple[int, int],
+    ends: tuple[float, float] | None,
     p: float,
 ) -> Finding:
     error, images = float(wrong[inside].mean()), int(inside.sum())
-    low, high = wilson(error, part[0], ALPHA)
+    excess = error - float(wrong[~inside].mean())
     subject = value if name == CLASS else f"{column}={value}"
     what = f"the class {value}" if name == CLASS else f"images with {column} {value}"
+    interval = f"95 % interval {100 * ends[0]:.1f} to {100 * ends[1]:.1f}" if ends else "too few groups for an interval"
     words = (
-        f"{what}: {error:.1%} of {images:,} are misclassified (95 % interval {100 * low:.1f} to {100 * high:.1f}), "
+        f"{what}: {error:.1%} of {images:,} are misclassified ({interval}), "
         f"{100 * excess:.1f} points more than of the rest"
     )
-    figures: dict[str, Any] = {"error": error, "low": low, "high": high, "images": images, "excess": excess}
+    figures: dict[str, Any] = {"error": error, "images": images, "excess": excess}
+    if ends:
+        figures |= {"low": ends[0], "high": ends[1]}
     return Finding(name, words, figures, p, gain=excess * float(np.mean(inside)), subject=subject)

@@ -1,10 +1,32 @@
 """What a diagnosis reads, and which params it needs; the final one reads the predictions on test as well."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
 
 from pipeline import catalogue
 from pipeline.diagnosis.param_changes import Run
 from pipeline.stage import Group
+from pipeline.store.curves import Curves
+from pipeline.store.spreadsheets import Spreadsheet
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a run left that a diagnosis reads.
+
+    predictions, manifest: of train, train_dev and dev. label_issues: metrics of the stage label_issues.
+    feedback: people's tables, by name.
+    """
+
+    predictions: pd.DataFrame
+    manifest: pd.DataFrame
+    curves: Curves
+    label_issues: Mapping[str, Any]
+    feedback: Mapping[str, Spreadsheet]
+
 
 PARAMS: Mapping[str, str | Group] = {
     "params": "diagnose",
@@ -17,3 +39,4 @@ READS = {
     "label_issues": catalogue.LABEL_ISSUES_METRICS,
     "feedback": catalogue.FEEDBACK,
 }
+TOGETHER = {"evidence": Evidence}

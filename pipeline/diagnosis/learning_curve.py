@@ -1,7 +1,9 @@
 """Would twice the images help, and of which source? Errors of nested parts of train -> a power law, and its answer.
 
 The error falls with the number of images n about as a n^-b + c (Cortes et al., 1993; Hestness et al., 2017). How sure
-a, b and c are, and so the error at 2 n, shows the bootstrap: it draws seeds and groups of dev's images anew.
+a, b and c are, and so the error at 2 n, shows the bootstrap: it draws seeds and groups of dev's images anew. It is too
+narrow near 0 and in few groups: so its ends are moved out as far as the interval of today's error asks for (see
+metrics/intervals.py).
 """
 
 from collections.abc import Sequence
@@ -16,6 +18,7 @@ from pipeline.diagnosis.gaps import Verdict, verdict_of
 from pipeline.errors import DataError
 from pipeline.manifest import PRODUCTION, RAW
 from pipeline.metrics.bootstrap import interval
+from pipeline.metrics.intervals import Ends
 from pipeline.randomness import keyed_generator, keyed_uniform
 
 Numbers = npt.NDArray[np.float64]
@@ -139,13 +142,21 @@ def _line(term: Numbers, errors: Numbers, weight: Numbers) -> tuple[Numbers, Num
 
 
 def answer(
-    curve: str, images: Sequence[int], errors: Numbers, resampled: Numbers, curves: int, seed: int, relevant: float
+    curve: str,
+    images: Sequence[int],
+    errors: Numbers,
+    resampled: Numbers,
+    ends: Numbers,
+    curves: int,
+    seed: int,
+    relevant: float,
 ) -> Answer:
     """Answer whether twice the images would help.
 
     Args:
         images: of each size, shape (k,), the last all that there are.
         errors: of dev, shape (k, seeds). resampled: the same for resamples of dev, shape (k, seeds, m).
+        ends: of the interval of today's error at 1 - ALPHA / curves, shape (seeds, 2); NaN where too few groups tell.
         curves: how many answers there are, for an interval that holds for all of them.
         relevant: the smallest gain that is worth work.
     """
@@ -156,9 +167,26 @@ def answer(
     law, laws = fit_power_law(images, errors.mean(axis=1)[None]), fit_power_law(images, means)
     now, twice = (float(law.at(size)[0]) for size in (images[-1], 2 * images[-1]))
     gains = laws.at(images[-1]) - laws.at(2 * images[-1])
-    low, high = interval(gains, ALPHA / curves)
+    alpha = ALPHA / curves
+    of_errors = [interval(values, alpha) for values in resampled[-1]]
+    low, high = _moved_out(now - twice, interval(gains, alpha), errors[-1], of_errors, ends)
     verdict = verdict_of(now - twice, low, high, relevant)
     return Answer(curve, images[-1], law, now, twice, now - twice, low, high, verdict)
+
+
+def _moved_out(gain: float, drawn: Ends, errors: Numbers, drawn_errors: Sequence[Ends], ends: Numbers) -> Ends:
+    """The bootstrap's ends of a gain, as much further out as those of today's error are than the bootstrap's of it.
+
+    Args:
+        errors: of each seed, shape (seeds,); drawn_errors: their ends by the bootstrap; ends: as of `answer`.
+    """
+    if np.isnan(ends).any():
+        return -1.0, 1.0
+    by_draws, asked = (np.abs(np.asarray(one) - errors[:, None]).mean(axis=0) for one in (drawn_errors, ends))
+    # Where nothing varies, as without any error, all of the error's reach is the gain's.
+    ratio = np.divide(asked, by_draws, out=np.ones(2), where=by_draws > 0).clip(min=1.0)
+    reach = np.where(by_draws > 0, np.abs(np.asarray(drawn) - gain) * ratio, asked)
+    return float(gain - reach[0]), float(gain + reach[1])
 
 
 def render(found: Answer) -> str:

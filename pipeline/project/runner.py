@@ -53,7 +53,7 @@ def _run(stage: Stage, params: Params, engine: Engine, arguments: dict[str, Any]
     if "engine" in inspect.signature(stage.function).parameters:
         arguments["engine"] = engine
     checkpoints = {argument: Checkpoint(Path(file)) for argument, file in stage.resumes.items()}
-    outputs = stage.function(**arguments, **stores, **checkpoints)
+    outputs = stage.function(**stage.join({**arguments, **stores, **checkpoints}))
     write_all(stage, outputs)
     for checkpoint in checkpoints.values():
         checkpoint.drop()

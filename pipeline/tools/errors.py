@@ -128,7 +128,8 @@ def print_ranking(found: Ranking, console: Console) -> None:
     for column in ("images", "of errors", found.metric, "95 % interval", *beside):
         table.add_column(escape(column), justify="right", no_wrap=True)
     for one in found.gains:
-        figures = [f"{one.images:,}", f"{one.share:.1%}", f"+{one.gain:.4f}", f"{one.low:.4f} to {one.high:.4f}"]
+        ends = "too few groups" if one.low is None else f"{one.low:.4f} to {one.high:.4f}"
+        figures = [f"{one.images:,}", f"{one.share:.1%}", f"+{one.gain:.4f}", ends]
         table.add_row(escape(one.tag), *figures, *([f"+{one.accuracy:.4f}"] if beside else []))
     console.print(table)
     console.print(f"{found.errors:,} of {found.images:,} images are misclassified; {found.tagged:,} of them tagged.")

@@ -1,9 +1,9 @@
 """Fit train.model to nested parts of the training set, and say whether twice the images would help."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,21 +12,23 @@ import torch
 
 from pipeline import catalogue
 from pipeline.data.loader import predict_rows, prediction_table
-from pipeline.diagnosis.error_levels import metric_of_errors
+from pipeline.diagnosis.error_levels import ALPHA, metric_of_errors
 from pipeline.diagnosis.learning_curve import ALL, CURVES, Answer, answer, check_images, images_in, part_of, sizes_of
 from pipeline.errors import DataError, ParamsError
 from pipeline.manifest import DEV
+from pipeline.metrics.intervals import metric_interval
 from pipeline.metrics.metric import check_defined, metric_of
 from pipeline.metrics.predictions import PROBABILITY, checked_predictions
 from pipeline.project.params_file import Params
 from pipeline.stages.train.params import TrainParams
 from pipeline.store.artifacts import remove, replacing, table, write_bytes
 from pipeline.tools.figures import png_of
-from pipeline.tools.training_data import read_data
+from pipeline.tools.training_data import fit_params, read_data
 from pipeline.training.checkpoint import Checkpoint, KeyedCheckpoint
 from pipeline.training.fitting import TrainingData, fit_key, fit_model, part_of_data
 from pipeline.workers.engine import Engine
 
+Numbers = npt.NDArray[np.float64]
 COLOURS = {"all": "#0072B2", "raw": "#E69F00", "production": "#009E73"}
 TWICE = {"present": "twice would help", "absent": "twice would not help", "cannot tell": "cannot tell"}
 
@@ -104,15 +106,16 @@ def learning_curve(params: Params, planned: Plan, engine: Engine) -> LearningCur
     """Make the missing fits, and answer whether more images would help."""
     engine.map(_fit, planned.missing, "learning-curve", size=lambda planned_fit: planned_fit.rows)
     data = read_data(params)
-    finished = [_measured(planned_fit, data) for planned_fit in planned.fits]
-    points, resampled = pd.DataFrame([point for point, _ in finished]), np.stack([values for _, values in finished])
-    answers = [_answer(curve, planned.curves, points, resampled, params) for curve in planned.curves]
+    finished = [_measured(planned_fit, data, ALPHA / len(planned.curves)) for planned_fit in planned.fits]
+    points, resampled = pd.DataFrame([one.point for one in finished]), np.stack([one.resampled for one in finished])
+    ends = np.array([one.ends for one in finished])
+    answers = [_answer(curve, planned.curves, points, resampled, ends, params) for curve in planned.curves]
     _drop_stale(_folder_of_run(data, params))
     return LearningCurve(points, answers, planned.notes)
 
 
 def _answer(
-    curve: str, curves: Sequence[str], points: pd.DataFrame, resampled: npt.NDArray[np.float64], params: Params
+    curve: str, curves: Sequence[str], points: pd.DataFrame, resampled: Numbers, ends: Numbers, params: Params
 ) -> Answer:
     own = points[_of(points, curve)]
     places = [own.index[own["share"] == share] for share in sorted(own["share"].unique())]
@@ -120,7 +123,7 @@ def _answer(
     errors = np.stack([own.loc[rows, "error"].to_numpy() for rows in places])
     drawn = np.stack([resampled[rows] for rows in places])
     evaluate, relevant = params.evaluate, params.diagnose.relevant_gap
-    return answer(curve, images, errors, drawn, len(curves), evaluate.seed, relevant)
+    return answer(curve, images, errors, drawn, ends[places[-1]], len(curves), evaluate.seed, relevant)
 
 
 def _curves(rows: pd.DataFrame, smallest: float) -> tuple[list[str], list[str]]:
@@ -160,7 +163,7 @@ def _planned_fit(data: TrainingData, params: Params, folder: Path, curve: str, s
 
 
 def _key(data: TrainingData, params: Params, seed: int) -> str:
-    return fit_key(data, _seeded(params, seed), params.evaluate.optimizing, params.augment.variants)
+    return fit_key(data, replace(fit_params(params), train=_seeded(params, seed)))
 
 
 def _seeded(params: Params, seed: int) -> TrainParams:
@@ -181,8 +184,15 @@ def _fit(planned_fit: PlannedFit) -> None:
     planned_fit.kept.save({"probabilities": torch.from_numpy(probabilities)})
 
 
-def _measured(planned_fit: PlannedFit, data: TrainingData) -> tuple[dict[str, Any], npt.NDArray[np.float64]]:
-    """A row of the points, and the error in resamples of dev, shape (m,)."""
+class _Measured(NamedTuple):
+    """A row of the points; the error in resamples of dev, shape (m,); and the ends of its interval, NaN without one."""
+
+    point: dict[str, Any]
+    resampled: Numbers
+    ends: tuple[float, float]
+
+
+def _measured(planned_fit: PlannedFit, data: TrainingData, alpha: float) -> _Measured:
     kept, classes = planned_fit.kept.load(), data.classes
     if kept is None:
         raise DataError(f"{catalogue.LEARNING_CURVE} was emptied while the learning curve was running: run it again")
@@ -197,7 +207,8 @@ def _measured(planned_fit: PlannedFit, data: TrainingData) -> tuple[dict[str, An
         **planned_fit.images,
         "error": 1 - metric.value(seen),
     }
-    return point, resampled
+    low, high = metric_interval(metric, seen, predictions["group"], alpha) or (np.nan, np.nan)
+    return _Measured(point, resampled, (1 - high, 1 - low))
 
 
 def write_result(found: LearningCurve, path: Path) -> tuple[Path, Path]:

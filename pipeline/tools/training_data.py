@@ -5,7 +5,7 @@ from pathlib import Path
 from pipeline import catalogue
 from pipeline.project.params_file import Params
 from pipeline.store.shards import ShardReader
-from pipeline.training.fitting import TrainingData, training_data
+from pipeline.training.fitting import FitParams, TrainingData, training_data
 
 
 def read_data(params: Params) -> TrainingData:
@@ -15,4 +15,9 @@ def read_data(params: Params) -> TrainingData:
         for artifact in (catalogue.AUGMENTED, catalogue.SPLIT, catalogue.ORIGINALS, catalogue.COPIES)
     )
     images = ShardReader(*originals.folders, *copies.folders)
-    return training_data(augmented, manifest, images, params.train, params.augment.variants, params.ingest)
+    return training_data(augmented, manifest, images, fit_params(params))
+
+
+def fit_params(params: Params) -> FitParams:
+    """The params that a fit depends on."""
+    return FitParams(params.train, params.augment.variants, params.ingest, params.evaluate.optimizing)

@@ -1,6 +1,7 @@
 """Fit baselines to rows, and evaluate them like an epoch of training."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -19,12 +20,22 @@ from pipeline.training.training import Fit
 PART = 256
 
 
+@dataclass(frozen=True)
+class TrainRows:
+    """Rows of train: batches of pixels and class numbers, in row order, and what each of the n rows weighs.
+
+    weights, first: shape (n,): what a row weighs in the loss, and whether it repeats no other.
+    """
+
+    batches: Iterable[tuple[Tensor, Tensor]]
+    weights: npt.NDArray[np.float32]
+    first: npt.NDArray[np.bool_]
+
+
 def fit_baseline(
     model: Baseline,
-    train: Iterable[tuple[Tensor, Tensor]],
+    train: TrainRows,
     dev: Iterable[tuple[Tensor, Tensor]],
-    weights: npt.NDArray[np.float32],
-    first: npt.NDArray[np.bool_],
     params: TrainParams,
     metric: Metric,
     classes: int,
@@ -33,14 +44,13 @@ def fit_baseline(
     """Fit a baseline to train; its loss and metric on train and dev are its only epoch.
 
     Args:
-        train, dev: pixels and class numbers, in row order.
-        weights, first: of the rows of train, shape (n,): what they weigh, and whether they repeat no other.
+        dev: pixels and class numbers, in row order.
         advance: called with 1 after each batch of train.
     """
-    seen, labels = features_and_labels(model, train, params.threads, advance)
-    network = fitted(model, Rows(seen, labels, weights, first), classes, params.seed, params.threads)
+    seen, labels = features_and_labels(model, train.batches, params.threads, advance)
+    network = fitted(model, Rows(seen, labels, train.weights, train.first), classes, params.seed, params.threads)
     in_dev, dev_labels = features_and_labels(model, dev, params.threads, lambda _: None)
-    sets = {"train": (seen, labels, weights), "dev": (in_dev, dev_labels, np.ones(len(dev_labels), np.float32))}
+    sets = {"train": (seen, labels, train.weights), "dev": (in_dev, dev_labels, np.ones(len(dev_labels), np.float32))}
     epoch: dict[str, float] = {}
     for name, (values, truth, weight) in sets.items():
         epoch[f"{name}/loss"], epoch[f"{name}/optimizing"] = _judge(network, values, truth, weight, metric, classes)

@@ -46,6 +46,16 @@ MAX_FEATURE_ROWS = 400_000
 
 
 @dataclass(frozen=True)
+class FitParams:
+    """The params that a fit depends on: sections of params.yaml, the metric that chooses the epoch, and variants."""
+
+    train: TrainParams
+    variants: VariantParams
+    ingest: IngestParams
+    optimizing: AnyMetric
+
+
+@dataclass(frozen=True)
 class TrainingData:
     """What a model is fitted to, and what says which epoch was best.
 
@@ -62,12 +72,7 @@ class TrainingData:
 
 
 def training_data(
-    augmented: pd.DataFrame,
-    manifest: pd.DataFrame,
-    images: ShardReader,
-    params: TrainParams,
-    variants: VariantParams,
-    ingest: IngestParams,
+    augmented: pd.DataFrame, manifest: pd.DataFrame, images: ShardReader, params: FitParams
 ) -> TrainingData:
     """The rows of both sets, checked.
 
@@ -79,11 +84,11 @@ def training_data(
     check_manifest(manifest, SPLIT)
     dev_rows = manifest[manifest["split"] == DEV]
     counts, in_dev = (_rows_of_classes(part) for part in (rows, dev_rows))
-    training.check_rows(counts, in_dev, params.batch_size)
+    training.check_rows(counts, in_dev, params.train.batch_size)
     classes = tuple(sorted(counts))
-    train_set = RowDataset(rows, images, classes, ingest.size, _online_variants(variants))
-    dev_set = RowDataset(dev_rows, images, classes, ingest.size)
-    return TrainingData(rows, dev_rows, classes, ingest, train_set, dev_set)
+    train_set = RowDataset(rows, images, classes, params.ingest.size, _online_variants(params.variants))
+    dev_set = RowDataset(dev_rows, images, classes, params.ingest.size)
+    return TrainingData(rows, dev_rows, classes, params.ingest, train_set, dev_set)
 
 
 def part_of_data(data: TrainingData, inside: npt.NDArray[np.bool_]) -> TrainingData:
@@ -92,12 +97,13 @@ def part_of_data(data: TrainingData, inside: npt.NDArray[np.bool_]) -> TrainingD
     return replace(data, rows=rows, train=RowDataset(rows, whole.images, data.classes, whole.size, whole.variants))
 
 
-def fit_key(data: TrainingData, params: TrainParams, optimizing: AnyMetric, variants: VariantParams) -> str:
+def fit_key(data: TrainingData, params: FitParams) -> str:
     """A digest of all that shapes the weights: code, params, rows and, by the names of shards, pixels."""
     columns = ["id", "label", "shard", "row"]
     tables = table_digest(data.rows, [*columns, "copy", "weight"]), table_digest(data.dev_rows, columns)
+    variants = params.variants
     made = [variants.mode, variants.seed, [transform.model_dump() for transform in variants.transforms]]
-    shaping = [data.ingest.size, params.model_dump(), optimizing.model_dump(), *made]
+    shaping = [data.ingest.size, params.train.model_dump(), params.optimizing.model_dump(), *made]
     code = version_of(fit_model, training_data)
     return digest(code, *library_versions(), *tables, json.dumps(shaping, sort_keys=True))
 
@@ -196,15 +202,15 @@ def _fit_baseline(
     model: Baseline, data: TrainingData, params: TrainParams, metric: Metric, engine: Engine
 ) -> training.Fit:
     # scikit-learn takes a second to import, and networks do without.
-    from pipeline.training.baselines import fit_baseline
+    from pipeline.training.baselines import TrainRows, fit_baseline
 
-    weights, first = loss_weights(data, params), data.train.copies == 0
     with (
         batches(data.train, params.batch_size, engine) as train,
         batches(data.dev, params.batch_size, engine) as dev,
         progress("train", len(train)) as advance,
     ):
-        return fit_baseline(model, train, dev, weights, first, params, metric, len(data.classes), advance)
+        rows = TrainRows(train, loss_weights(data, params), data.train.copies == 0)
+        return fit_baseline(model, rows, dev, params, metric, len(data.classes), advance)
 
 
 def _rows_of_classes(rows: pd.DataFrame) -> dict[str, int]:

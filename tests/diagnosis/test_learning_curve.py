@@ -19,6 +19,7 @@ from pipeline.diagnosis.learning_curve import (
 )
 from pipeline.errors import DataError
 from pipeline.manifest import PRODUCTION, RAW
+from pipeline.metrics.intervals import share_interval
 
 
 def rows(raw: int = 40, production: int = 16, copies: int = 2) -> pd.DataFrame:
@@ -78,12 +79,13 @@ def test_laws_never_rise_nor_fall_below_zero() -> None:
     assert (found.at(160) <= found.at(80) + 1e-12).all()
 
 
-def measured(a: float, b: float, c: float, dev: int, seeds: int = 3) -> tuple[np.ndarray, np.ndarray]:
-    """Errors at four sizes, drawn as so many dev images would show them."""
+def measured(a: float, b: float, c: float, dev: int, seeds: int = 3) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Errors at four sizes, drawn as so many dev images would show them, and exact ends of the last ones."""
     generator = np.random.default_rng(5)
     truth = np.array([a * size**-b + c for size in SIZES])[:, None]
     errors = generator.binomial(dev, truth, (4, seeds)) / dev
-    return errors, generator.binomial(dev, np.clip(errors, 0, 1)[..., None], (4, seeds, 400)) / dev
+    ends = np.array([share_interval(float(error), dev, 0.05 / 3) for error in errors[-1]])
+    return errors, generator.binomial(dev, np.clip(errors, 0, 1)[..., None], (4, seeds, 400)) / dev, ends
 
 
 SIZES = [200, 400, 800, 1600]
@@ -106,6 +108,34 @@ def test_answer_is_as_sure_as_its_points(law: tuple[float, float, float], dev: i
     assert found.verdict == verdict
     assert render(found).startswith(words)
     assert found.low <= found.gain <= found.high
+
+
+def test_where_no_image_errs_the_gain_may_be_as_large_as_the_error_may_be() -> None:
+    errors, drawn = np.zeros((4, 3)), np.zeros((4, 3, 400))
+    ends = np.tile(share_interval(0.0, 60, 0.05), (3, 1))
+    found = answer(RAW, SIZES, errors, drawn, ends, curves=1, seed=1, relevant=0.02)
+    assert found.gain == found.low == 0
+    assert found.high == pytest.approx(ends[0, 1])
+    assert found.verdict == "cannot tell"
+
+
+def test_the_bootstraps_ends_move_out_as_far_as_those_of_the_error() -> None:
+    errors, drawn, ends = measured(4.0, 0.5, 0.0, 400)
+    plain = answer(RAW, SIZES, errors, drawn, errors[-1][:, None] + [-1e-9, 1e-9], curves=3, seed=1, relevant=0.02)
+    twice = errors[-1][:, None] + 2 * (
+        np.percentile(drawn[-1], [2.5 / 3, 100 - 2.5 / 3], axis=1).T - errors[-1][:, None]
+    )
+    wide = answer(RAW, SIZES, errors, drawn, twice, curves=3, seed=1, relevant=0.02)
+    assert wide.high - wide.gain == pytest.approx(2 * (plain.high - plain.gain))
+    assert wide.gain - wide.low == pytest.approx(2 * (plain.gain - plain.low))
+    exact = answer(RAW, SIZES, errors, drawn, ends, curves=3, seed=1, relevant=0.02)
+    assert plain.high <= exact.high < wide.high
+
+
+def test_too_few_groups_tell_nothing() -> None:
+    errors, drawn, ends = measured(4.0, 0.5, 0.0, 20_000)
+    found = answer(RAW, SIZES, errors, drawn, np.full_like(ends, np.nan), curves=3, seed=1, relevant=0.02)
+    assert (found.verdict, found.low, found.high) == ("cannot tell", -1.0, 1.0)
 
 
 def test_too_few_images_are_named_with_the_number_that_it_takes() -> None:

@@ -271,6 +271,18 @@ def test_what_is_kept_is_read_as_the_last_run_left_it(tmp_path: Path, monkeypatc
     assert kept.read(Path(kept.path)) == {"runs": 3}
 
 
+@dataclass
+class Pair:
+    first: int
+    second: int
+
+
+def test_inputs_that_travel_together_are_one_argument() -> None:
+    stage = Stage("pairs", counted, params={"first": "a", "third": "c"}, together={"pair": Pair})
+    assert stage.join({"third": 3, "second": 2, "first": 1}) == {"third": 3, "pair": Pair(1, 2)}
+    assert stage.named("web").join({"first": 1, "second": 2}) == {"pair": Pair(1, 2)}
+
+
 def test_a_second_run_of_a_stage_is_told_to_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write_params(tmp_path)

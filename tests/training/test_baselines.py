@@ -14,7 +14,7 @@ from pipeline.models.baselines import Baseline, features_of
 from pipeline.models.files import TrainedModel, load_model, save_model
 from pipeline.models.prediction import predict
 from pipeline.randomness import keyed_seed
-from pipeline.training.baselines import fit_baseline
+from pipeline.training.baselines import TrainRows, fit_baseline
 from pipeline.training.training import Fit
 from tests.examples import params
 from tests.fits import CLASSES, DEV, images, loader, measured, metric_named, train_params, weights
@@ -38,7 +38,8 @@ def baseline(name: str, classes: int = CLASSES, **extra_columns: Any) -> Fit:
     dev = torch.utils.data.TensorDataset(*(part[DEV.tensors[1] < classes] for part in DEV.tensors))
     ones = np.ones(len(rows), np.float32)
     metric = metric_named("accuracy")
-    return fit_baseline(train.model, loader(rows), loader(dev), ones, ones > 0, train, metric, classes, lambda _: None)
+    rows_of_train = TrainRows(loader(rows), ones, ones > 0)
+    return fit_baseline(train.model, rows_of_train, loader(dev), train, metric, classes, lambda _: None)
 
 
 def probabilities(fit: Fit, classes: int = CLASSES) -> Any:
@@ -108,10 +109,8 @@ def test_majority_is_counted_without_repeats() -> None:
     train = train_params(model={"name": "majority_class"})
     assert isinstance(train.model, Baseline)
     first = np.array([True, True, True, False, False, False])
-    found = fit_baseline(
-        train.model, loader(rows), loader(DEV), np.ones(6, np.float32), first, train, metric_named("accuracy"), 3,
-        lambda _: None,
-    )  # fmt: skip
+    rows_of_train = TrainRows(loader(rows), np.ones(6, np.float32), first)
+    found = fit_baseline(train.model, rows_of_train, loader(DEV), train, metric_named("accuracy"), 3, lambda _: None)
     assert probabilities(found).argmax(axis=1).tolist() == [0] * len(DEV)
 
 

@@ -18,7 +18,7 @@ from pipeline.store.shards import ShardReader
 from pipeline.training import fitting
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.features import split_frozen
-from pipeline.training.fitting import TrainingData, features_stay, fit_model, training_data
+from pipeline.training.fitting import FitParams, TrainingData, features_stay, fit_model, training_data
 from pipeline.training.training import Fit
 from pipeline.workers.engine import Engine
 from tests.examples import params, striped
@@ -40,8 +40,8 @@ def manifest(tmp_path: Path) -> pd.DataFrame:
 def data(manifest: pd.DataFrame, folder: Path, copies: int = 0, mode: str = "materialise") -> TrainingData:
     chosen = params(**{"augment.mode": mode, "augment.transforms": [TURN], "ingest.size": SIZE})
     rows = with_copies(manifest, copies).assign(weight=np.float32(1))
-    reader, variants = ShardReader(folder), chosen.augment.variants
-    return training_data(rows, manifest, reader, settings(), variants, chosen.ingest)
+    shaping = FitParams(settings(), chosen.augment.variants, chosen.ingest, chosen.evaluate.optimizing)
+    return training_data(rows, manifest, ShardReader(folder), shaping)
 
 
 def settings(**changes: Any) -> Any:

@@ -144,22 +144,29 @@ class CurateOutputs:
             yield f"{len(two_labels)} of these scenes have several labels: those of {listing(two_labels, most=3)}"
 
 
+@dataclass(frozen=True)
+class Earlier:
+    """What an earlier run left, from which this one goes on; empty tables at first.
+
+    scene_pairs: pairs that it confirmed, with the columns of manifest.SCENE_PAIRS.
+    groups: with the columns of manifest.GROUPS.
+    """
+
+    scene_pairs: pd.DataFrame
+    groups: pd.DataFrame
+
+
 def curate(
     ingested: Mapping[str, Callable[[], tuple[pd.DataFrame, pd.DataFrame]]],
     originals: ShardReader,
     embeddings: Embeddings,
-    scene_pairs: pd.DataFrame,
-    groups: pd.DataFrame,
+    earlier: Earlier,
     sources: Mapping[str, SourceParams],
     params: CurateParams,
     fit: str,
     engine: Engine,
 ) -> CurateOutputs:
     """Join all sources into one manifest.
-
-    Args:
-        scene_pairs: what an earlier run confirmed, with the columns of manifest.SCENE_PAIRS.
-        groups: those of an earlier run, with the columns of manifest.GROUPS.
 
     Raises:
         MissingInputError: a source of params.yaml was not ingested, or a shard is missing.
@@ -178,17 +185,17 @@ def curate(
         measures_of = partial(measure_pictures, contents=contents, reader=originals, fit=fit, engine=engine)
         pairs = near_copies(contents, partial(measures_of, measure=views), partial(measures_of, measure=portrait))
     written = one_group(images["user_group"].unique())
-    found, remembered, rule = NO_SCENES_FOUND, scene_pairs, ""
+    found, remembered, rule = NO_SCENES_FOUND, earlier.scene_pairs, ""
     if params.scenes != "ignore":
         rule = _scene_rule(originals, contents, fit)
-        earlier = scene_pairs.loc[scene_pairs["rule"] == rule, PAIR_COLUMNS]
+        known = remembered.loc[remembered["rule"] == rule, PAIR_COLUMNS]
         vectors = embeddings.of(contents["sha256"].tolist())
-        found = find_scenes(contents, vectors, contents[HASHES[0]].to_numpy(np.uint64), earlier, originals, fit, engine)
+        found = find_scenes(contents, vectors, contents[HASHES[0]].to_numpy(np.uint64), known, originals, fit, engine)
         remembered = found.pairs.assign(rule=rule)
     grouped = params.scenes == "group"
     apart = pd.concat([pairs, found.pairs[["one", "other"]]]) if grouped else pairs
     grouping = digest(params.near_duplicates, params.scenes, rule if grouped else "")
-    group, joins = steady_groups(images, apart, groups[groups["rule"] == grouping])
+    group, joins = steady_groups(images, apart, earlier.groups[earlier.groups["rule"] == grouping])
     images = images.drop(columns=MARKS.names).assign(group=group)
     kept, removed = remove_duplicates(images[joins == ""], params)
     removed = with_joining(removed, images[joins != ""], joins[joins != ""])
@@ -277,6 +284,7 @@ STAGE = Stage(
         "originals": catalogue.ORIGINALS,
         "embeddings": catalogue.EMBEDDINGS,
     },
+    together={"earlier": Earlier},
     keeps={"scene_pairs": catalogue.CURATE_SCENE_PAIRS, "groups": catalogue.CURATE_GROUPS},
     writes={
         "manifest": catalogue.CURATED,

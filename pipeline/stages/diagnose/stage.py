@@ -1,21 +1,17 @@
 """Diagnose what holds the model back and what to try next, from the results of the run."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from pipeline import catalogue
-from pipeline.diagnosis.diagnosis import all_levels, diagnosis
-from pipeline.diagnosis.feedback import tables_of
-from pipeline.diagnosis.inputs import PARAMS, READS
+from pipeline.diagnosis.diagnosis import diagnosed
+from pipeline.diagnosis.inputs import PARAMS, READS, TOGETHER, Evidence
 from pipeline.diagnosis.param_changes import Run
 from pipeline.diagnosis.rendering import gaps_table, metrics_of, page, report, sentence
 from pipeline.stage import Stage
 from pipeline.stages.diagnose.params import DiagnoseParams
-from pipeline.store.curves import Curves
-from pipeline.store.spreadsheets import Spreadsheet
 
 
 @dataclass(frozen=True)
@@ -29,18 +25,9 @@ class DiagnoseOutputs:
     summary: str
 
 
-def diagnose(
-    predictions: pd.DataFrame,
-    manifest: pd.DataFrame,
-    curves: Curves,
-    label_issues: Mapping[str, Any],
-    feedback: Mapping[str, Spreadsheet],
-    params: DiagnoseParams,
-    run: Run,
-) -> DiagnoseOutputs:
+def diagnose(evidence: Evidence, params: DiagnoseParams, run: Run) -> DiagnoseOutputs:
     """Find the gaps, other findings and the next experiments, without the test set (final_diagnosis uses it)."""
-    levels = all_levels(predictions, manifest, tables_of(feedback), run.evaluate, params)
-    found = diagnosis(levels, predictions, manifest, curves, label_issues, run, params)
+    found = diagnosed(evidence, run, params)
     return DiagnoseOutputs(
         diagnosis=report(found),
         metrics=metrics_of(found),
@@ -55,6 +42,7 @@ STAGE = Stage(
     function=diagnose,
     params=PARAMS,
     reads=READS,
+    together=TOGETHER,
     writes={
         "diagnosis": catalogue.DIAGNOSIS,
         "metrics": catalogue.DIAGNOSIS_METRICS,

@@ -4,22 +4,18 @@ It is in final/dvc.yaml and reads the predictions of the test evaluation. So dia
 sees the test set, and this stage adds no test evaluation.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from pipeline import catalogue
-from pipeline.diagnosis.diagnosis import all_levels, diagnosis
-from pipeline.diagnosis.feedback import tables_of
-from pipeline.diagnosis.inputs import PARAMS, READS
+from pipeline.diagnosis.diagnosis import diagnosed
+from pipeline.diagnosis.inputs import PARAMS, READS, TOGETHER, Evidence
 from pipeline.diagnosis.param_changes import Run
 from pipeline.diagnosis.rendering import page, report, sentence
 from pipeline.stage import Stage
 from pipeline.stages.diagnose.params import DiagnoseParams
-from pipeline.store.curves import Curves
-from pipeline.store.spreadsheets import Spreadsheet
 
 
 @dataclass(frozen=True)
@@ -31,23 +27,13 @@ class FinalDiagnosisOutputs:
     summary: str
 
 
-def final_diagnosis(
-    predictions: pd.DataFrame,
-    test: pd.DataFrame,
-    manifest: pd.DataFrame,
-    curves: Curves,
-    label_issues: Mapping[str, Any],
-    feedback: Mapping[str, Spreadsheet],
-    params: DiagnoseParams,
-    run: Run,
-) -> FinalDiagnosisOutputs:
+def final_diagnosis(evidence: Evidence, test: pd.DataFrame, params: DiagnoseParams, run: Run) -> FinalDiagnosisOutputs:
     """The gaps, those from dev to test and from test to production among them.
 
     Args:
         test: predictions of test, by the same model.
     """
-    levels = all_levels(predictions, manifest, tables_of(feedback), run.evaluate, params, test)
-    found = diagnosis(levels, predictions, manifest, curves, label_issues, run, params)
+    found = diagnosed(evidence, run, params, test)
     return FinalDiagnosisOutputs(report(found), page(found, run.evaluate), sentence(found))
 
 
@@ -56,5 +42,6 @@ STAGE = Stage(
     function=final_diagnosis,
     params=PARAMS,
     reads={**READS, "test": catalogue.TEST_PREDICTIONS},
+    together=TOGETHER,
     writes={"diagnosis": catalogue.FINAL_DIAGNOSIS, "text": catalogue.FINAL_DIAGNOSIS_TEXT},
 )

@@ -7,17 +7,14 @@ import pandas as pd
 from pipeline import catalogue
 from pipeline.manifest import DEV
 from pipeline.metrics.metric import check_defined, metric_of
-from pipeline.metrics.params import AnyMetric
 from pipeline.models.baselines import Baseline
 from pipeline.models.files import save_model
 from pipeline.stage import Group, Stage
 from pipeline.stages.augment.params import VariantParams
-from pipeline.stages.ingest.params import IngestParams
-from pipeline.stages.train.params import TrainParams
 from pipeline.store.curves import Curves
 from pipeline.store.shards import ShardReader
 from pipeline.training.checkpoint import Checkpoint
-from pipeline.training.fitting import fit_key, fit_model, training_data
+from pipeline.training.fitting import FitParams, fit_key, fit_model, training_data
 from pipeline.workers.engine import Engine
 from pipeline.workers.progress import say
 
@@ -36,26 +33,23 @@ def train(
     manifest: pd.DataFrame,
     originals: ShardReader,
     copies: ShardReader,
-    params: TrainParams,
-    variants: VariantParams,
-    ingest: IngestParams,
-    optimizing: AnyMetric,
+    params: FitParams,
     checkpoint: Checkpoint,
     engine: Engine,
 ) -> TrainOutputs:
     """Fit the model and keep the weights of the epoch that is best on dev; continues from the last checkpoint."""
     images = ShardReader(*originals.folders, *copies.folders)
-    data = training_data(augmented, manifest, images, params, variants, ingest)
-    metric = metric_of(optimizing, data.classes)
+    data = training_data(augmented, manifest, images, params)
+    metric = metric_of(params.optimizing, data.classes)
     check_defined(metric, data.dev.labels, data.classes, DEV)
-    key = fit_key(data, params, optimizing, variants)
-    model, fit = fit_model(data, params, metric, engine, checkpoint.under(key), say)
+    key = fit_key(data, params)
+    model, fit = fit_model(data, params.train, metric, engine, checkpoint.under(key), say)
     epochs, batches = fit.done_before
     begun = f" and {batches} batches" if batches else ""
     resumed = f", {epochs} of them{begun} before it was stopped" if epochs or batches else ""
-    done = f"{len(fit.epochs)} epochs{resumed}, {params.keep} {fit.epoch + 1}"
-    if isinstance(params.model, Baseline):
-        done = params.model.name
+    done = f"{len(fit.epochs)} epochs{resumed}, {params.train.keep} {fit.epoch + 1}"
+    if isinstance(params.train.model, Baseline):
+        done = params.train.model.name
     kept = fit.epochs[fit.epoch]
     return TrainOutputs(
         model=save_model(model),
@@ -68,7 +62,7 @@ STAGE = Stage(
     name="train",
     function=train,
     params={
-        "params": "train",
+        "train": "train",
         "variants": Group(
             VariantParams, {"mode": "augment.mode", "transforms": "augment.transforms", "seed": "augment.seed"}
         ),
@@ -82,5 +76,6 @@ STAGE = Stage(
         "copies": catalogue.COPIES,
     },
     writes={"model": catalogue.MODEL, "curves": catalogue.CURVES},
+    together={"params": FitParams},
     resumes={"checkpoint": catalogue.CHECKPOINT},
 )

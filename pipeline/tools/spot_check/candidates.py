@@ -6,6 +6,7 @@ from pydantic import TypeAdapter
 
 from pipeline.errors import ParamsError, listing
 from pipeline.models.params import AnyModel, Model
+from pipeline.training.embedded import EMBEDDED_MODELS, EmbeddedModel
 
 MODEL: TypeAdapter[Model] = TypeAdapter(AnyModel)
 DROPOUT = {"blocks": 0.25, "head": 0.0}
@@ -24,19 +25,24 @@ CANDIDATES: dict[str, dict[str, Any]] = {
     "resnet": {"depth": 3, "blocks": 1, "width": 16, "kernel": 3, **NETWORK},
 }
 OWN = "train.model"
+# What stands behind the name of a model on embeddings: see training/embedded.py.
+ON_EMBEDDINGS = " (embeddings)"
+EMBEDDED = {f"{name}{ON_EMBEDDINGS}": model for name, model in EMBEDDED_MODELS.items()}
 
 
-def candidates(own: Model, names: list[str]) -> dict[str, Model]:
+def candidates(own: Model, names: list[str]) -> dict[str, Model | EmbeddedModel]:
     """The models to try by name, the one of params last; all of them if no names are given.
 
     Raises:
         ParamsError: there is no model of a name.
     """
-    unknown = [name for name in names if name not in {*CANDIDATES, OWN}]
+    every = [*CANDIDATES, *EMBEDDED, OWN]
+    unknown = [name for name in names if name not in every]
     if unknown:
-        raise ParamsError(f"no candidate {listing(unknown)}: the candidates are {listing([*CANDIDATES, OWN], 20)}")
+        raise ParamsError(f"no candidate {listing(unknown)}: the candidates are {listing(every, 20)}")
     table = {
         name: MODEL.validate_python({"name": name.partition(" ")[0], **values}) for name, values in CANDIDATES.items()
     }
     chosen = {name: model for name, model in table.items() if (name in names or not names) and model != own}
-    return {**chosen, **({OWN: own} if OWN in names or not names else {})}
+    embedded = {name: model for name, model in EMBEDDED.items() if name in names or not names}
+    return {**chosen, **embedded, **({OWN: own} if OWN in names or not names else {})}

@@ -4,42 +4,61 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
-from pipeline.data.loader import predict_rows
-from pipeline.errors import DataError, ParamsError
+from pipeline import catalogue
+from pipeline.data.loader import predict_rows, prediction_table
+from pipeline.errors import DataError, MissingInputError, ParamsError
 from pipeline.manifest import DEV
-from pipeline.metrics.bootstrap import Values, interval
+from pipeline.metrics.influence import image_influence
+from pipeline.metrics.intervals import MIN_GROUPS, metric_interval
 from pipeline.metrics.metric import Metric, check_defined, metric_of
-from pipeline.metrics.predictions import checked_predictions
+from pipeline.metrics.multiple_comparisons import judged_together
+from pipeline.metrics.predictions import Predictions, checked_predictions
 from pipeline.models.files import save_model
 from pipeline.models.params import Model
 from pipeline.project.params_file import Params
 from pipeline.stages.train.params import TrainParams
 from pipeline.store.artifacts import check_writable, replacing, table
-from pipeline.tools.spot_check.candidates import OWN, candidates
+from pipeline.tools.spot_check.candidates import candidates
 from pipeline.tools.training_data import read_data
+from pipeline.training.embedded import EmbeddedModel, Rows, cross_fitted
 from pipeline.training.fitting import TrainingData, fit_model
 from pipeline.workers.engine import Engine
+
+ALPHA = 0.05
+NO_EMBEDDINGS = "there are no embeddings (embed.backbone: null): `pipeline init` chooses a backbone for photos"
 
 
 @dataclass(frozen=True)
 class Trial:
-    """The result of one model: its values, or why there are none."""
+    """The result of one model: its values, or why there are none.
+
+    train: of a model on embeddings, out of fold. ends: of the 95 % interval on dev, None where too few groups tell.
+    influence: of each image of dev on the value, shape (n,).
+    """
 
     name: str
-    model: Model
     value: float = float("nan")
     train: float = float("nan")
-    resampled: Values = field(default_factory=lambda: np.empty(0))
+    ends: tuple[float, float] | None = None
+    influence: npt.NDArray[np.float64] = field(default_factory=lambda: np.empty(0), repr=False)
     seconds: float = 0.0
     megabytes: float = 0.0
     problem: str = ""
+
+
+@dataclass(frozen=True)
+class Dev:
+    """What a spot check measures on: the group of each image, codes from 0, and how many groups tell of the metric."""
+
+    codes: npt.NDArray[np.intp]
+    groups: int
+    seed: int
 
 
 def check_all(
@@ -67,32 +86,33 @@ def check_all(
     for name, model in candidates(params.train.model, list(names)).items():
         tried.append(_trial(name, model, data, params, metric, engine))
         on_trial(tried[-1])
-    found = table_of(tried, metric)
+    found = table_of(tried, metric, _dev(data, metric, params.evaluate.seed))
     if csv is not None:
         with replacing(csv) as half:
             table(str(csv)).write(found, half)
     return found, len(data.dev_rows)
 
 
-def table_of(trials: Sequence[Trial], metric: Metric) -> pd.DataFrame:
+def table_of(trials: Sequence[Trial], metric: Metric, dev: Dev) -> pd.DataFrame:
     """The trials as a table, the best first, those with problems last.
 
-    low, high: ends of the 95 % interval of the value on dev (bootstrap over groups).
-    noise: true where the interval of the paired bootstrap difference from the first holds 0.
+    low, high: ends of the 95 % interval of the value on dev; NaN where too few groups tell.
+    noise: true where the difference from the first may be chance. All models are judged together
+        (metrics/multiple_comparisons.py).
     """
     sign = -1 if metric.maximise else 1
     ranked = sorted((trial for trial in trials if not trial.problem), key=lambda trial: sign * trial.value)
+    reach = _reach(ranked, dev)
     rows = []
-    for trial in ranked:
-        low, high = interval(trial.resampled)
-        below, above = interval(trial.resampled - ranked[0].resampled)
+    for trial, uncertain in zip(ranked, reach, strict=True):
+        low, high = trial.ends or (float("nan"), float("nan"))
         rows.append(
             {
                 "model": trial.name,
                 metric.key: trial.value,
                 "low": low,
                 "high": high,
-                "noise": below <= 0 <= above,
+                "noise": abs(trial.value - ranked[0].value) <= uncertain,
                 "train": trial.train,
                 "seconds": round(trial.seconds, 1),
                 "megabytes": trial.megabytes,
@@ -104,57 +124,86 @@ def table_of(trials: Sequence[Trial], metric: Metric) -> pd.DataFrame:
     )
 
 
-def print_table(ranked: pd.DataFrame, params: Params, images: int, console: Console) -> None:
-    """Print it, and how to take a model over."""
-    name = str(ranked.columns[1]) if len(ranked.columns) > 2 else "problem"
-    shown = Table(title=f"{params.evaluate.optimizing.name} on dev ({images:,} images)", title_justify="left")
-    shown.add_column("model")
-    for column in (name, "95 % interval", "train", "seconds", "MB"):
-        shown.add_column(column, justify="right")
-    shown.add_column("remark")
-    for number, row in enumerate(ranked.to_dict("records")):
-        if row["problem"]:
-            shown.add_row(row["model"], "", "", "", "", "", escape(str(row["problem"])))
-            continue
-        shown.add_row(
-            row["model"],
-            f"{row[name]:.4f}",
-            f"{row['low']:.4f} to {row['high']:.4f}",
-            f"{row['train']:.4f}",
-            f"{row['seconds']:.1f}",
-            f"{row['megabytes']:.2f}",
-            "within noise of the first" if number and row["noise"] else "",
-        )
-    console.print(shown)
-    console.print("train: on the balanced and augmented rows; of networks, measured during training")
-    best = str(ranked["model"].iloc[0])
-    if not ranked["problem"].iloc[0] and best != OWN:
-        values = candidates(params.train.model, [best])[best].model_dump_json()
-        console.print(f"To use {best}, set in params.yaml: train.model: {escape(values)}", soft_wrap=True)
-
-
 def trial_line(trial: Trial) -> str:
     """One line about a result, while the others are still to come."""
     return f"{trial.name}: {trial.problem or f'{trial.value:.4f} on dev'} ({trial.seconds:.1f} s)"
 
 
-def _trial(name: str, model: Model, data: TrainingData, params: Params, metric: Metric, engine: Engine) -> Trial:
+def _dev(data: TrainingData, metric: Metric, seed: int) -> Dev:
+    codes = pd.factorize(data.dev_rows["group"].astype(str), sort=True)[0]
+    perfect = Predictions(data.classes, data.dev.labels, data.dev.labels, None)
+    return Dev(codes, len(np.unique(codes[metric.counted(perfect)])), seed)
+
+
+def _reach(ranked: Sequence[Trial], dev: Dev) -> list[float]:
+    """How far each model's difference from the first is uncertain; infinite where too few groups tell."""
+    if not ranked or dev.groups < MIN_GROUPS:
+        return [np.inf] * len(ranked)
+    # In the order of names: draws depend on no other.
+    order = sorted(range(len(ranked)), key=lambda place: ranked[place].name)
+    influences = np.stack([ranked[place].influence for place in order])
+    reach = judged_together(influences, dev.codes, dev.groups, ALPHA, dev.seed).reach[order.index(0)]
+    return [float(reach[order.index(place)]) for place in range(len(ranked))]
+
+
+def _trial(
+    name: str, model: Model | EmbeddedModel, data: TrainingData, params: Params, metric: Metric, engine: Engine
+) -> Trial:
     begun = time.perf_counter()
-    train: TrainParams = params.train.model_copy(update={"model": model})
     try:
-        trained, fit = fit_model(data, train, metric, engine)
-        seconds = time.perf_counter() - begun
-        predictions = predict_rows(trained, data.dev_rows, data.dev.images, train.threads, engine, name)
-    except (DataError, ParamsError) as error:
-        return Trial(name, model, problem=str(error))
+        if isinstance(model, EmbeddedModel):
+            predictions, train, megabytes = _on_embeddings(model, data, params, metric)
+        else:
+            predictions, train, megabytes = _on_pixels(name, model, data, params, metric, engine)
+    except (DataError, ParamsError, MissingInputError) as error:
+        return Trial(name, problem=str(error))
+    seconds = time.perf_counter() - begun
     seen = checked_predictions(predictions, data.classes)
-    evaluate = params.evaluate
     return Trial(
         name,
-        model,
         value=metric.value(seen),
-        train=fit.epochs[fit.epoch]["train/optimizing"],
-        resampled=metric.resampled(seen, predictions["group"], evaluate.bootstrap, evaluate.seed, DEV),
+        train=train,
+        ends=metric_interval(metric, seen, predictions["group"]),
+        influence=image_influence(metric, seen),
         seconds=seconds,
-        megabytes=len(save_model(trained)) / 1e6,
+        megabytes=megabytes,
+    )
+
+
+Measured = tuple[pd.DataFrame, float, float]
+"""Predictions of dev, the metric on train, and the size of the model's file in MB, NaN without one."""
+
+
+def _on_pixels(name: str, model: Model, data: TrainingData, params: Params, metric: Metric, engine: Engine) -> Measured:
+    train: TrainParams = params.train.model_copy(update={"model": model})
+    trained, fit = fit_model(data, train, metric, engine)
+    predictions = predict_rows(trained, data.dev_rows, data.dev.images, train.threads, engine, name)
+    return predictions, fit.epochs[fit.epoch]["train/optimizing"], len(save_model(trained)) / 1e6
+
+
+def _on_embeddings(model: EmbeddedModel, data: TrainingData, params: Params, metric: Metric) -> Measured:
+    """The same by a model on embeddings: it sees each image of train once, whatever its variants are."""
+    rows = data.rows.groupby("id", sort=True, observed=True).agg(
+        {"sha256": "first", "label": "first", "group": "first", "weight": "sum"}
+    )
+    embeddings = catalogue.EMBEDDINGS.read(Path(catalogue.EMBEDDINGS.path))
+    vectors, asked = (
+        embeddings.of(contents.astype(str).tolist()) for contents in (rows["sha256"], data.dev_rows["sha256"])
+    )
+    if vectors is None or asked is None:
+        raise MissingInputError(NO_EMBEDDINGS)
+    labels = pd.Index(data.classes).get_indexer(pd.Index(rows["label"].astype(str)))
+    weights = rows["weight"].to_numpy(np.float32)
+    fitted = cross_fitted(
+        model,
+        Rows(vectors, labels, weights / weights.mean(), rows["group"].to_numpy(str), len(data.classes)),
+        asked,
+        params.train.seed,
+        params.train.threads,
+    )
+    own: Any = Predictions(data.classes, labels, fitted.own.argmax(axis=1), fitted.own)
+    return (
+        prediction_table(data.dev_rows, data.classes, fitted.asked.astype(np.float32)),
+        metric.value(own),
+        float("nan"),
     )

@@ -16,7 +16,7 @@ from pipeline.errors import DataError, MissingInputError
 from pipeline.issues import ISSUES
 from pipeline.manifest import CURATED, GROUPS, INGESTED, SCENE_PAIRS, SPLIT, check_manifest
 from pipeline.project.runner import run_stage
-from pipeline.stages.curate.stage import CurateOutputs, curate
+from pipeline.stages.curate.stage import CurateOutputs, Earlier, curate
 from pipeline.store.arrow import write_arrow
 from pipeline.store.shards import ShardReader
 from pipeline.store.vectors import Embeddings
@@ -29,6 +29,7 @@ PICTURE = encoded(picture(1))
 NO_VECTORS = Embeddings(Path("nowhere"), catalogue.EMBEDDED)
 NO_GROUPS = GROUPS.empty_table().to_pandas()
 NO_PAIRS = SCENE_PAIRS.empty_table().to_pandas()
+NOTHING_EARLIER = Earlier(NO_PAIRS, NO_GROUPS)
 
 
 def source(name: str, images: list[tuple[str, str]], rejected: int = 0) -> Source:
@@ -51,7 +52,7 @@ class Anything(ShardReader):
 def curated(ingested: Mapping[str, Source], conflicting: str = "reject") -> CurateOutputs:
     chosen = params(**{"curate.conflicting_labels": conflicting})
     readers = {name: partial(ingested.__getitem__, name) for name in ingested}
-    return curate(readers, Anything(), NO_VECTORS, NO_PAIRS, NO_GROUPS, chosen.sources, chosen.curate, "pad", Engine(1))
+    return curate(readers, Anything(), NO_VECTORS, NOTHING_EARLIER, chosen.sources, chosen.curate, "pad", Engine(1))
 
 
 WEB = source("web", [("cat", "a"), ("cat", "a"), ("dog", "b"), ("cat", "c"), ("dog", "c"), ("emu", "d")], rejected=2)
@@ -196,9 +197,7 @@ def test_a_source_may_be_called_as_a_metric_is() -> None:
     counts = curated({"phone": PHONE, "web": WEB}).metrics["sources"]["web"]
     named = params(sources={"joined_groups": {"role": "production", "path": "x"}})
     readers = {"joined_groups": lambda: WEB}
-    outputs = curate(
-        readers, Anything(), NO_VECTORS, NO_PAIRS, NO_GROUPS, named.sources, named.curate, "pad", Engine(1)
-    )
+    outputs = curate(readers, Anything(), NO_VECTORS, NOTHING_EARLIER, named.sources, named.curate, "pad", Engine(1))
     assert outputs.metrics["sources"]["joined_groups"]["files"] == counts["files"]
     assert outputs.metrics["joined_groups"] == 0
 

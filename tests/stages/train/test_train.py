@@ -14,6 +14,7 @@ from pipeline.manifest import BALANCED
 from pipeline.stages.train.stage import train
 from pipeline.store.shards import ShardReader
 from pipeline.training.checkpoint import Checkpoint
+from pipeline.training.fitting import FitParams
 from pipeline.workers.engine import Engine
 from tests.examples import params, with_columns
 from tests.stored import IMAGES, SIZE, stored, with_copies
@@ -44,10 +45,12 @@ def model(
         manifest,
         reader,
         reader,
-        params=chosen.train,
-        variants=chosen.augment.variants,
-        ingest=chosen.ingest.model_copy(update={"size": SIZE}),
-        optimizing=chosen.evaluate.optimizing,
+        params=FitParams(
+            chosen.train,
+            chosen.augment.variants,
+            chosen.ingest.model_copy(update={"size": SIZE}),
+            chosen.evaluate.optimizing,
+        ),
         checkpoint=Checkpoint(folder / "checkpoint.pt"),
         engine=engine or Engine(1),
     ).model
