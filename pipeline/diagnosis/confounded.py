@@ -6,7 +6,6 @@ brightness, come first only if the same rule fails on dev: what the classes look
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pipeline.diagnosis.findings import CONFOUNDED, FACT_TELLS, Finding
+from pipeline.diagnosis.param_changes import Confounder
 from pipeline.errors import listing
 from pipeline.manifest import DEV, EXTRA_COLUMNS, PRODUCTION, TRAIN
 from pipeline.metrics.confounding import ALL, NAMED, RuleOn, Strength, measure_confounding, named, rows_of_part, rule_on
@@ -28,20 +28,6 @@ MIN_IMAGES = 15
 # Images of a class that a value needs before weights can act on them.
 MIN_IN_CELL = 5
 MAX_CELLS = 3
-
-
-@dataclass(frozen=True)
-class Confounder:
-    """The fact that advice is about.
-
-    column: its column in manifests, None where it is no column of texts. mixed: some value has several classes, so that
-    weights can act. in_dev: how many values dev has. cell: images of the smallest class in a value, of production.
-    """
-
-    column: str | None
-    mixed: bool
-    in_dev: int
-    cell: int
 
 
 def confounded(
@@ -147,9 +133,12 @@ def _rare_cells(one: Strength, rows: pd.DataFrame) -> str:
         return ""
     counts = _counts(rows, one.fact)
     counts = counts.loc[counts.sum(axis=1).sort_values(ascending=False, kind="stable").index[:8]]
-    cells = sorted((int(count), label, value) for value, row in counts.iterrows() for label, count in row.items())
+    cells = sorted(
+        (int(count), str(label), str(value)) for value, row in counts.iterrows() for label, count in row.items()
+    )
     name = column_name(one.fact)
-    return listing([f"{label} with {name} {value or 'empty'} ({count:,})" for count, label, value in cells], MAX_CELLS)
+    rarest = [f"{label} with {name} {value or 'empty'} ({count:,})" for count, label, value in cells[:MAX_CELLS]]
+    return ", ".join(rarest)
 
 
 def _confounder(one: Strength, train: pd.DataFrame, dev: pd.DataFrame, manifest: pd.DataFrame) -> Confounder:

@@ -28,7 +28,7 @@ WEAK_JUDGE, MISSING, IMBALANCE, HARDER = (
     "production_harder",
 )
 CLASS, SLICE, HIDDEN = "failing_class", "failing_slice", "metric_hides_class"
-# A fact that gives classes away, and one that may belong to what they look like; images of dev that show train's scenes.
+# A fact that gives classes away, one that may be what they look like, and images of dev that show scenes of train.
 CONFOUNDED, FACT_TELLS, SCENES = "confounding", "fact_tells_class", "scenes_in_train"
 LEAK, CALIBRATION, SMALL_DEV, LABEL_NOISE = "leakage", "calibration", "dev_too_small", "label_noise"
 

@@ -113,7 +113,7 @@ class Strength:
 
 
 def measure_confounding(rows: pd.DataFrame, without: Collection[str] = ()) -> list[Strength]:
-    """How far each fact gives classes away, the part where it does most; strongest first.
+    """How far each fact gives classes away, of all images or of the role where it does more; strongest first.
 
     The same for any order and index of the rows.
 
@@ -132,11 +132,10 @@ def measure_confounding(rows: pd.DataFrame, without: Collection[str] = ()) -> li
             continue
         measured = [one for part, inside in parts if (one := _strength(inside, name, part)) is not None]
         if measured:
-            # Of equal ones the first, all images.
-            found.append(max(measured, key=lambda one: (one.named, round(one.share, 9))))
+            found.append(_worst(measured))
     order = [*FACTS]
     rank = {name: order.index(name) if name in FACTS else 1.5 for name in (one.fact for one in found)}
-    return sorted(found, key=lambda one: (not one.named, -round(one.share, 3), rank[one.fact], one.fact))
+    return sorted(found, key=lambda one: (not one.named, one.shown, -round(one.share, 3), rank[one.fact], one.fact))
 
 
 def named(strengths: Sequence[Strength]) -> list[Strength]:
@@ -201,7 +200,7 @@ class RuleOn:
 
 
 def rule_on(learnt: pd.DataFrame, others: pd.DataFrame, name: str) -> RuleOn | None:
-    """The rule of a fact learnt from some rows, tried on others; None where these have none of its values, or one class.
+    """The rule of a fact learnt from some rows, tried on others; None where these have no value of it, or one class.
 
     Args:
         learnt, others: as measure_confounding takes them, labelled.
@@ -236,6 +235,15 @@ def rule_on(learnt: pd.DataFrame, others: pd.DataFrame, name: str) -> RuleOn | N
         accuracy=measured.accuracy,
         count=measured.count,
     )
+
+
+def _worst(measured: Sequence[Strength]) -> Strength:
+    """The part of which people are told: the first, unless a later one alone is named or surely gives more away."""
+    chosen = measured[0]
+    for one in measured[1:]:
+        if one.named and (not chosen.named or one.low > chosen.high):
+            chosen = one
+    return chosen
 
 
 def _parts(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:

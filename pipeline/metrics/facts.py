@@ -30,29 +30,43 @@ MIN_IN_BIN = 5
 
 @dataclass(frozen=True)
 class Fact:
-    """How a fact is called, its value of each row (texts, or numbers), and whether it belongs to what is shown, too."""
+    """A fact of images.
+
+    Attributes:
+        words: what it is called in a sentence. values: of each row, texts or numbers. columns: what they are made of.
+        shown: whether it belongs to what a picture shows as well.
+    """
 
     words: str
     values: Callable[[pd.DataFrame], "pd.Series[Any]"]
-    shown: bool
+    columns: tuple[str, ...]
+    shown: bool = False
+
+
+def _texts(words: str, column: str) -> Fact:
+    return Fact(words, lambda rows: rows[column].astype(str), (column,))
+
+
+def _measured(words: str, name: str, *columns: str, shown: bool = True) -> Fact:
+    return Fact(words, MEASURED[name], columns, shown)
 
 
 FACTS = {
-    "source": Fact("the source", lambda rows: rows["source"].astype(str), shown=False),
-    "role": Fact("the role (raw or production)", lambda rows: rows["role"].astype(str), shown=False),
-    "format": Fact("the file format", lambda rows: rows["format"].astype(str), shown=False),
+    "source": _texts("the source", "source"),
+    "role": _texts("the role (raw or production)", "role"),
+    "format": _texts("the file format", "format"),
     "captured_at": Fact(
         "the time of capture",
         lambda rows: (rows["captured_at"] - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(days=1),
-        shown=False,
+        ("captured_at",),
     ),
-    "size": Fact("the size of the picture", MEASURED["size"], shown=False),
-    "aspect": Fact("the aspect ratio", MEASURED["aspect"], shown=True),
-    "file_quality": Fact("the bytes per pixel of the file", MEASURED["file_quality"], shown=True),
-    "brightness": Fact("the brightness", MEASURED["brightness"], shown=True),
-    "contrast": Fact("the contrast", MEASURED["contrast"], shown=True),
-    "sharpness": Fact("the sharpness", MEASURED["sharpness"], shown=True),
-    "colour": Fact("the strength of colours", MEASURED["colour"], shown=True),
+    "size": _measured("the size of the picture", "size", "width", "height", shown=False),
+    "aspect": _measured("the aspect ratio", "aspect", "width", "height"),
+    "file_quality": _measured("the bytes per pixel of the file", "file_quality", "bytes", "width", "height"),
+    "brightness": _measured("the brightness", "brightness", "brightness"),
+    "contrast": _measured("the contrast", "contrast", "contrast"),
+    "sharpness": _measured("the sharpness", "sharpness", "sharpness"),
+    "colour": _measured("the strength of colours", "colour", "saturation"),
 }
 
 
@@ -66,7 +80,8 @@ class Coded:
 
 def fact_names(rows: pd.DataFrame) -> list[str]:
     """The facts that rows have, FACTS first, then columns of people's tables by name."""
-    return [*FACTS, *sorted(name for name in map(str, rows.columns) if name.startswith(EXTRA_COLUMNS))]
+    known = [name for name, fact in FACTS.items() if {*fact.columns} <= {*rows.columns}]
+    return [*known, *sorted(name for name in map(str, rows.columns) if name.startswith(EXTRA_COLUMNS))]
 
 
 def coded(rows: pd.DataFrame, name: str, classes: int) -> Coded | None:
