@@ -11,6 +11,7 @@ from pipeline.models.networks import NETWORKS
 from pipeline.registry import Choice, Registry
 from pipeline.stages.augment.copies import COPIES
 from pipeline.stages.balance.strategies import STRATEGIES, TARGETS
+from pipeline.training.loss_functions import LOSSES
 from pipeline.training.mixing import MIXINGS
 from pipeline.training.optimizers import OPTIMIZERS
 from pipeline.training.schedules import SCHEDULES
@@ -27,6 +28,7 @@ TABLES: dict[str, Registry[Any]] = {
     "pipeline.stages.augment.copies.COPIES": COPIES,
     "pipeline.stages.balance.strategies.STRATEGIES": STRATEGIES,
     "pipeline.stages.balance.strategies.TARGETS": TARGETS,
+    "pipeline.training.loss_functions.LOSSES": LOSSES,
     "pipeline.training.mixing.MIXINGS": MIXINGS,
     "pipeline.training.optimizers.OPTIMIZERS": OPTIMIZERS,
     "pipeline.training.schedules.SCHEDULES": SCHEDULES,
@@ -48,7 +50,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "logistic_regression": {**SEEN, "c": 1.0},
     "random_forest": {**SEEN, "n_estimators": 2, "min_samples_leaf": 1},
     "gradient_boosting": {**SEEN, "max_iter": 2, "max_leaf_nodes": 3, "learning_rate": 0.1},
-    "cnn": {**SHAPE, "kernel": 3},
+    "cnn": {**SHAPE, "kernel": 3, "dense": [4]},
     "resnet": {**SHAPE, "kernel": 3, "blocks": 1},
     "mlp": SHAPE,
     "mobilenet_v2": {"weights": "w.pth", "sha256": "0" * 64, "frozen": True, "input": 32, "dropout": {"head": 0.1}},
@@ -62,6 +64,8 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "edited_nearest_neighbours": {"neighbours": 2, "drop_if": "any"},
     "neighbourhood_cleaning_rule": {"neighbours": 2},
     "near_miss": {"version": 1, "neighbours": 2, **MEDIAN},
+    "focal": {"gamma": 2.0},
+    "cost_sensitive": {"strength": 1.0},
     "mixup": {"alpha": 0.5},
     "cutmix": {"alpha": 0.5},
     "sgd": {"momentum": 0.9, "nesterov": True},

@@ -21,7 +21,8 @@ from pipeline.images.rejection import IGNORED, REASONS
 from pipeline.project.dvc_files import all_outs
 from pipeline.project.params_file import Params
 from pipeline.stage import NAMES, command_of, load_stage
-from pipeline.store.artifacts import Artifact, maker
+from pipeline.store.artifacts import Artifact
+from pipeline.store.reading import maker
 from tests.examples import REPOSITORY
 
 

@@ -31,6 +31,8 @@ MATCHED = 45
 UNEVEN = 1.2
 # AdamW's learning rate that fine-tuning begins with, at most.
 FINE_TUNING_RATE = 0.0003
+# Units of a first hidden fully connected layer.
+HIDDEN_UNITS = 128
 NO_TEXTS = {"null", "true", "false", "yes", "no", "on", "off", "nan", "inf"}
 
 
@@ -98,6 +100,27 @@ def deeper(run: Run) -> Changes:
     return None if depth is None else {"train.model.depth": depth + 1}
 
 
+def hidden_layer(run: Run) -> Changes:
+    """A hidden fully connected layer before the output layer, where there could be one and is none."""
+    return {"train.model.dense": [HIDDEN_UNITS]} if _value(run.train.model, "dense") == [] else None
+
+
+def focal(run: Run) -> Changes:
+    """The focal loss at its authors' gamma instead of cross entropy."""
+    if not run.network or run.train.loss.name != "cross_entropy":
+        return None
+    return {"train.loss.name": "focal", "train.loss.gamma": 2.0}
+
+
+def cost_sensitive(run: Run) -> Changes:
+    """A loss by the costs of the metric, where the metric has costs and the loss does not know them."""
+    loss = run.train.loss
+    if not run.network or run.evaluate.optimizing.name != "mean_cost" or loss.name == "cost_sensitive":
+        return None
+    gone = {f"train.loss.{name}": DROPPED for name in type(loss).model_fields if name != "name"}
+    return {**gone, "train.loss.name": "cost_sensitive", "train.loss.strength": 1.0}
+
+
 def longer(run: Run) -> Changes:
     """Twice the epochs, unless training ended before those that there are."""
     return {"train.epochs": 2 * run.train.epochs} if run.network and not run.stopped_early else None
@@ -133,7 +156,11 @@ def residual(run: Run) -> Changes:
     """An architecture that can learn more: residual blocks instead of single ones, say."""
     model = run.train.model
     instead = NETWORKS.of(model).instead if isinstance(model, Network) else None
-    return None if instead is None else {f"train.model.{name}": value for name, value in instead.items()}
+    if instead is None:
+        return None
+    known = NETWORKS[instead["name"]].params.model_fields
+    gone = {f"train.model.{name}": DROPPED for name in type(model).model_fields if name not in known}
+    return {**gone, **{f"train.model.{name}": value for name, value in instead.items()}}
 
 
 def thaw(run: Run) -> Changes:

@@ -47,6 +47,7 @@ TABLE: Mapping[str, tuple[Advice, ...]] = {
         ),
         Advice("no penalty on weights", "MLY ch. 25", changes.no_penalty, lever="-regularisation"),
         Advice("momentum", "Sutskever et al. (2013)", changes.momentum),
+        Advice("a hidden fully connected layer", "MLY ch. 25; LeCun et al. (1998)", changes.hidden_layer),
         Advice("batch norm", "Ioffe and Szegedy (2015)", changes.batch_norm),
         Advice(
             "an optimizer that adapts its step to each weight",
@@ -92,7 +93,12 @@ TABLE: Mapping[str, tuple[Advice, ...]] = {
         ),
         Advice("add these outcomes' images to a production source: dev and test are no longer like it", "MLY ch. 11"),
         Advice("label some outcomes again: they may follow other rules than the test set's labels", "MLY ch. 16"),
-        Advice("weight mistakes by their cost in use, if some are worse: evaluate.optimizing", "MLY ch. 11"),
+        Advice("train on the costs that the metric counts", "Galdran et al. (2020)", changes.cost_sensitive),
+        Advice(
+            "weight mistakes by their cost in use, if some are worse: evaluate.optimizing",
+            "MLY ch. 11",
+            fits=lambda run: run.evaluate.optimizing.name != "mean_cost",
+        ),
     ),
     found.LEAK: (
         Advice("keep near copies in one split", "Kaufman et al. (2012)", changes.group_copies),
@@ -216,12 +222,14 @@ TABLE: Mapping[str, tuple[Advice, ...]] = {
     found.IMBALANCE: (
         Advice("give small classes as many rows as the largest", "Buda et al. (2018)", changes.oversample),
         Advice("the failing class counts twice in the loss", "King and Zeng (2001)", changes.weigh_class),
+        Advice("a loss in which easy images hardly count", "Lin et al. (2017)", changes.focal),
         Advice("collect more training images of the small classes", "He and Garcia (2009)"),
     ),
     found.HIDDEN: (
         Advice("rank models by a metric that counts all classes alike", "MLY ch. 8 and 9", changes.by_class),
     ),
     found.CLASS: (
+        Advice("train on the costs that the metric counts", "Galdran et al. (2020)", changes.cost_sensitive),
         Advice("weight its rows twice in the loss", "King and Zeng (2001)", changes.weigh_class),
         Advice("give small classes as many rows as the largest", "Buda et al. (2018)", changes.oversample),
         Advice("collect more images of it, and check its labels", "MLY ch. 14 and 16", command="pipeline errors"),

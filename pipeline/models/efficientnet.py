@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from pipeline.errors import DataError, MissingInputError
 from pipeline.models.layers import Normalise, unit_dropout
 from pipeline.models.mobilenet import Resize, read_tensors
-from pipeline.store.artifacts import digest_of, read_bytes
+from pipeline.store.reading import digest_of, read_bytes
 
 FEATURES = 1280
 IMAGENET_CLASSES = 1000

@@ -66,7 +66,10 @@ class Dropout(Section):
 
 
 class Cnn(Network):
-    """Blocks of convolution, norm, activation and pooling; each halves the picture and doubles the width."""
+    """Blocks of convolution, norm, activation and pooling; each halves the picture and doubles the width.
+
+    dense: units of each hidden fully connected layer between the blocks and the output layer; empty: none.
+    """
 
     name: Literal["cnn"]
     depth: Annotated[int, Field(ge=1, le=6)]
@@ -74,6 +77,7 @@ class Cnn(Network):
     kernel: Literal[1, 3, 5, 7]
     activation: Activation
     batch_norm: bool
+    dense: Annotated[list[Annotated[int, Field(ge=1, le=MAX_UNITS)]], Field(max_length=4)]
     dropout: Dropout
 
 
@@ -195,8 +199,13 @@ def _cnn(params: Cnn, classes: int, size: int) -> "list[nn.Module]":
     side = size >> params.depth
     # Adaptive pooling has no deterministic gradient on CUDA; pooling by a fixed window has.
     window = max(1, side // POOLED_SIDE)
-    layers += [nn.AvgPool2d(window), nn.Flatten(), *unit_dropout(params.dropout.head)]
-    return [*layers, nn.Linear(channels * (side // window) ** 2, classes)]
+    layers += [nn.AvgPool2d(window), nn.Flatten()]
+    features = channels * (side // window) ** 2
+    for units in params.dense:
+        layers.append(nn.Linear(features, units, bias=not params.batch_norm))
+        layers += norm_and_activation(nn.BatchNorm1d(units) if params.batch_norm else None, params.activation)
+        features = units
+    return [*layers, *unit_dropout(params.dropout.head), nn.Linear(features, classes)]
 
 
 def _resnet(params: Resnet, classes: int, size: int) -> "list[nn.Module]":

@@ -13,7 +13,8 @@ from pipeline import catalogue
 from pipeline.errors import DataError, listing
 from pipeline.project.params_file import Params
 from pipeline.stage import NAMES
-from pipeline.store.artifacts import partial_path, put_in_place, refusals, remove
+from pipeline.store.refusals import refusals
+from pipeline.store.writing import partial_path, put_in_place, remove
 from pipeline.versions.stages import installed_versions
 
 LOCKS = ("dvc.lock", "data/dvc.lock", "final/dvc.lock")

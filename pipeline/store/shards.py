@@ -24,8 +24,10 @@ import pyarrow as pa
 
 from pipeline.errors import DataError, MissingInputError
 from pipeline.store.arrow import open_arrow, open_verified, write_unflushed
-from pipeline.store.artifacts import flush, maker, partial_path, put_in_place, refusals, remove
+from pipeline.store.reading import maker
+from pipeline.store.refusals import refusals
 from pipeline.store.shard_plan import Chunk, Older, Place, Row, Task, Tasks, chunks_of, digest, name_of
+from pipeline.store.writing import flush, partial_path, put_in_place, remove
 from pipeline.workers.engine import Engine
 from pipeline.workers.serving import Guard
 

@@ -21,7 +21,8 @@ from pipeline.metrics.metric import check_defined, metric_of
 from pipeline.metrics.predictions import PROBABILITY, checked_predictions
 from pipeline.project.params_file import Params
 from pipeline.stages.train.params import TrainParams
-from pipeline.store.artifacts import remove, replacing, table, write_bytes
+from pipeline.store.artifacts import table
+from pipeline.store.writing import remove, replacing, write_bytes
 from pipeline.tools.figures import png_of
 from pipeline.tools.training_data import fit_params, read_data
 from pipeline.training.checkpoint import Checkpoint, KeyedCheckpoint

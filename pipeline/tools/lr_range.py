@@ -5,9 +5,11 @@ from pathlib import Path
 from pipeline.data.loader import weighted_batches
 from pipeline.data.order import KeyedOrder
 from pipeline.errors import ParamsError
+from pipeline.metrics.metric import metric_of
 from pipeline.models.baselines import Baseline
 from pipeline.project.params_file import Params
-from pipeline.store.artifacts import replacing, table, write_bytes
+from pipeline.store.artifacts import table
+from pipeline.store.writing import replacing, write_bytes
 from pipeline.tools.figures import png_of
 from pipeline.tools.training_data import read_data
 from pipeline.training.fitting import fresh_network, loss_weights
@@ -37,7 +39,8 @@ def find_rate(params: Params, low: float, high: float, steps: int, engine: Engin
         weighted_batches(data.train, weights, size, order, engine, epochs) as train,
         progress("lr-range", steps) as advance,
     ):
-        return rate_range(network, train, params.train, low, high, steps, advance)
+        metric = metric_of(params.evaluate.optimizing, data.classes)
+        return rate_range(network, train, params.train, metric, low, high, steps, advance)
 
 
 def write_curve(found: RateRange, path: Path) -> tuple[Path, Path]:

@@ -20,7 +20,8 @@ from pipeline.models.files import TrainedModel, load_model
 from pipeline.models.onnx_files import SUFFIX, load_onnx
 from pipeline.models.prediction import predict
 from pipeline.sources.dvc_hazards import shown
-from pipeline.store.artifacts import read_bytes, refusals
+from pipeline.store.reading import read_bytes
+from pipeline.store.refusals import refusals
 from pipeline.tools.image_files import pictures
 from pipeline.workers.engine import Engine
 

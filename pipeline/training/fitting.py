@@ -26,7 +26,7 @@ from pipeline.randomness import keyed_seed
 from pipeline.stages.augment.params import VariantParams
 from pipeline.stages.ingest.params import IngestParams
 from pipeline.stages.train.params import TrainParams
-from pipeline.store.artifacts import hashed_file
+from pipeline.store.reading import hashed_file
 from pipeline.store.shard_plan import digest
 from pipeline.store.shards import ShardReader
 from pipeline.training import training

@@ -1,4 +1,4 @@
-"""The training objective: cross entropy of weighted rows, and penalties on the weights."""
+"""Parts of the training objective: means over weighted rows, weights of classes, and penalties on the weights."""
 
 from collections.abc import Iterator, Mapping
 
@@ -9,13 +9,17 @@ from torch import Tensor, nn
 from pipeline.errors import ParamsError, listing
 
 
-def weighted_loss(logits: Tensor, labels: Tensor, weights: Tensor, smoothing: float = 0.0) -> Tensor:
-    """Cross entropy, each row times its weight, over the number of rows.
+def weighted_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+    """The weighted mean of cross entropy."""
+    return weighted_mean(nn.functional.cross_entropy(logits, labels, reduction="none"), weights)
+
+
+def weighted_mean(losses: Tensor, weights: Tensor) -> Tensor:
+    """Losses (n,), each times the weight of its row (n,), over the number of rows.
 
     Not over the sum of weights, as torch's own class weights are: a batch without the rare classes
     would then count as much as one full of them.
     """
-    losses = nn.functional.cross_entropy(logits, labels, reduction="none", label_smoothing=smoothing)
     return (losses * weights).mean()
 
 

@@ -17,6 +17,7 @@ from pipeline.errors import DataError, ParamsError, listing
 from pipeline.metrics.metric import Metric
 from pipeline.stages.train.params import TrainParams
 from pipeline.training.loop import Batch, TrainBatches, TrainingLoop
+from pipeline.training.loss_functions import row_losses
 from pipeline.training.schedules import rate_factor
 from pipeline.training.tally import EpochTally
 
@@ -97,7 +98,7 @@ def fit(
 
     Raises:
         DataError: the loss became NaN or infinite.
-        ParamsError: memory ran out, or the machine lacks the precision.
+        ParamsError: memory ran out, the machine lacks the precision, or the loss needs costs that the metric lacks.
         Stopped: `checkpoints` asked for it.
     """
     checkpoints = checkpoints or Checkpoints()
@@ -165,7 +166,7 @@ class _Run:
     def __init__(
         self, network: nn.Module, params: TrainParams, optimizing: Metric, classes: int, checkpoints: Checkpoints
     ) -> None:
-        self._loop = TrainingLoop(network, params)
+        self._loop = TrainingLoop(network, params, row_losses(params.loss, params.label_smoothing, optimizing))
         self._params = params
         self._optimizing = optimizing
         self._classes = classes

@@ -17,7 +17,7 @@ from pipeline.stages.balance.balancing import choose_rows, count_classes, train_
 from pipeline.stages.balance.cleaning import picture_features
 from pipeline.stages.balance.params import BalanceParams
 from pipeline.stages.balance.strategies import STRATEGIES
-from pipeline.store.arrow import TableSlice
+from pipeline.store.manifests import TableSlice
 from pipeline.store.shards import ShardReader
 from pipeline.workers.engine import Engine
 

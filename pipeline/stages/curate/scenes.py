@@ -32,8 +32,8 @@ NEIGHBOURS = 8
 # Less alike, nothing that was looked at showed one scene.
 MIN_LIKENESS = 0.7
 # Nearest by hash, and bits that may differ. Measured: hue shifted by 50 degrees, 95 in 100 differ by 12 or less, and
-# are among the nearest; by vector, 70. More images would take longer than all else.
-NEAREST_HASHES, MAX_BITS, _MAX_HASHED = 3, 12, 200_000
+# are among the nearest; by vector, 70.
+NEAREST_HASHES, MAX_BITS = 3, 12
 # Images of one camera that follow each other, so many, within so many seconds.
 _FOLLOWING, _SECONDS = 3, 60
 # More images, and a larger share of all, in which all agree with all are a crowd.
@@ -118,7 +118,7 @@ def find_scenes(
         if a >= 0 and b >= 0
     }
     large = judge.large(contents)
-    proposed = {*_by_vector(vectors), *_by_hash(hashes), *_by_time(contents)}
+    proposed = {*_by_vector(vectors, engine), *_by_hash(hashes), *_by_time(contents)}
     asked = sorted(pair for pair in proposed - known.keys() if large[list(pair)].all())
     found = {pair: one.places for pair, one in zip(asked, judge.all(asked, engine), strict=True) if one.confirmed}
     found, crowds = _without_crowds(found, known, names, judge, engine)
@@ -200,18 +200,16 @@ def _near_each_other(pairs: Pairs, count: int) -> list[int]:
     return order
 
 
-def _by_vector(vectors: npt.NDArray[np.float16] | None) -> Iterable[tuple[int, int]]:
+def _by_vector(vectors: npt.NDArray[np.float16] | None, engine: Engine) -> Iterable[tuple[int, int]]:
     if vectors is None or len(vectors) < 2:
         return []
-    numbers, likeness = nearest(vectors, NEIGHBOURS)
+    numbers, likeness = nearest(vectors, NEIGHBOURS, engine)
     return _pairs_of(numbers, likeness >= MIN_LIKENESS)
 
 
 def _by_hash(hashes: npt.NDArray[np.uint64]) -> Iterable[tuple[int, int]]:
     """What a network finds unlike and looks alike in grey: other colours."""
-    if not 2 <= len(hashes) <= _MAX_HASHED:
-        return []
-    numbers, bits = nearest_hashes(hashes, NEAREST_HASHES)
+    numbers, bits = nearest_hashes(hashes, NEAREST_HASHES, MAX_BITS)
     return _pairs_of(numbers, bits <= MAX_BITS)
 
 

@@ -15,7 +15,7 @@ from pipeline.models.files import load_model
 from pipeline.models.latency import latency_of
 from pipeline.stage import Stage
 from pipeline.stages.evaluate.params import EvaluateParams
-from pipeline.store.artifacts import digest_of
+from pipeline.store.reading import digest_of
 from pipeline.store.shards import ShardReader
 from pipeline.workers.engine import Engine
 

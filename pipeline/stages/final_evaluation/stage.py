@@ -23,8 +23,8 @@ from pipeline.stages.final_evaluation.access import (
     rows_digest,
 )
 from pipeline.stages.final_evaluation.params import FinalEvaluationParams
-from pipeline.store.artifacts import digest_of
 from pipeline.store.ledger import LedgerEntry
+from pipeline.store.reading import digest_of
 from pipeline.store.shards import ShardReader
 from pipeline.workers.engine import Engine
 

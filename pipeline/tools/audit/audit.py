@@ -20,9 +20,11 @@ from pipeline.stages.curate import similarity
 from pipeline.stages.curate.alignment import portrait
 from pipeline.stages.ingest.params import IngestParams, JpegEncoding, PngEncoding
 from pipeline.store.arrow import open_foreign
-from pipeline.store.artifacts import read_bytes, replacing, report, sha256_of
+from pipeline.store.artifacts import report
+from pipeline.store.reading import read_bytes, sha256_of
 from pipeline.store.shards import ShardReader
 from pipeline.store.tables import READERS, lists
+from pipeline.store.writing import replacing
 from pipeline.tools.audit.leaks import (
     COLUMNS,
     OPTIONAL,

@@ -14,7 +14,7 @@ from dvc.repo import Repo
 
 from pipeline.errors import StorageError, listing
 from pipeline.project.params_file import Params
-from pipeline.store.artifacts import refusals
+from pipeline.store.refusals import refusals
 from pipeline.tools.doctor.cache import examine_cache, uses_of
 from pipeline.tools.doctor.findings import Check, Problem, fix_all, outcome, render
 from pipeline.tools.doctor.folders import examine_folders

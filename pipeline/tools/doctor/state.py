@@ -8,7 +8,7 @@ import traceback
 from functools import partial
 from pathlib import Path
 
-from pipeline.store.artifacts import remove
+from pipeline.store.writing import remove
 from pipeline.tools.doctor.findings import Problem
 
 

@@ -21,8 +21,9 @@ from pipeline.sources.files import open_files
 from pipeline.sources.label_studio import import_file, labelling_interface
 from pipeline.sources.labels import named_by_labels
 from pipeline.sources.params import LabelStudioLabels
-from pipeline.store.artifacts import read_bytes, write_files
+from pipeline.store.reading import read_bytes
 from pipeline.store.shards import ShardReader
+from pipeline.store.writing import write_files
 from pipeline.tools.label_queue.ranking import by_margin, farthest_first, groups_in_turn, small_picture
 from pipeline.workers.engine import Engine
 

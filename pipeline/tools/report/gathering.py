@@ -288,7 +288,7 @@ def _copies(_: Params) -> Sheet:
 
 def _scenes(_: Params) -> Sheet | None:
     """Nothing where no images show one scene."""
-    if not _read(catalogue.CURATE_METRICS)["scenes"]["families"]:
+    if not _read(catalogue.CURATE_METRICS)["scenes"]["groups"]:
         return None
     return _sheet("Images of one scene", _read(catalogue.CURATE_SCENES_SHEET))
 

@@ -11,7 +11,6 @@ import pytest
 
 from pipeline.images.pixels import Pixels
 from pipeline.stages.curate import scenes
-from pipeline.stages.curate.neighbours import nearest, nearest_hashes
 from pipeline.stages.curate.scenes import NO_SCENES, Scenes, find_scenes
 from pipeline.store.shards import ShardReader
 from pipeline.workers.engine import Engine
@@ -79,12 +78,6 @@ def test_hashes_propose_what_vectors_do_not() -> None:
     hashes = np.array([0b1111, 2**40 - 1, 0b0011], np.uint64)
     found = find_scenes(contents(3), None, hashes, NO_SCENES, Pictures(pictures), "crop", Engine(1))
     assert (ends(found), found.compared) == ([(0, 2)], 1)
-
-
-def test_the_nearest_hashes_are_those_of_fewest_bits_and_the_first_of_equals() -> None:
-    numbers, bits = nearest_hashes(np.array([0, 1, 3, 0, 2**63], np.uint64), 2)
-    assert numbers.tolist() == [[3, 1], [0, 2], [1, 0], [0, 1], [0, 3]]
-    assert bits.tolist() == [[0, 1], [1, 1], [1, 2], [0, 1], [1, 1]]
 
 
 def test_what_is_unlike_by_vector_is_not_compared() -> None:
@@ -200,23 +193,3 @@ def test_the_order_of_images_does_not_count() -> None:
 def test_without_a_pair_there_is_nothing_to_compare(count: int) -> None:
     found = found_in([view(1, 0)][:count])
     assert (len(found.pairs), found.compared) == (0, 0)
-
-
-def test_equal_vectors_and_zeros_do_no_harm() -> None:
-    numbers, likeness = nearest(np.zeros((5, 3), np.float16), 2)
-    assert numbers.shape == (5, 2)
-    assert (likeness == 0).all()
-    numbers, likeness = nearest(np.ones((4, 3), np.float16), 8)
-    assert numbers.tolist() == [[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]]
-    assert (likeness == 1).all()
-
-
-def test_many_images_have_nearly_the_same_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
-    draw = np.random.default_rng(2)
-    centres = draw.normal(size=(60, 200))
-    vectors = (np.repeat(centres, 8, axis=0) + 0.3 * draw.normal(size=(480, 200))).astype(np.float32)
-    exact, _ = nearest(vectors, 5)
-    monkeypatch.setattr("pipeline.stages.curate.neighbours.EXACT", 100)
-    reduced, _ = nearest(vectors, 5)
-    agreeing = [len({*one} & {*other}) / 5 for one, other in zip(exact.tolist(), reduced.tolist(), strict=True)]
-    assert np.mean(agreeing) >= 0.95

@@ -12,8 +12,8 @@ from pipeline.models.building import build_model
 from pipeline.models.files import TrainedModel, save_model
 from pipeline.models.networks import Network
 from pipeline.stages.final_evaluation import stage
-from pipeline.store.artifacts import digest_of
 from pipeline.store.ledger import LedgerEntry
+from pipeline.store.reading import digest_of
 from pipeline.store.shards import ShardReader
 from pipeline.workers.engine import Engine
 from tests.examples import params

@@ -16,8 +16,9 @@ import pytest
 from pipeline.manifest import SPLIT
 from pipeline.project.params_file import load_params
 from pipeline.project.runner import run_stage
-from pipeline.store.arrow import arrow_table, open_arrow, write_arrow
-from pipeline.store.artifacts import refusals
+from pipeline.store.arrow import open_arrow, write_arrow
+from pipeline.store.manifests import arrow_table
+from pipeline.store.refusals import refusals
 from pipeline.store.shards import ShardReader
 from pipeline.tools.audit import audit as auditing
 from pipeline.workers.engine import Engine
