@@ -54,7 +54,7 @@ def imbalance(predictions: pd.DataFrame, relevant: float) -> tuple[list[Finding]
     p = more_wrong(units(wrong[inside], groups[inside]), units(wrong[~inside], groups[~inside]))
     counts = predictions.loc[predictions["split"] == TRAIN, "label"].astype(str).value_counts()
     words = (
-        f"train has few images of {listing([f'{label} ({counts[label]:,})' for label in small])}: the usual class has "
+        f"train has few images of {listing([f'{label} ({counts[label]:,})' for label in small])}: a typical class has "
         f"{counts.median():,.0f}. Of dev's images of these classes {wrong[inside].mean():.1%} are misclassified, of "
         f"the others {wrong[~inside].mean():.1%}"
     )
