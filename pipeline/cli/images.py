@@ -174,7 +174,8 @@ def label_queue(
 def export(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write; it must be empty or not exist yet.")],
     format_name: Annotated[
-        DataFormatName, typer.Option("--format", help="Format of the data set. docs/data.md says which programs open it.")
+        DataFormatName,
+        typer.Option("--format", help="Format of the data set. docs/data.md says which programs open it."),
     ],
     test: Annotated[
         bool,

@@ -76,11 +76,14 @@ def found(*findings: Finding, steps: tuple[Step, ...] = ()) -> Diagnosis:
 
 
 def test_page_says_what_errors_are_where_the_metric_is_no_share() -> None:
-    assert "\nErrors are 1 - accuracy: log_loss is no share of images.\n\n|" in page(found(), evaluate("log_loss"))
+    assert "\nErrors are 1 - accuracy, because log_loss is not a share of images.\n\n|" in page(
+        found(), evaluate("log_loss")
+    )
     assert "Errors are" not in page(found(), evaluate())
     words = page(found(), evaluate("worst_class_recall"))
     assert (
-        "\nErrors are 1 - balanced_accuracy: worst_class_recall is worse in smaller splits by chance alone.\n" in words
+        "\nErrors are 1 - balanced_accuracy, because worst_class_recall is lower in small splits by chance alone.\n"
+        in words
     )
 
 
@@ -100,14 +103,16 @@ def test_page_without_steps_points_to_test() -> None:
 
 
 def test_page_says_what_each_gap_means() -> None:
-    assert "\n- variance: further mistakes on new images of the same kinds\n" in page(found(), evaluate())
+    assert "\n- variance: more mistakes on new images than on training images of the same kind\n" in page(
+        found(), evaluate()
+    )
 
 
 def test_wrong_labels_are_said_first_and_the_gaps_rest_on_them() -> None:
     noise = [Finding(LABEL_NOISE, f"{role} labels seem wrong", subject=role) for role in ("production", "raw")]
     assert sentence(found(*noise)).startswith(
         "Production labels seem wrong. Raw labels seem wrong. Variance of 19.0 points (95 % interval 14.0 to 24.0). "
-        "Mend that first: the gaps rest on it. "
+        "Fix that first, because it distorts the gaps. "
     )
 
 
@@ -127,8 +132,8 @@ def test_sentence_says_leaks_first_and_causes_after_gaps() -> None:
     words = sentence(found(*FINDINGS))
     assert words == (
         "3 dev images stand in train. Variance of 19.0 points (95 % interval 14.0 to 24.0). "
-        "Mend that first: the gaps rest on it. Too few images to tell about data mismatch of 1.0 points (95 % interval "
-        "-4.0 to 6.0)."
+        "Fix that first, because it distorts the gaps. Too few images to tell about data mismatch of 1.0 points "
+        "(95 % interval -4.0 to 6.0)."
     )
     assert page(found(*FINDINGS), evaluate()).endswith("- leakage: 3 dev images stand in train\n")
 
