@@ -8,15 +8,14 @@ the distance to its nearest neighbour.
 """
 
 import argparse
-import os
 import time
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import numpy as np
+from projects import curated
 
-from pipeline import catalogue
 from pipeline.data.vectors import unit
 from pipeline.tools.map import layout
 
@@ -29,7 +28,8 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=0)
     options = parser.parse_args()
     for project in options.projects:
-        vectors, ids = embeddings_of(project)
+        rows, vectors = curated(project)
+        ids = rows["sha256"].to_numpy(str)
         print(f"{project.name}, {len(vectors):,} images")
         measure(vectors, ids, [len(vectors), len(vectors) // 2, len(vectors) // 4])
     if options.images:
@@ -40,16 +40,6 @@ def main() -> None:
         blown = unit((drawn + noise).astype(np.float32))
         print(f"blown up to {len(blown):,}")
         measure(blown, np.array([f"{number:08}" for number in range(len(blown))]), [layout.MAX_LANDMARKS])
-
-
-def embeddings_of(project: Path) -> tuple[Any, Any]:
-    here = Path.cwd()
-    os.chdir(project)
-    images = catalogue.CURATED.read(Path(catalogue.CURATED.path)).sort_values("id")
-    found = catalogue.EMBEDDINGS.read(Path(catalogue.EMBEDDINGS.path)).of(images["sha256"].astype(str).tolist())
-    os.chdir(here)
-    assert found is not None
-    return unit(found.astype(np.float32)), images["sha256"].to_numpy(str)
 
 
 def measure(vectors: Any, ids: Any, landmarks: list[int]) -> None:

@@ -92,6 +92,23 @@ def preview(
 
 
 @app.command(rich_help_panel=PANEL)
+def outliers(
+    output: Annotated[
+        Path, typer.Option(metavar="FILE", help="The sheet, .png, and beside it the table, .csv; replaced if there.")
+    ] = Path("outliers.png"),
+    workers: Workers = None,
+) -> None:
+    """Show the images of train, train_dev and dev that look like few others of their class; nothing is removed.
+
+    By embeddings, or by small pictures where embed.backbone is null. Images of test are neither shown nor compared.
+    """
+    from pipeline.tools.outliers import write_outliers
+    from pipeline.workers.engine import Engine, choose_workers
+
+    print(printable(write_outliers(output, Engine(choose_workers(workers)))))
+
+
+@app.command(rich_help_panel=PANEL)
 def audit(
     manifests: Annotated[
         list[Path],

@@ -207,12 +207,15 @@ class NetworkRow(Choice[P]):
         pretrained one from pixels of 0 to 255. It raises ParamsError where a picture of this size is too small.
     wider: a width -> the next one that should tell; None: it has no width.
     instead: the params that change for an architecture that can learn more; None: there is none.
+    work: params as plain values -> what a picture's pass costs, about, beside that of other params of `cnn`, `resnet`
+        and `mlp`; all pretrained ones cost alike.
     load: of a pretrained one: (params, network, how a file is read) -> puts its weights in, or raises PipelineError.
     """
 
     layers: Callable[[P, int, int], "list[nn.Module]"]
     wider: Callable[[int], int] | None = None
     instead: Mapping[str, Any] | None = None
+    work: Callable[[Mapping[str, Any]], float] = lambda model: 1.0
     load: "Callable[[P, nn.Module, ReadFile], None] | None" = None
 
 
@@ -311,6 +314,17 @@ def _load_efficientnet_lite0(_: EfficientNetLite0, network: "nn.Module", __: Rea
     load_backbone(network)
 
 
+def _work_of_blocks(model: Mapping[str, Any]) -> float:
+    """A block has a quarter of the pixels of the one before and twice its channels, so all but the first cost alike."""
+    convolutions = 2.0 * model.get("blocks", 1) if model["name"] == "resnet" else 1.0
+    return float(model["width"] ** 2 * model["depth"] * convolutions)
+
+
+def _work_of_layers(model: Mapping[str, Any]) -> float:
+    """Most of it is the first layer's, which has all pixels."""
+    return float(model["width"])
+
+
 def _factory(params: Factory, classes: int, size: int) -> "list[nn.Module]":
     import numpy as np
 
@@ -332,9 +346,15 @@ def _four_times_the_units(width: int) -> int:
 
 NETWORKS: Registry[NetworkRow[Any]] = Registry(
     (
-        NetworkRow(Cnn, _cnn, wider=_twice_the_channels, instead={"name": "resnet", "blocks": 2}),
-        NetworkRow(Resnet, _resnet, wider=_twice_the_channels),
-        NetworkRow(Mlp, _mlp, wider=_four_times_the_units),
+        NetworkRow(
+            Cnn,
+            _cnn,
+            wider=_twice_the_channels,
+            instead={"name": "resnet", "blocks": 2},
+            work=_work_of_blocks,
+        ),
+        NetworkRow(Resnet, _resnet, wider=_twice_the_channels, work=_work_of_blocks),
+        NetworkRow(Mlp, _mlp, wider=_four_times_the_units, work=_work_of_layers),
         NetworkRow(MobileNetV2, _mobilenet_v2, load=_load_mobilenet_v2),
         NetworkRow(EfficientNetLite0, _efficientnet_lite0, load=_load_efficientnet_lite0),
         NetworkRow(Factory, _factory),
