@@ -200,6 +200,10 @@ def export(
             "--test", help="Also export test. This counts as a test evaluation and is recorded in the ledger."
         ),
     ] = False,
+    link: Annotated[
+        bool,
+        typer.Option("--link", help="Of imagefolder: repeats of a picture are hard links to one file, not copies."),
+    ] = False,
 ) -> None:
     """Export the prepared images of the last run, split, balanced and augmented, for other programs.
 
@@ -208,7 +212,7 @@ def export(
     from pipeline.project.params_file import load_params
     from pipeline.tools.export import export as write
 
-    print(printable(write(folder, format_name.value, test, load_params())))
+    print(printable(write(folder, format_name.value, test, load_params(), link)))
     if test:
         tell_uncommitted()
 
