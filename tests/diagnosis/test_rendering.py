@@ -42,8 +42,8 @@ def of(gaps: Sequence[Gap] = (), *findings: Finding, steps: Sequence[Step] = ())
         ),
         pytest.param(
             [replace(gap(VARIANCE, "cannot tell", 0.08), at_the_edge=True), gap(BIAS, "absent")],
-            "Nothing is surely wrong. Variance is at the edge: 8.0 points (3.0 to 13.0). A gap of 10.0 points or more is "
-            "worth work.",
+            "Nothing is surely wrong. Variance is at the edge: 8.0 points (3.0 to 13.0). A gap of 10.0 points or more "
+            "is worth work.",
             id="at the edge",
         ),
         pytest.param(
