@@ -8,6 +8,7 @@ from pipeline.metrics.measures import METRICS
 from pipeline.models.baselines import BASELINES, FEATURES
 from pipeline.models.export import MODEL_FORMATS
 from pipeline.models.networks import NETWORKS
+from pipeline.problem import PROBLEMS
 from pipeline.registry import Choice, Registry
 from pipeline.stages.augment.copies import COPIES
 from pipeline.stages.balance.strategies import STRATEGIES, TARGETS
@@ -28,6 +29,7 @@ TABLES: dict[str, Registry[Any]] = {
     "pipeline.stages.augment.copies.COPIES": COPIES,
     "pipeline.stages.balance.strategies.STRATEGIES": STRATEGIES,
     "pipeline.stages.balance.strategies.TARGETS": TARGETS,
+    "pipeline.problem.PROBLEMS": PROBLEMS,
     "pipeline.training.loss_functions.LOSSES": LOSSES,
     "pipeline.training.mixing.MIXINGS": MIXINGS,
     "pipeline.training.optimizers.OPTIMIZERS": OPTIMIZERS,
@@ -39,6 +41,7 @@ SEEN = {"features": {"name": "pixels", "side": 2}}
 MEDIAN = {"target": {"name": "median"}}
 # Params of each row beside its name, in the order of the tables; rows that are not here have none.
 EXAMPLES: dict[str, dict[str, Any]] = {
+    "classes": {"rename": {"fig": "fico"}, "merge": {"pome": ["apple", "pear"]}, "one_against_rest": "pome"},
     "count": {"rows": 5},
     "ratio": {"value": 0.5},
     "class_recall": {"label": "fig"},
@@ -54,7 +57,8 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "resnet": {**SHAPE, "kernel": 3, "blocks": 1},
     "mlp": SHAPE,
     "mobilenet_v2": {"weights": "w.pth", "sha256": "0" * 64, "frozen": True, "input": 32, "dropout": {"head": 0.1}},
-    "efficientnet_lite0": {"trained": "head", "input": 32, "dropout": {"head": 0.1}},
+    "efficientnet_lite0": {"trained": "last", "input": 32, "dropout": {"head": 0.1}, "backbone_rate": 0.5},
+    "factory": {"factory": "tests.own_networks:build", "arguments": {"width": 4}, "normalise": "imagenet"},
     "per_image": {"count": 1},
     "per_class": {"counts": {"apple": 2}, "otherwise": 1},
     "up_to": {"rows": 30},

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pipeline.diagnosis.error_levels import ALPHA, Level
-from pipeline.diagnosis.findings import CALIBRATION, LEAK, SCENES, SMALL_DEV, Finding, more_wrong, units
+from pipeline.diagnosis.error_levels import ALPHA, HUMAN, Level
+from pipeline.diagnosis.findings import BEYOND_PEOPLE, CALIBRATION, LEAK, SCENES, SMALL_DEV, Finding, more_wrong, units
 from pipeline.diagnosis.gaps import MAX_TIMES, POWER, about
 from pipeline.manifest import DEV, PRODUCTION, TEST, TRAIN, TRAIN_DEV
 from pipeline.metrics.calibration import bin_numbers
@@ -30,9 +30,7 @@ def shared_pictures(manifest: pd.DataFrame) -> list[Finding]:
         part = manifest[manifest["split"] == split]
         known = part["pixels"].isin(set(train["pixels"])) | part["group"].isin(set(train["group"]))
         if known.any():
-            words = (
-                f"{int(known.sum())} of {len(part):,} {split} images stand in train, too: {split}'s error is too low"
-            )
+            words = f"{int(known.sum())} of {len(part):,} {split} images are also in train: {split}'s error is too low"
             found.append(Finding(LEAK, words, {"images": int(known.sum())}, gain=float(known.mean()), subject=split))
     return found
 
@@ -91,7 +89,7 @@ def too_good(predictions: pd.DataFrame, manifest: pd.DataFrame, relevant: float)
             continue
         words = (
             f"{split}'s error is {100 * lacking:.1f} points below that of the same kind of images in train, which the "
-            "model has seen: perhaps train has wrong labels, or copies of it"
+            "model has seen: perhaps train has wrong labels, or copies of {split} images"
         )
         made.append(Finding(LEAK, words, {"below": lacking}, p, gain=lacking, subject=split))
     return made, tests
@@ -110,8 +108,8 @@ def better_than_dev(levels: Mapping[str, Level], relevant: float) -> tuple[list[
     if p > GRAVE:
         return [], 1
     words = (
-        f"test's error is {100 * lacking:.1f} points below dev's, and both are draws of the same images: perhaps "
-        "training saw copies of test"
+        f"test's error is {100 * lacking:.1f} points below dev's, although both were drawn from the same images: "
+        "perhaps train has copies of test images"
     )
     return [Finding(LEAK, words, {"below": lacking}, p, gain=lacking, subject=TEST)], 1
 
@@ -135,8 +133,8 @@ def miscalibrated(dev: pd.DataFrame, params: EvaluateParams, relevant: float) ->
     p = 1 - NormalDist().cdf((error - float(chance.mean())) / max(float(chance.std()), 1e-9))
     bold = float(confidence.mean() - right.mean())
     words = (
-        f"confidences are off by {100 * error:.1f} points (expected calibration error), by chance "
-        f"{100 * chance.mean():.1f}: the model is too {'sure' if bold > 0 else 'unsure'} of itself"
+        f"confidences are off by {100 * error:.1f} points (expected calibration error; chance alone gives "
+        f"{100 * chance.mean():.1f}): the model is too {'sure' if bold > 0 else 'unsure'} of itself"
     )
     return [
         Finding(CALIBRATION, words, {"calibration_error": error, "by_chance": float(chance.mean()), "bold": bold}, p)
@@ -146,6 +144,18 @@ def miscalibrated(dev: pd.DataFrame, params: EvaluateParams, relevant: float) ->
 def _error(numbers: npt.NDArray[np.intp], confidence: npt.NDArray[np.float64], right: npt.NDArray[np.bool_]) -> float:
     """The expected calibration error, of images in bins."""
     return float(np.abs(np.bincount(numbers, weights=right - confidence)).sum() / len(numbers))
+
+
+def beyond_people(levels: Mapping[str, Level]) -> list[Finding]:
+    """Whether the model surely errs less than people: their error then no longer says what can be reached."""
+    dev, human = levels[DEV], levels[HUMAN]
+    if dev.high >= human.low:
+        return []
+    words = (
+        f"dev's error of {dev.error:.1%} ({100 * dev.low:.1f} to {100 * dev.high:.1f}) is below people's "
+        f"{human.error:.1%}: what people get wrong no longer says what can be reached"
+    )
+    return [Finding(BEYOND_PEOPLE, words, {"dev": dev.error, "human": human.error})]
 
 
 def too_small(dev: Level, relevant: float) -> list[Finding]:
@@ -164,8 +174,10 @@ def too_small(dev: Level, relevant: float) -> list[Finding]:
     power = 1 + NormalDist().inv_cdf(POWER) / NormalDist().inv_cdf(1 - ALPHA / 2)
     more = about(images * ((power * visible / relevant) ** 2 - 1))
     figures = {"images": images, "visible": visible}
-    words = f"dev's {images:,} images show differences of two models from {100 * visible:.1f} points on"
+    words = (
+        f"dev's {images:,} images can show a difference of two models only if it is at least {100 * visible:.1f} points"
+    )
     if more > MAX_TIMES * images:
-        return [Finding(SMALL_DEV, f"{words}: choose by larger ones alone", figures)]
-    words = f"{words}: about {more:,} more would show {100 * relevant:g} points in 80 % of comparisons"
+        return [Finding(SMALL_DEV, f"{words}: ignore smaller differences", figures)]
+    words = f"{words}: about {more:,} more images would show {100 * relevant:g} points in 80 % of comparisons"
     return [Finding(SMALL_DEV, words, {**figures, "needs": more})]

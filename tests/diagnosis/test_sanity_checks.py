@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from pipeline.diagnosis.error_levels import Level
-from pipeline.diagnosis.findings import CALIBRATION, LEAK, SMALL_DEV
-from pipeline.diagnosis.sanity_checks import miscalibrated, shared_pictures, too_small
+from pipeline.diagnosis.findings import BEYOND_PEOPLE, CALIBRATION, LEAK, SMALL_DEV
+from pipeline.diagnosis.sanity_checks import beyond_people, miscalibrated, shared_pictures, too_small
 from tests.diagnosis.cases import evaluate, levels
 
 
@@ -20,7 +20,7 @@ def test_pictures_of_dev_in_train_are_counted() -> None:
     assert shared_pictures(manifest()) == []
     (same,) = shared_pictures(manifest(pixels=["a", "b", "c", "a", "e"]))
     assert (same.name, same.subject, same.figures, same.p) == (LEAK, "dev", {"images": 1}, None)
-    assert same.words == "1 of 2 dev images stand in train, too: dev's error is too low"
+    assert same.words == "1 of 2 dev images are also in train: dev's error is too low"
     assert {each.subject for each in shared_pictures(manifest(group=["a", "b", "a", "b", "b"]))} == {"train_dev", "dev"}
 
 
@@ -52,7 +52,7 @@ def test_a_small_dev_says_how_many_images_it_lacks_and_these_do_what_it_says() -
     (found,) = too_small(dev_level(1000, 100), 0.02)
     assert found.name == SMALL_DEV
     needs = int(found.figures["needs"])
-    assert f"about {needs:,} more would show 2 points in 80 % of comparisons" in found.words
+    assert f"about {needs:,} more images would show 2 points in 80 % of comparisons" in found.words
     # Simulated: the test of the difference of two proportions, of models that are 2 points apart.
     draws = np.random.default_rng(1).binomial(1000 + needs, [[0.09], [0.11]], (2, 4000)) / (1000 + needs)
     mean = draws.mean(axis=0)
@@ -70,3 +70,16 @@ def test_images_that_nobody_collects_are_not_asked_for() -> None:
     (found,) = too_small(dev_level(60, 20), 0.005)
     assert "needs" not in found.figures
     assert "more" not in found.words
+
+
+@pytest.mark.parametrize(
+    ("wrong", "human", "told"), [(2, 0.05, True), (40, 0.05, False), (0, 0.005, False), (0, 0.0, False)]
+)
+def test_a_model_that_surely_beats_people_needs_another_baseline(wrong: int, human: float, told: bool) -> None:
+    found = beyond_people(levels(human, train=(400, 1), train_dev=(100, 1), dev=(400, wrong)))
+    assert [each.name for each in found] == [BEYOND_PEOPLE] * told
+    if told:
+        assert found[0].words == (
+            "dev's error of 0.5% (0.1 to 1.8) is below people's 5.0%: what people get wrong no longer says what can be "
+            "reached"
+        )
