@@ -52,12 +52,10 @@ def test_a_comparison_by_vectors_sees_what_facts_do_not() -> None:
     # Test shows something else.
     shown[(rows["split"] == TEST).to_numpy(), :8] += np.float16(1)
     measured = measure_matching(rows, 1, LEVEL, lambda places: shown[places])
-    by_test = measured.set_index(["comparison", "test"])
-    assert by_test.loc[("dev_vs_test", EMBEDDING), "statistic"] > 0.9
-    assert not by_test.loc[("dev_vs_test", EMBEDDING), "matched"]
-    assert by_test.loc[("dev_vs_test", "domain"), "matched"]
+    by_test = measured[measured["comparison"] == "dev_vs_test"].set_index("test")
+    assert by_test["matched"].to_dict() == {test: test != EMBEDDING for test in by_test.index}
     assert any(
-        "dev can be told from test by what its images show (AUC 0.9" in sentence for sentence in mismatches(measured)
+        "dev can be told from test by what its images show (AUC " in sentence for sentence in mismatches(measured)
     )
     summary = summarise_matching(measured)["dev_vs_test"]
     assert 0.9 < summary["embedding_low"] < summary["embedding_auc"] <= summary["embedding_high"] <= 1
@@ -91,6 +89,5 @@ def test_raw_and_production_are_compared_in_words() -> None:
     (both,) = roles(1, 5)
     assert "hardly differs" not in both
     assert ", and of 1.00 (0.9" in both
-    (alike,) = roles(0, 0)
-    assert "hardly differs" not in alike
+    assert roles(0, 0) == []
     assert domain_notes(measure_matching(photos(200), 1, LEVEL)) == []
