@@ -45,8 +45,7 @@ def splits_of(manifest: pd.DataFrame, chosen: SplitParams) -> tuple[pd.DataFrame
 class NoVectors:
     """What the stage embed leaves without a backbone."""
 
-    def of(self, contents: Sequence[str]) -> None:
-        return None
+    available = False
 
 
 NO_VECTORS = NoVectors()

@@ -56,7 +56,7 @@ def split(manifest: pa.Table, embeddings: Embeddings, params: SplitParams) -> Sp
     )
     compared = splits.compared()
     # Read where there are any; of the images that are compared alone.
-    vectors_of = None if embeddings.of([]) is None else partial(_vectors, manifest, compared.index, embeddings)
+    vectors_of = partial(_vectors, manifest, compared.index, embeddings) if embeddings.available else None
     measured = matching.measure_matching(compared, params.seed, params.matching.level, vectors_of)
     found = matching.mismatches(measured)
     if found and params.matching.on_mismatch == "fail":

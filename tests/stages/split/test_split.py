@@ -132,16 +132,15 @@ def test_honest_split_passes_where_a_mismatch_would_stop_it() -> None:
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    for folder in ("data/curate", "data/embed"):
-        (tmp_path / folder).mkdir(parents=True)
-    no_vectors = pd.DataFrame({"sha256": "", "shard": "", "row": 0}, index=[]).astype({"row": "int32"})
-    catalogue.EMBEDDED.write(no_vectors, Path(catalogue.EMBEDDED.path))
+    (tmp_path / "data/curate").mkdir(parents=True)
     catalogue.CURATED.write(images().assign(meta_camera="old"), Path(catalogue.CURATED.path))
     return tmp_path
 
 
 class Shown:
     """Vectors by content, as the stage embed leaves them."""
+
+    available = True
 
     def __init__(self, vectors: dict[str, list[float]]) -> None:
         self.vectors = vectors
