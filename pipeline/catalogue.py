@@ -120,7 +120,7 @@ SLICES = spreadsheet("reports/evaluate/slices.csv")
 
 LABEL_ISSUES = spreadsheet("reports/label_issues/label_issues.csv")
 LABEL_ISSUES_SHEET = binary("reports/label_issues/label_issues.png")
-LABEL_ISSUES_METRICS = metrics("reports/label_issues/metrics.json", forms.LABELS_OF_SPLITS)
+LABEL_ISSUES_METRICS = metrics("reports/label_issues/metrics.json", forms.LABEL_ISSUES)
 
 # People's own: answers.csv and outcomes.csv.
 FEEDBACK = feedback("feedback")
