@@ -52,7 +52,7 @@ EASY: dict[str, Any] = {
     "augment.copies": {"name": "per_image", "count": 0},
     "train.model": {
         "name": "cnn", "depth": 2, "width": 8, "kernel": 3, "activation": "relu", "batch_norm": True,
-        "dropout": {"blocks": 0.0, "head": 0.0},
+        "dense": [], "dropout": {"blocks": 0.0, "head": 0.0},
     },
     "train.batch_size": 50,
     "train.epochs": 8,

@@ -34,7 +34,7 @@ from pipeline.manifest import SPLIT, TRAIN
 from pipeline.metrics.metric import metric_of
 from pipeline.project.params_file import Params, check_params, load_params
 from pipeline.project.runner import run_stage
-from pipeline.store.artifacts import sha256_of
+from pipeline.store.reading import sha256_of
 from pipeline.tools.spot_check.printing import print_table
 from pipeline.tools.spot_check.spot_check import check_all
 from pipeline.tools.training_data import read_data
@@ -120,7 +120,7 @@ def with_way(values: dict[str, Any], way: str, seed: int, epochs: int, weights: 
         share, norm = WAYS[way]
         dropout = {"blocks": share, "head": 2 * share}
         train["model"] = {
-            "name": "cnn", "depth": 3, "width": 16, "kernel": 3, "activation": "relu", "batch_norm": norm,
+            "name": "cnn", "depth": 3, "width": 16, "kernel": 3, "activation": "relu", "batch_norm": norm, "dense": [],
             "dropout": dropout,
         }  # fmt: skip
         train["optimizer"] = {"name": "adam", "beta1": 0.9, "beta2": 0.999}

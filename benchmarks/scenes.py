@@ -24,8 +24,9 @@ import pandas as pd
 from pipeline.images.local_features import agreement, local_features
 from pipeline.images.perceptual import perceptual_hash, views_of
 from pipeline.images.pixels import Pixels, encode
+from pipeline.stages.curate.candidates import MAX_BITS, NEAREST_HASHES, NEIGHBOURS
 from pipeline.stages.curate.neighbours import nearest, nearest_hashes
-from pipeline.stages.curate.scenes import MAX_BITS, NEAREST_HASHES, NEIGHBOURS, NO_SCENES, find_scenes
+from pipeline.stages.curate.scenes import NO_SCENES, find_scenes
 from pipeline.stages.curate.similarity import linked
 from pipeline.stages.embed.backbones import Embedder
 from pipeline.stages.embed.params import EfficientNetLite0Backbone
@@ -199,9 +200,9 @@ def generated(shown: list[Pixels], count: int = 250) -> None:
     copies = [changes(shown[number], draw) for number in chosen]
     for name in copies[0]:
         made = [each[name] for each in copies]
-        numbers, _ = nearest(np.concatenate([base, vectors_of(made)]), NEIGHBOURS)
-        by_hash, bits = nearest_hashes(hashes_of([*shown, *made]), NEAREST_HASHES)
-        numbers = np.concatenate([numbers, np.where(bits <= MAX_BITS, by_hash, -1)], axis=1)
+        numbers, _ = nearest(np.concatenate([base, vectors_of(made)]), NEIGHBOURS, Engine(1))
+        by_hash, _ = nearest_hashes(hashes_of([*shown, *made]), NEAREST_HASHES, MAX_BITS)
+        numbers = np.concatenate([numbers, by_hash], axis=1)
         near = np.array(
             [
                 number in numbers[len(base) + place] or len(base) + place in numbers[number]

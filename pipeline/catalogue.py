@@ -11,8 +11,6 @@ import pyarrow as pa
 from pipeline import forms, manifest
 from pipeline.metrics.predictions import PROBABILITY
 from pipeline.sources.scan import images_in_class_folders
-from pipeline.store.arrow import manifest as any_manifest
-from pipeline.store.arrow import manifest_slice, manifest_stream, remembered
 from pipeline.store.artifacts import (
     binary,
     folder_of_folders,
@@ -29,8 +27,11 @@ from pipeline.store.checked import checked_folder, checked_report, memo
 from pipeline.store.curves import curves
 from pipeline.store.feedback import feedback
 from pipeline.store.ledger import ledger
+from pipeline.store.manifests import manifest as any_manifest
+from pipeline.store.manifests import manifest_slice, manifest_stream, remembered
 from pipeline.store.shards import ShardReader
 from pipeline.store.vectors import Embeddings
+from pipeline.store.verified import picture, verified
 
 manifest_file = partial(any_manifest, extra_columns=manifest.EXTRA_COLUMNS)
 predictions_file = partial(any_manifest, extra_columns=PROBABILITY, kind=pa.float32())
@@ -41,7 +42,7 @@ CODE_FILE = f"{CODE.path}/{{name}}.txt"
 
 SAMPLE_WEB = uncached(images_in_class_folders("data/sample/web"))
 SAMPLE_PHONE = uncached(images_in_class_folders("data/sample/phone"))
-SAMPLE_METRICS = metrics("reports/sample/metrics.json")
+SAMPLE_METRICS = verified(metrics("reports/sample/metrics.json"))
 
 # A file a source; what is remembered of their files lies beside, and is no out.
 INVENTORY = texts("data/inventory/files")
@@ -51,31 +52,31 @@ CHECKED_TRANSFORMS = "data/inventory/memory/transforms.txt"
 INGEST_SHARDS = "data/ingest/{name}/shards"
 INGESTED = manifest_file("data/ingest/{name}/manifest.arrow", manifest.INGESTED)
 INGESTED_STREAM = manifest_stream(INGESTED.path, manifest.INGESTED, extra_columns=manifest.EXTRA_COLUMNS)
-INGEST_REJECTED = spreadsheet("data/ingest/{name}/rejected.csv")
+INGEST_REJECTED = verified(spreadsheet("data/ingest/{name}/rejected.csv"))
 # Beside the metrics: what is ignored changes nothing that curate reads.
-INGEST_IGNORED = spreadsheet("reports/ingest/{name}/ignored.csv")
-INGEST_METRICS = metrics("reports/ingest/{name}/metrics.json")
+INGEST_IGNORED = verified(spreadsheet("reports/ingest/{name}/ignored.csv"))
+INGEST_METRICS = verified(metrics("reports/ingest/{name}/metrics.json"))
 # All sources at once: the folder above theirs.
 INGESTED_SOURCES = folder_of_folders("data/ingest", INGESTED, INGEST_REJECTED)
 ORIGINALS = read_only("data/ingest", ShardReader)
 
 EMBED_SHARDS = "data/embed/shards"
 EMBEDDED = any_manifest("data/embed/manifest.arrow", manifest.EMBEDDED)
-EMBED_METRICS = metrics("reports/embed/metrics.json")
+EMBED_METRICS = verified(metrics("reports/embed/metrics.json"))
 # The table and its vectors; nothing is read before it is asked for.
 EMBEDDINGS = read_only("data/embed", partial(Embeddings, table=EMBEDDED))
 
 CURATED = manifest_file("data/curate/manifest.arrow", manifest.CURATED)
 CURATED_TABLE = manifest_slice(CURATED.path, manifest.CURATED, extra_columns=manifest.EXTRA_COLUMNS)
-CURATE_REMOVED = spreadsheet("data/curate/removed.csv")
-CURATE_NEAR = spreadsheet("data/curate/near_duplicates.csv")
-CURATE_SCENES = spreadsheet("data/curate/scenes.csv")
+CURATE_REMOVED = verified(spreadsheet("data/curate/removed.csv"))
+CURATE_NEAR = verified(spreadsheet("data/curate/near_duplicates.csv"))
+CURATE_SCENES = verified(spreadsheet("data/curate/scenes.csv"))
 CURATE_SCENE_PAIRS = remembered("data/curate/scene_pairs.arrow", manifest.SCENE_PAIRS)
 CURATE_GROUPS = remembered("data/curate/groups.arrow", manifest.GROUPS)
-CURATE_SCENES_SHEET = binary("reports/curate/scenes.png")
-CURATE_METRICS = metrics("reports/curate/metrics.json")
-CURATE_ISSUES = binary("reports/curate/issues.png")
-CURATE_COPIES = binary("reports/curate/copies.png")
+CURATE_SCENES_SHEET = picture("reports/curate/scenes.png")
+CURATE_METRICS = verified(metrics("reports/curate/metrics.json"))
+CURATE_ISSUES = picture("reports/curate/issues.png")
+CURATE_COPIES = picture("reports/curate/copies.png")
 
 SPLIT = manifest_file("data/split/manifest.arrow", manifest.SPLIT)
 SPLIT_TABLE = manifest_slice(SPLIT.path, manifest.SPLIT, extra_columns=manifest.EXTRA_COLUMNS)
@@ -85,22 +86,22 @@ SPLIT_TEST_TABLE = manifest_slice(SPLIT_TEST.path, manifest.SPLIT, extra_columns
 # Production images in no split: held back from train, or without a label.
 SPLIT_UNUSED = manifest_file("data/split/unused.arrow", manifest.SPLIT)
 SPLIT_UNUSED_TABLE = manifest_slice(SPLIT_UNUSED.path, manifest.SPLIT, extra_columns=manifest.EXTRA_COLUMNS)
-SPLIT_EXCLUDED = spreadsheet("data/split/excluded.csv")
-SPLIT_MATCHING = spreadsheet("reports/split/matching.csv")
-SPLIT_METRICS = metrics("reports/split/metrics.json")
+SPLIT_EXCLUDED = verified(spreadsheet("data/split/excluded.csv"))
+SPLIT_MATCHING = verified(spreadsheet("reports/split/matching.csv"))
+SPLIT_METRICS = verified(metrics("reports/split/metrics.json"))
 
 BALANCED = manifest_file("data/balance/manifest.arrow", manifest.BALANCED)
 BALANCED_TABLE = manifest_slice(BALANCED.path, manifest.BALANCED, extra_columns=manifest.EXTRA_COLUMNS)
-BALANCE_COUNTS = spreadsheet("reports/balance/counts.csv")
-BALANCE_METRICS = metrics("reports/balance/metrics.json")
+BALANCE_COUNTS = verified(spreadsheet("reports/balance/counts.csv"))
+BALANCE_METRICS = verified(metrics("reports/balance/metrics.json"))
 
 AUGMENT_SHARDS = "data/augment/shards"
 AUGMENTED = manifest_file("data/augment/manifest.arrow", manifest.BALANCED)
 COPIES = read_only(AUGMENT_SHARDS, ShardReader)
-AUGMENT_METRICS = metrics("reports/augment/metrics.json")
+AUGMENT_METRICS = verified(metrics("reports/augment/metrics.json"))
 
-PREVIEW_VARIANTS = binary("reports/previews/variants.png")
-PREVIEW_BATCH = binary("reports/previews/batch.png")
+PREVIEW_VARIANTS = picture("reports/previews/variants.png")
+PREVIEW_BATCH = picture("reports/previews/batch.png")
 
 MODEL = binary("data/train/model.safetensors")
 # Of a training that was stopped, beside the outs of DVC; never in its cache.
@@ -108,32 +109,34 @@ CHECKPOINT = "data/train/checkpoint.pt"
 CURVES = checked_folder(curves("reports/train"))
 # Fits that `pipeline learning-curve` has finished; of no stage.
 LEARNING_CURVE = "data/learning-curve"
+# Of the last map that `pipeline map` or the page drew; of no stage.
+MAP_PLACES = remembered("data/map/places.arrow", manifest.MAP_PLACES)
 
 PREDICTIONS = predictions_file("data/evaluate/predictions.arrow", manifest.PREDICTIONS)
-EVALUATE_METRICS = metrics("reports/evaluate/metrics.json")
+EVALUATE_METRICS = verified(metrics("reports/evaluate/metrics.json"))
 VERDICT = checked_report("data/evaluate/verdict.json", forms.VERDICT)
 LATENCY = memo("data/evaluate/latency.json", forms.LATENCY)
-CONFUSION = spreadsheet("reports/evaluate/confusion.csv")
-PER_CLASS = spreadsheet("reports/evaluate/per_class.csv")
-RELIABILITY = table("reports/evaluate/reliability.csv")
-SLICES = spreadsheet("reports/evaluate/slices.csv")
+CONFUSION = verified(spreadsheet("reports/evaluate/confusion.csv"))
+PER_CLASS = verified(spreadsheet("reports/evaluate/per_class.csv"))
+RELIABILITY = verified(table("reports/evaluate/reliability.csv"))
+SLICES = verified(spreadsheet("reports/evaluate/slices.csv"))
 
-LABEL_ISSUES = spreadsheet("reports/label_issues/label_issues.csv")
-LABEL_ISSUES_SHEET = binary("reports/label_issues/label_issues.png")
-LABEL_ISSUES_METRICS = metrics("reports/label_issues/metrics.json", forms.LABEL_ISSUES)
+LABEL_ISSUES = verified(spreadsheet("reports/label_issues/label_issues.csv"))
+LABEL_ISSUES_SHEET = picture("reports/label_issues/label_issues.png")
+LABEL_ISSUES_METRICS = verified(metrics("reports/label_issues/metrics.json", forms.LABEL_ISSUES))
 
 # People's own: answers.csv and outcomes.csv.
 FEEDBACK = feedback("feedback")
-DIAGNOSIS = uncached(report("reports/diagnose/diagnosis.json"))
-DIAGNOSIS_METRICS = metrics("reports/diagnose/metrics.json")
-DIAGNOSIS_GAPS = table("reports/diagnose/gaps.csv")
-DIAGNOSIS_TEXT = uncached(text("reports/diagnose/diagnosis.md"))
+DIAGNOSIS = uncached(verified(report("reports/diagnose/diagnosis.json")))
+DIAGNOSIS_METRICS = verified(metrics("reports/diagnose/metrics.json"))
+DIAGNOSIS_GAPS = verified(table("reports/diagnose/gaps.csv"))
+DIAGNOSIS_TEXT = uncached(verified(text("reports/diagnose/diagnosis.md")))
 
 # Git alone keeps it. What an evaluation on test leaves is not cached: `dvc checkout` must not ask for what nobody made.
 LEDGER = uncached(ledger("reports/final_evaluation/ledger.jsonl", older="reports/test/ledger.jsonl"))
 TEST_PREDICTIONS = uncached(predictions_file("data/final_evaluation/predictions.arrow", manifest.PREDICTIONS))
-TEST_METRICS = uncached(report("reports/final_evaluation/metrics.json"))
-TEST_CONFUSION = uncached(spreadsheet("reports/final_evaluation/confusion.csv"))
-TEST_SLICES = uncached(spreadsheet("reports/final_evaluation/slices.csv"))
-FINAL_DIAGNOSIS = uncached(report("reports/final_diagnosis/diagnosis.json"))
-FINAL_DIAGNOSIS_TEXT = uncached(text("reports/final_diagnosis/diagnosis.md"))
+TEST_METRICS = uncached(verified(report("reports/final_evaluation/metrics.json")))
+TEST_CONFUSION = uncached(verified(spreadsheet("reports/final_evaluation/confusion.csv")))
+TEST_SLICES = uncached(verified(spreadsheet("reports/final_evaluation/slices.csv")))
+FINAL_DIAGNOSIS = uncached(verified(report("reports/final_diagnosis/diagnosis.json")))
+FINAL_DIAGNOSIS_TEXT = uncached(verified(text("reports/final_diagnosis/diagnosis.md")))

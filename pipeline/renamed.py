@@ -29,6 +29,11 @@ def renamed(place: str) -> str | None:
     return found.replace("*", first) if found else None
 
 
+# What a model of an older version has not, because it could not be otherwise: model -> param -> value.
+ADDED: Mapping[str, Mapping[str, Any]] = {"cnn": {"dense": []}}
+
+
 def model_params(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A model's params under their new names, from a model file that an older version wrote."""
-    return {(renamed(f"train.model.{name}") or name).rpartition(".")[2]: value for name, value in values.items()}
+    """A model's params with today's names, and what is new, from a model file that an older version wrote."""
+    today = {(renamed(f"train.model.{name}") or name).rpartition(".")[2]: value for name, value in values.items()}
+    return {**ADDED.get(str(values.get("name")), {}), **today}

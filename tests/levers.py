@@ -12,6 +12,7 @@ from pipeline.registry import Choice, Registry
 from pipeline.stages.augment.copies import COPIES
 from pipeline.stages.balance.strategies import STRATEGIES, TARGETS
 from pipeline.stages.label_issues.models import LABEL_MODELS
+from pipeline.training.loss_functions import LOSSES
 from pipeline.training.mixing import MIXINGS
 from pipeline.training.optimizers import OPTIMIZERS
 from pipeline.training.schedules import SCHEDULES
@@ -29,6 +30,7 @@ TABLES: dict[str, Registry[Any]] = {
     "pipeline.stages.balance.strategies.STRATEGIES": STRATEGIES,
     "pipeline.stages.balance.strategies.TARGETS": TARGETS,
     "pipeline.stages.label_issues.models.LABEL_MODELS": LABEL_MODELS,
+    "pipeline.training.loss_functions.LOSSES": LOSSES,
     "pipeline.training.mixing.MIXINGS": MIXINGS,
     "pipeline.training.optimizers.OPTIMIZERS": OPTIMIZERS,
     "pipeline.training.schedules.SCHEDULES": SCHEDULES,
@@ -51,11 +53,12 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "random_forest": {**SEEN, "n_estimators": 2, "min_samples_leaf": 1},
     "gradient_boosting": {**SEEN, "max_iter": 2, "max_leaf_nodes": 3, "learning_rate": 0.1},
     "linear_on_embeddings": {"otherwise": {"name": "nearest_centroid", **SEEN}},
-    "cnn": {**SHAPE, "kernel": 3},
+    "cnn": {**SHAPE, "kernel": 3, "dense": [4]},
     "resnet": {**SHAPE, "kernel": 3, "blocks": 1},
     "mlp": SHAPE,
     "mobilenet_v2": {"weights": "w.pth", "sha256": "0" * 64, "frozen": True, "input": 32, "dropout": {"head": 0.1}},
-    "efficientnet_lite0": {"trained": "head", "input": 32, "dropout": {"head": 0.1}},
+    "efficientnet_lite0": {"trained": "last", "input": 32, "dropout": {"head": 0.1}, "backbone_rate": 0.5},
+    "factory": {"factory": "tests.own_networks:build", "arguments": {"width": 4}, "normalise": "imagenet"},
     "per_image": {"count": 1},
     "per_class": {"counts": {"apple": 2}, "otherwise": 1},
     "up_to": {"rows": 30},
@@ -65,6 +68,8 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "edited_nearest_neighbours": {"neighbours": 2, "drop_if": "any"},
     "neighbourhood_cleaning_rule": {"neighbours": 2},
     "near_miss": {"version": 1, "neighbours": 2, **MEDIAN},
+    "focal": {"gamma": 2.0},
+    "cost_sensitive": {"strength": 1.0},
     "mixup": {"alpha": 0.5},
     "cutmix": {"alpha": 0.5},
     "sgd": {"momentum": 0.9, "nesterov": True},

@@ -34,6 +34,7 @@ TINY = {
         "kernel": 3,
         "activation": "relu",
         "batch_norm": True,
+        "dense": [],
         "dropout": {"blocks": 0.0, "head": 0.0},
     },
     "evaluate.bootstrap": 100,

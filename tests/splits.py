@@ -11,7 +11,7 @@ from pipeline.manifest import CURATED, EXTRA_COLUMNS, PRODUCTION, RAW
 from pipeline.stages.split.params import SplitParams
 from pipeline.stages.split.splitting import assign_splits
 from pipeline.stages.split.stage import SplitOutputs, split
-from pipeline.store.arrow import TableSlice, arrow_table
+from pipeline.store.manifests import TableSlice, arrow_table
 from tests.examples import params, with_columns
 
 

@@ -12,8 +12,9 @@ import pytest
 from pipeline import catalogue
 from pipeline.errors import DataError, MissingInputError
 from pipeline.forms import EVALUATION
-from pipeline.store.artifacts import Artifact, check_form, write_files
+from pipeline.store.artifacts import Artifact, check_form
 from pipeline.store.curves import Curves
+from pipeline.store.writing import write_files
 
 SPLIT = {"images": 3, "optimizing": 0.5, "low": 0.4, "high": 0.6}
 OF_ROLE = {"images": 4, "label_issues": 1, "wrong_share": 0.1, "accuracy": 0.5, "low": 0.0, "high": 0.2}

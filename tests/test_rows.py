@@ -27,6 +27,7 @@ from pipeline.stages.balance.balancing import choose_rows
 from pipeline.stages.balance.params import BalanceParams
 from pipeline.stages.balance.strategies import STRATEGIES, TARGETS, Strategy, Target
 from pipeline.stages.train.params import TrainParams
+from pipeline.training.loss_functions import LOSSES
 from pipeline.training.mixing import MIXINGS, Mixing, mix
 from pipeline.training.optimizers import OPTIMIZERS, Optimizer, build_optimizer
 from pipeline.training.schedules import SCHEDULES, Schedule, rate_factor
@@ -99,7 +100,8 @@ def test_a_network_has_a_logit_for_each_class(row: Any) -> None:
     assert issubclass(row.params, Network)
     assert row.wider is None or row.wider(4) > 4
     changed = {**example(row).model_dump(), **(row.instead or {})}
-    assert TypeAdapter[Any](AnyModel).validate_python(changed)
+    known = NETWORKS[changed["name"]].params.model_fields
+    assert TypeAdapter[Any](AnyModel).validate_python({name: changed[name] for name in known})
 
 
 @each(BASELINES)
@@ -231,6 +233,7 @@ PLACES: list[tuple[str, Registry[Any]]] = [
     ("augment.copies", COPIES),
     ("balance.strategy", STRATEGIES),
     ("evaluate.optimizing", METRICS),
+    ("train.loss", LOSSES),
     ("train.mixing", MIXINGS),
     ("train.model", BASELINES),
     ("train.model", NETWORKS),
@@ -245,7 +248,8 @@ PLACES: list[tuple[str, Registry[Any]]] = [
 )
 def test_advice_can_follow_any_choice(place: str, row: Choice[Any]) -> None:
     """What it would change is there, and the new value breaks no rule."""
-    run = run_of(**{place: example(row).model_dump(mode="json")})
+    costs = {"evaluate.optimizing": example(METRICS["mean_cost"]).model_dump(mode="json")}
+    run = run_of(**{place: example(row).model_dump(mode="json")}, **(costs if place == "train.loss" else {}))
     advice = [
         function
         for function in vars(param_changes).values()

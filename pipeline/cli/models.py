@@ -64,7 +64,7 @@ def lr_range(
 ) -> None:
     """Suggest a learning rate: train while it rises, and see where the loss falls fastest (Smith, 2017)."""
     from pipeline.project.params_file import load_params
-    from pipeline.store.artifacts import check_writable
+    from pipeline.store.writing import check_writable
     from pipeline.tools.lr_range import find_rate, write_curve
     from pipeline.workers.engine import Engine, choose_workers
 
@@ -94,7 +94,7 @@ def learning_curve(
     """
     from pipeline.diagnosis.learning_curve import render
     from pipeline.project.params_file import load_params
-    from pipeline.store.artifacts import check_writable
+    from pipeline.store.writing import check_writable
     from pipeline.tools import learning_curve as learning
     from pipeline.workers.engine import Engine, choose_workers
 

@@ -18,7 +18,8 @@ from pipeline.errors import DataError, FinalEvaluationError, MissingInputError, 
 from pipeline.manifest import BALANCED, SEEN_SPLITS, SPLIT, TEST, TRAIN, check_manifest
 from pipeline.names import shown
 from pipeline.stages.augment.params import AugmentParams
-from pipeline.store.artifacts import Artifact, maker
+from pipeline.store.artifacts import Artifact
+from pipeline.store.reading import maker
 from pipeline.store.shards import ShardReader
 from pipeline.yaml_values import MAX_CHARACTERS, yaml_values
 

@@ -31,6 +31,8 @@ MATCHED = 45
 UNEVEN = 1.2
 # AdamW's learning rate that fine-tuning begins with, at most.
 FINE_TUNING_RATE = 0.0003
+# Units of a first hidden fully connected layer.
+HIDDEN_UNITS = 128
 NO_TEXTS = {"null", "true", "false", "yes", "no", "on", "off", "nan", "inf"}
 
 
@@ -40,7 +42,8 @@ class Run:
 
     stopped_early: patience ended training. failing: the class that fails worst. bold: confidences are too high (None:
     nothing is wrong with them). dated: production images have times of capture. groups: how many independent images of
-    each role train has; counts: its images by class; None where that is not known.
+    each role train has; images: all of them; counts: its images by class; epochs_run: how many epochs training had;
+    dev_errors: misclassified images of dev; None where that is not known.
     """
 
     curate: CurateParams
@@ -55,6 +58,9 @@ class Run:
     dated: bool = False
     groups: Mapping[str, int] | None = None
     counts: Mapping[str, int] | None = None
+    images: Mapping[str, int] | None = None
+    epochs_run: int | None = None
+    dev_errors: int | None = None
 
     @property
     def network(self) -> bool:
@@ -80,6 +86,27 @@ def deeper(run: Run) -> Changes:
     """One block more."""
     depth = _value(run.train.model, "depth")
     return None if depth is None else {"train.model.depth": depth + 1}
+
+
+def hidden_layer(run: Run) -> Changes:
+    """A hidden fully connected layer before the output layer, where there could be one and is none."""
+    return {"train.model.dense": [HIDDEN_UNITS]} if _value(run.train.model, "dense") == [] else None
+
+
+def focal(run: Run) -> Changes:
+    """The focal loss at its authors' gamma instead of cross entropy."""
+    if not run.network or run.train.loss.name != "cross_entropy":
+        return None
+    return {"train.loss.name": "focal", "train.loss.gamma": 2.0}
+
+
+def cost_sensitive(run: Run) -> Changes:
+    """A loss by the costs of the metric, where the metric has costs and the loss does not know them."""
+    loss = run.train.loss
+    if not run.network or run.evaluate.optimizing.name != "mean_cost" or loss.name == "cost_sensitive":
+        return None
+    gone = {f"train.loss.{name}": DROPPED for name in type(loss).model_fields if name != "name"}
+    return {**gone, "train.loss.name": "cost_sensitive", "train.loss.strength": 1.0}
 
 
 def longer(run: Run) -> Changes:
@@ -117,7 +144,11 @@ def residual(run: Run) -> Changes:
     """An architecture that can learn more: residual blocks instead of single ones, say."""
     model = run.train.model
     instead = NETWORKS.of(model).instead if isinstance(model, Network) else None
-    return None if instead is None else {f"train.model.{name}": value for name, value in instead.items()}
+    if instead is None:
+        return None
+    known = NETWORKS[instead["name"]].params.model_fields
+    gone = {f"train.model.{name}": DROPPED for name in type(model).model_fields if name not in known}
+    return {**gone, **{f"train.model.{name}": value for name, value in instead.items()}}
 
 
 def thaw(run: Run) -> Changes:

@@ -31,6 +31,8 @@ MIN_GROUPS = 15
 MAX_LEVELS = 64
 # So much of one more group that errs as a whole is thought of: few groups may not have shown how they err together.
 UNSEEN = 0.1
+# Degrees of freedom, at least: exact limits of each class know already that few images err.
+LEAST_FREEDOM = 5.0
 # Ends are rounded to so many digits, which no order of additions changes.
 DIGITS = 9
 
@@ -244,10 +246,54 @@ def _matrix_ends(metric: Metric, seen: Predictions, codes: Codes, alpha: float) 
     whole *= (groups - 1) / max(groups - len(present), 1)
     wider = math.sqrt(max(whole / slopes, 1.0)) if slopes > 0 else 1.0
     least = -1.0 if metric.key == "matthews_correlation" else 0.0
+    wider *= _few_err(gradient[seen.labels, seen.predicted], codes, alpha)
     bias = jackknife_bias(metric.of_matrices, seen, codes)
-    lowest = min(value, known, value - bias) - wider * math.sqrt(down)
-    highest = max(value, known, value - bias) + wider * math.sqrt(up)
+    evened = float(metric.of_matrices(_evened(matrix, seen, codes, present)))
+    centres = (value, known, value - bias, evened)
+    lowest, highest = min(centres) - wider * math.sqrt(down), max(centres) + wider * math.sqrt(up)
     return max(lowest, least), min(highest, 1.0)
+
+
+def _few_err(influence: Floats, codes: Codes, alpha: float) -> float:
+    """Student's quantile over the normal one, where few of the groups bring most of the variance; 1 without groups.
+
+    Degrees of freedom by Satterthwaite (1946) from the groups' own contributions: what one group in twenty does says as
+    little of how much groups vary as one group alone.
+    """
+    squares = np.bincount(codes, weights=influence) ** 2
+    if len(squares) == len(codes):
+        return 1.0
+    total = float((squares**2).sum())
+    freedom = max(float(squares.sum()) ** 2 / total - 1, LEAST_FREEDOM) if total > 0 else math.inf
+    return float(stats.t.isf(alpha / 2, freedom) / stats.norm.isf(alpha / 2))
+
+
+def _evened(matrix: Matrices, seen: Predictions, codes: Codes, present: Codes) -> Matrices:
+    """The same with the classes' shares drawn together, as far as they may differ by chance alone (James, Stein, 1961).
+
+    A class of few groups may have half the images here that it
+    has in truth: its precision, and so its F1, is then too low, and what others gain is less. A class that is called
+    and has no image here is taken to be right as often as all classes together.
+    """
+    called = np.flatnonzero(matrix.sum(axis=0) + matrix.sum(axis=1) > 0)
+    cells = np.unique(codes * len(matrix) + seen.labels)
+    groups = np.bincount(cells % len(matrix), minlength=len(matrix))[called].astype(np.float64)
+    shares = matrix[called].sum(axis=1) / matrix.sum()
+    equal = 1 / len(called)
+    apart = float(((groups / groups.sum() - equal) ** 2).sum())
+    # What a draw of so many groups from equal classes stays below in 95 % (Pearson's statistic).
+    chance = equal / groups.sum() * float(stats.chi2.isf(0.05, max(len(called) - 1, 1)))
+    kept = max(1 - chance / apart, 0.0) if apart > 0 else 0.0
+    found = np.zeros(matrix.shape)
+    right = float(np.nanmean(recalls(matrix)[present]))
+    for label, share in zip(called, equal + kept * (shares - equal), strict=True):
+        row = matrix[label]
+        if row.sum() > 0:
+            found[label] = share * row / row.sum()
+        else:
+            found[label, called] = share * (1 - right) / max(len(called) - 1, 1)
+            found[label, label] = share * right
+    return found
 
 
 def _without_absent(matrix: Matrices, present: Codes) -> Matrices:

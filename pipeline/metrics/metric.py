@@ -27,7 +27,7 @@ class Metric:
 
     Exactly one of `of_matrices`, from confusion matrices (m, k, k), and `of_rows`, from the images and how often each
     counts (m, n), computes m values. `interval` names how its interval is made; `of_images` are the losses of which a
-    mean is made; `label` is the number of the one class that it is about.
+    mean is made; `label` is the number of the one class that it is about; `costs` [actual, predicted] are its table.
     """
 
     key: str
@@ -37,6 +37,7 @@ class Metric:
     interval: IntervalKind = "matrix"
     of_images: OfImages | None = field(default=None, repr=False)
     label: int | None = None
+    costs: Matrices | None = field(default=None, repr=False, compare=False)
 
     def counted(self, seen: Predictions) -> npt.NDArray[np.bool_]:
         """Whether each image tells about the metric, shape (n,): those of its class, if it is about one."""
@@ -108,6 +109,7 @@ def metric_of(choice: MetricParams, classes: tuple[str, ...]) -> Metric:
         interval=row.interval,
         of_images=None if row.of_images is None else partial(row.of_images, **bound),
         label=bound.get("label"),
+        costs=bound.get("costs"),
     )
 
 

@@ -8,7 +8,9 @@ from typing import Any
 
 from pipeline import catalogue
 from pipeline.stage import NAMES, Stage, command_of, describe, load_stage
-from pipeline.store.artifacts import OTHER_FOLDERS, Artifact
+from pipeline.store.artifacts import Artifact
+from pipeline.store.reading import OTHER_FOLDERS
+from pipeline.store.verified import checksums_beside
 
 SCHEMA = "https://raw.githubusercontent.com/iterative/dvcyaml-schema/master/schema.json"
 # What no stage declares: plots, and the model as an artifact of DVC.
@@ -72,7 +74,9 @@ def render(demonstration: bool) -> dict[str, str]:
 
 def all_outs(stage: Stage) -> dict[str, Artifact | None]:
     """Path -> artifact of all outs; None for a folder of shards."""
-    files = {artifact.path: artifact for artifact in [*stage.writes.values(), *stage.keeps.values()]}
+    checksums = checksums_beside(stage.writes.values())
+    written = [*stage.writes.values(), *stage.keeps.values(), *([checksums] if checksums else [])]
+    files = {artifact.path: artifact for artifact in written}
     return {**files, **dict.fromkeys(stage.builds.values())}
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from pipeline.errors import DataError, MissingInputError
 from pipeline.project.dvc_files import render
 from pipeline.project.params_template import TEMPLATE, template_text
-from pipeline.store.artifacts import refusals
+from pipeline.store.refusals import refusals
 
 PACKAGE = "image-data-pipeline"
 PARAMS = "params.yaml"

@@ -15,7 +15,7 @@ from pipeline.project.files import PARAMS, RECORD, demonstration_params, project
 from pipeline.project.inspect_sources import SourceSeen, Wanted, inspect, name_of
 from pipeline.project.params_file import check_params
 from pipeline.project.params_template import template_text, with_choices, without
-from pipeline.store.artifacts import refusals
+from pipeline.store.refusals import refusals
 from pipeline.yaml_values import yaml_values
 
 GIT = "git is not installed, and a project keeps its params, metrics and history in it: install git"

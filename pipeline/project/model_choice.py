@@ -14,7 +14,7 @@ _PIXELS = {"name": "pixels", "side": 16}
 BACKBONE, MAX_SMALL_SIDE = "efficientnet_lite0", 64
 # What --model may name, with the params that such a model begins with.
 MODELS: dict[str, dict[str, Any]] = {
-    "cnn": {"name": "cnn", "depth": 4, "width": 16, **_LAYERS},
+    "cnn": {"name": "cnn", "depth": 4, "width": 16, "dense": [], **_LAYERS},
     "resnet": {"name": "resnet", "depth": 4, "blocks": 1, "width": 16, **_LAYERS},
     "mlp": {
         **{"name": "mlp", "depth": 2, "width": 256, "activation": "relu", "batch_norm": True},

@@ -7,9 +7,10 @@ from datetime import date
 from pathlib import Path
 from typing import Any, get_args
 
-from pydantic import BaseModel, ValidationError, field_validator
+from pydantic import BaseModel, ValidationError, ValidationInfo, field_validator
 
 from pipeline.errors import MissingInputError, ParamsError
+from pipeline.metrics.measures import MeanCost
 from pipeline.names import shown
 from pipeline.registry import OneOf
 from pipeline.renamed import renamed
@@ -27,6 +28,7 @@ from pipeline.stages.label_issues.params import LabelIssuesParams
 from pipeline.stages.sample.params import SampleParams
 from pipeline.stages.split.params import SplitParams
 from pipeline.stages.train.params import TrainParams
+from pipeline.training.loss_functions import LOSSES, needs_mean_cost
 from pipeline.yaml_values import MAX_CHARACTERS, quoted, shortened, yaml_values
 
 PARAMS_FILE = Path("params.yaml")
@@ -75,6 +77,16 @@ class Params(Section):
             if inner.is_relative_to(outer) and {one, other} & whole:
                 raise ValueError(f"the path {inner} lies in {outer}, another source's: each image would count twice")
         return sources
+
+    @field_validator("evaluate")
+    @classmethod
+    def _costs_of_the_loss(cls, evaluate: EvaluateParams, info: ValidationInfo) -> EvaluateParams:
+        train = info.data.get("train")
+        if train is None or isinstance(evaluate.optimizing, MeanCost):
+            return evaluate
+        if LOSSES.of(train.loss).needs_costs:
+            raise ValueError(needs_mean_cost(train.loss.name, evaluate.optimizing.name))
+        return evaluate
 
 
 def load_params(path: Path = PARAMS_FILE) -> Params:

@@ -11,8 +11,11 @@ from typing import Any
 from pipeline.errors import ParamsError, StorageError
 from pipeline.project.params_file import Params
 from pipeline.stage import Group, Outputs, Stage, load_stage
-from pipeline.store.artifacts import alone, partial_path, put_in_place, refusals, remove
+from pipeline.store.checked import CHECKSUMS
+from pipeline.store.refusals import refusals
 from pipeline.store.shards import ShardStore
+from pipeline.store.verified import checksums_beside, checksums_of
+from pipeline.store.writing import alone, partial_path, put_in_place, remove
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.workers.engine import Engine
 
@@ -96,6 +99,14 @@ def write_all(stage: Stage, outputs: Outputs) -> None:
                 targets[field].parent.mkdir(parents=True, exist_ok=True)
             remove(partials[field])
             artifact.write(getattr(outputs, field), partials[field])
+        if checksums := checksums_beside(files.values()):
+            # Moved first: what a kill leaves of two runs does not match then.
+            targets = {CHECKSUMS: Path(checksums.path), **targets}
+            partials[CHECKSUMS] = partial_path(targets[CHECKSUMS])
+            with refusals(targets[CHECKSUMS]):
+                targets[CHECKSUMS].parent.mkdir(parents=True, exist_ok=True)
+            listed = {artifact.path: partials[field] for field, artifact in files.items() if artifact.verified}
+            checksums.write(checksums_of(listed), partials[CHECKSUMS])
         for field, path in targets.items():
             put_in_place(partials[field], path)
     except BaseException:

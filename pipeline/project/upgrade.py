@@ -18,7 +18,8 @@ from pipeline.project.files import (
 from pipeline.project.params_file import check_params
 from pipeline.project.params_template import template_text
 from pipeline.project.params_upgrade import upgraded
-from pipeline.store.artifacts import partial_path, put_in_place, refusals
+from pipeline.store.refusals import refusals
+from pipeline.store.writing import partial_path, put_in_place
 from pipeline.yaml_values import yaml_values
 
 # Beside a file that a person changed: what the package would have written.

@@ -25,7 +25,7 @@ from pipeline.sources.params import SourceParams
 from pipeline.sources.scan import Scan, scan
 from pipeline.sources.tars import PackedTar, Tar
 from pipeline.sources.zips import Zip
-from pipeline.store.artifacts import refusals
+from pipeline.store.refusals import refusals
 from pipeline.workers.engine import Engine
 
 # Bytes; a read that gives fewer has come to the end of the file.

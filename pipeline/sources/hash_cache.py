@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 
 from pipeline.errors import DataError, MissingInputError, StorageError
 from pipeline.store.arrow import open_arrow, write_arrow
-from pipeline.store.artifacts import replacing, sha256_of
+from pipeline.store.reading import sha256_of
+from pipeline.store.writing import replacing
 from pipeline.workers.engine import Engine
 
 NOT_HASHED = UNREADABLE, TOO_LARGE = "unreadable", "too_many_bytes"

@@ -21,7 +21,7 @@ from pipeline.images.rejection import Rejection
 from pipeline.sources.digests import Digests, Slices, digests_of
 from pipeline.sources.scan import Scan, ignored_for
 from pipeline.sources.stream import BombError
-from pipeline.store.artifacts import refusals
+from pipeline.store.refusals import refusals
 from pipeline.workers.engine import Engine
 
 # What an archive may hold at any rate: a small one of tables may shrink further than images do.

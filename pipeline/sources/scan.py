@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import MissingInputError
-from pipeline.store.artifacts import Artifact, folder, refusals
+from pipeline.store.artifacts import Artifact, folder
+from pipeline.store.refusals import refusals
 
 # What systems leave in folders of people, in small letters: previews, trash, snapshots, lost files. The names are
 # those of Windows, macOS and AFP, of servers by Synology and QNAP, and of ext file systems.

@@ -1,166 +1,21 @@
-"""Arrow IPC files (Feather v2): manifests, whole or in parts, and the files of shards.
+"""Arrow IPC files (Feather v2), written and opened: of manifests and of shards.
 
 Each file carries a checksum of all its bytes in its footer's metadata. Reading verifies it first: a damaged file is an
 error, never data.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 
 from pipeline.errors import DataError, MissingInputError
-from pipeline.store.artifacts import Artifact, check_regular, flush, maker, refusals
 from pipeline.store.checksums import BLANK, checksum, find, is_right
-
-# Rows of a record batch of what is written in parts. Part of the format: another value gives other files.
-PART = 100_000
-
+from pipeline.store.reading import check_regular, maker
+from pipeline.store.refusals import refusals
+from pipeline.store.writing import flush
 
 NO_CHECKSUM = "it has no checksum"
-
-CATEGORY = pa.dictionary(pa.int32(), pa.string())
-
-
-def manifest(path: str, schema: pa.Schema, extra_columns: str | None = None, kind: pa.DataType = CATEGORY) -> Artifact:
-    """An artifact: a data frame with the columns of `schema`, in an Arrow IPC file.
-
-    Columns whose name starts with `further` travel as well, as this kind.
-
-    Dictionary columns come back as categoricals whose categories are sorted and all in use, so that
-    the bytes of a file depend on its rows alone.
-    """
-
-    def read(place: Path) -> pd.DataFrame:
-        frame: pd.DataFrame = _open_manifest(place, schema, extra_columns).to_pandas()
-        return frame
-
-    def write(frame: pd.DataFrame, place: Path) -> None:
-        table = arrow_table(frame, _with_extra_columns(schema, frame.columns, extra_columns, kind))
-        _write_taken(TableSlice(table, np.arange(len(table)), {}), table.schema, place)
-
-    return Artifact(path, read, write)
-
-
-@dataclass(frozen=True)
-class TableSlice:
-    """Rows of a table, and columns of their own beside them, put together in parts when they are written.
-
-    Copying into fresh memory costs ten times as much as into memory that was used before.
-    """
-
-    table: pa.Table
-    rows: npt.NDArray[np.intp]
-    beside: Mapping[str, pa.Array]
-
-    def part(self, start: int, stop: int) -> pa.Table:
-        """The rows from one position to another."""
-        part = self.table.take(pa.array(self.rows[start:stop]))
-        for name, values in self.beside.items():
-            part = part.append_column(name, values[start:stop])
-        return part
-
-
-@dataclass(frozen=True)
-class TableStream:
-    """Rows that stay where they are until they are written, and columns of their own beside them.
-
-    tables: gives all rows in order, in tables of any size; each is asked for when the one before is done with.
-    beside: arrays of `length` rows.
-    schema: of all columns.
-    """
-
-    tables: Callable[[], Iterator[pa.Table]]
-    beside: Mapping[str, pa.Array]
-    length: int
-    schema: pa.Schema
-
-    def __len__(self) -> int:
-        return self.length
-
-    def to_pandas(self) -> pd.DataFrame:
-        """All rows."""
-        frame: pd.DataFrame = pa.concat_tables(self.parts()).to_pandas()
-        return frame
-
-    def parts(self) -> Iterator[pa.Table]:
-        """The rows in parts of PART, each column of a part in one piece; one empty part if there are none."""
-        schema = self.schema
-        for start, pieces in self._pieces([name for name in schema.names if name not in self.beside]):
-            length = min(PART, self.length - start)
-            # Piece by piece given back, because a part is there twice else.
-            columns = {name: pa.chunked_array(pieces.pop(name), schema.field(name).type) for name in [*pieces]}
-            whole = {name: columns.pop(name).combine_chunks() for name in [*columns]}
-            # Taken, not cut out: Arrow would write some of what lies behind a slice, and the values under nulls.
-            rows = pa.array(np.arange(start, start + length))
-            whole |= {name: values.take(rows) for name, values in self.beside.items()}
-            yield pa.Table.from_arrays([whole[name] for name in schema.names], schema=schema)
-
-    def _pieces(self, names: Sequence[str]) -> Iterator[tuple[int, dict[str, list[pa.Array]]]]:
-        """The first row of a part, and the arrays that make up each of its columns."""
-        start, count = 0, 0
-        pieces: dict[str, list[pa.Array]] = {name: [] for name in names}
-        for table in self.tables():
-            done = 0
-            while done < len(table):
-                taken = table.slice(done, PART - count)
-                for name in names:
-                    pieces[name] += taken[name].chunks
-                count, done = count + len(taken), done + len(taken)
-                if count == PART:
-                    yield start, pieces
-                    start, count, pieces = start + count, 0, {name: [] for name in names}
-        if count or not start:
-            yield start, pieces
-
-
-def category_array(codes: npt.NDArray[Any], names: Sequence[str]) -> pa.DictionaryArray:
-    """The name of each code (n,), a position in names; the dictionary is sorted and has those in use alone."""
-    used = np.flatnonzero(np.bincount(codes, minlength=len(names))).tolist()
-    return _recoded(codes, names, used)
-
-
-def manifest_slice(path: str, schema: pa.Schema, extra_columns: str | None = None) -> Artifact:
-    """The same bytes as `manifest`; read as an Arrow table, written from `Taken` rows of one.
-
-    For a stage that looks at few columns and hands all on: half the time and memory.
-    """
-
-    def read(place: Path) -> pa.Table:
-        return _open_manifest(place, schema, extra_columns)
-
-    def write(taken: TableSlice, place: Path) -> None:
-        _write_taken(taken, _with_extra_columns(schema, taken.table.schema.names, extra_columns), place)
-
-    return Artifact(path, read, write)
-
-
-def remembered(path: str, schema: pa.Schema) -> Artifact:
-    """An artifact: a table that its stage goes on from; missing, damaged or of another version, it reads as empty."""
-    whole = manifest(path, schema)
-
-    def read(place: Path) -> pd.DataFrame:
-        try:
-            frame: pd.DataFrame = whole.read(place)
-        except (MissingInputError, DataError):
-            frame = schema.empty_table().to_pandas()
-        return frame
-
-    return Artifact(path, read, whole.write)
-
-
-def manifest_stream(path: str, schema: pa.Schema, extra_columns: str | None = None) -> Artifact:
-    """The same bytes as `manifest`; read as a frame, written from `Streamed` rows, a part of which is in memory."""
-
-    def write(rows: TableStream, place: Path) -> None:
-        _write_parts(rows.parts(), rows.schema, place)
-
-    return Artifact(path, manifest(path, schema, extra_columns).read, write)
 
 
 def write_arrow(table: pa.Table, path: Path) -> None:
@@ -240,13 +95,8 @@ def _place(content: memoryview) -> int | None:
     return None if length > end else find(content, end - length, end)
 
 
-def arrow_table(frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:
-    """A frame as an Arrow table of exactly this schema, without pandas' own metadata."""
-    columns = [_arrow_column(frame[field.name], field.type) for field in schema]
-    return pa.Table.from_arrays(columns, schema=schema)
-
-
-def _write_parts(tables: Iterable[pa.Table], schema: pa.Schema, path: Path) -> None:
+def write_parts(tables: Iterable[pa.Table], schema: pa.Schema, path: Path) -> None:
+    """Tables as the record batches of one Arrow IPC file, flushed to the disk."""
     _write_batches(tables, schema, path)
     flush(path)
 
@@ -270,64 +120,3 @@ def _add_checksum(path: Path) -> None:
         assert place is not None  # noqa: S101
         file.seek(place)
         file.write(checksum(content, place))
-
-
-def _write_taken(taken: TableSlice, schema: pa.Schema, place: Path) -> None:
-    tidy = replace(taken, table=_tidy(taken.table, taken.rows))
-    # A manifest without rows is one empty part.
-    starts = range(0, max(len(taken.rows), 1), PART)
-    _write_parts((tidy.part(start, start + PART).select(schema.names) for start in starts), schema, place)
-
-
-def _open_manifest(place: Path, schema: pa.Schema, extra_columns: str | None) -> pa.Table:
-    table = open_arrow(place)
-    if _without(table.schema.names, extra_columns) != schema.names:
-        raise DataError(
-            f"{place} has the columns {table.schema.names}, not {schema.names}: "
-            f"another version wrote it; run `{maker(place)}`"
-        )
-    if not table.select(schema.names).schema.equals(schema):
-        raise DataError(f"{place} has columns of other types: another version wrote it; run `{maker(place)}`")
-    return table
-
-
-def _with_extra_columns(
-    schema: pa.Schema, names: Iterable[str], extra_columns: str | None, kind: pa.DataType = CATEGORY
-) -> pa.Schema:
-    extra = [name for name in names if extra_columns is not None and name.startswith(extra_columns)]
-    return pa.schema([*schema, *(pa.field(name, kind) for name in sorted(extra))])
-
-
-def _without(names: Sequence[str], extra_columns: str | None) -> list[str]:
-    return [name for name in names if extra_columns is None or not name.startswith(extra_columns)]
-
-
-def _tidy(table: pa.Table, rows: npt.NDArray[np.intp]) -> pa.Table:
-    """Dictionary columns with their values sorted, and those alone that the rows use."""
-    # Without rows no value is used, and a code must not point at nothing.
-    table = table if len(rows) else table.slice(0, 0)
-    for number, field in enumerate(table.schema):
-        if pa.types.is_dictionary(field.type):
-            column = table[number].combine_chunks()
-            codes, values = column.indices.to_numpy(), column.dictionary.to_pylist()
-            used = np.flatnonzero(np.bincount(codes[rows], minlength=len(values))).tolist()
-            # What no row uses gets a code, too, and is never taken.
-            table = table.set_column(number, field, _recoded(codes, values, used))
-    return table
-
-
-def _recoded(codes: npt.NDArray[Any], names: Sequence[str], used: Sequence[int]) -> pa.DictionaryArray:
-    order = sorted(used, key=names.__getitem__)
-    places = np.zeros(len(names), dtype=np.int32)
-    places[order] = np.arange(len(order))
-    return pa.DictionaryArray.from_arrays(places[codes], pa.array([names[code] for code in order], pa.string()))
-
-
-def _arrow_column(column: "pd.Series[Any]", kind: pa.DataType) -> pa.Array:
-    if pa.types.is_dictionary(kind):
-        values = column.astype("category").cat.remove_unused_categories()
-        values = values.cat.reorder_categories(sorted(values.cat.categories))
-        codes = pa.array(values.cat.codes.to_numpy(), type=kind.index_type)
-        return pa.DictionaryArray.from_arrays(codes, pa.array(values.cat.categories.tolist(), type=kind.value_type))
-    array = pa.array(column, type=kind, from_pandas=True)
-    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array

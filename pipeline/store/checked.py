@@ -13,7 +13,8 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from pipeline.errors import DataError, MissingInputError
-from pipeline.store.artifacts import Artifact, check_form, maker, read_bytes, report
+from pipeline.store.artifacts import Artifact, check_form, report
+from pipeline.store.reading import maker, read_bytes
 
 CHECKSUM = "checksum"
 CHECKSUMS = "checksums.json"
@@ -26,7 +27,9 @@ def checked_report(path: str, form: TypeAdapter[Any] | None = None) -> Artifact:
     def read(place: Path) -> Any:
         value = plain.read(place)
         if not isinstance(value, dict) or value.pop(CHECKSUM, None) != _checksum(value):
-            raise DataError(f"{place} is damaged or of another version: run `{maker(place)}`")
+            raise DataError(
+                f"{place} is damaged or of another version: run `pipeline doctor --fix`, then `{maker(place)}`"
+            )
         check_form(value, form, place)
         return value
 
@@ -54,7 +57,10 @@ def checked_folder(plain: Artifact) -> Artifact:
 
     def read(place: Path) -> Any:
         if (place / CHECKSUMS).exists() and report(plain.path).read(place / CHECKSUMS) != _checksums(place):
-            raise DataError(f"{place} is damaged: its files do not match {CHECKSUMS}; run `{maker(place)}`")
+            raise DataError(
+                f"{place} is damaged: its files do not match {CHECKSUMS}; run `pipeline doctor --fix`, then "
+                f"`{maker(place)}`"
+            )
         return plain.read(place)
 
     def write(value: Any, place: Path) -> None:
@@ -64,14 +70,15 @@ def checked_folder(plain: Artifact) -> Artifact:
     return replace(plain, read=read, write=write)
 
 
+def crc_of(data: bytes) -> str:
+    """CRC-32 of bytes: `crc32:` and eight hex digits."""
+    return f"crc32:{zlib.crc32(data):08x}"
+
+
 def _checksum(value: Mapping[str, Any]) -> str:
-    return _crc(json.dumps(value, sort_keys=True).encode())
+    return crc_of(json.dumps(value, sort_keys=True).encode())
 
 
 def _checksums(folder: Path) -> dict[str, str]:
     files = sorted(file for file in folder.rglob("*") if file.is_file() and file.name != CHECKSUMS)
-    return {file.relative_to(folder).as_posix(): _crc(read_bytes(file)) for file in files}
-
-
-def _crc(data: bytes) -> str:
-    return f"crc32:{zlib.crc32(data):08x}"
+    return {file.relative_to(folder).as_posix(): crc_of(read_bytes(file)) for file in files}

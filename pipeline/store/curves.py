@@ -9,7 +9,8 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from pipeline.errors import DataError, StorageError
-from pipeline.store.artifacts import Artifact, folder, maker, read_bytes, report
+from pipeline.store.artifacts import Artifact, folder, report
+from pipeline.store.reading import maker, read_bytes
 
 # Where DVCLive writes the values of each epoch, in its folder.
 TSV = "plots/metrics"

@@ -9,7 +9,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from pipeline.store.artifacts import read_bytes
+from pipeline.store.reading import read_bytes
 
 LOCK, PARAMS_FILE = "dvc.lock", "params.yaml"
 

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline.errors import DataError, listing
-from pipeline.store.artifacts import Artifact, read_bytes, read_only
+from pipeline.store.artifacts import Artifact, read_only
+from pipeline.store.reading import read_bytes
 from pipeline.store.spreadsheets import Spreadsheet, read_spreadsheet
 
 ANSWERS, OUTCOMES = "answers.csv", "outcomes.csv"

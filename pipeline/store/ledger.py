@@ -14,7 +14,8 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from pipeline.errors import FinalEvaluationError, PipelineError, listing
-from pipeline.store.artifacts import Artifact, read_bytes, text
+from pipeline.store.artifacts import Artifact, text
+from pipeline.store.reading import read_bytes
 
 # By `git rev-parse --local-env-vars`, and what stops the search for a repository.
 LEADS_AWAY = {

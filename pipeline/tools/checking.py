@@ -8,8 +8,9 @@ from pathlib import Path
 
 from pipeline import catalogue
 from pipeline.project.params_file import Params
-from pipeline.store.artifacts import refusals, replacing, write_bytes
+from pipeline.store.refusals import refusals
 from pipeline.store.shards import fingerprint
+from pipeline.store.writing import replacing, write_bytes
 from pipeline.versions.stages import installed_versions
 
 

@@ -19,8 +19,9 @@ from pipeline.metrics.metric import key_of
 from pipeline.sheets.contact_sheets import MAX_GALLERY_IMAGES, gallery
 from pipeline.sheets.drawing import Cell
 from pipeline.stages.evaluate.params import EvaluateParams
-from pipeline.store.artifacts import read_bytes, write_files
+from pipeline.store.reading import read_bytes
 from pipeline.store.spreadsheets import read_spreadsheet, spreadsheet_bytes
+from pipeline.store.writing import write_files
 
 ID = "id"
 # Where the table lies, if nobody says otherwise.

@@ -23,8 +23,10 @@ from pipeline.images.pixels import encode
 from pipeline.manifest import SEEN_SPLITS, TEST, TRAIN
 from pipeline.project.params_file import Params
 from pipeline.stages.final_evaluation.access import check_access, params_digest, rows_digest
-from pipeline.store.artifacts import digest_of, refusals, remove, replacing
 from pipeline.store.ledger import LedgerEntry
+from pipeline.store.reading import digest_of
+from pipeline.store.refusals import refusals
+from pipeline.store.writing import remove, replacing
 from pipeline.workers.progress import progress
 
 # In the ledger, where an evaluation has its metric: nobody knows how many models will be measured on what was exported.

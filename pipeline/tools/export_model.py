@@ -15,8 +15,8 @@ from pipeline.manifest import DEV
 from pipeline.metrics.predictions import PROBABILITY
 from pipeline.models.export import MODEL_FORMATS, ModelFormat, Run, export_model
 from pipeline.models.files import TrainedModel
-from pipeline.store.artifacts import write_files
 from pipeline.store.shards import ShardReader
+from pipeline.store.writing import write_files
 from pipeline.tools.predict import read_model
 from pipeline.workers.engine import Engine
 

@@ -17,7 +17,7 @@ from pipeline.images.pixels import Pixels, decode
 from pipeline.images.rejection import Rejection
 from pipeline.sources.scan import scan
 from pipeline.stages.ingest.params import IngestParams
-from pipeline.store.artifacts import refusals
+from pipeline.store.refusals import refusals
 from pipeline.workers.codec_messages import codec_messages
 from pipeline.workers.engine import Engine
 from pipeline.workers.serving import Guard

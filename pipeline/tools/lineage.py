@@ -11,8 +11,8 @@ from typing import Any
 from pipeline import catalogue
 from pipeline.errors import DataError, listing
 from pipeline.project.params_file import PARAMS_FILE
-from pipeline.store.artifacts import digest_of, read_bytes
 from pipeline.store.dvc_lock import LOCK, Stages, stages_in
+from pipeline.store.reading import digest_of, read_bytes
 from pipeline.yaml_values import yaml_values
 
 # Their names in dvc.yaml; whatever lies between them is found by its files.

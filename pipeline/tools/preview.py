@@ -25,8 +25,10 @@ from pipeline.randomness import keyed_uniform
 from pipeline.sheets.contact_sheets import Shown, choose_images, transform_line, transform_lines, variants_png
 from pipeline.sources.scan import scan
 from pipeline.store.arrow import open_arrow
-from pipeline.store.artifacts import binary, refusals, replacing
+from pipeline.store.artifacts import binary
+from pipeline.store.refusals import refusals
 from pipeline.store.shards import ShardReader
+from pipeline.store.writing import replacing
 from pipeline.tools.image_files import pictures
 from pipeline.transforms.params import Transform, expand
 from pipeline.transforms.transforms import Transforms, build_transform, check_transforms, make_variant

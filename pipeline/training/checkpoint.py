@@ -18,7 +18,8 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.store.artifacts import partial_path, read_bytes, remove, replacing, write_bytes
+from pipeline.store.reading import read_bytes
+from pipeline.store.writing import partial_path, remove, replacing, write_bytes
 
 # Of work that a kill may cost; to write a checkpoint takes some hundredths of a second.
 MAX_SECONDS = 60.0

@@ -4,7 +4,7 @@ Training and the learning-rate range test share it. All that is random here is k
 is the same whatever ran before it, also after a stop.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -17,9 +17,10 @@ from torch import Tensor, nn
 from pipeline.errors import ParamsError
 from pipeline.randomness import keyed_seed
 from pipeline.stages.train.params import TrainParams
-from pipeline.training.losses import penalty, weighted_loss
+from pipeline.training.loss_functions import RowLosses
+from pipeline.training.losses import penalty, weighted_loss, weighted_mean
 from pipeline.training.mixing import mix
-from pipeline.training.optimizers import build_optimizer
+from pipeline.training.optimizers import FACTOR, build_optimizer
 
 Batch = tuple[Tensor, Tensor]
 # Pixels, class numbers, and what each row weighs in the loss.
@@ -41,7 +42,7 @@ class TrainBatches(Protocol):
 class Step:
     """What came of a batch, apart from the graph that led to it.
 
-    loss: without smoothing and penalties, so that it can be held against dev's. objective: what the step made smaller.
+    loss: cross entropy without smoothing and penalties, as dev's is. objective: what the step made smaller.
     labels: (n,); of mixed rows the label with the larger share.
     """
 
@@ -55,16 +56,20 @@ class Step:
 class TrainingLoop:
     """A network and its optimizer, on the device of the training.
 
+    Args:
+        losses: what the steps make smaller, beside the penalties.
+
     Raises:
         ParamsError: the machine does not support the precision.
     """
 
-    def __init__(self, network: nn.Module, params: TrainParams) -> None:
+    def __init__(self, network: nn.Module, params: TrainParams, losses: RowLosses) -> None:
         _check_precision(params.precision)
         # Sums are split by threads, so that their number is part of the result and stands in params.
         torch.set_num_threads(params.threads)
         be_deterministic()
         self._params = params
+        self._losses = losses
         self._fabric = _fabric(params.precision)
         optimizer = build_optimizer(network, params.optimizer, params.learning_rate)
         self.network, self._optimizer = self._fabric.setup(network, optimizer)
@@ -110,9 +115,9 @@ class TrainingLoop:
     def _step(self, epoch: int, number: int, batch: WeightedBatch, rate: float) -> Step:
         params = self._params
         for group in self._optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group[FACTOR]
         torch.manual_seed(keyed_seed(params.seed, "dropout", epoch, number))
-        objective, step = _forward(self.network, self._fabric.to_device(batch), params, epoch, number)
+        objective, step = _forward(self.network, self._fabric.to_device(batch), params, self._losses, epoch, number)
         self._optimizer.zero_grad()
         self._fabric.backward(objective)
         if params.clip_norm is not None:
@@ -124,7 +129,7 @@ class TrainingLoop:
 
 
 def _forward(
-    network: nn.Module, batch: WeightedBatch, params: TrainParams, epoch: int, number: int
+    network: nn.Module, batch: WeightedBatch, params: TrainParams, losses: RowLosses, epoch: int, number: int
 ) -> tuple[Tensor, Step]:
     """The objective, which has a gradient, and what came of the batch."""
     pixels, labels, weights = batch
@@ -134,15 +139,13 @@ def _forward(
     if mixed is not None:
         partners = mixed.partners
         pairs = [(mixed.share, labels, weights), (1 - mixed.share, labels[partners], weights[partners])]
-    objective = _shared_loss(logits, pairs, params.label_smoothing) + penalty(network, params.l1, params.l2)
+    # The loss of labels that share the rows, each with its share and the weights of its rows.
+    minimised = torch.stack([share * weighted_mean(losses(logits, of), rows) for share, of, rows in pairs]).sum()
+    objective = minimised + penalty(network, params.l1, params.l2)
     leading = max(pairs, key=lambda pair: pair[0])[1]
-    loss = _shared_loss(logits, pairs).detach()
+    with torch.no_grad():
+        loss = torch.stack([share * weighted_loss(logits, of, rows) for share, of, rows in pairs]).sum()
     return objective, Step(number, loss, objective.detach(), logits.detach(), leading)
-
-
-def _shared_loss(logits: Tensor, pairs: Sequence[tuple[float, Tensor, Tensor]], smoothing: float = 0.0) -> Tensor:
-    """The loss of labels that share the rows, each with its share and the weights of its rows."""
-    return torch.stack([share * weighted_loss(logits, labels, rows, smoothing) for share, labels, rows in pairs]).sum()
 
 
 class _Mixed(MixedPrecision):

@@ -1,21 +1,29 @@
-"""The training objective: cross entropy of weighted rows, and penalties on the weights."""
+"""Parts of the training objective: means over weighted rows, weights of classes, and penalties on the weights."""
 
 from collections.abc import Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor, nn
 
 from pipeline.errors import ParamsError, listing
 
+# Of a layer's largest weight: smaller ones hardly count.
+NEAR_ZERO = 0.01
 
-def weighted_loss(logits: Tensor, labels: Tensor, weights: Tensor, smoothing: float = 0.0) -> Tensor:
-    """Cross entropy, each row times its weight, over the number of rows.
+
+def weighted_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+    """The weighted mean of cross entropy."""
+    return weighted_mean(nn.functional.cross_entropy(logits, labels, reduction="none"), weights)
+
+
+def weighted_mean(losses: Tensor, weights: Tensor) -> Tensor:
+    """Losses (n,), each times the weight of its row (n,), over the number of rows.
 
     Not over the sum of weights, as torch's own class weights are: a batch without the rare classes
     would then count as much as one full of them.
     """
-    losses = nn.functional.cross_entropy(logits, labels, reduction="none", label_smoothing=smoothing)
     return (losses * weights).mean()
 
 
@@ -50,6 +58,18 @@ def penalty(network: nn.Module, l1: float, l2: float) -> Tensor | float:
         if l2:
             found = found + l2 / 2 * weight.square().sum()
     return found
+
+
+@torch.no_grad()
+def near_zero(network: nn.Module) -> float:
+    """The share of the weights that an L1 penalty acts on which it has made so small that they hardly count, in [0, 1].
+
+    Below a hundredth of the largest weight of the same layer: steps of an optimizer jump over 0, and rarely meet it.
+    """
+    counts = [
+        (int((weight.abs() < NEAR_ZERO * weight.abs().max()).sum()), weight.numel()) for weight in penalised(network)
+    ]
+    return sum(small for small, _ in counts) / max(sum(every for _, every in counts), 1)
 
 
 def penalised(network: nn.Module) -> Iterator[nn.Parameter]:

@@ -14,8 +14,10 @@ import pandas as pd
 from torch import nn
 
 from pipeline.errors import DataError
+from pipeline.metrics.metric import Metric
 from pipeline.stages.train.params import TrainParams
 from pipeline.training.loop import Step, TrainBatches, TrainingLoop
+from pipeline.training.loss_functions import row_losses
 
 # Weight of the past in the smoothed loss.
 MEMORY = 0.9
@@ -39,6 +41,7 @@ def rate_range(
     network: nn.Module,
     train: TrainBatches,
     params: TrainParams,
+    optimizing: Metric,
     low: float,
     high: float,
     steps: int,
@@ -47,16 +50,18 @@ def rate_range(
     """The loss at rates from low to high, one optimizer step each; the network's weights change.
 
     Args:
+        optimizing: the metric whose costs a cost-sensitive loss takes.
         steps: how many rates; the test ends early if the loss diverges.
 
     Raises:
         DataError: the loss never fell, or diverged at once.
-        ParamsError: the machine does not support the precision.
+        ParamsError: the machine does not support the precision, or the loss needs costs that the metric lacks.
     """
     rates = np.geomspace(low, high, steps)
     losses: list[float] = []
     smoothed: list[float] = []
-    for step in _steps(TrainingLoop(network, params), train, rates):
+    losses_of = row_losses(params.loss, params.label_smoothing, optimizing)
+    for step in _steps(TrainingLoop(network, params, losses_of), train, rates):
         value = float(step.loss)
         advance(1)
         if not np.isfinite(value):

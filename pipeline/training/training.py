@@ -17,6 +17,8 @@ from pipeline.errors import DataError, ParamsError, listing
 from pipeline.metrics.metric import Metric
 from pipeline.stages.train.params import TrainParams
 from pipeline.training.loop import Batch, TrainBatches, TrainingLoop
+from pipeline.training.loss_functions import row_losses
+from pipeline.training.losses import near_zero
 from pipeline.training.schedules import rate_factor
 from pipeline.training.tally import EpochTally
 
@@ -97,7 +99,7 @@ def fit(
 
     Raises:
         DataError: the loss became NaN or infinite.
-        ParamsError: memory ran out, or the machine lacks the precision.
+        ParamsError: memory ran out, the machine lacks the precision, or the loss needs costs that the metric lacks.
         Stopped: `checkpoints` asked for it.
     """
     checkpoints = checkpoints or Checkpoints()
@@ -165,7 +167,7 @@ class _Run:
     def __init__(
         self, network: nn.Module, params: TrainParams, optimizing: Metric, classes: int, checkpoints: Checkpoints
     ) -> None:
-        self._loop = TrainingLoop(network, params)
+        self._loop = TrainingLoop(network, params, row_losses(params.loss, params.label_smoothing, optimizing))
         self._params = params
         self._optimizing = optimizing
         self._classes = classes
@@ -211,6 +213,8 @@ class _Run:
             "dev/loss": dev.loss,
             "dev/optimizing": dev.metric,
         }
+        if self._params.l1:
+            values["train/near_zero"] = near_zero(self._loop.network)
         best = self.epochs[self.best_epoch]["dev/optimizing"] if self.epochs else None
         if best is None or self._optimizing.better(values["dev/optimizing"], best):
             self.best_epoch = len(self.epochs)

@@ -23,16 +23,25 @@ SIZE = 28
 CLASSES = ("apple", "fig", "süß")
 DROPOUT = {"blocks": 0.2, "head": 0.2}
 PIXELS, COLOURS = {"name": "pixels", "side": 8}, {"name": "colours", "bins": 4}
-CNN = {"name": "cnn", "depth": 2, "width": 8, "kernel": 3, "activation": "relu", "batch_norm": True, "dropout": DROPOUT}
+LAYERS = {
+    "depth": 2,
+    "width": 8,
+    "kernel": 3,
+    "activation": "relu",
+    "batch_norm": True,
+    "dropout": DROPOUT,
+}
+CNN = {**LAYERS, "name": "cnn", "dense": [16]}
 FOREST = {"name": "random_forest", "features": PIXELS, "n_estimators": 30, "min_samples_leaf": 1}
 BOOSTING = {"name": "gradient_boosting", "features": PIXELS, "max_iter": 20, "max_leaf_nodes": 15, "learning_rate": 0.1}
 MODELS: dict[str, dict[str, Any]] = {
     "cnn": CNN,
-    "resnet": {**CNN, "name": "resnet", "blocks": 2, "activation": "silu"},
+    "resnet": {**LAYERS, "name": "resnet", "blocks": 2, "activation": "silu"},
     "mlp": {"name": "mlp", "depth": 2, "width": 16, "activation": "tanh", "batch_norm": True, "dropout": DROPOUT},
     "mobilenet_v2": {"name": "mobilenet_v2", "weights": "w", "sha256": "0" * 64, "frozen": True, "input": 32,
                      "dropout": {"head": 0.0}},
     "efficientnet_lite0": {"name": "efficientnet_lite0", "trained": "head", "input": 32, "dropout": {"head": 0.0}},
+    "factory": {"name": "factory", "factory": "tests.own_networks:build", "arguments": {"width": 8}},
     "majority_class": {"name": "majority_class"},
     "nearest_centroid": {"name": "nearest_centroid", "features": PIXELS},
     "logistic_regression": {"name": "logistic_regression", "features": COLOURS, "c": 1.0},

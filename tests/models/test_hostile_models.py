@@ -23,6 +23,7 @@ CNN = {
     "kernel": 3,
     "activation": "relu",
     "batch_norm": False,
+    "dense": [],
     "dropout": DROPOUT,
 }
 PIXELS = {"name": "pixels", "side": 64}

@@ -28,7 +28,7 @@ FEW = settings(max_examples=20, deadline=None)
 
 
 def cnn(**changes: Any) -> Cnn:
-    values = {"depth": 2, "width": 4, "kernel": 3, "activation": "relu", "batch_norm": True}
+    values = {"depth": 2, "width": 4, "kernel": 3, "activation": "relu", "batch_norm": True, "dense": []}
     dropout = {"blocks": 0.25, "head": 0.0}
     return Cnn.model_validate({"name": "cnn", "dropout": dropout, **values, **changes})
 

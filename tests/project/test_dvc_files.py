@@ -63,4 +63,5 @@ def test_what_git_keeps_is_small_and_named() -> None:
         for path, flags in {**paths(body.get("outs", [])), **paths(body.get("metrics", []))}.items()
         if flags.get("cache") is False and "final" not in path
     }
-    assert {PurePosixPath(path).name for path in found} == {"metrics.json", "diagnosis.json", "diagnosis.md"}
+    names = {"metrics.json", "checksums.json", "diagnosis.json", "diagnosis.md"}
+    assert {PurePosixPath(path).name for path in found} == names

@@ -18,8 +18,8 @@ from pipeline.project.runner import run_stage, value_at, write_all
 from pipeline.sources.scan import images_in_class_folders
 from pipeline.stage import Stage
 from pipeline.store import artifacts as storage
-from pipeline.store.artifacts import alone
 from pipeline.store.checked import memo
+from pipeline.store.writing import alone
 from pipeline.workers.engine import Engine
 from tests.examples import curated, encoded, full_disk, params, picture, with_columns, write_source
 from tests.running import write_params, write_tiny_sources
@@ -65,6 +65,7 @@ def test_a_stage_reads_its_inputs_and_puts_its_outputs_in_place() -> None:
         "data/curate/removed.csv",
         "data/curate/scene_pairs.arrow",
         "data/curate/scenes.csv",
+        "reports/curate/checksums.json",
         "reports/curate/copies.png",
         "reports/curate/issues.png",
         "reports/curate/metrics.json",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.sources.hash_cache import UNREADABLE, file_hashes
-from pipeline.store.artifacts import sha256_of
+from pipeline.store.reading import sha256_of
 from pipeline.workers.engine import Engine
 
 LATER = time.time_ns() + 3_600_000_000_000

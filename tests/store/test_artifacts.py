@@ -2,7 +2,6 @@
 
 import json
 import math
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -15,7 +14,7 @@ from pipeline.errors import DataError, MissingInputError, StorageError
 from pipeline.store import artifacts as storage
 from pipeline.store import checked
 from pipeline.store.curves import Curves
-from tests.examples import curated, full_disk
+from tests.examples import curated
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 ROWS = curated({"cat": 3, "dog": 2}, {"dog": 1, "cat": 2})
@@ -144,41 +143,6 @@ def test_a_full_disk_is_said_in_words(kind: str) -> None:
         artifact.write(value, Path("/dev/full"))
 
 
-def write_read_only(path: Path) -> None:
-    path.write_text("old")
-    path.chmod(0o444)
-
-
-STOOD_THERE: dict[str, Callable[[Path], object]] = {
-    "nothing": lambda path: None,
-    "read-only file": write_read_only,
-    "link": lambda path: path.symlink_to("cached"),
-    "dangling link": lambda path: path.symlink_to("nowhere"),
-    "link to a folder": lambda path: path.symlink_to("folder"),
-    "full folder": lambda path: (path / "old").mkdir(parents=True),
-}
-
-
-@pytest.mark.parametrize("new", ["file", "folder"])
-@pytest.mark.parametrize("old", STOOD_THERE)
-def test_what_is_whole_takes_the_place_of_anything(new: str, old: str) -> None:
-    write_read_only(Path("cached"))
-    Path("folder").mkdir()
-    STOOD_THERE[old](Path("out"))
-    partial = storage.partial_path(Path("out"))
-    if new == "folder":
-        partial.mkdir()
-    content = partial / "new" if new == "folder" else partial
-    content.write_text("new")
-    storage.put_in_place(partial, Path("out"))
-    assert not Path("out").is_symlink()
-    assert {path.name: path.read_text() for path in [Path("out"), *Path("out").rglob("*")] if path.is_file()} == {
-        "new" if new == "folder" else "out": "new"
-    }
-    assert Path("cached").read_text() == "old"
-    assert sorted(path.name for path in Path().iterdir()) == ["cached", "data", "folder", "out", "reports"]
-
-
 @pytest.mark.parametrize("content", [b'{"a": ', b"\xff", b"[1]", b"3"])
 def test_what_only_saves_work_counts_for_nothing_when_it_is_damaged(content: bytes) -> None:
     path = Path(catalogue.LATENCY.path)
@@ -209,31 +173,3 @@ def test_a_curve_without_numbers_is_named(content: str) -> None:
     (folder / checked.CHECKSUMS).unlink()  # of a version without them
     with pytest.raises(DataError, match=r"loss\.tsv is not a curve of numbers \(.*\): run `dvc repro train`$"):
         catalogue.CURVES.read(folder)
-
-
-def stop_in_a_write(half: Path) -> None:
-    half.write_bytes(b"ha")
-    raise KeyboardInterrupt
-
-
-def test_what_a_write_that_fails_leaves_is_nothing() -> None:
-    path = Path("new/folder/file")
-    with full_disk(100), pytest.raises(StorageError, match="File too large"), storage.replacing(path) as half:
-        storage.write_bytes(bytes(1000), half)
-    assert [*path.parent.iterdir()] == []
-    with storage.replacing(path) as half:
-        storage.write_bytes(b"whole", half)
-    assert [entry.name for entry in path.parent.iterdir()] == ["file"]
-    with pytest.raises(KeyboardInterrupt), storage.replacing(path) as half:
-        stop_in_a_write(half)
-    assert [entry.read_bytes() for entry in path.parent.iterdir()] == [b"whole"]
-
-
-def test_a_place_that_cannot_be_written_is_said_before_the_work(tmp_path: Path) -> None:
-    storage.check_writable(tmp_path / "new" / "table.csv")
-    assert list((tmp_path / "new").iterdir()) == []
-    (tmp_path / "file").touch()
-    with pytest.raises(StorageError, match="file"):
-        storage.check_writable(tmp_path / "file" / "table.csv")
-    with pytest.raises(StorageError, match="is a folder: name a file"):
-        storage.check_writable(tmp_path / "new")

@@ -8,8 +8,8 @@ import pytest
 
 from pipeline import catalogue
 from pipeline.sheets.drawing import Sheet
-from pipeline.store.artifacts import partial_path, put_in_place
 from pipeline.store.spreadsheets import read_spreadsheet, spreadsheet_bytes
+from pipeline.store.writing import partial_path, put_in_place
 from tests.examples import full_disk
 from tests.running import Ended, pipeline_alone, write_params
 from tests.stored import CLASSES, IMAGES, predicted, stored

@@ -20,14 +20,14 @@ FITS = Path(catalogue.LEARNING_CURVE)
 KILLED = f"""
 import os, signal, sys
 from pipeline import cli
-from pipeline.store import artifacts
-put, done = artifacts.put_in_place, []
+from pipeline.store import writing
+put, done = writing.put_in_place, []
 def put_or_die(whole, path):
     if len(done) == 3:
         os.kill(os.getpid(), signal.SIGKILL)
     done.append(path)
     put(whole, path)
-artifacts.put_in_place = put_or_die
+writing.put_in_place = put_or_die
 sys.argv = ["pipeline", *{SMALL}, "--workers", "1"]
 cli.main()
 """

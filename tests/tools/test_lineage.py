@@ -9,8 +9,9 @@ import pytest
 from ruamel.yaml import YAML
 
 from pipeline import catalogue
-from pipeline.store.artifacts import digest_of, write_files
 from pipeline.store.dvc_lock import stages_in
+from pipeline.store.reading import digest_of
+from pipeline.store.writing import write_files
 from pipeline.tools.lineage import UNKNOWN, of_workspace, other_run
 
 PARAMS = {"split": {"seed": 1}, "train": {"epochs": 3}, "evaluate": {"bootstrap": 100}, "label_issues": {"folds": 5}}

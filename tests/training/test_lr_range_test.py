@@ -10,7 +10,7 @@ from PIL import Image
 from pipeline.errors import DataError
 from pipeline.tools.lr_range import write_curve
 from pipeline.training.lr_range_test import RateRange, rate_range, suggest
-from tests.fits import SGD, TRAIN, Epochs, network_for, train_params
+from tests.fits import SGD, TRAIN, Epochs, metric_named, network_for, train_params
 
 RATES = np.geomspace(1e-6, 10, 100)
 
@@ -29,7 +29,8 @@ def test_a_loss_that_only_rises_suggests_nothing() -> None:
 
 def found(high: float = 10.0) -> RateRange:
     train = train_params(optimizer=SGD)
-    return rate_range(network_for(train), Epochs(TRAIN, 16, seed=1), train, 1e-5, high, 60, lambda _: None)
+    batches, metric = Epochs(TRAIN, 16, seed=1), metric_named("accuracy")
+    return rate_range(network_for(train), batches, train, metric, 1e-5, high, 60, lambda _: None)
 
 
 def test_rates_rise_by_a_constant_factor_until_the_loss_runs_away() -> None:

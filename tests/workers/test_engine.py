@@ -9,6 +9,7 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -17,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import ParamsError, StorageError, WorkerError
-from pipeline.store.artifacts import sha256_of
+from pipeline.store.reading import sha256_of
 from pipeline.workers.engine import WORKERS_VARIABLE, Engine, choose_workers
 from pipeline.workers.pool import stop_all
 from tests import costly
@@ -36,6 +37,32 @@ def test_results_come_in_the_order_of_the_tasks_not_of_their_ends(workers: int) 
 @pytest.mark.parametrize("chunk_size", [1, 3, 4, 100])
 def test_tasks_that_go_to_a_worker_together_give_the_same(chunk_size: int) -> None:
     assert Engine(2).map(str, range(4), "numbers", chunk_size=chunk_size) == ["0", "1", "2", "3"]
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_threads_share_what_a_function_has_at_hand(workers: int) -> None:
+    squares = [0] * 20
+
+    def fill(number: int) -> int:
+        squares[number] = number**2
+        return number
+
+    assert Engine(workers).map_threads(fill, range(20), "squares") == [*range(20)]
+    assert squares == [number**2 for number in range(20)]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_exception_in_a_thread_comes_through_and_ends_the_work(workers: int) -> None:
+    begun = []
+
+    def fail(number: int) -> None:
+        begun.append(number)
+        time.sleep(0.002)
+        raise ValueError(f"number {number}")
+
+    with pytest.raises(ValueError, match="number 0"):
+        Engine(workers).map_threads(fail, range(1000), "failures")
+    assert len(begun) < 1000
 
 
 def test_what_a_function_has_opened_stays_open_for_a_workers_next_task() -> None:

@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from pipeline.data.formats.parquet import arrow_schema, file_of, write_parquet
 from pipeline.data.formats.rows import Exported
-from pipeline.store.artifacts import refusals, sha256_of
+from pipeline.store.reading import sha256_of
+from pipeline.store.refusals import refusals
 
 DESCRIPTION = "croissant.json"
 # What JSON-LD readers need to know of the words; the specification asks for it as it stands.

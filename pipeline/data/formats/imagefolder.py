@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pipeline.data.formats.rows import Exported, facts_table, folder_names, suffix_of
 from pipeline.data.formats.splits import write_splits
-from pipeline.store.artifacts import refusals
+from pipeline.store.refusals import refusals
 
 
 def write_imagefolder(

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from pipeline.data.formats.rows import Exported, arrow_columns, fact_types
 from pipeline.data.formats.splits import write_splits
-from pipeline.store.artifacts import refusals
+from pipeline.store.refusals import refusals
 
 # Rows that are read together: a few megabytes of pictures.
 GROUP = 500

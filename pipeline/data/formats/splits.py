@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.store.artifacts import refusals
+from pipeline.store.refusals import refusals
 
 
 def write_splits(splits: Sequence[str], pattern: str, folder: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipeline.data.formats.rows import Exported, suffix_of
 from pipeline.data.formats.splits import write_splits
-from pipeline.store.artifacts import refusals
+from pipeline.store.refusals import refusals
 
 # Samples of a tar file: enough files for the workers of many machines, none too small to stream.
 SAMPLES = 1000

@@ -15,7 +15,7 @@ from pipeline.stage import Stage
 from pipeline.stages.balance.balancing import choose_rows, count_classes, train_rows
 from pipeline.stages.balance.cleaning import picture_features
 from pipeline.stages.balance.params import BalanceParams
-from pipeline.store.arrow import TableSlice
+from pipeline.store.manifests import TableSlice
 from pipeline.store.shards import ShardReader
 from pipeline.workers.engine import Engine
 

@@ -1,24 +1,24 @@
-"""Which images have the most similar vectors: exact search in blocks, in few dimensions first where there are many."""
+"""Which images have the most similar vectors and hashes."""
 
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 
-Vectors = npt.NDArray[np.float16] | npt.NDArray[np.float32]
-Numbers = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float32]
+from pipeline.images.perceptual import Hashes
+from pipeline.stages.curate.partitions import Floats, Numbers, Vectors, best, nearest_in_parts, unit
+from pipeline.stages.curate.similarity import near_pairs
+from pipeline.workers.engine import Engine
 
-# Up to so many images, all dimensions are compared; beyond, the first principal ones propose.
+# Up to so many images, all are compared with all.
 EXACT = 20_000
-_DIMENSIONS = 128
-_PROPOSED = 4
 _BLOCK = 1024
-# Likenesses are compared at this precision: sums in another order differ in the sixth digit.
-_DIGITS = 4
+# More bits than there are.
+NO_BITS = 65
+# Images that are sorted in one go, and pairs of hashes that wait for it.
+_ROWS, _WAITING = 1 << 16, 1 << 22
 
 
-def nearest(vectors: Vectors, count: int) -> tuple[Numbers, Floats]:
+def nearest(vectors: Vectors, count: int, engine: Engine) -> tuple[Numbers, Floats]:
     """The images most like each, itself left out: their numbers and cosines, shape (n, min(count, n - 1)), best first.
 
     Of equal ones the first in order. A vector of zeros is like nothing.
@@ -26,45 +26,78 @@ def nearest(vectors: Vectors, count: int) -> tuple[Numbers, Floats]:
     count = min(count, len(vectors) - 1)
     if count < 1:
         return np.empty((len(vectors), 0), np.int64), np.empty((len(vectors), 0), np.float32)
-    unit = _unit(vectors)
-    if len(vectors) <= EXACT:
-        blocks = [*_search(unit, count)]
-        return np.concatenate([numbers for numbers, _ in blocks]), np.concatenate([likeness for _, likeness in blocks])
-    reduced = _unit(unit @ _principal(unit))
-    return _refined(unit, [numbers for numbers, _ in _search(reduced, min(_PROPOSED * count, len(unit) - 1))], count)
+    if len(vectors) > EXACT:
+        return nearest_in_parts(vectors, count, engine)
+    blocks = [*_search(unit(vectors), count)]
+    return np.concatenate([numbers for numbers, _ in blocks]), np.concatenate([likeness for _, likeness in blocks])
 
 
-def nearest_hashes(hashes: npt.NDArray[np.uint64], count: int) -> tuple[Numbers, Numbers]:
+def nearest_hashes(hashes: Hashes, count: int, radius: int) -> tuple[Numbers, Numbers]:
     """The images whose hashes differ least from each one's: their numbers and how many bits differ, best first.
+
+    Of equally near ones the first in order. Where fewer are so near, the numbers are -1 and the bits NO_BITS.
 
     Args:
         hashes: shape (n,).
+        radius: most bits that may differ, see similarity.near_pairs.
+
+    Returns:
+        Numbers and bits, shape (n, count).
     """
-    count = min(count, len(hashes) - 1)
-    numbers, bits = np.empty((2, len(hashes), max(count, 0)), np.int64)
-    for start in range(0, len(hashes) if count > 0 else 0, _BLOCK):
-        differing = np.bitwise_count(hashes[start : start + _BLOCK, None] ^ hashes).astype(np.int64)
-        rows = np.arange(len(differing))
-        differing[rows, start + rows] = 65
-        # Of equally near ones the first: places make every value another one.
-        keys = differing * len(hashes) + np.arange(len(hashes))
-        best = np.sort(np.partition(keys, count - 1, axis=1)[:, :count], axis=1)
-        bits[start : start + _BLOCK], numbers[start : start + _BLOCK] = np.divmod(best, len(hashes))
-    return numbers, bits
+    distinct, group = np.unique(hashes, return_inverse=True)
+    # Of equal hashes the first few stand for all: more are nobody's nearest.
+    order = np.argsort(group, kind="stable")
+    starts = np.searchsorted(group[order], np.arange(len(distinct)))
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order)) - starts[group[order]]
+    few = rank <= count
+    members = np.full((len(distinct), count + 1), -1)
+    members[group[few], rank[few]] = np.flatnonzero(few)
+    near, bits = _nearest_distinct(distinct, members[:, 0], count, radius)
+    candidates = np.concatenate([members[:, None], np.where(near[..., None] < 0, -1, members[near])], axis=1)
+    differing = np.repeat(np.concatenate([np.zeros((len(bits), 1), np.int64), bits], axis=1), count + 1, axis=1)
+    found = [
+        _first_of(candidates.reshape(len(distinct), -1), differing, group, start, count)
+        for start in range(0, len(group), _ROWS)
+    ]
+    empty = np.empty((0, count), np.int64)
+    return np.concatenate([empty, *(one for one, _ in found)]), np.concatenate([empty, *(one for _, one in found)])
 
 
-def _unit(vectors: Vectors) -> Floats:
-    found = vectors.astype(np.float32)
-    found /= np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
-    return found
+def _first_of(
+    candidates: Numbers, differing: Numbers, group: Numbers, start: int, count: int
+) -> tuple[Numbers, Numbers]:
+    """For some images those of the candidates of their hashes that differ in fewest bits, themselves left out."""
+    rows = group[start : start + _ROWS]
+    numbers = candidates[rows]
+    none = (numbers < 0) | (numbers == start + np.arange(len(rows))[:, None])
+    bits = np.where(none, NO_BITS, differing[rows])
+    first = np.lexsort((numbers, bits), axis=1)[:, :count]
+    bits = np.take_along_axis(bits, first, axis=1)
+    return np.where(bits == NO_BITS, -1, np.take_along_axis(numbers, first, axis=1)), bits
 
 
-def _principal(unit: Floats) -> Floats:
-    """The directions in which a sample of vectors, evenly spread in their order, differ most; (dimensions, few)."""
-    sample = unit[:: max(1, len(unit) // EXACT)].astype(np.float64)
-    sample -= sample.mean(axis=0)
-    _, directions = np.linalg.eigh(sample.T @ sample)
-    return directions[:, -_DIMENSIONS:].astype(np.float32)
+def _nearest_distinct(distinct: Hashes, firsts: Numbers, count: int, radius: int) -> tuple[Numbers, Numbers]:
+    """Of each distinct hash those that differ in fewest bits, of equally near ones those of the first images."""
+    kept = np.empty((0, 3), np.int64)
+    waiting: list[Numbers] = []
+    for one, other in near_pairs(distinct, radius):
+        bits = np.bitwise_count(distinct[one] ^ distinct[other]).astype(np.int64)
+        waiting += [np.stack([one, bits, other], axis=1), np.stack([other, bits, one], axis=1)]
+        if sum(map(len, waiting)) >= _WAITING:
+            kept, waiting = _nearest_of([kept, *waiting], firsts, count)[0], []
+    kept, rank = _nearest_of([kept, *waiting], firsts, count)
+    near, differing = np.full((len(distinct), count), -1), np.full((len(distinct), count), NO_BITS)
+    near[kept[:, 0], rank], differing[kept[:, 0], rank] = kept[:, 2], kept[:, 1]
+    return near, differing
+
+
+def _nearest_of(found: list[Numbers], firsts: Numbers, count: int) -> tuple[Numbers, Numbers]:
+    """Rows (hash, bits, other hash): of each hash the first few, and which one in its order each is."""
+    rows = np.concatenate(found)
+    rows = rows[np.lexsort((firsts[rows[:, 2]], rows[:, 1], rows[:, 0]))]
+    rank = np.arange(len(rows)) - np.searchsorted(rows[:, 0], rows[:, 0])
+    return rows[rank < count], rank[rank < count]
 
 
 def _search(unit: Floats, count: int) -> Iterator[tuple[Numbers, Floats]]:
@@ -72,22 +105,4 @@ def _search(unit: Floats, count: int) -> Iterator[tuple[Numbers, Floats]]:
         likeness = unit[start : start + _BLOCK] @ unit.T
         rows = np.arange(len(likeness))
         likeness[rows, start + rows] = -2
-        yield _best(np.broadcast_to(np.arange(len(unit)), likeness.shape), likeness, count)
-
-
-def _refined(unit: Floats, proposed: list[Numbers], count: int) -> tuple[Numbers, Floats]:
-    numbers = np.concatenate(proposed)
-    found = [
-        _best(block, np.einsum("nd,nkd->nk", unit[start : start + len(block)], unit[block]), count)
-        for start in range(0, len(unit), _BLOCK)
-        for block in [numbers[start : start + _BLOCK]]
-    ]
-    return np.concatenate([each for each, _ in found]), np.concatenate([each for _, each in found])
-
-
-def _best(numbers: Numbers, likeness: Floats, count: int) -> tuple[Numbers, Floats]:
-    likeness = np.round(likeness, _DIGITS).astype(np.float32)
-    chosen = np.argpartition(-likeness, min(count, likeness.shape[1] - 1), axis=1)[:, : count + 1]
-    values, places = np.take_along_axis(likeness, chosen, axis=1), np.take_along_axis(numbers, chosen, axis=1)
-    order = np.lexsort((places, -values), axis=1)[:, :count]
-    return np.take_along_axis(places, order, axis=1).astype(np.int64), np.take_along_axis(values, order, axis=1)
+        yield best(np.broadcast_to(np.arange(len(unit)), likeness.shape), likeness, count)

@@ -128,21 +128,22 @@ def linked(labels: Positions, i: Positions, j: Positions) -> Positions:
 
 
 def near_pairs(values: Hashes, radius: int = RADIUS) -> Blocks:
-    """Pairs of numbers of distinct hashes (n,) that differ in at most `radius` bits (0 to 7), each once; in blocks.
+    """Pairs of numbers of distinct hashes (n,) that differ in at most `radius` bits (0 to 15), each once; in blocks.
 
     Of two hashes that differ in few bits, one of four bands differs in very few: each band has a reach
-    (bits in which it may differ, 0 or 1), and the reaches + 1 sum to radius + 1.
+    (bits in which it may differ, 0 to 3), and the reaches + 1 sum to radius + 1.
     """
-    if not 0 <= radius < 2 * len(_BANDS):
-        raise ValueError(f"the radius must be in [0, {2 * len(_BANDS)}), got {radius}")
+    if not 0 <= radius < 4 * len(_BANDS):
+        raise ValueError(f"the radius must be in [0, {4 * len(_BANDS)}), got {radius}")
     reaches = [(radius + 1 + band) // len(_BANDS) - 1 for band in range(len(_BANDS))]
     for band, (bits, reach) in enumerate(zip(_BANDS, reaches, strict=True)):
         keys = _band(values, band)
         order = np.argsort(keys, kind="stable")
         keys, ordered = keys[order], values[order]
         starts = np.searchsorted(keys, np.arange((1 << bits) + 1))
-        for flip in [0, *(1 << bit for bit in range(bits))][: 1 + bits * reach if reach >= 0 else 0]:
-            lefts = np.flatnonzero(keys & flip == 0)
+        for flip in _flips(bits, reach):
+            # Of two keys one has a 0 where they differ first.
+            lefts = np.flatnonzero(keys & (flip & -flip) == 0)
             chosen, others = ordered[lefts], keys[lefts] ^ flip
             begins = starts[others] if flip else lefts + 1
             for place, right in _expanded(begins, starts[others + 1]):
@@ -274,6 +275,13 @@ def _compare_equal(numbers: Positions, values: Hashes, links: _Links) -> Positio
         links.link_waiting()
         left = others[links.rank(others, values) < _FEW]
     return np.concatenate(kept)
+
+
+def _flips(bits: int, reach: int) -> list[int]:
+    """All keys of so many bits of which at most `reach` are set, those of fewer first; none for less than 0."""
+    return [
+        sum(1 << bit for bit in some) for size in range(reach + 1) for some in itertools.combinations(range(bits), size)
+    ]
 
 
 def _band(values: Hashes, band: int) -> Positions:

@@ -135,7 +135,7 @@ class CurateOutputs:
 class Earlier:
     """What an earlier run left, from which this one goes on; empty tables at first.
 
-    scene_pairs: pairs that it confirmed, with the columns of manifest.SCENE_PAIRS.
+    scene_pairs: pairs that it compared, with the columns of manifest.SCENE_PAIRS.
     groups: with the columns of manifest.GROUPS.
     """
 
@@ -178,7 +178,7 @@ def curate(
         known = remembered.loc[remembered["rule"] == rule, PAIR_COLUMNS]
         vectors = embeddings.of(contents["sha256"].tolist())
         found = find_scenes(contents, vectors, contents[HASHES[0]].to_numpy(np.uint64), known, originals, fit, engine)
-        remembered = found.pairs.assign(rule=rule)
+        remembered = found.decided.assign(rule=rule)
     grouped = params.scenes == "group"
     apart = pd.concat([pairs, found.pairs[["one", "other"]]]) if grouped else pairs
     grouping = digest(params.near_duplicates, params.scenes, rule if grouped else "")

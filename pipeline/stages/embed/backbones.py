@@ -26,7 +26,7 @@ from pipeline.models import efficientnet, mobilenet
 from pipeline.models.efficientnet import ConvolutionNorm, EfficientNetLite0, load_imagenet_weights
 from pipeline.models.layers import Normalise
 from pipeline.stages.embed.params import EfficientNetLite0Backbone, MobileNetV2Backbone
-from pipeline.store.artifacts import hashed_file
+from pipeline.store.reading import hashed_file
 from pipeline.workers.libraries import keep_freed_tensors
 
 Vector = npt.NDArray[np.float16]

@@ -23,7 +23,7 @@ from pipeline.stage import Stage
 from pipeline.stages.ingest.params import IngestParams
 from pipeline.stages.ingest.result import outcome_of
 from pipeline.stages.ingest.rows import SHARD, row_maker, shape_of_rows
-from pipeline.store.arrow import TableStream
+from pipeline.store.manifests import TableStream
 from pipeline.store.shards import ShardStore
 from pipeline.workers.engine import Engine
 

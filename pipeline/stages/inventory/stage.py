@@ -23,8 +23,8 @@ from pipeline.sources.hash_cache import NOT_HASHED, file_hashes
 from pipeline.sources.params import SourceParams
 from pipeline.sources.scan import Scan, scan
 from pipeline.stage import Stage
-from pipeline.store.artifacts import OTHER_FOLDERS, sha256_of
 from pipeline.store.dvc_lock import LOCK, cached_folder, locked_stages
+from pipeline.store.reading import OTHER_FOLDERS, sha256_of
 from pipeline.store.tables import MAX_BYTES, READERS
 from pipeline.workers.engine import Engine
 

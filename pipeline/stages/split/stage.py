@@ -16,7 +16,7 @@ from pipeline.stage import Stage
 from pipeline.stages.split.params import SplitParams
 from pipeline.stages.split.splitting import OUTCOMES, UNLABELLED, UNUSED, Splits, assign_splits, split_counts
 from pipeline.stages.split.strata import stratum_column
-from pipeline.store.arrow import TableSlice, category_array
+from pipeline.store.manifests import TableSlice, category_array
 
 # All other columns go from file to file without passing through pandas.
 COLUMNS_READ = ("id", "source", "role", "label", "group", "captured_at", *matching.MEASURED)

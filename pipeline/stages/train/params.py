@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from pipeline.models.params import AnyModel
 from pipeline.registry import one_of
 from pipeline.section import EACH_ONCE, Count, Label, Section, Seed
+from pipeline.training.loss_functions import LOSSES, Loss
 from pipeline.training.mixing import MIXINGS, Mixing
 from pipeline.training.optimizers import OPTIMIZERS, Decay, Optimizer
 from pipeline.training.schedules import SCHEDULES, Schedule
@@ -17,6 +18,7 @@ class TrainParams(Section):
     """The model and how it is fitted.
 
     warmup_epochs: the learning rate rises evenly from 0 over so many epochs; the schedule has the rest.
+    loss: what training makes smaller for each row; what is kept and reported is cross entropy and the metrics.
     l1, l2: added to the loss are l1 times the sum of the weights' sizes and l2 / 2 times that of their
         squares; biases and norms are left out.
     label_smoothing: so much of each label is spread evenly over all classes (Szegedy et al., 2016).
@@ -38,6 +40,7 @@ class TrainParams(Section):
     epochs: Count
     patience: Count | None
     keep: Literal["best", "last"]
+    loss: Annotated[Loss, one_of(LOSSES)]
     l1: Decay
     l2: Decay
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]

@@ -18,8 +18,9 @@ from pipeline.stages.curate.scenes import NO_SCENES, find_scenes
 from pipeline.stages.curate.similarity import linked
 from pipeline.stages.embed.params import EfficientNetLite0Backbone
 from pipeline.stages.ingest.params import PngEncoding
-from pipeline.store.artifacts import spreadsheet, write_files
+from pipeline.store.artifacts import spreadsheet
 from pipeline.store.shards import ShardReader
+from pipeline.store.writing import write_files
 from pipeline.workers.engine import Engine
 
 SIDE = 224

@@ -17,7 +17,8 @@ from functools import partial
 from pathlib import Path
 
 from pipeline.errors import StorageError, listing
-from pipeline.store.artifacts import refusals, remove
+from pipeline.store.refusals import refusals
+from pipeline.store.writing import remove
 from pipeline.tools.doctor.findings import Check, Problem, near
 from pipeline.tools.doctor.records import Out
 from pipeline.workers.engine import Engine

@@ -7,7 +7,8 @@ from functools import partial
 from pathlib import Path
 
 from pipeline.sources.dvc_hazards import Hazard, added_root, hazards, shown
-from pipeline.store.artifacts import refusals, replacing
+from pipeline.store.refusals import refusals
+from pipeline.store.writing import replacing
 from pipeline.tools.doctor.findings import Check, Problem
 
 IGNORE_FILE = ".dvcignore"

@@ -19,7 +19,8 @@ from dvc.lock import LockError, make_lock
 from dvc.rwlock import SCHEMA, Invalid
 
 from pipeline.errors import StorageError, listing
-from pipeline.store.artifacts import refusals, remove, replacing
+from pipeline.store.refusals import refusals
+from pipeline.store.writing import remove, replacing
 from pipeline.tools.doctor.findings import Check, Problem, near
 
 PROGRAMS = {"dvc", "pipeline"}

@@ -1,7 +1,7 @@
 """Check shards and other outs by their checksums, and find half-written files of killed runs."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -12,14 +12,19 @@ from pipeline import catalogue
 from pipeline.errors import DataError, MissingInputError, StorageError
 from pipeline.images.pixels import decode
 from pipeline.store.arrow import open_arrow
-from pipeline.store.artifacts import Artifact, maker, remove
+from pipeline.store.artifacts import Artifact
+from pipeline.store.reading import maker
 from pipeline.store.shard_plan import digest
 from pipeline.store.vectors import vectors_of
+from pipeline.store.verified import checksums_beside
+from pipeline.store.writing import remove
 from pipeline.tools.doctor.cache import md5_of
 from pipeline.tools.doctor.findings import Check, Problem
 from pipeline.workers.engine import Engine
 
 SHARDS = (catalogue.INGEST_SHARDS, catalogue.EMBED_SHARDS, catalogue.AUGMENT_SHARDS)
+# Tables that a stage or a command reads again. The others are for people, who may have written into them.
+READ_AGAIN = (catalogue.INGEST_REJECTED, catalogue.SPLIT_MATCHING, catalogue.BALANCE_COUNTS, catalogue.SLICES)
 
 
 @dataclass(frozen=True)
@@ -50,27 +55,53 @@ def examine_shards(recorded: Mapping[Path, str], engine: Engine, at_work: str) -
 
 
 def examine_checked(at_work: str) -> Check:
-    """Verify the checksum of every manifest and every other file that carries one.
+    """Verify the checksum of every manifest and every other file that has one, in itself or beside it.
 
     Args:
         at_work: who writes here now; then such files come and go.
     """
     if at_work:
         return Check("checksums", f"not checked, because {at_work} is running")
-    found = [(path, artifact) for artifact in _checked() for path in _glob(artifact.path)]
-    problems = [
-        Problem(said, f"`{maker(path)}` makes it again", partial(remove, path))
-        for path, artifact in found
-        if (said := _error_of(path, artifact))
-    ]
-    return Check("checksums", f"{len(found)} manifests, models and reports of later stages verified", problems)
+    lists = _faults(_lists())
+    damaged = {path for path, _, said in lists if said}
+    # A file says nothing against itself where the list with its checksum is what is damaged.
+    files = [file for file in _faults(_checked()) if not damaged & {*_beside(*file[:2])}]
+    problems = [_problem(path, artifact, said) for path, artifact, said in [*lists, *files] if said]
+    count = len(lists) + len(files)
+    return Check("checksums", f"{count} manifests, models, tables, reports and sheets verified", problems)
 
 
 def _checked() -> list[Artifact]:
-    """What carries a checksum: of two ways to read a file, one."""
+    """What carries a checksum, or has one beside it: of two ways to read a file, one."""
     artifacts = [value for value in vars(catalogue).values() if isinstance(value, Artifact)]
-    arrow = {artifact.path: artifact for artifact in artifacts if artifact.path.endswith(".arrow")}
-    return [*arrow.values(), catalogue.CURVES, catalogue.VERDICT, catalogue.MODEL]
+    kept = {artifact.path: artifact for artifact in artifacts if artifact.path.endswith((".arrow", ".png"))}
+    verified = [artifact for artifact in artifacts if artifact.verified]
+    return [*kept.values(), *verified, catalogue.CURVES, catalogue.VERDICT, catalogue.MODEL]
+
+
+def _lists() -> list[Artifact]:
+    """The files with the checksums of other files."""
+    found = [checksums_beside([artifact]) for artifact in _checked()]
+    return [*{artifact.path: artifact for artifact in found if artifact}.values()]
+
+
+def _beside(path: Path, artifact: Artifact) -> list[Path]:
+    """The file with the checksum of this one, if it carries none in itself."""
+    found = checksums_beside([replace(artifact, path=path.as_posix())])
+    return [Path(found.path)] if found else []
+
+
+def _faults(artifacts: Sequence[Artifact]) -> list[tuple[Path, Artifact, str | None]]:
+    """Each file that there is, how it is read, and what is wrong with it."""
+    return [(path, artifact, _error_of(path, artifact)) for artifact in artifacts for path in _glob(artifact.path)]
+
+
+def _problem(path: Path, artifact: Artifact, said: str) -> Problem:
+    if path.suffix == ".csv" and artifact not in READ_AGAIN:
+        return Problem(
+            said, f"if you wrote into it, keep a copy elsewhere; remove it, and `{maker(path)}` makes it again"
+        )
+    return Problem(said, f"`{maker(path)}` makes it again", partial(remove, path))
 
 
 def _error_of(path: Path, artifact: Artifact) -> str | None:
@@ -78,9 +109,11 @@ def _error_of(path: Path, artifact: Artifact) -> str | None:
     try:
         content = artifact.read(path)
         if artifact is catalogue.MODEL:
-            from pipeline.models.files import load_model
+            from pipeline.models.files import load_model, needs_own_code
 
-            load_model(content)
+            # Code of the project is not run for this: its file has a checksum.
+            if not needs_own_code(content):
+                load_model(content)
     except MissingInputError:
         return None  # gone since
     except DataError as error:

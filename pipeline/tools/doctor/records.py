@@ -10,8 +10,8 @@ from typing import Any
 from scmrepo.exceptions import SCMError
 
 from pipeline.errors import listing
-from pipeline.store.artifacts import read_bytes
 from pipeline.store.dvc_lock import LOCK, Stages, locked_stages, stages_in
+from pipeline.store.reading import read_bytes
 from pipeline.tools.doctor.findings import Problem
 
 CONFLICT = re.compile(rb"^<{7}( |$)", re.MULTILINE)

@@ -21,8 +21,9 @@ from pipeline.sources.files import open_files
 from pipeline.sources.label_studio import import_file, labelling_interface
 from pipeline.sources.labels import named_by_labels
 from pipeline.sources.params import LabelStudioLabels
-from pipeline.store.artifacts import read_bytes, write_files
+from pipeline.store.reading import read_bytes
 from pipeline.store.shards import ShardReader
+from pipeline.store.writing import write_files
 from pipeline.tools.label_queue.ranking import by_margin, farthest_first, groups_in_turn, small_picture
 from pipeline.workers.engine import Engine
 
@@ -124,7 +125,7 @@ def _uncertain(wanted: pd.DataFrame, engine: Engine, params: Params) -> Any:
     path = Path(catalogue.MODEL.path)
     if not path.exists():
         raise MissingInputError(f"{path} is missing: run `dvc repro train`, or use --by diversity or random")
-    model = load_model(read_bytes(path))
+    model = load_model(read_bytes(path), params.train.model)
     # Any class that the model knows: it is not looked at.
     rows = wanted.assign(label=model.classes[0], split=SPLIT_FOR_LABELS)
     reader = ShardReader(Path(catalogue.ORIGINALS.path))

@@ -14,7 +14,7 @@ from pipeline.diagnosis.gaps import MEANS
 from pipeline.errors import MissingInputError, ParamsError
 from pipeline.metrics.measures import METRICS
 from pipeline.project.params_file import Params
-from pipeline.store.artifacts import write_files
+from pipeline.store.writing import write_files
 from pipeline.tools.lineage import model_digest
 from pipeline.tools.report.gathering import gather
 from pipeline.tools.report.runs import of_other_runs

@@ -9,8 +9,8 @@ from pipeline import catalogue
 from pipeline.errors import listing
 from pipeline.project.params_file import PARAMS_FILE
 from pipeline.stage import NAMES
-from pipeline.store.artifacts import read_bytes
 from pipeline.store.dvc_lock import LOCK, stages_in
+from pipeline.store.reading import read_bytes
 from pipeline.tools.lineage import changed_params, is_of_another_model
 from pipeline.yaml_values import yaml_values
 

@@ -21,7 +21,7 @@ CANDIDATES: dict[str, dict[str, Any]] = {
     "random_forest (colours)": {"features": COLOURS, "n_estimators": 200, "min_samples_leaf": 1},
     "gradient_boosting": {"features": PIXELS, "max_iter": 50, "max_leaf_nodes": 15, "learning_rate": 0.1},
     "mlp": {"depth": 2, "width": 256, **NETWORK},
-    "cnn": {"depth": 3, "width": 16, "kernel": 3, **NETWORK},
+    "cnn": {"depth": 3, "width": 16, "kernel": 3, "dense": [], **NETWORK},
     "resnet": {"depth": 3, "blocks": 1, "width": 16, "kernel": 3, **NETWORK},
 }
 OWN = "train.model"

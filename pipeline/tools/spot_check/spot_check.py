@@ -23,7 +23,8 @@ from pipeline.models.files import save_model
 from pipeline.models.params import Model
 from pipeline.project.params_file import Params
 from pipeline.stages.train.params import TrainParams
-from pipeline.store.artifacts import check_writable, replacing, table
+from pipeline.store.artifacts import table
+from pipeline.store.writing import check_writable, replacing
 from pipeline.tools.spot_check.candidates import candidates
 from pipeline.tools.training_data import read_data
 from pipeline.training.embedded import EmbeddedModel, Rows, cross_fitted

@@ -15,7 +15,7 @@ from pipeline.manifest import BALANCED, SPLIT, check_manifest, counts_per_label
 from pipeline.stages.augment.copies import PerImage, plan_copies
 from pipeline.stages.balance.stage import balance
 from pipeline.stages.ingest.params import PngEncoding
-from pipeline.store.arrow import arrow_table
+from pipeline.store.manifests import arrow_table
 from pipeline.store.shard_plan import Row
 from pipeline.store.shards import ShardReader, ShardStore
 from pipeline.workers.engine import Engine
@@ -162,7 +162,7 @@ def test_a_file_written_in_parts_reads_as_one(
     section = params(**{"balance.strategy": {"name": "oversample", **OTHERS["oversample"]}}).balance
     taken = balance(table_of(manifest), ShardReader(folder), section, Engine(1)).manifest
     catalogue.BALANCED_TABLE.write(taken, tmp_path / "whole")
-    monkeypatch.setattr("pipeline.store.arrow.PART", 4)
+    monkeypatch.setattr("pipeline.store.manifests.PART", 4)
     catalogue.BALANCED_TABLE.write(taken, tmp_path / "parts")
     assert (tmp_path / "parts").read_bytes() != (tmp_path / "whole").read_bytes()
     parts, whole = (catalogue.BALANCED.read(tmp_path / name) for name in ("parts", "whole"))

@@ -19,7 +19,7 @@ from pipeline.project.runner import run_stage
 from pipeline.stages.embed import backbones, stage
 from pipeline.stages.embed.backbones import DIMENSIONS, Embedder
 from pipeline.stages.embed.params import EfficientNetLite0Backbone
-from pipeline.store.artifacts import sha256_of
+from pipeline.store.reading import sha256_of
 from pipeline.store.vectors import VectorReader
 from pipeline.workers.engine import Engine
 from tests.examples import encoded, params

@@ -12,8 +12,8 @@ from pipeline.models.building import build_model
 from pipeline.models.files import TrainedModel, save_model
 from pipeline.models.networks import Network
 from pipeline.stages.final_evaluation import stage
-from pipeline.store.artifacts import digest_of
 from pipeline.store.ledger import LedgerEntry
+from pipeline.store.reading import digest_of
 from pipeline.store.shards import ShardReader
 from pipeline.workers.engine import Engine
 from tests.examples import params
@@ -48,7 +48,7 @@ def entry(
         data,
         verdict,
         ledger,
-        stage.AccessParams(chosen.final_evaluation, chosen.evaluate, threads=1),
+        stage.AccessParams(chosen.final_evaluation, chosen.evaluate, threads=1, own=chosen.train.model),
         Engine(1),
     )
 

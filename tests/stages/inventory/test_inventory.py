@@ -10,7 +10,7 @@ import pytest
 from pipeline.errors import MissingInputError
 from pipeline.sources.params import SourceParams
 from pipeline.stages.inventory.stage import InventoryOutputs, inventory
-from pipeline.store.artifacts import sha256_of
+from pipeline.store.reading import sha256_of
 from pipeline.workers.engine import Engine
 from tests.examples import params
 

@@ -178,6 +178,26 @@ def test_an_out_that_does_not_match_its_checksum_is_removed(project: Path, docto
     assert [path for path in (manifest, model, verdict) if path.exists()] == []
 
 
+def test_a_table_for_people_stays_where_they_may_have_written_into_it(project: Path, doctor: Doctor) -> None:
+    read, for_people = Path("data/ingest/web/rejected.csv"), Path("reports/ingest/web/ignored.csv")
+    for path in (read, for_people):
+        path.write_text(path.read_text() + "mine\n")
+    ended = doctor("--fix")
+    assert states(ended)["checksums"] == "2 wrong"
+    assert "ignored.csv is damaged, edited or of another run" in ended.out
+    assert "if you wrote into it, keep a copy elsewhere" in ended.out
+    assert (read.exists(), for_people.exists()) == (False, True)
+
+
+def test_a_damaged_list_of_checksums_speaks_against_no_other_file(project: Path, doctor: Doctor) -> None:
+    listed = Path("reports/ingest/web/checksums.json")
+    damage(listed)
+    ended = doctor("--fix")
+    assert states(ended)["checksums"] == "1 wrong"
+    assert not listed.exists()
+    assert Path("data/ingest/web/rejected.csv").exists()
+
+
 def test_without_a_record_a_shard_is_judged_by_itself(project: Path) -> None:
     path = shard_of(project)
     assert outs.fault(outs.Shard(path, None)) is None

@@ -11,8 +11,8 @@ from pipeline import catalogue
 from pipeline.diagnosis.gaps import MEANS
 from pipeline.errors import MissingInputError, ParamsError, StorageError
 from pipeline.project.params_file import load_params
-from pipeline.store.artifacts import write_files
 from pipeline.store.spreadsheets import read_spreadsheet, spreadsheet_bytes
+from pipeline.store.writing import write_files
 from pipeline.tools.errors import ERRORS_TABLE, write_errors
 from pipeline.tools.report import write_report
 from pipeline.tools.report.gathering import gather
@@ -137,13 +137,26 @@ def test_names_of_users_are_text_and_nothing_is_fetched_or_run(folder: Path) -> 
     assert "\u202e" not in raw
 
 
+def write_diagnosis(content: str) -> None:
+    """A report as another version left it, which wrote no checksums beside it."""
+    path = Path(catalogue.DIAGNOSIS.path)
+    path.write_text(content)
+    path.with_name("checksums.json").unlink()
+
+
+def test_a_report_that_was_edited_is_said(folder: Path) -> None:
+    path = Path(catalogue.DIAGNOSIS.path)
+    path.write_text(path.read_text() + " ")
+    assert any(note.startswith(f"{path} is damaged, edited or of another run") for note in notes())
+
+
 def test_words_of_the_diagnosis_are_text(folder: Path) -> None:
     hostile = "</code><script>alert(3)</script>`<b>`"
     said = json.loads(Path(catalogue.DIAGNOSIS.path).read_text())
     step = {"finding": hostile, "command": hostile, "words": hostile, "source": hostile}
     finding = {"name": hostile, "words": hostile}
     said |= {"sentence": hostile, "steps": [step], "findings": [finding]}
-    Path(catalogue.DIAGNOSIS.path).write_text(json.dumps(said))
+    write_diagnosis(json.dumps(said))
     seen = page()
     assert seen.tags <= HTML | SVG
     assert seen.text.count("<script>alert(3)</script>") == 7
@@ -155,7 +168,7 @@ def test_ids_stand_once_and_links_lead_somewhere(folder: Path) -> None:
     # Plots repeat the marks of an axis under one name.
     assert [address for address in seen.addresses if address.startswith("#") and address[1:] not in ids] == []
     sections = [attributes["id"] for tag, attributes in seen.elements if tag == "section"]
-    assert len(set(sections)) == len(sections) == 10
+    assert len(set(sections)) == len(sections) == 11
 
 
 def test_the_same_run_gives_the_same_bytes(folder: Path) -> None:
@@ -192,7 +205,7 @@ def test_a_stage_that_is_missing_leaves_the_rest(folder: Path) -> None:
     ],
 )
 def test_a_report_that_is_damaged_or_of_another_version_is_said(folder: Path, content: str, message: str) -> None:
-    Path(catalogue.DIAGNOSIS.path).write_text(content)
+    write_diagnosis(content)
     assert any(note.startswith(message) for note in notes())
 
 

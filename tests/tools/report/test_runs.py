@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from pipeline.store.artifacts import write_files
+from pipeline.store.writing import write_files
 from pipeline.tools.report.runs import of_other_runs
 from tests.running import write_params
 
