@@ -30,9 +30,7 @@ def shared_pictures(manifest: pd.DataFrame) -> list[Finding]:
         part = manifest[manifest["split"] == split]
         known = part["pixels"].isin(set(train["pixels"])) | part["group"].isin(set(train["group"]))
         if known.any():
-            words = (
-                f"{int(known.sum())} of {len(part):,} {split} images stand in train, too: {split}'s error is too low"
-            )
+            words = f"{int(known.sum())} of {len(part):,} {split} images are also in train: {split}'s error is too low"
             found.append(Finding(LEAK, words, {"images": int(known.sum())}, gain=float(known.mean()), subject=split))
     return found
 
@@ -61,7 +59,7 @@ def too_good(predictions: pd.DataFrame, manifest: pd.DataFrame, relevant: float)
             continue
         words = (
             f"{split}'s error is {100 * lacking:.1f} points below that of the same kind of images in train, which the "
-            "model has seen: perhaps train has wrong labels, or copies of it"
+            "model has seen: perhaps train has wrong labels, or copies of {split} images"
         )
         made.append(Finding(LEAK, words, {"below": lacking}, p, gain=lacking, subject=split))
     return made, tests
@@ -80,8 +78,8 @@ def better_than_dev(levels: Mapping[str, Level], relevant: float) -> tuple[list[
     if p > GRAVE:
         return [], 1
     words = (
-        f"test's error is {100 * lacking:.1f} points below dev's, and both are draws of the same images: perhaps "
-        "training saw copies of test"
+        f"test's error is {100 * lacking:.1f} points below dev's, although both were drawn from the same images: "
+        "perhaps train has copies of test images"
     )
     return [Finding(LEAK, words, {"below": lacking}, p, gain=lacking, subject=TEST)], 1
 
@@ -105,8 +103,8 @@ def miscalibrated(dev: pd.DataFrame, params: EvaluateParams, relevant: float) ->
     p = 1 - NormalDist().cdf((error - float(chance.mean())) / max(float(chance.std()), 1e-9))
     bold = float(confidence.mean() - right.mean())
     words = (
-        f"confidences are off by {100 * error:.1f} points (expected calibration error), by chance "
-        f"{100 * chance.mean():.1f}: the model is too {'sure' if bold > 0 else 'unsure'} of itself"
+        f"confidences are off by {100 * error:.1f} points (expected calibration error; chance alone gives "
+        f"{100 * chance.mean():.1f}): the model is too {'sure' if bold > 0 else 'unsure'} of itself"
     )
     return [
         Finding(CALIBRATION, words, {"calibration_error": error, "by_chance": float(chance.mean()), "bold": bold}, p)
@@ -146,8 +144,10 @@ def too_small(dev: Level, relevant: float) -> list[Finding]:
     power = 1 + NormalDist().inv_cdf(POWER) / NormalDist().inv_cdf(1 - ALPHA / 2)
     more = about(images * ((power * visible / relevant) ** 2 - 1))
     figures = {"images": images, "visible": visible}
-    words = f"dev's {images:,} images show differences of two models from {100 * visible:.1f} points on"
+    words = (
+        f"dev's {images:,} images can show a difference of two models only if it is at least {100 * visible:.1f} points"
+    )
     if more > MAX_TIMES * images:
-        return [Finding(SMALL_DEV, f"{words}: choose by larger ones alone", figures)]
-    words = f"{words}: about {more:,} more would show {100 * relevant:g} points in 80 % of comparisons"
+        return [Finding(SMALL_DEV, f"{words}: ignore smaller differences", figures)]
+    words = f"{words}: about {more:,} more images would show {100 * relevant:g} points in 80 % of comparisons"
     return [Finding(SMALL_DEV, words, {**figures, "needs": more})]

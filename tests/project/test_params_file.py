@@ -60,6 +60,7 @@ TAGS = {
     "label_issues.model.name",
     "label_issues.model.otherwise.name",
     "label_issues.model.otherwise.features.name",
+    "problem.name",
     "train.loss.name",
     "train.mixing.name",
     "train.model.name",

@@ -15,7 +15,8 @@ from pipeline.images.perceptual import views
 from pipeline.images.pixels import Pixels, decode, without_bars
 from pipeline.issues import ISSUES
 from pipeline.manifest import HASHES, INGESTED, MARKS, NO_LABEL, check_manifest
-from pipeline.names import one_group
+from pipeline.names import one_group, shown
+from pipeline.problem import PROBLEMS, Problem
 from pipeline.sources.params import SourceParams
 from pipeline.stage import Stage
 from pipeline.stages.curate.alignment import portrait
@@ -73,6 +74,8 @@ class CurateOutputs:
     uncompared: int
     one_group: Sequence[str]
     """What to say of user groups that are written in several ways."""
+    relabelled: Sequence[tuple[str, str, int]]
+    """Label of the sources, the class that it became by `problem`, images."""
 
     @property
     def summary(self) -> str:
@@ -84,6 +87,10 @@ class CurateOutputs:
         return "\n  ".join([f"{len(self.manifest)} images kept{without}, {reasons or 'no duplicates'}", *self._notes()])
 
     def _notes(self) -> Iterator[str]:
+        for name in dict.fromkeys(name for _, name, _ in self.relabelled):
+            labels = [(label, count) for label, became, count in self.relabelled if became == name]
+            images = sum(count for _, count in labels)
+            yield f"{images} images labelled {listing(label for label, _ in labels)} are of the class {shown(name)}"
         if len(self.near):
             families = self.near["family"].value_counts()
             yield (
@@ -143,12 +150,20 @@ class Earlier:
     groups: pd.DataFrame
 
 
+@dataclass(frozen=True)
+class Origin:
+    """Where images come from, and what their labels stand for."""
+
+    sources: Mapping[str, SourceParams]
+    problem: Problem
+
+
 def curate(
     ingested: Mapping[str, Callable[[], tuple[pd.DataFrame, pd.DataFrame]]],
     originals: ShardReader,
     embeddings: Embeddings,
     earlier: Earlier,
-    sources: Mapping[str, SourceParams],
+    origin: Origin,
     params: CurateParams,
     fit: str,
     engine: Engine,
@@ -157,14 +172,19 @@ def curate(
 
     Raises:
         MissingInputError: a source of params.yaml was not ingested, or a shard is missing.
+        DataError: labels of the sources and `problem` do not fit.
     """
-    missing = [name for name in sources if name not in ingested]
+    missing = [name for name in origin.sources if name not in ingested]
     if missing:
         raise MissingInputError(f"sources not ingested yet: {listing(missing)}; run `dvc repro ingest`")
     # Folders of sources that params no longer name may still stand on disk: they do not count.
-    tables = {name: ingested[name]() for name in sorted(sources)}
+    tables = {name: ingested[name]() for name in sorted(origin.sources)}
     images = join_sources([manifest for manifest, _ in tables.values()])
     check_manifest(images, INGESTED)
+    becomes = PROBLEMS.of(origin.problem).relabel(origin.problem, images["label"].astype(str).unique().tolist())
+    relabelled = class_counts(images, becomes)
+    # Before anything is compared: two labels of one class are no conflict.
+    images = images.assign(label=images["label"].astype(str).replace(becomes)) if becomes else images
     pairs, uncompared = NO_COPIES, 0
     contents = contents_of(images)
     if params.near_duplicates == "group":
@@ -210,6 +230,7 @@ def curate(
             "crowds": len(found.crowds),
         },
         "joined_groups": len(joined),
+        "relabelled": sum(count for _, _, count in relabelled),
     }
     show = partial(_picture, reader=originals)
     return CurateOutputs(
@@ -227,7 +248,14 @@ def curate(
         joined=joined,
         uncompared=uncompared,
         one_group=written,
+        relabelled=relabelled,
     )
+
+
+def class_counts(images: pd.DataFrame, becomes: Mapping[str, str]) -> list[tuple[str, str, int]]:
+    """Label of the sources, its class, and how many images have it; for labels that change."""
+    counts = images["label"].astype(str).value_counts()
+    return [(label, name, int(counts[label])) for label, name in sorted(becomes.items())]
 
 
 def _scene_rule(reader: ShardReader, contents: pd.DataFrame, fit: str) -> str:
@@ -260,13 +288,13 @@ def _measured(places: Sequence[tuple[str, int, int, int]], measure: Measure, rea
 STAGE = Stage(
     name="curate",
     function=curate,
-    params={"sources": "sources", "params": "curate", "fit": "ingest.fit"},
+    params={"sources": "sources", "problem": "problem", "params": "curate", "fit": "ingest.fit"},
     reads={
         "ingested": catalogue.INGESTED_SOURCES,
         "originals": catalogue.ORIGINALS,
         "embeddings": catalogue.EMBEDDINGS,
     },
-    together={"earlier": Earlier},
+    together={"earlier": Earlier, "origin": Origin},
     keeps={"scene_pairs": catalogue.CURATE_SCENE_PAIRS, "groups": catalogue.CURATE_GROUPS},
     writes={
         "manifest": catalogue.CURATED,
