@@ -27,7 +27,7 @@ from pipeline.images.pixels import Pixels
 from pipeline.stages.curate.alignment import portrait
 from pipeline.stages.curate.similarity import MIN_SIDE, RADIUS, Positions, comparable, copies, linked
 from pipeline.stages.ingest.params import IngestParams
-from pipeline.tools.audit.audit import SMALL
+from pipeline.tools.audit.inspection import SMALL
 
 BRUTE = 20_000
 # What is looked at where speed is measured: pictures that all differ, or that all are one.

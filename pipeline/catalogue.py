@@ -109,6 +109,8 @@ CHECKPOINT = "data/train/checkpoint.pt"
 CURVES = checked_folder(curves("reports/train"))
 # Fits that `pipeline learning-curve` has finished; of no stage.
 LEARNING_CURVE = "data/learning-curve"
+# Of the last map that `pipeline map` or the page drew; of no stage.
+MAP_PLACES = remembered("data/map/places.arrow", manifest.MAP_PLACES)
 
 PREDICTIONS = predictions_file("data/evaluate/predictions.arrow", manifest.PREDICTIONS)
 EVALUATE_METRICS = verified(metrics("reports/evaluate/metrics.json"))

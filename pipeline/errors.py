@@ -8,7 +8,8 @@ PipelineError              exit code 1; never raised itself
 ├── WorkerError            7  a worker process died
 ├── LeakError              8  an audit found images that leak from one split into another
 ├── DamageError            9  the doctor found what a run would trip over
-└── FinalEvaluationError   10 the test set may not be evaluated
+├── FinalEvaluationError   10 the test set may not be evaluated
+└── GateError              11 the last run's model is not good enough to go on
 
 Every message says what is wrong, the value, the rule and the next step. Only the CLI catches these errors. Any other
 exception is a bug and keeps its traceback (exit code 1). Exit code 2 means that typer cannot parse the command line,
@@ -72,6 +73,12 @@ class FinalEvaluationError(PipelineError):
     """The test set stays closed: the ledger was edited, no test evaluations are left, or the model is not accepted."""
 
     exit_code = 10
+
+
+class GateError(PipelineError):
+    """`pipeline gate` found a broken limit, or a model that is worse than that of the revision it was compared with."""
+
+    exit_code = 11
 
 
 def listing(items: Iterable[object], most: int = 5) -> str:

@@ -82,6 +82,8 @@ EMBEDDED = pa.schema([("sha256", pa.string()), ("shard", _CATEGORY), ("row", pa.
 GROUPS = pa.schema([("sha256", pa.string()), ("group", pa.string()), ("rule", pa.string())])
 # Pairs of contents that were confirmed to show one scene, in how many places they agree, and by what rule.
 SCENE_PAIRS = pa.schema([("one", pa.string()), ("other", pa.string()), ("places", pa.int32()), ("rule", pa.string())])
+# Where each image lies on a map of the data, in the order of ids, and what decided that.
+MAP_PLACES = pa.schema([("x", pa.float32()), ("y", pa.float32()), ("rule", pa.string())])
 CURATED = pa.schema([*_IMAGE, ("group", pa.string()), *((name, pa.bool_()) for name in ISSUES)])
 SPLIT = pa.schema([*CURATED, ("split", _CATEGORY)])
 BALANCED = pa.schema([*SPLIT, ("copy", pa.int32()), ("weight", pa.float32())])

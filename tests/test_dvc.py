@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
 from pipeline import cli
+from pipeline.errors import DataError
 from pipeline.project.dvc_files import render
 from tests.examples import REPOSITORY
 from tests.running import run, tracked, write_params, write_tiny_sources
@@ -281,6 +282,24 @@ def test_results_of_commits_and_experiments_are_compared(reproduced: tuple[Path,
     assert {row["note"] for row in rows.values()} == {""}
     printed = comparison(folder)
     assert [name for name in rows if name not in printed] == []
+
+
+def gated(folder: Path, *options: str) -> Any:
+    """What `pipeline gate` does there."""
+    with contextlib.chdir(folder):
+        return CliRunner().invoke(cli.app, ["gate", *options])
+
+
+def test_gate_judges_the_run_beside_a_revision_and_refuses_what_is_of_another_run(reproduced: tuple[Path, str]) -> None:
+    folder, _ = reproduced
+    own = gated(folder, "--against", "main", "--json")
+    found = json.loads(own.stdout)["comparison"]
+    assert (found["worse"], found["images"]) == (0.0, metrics(folder)["dev"]["images"])
+    experiment = gated(folder, "--against", "raw-only", "--tolerance", "100", "--json")
+    rows = compared(folder)
+    assert json.loads(experiment.stdout)["comparison"]["other_value"] == rows["raw-only"]["value"]
+    assert type(gated(folder, "--against", "elsewhere").exception) is DataError
+    assert "knows a revision nobody" in str(gated(folder, "--against", "nobody").exception)
 
 
 def test_compare_sees_the_workspace_and_what_the_cache_lacks(reproduced: tuple[Path, str]) -> None:

@@ -86,6 +86,23 @@ def preview(
 
 
 @app.command(rich_help_panel=PANEL)
+def outliers(
+    output: Annotated[
+        Path, typer.Option(metavar="FILE", help="The sheet, .png, and beside it the table, .csv; replaced if there.")
+    ] = Path("outliers.png"),
+    workers: Workers = None,
+) -> None:
+    """Show the images of train, train_dev and dev that look like few others of their class; nothing is removed.
+
+    By embeddings, or by small pictures where embed.backbone is null. Images of test are neither shown nor compared.
+    """
+    from pipeline.tools.outliers import write_outliers
+    from pipeline.workers.engine import Engine, choose_workers
+
+    print(printable(write_outliers(output, Engine(choose_workers(workers)))))
+
+
+@app.command(rich_help_panel=PANEL)
 def audit(
     manifests: Annotated[
         list[Path], typer.Argument(metavar="MANIFEST...", help="Tables: .arrow, .csv, .parquet or .jsonl.")
@@ -116,7 +133,7 @@ def audit(
     The command ends with exit code 8 if an image leaks from one split into another.
     """
     from pipeline.tools.audit.audit import SceneOptions, find, outcome, write_json
-    from pipeline.tools.audit.leaks import render
+    from pipeline.tools.audit.rendering import render
     from pipeline.workers.engine import Engine, choose_workers
 
     options = SceneOptions(scenes, scene_table, scene_sheet)

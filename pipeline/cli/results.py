@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli.app import app, tell_uncommitted
+from pipeline.cli.app import Workers, app, tell_uncommitted
 from pipeline.names import printable
 
 PANEL = "Params and results"
@@ -64,6 +64,24 @@ def report(
     from pipeline.tools.report import write_report
 
     print(printable(write_report(load_params(), output, tags)))
+
+
+@app.command("map", rich_help_panel=PANEL)
+def draw_map(
+    output: Annotated[
+        Path,
+        typer.Option(metavar="FILE", help="The picture, .png, and beside it the points as .csv; replaced if there."),
+    ] = Path("map.png"),
+    workers: Workers = None,
+) -> None:
+    """Draw a map of the data: images that look alike lie near each other, coloured by class, split, source and errors.
+
+    By embeddings, or by small pictures where embed.backbone is null. Labels and predictions of test are not shown.
+    """
+    from pipeline.tools.map.map import write_map
+    from pipeline.workers.engine import Engine, choose_workers
+
+    print(printable(write_map(output, Engine(choose_workers(workers)))))
 
 
 @app.command(rich_help_panel=PANEL)
@@ -129,3 +147,74 @@ def compare(
         print(json.dumps(comparing.as_json(rows, params), indent=2, ensure_ascii=False, allow_nan=False))
     else:
         comparing.print_table(rows, params, Console(highlight=False))
+
+
+@app.command(rich_help_panel=PANEL)
+def gate(
+    against: Annotated[
+        str | None,
+        typer.Option(metavar="REVISION", help="A commit, branch, tag or experiment to compare the model with."),
+    ] = None,
+    tolerance: Annotated[
+        float, typer.Option(min=0, help="With --against: how many points worse the model may be.")
+    ] = 0.0,
+    beyond_noise: Annotated[
+        bool,
+        typer.Option("--beyond-noise", help="With --against: ignore a difference that may be chance."),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with all digits.")] = False,
+) -> None:
+    """End with exit code 11 if the last run's model broke a limit, or is worse than that of a revision: for CI.
+
+    A point is a hundredth of evaluate.optimizing. Both models are measured on the dev images that both were evaluated
+    on. Test is not read.
+    """
+    from pipeline.errors import GateError, ParamsError
+    from pipeline.project.params_file import load_params
+    from pipeline.tools import gate as gates
+
+    if against is None and (tolerance or beyond_noise):
+        raise ParamsError("--tolerance and --beyond-noise are of a comparison: say with what, --against REVISION")
+    found = gates.gate(load_params().evaluate, against, tolerance, beyond_noise)
+    if as_json:
+        print(json.dumps(found.as_json(), indent=2, ensure_ascii=False, allow_nan=False))
+    else:
+        for line in gates.lines(found):
+            print(printable(line))
+    tell_uncommitted()
+    if found.broken:
+        raise GateError("; ".join(found.broken))
+
+
+@app.command(rich_help_panel=PANEL)
+def diff(
+    before: Annotated[str, typer.Argument(metavar="REV1", help="A commit, branch, tag or experiment.")],
+    after: Annotated[
+        str | None, typer.Argument(metavar="[REV2]", help="Another one; the current folder if not given.")
+    ] = None,
+    csv: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a table with a row for each image that changed.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with all digits.")] = False,
+    workers: Workers = None,
+) -> None:
+    """List which images came, went, or changed label, split or group, and what other dev images do to the metric.
+
+    The earlier model is measured on both dev sets, so that you see how much of the metric's change is the model's.
+    """
+    from rich.console import Console
+
+    from pipeline.project.params_file import load_params
+    from pipeline.store.writing import check_writable
+    from pipeline.tools.diff import diff as differences
+    from pipeline.workers.engine import Engine, choose_workers
+
+    params = load_params()
+    check_writable(*([csv] if csv else []))
+    found = differences.diff(before, after, params.evaluate, params.train.threads, Engine(choose_workers(workers)))
+    if csv is not None:
+        differences.write_table(found, csv)
+    if as_json:
+        print(json.dumps(found.as_json(), indent=2, ensure_ascii=False, allow_nan=False))
+    else:
+        differences.print_diff(found, Console(highlight=False))

@@ -31,7 +31,14 @@ from pipeline.diagnosis.inputs import Evidence
 from pipeline.diagnosis.next_steps import Step, next_steps
 from pipeline.diagnosis.param_changes import Run
 from pipeline.diagnosis.role_gaps import Difference, Roles, differences_of, harder, role_levels
-from pipeline.diagnosis.sanity_checks import better_than_dev, miscalibrated, shared_pictures, too_good, too_small
+from pipeline.diagnosis.sanity_checks import (
+    better_than_dev,
+    beyond_people,
+    miscalibrated,
+    shared_pictures,
+    too_good,
+    too_small,
+)
 from pipeline.diagnosis.wrong_labels import wrong_labels
 from pipeline.errors import DataError, MissingInputError, listing
 from pipeline.manifest import DEV, PRODUCTION, RAW, TEST, TRAIN
@@ -82,6 +89,9 @@ def diagnosis(levels: Mapping[str, Level], evidence: Evidence, run: Run, params:
         dated=_dated(manifest),
         groups=_groups_of_train(manifest),
         counts=_counts_of_train(predictions),
+        images=_images_of_train(manifest),
+        epochs_run=len(curves.epochs) or None,
+        dev_errors=_dev_errors(predictions),
     )
     # Where all images are of production, train_dev and dev are draws of the same.
     alike = not (manifest["role"].astype(str) == RAW).any()
@@ -100,7 +110,7 @@ def diagnosis(levels: Mapping[str, Level], evidence: Evidence, run: Run, params:
         found += reasons
     if any(each.name == IMBALANCE for each in found) and explains_mismatch(predictions, relevant):
         gaps = explained(gaps, MISMATCH)
-    found += too_small(levels[DEV], relevant)
+    found += [*beyond_people(levels), *too_small(levels[DEV], relevant)]
     failing_class = next((each.subject for each in found if each.name == CLASS), None)
     bold = next((float(each.figures["bold"]) > 0 for each in found if each.name == CALIBRATION), None)
     known = replace(run, failing=failing_class, bold=bold)
@@ -216,6 +226,16 @@ def _errs(levels: Mapping[str, Level], params: DiagnoseParams) -> bool:
 def _groups_of_train(manifest: pd.DataFrame) -> dict[str, int]:
     train = manifest[manifest["split"].astype(str) == TRAIN]
     return {str(role): int(part["group"].nunique()) for role, part in train.groupby(train["role"].astype(str))}
+
+
+def _images_of_train(manifest: pd.DataFrame) -> dict[str, int]:
+    roles = manifest.loc[manifest["split"].astype(str) == TRAIN, "role"].astype(str).value_counts()
+    return {str(role): int(count) for role, count in roles.items()}
+
+
+def _dev_errors(predictions: pd.DataFrame) -> int:
+    dev = predictions[predictions["split"].astype(str) == DEV]
+    return int((dev["label"].astype(str) != dev["predicted"].astype(str)).sum())
 
 
 def _counts_of_train(predictions: pd.DataFrame) -> dict[str, int]:

@@ -27,6 +27,7 @@ WEAK_JUDGE, MISSING, IMBALANCE, HARDER = (
     "class_imbalance",
     "production_harder",
 )
+BEYOND_PEOPLE = "better_than_people"
 CLASS, SLICE, HIDDEN = "failing_class", "failing_slice", "metric_hides_class"
 LEAK, CALIBRATION, SMALL_DEV, LABEL_NOISE = "leakage", "calibration", "dev_too_small", "label_noise"
 

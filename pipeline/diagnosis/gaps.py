@@ -61,7 +61,8 @@ class Gap:
     """A difference of two errors (shares), and what to make of it.
 
     low, high: ends of the interval that holds for all gaps together at 95 %. needs: None where a verdict stands, and
-    where no number of images that can be had would lead to one.
+    where no number of images that can be had would lead to one. at_the_edge: it cannot be told from one that is worth
+    work, and is about as large.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Gap:
     high: float
     verdict: Verdict
     needs: Needs | None = None
+    at_the_edge: bool = False
 
 
 def find_gaps(
@@ -120,8 +122,10 @@ def _gap(
     value, low, high = compared(upper, lower, metric, alpha, evaluate)
     few = min(upper.effective, lower.effective) < MIN_COUNT
     verdict = "cannot tell" if few else verdict_of(value, low, high, params.relevant_gap)
-    needs = needed(value, upper, lower, alpha, params.relevant_gap) if verdict == "cannot tell" else None
-    return Gap(name, upper.name, lower.name, value, low, high, verdict, needs)
+    unclear, relevant = verdict == "cannot tell", params.relevant_gap
+    needs = needed(value, upper, lower, alpha, relevant) if unclear else None
+    edge = unclear and abs(value - relevant) <= relevant / 2
+    return Gap(name, upper.name, lower.name, value, low, high, verdict, needs, edge)
 
 
 def compared(

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from pipeline.diagnosis.costs import ONE_TRAINING, people_collect, training_cost
 from pipeline.diagnosis.error_levels import Level
 from pipeline.diagnosis.findings import (
     COARSE_CHOICE,
@@ -51,16 +52,20 @@ LAST = (WEAK_JUDGE, SMALL_DEV)
 MAX_STEPS = 5
 # More of the training images for train_dev would cost too many for training.
 MAX_TRAIN_DEV = 0.3
+# For a gap at the edge so many times the images for train_dev, and of experiments the first ones that cost about as
+# much as this run.
+TRAIN_DEV_TIMES, MAX_EDGE_STEPS = 4, 2
 
 
 @dataclass(frozen=True)
 class Step:
-    """Something to try: for which gap or finding, as a command if it is one, in words, and who says so."""
+    """Something to try: for which gap or finding, as a command if it is one, in words, who says so, what it costs."""
 
     finding: str
     command: str | None
     words: str
     source: str
+    cost: str = ""
 
 
 def in_order(gaps: Sequence[Gap], findings: Sequence[Finding]) -> list[Gap | Finding]:
@@ -95,7 +100,8 @@ def next_steps(gaps: Sequence[Gap], findings: Sequence[Finding], levels: Mapping
 
     Advice that the run follows already, that changes nothing, that has nothing to act on, or that params do not allow
     is left out; so is what undoes an earlier step. Where figures cannot be trusted, nothing is proposed but to mend
-    that. Where training did not run its course, nothing is proposed against bias but to let it.
+    that. Where training did not run its course, nothing is proposed against bias but to let it. Where nothing else is
+    proposed, a gap at the edge is measured better, and what mends it is tried if it costs no more than this run.
     """
     before, found = values_of(run), in_order(gaps, findings)
     names = {each.name for each in found}
@@ -107,6 +113,8 @@ def next_steps(gaps: Sequence[Gap], findings: Sequence[Finding], levels: Mapping
     steps = [step for each in found for step in _steps(each.name, run, before)]
     steps += [(step, "") for gap in gaps for step in _more_images(gap, levels, run, before)]
     steps += [(_larger_dev(each), "") for each in findings if "needs" in each.figures and gaps and not steps]
+    if not steps:
+        steps += [step for gap in gaps if gap.at_the_edge for step in _at_the_edge(gap, levels, run, before)]
     return _without_contradictions(steps)
 
 
@@ -142,14 +150,36 @@ def _steps(name: str, run: Run, before: Mapping[str, Any]) -> list[tuple[Step, s
 
 def _step(name: str, advice: Advice, run: Run, before: Mapping[str, Any]) -> Iterator[Step]:
     command = advice.command
+    cost = advice.cost(run) if callable(advice.cost) else advice.cost
     if not advice.fits(run):
         return
     if advice.change is not None:
         changes = advice.change(run)
         if not changes or not allowed(before, changes, run):
             return
-        command = command_of(before, changes)
-    yield Step(name, command, advice.words, advice.source)
+        command, cost = command_of(before, changes), training_cost(run, before, changed(before, changes))
+    yield Step(name, command, advice.words, advice.source, cost)
+
+
+def _at_the_edge(
+    gap: Gap, levels: Mapping[str, Level], run: Run, before: Mapping[str, Any]
+) -> Iterator[tuple[Step, str]]:
+    """More images for train_dev, if a param can have them; then experiments that cost about one training."""
+    share = min(TRAIN_DEV_TIMES * run.split.train_dev, MAX_TRAIN_DEV)
+    changes = {"split.train_dev": float(f"{share:.2g}")}
+    if {gap.upper, gap.lower} & {TRAIN_DEV} and TRAIN_DEV in levels and share > run.split.train_dev:
+        left = 1 - (1 - share) / (1 - run.split.train_dev)
+        times = share / run.split.train_dev
+        words = f"measure {in_words(gap.name)} better: hold {times:.2g} times as many images back for train_dev"
+        cost = f"takes one training like this one, with {left:.0%} fewer images"
+        if allowed(before, changes, run):
+            yield Step(gap.name, command_of(before, changes), words, SAMPLE_SIZE, cost), ""
+    tried = (
+        (step, lever)
+        for step, lever in _steps(gap.name, run, before)
+        if step.command and step.cost == ONE_TRAINING and step.command.startswith(EXPERIMENT)
+    )
+    yield from itertools.islice(tried, MAX_EDGE_STEPS)
 
 
 def _more_images(gap: Gap, levels: Mapping[str, Level], run: Run, before: Mapping[str, Any]) -> Iterator[Step]:
@@ -170,10 +200,11 @@ def _more_images(gap: Gap, levels: Mapping[str, Level], run: Run, before: Mappin
     to_tell = f"to tell about {in_words(gap.name)}"
     collect = f"collect about {asked:,} more {' and as many '.join(map(images_of, others))}" if others else ""
     if share is None:
-        yield Step(gap.name, None, f"{collect}, {to_tell}", SAMPLE_SIZE)
+        yield Step(gap.name, None, f"{collect}, {to_tell}", SAMPLE_SIZE, people_collect(asked * len(names)))
         return
     words = f"hold more images back for train_dev, about {asked:,}, {to_tell}{f'; and {collect}' if collect else ''}"
-    yield Step(gap.name, command_of(before, {"split.train_dev": share}), words, SAMPLE_SIZE)
+    cost = f"{ONE_TRAINING}; {people_collect(asked)}" if others else ONE_TRAINING
+    yield Step(gap.name, command_of(before, {"split.train_dev": share}), words, SAMPLE_SIZE, cost)
 
 
 def _larger_dev(finding: Finding) -> Step:
@@ -181,7 +212,8 @@ def _larger_dev(finding: Finding) -> Step:
         f"give dev about {int(finding.figures['needs']):,} more production images, to tell models apart: from train's "
         "share (split.production), or new ones"
     )
-    return Step(finding.name, None, words, "Dietterich (1998) 3.2; MLY ch. 7")
+    cost = people_collect(int(finding.figures["needs"]))
+    return Step(finding.name, None, words, "Dietterich (1998) 3.2; MLY ch. 7", f"{cost}, or train has so many fewer")
 
 
 def in_words(name: str) -> str:

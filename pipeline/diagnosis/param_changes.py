@@ -42,7 +42,8 @@ class Run:
 
     stopped_early: patience ended training. failing: the class that fails worst. bold: confidences are too high (None:
     nothing is wrong with them). dated: production images have times of capture. groups: how many independent images of
-    each role train has; counts: its images by class; None where that is not known.
+    each role train has; images: all of them; counts: its images by class; epochs_run: how many epochs training had;
+    dev_errors: misclassified images of dev; None where that is not known.
     """
 
     curate: CurateParams
@@ -57,6 +58,9 @@ class Run:
     dated: bool = False
     groups: Mapping[str, int] | None = None
     counts: Mapping[str, int] | None = None
+    images: Mapping[str, int] | None = None
+    epochs_run: int | None = None
+    dev_errors: int | None = None
 
     @property
     def network(self) -> bool:

@@ -7,6 +7,7 @@ those that a run has not followed yet into commands. MLY is Andrew Ng's Machine 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from pipeline.diagnosis import costs
 from pipeline.diagnosis import findings as found
 from pipeline.diagnosis import param_changes as changes
 from pipeline.diagnosis.gaps import BIAS, DEV_OVERFIT, MISMATCH, PRODUCTION_GAP, VARIANCE
@@ -18,7 +19,7 @@ class Advice:
     """What to try. change: place in params.yaml -> value, None where it is not for this run; command: one to copy.
 
     lever: what it moves, and the way: "+" or "-" and the lever's name. Of two that move one lever in opposite ways the
-    later one is left out. fits: whether it can act on a run, for advice that is no change of params.
+    later one is left out. Of advice that is no change of params, cost: what it costs; fits: whether it can act.
     """
 
     words: str
@@ -26,7 +27,13 @@ class Advice:
     change: Callable[[Run], Changes] | None = None
     command: str | None = None
     lever: str = ""
+    cost: str | Callable[[Run], str] = ""
     fits: Callable[[Run], bool] = lambda run: True
+
+
+SPOT_CHECK = "takes some ten trainings, most of them of small models"
+LR_RANGE = "takes less than one training"
+LEARNING_CURVE = "takes up to 30 trainings, most of them on parts of train"
 
 
 def _network(run: Run) -> bool:
@@ -35,17 +42,17 @@ def _network(run: Run) -> bool:
 
 TABLE: Mapping[str, tuple[Advice, ...]] = {
     BIAS: (
+        Advice("no penalty on weights", "MLY ch. 25", changes.no_penalty, lever="-regularisation"),
+        Advice("momentum", "Sutskever et al. (2013)", changes.momentum),
         Advice("a wider model can hold more of what there is to learn", "MLY ch. 25", changes.wider),
         Advice("train longer", "MLY ch. 25", changes.longer),
-        Advice("a deeper model", "MLY ch. 25", changes.deeper),
         Advice(
             "less dropout, which keeps a model from learning all",
             "MLY ch. 25",
             changes.less_dropout,
             lever="-regularisation",
         ),
-        Advice("no penalty on weights", "MLY ch. 25", changes.no_penalty, lever="-regularisation"),
-        Advice("momentum", "Sutskever et al. (2013)", changes.momentum),
+        Advice("a deeper model", "MLY ch. 25", changes.deeper),
         Advice("a hidden fully connected layer", "MLY ch. 25; LeCun et al. (1998)", changes.hidden_layer),
         Advice("batch norm", "Ioffe and Szegedy (2015)", changes.batch_norm),
         Advice(
@@ -55,7 +62,9 @@ TABLE: Mapping[str, tuple[Advice, ...]] = {
         ),
         Advice("another architecture: residual blocks", "MLY ch. 25; He et al. (2015)", changes.residual),
         Advice("train all layers, not only the last", "Yosinski et al. (2014)", changes.thaw),
-        Advice("another architecture: rank all models on dev", "MLY ch. 25", command="pipeline spot-check"),
+        Advice(
+            "another architecture: rank all models on dev", "MLY ch. 25", command="pipeline spot-check", cost=SPOT_CHECK
+        ),
     ),
     VARIANCE: (
         Advice("more variants of each image", "MLY ch. 27; Shorten and Khoshgoftaar (2019)", changes.more_copies),
@@ -65,9 +74,14 @@ TABLE: Mapping[str, tuple[Advice, ...]] = {
         Advice("images and labels blended in pairs", "Zhang et al. (2018)", changes.mixup, lever="+regularisation"),
         Advice("new variants in each epoch", "MLY ch. 27", changes.online),
         Advice(
-            "more images for training: how many, and of which role", "MLY ch. 27", command="pipeline learning-curve"
+            "more images for training: how many, and of which role",
+            "MLY ch. 27",
+            command="pipeline learning-curve",
+            cost=LEARNING_CURVE,
         ),
-        Advice("another architecture: rank all models on dev", "MLY ch. 27", command="pipeline spot-check"),
+        Advice(
+            "another architecture: rank all models on dev", "MLY ch. 27", command="pipeline spot-check", cost=SPOT_CHECK
+        ),
     ),
     MISMATCH: (
         Advice("train on all available production images", "MLY ch. 42", changes.all_production),
@@ -77,12 +91,22 @@ TABLE: Mapping[str, tuple[Advice, ...]] = {
             "tag dev's errors: what do they have that the training images lack?",
             "MLY ch. 14 and 42",
             command="pipeline errors",
+            cost=costs.look_at_errors,
         ),
-        Advice("collect more production images, for training", "MLY ch. 42"),
+        Advice("collect more production images, for training", "MLY ch. 42", cost=costs.production_as_many_again),
     ),
     DEV_OVERFIT: (
-        Advice("collect a larger dev set: your choices have overfitted to its images", "MLY ch. 11"),
-        Advice("choose the simplest of the models within noise", "Blum and Hardt (2015)", command="pipeline compare"),
+        Advice(
+            "collect a larger dev set: your choices have overfitted to its images",
+            "MLY ch. 11",
+            cost="people collect and label about as many images as dev has",
+        ),
+        Advice(
+            "choose the simplest of the models within noise",
+            "Blum and Hardt (2015)",
+            command="pipeline compare",
+            cost="takes seconds",
+        ),
     ),
     PRODUCTION_GAP: (
         Advice(
@@ -90,12 +114,21 @@ TABLE: Mapping[str, tuple[Advice, ...]] = {
             "MLY ch. 11; Quionero-Candela et al. (2009)",
             changes.newest,
         ),
-        Advice("add these outcomes' images to a production source: dev and test are no longer like it", "MLY ch. 11"),
-        Advice("label some outcomes again: they may follow other rules than the test set's labels", "MLY ch. 16"),
+        Advice(
+            "add these outcomes' images to a production source: dev and test are no longer like it",
+            "MLY ch. 11",
+            cost=costs.ONE_TRAINING,
+        ),
+        Advice(
+            "label some outcomes again: they may follow other rules than the test set's labels",
+            "MLY ch. 16",
+            cost="a person looks at some hundred images",
+        ),
         Advice("train on the costs that the metric counts", "Galdran et al. (2020)", changes.cost_sensitive),
         Advice(
             "weight mistakes by their cost in use, if some are worse: evaluate.optimizing",
             "MLY ch. 11",
+            cost=costs.ONE_TRAINING,
             fits=lambda run: run.evaluate.optimizing.name != "mean_cost",
         ),
     ),
@@ -105,31 +138,55 @@ TABLE: Mapping[str, tuple[Advice, ...]] = {
             "check for copies across splits, and inspect the misclassified images of train",
             "Kaufman et al. (2012)",
             command="pipeline audit data/split/manifest.arrow",
+            cost="takes minutes",
+        ),
+    ),
+    found.BEYOND_PEOPLE: (
+        Advice(
+            "set diagnose.human_error to that error, the least that is known to be reachable, so that gaps are held "
+            "against it; or let experts, or several people together, answer (feedback/answers.csv)",
+            "MLY ch. 33 to 35",
+            cost="takes seconds; answers take people's time",
         ),
     ),
     found.MISSING: (
         Advice(
             "give each split images of each class: collect some, or take the class out of the sources",
             "MLY ch. 7 and 12",
+            cost="people collect and label images of it",
         ),
     ),
     found.NOTHING_LEARNT: (
         Advice(
-            "find the rate where the loss falls fastest", "Smith (2017)", command="pipeline lr-range", fits=_network
+            "find the rate where the loss falls fastest",
+            "Smith (2017)",
+            command="pipeline lr-range",
+            cost=LR_RANGE,
+            fits=_network,
         ),
         Advice(
             "look at what training sees, with its labels: reports/previews/batch.png",
             "Karpathy (2019), A Recipe, 1 and 2",
+            cost="a person looks at one sheet",
         ),
-        Advice("does any model learn from these images? This tries all", "MLY ch. 25", command="pipeline spot-check"),
+        Advice(
+            "does any model learn from these images? This tries all",
+            "MLY ch. 25",
+            command="pipeline spot-check",
+            cost=SPOT_CHECK,
+        ),
     ),
     found.RATE: (
         Advice("a third of the learning rate", "Goodfellow et al. (2016) 11.4.1", changes.lower_rate, lever="-rate"),
-        Advice("find the rate where the loss falls fastest", "Smith (2017)", command="pipeline lr-range"),
+        Advice(
+            "find the rate where the loss falls fastest", "Smith (2017)", command="pipeline lr-range", cost=LR_RANGE
+        ),
         Advice("clip long gradients", "Pascanu et al. (2013)", changes.clip),
     ),
     found.RATE_LOW: (
-        Advice("find the rate where the loss falls fastest", "Smith (2017)", command="pipeline lr-range"),
+        Advice(
+            "find the rate where the loss falls fastest", "Smith (2017)", command="pipeline lr-range", cost=LR_RANGE
+        ),
         Advice(
             "a much higher learning rate", "Goodfellow et al. (2016) 11.4.1", changes.much_higher_rate, lever="+rate"
         ),
@@ -157,6 +214,7 @@ TABLE: Mapping[str, tuple[Advice, ...]] = {
             "look at reports/label_issues/label_issues.png, correct the labels that are wrong in their sources "
             "(label_issues.csv beside it names the files), and run `dvc repro` again",
             "MLY ch. 16; Northcutt et al. (2021)",
+            cost="a person looks at the sheet; then one training",
         ),
     ),
     found.WEAK_JUDGE: (
@@ -164,6 +222,7 @@ TABLE: Mapping[str, tuple[Advice, ...]] = {
             "look at reports/label_issues/label_issues.png, or let a better model check the labels: set "
             "label_issues.model in params.yaml to {name: own}",
             "Northcutt et al. (2021)",
+            cost="a person looks at the sheet; a better model takes about a training for each fold",
         ),
     ),
     found.HARDER: (
@@ -171,16 +230,21 @@ TABLE: Mapping[str, tuple[Advice, ...]] = {
             "look at these errors: is the label right, and could a person tell the class?",
             "MLY ch. 14, 16 and 33",
             command="pipeline errors",
+            cost=costs.look_at_errors,
         ),
         Advice("production images count more than raw ones", "MLY ch. 39", changes.production_weight),
         Advice("a wider model can hold more of what there is to learn", "MLY ch. 25", changes.wider),
-        Advice("measure what people get wrong on production: diagnose.human_error: measured", "MLY ch. 22 and 33"),
+        Advice(
+            "measure what people get wrong on production: diagnose.human_error: measured",
+            "MLY ch. 22 and 33",
+            cost="people name the classes of some hundred images",
+        ),
     ),
     found.IMBALANCE: (
         Advice("give small classes as many rows as the largest", "Buda et al. (2018)", changes.oversample),
         Advice("the failing class counts twice in the loss", "King and Zeng (2001)", changes.weigh_class),
         Advice("a loss in which easy images hardly count", "Lin et al. (2017)", changes.focal),
-        Advice("collect more training images of the small classes", "He and Garcia (2009)"),
+        Advice("collect more training images of the small classes", "He and Garcia (2009)", cost=costs.small_classes),
     ),
     found.HIDDEN: (
         Advice("rank models by a metric that counts all classes alike", "MLY ch. 8 and 9", changes.by_class),
@@ -189,13 +253,19 @@ TABLE: Mapping[str, tuple[Advice, ...]] = {
         Advice("train on the costs that the metric counts", "Galdran et al. (2020)", changes.cost_sensitive),
         Advice("weight its rows twice in the loss", "King and Zeng (2001)", changes.weigh_class),
         Advice("give small classes as many rows as the largest", "Buda et al. (2018)", changes.oversample),
-        Advice("collect more images of it, and check its labels", "MLY ch. 14 and 16", command="pipeline errors"),
+        Advice(
+            "collect more images of it, and check its labels",
+            "MLY ch. 14 and 16",
+            command="pipeline errors",
+            cost=costs.look_at_errors,
+        ),
     ),
     found.SLICE: (
         Advice(
             "inspect its errors, then collect or make training images like them",
             "MLY ch. 14 and 42",
             command="pipeline errors",
+            cost=costs.look_at_errors,
         ),
     ),
     found.CALIBRATION: (

@@ -8,15 +8,15 @@ import pandas as pd
 
 from pipeline.diagnosis.diagnosis import Diagnosis
 from pipeline.diagnosis.error_levels import Level, ordered, params_of_errors
-from pipeline.diagnosis.findings import CLASS, HARDER, HIDDEN, IMBALANCE, LABEL_NOISE, SLICE, WEAK_JUDGE
+from pipeline.diagnosis.findings import BEYOND_PEOPLE, CLASS, HARDER, HIDDEN, IMBALANCE, LABEL_NOISE, SLICE, WEAK_JUDGE
 from pipeline.diagnosis.gaps import MEANS, Gap
-from pipeline.diagnosis.next_steps import BLOCKING, COURSE, FIRST, Step, images_of, in_order, in_words
+from pipeline.diagnosis.next_steps import BLOCKING, COURSE, FIRST, LAST, Step, images_of, in_order, in_words
 from pipeline.diagnosis.role_gaps import roles_table
 from pipeline.metrics.measures import METRICS
 from pipeline.stages.evaluate.params import EvaluateParams
 
 # Findings that belong in the sentence: the first of each, and of wrong labels each role's.
-SAID = (*FIRST, *COURSE, HARDER, IMBALANCE, HIDDEN, CLASS, SLICE, WEAK_JUDGE)
+SAID = (*FIRST, *COURSE, HARDER, IMBALANCE, HIDDEN, CLASS, SLICE, BEYOND_PEOPLE, WEAK_JUDGE)
 
 
 def sentence(found: Diagnosis) -> str:
@@ -39,34 +39,24 @@ def sentence(found: Diagnosis) -> str:
     if told & {*BLOCKING} and any(gap.verdict == "present" for gap in found.gaps):
         said.append("mend that first: the gaps rest on it")
     unclear = [gap for gap in found.gaps if gap.verdict == "cannot tell"]
-    edge = [gap for gap in unclear if at_the_edge(gap, found.relevant)]
-    few = [gap for gap in unclear if gap not in edge]
+    edge = [gap for gap in unclear if gap.at_the_edge]
+    few = [gap for gap in unclear if not gap.at_the_edge]
+    enough = f"{100 * found.relevant:.1f} is worth work"
     sentences = [
         *(said or (["nothing is surely wrong"] if unclear else ["nothing stands out: no gap is worth work"])),
-        *(f"at the edge: {_of_gap(gap)}; {100 * found.relevant:g} points or more are worth work" for gap in edge),
-        *(f"too few images to tell about {words}" for words in _joined(list(map(_of_gap, few)))),
+        *(f"{in_words(gap.name)} is at the edge: {_figures(gap)}, {enough}" for gap in edge),
+        *(f"too few images to tell about {in_words(gap.name)}: {_figures(gap)}, {enough}" for gap in few),
     ]
     return " ".join(f"{words[0].upper()}{words[1:]}." for words in sentences)
 
 
-def at_the_edge(gap: Gap, relevant: float) -> bool:
-    """Whether a gap that cannot be told is about as large as one that is worth work."""
-    return gap.verdict == "cannot tell" and abs(gap.value - relevant) <= relevant / 2
-
-
 def page(found: Diagnosis, params: EvaluateParams) -> str:
     """The diagnosis in Markdown: what holds the model back, what to try next, and the figures."""
-    advice = (
-        [
-            "Try one at a time, in this order:" if len(found.steps) > 1 else "Try next:",
-            *(f"{number}. {_step(step)}" for number, step in enumerate(found.steps, 1)),
-        ]
-        if found.steps
-        else [
-            "There is nothing to try from here. When you want to use the model, evaluate it on test: "
-            "`dvc repro final/dvc.yaml`."
-        ]
-    )
+    advice = [
+        *(["Try one at a time, in this order:" if len(found.steps) > 1 else "Try next:"] if found.steps else []),
+        *(f"{number}. {_step(step)}" for number, step in enumerate(found.steps, 1)),
+        *_good_enough(found),
+    ]
     shown = ["", "Found:", *(f"- {in_words(each.name)}: {each.words}" for each in found.findings)]
     # A reader may not know the names of the gaps that the sentence has.
     named = [gap for gap in found.gaps if gap.verdict in {"present", "cannot tell"}]
@@ -74,6 +64,16 @@ def page(found: Diagnosis, params: EvaluateParams) -> str:
     by_role = ["", *roles_table(found.roles, found.differences)] if found.roles else []
     lines = [sentence(found), *means, "", *advice, "", *_meaning(params), *levels_table(found.levels, found.gaps)]
     return "\n".join([*lines, *by_role, *(shown if found.findings else []), ""])
+
+
+def _good_enough(found: Diagnosis) -> list[str]:
+    """What to do where nothing is surely wrong: work on, or use the model."""
+    if any(each.name not in LAST for each in in_order(found.gaps, found.findings)):
+        return []
+    use = "evaluate it on test: `dvc repro final/dvc.yaml`."
+    if not found.steps:
+        return [f"There is nothing to try from here. When you want to use the model, {use}"]
+    return ["", f"If the model is good enough for you, leave that and {use}"]
 
 
 def _meaning(params: EvaluateParams) -> list[str]:
@@ -129,7 +129,7 @@ def report(found: Diagnosis) -> dict[str, Any]:
     name, error, low, high, images (null: given). gaps: name, upper, lower, value, low, high, verdict, needs (further
     images, null where there is a verdict, or no number of images that can be had leads to one), needs_of (their
     levels). roles: split, role, error, low, high, images. differences: name, value, low, high, verdict. findings: name,
-    subject, words, p (null: no chance is in it), gain, figures. steps: finding, command or null, words, source.
+    subject, words, p (null: no chance is in it), gain, figures. steps: finding, command or null, words, source, cost.
     """
     return {
         "sentence": sentence(found),
@@ -161,7 +161,7 @@ def report(found: Diagnosis) -> dict[str, Any]:
 
 
 def _step(step: Step) -> str:
-    reason = f"for {in_words(step.finding)}"
+    reason = "; ".join([f"for {in_words(step.finding)}", *([step.cost] if step.cost else [])])
     return f"{step.words} ({reason}): `{step.command}`" if step.command else f"{step.words} ({reason})"
 
 
@@ -175,6 +175,10 @@ def _verdict(gap: Gap) -> str:
 def _of_gap(gap: Gap) -> str:
     points = f"{100 * gap.value:.1f} points (95 % interval {100 * gap.low:.1f} to {100 * gap.high:.1f})"
     return f"{in_words(gap.name)} of {points}"
+
+
+def _figures(gap: Gap) -> str:
+    return f"{100 * gap.value:.1f} points ({100 * gap.low:.1f} to {100 * gap.high:.1f})"
 
 
 def _joined(items: Sequence[str]) -> list[str]:

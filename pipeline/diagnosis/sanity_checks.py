@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pipeline.diagnosis.error_levels import ALPHA, Level
-from pipeline.diagnosis.findings import CALIBRATION, LEAK, SMALL_DEV, Finding, more_wrong, units
+from pipeline.diagnosis.error_levels import ALPHA, HUMAN, Level
+from pipeline.diagnosis.findings import BEYOND_PEOPLE, CALIBRATION, LEAK, SMALL_DEV, Finding, more_wrong, units
 from pipeline.diagnosis.gaps import MAX_TIMES, POWER, about
 from pipeline.manifest import DEV, PRODUCTION, TEST, TRAIN, TRAIN_DEV
 from pipeline.metrics.calibration import bin_numbers
@@ -116,6 +116,18 @@ def miscalibrated(dev: pd.DataFrame, params: EvaluateParams, relevant: float) ->
 def _error(numbers: npt.NDArray[np.intp], confidence: npt.NDArray[np.float64], right: npt.NDArray[np.bool_]) -> float:
     """The expected calibration error, of images in bins."""
     return float(np.abs(np.bincount(numbers, weights=right - confidence)).sum() / len(numbers))
+
+
+def beyond_people(levels: Mapping[str, Level]) -> list[Finding]:
+    """Whether the model surely errs less than people: their error then no longer says what can be reached."""
+    dev, human = levels[DEV], levels[HUMAN]
+    if dev.high >= human.low:
+        return []
+    words = (
+        f"dev's error of {dev.error:.1%} ({100 * dev.low:.1f} to {100 * dev.high:.1f}) is below people's "
+        f"{human.error:.1%}: what people get wrong no longer says what can be reached"
+    )
+    return [Finding(BEYOND_PEOPLE, words, {"dev": dev.error, "human": human.error})]
 
 
 def too_small(dev: Level, relevant: float) -> list[Finding]:

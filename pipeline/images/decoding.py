@@ -1,16 +1,12 @@
 """One file's bytes -> upright sRGB pixels, or the reason why not.
 
 Pillow decodes, in this one place: it knows every format, and OpenCV disagrees with it on
-orientation, CMYK, 16 bits and palettes. OpenCV decodes plain JPEGs alone: the same library makes the same
-pixels in both (a test holds that), but only OpenCV lets it complain of what is broken, so that it also listens to the
-other ones; and the plainest PNGs, where it takes less time and refuses more.
+orientation, CMYK, 16 bits and palettes. OpenCV decodes plain JPEGs (jpeg_decoding.py), and the plainest PNGs, where it
+takes less time and refuses more.
 Not here: limits on a decoder's time and memory, which workers/serving.py sets.
 """
 
 import io
-import math
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -20,7 +16,7 @@ from PIL import Image, UnidentifiedImageError
 
 from pipeline.images.colours import beyond_palette, bits_of, palette_colours, range_used, scaled_colours, to_srgb
 from pipeline.images.exif import read_exif
-from pipeline.images.jpegs import END, has_all_scans, is_lossless, lacks_end, whole_rows, with_end, without_padding
+from pipeline.images.jpeg_decoding import JPEGS, PREMATURE, Listener, MissingError, by_opencv, pixels_of_jpeg
 from pipeline.images.pillow import pillow_lines, pillow_settings
 from pipeline.images.pixels import Pixels
 from pipeline.images.rejection import Rejection, failure
@@ -29,22 +25,6 @@ from pipeline.stages.ingest.params import IngestParams
 
 # An allow-list: some of Pillow's formats (TGA) accept any bytes, others (PSD, EPS) run programs.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000")
-# What libjpeg says, and fills the rest with grey, when there is a marker before the picture's end.
-PREMATURE = "premature end of data segment"
-# What it says where the end marker that a cut file was given comes before the picture's end.
-_OF_A_CUT = (PREMATURE, "found marker 0xd9 instead of RST")
-NO_END = "it has no end marker"
-# Pixels decoded for each pixel of the target, along a side, at least. Measured (benchmarks/scaling.py): with just one,
-# a photo in twenty is below 31 dB and 0.95 SSIM of a full decode with LANCZOS; with these below 34 dB and 0.97.
-SPARE = 4 / 3
-# Scale of libjpeg -> how OpenCV is told; without its flag of colours in the order red, green, blue, it gives grey.
-_REDUCED = {
-    1: cv2.IMREAD_GRAYSCALE,
-    2: cv2.IMREAD_REDUCED_GRAYSCALE_2,
-    4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
-    8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
-}
-_JPEGS = {"JPEG", "MPO"}
 # EXIF orientation -> what makes the picture upright (CIPA DC-008, 4.6.4).
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -56,9 +36,6 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 _SIDEWAYS = {_TURNS[orientation] for orientation in (5, 6, 7, 8)}
-
-Listener = Callable[[], AbstractContextManager[list[str]]]
-"""Gives a list that holds, afterwards, the lines that codecs wrote to file descriptor 2."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +69,7 @@ def decode_file(data: bytes, params: IngestParams, listen: Listener) -> Decoded 
         if isinstance(opened, Rejection):
             return _with_lines(opened, said)
         width, height = opened.size
-        file_format = "JPEG" if opened.format in _JPEGS else str(opened.format)
+        file_format = "JPEG" if opened.format in JPEGS else str(opened.format)
         try:
             # One attempt on one object: a load() that failed may seem to succeed when repeated.
             pixels, lines, used = _pixels(opened, data, params, listen)
@@ -100,7 +77,7 @@ def decode_file(data: bytes, params: IngestParams, listen: Listener) -> Decoded 
             turn = _TURNS.get(exif.orientation)
             if turn is not None:
                 pixels = np.asarray(Image.fromarray(pixels).transpose(turn))
-        except _MissingError as missing:
+        except MissingError as missing:
             return missing.rejection
         except Exception as error:
             return _with_lines(with_its_end(_unpacks_too_much(error, params) or failure(error), data), said)
@@ -109,14 +86,6 @@ def decode_file(data: bytes, params: IngestParams, listen: Listener) -> Decoded 
     if turn in _SIDEWAYS:
         width, height = height, width
     return Decoded(pixels, width, height, file_format, "; ".join([*said, *lines]), exif.taken, exif.camera, used)
-
-
-class _MissingError(Exception):
-    """Too much of a cut file is missing."""
-
-    def __init__(self, rejection: Rejection) -> None:
-        super().__init__(rejection.detail)
-        self.rejection = rejection
 
 
 def _opened(data: bytes, params: IngestParams) -> Image.Image | Rejection:
@@ -175,15 +144,8 @@ def _beyond_limits(width: int, height: int, params: IngestParams) -> Rejection |
 
 def _pixels(image: Image.Image, data: bytes, params: IngestParams, listen: Listener) -> tuple[Pixels, list[str], float]:
     """sRGB pixels as they are stored, what the codec said of them, and how much of their range they use."""
-    if image.format in _JPEGS:
-        if lacks_end(data):
-            pixels, lines = _salvaged(data, params, listen, [NO_END])
-        elif is_lossless(data):
-            # libjpeg says nothing when such a file ends too soon.
-            pixels, lines = _salvaged(data[: data.rindex(END)], params, listen, [])
-        else:
-            pixels, lines = _of_jpeg(image, data, params, listen)
-        return pixels, lines, 1.0
+    if image.format in JPEGS:
+        return *pixels_of_jpeg(image, data, params, listen), 1.0
     bits, colours = bits_of(image, data), palette_colours(image)
     with listen() as lines:
         image.load()
@@ -193,24 +155,6 @@ def _pixels(image: Image.Image, data: bytes, params: IngestParams, listen: Liste
     used = range_used(image, bits, params.value_range)
     shown = to_srgb(scaled or image, params.background, params.value_range)
     return shown, [*beyond_palette(image, colours), *lines], used
-
-
-def _of_jpeg(image: Image.Image, data: bytes, params: IngestParams, listen: Listener) -> tuple[Pixels, list[str]]:
-    """The same of a JPEG with its end."""
-    scale = _draft(image, data, params)
-    profile = image.info.get("icc_profile")
-    colour = 0 if image.mode == "L" and profile is not None else cv2.IMREAD_COLOR_RGB
-    with listen() as heard:
-        # Inks are Pillow's to convert: of them only what libjpeg says is wanted, at whatever scale takes least time.
-        found = _by_opencv(data, scale if image.mode in {"RGB", "L"} else max(_REDUCED), colour)
-    # What OpenCV refuses is Pillow's to judge.
-    if image.mode in {"RGB", "L"} and found is not None and found.shape[:2] == image.size[::-1]:
-        return _with_profile(found, profile, params), heard
-    with listen() as lines:
-        image.load()
-    # OpenCV's own lines, of what it refuses, have the time in them.
-    heard = [line for line in heard if not line.startswith("[")]
-    return to_srgb(image, params.background), list(dict.fromkeys([*heard, *lines]))
 
 
 def _plain_png(data: bytes, params: IngestParams, listen: Listener) -> Decoded | Rejection | None:
@@ -225,7 +169,7 @@ def _plain_png(data: bytes, params: IngestParams, listen: Listener) -> Decoded |
         return None
     try:
         with listen() as lines:
-            found = _by_opencv(data, 1, cv2.IMREAD_COLOR_RGB)
+            found = by_opencv(data, 1, cv2.IMREAD_COLOR_RGB)
     except Exception as error:  # without memory
         return with_its_end(failure(error), data)
     if found is None or lines or found.shape[:2] != (height, width):
@@ -244,75 +188,6 @@ def is_plain_png(data: bytes) -> bool:
     while data[at + 4 : at + 8] == b"IDAT":
         at += 12 + int.from_bytes(data[at : at + 4], "big")
     return data[at : at + 12] == PNG_END
-
-
-def _draft(image: Image.Image, data: bytes, params: IngestParams) -> int:
-    """Let libjpeg decode at the smallest DCT scale that covers the target with pixels to spare; 1, 2, 4 or 8."""
-    width, height = image.size
-    share = SPARE * params.size / (max(image.size) if params.fit == "pad" else min(image.size))
-    if share >= 1 or is_lossless(data):
-        return 1
-    drafted = image.draft(None, (math.ceil(width * share), math.ceil(height * share)))
-    return 1 if drafted is None else round(width / drafted[1][2])
-
-
-def _by_opencv(data: bytes, scale: int, colour: int) -> Pixels | None:
-    flags = _REDUCED[scale] | colour | cv2.IMREAD_IGNORE_ORIENTATION
-    try:
-        found = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error as error:
-        if failure(error).reason == "too_large":
-            raise
-        return None
-    return None if found is None else np.asarray(found, np.uint8)
-
-
-def _with_profile(pixels: Pixels, profile: bytes | None, params: IngestParams) -> Pixels:
-    if profile is None:
-        return pixels
-    image = Image.fromarray(pixels)
-    image.info["icc_profile"] = profile
-    return to_srgb(image, params.background)
-
-
-def _salvaged(data: bytes, params: IngestParams, listen: Listener, of_whole: list[str]) -> tuple[Pixels, list[str]]:
-    """A JPEG without its end marker: with the background in place of rows that lack more, and how much that is.
-
-    Args:
-        of_whole: what is said of one that lacks no more.
-
-    Raises:
-        _MissingError: it is more than the limit.
-    """
-
-    # At its full scale: at a smaller one, fine structure that is missing would not be missed.
-    full = params.model_copy(update={"size": params.max_side})
-
-    def decoded(file: bytes, scale: IngestParams = full) -> tuple[Pixels, list[str]]:
-        return _of_jpeg(Image.open(io.BytesIO(file), formats=("JPEG", "MPO")), file, scale, listen)
-
-    data = without_padding(data, lambda file: decoded(file)[0])
-    shown, lines = decoded(with_end(data))
-    scans = has_all_scans(data)
-    rows = whole_rows(data, lambda file: decoded(file)[0], shown) if scans else 0
-    pixels, _ = decoded(with_end(data), params)
-    others = [line for line in lines if not any(words in line for words in _OF_A_CUT)]
-    cut = len(others) < len(lines)
-    if rows == len(shown) and not cut:
-        return pixels, [*lines, *of_whole]
-    # Where other bytes change nothing, nobody knows from where on rows are missing.
-    rows = rows if rows < len(shown) else 0
-    missing = 1 - rows / len(shown)
-    words = f"{missing:.1%} of its rows are missing" if scans else "scans are missing, which all of its rows lack"
-    if missing > params.max_missing:
-        raise _MissingError(Rejection("truncated", f"{words}, the limit is {params.max_missing:.1%}"))
-    if scans:
-        pixels = pixels.copy()
-        # Of a row of a smaller picture all that it is made of must be there, and the row below it.
-        pixels[rows if len(pixels) == len(shown) else max(0, rows * len(pixels) // len(shown) - 1) :] = (
-            params.background
-        )
-    return pixels, [*others, words]
 
 
 def _unpacks_too_much(error: Exception, params: IngestParams) -> Rejection | None:

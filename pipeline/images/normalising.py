@@ -8,8 +8,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from pipeline.images.decoding import Listener, decode_file
+from pipeline.images.decoding import decode_file
 from pipeline.images.facts import picture_facts
+from pipeline.images.jpeg_decoding import Listener
 from pipeline.images.pixels import Pixels, encode, inside, without_bars
 from pipeline.images.rejection import Rejection, failure
 from pipeline.stages.ingest.params import IngestParams

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from pipeline.models.layers import Normalise
-from pipeline.models.networks import NETWORKS, Network, Pretrained
+from pipeline.models.networks import NETWORKS, Network
 
 
 def build_model(
@@ -20,7 +20,7 @@ def build_model(
     """Build a network from pixels (n, 3, size, size) of 0 to 255 to logits (n, classes), weights drawn by the seed.
 
     Args:
-        mean, std: shape (3,), of the training pixels in [0, 1]; a pretrained network has those of its own weights.
+        mean, std: shape (3,), of the training pixels in [0, 1]; for a network that is normalised by them.
 
     Raises:
         ParamsError: the depth would halve a picture of this size to less than a pixel.
@@ -28,7 +28,7 @@ def build_model(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         layers = NETWORKS.of(params).layers(params, classes, size)
-        if not isinstance(params, Pretrained):
+        if params.of_train:
             layers = [Normalise(mean, std), *layers]
         # The loader hands over pixels with the channels last; convolutions on CPU are faster so.
         network: nn.Module = nn.Sequential(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -5,6 +5,7 @@ port to PyTorch does. Not here: what the features are for.
 """
 
 import re
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -33,6 +34,9 @@ STAGES = (
     (6, 320, 1, 3, 1),
 )
 STEM = 32
+BLOCKS = sum(blocks for _, _, blocks, _, _ in STAGES)
+# `trained: last` trains the blocks from this one on, of the last two stages; its maps have these channels and stride.
+CUT, CUT_CHANNELS, CUT_STRIDE = 11, 112, 16
 # Of pixels in [0, 255]: what the weights were trained with.
 _MEAN, _STD = 127.0, 128.0
 # The package's names, in the order in which they are replaced.
@@ -114,42 +118,71 @@ class EfficientNetLite0(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Shape (n, 1280), >= 0."""
-        return self.features((pixels.float() - _MEAN) / _STD)
-
-    def features(self, pictures: Tensor) -> Tensor:
-        """The same of pixels that are normalised."""
-        found: Tensor = self.head(self.blocks(self.stem(pictures)))
+        found: Tensor = self.head(self.blocks(self.stem((pixels.float() - _MEAN) / _STD)))
         return found.mean(dim=(2, 3))
 
 
-class Backbone(EfficientNetLite0):
-    """Normalised pictures -> features (n, 1280). Frozen, it stays as it is, also in its norms' statistics."""
+class Part(nn.Module):
+    """Layers of the backbone in a row: normalised pictures or an earlier part's maps -> maps or features (n, 1280).
 
-    def __init__(self, frozen: bool) -> None:
+    Frozen, it stays as it is, also in its norms' statistics. Else it is trained at `rate`, a share of the rate.
+
+    Args:
+        first, last: the blocks from one on up to another; block 0 comes with the stem, the last one with the head.
+    """
+
+    def __init__(self, first: int, last: int, frozen: bool, rate: float) -> None:
         super().__init__()
+        blocks = {str(number): block for number, block in enumerate(_blocks()) if first <= number < last}
+        if first == 0:
+            self.stem = ConvolutionNorm(3, STEM, 3, 2)
+        self.blocks = nn.Sequential(OrderedDict(blocks))
+        if last == BLOCKS:
+            self.head = ConvolutionNorm(STAGES[-1][1], FEATURES, 1)
         self.frozen = frozen
+        if not frozen:
+            self.learning_rate_factor = rate
         self.requires_grad_(not frozen)
         self.train()
 
-    def train(self, mode: bool = True) -> "Backbone":
+    def train(self, mode: bool = True) -> "Part":
         """As of any layer; frozen, it is always used as in a prediction."""
         return super().train(mode and not self.frozen)
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        """Shape (n, 3, side, side) -> (n, 1280)."""
-        return self.features(pictures)
+    def forward(self, found: Tensor) -> Tensor:
+        """Shape (n, 3, side, side) or (n, channels, side / 16, same) -> (n, channels, side / 16, same) or (n, 1280)."""
+        for name, layer in self.named_children():
+            found = layer(found)
+            if name == "head":
+                found = found.mean(dim=(2, 3))
+        return found
 
 
-def efficientnet_layers(side: int, frozen: bool, dropout: float, classes: int) -> list[nn.Module]:
+def frozen_numbers(trained: str, side: int) -> int | None:
+    """How many numbers the frozen layers make of a picture; None if no layer is frozen."""
+    match trained:
+        case "head":
+            return FEATURES
+        case "last":
+            return CUT_CHANNELS * (-(-side // CUT_STRIDE)) ** 2
+    return None
+
+
+def efficientnet_layers(side: int, trained: str, rate: float, dropout: float, classes: int) -> list[nn.Module]:
     """All layers, from pixels of 0 to 255 to logits.
 
     Args:
         side: pixels a side that pictures are scaled to.
+        trained: head, last or all: the layers that are not frozen.
+        rate: share of the learning rate at which the backbone's own layers are trained.
         dropout: share of the features that is set to 0 before the output layer.
     """
     # Normalise takes mean and deviation of pixels in [0, 1].
     normalise = Normalise(np.full(3, _MEAN / 255), np.full(3, _STD / 255))
-    return [normalise, Resize(side), Backbone(frozen), *unit_dropout(dropout), nn.Linear(FEATURES, classes)]
+    parts = [Part(0, BLOCKS, trained == "head", rate)]
+    if trained == "last":
+        parts = [Part(0, CUT, True, rate), Part(CUT, BLOCKS, False, rate)]
+    return [normalise, Resize(side), *parts, *unit_dropout(dropout), nn.Linear(FEATURES, classes)]
 
 
 def load_backbone(network: nn.Module) -> None:
@@ -159,7 +192,11 @@ def load_backbone(network: nn.Module) -> None:
         MissingInputError: the package is not installed, or its file is gone.
         DataError: the file is another than that of the release that this pipeline was tried with.
     """
-    load_imagenet_weights(next(layer for layer in network.modules() if isinstance(layer, Backbone)))
+    whole = EfficientNetLite0()
+    load_imagenet_weights(whole)
+    tensors = whole.state_dict()
+    for part in (layer for layer in network.modules() if isinstance(layer, Part)):
+        part.load_state_dict({key: tensors[key] for key in part.state_dict()})
 
 
 def load_imagenet_weights(network: EfficientNetLite0) -> nn.Linear:

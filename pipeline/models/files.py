@@ -1,6 +1,7 @@
 """Save and load models as safetensors files, which contain no pickle and so cannot run code."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,8 @@ from pipeline.models.baseline_layers import check_tables
 from pipeline.models.baselines import Baseline, baseline_of
 from pipeline.models.building import build_model
 from pipeline.models.layers import Normalise
-from pipeline.models.networks import PretrainedFromFile
+from pipeline.models.networks import Factory, PretrainedFromFile
+from pipeline.models.own import digest_of_factory
 from pipeline.models.params import AnyModel, Model
 from pipeline.renamed import model_params
 from pipeline.stages.ingest.params import IngestParams
@@ -25,6 +27,8 @@ from pipeline.store.checksums import BLANK, find, is_right, with_checksum
 from pipeline.yaml_values import quoted, shortened
 
 MODEL_PARAMS: TypeAdapter[Model] = TypeAdapter(AnyModel)
+# A network that a function of a project built, and the key of that function's hash in the header.
+FACTORY, MADE_BY = "factory", "made_by"
 # What a file of another version, or one that somebody made to mislead, may raise.
 UNLIKE = (
     ValueError,
@@ -41,12 +45,15 @@ UNLIKE = (
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A network with everything needed to use it: class names in output order, and how files become pictures."""
+    """A network with everything needed to use it: class names in output order, and how files become pictures.
+
+    params: None of an ONNX file whose network a function of a project built.
+    """
 
     network: nn.Module
     classes: tuple[str, ...]
     ingest: IngestParams
-    params: Model
+    params: Model | None
 
     @property
     def size(self) -> int:
@@ -63,7 +70,8 @@ def save_model(model: TrainedModel) -> bytes:
         "normalisation": _normalisation(model.network),
         "model": _params(model.params),
     }
-    tensors = {name: tensor.cpu().contiguous() for name, tensor in model.network.state_dict().items()}
+    # Copies, because layers of one's own may share tensors, which the format does not know.
+    tensors = {name: tensor.cpu().contiguous().clone() for name, tensor in model.network.state_dict().items()}
     # One entry, because safetensors writes several in random order, and equal models must be equal files.
     data = save_tensors(tensors, metadata={"pipeline": json.dumps(about, sort_keys=True)})
     place = _place(data)
@@ -71,25 +79,81 @@ def save_model(model: TrainedModel) -> bytes:
     return with_checksum(data, place)
 
 
-def load_model(data: bytes) -> TrainedModel:
+def load_model(data: bytes, own: Model | None = None) -> TrainedModel:
     """Load the model in a file of `save_model`, ready to predict.
+
+    Args:
+        own: train.model of the project; for a network that a function of the project built, because a file never
+            names code to be run.
+
+    Raises:
+        DataError: the file is damaged, or was not made by this pipeline, or by another function than `own`'s.
+        ParamsError: the function of `own` fails.
+    """
+    try:
+        about = _about(data)
+        classes = _distinct_texts(about["classes"])
+        ingest = IngestParams.model_validate(about["ingest"])
+        tensors = load_tensors(data)
+        if not _is_own(about):
+            params = MODEL_PARAMS.validate_python(model_params(about["model"]))
+            network = _network(params, len(classes), ingest.size, tensors)
+            return TrainedModel(network.eval(), classes, ingest, params)
+        digest = str(about["model"][MADE_BY])
+    except UNLIKE as error:
+        raise _unlike(error) from error
+    factory = _factory_of(digest, own)
+    network = build_model(factory, len(classes), ingest.size, np.zeros(3), np.ones(3), seed=0)
+    try:
+        _check_tensors(network.state_dict(), tensors)
+        network.load_state_dict(tensors)
+    except UNLIKE as error:
+        raise _unlike(error) from error
+    return TrainedModel(network.eval(), classes, ingest, factory)
+
+
+def needs_own_code(data: bytes) -> bool:
+    """Whether a model file holds a network that a function of a project built.
 
     Raises:
         DataError: the file is damaged, or was not made by this pipeline.
     """
     try:
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        about = json.loads(header["__metadata__"]["pipeline"])
-        _check_content(data, about)
-        classes = _distinct_texts(about["classes"])
-        params = MODEL_PARAMS.validate_python(model_params(about["model"]))
-        ingest = IngestParams.model_validate(about["ingest"])
-        network = _network(params, len(classes), ingest.size, load_tensors(data))
+        return _is_own(_about(data))
     except UNLIKE as error:
+        raise _unlike(error) from error
+
+
+def _unlike(error: Exception) -> DataError:
+    return DataError(
+        f"the model file is damaged or of another version ({shortened(str(error))}): run `dvc repro train`"
+    )
+
+
+def _about(data: bytes) -> dict[str, Any]:
+    """What the header says, once its checksum is right."""
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    about: dict[str, Any] = json.loads(header["__metadata__"]["pipeline"])
+    _check_content(data, about)
+    return about
+
+
+def _is_own(about: dict[str, Any]) -> bool:
+    return bool(about["model"]["name"] == FACTORY)
+
+
+def _factory_of(digest: str, own: Model | None) -> Factory:
+    if not isinstance(own, Factory):
         raise DataError(
-            f"the model file is damaged or of another version ({shortened(str(error))}): run `dvc repro train`"
-        ) from error
-    return TrainedModel(network.eval(), classes, ingest, params)
+            "a function of a project built this network, and no model file names code to be run: use it in the folder "
+            "of its project, whose params.yaml has the function in train.model; for elsewhere, `pipeline export-model`"
+        )
+    if digest != digest_of_factory(own):
+        raise DataError(
+            f"this network was built by other code, or with other arguments, than {own.factory} of train.model now: "
+            "restore both with Git, or run `dvc repro train`"
+        )
+    return own
 
 
 def _place(data: bytes) -> int | None:
@@ -138,20 +202,30 @@ def _network(params: Model, classes: int, size: int, tensors: dict[str, Tensor])
         return network
     # Without memory at first: what the header claims may be a thousand times as large as the file.
     with torch.device("meta"):
-        claimed = build_model(params, classes, size, np.zeros(3), np.ones(3), seed=0).state_dict()
-    if wrong := [name for name, tensor in claimed.items() if name not in tensors or not _alike(tensor, tensors[name])]:
-        raise ValueError(f"its tensors are not those of the network that it names: {listing(wrong, 3)}")
+        _check_tensors(build_model(params, classes, size, np.zeros(3), np.ones(3), seed=0).state_dict(), tensors)
     network = build_model(params, classes, size, np.zeros(3), np.ones(3), seed=0)
     network.load_state_dict(tensors)
     return network
+
+
+def _check_tensors(claimed: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> None:
+    if wrong := [name for name, tensor in claimed.items() if name not in tensors or not _alike(tensor, tensors[name])]:
+        raise ValueError(f"its tensors are not those of the network that it names: {listing(wrong, 3)}")
 
 
 def _alike(one: Tensor, other: Tensor) -> bool:
     return one.shape == other.shape and one.dtype == other.dtype
 
 
-def _params(params: Model) -> dict[str, Any]:
-    """Params for the header; of a file of weights its name alone, because folders differ by machine."""
+def _params(params: Model | None) -> dict[str, Any]:
+    """Params for the header; of a file of weights its name alone, because folders differ by machine.
+
+    Of code of a project there is only a hash: a header names nothing to be run.
+    """
+    if params is None:
+        return {"name": FACTORY}
+    if isinstance(params, Factory):
+        return {"name": FACTORY, MADE_BY: digest_of_factory(params)}
     values = params.model_dump()
     if isinstance(params, PretrainedFromFile):
         values["weights"] = params.weights.replace("\\", "/").rpartition("/")[2] or params.weights

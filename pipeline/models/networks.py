@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from pydantic import Field
+from pydantic import Field, JsonValue, field_validator
 
 from pipeline.errors import ParamsError
 from pipeline.registry import Choice, Registry
@@ -35,13 +35,23 @@ class Network(Section):
 
     name: str
 
+    @property
+    def of_train(self) -> bool:
+        """Whether pixels are normalised by mean and deviation of the training images."""
+        return True
+
 
 class Pretrained(Network):
     """Params of a network that starts from trained weights, and normalises pixels as those were trained with."""
 
     @property
-    def head_only(self) -> bool:
-        """Whether only the output layer is trained, so that the features of a picture stay the same."""
+    def of_train(self) -> bool:
+        """Not: as its weights want it."""
+        return False
+
+    @property
+    def frozen_numbers(self) -> int | None:
+        """How many numbers frozen layers make of a picture, which stay the same; None if no layer is frozen."""
         raise NotImplementedError
 
 
@@ -132,9 +142,9 @@ class MobileNetV2(PretrainedFromFile):
     dropout: HeadDropout
 
     @property
-    def head_only(self) -> bool:
-        """Whether the backbone is frozen."""
-        return self.frozen
+    def frozen_numbers(self) -> int | None:
+        """Those of the backbone."""
+        return 1280 if self.frozen else None
 
 
 class EfficientNetLite0(Pretrained):
@@ -142,19 +152,51 @@ class EfficientNetLite0(Pretrained):
 
     Its weights come with the pipeline.
 
-    trained: head: only the output layer; all: all layers.
+    trained: head: only the output layer; last: the last five of 16 blocks as well; all: all layers.
     input: pixels a side that pictures are scaled to; it was trained with 224.
+    backbone_rate: share of the learning rate at which trained layers but the output layer are trained.
     """
 
     name: Literal["efficientnet_lite0"]
-    trained: Literal["head", "all"]
+    trained: Literal["head", "last", "all"]
     input: Annotated[int, Field(ge=32, le=512)]
     dropout: HeadDropout
+    backbone_rate: Annotated[float, Field(gt=0, le=1)] = 0.1
 
     @property
-    def head_only(self) -> bool:
-        """Whether the backbone is frozen."""
-        return self.trained == "head"
+    def frozen_numbers(self) -> int | None:
+        """Features of the backbone, or maps of its frozen blocks."""
+        from pipeline.models.efficientnet import frozen_numbers
+
+        return frozen_numbers(self.trained, self.input)
+
+
+class Factory(Network):
+    """A network of your own: a function in the project's folder builds it.
+
+    factory: module:function, of a file beside params.yaml. It is called with classes and size, the pixels a side, and
+        returns a torch.nn.Module from pixels (n, 3, size, size) to logits (n, classes).
+    arguments: what else it is called with, by name.
+    normalise: train: pixels of mean 0 and deviation 1 over the training images; imagenet: by ImageNet's mean and
+        deviation, which most pretrained weights want; none: as they are, from 0 to 1.
+    """
+
+    name: Literal["factory"]
+    factory: Annotated[str, Field(pattern=r"^[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*$")]
+    arguments: Mapping[str, JsonValue] = Field(default_factory=dict)
+    normalise: Literal["train", "imagenet", "none"] = "train"
+
+    @field_validator("arguments")
+    @classmethod
+    def _given_by_the_pipeline(cls, arguments: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
+        if given := sorted({"classes", "size"} & arguments.keys()):
+            raise ValueError(f"{' and '.join(given)}: the pipeline gives classes and size to the function by itself")
+        return arguments
+
+    @property
+    def of_train(self) -> bool:
+        """As `normalise` says."""
+        return self.normalise == "train"
 
 
 @dataclass(frozen=True)
@@ -165,12 +207,15 @@ class NetworkRow(Choice[P]):
         pretrained one from pixels of 0 to 255. It raises ParamsError where a picture of this size is too small.
     wider: a width -> the next one that should tell; None: it has no width.
     instead: the params that change for an architecture that can learn more; None: there is none.
+    work: params as plain values -> what a picture's pass costs, about, beside that of other params of `cnn`, `resnet`
+        and `mlp`; all pretrained ones cost alike.
     load: of a pretrained one: (params, network, how a file is read) -> puts its weights in, or raises PipelineError.
     """
 
     layers: Callable[[P, int, int], "list[nn.Module]"]
     wider: Callable[[int], int] | None = None
     instead: Mapping[str, Any] | None = None
+    work: Callable[[Mapping[str, Any]], float] = lambda model: 1.0
     load: "Callable[[P, nn.Module, ReadFile], None] | None" = None
 
 
@@ -260,13 +305,35 @@ def _load_mobilenet_v2(params: MobileNetV2, network: "nn.Module", read: ReadFile
 def _efficientnet_lite0(params: EfficientNetLite0, classes: int, size: int) -> "list[nn.Module]":
     from pipeline.models.efficientnet import efficientnet_layers
 
-    return efficientnet_layers(params.input, params.head_only, params.dropout.head, classes)
+    return efficientnet_layers(params.input, params.trained, params.backbone_rate, params.dropout.head, classes)
 
 
 def _load_efficientnet_lite0(_: EfficientNetLite0, network: "nn.Module", __: ReadFile) -> None:
     from pipeline.models.efficientnet import load_backbone
 
     load_backbone(network)
+
+
+def _work_of_blocks(model: Mapping[str, Any]) -> float:
+    """A block has a quarter of the pixels of the one before and twice its channels, so all but the first cost alike."""
+    convolutions = 2.0 * model.get("blocks", 1) if model["name"] == "resnet" else 1.0
+    return float(model["width"] ** 2 * model["depth"] * convolutions)
+
+
+def _work_of_layers(model: Mapping[str, Any]) -> float:
+    """Most of it is the first layer's, which has all pixels."""
+    return float(model["width"])
+
+
+def _factory(params: Factory, classes: int, size: int) -> "list[nn.Module]":
+    import numpy as np
+
+    from pipeline.models.layers import Normalise
+    from pipeline.models.mobilenet import MEAN, STD
+    from pipeline.models.own import network_of_factory
+
+    own = {"train": [], "imagenet": [Normalise(MEAN, STD)], "none": [Normalise(np.zeros(3), np.ones(3))]}
+    return [*own[params.normalise], network_of_factory(params, classes, size)]
 
 
 def _twice_the_channels(width: int) -> int:
@@ -279,10 +346,17 @@ def _four_times_the_units(width: int) -> int:
 
 NETWORKS: Registry[NetworkRow[Any]] = Registry(
     (
-        NetworkRow(Cnn, _cnn, wider=_twice_the_channels, instead={"name": "resnet", "blocks": 2}),
-        NetworkRow(Resnet, _resnet, wider=_twice_the_channels),
-        NetworkRow(Mlp, _mlp, wider=_four_times_the_units),
+        NetworkRow(
+            Cnn,
+            _cnn,
+            wider=_twice_the_channels,
+            instead={"name": "resnet", "blocks": 2},
+            work=_work_of_blocks,
+        ),
+        NetworkRow(Resnet, _resnet, wider=_twice_the_channels, work=_work_of_blocks),
+        NetworkRow(Mlp, _mlp, wider=_four_times_the_units, work=_work_of_layers),
         NetworkRow(MobileNetV2, _mobilenet_v2, load=_load_mobilenet_v2),
         NetworkRow(EfficientNetLite0, _efficientnet_lite0, load=_load_efficientnet_lite0),
+        NetworkRow(Factory, _factory),
     )
 )

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from pipeline.errors import DataError
 from pipeline.models.export import INPUT, METADATA, OUTPUT, check_onnx, onnx_session
-from pipeline.models.files import MODEL_PARAMS, TrainedModel
+from pipeline.models.files import FACTORY, MODEL_PARAMS, TrainedModel
 from pipeline.renamed import model_params
 from pipeline.stages.ingest.params import IngestParams
 from pipeline.yaml_values import shortened
@@ -48,7 +48,8 @@ def load_onnx(data: bytes) -> TrainedModel:
         about = json.loads(texts[METADATA])
         classes = tuple(map(str, about["classes"]))
         ingest = IngestParams.model_validate(about["ingest"])
-        params = MODEL_PARAMS.validate_python(model_params(about["model"]))
+        own = about["model"]["name"] == FACTORY
+        params = None if own else MODEL_PARAMS.validate_python(model_params(about["model"]))
         wanted = {INPUT: [3, ingest.size, ingest.size], OUTPUT: [len(classes)]}
         found = {each.name: each.shape[1:] for each in (*network.session.get_inputs(), *network.session.get_outputs())}
         if found != wanted:

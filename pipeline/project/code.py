@@ -4,21 +4,24 @@ import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from pipeline import catalogue
 from pipeline.errors import DataError, listing
+from pipeline.models.networks import Factory
 from pipeline.project.params_file import Params
 from pipeline.stage import NAMES
 from pipeline.store.refusals import refusals
 from pipeline.store.writing import partial_path, put_in_place, remove
+from pipeline.versions.own_code import own_modules, version_of_modules
 from pipeline.versions.stages import installed_versions
 
 LOCKS = ("dvc.lock", "data/dvc.lock", "final/dvc.lock")
 COMMAND = "dvc repro data/dvc.yaml:code"
+# What runs code of the project: stages that reach this module have that code in their version.
+RUNS_OWN_CODE = "pipeline.models.own"
 OLDER = (
     "an older version of the pipeline wrote dvc.lock, with source files as dependencies. Every stage runs once "
     "more, and every image is decoded once more. After that, a code change runs only the stages that it affects"
@@ -27,8 +30,7 @@ OLDER = (
 
 def write_versions(params: Params) -> str:
     """Write one file per stage, and return the line that says which stages run again because of their code."""
-    values = params.model_dump()
-    new = {name: _text(name, values) for name in NAMES}
+    new = {name: _text(name, params) for name in NAMES}
     folder = Path(catalogue.CODE.path)
     before = {name: _read(name) for name in NAMES}
     with refusals(folder):
@@ -48,7 +50,7 @@ def check_version(name: str, params: Params) -> str | None:
         DataError: the same where DVC runs the stage, which would write down the older version beside the new results.
     """
     written = _read(name)
-    if written is None or written == _text(name, params.model_dump()):
+    if written is None or written == _text(name, params):
         return None
     if "DVC_STAGE" in os.environ:
         raise DataError(
@@ -58,13 +60,19 @@ def check_version(name: str, params: Params) -> str | None:
     return f"note: the code of {name} has changed since the last `dvc repro`; the next one runs this stage again"
 
 
-def _text(name: str, params: Mapping[str, Any]) -> str:
-    """The version, then what it is made of: a hash a module."""
-    reached = installed_versions().reached(name, params)
-    return "".join(
-        f"{line}\n"
-        for line in [reached.version, *(f"{hashed} {module}" for module, hashed in reached.by_module().items())]
-    )
+def _text(name: str, params: Params) -> str:
+    """The version, then what it is made of: a hash a module, of the project's own code as well where it is run.
+
+    Raises:
+        ParamsError: train.model names a function of the project that is not there.
+    """
+    reached = installed_versions().reached(name, params.model_dump())
+    version, modules = reached.version, reached.by_module()
+    model = params.train.model
+    if isinstance(model, Factory) and RUNS_OWN_CODE in modules:
+        own = own_modules(model.factory, Path())
+        version, modules = version_of_modules({"": version, **own}), {**modules, **own}
+    return "".join(f"{line}\n" for line in [version, *(f"{hashed[:8]} {module}" for module, hashed in modules.items())])
 
 
 def _place(name: str) -> str:

@@ -9,25 +9,21 @@ ten decodings.
 
 import importlib.metadata
 import json
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import groupby
 from pathlib import Path
-from queue import SimpleQueue
-from threading import Thread
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import pyarrow as pa
 
 from pipeline.errors import DataError, MissingInputError
-from pipeline.store.arrow import open_arrow, open_verified, write_unflushed
+from pipeline.store.arrow import open_arrow, open_verified
 from pipeline.store.reading import maker
 from pipeline.store.refusals import refusals
-from pipeline.store.shard_plan import Chunk, Older, Place, Row, Task, Tasks, chunks_of, digest, name_of
-from pipeline.store.writing import flush, partial_path, put_in_place, remove
+from pipeline.store.shard_files import Finisher, Make, make_and_write, path_of, write_shard
+from pipeline.store.shard_plan import Chunk, Older, Row, Task, Tasks, chunks_of, digest, name_of
+from pipeline.store.writing import remove
 from pipeline.workers.engine import Engine
 from pipeline.workers.serving import Guard
 
@@ -37,16 +33,6 @@ SHARDS_A_WORKER = 8
 SLICES_A_WORKER = 8
 # Rows, each of some hundredths of a second, in the second or two in which processes start.
 MIN_ROWS_FOR_WORKERS = 50
-
-
-Make = Callable[[Any], Mapping[str, Any]]
-
-
-@runtime_checkable
-class MakesMany(Protocol):
-    """What makes several rows faster than one by one; a row must not depend on those beside it."""
-
-    def many(self, payloads: Sequence[Any]) -> Iterator[Mapping[str, Any]]: ...
 
 
 def fingerprint(code: str, libraries: Sequence[str], params: Mapping[str, Any]) -> str:
@@ -126,16 +112,16 @@ class ShardStore:
         self, tasks: Sequence[Task], make: Make | Guard, schema: pa.Schema, engine: Engine, title: str, rows: int
     ) -> None:
         common = {"folder": self.folder, "schema": schema}
-        with _Finisher(self.folder) as finisher:
+        with Finisher(self.folder) as finisher:
             told: dict[str, Any] = {"size": lambda task: len(task.rows), "total": rows, "on_done": finisher.take}
             if isinstance(make, Guard):
-                write = partial(_write_shard, **common)
+                write = partial(write_shard, **common)
                 engine.map_guarded(write, tasks, lambda task: task.payloads, make, title, **told)
             else:
-                engine.map(partial(_make_and_write, make=make, **common), tasks, title, **told)
+                engine.map(partial(make_and_write, make=make, **common), tasks, title, **told)
 
     def _open(self, name: str) -> pa.Table:
-        return open_arrow(_path(self.folder, name))
+        return open_arrow(path_of(self.folder, name))
 
     def _open_if_whole(self, name: str, schema: pa.Schema) -> pa.Table | None:
         try:
@@ -159,7 +145,7 @@ class Placed:
         With `shard` (string) and `row` (int32), which say where a row lies.
         """
         for chunk in self.chunks:
-            table = open_verified(_path(self.folder, chunk.name)).select(columns)
+            table = open_verified(path_of(self.folder, chunk.name)).select(columns)
             yield _located(table, chunk.name)
 
     def table(self) -> pa.Table:
@@ -225,92 +211,6 @@ def _cut(rows: Sequence[Row], most: int) -> Iterator[Sequence[Row]]:
 def _copied(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """The same, and its file need not stay open."""
     return column.take(pa.array(range(len(column))))
-
-
-def _make_and_write(task: Task, make: Make | MakesMany, folder: Path, schema: pa.Schema) -> None:
-    made = make.many(task.payloads) if isinstance(make, MakesMany) else map(make, task.payloads)
-    _write_shard(task, made, folder, schema)
-
-
-def _write_shard(task: Task, made: Iterator[Mapping[str, Any]], folder: Path, schema: pa.Schema) -> None:
-    # With a part that is empty, so that a single other one is copied, too: of a slice Arrow writes some of what lies
-    # behind it, and the bytes of a shard must not depend on where its rows were.
-    table = pa.concat_tables([*_parts(task, made, folder, schema), schema.empty_table()])
-    partial_file = partial_path(_path(folder, task.name))
-    with _gone_if_it_fails(partial_file):
-        write_unflushed(table, partial_file)
-
-
-class _Finisher(AbstractContextManager["_Finisher"]):
-    """Gives written shards their names, once they are on the disk, while others are being made.
-
-    To wait for the disk took 4 % of the time that a worker makes variants in.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        # Neither has a lock in Python, which Ctrl-C in the wrong moment would leave locked.
-        self._written: SimpleQueue[str | None] = SimpleQueue()
-        self._errors: deque[Exception] = deque()
-        # A daemon: Ctrl-C before the `with` block begins must not leave a thread that the process waits for.
-        self._thread = Thread(target=self._finish_all, daemon=True)
-        self._thread.start()
-
-    def take(self, task: Task) -> None:
-        """Begin to finish a shard, and raise what went wrong with an earlier one."""
-        self._written.put(task.name)
-        if self._errors:
-            raise self._errors[0]
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        # Of a run that failed, too: what is whole is kept.
-        self._written.put(None)
-        self._thread.join()
-        if kind is None and self._errors:
-            raise self._errors[0]
-
-    def _finish_all(self) -> None:
-        for name in iter(self._written.get, None):
-            path = _path(self._folder, name)
-            try:
-                with _gone_if_it_fails(partial_path(path)):
-                    flush(partial_path(path))
-                    put_in_place(partial_path(path), path)
-            except Exception as error:  # noqa: BLE001 - raised where the run waits
-                self._errors.append(error)
-
-
-@contextmanager
-def _gone_if_it_fails(partial_file: Path) -> Iterator[None]:
-    """On a full disk even a half shard is in the way."""
-    try:
-        yield
-    except BaseException:
-        remove(partial_file)
-        raise
-
-
-def _parts(task: Task, made: Iterator[Mapping[str, Any]], folder: Path, schema: pa.Schema) -> Iterator[pa.Table]:
-    """The rows in order: those of older shards as they lie there, without a look at each; new ones made."""
-    old: dict[str, pa.Table] = {}
-    runs = groupby(enumerate(task.rows), key=lambda item: _run(item[0], task.reuse.get(item[1].key)))
-    for (name, _), run in runs:
-        rows = [row for _, row in run]
-        if not name:
-            yield pa.Table.from_pylist([{"key": row.key, **next(made)} for row in rows], schema=schema)
-            continue
-        if name not in old:
-            old[name] = open_arrow(_path(folder, name))
-        yield old[name].slice(task.reuse[rows[0].key].row, len(rows))
-
-
-def _path(folder: Path, name: str) -> Path:
-    return folder / f"{name}.arrow"
-
-
-def _run(number: int, place: Place | None) -> tuple[str, int]:
-    """The same for rows that follow each other in one older shard, and for rows that are new."""
-    return ("", 0) if place is None else (place.shard, place.row - number)
 
 
 def _located(table: pa.Table, shard: str) -> pa.Table:

@@ -4,24 +4,16 @@ Reports are in Git, predictions in DVC's cache, under the hash that the run's dv
 """
 
 import json
-import os
 from collections.abc import Iterator
 from itertools import islice
-from pathlib import Path, PurePosixPath
-from typing import Any
-
-import pandas as pd
-from dvc.exceptions import DvcException
-from dvc.lock import LockError
-from dvc.repo import Repo
+from pathlib import Path
+from typing import Any, Literal
 
 from pipeline import catalogue
-from pipeline.errors import DataError, PipelineError
+from pipeline.errors import DataError, MissingInputError, PipelineError
 from pipeline.metrics.comparison import Result, is_report
-from pipeline.project.params_file import PARAMS_FILE
-from pipeline.store.dvc_lock import LOCK, Stages, locked_stages, stages_in
-from pipeline.tools.lineage import of_workspace, other_run
-from pipeline.yaml_values import yaml_values
+from pipeline.store.dvc_lock import LOCK, Stages
+from pipeline.tools.revisions import Revision, Workspace, hash_in, repository, resolved
 
 FETCH = "its predictions are not in DVC's cache: run `dvc fetch --all-commits` or `dvc exp pull`, or run it again"
 
@@ -35,56 +27,92 @@ def results(commits: int) -> list[Result]:
     Raises:
         DataError: this is no repository of Git and DVC, or DVC is at work.
     """
-    try:
-        with Repo() as repository:
-            return list(_results(repository, commits))
-    except LockError as error:
-        raise DataError(f"DVC is running here: wait for it, or run `pipeline doctor` ({error})") from error
-    except DvcException as error:
-        raise DataError(f"DVC cannot list experiments here: {error}") from error
+    with repository() as found:
+        return list(_results(found, commits))
 
 
-def _results(repository: Any, commits: int) -> Iterator[Result]:
-    history = [_Revision(repository, rev) for rev in _commits(repository, commits)]
-    workspace = _workspace()
-    if workspace is not None and not (workspace.report == history[0].report() and _locked_as(history[0])):
-        yield workspace
-    seen: list[tuple[Any, str | None, str | None]] = []
-    for commit in history:
-        found = (commit.report(), *commit.made())
-        if found[0] is not None and found not in seen:
-            seen.append(found)
-            yield commit.result("commit", commit.rev[:7])
-    for _, experiments in sorted(repository.experiments.ls(all_commits=True).items()):
-        for name, rev in sorted(experiments):
-            yield _Revision(repository, rev).result("experiment", name)
+def workspace_result() -> Result | None:
+    """The result that lies in the current folder; None if there is none.
 
-
-def _commits(repository: Any, count: int) -> list[str]:
-    try:
-        return list(islice(repository.scm.branch_revs("HEAD"), count))
-    except Exception as error:  # scmrepo's backends raise many types where there is no commit
-        raise DataError(f"Git has no commit here ({type(error).__name__}): commit once, then compare") from error
-
-
-def _workspace() -> Result | None:
+    Raises:
+        DataError: its report is none that can be read.
+    """
     path = Path(catalogue.EVALUATE_METRICS.path)
     if not path.exists():
         return None
     report = catalogue.EVALUATE_METRICS.read(path)
     if not is_report(report):
         raise DataError(f"{path} is not an evaluation report: run `dvc repro evaluate`")
-    if other := of_workspace():
+    here = Workspace()
+    if other := here.other_run():
         return Result("workspace", "workspace", None, {}, None, other)
     try:
-        predictions = catalogue.PREDICTIONS.read(Path(catalogue.PREDICTIONS.path))
+        predictions = here.read(catalogue.PREDICTIONS)
     except PipelineError as error:
-        return Result("workspace", "workspace", None, report, None, str(error), _params_here())
-    return Result("workspace", "workspace", None, report, predictions, "", _params_here())
+        return Result("workspace", "workspace", None, report, None, str(error), _flat(here.params()))
+    return Result("workspace", "workspace", None, report, predictions, "", _flat(here.params()))
 
 
-def _params_here() -> dict[str, Any]:
-    return _flat(yaml_values(PARAMS_FILE.read_text(encoding="utf-8"))) if PARAMS_FILE.is_file() else {}
+def revision_result(name: str) -> Result:
+    """The result of a commit, branch, tag or experiment.
+
+    Raises:
+        DataError: neither Git nor DVC knows it; this is no repository of Git and DVC, or DVC is at work.
+    """
+    with repository() as found:
+        return result_of(Revision(found, name, resolved(found, name)))
+
+
+def result_of(run: Revision, kind: Literal["commit", "experiment"] = "commit") -> Result:
+    """What a revision's run left, or the reason why its numbers do not count."""
+    report = _report(run)
+    if report is None:
+        return Result(run.name, kind, run.commit, {}, None, "it has no results: its run did not reach `evaluate`")
+    if other := run.other_run():
+        # Not even its report: these numbers are another run's.
+        return Result(run.name, kind, run.commit, {}, None, other)
+    params = _flat(run.params())
+    if run.hash_of(catalogue.PREDICTIONS.path) is None:
+        return Result(run.name, kind, run.commit, report, None, f"its {LOCK} names no predictions", params)
+    try:
+        return Result(run.name, kind, run.commit, report, run.read(catalogue.PREDICTIONS), "", params)
+    except MissingInputError:
+        missing = FETCH
+    except PipelineError:
+        missing = "its predictions are damaged, or of another version: run it again"
+    return Result(run.name, kind, run.commit, report, None, missing, params)
+
+
+def _results(found: Any, commits: int) -> Iterator[Result]:
+    history = [Revision(found, commit[:7], commit) for commit in _commits(found, commits)]
+    workspace = workspace_result()
+    if workspace is not None and not (workspace.report == _report(history[0]) and _locked_as(history[0])):
+        yield workspace
+    seen: list[tuple[Any, str | None, str | None]] = []
+    for commit in history:
+        left = (_report(commit), *_made(commit.stages()))
+        if left[0] is not None and left not in seen:
+            seen.append(left)
+            yield result_of(commit)
+    for _, experiments in sorted(found.experiments.ls(all_commits=True).items()):
+        for name, commit in sorted(experiments):
+            yield result_of(Revision(found, name, commit), "experiment")
+
+
+def _commits(found: Any, count: int) -> list[str]:
+    try:
+        return list(islice(found.scm.branch_revs("HEAD"), count))
+    except Exception as error:  # scmrepo's backends raise many types where there is no commit
+        raise DataError(f"Git has no commit here ({type(error).__name__}): commit once, then compare") from error
+
+
+def _report(run: Revision) -> dict[str, Any] | None:
+    """The report of a commit's evaluation; None where there is none that can be read."""
+    try:
+        value = json.loads(run.text(catalogue.EVALUATE_METRICS.path) or "null")
+    except ValueError:
+        return None
+    return value if is_report(value) else None
 
 
 def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
@@ -98,89 +126,11 @@ def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
     }
 
 
-def _locked_as(commit: "_Revision") -> bool:
+def _locked_as(commit: Revision) -> bool:
     """Whether the workspace's lock names the commit's model and predictions."""
-    return Path(LOCK).exists() and _made(locked_stages(Path(LOCK))) == commit.made()
+    return Path(LOCK).exists() and _made(Workspace().stages()) == _made(commit.stages())
 
 
 def _made(stages: Stages) -> tuple[str | None, str | None]:
     """The hashes of model and predictions in DVC's cache; None where there is none."""
-    found = {str(out.get("path")): str(out.get("md5")) for entry in stages.values() for out in entry["outs"]}
-    return found.get(catalogue.MODEL.path), found.get(catalogue.PREDICTIONS.path)
-
-
-class _Revision:
-    """Files of a commit, read once."""
-
-    def __init__(self, repository: Any, rev: str) -> None:
-        self.rev = rev
-        self._repository = repository
-        self._files = repository.scm.get_fs(rev)
-        # A project may lie in a folder of a larger repository.
-        self._folder = PurePosixPath(Path(os.path.relpath(repository.root_dir, repository.scm.root_dir)).as_posix())
-        self._report: dict[str, Any] | None = None
-        self._stages: Stages | None = None
-
-    def report(self) -> dict[str, Any] | None:
-        """The report of the commit's evaluation; None where there is none that can be read."""
-        if self._report is None:
-            try:
-                value = json.loads(self._text(catalogue.EVALUATE_METRICS.path) or "null")
-            except ValueError:
-                value = None
-            self._report = value if is_report(value) else None
-        return self._report
-
-    def stages(self) -> Stages:
-        """What the commit's dvc.lock says of each stage; nothing where it cannot be read."""
-        if self._stages is None:
-            try:
-                self._stages = stages_in(self._text(LOCK) or "")
-            except ValueError:
-                self._stages = {}
-        return self._stages
-
-    def made(self) -> tuple[str | None, str | None]:
-        """The hashes of the commit's model and predictions in DVC's cache; None where its dvc.lock names none."""
-        return _made(self.stages())
-
-    def other_run(self) -> str:
-        """Why the commit's predictions are not of the model, split and params that it has; empty if they are."""
-        try:
-            return other_run(self.stages(), yaml_values(self._text(PARAMS_FILE.as_posix()) or ""))
-        except ValueError:
-            return f"its {PARAMS_FILE} cannot be read"
-
-    def _params(self) -> dict[str, Any]:
-        return _flat(yaml_values(self._text(PARAMS_FILE.as_posix()) or ""))
-
-    def result(self, kind: Any, name: str) -> Result:
-        """The same as a result."""
-        report = self.report()
-        if report is None:
-            return Result(name, kind, self.rev, {}, None, "it has no results: its run did not reach `evaluate`")
-        if other := self.other_run():
-            # Not even its report: these numbers are another run's.
-            return Result(name, kind, self.rev, {}, None, other)
-        predictions, missing = self._predictions()
-        return Result(name, kind, self.rev, report, predictions, missing, self._params())
-
-    def _predictions(self) -> tuple[pd.DataFrame | None, str]:
-        _, md5 = self.made()
-        if md5 is None:
-            return None, f"its {LOCK} names no predictions"
-        place = Path(self._repository.cache.local.oid_to_path(md5))
-        if not place.exists():
-            return None, FETCH
-        try:
-            return catalogue.PREDICTIONS.read(place), ""
-        except PipelineError:
-            return None, "its predictions are damaged, or of another version: run it again"
-
-    def _text(self, path: str) -> str | None:
-        try:
-            with self._files.open((self._folder / path).as_posix(), "rb") as file:
-                data: bytes = file.read()
-        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-            return None
-        return data.decode(errors="replace")
+    return hash_in(stages, catalogue.MODEL.path), hash_in(stages, catalogue.PREDICTIONS.path)

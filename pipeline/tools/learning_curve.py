@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,13 +22,15 @@ from pipeline.metrics.metric import check_defined, metric_of
 from pipeline.metrics.predictions import PROBABILITY, checked_predictions
 from pipeline.project.params_file import Params
 from pipeline.stages.train.params import TrainParams
-from pipeline.store.artifacts import table
-from pipeline.store.writing import remove, replacing, write_bytes
-from pipeline.tools.figures import png_of
+from pipeline.store.writing import remove
+from pipeline.tools.figures import write_figure
 from pipeline.tools.training_data import fit_params, read_data
 from pipeline.training.checkpoint import Checkpoint, KeyedCheckpoint
 from pipeline.training.fitting import TrainingData, fit_key, fit_model, part_of_data
 from pipeline.workers.engine import Engine
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Numbers = npt.NDArray[np.float64]
 COLOURS = {"all": "#0072B2", "raw": "#E69F00", "production": "#009E73"}
@@ -214,21 +217,13 @@ def _measured(planned_fit: PlannedFit, data: TrainingData, alpha: float) -> _Mea
 
 def write_result(found: LearningCurve, path: Path) -> tuple[Path, Path]:
     """Write the points to a CSV file and the curves to a picture of the same name; return both paths."""
-    csv, png = path.with_suffix(".csv"), path.with_suffix(".png")
-    with replacing(csv) as half:
-        table(str(csv)).write(found.points, half)
-    with replacing(png) as half:
-        write_bytes(_drawn(found), half)
-    return csv, png
+    return write_figure(found.points, partial(_draw, found), "Would twice the images help?", path)
 
 
-def _drawn(found: LearningCurve) -> bytes:
+def _draw(found: LearningCurve, axes: "Axes") -> None:
     # It takes a second to import, and fitting does without.
-    from matplotlib.figure import Figure
     from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
-    figure = Figure(figsize=(8, 5), layout="constrained")
-    axes = figure.subplots()
     for one in found.answers:
         rows = found.points[_of(found.points, one.curve)]
         axes.plot(rows[one.curve], 100 * rows["error"], "o", color=COLOURS[one.curve], alpha=0.5)
@@ -242,9 +237,6 @@ def _drawn(found: LearningCurve) -> bytes:
         minor_locator=NullLocator(),
         major_formatter=StrMethodFormatter("{x:,.0f}"),
     )
-    axes.set_title("Would twice the images help?")
-    axes.legend()
-    return png_of(figure)
 
 
 def _of(points: pd.DataFrame, curve: str) -> "pd.Series[bool]":

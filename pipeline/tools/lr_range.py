@@ -1,6 +1,8 @@
 """Run the learning-rate range test on the current training set."""
 
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.data.loader import weighted_batches
 from pipeline.data.order import KeyedOrder
@@ -8,14 +10,15 @@ from pipeline.errors import ParamsError
 from pipeline.metrics.metric import metric_of
 from pipeline.models.baselines import Baseline
 from pipeline.project.params_file import Params
-from pipeline.store.artifacts import table
-from pipeline.store.writing import replacing, write_bytes
-from pipeline.tools.figures import png_of
+from pipeline.tools.figures import write_figure
 from pipeline.tools.training_data import read_data
 from pipeline.training.fitting import fresh_network, loss_weights
 from pipeline.training.lr_range_test import RateRange, rate_range
 from pipeline.workers.engine import Engine
 from pipeline.workers.progress import progress
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 def find_rate(params: Params, low: float, high: float, steps: int, engine: Engine) -> RateRange:
@@ -44,27 +47,15 @@ def find_rate(params: Params, low: float, high: float, steps: int, engine: Engin
 
 
 def write_curve(found: RateRange, path: Path) -> tuple[Path, Path]:
-    """Write the curve as a CSV file and as a picture of the same name; where they are."""
-    csv, png = path.with_suffix(".csv"), path.with_suffix(".png")
-    with replacing(csv) as half:
-        table(str(csv)).write(found.curve, half)
-    with replacing(png) as half:
-        write_bytes(_drawn(found), half)
-    return csv, png
+    """Write the curve as a CSV file and as a picture of the same name; return both paths."""
+    return write_figure(found.curve, partial(_draw, found), "Learning-rate range test", path)
 
 
-def _drawn(found: RateRange) -> bytes:
-    """The loss over the learning rate, as PNG."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 5), layout="constrained")
-    axes = figure.subplots()
+def _draw(found: RateRange, axes: "Axes") -> None:
+    """The loss over the learning rate."""
     axes.plot(found.curve["rate"], found.curve["loss"], ".", color="#999999", label="loss of a batch")
     axes.plot(found.curve["rate"], found.curve["smoothed"], color="#0072B2", linewidth=2, label="smoothed")
     axes.axvline(found.suggested, color="#D55E00", label=f"suggested: {found.suggested:.2g}")
     low, high = float(found.curve["smoothed"].min()), float(found.curve["smoothed"].quantile(0.98))
     room = max(high - low, 1e-9) * 0.1
     axes.set(xscale="log", xlabel="learning rate", ylabel="loss", ylim=(low - room, high + room))
-    axes.set_title("Learning-rate range test")
-    axes.legend()
-    return png_of(figure)

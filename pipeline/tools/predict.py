@@ -16,9 +16,10 @@ import torch
 from pipeline.errors import DataError, MissingInputError
 from pipeline.images.pixels import Pixels
 from pipeline.images.rejection import Rejection
-from pipeline.models.files import TrainedModel, load_model
+from pipeline.models.files import TrainedModel, load_model, needs_own_code
 from pipeline.models.onnx_files import SUFFIX, load_onnx
 from pipeline.models.prediction import predict
+from pipeline.project.params_file import PARAMS_FILE, load_params
 from pipeline.sources.dvc_hazards import shown
 from pipeline.store.reading import read_bytes
 from pipeline.store.refusals import refusals
@@ -59,7 +60,8 @@ def read_model(path: Path) -> TrainedModel:
 
     Raises:
         MissingInputError: there is no such file, or the extra `onnx` is missing.
-        DataError: it is no model of this pipeline.
+        DataError: it is no model of this pipeline, or a function of another project built it.
+        ParamsError: a function of this project built it, and fails now.
     """
     with refusals(path):
         if not path.exists():
@@ -68,7 +70,11 @@ def read_model(path: Path) -> TrainedModel:
             raise DataError(f"{path} is not a file: name a model, such as data/train/model.safetensors")
     try:
         data = read_bytes(path)
-        return load_onnx(data) if path.suffix.lower() == SUFFIX else load_model(data)
+        if path.suffix.lower() == SUFFIX:
+            return load_onnx(data)
+        # No other model needs a project.
+        own = needs_own_code(data) and PARAMS_FILE.is_file()
+        return load_model(data, load_params().train.model if own else None)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
 

@@ -26,13 +26,13 @@ FEATURE_BATCH = 64
 
 @dataclass(frozen=True)
 class RowFeatures:
-    """What frozen layers make of rows: features (p, f) of the distinct pictures, and which each row has, (n,)."""
+    """What frozen layers make of rows: features (p, …) of the distinct pictures, and which each row has, (n,)."""
 
     features: Tensor
     positions: Tensor
 
     def of(self, rows: list[int]) -> Tensor:
-        """The features of some rows, shape (rows, f)."""
+        """The features of some rows, shape (rows, …)."""
         return self.features[self.positions[rows]]
 
 

@@ -21,7 +21,8 @@ from pipeline.metrics.params import AnyMetric
 from pipeline.models.baselines import Baseline
 from pipeline.models.building import build_model
 from pipeline.models.files import TrainedModel
-from pipeline.models.networks import NETWORKS, Network, Pretrained
+from pipeline.models.networks import NETWORKS, Factory, Network, Pretrained
+from pipeline.models.own import digest_of_factory
 from pipeline.randomness import keyed_seed
 from pipeline.stages.augment.params import VariantParams
 from pipeline.stages.ingest.params import IngestParams
@@ -41,8 +42,8 @@ from pipeline.workers.libraries import keep_freed_tensors
 from pipeline.workers.progress import progress
 from pipeline.workers.stopping import stop_deferred
 
-# Rows whose features are kept in memory: 5 kB each of 1,280 numbers, 2 GB in all.
-MAX_FEATURE_ROWS = 400_000
+# Of features that are kept in memory, 4 bytes each: 2 GB, which is 400,000 rows of 1,280.
+MAX_FEATURE_NUMBERS = 512_000_000
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,8 @@ def fit_key(data: TrainingData, params: FitParams) -> str:
     made = [variants.mode, variants.seed, [transform.model_dump() for transform in variants.transforms]]
     shaping = [data.ingest.size, params.train.model_dump(), params.optimizing.model_dump(), *made]
     code = version_of(fit_model, training_data)
+    if isinstance(params.train.model, Factory):
+        code += digest_of_factory(params.train.model)
     return digest(code, *library_versions(), *tables, json.dumps(shaping, sort_keys=True))
 
 
@@ -151,10 +154,12 @@ def features_stay(data: TrainingData, params: TrainParams) -> bool:
 
     Not if there are so many pictures that their features would fill the memory.
     """
-    if not isinstance(params.model, Pretrained) or not params.model.head_only:
+    numbers = params.model.frozen_numbers if isinstance(params.model, Pretrained) else None
+    if numbers is None:
         return False
     stored = data.train.variants is None or not (data.train.copies > 0).any()
-    return bool(stored) and params.mixing.name == "none" and len(data.train) + len(data.dev) <= MAX_FEATURE_ROWS
+    fits = (len(data.train) + len(data.dev)) * numbers <= MAX_FEATURE_NUMBERS
+    return bool(stored) and params.mixing.name == "none" and fits
 
 
 @contextmanager
@@ -183,7 +188,7 @@ def fresh_network(model: Network, data: TrainingData, params: TrainParams, engin
     Raises:
         PipelineError: there is no such file of pretrained weights, or it cannot be used.
     """
-    mean, std = (np.zeros(3), np.ones(3)) if isinstance(model, Pretrained) else channel_statistics(data.train, engine)
+    mean, std = channel_statistics(data.train, engine) if model.of_train else (np.zeros(3), np.ones(3))
     network = build_model(model, len(data.classes), data.ingest.size, mean, std, keyed_seed(params.seed, "weights"))
     load = NETWORKS.of(model).load
     if load is not None:

@@ -20,7 +20,7 @@ from pipeline.stages.train.params import TrainParams
 from pipeline.training.loss_functions import RowLosses
 from pipeline.training.losses import penalty, weighted_loss, weighted_mean
 from pipeline.training.mixing import mix
-from pipeline.training.optimizers import build_optimizer
+from pipeline.training.optimizers import FACTOR, build_optimizer
 
 Batch = tuple[Tensor, Tensor]
 # Pixels, class numbers, and what each row weighs in the loss.
@@ -115,7 +115,7 @@ class TrainingLoop:
     def _step(self, epoch: int, number: int, batch: WeightedBatch, rate: float) -> Step:
         params = self._params
         for group in self._optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group[FACTOR]
         torch.manual_seed(keyed_seed(params.seed, "dropout", epoch, number))
         objective, step = _forward(self.network, self._fabric.to_device(batch), params, self._losses, epoch, number)
         self._optimizer.zero_grad()

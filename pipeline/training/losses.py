@@ -4,9 +4,13 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor, nn
 
 from pipeline.errors import ParamsError, listing
+
+# Of a layer's largest weight: smaller ones hardly count.
+NEAR_ZERO = 0.01
 
 
 def weighted_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
@@ -54,6 +58,18 @@ def penalty(network: nn.Module, l1: float, l2: float) -> Tensor | float:
         if l2:
             found = found + l2 / 2 * weight.square().sum()
     return found
+
+
+@torch.no_grad()
+def near_zero(network: nn.Module) -> float:
+    """The share of the weights that an L1 penalty acts on which it has made so small that they hardly count, in [0, 1].
+
+    Below a hundredth of the largest weight of the same layer: steps of an optimizer jump over 0, and rarely meet it.
+    """
+    counts = [
+        (int((weight.abs() < NEAR_ZERO * weight.abs().max()).sum()), weight.numel()) for weight in penalised(network)
+    ]
+    return sum(small for small, _ in counts) / max(sum(every for _, every in counts), 1)
 
 
 def penalised(network: nn.Module) -> Iterator[nn.Parameter]:

@@ -1,11 +1,13 @@
 """Optimizers: their params, how torch makes each, and what advice needs to know of them."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 
+from pipeline.errors import ParamsError
 from pipeline.registry import Choice, Registry
 from pipeline.section import Section
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 P = TypeVar("P", bound="Optimizer")
 
 Decay = Annotated[float, Field(ge=0)]
+# The attribute of a module, and the key of a group of parameters, with their share of the learning rate.
+FACTOR = "learning_rate_factor"
 # Of the running means that an optimizer keeps.
 Smoothing = Annotated[float, Field(ge=0, lt=1)]
 
@@ -99,50 +103,76 @@ def build_optimizer(network: "nn.Module", params: Optimizer, rate: float) -> "to
 def _sgd(network: "nn.Module", params: Sgd, rate: float) -> "torch.optim.Optimizer":
     from torch.optim import SGD
 
-    return SGD(_trained(network), lr=rate, momentum=params.momentum, nesterov=params.nesterov)
+    return SGD(_groups(network), lr=rate, momentum=params.momentum, nesterov=params.nesterov)
 
 
 def _rmsprop(network: "nn.Module", params: RmsProp, rate: float) -> "torch.optim.Optimizer":
     from torch.optim import RMSprop
 
-    return RMSprop(_trained(network), lr=rate, alpha=params.alpha, momentum=params.momentum)
+    return RMSprop(_groups(network), lr=rate, alpha=params.alpha, momentum=params.momentum)
 
 
 def _adam(network: "nn.Module", params: Adam, rate: float) -> "torch.optim.Optimizer":
     from torch.optim import Adam
 
-    return Adam(_trained(network), lr=rate, betas=(params.beta1, params.beta2))
+    return Adam(_groups(network), lr=rate, betas=(params.beta1, params.beta2))
 
 
 def _adamw(network: "nn.Module", params: AdamW, rate: float) -> "torch.optim.Optimizer":
     from torch.optim import AdamW
 
-    return AdamW(_decayed(network, params.weight_decay), lr=rate, betas=(params.beta1, params.beta2))
+    return AdamW(_groups(network, params.weight_decay), lr=rate, betas=(params.beta1, params.beta2))
 
 
 def _nadam(network: "nn.Module", params: NAdam, rate: float) -> "torch.optim.Optimizer":
     from torch.optim import NAdam
 
     return NAdam(
-        _decayed(network, params.weight_decay),
+        _groups(network, params.weight_decay),
         lr=rate,
         betas=(params.beta1, params.beta2),
         decoupled_weight_decay=params.decoupled,
     )
 
 
-def _trained(network: "nn.Module") -> "list[nn.Parameter]":
-    return [parameter for parameter in network.parameters() if parameter.requires_grad]
+def _groups(network: "nn.Module", decay: float | None = None) -> list[dict[str, Any]]:
+    """Groups of the parameters that are trained, by the factor of their rate, and by whether they decay.
 
-
-def _decayed(network: "nn.Module", decay: float) -> list[dict[str, Any]]:
-    """Two groups of parameters: weights, which decay, and biases and norms, which do not."""
+    Args:
+        decay: of weights; biases and norms do not decay. None: no parameter has a decay of its own.
+    """
     from pipeline.training.losses import penalised
 
-    decayed = list(penalised(network))
-    ids = {id(parameter) for parameter in decayed}
-    rest = [parameter for parameter in _trained(network) if id(parameter) not in ids]
-    return [{"params": decayed, "weight_decay": decay}, {"params": rest, "weight_decay": 0.0}]
+    weights = {id(parameter) for parameter in penalised(network)}
+    factors = learning_rate_factors(network)
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for parameter in network.parameters():
+        if parameter.requires_grad:
+            place = factors.get(id(parameter), 1.0), decay is not None and id(parameter) in weights
+            groups.setdefault(place, []).append(parameter)
+    # Those of the full rate first, weights before the rest: in one order, whatever the network.
+    return [
+        {"params": groups[factor, decays], FACTOR: factor}
+        | ({} if decay is None else {"weight_decay": decay if decays else 0.0})
+        for factor, decays in sorted(groups, key=lambda place: (-place[0], not place[1]))
+    ]
+
+
+def learning_rate_factors(network: "nn.Module") -> dict[int, float]:
+    """Parameter's id -> its share of the learning rate: of the innermost module around it that has such an attribute.
+
+    Raises:
+        ParamsError: one is no number above 0.
+    """
+    found: dict[int, float] = {}
+    for name, module in network.named_modules():
+        factor = getattr(module, FACTOR, None)
+        if factor is None:
+            continue
+        if isinstance(factor, bool) or not isinstance(factor, int | float) or not 0 < factor < math.inf:
+            raise ParamsError(f"{FACTOR} of the network's module {name} is {factor!r}: it must be a number above 0")
+        found.update(dict.fromkeys(map(id, module.parameters()), float(factor)))
+    return found
 
 
 OPTIMIZERS: Registry[OptimizerRow[Any]] = Registry(

@@ -18,6 +18,7 @@ from pipeline.metrics.metric import Metric
 from pipeline.stages.train.params import TrainParams
 from pipeline.training.loop import Batch, TrainBatches, TrainingLoop
 from pipeline.training.loss_functions import row_losses
+from pipeline.training.losses import near_zero
 from pipeline.training.schedules import rate_factor
 from pipeline.training.tally import EpochTally
 
@@ -212,6 +213,8 @@ class _Run:
             "dev/loss": dev.loss,
             "dev/optimizing": dev.metric,
         }
+        if self._params.l1:
+            values["train/near_zero"] = near_zero(self._loop.network)
         best = self.epochs[self.best_epoch]["dev/optimizing"] if self.epochs else None
         if best is None or self._optimizing.better(values["dev/optimizing"], best):
             self.best_epoch = len(self.epochs)

@@ -9,7 +9,8 @@ from pipeline.versions.left_out import is_left_out
 from pipeline.versions.modules import Package, Unit
 from pipeline.versions.names import Dynamic, Names, Target, Whole
 from pipeline.versions.registries import Rows, registry_of
-from pipeline.versions.writing import Choice, Written, write
+from pipeline.versions.writing import write
+from pipeline.versions.written import Choice, Written
 
 # Hex digits of a version.
 LENGTH = 32

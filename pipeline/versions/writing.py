@@ -5,51 +5,19 @@ errors, what is logged or printed, and titles of bars. An error's message stays 
 """
 
 import ast
-from collections.abc import Sequence
-from dataclasses import dataclass
 
 from pipeline.versions.for_people import ForPeople, is_literal_text
 from pipeline.versions.modules import Binding, Unit, is_text, plain_decorator
-from pipeline.versions.names import Dynamic, Names, Outside, Target, Whole
-from pipeline.versions.registries import LOOKUPS, TYPES, Registry, Rows, registry_of
+from pipeline.versions.names import Names, Outside, Target
+from pipeline.versions.references import References
+from pipeline.versions.registries import TYPES, Registry, Rows, registry_of
 from pipeline.versions.scopes import Function, Scopes, with_quoted
+from pipeline.versions.written import Choice, Handler, Written
 
 # Fields of nodes that say nothing, or that only some Pythons have.
 SILENT = frozenset({"ctx", "kind", "type_comment", "type_ignores"})
-# What no tree shows: code in texts, and modules by computed names.
-COMPUTED = frozenset({"__import__", "eval", "exec", "globals"})
 # Attributes of an exception that lead to its message.
 WORDS_OF_ERRORS = frozenset({"__cause__", "__context__", "__notes__", "__str__", "args", "message"})
-
-
-@dataclass
-class Handler:
-    """A handler that makes a text of what it catches: those classes, and what is called where it catches."""
-
-    caught: tuple[str, ...]
-    body: "list[Target | Rows]"
-
-
-@dataclass
-class Written:
-    """A unit's text, what it refers to, its handlers, and the literal texts in it that may be names."""
-
-    text: str
-    targets: list[Target | Rows]
-    handlers: list[Handler]
-    words: frozenset[str]
-
-
-@dataclass(frozen=True)
-class Choice:
-    """How a unit is written.
-
-    loud: classes of exceptions whose messages count here, because somebody catches them and uses their words.
-    rows: of a registry, the names of the rows that count; None: all of it.
-    """
-
-    loud: frozenset[str] = frozenset()
-    rows: frozenset[str] | None = None
 
 
 def write(unit: Unit, names: Names, choice: Choice, silent: frozenset[Unit]) -> Written:
@@ -65,7 +33,7 @@ def write(unit: Unit, names: Names, choice: Choice, silent: frozenset[Unit]) -> 
     else:
         writer.statement(unit.node)
     words = frozenset() if registry is not None else frozenset(writer.words)
-    return Written("".join(writer.parts), writer.targets, writer.handlers, words)
+    return Written("".join(writer.parts), writer.references.targets, writer.handlers, words)
 
 
 class _Writer:
@@ -76,15 +44,13 @@ class _Writer:
         self.scopes = Scopes(unit, names)
         self.for_people = ForPeople(self.scopes, choice.loud)
         self.parts: list[str] = []
-        self.targets: list[Target | Rows] = []
+        self.references = References(unit, names, self.scopes)
         self.words: set[str] = set()
         self.handlers: list[Handler] = []
         self._in_class = False
         # Name of a caught exception -> how often its text is used.
         self._caught: dict[str, int] = {}
         self._raising = 0
-        # Inside of what makes a type from a registry, in whatever way its rows are gone through.
-        self._typing = 0
 
     def write_rows(self, registry: Registry, chosen: frozenset[str]) -> None:
         """A registry with some rows alone."""
@@ -133,7 +99,10 @@ class _Writer:
                 self.node(rest)
             case ast.Attribute():
                 self._attribute(node)
-            case ast.Subscript(value=ast.Name() | ast.Attribute() as value, slice=place) if self._looks_up(value):
+            case ast.Subscript(value=ast.Name() | ast.Attribute() as value, slice=place) if (
+                looked_up := self.references.of_lookup(value)
+            ):
+                self.parts.append(looked_up)
                 self.node(place)
             case ast.Call():
                 self._call(node)
@@ -262,56 +231,18 @@ class _Writer:
     def _name(self, node: ast.Name) -> None:
         if node.id in self._caught and not self._raising:
             self._caught[node.id] += 1
-        if self.scopes.is_local(node.id):
-            self.parts.append(f"{node.id};")
-        elif not (self._typing and self._looks_up(node)):
-            self._reached(self.names.of_path(self.unit, [node.id]), node.id, node.id)
+        self.parts.append(self.references.of_name(node))
 
     def _attribute(self, node: ast.Attribute) -> None:
         match node.value:
             case ast.Name(id=name) if name in self._caught and node.attr not in WORDS_OF_ERRORS:
                 self.parts.append(f"{name}.{node.attr};")
                 return
-        path = self.scopes.path(node)
-        if path is None:
+        written = self.references.of_attribute(node)
+        if written is None:
             self._any(node)
-            return
-        targets = self.names.of_path(self.unit, path)
-        registry = self._registry(targets) if node.attr in LOOKUPS or self._typing else None
-        if registry is not None:
-            self._record_lookup(registry)
-            self.parts.append(f".{node.attr};")
-            return
-        self._reached(targets, ".".join(path), path[0])
-
-    def _looks_up(self, value: ast.expr) -> bool:
-        registry = self._registry(self.scopes.resolved(value))
-        if registry is None:
-            return False
-        self._record_lookup(registry)
-        return True
-
-    def _registry(self, targets: Sequence[Target]) -> Unit | None:
-        return next(
-            (each for each in targets if isinstance(each, Unit) and registry_of(each, self.names) is not None), None
-        )
-
-    def _record_lookup(self, registry: Unit) -> None:
-        self.targets.append(Rows(registry))
-        self.parts.append(f"look-up {registry.module}:{sorted(registry.names)}")
-
-    def _reached(self, targets: Sequence[Target], written: str, root: str) -> None:
-        self.targets += targets
-        if not targets and root in COMPUTED:
-            self.targets.append(Dynamic(f"{self.unit}: {root}"))
-        # The name that it has where it comes from: `import numpy as np` says what np is.
-        known = sorted(
-            each.name if isinstance(each, Outside) else str(each) if isinstance(each, Unit) else repr(each)
-            for each in targets
-            if isinstance(each, Outside | Whole) or (isinstance(each, Unit) and each.module != self.unit.module)
-        )
-        rest = written.split(".", 1)[1:] if any(isinstance(each, Unit) for each in targets) else []
-        self.parts.append(f"{'|'.join(known)}.{'.'.join(rest)};" if known else f"{written};")
+        else:
+            self.parts.append(written)
 
     def _call(self, node: ast.Call) -> None:
         function = self.scopes.resolved(node.func)
@@ -321,13 +252,13 @@ class _Writer:
             self.parts.append("()")
             return
         if any(isinstance(each, Outside) and each.name == "importlib.import_module" for each in function):
-            self._import_module(node)
+            self.references.to_module(node)
         silent = any(each in self.silent for each in function if isinstance(each, Unit))
         titled = self.for_people.has_title(node.func)
         self.parts.append("Call(")
         self.node(node.func)
         typed = any(isinstance(each, Unit) and str(each).endswith(TYPES) for each in function)
-        self._typing += typed
+        self.references.typing += typed
         for argument in node.args:
             if not (titled and is_literal_text(argument)):
                 self.node(argument)
@@ -335,15 +266,8 @@ class _Writer:
             if not (silent and keyword.arg == "summary") and not (titled and is_literal_text(keyword.value)):
                 self.parts.append(f"{keyword.arg}=")
                 self.node(keyword.value)
-        self._typing -= typed
+        self.references.typing -= typed
         self.parts.append(")")
-
-    def _import_module(self, node: ast.Call) -> None:
-        match node.args:
-            case [ast.Constant(value=str(name))]:
-                self.targets.append(Whole(name) if self.names.package.owns(name) else Outside(name))
-            case _:
-                self.targets.append(Dynamic(f"{self.unit}: a module by a computed name"))
 
     def _raise(self, node: ast.Raise) -> None:
         self.parts.append("Raise(")
@@ -368,9 +292,9 @@ class _Writer:
 
     def _try(self, node: ast.Try | ast.TryStar) -> None:
         self.parts.append(f"{type(node).__name__}(")
-        begin = len(self.targets)
+        begin = len(self.references.targets)
         self.node(node.body)
-        body = self.targets[begin:]
+        body = self.references.targets[begin:]
         # What is raised in the same unit, there or in a method that is called there, is in reach as well.
         own = any(
             isinstance(each, ast.Raise) or (isinstance(each, ast.Name) and each.id in {"self", "cls"})

@@ -30,7 +30,7 @@ from pipeline.diagnosis.findings import (
     UNDERFIT,
     Finding,
 )
-from pipeline.diagnosis.gaps import BIAS, DEV_OVERFIT, MISMATCH, PAIRS, VARIANCE
+from pipeline.diagnosis.gaps import BIAS, DEV_OVERFIT, MISMATCH, PAIRS, VARIANCE, Gap
 from pipeline.diagnosis.next_steps import COURSE, Step, in_order, next_steps
 from pipeline.diagnosis.param_changes import weigh_class
 from pipeline.diagnosis.recommendations import TABLE
@@ -68,6 +68,35 @@ def test_train_dev_grows_by_its_share_while_train_can_spare_it() -> None:
 
 def test_nobody_is_asked_to_collect_images_of_which_a_twentieth_would_go_to_train_dev() -> None:
     assert next_steps([gap(VARIANCE, "cannot tell", needs=900)], [], LEVELS, run_of()) == []
+
+
+def at_the_edge(name: str) -> Gap:
+    return replace(gap(name, "cannot tell", 0.017), at_the_edge=True)
+
+
+def test_a_gap_at_the_edge_is_measured_better_and_what_costs_no_more_than_this_run_is_tried() -> None:
+    told = next_steps([at_the_edge(VARIANCE)], [], LEVELS, run_of())
+    assert told[0].command == "dvc exp run -S split.train_dev=0.2"
+    assert told[0].words == "measure variance better: hold 4 times as many images back for train_dev"
+    assert told[0].cost == "takes one training like this one, with 16% fewer images"
+    assert 1 < len(told) <= 3
+    assert {step.cost for step in told[1:]} == {"takes one training like this one"}
+    # More copies take four times as long.
+    assert not [step for step in told if "augment.copies" in (step.command or "")]
+    told = next_steps([at_the_edge(BIAS)], [], LEVELS, run_of())
+    assert not [step for step in told if "train_dev" in (step.command or "")]
+
+
+def test_what_is_sure_goes_before_what_is_at_the_edge() -> None:
+    told = next_steps([gap(MISMATCH, "present"), at_the_edge(VARIANCE)], [], LEVELS, run_of())
+    assert {step.finding for step in told} == {MISMATCH}
+
+
+def test_most_of_train_is_never_held_back() -> None:
+    told = next_steps([at_the_edge(VARIANCE)], [], LEVELS, run_of(**{"split.train_dev": 0.25}))
+    assert told[0].command == "dvc exp run -S split.train_dev=0.3"
+    told = next_steps([at_the_edge(VARIANCE)], [], LEVELS, run_of(**{"split.train_dev": 0.3}))
+    assert not [step for step in told if "train_dev" in (step.command or "")]
 
 
 def test_doubtful_gaps_that_no_images_settle_ask_for_nothing() -> None:

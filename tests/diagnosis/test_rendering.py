@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -34,14 +35,14 @@ def of(gaps: Sequence[Gap] = (), *findings: Finding, steps: Sequence[Step] = ())
         ),
         pytest.param(
             [gap(BIAS, "present", 0.1), gap(VARIANCE, "cannot tell", 0.03), gap(MISMATCH, "cannot tell", 0.02)],
-            "Avoidable bias of 10.0 points (95 % interval 5.0 to 15.0). Too few images to tell about variance of 3.0 "
-            "points (95 % interval -2.0 to 8.0) and data mismatch of 2.0 points (95 % interval -3.0 to 7.0).",
+            "Avoidable bias of 10.0 points (95 % interval 5.0 to 15.0). Too few images to tell about variance: 3.0 "
+            "points (-2.0 to 8.0), 10.0 is worth work. Too few images to tell about data mismatch: 2.0 points "
+            "(-3.0 to 7.0), 10.0 is worth work.",
             id="one, and doubt about others",
         ),
         pytest.param(
-            [gap(VARIANCE, "cannot tell", 0.08), gap(BIAS, "absent")],
-            "Nothing is surely wrong. At the edge: variance of 8.0 points (95 % interval 3.0 to 13.0); 10 points or "
-            "more are worth work.",
+            [replace(gap(VARIANCE, "cannot tell", 0.08), at_the_edge=True), gap(BIAS, "absent")],
+            "Nothing is surely wrong. Variance is at the edge: 8.0 points (3.0 to 13.0), 10.0 is worth work.",
             id="at the edge",
         ),
         pytest.param(
@@ -92,11 +93,22 @@ def test_page_has_steps_in_their_order_as_commands_and_words_with_their_reason()
     ) in page(found(steps=steps), evaluate())
 
 
+DOUBT = [replace(gap(VARIANCE, "cannot tell", 0.08), at_the_edge=True)]
+
+
 def test_page_without_steps_points_to_test() -> None:
-    words = page(found(), evaluate())
+    words = "\nThere is nothing to try from here. When you want to use the model, evaluate it on test: `dvc repro"
+    assert words in page(of([gap(VARIANCE, "absent")]), evaluate())
+    # Where something is surely wrong, nobody is sent to test.
+    assert "dvc repro final" not in page(found(), evaluate())
+
+
+def test_what_is_at_the_edge_may_be_measured_or_left() -> None:
+    step = Step(VARIANCE, "dvc exp run -S a=1", "measure better", "x", "takes one training like this one")
     assert (
-        "\nThere is nothing to try from here. When you want to use the model, evaluate it on test: `dvc repro" in words
-    )
+        "\nTry next:\n1. measure better (for variance; takes one training like this one): `dvc exp run -S a=1`\n\n"
+        "If the model is good enough for you, leave that and evaluate it on test: `dvc repro final/dvc.yaml`.\n"
+    ) in page(of(DOUBT, steps=[step]), evaluate())
 
 
 def test_page_says_what_each_gap_means() -> None:
@@ -127,14 +139,14 @@ def test_sentence_says_leaks_first_and_causes_after_gaps() -> None:
     words = sentence(found(*FINDINGS))
     assert words == (
         "3 dev images stand in train. Variance of 19.0 points (95 % interval 14.0 to 24.0). "
-        "Mend that first: the gaps rest on it. Too few images to tell about data mismatch of 1.0 points (95 % interval "
-        "-4.0 to 6.0)."
+        "Mend that first: the gaps rest on it. Too few images to tell about data mismatch: 1.0 points (-4.0 to 6.0), "
+        "10.0 is worth work."
     )
     assert page(found(*FINDINGS), evaluate()).endswith("- leakage: 3 dev images stand in train\n")
 
 
 def test_report_is_json_that_programs_read() -> None:
-    step = Step(VARIANCE, None, "collect more", "MLY ch. 27")
+    step = Step(VARIANCE, None, "collect more", "MLY ch. 27", "people collect")
     read = json.loads(json.dumps(report(found(*FINDINGS, steps=(step,))), allow_nan=False))
     assert read["sentence"] == sentence(found(*FINDINGS))
     assert read["named"] == [LEAK, VARIANCE, EPOCHS, SMALL_DEV]
@@ -152,7 +164,15 @@ def test_report_is_json_that_programs_read() -> None:
         "needs_of": ["dev"],
     }
     assert read["gaps"][1]["needs"] is None
-    assert read["steps"] == [{"finding": VARIANCE, "command": None, "words": "collect more", "source": "MLY ch. 27"}]
+    assert read["steps"] == [
+        {
+            "finding": VARIANCE,
+            "command": None,
+            "words": "collect more",
+            "source": "MLY ch. 27",
+            "cost": "people collect",
+        }
+    ]
     assert read["findings"][2] == {
         "name": LEAK,
         "subject": "dev",

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from pipeline.diagnosis.error_levels import Level
-from pipeline.diagnosis.findings import CALIBRATION, LEAK, SMALL_DEV
-from pipeline.diagnosis.sanity_checks import miscalibrated, shared_pictures, too_small
+from pipeline.diagnosis.findings import BEYOND_PEOPLE, CALIBRATION, LEAK, SMALL_DEV
+from pipeline.diagnosis.sanity_checks import beyond_people, miscalibrated, shared_pictures, too_small
 from tests.diagnosis.cases import evaluate, levels
 
 
@@ -70,3 +70,16 @@ def test_images_that_nobody_collects_are_not_asked_for() -> None:
     (found,) = too_small(dev_level(60, 20), 0.005)
     assert "needs" not in found.figures
     assert "more" not in found.words
+
+
+@pytest.mark.parametrize(
+    ("wrong", "human", "told"), [(2, 0.05, True), (40, 0.05, False), (0, 0.005, False), (0, 0.0, False)]
+)
+def test_a_model_that_surely_beats_people_needs_another_baseline(wrong: int, human: float, told: bool) -> None:
+    found = beyond_people(levels(human, train=(400, 1), train_dev=(100, 1), dev=(400, wrong)))
+    assert [each.name for each in found] == [BEYOND_PEOPLE] * told
+    if told:
+        assert found[0].words == (
+            "dev's error of 0.5% (0.1 to 1.8) is below people's 5.0%: what people get wrong no longer says what can be "
+            "reached"
+        )

@@ -23,8 +23,9 @@ from unittest.mock import patch
 import numpy as np
 
 from pipeline.images import decoding
-from pipeline.images.decoding import PREMATURE, Decoded, decode_file, is_plain_png
+from pipeline.images.decoding import Decoded, decode_file, is_plain_png
 from pipeline.images.exif import MAX_CAMERA
+from pipeline.images.jpeg_decoding import PREMATURE
 from pipeline.images.jpegs import END
 from pipeline.images.normalising import Picture, normalise, unheard
 from pipeline.images.rejection import REASONS, Rejection

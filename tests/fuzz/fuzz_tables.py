@@ -35,8 +35,9 @@ from pipeline.sources.params import Columns, LabelStudioLabels
 from pipeline.sources.scan import Scan
 from pipeline.sources.texts import read_texts
 from pipeline.store.spreadsheets import read_spreadsheet
-from pipeline.tools.audit import audit
-from pipeline.tools.audit.leaks import audit_report, check_splits, render
+from pipeline.tools.audit.leaks import audit_report, check_splits
+from pipeline.tools.audit.rendering import render
+from pipeline.tools.audit.tables import read_tables
 
 # Executions of a target before the next one has its turn.
 TURN = 200
@@ -244,7 +245,7 @@ def _audited(table: tuple[str, bytes]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / name
         file.write_bytes(data)
-        rows, places = audit.read_tables([file], None)
+        rows, places = read_tables([file], None)
     assert len(rows) == len(places)
     rows = check_splits(rows).assign(content=rows["sha256"], family=None)
     report = audit_report(rows, rows[:0].assign(reason=""), 5, False, 0)

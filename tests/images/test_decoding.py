@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms, ImageOps
 
 from pipeline.images import decoding
-from pipeline.images.decoding import SPARE, Decoded, decode_file, is_plain_png
+from pipeline.images.decoding import Decoded, decode_file, is_plain_png
+from pipeline.images.jpeg_decoding import SPARE
 from pipeline.images.normalising import Picture, normalise, unheard
 from pipeline.images.pixels import Pixels
 from pipeline.images.rejection import Rejection

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline.images.decoding import NO_END, PREMATURE, Decoded, decode_file
+from pipeline.images.decoding import Decoded, decode_file
+from pipeline.images.jpeg_decoding import NO_END, PREMATURE
 from pipeline.images.jpegs import END, has_all_scans, is_lossless, lacks_end, with_end
 from pipeline.images.normalising import Picture, normalise
 from pipeline.images.pixels import Pixels

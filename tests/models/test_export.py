@@ -41,6 +41,7 @@ MODELS: dict[str, dict[str, Any]] = {
     "mobilenet_v2": {"name": "mobilenet_v2", "weights": "w", "sha256": "0" * 64, "frozen": True, "input": 32,
                      "dropout": {"head": 0.0}},
     "efficientnet_lite0": {"name": "efficientnet_lite0", "trained": "head", "input": 32, "dropout": {"head": 0.0}},
+    "factory": {"name": "factory", "factory": "tests.own_networks:build", "arguments": {"width": 8}},
     "majority_class": {"name": "majority_class"},
     "nearest_centroid": {"name": "nearest_centroid", "features": PIXELS},
     "logistic_regression": {"name": "logistic_regression", "features": COLOURS, "c": 1.0},

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from pipeline.errors import DataError
+from pipeline.errors import DataError, ParamsError
 from pipeline.project import code as code_files
 from pipeline.project.code import OLDER, check_version, write_versions
 from pipeline.stage import NAMES
@@ -75,6 +75,32 @@ def test_a_lock_file_of_an_older_version_gets_one_line() -> None:
 def test_a_lock_file_that_cannot_be_read_is_left_to_dvc(text: str) -> None:
     Path("dvc.lock").write_text(text)
     assert "no code changed" in write_versions(params())
+
+
+OWN = {"name": "factory", "factory": "mymodels:build"}
+
+
+def test_code_of_the_project_counts_for_the_stages_that_run_it() -> None:
+    Path("mymodels.py").write_text("from layers import block\ndef build(classes, size):\n    return block(classes)\n")
+    Path("layers.py").write_text("def block(classes):\n    return classes\n")
+    chosen = params(**{"train.model": OWN})
+    write_versions(chosen)
+    before = {name: (FOLDER / f"{name}.txt").read_text() for name in NAMES}
+    run_it = {name for name, text in before.items() if " mymodels\n" in text and " layers\n" in text}
+    assert {"train", "evaluate", "label_issues", "final_evaluation"} <= run_it
+    assert run_it.isdisjoint({"inventory", "ingest", "embed", "curate", "split", "balance", "augment", "previews"})
+    lock()
+    Path("layers.py").write_text("def block(classes):\n    return classes + 1\n")
+    assert write_versions(chosen).startswith(
+        "code: changed since dvc.lock, because of layers; these stages run again: "
+    )
+    changed = {name for name in NAMES if (FOLDER / f"{name}.txt").read_text() != before[name]}
+    assert changed == run_it
+
+
+def test_code_of_the_project_that_is_not_there_is_said_before_any_stage_runs() -> None:
+    with pytest.raises(ParamsError, match="this project has no module mymodels"):
+        write_versions(params(**{"train.model": OWN}))
 
 
 def test_a_stage_over_a_stale_file_stops_under_dvc_and_says_so_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import DataError, MissingInputError, StorageError, WorkerError
-from pipeline.store import shards as shards_module
+from pipeline.store import shard_files
 from pipeline.store.arrow import open_arrow, write_arrow
 from pipeline.store.shard_plan import MAX_ROWS, MEAN_ROWS, Row, digest
 from pipeline.store.shards import ShardReader, ShardStore, fingerprint
@@ -281,7 +281,7 @@ def test_a_shard_gets_its_name_once_it_is_on_the_disk(
         assert flushed.count(flushed[-1]) > 1 or not path.with_name(flushed[-1]).exists()
         flush(path)
 
-    monkeypatch.setattr(shards_module, "flush", watched)
+    monkeypatch.setattr(shard_files, "flush", watched)
     build(tmp_path / "shards", ROWS, workers)
     assert whole[0].keys() <= set(flushed)
 
@@ -300,7 +300,7 @@ def test_a_shard_that_does_not_come_to_the_disk_ends_the_run(
             raise StorageError(f"{path}: Input/output error")
         flush(path)
 
-    monkeypatch.setattr(shards_module, "flush", failing)
+    monkeypatch.setattr(shard_files, "flush", failing)
     with pytest.raises(StorageError, match="Input/output error"):
         build(tmp_path / "shards", ROWS, workers)
     left = content(tmp_path / "shards")

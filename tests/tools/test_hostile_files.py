@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from pipeline.images.rejection import Rejection
-from pipeline.tools.audit import audit as auditing
+from pipeline.tools.audit import inspection
 from pipeline.tools.image_files import pictures
 from pipeline.workers.engine import Engine
 from pipeline.workers.pool import stop_all
@@ -45,7 +45,7 @@ def write(folder: Path, *names: str) -> None:
 def test_an_audit_names_what_a_hostile_file_cost_and_checks_the_others(
     folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(auditing, "SMALL", auditing.SMALL.model_copy(update=LIMITS))
+    monkeypatch.setattr(inspection, "SMALL", inspection.SMALL.model_copy(update=LIMITS))
     names = [*HARMFUL, "good.jpg", "a JPEG named.png"]
     write(folder, *names)
     splits = ["train"] * (len(names) - 1) + ["test"]

@@ -45,6 +45,7 @@ MODELS: dict[str, dict[str, Any]] = {
     "resnet": {"depth": 2, "blocks": 1, "kernel": 3, **SHAPE},
     "mlp": {"depth": 2, **SHAPE, "width": 32},
 }
+OWN = {"factory": {"factory": "tests.own_networks:build", "arguments": {"width": 16}, "normalise": "train"}}
 OPTIMIZERS: dict[str, dict[str, Any]] = {
     "sgd": {"momentum": 0.9, "nesterov": True},
     "rmsprop": {"alpha": 0.9, "momentum": 0.0},
@@ -60,7 +61,7 @@ SCHEDULES: dict[str, dict[str, Any]] = {
 }
 MIXINGS: dict[str, dict[str, Any]] = {"none": {}, "mixup": {"alpha": 0.2}, "cutmix": {"alpha": 0.2}}
 CHOICES: dict[str, tuple[dict[str, dict[str, Any]], Registry[Any]]] = {
-    "model": (MODELS, TABLE_OF_NETWORKS),
+    "model": ({**MODELS, **OWN}, TABLE_OF_NETWORKS),
     "optimizer": (OPTIMIZERS, TABLE_OF_OPTIMIZERS),
     "schedule": (SCHEDULES, TABLE_OF_SCHEDULES),
     "mixing": (MIXINGS, TABLE_OF_MIXINGS),

@@ -11,6 +11,7 @@ from pipeline.errors import ParamsError
 from pipeline.stages.train.params import TrainParams
 from pipeline.training.loop import TrainingLoop
 from pipeline.training.loss_functions import LOSSES, RowLosses, row_losses
+from pipeline.training.losses import near_zero
 from pipeline.training.training import Stopped
 from tests.examples import params
 from tests.fits import SGD, Epochs, fitted, images, measured, metric_named, network_for, train_params, weighted, weights
@@ -166,3 +167,18 @@ def test_costs_of_nothing_are_refused() -> None:
 
 def _cost_sensitive() -> Any:
     return LOSSES["cost_sensitive"].params(name="cost_sensitive", strength=1.0)
+
+
+def test_an_l1_penalty_makes_weights_small_and_the_curve_says_how_many() -> None:
+    plain, sparse = (fitted(train_params(epochs=6, patience=None, l1=l1)) for l1 in (0.0, 0.003))
+    assert "train/near_zero" not in plain.epochs[-1]
+    found = sparse.epochs[-1]["train/near_zero"]
+    assert sparse.epochs[sparse.epoch]["train/near_zero"] == near_zero(sparse.network)
+    assert found > 3 * near_zero(plain.network)
+
+
+def test_near_zero_is_below_a_hundredth_of_the_largest_weight_of_the_layer() -> None:
+    first, second = nn.Linear(4, 1), nn.Linear(2, 1)
+    first.weight.data = torch.tensor([[100.0, 0.9, -1.1, 0.0]])
+    second.weight.data = torch.tensor([[0.001, 0.0009]])
+    assert near_zero(nn.Sequential(first, second)) == 2 / 6

@@ -43,7 +43,7 @@ def test_words_for_people_change_no_version(tmp_path: Path) -> None:
 
 
 def test_a_constant_of_the_decoder_runs_ingest_again_and_what_decodes(tmp_path: Path) -> None:
-    changed = changed_stages(tmp_path, {"images/decoding.py": ("SPARE = ", "SPARE = 1 + ")})
+    changed = changed_stages(tmp_path, {"images/jpeg_decoding.py": ("SPARE = ", "SPARE = 1 + ")})
     assert changed == {"ingest"}  # what follows reads its outs, or asks for pixels of shards
 
 
@@ -138,7 +138,7 @@ def test_a_changed_word_or_comment_decodes_nothing_and_a_changed_constant_all(tm
     before = key()
     assert before == installed_versions().of_code(places, NOT_IN_KEY)
     replace_in(package / "stages/ingest/rows.py", "is not what it was when inventory read it", "has changed")
-    decoding = package / "images/decoding.py"
+    decoding = package / "images/jpeg_decoding.py"
     decoding.write_text("# Another comment.\n" + decoding.read_text(encoding="utf-8"), encoding="utf-8")
     assert key() == before
     replace_in(package / "stages/ingest/stage.py", "STAGE = Stage(", "OTHER = 1\nSTAGE = Stage(")

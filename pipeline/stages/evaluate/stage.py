@@ -13,6 +13,7 @@ from pipeline.metrics.evaluation import evaluation
 from pipeline.metrics.limits import needs_latency
 from pipeline.models.files import load_model
 from pipeline.models.latency import latency_of
+from pipeline.models.params import Model
 from pipeline.stage import Stage
 from pipeline.stages.evaluate.params import EvaluateParams
 from pipeline.store.reading import digest_of
@@ -42,14 +43,16 @@ def evaluate(
     latency: Mapping[str, Any] | None,
     params: EvaluateParams,
     threads: int,
+    own: Model,
     engine: Engine,
 ) -> EvaluateOutputs:
     """Metrics of train, train_dev and dev; the limits hold or not on dev.
 
     Args:
         latency: what the last run measured, if it did.
+        own: train.model, which names the function of a network of the project's own.
     """
-    trained = load_model(model)
+    trained = load_model(model, own)
     digest = digest_of(model)
     # Without a limit on time all outs are functions of the inputs.
     time = latency_of(trained, digest, threads, latency) if needs_latency(params) else {}
@@ -74,7 +77,7 @@ def evaluate(
 STAGE = Stage(
     name="evaluate",
     function=evaluate,
-    params={"params": "evaluate", "threads": "train.threads"},
+    params={"params": "evaluate", "threads": "train.threads", "own": "train.model"},
     reads={"manifest": catalogue.SPLIT, "originals": catalogue.ORIGINALS, "model": catalogue.MODEL},
     keeps={"latency": catalogue.LATENCY},
     writes={

@@ -13,6 +13,7 @@ from pipeline.metrics.evaluation import ends_in_words, evaluation
 from pipeline.metrics.limits import without_latency
 from pipeline.metrics.metric import key_of
 from pipeline.models.files import load_model
+from pipeline.models.params import Model
 from pipeline.stage import Group, Stage
 from pipeline.stages.evaluate.params import EvaluateParams
 from pipeline.stages.final_evaluation.access import (
@@ -43,11 +44,15 @@ class FinalEvaluationOutputs:
 
 @dataclass(frozen=True)
 class AccessParams:
-    """Which models may be evaluated on test, and how: `final_evaluation`, `evaluate` and `train.threads`."""
+    """Which models may be evaluated on test, and how: `final_evaluation`, `evaluate` and two of `train`.
+
+    own: train.model, which names the function of a network of the project's own.
+    """
 
     rules: FinalEvaluationParams
     evaluate: EvaluateParams
     threads: int
+    own: Model
 
 
 def final_evaluation(
@@ -63,7 +68,7 @@ def final_evaluation(
     digests = {"model": digest_of(model), "params": params_digest(params.evaluate), "test": rows_digest(manifest)}
     told = check_access(ledger, digests["model"], verdict, params.rules)
     count = evaluations_with(ledger, digests["model"])
-    trained = load_model(model)
+    trained = load_model(model, params.own)
     predictions = predict_rows(trained, check_manifest(manifest, SPLIT), originals, params.threads, engine, "test")
     facts = {"model_megabytes": len(model) / 1e6}
     found = evaluation(predictions, manifest, trained.classes, facts, TEST, without_latency(params.evaluate))
@@ -94,7 +99,10 @@ STAGE = Stage(
     name="final_evaluation",
     function=final_evaluation,
     params={
-        "params": Group(AccessParams, {"rules": "final_evaluation", "evaluate": "evaluate", "threads": "train.threads"})
+        "params": Group(
+            AccessParams,
+            {"rules": "final_evaluation", "evaluate": "evaluate", "threads": "train.threads", "own": "train.model"},
+        )
     },
     reads={
         "manifest": catalogue.SPLIT_TEST,

@@ -9,9 +9,9 @@ from pipeline import catalogue
 from pipeline.data.dataset import pictures_of
 from pipeline.errors import DataError
 from pipeline.manifest import DEV, SPLIT, TRAIN, check_manifest
-from pipeline.metrics.measures import probabilities_of
 from pipeline.metrics.params import AnyMetric
 from pipeline.metrics.predictions import checked_predictions, class_codes, classes_of
+from pipeline.metrics.probability_measures import probabilities_of
 from pipeline.sheets.contact_sheets import MAX_GALLERY_IMAGES, gallery
 from pipeline.sheets.drawing import Cell
 from pipeline.stage import Stage

@@ -51,10 +51,11 @@ def train(
     if isinstance(params.train.model, Baseline):
         done = params.train.model.name
     kept = fit.epochs[fit.epoch]
+    sparse = f"; {kept['train/near_zero']:.0%} of its weights are near zero" if "train/near_zero" in kept else ""
     return TrainOutputs(
         model=save_model(model),
         curves=Curves(fit.epochs, fit.epoch),
-        summary=f"{done}: dev {metric.key} {kept['dev/optimizing']:.4f}",
+        summary=f"{done}: dev {metric.key} {kept['dev/optimizing']:.4f}{sparse}",
     )
 
 

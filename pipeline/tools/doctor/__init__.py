@@ -5,7 +5,6 @@ Not covered: whether files in a remote are complete, and readable images of bad 
 
 import sqlite3
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,6 @@ from pipeline.tools.doctor.folders import examine_folders
 from pipeline.tools.doctor.locks import examine_locks, guarded, running
 from pipeline.tools.doctor.outs import examine_checked, examine_leftovers, examine_shards
 from pipeline.tools.doctor.records import records
-from pipeline.tools.doctor.state import culprit, state_problem, state_problems
 from pipeline.tools.doctor.surroundings import examine_surroundings
 from pipeline.workers.engine import Engine
 
@@ -41,13 +39,11 @@ def examine(fix: bool, engine: Engine) -> list[Check]:
                 repository = stack.enter_context(Repo())
         except DvcException as error:
             problem = Problem(f"DVC cannot work here: {error}", "`dvc init`, or fix what it names")
-        except sqlite3.OperationalError as error:
+        except sqlite3.DatabaseError as error:
             raise StorageError(
                 f"DVC cannot open its database: {error}. Check that the site cache that `dvc doctor` names "
-                "exists, has free space and is writable"
+                "exists, has free space and is writable. If it is damaged, remove it: it only saves time"
             ) from error
-        except sqlite3.DatabaseError as error:
-            problem = replace(state_problem(culprit(error)), then="run the command again for the other checks")
         else:
             return _examine(repository, fix, engine, at_work)
     checks = _checks_without_dvc(problem, engine, at_work)
@@ -67,13 +63,12 @@ def _checks(repository: Any, engine: Engine, at_work: str) -> list[Check]:
     folder, cache = Path(repository.tmp_dir), Path(repository.cache.local.path)
     surroundings, params = examine_surroundings([Path(), cache])
     outs, unread = records(repository)
-    unsound = state_problems(Path(repository.site_cache_dir))
     uses = uses_of(cache, outs)
     recorded = {place: md5 for md5, used in uses.items() for place, _ in used}
     return [
         surroundings,
         _sources(params, Path(repository.root_dir), repository.dvcignore.is_ignored_file),
-        Check("dvc files", f"{len(outs)} outs are recorded", [*unread, *unsound]),
+        Check("dvc files", f"{len(outs)} outs are recorded", unread),
         examine_cache(cache, None if unread else uses, folder / "damaged", engine),
         examine_shards(recorded, engine, at_work),
         examine_checked(at_work),

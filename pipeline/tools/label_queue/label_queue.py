@@ -125,7 +125,7 @@ def _uncertain(wanted: pd.DataFrame, engine: Engine, params: Params) -> Any:
     path = Path(catalogue.MODEL.path)
     if not path.exists():
         raise MissingInputError(f"{path} is missing: run `dvc repro train`, or use --by diversity or random")
-    model = load_model(read_bytes(path))
+    model = load_model(read_bytes(path), params.train.model)
     # Any class that the model knows: it is not looked at.
     rows = wanted.assign(label=model.classes[0], split=SPLIT_FOR_LABELS)
     reader = ShardReader(Path(catalogue.ORIGINALS.path))

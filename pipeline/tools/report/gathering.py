@@ -25,7 +25,11 @@ from pipeline.project.params_file import Params
 from pipeline.store.artifacts import Artifact
 from pipeline.tools import compare
 from pipeline.tools.errors import ERRORS_TABLE, errors_sheet, has_tags, ranking
+from pipeline.tools.inline_svg import svg_of
+from pipeline.tools.map.drawing import PANELS, TITLES, panel_of
+from pipeline.tools.map.points import map_points
 from pipeline.tools.report import plots
+from pipeline.workers.engine import Engine, choose_workers
 
 # Larger sheets are packed tighter, so that the page can be sent by mail.
 MAX_PNG = 300_000
@@ -70,6 +74,7 @@ def gather(params: Params, tags: Path | None) -> dict[str, PageSection]:
         "slices": _slices,
         "experiments": _experiments,
         "test_evaluations": _test_evaluations,
+        "map": _map,
         "tags": partial(_tags, path=tags),
         **{f"sheet_{name}": make for name, make in SHEETS.items()},
     }
@@ -255,6 +260,14 @@ def _experiments(params: Params) -> Sequence[Any]:
 def _test_evaluations(_: Params) -> Sequence[Any]:
     entries: Sequence[Any] = _read(catalogue.LEDGER)
     return entries
+
+
+def _map(_: Params) -> Mapping[str, Any]:
+    points, kind = map_points(Engine(choose_workers(None)))
+    panels = {TITLES[panel]: panel_of(points, panel) for panel in PANELS}
+    shown = {title: svg_of(figure, f"map-{place}", f"Map of the data, {title}")
+             for place, (title, figure) in enumerate(panels.items()) if figure is not None}  # fmt: skip
+    return {"panels": shown, "images": len(points), "kind": kind}
 
 
 def _errors(_: Params) -> Sheet:

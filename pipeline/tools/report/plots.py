@@ -1,12 +1,5 @@
-"""Plots of the page: SVG that takes its ink from the page, so that it can be read on light and on dark paper.
+"""Plots of the page, drawn as tools/inline_svg.py says."""
 
-matplotlib draws them, because what it makes stands in the page as it is: no script, no network, and it prints.
-Text stays text, in the fonts of the reader, who may have letters that matplotlib's own lacks.
-"""
-
-import io
-import re
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,37 +10,10 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-# Stand-ins in the drawing, and what the page's style has for each.
-# Blue and orange are told apart with any colour vision (Okabe and Ito, 2008).
-INK, RULE, BLUE, ORANGE = "#010203", "#040506", "#0072b2", "#d55e00"
-STYLE = {INK: "currentColor", RULE: "var(--rule)", BLUE: "var(--blue)", ORANGE: "var(--orange)"}
-RC: Any = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "page",
-    "text.parse_math": False,
-    "font.family": "sans-serif",
-    "font.size": 9,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": RULE,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "grid.color": RULE,
-    "legend.frameon": False,
-}
+from pipeline.tools.inline_svg import BLUE, INK, ORANGE, RC, short, svg_of
+
 WIDTH, ROW = 5.2, 0.3
 MAX_CLASSES, MAX_MATRIX_CLASSES, MAX_NUMBERED = 40, 25, 12
-MAX_LETTERS = 24
-NO_METADATA: Any = {"Date": None, "Creator": None, "Format": None, "Type": None}
-
-
-def short(name: str) -> str:
-    """A name as it fits beside a bar: control characters as escapes, the middle of a long one left out."""
-    plain = "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in name)
-    half = MAX_LETTERS // 2
-    return plain if len(plain) <= MAX_LETTERS else f"{plain[:half]}…{plain[-half:]}"
 
 
 @mpl.rc_context(RC)
@@ -68,7 +34,7 @@ def levels_plot(levels: Sequence[Mapping[str, Any]], gaps: Sequence[Mapping[str,
     axes.margins(x=0.18)
     axes.set_xlim(left=0)
     axes.set_xlabel("error in %, with its 95 % interval")
-    return _svg(figure, "levels", "Errors from human level to production")
+    return svg_of(figure, "levels", "Errors from human level to production")
 
 
 @mpl.rc_context(RC)
@@ -83,7 +49,7 @@ def classes_plot(before: Mapping[str, float], after: Mapping[str, float]) -> Mar
     axes.invert_yaxis()
     axes.set_xlabel("rows of train, by their weight")
     figure.legend(loc="outside upper center", ncols=2)
-    return _svg(figure, "classes", "Rows of each class before and after balance")
+    return svg_of(figure, "classes", "Rows of each class before and after balance")
 
 
 @mpl.rc_context(RC)
@@ -99,7 +65,7 @@ def curves_plot(epochs: Sequence[Mapping[str, float]], name: str, kept: int, tit
     axes.set_ylabel(title)
     axes.xaxis.get_major_locator().set_params(integer=True)
     figure.legend(loc="outside upper center", ncols=2)
-    return _svg(figure, f"curve-{name}", f"{title} in each epoch")
+    return svg_of(figure, f"curve-{name}", f"{title} in each epoch")
 
 
 @mpl.rc_context(RC)
@@ -126,31 +92,9 @@ def confusion_plot(matrix: npt.NDArray[np.float64], classes: Sequence[str]) -> M
     axes.set_yticks(range(len(names)), names)
     axes.set_xlabel("called")
     axes.set_ylabel("actual")
-    return _svg(figure, "confusion", "Images of dev by actual and predicted class")
+    return svg_of(figure, "confusion", "Images of dev by actual and predicted class")
 
 
 def _figure(height: float) -> tuple[Figure, Any]:
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     return figure, figure.subplots()
-
-
-def _svg(figure: Figure, name: str, title: str) -> Markup:
-    """The figure as an element of a page, its ids apart from other figures'."""
-    buffer = io.StringIO()
-    with warnings.catch_warnings():
-        # Letters that its font lacks are the reader's fonts' to draw.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure.savefig(buffer, format="svg", metadata=NO_METADATA, transparent=True)
-    drawing = buffer.getvalue()
-    drawing = drawing[drawing.index("<svg") :]
-    drawing = re.sub(r"<metadata>.*?</metadata>|<style[^>]*>.*?</style>", "", drawing, flags=re.DOTALL)
-    drawing = re.sub(r' xmlns(:xlink)?="[^"]*"| version="[^"]*"', "", drawing)
-    drawing = re.sub(r'(\bid="|xlink:href="#|url\(#)', rf"\g<1>{name}-", drawing)
-    drawing = re.sub(r'<svg width="[^"]*" height="[^"]*"|<svg height="[^"]*"', "<svg", drawing, count=1)
-    drawing = re.sub(r' width="[0-9.]+pt"| height="[0-9.]+pt"', "", drawing, count=2)
-    # The reader's own fonts; matplotlib has measured with one that is wider than most.
-    drawing = re.sub(r"font-family: [^;\"]*;? ?", "", drawing)
-    for stand_in, colour in STYLE.items():
-        drawing = drawing.replace(stand_in, colour)
-    label = Markup('<svg role="img" aria-label="{}"').format(title)
-    return Markup(drawing.replace("<svg", str(label), 1))  # noqa: S704 - matplotlib has escaped all text in it

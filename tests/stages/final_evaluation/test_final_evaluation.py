@@ -48,7 +48,7 @@ def entry(
         data,
         verdict,
         ledger,
-        stage.AccessParams(chosen.final_evaluation, chosen.evaluate, threads=1),
+        stage.AccessParams(chosen.final_evaluation, chosen.evaluate, threads=1, own=chosen.train.model),
         Engine(1),
     )
 

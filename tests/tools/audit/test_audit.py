@@ -20,7 +20,8 @@ from pipeline.store.arrow import open_arrow, write_arrow
 from pipeline.store.manifests import arrow_table
 from pipeline.store.refusals import refusals
 from pipeline.store.shards import ShardReader
-from pipeline.tools.audit import audit as auditing
+from pipeline.tools.audit import inspection
+from pipeline.tools.audit.tables import FilePlace
 from pipeline.workers.engine import Engine
 from tests.examples import encoded
 from tests.running import Ended, pipeline, run_stages, write_params, write_tiny_sources
@@ -202,10 +203,10 @@ def test_what_the_disk_refuses_is_said_without_the_folders_of_this_machine(
             raise OSError(errno.EIO, "Input/output error", str(path))
 
     write(str(tmp_path / "1.png"), scene(1))
-    monkeypatch.setattr(auditing, "read_bytes", refuse)
-    monkeypatch.setattr(auditing, "sha256_of", refuse)
-    item = (auditing.FilePlace(tmp_path, "1.png"), hash_it)
-    assert auditing.inspect_image(item, auditing.SMALL, ShardReader()) == auditing.Inspection(
+    monkeypatch.setattr(inspection, "read_bytes", refuse)
+    monkeypatch.setattr(inspection, "sha256_of", refuse)
+    item = (FilePlace(tmp_path, "1.png"), hash_it)
+    assert inspection.inspect_image(item, inspection.SMALL, ShardReader()) == inspection.Inspection(
         None, None, "unreadable: Input/output error"
     )
 

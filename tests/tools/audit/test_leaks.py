@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 from pipeline.errors import DataError
-from pipeline.tools.audit.leaks import audit_report, check_splits, render, table_problems, verdict
+from pipeline.tools.audit.leaks import audit_report, check_splits, table_problems
+from pipeline.tools.audit.rendering import render, verdict
 
 DEFAULTS = {"table": "t.csv", "label": "cat", "group": None, "role": None, "family": None}
 

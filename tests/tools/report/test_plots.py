@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from markupsafe import Markup
 
-from pipeline.tools.report.plots import classes_plot, confusion_plot, curves_plot, levels_plot, short
+from pipeline.tools.inline_svg import short
+from pipeline.tools.report.plots import classes_plot, confusion_plot, curves_plot, levels_plot
 from tests.pages import SVG, parsed
 
 NAMES = ["$\\frac{x", "$x^2$", "<b>&\"'", "a\nb\x00c", "\u202eabc", "x" * 300, "\u540d\u524d", "", " "]

@@ -168,7 +168,7 @@ def test_ids_stand_once_and_links_lead_somewhere(folder: Path) -> None:
     # Plots repeat the marks of an axis under one name.
     assert [address for address in seen.addresses if address.startswith("#") and address[1:] not in ids] == []
     sections = [attributes["id"] for tag, attributes in seen.elements if tag == "section"]
-    assert len(set(sections)) == len(sections) == 10
+    assert len(set(sections)) == len(sections) == 11
 
 
 def test_the_same_run_gives_the_same_bytes(folder: Path) -> None:

@@ -1,0 +1,91 @@
+"""What recommendations cost: trainings by their params, and people's work by what the run has."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from pipeline.diagnosis import costs
+from pipeline.diagnosis.findings import CLASS, IMBALANCE, OVERFIT, Finding
+from pipeline.diagnosis.gaps import MISMATCH
+from pipeline.diagnosis.next_steps import changed, next_steps, values_of
+from pipeline.diagnosis.recommendations import TABLE
+from tests.diagnosis.cases import gap, levels, run_of
+
+LEVELS = levels(train=(400, 4), train_dev=(100, 4), dev=(200, 20))
+MLP = {"train.model": {"name": "mlp", "depth": 2, "width": 64, "activation": "relu", "batch_norm": False,
+                       "dropout": {"blocks": 0.2, "head": 0.0}}}  # fmt: skip
+HEAD = {"train.model": {"name": "efficientnet_lite0", "trained": "head", "input": 96, "dropout": {"head": 0.2}}}
+
+
+def ratio(changes: dict[str, Any], epochs_run: int | None = None, **now: Any) -> float | None:
+    run = replace(run_of(**now), epochs_run=epochs_run)
+    before = values_of(run)
+    return costs.training_ratio(run, before, changed(before, changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "now", "times"),
+    [
+        pytest.param({"train.epochs": 24}, {"train.epochs": 12}, 2, id="twice the epochs"),
+        pytest.param({"train.model.width": 32}, {"train.model.width": 16}, 4, id="twice the channels"),
+        pytest.param({"train.model.depth": 3}, {"train.model.depth": 2}, 1.5, id="a block more"),
+        pytest.param({"train.model.name": "resnet", "train.model.blocks": 2}, {}, 4, id="residual blocks"),
+        pytest.param({"train.model.width": 256}, MLP, 4, id="four times the units"),
+        pytest.param({"augment.copies.count": 3}, {"augment.copies.count": 1}, 2, id="four rows instead of two"),
+        pytest.param({"train.l2": 0.1}, {}, 1, id="a penalty"),
+        pytest.param({"train.model.trained": "all"}, HEAD, None, id="layers that were frozen"),
+    ],
+)
+def test_a_training_costs_as_much_as_its_params_ask_for(
+    changes: dict[str, Any], now: dict[str, Any], times: float | None
+) -> None:
+    found = ratio(changes, **now)
+    assert found == (None if times is None else pytest.approx(times))
+
+
+def test_epochs_count_that_were_run_not_those_that_were_asked_for() -> None:
+    assert ratio({"train.patience": None}, epochs_run=6, **{"train.epochs": 12}) == pytest.approx(2)
+
+
+def test_costs_are_said_in_words() -> None:
+    run = run_of(**{"train.epochs": 12})
+    before = values_of(run)
+    words = [costs.training_cost(run, before, changed(before, {"train.epochs": count})) for count in (12, 13, 30)]
+    assert words == [costs.ONE_TRAINING, costs.ONE_TRAINING, "takes about 2.5 times as long as this training"]
+    run = run_of(**HEAD)
+    before = values_of(run)
+    all_layers = changed(before, {"train.model.trained": "all"})
+    assert costs.training_cost(run, before, all_layers) == "takes many times as long as this training"
+
+
+def test_people_s_work_is_counted_by_what_the_run_has() -> None:
+    run = replace(
+        run_of(),
+        failing="a",
+        counts={"a": 40, "b": 90, "c": 400},
+        images={"raw": 300, "production": 1230},
+        groups={"raw": 300, "production": 1230},
+        dev_errors=17,
+    )
+    findings = [Finding(CLASS, "", subject="a"), Finding(IMBALANCE, "")]
+    steps = [
+        *next_steps([gap(MISMATCH, "present")], [], LEVELS, run),
+        *next_steps([], findings[:1], LEVELS, run),
+        *next_steps([], findings[1:], LEVELS, run),
+    ]
+    told = {step.words: step.cost for step in steps}
+    assert told["collect more production images, for training"] == "people collect and label about 1,230 images"
+    assert told["collect more images of it, and check its labels"] == "a person looks at 17 images"
+    # Half of 400, less the 40 and the 90 that there are.
+    assert told["collect more training images of the small classes"] == "people collect and label about 270 images"
+
+
+def test_every_recommendation_says_what_it_costs() -> None:
+    run = replace(run_of(), dated=True, failing="apple", bold=True, dev_errors=3)
+    for name, entries in TABLE.items():
+        for advice in entries:
+            cost = advice.cost(run) if callable(advice.cost) else advice.cost
+            assert cost or advice.change is not None, (name, advice.words)
+    (step,) = next_steps([], [Finding(OVERFIT, "")], LEVELS, run_of(**{"train.keep": "last"}))
+    assert (step.command, step.cost) == ("dvc exp run -S train.keep=best", costs.ONE_TRAINING)
