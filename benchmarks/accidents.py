@@ -159,8 +159,8 @@ def repro(place: Path) -> Ended:
 
 def unmade(place: Path, what: str) -> None:
     """Without what the stage made, so that it has something to do."""
-    stage = what.split(maxsplit=1)[0].replace("-", "_")
-    names = ["ingest", "embed", "augment", "train"] if what == REPRO else [stage]
+    # Of a stage that runs once a source, that source's folder.
+    names = ["ingest", "embed", "augment", "train"] if what == REPRO else [what.replace("-", "_").replace(" ", "/")]
     for folder in (place / top / name for top in ("data", "reports") for name in names):
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -116,7 +116,9 @@ def _read(path: str, read: Callable[[], object], right: object) -> str:
 
 
 def _same(value: object, right: object) -> bool:
-    return value.equals(right) if isinstance(value, pd.DataFrame) else bool(value == right)
+    if isinstance(value, pd.DataFrame) and isinstance(right, pd.DataFrame):
+        return value.equals(right)
+    return bool(value == right)
 
 
 def flipped_repro(project: Project, draw: random.Random, path: str, old_time: bool) -> str:
