@@ -106,6 +106,8 @@ PREVIEW_BATCH = picture("reports/previews/batch.png")
 MODEL = binary("data/train/model.safetensors")
 # Of a training that was stopped, beside the outs of DVC; never in its cache.
 CHECKPOINT = "data/train/checkpoint.pt"
+# Seconds that each model took to fit on this machine; no out of DVC, as they differ from run to run.
+FIT_TIMES = "data/train/times.json"
 CURVES = checked_folder(curves("reports/train"))
 # Fits that `pipeline learning-curve` has finished; of no stage.
 LEARNING_CURVE = "data/learning-curve"
