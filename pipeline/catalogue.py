@@ -74,6 +74,8 @@ CURATE_SCENES = verified(spreadsheet("data/curate/scenes.csv"))
 CURATE_SCENE_PAIRS = remembered("data/curate/scene_pairs.arrow", manifest.SCENE_PAIRS)
 CURATE_GROUPS = lasting("data/curate/groups.arrow", manifest.GROUPS)
 CURATE_SCENES_SHEET = picture("reports/curate/scenes.png")
+CURATE_CONFOUNDING = verified(spreadsheet("reports/curate/confounding.csv"))
+CURATE_CONFOUNDING_SHEET = picture("reports/curate/confounding.png")
 CURATE_METRICS = verified(metrics("reports/curate/metrics.json"))
 CURATE_ISSUES = picture("reports/curate/issues.png")
 CURATE_COPIES = picture("reports/curate/copies.png")
@@ -106,6 +108,8 @@ PREVIEW_BATCH = picture("reports/previews/batch.png")
 MODEL = binary("data/train/model.safetensors")
 # Of a training that was stopped, beside the outs of DVC; never in its cache.
 CHECKPOINT = "data/train/checkpoint.pt"
+# Seconds that each model took to fit on this machine; no out of DVC, as they differ from run to run.
+FIT_TIMES = "data/train/times.json"
 CURVES = checked_folder(curves("reports/train"))
 # Fits that `pipeline learning-curve` has finished; of no stage.
 LEARNING_CURVE = "data/learning-curve"

@@ -8,6 +8,7 @@ from pipeline.metrics.measures import METRICS
 from pipeline.models.baselines import BASELINES, FEATURES
 from pipeline.models.export import MODEL_FORMATS
 from pipeline.models.networks import NETWORKS
+from pipeline.problem import PROBLEMS
 from pipeline.registry import Choice, Registry
 from pipeline.stages.augment.copies import COPIES
 from pipeline.stages.balance.strategies import STRATEGIES, TARGETS
@@ -28,6 +29,7 @@ TABLES: dict[str, Registry[Any]] = {
     "pipeline.stages.augment.copies.COPIES": COPIES,
     "pipeline.stages.balance.strategies.STRATEGIES": STRATEGIES,
     "pipeline.stages.balance.strategies.TARGETS": TARGETS,
+    "pipeline.problem.PROBLEMS": PROBLEMS,
     "pipeline.training.loss_functions.LOSSES": LOSSES,
     "pipeline.training.mixing.MIXINGS": MIXINGS,
     "pipeline.training.optimizers.OPTIMIZERS": OPTIMIZERS,
@@ -39,6 +41,7 @@ SEEN = {"features": {"name": "pixels", "side": 2}}
 MEDIAN = {"target": {"name": "median"}}
 # Params of each row beside its name, in the order of the tables; rows that are not here have none.
 EXAMPLES: dict[str, dict[str, Any]] = {
+    "classes": {"rename": {"fig": "fico"}, "merge": {"pome": ["apple", "pear"]}, "one_against_rest": "pome"},
     "count": {"rows": 5},
     "ratio": {"value": 0.5},
     "class_recall": {"label": "fig"},

@@ -59,6 +59,7 @@ TAGS = {
     "balance.strategy.target.name",
     "label_issues.model.name",
     "label_issues.model.features.name",
+    "problem.name",
     "train.loss.name",
     "train.mixing.name",
     "train.model.name",
