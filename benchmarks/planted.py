@@ -102,7 +102,9 @@ def diagnosed(case: Case, seed: int) -> tuple[Diagnosis, pd.DataFrame]:
     levels[TEST] = measured(TEST, frames[TEST], metric, classes, evaluate)
     run = Run(params.curate, params.split, params.balance, params.augment, params.train, evaluate)
     manifest = manifest_of(predictions, case)
-    evidence = Evidence(predictions, manifest, curves, suspected(case, manifest), {})
+    evidence = Evidence(
+        predictions, manifest, pd.DataFrame(columns=["id", "family"]), curves, suspected(case, manifest), {}
+    )
     return diagnosis(levels, evidence, run, params.diagnose), frames[DEV]
 
 

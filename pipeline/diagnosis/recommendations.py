@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pipeline.diagnosis import costs
 from pipeline.diagnosis import findings as found
 from pipeline.diagnosis import param_changes as changes
+from pipeline.diagnosis import shortcut_changes as shortcuts
 from pipeline.diagnosis.gaps import BIAS, DEV_OVERFIT, MISMATCH, PRODUCTION_GAP, VARIANCE
 from pipeline.diagnosis.param_changes import Changes, Run
 
@@ -147,6 +148,48 @@ TABLE: Mapping[str, tuple[Advice, ...]] = {
             "against it; or let experts, or several people together, answer (feedback/answers.csv)",
             "MLY ch. 33 to 35",
             cost="takes seconds; answers take people's time",
+        ),
+    ),
+    found.SCENES: (
+        Advice("never split a scene", "Kaufman et al. (2012)", shortcuts.group_scenes),
+        Advice(
+            "split anew, because the earlier split parts scenes: dev and test change, so earlier results cannot be "
+            "compared with later ones",
+            "Kaufman et al. (2012)",
+            shortcuts.split_anew,
+        ),
+        Advice(
+            "look at the pairs in pairs.png",
+            "Kaufman et al. (2012)",
+            command="pipeline audit data/split/manifest.arrow --scene-sheet pairs.png",
+        ),
+    ),
+    found.CONFOUNDED: (
+        Advice(
+            "look at reports/curate/confounding.png: if this fact follows from the class, name it in "
+            "curate.not_confounding",
+            "Geirhos et al. (2020)",
+        ),
+        Advice(
+            "let classes weigh alike within each of its values", "Kamiran and Calders (2012)", shortcuts.weights_within
+        ),
+        Advice("measure dev by its values", "Sagawa et al. (2020)", shortcuts.slice_by_fact),
+        Advice(
+            "give dev and test each class with each of its values as often as production has them",
+            "MLY ch. 5 and 7",
+            shortcuts.stratify_by_fact,
+        ),
+        Advice(
+            "collect training images of the rarest combinations of class and value: no weight replaces images that "
+            "are not there",
+            "Geirhos et al. (2020)",
+        ),
+    ),
+    found.FACT_TELLS: (
+        Advice(
+            "look at reports/curate/confounding.png: if this is what your classes look like, name the fact in "
+            "curate.not_confounding",
+            "Geirhos et al. (2020)",
         ),
     ),
     found.MISSING: (

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pipeline.diagnosis.error_levels import ALPHA, HUMAN, Level
-from pipeline.diagnosis.findings import BEYOND_PEOPLE, CALIBRATION, LEAK, SMALL_DEV, Finding, more_wrong, units
+from pipeline.diagnosis.findings import BEYOND_PEOPLE, CALIBRATION, LEAK, SCENES, SMALL_DEV, Finding, more_wrong, units
 from pipeline.diagnosis.gaps import MAX_TIMES, POWER, about
 from pipeline.manifest import DEV, PRODUCTION, TEST, TRAIN, TRAIN_DEV
 from pipeline.metrics.calibration import bin_numbers
@@ -33,6 +33,36 @@ def shared_pictures(manifest: pd.DataFrame) -> list[Finding]:
             words = f"{int(known.sum())} of {len(part):,} {split} images are also in train: {split}'s error is too low"
             found.append(Finding(LEAK, words, {"images": int(known.sum())}, gain=float(known.mean()), subject=split))
     return found
+
+
+def shared_scenes(
+    predictions: pd.DataFrame, manifest: pd.DataFrame, scenes: pd.DataFrame, relevant: float
+) -> list[Finding]:
+    """Images of dev that show a scene of train, with dev's error on them and on the others.
+
+    Fewer images than a share of `relevant` of dev cannot change its error by what is worth work: then nothing is said.
+
+    Args:
+        scenes: id and family of images that show a scene with others.
+    """
+    family = dict(zip(scenes["id"], scenes["family"], strict=True))
+    splits = manifest["split"].astype(str)
+    families = manifest["id"].map(family)
+    taught = set(families[(splits == TRAIN) & families.notna()])
+    known = set(manifest.loc[(splits == DEV) & families.isin(taught), "id"])
+    dev = predictions[predictions["split"].astype(str) == DEV]
+    wrong = (dev["label"].astype(str) != dev["predicted"].astype(str)).to_numpy()
+    twins = dev["id"].isin(known).to_numpy()
+    if not twins.any() or twins.mean() < relevant:
+        return []
+    figures: dict[str, float | int | str] = {"images": int(twins.sum()), "error_of_these": float(wrong[twins].mean())}
+    words = f"{int(twins.sum()):,} of {len(dev):,} dev images show a scene of train, and their error is "
+    words += f"{wrong[twins].mean():.1%}"
+    if not twins.all():
+        figures["error_of_others"] = float(wrong[~twins].mean())
+        words += f"; that of the {int((~twins).sum()):,} others is {wrong[~twins].mean():.1%}"
+    words += f". Dev's error of {wrong.mean():.1%} does not tell how the model does on new scenes"
+    return [Finding(SCENES, words, figures, gain=float(twins.mean()), subject=DEV)]
 
 
 def too_good(predictions: pd.DataFrame, manifest: pd.DataFrame, relevant: float) -> tuple[list[Finding], int]:

@@ -305,12 +305,28 @@ def _copies(_: Params) -> Sheet:
     return _sheet("Duplicates and near copies", _read(catalogue.CURATE_COPIES))
 
 
+def _scenes(_: Params) -> Sheet | None:
+    """Nothing where no images show one scene."""
+    if not _read(catalogue.CURATE_METRICS)["scenes"]["groups"]:
+        return None
+    return _sheet("Images of one scene", _read(catalogue.CURATE_SCENES_SHEET))
+
+
+def _confounding(_: Params) -> Sheet | None:
+    """Nothing where no fact is named."""
+    if not _read(catalogue.CURATE_METRICS)["confounding"]["named"]:
+        return None
+    return _sheet("Facts that give classes away", _read(catalogue.CURATE_CONFOUNDING_SHEET))
+
+
 SHEETS: Mapping[str, Callable[[Params], Any]] = {
     "errors": _errors,
     "label_issues": _label_issues,
     "variants": _variants,
     "issues": _issues,
     "copies": _copies,
+    "scenes": _scenes,
+    "confounding": _confounding,
 }
 
 
