@@ -284,7 +284,13 @@ def _tags(params: Params, path: Path | None) -> Any:
 
 def _label_issues(_: Params) -> Mapping[str, Any]:
     counts = _read(catalogue.LABEL_ISSUES_METRICS)
-    return {"sheet": _sheet("Labels that may be wrong", _read(catalogue.LABEL_ISSUES_SHEET)), "splits": counts}
+    splits = {name: counts[name] for name in ("dev", "train") if name in counts}
+    return {
+        "sheet": _sheet("Labels that may be wrong", _read(catalogue.LABEL_ISSUES_SHEET)),
+        "splits": splits,
+        "model": counts["model"],
+        "accuracy": counts.get("together", counts["dev"])["accuracy"],
+    }
 
 
 def _variants(_: Params) -> Sheet:
