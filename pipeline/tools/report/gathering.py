@@ -299,10 +299,15 @@ def _copies(_: Params) -> Sheet:
     return _sheet("Duplicates and near copies", _read(catalogue.CURATE_COPIES))
 
 
+def _clusters(_: Params) -> Sheet:
+    return _sheet("Clusters on which the model fails", _read(catalogue.DIAGNOSIS_CLUSTERS))
+
+
 SHEETS: Mapping[str, Callable[[Params], Any]] = {
     "errors": _errors,
     "label_issues": _label_issues,
     "variants": _variants,
+    "clusters": _clusters,
     "issues": _issues,
     "copies": _copies,
 }
