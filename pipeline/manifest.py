@@ -80,8 +80,10 @@ INGESTED = pa.schema([*_IMAGE, *MARKS, ("codec_warning", pa.string())])
 EMBEDDED = pa.schema([("sha256", pa.string()), ("shard", _CATEGORY), ("row", pa.int32())])
 # The group of each content as a run left it, and by what rule.
 GROUPS = pa.schema([("sha256", pa.string()), ("group", pa.string()), ("rule", pa.string())])
-# Pairs of contents that were confirmed to show one scene, in how many places they agree, and by what rule.
-SCENE_PAIRS = pa.schema([("one", pa.string()), ("other", pa.string()), ("places", pa.int32()), ("rule", pa.string())])
+# Pairs of contents that were compared, in how many places they agree, whether they show one scene, and by what rule.
+SCENE_PAIRS = pa.schema(
+    [("one", _CATEGORY), ("other", _CATEGORY), ("places", pa.int32()), ("scene", pa.bool_()), ("rule", _CATEGORY)]
+)
 # Where each image lies on a map of the data, in the order of ids, and what decided that.
 MAP_PLACES = pa.schema([("x", pa.float32()), ("y", pa.float32()), ("rule", pa.string())])
 CURATED = pa.schema([*_IMAGE, ("group", pa.string()), *((name, pa.bool_()) for name in ISSUES)])

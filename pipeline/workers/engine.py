@@ -84,6 +84,7 @@ class Engine:
 
         Nothing is pickled: threads share what the function has at hand, which none of them may change under others.
         """
+        keep_freed_memory()
         with progress(title, len(tasks)) as advance:
             if self.workers == 1 or len(tasks) < 2:
                 return list(_in_process(function, tasks, lambda _: advance(1)))

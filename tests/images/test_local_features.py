@@ -124,3 +124,18 @@ def test_stripes_and_grids_agree_with_nothing() -> None:
         return pixels
 
     assert not agreement(local_features(grid(20, 3)), local_features(grid(27, 9))).confirmed
+
+
+def test_a_code_at_any_place_seldom_makes_a_scene() -> None:
+    """Its features spill over the cells beside it."""
+    draw = np.random.default_rng(5)
+    code = 255 * draw.integers(0, 2, (12, 12, 1)).repeat(4, axis=0).repeat(4, axis=1)
+    confirmed = 0
+    for seed, (left, top) in enumerate(draw.integers(0, 176, (20, 2)).tolist()):
+        both = []
+        for number in (seed, seed + 50):
+            place = crowded(number)
+            place[top : top + 48, left : left + 48] = code
+            both.append(local_features(place))
+        confirmed += agreement(*both).confirmed
+    assert confirmed <= 6

@@ -29,7 +29,9 @@ PROBED = 24
 PROPOSED = 6
 _SAMPLE = 20_000
 _ROUNDS = 8
-_BLOCK = 256
+_BLOCK = 128
+# Values of which only the largest is looked at first.
+_RUN = 16
 # Rows that are converted in one go.
 _ROWS = 1 << 13
 # Likenesses are compared at this precision: sums in another order differ in the sixth digit.
@@ -95,13 +97,30 @@ def _searched(part: int, search: _Search) -> tuple[Numbers, Floats]:
         near -= lengths
         # A part comes first among those that are near it: its members are in their own places.
         near[np.arange(len(asked)), start + np.arange(len(asked))] = -np.inf
-        places = np.argpartition(near, -proposed, axis=1)[:, -proposed:]
-        numbers = others[places]
-        likeness = (
-            unit(search.vectors[numbers.ravel()]).reshape(*numbers.shape, -1) @ unit(search.vectors[asked])[..., None]
-        )
-        found.append(best(numbers, likeness[..., 0], search.count))
+        found.append(_compared(search.vectors, asked, others[_largest(near, proposed)], search.count))
     return np.concatenate([numbers for numbers, _ in found]), np.concatenate([likeness for _, likeness in found])
+
+
+def _largest(values: Floats, count: int) -> Numbers:
+    """The places of the largest of each row, in any order: they lie in the runs of which the largest are largest."""
+    runs = values.shape[1] // _RUN
+    if runs <= count:
+        return np.argpartition(values, -count, axis=1)[:, -count:]
+    tops = values[:, : runs * _RUN].reshape(len(values), runs, _RUN).max(axis=2)
+    chosen = np.argpartition(tops, -count, axis=1)[:, -count:]
+    places = (chosen[..., None] * _RUN + np.arange(_RUN)).reshape(len(values), -1)
+    rest = np.broadcast_to(np.arange(runs * _RUN, values.shape[1]), (len(values), values.shape[1] % _RUN))
+    places = np.concatenate([places, rest], axis=1)
+    best_of = np.argpartition(np.take_along_axis(values, places, axis=1), -count, axis=1)[:, -count:]
+    return np.take_along_axis(places, best_of, axis=1)
+
+
+def _compared(vectors: Vectors, asked: Numbers, proposed: Numbers, count: int) -> tuple[Numbers, Floats]:
+    """Of those that are proposed for each the most alike in all dimensions."""
+    targets = vectors[proposed.ravel()].astype(np.float32).reshape(*proposed.shape, -1)
+    lengths = np.sqrt(np.einsum("nkd,nkd->nk", targets, targets))
+    likeness = (targets @ unit(vectors[asked])[..., None])[..., 0] / np.maximum(lengths, 1e-12)
+    return best(proposed, likeness, count)
 
 
 def _reduced(vectors: Vectors, engine: Engine) -> Floats:

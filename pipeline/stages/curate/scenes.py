@@ -5,9 +5,10 @@ What many images share is no scene but a ground: a form, a stamp, a fixed camera
 Where everybody in a crowd agrees with everybody, only what a pair shares beyond the crowd's ground counts.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,23 +20,11 @@ from scipy.sparse.csgraph import reverse_cuthill_mckee
 from pipeline.images.local_features import MIN_AGREEING, Agreement, Features, agreement, can_tell, local_features
 from pipeline.images.pixels import decode, without_bars
 from pipeline.randomness import keyed_uniform
-from pipeline.stages.curate.neighbours import nearest, nearest_hashes
+from pipeline.stages.curate.candidates import Numbers, Pairs, candidates
 from pipeline.stages.curate.similarity import linked
 from pipeline.store.shards import ShardReader
 from pipeline.workers.engine import Engine
 
-Numbers = npt.NDArray[np.int64]
-Pairs = list[tuple[int, int]]
-
-# Measured: of pairs that agree, 97 in 100 are among the 8 nearest of one of both; mirrored and cropped copies, too.
-NEIGHBOURS = 8
-# Less alike, nothing that was looked at showed one scene.
-MIN_LIKENESS = 0.7
-# Nearest by hash, and bits that may differ. Measured: hue shifted by 50 degrees, 95 in 100 differ by 12 or less, and
-# are among the nearest; by vector, 70.
-NEAREST_HASHES, MAX_BITS = 3, 12
-# Images of one camera that follow each other, so many, within so many seconds.
-_FOLLOWING, _SECONDS = 3, 60
 # More images, and a larger share of all, in which all agree with all are a crowd.
 CROWD, CROWD_SHARE = 32, 0.02
 # Others of the crowd that each is compared with, and the share that must agree.
@@ -44,9 +33,9 @@ _STRANGERS, _MOST = 8, 0.5
 _CROWD_PLACES = 2 * MIN_AGREEING
 _CHUNK = 256
 _REMEMBERED = 4096
-PAIR_COLUMNS = ["one", "other", "places"]
-NO_SCENES = pd.DataFrame({"one": [], "other": [], "places": []}).astype(
-    {"one": "str", "other": "str", "places": "int32"}
+PAIR_COLUMNS = ["one", "other", "places", "scene"]
+NO_SCENES = pd.DataFrame({name: [] for name in PAIR_COLUMNS}).astype(
+    {"one": "str", "other": "str", "places": "int32", "scene": "bool"}
 )
 
 
@@ -54,14 +43,20 @@ NO_SCENES = pd.DataFrame({"one": [], "other": [], "places": []}).astype(
 class Scenes:
     """What was found, by content.
 
-    pairs: columns one, other (sha256, one < other) and places: confirmed ones, those of earlier runs, too.
+    decided: columns one, other (sha256, one < other), places in which they agree, and whether they are one scene: all
+    pairs that this run asked for, and those that earlier ones confirmed.
     compared: how many pairs were looked at. untold: contents that are too small to tell. crowds: sizes of crowds.
     """
 
-    pairs: pd.DataFrame
+    decided: pd.DataFrame
     compared: int
     untold: int
     crowds: list[int]
+
+    @property
+    def pairs(self) -> pd.DataFrame:
+        """Those that show one scene."""
+        return self.decided[self.decided["scene"]].reset_index(drop=True)
 
 
 NO_SCENES_FOUND = Scenes(NO_SCENES, 0, 0, [])
@@ -93,8 +88,8 @@ def find_scenes(
             is one, meta_camera.
         vectors: of each, shape (n, d), or None: then hashes and times alone propose.
         hashes: of the whole picture, shape (n,), see images/perceptual.py.
-        earlier: pairs that an earlier run confirmed, with columns PAIR_COLUMNS. They stay: a list of nearest neighbours
-            loses old pairs to newcomers, and a scene must not fall apart by that.
+        earlier: what an earlier run decided, with columns PAIR_COLUMNS; it is not decided again. Confirmed pairs stay:
+            a list of nearest neighbours loses old pairs to newcomers, and a scene must not fall apart by that.
     """
     # A pair is compared in the order of its contents everywhere: the other way round, places differ by one.
     order = np.argsort(contents["sha256"].to_numpy(), kind="stable")
@@ -106,28 +101,34 @@ def find_scenes(
         fit,
     )
     names = contents["sha256"].to_numpy()
-    numbers = pd.Index(names)
-    known = {
-        (min(a, b), max(a, b)): places
-        for a, b, places in zip(
-            numbers.get_indexer(pd.Index(earlier["one"])),
-            numbers.get_indexer(pd.Index(earlier["other"])),
-            earlier["places"],
-            strict=True,
-        )
-        if a >= 0 and b >= 0
-    }
+    known, kept = _known(earlier, pd.Index(names))
     large = judge.large(contents)
-    proposed = {*_by_vector(vectors, engine), *_by_hash(hashes), *_by_time(contents)}
-    asked = sorted(pair for pair in proposed - known.keys() if large[list(pair)].all())
-    found = {pair: one.places for pair, one in zip(asked, judge.all(asked, engine), strict=True) if one.confirmed}
-    found, crowds = _without_crowds(found, known, names, judge, engine)
-    found |= known
-    pairs = pd.DataFrame(
-        [(*sorted((names[a], names[b])), places) for (a, b), places in found.items()], columns=PAIR_COLUMNS
-    )
-    pairs = pairs.astype(NO_SCENES.dtypes.to_dict()).sort_values(["one", "other"], ignore_index=True)
-    return Scenes(pairs, len(asked), int((~large).sum()), crowds)
+    proposed = sorted(pair for pair in candidates(contents, vectors, hashes, engine) if large[list(pair)].all())
+    asked = [pair for pair in proposed if pair not in known]
+    known |= {pair: one.places for pair, one in zip(asked, judge.all(asked, engine), strict=True)}
+    found = {pair: known[pair] for pair in proposed if pair not in kept and known[pair] >= MIN_AGREEING}
+    found, crowds = _without_crowds(found, {pair: known[pair] for pair in kept}, names, judge, engine)
+    found |= {pair: known[pair] for pair in kept}
+    rows = [
+        (*sorted((names[a], names[b])), found.get((a, b), known[a, b]), (a, b) in found) for a, b in {*proposed, *kept}
+    ]
+    decided = pd.DataFrame(rows, columns=PAIR_COLUMNS).astype(NO_SCENES.dtypes.to_dict())
+    decided = decided.sort_values(["one", "other"], ignore_index=True)
+    return Scenes(decided, len(asked), int((~large).sum()), crowds)
+
+
+def _known(earlier: pd.DataFrame, names: "pd.Index[Any]") -> tuple[dict[tuple[int, int], int], set[tuple[int, int]]]:
+    """The places in which pairs of contents that are still there agree, and which pairs show one scene."""
+    ends = np.sort(np.stack([_numbers(earlier[name], names) for name in ("one", "other")]), axis=0)
+    rows = zip(*ends.tolist(), earlier["places"].tolist(), earlier["scene"].tolist(), strict=True)
+    there = [((a, b), places, scene) for a, b, places, scene in rows if a >= 0]
+    return {pair: places for pair, places, _ in there}, {pair for pair, _, scene in there if scene}
+
+
+def _numbers(column: "pd.Series[Any]", names: "pd.Index[Any]") -> Numbers:
+    """The place of each name; -1 for one that is gone."""
+    codes, unique = pd.factorize(column.astype(str))
+    return np.append(names.get_indexer(pd.Index(unique)), -1)[codes].astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -198,38 +199,6 @@ def _near_each_other(pairs: Pairs, count: int) -> list[int]:
     ranks = np.sort(rank[ends], axis=0)
     order: list[int] = np.lexsort((ranks[0], ranks[1])).tolist()
     return order
-
-
-def _by_vector(vectors: npt.NDArray[np.float16] | None, engine: Engine) -> Iterable[tuple[int, int]]:
-    if vectors is None or len(vectors) < 2:
-        return []
-    numbers, likeness = nearest(vectors, NEIGHBOURS, engine)
-    return _pairs_of(numbers, likeness >= MIN_LIKENESS)
-
-
-def _by_hash(hashes: npt.NDArray[np.uint64]) -> Iterable[tuple[int, int]]:
-    """What a network finds unlike and looks alike in grey: other colours."""
-    numbers, bits = nearest_hashes(hashes, NEAREST_HASHES, MAX_BITS)
-    return _pairs_of(numbers, bits <= MAX_BITS)
-
-
-def _pairs_of(numbers: Numbers, chosen: npt.NDArray[np.bool_]) -> Pairs:
-    rows, columns = np.nonzero(chosen)
-    ends = np.sort(np.stack([rows, numbers[rows, columns]]), axis=0)
-    return [(a, b) for a, b in np.unique(ends, axis=1).T.tolist()]
-
-
-def _by_time(contents: pd.DataFrame) -> Iterable[tuple[int, int]]:
-    """Images of one source and camera that were captured shortly after each other."""
-    timed = contents.assign(number=np.arange(len(contents)))[contents["captured_at"].notna()]
-    camera = timed["meta_camera"].astype(str) if "meta_camera" in timed else ""
-    timed = timed.assign(camera=camera).sort_values(["source", "camera", "captured_at", "number"])
-    for step in range(1, _FOLLOWING + 1):
-        one, other = timed.iloc[:-step], timed.iloc[step:]
-        near = (other["captured_at"].to_numpy() - one["captured_at"].to_numpy()) <= np.timedelta64(_SECONDS, "s")
-        same = (one[["source", "camera"]].to_numpy() == other[["source", "camera"]].to_numpy()).all(axis=1)
-        ends = np.sort(np.stack([each["number"].to_numpy()[near & same] for each in (one, other)]), axis=0)
-        yield from ((a, b) for a, b in ends.T.tolist())
 
 
 def _without_crowds(

@@ -5,12 +5,14 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from PIL import Image
 
 from pipeline import catalogue
 from pipeline.errors import MissingInputError
 from pipeline.project.runner import run_stage
 from pipeline.workers.engine import Engine
 from tests.examples import encoded, params
+from tests.images.test_exif import DETAILS, MODEL, ORIGINAL
 from tests.scenes import crowded
 
 SOURCES = {"web": {"role": "raw", "path": "web"}, "phone": {"role": "production", "path": "phone"}}
@@ -99,6 +101,24 @@ def test_ignored_scenes_are_not_looked_for() -> None:
     assert partners(manifest) == []
     assert "scene" not in said
     assert metrics()["pairs"] == 0
+
+
+def test_times_and_cameras_of_exif_propose_pairs() -> None:
+    # All within a minute; place 2 by two cameras.
+    for path, seed, step, camera, second in (
+        ("phone/dog/1", 1, 2, "X1", 10),
+        ("phone/dog/late", 1, 3, "X1", 40),
+        ("phone/cat/2", 2, 2, "X1", 20),
+        ("phone/cat/other", 2, 3, "Y2", 30),
+    ):
+        write(path, seed, step)
+        exif = Image.Exif()
+        exif[MODEL] = camera
+        exif.get_ifd(DETAILS)[ORIGINAL] = f"2026:05:06 07:08:{second}"
+        with Image.open(f"{path}.png") as image:
+            image.save(f"{path}.png", exif=exif)
+    _, manifest = curated(backbone=None)
+    assert partners(manifest) == [["phone/dog/1.png", "phone/dog/late.png"]]
 
 
 def test_without_vectors_or_times_none_is_found() -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from pipeline.images.pixels import Pixels
-from pipeline.stages.curate import scenes
+from pipeline.stages.curate import candidates, scenes
 from pipeline.stages.curate.scenes import NO_SCENES, Scenes, find_scenes
 from pipeline.store.shards import ShardReader
 from pipeline.workers.engine import Engine
@@ -95,7 +95,7 @@ def test_times_propose_what_vectors_do_not() -> None:
 
 
 def test_confirmed_pairs_stay_when_newcomers_push_them_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scenes, "NEIGHBOURS", 1)
+    monkeypatch.setattr(candidates, "NEIGHBOURS", 1)
     pictures = [view(1, 0), view(1, 2)]
     vectors = np.array([[1, 0], [1, 0.2]], np.float16)
     before = found_in(pictures, vectors)
@@ -104,21 +104,32 @@ def test_confirmed_pairs_stay_when_newcomers_push_them_out(monkeypatch: pytest.M
     pictures += [view(5, 0), view(6, 0)]
     vectors = np.concatenate([vectors, np.array([[1, 0.01], [1, 0.21]], np.float16)])
     assert ends(found_in(pictures, vectors)) == []
-    after = found_in(pictures, vectors, before.pairs)
+    after = found_in(pictures, vectors, before.decided)
     pd.testing.assert_frame_equal(after.pairs, before.pairs)
 
 
 def test_pairs_of_contents_that_are_gone_are_dropped() -> None:
-    earlier = pd.DataFrame({"one": ["0000", "0000"], "other": ["0001", "9999"], "places": [40, 40]})
+    earlier = pd.DataFrame(
+        {"one": ["0000", "0000"], "other": ["0001", "9999"], "places": [40, 40], "scene": [True, True]}
+    )
     assert ends(found_in([view(1, 0), view(2, 0)], None, earlier.astype(NO_SCENES.dtypes.to_dict()))) == [(0, 1)]
 
 
 def test_known_pairs_are_not_compared_again() -> None:
     pictures = [view(1, 0), view(1, 1), view(2, 0)]
     first = found_in(pictures)
-    again = found_in(pictures, earlier=first.pairs)
-    assert (first.compared, again.compared) == (3, 2)
-    pd.testing.assert_frame_equal(first.pairs, again.pairs)
+    again = found_in(pictures, earlier=first.decided)
+    assert (first.compared, again.compared) == (3, 0)
+    assert (len(first.decided), len(first.pairs)) == (3, 1)
+    pd.testing.assert_frame_equal(first.decided, again.decided)
+
+
+def test_a_newcomer_is_compared_alone() -> None:
+    pictures = [view(1, 0), view(1, 1), view(2, 0), view(2, 1)]
+    before = found_in(pictures[:3])
+    after = found_in(pictures, earlier=before.decided)
+    assert (after.compared, ends(after)) == (3, [(0, 1), (2, 3)])
+    pd.testing.assert_frame_equal(after.decided, found_in(pictures).decided)
 
 
 def test_small_pictures_are_not_compared() -> None:
@@ -150,6 +161,9 @@ def test_forms_are_a_crowd_and_no_scene(monkeypatch: pytest.MonkeyPatch) -> None
     assert found.crowds == [20]
     # What is no crowd keeps its pairs.
     assert ends(found) == [(20, 21)]
+    again = found_in(pictures, earlier=found.decided)
+    assert (again.crowds, again.compared) == ([20], 0)
+    pd.testing.assert_frame_equal(again.decided, found.decided)
 
 
 def test_what_a_pair_of_a_crowd_shares_beyond_its_ground_counts(monkeypatch: pytest.MonkeyPatch) -> None:
