@@ -79,7 +79,12 @@ class OneOf:
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         if len(self.members) == 1:
-            return handler.generate_schema(self.members[0])
+            [member] = self.members
+            schema = handler.generate_schema(member)
+            # Without a name there is nothing to tell apart; with one, another name is no choice, as among several.
+            names = get_args(member.model_fields["name"].annotation) if "name" in member.model_fields else ()
+            tagged = core_schema.tagged_union_schema(dict.fromkeys(names, schema), discriminator="name")
+            return tagged if names else schema
         union = functools.reduce(operator.or_, self.members)
         return handler.generate_schema(Annotated[union, Field(discriminator="name")])
 

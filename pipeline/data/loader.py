@@ -180,7 +180,7 @@ def predict_rows(
     keep_freed_tensors()
     dataset = RowDataset(manifest, images, model.classes, model.size)
     with progress(title, len(dataset)) as advance, batches(dataset, PREDICTION_BATCH, engine) as loader:
-        probabilities = predict(model.network, loader, threads, advance)
+        probabilities = predict(model.network, loader, threads, advance, engine.workers)
     return prediction_table(manifest, model.classes, probabilities)
 
 

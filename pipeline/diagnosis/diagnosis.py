@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import pandas as pd
 
 from pipeline.diagnosis.class_shares import explains_mismatch, imbalance, missing_classes
+from pipeline.diagnosis.confounded import confounded
 from pipeline.diagnosis.curves import Training, read_curves
 from pipeline.diagnosis.error_levels import HUMAN, Level, given, levels_of, measured, metric_of_errors
 from pipeline.diagnosis.error_levels import PRODUCTION as LIVE
@@ -36,6 +37,7 @@ from pipeline.diagnosis.sanity_checks import (
     beyond_people,
     miscalibrated,
     shared_pictures,
+    shared_scenes,
     too_good,
     too_small,
 )
@@ -98,7 +100,10 @@ def diagnosis(levels: Mapping[str, Level], evidence: Evidence, run: Run, params:
     gaps = find_gaps(levels, metric, params, evaluate, without=(MISMATCH,) if alike else ())
     roles = role_levels(predictions, manifest, metric, classes, evaluate)
     differences = differences_of(roles, metric, relevant, evaluate)
-    found = [*shared_pictures(manifest), *missing_classes(predictions), *wrong_labels(evidence.label_issues, relevant)]
+    found = [*shared_scenes(predictions, manifest, evidence.scenes, relevant), *shared_pictures(manifest)]
+    found += [*missing_classes(predictions), *wrong_labels(evidence.label_issues, relevant)]
+    confounding, confounder = confounded(predictions, manifest, run.curate.not_confounding)
+    found += confounding
     found += of_course(levels, gaps, predictions, curves, run, params)
     found += of_predictions(levels, predictions, manifest, params, evaluate)
     noisy = {each.subject for each in found if each.name == LABEL_NOISE}
@@ -113,7 +118,7 @@ def diagnosis(levels: Mapping[str, Level], evidence: Evidence, run: Run, params:
     found += [*beyond_people(levels), *too_small(levels[DEV], relevant)]
     failing_class = next((each.subject for each in found if each.name == CLASS), None)
     bold = next((float(each.figures["bold"]) > 0 for each in found if each.name == CALIBRATION), None)
-    known = replace(run, failing=failing_class, bold=bold)
+    known = replace(run, failing=failing_class, bold=bold, confounder=confounder)
     return Diagnosis(levels, gaps, found, next_steps(gaps, found, levels, known), relevant, roles, differences)
 
 

@@ -64,8 +64,8 @@ def hidden(found: Sequence[Finding], error: float, params: EvaluateParams, relev
     return [
         Finding(
             HIDDEN,
-            f"{params.optimizing.name} hides the class {each.subject}: were it as good as the others, dev's error "
-            f"would fall by {100 * each.gain:.1f} points only",
+            f"{params.optimizing.name} hardly shows the class {each.subject}: if it were as good as the others, "
+            f"dev's error would fall by only {100 * each.gain:.1f} points",
             each.figures,
             each.p,
             subject=each.subject,

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError, ValidationInfo, field_validator
 from pipeline.errors import MissingInputError, ParamsError
 from pipeline.metrics.measures import MeanCost
 from pipeline.names import shown
+from pipeline.problem import AnyProblem
 from pipeline.registry import OneOf
 from pipeline.renamed import renamed
 from pipeline.section import Section
@@ -51,6 +52,7 @@ class Params(Section):
     sample: SampleParams | None = None
     ingest: IngestParams
     embed: EmbedParams
+    problem: AnyProblem
     curate: CurateParams
     split: SplitParams
     balance: BalanceParams

@@ -13,7 +13,7 @@ from pipeline.project.params_text import round_trip
 from pipeline.renamed import RENAMED, renamed
 
 # Whose keys are a person's, or of one of several kinds: what they lack is none of ours.
-FREE = ("sources", "evaluate.satisficing", "train.class_weights", "split.production")
+FREE = ("sources", "problem.rename", "problem.merge", "evaluate.satisficing", "train.class_weights", "split.production")
 # A section that only the demonstration has.
 DEMONSTRATION = "sample"
 

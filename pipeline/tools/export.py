@@ -33,20 +33,26 @@ from pipeline.workers.progress import progress
 EXPORT = "export"
 
 
-def export(folder: Path, format_name: str, test: bool, params: Params) -> str:
+def export(folder: Path, format_name: str, test: bool, params: Params, link: bool = False) -> str:
     """Write the splits; what was written, and what opens it, in words.
 
     Args:
         folder: must not be there, or be empty.
         test: also export test, which is noted in the ledger as an evaluation of one more model.
+        link: rows that show the same picture share a file.
 
     Raises:
-        ParamsError: the folder is there, or is one of the pipeline's own.
+        ParamsError: the folder is there, or is one of the pipeline's own, or the format has no files to share.
         MissingInputError: a split was not made yet.
         DataError: train is empty or of another run, or a picture is damaged.
         FinalEvaluationError: test may not be looked at.
     """
     check_target(folder)
+    chosen = DATA_FORMATS[format_name]
+    if link and chosen.link is None:
+        raise ParamsError(
+            f"--link: {format_name} packs pictures into few files, which nothing can link: take --format imagefolder"
+        )
     rows = {split: read_manifest(split) for split in SEEN_SPLITS}
     if test:
         rows[TEST] = read_rows_of_test()
@@ -58,13 +64,12 @@ def export(folder: Path, format_name: str, test: bool, params: Params) -> str:
     if test:
         # Before the files: a kill between the two must not hand out what nobody noted.
         note_export(rows[TEST], params)
-    chosen = DATA_FORMATS[format_name]
     total = sum(len(each.rows) for each in splits)
     with replacing(folder) as half, progress("export", total) as advance:
         remove(half)
         with refusals(folder):
             half.mkdir()
-        chosen.write(splits, classes, half, advance)
+        (chosen.link if link and chosen.link else chosen.write)(splits, classes, half, advance)
     counts = ", ".join(f"{each.split} {len(each.rows)}" for each in splits)
     lines = [
         f"{folder}: {chosen.name}, {len(classes)} classes; {counts}",
@@ -141,7 +146,12 @@ def _exported(
         except PipelineError as error:
             raise type(error)(f"{rows['id'].iloc[position]}: {error}") from error
 
-    return Exported(split, rows, names, data)
+    made_now = [online is not None and copy > 0 for copy in copies.tolist()]
+    stands_for = [
+        (split, position) if new else place
+        for position, (new, place) in enumerate(zip(made_now, zip(shards, places, strict=True), strict=True))
+    ]
+    return Exported(split, rows, names, data, stands_for)
 
 
 def _notes(splits: Sequence[Exported], classes: Sequence[str], online: Variants | None) -> list[str]:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from pipeline.data.dataset import RowDataset
 from pipeline.data.loader import distinct_pictures
 from pipeline.data.order import KeyedOrder
+from pipeline.models.prediction import fast_forward
 from pipeline.training.loop import Batch, WeightedBatch, be_deterministic, device_of_training
 from pipeline.workers.engine import Engine
 from pipeline.workers.progress import progress
@@ -89,12 +90,12 @@ def computed_features(frozen: nn.Module, dataset: RowDataset, threads: int, engi
     torch.set_num_threads(threads)
     be_deterministic()
     device = device_of_training()
-    frozen.to(device).eval()
+    whole = fast_forward(frozen.to(device).eval(), device, threads, engine.workers)
     loader, positions = distinct_pictures(dataset, FEATURE_BATCH, engine)
     parts = []
-    with progress(title, len(loader)) as advance, loader, torch.no_grad():
+    with progress(title, len(loader)) as advance, loader, torch.no_grad(), whole as forward:
         for pixels in loader:
-            parts.append(frozen(pixels.to(device)).cpu())
+            parts.append(forward(pixels.to(device)).cpu())
             advance(1)
     return RowFeatures(torch.cat(parts), positions)
 

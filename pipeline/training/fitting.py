@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -126,12 +127,14 @@ def fit_model(
             until the state is saved.
         tell: takes lines that say how long it will take.
     """
+    begun = time.perf_counter()
     keep_freed_tensors()
     if not features_stay(data, params):
         data.train.keep_pixels()
         data.dev.keep_pixels()
     if isinstance(params.model, Baseline):
         fit = _fit_baseline(params.model, data, params, metric, engine)
+        fit = replace(fit, seconds=time.perf_counter() - begun)
         return TrainedModel(fit.network, data.classes, data.ingest, params.model), fit
     network = fresh_network(params.model, data, params, engine)
     with (
@@ -144,6 +147,9 @@ def fit_model(
         length = Length(len(data.rows), len(train), dev_batches, params.epochs, params.patience, done)
         count = announced(length, tell, advance)
         fit = training.fit(trained, train, dev, params, metric, len(data.classes), count, checkpoints)
+        # Of a fit that went on after a stop as if it had not been stopped.
+        whole = len(fit.epochs) * len(train)
+        fit = replace(fit, seconds=(time.perf_counter() - begun) * whole / max(whole - done, 1))
     if trained is not network:
         fit = replace(fit, network=network.cpu().eval())
     return TrainedModel(fit.network, data.classes, data.ingest, params.model), fit

@@ -11,7 +11,7 @@ from pipeline.data.loader import batches, predict_rows
 from pipeline.manifest import DEV
 from pipeline.metrics.metric import metric_of
 from pipeline.metrics.params import AnyMetric
-from pipeline.metrics.predictions import PROBABILITY
+from pipeline.metrics.predictions import PROBABILITY, class_codes
 from pipeline.models.baselines import Baseline, Rows
 from pipeline.stages.ingest.params import IngestParams
 from pipeline.stages.train.params import TrainParams
@@ -21,6 +21,7 @@ from pipeline.workers.engine import Engine
 from pipeline.workers.progress import progress
 
 Probabilities = npt.NDArray[np.float64]
+Vectors = npt.NDArray[np.float16]
 Folds = npt.NDArray[np.intp]
 # Pictures that are looked at in one go.
 PART = 256
@@ -61,6 +62,28 @@ def by_baseline(model: Baseline, data: FoldedRows, seed: int, threads: int, engi
             found[np.ix_(~others, present)] = class_probabilities(network, features[~others])
             advance(1)
     return found
+
+
+def by_vectors(vectors: Vectors, data: FoldedRows, threads: int) -> Probabilities:
+    """Probabilities (n, k) by logistic regression on vectors (n, d); NaN where no other fold has the class."""
+    from pipeline.training.embedded import EMBEDDED_MODELS, Rows, best_out_of_fold
+
+    labels = class_codes(data.rows["label"].to_numpy(), data.classes)
+    ones = np.ones(len(labels), np.float32)
+    rows = Rows(vectors, labels, ones, data.rows["group"].to_numpy(str), len(data.classes))
+    found, _ = best_out_of_fold(EMBEDDED_MODELS["linear"], rows, data.folds, threads)
+    for fold in np.unique(data.folds).tolist():
+        others = np.bincount(labels[data.folds != fold], minlength=len(data.classes))
+        found[np.ix_(data.folds == fold, others == 0)] = np.nan
+    return found
+
+
+def accuracy_out_of_fold(found: Probabilities, data: FoldedRows) -> float:
+    """The share of labels that probabilities (n, k) agree with, of rows whose class was in another fold; 0 of none."""
+    labels = class_codes(data.rows["label"].to_numpy(), data.classes)
+    known = ~np.isnan(found[np.arange(len(labels)), labels])
+    agreed = np.nan_to_num(found[known]).argmax(axis=1) == labels[known]
+    return float(agreed.mean()) if known.any() else 0.0
 
 
 def by_own_model(params: TrainParams, folded: FoldedRows, metric: AnyMetric, engine: Engine) -> Probabilities:

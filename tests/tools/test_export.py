@@ -267,3 +267,27 @@ def test_names_are_safe_and_of_one_row_alone() -> None:
         assert len(name.encode()) <= MAX_NAME_BYTES + 20
         assert not set(name) & set("/\\:\t")
         assert not name.startswith(".")
+
+
+def test_repeats_of_a_picture_can_share_a_file(command: Command, project: Path) -> None:
+    write_params(project, **{"augment.mode": "materialise"})
+    command("out", "--format", "imagefolder")
+    assert command("linked", "--format", "imagefolder", "--link").code == 0
+    assert contents(Path("linked")) == contents(Path("out"))
+    files = {
+        folder: [path for path in Path(folder, "train").rglob("*") if path.is_file()] for folder in ("out", "linked")
+    }
+    shared = {folder: len({path.stat().st_ino for path in found}) for folder, found in files.items()}
+    assert shared == {"out": 24, "linked": 8}
+
+
+def test_formats_without_a_file_a_picture_cannot_share_them(command: Command) -> None:
+    ended = command("out", "--format", "parquet", "--link")
+    assert ended.code == 3
+    assert "--link: parquet packs pictures into few files, which nothing can link" in ended.err
+    assert not Path("out").exists()
+
+
+def test_variants_that_are_made_now_share_no_file(command: Command) -> None:
+    command("linked", "--format", "imagefolder", "--link")
+    assert len({path.stat().st_ino for path in Path("linked/train").rglob("*") if path.is_file()}) == 24

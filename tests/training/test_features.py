@@ -73,8 +73,8 @@ def test_features_once_give_the_model_of_features_in_each_batch(
     manifest: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: dict[str, Any]
 ) -> None:
     """Dropout of the head as well: its random numbers are keyed by batch."""
-    # Steps of many layers would make more of last digits.
-    steps: dict[str, Any] = {"model": model, "epochs": 4 if model is HEAD else 1}
+    # AdamW makes as long a step of a gradient that is all rounding as of any other.
+    steps: dict[str, Any] = {"model": model, **({"epochs": 1, "optimizer": SGD} if model is LAST else {})}
     near = 1e-4 if model is HEAD else 2e-3
     once, seen = fit(data(manifest, tmp_path, copies=1), **steps)
     monkeypatch.setattr(fitting, "MAX_FEATURE_NUMBERS", 0)

@@ -25,13 +25,15 @@ class Exported:
     """A split's rows, in order.
 
     rows: as a manifest has them. names: of each row a name for files, without ending: one name, one row, whatever
-        other rows there are. data: position -> the encoded picture.
+        other rows there are. data: position -> the encoded picture. pictures: of each row what stands for its picture:
+        equal where pictures are.
     """
 
     split: str
     rows: pd.DataFrame
     names: Sequence[str]
     data: Callable[[int], bytes]
+    pictures: Sequence[object]
 
     def facts(self, position: int, classes: Sequence[str]) -> dict[str, Any]:
         """What goes beside a picture, as values for JSON."""

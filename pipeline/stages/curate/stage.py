@@ -15,10 +15,19 @@ from pipeline.images.perceptual import views
 from pipeline.images.pixels import Pixels, decode, without_bars
 from pipeline.issues import ISSUES
 from pipeline.manifest import HASHES, INGESTED, MARKS, NO_LABEL, check_manifest
-from pipeline.names import one_group
+from pipeline.metrics.confounding import Strength, measure_confounding
+from pipeline.names import one_group, shown
+from pipeline.problem import PROBLEMS, Problem
 from pipeline.sources.params import SourceParams
 from pipeline.stage import Stage
 from pipeline.stages.curate.alignment import portrait
+from pipeline.stages.curate.confounders import (
+    check_fact_names,
+    confounding_metrics,
+    confounding_notes,
+    confounding_sheet,
+    confounding_table,
+)
 from pipeline.stages.curate.duplicates import join_sources, remove_duplicates, with_joining
 from pipeline.stages.curate.groups import (
     NO_COPIES,
@@ -52,6 +61,7 @@ class CurateOutputs:
     """Kept images, removed images with the reason, near copies, counts, and user groups that were joined.
 
     issues, copies, scenes_sheet: contact sheets as PNG files.
+    confounding: a row for each fact, how far it gives the class away; strengths: the same.
     scenes: a row for each image that shows a scene with others. scene_pairs, groups: what the next run
     goes on from.
 
@@ -68,11 +78,16 @@ class CurateOutputs:
     scene_pairs: pd.DataFrame
     groups: pd.DataFrame
     scenes_sheet: bytes
+    confounding: pd.DataFrame
+    confounding_sheet: bytes
+    strengths: Sequence[Strength]
     found: Scenes
     joined: list[list[str]]
     uncompared: int
     one_group: Sequence[str]
     """What to say of user groups that are written in several ways."""
+    relabelled: Sequence[tuple[str, str, int]]
+    """Label of the sources, the class that it became by `problem`, images."""
 
     @property
     def summary(self) -> str:
@@ -84,6 +99,10 @@ class CurateOutputs:
         return "\n  ".join([f"{len(self.manifest)} images kept{without}, {reasons or 'no duplicates'}", *self._notes()])
 
     def _notes(self) -> Iterator[str]:
+        for name in dict.fromkeys(name for _, name, _ in self.relabelled):
+            labels = [(label, count) for label, became, count in self.relabelled if became == name]
+            images = sum(count for _, count in labels)
+            yield f"{images} images labelled {listing(label for label, _ in labels)} are of the class {shown(name)}"
         if len(self.near):
             families = self.near["family"].value_counts()
             yield (
@@ -106,6 +125,7 @@ class CurateOutputs:
         yield from self.one_group
         if self.uncompared:
             yield f"{self.uncompared} pictures are too small or too plain to have near copies"
+        yield from confounding_notes(self.strengths, catalogue.CURATE_CONFOUNDING_SHEET.path)
         marked = {name: int(self.manifest[name].sum()) for name in ISSUES}
         if any(marked.values()):
             counts = ", ".join(f"{count} {name}" for name, count in marked.items() if count)
@@ -143,12 +163,20 @@ class Earlier:
     groups: pd.DataFrame
 
 
+@dataclass(frozen=True)
+class Origin:
+    """Where images come from, and what their labels stand for."""
+
+    sources: Mapping[str, SourceParams]
+    problem: Problem
+
+
 def curate(
     ingested: Mapping[str, Callable[[], tuple[pd.DataFrame, pd.DataFrame]]],
     originals: ShardReader,
     embeddings: Embeddings,
     earlier: Earlier,
-    sources: Mapping[str, SourceParams],
+    origin: Origin,
     params: CurateParams,
     fit: str,
     engine: Engine,
@@ -157,14 +185,19 @@ def curate(
 
     Raises:
         MissingInputError: a source of params.yaml was not ingested, or a shard is missing.
+        DataError: labels of the sources and `problem` do not fit.
     """
-    missing = [name for name in sources if name not in ingested]
+    missing = [name for name in origin.sources if name not in ingested]
     if missing:
         raise MissingInputError(f"sources not ingested yet: {listing(missing)}; run `dvc repro ingest`")
     # Folders of sources that params no longer name may still stand on disk: they do not count.
-    tables = {name: ingested[name]() for name in sorted(sources)}
+    tables = {name: ingested[name]() for name in sorted(origin.sources)}
     images = join_sources([manifest for manifest, _ in tables.values()])
     check_manifest(images, INGESTED)
+    becomes = PROBLEMS.of(origin.problem).relabel(origin.problem, images["label"].astype(str).unique().tolist())
+    relabelled = class_counts(images, becomes)
+    # Before anything is compared: two labels of one class are no conflict.
+    images = images.assign(label=images["label"].astype(str).replace(becomes)) if becomes else images
     pairs, uncompared = NO_COPIES, 0
     contents = contents_of(images)
     if params.near_duplicates == "group":
@@ -190,6 +223,7 @@ def curate(
     near, joined = near_table(kept, images, pairs), joined_groups(images)
     scenes = near_table(kept, images, found.pairs[["one", "other"]])
     kept = with_issues(kept, params.issues)
+    strengths = measure_confounding(kept, check_fact_names(params.not_confounding, kept))
     counts = {
         name: {
             "files": len(manifest) + len(rejected),
@@ -211,6 +245,8 @@ def curate(
             "crowds": len(found.crowds),
         },
         "joined_groups": len(joined),
+        "confounding": confounding_metrics(strengths),
+        "relabelled": sum(count for _, _, count in relabelled),
     }
     show = partial(_picture, reader=originals)
     return CurateOutputs(
@@ -223,12 +259,22 @@ def curate(
         scenes=scenes,
         scene_pairs=remembered,
         groups=kept[GROUP_COLUMNS].drop_duplicates("sha256").assign(rule=grouping),
+        confounding=confounding_table(strengths),
+        confounding_sheet=confounding_sheet(kept, strengths, show),
+        strengths=strengths,
         scenes_sheet=scenes_sheet(images, scenes, found.crowds, grouped, show),
         found=found,
         joined=joined,
         uncompared=uncompared,
         one_group=written,
+        relabelled=relabelled,
     )
+
+
+def class_counts(images: pd.DataFrame, becomes: Mapping[str, str]) -> list[tuple[str, str, int]]:
+    """Label of the sources, its class, and how many images have it; for labels that change."""
+    counts = images["label"].astype(str).value_counts()
+    return [(label, name, int(counts[label])) for label, name in sorted(becomes.items())]
 
 
 def _scene_rule(reader: ShardReader, contents: pd.DataFrame, fit: str) -> str:
@@ -261,13 +307,13 @@ def _measured(places: Sequence[tuple[str, int, int, int]], measure: Measure, rea
 STAGE = Stage(
     name="curate",
     function=curate,
-    params={"sources": "sources", "params": "curate", "fit": "ingest.fit"},
+    params={"sources": "sources", "problem": "problem", "params": "curate", "fit": "ingest.fit"},
     reads={
         "ingested": catalogue.INGESTED_SOURCES,
         "originals": catalogue.ORIGINALS,
         "embeddings": catalogue.EMBEDDINGS,
     },
-    together={"earlier": Earlier},
+    together={"earlier": Earlier, "origin": Origin},
     keeps={"scene_pairs": catalogue.CURATE_SCENE_PAIRS, "groups": catalogue.CURATE_GROUPS},
     writes={
         "manifest": catalogue.CURATED,
@@ -278,5 +324,7 @@ STAGE = Stage(
         "copies": catalogue.CURATE_COPIES,
         "scenes": catalogue.CURATE_SCENES,
         "scenes_sheet": catalogue.CURATE_SCENES_SHEET,
+        "confounding": catalogue.CURATE_CONFOUNDING,
+        "confounding_sheet": catalogue.CURATE_CONFOUNDING_SHEET,
     },
 )

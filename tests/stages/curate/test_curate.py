@@ -16,7 +16,7 @@ from pipeline.errors import DataError, MissingInputError
 from pipeline.issues import ISSUES
 from pipeline.manifest import CURATED, GROUPS, INGESTED, SCENE_PAIRS, SPLIT, check_manifest
 from pipeline.project.runner import run_stage
-from pipeline.stages.curate.stage import CurateOutputs, Earlier, curate
+from pipeline.stages.curate.stage import CurateOutputs, Earlier, Origin, curate
 from pipeline.store.arrow import write_arrow
 from pipeline.store.shards import ShardReader
 from pipeline.store.vectors import Embeddings
@@ -49,10 +49,12 @@ class Anything(ShardReader):
         return PICTURE
 
 
-def curated(ingested: Mapping[str, Source], conflicting: str = "reject") -> CurateOutputs:
-    chosen = params(**{"curate.conflicting_labels": conflicting})
+def curated(ingested: Mapping[str, Source], conflicting: str = "reject", **problem: Any) -> CurateOutputs:
+    changes = {f"problem.{name}": value for name, value in problem.items()}
+    chosen = params(**{"curate.conflicting_labels": conflicting, **changes})
     readers = {name: partial(ingested.__getitem__, name) for name in ingested}
-    return curate(readers, Anything(), NO_VECTORS, NOTHING_EARLIER, chosen.sources, chosen.curate, "pad", Engine(1))
+    origin = Origin(chosen.sources, chosen.problem)
+    return curate(readers, Anything(), NO_VECTORS, NOTHING_EARLIER, origin, chosen.curate, "pad", Engine(1))
 
 
 WEB = source("web", [("cat", "a"), ("cat", "a"), ("dog", "b"), ("cat", "c"), ("dog", "c"), ("emu", "d")], rejected=2)
@@ -82,6 +84,7 @@ def test_duplicates_go_and_production_images_stay() -> None:
         "near_duplicates": {"images": 0, "groups": 0, "two_labels": 0},
         "scenes": {"images": 0, "groups": 0, "two_labels": 0, "grouped": 0, "pairs": 0, "crowds": 0},
         "joined_groups": 0,
+        "relabelled": 0,
     }
     assert outputs.summary == (
         "4 images kept, 2 conflicting_labels, 2 duplicate\n  5 pictures are too small or too plain to have near copies"
@@ -197,7 +200,8 @@ def test_a_source_may_be_called_as_a_metric_is() -> None:
     counts = curated({"phone": PHONE, "web": WEB}).metrics["sources"]["web"]
     named = params(sources={"joined_groups": {"role": "production", "path": "x"}})
     readers = {"joined_groups": lambda: WEB}
-    outputs = curate(readers, Anything(), NO_VECTORS, NOTHING_EARLIER, named.sources, named.curate, "pad", Engine(1))
+    origin = Origin(named.sources, named.problem)
+    outputs = curate(readers, Anything(), NO_VECTORS, NOTHING_EARLIER, origin, named.curate, "pad", Engine(1))
     assert outputs.metrics["sources"]["joined_groups"]["files"] == counts["files"]
     assert outputs.metrics["joined_groups"] == 0
 
@@ -234,3 +238,17 @@ def test_metadata_travels_through_the_stages(tmp_path: Path, monkeypatch: pytest
     assert manifest.groupby("group")["split"].nunique().max() == 1
     removed = catalogue.CURATE_REMOVED.read(Path(catalogue.CURATE_REMOVED.path))
     assert removed["id"].tolist() == ["web/cat/000.png"]
+
+
+def test_classes_are_those_of_the_problem_before_labels_can_conflict() -> None:
+    """A picture labelled cat and dog is a conflict, unless both are pets."""
+    found = curated({"phone": PHONE, "web": WEB})
+    assert (found.removed["reason"] == "conflicting_labels").sum() == 2
+    assert found.metrics["relabelled"] == 0
+    pets = curated({"phone": PHONE, "web": WEB}, merge={"pet": ["cat", "dog"]})
+    assert not (pets.removed["reason"] == "conflicting_labels").any()
+    assert set(pets.manifest["label"]) == {"pet", "emu"}
+    assert pets.metrics["relabelled"] == 6
+    assert "6 images labelled cat, dog are of the class pet" in pets.summary
+    with pytest.raises(DataError, match="did you mean cat"):
+        curated({"phone": PHONE, "web": WEB}, rename={"cta": "pet"})

@@ -1,0 +1,99 @@
+"""Which class a label of the sources becomes, and what is refused."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.errors import DataError, ParamsError
+from pipeline.problem import PROBLEMS, Classes, classes_of_labels
+from tests.examples import params
+
+LABELS = ["", "apple", "fig", "pear", "plum"]
+
+
+def classes(**values: Any) -> Classes:
+    made = params(**{f"problem.{name}": value for name, value in values.items()}).problem
+    assert isinstance(made, Classes)
+    return made
+
+
+def becomes(**values: Any) -> dict[str, str]:
+    return classes_of_labels(classes(**values), LABELS)
+
+
+def test_nothing_changes_by_default() -> None:
+    chosen = params().problem
+    assert PROBLEMS.of(chosen).relabel(chosen, LABELS) == {}
+
+
+def test_classes_are_renamed_merged_and_set_against_the_rest() -> None:
+    assert becomes(rename={"fig": "fico"}) == {"fig": "fico"}
+    assert becomes(merge={"pome": ["apple", "pear"]}) == {"apple": "pome", "pear": "pome"}
+    assert becomes(merge={"apple": ["apple", "pear"]}) == {"pear": "apple"}
+    assert becomes(one_against_rest="fig") == {"apple": "not_fig", "pear": "not_fig", "plum": "not_fig"}
+    assert becomes(merge={"pome": ["apple", "pear"]}, rename={"fig": "fico"}, one_against_rest="pome") == {
+        "apple": "pome",
+        "pear": "pome",
+        "fig": "not_pome",
+        "plum": "not_pome",
+    }
+
+
+def test_two_classes_may_swap_their_names() -> None:
+    assert becomes(rename={"apple": "fig", "fig": "apple"}) == {"apple": "fig", "fig": "apple"}
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"rename": {"aple": "x"}}, "names the class aple, which no image has, did you mean apple"),
+        ({"merge": {"x": ["apple", "zebra"]}}, "names the class zebra, which no image has; the sources have apple"),
+        ({"rename": {"apple": "fig"}}, "makes a class fig, and other images are labelled so"),
+        ({"merge": {"fig": ["apple", "pear"]}}, "makes a class fig, and other images are labelled so"),
+        ({"one_against_rest": "figs"}, r"one_against_rest is figs, which no image has, did you mean fig\?"),
+        ({"rename": {"fig": "fico"}, "one_against_rest": "fig"}, "one_against_rest is fig, which no image has"),
+        ({"merge": {"x": ["apple", "fig", "pear", "plum"]}}, "makes one class of all 4 classes"),
+    ],
+)
+def test_what_does_not_fit_the_labels_is_refused(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        becomes(**values)
+
+
+def test_all_that_does_not_fit_is_told_at_once() -> None:
+    with pytest.raises(DataError) as caught:
+        becomes(rename={"aple": "x", "per": "y"}, merge={"fig": ["plum"]})
+    assert len(str(caught.value).splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"rename": {"a": "x"}, "merge": {"y": ["a", "b"]}}, "list a more than once"),
+        ({"merge": {"x": ["a"], "y": ["a"]}}, "list a more than once"),
+        ({"rename": {"a": "x"}, "merge": {"x": ["b"]}}, "several entries of rename and merge make x"),
+        ({"merge": {"x": []}}, "at least 1 item"),
+        ({"rename": {"a": ""}}, "at least 1 character"),
+        ({"name": "clases"}, "clases"),
+    ],
+)
+def test_params_that_contradict_themselves_are_refused(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ParamsError, match=message):
+        classes(**values)
+
+
+def test_a_number_is_a_class_name_too() -> None:
+    assert classes_of_labels(classes(merge={"low": [0, 1, 2]}), ["0", "1", "2", "3"]) == dict.fromkeys("012", "low")
+
+
+@given(st.lists(st.sampled_from("abcdefgh"), unique=True, min_size=1), st.data())
+def test_every_label_becomes_exactly_one_class_and_no_other_label_joins_it(
+    merged: list[str], data: st.DataObject
+) -> None:
+    rest = sorted({*"abcdefgh"} - {*merged})
+    if not rest:
+        return
+    found = classes_of_labels(classes(merge={"all": merged}), data.draw(st.permutations("abcdefgh")))
+    assert found == dict.fromkeys(sorted(merged), "all")
