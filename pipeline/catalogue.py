@@ -127,13 +127,14 @@ SLICES = verified(spreadsheet("reports/evaluate/slices.csv"))
 
 LABEL_ISSUES = verified(spreadsheet("reports/label_issues/label_issues.csv"))
 LABEL_ISSUES_SHEET = picture("reports/label_issues/label_issues.png")
-LABEL_ISSUES_METRICS = verified(metrics("reports/label_issues/metrics.json", forms.LABELS_OF_SPLITS))
+LABEL_ISSUES_METRICS = verified(metrics("reports/label_issues/metrics.json", forms.LABEL_ISSUES))
 
 # People's own: answers.csv and outcomes.csv.
 FEEDBACK = feedback("feedback")
 DIAGNOSIS = uncached(verified(report("reports/diagnose/diagnosis.json")))
 DIAGNOSIS_METRICS = verified(metrics("reports/diagnose/metrics.json"))
 DIAGNOSIS_GAPS = verified(table("reports/diagnose/gaps.csv"))
+DIAGNOSIS_CLUSTERS = picture("reports/diagnose/clusters.png")
 DIAGNOSIS_TEXT = uncached(verified(text("reports/diagnose/diagnosis.md")))
 
 # Git alone keeps it. What an evaluation on test leaves is not cached: `dvc checkout` must not ask for what nobody made.
