@@ -134,6 +134,7 @@ FEEDBACK = feedback("feedback")
 DIAGNOSIS = uncached(verified(report("reports/diagnose/diagnosis.json")))
 DIAGNOSIS_METRICS = verified(metrics("reports/diagnose/metrics.json"))
 DIAGNOSIS_GAPS = verified(table("reports/diagnose/gaps.csv"))
+DIAGNOSIS_CLUSTERS = picture("reports/diagnose/clusters.png")
 DIAGNOSIS_TEXT = uncached(verified(text("reports/diagnose/diagnosis.md")))
 
 # Git alone keeps it. What an evaluation on test leaves is not cached: `dvc checkout` must not ask for what nobody made.

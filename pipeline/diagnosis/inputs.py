@@ -11,6 +11,7 @@ from pipeline.diagnosis.param_changes import Run
 from pipeline.stage import Group
 from pipeline.store.curves import Curves
 from pipeline.store.spreadsheets import Spreadsheet
+from pipeline.store.vectors import Embeddings
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Evidence:
     curves: Curves
     label_issues: Mapping[str, Any]
     feedback: Mapping[str, Spreadsheet]
+    embeddings: Embeddings | None = None
 
 
 PARAMS: Mapping[str, str | Group] = {
@@ -41,5 +43,6 @@ READS = {
     "curves": catalogue.CURVES,
     "label_issues": catalogue.LABEL_ISSUES_METRICS,
     "feedback": catalogue.FEEDBACK,
+    "embeddings": catalogue.EMBEDDINGS,
 }
 TOGETHER = {"evidence": Evidence}

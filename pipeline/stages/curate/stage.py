@@ -209,8 +209,9 @@ def curate(
     if params.scenes != "ignore":
         rule = _scene_rule(originals, contents, fit)
         known = remembered.loc[remembered["rule"] == rule, PAIR_COLUMNS]
-        vectors = embeddings.of(contents["sha256"].tolist())
-        found = find_scenes(contents, vectors, contents[HASHES[0]].to_numpy(np.uint64), known, originals, fit, engine)
+        ordered = contents.sort_values("sha256")
+        vectors = embeddings.of(ordered["sha256"].tolist())
+        found = find_scenes(ordered, vectors, ordered[HASHES[0]].to_numpy(np.uint64), known, originals, fit, engine)
         remembered = found.decided.assign(rule=rule)
     grouped = params.scenes == "group"
     apart = pd.concat([pairs, found.pairs[["one", "other"]]]) if grouped else pairs

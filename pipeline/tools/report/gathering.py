@@ -14,6 +14,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from pipeline import catalogue
+from pipeline.diagnosis.clusters import CLUSTER
 from pipeline.diagnosis.error_tags import errors_of
 from pipeline.errors import PipelineError
 from pipeline.manifest import DEV, SEEN_SPLITS, SPLITS
@@ -305,6 +306,13 @@ def _copies(_: Params) -> Sheet:
     return _sheet("Duplicates and near copies", _read(catalogue.CURATE_COPIES))
 
 
+def _clusters(_: Params) -> Sheet | None:
+    """Nothing where no cluster is named."""
+    if not any(str(finding["subject"]).startswith(f"{CLUSTER}=") for finding in _read(catalogue.DIAGNOSIS)["findings"]):
+        return None
+    return _sheet("Clusters on which the model fails", _read(catalogue.DIAGNOSIS_CLUSTERS))
+
+
 def _scenes(_: Params) -> Sheet | None:
     """Nothing where no images show one scene."""
     if not _read(catalogue.CURATE_METRICS)["scenes"]["groups"]:
@@ -323,6 +331,7 @@ SHEETS: Mapping[str, Callable[[Params], Any]] = {
     "errors": _errors,
     "label_issues": _label_issues,
     "variants": _variants,
+    "clusters": _clusters,
     "issues": _issues,
     "copies": _copies,
     "scenes": _scenes,
