@@ -1,84 +1,275 @@
-"""What label_issues finds of wrong labels that are planted in the sample's train, and what it accuses falsely.
+"""How true is what label_issues says? Plants wrong labels and poor images in photos, digits and letters, many times.
 
-After `dvc repro`: `python benchmarks/label_issues.py [MODEL …]` with names that `label_issues.model` takes, each with
-the arguments that `pipeline spot-check` gives it, or two (logistic_regression+random_forest) of which the second must
-disagree as well; without any, the models of params.yaml. Which labels are wrong, and how, keys say.
+    python benchmarks/label_issues.py --data DIR                     # DIR has fruit, trash and cifar10n
+    ... --first-seed 100 --seeds 4 --results FILE                    # goes on where it was stopped
+    ... --only digits --only letters                                 # these need no photos
+    ... --compare                                                    # instead: which model agrees with more labels
+
+Each run draws 500 or 1,200 images of a set, plants one thing, checks labels by logistic regression on embeddings, in
+five folds by group, and asks the diagnosis. Features are computed once and kept in --cache. Which images, labels and
+views, keys and the seed say.
 """
 
-import sys
+import argparse
+import json
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from pydantic import TypeAdapter
+import pandas as pd
+from judged_images import SETS, Images, images_of
 
-from pipeline import catalogue
+from pipeline.diagnosis.error_levels import ALPHA, wilson
+from pipeline.diagnosis.findings import LABEL_NOISE
 from pipeline.diagnosis.wrong_labels import wrong_labels
-from pipeline.manifest import TRAIN
+from pipeline.manifest import DEV, PRODUCTION, RAW, TRAIN
+from pipeline.metrics.predictions import class_codes
+from pipeline.models.baselines import Rows as BaselineRows
 from pipeline.project.params_file import load_params
-from pipeline.randomness import keyed_generator, keyed_uniform
-from pipeline.stages.label_issues.params import AnyNoiseModel, OwnModel
-from pipeline.stages.label_issues.table import Disagreements, metrics_of
-from pipeline.tools.spot_check.candidates import CANDIDATES
+from pipeline.randomness import keyed_generator
+from pipeline.stages.label_issues.models import LinearOnEmbeddings
+from pipeline.stages.label_issues.table import Disagreements, label_issues_table, metrics_of
+from pipeline.training.baselines import class_probabilities, fitted
+from pipeline.training.embedded import EMBEDDED_MODELS, Rows, best_out_of_fold
 from pipeline.training.folds import folds_of
-from pipeline.training.out_of_fold import FoldedRows, by_baseline
-from pipeline.workers.engine import Engine, choose_workers
 
-SHARES = (0.0, 0.01, 0.02, 0.05, 0.1)
+SIZES = (500, 1200)
+ROLES = (RAW, PRODUCTION)
+FOLDS = 5
+# A gap that is worth work, as in params.yaml.
+RELEVANT = 0.02
+NONE = "no wrong labels"
 
 
-def main(names: list[str]) -> None:
-    """Print a Markdown table."""
-    params = load_params()
-    adapter = TypeAdapter(AnyNoiseModel)
-    doubters = [
-        [adapter.validate_python({"name": name, **CANDIDATES[name]}) for name in pair.split("+")] for pair in names
-    ] or [[model for model in (params.label_issues.model, params.label_issues.second) if model is not None]]
-    manifest = catalogue.SPLIT.read(Path(catalogue.SPLIT.path))
-    rows = manifest[manifest["split"] == TRAIN].sort_values("id", ignore_index=True)
-    images = catalogue.ORIGINALS.read(Path(catalogue.ORIGINALS.path))
-    classes = tuple(sorted(rows["label"].astype(str).unique()))
-    truth = np.array([classes.index(label) for label in rows["label"].astype(str)])
-    keys = keyed_uniform(1, "wrong label", rows["id"])
-    moves = keyed_generator(1, "which wrong label").integers(1, len(classes), len(rows))
+@dataclass(frozen=True)
+class Plant:
+    """So large a share of the labels of some roles is made wrong, and so large a share of production is seen so."""
+
+    name: str
+    share: float = 0.0
+    similar: bool = False
+    roles: tuple[str, ...] = ROLES
+    view: str = "plain"
+    part: float = 0.0
+
+
+PLANTS = (
+    Plant(NONE),
+    *(Plant(f"{share:.0%} wrong", share) for share in (0.05, 0.1, 0.2)),
+    *(Plant(f"{share:.0%} of a similar class", share, similar=True) for share in (0.05, 0.1, 0.2)),
+    *(Plant(f"20% wrong in {role} alone", 0.2, roles=(role,)) for role in ROLES),
+    Plant("production of a phone", view="phone", part=1.0),
+    *(
+        Plant(f"{part:.0%} of production {view}", view=view, part=part)
+        for view in ("blurred", "very blurred")
+        for part in (0.5, 1.0)
+    ),
+    *(Plant(f"{part:.0%} of production shows two classes", view="mixed", part=part) for part in (0.3, 0.5, 0.8)),
+)
+PEOPLE = Plant("labels of one person")
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path("data"))
+    parser.add_argument("--cache", type=Path, default=Path("/tmp/label_issues_features"))
+    parser.add_argument("--only", choices=list(SETS), action="append")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first-seed", type=int, default=1)
+    parser.add_argument("--results", type=Path)
+    parser.add_argument("--compare", action="store_true")
+    options = parser.parse_args()
+    if options.compare:
+        compare(options.only or list(SETS), options.data, options.cache)
+        return
+    done = [json.loads(line) for line in options.results.read_text().splitlines()] if _there(options.results) else []
+    keys = {key_of(one) for one in done}
+    for seed in range(options.first_seed, options.first_seed + options.seeds):
+        for name in options.only or list(SETS):
+            images = images_of(name, options.data, options.cache)
+            for plant, size in plants_of(name, images):
+                if (name, plant.name, size, seed) in keys:
+                    continue
+                done.append(
+                    {"set": name, "plant": plant.name, "size": size, "seed": seed, **run(images, plant, size, seed)}
+                )
+                print(json.dumps(done[-1]), flush=True)
+                if options.results is not None:
+                    with options.results.open("a") as file:
+                        file.write(json.dumps(done[-1]) + "\n")
+    report(pd.DataFrame(done))
+
+
+def key_of(one: dict[str, Any]) -> tuple[str, str, int, int]:
+    return one["set"], one["plant"], one["size"], one["seed"]
+
+
+def _there(file: Path | None) -> bool:
+    return file is not None and file.exists()
+
+
+def plants_of(name: str, images: Images) -> Iterator[tuple[Plant, int]]:
+    """What is planted in a set, and in how many images."""
+    for size in SIZES:
+        for plant in PLANTS:
+            if plant.view in images.views:
+                yield plant, size
+        if (images.given != images.labels).any():
+            yield PEOPLE, size
+
+
+def run(images: Images, plant: Plant, size: int, seed: int) -> dict[str, Any]:
+    """One run: of each role the share of wrong labels, what is said of it, and how good the list is."""
+    begun = time.process_time()
+    generator = keyed_generator(seed, "label issues", plant.name, str(size))
+    chosen = np.sort(generator.permutation(len(images.labels))[:size])
+    classes = tuple(sorted({*images.labels.tolist()}))
+    truth, roles = class_codes(images.labels[chosen], classes), images.roles[chosen]
+    labels = truth.copy()
+    if plant is PEOPLE:
+        labels = class_codes(images.given[chosen], classes)
+    wrong = (generator.random(size) < plant.share) & np.isin(roles, plant.roles)
+    moved = generator.integers(1, len(classes), size)
+    poor = (roles == PRODUCTION) & (generator.random(size) < plant.part)
+    plain, seen = images.views["plain"], images.views[plant.view]
+    features = np.where(poor[:, None], seen[0][chosen], plain[0][chosen])
+    if plant.similar:
+        nearest = similar_classes(plain[0][chosen], truth, len(classes))
+        labels[wrong] = nearest[truth[wrong]]
+    else:
+        labels[wrong] = ((truth + moved) % len(classes))[wrong]
+    wrong = labels != truth
+    groups = images.groups[chosen].astype(str)
+    names = np.array(classes)[labels]
+    folds = folds_of(names, groups, FOLDS, seed)
+    found = checked(features, labels, groups, folds)
+    # A third of production is dev, whole groups.
+    order = keyed_generator(seed, "dev").permutation(len(np.unique(groups)))
+    in_dev = (roles == PRODUCTION) & (order[np.unique(groups, return_inverse=True)[1]] % 3 == 0)
+    ids = np.array([f"{number:05}" for number in range(size)])
+    rows = pd.DataFrame({"id": ids, "group": groups, "role": roles, "label": names, "source": roles})
+    doubts = [
+        Disagreements(split, rows[inside].reset_index(drop=True), labels[inside], [found[inside]])
+        for split, inside in ((DEV, in_dev), (TRAIN, ~in_dev))
+    ]
+    table = label_issues_table(doubts, rows, classes)
+    metrics = metrics_of(doubts, table)
+    findings = {one.subject: one.name for one in wrong_labels(metrics, RELEVANT)}
+    listed = np.isin(ids, table["id"])
+    return {
+        "right": float((found.argmax(axis=1) == truth).mean()),
+        "listed": int(listed.sum()),
+        "listed_wrong": int((listed & wrong).sum()),
+        "wrong": int(wrong.sum()),
+        "seconds": round(time.process_time() - begun, 1),
+        "roles": {
+            role: {
+                "truth": float(wrong[roles == role].mean()),
+                **{key: metrics["together"]["roles"][role][key] for key in ("wrong_share", "low", "high")},
+                "finding": findings.get(role, ""),
+            }
+            for role in ROLES
+        },
+    }
+
+
+def similar_classes(features: Any, truth: Any, classes: int) -> Any:
+    """The class whose mean features are nearest to those of each class, (k,)."""
+    means = np.stack([features[truth == each].mean(axis=0) for each in range(classes)])
+    apart = np.linalg.norm(means[:, None] - means[None], axis=2)
+    np.fill_diagonal(apart, np.inf)
+    return apart.argmin(axis=1)
+
+
+def checked(features: Any, labels: Any, groups: Any, folds: Any) -> Any:
+    """Probabilities out of fold, (n, k), as the stage has them."""
+    rows = Rows(features, labels, np.ones(len(labels), np.float32), groups, int(labels.max()) + 1)
+    return best_out_of_fold(EMBEDDED_MODELS["linear"], rows, folds, 1)[0]
+
+
+def compare(names: list[str], data: Path, cache: Path) -> None:
+    """Print how many labels agree with logistic regression on embeddings, and with the forest on pixels of params."""
+    model = load_params().label_issues.model
+    if not isinstance(model, LinearOnEmbeddings):
+        raise SystemExit("label_issues.model in params.yaml is no linear_on_embeddings")
+    print("| set | images | embeddings | pixels |\n|---|---|---|---|")
+    for name in names:
+        images = images_of(name, data, cache)
+        for size in (200, 500, 1200, 4000):
+            if size > len(images.labels):
+                continue
+            chosen = np.sort(keyed_generator(1, "compare").permutation(len(images.labels))[:size])
+            labels = class_codes(images.given[chosen], tuple(sorted({*images.labels.tolist()})))
+            features, small = (values[chosen] for values in images.views["plain"])
+            groups = images.groups[chosen].astype(str)
+            folds = folds_of(labels.astype(str), groups, FOLDS, 1)
+            linear, other = checked(features, labels, groups, folds), np.zeros((size, int(labels.max()) + 1))
+            for fold in np.unique(folds):
+                outside = folds != fold
+                present, numbers = np.unique(labels[outside], return_inverse=True)
+                ones = np.ones(int(outside.sum()), np.float32)
+                training = BaselineRows(small[outside], numbers, ones, ones.astype(np.bool_))
+                network = fitted(model.otherwise, training, len(present), 1, 1)
+                other[np.ix_(~outside, present)] = class_probabilities(network, small[~outside])
+            agreed = [f"{(found.argmax(axis=1) == labels).mean():.1%}" for found in (linear, other)]
+            print(f"| {name} | {size:,} | {' | '.join(agreed)} |", flush=True)
+
+
+def report(found: pd.DataFrame) -> None:
+    """Print a row for each set and plant, and the rates of the whole."""
     print(
-        "| model | its accuracy | wrong labels | suspects | wrong ones among them | found of all wrong "
-        "| contradicted where surest | estimated share | named | seconds |"
+        "\n| set | planted | runs | model right | of its runs, claimed | interval holds the truth | its width "
+        "| list precision | recall |"
     )
-    print("|---|---|---|---|---|---|---|---|---|---|")
-    for models in doubters:
-        baselines = [model for model in models if not isinstance(model, OwnModel)]
-        if len(baselines) < len(models):
-            raise SystemExit("the model of train takes a training a fold: run `pipeline label_issues` for it")
-        for share in SHARES:
-            wrong = keys < share
-            labels = np.where(wrong, (truth + moves) % len(classes), truth)
-            noisy = rows.assign(label=np.array(classes)[labels])
-            begun = time.perf_counter()
-            count = params.label_issues.folds or 5
-            folds = folds_of(noisy["label"].to_numpy(str), rows["group"].to_numpy(str), count, params.label_issues.seed)
-            folded = FoldedRows(noisy, folds, images, classes, params.ingest)
-            here = Engine(choose_workers(None))
-            found, *others = (
-                by_baseline(model, folded, params.label_issues.seed, params.train.threads, here) for model in baselines
-            )
-            doubts = Disagreements(TRAIN, noisy, labels, found, others)
-            noise = doubts.noise
-            table = noisy.iloc[np.flatnonzero(doubts.checked_predictions)[noise.suspect]]
-            named = wrong_labels(metrics_of([doubts], table, noisy), params.diagnose.relevant_gap)
-            seconds = time.perf_counter() - begun
-            right = int((noise.suspect & wrong).sum())
-            precision = f"{right / noise.suspect.sum():.0%}" if noise.suspect.any() and share else ""
-            recall = f"{right / wrong.sum():.0%}" if share else ""
-            print(
-                f"| {'+'.join(model.name for model in models)} | {noise.accuracy:.1%} "
-                f"| {wrong.mean():.1%} ({wrong.sum()}) | {noise.suspect.sum()} "
-                f"| {precision} | {recall} | {noise.disagreeing:.1%} of {noise.most_confident} "
-                f"| {noise.wrong_share:.1%} "
-                f"| {'yes' if named else 'no'} | {seconds:.1f} |",
-                flush=True,
-            )
+    print("|---|---|---|---|---|---|---|---|---|")
+    roles = pd.DataFrame(
+        [
+            {**{key: one[key] for key in ("set", "plant", "size", "seed")}, "role": role, **of}
+            for one in found.to_dict("records")
+            for role, of in one["roles"].items()
+        ]
+    )
+    roles["claimed"] = roles["finding"] == LABEL_NOISE
+    roles["held"] = (roles["low"] <= roles["truth"]) & (roles["truth"] <= roles["high"])
+    found["claimed"] = [any(of["finding"] == LABEL_NOISE for of in one.values()) for one in found["roles"]]
+    found["false"] = [
+        any(of["finding"] == LABEL_NOISE and of["truth"] == 0 for of in one.values()) for one in found["roles"]
+    ]
+    for (name, plant), part in found.groupby(["set", "plant"], sort=False):
+        of = roles[(roles["set"] == name) & (roles["plant"] == plant)]
+        precision = part["listed_wrong"].sum() / max(part["listed"].sum(), 1)
+        recall = f"{part['listed_wrong'].sum() / part['wrong'].sum():.0%}" if part["wrong"].sum() else ""
+        print(
+            f"| {name} | {plant} | {len(part)} | {part['right'].mean():.0%} | {part['claimed'].mean():.0%} "
+            f"| {of['held'].mean():.0%} of {len(of)} roles | {100 * (of['high'] - of['low']).mean():.0f} points "
+            f"| {f'{precision:.0%}' if recall else ''} of {part['listed'].sum()} | {recall} |"
+        )
+    clean = found[found["wrong"] == 0]
+    _rate("Runs without wrong labels in which they are claimed", clean["claimed"])
+    _rate("... of these, images as they are", clean.loc[clean["plant"] == NONE, "claimed"])
+    _rate("... of these, harder or blurred production", clean.loc[clean["plant"] != NONE, "claimed"])
+    planted = roles[(roles["truth"] > 0) & (roles["plant"] != PEOPLE.name)]
+    for share in (0.05, 0.1, 0.2):
+        part = planted[planted["plant"].str.startswith(f"{share:.0%}")]
+        _rate(f"Intervals that hold the truth, {share:.0%} planted", part["held"])
+        _rate(f"Roles that are claimed, {share:.0%} planted", part["claimed"])
+    one_role = roles[roles["plant"].str.contains(" alone") & (roles["truth"] == 0)]
+    _rate("Roles without wrong labels that are claimed where the other has them", one_role["claimed"])
+    good = found[(found["right"] >= 0.9) & (found["wrong"] > 0)]
+    hits, listed = int(good["listed_wrong"].sum()), int(good["listed"].sum())
+    _rate("Listed labels that are wrong, where the model is right on 90 %", np.arange(listed) < hits)
+
+
+def _rate(name: str, hits: Any) -> None:
+    hits = np.asarray(hits, np.bool_)
+    if len(hits):
+        low, high = wilson(float(hits.mean()), len(hits), ALPHA)
+        print(f"{name}: {hits.mean():.1%} of {len(hits):,} (95 % interval {low:.1%} to {high:.1%})")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

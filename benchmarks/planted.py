@@ -102,7 +102,9 @@ def diagnosed(case: Case, seed: int) -> tuple[Diagnosis, pd.DataFrame]:
     levels[TEST] = measured(TEST, frames[TEST], metric, classes, evaluate)
     run = Run(params.curate, params.split, params.balance, params.augment, params.train, evaluate)
     manifest = manifest_of(predictions, case)
-    evidence = Evidence(predictions, manifest, curves, suspected(case, manifest), {})
+    evidence = Evidence(
+        predictions, manifest, pd.DataFrame(columns=["id", "family"]), curves, suspected(case, manifest), {}
+    )
     return diagnosis(levels, evidence, run, params.diagnose), frames[DEV]
 
 
@@ -129,10 +131,11 @@ def suspected(case: Case, manifest: pd.DataFrame) -> dict[str, Any]:
     forest = RandomForestClassifier(40, random_state=1)
     found = cross_val_predict(forest, features, labels, cv=folds, method="predict_proba")
     doubts = [
-        Disagreements(name, rows[split == name], labels[split == name], found[split == name]) for name in (DEV, TRAIN)
+        Disagreements(name, rows[split == name].reset_index(drop=True), labels[split == name], [found[split == name]])
+        for name in (DEV, TRAIN)
     ]
     names = tuple(map(str, range(found.shape[1])))
-    return metrics_of(doubts, label_issues_table(doubts, manifest, names), manifest)
+    return metrics_of(doubts, label_issues_table(doubts, manifest, names))
 
 
 def fitted(case: Case, seed: int) -> tuple[dict[str, pd.DataFrame], Curves]:

@@ -22,9 +22,7 @@ RENAMED = {
     "bright": "light",
     "odd_aspect": "odd_aspect_ratio",
     "greyscale": "grayscale",
-    "contradicted": "disagreeing",
     "not_judged": "not_checked",
-    "surest": "most_confident",
     "error": "error_rate",
 }
 MANIFESTS = ("curate", "split", "balance", "augment")

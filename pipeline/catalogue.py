@@ -27,8 +27,8 @@ from pipeline.store.checked import checked_folder, checked_report, memo
 from pipeline.store.curves import curves
 from pipeline.store.feedback import feedback
 from pipeline.store.ledger import ledger
+from pipeline.store.manifests import lasting, manifest_slice, manifest_stream, remembered
 from pipeline.store.manifests import manifest as any_manifest
-from pipeline.store.manifests import manifest_slice, manifest_stream, remembered
 from pipeline.store.shards import ShardReader
 from pipeline.store.vectors import Embeddings
 from pipeline.store.verified import picture, verified
@@ -72,8 +72,10 @@ CURATE_REMOVED = verified(spreadsheet("data/curate/removed.csv"))
 CURATE_NEAR = verified(spreadsheet("data/curate/near_duplicates.csv"))
 CURATE_SCENES = verified(spreadsheet("data/curate/scenes.csv"))
 CURATE_SCENE_PAIRS = remembered("data/curate/scene_pairs.arrow", manifest.SCENE_PAIRS)
-CURATE_GROUPS = remembered("data/curate/groups.arrow", manifest.GROUPS)
+CURATE_GROUPS = lasting("data/curate/groups.arrow", manifest.GROUPS)
 CURATE_SCENES_SHEET = picture("reports/curate/scenes.png")
+CURATE_CONFOUNDING = verified(spreadsheet("reports/curate/confounding.csv"))
+CURATE_CONFOUNDING_SHEET = picture("reports/curate/confounding.png")
 CURATE_METRICS = verified(metrics("reports/curate/metrics.json"))
 CURATE_ISSUES = picture("reports/curate/issues.png")
 CURATE_COPIES = picture("reports/curate/copies.png")
@@ -106,6 +108,8 @@ PREVIEW_BATCH = picture("reports/previews/batch.png")
 MODEL = binary("data/train/model.safetensors")
 # Of a training that was stopped, beside the outs of DVC; never in its cache.
 CHECKPOINT = "data/train/checkpoint.pt"
+# Seconds that each model took to fit on this machine; no out of DVC, as they differ from run to run.
+FIT_TIMES = "data/train/times.json"
 CURVES = checked_folder(curves("reports/train"))
 # Fits that `pipeline learning-curve` has finished; of no stage.
 LEARNING_CURVE = "data/learning-curve"
@@ -125,13 +129,14 @@ SLICES = verified(spreadsheet("reports/evaluate/slices.csv"))
 
 LABEL_ISSUES = verified(spreadsheet("reports/label_issues/label_issues.csv"))
 LABEL_ISSUES_SHEET = picture("reports/label_issues/label_issues.png")
-LABEL_ISSUES_METRICS = verified(metrics("reports/label_issues/metrics.json", forms.LABELS_OF_SPLITS))
+LABEL_ISSUES_METRICS = verified(metrics("reports/label_issues/metrics.json", forms.LABEL_ISSUES))
 
 # People's own: answers.csv and outcomes.csv.
 FEEDBACK = feedback("feedback")
 DIAGNOSIS = uncached(verified(report("reports/diagnose/diagnosis.json")))
 DIAGNOSIS_METRICS = verified(metrics("reports/diagnose/metrics.json"))
 DIAGNOSIS_GAPS = verified(table("reports/diagnose/gaps.csv"))
+DIAGNOSIS_CLUSTERS = picture("reports/diagnose/clusters.png")
 DIAGNOSIS_TEXT = uncached(verified(text("reports/diagnose/diagnosis.md")))
 
 # Git alone keeps it. What an evaluation on test leaves is not cached: `dvc checkout` must not ask for what nobody made.

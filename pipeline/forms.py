@@ -25,14 +25,24 @@ class _LabelsOfRole(_Form):
     label_issues: int
     wrong_share: float
     accuracy: float
-    most_confident: int
-    disagreeing: float
-    half_confident: int
-    half_disagreeing: float
+    low: float
+    high: float
 
 
 class _Labels(_LabelsOfRole):
     roles: dict[str, _LabelsOfRole]
+
+
+class _LabelModel(_Form):
+    name: str
+    why: str
+
+
+class _LabelIssues(_Form):
+    model: _LabelModel
+    dev: _Labels
+    train: _Labels | None = None
+    together: _Labels | None = None
 
 
 class _Split(_Form):
@@ -58,4 +68,4 @@ class _Evaluation(_Form):
 VERDICT = TypeAdapter(_Verdict)
 LATENCY = TypeAdapter(_Latency)
 EVALUATION = TypeAdapter(_Evaluation)
-LABELS_OF_SPLITS = TypeAdapter(dict[str, _Labels])
+LABEL_ISSUES = TypeAdapter(_LabelIssues)

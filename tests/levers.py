@@ -12,6 +12,7 @@ from pipeline.problem import PROBLEMS
 from pipeline.registry import Choice, Registry
 from pipeline.stages.augment.copies import COPIES
 from pipeline.stages.balance.strategies import STRATEGIES, TARGETS
+from pipeline.stages.label_issues.models import LABEL_MODELS
 from pipeline.training.loss_functions import LOSSES
 from pipeline.training.mixing import MIXINGS
 from pipeline.training.optimizers import OPTIMIZERS
@@ -31,6 +32,7 @@ TABLES: dict[str, Registry[Any]] = {
     "pipeline.stages.augment.copies.COPIES": COPIES,
     "pipeline.stages.balance.strategies.STRATEGIES": STRATEGIES,
     "pipeline.stages.balance.strategies.TARGETS": TARGETS,
+    "pipeline.stages.label_issues.models.LABEL_MODELS": LABEL_MODELS,
     "pipeline.problem.PROBLEMS": PROBLEMS,
     "pipeline.training.loss_functions.LOSSES": LOSSES,
     "pipeline.training.mixing.MIXINGS": MIXINGS,
@@ -62,6 +64,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "logistic_regression": {**SEEN, "c": 1.0},
     "random_forest": {**SEEN, "n_estimators": 2, "min_samples_leaf": 1},
     "gradient_boosting": {**SEEN, "max_iter": 2, "max_leaf_nodes": 3, "learning_rate": 0.1},
+    "linear_on_embeddings": {"otherwise": {"name": "nearest_centroid", **SEEN}},
     "cnn": {**SHAPE, "kernel": 3, "dense": [4]},
     "resnet": {**SHAPE, "kernel": 3, "blocks": 1},
     "mlp": SHAPE,

@@ -14,8 +14,8 @@ from tests.running import write_params
 
 # Class folders; a slash may not stand in a name.
 HOSTILE = ("<img src=x onerror=alert(1)>", "\"'><script>alert(2)<", "\u202ecba $x^2$ \u540d\u524d")
-STAGES = ("curate", "split", "balance", "augment", "previews", "train", "evaluate", "label_issues", "diagnose")
-SVG = {"svg", "g", "path", "defs", "clippath", "use", "text", "tspan", "rect"}
+STAGES = ("embed", "curate", "split", "balance", "augment", "previews", "train", "evaluate", "label_issues", "diagnose")
+SVG = {"svg", "g", "path", "defs", "clippath", "use", "text", "tspan", "rect", "image"}
 # Elements that stand by themselves.
 VOID = {"meta", "img", "br", "link", "use", "path"}
 

@@ -1,7 +1,7 @@
 """What tests of splitting share: params, manifests with groups and metadata, and where images went."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ from pipeline.stages.split.params import SplitParams
 from pipeline.stages.split.splitting import assign_splits
 from pipeline.stages.split.stage import SplitOutputs, split
 from pipeline.store.manifests import TableSlice, arrow_table
+from pipeline.store.vectors import Embeddings
 from tests.examples import params, with_columns
 
 
@@ -41,11 +42,24 @@ def splits_of(manifest: pd.DataFrame, chosen: SplitParams) -> tuple[pd.DataFrame
     return splits.assigned, splits.excluded
 
 
-def stage_outputs(manifest: pd.DataFrame, chosen: SplitParams) -> SplitOutputs:
-    """What the stage makes of a manifest."""
+class NoVectors:
+    """What the stage embed leaves without a backbone."""
+
+    available = False
+
+
+NO_VECTORS = NoVectors()
+
+
+def stage_outputs(manifest: pd.DataFrame, chosen: SplitParams, vectors: Any = NO_VECTORS) -> SplitOutputs:
+    """What the stage makes of a manifest.
+
+    Args:
+        vectors: as the stage embed leaves them.
+    """
     fields = [field for field in CURATED if field.name in manifest.columns]
     extra_columns = [(name, pa.string()) for name in manifest.columns if name.startswith(EXTRA_COLUMNS)]
-    return split(arrow_table(manifest, pa.schema([*fields, *extra_columns])), chosen)
+    return split(arrow_table(manifest, pa.schema([*fields, *extra_columns])), cast(Embeddings, vectors), chosen)
 
 
 def frame_of(taken: TableSlice) -> pd.DataFrame:

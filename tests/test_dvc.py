@@ -63,7 +63,7 @@ def test_git_tracks_reports_and_nothing_heavy(reproduced: tuple[Path, str]) -> N
     folder, _ = reproduced
     listed = run(folder, "git", "ls-files", "reports", "data").split()
     stages = [*REPORTS, "ingest/phone", "ingest/web"]
-    reports = [f"reports/{stage}/metrics.json" for stage in stages]
+    reports = [f"reports/{stage}/{name}.json" for stage in stages for name in ("checksums", "metrics")]
     diagnosis = [f"reports/diagnose/diagnosis.{kind}" for kind in ("json", "md")]
     assert sorted(listed) == sorted([*reports, *diagnosis, "data/dvc.lock", "data/dvc.yaml"])
 

@@ -9,19 +9,21 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="From images to a diagnosis: a command a stage, and what looks at images, models and results.",
+    help="One command per stage, from images to a diagnosis, and tools to inspect images, models and results.",
 )
 
 Workers = Annotated[
     int | None,
     typer.Option(
-        min=1, help="Processes; as many as usable cores if not given. Changes no result.", envvar="PIPELINE_WORKERS"
+        min=1,
+        help="Number of processes; by default, one per usable core. It changes no result.",
+        envvar="PIPELINE_WORKERS",
     ),
 ]
 
 
 def tell_uncommitted() -> None:
-    """Say which looks at test only the workspace knows of, where they are easily lost."""
+    """Print the test evaluations that are not committed yet, and so are easily lost."""
     from pathlib import Path
 
     from pipeline import catalogue

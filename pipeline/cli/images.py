@@ -44,20 +44,26 @@ def preview(
         Path | None, typer.Argument(metavar="[IMAGE|FOLDER]", help="An image, or a folder of images.")
     ] = None,
     label: Annotated[
-        str | None, typer.Option("--class", metavar="NAME", help="Instead: images of this class, from the last ingest.")
+        str | None,
+        typer.Option("--class", metavar="NAME", help="Show images of this class from the last ingest instead."),
     ] = None,
-    images: Annotated[int, typer.Option(min=1, max=20, help="Images of a folder or class.")] = 4,
-    copies: Annotated[int, typer.Option(min=1, max=20, help="Variants of each image.")] = 5,
+    images: Annotated[int, typer.Option(min=1, max=20, help="Number of images to take from a folder or class.")] = 4,
+    copies: Annotated[int, typer.Option(min=1, max=20, help="Number of variants per image.")] = 5,
     transforms: Annotated[
-        str | None, typer.Option(metavar="YAML", help="A list as in params.yaml, used instead of the one there.")
+        str | None,
+        typer.Option(
+            metavar="YAML", help="Transforms to use instead of those in params.yaml; a list in the same form."
+        ),
     ] = None,
-    preset: Annotated[str | None, typer.Option(metavar="NAME", help="The same for a preset.")] = None,
+    preset: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Preset to use instead of the transforms in params.yaml.")
+    ] = None,
     each: Annotated[bool, typer.Option("--each", help="Also show each transform alone, at p = 1.")] = False,
     output: Annotated[
-        Path, typer.Option(metavar="FILE", help="The sheet, a PNG file; replaced if it is there.")
+        Path, typer.Option(metavar="FILE", help="PNG file to write. An existing file is replaced.")
     ] = Path("preview.png"),
 ) -> None:
-    """Show what transforms make of some images, on one sheet, without running the pipeline."""
+    """Draw images beside their variants on a contact sheet, without running the pipeline."""
     from pipeline.errors import ParamsError
     from pipeline.project.params_file import load_params
     from pipeline.tools.preview import (
@@ -105,32 +111,42 @@ def outliers(
 @app.command(rich_help_panel=PANEL)
 def audit(
     manifests: Annotated[
-        list[Path], typer.Argument(metavar="MANIFEST...", help="Tables: .arrow, .csv, .parquet or .jsonl.")
+        list[Path],
+        typer.Argument(metavar="MANIFEST...", help="Tables that list the images: .arrow, .csv, .parquet or .jsonl."),
     ],
     root: Annotated[
-        Path | None, typer.Option(help="Folder that the paths of a table start in; the table's own if not given.")
+        Path | None,
+        typer.Option(help="Folder that the paths in a table are relative to; by default, the table's own folder."),
     ] = None,
-    near: Annotated[bool, typer.Option(help="Look for re-encoded, resized, brightened and cropped copies.")] = True,
+    near: Annotated[
+        bool, typer.Option(help="Look for copies that were re-encoded, resized, brightened or cropped.")
+    ] = True,
     scenes: Annotated[
-        bool, typer.Option(help="Look for images of one scene, taken a step aside; about 30 ms an image.")
+        bool,
+        typer.Option(
+            help="Look for images of the same scene from slightly different viewpoints; takes about 30 ms per image."
+        ),
     ] = True,
     scene_table: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="List the pairs of images that show one scene here, as CSV.")
+        Path | None,
+        typer.Option(metavar="FILE", help="CSV file to write, with the pairs of images that show one scene."),
     ] = None,
     scene_sheet: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Show these pairs side by side here, as PNG.")
+        Path | None, typer.Option(metavar="FILE", help="PNG file to write, with these pairs side by side.")
     ] = None,
-    min_per_class: Annotated[int, typer.Option(min=1, help="Fewer images of a class in a split are a gap.")] = 5,
+    min_per_class: Annotated[
+        int, typer.Option(min=1, help="Report a class that has fewer images than this in a split.")
+    ] = 5,
     json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Also write all findings here.")
+        Path | None, typer.Option("--json", metavar="FILE", help="Also write all findings to this file, as JSON.")
     ] = None,
-    output: Annotated[Output, typer.Option("--format", help="What is printed.")] = Output.TEXT,
+    output: Annotated[Output, typer.Option("--format", help="Format of the output.")] = Output.TEXT,
     workers: Workers = None,
 ) -> None:
-    """Report leaks, class gaps and mismatch of any split, this pipeline's or another tool's.
+    """Check any train/test split for leaks, missing classes and mismatch, whichever tool made it.
 
-    A table has a row an image and the columns path, label and split; group, role and sha256 if there are any.
-    The command ends with exit code 8 if an image leaks from one split into another.
+    A table has one row per image, with the columns path, label and split, and optionally group, role and sha256.
+    The exit code is 8 if an image leaks from one split into another.
     """
     from pipeline.tools.audit.audit import SceneOptions, find, outcome, write_json
     from pipeline.tools.audit.rendering import render
@@ -146,18 +162,22 @@ def audit(
 
 @app.command(rich_help_panel=PANEL)
 def label_queue(
-    source: Annotated[str, typer.Argument(metavar="SOURCE", help="A production source labelled in Label Studio.")],
-    count: Annotated[int, typer.Option(min=1, help="How many images.")] = 100,
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE", help="Name of a production source that you label in Label Studio.")
+    ],
+    count: Annotated[int, typer.Option(min=1, help="Number of images to choose.")] = 100,
     by: Annotated[
         QueueBy | None,
-        typer.Option("--by", help="How they are chosen; uncertainty if there is a model, else diversity."),
+        typer.Option(
+            "--by", help="How to choose them. By default: uncertainty if there is a model, otherwise diversity."
+        ),
     ] = None,
-    output: Annotated[Path, typer.Option(help="Where the tasks go; the labelling interface goes beside.")] = Path(
-        "label-queue.json"
-    ),
+    output: Annotated[
+        Path, typer.Option(help="File to write the tasks to. The labelling interface is written beside it.")
+    ] = Path("label-queue.json"),
     workers: Workers = None,
 ) -> None:
-    """Write the unlabelled images that are most worth a label as an import file for Label Studio."""
+    """Choose the unlabelled images whose labels would help most, and write them as an import file for Label Studio."""
     from pipeline.project.params_file import load_params
     from pipeline.tools.label_queue.label_queue import label_queue, write_queue
     from pipeline.workers.engine import Engine, choose_workers
@@ -169,19 +189,25 @@ def label_queue(
 
 @app.command(rich_help_panel=PANEL)
 def export(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that is not there yet, or empty.")],
-    format_name: Annotated[DataFormatName, typer.Option("--format", help="What opens it: see docs/data.md.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write; it must be empty or not exist yet.")],
+    format_name: Annotated[
+        DataFormatName,
+        typer.Option("--format", help="Format of the data set. docs/data.md says which programs open it."),
+    ],
     test: Annotated[
-        bool, typer.Option("--test", help="Also export test; the ledger counts it as one more test evaluation.")
+        bool,
+        typer.Option(
+            "--test", help="Also export test. This counts as a test evaluation and is recorded in the ledger."
+        ),
     ] = False,
     link: Annotated[
         bool,
         typer.Option("--link", help="Of imagefolder: repeats of a picture are hard links to one file, not copies."),
     ] = False,
 ) -> None:
-    """Write the prepared images of the last run for other programs: the splits, with balance and variants.
+    """Export the prepared images of the last run, split, balanced and augmented, for other programs.
 
-    The same run gives the same bytes. Beside each image are its class, group, source, role, weight and copy number.
+    Each image comes with its class, group, source, role, weight and copy number. The same run gives the same bytes.
     """
     from pipeline.project.params_file import load_params
     from pipeline.tools.export import export as write
@@ -193,13 +219,13 @@ def export(
 
 @app.command(rich_help_panel=PANEL)
 def doctor(
-    fix: Annotated[bool, typer.Option("--fix", help="Mend what can be mended without a person.")] = False,
+    fix: Annotated[bool, typer.Option("--fix", help="Repair what needs no decision of yours.")] = False,
     workers: Workers = None,
 ) -> None:
-    """Look for what a run would trip over: dead locks, damaged objects and shards, files that DVC cannot read.
+    """Find what would make a run fail: stale locks, damaged files, and files that DVC cannot read.
 
-    Every object of DVC's cache is hashed, every image of every shard decoded. The command ends with exit
-    code 9 if something is wrong and not mended.
+    This hashes every object in DVC's cache and decodes every image in every shard. The exit code is 9 if a problem
+    remains.
     """
     from pipeline.tools.doctor import examine, outcome, render
     from pipeline.workers.engine import Engine, choose_workers

@@ -26,15 +26,17 @@ def spot_check(
     models: Annotated[
         list[str] | None,
         typer.Option(
-            "--model", metavar="NAME", help="Only this one; may be repeated. train.model: that of params.yaml."
+            "--model",
+            metavar="NAME",
+            help="Try only this model; may be repeated. train.model stands for the one in params.yaml.",
         ),
     ] = None,
-    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the table here.")] = None,
+    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the table to this CSV file.")] = None,
     workers: Workers = None,
 ) -> None:
-    """Try simple models and modest networks on the training set as it is, and rank them on dev.
+    """Fit simple models and small networks to the current training set, and rank them on dev.
 
-    Nothing of the pipeline's own files changes. Each model is fitted by the params of `train`.
+    Each model is fitted with the params of `train`. The files of the pipeline do not change.
     """
     from rich.console import Console
 
@@ -54,15 +56,20 @@ def spot_check(
 
 @app.command("lr-range", rich_help_panel=PANEL)
 def lr_range(
-    low: Annotated[float, typer.Option(min=1e-10, help="The first learning rate.")] = 1e-6,
-    high: Annotated[float, typer.Option(max=100, help="The last one.")] = 10.0,
-    steps: Annotated[int, typer.Option(min=10, max=100_000, help="Batches, each at a rate of its own.")] = 100,
+    low: Annotated[float, typer.Option(min=1e-10, help="Learning rate of the first batch.")] = 1e-6,
+    high: Annotated[float, typer.Option(max=100, help="Learning rate of the last batch.")] = 10.0,
+    steps: Annotated[
+        int, typer.Option(min=10, max=100_000, help="Number of batches; the rate rises from one to the next.")
+    ] = 100,
     output: Annotated[
-        Path, typer.Option(metavar="FILE", help="The curve: .csv and .png of this name; replaced if there.")
+        Path,
+        typer.Option(
+            metavar="FILE", help="Write the curve to a .csv and a .png file of this name. Existing files are replaced."
+        ),
     ] = Path("lr-range.png"),
     workers: Workers = None,
 ) -> None:
-    """Suggest a learning rate: train while it rises, and see where the loss falls fastest (Smith, 2017)."""
+    """Suggest a learning rate: raise it from batch to batch, and find where the loss falls fastest (Smith, 2017)."""
     from pipeline.project.params_file import load_params
     from pipeline.store.writing import check_writable
     from pipeline.tools.lr_range import find_rate, write_curve
@@ -78,19 +85,28 @@ def lr_range(
 @app.command("learning-curve", rich_help_panel=PANEL)
 def learning_curve(
     sizes: Annotated[
-        int, typer.Option(min=3, max=10, help="Sizes of train, each twice the one before it; the last is all of it.")
+        int,
+        typer.Option(
+            min=3, max=10, help="Number of sizes of train. Each is twice the one before; the last is all of train."
+        ),
     ] = 4,
-    seeds: Annotated[int, typer.Option(min=2, max=50, help="Fits at each size, each to other images.")] = 3,
+    seeds: Annotated[
+        int, typer.Option(min=2, max=50, help="Number of fits at each size, each to different images.")
+    ] = 3,
     output: Annotated[
-        Path, typer.Option(metavar="FILE", help="The curves: .csv and .png of this name; replaced if there.")
+        Path,
+        typer.Option(
+            metavar="FILE", help="Write the curves to a .csv and a .png file of this name. Existing files are replaced."
+        ),
     ] = Path("learning-curve.png"),
     workers: Workers = None,
 ) -> None:
-    """Say whether twice the images would help, and of which source: fit train.model to nested parts of train.
+    """Predict whether twice as many training images would help, and of which role.
 
-    With raw and production images there are three curves: all of train grows, raw images alone, or production
-    images alone. Nothing of the pipeline's own files changes. Finished fits are kept in data/learning-curve: a run
-    that was stopped goes on from them, and so does one with more seeds or sizes.
+    This fits train.model to parts of train that double in size. If train has raw and production images, there are
+    three curves: one where all of train grows, one for raw images only, and one for production images only. The files
+    of the pipeline do not change. Finished fits are kept in data/learning-curve, so that a stopped run, or one with
+    more seeds or sizes, continues from them.
     """
     from pipeline.diagnosis.learning_curve import render
     from pipeline.project.params_file import load_params
@@ -113,19 +129,18 @@ def learning_curve(
 
 @app.command(rich_help_panel=PANEL)
 def predict(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model's file: .safetensors, or .onnx.")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="The file of a model: .safetensors or .onnx.")],
     images: Annotated[
         list[str],
         typer.Argument(metavar="IMAGES...", help="Files, folders, patterns, or - for names from standard input."),
     ],
-    top: Annotated[int, typer.Option(min=1, help="How many classes are named of each image.")] = 3,
-    json_lines: Annotated[bool, typer.Option("--json", help="Print a JSON object a line.")] = False,
+    top: Annotated[int, typer.Option(min=1, help="Number of classes to print per image.")] = 3,
+    json_lines: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
     workers: Workers = None,
 ) -> None:
-    """Say what a model sees in images: the likeliest classes of each, with their probabilities.
+    """Predict the classes of images, and print the most likely ones with their probabilities.
 
-    The model's file is all that is needed. A file that cannot be used has a line that says why, and the command
-    then ends with exit code 5.
+    You need only the model's file. If a file cannot be used, its line says why, and the exit code is 5.
     """
     from pipeline.errors import DataError
     from pipeline.tools.image_files import find_files
@@ -145,19 +160,21 @@ def predict(
 
 @app.command("export-model", rich_help_panel=PANEL)
 def export_model(
-    output: Annotated[Path, typer.Argument(metavar="FILE", help="The file, .onnx or .pt2; replaced if it is there.")],
+    output: Annotated[
+        Path, typer.Argument(metavar="FILE", help="File to write: .onnx or .pt2. An existing file is replaced.")
+    ],
     format_name: Annotated[
-        ModelFormatName | None, typer.Option("--format", help="By the ending of FILE if not given.")
+        ModelFormatName | None, typer.Option("--format", help="Format of the file; by default, what its ending says.")
     ] = None,
     model: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The model to export; that of the last run if not given.")
+        Path | None, typer.Option(metavar="FILE", help="Model to export; by default, that of the last run.")
     ] = None,
 ) -> None:
-    """Write the model for programs without this package, as ONNX or as a graph of torch.
+    """Export the model for programs that do not have this package, as ONNX or as a torch graph.
 
-    The file takes pixels of 0 to 255 and gives probabilities, for any number of images at once. It is written only if
-    its probabilities agree with the model's (1e-5) on images of dev. Its metadata name the classes, the size and the
-    normalisation.
+    The exported model takes pixels from 0 to 255 in batches of any size, and returns probabilities. The file is written
+    only if these agree with the model's on images of dev (to 1e-5). Its metadata name the classes, the picture size and
+    the normalisation.
     """
     from pipeline.tools.export_model import write_model
 

@@ -14,46 +14,56 @@ PANEL = "Projects"
 
 @app.command(rich_help_panel=PANEL)
 def init(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Of the project; made if it is not there.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the project; it is created if needed.")],
     raw: Annotated[
         list[Path] | None,
-        typer.Option(metavar="FOLDER", help="Images that only train, in one folder per class. May be repeated."),
+        typer.Option(metavar="FOLDER", help="Images for training only, in one folder per class. May be repeated."),
     ] = None,
     production: Annotated[
         list[Path] | None,
         typer.Option(
-            metavar="FOLDER", help="Images from where the model will run; they also measure. May be repeated."
+            metavar="FOLDER",
+            help="Images from where the model will be used; they also fill dev and test. May be repeated.",
         ),
     ] = None,
-    classes: Annotated[str | None, typer.Option(metavar="A,B,…", help="Only these class folders.")] = None,
+    classes: Annotated[str | None, typer.Option(metavar="A,B,…", help="Use only these class folders.")] = None,
     size: Annotated[
-        int | None, typer.Option(min=8, max=1024, help="Pixels a side of the picture that the model sees.")
+        int | None,
+        typer.Option(min=8, max=1024, help="Width and height of the pictures that the model sees, in pixels."),
     ] = None,
-    model: Annotated[str | None, typer.Option(metavar="NAME", help="The model: resnet, cnn, random_forest …")] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Model to start with, such as resnet, cnn or random_forest.")
+    ] = None,
     preset: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Variants: light, photo, document or digits. digits without a folder: the demonstration.",
+            help="Preset of variants: light, photo, document or digits. digits without images makes the demonstration.",
         ),
     ] = None,
     labels: Annotated[
         str | None,
         typer.Option(
-            metavar="FILE", help="Inside each folder: a table (.csv, .jsonl, .parquet), or Label Studio's .json."
+            metavar="FILE",
+            help="File with the labels inside each folder: a table (.csv, .jsonl, .parquet) or Label Studio's .json.",
         ),
     ] = None,
     columns: Annotated[
-        str | None, typer.Option(metavar="path=A,label=B,…", help="The table's columns, if their names do not say it.")
+        str | None,
+        typer.Option(metavar="path=A,label=B,…", help="Which column of the table is what, if the names are not clear."),
     ] = None,
     layout: Annotated[
-        str | None, typer.Option(metavar="class|split/class", help="Whether the first folders are classes, or a split.")
+        str | None,
+        typer.Option(
+            metavar="class|split/class", help="What the first level of folders is: classes, or the parts of a split."
+        ),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before writing, on a terminal.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Write without asking.")] = False,
 ) -> None:
-    """Make a project for your images: look at them, choose params that fit, write all files.
+    """Create a project for your images: inspect them, choose params that fit, and write all files.
 
-    Says what it saw before it writes. Exit code 5 if the images cannot be used, or the folder is a project already.
+    It prints what it found before it writes. The exit code is 5 if the images cannot be used, or if the folder is a
+    project already.
     """
     from pipeline.errors import ParamsError
     from pipeline.project.choices import Overrides
@@ -86,10 +96,10 @@ def init(
 
 @app.command(rich_help_panel=PANEL)
 def upgrade() -> None:
-    """Bring the files of this project up to those of the installed package, as one commit.
+    """Update the files of this project to the installed version of the package, in one commit.
 
-    Files that you changed stay; params that are new are inserted with their comments. What is left for you to decide
-    is listed. `git revert HEAD` takes all of it back.
+    Files that you changed stay as they are. New params are added with their comments. The command lists what you need
+    to decide. `git revert HEAD` undoes it.
     """
     from pipeline.project.upgrade import upgrade_project
 

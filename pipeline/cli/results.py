@@ -16,10 +16,10 @@ PANEL = "Params and results"
 @app.command(rich_help_panel=PANEL)
 def params(
     expanded: Annotated[
-        bool, typer.Option("--expanded", help="Show what each preset of transforms stands for.")
+        bool, typer.Option("--expanded", help="Replace each preset of transforms by its list.")
     ] = False,
 ) -> None:
-    """Check params.yaml, the transforms too, and print it."""
+    """Check params.yaml, including the transforms, and print it."""
     from pipeline.project.params_file import PARAMS_FILE, load_params
     from pipeline.project.params_text import params_text
     from pipeline.transforms.params import PresetName, expand
@@ -49,17 +49,18 @@ def summary() -> None:
 
 @app.command(rich_help_panel=PANEL)
 def report(
-    output: Annotated[Path, typer.Option(metavar="FILE", help="The page; replaced if it is there.")] = Path(
+    output: Annotated[Path, typer.Option(metavar="FILE", help="File to write. An existing file is replaced.")] = Path(
         "report/index.html"
     ),
     tags: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="A table of errors with tags, to be ranked; else errors.csv, if it has some."
+            metavar="FILE",
+            help="Table of errors with your tags, to rank them on the page; by default errors.csv, if it has tags.",
         ),
     ] = None,
 ) -> None:
-    """Write one page on the last run, the data and all experiments: a file that needs nothing beside it."""
+    """Write one HTML page about the last run, the data and all experiments; it needs no other file."""
     from pipeline.project.params_file import load_params
     from pipeline.tools.report import write_report
 
@@ -70,13 +71,16 @@ def report(
 def draw_map(
     output: Annotated[
         Path,
-        typer.Option(metavar="FILE", help="The picture, .png, and beside it the points as .csv; replaced if there."),
+        typer.Option(
+            metavar="FILE", help="PNG file to write, and the points as .csv beside it. Existing files are replaced."
+        ),
     ] = Path("map.png"),
     workers: Workers = None,
 ) -> None:
-    """Draw a map of the data: images that look alike lie near each other, coloured by class, split, source and errors.
+    """Draw a map of the data: similar images lie close together, coloured by class, split, source and errors.
 
-    By embeddings, or by small pictures where embed.backbone is null. Labels and predictions of test are not shown.
+    Similarity is that of the embeddings, or of small pictures if embed.backbone is null. Labels and predictions of test
+    are not shown.
     """
     from pipeline.tools.map.map import write_map
     from pipeline.workers.engine import Engine, choose_workers
@@ -86,23 +90,25 @@ def draw_map(
 
 @app.command(rich_help_panel=PANEL)
 def errors(
-    split: Annotated[str, typer.Option(help="dev, train_dev or train.")] = "dev",
-    csv: Annotated[Path, typer.Option(metavar="FILE", help="The table to fill in.")] = Path("errors.csv"),
+    split: Annotated[str, typer.Option(help="Split to take the images from: dev, train_dev or train.")] = "dev",
+    csv: Annotated[Path, typer.Option(metavar="FILE", help="Table to write, for you to fill in.")] = Path("errors.csv"),
     sheet: Annotated[
-        Path, typer.Option(metavar="FILE", help="The pictures, a PNG file; replaced if it is there.")
+        Path, typer.Option(metavar="FILE", help="PNG file to write, with the pictures. An existing file is replaced.")
     ] = Path("errors.png"),
     columns: Annotated[
         list[str] | None,
-        typer.Option("--column", metavar="NAME", help="A column for one tag, to be crossed; may be repeated."),
+        typer.Option("--column", metavar="NAME", help="Add a column for this tag, for you to mark; may be repeated."),
     ] = None,
     tags: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Instead: rank the tags of a table that was filled in.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Rank the tags in this table that you filled in, and write nothing."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="With --tags: print JSON, with all digits.")] = False,
 ) -> None:
-    """Write the misclassified images as a sheet and a table for tags; then rank the tags by what fixing them gains.
+    """List the misclassified images for you to tag, then rank your tags by what fixing them would gain.
 
-    Fill in the table with any spreadsheet program, save it as CSV, and give it back with --tags.
+    The command writes a contact sheet and a table. Tag the images in the table with any spreadsheet program, save it as
+    CSV, and run the command again with --tags.
     """
     from rich.console import Console
 
@@ -124,17 +130,16 @@ def errors(
 
 @app.command(rich_help_panel=PANEL)
 def compare(
-    commits: Annotated[int, typer.Option(min=1, help="How many commits of the current branch are looked at.")] = 20,
+    commits: Annotated[int, typer.Option(min=1, help="Number of commits of the current branch to include.")] = 20,
     foreign: Annotated[
-        bool, typer.Option("--all", help="List results on other data too, which share no dev image with yours.")
+        bool, typer.Option("--all", help="Also list results on other data, which share no dev image with yours.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with all digits.")] = False,
 ) -> None:
-    """Rank the results of all experiments and commits, and say which differences are noise.
+    """Rank the models of all experiments and commits on dev, and tell real differences from noise.
 
-    All are measured on dev by evaluate.optimizing of params.yaml as it is now; models that broke a limit when they
-    were evaluated stand at the bottom. They are judged together: equal models are called worse in at most 5 % of
-    tables, however many there are.
+    The metric is evaluate.optimizing of the current params.yaml. Models that broke a limit are listed last. The
+    comparison accounts for the number of models: if all are equally good, at most 5 % of such tables call one worse.
     """
     from rich.console import Console
 
@@ -160,14 +165,14 @@ def gate(
     ] = 0.0,
     beyond_noise: Annotated[
         bool,
-        typer.Option("--beyond-noise", help="With --against: ignore a difference that may be chance."),
+        typer.Option("--beyond-noise", help="With --against: fail only if the difference is larger than chance."),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with all digits.")] = False,
 ) -> None:
-    """End with exit code 11 if the last run's model broke a limit, or is worse than that of a revision: for CI.
+    """Fail with exit code 11 if the model broke a limit, or is worse than that of another revision; for CI.
 
-    A point is a hundredth of evaluate.optimizing. Both models are measured on the dev images that both were evaluated
-    on. Test is not read.
+    A point is 0.01 of evaluate.optimizing. The models are compared on the dev images that both were evaluated on. Test
+    is not read.
     """
     from pipeline.errors import GateError, ParamsError
     from pipeline.project.params_file import load_params
@@ -190,17 +195,18 @@ def gate(
 def diff(
     before: Annotated[str, typer.Argument(metavar="REV1", help="A commit, branch, tag or experiment.")],
     after: Annotated[
-        str | None, typer.Argument(metavar="[REV2]", help="Another one; the current folder if not given.")
+        str | None, typer.Argument(metavar="[REV2]", help="Another one; by default, the current folder.")
     ] = None,
     csv: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write a table with a row for each image that changed.")
+        Path | None, typer.Option(metavar="FILE", help="CSV file to write, with one row per changed image.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with all digits.")] = False,
     workers: Workers = None,
 ) -> None:
-    """List which images came, went, or changed label, split or group, and what other dev images do to the metric.
+    """List images that were added, removed or changed between two revisions, and the effect of a changed dev set.
 
-    The earlier model is measured on both dev sets, so that you see how much of the metric's change is the model's.
+    A change is another label, split or group. The earlier model is measured on both dev sets, so that you see how much
+    of the metric's change comes from the model.
     """
     from rich.console import Console
 

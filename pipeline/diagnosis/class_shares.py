@@ -17,7 +17,10 @@ def missing_classes(predictions: pd.DataFrame) -> list[Finding]:
     labels = {split: set(part["label"].astype(str)) for split, part in predictions.groupby("split", observed=True)}
     classes = set().union(*labels.values())
     found = []
-    for split, follows in ((TRAIN, "the model cannot learn it"), (DEV, "nothing says how well it is recognised")):
+    for split, follows in (
+        (TRAIN, "the model cannot learn it"),
+        (DEV, "nothing measures how well the model recognises it"),
+    ):
         lacking = sorted(classes - labels.get(split, set()))
         if lacking:
             words = f"{split} has no image of {listing(lacking)}: {follows}"
@@ -54,9 +57,9 @@ def imbalance(predictions: pd.DataFrame, relevant: float) -> tuple[list[Finding]
     p = more_wrong(units(wrong[inside], groups[inside]), units(wrong[~inside], groups[~inside]))
     counts = predictions.loc[predictions["split"] == TRAIN, "label"].astype(str).value_counts()
     words = (
-        f"train has few images of {listing([f'{label} ({counts[label]:,})' for label in small])}: the usual class has "
-        f"{counts.median():,.0f}. Of dev's images of these classes {wrong[inside].mean():.1%} are misclassified, of "
-        f"the others {wrong[~inside].mean():.1%}"
+        f"train has few images of {listing([f'{label} ({counts[label]:,})' for label in small])}: a typical class has "
+        f"{counts.median():,.0f}. On dev, {wrong[inside].mean():.1%} of the images of these classes are "
+        f"misclassified, and {wrong[~inside].mean():.1%} of the others"
     )
     return [Finding(IMBALANCE, words, {"classes": len(small), "excess": excess}, p, gain=gain)], 1
 

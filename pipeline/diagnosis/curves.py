@@ -66,7 +66,9 @@ def read_curves(epochs: Epochs, training: Training) -> list[Finding]:
     train, dev = ([epoch[f"{name}/loss"] for epoch in epochs] for name in ("train", "dev"))
     steps = len(epochs) * training.steps
     if not all(map(math.isfinite, [*train, *dev])):
-        return [Finding(RATE, "the loss is no finite number: the learning rate is too high", {"epochs": len(epochs)})]
+        return [
+            Finding(RATE, "the loss is not a finite number: the learning rate is too high", {"epochs": len(epochs)})
+        ]
     if len(epochs) < MIN_COUNT:
         return [_few(len(epochs), steps)] if len(epochs) == training.asked else []
     if (fast := _too_fast(train, training.classes)) is not None:
@@ -78,7 +80,7 @@ def read_curves(epochs: Epochs, training: Training) -> list[Finding]:
     if dev[-1] > (1 + MOVED) * dev[best] and train[-1] < train[best]:
         words = (
             f"dev's loss was lowest after epoch {best + 1} of {len(dev)} and rose by "
-            f"{dev[-1] / dev[best] - 1:.0%} after it, while train's loss fell: the model learns train by heart"
+            f"{dev[-1] / dev[best] - 1:.0%} after it, while train's loss kept falling: the model memorises train"
         )
         found.append(Finding(OVERFIT, words, {"epoch": best + 1, "rise": dev[-1] / dev[best] - 1}))
     return [*found, *_chosen_early(train, dev, training)]
@@ -112,12 +114,12 @@ def _too_slow(train: Sequence[float], training: Training, steps: int) -> Finding
     if min(train) <= LEARNT * guessing:
         return None
     figures = {"train_loss": train[-1], "guessing": guessing, "epochs": len(train), "steps": steps}
-    words = f"train's loss is {train[-1]:.3g}, and guessing has {guessing:.3g}"
+    words = f"train's loss is {train[-1]:.3g}, and guessing gives {guessing:.3g}"
     if steps < MIN_STEPS:
         return Finding(EPOCHS, f"training took only about {steps:,} steps: {words}", figures)
     if _falls(train):
-        return Finding(RATE_LOW, f"{words}: it fell in each epoch, and the steps are too small", figures)
-    return Finding(NOTHING_LEARNT, f"{words}: nothing was learnt in {len(train)} epochs", figures)
+        return Finding(RATE_LOW, f"{words}: it fell in each epoch, but in too small steps", figures)
+    return Finding(NOTHING_LEARNT, f"{words}: the model learnt nothing in {len(train)} epochs", figures)
 
 
 def _ended(train: Sequence[float], dev: Sequence[float], training: Training) -> list[Finding]:
@@ -134,16 +136,16 @@ def _ended(train: Sequence[float], dev: Sequence[float], training: Training) -> 
         if not _still_falls(train) or dev[-1] > (1 + MOVED) * min(dev):
             return []
         words = (
-            f"patience ended training after {len(train)} of {training.asked} epochs, while train's loss still fell "
-            f"({train[-1 - last]:.3g} to {train[-1]:.3g} in the last {last}): dev's {training.dev_images:,} images are "
-            "too few to show in each epoch what was learnt"
+            f"training stopped early (patience) after {len(train)} of {training.asked} epochs, while train's loss was "
+            f"still falling ({train[-1 - last]:.3g} to {train[-1]:.3g} in the last {last}): dev's "
+            f"{training.dev_images:,} images are too few to show the progress of each epoch"
         )
         return [Finding(EARLY_STOP, words, figures)]
     if not lately or not _still_falls(train) or not _still_falls(dev):
         return []
     words = (
-        f"training ended too early: dev's loss still fell from {dev[-1 - last]:.3g} to {dev[-1]:.3g} in the last "
-        f"{last} of {len(train)} epochs"
+        f"training ended too early: dev's loss was still falling, from {dev[-1 - last]:.3g} to {dev[-1]:.3g} in the "
+        f"last {last} of {len(train)} epochs"
     )
     return [Finding(EPOCHS, words, figures)]
 
@@ -165,9 +167,9 @@ def _chosen_early(train: Sequence[float], dev: Sequence[float], training: Traini
         return []
     point = 100 / max(training.dev_images, 1)
     words = (
-        f"epoch {kept + 1} of {len(train)} was kept because it was best on dev, whose {training.dev_images:,} images "
-        f"count {point:.2g} points each: the last epoch has a train loss of {train[-1]:.3g} instead of "
-        f"{train[kept]:.3g}, and a dev loss as low"
+        f"epoch {kept + 1} of {len(train)} was kept because it was best on dev. But dev has only "
+        f"{training.dev_images:,} images, {point:.2g} points each, and the last epoch is as good: its train loss is "
+        f"{train[-1]:.3g} instead of {train[kept]:.3g}, and its dev loss is no higher"
     )
     return [Finding(COARSE_CHOICE, words, {"epoch": kept + 1, "epochs": len(train), "point": point / 100})]
 

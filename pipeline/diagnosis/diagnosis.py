@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 import pandas as pd
 
 from pipeline.diagnosis.class_shares import explains_mismatch, imbalance, missing_classes
+from pipeline.diagnosis.clusters import FailingCluster, failing_clusters, with_clusters
+from pipeline.diagnosis.confounded import confounded
 from pipeline.diagnosis.curves import Training, read_curves
 from pipeline.diagnosis.error_levels import HUMAN, Level, given, levels_of, measured, metric_of_errors
 from pipeline.diagnosis.error_levels import PRODUCTION as LIVE
@@ -36,6 +38,7 @@ from pipeline.diagnosis.sanity_checks import (
     beyond_people,
     miscalibrated,
     shared_pictures,
+    shared_scenes,
     too_good,
     too_small,
 )
@@ -62,6 +65,7 @@ class Diagnosis:
     relevant: float
     roles: Roles = field(default_factory=dict)
     differences: Sequence[Difference] = ()
+    clusters: Sequence[FailingCluster] = ()
 
 
 def diagnosed(evidence: Evidence, run: Run, params: DiagnoseParams, test: pd.DataFrame | None = None) -> Diagnosis:
@@ -81,6 +85,8 @@ def diagnosed(evidence: Evidence, run: Run, params: DiagnoseParams, test: pd.Dat
 def diagnosis(levels: Mapping[str, Level], evidence: Evidence, run: Run, params: DiagnoseParams) -> Diagnosis:
     """The diagnosis of a run whose levels are known."""
     predictions, manifest, curves = evidence.predictions, evidence.manifest, evidence.curves
+    if evidence.embeddings is not None:
+        manifest = with_clusters(manifest, evidence.embeddings.of)
     evaluate, classes, relevant = run.evaluate, classes_of(predictions), params.relevant_gap
     metric = metric_of_errors(evaluate, classes)
     run = replace(
@@ -98,7 +104,10 @@ def diagnosis(levels: Mapping[str, Level], evidence: Evidence, run: Run, params:
     gaps = find_gaps(levels, metric, params, evaluate, without=(MISMATCH,) if alike else ())
     roles = role_levels(predictions, manifest, metric, classes, evaluate)
     differences = differences_of(roles, metric, relevant, evaluate)
-    found = [*shared_pictures(manifest), *missing_classes(predictions), *wrong_labels(evidence.label_issues, relevant)]
+    found = [*shared_scenes(predictions, manifest, evidence.scenes, relevant), *shared_pictures(manifest)]
+    found += [*missing_classes(predictions), *wrong_labels(evidence.label_issues, relevant)]
+    confounding, confounder = confounded(predictions, manifest, run.curate.not_confounding)
+    found += confounding
     found += of_course(levels, gaps, predictions, curves, run, params)
     found += of_predictions(levels, predictions, manifest, params, evaluate)
     noisy = {each.subject for each in found if each.name == LABEL_NOISE}
@@ -113,8 +122,10 @@ def diagnosis(levels: Mapping[str, Level], evidence: Evidence, run: Run, params:
     found += [*beyond_people(levels), *too_small(levels[DEV], relevant)]
     failing_class = next((each.subject for each in found if each.name == CLASS), None)
     bold = next((float(each.figures["bold"]) > 0 for each in found if each.name == CALIBRATION), None)
-    known = replace(run, failing=failing_class, bold=bold)
-    return Diagnosis(levels, gaps, found, next_steps(gaps, found, levels, known), relevant, roles, differences)
+    known = replace(run, failing=failing_class, bold=bold, confounder=confounder)
+    clusters = failing_clusters(found, predictions, manifest)
+    steps = next_steps(gaps, found, levels, known)
+    return Diagnosis(levels, gaps, found, steps, relevant, roles, differences, clusters)
 
 
 def of_course(

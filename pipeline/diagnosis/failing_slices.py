@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pipeline.diagnosis.clusters import CLUSTER, common_facts
 from pipeline.diagnosis.error_levels import ALPHA
 from pipeline.diagnosis.findings import CLASS, HIDDEN, SLICE, Finding, more_wrong, units
 from pipeline.manifest import DEV, EXTRA_COLUMNS
@@ -46,7 +47,11 @@ def failing(
             continue
         part, others = units(wrong[inside], groups[inside]), units(wrong[rest], groups[rest])
         ends = _ends(wrong[inside], groups[inside])
-        found.append(_finding(name, column, value, wrong, inside, ends, more_wrong(part, others)))
+        what = f"the class {value}" if name == CLASS else f"images with {column} {value}"
+        if column == CLUSTER:
+            what = f"images of dev that look alike ({common_facts(rows, inside) or f'cluster {value}'})"
+        subject = value if name == CLASS else f"{column}={value}"
+        found.append(_finding(name, subject, what, wrong, inside, ends, more_wrong(part, others)))
     return found, tests
 
 
@@ -64,8 +69,8 @@ def hidden(found: Sequence[Finding], error: float, params: EvaluateParams, relev
     return [
         Finding(
             HIDDEN,
-            f"{params.optimizing.name} hides the class {each.subject}: were it as good as the others, dev's error "
-            f"would fall by {100 * each.gain:.1f} points only",
+            f"{params.optimizing.name} hardly shows the class {each.subject}: if it were as good as the others, "
+            f"dev's error would fall by only {100 * each.gain:.1f} points",
             each.figures,
             each.p,
             subject=each.subject,
@@ -82,7 +87,7 @@ def with_kinds(predictions: pd.DataFrame, manifest: pd.DataFrame, params: Evalua
     """Dev's rows, with a column of kinds for each that is sliced by: quarters for numbers, values as they are."""
     columns = [name for name in map(str, manifest) if name.startswith(EXTRA_COLUMNS)]
     extra_columns = [name for name in columns if manifest[name].nunique() <= MAX_KINDS]
-    wanted = dict.fromkeys([SOURCE, *params.slices, *extra_columns, *FACTS])
+    wanted = dict.fromkeys([SOURCE, *params.slices, *extra_columns, *FACTS, CLUSTER])
     facts = manifest.assign(**{SIZE: manifest[["width", "height"]].min(axis=1)})
     names = [name for name in (*wanted, SIZE) if name in facts]
     table = facts[["id", "role"]].assign(**{f"by {name}": kinds(facts[name]) for name in names})
@@ -110,8 +115,8 @@ def _ends(wrong: "pd.Series[bool]", groups: "pd.Series[str]") -> tuple[float, fl
 
 def _finding(
     name: str,
-    column: str,
-    value: str,
+    subject: str,
+    what: str,
     wrong: "pd.Series[bool]",
     inside: "pd.Series[bool]",
     ends: tuple[float, float] | None,
@@ -119,8 +124,6 @@ def _finding(
 ) -> Finding:
     error, images = float(wrong[inside].mean()), int(inside.sum())
     excess = error - float(wrong[~inside].mean())
-    subject = value if name == CLASS else f"{column}={value}"
-    what = f"the class {value}" if name == CLASS else f"images with {column} {value}"
     interval = f"95 % interval {100 * ends[0]:.1f} to {100 * ends[1]:.1f}" if ends else "too few groups for an interval"
     words = (
         f"{what}: {error:.1%} of {images:,} are misclassified ({interval}), "

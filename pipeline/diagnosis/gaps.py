@@ -34,11 +34,11 @@ PAIRS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 }
 # What each says of a model, for readers who do not know its name (Machine Learning Yearning, ch. 11, 25, 27, 40).
 MEANS: Mapping[str, str] = {
-    BIAS: "mistakes on images that it was trained on",
-    VARIANCE: "further mistakes on new images of the same kinds",
-    MISMATCH: "further mistakes because production's images differ",
-    DEV_OVERFIT: "mistakes that dev hides, because choices were made by it",
-    PRODUCTION_GAP: "further mistakes in use",
+    BIAS: "mistakes on images that the model was trained on",
+    VARIANCE: "more mistakes on new images than on training images of the same kind",
+    MISMATCH: "more mistakes because production images differ from training images",
+    DEV_OVERFIT: "mistakes that dev hides, because you chose the model by dev",
+    PRODUCTION_GAP: "more mistakes in live use",
 }
 # Intervals of fewer images are rough themselves: they are shown, and no verdict rests on them.
 MIN_COUNT = 30

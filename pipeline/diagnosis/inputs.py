@@ -11,21 +11,25 @@ from pipeline.diagnosis.param_changes import Run
 from pipeline.stage import Group
 from pipeline.store.curves import Curves
 from pipeline.store.spreadsheets import Spreadsheet
+from pipeline.store.vectors import Embeddings
 
 
 @dataclass(frozen=True)
 class Evidence:
     """What a run left that a diagnosis reads.
 
-    predictions, manifest: of train, train_dev and dev. label_issues: metrics of the stage label_issues.
+    predictions, manifest: of train, train_dev and dev. scenes: the images that show a scene with others, and its
+    `family`; empty where scenes were not looked for. label_issues: metrics of the stage label_issues.
     feedback: people's tables, by name.
     """
 
     predictions: pd.DataFrame
     manifest: pd.DataFrame
+    scenes: pd.DataFrame
     curves: Curves
     label_issues: Mapping[str, Any]
     feedback: Mapping[str, Spreadsheet]
+    embeddings: Embeddings | None = None
 
 
 PARAMS: Mapping[str, str | Group] = {
@@ -35,8 +39,10 @@ PARAMS: Mapping[str, str | Group] = {
 READS = {
     "predictions": catalogue.PREDICTIONS,
     "manifest": catalogue.SPLIT,
+    "scenes": catalogue.CURATE_SCENES,
     "curves": catalogue.CURVES,
     "label_issues": catalogue.LABEL_ISSUES_METRICS,
     "feedback": catalogue.FEEDBACK,
+    "embeddings": catalogue.EMBEDDINGS,
 }
 TOGETHER = {"evidence": Evidence}

@@ -13,6 +13,7 @@ from pipeline.diagnosis.costs import ONE_TRAINING, people_collect, training_cost
 from pipeline.diagnosis.error_levels import Level
 from pipeline.diagnosis.findings import (
     COARSE_CHOICE,
+    CONFOUNDED,
     EARLY_STOP,
     EPOCHS,
     HARDER,
@@ -25,6 +26,7 @@ from pipeline.diagnosis.findings import (
     OVERFIT,
     RATE,
     RATE_LOW,
+    SCENES,
     SMALL_DEV,
     UNDERFIT,
     WEAK_JUDGE,
@@ -38,9 +40,9 @@ from pipeline.section import Section
 
 SAMPLE_SIZE = f"sample size at a power of {POWER:.0%} (Fleiss, Levin and Paik, 2003, 4.2)"
 EXPERIMENT = "dvc exp run"
-# What makes figures lie: named first. Until the first two of them are mended, nothing else is proposed.
-FIRST = (LEAK, LABEL_NOISE, MISSING)
-BLOCKING = (LEAK, LABEL_NOISE)
+# What makes figures lie: named first. Until those that block are mended, nothing else is proposed.
+FIRST = (SCENES, LEAK, LABEL_NOISE, CONFOUNDED, MISSING)
+BLOCKING = (SCENES, LEAK, LABEL_NOISE)
 # What ended training before the model had learnt what it can: only then does a larger one, or another, tell anything.
 COURSE = (NOTHING_LEARNT, RATE, RATE_LOW, EPOCHS, EARLY_STOP, COARSE_CHOICE)
 # Why a gap is there: named before it. What goes with it: named after it.
@@ -71,9 +73,9 @@ class Step:
 def in_order(gaps: Sequence[Gap], findings: Sequence[Finding]) -> list[Gap | Finding]:
     """What is wrong, the most important first.
 
-    What makes numbers lie comes first (leaks, wrong labels, missing classes); then each gap that is present, the
-    largest first, after what causes it and before what goes with it; then all other findings, by what mending them
-    could gain; and last what this diagnosis could not tell.
+    What makes numbers lie comes first (scenes of train in dev, leaks, wrong labels, confounding, missing classes); then
+    each gap that is present, the largest first, after what causes it and before what goes with it; then all other
+    findings, by what mending them could gain; and last what this diagnosis could not tell.
     """
     left = list(findings)
     ordered: list[Gap | Finding] = []

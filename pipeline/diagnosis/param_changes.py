@@ -37,13 +37,28 @@ NO_TEXTS = {"null", "true", "false", "yes", "no", "on", "off", "nan", "inf"}
 
 
 @dataclass(frozen=True)
+class Confounder:
+    """The fact that gives train's classes away, as far as advice needs to know it.
+
+    column: its column in manifests, None where it is no column of texts. mixed: some value has several classes, so that
+    weights can act. in_dev: how many values dev has. cell: images of the smallest class within a value, of production.
+    """
+
+    column: str | None
+    mixed: bool
+    in_dev: int
+    cell: int
+
+
+@dataclass(frozen=True)
 class Run:
     """What a run did: its params that advice may change, and some facts.
 
     stopped_early: patience ended training. failing: the class that fails worst. bold: confidences are too high (None:
     nothing is wrong with them). dated: production images have times of capture. groups: how many independent images of
     each role train has; images: all of them; counts: its images by class; epochs_run: how many epochs training had;
-    dev_errors: misclassified images of dev; None where that is not known.
+    dev_errors: misclassified images of dev; None where that is not known. confounder: the fact that gives train's
+    classes away.
     """
 
     curate: CurateParams
@@ -58,6 +73,7 @@ class Run:
     dated: bool = False
     groups: Mapping[str, int] | None = None
     counts: Mapping[str, int] | None = None
+    confounder: Confounder | None = None
     images: Mapping[str, int] | None = None
     epochs_run: int | None = None
     dev_errors: int | None = None

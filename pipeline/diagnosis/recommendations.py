@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pipeline.diagnosis import costs
 from pipeline.diagnosis import findings as found
 from pipeline.diagnosis import param_changes as changes
+from pipeline.diagnosis import shortcut_changes as shortcuts
 from pipeline.diagnosis.gaps import BIAS, DEV_OVERFIT, MISMATCH, PRODUCTION_GAP, VARIANCE
 from pipeline.diagnosis.param_changes import Changes, Run
 
@@ -44,10 +45,10 @@ TABLE: Mapping[str, tuple[Advice, ...]] = {
     BIAS: (
         Advice("no penalty on weights", "MLY ch. 25", changes.no_penalty, lever="-regularisation"),
         Advice("momentum", "Sutskever et al. (2013)", changes.momentum),
-        Advice("a wider model can hold more of what there is to learn", "MLY ch. 25", changes.wider),
+        Advice("a wider model, which can learn more", "MLY ch. 25", changes.wider),
         Advice("train longer", "MLY ch. 25", changes.longer),
         Advice(
-            "less dropout, which keeps a model from learning all",
+            "less dropout, which keeps the model from learning all of train",
             "MLY ch. 25",
             changes.less_dropout,
             lever="-regularisation",
@@ -68,10 +69,10 @@ TABLE: Mapping[str, tuple[Advice, ...]] = {
     ),
     VARIANCE: (
         Advice("more variants of each image", "MLY ch. 27; Shorten and Khoshgoftaar (2019)", changes.more_copies),
-        Advice("variants of each image, first gentle ones", "MLY ch. 27", changes.first_copies),
+        Advice("gentle variants of each image, to begin with", "MLY ch. 27", changes.first_copies),
         Advice("more dropout", "MLY ch. 27; Srivastava et al. (2014)", changes.more_dropout, lever="+regularisation"),
         Advice("more weight decay", "MLY ch. 27; Krogh and Hertz (1991)", changes.more_decay, lever="+regularisation"),
-        Advice("images and labels blended in pairs", "Zhang et al. (2018)", changes.mixup, lever="+regularisation"),
+        Advice("blend images and their labels in pairs", "Zhang et al. (2018)", changes.mixup, lever="+regularisation"),
         Advice("new variants in each epoch", "MLY ch. 27", changes.online),
         Advice(
             "more images for training: how many, and of which role",
@@ -124,9 +125,9 @@ TABLE: Mapping[str, tuple[Advice, ...]] = {
             "MLY ch. 16",
             cost="a person looks at some hundred images",
         ),
-        Advice("train on the costs that the metric counts", "Galdran et al. (2020)", changes.cost_sensitive),
+        Advice("train with the costs of the metric", "Galdran et al. (2020)", changes.cost_sensitive),
         Advice(
-            "weight mistakes by their cost in use, if some are worse: evaluate.optimizing",
+            "if some mistakes cost more in use, set evaluate.optimizing to mean_cost",
             "MLY ch. 11",
             cost=costs.ONE_TRAINING,
             fits=lambda run: run.evaluate.optimizing.name != "mean_cost",
@@ -149,6 +150,48 @@ TABLE: Mapping[str, tuple[Advice, ...]] = {
             cost="takes seconds; answers take people's time",
         ),
     ),
+    found.SCENES: (
+        Advice("never split a scene", "Kaufman et al. (2012)", shortcuts.group_scenes),
+        Advice(
+            "split anew, because the earlier split parts scenes: dev and test change, so earlier results cannot be "
+            "compared with later ones",
+            "Kaufman et al. (2012)",
+            shortcuts.split_anew,
+        ),
+        Advice(
+            "look at the pairs in pairs.png",
+            "Kaufman et al. (2012)",
+            command="pipeline audit data/split/manifest.arrow --scene-sheet pairs.png",
+        ),
+    ),
+    found.CONFOUNDED: (
+        Advice(
+            "look at reports/curate/confounding.png: if this fact follows from the class, name it in "
+            "curate.not_confounding",
+            "Geirhos et al. (2020)",
+        ),
+        Advice(
+            "let classes weigh alike within each of its values", "Kamiran and Calders (2012)", shortcuts.weights_within
+        ),
+        Advice("measure dev by its values", "Sagawa et al. (2020)", shortcuts.slice_by_fact),
+        Advice(
+            "give dev and test each class with each of its values as often as production has them",
+            "MLY ch. 5 and 7",
+            shortcuts.stratify_by_fact,
+        ),
+        Advice(
+            "collect training images of the rarest combinations of class and value: no weight replaces images that "
+            "are not there",
+            "Geirhos et al. (2020)",
+        ),
+    ),
+    found.FACT_TELLS: (
+        Advice(
+            "look at reports/curate/confounding.png: if this is what your classes look like, name the fact in "
+            "curate.not_confounding",
+            "Geirhos et al. (2020)",
+        ),
+    ),
     found.MISSING: (
         Advice(
             "give each split images of each class: collect some, or take the class out of the sources",
@@ -165,7 +208,7 @@ TABLE: Mapping[str, tuple[Advice, ...]] = {
             fits=_network,
         ),
         Advice(
-            "look at what training sees, with its labels: reports/previews/batch.png",
+            "check the images and labels that training sees: reports/previews/batch.png",
             "Karpathy (2019), A Recipe, 1 and 2",
             cost="a person looks at one sheet",
         ),
@@ -199,7 +242,7 @@ TABLE: Mapping[str, tuple[Advice, ...]] = {
     found.EARLY_STOP: (Advice("train through all epochs, without patience", "Prechelt (1998)", changes.no_patience),),
     found.COARSE_CHOICE: (
         Advice(
-            "keep the last epoch, which no chance of few images chose",
+            "keep the last epoch, instead of choosing one by few images",
             "Prechelt (1998)",
             changes.keep_last,
             lever="-keep",
@@ -211,7 +254,7 @@ TABLE: Mapping[str, tuple[Advice, ...]] = {
     found.UNDERFIT: (),
     found.LABEL_NOISE: (
         Advice(
-            "look at reports/label_issues/label_issues.png, correct the labels that are wrong in their sources "
+            "open reports/label_issues/label_issues.png, correct the labels that are wrong in their sources "
             "(label_issues.csv beside it names the files), and run `dvc repro` again",
             "MLY ch. 16; Northcutt et al. (2021)",
             cost="a person looks at the sheet; then one training",
@@ -219,7 +262,7 @@ TABLE: Mapping[str, tuple[Advice, ...]] = {
     ),
     found.WEAK_JUDGE: (
         Advice(
-            "look at reports/label_issues/label_issues.png, or let a better model check the labels: set "
+            "check reports/label_issues/label_issues.png yourself, or let a better model check the labels: set "
             "label_issues.model in params.yaml to {name: own}",
             "Northcutt et al. (2021)",
             cost="a person looks at the sheet; a better model takes about a training for each fold",
@@ -227,13 +270,13 @@ TABLE: Mapping[str, tuple[Advice, ...]] = {
     ),
     found.HARDER: (
         Advice(
-            "look at these errors: is the label right, and could a person tell the class?",
+            "inspect these errors: is the label right, and could a person tell the class?",
             "MLY ch. 14, 16 and 33",
             command="pipeline errors",
             cost=costs.look_at_errors,
         ),
-        Advice("production images count more than raw ones", "MLY ch. 39", changes.production_weight),
-        Advice("a wider model can hold more of what there is to learn", "MLY ch. 25", changes.wider),
+        Advice("give production images more weight than raw ones", "MLY ch. 39", changes.production_weight),
+        Advice("a wider model, which can learn more", "MLY ch. 25", changes.wider),
         Advice(
             "measure what people get wrong on production: diagnose.human_error: measured",
             "MLY ch. 22 and 33",
@@ -242,15 +285,15 @@ TABLE: Mapping[str, tuple[Advice, ...]] = {
     ),
     found.IMBALANCE: (
         Advice("give small classes as many rows as the largest", "Buda et al. (2018)", changes.oversample),
-        Advice("the failing class counts twice in the loss", "King and Zeng (2001)", changes.weigh_class),
-        Advice("a loss in which easy images hardly count", "Lin et al. (2017)", changes.focal),
+        Advice("count the failing class twice in the loss", "King and Zeng (2001)", changes.weigh_class),
+        Advice("use a loss in which easy images count less", "Lin et al. (2017)", changes.focal),
         Advice("collect more training images of the small classes", "He and Garcia (2009)", cost=costs.small_classes),
     ),
     found.HIDDEN: (
         Advice("rank models by a metric that counts all classes alike", "MLY ch. 8 and 9", changes.by_class),
     ),
     found.CLASS: (
-        Advice("train on the costs that the metric counts", "Galdran et al. (2020)", changes.cost_sensitive),
+        Advice("train with the costs of the metric", "Galdran et al. (2020)", changes.cost_sensitive),
         Advice("weight its rows twice in the loss", "King and Zeng (2001)", changes.weigh_class),
         Advice("give small classes as many rows as the largest", "Buda et al. (2018)", changes.oversample),
         Advice(
@@ -270,13 +313,13 @@ TABLE: Mapping[str, tuple[Advice, ...]] = {
     ),
     found.CALIBRATION: (
         Advice(
-            "label smoothing, against too sure a model",
+            "label smoothing, which makes the model less sure of itself",
             "Müller et al. (2019)",
             changes.smoothing,
             lever="+regularisation",
         ),
         Advice(
-            "less label smoothing, against too unsure a model",
+            "less label smoothing, which makes the model surer of itself",
             "Müller et al. (2019)",
             changes.no_smoothing,
             lever="-regularisation",

@@ -37,15 +37,15 @@ def sentence(found: Diagnosis) -> str:
             told.add(each.name)
     said += _joined(together)
     if told & {*BLOCKING} and any(gap.verdict == "present" for gap in found.gaps):
-        said.append("mend that first: the gaps rest on it")
+        said.append("fix that first, because it distorts the gaps")
     unclear = [gap for gap in found.gaps if gap.verdict == "cannot tell"]
     edge = [gap for gap in unclear if gap.at_the_edge]
     few = [gap for gap in unclear if not gap.at_the_edge]
-    enough = f"{100 * found.relevant:.1f} is worth work"
     sentences = [
         *(said or (["nothing is surely wrong"] if unclear else ["nothing stands out: no gap is worth work"])),
-        *(f"{in_words(gap.name)} is at the edge: {_figures(gap)}, {enough}" for gap in edge),
-        *(f"too few images to tell about {in_words(gap.name)}: {_figures(gap)}, {enough}" for gap in few),
+        *(f"{in_words(gap.name)} is at the edge: {_figures(gap)}" for gap in edge),
+        *(f"too few images to tell about {in_words(gap.name)}: {_figures(gap)}" for gap in few),
+        *([f"a gap of {100 * found.relevant:.1f} points or more is worth work"] if unclear else []),
     ]
     return " ".join(f"{words[0].upper()}{words[1:]}." for words in sentences)
 
@@ -57,7 +57,7 @@ def page(found: Diagnosis, params: EvaluateParams) -> str:
         *(f"{number}. {_step(step)}" for number, step in enumerate(found.steps, 1)),
         *_good_enough(found),
     ]
-    shown = ["", "Found:", *(f"- {in_words(each.name)}: {each.words}" for each in found.findings)]
+    shown = ["", "Findings:", *(f"- {in_words(each.name)}: {each.words}" for each in found.findings)]
     # A reader may not know the names of the gaps that the sentence has.
     named = [gap for gap in found.gaps if gap.verdict in {"present", "cannot tell"}]
     means = ["", *(f"- {in_words(gap.name)}: {MEANS[gap.name]}" for gap in named)] if named else []
@@ -81,15 +81,15 @@ def _meaning(params: EvaluateParams) -> list[str]:
     used, asked = params_of_errors(params), params.optimizing
     if used == asked:
         return []
-    why = "is no share of images" if not METRICS[asked.name].is_share else "is worse in smaller splits by chance alone"
-    return [f"Errors are 1 - {used.name}: {asked.name} {why}.", ""]
+    why = "is not a share of images" if not METRICS[asked.name].is_share else "is lower in small splits by chance alone"
+    return [f"Errors are 1 - {used.name}, because {asked.name} {why}.", ""]
 
 
 def levels_table(levels: Mapping[str, Level], gaps: Sequence[Gap]) -> list[str]:
     """Lines of a Markdown table: the error levels from human up, and the gap above each."""
     by_upper = {gap.upper: gap for gap in gaps}
     lines = [
-        "| level | images | error | gap to a level above it | 95 % interval | verdict |",
+        "| level | images | error | gap to the level above | 95 % interval | verdict |",
         "|---|---|---|---|---|---|",
     ]
     for level in ordered(levels):
@@ -169,7 +169,7 @@ def _verdict(gap: Gap) -> str:
     if gap.needs is not None:
         of_levels = " and as many ".join(map(images_of, gap.needs.levels))
         return f"cannot tell: needs about {gap.needs.images:,} more {of_levels}"
-    return "explained: see what was found" if gap.verdict == "explained" else gap.verdict
+    return "explained: see the findings" if gap.verdict == "explained" else gap.verdict
 
 
 def _of_gap(gap: Gap) -> str:

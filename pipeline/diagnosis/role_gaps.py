@@ -32,10 +32,10 @@ PAIRS: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
     PRODUCTION_NEW: ((DEV, PRODUCTION), (TRAIN, PRODUCTION)),
 }
 WORDS: Mapping[str, str] = {
-    LEARNT_HARDER: "production above raw, images that were learnt",
-    NEW_HARDER: "production above raw, new images",
-    RAW_NEW: "new images above learnt ones, raw",
-    PRODUCTION_NEW: "new images above learnt ones, production",
+    LEARNT_HARDER: "production minus raw, training images",
+    NEW_HARDER: "production minus raw, new images",
+    RAW_NEW: "new minus training images, raw",
+    PRODUCTION_NEW: "new minus training images, production",
 }
 
 
@@ -91,8 +91,9 @@ def harder(
     if learnt is None or learnt.verdict != "present" or mismatch is None or mismatch.verdict != "present":
         return list(gaps), []
     words = (
-        "production's images are harder, or their labels are worse: of those that it was trained on, the model gets "
-        f"{roles[TRAIN, PRODUCTION].error:.1%} wrong, and of raw images {roles[TRAIN, RAW].error:.1%}"
+        "production images are harder, or more of their labels are wrong: the model misclassifies "
+        f"{roles[TRAIN, PRODUCTION].error:.1%} of those that it was trained on, and {roles[TRAIN, RAW].error:.1%} of "
+        "the raw ones"
     )
     figures = {"excess": learnt.value, "low": learnt.low, "high": learnt.high}
     found = Finding(HARDER, words, figures, gain=learnt.value)
@@ -114,8 +115,12 @@ def _differs(roles: Roles, relevant: float) -> bool:
 
 def roles_table(roles: Roles, differences: Sequence[Difference]) -> list[str]:
     """Lines of Markdown: errors by split and role with their intervals, and the differences."""
-    lines = ["| errors | raw | production |", "|---|---|---|"]
-    for split, name in ((TRAIN, "train: learnt"), (TRAIN_DEV, "train_dev: new"), (DEV, "dev: new")):
+    lines = ["| error | raw | production |", "|---|---|---|"]
+    for split, name in (
+        (TRAIN, "train (training images)"),
+        (TRAIN_DEV, "train_dev (new images)"),
+        (DEV, "dev (new images)"),
+    ):
         cells = [_cell(roles.get((split, role))) for role in (RAW, PRODUCTION)]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     if differences:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pipeline.diagnosis.error_levels import ALPHA, HUMAN, Level
-from pipeline.diagnosis.findings import BEYOND_PEOPLE, CALIBRATION, LEAK, SMALL_DEV, Finding, more_wrong, units
+from pipeline.diagnosis.findings import BEYOND_PEOPLE, CALIBRATION, LEAK, SCENES, SMALL_DEV, Finding, more_wrong, units
 from pipeline.diagnosis.gaps import MAX_TIMES, POWER, about
 from pipeline.manifest import DEV, PRODUCTION, TEST, TRAIN, TRAIN_DEV
 from pipeline.metrics.calibration import bin_numbers
@@ -30,11 +30,39 @@ def shared_pictures(manifest: pd.DataFrame) -> list[Finding]:
         part = manifest[manifest["split"] == split]
         known = part["pixels"].isin(set(train["pixels"])) | part["group"].isin(set(train["group"]))
         if known.any():
-            words = (
-                f"{int(known.sum())} of {len(part):,} {split} images stand in train, too: {split}'s error is too low"
-            )
+            words = f"{int(known.sum())} of {len(part):,} {split} images are also in train: {split}'s error is too low"
             found.append(Finding(LEAK, words, {"images": int(known.sum())}, gain=float(known.mean()), subject=split))
     return found
+
+
+def shared_scenes(
+    predictions: pd.DataFrame, manifest: pd.DataFrame, scenes: pd.DataFrame, relevant: float
+) -> list[Finding]:
+    """Images of dev that show a scene of train, with dev's error on them and on the others.
+
+    Fewer images than a share of `relevant` of dev cannot change its error by what is worth work: then nothing is said.
+
+    Args:
+        scenes: id and family of images that show a scene with others.
+    """
+    family = dict(zip(scenes["id"], scenes["family"], strict=True))
+    splits = manifest["split"].astype(str)
+    families = manifest["id"].map(family)
+    taught = set(families[(splits == TRAIN) & families.notna()])
+    known = set(manifest.loc[(splits == DEV) & families.isin(taught), "id"])
+    dev = predictions[predictions["split"].astype(str) == DEV]
+    wrong = (dev["label"].astype(str) != dev["predicted"].astype(str)).to_numpy()
+    twins = dev["id"].isin(known).to_numpy()
+    if not twins.any() or twins.mean() < relevant:
+        return []
+    figures: dict[str, float | int | str] = {"images": int(twins.sum()), "error_of_these": float(wrong[twins].mean())}
+    words = f"{int(twins.sum()):,} of {len(dev):,} dev images show a scene of train, and their error is "
+    words += f"{wrong[twins].mean():.1%}"
+    if not twins.all():
+        figures["error_of_others"] = float(wrong[~twins].mean())
+        words += f"; that of the {int((~twins).sum()):,} others is {wrong[~twins].mean():.1%}"
+    words += f". Dev's error of {wrong.mean():.1%} does not tell how the model does on new scenes"
+    return [Finding(SCENES, words, figures, gain=float(twins.mean()), subject=DEV)]
 
 
 def too_good(predictions: pd.DataFrame, manifest: pd.DataFrame, relevant: float) -> tuple[list[Finding], int]:
@@ -61,7 +89,7 @@ def too_good(predictions: pd.DataFrame, manifest: pd.DataFrame, relevant: float)
             continue
         words = (
             f"{split}'s error is {100 * lacking:.1f} points below that of the same kind of images in train, which the "
-            "model has seen: perhaps train has wrong labels, or copies of it"
+            "model has seen: perhaps train has wrong labels, or copies of {split} images"
         )
         made.append(Finding(LEAK, words, {"below": lacking}, p, gain=lacking, subject=split))
     return made, tests
@@ -80,8 +108,8 @@ def better_than_dev(levels: Mapping[str, Level], relevant: float) -> tuple[list[
     if p > GRAVE:
         return [], 1
     words = (
-        f"test's error is {100 * lacking:.1f} points below dev's, and both are draws of the same images: perhaps "
-        "training saw copies of test"
+        f"test's error is {100 * lacking:.1f} points below dev's, although both were drawn from the same images: "
+        "perhaps train has copies of test images"
     )
     return [Finding(LEAK, words, {"below": lacking}, p, gain=lacking, subject=TEST)], 1
 
@@ -105,8 +133,8 @@ def miscalibrated(dev: pd.DataFrame, params: EvaluateParams, relevant: float) ->
     p = 1 - NormalDist().cdf((error - float(chance.mean())) / max(float(chance.std()), 1e-9))
     bold = float(confidence.mean() - right.mean())
     words = (
-        f"confidences are off by {100 * error:.1f} points (expected calibration error), by chance "
-        f"{100 * chance.mean():.1f}: the model is too {'sure' if bold > 0 else 'unsure'} of itself"
+        f"confidences are off by {100 * error:.1f} points (expected calibration error; chance alone gives "
+        f"{100 * chance.mean():.1f}): the model is too {'sure' if bold > 0 else 'unsure'} of itself"
     )
     return [
         Finding(CALIBRATION, words, {"calibration_error": error, "by_chance": float(chance.mean()), "bold": bold}, p)
@@ -146,8 +174,10 @@ def too_small(dev: Level, relevant: float) -> list[Finding]:
     power = 1 + NormalDist().inv_cdf(POWER) / NormalDist().inv_cdf(1 - ALPHA / 2)
     more = about(images * ((power * visible / relevant) ** 2 - 1))
     figures = {"images": images, "visible": visible}
-    words = f"dev's {images:,} images show differences of two models from {100 * visible:.1f} points on"
+    words = (
+        f"dev's {images:,} images can show a difference of two models only if it is at least {100 * visible:.1f} points"
+    )
     if more > MAX_TIMES * images:
-        return [Finding(SMALL_DEV, f"{words}: choose by larger ones alone", figures)]
-    words = f"{words}: about {more:,} more would show {100 * relevant:g} points in 80 % of comparisons"
+        return [Finding(SMALL_DEV, f"{words}: ignore smaller differences", figures)]
+    words = f"{words}: about {more:,} more images would show {100 * relevant:g} points in 80 % of comparisons"
     return [Finding(SMALL_DEV, words, {**figures, "needs": more})]

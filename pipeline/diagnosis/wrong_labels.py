@@ -1,27 +1,23 @@
 """Are labels wrong, of which role and in which split? What the models that check labels say, and how far it holds.
 
-Where a model is surest its own mistakes are rarest, and wrong labels are as common as elsewhere (label_noise.py). So it
-is asked about the quarter of which it is surest, and about the surer half of that quarter: if it contradicts fewer
-labels there, the rest are its own mistakes.
+The stage label_issues gives the share of wrong labels of each role with its interval (wrong_share.py there). What the
+interval leaves open is not claimed.
 """
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
-from statistics import NormalDist
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipeline.diagnosis.error_levels import ALPHA, wilson
-from pipeline.diagnosis.findings import LABEL_NOISE, WEAK_JUDGE, Finding, more_wrong
+from pipeline.diagnosis.findings import LABEL_NOISE, WEAK_JUDGE, Finding
 from pipeline.diagnosis.gaps import MIN_COUNT
 from pipeline.manifest import DEV, TRAIN
 
 CHECKED = (TRAIN, DEV)
-# A model that contradicts more of the labels of which it is surest is a poor judge, or the labels are no labels.
-MAX_DISAGREEING = 0.5
-# Beside the labels that are wrong, it may itself be wrong so many times as often.
-MAX_OWN_MISTAKES = 1.5
-# The surer half has fewer contradictions by chance alone in so many cases.
-DECLINE = 0.05
+# What the stage calls both splits as one.
+TOGETHER = "together"
+# A model that may be right on fewer images accuses nobody: wrong labels and images that are hard to name look alike.
+MIN_RIGHT = 0.65
+# Where so many labels may be wrong and none must be, that is told as well.
+OPEN = 0.1
 
 
 def wrong_labels(label_issues: Mapping[str, Any], relevant: float) -> list[Finding]:
@@ -34,94 +30,52 @@ def wrong_labels(label_issues: Mapping[str, Any], relevant: float) -> list[Findi
         label_issues: metrics of the stage label_issues. Of dev alone (folds: null) its model is judge in its own
             cause: then nothing is said.
     """
-    if TRAIN not in label_issues:
+    if TOGETHER not in label_issues:
         return []
-    roles = sorted({role for split in CHECKED for role in label_issues.get(split, {}).get("roles", {})})
-    parts = {role: dict(_parts(label_issues, role)) for role in roles}
-    alpha = ALPHA / max(sum(map(len, parts.values())), 1)
-    found = [each for role in roles for each in _of_role(role, parts[role], relevant, alpha)]
+    found = [
+        each for role in sorted(label_issues[TOGETHER]["roles"]) for each in _of_role(role, label_issues, relevant)
+    ]
     return sorted(found, key=lambda each: (each.name != LABEL_NOISE, -float(each.figures["wrong_share"])))
 
 
-def _parts(label_issues: Mapping[str, Any], role: str) -> Iterator[tuple[tuple[str, ...], dict[str, float]]]:
-    """What is judged of a role: all splits that have it together, then each of several."""
-    here = {
-        split: label_issues[split]["roles"][role]
-        for split in CHECKED
-        if role in label_issues.get(split, {}).get("roles", {})
-    }
-    yield tuple(here), _together(list(here.values()))
+def _parts(label_issues: Mapping[str, Any], role: str) -> Iterator[tuple[str, Mapping[str, float]]]:
+    """What is judged of a role: the splits that have it together, then each of several."""
+    here = {split: label_issues[split]["roles"][role] for split in CHECKED if role in label_issues[split]["roles"]}
+    yield " and ".join(here), label_issues[TOGETHER]["roles"][role]
     if len(here) > 1:
-        yield from (((split,), _together([counts])) for split, counts in here.items())
+        yield from here.items()
 
 
-def _together(counts: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Counts of several parts: images, and what is contradicted of the surest quarters and of their surer halves."""
-    images = sum(each["images"] for each in counts)
-    return {
-        "images": images,
-        "label_issues": sum(each["label_issues"] for each in counts),
-        "wrong": sum(each["wrong_share"] * each["images"] for each in counts),
-        "accuracy": sum(each["accuracy"] * each["images"] for each in counts) / max(images, 1),
-        "sure": sum(each["most_confident"] for each in counts),
-        "denied": round(sum(each["most_confident"] * each["disagreeing"] for each in counts)),
-        "surer": sum(each["half_confident"] for each in counts),
-        "surer_denied": round(sum(each["half_confident"] * each["half_disagreeing"] for each in counts)),
-    }
-
-
-def _of_role(
-    role: str, parts: Mapping[tuple[str, ...], Mapping[str, float]], relevant: float, alpha: float
-) -> list[Finding]:
-    # Who never learnt images of a role is sure of mistakes on them.
-    learnt = any(TRAIN in splits and part["images"] >= MIN_COUNT for splits, part in parts.items() if len(splits) == 1)
-    verdicts = {splits: _verdict(part, relevant, alpha, learnt) for splits, part in parts.items()}
+def _of_role(role: str, label_issues: Mapping[str, Any], relevant: float) -> list[Finding]:
+    parts = dict(_parts(label_issues, role))
+    in_train = label_issues[TRAIN]["roles"].get(role, {"images": 0})["images"]
     for splits, part in parts.items():
-        if verdicts[splits] == LABEL_NOISE:
-            share = part["wrong"] / part["images"]
+        # Who hardly learnt images of a role is sure of mistakes on them.
+        if part["low"] >= relevant and in_train >= MIN_COUNT and _right(part) >= MIN_RIGHT:
+            share = float(part["wrong_share"])
             words = (
-                f"about {share:.0%} of the {role} labels in {' and '.join(splits)} seem wrong "
-                f"({part['label_issues']:,.0f} images are listed)"
+                f"about {share:.0%} of the {role} labels in {splits} seem wrong (95 % interval {part['low']:.0%} to "
+                f"{part['high']:.0%}; {part['label_issues']:,} images are listed)"
             )
-            figures = {"wrong_share": share, "label_issues": int(part["label_issues"]), "images": int(part["images"])}
+            figures = {
+                "wrong_share": share,
+                "low": part["low"],
+                "high": part["high"],
+                "label_issues": int(part["label_issues"]),
+                "images": int(part["images"]),
+            }
             return [Finding(LABEL_NOISE, words, figures, subject=role)]
     whole = next(iter(parts.values()))
-    if WEAK_JUDGE not in verdicts.values():
+    open_question = whole["wrong_share"] >= relevant and whole["high"] >= max(OPEN, 2 * relevant)
+    if not any(part["low"] >= relevant for part in parts.values()) and not open_question:
         return []
     words = (
-        f"whether {role} labels are wrong cannot be told: the model that checks them agrees with only "
-        f"{whole['accuracy']:.0%} of them, and many of those that it contradicts may be right"
+        f"whether {role} labels are wrong, or their images hard to tell apart, cannot be told: the model that checks "
+        f"them agrees with {whole['accuracy']:.0%}, and up to {whole['high']:.0%} may be wrong"
     )
     return [Finding(WEAK_JUDGE, words, {"wrong_share": 0.0, "accuracy": whole["accuracy"]}, subject=role)]
 
 
-def _verdict(part: Mapping[str, float], relevant: float, alpha: float, learnt: bool) -> str | None:
-    """Wrong labels, a judge too weak to tell, or nothing.
-
-    Of fewer than 30 images no verdict rests on such a share, as in gaps.py.
-    """
-    sure, denied = part["sure"], part["denied"]
-    if sure < MIN_COUNT or part["wrong"] < relevant * part["images"]:
-        return None
-    if wilson(denied / sure, sure, alpha)[0] < relevant:
-        return None
-    share = denied / sure
-    own = (1 - part["accuracy"] - share) / (1 - share) if share < 1 else 1.0
-    if not learnt or share >= MAX_DISAGREEING or own > MAX_OWN_MISTAKES * share:
-        return WEAK_JUDGE
-    others = int(sure - part["surer"]), int(denied - part["surer_denied"])
-    if more_wrong(others, (int(part["surer"]), int(part["surer_denied"]))) > DECLINE:
-        return LABEL_NOISE
-    return LABEL_NOISE if _floor(part, others, alpha) >= relevant else WEAK_JUDGE
-
-
-def _floor(part: Mapping[str, float], others: tuple[int, int], alpha: float) -> float:
-    """What is left of the contradictions, at least, where a judge is perfectly sure: a line through both halves."""
-    halves = (part["surer"], part["surer_denied"]), others
-    # One more on each side, so that no variance is 0.
-    first, second = ((wrong + 1) / (images + 2) for images, wrong in halves)
-    one, other = (
-        share * (1 - share) / (images + 2) for share, (images, _) in zip((first, second), halves, strict=True)
-    )
-    spread = math.sqrt(1.5**2 * one + 0.5**2 * other)
-    return 1.5 * first - 0.5 * second - NormalDist().inv_cdf(1 - alpha) * spread
+def _right(part: Mapping[str, float]) -> float:
+    """The share of right labels that the model agrees with, at least: it contradicts the wrong ones."""
+    return min(part["accuracy"] / max(1 - part["low"], 1e-9), 1.0)

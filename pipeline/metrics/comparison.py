@@ -31,7 +31,10 @@ FEW_GROUPS = f"dev has fewer than {MIN_GROUPS} independent groups: no interval, 
 
 @dataclass(frozen=True)
 class Result:
-    """What a run left: its report, and its predictions or why there are none."""
+    """What a run left: its report, and its predictions or why there are none.
+
+    seconds: that its model took to fit on this machine; None where nobody noted it.
+    """
 
     name: str
     kind: Literal["workspace", "experiment", "commit"]
@@ -40,6 +43,7 @@ class Result:
     predictions: pd.DataFrame | None = field(repr=False)
     missing: str = ""
     params: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,7 @@ class Row:
     difference: to the best accepted model on the same images, or to the best one if none is accepted, in the metric;
         low and high are of its interval, and those of all rows hold together at 95 %.
     changed: what params.yaml had otherwise than that model's, by path: this row's value; None where it was absent.
+    seconds: that the model took to fit; None where that is not known.
     own: whether it was measured on images that the first result's dev has as well.
     """
 
@@ -67,6 +72,7 @@ class Row:
     difference_high: float | None = None
     note: str = ""
     changed: Mapping[str, Any] = field(default_factory=dict)
+    seconds: float | None = None
     own: bool = True
 
 
@@ -144,6 +150,7 @@ def _measure(result: Result, dev: pd.DataFrame | None, params: EvaluateParams) -
         high=None,
         accepted=bool(result.report["accepted"]) if "accepted" in result.report else None,
         broken=broken,
+        seconds=result.seconds,
     )
     if result.predictions is None or dev is None:
         return _Measured(replace(_reported(bare, result, params), note=result.missing), None, result.params)

@@ -12,6 +12,7 @@ from pipeline.errors import ParamsError, StorageError
 from pipeline.project.params_file import Params
 from pipeline.stage import Group, Outputs, Stage, load_stage
 from pipeline.store.checked import CHECKSUMS
+from pipeline.store.fit_times import remember
 from pipeline.store.refusals import refusals
 from pipeline.store.shards import ShardStore
 from pipeline.store.verified import checksums_beside, checksums_of
@@ -58,6 +59,8 @@ def _run(stage: Stage, params: Params, engine: Engine, arguments: dict[str, Any]
     checkpoints = {argument: Checkpoint(Path(file)) for argument, file in stage.resumes.items()}
     outputs = stage.function(**stage.join({**arguments, **stores, **checkpoints}))
     write_all(stage, outputs)
+    if stage.times is not None:
+        remember(Path(stage.times), outputs.model, outputs.seconds)  # type: ignore[attr-defined]
     for checkpoint in checkpoints.values():
         checkpoint.drop()
     for store in stores.values():

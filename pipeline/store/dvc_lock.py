@@ -37,6 +37,12 @@ def locked_stages(path: Path) -> Stages:
         return {}
 
 
+def hash_in(stages: Stages, path: str) -> str | None:
+    """The hash of a stage's out, by a dvc.lock; None where it names no such out."""
+    found = {str(out.get("path")): str(out.get("md5")) for entry in stages.values() for out in entry["outs"]}
+    return found.get(path)
+
+
 def cached_folder(md5: str) -> dict[str, bytes] | None:
     """{path: content} of a folder of small files that DVC's cache has; None if it lacks any of it.
 

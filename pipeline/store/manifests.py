@@ -151,6 +151,27 @@ def remembered(path: str, schema: pa.Schema) -> Artifact:
     return Artifact(path, read, whole.write)
 
 
+def lasting(path: str, schema: pa.Schema) -> Artifact:
+    """An artifact: a table of what must stay as it is from run to run; missing or of another version, it is empty.
+
+    Reading a damaged one is an error: a run that took it for empty would decide anew.
+    """
+    whole = manifest(path, schema)
+
+    def read(place: Path) -> pd.DataFrame:
+        try:
+            found = open_arrow(place) if place.exists() else schema.empty_table()
+        except DataError as error:
+            raise DataError(
+                f"{place} is damaged. It keeps what earlier runs decided; without it, images could move to another "
+                f"split. Remove it, then run `dvc checkout {place}`, which takes it from DVC's cache"
+            ) from error
+        frame: pd.DataFrame = (found if found.schema.equals(schema) else schema.empty_table()).to_pandas()
+        return frame
+
+    return Artifact(path, read, whole.write)
+
+
 def manifest_stream(path: str, schema: pa.Schema, extra_columns: str | None = None) -> Artifact:
     """The same bytes as `manifest`; read as a frame, written from a `TableStream`, a part of which is in memory."""
 

@@ -44,6 +44,12 @@ class Embeddings:
     folder: Path
     table: Artifact
 
+    @property
+    def available(self) -> bool:
+        """Whether there are any: the stage embed has run, with a backbone, on images."""
+        place = self.folder / Path(self.table.path).name
+        return place.exists() and len(self.table.read(place)) > 0
+
     def of(self, contents: Sequence[str]) -> Vectors | None:
         """The vector of each content (SHA-256), shape (n, dimensions); None if there are no vectors at all.
 

@@ -12,6 +12,7 @@ from pipeline.errors import MissingInputError
 from pipeline.metrics.comparison import Row, compare
 from pipeline.metrics.metric import key_of
 from pipeline.stages.evaluate.params import EvaluateParams
+from pipeline.store.fit_times import in_words
 from pipeline.tools.history import results
 from pipeline.yaml_values import shortened
 
@@ -47,6 +48,9 @@ def print_table(rows: Sequence[Row], params: EvaluateParams, console: Console) -
     table.add_column("model", overflow="fold")
     for column in (name, "95 % interval", "minus the best"):
         table.add_column(escape(column), justify="right", no_wrap=True)
+    timed = any(row.seconds is not None for row in rows)
+    if timed:
+        table.add_column("training", justify="right", no_wrap=True)
     table.add_column("is", no_wrap=True)
     for number, row in enumerate(rows):
         if number and rows[number - 1].accepted and not row.accepted:
@@ -54,7 +58,8 @@ def print_table(rows: Sequence[Row], params: EvaluateParams, console: Console) -
         value = "" if row.value is None else f"{row.value:.4f}"
         state = ", ".join([*(["rejected"] if row.accepted is False else []), *([row.standing] if row.standing else [])])
         interval, difference = _ends(row.low, row.high), _ends(row.difference_low, row.difference_high, sign="+")
-        table.add_row(*map(escape, [row.name, value, interval, difference, state or "not compared"]))
+        took = [] if not timed else ["" if row.seconds is None else in_words(row.seconds)]
+        table.add_row(*map(escape, [row.name, value, interval, difference, *took, state or "not compared"]))
     console.print(table)
     named = next((row.name for row in rows if row.standing == "best"), "")
     for row in rows:

@@ -5,6 +5,7 @@ Reports are in Git, predictions in DVC's cache, under the hash that the run's dv
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -12,8 +13,9 @@ from typing import Any, Literal
 from pipeline import catalogue
 from pipeline.errors import DataError, MissingInputError, PipelineError
 from pipeline.metrics.comparison import Result, is_report
-from pipeline.store.dvc_lock import LOCK, Stages
-from pipeline.tools.revisions import Revision, Workspace, hash_in, repository, resolved
+from pipeline.store.dvc_lock import LOCK, Stages, hash_in
+from pipeline.store.fit_times import fit_times
+from pipeline.tools.revisions import Revision, Workspace, repository, resolved
 
 FETCH = "its predictions are not in DVC's cache: run `dvc fetch --all-commits` or `dvc exp pull`, or run it again"
 
@@ -27,8 +29,9 @@ def results(commits: int) -> list[Result]:
     Raises:
         DataError: this is no repository of Git and DVC, or DVC is at work.
     """
+    times = fit_times(Path(catalogue.FIT_TIMES))
     with repository() as found:
-        return list(_results(found, commits))
+        return [replace(result, seconds=times.get(model or "")) for result, model in _results(found, commits)]
 
 
 def workspace_result() -> Result | None:
@@ -83,20 +86,22 @@ def result_of(run: Revision, kind: Literal["commit", "experiment"] = "commit") -
     return Result(run.name, kind, run.commit, report, None, missing, params)
 
 
-def _results(found: Any, commits: int) -> Iterator[Result]:
+def _results(found: Any, commits: int) -> Iterator[tuple[Result, str | None]]:
+    """Each with the hash of its model."""
     history = [Revision(found, commit[:7], commit) for commit in _commits(found, commits)]
     workspace = workspace_result()
     if workspace is not None and not (workspace.report == _report(history[0]) and _locked_as(history[0])):
-        yield workspace
+        yield workspace, _made(Workspace().stages())[0]
     seen: list[tuple[Any, str | None, str | None]] = []
     for commit in history:
         left = (_report(commit), *_made(commit.stages()))
         if left[0] is not None and left not in seen:
             seen.append(left)
-            yield result_of(commit)
+            yield result_of(commit), _made(commit.stages())[0]
     for _, experiments in sorted(found.experiments.ls(all_commits=True).items()):
         for name, commit in sorted(experiments):
-            yield result_of(Revision(found, name, commit), "experiment")
+            run = Revision(found, name, commit)
+            yield result_of(run, "experiment"), _made(run.stages())[0]
 
 
 def _commits(found: Any, count: int) -> list[str]:

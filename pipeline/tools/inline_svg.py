@@ -9,6 +9,7 @@ import re
 import warnings
 from typing import Any
 
+import matplotlib as mpl
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
@@ -52,7 +53,8 @@ def short(name: str) -> str:
 def svg_of(figure: Figure, name: str, title: str) -> Markup:
     """The figure as an element of a page, its ids apart from other figures'."""
     buffer = io.StringIO()
-    with warnings.catch_warnings():
+    # Ids are made while it is saved, with the salt of these settings.
+    with mpl.rc_context(RC), warnings.catch_warnings():
         # Letters that its font lacks are the reader's fonts' to draw.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(buffer, format="svg", metadata=NO_METADATA, transparent=True)

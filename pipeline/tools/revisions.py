@@ -18,7 +18,7 @@ from pipeline.errors import DataError, MissingInputError
 from pipeline.names import shown
 from pipeline.project.params_file import PARAMS_FILE
 from pipeline.store.artifacts import Artifact
-from pipeline.store.dvc_lock import LOCK, Stages, locked_stages, stages_in
+from pipeline.store.dvc_lock import LOCK, Stages, hash_in, locked_stages, stages_in
 from pipeline.tools.lineage import of_workspace, other_run
 from pipeline.yaml_values import yaml_values
 
@@ -159,9 +159,3 @@ class Revision:
 
 
 Run = Workspace | Revision
-
-
-def hash_in(stages: Stages, path: str) -> str | None:
-    """The hash of a stage's out, by a dvc.lock; None where it names no such out."""
-    found = {str(out.get("path")): str(out.get("md5")) for entry in stages.values() for out in entry["outs"]}
-    return found.get(path)

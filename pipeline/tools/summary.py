@@ -19,6 +19,8 @@ from pipeline.names import printable
 from pipeline.project.params_file import Params
 from pipeline.stages.evaluate.params import EvaluateParams
 from pipeline.store.artifacts import check_form
+from pipeline.store.dvc_lock import LOCK, hash_in, locked_stages
+from pipeline.store.fit_times import fit_times, in_words
 from pipeline.tools.lineage import of_workspace
 
 FILES = {
@@ -50,10 +52,19 @@ def print_summary(params: Params, console: Console) -> None:
     for line in diagnosis.split("\n|")[0].splitlines():
         # A command must stay one line, to be copied.
         console.print(escape(printable(line)), soft_wrap="`" in line)
+    if (took := _training_time()) and "this training" in diagnosis:
+        console.print(f"This training took {took} on this machine.")
     console.print()
     for name, path in FILES.items():
         console.print(f"{name:20}{escape(path)}", soft_wrap=True)
     console.print(f"{'plots':20}dvc plots show --open", soft_wrap=True)
+
+
+def _training_time() -> str:
+    """What the model took to fit, in words; empty where nobody noted it."""
+    model = hash_in(locked_stages(Path(LOCK)), catalogue.MODEL.path)
+    seconds = fit_times(Path(catalogue.FIT_TIMES)).get(model or "")
+    return "" if seconds is None else in_words(seconds)
 
 
 def _check_current(metrics: Mapping[str, Any], params: EvaluateParams) -> None:

@@ -81,12 +81,23 @@ def cross_fitted(model: EmbeddedModel, rows: Rows, asked: Vectors, seed: int, th
     folds = folds_of(names, rows.groups.astype(str), FOLDS, seed)
     if len(np.unique(folds)) < 2:
         raise DataError("all images are of one group, so nothing can be measured on others: see `group` in curate")
+    own, best = best_out_of_fold(model, rows, folds, threads)
+    with threadpool_limits(threads):
+        return CrossFitted(model.fit(rows, best, asked), own, best)
+
+
+def best_out_of_fold(model: EmbeddedModel, rows: Rows, folds: Codes, threads: int) -> tuple[Floats, float]:
+    """Probabilities of the rows, (n, k), each by a model that saw the other folds; and the setting of the least loss.
+
+    Args:
+        folds: the fold of each row, shape (n,), two or more.
+    """
     # Sums are split by threads.
     with threadpool_limits(threads):
         found = {setting: _out_of_fold(model, rows, folds, setting) for setting in model.settings}
-        losses = {setting: _log_loss(own, rows) for setting, own in found.items()}
-        best = min(model.settings, key=lambda setting: (round(losses[setting], DIGITS), setting))
-        return CrossFitted(model.fit(rows, best, asked), found[best], best)
+    losses = {setting: _log_loss(own, rows) for setting, own in found.items()}
+    best = min(model.settings, key=lambda setting: (round(losses[setting], DIGITS), setting))
+    return found[best], best
 
 
 def _out_of_fold(model: EmbeddedModel, rows: Rows, folds: Codes, setting: float) -> Floats:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -32,7 +33,7 @@ from pipeline.store.shard_plan import digest
 from pipeline.store.shards import ShardReader
 from pipeline.training import training
 from pipeline.training.checkpoint import Progress, library_versions, table_digest
-from pipeline.training.features import TrainFeatures, computed_features, feature_batches, split_frozen
+from pipeline.training.features import RowFeatures, TrainFeatures, computed_features, feature_batches, split_frozen
 from pipeline.training.forecast import Length, announced
 from pipeline.training.loop import Batch, TrainBatches
 from pipeline.training.losses import row_weights
@@ -61,7 +62,8 @@ class TrainingData:
     """What a model is fitted to, and what says which epoch was best.
 
     rows: of train, as balanced and augmented; dev_rows: of dev, as they were photographed.
-    classes: sorted, in the order of their numbers.
+    classes: sorted, in the order of their numbers. known: what the frozen layers make of train and of dev, where an
+    earlier fit to the same pictures has computed it.
     """
 
     rows: pd.DataFrame
@@ -70,6 +72,7 @@ class TrainingData:
     ingest: IngestParams
     train: RowDataset
     dev: RowDataset
+    known: tuple[RowFeatures, RowFeatures] | None = None
 
 
 def training_data(
@@ -105,7 +108,9 @@ def check_fits(rows: pd.DataFrame, dev_rows: pd.DataFrame, batch_size: int) -> N
 def part_of_data(data: TrainingData, inside: npt.NDArray[np.bool_]) -> TrainingData:
     """The same with some rows of train, shape (n,), alone."""
     whole, rows = data.train, data.rows[inside]
-    return replace(data, rows=rows, train=RowDataset(rows, whole.images, data.classes, whole.size, whole.variants))
+    return replace(
+        data, known=None, rows=rows, train=RowDataset(rows, whole.images, data.classes, whole.size, whole.variants)
+    )
 
 
 def fit_key(data: TrainingData, params: FitParams) -> str:
@@ -136,12 +141,14 @@ def fit_model(
             until the state is saved.
         tell: takes lines that say how long it will take.
     """
+    begun = time.perf_counter()
     keep_freed_tensors()
     if not features_stay(data, params):
         data.train.keep_pixels()
         data.dev.keep_pixels()
     if isinstance(params.model, Baseline):
         fit = _fit_baseline(params.model, data, params, metric, engine)
+        fit = replace(fit, seconds=time.perf_counter() - begun)
         return TrainedModel(fit.network, data.classes, data.ingest, params.model), fit
     network = fresh_network(params.model, data, params, engine)
     with (
@@ -154,6 +161,9 @@ def fit_model(
         length = Length(len(data.rows), len(train), dev_batches, params.epochs, params.patience, done)
         count = announced(length, tell, advance)
         fit = training.fit(trained, train, dev, params, metric, len(data.classes), count, checkpoints)
+        # Of a fit that went on after a stop as if it had not been stopped.
+        whole = len(fit.epochs) * len(train)
+        fit = replace(fit, seconds=(time.perf_counter() - begun) * whole / max(whole - done, 1))
     if trained is not network:
         fit = replace(fit, network=network.cpu().eval())
     return TrainedModel(fit.network, data.classes, data.ingest, params.model), fit
@@ -180,8 +190,10 @@ def _rows_for(
     order, weights = KeyedOrder(len(data.train), params.seed), loss_weights(data, params)
     if features_stay(data, params):
         frozen, head = split_frozen(network)
-        seen = computed_features(frozen, data.train, params.threads, engine, "train: features")
-        seen_dev = computed_features(frozen, data.dev, params.threads, engine, "dev: features")
+        seen, seen_dev = data.known or (
+            computed_features(frozen, data.train, params.threads, engine, "train: features"),
+            computed_features(frozen, data.dev, params.threads, engine, "dev: features"),
+        )
         train = TrainFeatures(seen, data.train.labels, weights, params.batch_size, order)
         yield head, train, feature_batches(seen_dev, data.dev.labels, params.batch_size)
         return

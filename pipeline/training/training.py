@@ -72,13 +72,15 @@ class Stopped(BaseException):
 class Fit:
     """The network with the weights of the epoch that `train.keep` names (counted from 0), and numbers per epoch.
 
-    done_before: epochs that a fit that was stopped had done, and batches of the next one.
+    done_before: epochs that a fit that was stopped had done, and batches of the next one. seconds: that it took on this
+    machine, without stops.
     """
 
     network: nn.Module
     epoch: int
     epochs: list[dict[str, float]] = field(repr=False)
     done_before: tuple[int, int] = (0, 0)
+    seconds: float = field(default=0.0, compare=False)
 
 
 def fit(

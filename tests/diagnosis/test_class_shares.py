@@ -33,7 +33,7 @@ def test_classes_that_train_or_dev_lacks_are_named() -> None:
     without = {**EVEN, "dev": dict.fromkeys("acd", (100, 0))}
     (found,) = missing_classes(called(without))
     assert (found.name, found.subject) == (MISSING, "dev")
-    assert found.words == "dev has no image of b, e: nothing says how well it is recognised"
+    assert found.words == "dev has no image of b, e: nothing measures how well the model recognises it"
     (found,) = missing_classes(called({**EVEN, "train": dict.fromkeys("bcde", (100, 0))}))
     assert found.words == "train has no image of a: the model cannot learn it"
 
@@ -46,7 +46,7 @@ def test_small_classes_that_fail_on_dev_are_imbalance_and_no_mismatch() -> None:
     assert found.p is not None
     assert found.p < 1e-6
     assert "a (2)" in found.words
-    assert "65.0% are misclassified, of the others 2.0%" in found.words
+    assert "65.0% of the images of these classes are misclassified, and 2.0% of the others" in found.words
     assert explains_mismatch(frame, 0.02)
 
 

@@ -71,7 +71,9 @@ def test_curves_are_read(train: list[float], dev: list[float], expected: list[st
 def test_patience_that_ended_training_while_train_still_learnt_is_no_lack_of_capacity() -> None:
     (found,) = findings(STOPPED, [1.7, 1.6, 1.58, 1.55, 1.5, 1.48], asked=30, classes=5, dev_images=114)
     assert found.name == EARLY_STOP
-    assert found.words.startswith("patience ended training after 6 of 30 epochs, while train's loss still fell")
+    assert found.words.startswith(
+        "training stopped early (patience) after 6 of 30 epochs, while train's loss was still falling"
+    )
     assert "114 images are too few" in found.words
     assert names(FALLING, FALLING, asked=50) == [EARLY_STOP]
 
@@ -97,7 +99,9 @@ def test_an_early_epoch_that_few_dev_images_chose_is_told() -> None:
     level = [0.5] * len(FALLING)
     (found,) = findings(FALLING, level, kept=1, dev_images=59)
     assert found.name == COARSE_CHOICE
-    assert found.words.startswith("epoch 2 of 12 was kept because it was best on dev, whose 59 images count 1.7 points")
+    assert found.words.startswith(
+        "epoch 2 of 12 was kept because it was best on dev. But dev has only 59 images, 1.7 points each"
+    )
     assert names(FALLING, level, kept=1, chosen=False) == []
     assert names(FALLING, level, kept=11) == []
     # The early epoch was right where dev's loss rose after it.

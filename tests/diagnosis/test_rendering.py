@@ -36,13 +36,14 @@ def of(gaps: Sequence[Gap] = (), *findings: Finding, steps: Sequence[Step] = ())
         pytest.param(
             [gap(BIAS, "present", 0.1), gap(VARIANCE, "cannot tell", 0.03), gap(MISMATCH, "cannot tell", 0.02)],
             "Avoidable bias of 10.0 points (95 % interval 5.0 to 15.0). Too few images to tell about variance: 3.0 "
-            "points (-2.0 to 8.0), 10.0 is worth work. Too few images to tell about data mismatch: 2.0 points "
-            "(-3.0 to 7.0), 10.0 is worth work.",
+            "points (-2.0 to 8.0). Too few images to tell about data mismatch: 2.0 points (-3.0 to 7.0). A gap of 10.0 "
+            "points or more is worth work.",
             id="one, and doubt about others",
         ),
         pytest.param(
             [replace(gap(VARIANCE, "cannot tell", 0.08), at_the_edge=True), gap(BIAS, "absent")],
-            "Nothing is surely wrong. Variance is at the edge: 8.0 points (3.0 to 13.0), 10.0 is worth work.",
+            "Nothing is surely wrong. Variance is at the edge: 8.0 points (3.0 to 13.0). A gap of 10.0 points or more "
+            "is worth work.",
             id="at the edge",
         ),
         pytest.param(
@@ -77,11 +78,14 @@ def found(*findings: Finding, steps: tuple[Step, ...] = ()) -> Diagnosis:
 
 
 def test_page_says_what_errors_are_where_the_metric_is_no_share() -> None:
-    assert "\nErrors are 1 - accuracy: log_loss is no share of images.\n\n|" in page(found(), evaluate("log_loss"))
+    assert "\nErrors are 1 - accuracy, because log_loss is not a share of images.\n\n|" in page(
+        found(), evaluate("log_loss")
+    )
     assert "Errors are" not in page(found(), evaluate())
     words = page(found(), evaluate("worst_class_recall"))
     assert (
-        "\nErrors are 1 - balanced_accuracy: worst_class_recall is worse in smaller splits by chance alone.\n" in words
+        "\nErrors are 1 - balanced_accuracy, because worst_class_recall is lower in small splits by chance alone.\n"
+        in words
     )
 
 
@@ -112,14 +116,16 @@ def test_what_is_at_the_edge_may_be_measured_or_left() -> None:
 
 
 def test_page_says_what_each_gap_means() -> None:
-    assert "\n- variance: further mistakes on new images of the same kinds\n" in page(found(), evaluate())
+    assert "\n- variance: more mistakes on new images than on training images of the same kind\n" in page(
+        found(), evaluate()
+    )
 
 
 def test_wrong_labels_are_said_first_and_the_gaps_rest_on_them() -> None:
     noise = [Finding(LABEL_NOISE, f"{role} labels seem wrong", subject=role) for role in ("production", "raw")]
     assert sentence(found(*noise)).startswith(
         "Production labels seem wrong. Raw labels seem wrong. Variance of 19.0 points (95 % interval 14.0 to 24.0). "
-        "Mend that first: the gaps rest on it. "
+        "Fix that first, because it distorts the gaps. "
     )
 
 
@@ -139,8 +145,8 @@ def test_sentence_says_leaks_first_and_causes_after_gaps() -> None:
     words = sentence(found(*FINDINGS))
     assert words == (
         "3 dev images stand in train. Variance of 19.0 points (95 % interval 14.0 to 24.0). "
-        "Mend that first: the gaps rest on it. Too few images to tell about data mismatch: 1.0 points (-4.0 to 6.0), "
-        "10.0 is worth work."
+        "Fix that first, because it distorts the gaps. Too few images to tell about data mismatch: "
+        "1.0 points (-4.0 to 6.0). A gap of 10.0 points or more is worth work."
     )
     assert page(found(*FINDINGS), evaluate()).endswith("- leakage: 3 dev images stand in train\n")
 

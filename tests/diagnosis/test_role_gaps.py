@@ -51,8 +51,8 @@ def test_production_that_is_as_hard_when_it_was_learnt_is_harder_and_no_mismatch
     assert mismatch_of(gaps).verdict == "explained"
     assert found.name == HARDER
     assert found.words == (
-        "production's images are harder, or their labels are worse: of those that it was trained on, the model gets "
-        "15.0% wrong, and of raw images 1.0%"
+        "production images are harder, or more of their labels are wrong: the model misclassifies 15.0% of those that "
+        "it was trained on, and 1.0% of the raw ones"
     )
     assert next(each.name for each in in_order(gaps, [found])) == HARDER
     assert MISMATCH not in [each.name for each in in_order(gaps, [found])]
@@ -89,6 +89,6 @@ def test_the_table_has_each_cell_and_difference_with_its_interval() -> None:
     assert (found[LEARNT_HARDER].verdict, found[PRODUCTION_NEW].verdict) == ("present", "cannot tell")
     assert all(each.low < each.value < each.high for each in found.values())
     lines = roles_table(roles, list(found.values()))
-    assert lines[2].startswith("| train: learnt | 1.0% (0.7 to 1.4) of 3,000 | 15.0% (")
-    assert lines[4].startswith("| dev: new |  | 16.0% (")
-    assert "| production above raw, images that were learnt | 14.0 | " in "\n".join(lines)
+    assert lines[2].startswith("| train (training images) | 1.0% (0.7 to 1.4) of 3,000 | 15.0% (")
+    assert lines[4].startswith("| dev (new images) |  | 16.0% (")
+    assert "| production minus raw, training images | 14.0 | " in "\n".join(lines)

@@ -20,7 +20,7 @@ def test_pictures_of_dev_in_train_are_counted() -> None:
     assert shared_pictures(manifest()) == []
     (same,) = shared_pictures(manifest(pixels=["a", "b", "c", "a", "e"]))
     assert (same.name, same.subject, same.figures, same.p) == (LEAK, "dev", {"images": 1}, None)
-    assert same.words == "1 of 2 dev images stand in train, too: dev's error is too low"
+    assert same.words == "1 of 2 dev images are also in train: dev's error is too low"
     assert {each.subject for each in shared_pictures(manifest(group=["a", "b", "a", "b", "b"]))} == {"train_dev", "dev"}
 
 
@@ -52,7 +52,7 @@ def test_a_small_dev_says_how_many_images_it_lacks_and_these_do_what_it_says() -
     (found,) = too_small(dev_level(1000, 100), 0.02)
     assert found.name == SMALL_DEV
     needs = int(found.figures["needs"])
-    assert f"about {needs:,} more would show 2 points in 80 % of comparisons" in found.words
+    assert f"about {needs:,} more images would show 2 points in 80 % of comparisons" in found.words
     # Simulated: the test of the difference of two proportions, of models that are 2 points apart.
     draws = np.random.default_rng(1).binomial(1000 + needs, [[0.09], [0.11]], (2, 4000)) / (1000 + needs)
     mean = draws.mean(axis=0)

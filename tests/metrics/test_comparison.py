@@ -134,6 +134,11 @@ def test_what_params_had_otherwise_stands_beside_the_name() -> None:
     }
 
 
+def test_the_time_of_training_goes_with_its_model() -> None:
+    timed = [replace(result(name, set(range(wrong))), seconds=float(wrong)) for name, wrong in (("a", 30), ("b", 10))]
+    assert [(row.name, row.seconds) for row in compare(timed, evaluate())] == [("b", 10.0), ("a", 30.0)]
+
+
 def test_results_of_another_project_are_marked() -> None:
     foreign = predictions(set(), ids="digits")
     rows = compare([result("mine", {1}), result("theirs", set(), predictions=foreign)], evaluate())

@@ -16,19 +16,15 @@ from pipeline.metrics.matching import (
     COMPARISONS,
     DOMAIN,
     FACTS,
-    FOLDS,
     GATES,
     LABELS,
-    domain_test,
-    fold_areas,
-    holm,
-    label_test,
     measure_matching,
     mismatches,
     summarise_matching,
     visible_difference,
     words,
 )
+from pipeline.metrics.two_samples import FOLDS, domain_test, fold_areas, holm, label_test
 
 FEW = settings(max_examples=8, deadline=None)
 LEVEL = 0.01

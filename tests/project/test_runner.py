@@ -66,6 +66,8 @@ def test_a_stage_reads_its_inputs_and_puts_its_outputs_in_place() -> None:
         "data/curate/scene_pairs.arrow",
         "data/curate/scenes.csv",
         "reports/curate/checksums.json",
+        "reports/curate/confounding.csv",
+        "reports/curate/confounding.png",
         "reports/curate/copies.png",
         "reports/curate/issues.png",
         "reports/curate/metrics.json",

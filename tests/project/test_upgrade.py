@@ -194,9 +194,17 @@ def test_params_of_another_choice_are_not_added() -> None:
 
 
 def test_an_old_section_is_renamed_with_what_is_in_it() -> None:
-    old = TEMPLATE.replace("\nlabel_issues:", "\nsuspects:").replace("n_estimators: 60", "trees: 60")
-    text, changes = upgraded(old, TEMPLATE)
-    assert text == TEMPLATE
+    forest = {
+        "name": "random_forest",
+        "features": {"name": "pixels", "side": 8},
+        "n_estimators": 60,
+        "min_samples_leaf": 1,
+    }
+    mine = with_choices(TEMPLATE, [Choice("label_issues.model", forest)])
+    text, changes = upgraded(
+        mine.replace("\nlabel_issues:", "\nsuspects:").replace("n_estimators: 60", "trees: 60"), TEMPLATE
+    )
+    assert text == mine
     assert changes == [
         "renamed suspects to label_issues",
         "renamed label_issues.model.trees to label_issues.model.n_estimators",

@@ -33,6 +33,14 @@ def test_params_that_differ_stand_below_and_many_are_counted() -> None:
     assert "x absent" in printed(row("first", standing="best"), row("other", changed={"x": None}))
 
 
+def test_the_time_of_training_stands_beside_each_model_that_it_is_known_of() -> None:
+    shown = printed(row("a", standing="best", seconds=41.0), row("b", standing="worse", seconds=300.0), row("c"))
+    assert "training" in shown
+    lines = {line.split()[1]: line for line in shown.splitlines() if "│" in line}
+    assert ("41 s" in lines["a"], "5.0 min" in lines["b"]) == (True, True)
+    assert "training" not in printed(row("a", standing="best"))
+
+
 def test_rejected_models_have_their_standing_and_the_words_say_that_none_is_accepted() -> None:
     rejected = {"accepted": False, "broken": ("size",)}
     shown = printed(row("a", standing="best", **rejected), row("b", standing="worse", **rejected))

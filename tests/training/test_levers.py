@@ -1,8 +1,6 @@
 """Each lever of params.train does what it says, and every member of each choice trains."""
 
 import copy
-import io
-import itertools
 import math
 from typing import Any
 
@@ -12,17 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.errors import DataError, ParamsError
-from pipeline.models.networks import NETWORKS as TABLE_OF_NETWORKS
-from pipeline.registry import Registry
-from pipeline.stages.train.params import TrainParams
 from pipeline.training.losses import penalised, penalty, row_weights
-from pipeline.training.mixing import MIXINGS as TABLE_OF_MIXINGS
 from pipeline.training.mixing import CutMix, Mixed, Mixing, Mixup, mix
-from pipeline.training.optimizers import OPTIMIZERS as TABLE_OF_OPTIMIZERS
 from pipeline.training.optimizers import build_optimizer
-from pipeline.training.schedules import SCHEDULES as TABLE_OF_SCHEDULES
-from pipeline.training.schedules import Schedule, rate_factor
-from pipeline.training.training import Stopped, check_last_batch, check_rows
+from pipeline.training.training import check_last_batch, check_rows
 from tests.fits import (
     ADAMW,
     CLASSES,
@@ -32,59 +23,21 @@ from tests.fits import (
     TRAIN,
     fitted,
     images,
-    loader,
     measured,
     network_for,
     train_params,
     weights,
 )
+from tests.training.members import (
+    CHOICES,
+    MEMBERS,
+    MODELS,
+    NETWORKS,
+    OPTIMIZERS,
+    named,
+)
 
-SHAPE = {"width": 4, "activation": "relu", "batch_norm": True, "dropout": {"blocks": 0.1, "head": 0.1}}
-MODELS: dict[str, dict[str, Any]] = {
-    "cnn": {"depth": 2, "kernel": 3, "dense": [8], **SHAPE},
-    "resnet": {"depth": 2, "blocks": 1, "kernel": 3, **SHAPE},
-    "mlp": {"depth": 2, **SHAPE, "width": 32},
-}
-OWN = {"factory": {"factory": "tests.own_networks:build", "arguments": {"width": 16}, "normalise": "train"}}
-OPTIMIZERS: dict[str, dict[str, Any]] = {
-    "sgd": {"momentum": 0.9, "nesterov": True},
-    "rmsprop": {"alpha": 0.9, "momentum": 0.0},
-    "adam": {"beta1": 0.9, "beta2": 0.99},
-    "adamw": {"beta1": 0.9, "beta2": 0.99, "weight_decay": 0.01},
-    "nadam": {"beta1": 0.9, "beta2": 0.99, "weight_decay": 0.01, "decoupled": True},
-}
-SCHEDULES: dict[str, dict[str, Any]] = {
-    "constant": {},
-    "step": {"every": 4, "factor": 0.5},
-    "cosine": {"final": 0.1},
-    "sgdr": {"first": 2, "factor": 2, "final": 0.0},
-}
-MIXINGS: dict[str, dict[str, Any]] = {"none": {}, "mixup": {"alpha": 0.2}, "cutmix": {"alpha": 0.2}}
-CHOICES: dict[str, tuple[dict[str, dict[str, Any]], Registry[Any]]] = {
-    "model": ({**MODELS, **OWN}, TABLE_OF_NETWORKS),
-    "optimizer": (OPTIMIZERS, TABLE_OF_OPTIMIZERS),
-    "schedule": (SCHEDULES, TABLE_OF_SCHEDULES),
-    "mixing": (MIXINGS, TABLE_OF_MIXINGS),
-}
-MEMBERS: list[tuple[str, Any]] = [
-    (lever, {"name": name, **rest}) for lever, (table, _) in CHOICES.items() for name, rest in table.items()
-]
 MEMBERS += [("precision", "float32"), ("precision", "bfloat16")]
-
-
-def named(value: Any) -> str:
-    return str(value["name"] if isinstance(value, dict) else value)
-
-
-NETWORKS = [
-    pytest.param({"name": name, **rest, "batch_norm": batch_norm}, id=f"{name}, norm {batch_norm}")
-    for name, rest in MODELS.items()
-    for batch_norm in (True, False)
-]
-
-
-def schedule(name: str, **extra_columns: Any) -> Schedule:
-    return train_params(epochs=100, schedule={"name": name, **SCHEDULES[name], **extra_columns}).schedule
 
 
 @pytest.mark.parametrize("lever", CHOICES)
@@ -216,76 +169,6 @@ def test_strong_penalties_make_weights_small(lever: str, strong: float) -> None:
     assert sizes[1] < sizes[0] / 1.5
 
 
-# Learning rate
-
-
-def rates(chosen: Schedule, epochs: int, warmup: float = 0.0, batches: int = 1) -> list[float]:
-    places = [(epoch, batch) for epoch in range(epochs) for batch in range(batches)]
-    return [rate_factor(chosen, warmup, epochs, epoch, batch, batches) for epoch, batch in places]
-
-
-def torchs(schedule_class: Any, epochs: int, **arguments: Any) -> list[float]:
-    """The rates that torch's own schedule gives, by epoch, from 1."""
-    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
-    scheduler, found = schedule_class(optimizer, **arguments), []
-    for _ in range(epochs):
-        found.append(float(optimizer.param_groups[0]["lr"]))
-        optimizer.step()
-        scheduler.step()
-    return found
-
-
-@pytest.mark.parametrize(
-    ("chosen", "expected"),
-    [
-        pytest.param(schedule("constant"), [1.0] * 14, id="constant"),
-        pytest.param(schedule("step"), torchs(torch.optim.lr_scheduler.StepLR, 14, step_size=4, gamma=0.5), id="step"),
-        pytest.param(
-            schedule("cosine"),
-            torchs(torch.optim.lr_scheduler.CosineAnnealingLR, 14, T_max=14, eta_min=0.1),
-            id="cosine",
-        ),
-        pytest.param(
-            schedule("sgdr"),
-            torchs(torch.optim.lr_scheduler.CosineAnnealingWarmRestarts, 14, T_0=2, T_mult=2),
-            id="warm restarts",
-        ),
-    ],
-)
-def test_schedules_are_those_of_torch(chosen: Schedule, expected: list[float]) -> None:
-    assert rates(chosen, 14) == pytest.approx(expected)
-
-
-def test_rates_of_batches_lie_between_those_of_epochs() -> None:
-    fine = rates(schedule("cosine"), 5, batches=10)
-    assert fine == sorted(fine, reverse=True)
-    assert fine[::10] == pytest.approx(rates(schedule("cosine"), 5))
-
-
-def test_warm_restarts_start_with_the_full_rate() -> None:
-    found = rates(schedule("sgdr"), 14, batches=4)
-    assert [place / 4 for place, rate in enumerate(found) if rate == pytest.approx(1)] == [0, 2, 6]
-
-
-@pytest.mark.parametrize("name", SCHEDULES)
-def test_warm_up_rises_evenly_and_the_schedule_follows(name: str) -> None:
-    found = rates(schedule(name), 12, warmup=2.0, batches=5)
-    assert found[:10] == pytest.approx([step / 10 for step in range(1, 11)])
-    left = [_shifted(schedule(name), 10, place) for place in range(50)]
-    assert found[10:] == pytest.approx(left)
-
-
-def _shifted(chosen: Schedule, epochs: int, place: int) -> float:
-    return rate_factor(chosen, 0.0, epochs, place // 5, place % 5, 5)
-
-
-def test_the_rate_reaches_the_optimizer() -> None:
-    seen: list[float] = []
-    train = train_params(epochs=4, schedule={"name": "step", "every": 1, "factor": 0.1}, learning_rate=0.01)
-    fitted(train, save=lambda state: seen.append(state["loop"]["optimizer"]["param_groups"][0]["lr"]))
-    assert seen == pytest.approx([0.01, 0.001, 0.0001, 0.00001])
-
-
 # Labels and rows
 
 
@@ -400,92 +283,6 @@ def test_a_last_batch_of_one_row_is_said_where_batch_norm_cannot_take_it() -> No
     check_last_batch(mlp, 18, SIZE, 8)
     check_last_batch(network_for(train_params()), 17, SIZE, 8)  # of pictures with many pixels, one is enough
     assert weights(mlp) == before
-
-
-# Going on after a stop
-
-
-def resumable(**changes: Any) -> TrainParams:
-    """All that draws, counts or remembers."""
-    every = {
-        "mixing": {"name": "mixup", "alpha": 0.5},
-        "schedule": {"name": "cosine", "final": 0.0},
-        "warmup_epochs": 1.5,
-    }
-    return train_params(**{**every, "epochs": 5, "patience": None, "l2": 0.001, **changes})
-
-
-@pytest.mark.parametrize("optimizer", [{"name": name, **rest} for name, rest in OPTIMIZERS.items()], ids=named)
-def test_training_that_goes_on_ends_with_the_weights_of_one_that_never_stopped(optimizer: dict[str, Any]) -> None:
-    train = resumable(optimizer=optimizer)
-    kept: list[bytes] = []
-
-    def save(state: dict[str, Any]) -> None:
-        buffer = io.BytesIO()
-        torch.save(state, buffer)
-        kept.append(buffer.getvalue())
-
-    whole = fitted(train, save=save)
-    assert len(kept) == len(whole.epochs) == 5
-    for data in kept:
-        resumed = fitted(train, state=torch.load(io.BytesIO(data), weights_only=True))
-        assert weights(resumed.network) == weights(whole.network)
-        assert (resumed.epochs, resumed.epoch) == (whole.epochs, whole.epoch)
-
-
-@pytest.mark.parametrize("optimizing", ["accuracy", "log_loss"])
-def test_training_that_goes_on_in_the_middle_of_an_epoch_does_so_too(optimizing: str) -> None:
-    """With the same numbers of that epoch, of which a part was seen before the stop."""
-    train = resumable(epochs=3)
-    kept: list[bytes] = []
-
-    def save(state: dict[str, Any]) -> None:
-        buffer = io.BytesIO()
-        torch.save(state, buffer)
-        kept.append(buffer.getvalue())
-
-    whole = fitted(train, optimizing=optimizing, save=save, due=lambda: True)
-    states = [torch.load(io.BytesIO(data), weights_only=True) for data in kept]
-    batches = math.ceil(len(TRAIN) / train.batch_size)
-    # After each batch, and after each epoch once more.
-    places = [(epoch, batch) for epoch in range(3) for batch in [*range(1, batches + 1), 0]]
-    assert [(len(state["epochs"]) - (state["batches"] == 0), state["batches"]) for state in states] == places
-    for state in states[: 2 * (batches + 1)]:
-        resumed = fitted(train, optimizing=optimizing, state=state)
-        assert weights(resumed.network) == weights(whole.network)
-        assert (resumed.epochs, resumed.epoch) == (whole.epochs, whole.epoch)
-
-
-def test_a_fit_that_is_stopped_between_any_two_batches_goes_on_to_the_same_weights() -> None:
-    """Of train, of dev, or between two epochs; it saves its state, and nothing after that."""
-    train = resumable(epochs=2)
-    whole = fitted(train)
-    places = 2 * (math.ceil(len(TRAIN) / train.batch_size) + len(loader(DEV)) + 1)
-    for place in range(places):
-        kept: list[bytes] = []
-
-        def save(state: dict[str, Any], kept: list[bytes] = kept) -> None:
-            buffer = io.BytesIO()
-            torch.save(state, buffer)
-            kept.append(buffer.getvalue())
-
-        asked = itertools.count()
-        with pytest.raises(Stopped):
-            fitted(train, save=save, stopping=lambda asked=asked, place=place: next(asked) == place)
-        assert next(asked) == place + 1
-        resumed = fitted(train, state=torch.load(io.BytesIO(kept[-1]), weights_only=True))
-        assert weights(resumed.network) == weights(whole.network)
-        assert resumed.epochs == whole.epochs
-    asked = itertools.count()
-    fitted(train, stopping=lambda: next(asked) < 0)
-    assert next(asked) == places  # there are no others
-
-
-def test_patience_counts_the_epochs_before_the_stop() -> None:
-    still = {"learning_rate": 1e-12, "epochs": 20, "patience": 3, "model.batch_norm": False}
-    states: list[dict[str, Any]] = []
-    whole = fitted(train_params(**still), save=lambda state: states.append(copy.deepcopy(state)))
-    assert [len(fitted(train_params(**still), state=state).epochs) for state in states] == [len(whole.epochs)] * 4
 
 
 def test_weights_that_break_in_the_last_step_are_noticed_on_dev() -> None:

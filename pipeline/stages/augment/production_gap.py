@@ -1,6 +1,6 @@
 """Estimate the strengths of degradation that make raw pictures look like production's.
 
-The gap is what a domain classifier (metrics/matching.py) makes of statistics of how pictures were taken
+The gap is what a domain classifier (metrics/two_samples.py) makes of statistics of how pictures were taken
 (stages/augment/capture.py). Kinds of degradation are added one by one, each time that which brings the two sides
 nearest, as long as one helps; after each the strengths are refined in steps that get finer.
 
@@ -25,7 +25,7 @@ import pandas as pd
 from pipeline.errors import DataError
 from pipeline.images.pixels import Pixels
 from pipeline.manifest import PRODUCTION, RAW
-from pipeline.metrics.matching import FOLDS, Result, domain_test, fold_areas, quadratic_features
+from pipeline.metrics.two_samples import FOLDS, Result, domain_test, fold_areas, quadratic_features
 from pipeline.randomness import keyed_uniform
 from pipeline.stages.augment.capture import capture_statistics
 from pipeline.stages.augment.degradation import ABSENT, KINDS, NOTHING, Strengths, degrade

@@ -25,6 +25,8 @@ from pipeline.stages.balance.strategies import STRATEGIES, Counts
 # A text column of a manifest holds 2 GiB (Arrow's 32-bit offsets): 107 bytes in so many rows.
 MAX_ROWS = 20_000_000
 PART = 1_000_000
+# Values of a column within which classes are weighed.
+MAX_VALUES = 1_000
 
 Features = Callable[[npt.NDArray[np.intp]], npt.NDArray[np.uint8]]
 
@@ -47,12 +49,14 @@ def choose_rows(manifest: pd.DataFrame, params: BalanceParams, features: Feature
     """The balanced rows of train, a function of its rows and not of their order.
 
     Args:
-        manifest: columns id (unique), label, role and split; what is not in train does not count.
+        manifest: columns id (unique), label, role and split, and the strategy's own; what is not in train does not
+            count.
         features: positions of n rows to the features of their pictures, shape (n, f), whole numbers; asked by
             strategies that compare pictures.
 
     Raises:
-        ParamsError: the strategy would give more rows, or compare more pictures, than are allowed.
+        ParamsError: the strategy would give more rows, or compare more pictures, than are allowed; or its column has
+            too many values.
         DataError: train is empty, or a class has too few rows for the strategy, or would lose all.
     """
     places = train_rows(manifest)
@@ -62,7 +66,9 @@ def choose_rows(manifest: pd.DataFrame, params: BalanceParams, features: Feature
     strategy = STRATEGIES.of(params.strategy)
     if strategy.weighs:
         times = np.ones(len(places), dtype=np.int64)
-        return _chosen(places, times, _class_weights(cells, params.production_weight))
+        column = strategy.within(params.strategy)
+        values = None if column is None else _values(manifest, places, column)
+        return _chosen(places, times, _class_weights(cells, params.production_weight, values))
     kept = np.ones(len(places), dtype=bool)
     if strategy.sampler is not None:
         kept = clean(cells.of_rows // 2, cells.names, params.strategy, lambda: features(places))
@@ -117,16 +123,35 @@ def _chosen(places: npt.NDArray[np.intp], times: Counts, weights: npt.NDArray[np
     return Chosen(np.repeat(places, times), copies, np.repeat(weights, times).astype(np.float32))
 
 
-def _class_weights(cells: _Cells, production_weight: float) -> npt.NDArray[np.float64]:
+def _class_weights(
+    cells: _Cells, production_weight: float, values: npt.NDArray[np.intp] | None = None
+) -> npt.NDArray[np.float64]:
     """n / (k n_c): scikit-learn's `class_weight="balanced"` (King and Zeng, 2001).
 
     A production row counts `production_weight` times in n_c and weighs so many times as much, so
     that each class weighs n / k all the same.
+
+    Args:
+        values: shape (n,), from 0: then n_v / (k_v n_cv), of the rows and classes of each value.
     """
-    of_cells = np.array([1.0, production_weight])
-    counted = cells.counts() @ of_cells
-    weights = len(cells.of_rows) / (len(counted) * counted[:, None]) * of_cells
-    return np.asarray(weights.reshape(-1)[cells.of_rows])
+    of_rows = np.where(cells.of_rows % 2 == 1, production_weight, 1.0)
+    value = np.zeros(len(of_rows), np.intp) if values is None else values
+    count = len(cells.names)
+    pairs = value * count + cells.of_rows // 2
+    counted = np.bincount(pairs, of_rows, minlength=(value.max(initial=0) + 1) * count).reshape(-1, count)
+    rows, classes = np.bincount(value), (counted > 0).sum(axis=1)
+    return np.asarray((rows / np.maximum(classes, 1))[value] / counted.reshape(-1)[pairs] * of_rows)
+
+
+def _values(manifest: pd.DataFrame, places: npt.NDArray[np.intp], column: str) -> npt.NDArray[np.intp]:
+    """The value of a column in each row of train, as numbers from 0, in the order of the values."""
+    values = pd.factorize(manifest[column].iloc[places].astype(str), sort=True)[0].astype(np.intp)
+    if len(np.unique(values)) > MAX_VALUES:
+        raise ParamsError(
+            f"balance.strategy weights_within: the column {column} has {len(np.unique(values)):,} values in train, "
+            f"{MAX_VALUES:,} at most: it should say of what kind an image is, not which"
+        )
+    return values
 
 
 def _draw(

@@ -9,18 +9,22 @@ import pandas as pd
 import pyarrow as pa
 
 from pipeline import catalogue
+from pipeline.errors import ParamsError, listing
 from pipeline.images.pixels import decode
-from pipeline.manifest import SPLIT, select_columns
+from pipeline.manifest import EXTRA_COLUMNS, SPLIT, select_columns
 from pipeline.stage import Stage
 from pipeline.stages.balance.balancing import choose_rows, count_classes, train_rows
 from pipeline.stages.balance.cleaning import picture_features
 from pipeline.stages.balance.params import BalanceParams
+from pipeline.stages.balance.strategies import STRATEGIES
 from pipeline.store.manifests import TableSlice
 from pipeline.store.shards import ShardReader
 from pipeline.workers.engine import Engine
 
 # All other columns go from file to file without passing through pandas.
 COLUMNS_READ = ("id", "label", "role", "shard", "row", "split")
+# Columns that are in every manifest and say of what kind an image is; beside those of people's tables, and issues.
+KINDS_OF_IMAGES = ("source", "role", "format")
 # Pictures a task reads: far more work than handing it to a process.
 PICTURES = 1000
 
@@ -50,7 +54,7 @@ def balance(manifest: pa.Table, originals: ShardReader, params: BalanceParams, e
         ParamsError: the strategy would give more rows, or compare more pictures, than are allowed.
         DataError: train is empty, or a class has too few rows for the strategy.
     """
-    looked_at = select_columns(manifest, SPLIT, COLUMNS_READ)
+    looked_at = select_columns(manifest, SPLIT, [*COLUMNS_READ, *_further_column(manifest, params)])
     chosen = choose_rows(looked_at, params, lambda rows: _features(looked_at.iloc[rows], originals, engine))
     train = train_rows(looked_at)
     before = count_classes(looked_at, train, np.ones(len(train)))
@@ -62,6 +66,30 @@ def balance(manifest: pa.Table, originals: ShardReader, params: BalanceParams, e
         counts=_counts(before, after),
         metrics={"before": _summed(before), "after": _summed(after)},
     )
+
+
+def _further_column(manifest: pa.Table, params: BalanceParams) -> list[str]:
+    """The column that the strategy weighs within, if it does.
+
+    Raises:
+        ParamsError: there is none, or it holds no texts.
+    """
+    column = STRATEGIES.of(params.strategy).within(params.strategy)
+    if column is None:
+        return []
+    fits = [
+        name
+        for name, kind in zip(manifest.schema.names, manifest.schema.types, strict=True)
+        if name in KINDS_OF_IMAGES or name.startswith(EXTRA_COLUMNS) or pa.types.is_boolean(kind)
+    ]
+    if column not in fits:
+        own = f"{EXTRA_COLUMNS}{column}"
+        hint = f", did you mean {own}?" if own in fits else ""
+        raise ParamsError(
+            f"balance.strategy weights_within names the column {column!r}, which says of no kinds of images{hint}; "
+            f"there are {listing(fits, 30)}"
+        )
+    return [] if column in COLUMNS_READ else [column]
 
 
 def _features(rows: pd.DataFrame, originals: ShardReader, engine: Engine) -> npt.NDArray[np.uint8]:

@@ -187,6 +187,16 @@ class ClassWeights(Strategy):
     name: Literal["weights"]
 
 
+class WeightsWithin(Strategy):
+    """Keep the rows and weight them in the loss, so that classes count alike within each value of a column.
+
+    Then the column says nothing of the class (reweighing; Kamiran and Calders, 2012), where a value has all classes.
+    """
+
+    name: Literal["weights_within"]
+    column: Annotated[str, Field(min_length=1)]
+
+
 def _unchanged(params: Strategy, sizes: Counts) -> Counts:
     return sizes
 
@@ -204,12 +214,14 @@ class StrategyRow(Choice[P]):
         rows of each class) -> imbalanced-learn's sampler, which must be deterministic and choose among rows.
     keeps: of the same: (params, rows of each class) -> the sizes below which it leaves classes alone.
     weighs: whether the loss weighs classes instead.
+    within: the column within whose values they are weighed, None for all rows together.
     """
 
     sizes: Callable[[P, Counts], Counts] = field(default=_unchanged)
     sampler: Callable[[P, dict[int, int], Counts], Any] | None = None
     keeps: Callable[[P, Counts], Counts] = field(default=_smallest)
     weighs: bool = False
+    within: Callable[[P], str | None] = field(default=lambda params: None)
 
 
 def _oversample(params: Oversample, sizes: Counts) -> Counts:
@@ -285,5 +297,6 @@ STRATEGIES: Registry[StrategyRow[Any]] = Registry(
         StrategyRow(NeighbourhoodCleaningRule, sampler=_neighbourhood_cleaning_rule),
         StrategyRow(NearMiss, sampler=_near_miss, keeps=_undersample),
         StrategyRow(ClassWeights, weighs=True),
+        StrategyRow(WeightsWithin, weighs=True, within=lambda params: params.column),
     )
 )

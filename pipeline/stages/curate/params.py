@@ -2,11 +2,11 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import create_model
+from pydantic import Field, create_model
 
 from pipeline.issues import ISSUES
 from pipeline.registry import OneOf
-from pipeline.section import Section
+from pipeline.section import Section, Value
 
 
 class IssueParams(Section):
@@ -18,9 +18,13 @@ _IssueLevels = create_model("_IssueLevels", __base__=IssueParams, __module__=__n
 
 
 class CurateParams(Section):
-    """What becomes of one picture under two labels, of near copies and of images of one scene; what marks an image."""
+    """What becomes of one picture under two labels, of near copies and of images of one scene; what marks an image.
+
+    not_confounding: facts and columns of tables that may give the class away, because they follow from it.
+    """
 
     conflicting_labels: Literal["reject", "keep", "error"]
     near_duplicates: Literal["group", "ignore"]
     scenes: Literal["group", "report", "ignore"]
+    not_confounding: Annotated[tuple[Value, ...], Field(strict=False)]
     issues: Annotated[IssueParams, OneOf((_IssueLevels,))]

@@ -93,8 +93,10 @@ def find_scenes(
     """
     # A pair is compared in the order of its contents everywhere: the other way round, places differ by one.
     order = np.argsort(contents["sha256"].to_numpy(), kind="stable")
-    contents, vectors = contents.iloc[order], None if vectors is None else vectors[order]
-    hashes = hashes[order]
+    # Vectors of a million images take 2.6 GB: those in order are not copied.
+    if (np.diff(order) != 1).any():
+        contents, vectors = contents.iloc[order], None if vectors is None else vectors[order]
+        hashes = hashes[order]
     judge = Judge(
         [Place(*place) for place in zip(*(contents[name].tolist() for name in Place.__annotations__), strict=True)],
         reader,

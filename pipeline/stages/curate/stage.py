@@ -15,11 +15,19 @@ from pipeline.images.perceptual import views
 from pipeline.images.pixels import Pixels, decode, without_bars
 from pipeline.issues import ISSUES
 from pipeline.manifest import HASHES, INGESTED, MARKS, NO_LABEL, check_manifest
+from pipeline.metrics.confounding import Strength, measure_confounding
 from pipeline.names import one_group, shown
 from pipeline.problem import PROBLEMS, Problem
 from pipeline.sources.params import SourceParams
 from pipeline.stage import Stage
 from pipeline.stages.curate.alignment import portrait
+from pipeline.stages.curate.confounders import (
+    check_fact_names,
+    confounding_metrics,
+    confounding_notes,
+    confounding_sheet,
+    confounding_table,
+)
 from pipeline.stages.curate.duplicates import join_sources, remove_duplicates, with_joining
 from pipeline.stages.curate.groups import (
     NO_COPIES,
@@ -53,6 +61,7 @@ class CurateOutputs:
     """Kept images, removed images with the reason, near copies, counts, and user groups that were joined.
 
     issues, copies, scenes_sheet: contact sheets as PNG files.
+    confounding: a row for each fact, how far it gives the class away; strengths: the same.
     scenes: a row for each image that shows a scene with others. scene_pairs, groups: what the next run
     goes on from.
 
@@ -69,6 +78,9 @@ class CurateOutputs:
     scene_pairs: pd.DataFrame
     groups: pd.DataFrame
     scenes_sheet: bytes
+    confounding: pd.DataFrame
+    confounding_sheet: bytes
+    strengths: Sequence[Strength]
     found: Scenes
     joined: list[list[str]]
     uncompared: int
@@ -113,6 +125,7 @@ class CurateOutputs:
         yield from self.one_group
         if self.uncompared:
             yield f"{self.uncompared} pictures are too small or too plain to have near copies"
+        yield from confounding_notes(self.strengths, catalogue.CURATE_CONFOUNDING_SHEET.path)
         marked = {name: int(self.manifest[name].sum()) for name in ISSUES}
         if any(marked.values()):
             counts = ", ".join(f"{count} {name}" for name, count in marked.items() if count)
@@ -196,8 +209,9 @@ def curate(
     if params.scenes != "ignore":
         rule = _scene_rule(originals, contents, fit)
         known = remembered.loc[remembered["rule"] == rule, PAIR_COLUMNS]
-        vectors = embeddings.of(contents["sha256"].tolist())
-        found = find_scenes(contents, vectors, contents[HASHES[0]].to_numpy(np.uint64), known, originals, fit, engine)
+        ordered = contents.sort_values("sha256")
+        vectors = embeddings.of(ordered["sha256"].tolist())
+        found = find_scenes(ordered, vectors, ordered[HASHES[0]].to_numpy(np.uint64), known, originals, fit, engine)
         remembered = found.decided.assign(rule=rule)
     grouped = params.scenes == "group"
     apart = pd.concat([pairs, found.pairs[["one", "other"]]]) if grouped else pairs
@@ -209,6 +223,7 @@ def curate(
     near, joined = near_table(kept, images, pairs), joined_groups(images)
     scenes = near_table(kept, images, found.pairs[["one", "other"]])
     kept = with_issues(kept, params.issues)
+    strengths = measure_confounding(kept, check_fact_names(params.not_confounding, kept))
     counts = {
         name: {
             "files": len(manifest) + len(rejected),
@@ -230,6 +245,7 @@ def curate(
             "crowds": len(found.crowds),
         },
         "joined_groups": len(joined),
+        "confounding": confounding_metrics(strengths),
         "relabelled": sum(count for _, _, count in relabelled),
     }
     show = partial(_picture, reader=originals)
@@ -243,6 +259,9 @@ def curate(
         scenes=scenes,
         scene_pairs=remembered,
         groups=kept[GROUP_COLUMNS].drop_duplicates("sha256").assign(rule=grouping),
+        confounding=confounding_table(strengths),
+        confounding_sheet=confounding_sheet(kept, strengths, show),
+        strengths=strengths,
         scenes_sheet=scenes_sheet(images, scenes, found.crowds, grouped, show),
         found=found,
         joined=joined,
@@ -305,5 +324,7 @@ STAGE = Stage(
         "copies": catalogue.CURATE_COPIES,
         "scenes": catalogue.CURATE_SCENES,
         "scenes_sheet": catalogue.CURATE_SCENES_SHEET,
+        "confounding": catalogue.CURATE_CONFOUNDING,
+        "confounding_sheet": catalogue.CURATE_CONFOUNDING_SHEET,
     },
 )

@@ -1,17 +1,23 @@
 """Diagnose what holds the model back and what to try next, from the results of the run."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pandas as pd
 
 from pipeline import catalogue
+from pipeline.data.dataset import pictures_of
 from pipeline.diagnosis.diagnosis import diagnosed
 from pipeline.diagnosis.inputs import PARAMS, READS, TOGETHER, Evidence
 from pipeline.diagnosis.param_changes import Run
 from pipeline.diagnosis.rendering import gaps_table, metrics_of, page, report, sentence
+from pipeline.images.pixels import Pixels
 from pipeline.stage import Stage
 from pipeline.stages.diagnose.params import DiagnoseParams
+from pipeline.stages.diagnose.sheets import clusters_sheet
+from pipeline.store.shards import ShardReader
 
 
 @dataclass(frozen=True)
@@ -22,10 +28,12 @@ class DiagnoseOutputs:
     metrics: dict[str, Any]
     gaps: pd.DataFrame
     text: str
+    clusters: bytes
+    """A contact sheet of the clusters of dev on which the model fails."""
     summary: str
 
 
-def diagnose(evidence: Evidence, params: DiagnoseParams, run: Run) -> DiagnoseOutputs:
+def diagnose(evidence: Evidence, originals: ShardReader, params: DiagnoseParams, run: Run) -> DiagnoseOutputs:
     """Find the gaps, other findings and the next experiments, without the test set (final_diagnosis uses it)."""
     found = diagnosed(evidence, run, params)
     return DiagnoseOutputs(
@@ -33,20 +41,26 @@ def diagnose(evidence: Evidence, params: DiagnoseParams, run: Run) -> DiagnoseOu
         metrics=metrics_of(found),
         gaps=gaps_table(found),
         text=page(found, run.evaluate),
+        clusters=clusters_sheet(found.clusters, evidence.predictions, partial(_pictures, evidence.manifest, originals)),
         summary=sentence(found),
     )
+
+
+def _pictures(manifest: pd.DataFrame, originals: ShardReader, ids: Sequence[str]) -> Sequence[Pixels]:
+    return [*pictures_of(ids, manifest, originals)]
 
 
 STAGE = Stage(
     name="diagnose",
     function=diagnose,
     params=PARAMS,
-    reads=READS,
+    reads={**READS, "originals": catalogue.ORIGINALS},
     together=TOGETHER,
     writes={
         "diagnosis": catalogue.DIAGNOSIS,
         "metrics": catalogue.DIAGNOSIS_METRICS,
         "gaps": catalogue.DIAGNOSIS_GAPS,
         "text": catalogue.DIAGNOSIS_TEXT,
+        "clusters": catalogue.DIAGNOSIS_CLUSTERS,
     },
 )

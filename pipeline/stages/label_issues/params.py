@@ -1,23 +1,11 @@
 """Params of the stage label_issues: the models that check the labels."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.models.baselines import BASELINES, Baseline
-from pipeline.registry import one_of
 from pipeline.section import Section, Seed
-
-
-class OwnModel(Section):
-    """The model of `train`, fitted again for each fold."""
-
-    name: Literal["own"]
-
-
-AnyNoiseModel = Annotated[
-    Baseline | OwnModel, one_of(*(row.params for row in BASELINES.values() if row.finds_label_issues), OwnModel)
-]
+from pipeline.stages.label_issues.models import AnyLabelModel, LinearOnEmbeddings
 
 
 class LabelIssuesParams(Section):
@@ -28,8 +16,8 @@ class LabelIssuesParams(Section):
 
     seed: Seed
     folds: Annotated[int, Field(ge=2, le=20)] | None
-    model: AnyNoiseModel
-    second: AnyNoiseModel | None
+    model: AnyLabelModel
+    second: AnyLabelModel | None
 
     @model_validator(mode="after")
     def _another_seconds(self) -> Self:
@@ -38,3 +26,8 @@ class LabelIssuesParams(Section):
                 "second is the same as model and would disagree with the same labels: choose another model, or null"
             )
         return self
+
+
+def needs_vectors(params: LabelIssuesParams) -> bool:
+    """Whether a model of params looks at embeddings."""
+    return any(isinstance(model, LinearOnEmbeddings) for model in (params.model, params.second))

@@ -1,5 +1,6 @@
 """List the images of train and dev whose labels may be wrong, for you to check."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,12 +17,14 @@ from pipeline.sheets.contact_sheets import MAX_GALLERY_IMAGES, gallery
 from pipeline.sheets.drawing import Cell
 from pipeline.stage import Stage
 from pipeline.stages.ingest.params import IngestParams
-from pipeline.stages.label_issues.params import LabelIssuesParams, OwnModel
-from pipeline.stages.label_issues.table import Disagreements, label_issues_table, metrics_of
+from pipeline.stages.label_issues.models import Checking, opinion_of
+from pipeline.stages.label_issues.params import LabelIssuesParams, needs_vectors
+from pipeline.stages.label_issues.table import TOGETHER, Disagreements, label_issues_table, metrics_of
 from pipeline.stages.train.params import TrainParams
 from pipeline.store.shards import ShardReader
+from pipeline.store.vectors import Embeddings
 from pipeline.training.folds import folds_of
-from pipeline.training.out_of_fold import FoldedRows, by_baseline, by_own_model
+from pipeline.training.out_of_fold import FoldedRows
 from pipeline.workers.engine import Engine
 
 CAPTION_COLUMNS = ["label", "suggested", "split", "quality", "role"]
@@ -37,9 +40,17 @@ class LabelIssuesOutputs:
     summary: str
 
 
+@dataclass(frozen=True)
+class Images:
+    """All images as they were photographed, and their vectors."""
+
+    originals: ShardReader
+    embeddings: Embeddings
+
+
 def label_issues(
     manifest: pd.DataFrame,
-    originals: ShardReader,
+    images: Images,
     predictions: pd.DataFrame,
     params: LabelIssuesParams,
     train: TrainParams,
@@ -47,36 +58,48 @@ def label_issues(
     optimizing: AnyMetric,
     engine: Engine,
 ) -> LabelIssuesOutputs:
-    """Suspects of train, by models that saw the other folds of train and dev, and of dev, by these and by the model."""
+    """The label issues of train and dev, by models that saw the other folds of both; on dev `train`'s must agree.
+
+    Raises:
+        DataError: the predictions are of other images than dev's.
+        MissingInputError: an image has no vector yet.
+    """
     # Models and sums are of rows in an order.
     manifest = check_manifest(manifest, SPLIT).sort_values("id", ignore_index=True)
     dev = predictions[predictions["split"] == DEV].sort_values("id", ignore_index=True)
-    if dev["id"].tolist() != manifest.loc[manifest["split"] == DEV, "id"].tolist():
+    rows = manifest[manifest["split"].isin((TRAIN, DEV))].reset_index(drop=True)
+    in_dev = (rows["split"] == DEV).to_numpy()
+    if dev["id"].tolist() != rows.loc[in_dev, "id"].tolist():
         raise DataError("the predictions do not belong to the manifest's dev: run `dvc repro evaluate`")
     classes = classes_of(predictions)
     seen = checked_predictions(dev, classes)
-    doubts = [Disagreements(DEV, dev, seen.labels, probabilities_of(seen))]
-    if params.folds is not None:
-        rows = manifest[manifest["split"].isin((TRAIN, DEV))].reset_index(drop=True)
+    dev_rows, trained = rows[in_dev].reset_index(drop=True), probabilities_of(seen)
+    if params.folds is None:
+        doubts = [Disagreements(DEV, dev_rows, seen.labels, [trained])]
+        model: dict[str, Any] = {"name": f"{train.model.name}, the model of train", "why": "label_issues.folds is null"}
+    else:
         folds = folds_of(rows["label"].to_numpy(str), rows["group"].to_numpy(str), params.folds, params.seed)
-        folded = FoldedRows(rows, folds, originals, classes, ingest)
-        found = [
-            by_own_model(train, folded, optimizing, engine)
-            if isinstance(model, OwnModel)
-            else by_baseline(model, folded, params.seed, train.threads, engine)
-            for model in (params.model, params.second)
-            if model is not None
-        ]
-        labels, in_dev = class_codes(rows["label"].to_numpy(), classes), (rows["split"] == DEV).to_numpy()
+        checking = Checking(
+            folded=FoldedRows(rows, folds, images.originals, classes, ingest),
+            vectors=images.embeddings.of(rows["sha256"].tolist()) if needs_vectors(params) else None,
+            train=train,
+            optimizing=optimizing,
+            seed=params.seed,
+            engine=engine,
+        )
+        opinions = [opinion_of(one, checking) for one in (params.model, params.second) if one is not None]
+        found = [one.probabilities for one in opinions]
+        labels = class_codes(rows["label"].to_numpy(), classes)
         doubts = [
-            Disagreements(DEV, dev, seen.labels, probabilities_of(seen), [one[in_dev] for one in found]),
+            Disagreements(DEV, dev_rows, seen.labels, [one[in_dev] for one in found], trained),
             Disagreements(
-                TRAIN, rows[~in_dev], labels[~in_dev], found[0][~in_dev], [one[~in_dev] for one in found[1:]]
+                TRAIN, rows[~in_dev].reset_index(drop=True), labels[~in_dev], [one[~in_dev] for one in found]
             ),
         ]
+        model = {"name": opinions[0].model, "why": opinions[0].why, "accuracies": dict(opinions[0].accuracies)}
     table = label_issues_table(doubts, manifest, classes)
-    metrics = metrics_of(doubts, table, manifest)
-    return LabelIssuesOutputs(table, _sheet(table, manifest, originals), metrics, _words(metrics))
+    metrics = {"model": model, **metrics_of(doubts, table)}
+    return LabelIssuesOutputs(table, _sheet(table, manifest, images.originals), metrics, summary_of(metrics))
 
 
 def _sheet(table: pd.DataFrame, manifest: pd.DataFrame, originals: ShardReader) -> bytes:
@@ -95,10 +118,20 @@ def _sheet(table: pd.DataFrame, manifest: pd.DataFrame, originals: ShardReader) 
     return gallery("Labels that may be wrong", lines, cells, len(table))
 
 
-def _words(metrics: dict[str, Any]) -> str:
-    return "; ".join(
-        f"{split}: {part['label_issues']:,} of {part['images']:,} labels may be wrong"
-        for split, part in metrics.items()
+def summary_of(metrics: Mapping[str, Any]) -> str:
+    """How many labels may be wrong, and what that rests on."""
+    counts = [
+        f"{split}: {metrics[split]['label_issues']:,} of {metrics[split]['images']:,} labels may be wrong"
+        for split in (DEV, TRAIN)
+        if split in metrics
+    ]
+    model, whole = metrics["model"], metrics.get(TOGETHER, metrics[DEV])
+    why = f"; {model['why']}" if model["why"] else ""
+    share = f"{whole['wrong_share']:.1%} (95 % interval {whole['low']:.1%} to {whole['high']:.1%})"
+    return (
+        f"{'; '.join(counts)}\n"
+        f"  checked by {model['name']}, which agrees with {whole['accuracy']:.1%} of them{why}\n"
+        f"  estimated share of wrong labels: {share}"
     )
 
 
@@ -109,8 +142,10 @@ STAGE = Stage(
     reads={
         "manifest": catalogue.SPLIT,
         "originals": catalogue.ORIGINALS,
+        "embeddings": catalogue.EMBEDDINGS,
         "predictions": catalogue.PREDICTIONS,
     },
+    together={"images": Images},
     writes={
         "table": catalogue.LABEL_ISSUES,
         "sheet": catalogue.LABEL_ISSUES_SHEET,

@@ -1,6 +1,7 @@
 """One table of the label issues of several splits, and counts."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -10,54 +11,83 @@ import numpy.typing as npt
 import pandas as pd
 
 from pipeline.stages.label_issues.label_noise import LabelNoise, label_noise
+from pipeline.stages.label_issues.wrong_share import WrongShare, pooled, wrong_share
 
 COLUMNS = ("id", "split", "source", "role", "label", "suggested", "quality")
+# The splits as one, in the metrics.
+TOGETHER = "together"
+Rows = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Disagreements:
-    """A split's rows (with ids), their class numbers (n,), and what a model that never saw them says, (n, k).
+    """A split's rows (with id, group and role), their class numbers (n,), and what models say that never saw them.
 
-    NaN where the model does not know a class: one of a single group was in no other fold.
-
-    seconded: what other models say, (n, k) each. A suspect is then what all doubt: where one fails for reasons of its
-    own (a mismatch of the data, say), its doubts are no more than its errors. And where each is surest it contradicts
-    wrong labels and those of its own mistakes: of several such shares the smallest is nearest to the truth.
+    probabilities: of the models that check labels, (n, k) each; NaN where one does not know a class: one of a single
+    group was in no other fold. A label is an issue if all disagree with it: where one fails for reasons of its own, its
+    disagreement is its error. trained: of the model of `train`, (n, k): it must disagree as well, and says which class
+    is preferred; but it may fail as a whole on images that it never saw the like of, so shares do not rest on it.
     """
 
     split: str
     rows: pd.DataFrame
     labels: npt.NDArray[np.intp]
-    probabilities: npt.NDArray[np.float64]
-    seconded: Sequence[npt.NDArray[np.float64]] = ()
+    probabilities: Sequence[npt.NDArray[np.float64]]
+    trained: npt.NDArray[np.float64] | None = None
 
     @cached_property
-    def checked_predictions(self) -> npt.NDArray[np.bool_]:
-        """Rows whose class the model knows, (n,)."""
-        found: npt.NDArray[np.bool_] = ~np.isnan(self.probabilities[np.arange(len(self.labels)), self.labels])
+    def checked(self) -> Rows:
+        """Rows whose class the first model knows, (n,)."""
+        first = self.trained if self.trained is not None else self.probabilities[0]
+        found: Rows = ~np.isnan(first[np.arange(len(self.labels)), self.labels])
         return found
 
     @cached_property
-    def noise(self) -> LabelNoise:
-        """What is suspect among the judged rows."""
-        return self.noise_of(self.checked_predictions)
+    def roles(self) -> Mapping[str, Rows]:
+        """Which rows, (n,), are of each role."""
+        of_rows = self.rows["role"].to_numpy(str)
+        return {role: of_rows == role for role in sorted({*of_rows.tolist()})}
 
-    def noise_of(self, rows: npt.NDArray[np.bool_]) -> LabelNoise:
-        """The same of some of the judged rows, by themselves: a mask of shape (n,)."""
-        labels = self.labels[rows]
-        first, *others = (
-            label_noise(labels, np.nan_to_num(found[rows])) for found in (self.probabilities, *self.seconded)
-        )
-        lowest = min((first, *others), key=lambda noise: noise.disagreeing)
-        return replace(
-            first,
-            suspect=np.logical_and.reduce([first.suspect, *(other.suspect for other in others)]),
-            wrong_share=min(noise.wrong_share for noise in (first, *others)),
-            most_confident=lowest.most_confident,
-            disagreeing=lowest.disagreeing,
-            half_confident=lowest.half_confident,
-            half_disagreeing=lowest.half_disagreeing,
-        )
+    @cached_property
+    def shares(self) -> Mapping[str, WrongShare]:
+        """The share of wrong labels of each role."""
+        return {role: self._share(rows) for role, rows in self.roles.items()}
+
+    @cached_property
+    def noise(self) -> LabelNoise:
+        """The label issues among the checked rows, at most so many of a role as labels may be wrong."""
+        trained = [] if self.trained is None else [self.trained]
+        labels, rows = self.labels[self.checked], self.checked
+        first, *others = (label_noise(labels, np.nan_to_num(found[rows])) for found in (*trained, *self.probabilities))
+        suspect = np.logical_and.reduce([first.suspect, *(other.suspect for other in others)])
+        ids = self.rows["id"].to_numpy(str)[rows]
+        for role, of_role in self.roles.items():
+            listed = np.flatnonzero(suspect & of_role[rows])
+            worst = listed[np.lexsort((ids[listed], first.quality[listed]))]
+            suspect[worst[math.ceil(self.shares[role].high * of_role.sum()) :]] = False
+        return replace(first, suspect=suspect)
+
+    def accuracy(self, rows: Rows) -> float:
+        """The share of the labels of some rows, (n,), that the first model agrees with; 0 of none."""
+        those = rows & self._known(self.probabilities[0])
+        agreed = np.nan_to_num(self.probabilities[0][those]).argmax(axis=1) == self.labels[those]
+        return float(agreed.mean()) if those.any() else 0.0
+
+    def _share(self, rows: Rows) -> WrongShare:
+        """The share of wrong labels among some rows, (n,): of what several models say, the least.
+
+        Where a model contradicts right labels for reasons of its own, it claims too much, never too little.
+        """
+        groups = pd.factorize(self.rows["group"].astype(str), sort=True)[0]
+        shares = []
+        for found in self.probabilities:
+            those = rows & self._known(found)
+            shares.append(wrong_share(np.nan_to_num(found[those]), self.labels[those], groups[those]))
+        return min(shares, key=lambda one: (one.estimate, one.low))
+
+    def _known(self, found: npt.NDArray[np.float64]) -> Rows:
+        known: Rows = ~np.isnan(found[np.arange(len(self.labels)), self.labels])
+        return known
 
 
 def label_issues_table(
@@ -71,7 +101,7 @@ def label_issues_table(
     parts = []
     for one in doubts:
         those = one.noise.suspect
-        rows = one.rows[one.checked_predictions][those]
+        rows = one.rows[one.checked][those]
         parts.append(
             pd.DataFrame(
                 {
@@ -87,39 +117,46 @@ def label_issues_table(
     return table
 
 
-def metrics_of(doubts: Sequence[Disagreements], table: pd.DataFrame, manifest: pd.DataFrame) -> dict[str, Any]:
-    """Of each split: images, suspects, the estimated share of wrong labels, and images that nobody could judge.
+def metrics_of(doubts: Sequence[Disagreements], table: pd.DataFrame) -> dict[str, Any]:
+    """Of each split, and of all together: images, label issues, the share of wrong labels and its 95 % interval.
 
-    Also how far the model that doubts can be believed: its accuracy by these labels, how many images it is surest of,
-    and the share of their labels that it contradicts. `roles` has the same of the split's raw and production images:
-    labels are often wrong in one source alone, and a model that sees one well may see the other badly.
+    Also how many images nobody could check, and the share of labels that the model agrees with. `roles` has the same
+    of raw and production images: labels are often wrong in one source alone, and a model may see one well, the other
+    badly.
     """
-    role_of = manifest.set_index("id")["role"].astype(str)
-    found = {}
-    for one in doubts:
-        roles = role_of.loc[one.rows["id"].astype(str)].to_numpy()
-        suspects = table.loc[table["split"] == one.split, "role"].astype(str)
-        found[one.split] = {
-            **_metrics(one, np.ones(len(one.labels), np.bool_), len(suspects), one.noise),
-            "roles": {
-                role: _metrics(one, roles == role, int((suspects == role).sum())) for role in sorted({*roles.tolist()})
-            },
-        }
-    return found
+    parts = {one.split: one for one in doubts}
+    if len(doubts) > 1:
+        parts[TOGETHER] = Disagreements(
+            TOGETHER,
+            pd.concat([one.rows for one in doubts], ignore_index=True),
+            np.concatenate([one.labels for one in doubts]),
+            [np.concatenate(found) for found in zip(*(one.probabilities for one in doubts), strict=True)],
+        )
+    return {
+        name: _of_split(one, table if name == TOGETHER else table[table["split"] == name])
+        for name, one in parts.items()
+    }
 
 
-def _metrics(
-    one: Disagreements, rows: npt.NDArray[np.bool_], suspects: int, known: LabelNoise | None = None
-) -> dict[str, Any]:
-    noise = known or one.noise_of(rows & one.checked_predictions)
+def _of_split(one: Disagreements, listed: pd.DataFrame) -> dict[str, Any]:
+    of_issues, every = listed["role"].astype(str), np.ones(len(one.labels), np.bool_)
+    whole = pooled(list(one.shares.values()), [int(rows.sum()) for rows in one.roles.values()])
+    return {
+        **_metrics(one, every, whole, len(listed)),
+        "roles": {
+            role: _metrics(one, rows, one.shares[role], int((of_issues == role).sum()))
+            for role, rows in one.roles.items()
+        },
+    }
+
+
+def _metrics(one: Disagreements, rows: Rows, share: WrongShare, issues: int) -> dict[str, Any]:
     return {
         "images": int(rows.sum()),
-        "label_issues": suspects,
-        "wrong_share": noise.wrong_share,
-        "not_checked": int((rows & ~one.checked_predictions).sum()),
-        "accuracy": noise.accuracy,
-        "most_confident": noise.most_confident,
-        "disagreeing": noise.disagreeing,
-        "half_confident": noise.half_confident,
-        "half_disagreeing": noise.half_disagreeing,
+        "label_issues": issues,
+        "not_checked": int((rows & ~one.checked).sum()),
+        "accuracy": one.accuracy(rows),
+        "wrong_share": share.estimate,
+        "low": share.low,
+        "high": share.high,
     }

@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
@@ -17,6 +20,7 @@ from pipeline.stages.split.params import SplitParams
 from pipeline.stages.split.splitting import OUTCOMES, UNLABELLED, UNUSED, Splits, assign_splits, split_counts
 from pipeline.stages.split.strata import stratum_column
 from pipeline.store.manifests import TableSlice, category_array
+from pipeline.store.vectors import Embeddings
 
 # All other columns go from file to file without passing through pandas.
 COLUMNS_READ = ("id", "source", "role", "label", "group", "captured_at", *matching.MEASURED)
@@ -39,7 +43,7 @@ class SplitOutputs:
     summary: str
 
 
-def split(manifest: pa.Table, params: SplitParams) -> SplitOutputs:
+def split(manifest: pa.Table, embeddings: Embeddings, params: SplitParams) -> SplitOutputs:
     """Split the curated images in four, and check that dev and test match production.
 
     Raises:
@@ -50,7 +54,10 @@ def split(manifest: pa.Table, params: SplitParams) -> SplitOutputs:
     splits = assign_splits(
         select_columns(manifest, CURATED, [*COLUMNS_READ, *strata]), params, _frozen(params.frozen_from)
     )
-    measured = matching.measure_matching(splits.compared(), params.seed, params.matching.level)
+    compared = splits.compared()
+    # Read where there are any; of the images that are compared alone.
+    vectors_of = partial(_vectors, manifest, compared.index, embeddings) if embeddings.available else None
+    measured = matching.measure_matching(compared, params.seed, params.matching.level, vectors_of)
     found = matching.mismatches(measured)
     if found and params.matching.on_mismatch == "fail":
         raise DataError("dev or test do not match production:\n  " + "\n  ".join(found))
@@ -61,6 +68,7 @@ def split(manifest: pa.Table, params: SplitParams) -> SplitOutputs:
     notes = [
         *_moved(splits.topped_up),
         *(matching.words(name, images[name], params.expected_accuracy) for name in (DEV, TEST)),
+        *matching.domain_notes(measured),
         *(f"warning: {sentence}" for sentence in found),
     ]
     return SplitOutputs(
@@ -81,6 +89,14 @@ def split(manifest: pa.Table, params: SplitParams) -> SplitOutputs:
         },
         summary="\n  ".join([f"{counts}, {len(excluded)} in no split{without}", *notes]),
     )
+
+
+def _vectors(
+    manifest: pa.Table, rows: "pd.Index[Any]", embeddings: Embeddings, places: npt.NDArray[np.intp]
+) -> npt.NDArray[np.floating]:
+    contents = manifest["sha256"].take(pa.array(rows.to_numpy()[places])).to_pylist()
+    found = embeddings.of(contents)
+    return np.empty((0, 0)) if found is None else found
 
 
 def _taken(manifest: pa.Table, splits: Splits, names: Sequence[str]) -> TableSlice:
@@ -115,7 +131,7 @@ STAGE = Stage(
     name="split",
     function=split,
     params={"params": "split"},
-    reads={"manifest": catalogue.CURATED_TABLE},
+    reads={"manifest": catalogue.CURATED_TABLE, "embeddings": catalogue.EMBEDDINGS},
     writes={
         "manifest": catalogue.SPLIT_TABLE,
         "test": catalogue.SPLIT_TEST_TABLE,

@@ -21,10 +21,11 @@ from pipeline.workers.progress import say
 
 @dataclass(frozen=True)
 class TrainOutputs:
-    """The model as a safetensors file, and numbers per epoch."""
+    """The model as a safetensors file, numbers per epoch, and how long the fit took."""
 
     model: bytes
     curves: Curves
+    seconds: float
     summary: str
 
 
@@ -55,6 +56,7 @@ def train(
     return TrainOutputs(
         model=save_model(model),
         curves=Curves(fit.epochs, fit.epoch),
+        seconds=fit.seconds,
         summary=f"{done}: dev {metric.key} {kept['dev/optimizing']:.4f}{sparse}",
     )
 
@@ -79,4 +81,5 @@ STAGE = Stage(
     writes={"model": catalogue.MODEL, "curves": catalogue.CURVES},
     together={"params": FitParams},
     resumes={"checkpoint": catalogue.CHECKPOINT},
+    times=catalogue.FIT_TIMES,
 )

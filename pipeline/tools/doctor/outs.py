@@ -101,6 +101,9 @@ def _problem(path: Path, artifact: Artifact, said: str) -> Problem:
         return Problem(
             said, f"if you wrote into it, keep a copy elsewhere; remove it, and `{maker(path)}` makes it again"
         )
+    if artifact is catalogue.CURATE_GROUPS:
+        then = f"`dvc checkout {path}` takes it from DVC's cache; a run without it could move images to another split"
+        return Problem(said, then, partial(remove, path))
     return Problem(said, f"`{maker(path)}` makes it again", partial(remove, path))
 
 

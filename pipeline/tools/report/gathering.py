@@ -14,6 +14,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from pipeline import catalogue
+from pipeline.diagnosis.clusters import CLUSTER
 from pipeline.diagnosis.error_tags import errors_of
 from pipeline.errors import PipelineError
 from pipeline.manifest import DEV, SEEN_SPLITS, SPLITS
@@ -284,7 +285,13 @@ def _tags(params: Params, path: Path | None) -> Any:
 
 def _label_issues(_: Params) -> Mapping[str, Any]:
     counts = _read(catalogue.LABEL_ISSUES_METRICS)
-    return {"sheet": _sheet("Labels that may be wrong", _read(catalogue.LABEL_ISSUES_SHEET)), "splits": counts}
+    splits = {name: counts[name] for name in ("dev", "train") if name in counts}
+    return {
+        "sheet": _sheet("Labels that may be wrong", _read(catalogue.LABEL_ISSUES_SHEET)),
+        "splits": splits,
+        "model": counts["model"],
+        "accuracy": counts.get("together", counts["dev"])["accuracy"],
+    }
 
 
 def _variants(_: Params) -> Sheet:
@@ -299,12 +306,36 @@ def _copies(_: Params) -> Sheet:
     return _sheet("Duplicates and near copies", _read(catalogue.CURATE_COPIES))
 
 
+def _clusters(_: Params) -> Sheet | None:
+    """Nothing where no cluster is named."""
+    if not any(str(finding["subject"]).startswith(f"{CLUSTER}=") for finding in _read(catalogue.DIAGNOSIS)["findings"]):
+        return None
+    return _sheet("Clusters on which the model fails", _read(catalogue.DIAGNOSIS_CLUSTERS))
+
+
+def _scenes(_: Params) -> Sheet | None:
+    """Nothing where no images show one scene."""
+    if not _read(catalogue.CURATE_METRICS)["scenes"]["groups"]:
+        return None
+    return _sheet("Images of one scene", _read(catalogue.CURATE_SCENES_SHEET))
+
+
+def _confounding(_: Params) -> Sheet | None:
+    """Nothing where no fact is named."""
+    if not _read(catalogue.CURATE_METRICS)["confounding"]["named"]:
+        return None
+    return _sheet("Facts that give classes away", _read(catalogue.CURATE_CONFOUNDING_SHEET))
+
+
 SHEETS: Mapping[str, Callable[[Params], Any]] = {
     "errors": _errors,
     "label_issues": _label_issues,
     "variants": _variants,
+    "clusters": _clusters,
     "issues": _issues,
     "copies": _copies,
+    "scenes": _scenes,
+    "confounding": _confounding,
 }
 
 

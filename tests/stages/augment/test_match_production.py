@@ -7,7 +7,7 @@ import pytest
 from pipeline.errors import DataError, ParamsError
 from pipeline.images.pixels import Pixels, decode
 from pipeline.manifest import BALANCED, PRODUCTION, RAW, SPLIT
-from pipeline.metrics.matching import Result
+from pipeline.metrics.two_samples import Result
 from pipeline.stages.augment import production_gap
 from pipeline.stages.augment.copies import plan_copies
 from pipeline.stages.augment.degradation import NOTHING, Strength, Strengths, degrade

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline import catalogue
-from pipeline.errors import DataError
+from pipeline.errors import DataError, ParamsError
 from pipeline.images.pixels import encode
 from pipeline.manifest import BALANCED, SPLIT, check_manifest, counts_per_label
 from pipeline.stages.augment.copies import PerImage, plan_copies
@@ -140,6 +140,14 @@ def test_weights_leave_rows_alone_and_show_in_the_metrics(manifest: pd.DataFrame
     assert after["imbalance"] == 7 / 3
     assert after["weighted_imbalance"] == pytest.approx(1)
     assert outputs.counts.loc[outputs.counts["when"] == "after", "weight"].tolist() == pytest.approx([5.0] * 3)
+
+
+def test_weights_within_take_columns_that_say_of_what_kind_an_image_is(manifest: pd.DataFrame, folder: Path) -> None:
+    assert len(balanced(manifest, folder, "weights_within", column="role").manifest) == 15
+    assert len(balanced(manifest, folder, "weights_within", column="blurry").manifest) == 15
+    for column in ("brightness", "id", "shop"):
+        with pytest.raises(ParamsError, match=rf"names the column '{column}', which says of no kinds .* there are "):
+            balanced(manifest, folder, "weights_within", column=column)
 
 
 @each_strategy

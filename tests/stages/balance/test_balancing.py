@@ -27,6 +27,7 @@ OTHERS: dict[str, dict[str, Any]] = {
     "neighbourhood_cleaning_rule": {"neighbours": 1},
     "near_miss": {"version": 1, "neighbours": 1, "target": {"name": "minority"}},
     "weights": {},
+    "weights_within": {"column": "source"},
 }
 CLEANERS = [name for name, row in STRATEGIES.items() if row.sampler is not None]
 FEW = settings(max_examples=25, deadline=None)
@@ -46,7 +47,8 @@ def manifest(raw: Mapping[str, int], production: Mapping[str, int] | None = None
         for label, count in counts.items()
         for number in range(count + elsewhere)
     ]
-    return pd.DataFrame(rows, columns=["id", "label", "role", "split"]).sort_values("id", ignore_index=True)
+    frame = pd.DataFrame(rows, columns=["id", "label", "role", "split"]).sort_values("id", ignore_index=True)
+    return frame.assign(source="web")
 
 
 @st.composite
@@ -191,7 +193,7 @@ def test_weights_are_1_on_average(strategy: str, rows: pd.DataFrame, production_
     chosen = choose(rows, params(strategy, production_weight=production_weight))
     assert chosen.weights.dtype == np.float32
     assert chosen.weights.mean() == pytest.approx(1, rel=1e-5)
-    assert strategy == "weights" or (chosen.weights == 1).all()
+    assert STRATEGIES[strategy].weighs or (chosen.weights == 1).all()
 
 
 @each_strategy

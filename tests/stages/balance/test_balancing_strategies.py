@@ -144,6 +144,22 @@ def test_weights_balance_the_classes_and_raise_production() -> None:
     assert raised.groupby("label")["weight"].sum().tolist() == pytest.approx([5, 5])
 
 
+def test_weights_within_a_column_balance_the_classes_of_each_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = manifest({"apple": 6, "fig": 4})
+    # What one class has alone keeps its weight.
+    rows["source"] = ["a", "a", "a", "a", "b", "c", "a", "b", "b", "b"]
+    weighed = rows.assign(weight=choose(rows, params("weights_within", column="source")).weights)
+    assert weighed.groupby(["source", "label"])["weight"].sum().to_dict() == pytest.approx(
+        {("a", "apple"): 2.5, ("a", "fig"): 2.5, ("b", "apple"): 2, ("b", "fig"): 2, ("c", "apple"): 1}
+    )
+    one_value = choose(rows.assign(source="a"), params("weights_within", column="source")).weights
+    assert one_value.tolist() == choose(rows, params("weights")).weights.tolist()
+    many = rows.assign(source=[str(number) for number in range(len(rows))])
+    monkeypatch.setattr("pipeline.stages.balance.balancing.MAX_VALUES", 9)
+    with pytest.raises(ParamsError, match="has 10 values in train, 9 at most"):
+        choose(many, params("weights_within", column="source"))
+
+
 def test_production_is_repeated_and_counts_in_targets() -> None:
     rows = manifest({"apple": 10, "fig": 4}, {"apple": 2, "fig": 1})
     chosen = choose(rows, params("oversample", production_weight=3.0))

@@ -228,6 +228,12 @@ def test_tiny_pictures_have_vectors(shape: tuple[int, int]) -> None:
     assert np.isfinite(found).all()
 
 
+def test_one_picture_is_enough() -> None:
+    write("phone", 1)
+    assert embed(sources={"phone": {"role": "production", "path": "phone"}}).startswith("embed: 1 pictures embedded")
+    assert {vector.shape for vector in vectors().values()} == {(DIMENSIONS,)}
+
+
 def test_equal_pictures_cost_one_vector() -> None:
     write("phone", 2)
     Path("web/thing").mkdir(parents=True)

@@ -1,6 +1,7 @@
 """split: what it counts, what it says, and the proof; frozen splits are read from their files."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from pipeline import catalogue
 from pipeline.errors import DataError, MissingInputError
-from pipeline.manifest import CURATED, DEV, PRODUCTION, SPLIT, TEST, check_manifest
+from pipeline.manifest import CURATED, DEV, PRODUCTION, RAW, SPLIT, TEST, check_manifest
 from pipeline.metrics.matching import words
 from pipeline.project.runner import run_stage
 from pipeline.stages.split.splitting import HELD_BACK
@@ -134,6 +135,33 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "data/curate").mkdir(parents=True)
     catalogue.CURATED.write(images().assign(meta_camera="old"), Path(catalogue.CURATED.path))
     return tmp_path
+
+
+class Shown:
+    """Vectors by content, as the stage embed leaves them."""
+
+    available = True
+
+    def __init__(self, vectors: dict[str, list[float]]) -> None:
+        self.vectors = vectors
+
+    def of(self, contents: Sequence[str]) -> "np.ndarray[Any, Any]":
+        return np.array([self.vectors[content] for content in contents])
+
+
+def test_splits_are_compared_by_what_images_show_where_they_have_vectors() -> None:
+    rows = images()
+    draw = np.random.default_rng(3)
+    raw = (rows["role"] == RAW).to_numpy()
+    shown = draw.random((len(rows), 12)) + raw[:, None]
+    vectors = dict(zip(rows["sha256"], shown.tolist(), strict=True))
+    outputs = stage_outputs(rows, split_params(**SMALL), Shown(vectors))
+    matching = outputs.metrics["matching"]
+    assert matching["raw_vs_production"]["embedding_auc"] > 0.95
+    assert matching["dev_vs_test"]["embedding_low"] < 0.5 < matching["dev_vs_test"]["embedding_high"]
+    (note,) = [line for line in notes(outputs) if line.startswith("raw and production images are told apart")]
+    assert "by what an embedding shows" in note
+    assert "embedding_auc" not in stage_outputs(rows, split_params(**SMALL)).metrics["matching"]["dev_vs_test"]
 
 
 def run(**changes: Any) -> str:

@@ -1,5 +1,6 @@
 """train: a run after a kill, SIGTERM or Ctrl-C ends with the model of one that was left alone."""
 
+import hashlib
 import shutil
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 from pipeline import catalogue
 from pipeline.project.params_file import load_params
 from pipeline.project.runner import run_stage
+from pipeline.store.fit_times import fit_times
 from pipeline.workers.engine import Engine
 from tests.running import environment, run_stages, write_params, write_tiny_sources
 
@@ -88,6 +90,9 @@ def goes_on_to_the_same_model(trained: Path, done: str) -> None:
     assert MODEL.read_bytes() == (trained / MODEL).read_bytes()
     assert METRICS.read_bytes() == (trained / METRICS).read_bytes()
     assert not CHECKPOINT.exists()
+    # The time is that of the whole fit; beside the model, under the hash that dvc.lock gives it.
+    times = fit_times(Path(catalogue.FIT_TIMES))
+    assert times[hashlib.md5(MODEL.read_bytes(), usedforsecurity=False).hexdigest()] >= 0
 
 
 @pytest.mark.parametrize(

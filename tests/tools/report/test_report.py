@@ -24,7 +24,7 @@ PAGE = Path("report/index.html")
 # Everything that the page is made of, beside what SVG has.
 HTML = {
     *("html", "head", "meta", "title", "style", "body", "header", "main", "section", "nav", "h1", "h2", "h3"),
-    *("p", "b", "a", "ul", "ol", "li", "div", "span", "bdi", "code", "pre", "figure", "img", "br"),
+    *("p", "b", "a", "ul", "ol", "li", "div", "span", "bdi", "code", "pre", "figure", "figcaption", "img", "br"),
     *("table", "caption", "tr", "th", "td"),
 }
 

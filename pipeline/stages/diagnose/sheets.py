@@ -1,0 +1,39 @@
+"""The contact sheet of diagnose: clusters of dev on which the model fails."""
+
+from collections.abc import Callable, Sequence
+
+import pandas as pd
+
+from pipeline.diagnosis.clusters import FailingCluster
+from pipeline.images.pixels import Pixels, encode
+from pipeline.sheets.drawing import Cell, Section, Sheet, Strip, draw_sheet
+from pipeline.stages.ingest.params import PngEncoding
+
+COLUMNS, MAX_IMAGES = 8, 24
+
+ReadPictures = Callable[[Sequence[str]], Sequence[Pixels]]
+"""Ids -> the normalised pictures."""
+
+
+def clusters_sheet(clusters: Sequence[FailingCluster], predictions: pd.DataFrame, read: ReadPictures) -> bytes:
+    """A PNG file with each cluster's images, the misclassified ones first.
+
+    Args:
+        predictions: with id, label and predicted.
+    """
+    called = predictions.set_index("id")[["label", "predicted"]].astype(str)
+    sections = []
+    for cluster in clusters:
+        shown = cluster.images[:MAX_IMAGES]
+        cells = [
+            Cell(pixels, (label, "right" if label == predicted else f"called {predicted}"))
+            for pixels, (label, predicted) in zip(read(shown), called.loc[list(shown)].to_numpy(), strict=True)
+        ]
+        more = f" ({len(shown)} of {len(cluster.images):,} shown)" if len(shown) < len(cluster.images) else ""
+        sections.append(Section(cluster.words + more, [Strip("", cells)]))
+    lines = [
+        "Images of dev that look alike, and that the model gets wrong more often than the rest, beyond chance.",
+        *([] if sections else ["None was found."]),
+    ]
+    sheet = Sheet("Clusters on which the model fails", lines, sections, COLUMNS)
+    return encode(draw_sheet(sheet), PngEncoding(name="png"))
