@@ -18,7 +18,7 @@ from pathlib import Path
 
 from dvc.cli import main as main_of_dvc
 
-from pipeline.cli import main as main_of_pipeline
+from pipeline.__main__ import main as main_of_pipeline
 from pipeline.stage import NAMES, load_stage
 from tests.examples import REPOSITORY
 from tests.running import environment, run, tracked, write_params, write_tiny_sources

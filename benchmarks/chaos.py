@@ -46,6 +46,8 @@ from accidents import (
 )
 from flips import flipped_by_hand, flipped_repro, read_after_flips
 
+from pipeline.store.writing import alone
+
 STAGES = ["inventory", "ingest web", "embed", "curate", "split", "balance", "augment", "previews", "train", "evaluate"]
 STAGES += ["label-issues", "diagnose"]
 HEAD = "| accident | runs | how it ended | after the next run | silently wrong |\n|---|---|---|---|---|"
@@ -68,7 +70,8 @@ def main() -> None:
     preload()
     if asked.folder:
         asked.folder.mkdir(parents=True, exist_ok=True)
-        happen(asked, asked.folder.resolve())
+        with alone(asked.folder, "benchmarks/chaos.py"):
+            happen(asked, asked.folder.resolve())
     else:
         with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
             happen(asked, Path(folder))

@@ -36,6 +36,10 @@ class RowFeatures:
         """The features of some rows, shape (rows, …)."""
         return self.features[self.positions[rows]]
 
+    def part(self, inside: npt.NDArray[np.bool_]) -> "RowFeatures":
+        """Those of some rows, a mask of shape (n,); the pictures stay where they are."""
+        return RowFeatures(self.features, self.positions[torch.from_numpy(inside)])
+
 
 class TrainFeatures:
     """The batches of training with features for pixels, in the order of each epoch."""

@@ -33,7 +33,7 @@ from pipeline.store.shard_plan import digest
 from pipeline.store.shards import ShardReader
 from pipeline.training import training
 from pipeline.training.checkpoint import KeyedCheckpoint, library_versions, table_digest
-from pipeline.training.features import TrainFeatures, computed_features, feature_batches, split_frozen
+from pipeline.training.features import RowFeatures, TrainFeatures, computed_features, feature_batches, split_frozen
 from pipeline.training.forecast import Length, announced
 from pipeline.training.loop import Batch, TrainBatches
 from pipeline.training.losses import row_weights
@@ -62,7 +62,8 @@ class TrainingData:
     """What a model is fitted to, and what says which epoch was best.
 
     rows: of train, as balanced and augmented; dev_rows: of dev, as they were photographed.
-    classes: sorted, in the order of their numbers.
+    classes: sorted, in the order of their numbers. known: what the frozen layers make of train and of dev, where an
+    earlier fit to the same pictures has computed it.
     """
 
     rows: pd.DataFrame
@@ -71,6 +72,7 @@ class TrainingData:
     ingest: IngestParams
     train: RowDataset
     dev: RowDataset
+    known: tuple[RowFeatures, RowFeatures] | None = None
 
 
 def training_data(
@@ -96,7 +98,9 @@ def training_data(
 def part_of_data(data: TrainingData, inside: npt.NDArray[np.bool_]) -> TrainingData:
     """The same with some rows of train, shape (n,), alone."""
     whole, rows = data.train, data.rows[inside]
-    return replace(data, rows=rows, train=RowDataset(rows, whole.images, data.classes, whole.size, whole.variants))
+    return replace(
+        data, known=None, rows=rows, train=RowDataset(rows, whole.images, data.classes, whole.size, whole.variants)
+    )
 
 
 def fit_key(data: TrainingData, params: FitParams) -> str:
@@ -176,8 +180,10 @@ def _rows_for(
     order, weights = KeyedOrder(len(data.train), params.seed), loss_weights(data, params)
     if features_stay(data, params):
         frozen, head = split_frozen(network)
-        seen = computed_features(frozen, data.train, params.threads, engine, "train: features")
-        seen_dev = computed_features(frozen, data.dev, params.threads, engine, "dev: features")
+        seen, seen_dev = data.known or (
+            computed_features(frozen, data.train, params.threads, engine, "train: features"),
+            computed_features(frozen, data.dev, params.threads, engine, "dev: features"),
+        )
         train = TrainFeatures(seen, data.train.labels, weights, params.batch_size, order)
         yield head, train, feature_batches(seen_dev, data.dev.labels, params.batch_size)
         return

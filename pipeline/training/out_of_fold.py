@@ -1,10 +1,12 @@
 """Out-of-fold predictions: each row is predicted by a model that was fitted to other rows (cross-validation)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import torch
+from torch import nn
 
 from pipeline.data.dataset import RowDataset
 from pipeline.data.loader import batches, predict_rows
@@ -16,7 +18,8 @@ from pipeline.models.baselines import Baseline, Rows
 from pipeline.stages.ingest.params import IngestParams
 from pipeline.stages.train.params import TrainParams
 from pipeline.store.shards import ShardReader
-from pipeline.training.fitting import TrainingData, fit_model
+from pipeline.training.features import RowFeatures, computed_features, split_frozen
+from pipeline.training.fitting import TrainingData, features_stay, fit_model, fresh_network
 from pipeline.workers.engine import Engine
 from pipeline.workers.progress import progress
 
@@ -89,32 +92,61 @@ def accuracy_out_of_fold(found: Probabilities, data: FoldedRows) -> float:
 def by_own_model(params: TrainParams, folded: FoldedRows, metric: AnyMetric, engine: Engine) -> Probabilities:
     """The same by the model of `train`, without balance and variants.
 
-    Dev's rows in the other folds say which epoch was best.
+    Dev's rows in the other folds say which epoch was best. What frozen layers make of the pictures is computed once.
     """
-    rows, folds, images, classes = folded.rows, folded.folds, folded.images, folded.classes
-    ingest = folded.ingest
-    found = np.full((len(rows), len(classes)), np.nan)
-    whole = rows.assign(copy=np.int32(0), weight=np.float32(1))
+    folds, classes = folded.folds, folded.classes
+    found = np.full((len(folds), len(classes)), np.nan)
+    known: RowFeatures | None = None
     for fold in np.unique(folds).tolist():
-        others = whole[folds != fold]
-        present = tuple(name for name in classes if (others["label"] == name).any())
-        seen_dev = others[others["split"] == DEV]
-        data = TrainingData(
-            rows=others,
-            dev_rows=seen_dev,
-            classes=present,
-            ingest=ingest,
-            train=RowDataset(others, images, present, ingest.size),
-            dev=RowDataset(seen_dev, images, present, ingest.size),
-        )
-        batch_size = min(params.batch_size, len(others))
-        trained, _ = fit_model(
-            data, params.model_copy(update={"batch_size": batch_size}), metric_of(metric, present), engine
-        )
-        # Labels do not matter here, and the model may not know some.
-        asked = rows[folds == fold].assign(label=present[0])
-        predicted = predict_rows(trained, asked, images, params.threads, engine, f"label_issues: fold {fold + 1}")
-        columns = np.array([classes.index(name) for name in present])
-        own = predicted[[f"{PROBABILITY}{name}" for name in present]].to_numpy(np.float64)
+        data = _others(folded, folds != fold)
+        fold_params = params.model_copy(update={"batch_size": min(params.batch_size, len(data.rows))})
+        # Others than frozen ones depend on the fold.
+        if features_stay(data, fold_params) and not fold_params.model.of_train:  # type: ignore[union-attr]
+            known = known if known is not None else _features(folded, data, fold_params, engine)
+            in_dev = (folded.rows["split"] == DEV).to_numpy()
+            data = replace(data, known=(known.part(folds != fold), known.part((folds != fold) & in_dev)))
+        trained, _ = fit_model(data, fold_params, metric_of(metric, data.classes), engine)
+        columns = np.array([classes.index(name) for name in data.classes])
+        if data.known is not None and known is not None:
+            own = _by_head(trained.network, known.part(folds == fold), params.threads)
+        else:
+            # Labels do not matter here, and the model may not know some.
+            asked = folded.rows[folds == fold].assign(label=data.classes[0])
+            title = f"label_issues: fold {fold + 1}"
+            predicted = predict_rows(trained, asked, folded.images, params.threads, engine, title)
+            own = predicted[[f"{PROBABILITY}{name}" for name in data.classes]].to_numpy(np.float64)
         found[np.ix_(np.flatnonzero(folds == fold), columns)] = own
     return found
+
+
+def _others(folded: FoldedRows, inside: npt.NDArray[np.bool_]) -> TrainingData:
+    """What a model is fitted to that is asked about the rest; inside: shape (n,)."""
+    rows = folded.rows.assign(copy=np.int32(0), weight=np.float32(1))[inside]
+    present = tuple(name for name in folded.classes if (rows["label"] == name).any())
+    dev = rows[rows["split"] == DEV]
+    size = folded.ingest.size
+    return TrainingData(
+        rows=rows,
+        dev_rows=dev,
+        classes=present,
+        ingest=folded.ingest,
+        train=RowDataset(rows, folded.images, present, size),
+        dev=RowDataset(dev, folded.images, present, size),
+    )
+
+
+def _features(folded: FoldedRows, data: TrainingData, params: TrainParams, engine: Engine) -> RowFeatures:
+    """What the frozen layers make of all rows; they are the same in every fold."""
+    frozen, _ = split_frozen(fresh_network(params.model, data, params, engine))  # type: ignore[arg-type]
+    whole = RowDataset(folded.rows, folded.images, folded.classes, folded.ingest.size)
+    return computed_features(frozen, whole, params.threads, engine, "label_issues: features")
+
+
+@torch.inference_mode()
+def _by_head(network: nn.Module, known: RowFeatures, threads: int) -> Probabilities:
+    """Probabilities (n, k) of rows whose features are known."""
+    torch.set_num_threads(threads)
+    _, head = split_frozen(network)
+    numbers = list(range(len(known.positions)))
+    parts = [head(known.of(numbers[start : start + PART])) for start in range(0, len(numbers), PART)]
+    return torch.cat(parts).softmax(dim=1).numpy().astype(np.float64)
