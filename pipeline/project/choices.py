@@ -158,6 +158,11 @@ def _pictures(seen: Seen, size: int) -> list[Choice]:
         Choice("embed.backbone", {"name": "efficientnet_lite0", "side": 160}, "these are photos: about 10 ms an image"),
         Choice("curate.scenes", "group", "photos of one scene in two splits would make the metrics too good"),
         Choice("curate.issues.low_information", 3.5, "these are photos"),
+        Choice(
+            "curate.issues.blurry",
+            0.66,
+            "these are photos: above it is what a blur of 1 % of the side does to nearly all",
+        ),
     ]
     return [fit, Choice("ingest.encoding", encoding, reason), *(photos if size > MAX_SMALL_SIDE else [])]
 
