@@ -27,7 +27,6 @@ class _LabelsOfRole(_Form):
     accuracy: float
     low: float
     high: float
-    at_least: float
 
 
 class _Labels(_LabelsOfRole):
