@@ -54,7 +54,6 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "choice": {"values": ["best", "last"]},
     "grid": {"points": 3},
     "count": {"rows": 5},
-    "weights_within": {"column": "source"},
     "ratio": {"value": 0.5},
     "class_recall": {"label": "fig"},
     "class_pr_auc": {"label": 1},
