@@ -77,6 +77,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "oversample": MEDIAN,
     "undersample": MEDIAN,
     "both": MEDIAN,
+    "weights_within": {"column": "role"},
     "edited_nearest_neighbours": {"neighbours": 2, "drop_if": "any"},
     "neighbourhood_cleaning_rule": {"neighbours": 2},
     "near_miss": {"version": 1, "neighbours": 2, **MEDIAN},
