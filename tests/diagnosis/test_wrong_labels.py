@@ -18,6 +18,7 @@ def part(images: int, share: float, own: float = 0.0, width: float | None = None
         "wrong_share": share,
         "low": max(share - reach, 0.0),
         "high": min(share + reach, 1.0),
+        "at_least": max(share - 1.3 * reach, 0.0),
         "not_checked": 0,
         "accuracy": 1 - share - own,
     }
