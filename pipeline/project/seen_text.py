@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from pipeline.errors import listing
 from pipeline.names import alike_labels, shown
-from pipeline.project.choices import INSTALL_HEIC, Seen
+from pipeline.project.choices import Seen
 from pipeline.project.inspect_sources import SourceSeen, spread
 
 # Classes that are listed a source.
@@ -29,8 +29,7 @@ def _facts(source: SourceSeen) -> Iterator[str]:
         kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(facts.formats.items(), key=lambda item: -item[1]))
         yield f"  shorter side of {spread(facts.sides)} pixels; of {sum(facts.formats.values())} looked at: {kinds}"
     if facts.unreadable:
-        heic = f". {facts.heic} are HEIC: `{INSTALL_HEIC}` opens them" if facts.heic else ""
-        yield f"  note: {facts.unreadable} of those looked at cannot be opened: they will be rejected{heic}"
+        yield f"  note: {facts.unreadable} of those looked at cannot be opened: they will be rejected"
 
 
 def _of_all(seen: Seen) -> Iterator[str]:
