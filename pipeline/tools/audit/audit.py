@@ -20,7 +20,7 @@ from pipeline.tools.audit.inspection import Inspection, PlacePictures, inspect_a
 from pipeline.tools.audit.leaks import Report, audit_report, check_splits
 from pipeline.tools.audit.rendering import verdict
 from pipeline.tools.audit.scenes import scene_names, scenes_across, shown_in, write_sheet, write_table
-from pipeline.tools.audit.tables import escaped, read_tables
+from pipeline.tools.audit.tables import ShardPlace, escaped, read_tables
 from pipeline.workers.engine import Engine
 
 
@@ -54,6 +54,8 @@ def find(
         DataError: the tables cannot be used; the message lists all reasons.
     """
     rows, places = read_tables(manifests, root)
+    own = np.array([isinstance(place, ShardPlace) for place in places], np.bool_)
+    rows = _with_predictions(rows, own, root or Path())
     check_splits(rows)
     hashed = rows["sha256"].notna().to_numpy()
     tasks = dict.fromkeys(places, False) if near else {}
@@ -82,6 +84,22 @@ def find(
             "not_checked": found.reason,
         },
     }
+
+
+def _with_predictions(rows: pd.DataFrame, own: npt.NDArray[np.bool_], root: Path) -> pd.DataFrame:
+    """Rows of this pipeline with what the last run predicts, if its splits are theirs; other tables bring their own.
+
+    Args:
+        own: which rows are of this pipeline, shape (n,).
+    """
+    file = root / catalogue.PREDICTIONS.path
+    if not own.any() or not file.exists():
+        return rows
+    found = catalogue.PREDICTIONS.read(file).astype({"split": "str", "predicted": "str"}).set_index("id")
+    split = rows["key"].map(found["split"])
+    if (own & split.notna() & (split != rows["split"])).any():
+        return rows  # of another run
+    return rows.assign(predicted=rows["predicted"].where(~own, rows["key"].map(found["predicted"])))
 
 
 def outcome(report: Report) -> None:

@@ -1,6 +1,6 @@
 """Check a split for leaks, class gaps and mismatch between its parts.
 
-A row: table, row (from 1), path, label (or None: nobody has said), split; group, role (or None); key, what
+A row: table, row (from 1), path, label (or None: nobody has said), split; group, role, predicted (or None); key, what
 names the image; content, equal for equal files (or None); family, equal for near copies in different splits.
 Rows without a label may leak as others do; what is said of classes is said of the others.
 Names of groups, splits and labels are compared as ingest takes them (names.key, names.clean), and groups that may be
@@ -22,7 +22,7 @@ COLUMNS = ("path", "label", "split")
 FILLED = ("path", "split")
 # What only this pipeline's manifests have; one may be empty, because no image is unused, say.
 OWN = frozenset({"id", "shard", "row"})
-OPTIONAL = ("group", "role", "sha256")
+OPTIONAL = ("group", "role", "sha256", "predicted")
 # What other tools call these columns.
 OTHER_NAMES = {
     "path": {"file", "filename", "file_name", "filepath", "file_path", "image", "image_path", "img"},

@@ -82,7 +82,7 @@ def _scene_words(report: Report) -> str:
         return ""
     lines = [
         f"{one['images']:,} of {one['all']:,} {shown(one['split'])} images show a scene of {shown(one['of'])}: "
-        "a model may recognise the place instead of the class"
+        f"a model may recognise the place instead of the class{_error_words(one)}"
         for one in scenes["shown_in"]
     ]
     if scenes["too_small"]:
@@ -90,6 +90,15 @@ def _scene_words(report: Report) -> str:
     if scenes["not_checked"]:
         lines.append(f"Scenes were not looked for: {scenes['not_checked']}")
     return "\n".join(lines)
+
+
+def _error_words(one: Report) -> str:
+    """What the model errs on images of a scene of another split, and on the others, where predictions are known."""
+    if one.get("error_of_these") is None:
+        return ""
+    others = one["error_of_others"]
+    beside = "" if others is None else f", on the other {one['all'] - one['images']:,} {others:.1%}"
+    return f". Its error on these images is {one['error_of_these']:.1%}{beside}"
 
 
 def _leak_words(kind: str, report: Report, most: int) -> str:

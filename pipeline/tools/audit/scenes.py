@@ -108,18 +108,39 @@ def scene_names(count: int, pairs: pd.DataFrame) -> list[str | None]:
 
 
 def shown_in(rows: pd.DataFrame, pairs: pd.DataFrame) -> list[Report]:
-    """Of each split, how many images show a scene of a larger one: {split, of, images, all}, as JSON can hold it."""
+    """Of each split, how many images show a scene of a larger one: {split, of, images, all}, as JSON can hold it.
+
+    Where each labelled image of the split has a prediction, also the shares error_of_these and error_of_others (null:
+    no such image).
+    """
     sizes = {str(split): int(count) for split, count in rows["split"].value_counts().items()}
     ends = pd.concat([pairs, pairs.rename(columns={"one": "other", "other": "one"})])
     splits = rows["split"].to_numpy()
     table = pd.DataFrame({"row": ends["one"], "split": splits[ends["one"]], "of": splits[ends["other"]]})
     order = {split: (-size, split) for split, size in sizes.items()}
     found = [
-        {"split": split, "of": of, "images": int(part["row"].nunique()), "all": sizes[str(split)]}
+        {
+            "split": split,
+            "of": of,
+            "images": int(part["row"].nunique()),
+            "all": sizes[str(split)],
+            **_errors(rows[(splits == split) & rows["label"].notna().to_numpy()], set(part["row"])),
+        }
         for (split, of), part in table.groupby(["split", "of"])
         if order[str(of)] < order[str(split)]
     ]
     return sorted(found, key=lambda one: (one["of"], one["split"]))
+
+
+def _errors(rows: pd.DataFrame, twins: set[int]) -> Report:
+    """The error on images that show a scene of another split, and on the others; nothing without predictions."""
+    if not len(rows) or rows["predicted"].isna().any():
+        return {}
+    wrong, inside = (rows["label"] != rows["predicted"]).to_numpy(), rows.index.isin(twins)
+    return {
+        name: float(wrong[part].mean()) if part.any() else None
+        for name, part in (("error_of_these", inside), ("error_of_others", ~inside))
+    }
 
 
 def write_table(rows: pd.DataFrame, pairs: pd.DataFrame, path: Path) -> None:

@@ -94,7 +94,9 @@ def _as_taken(rows: pd.DataFrame) -> pd.DataFrame:
     for name in sorted(rows["split"].dropna().unique()):
         first.setdefault(names.key(name), name)
     splits = {name: first[names.key(name)] for name in rows["split"].dropna().unique()}
-    return rows.assign(label=rows["label"].map(labels), split=rows["split"].map(splits))
+    predicted = {name: names.clean(name) or name for name in rows["predicted"].dropna().unique()}
+    taken = {"label": labels, "split": splits, "predicted": predicted}
+    return rows.assign(**{column: rows[column].map(known) for column, known in taken.items()})
 
 
 def _columns(path: Path) -> dict[str, list[Any]]:

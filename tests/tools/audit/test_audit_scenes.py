@@ -28,14 +28,15 @@ def write(path: str, seed: int, step: int = 0, side: int = SIDE) -> None:
     Path(path).write_bytes(encoded(place[:side, :side]))
 
 
-def table(*images: tuple[int, int, str], side: int = SIDE) -> str:
-    """Images of (place, step, split), written as files, and their table."""
+def table(*images: tuple[int, int, str], side: int = SIDE, predicted: str = "") -> str:
+    """Images of (place, step, split), written as files, and their table; with predictions, a letter each, if given."""
     rows = []
     for number, (seed, step, split) in enumerate(images):
         write(f"images/{number}.png", seed, step, side)
-        rows.append({"path": f"images/{number}.png", "label": "ab"[number % 2], "split": split})
+        own = {"predicted": predicted[number]} if predicted else {}
+        rows.append({"path": f"images/{number}.png", "label": "ab"[number % 2], "split": split, **own})
     with Path("table.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, ["path", "label", "split"])
+        writer = csv.DictWriter(file, [*rows[0]])
         writer.writeheader()
         writer.writerows(rows)
     return "table.csv"
@@ -65,6 +66,18 @@ def test_images_of_a_scene_of_train_are_counted_listed_and_shown(audit: Any) -> 
     ]
     assert int(rows[0]["places"]) >= 10
     assert Path("out/pairs.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_error_on_images_of_a_scene_of_train_is_told_where_predictions_are(audit: Any) -> None:
+    # Labels are a, b in turn: of test's, the first is right and the second wrong.
+    found = json.loads(audit(table(*SHARED, predicted="abababa"), "--format", "json").out)["scenes"]["shown_in"]
+    assert found == [
+        {"split": "test", "of": "train", "images": 1, "all": 2, "error_of_these": 0.0, "error_of_others": 0.0}
+    ]
+    said = audit(table(*SHARED, predicted="ababbaa")).out
+    assert "instead of the class. Its error on these images is 100.0%, on the other 1 100.0%" in said
+    unknown = json.loads(audit(table(*SHARED, predicted="abab aa"), "--format", "json").out)["scenes"]["shown_in"]
+    assert unknown == [{"split": "test", "of": "train", "images": 1, "all": 2}]
 
 
 def test_scenes_of_one_split_leak_nothing(audit: Any) -> None:
