@@ -68,8 +68,8 @@ def check(seen: Seen) -> None:
     small = sorted(label for label, count in production.items() if count < MIN_PRODUCTION)
     if len(seen.classes) < 2:
         problems.append(
-            f"there is only one class, {listing(seen.classes)}, but a classifier needs two: put the images in one folder "
-            "per class, and name the folder that contains these folders. Or name a table of labels inside the folder "
+            f"there is only one class, {listing(seen.classes)}, but a classifier needs two: put the images in one "
+            "folder per class, and name the folder that contains these folders. Or name a table of labels inside it "
             "with --labels"
         )
     if not production:
