@@ -262,7 +262,7 @@ def test_what_looks_odd_is_said(init: Init, tmp_path: Path) -> None:
     (tmp_path / "web/cat/notes.txt").write_text("hello")
     ended = init("shop", *BOTH)
     assert "1 files of operating systems and network drives" in ended.out
-    assert "1 of those looked at cannot be opened" in ended.out
+    assert "1 of the inspected images cannot be opened" in ended.out
     assert "1 files do not have the ending of an image: cat/notes.txt" in ended.out
     assert "only raw images have the classes Cat, wolf" in ended.out
     assert "labels that may mean the same class" in ended.out
@@ -356,7 +356,7 @@ def test_heic_images_are_looked_at_or_what_opens_them_is_said(
     ended = init("shop", "--production", "heic")
     if installed:
         assert ended.code == 0, ended.err
-        assert "of 12 looked at: 12 HEIF" in ended.out
+        assert "formats of 12 inspected images: 12 HEIF" in ended.out
     else:
         assert ended.code == 5
-        assert "none of the images that were looked at can be opened: they are HEIC: run `pip install" in ended.err
+        assert "none of the inspected images can be opened: they are HEIC: run `pip install" in ended.err
