@@ -4,6 +4,7 @@
     python benchmarks/diagnosis.py --only blur --seeds 2   # a look at one
     ... --first-seed 100                                   # other data, models and doses of chance
     ... --web DIR --phone DIR                              # also photos, trained on those of the web alone
+    ... --photos FILE.npz                                  # also photos: embeddings that photo_features.py made
     ... --results FILE                                     # goes on where a run that was stopped had come to
 
 A disease has three doses, the last the strongest. For each the table has the share of runs in which it is named first,
@@ -21,8 +22,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from diseases import ALONE, DISEASES
-from planted import run_one
+from diseases import ALONE
+from photo_diseases import PHOTO_DISEASES
+from planted import EVERY, run_one
 
 from pipeline.diagnosis.error_levels import ALPHA, wilson
 from pipeline.workers.engine import Engine, choose_workers
@@ -34,12 +36,14 @@ BATCH = 12
 def main() -> None:
     """Print a Markdown table, and the figures of the whole."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", choices=list(DISEASES), action="append")
+    parser.add_argument("--only", choices=list(EVERY), action="append")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--workers", type=int)
     parser.add_argument("--web", type=Path, help="raw photos, a folder a class; needs --phone")
     parser.add_argument("--phone", type=Path, help="production photos, a folder a class")
+    parser.add_argument("--photos", type=Path)
+    parser.add_argument("--healthy", type=int, help="seeds of healthy runs; as many as the others unless said")
     parser.add_argument("--results", type=Path)
     options = parser.parse_args()
     if (options.web is None) != (options.phone is None):
@@ -47,19 +51,29 @@ def main() -> None:
     folders = (options.web, options.phone) if options.web is not None else None
     if folders is None and ALONE in (options.only or []):
         parser.error(f"{ALONE} needs --web and --phone")
-    diseases = options.only or [name for name in DISEASES if folders is not None or name != ALONE]
-    seeds = range(options.first_seed, options.first_seed + options.seeds)
-    runs = list(itertools.product(diseases, (0, 1, 2), seeds))
+    diseases = options.only or [
+        name
+        for name in EVERY
+        if (folders is not None or name != ALONE) and (options.photos is not None or name not in PHOTO_DISEASES)
+    ]
+    runs = [run for name in diseases for run in itertools.product([name], (0, 1, 2), seeds_of(name, options))]
     done = {key_of(one): one for one in read_lines(options.results)}
     left = [key for key in runs if key not in done]
+    work = partial(run_one, folders=folders, features=options.photos)
     engine = Engine(choose_workers(options.workers))
     for start in range(0, len(left), BATCH):
-        made = engine.map(partial(run_one, folders=folders), left[start : start + BATCH], "planted")
+        made = engine.map(work, left[start : start + BATCH], "planted")
         done |= {key_of(one): one for one in made}
         if options.results is not None:
             with options.results.open("a") as file:
                 file.writelines(json.dumps(one) + "\n" for one in made)
     report(pd.DataFrame([done[key] for key in runs]))
+
+
+def seeds_of(name: str, options: argparse.Namespace) -> range:
+    """The seeds of a disease."""
+    count = options.healthy if name.endswith("healthy") and options.healthy else options.seeds
+    return range(options.first_seed, options.first_seed + count)
 
 
 def key_of(one: dict[str, Any]) -> tuple[str, int, int]:
@@ -86,10 +100,11 @@ def report(found: pd.DataFrame) -> None:
         gain = (
             [f"{len(helped)}", f"{helped.mean():.0%}", f"{100 * part['gain'].mean():+.1f}"] if len(helped) else [""] * 3
         )
-        shown = DISEASES[str(name)].doses[int(str(dose))]
+        shown = EVERY[str(name)].doses[int(str(dose))]
         cells = [name, shown, len(part), f"{part['first'].mean():.0%}", f"{part['plain'].mean():.0%}", instead, *gain]
         print(f"| {' | '.join(map(str, cells))} |")
-    well, ill = found[found["disease"] == "healthy"], found[found["disease"] != "healthy"]
+    sound = found["disease"].str.endswith("healthy")
+    well, ill = found[sound], found[~sound]
     print()
     for words, cases in (
         ("False alarms on healthy runs", well["named"].str.len() > 0),

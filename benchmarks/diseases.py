@@ -66,14 +66,30 @@ class Case:
 
     candidates: the best on dev of so many models is taken. production: which images of train and train_dev are of
     production, shape (n,) each; the pool is. copies: number of an image of train -> of the image of dev that it is.
+    one_source: the images of one class, and they alone, are of a source of their own. scenes: number of an image of
+    dev, and of one of train that shows the same scene.
+    changed: by change, what stands for the same images as another camera takes them.
     """
 
-    pixels: dict[str, Pixels]
+    pixels: dict[str, npt.NDArray[Any]]
     labels: dict[str, npt.NDArray[np.int64]]
     values: dict[str, Any]
     candidates: int = 1
     production: Mapping[str, npt.NDArray[np.bool_]] = field(default_factory=dict)
     copies: Mapping[int, int] = field(default_factory=dict)
+    changed: Mapping[str, Mapping[str, npt.NDArray[Any]]] = field(default_factory=dict)
+    one_source: bool = False
+    scenes: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def classes(self) -> int:
+        """How many there are."""
+        return 1 + max(int(values.max()) for values in self.labels.values() if len(values))
+
+    @property
+    def embedded(self) -> bool:
+        """Whether its images are embeddings (n, d), not pixels (n, side, side, 3)."""
+        return self.pixels[TRAIN].ndim == 2
 
 
 Plant = Callable[[Case, Any, np.random.Generator], Case]
@@ -156,7 +172,7 @@ def few_epochs(case: Case, epochs: int, generator: np.random.Generator) -> Case:
 def little_data(case: Case, images: int, generator: np.random.Generator) -> Case:
     """So many training images of each class."""
     labels = case.labels[TRAIN]
-    kept = np.concatenate([np.flatnonzero(labels == label)[:images] for label in range(DIGITS)])
+    kept = np.concatenate([np.flatnonzero(labels == label)[:images] for label in range(case.classes)])
     fewer = {TRAIN: case.pixels[TRAIN][kept], "pool": case.pixels["pool"][:0]}
     of_them = {TRAIN: labels[kept], "pool": case.labels["pool"][:0]}
     few = replace(case, pixels={**case.pixels, **fewer}, labels={**case.labels, **of_them})
@@ -218,7 +234,7 @@ def label_noise(case: Case, share: float, generator: np.random.Generator) -> Cas
     labels = {}
     for name, values in case.labels.items():
         wrong = generator.random(len(values)) < share
-        others = (values + generator.integers(1, DIGITS, len(values))) % DIGITS
+        others = (values + generator.integers(1, case.classes, len(values))) % case.classes
         labels[name] = np.where(wrong, others, values)
     return replace(case, labels=labels)
 
@@ -228,7 +244,7 @@ def wrong_production(case: Case, share: float, generator: np.random.Generator) -
     labels = dict(case.labels)
     for name in (DEV, TEST, "pool"):
         wrong = generator.random(len(labels[name])) < share
-        others = (labels[name] + generator.integers(1, DIGITS, len(labels[name]))) % DIGITS
+        others = (labels[name] + generator.integers(1, case.classes, len(labels[name]))) % case.classes
         labels[name] = np.where(wrong, others, labels[name])
     return replace(case, labels=labels)
 
@@ -284,8 +300,9 @@ def without_class(case: Case, split: str, generator: np.random.Generator) -> Cas
 
 def healthy(case: Case, dose: str, generator: np.random.Generator) -> Case:
     """The same images, dealt out anew."""
-    order = generator.permutation(sum(SIZES.values()))
-    ends = np.cumsum(list(SIZES.values()))[:-1]
+    sizes = [len(case.labels[name]) for name in SIZES]
+    order = generator.permutation(sum(sizes))
+    ends = np.cumsum(sizes)[:-1]
     pixels, labels = (np.concatenate([values[name] for name in SIZES])[order] for values in (case.pixels, case.labels))
     parts = (dict(zip(SIZES, np.split(values, ends), strict=True)) for values in (pixels, labels))
     return Case(*parts, values=case.values)

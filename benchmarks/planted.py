@@ -8,13 +8,15 @@ import shlex
 import string
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
-from diseases import ALONE, DISEASES, SIDE, Case, Folders, drawn, photos
+from diseases import ALONE, DISEASES, SIDE, Case, Disease, Folders, drawn, photos
+from photo_diseases import PHOTO_DISEASES, drawn_photos
 from ruamel.yaml import YAML
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -31,12 +33,14 @@ from pipeline.manifest import DEV, PRODUCTION, RAW, TEST, TRAIN, TRAIN_DEV
 from pipeline.metrics.bootstrap import interval, resamples
 from pipeline.metrics.metric import metric_of
 from pipeline.models.building import build_model
+from pipeline.models.networks import Network
 from pipeline.models.prediction import predict
 from pipeline.project.params_file import Params, check_params
 from pipeline.randomness import keyed_generator
 from pipeline.stages.label_issues.table import Disagreements, label_issues_table, metrics_of
 from pipeline.stages.train.params import TrainParams
 from pipeline.store.curves import Curves
+from pipeline.training.embedded import EmbeddedModel, Rows, cross_fitted, linear
 from pipeline.training.loop import WeightedBatch
 from pipeline.training.losses import row_weights
 from pipeline.training.training import fit
@@ -45,16 +49,20 @@ from pipeline.transforms.online import online_variants
 # Images of a split whose labels are checked.
 CHECKED = {TRAIN: 600, DEV: 400}
 # Places of params that change what is fitted here; other advice (a larger train_dev, say) cannot be followed.
+OF_PIXELS = ("augment.", "train.model.trained", "train.model.input")
 FOLLOWED = ("train.", "augment.copies.", "augment.transforms", "split.production_train_fraction", "evaluate.optimizing")
 
 
-def run_one(key: tuple[str, int, int], folders: Folders | None = None) -> dict[str, Any]:
+EVERY: Mapping[str, Disease] = {**DISEASES, **PHOTO_DISEASES}
+
+
+def run_one(key: tuple[str, int, int], folders: Folders | None = None, features: Path | None = None) -> dict[str, Any]:
     """What came of one planted case: a disease's name, the number of its dose, and a seed.
 
     Even seeds have digits, odd ones letters.
     """
     name, dose, seed = key
-    case = sick(name, dose, seed, folders if name == ALONE else None)
+    case = sick(name, dose, seed, folders if name == ALONE else None, features)
     found, called = diagnosed(case, seed)
     dead = [step.command for step in found.steps if step.command and not acts(step.command, case)]
     named = [each.name for each in in_order(found.gaps, found.findings) if each.name != SMALL_DEV]
@@ -64,15 +72,21 @@ def run_one(key: tuple[str, int, int], folders: Folders | None = None) -> dict[s
     # What a reader of the plain numbers would say: the largest gap that is worth work, if there is one.
     largest = max(found.gaps, key=lambda gap: gap.value)
     plain = largest.name if largest.value >= found.relevant else None
-    result["plain"] = plain in DISEASES[name].names
-    result["first"] = named[:1] != [] and named[0] in DISEASES[name].names
+    result["plain"] = plain in EVERY[name].names
+    result["first"] = named[:1] != [] and named[0] in EVERY[name].names
     changes = changes_of(step) if step is not None and step.startswith("dvc exp run") else {}
     # The best of many models is none that could be fitted anew.
-    if named and changes and all(place.startswith(FOLLOWED) for place in changes) and case.candidates == 1:
+    if named and changes and followable(changes, case):
         after, _ = fitted(replace(case, values=changed(case.values, changes)), seed)
         gain, low = paired(after[DEV], called)
         result |= {"gain": gain, "helped": low > 0}
     return result
+
+
+def followable(changes: Mapping[str, Any], case: Case) -> bool:
+    """Whether what is changed changes what is fitted here. Behind embeddings there are no pixels and no layers."""
+    followed = all(place.startswith(FOLLOWED) for place in changes) and case.candidates == 1
+    return followed and not (case.embedded and any(place.startswith(OF_PIXELS) for place in changes))
 
 
 def acts(command: str, case: Case) -> bool:
@@ -82,9 +96,13 @@ def acts(command: str, case: Case) -> bool:
     return learnt or not any(place in command for place in about_production)
 
 
-def sick(name: str, dose: int, seed: int, folders: Folders | None = None) -> Case:
+def sick(name: str, dose: int, seed: int, folders: Folders | None = None, features: Path | None = None) -> Case:
     """A planted case, or, where there are folders of photos, a real one."""
-    disease = DISEASES[name]
+    disease = EVERY[name]
+    if name in PHOTO_DISEASES:
+        assert features is not None
+        generator = keyed_generator(seed, "planted", name, dose, "features")
+        return disease.plant(drawn_photos(features, seed, generator), disease.doses[dose], generator)
     kind = "photos" if folders else ("digits", "letters")[seed % 2]
     generator = keyed_generator(seed, "planted", name, dose, kind)
     healthy = photos(folders, generator) if folders else drawn(kind, seed)
@@ -102,14 +120,15 @@ def diagnosed(case: Case, seed: int) -> tuple[Diagnosis, pd.DataFrame]:
     levels[TEST] = measured(TEST, frames[TEST], metric, classes, evaluate)
     run = Run(params.curate, params.split, params.balance, params.augment, params.train, evaluate)
     manifest = manifest_of(predictions, case)
-    evidence = Evidence(
-        predictions, manifest, pd.DataFrame(columns=["id", "family"]), curves, suspected(case, manifest), {}
-    )
+    evidence = Evidence(predictions, manifest, scenes_of(case), curves, suspected(case, manifest), {})
     return diagnosis(levels, evidence, run, params.diagnose), frames[DEV]
 
 
 def suspected(case: Case, manifest: pd.DataFrame) -> dict[str, Any]:
-    """What the stage label_issues says of train and dev, from some of their images: a forest, cross-validated."""
+    """What the stage label_issues says of train and dev, from some of their images: a forest, cross-validated.
+
+    Of embeddings a linear model.
+    """
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
@@ -123,13 +142,17 @@ def suspected(case: Case, manifest: pd.DataFrame) -> dict[str, Any]:
     split = np.repeat(list(chosen), [len(those) for those in chosen.values()])
     ids = [f"{split}/{number:05}" for split, those in chosen.items() for number in those.tolist()]
     rows = manifest.set_index("id").loc[ids].reset_index().assign(label=labels.astype(str))
-    step = pixels.shape[1] // 7
-    # The channels of digits and letters are alike.
-    channels = pixels[..., :1] if (pixels[..., 0] == pixels[..., 2]).all() else pixels
-    features = channels[:, ::step, ::step].reshape(len(labels), -1)
-    folds = StratifiedKFold(max(2, min(5, int(np.bincount(labels).min()))), shuffle=True, random_state=1)
-    forest = RandomForestClassifier(40, random_state=1)
-    found = cross_val_predict(forest, features, labels, cv=folds, method="predict_proba")
+    if case.embedded:
+        of_all = Rows(pixels, labels, np.ones(len(labels), np.float32), np.arange(len(labels)), case.classes)
+        found = cross_fitted(EmbeddedModel((0.003,), linear), of_all, pixels[:1], 1, 1).own
+    else:
+        step = pixels.shape[1] // 7
+        # The channels of digits and letters are alike.
+        channels = pixels[..., :1] if (pixels[..., 0] == pixels[..., 2]).all() else pixels
+        features = channels[:, ::step, ::step].reshape(len(labels), -1)
+        folds = StratifiedKFold(max(2, min(5, int(np.bincount(labels).min()))), shuffle=True, random_state=1)
+        forest = RandomForestClassifier(40, random_state=1)
+        found = cross_val_predict(forest, features, labels, cv=folds, method="predict_proba")
     doubts = [
         Disagreements(name, rows[split == name].reset_index(drop=True), labels[split == name], [found[split == name]])
         for name in (DEV, TRAIN)
@@ -148,10 +171,7 @@ def fitted(case: Case, seed: int) -> tuple[dict[str, pd.DataFrame], Curves]:
     rows = TensorDataset(as_tensor(seen), torch.from_numpy(learnt), torch.from_numpy(weights))
     train = Epochs(rows, params.train)
     dev = DataLoader(TensorDataset(as_tensor(case.pixels[DEV]), torch.from_numpy(case.labels[DEV])), batch_size=256)
-    spread = pixels.reshape(-1, 3) / 255
-    network = build_model(
-        params.train.model, len(names), pixels.shape[1], spread.mean(axis=0), spread.std(axis=0), params.train.seed
-    )
+    network = head_of(seen, len(names), params) if case.embedded else network_of(pixels, len(names), params)
     metric = metric_of(params.evaluate.optimizing, names)
     done = fit(network, train, dev, params.train, metric, len(names), lambda _: None)
     sets = {split: (case.pixels[split], case.labels[split]) for split in (TRAIN_DEV, DEV, TEST)}
@@ -162,6 +182,36 @@ def fitted(case: Case, seed: int) -> tuple[dict[str, pd.DataFrame], Curves]:
     return {split: frame_of(split, probabilities[split], sets[split][1], names) for split in sets}, Curves(
         done.epochs, done.epoch
     )
+
+
+def network_of(pixels: Pixels, classes: int, params: Params) -> torch.nn.Module:
+    spread = pixels.reshape(-1, 3) / 255
+    assert isinstance(params.train.model, Network)
+    return build_model(
+        params.train.model, classes, pixels.shape[1], spread.mean(axis=0), spread.std(axis=0), params.train.seed
+    )
+
+
+def head_of(features: Pixels, classes: int, params: Params) -> torch.nn.Module:
+    """A linear head on features, normalised as those of train are, with the dropout of params."""
+    torch.manual_seed(params.train.seed)
+    linear_layer = torch.nn.Linear(features.shape[1], classes)
+    with torch.no_grad():
+        mean, deviation = (torch.from_numpy(one) for one in (features.mean(axis=0), features.std(axis=0) + 1e-3))
+    model = params.train.model
+    return torch.nn.Sequential(Standardised(mean, deviation), torch.nn.Dropout(model.dropout.head), linear_layer)
+
+
+class Standardised(torch.nn.Module):
+    """Features less the mean of train's, over their deviation."""
+
+    def __init__(self, mean: torch.Tensor, deviation: torch.Tensor) -> None:
+        super().__init__()
+        self.register_buffer("mean", mean)
+        self.register_buffer("deviation", deviation)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return (features.float() - self.mean) / self.deviation  # type: ignore[operator]
 
 
 class Epochs:
@@ -181,7 +231,9 @@ class Epochs:
 
 
 def with_copies(pixels: Pixels, labels: npt.NDArray[np.int64], params: Params) -> tuple[Pixels, npt.NDArray[np.int64]]:
-    """The training rows, with as many variants of each as params ask for."""
+    """The training rows, with as many variants of each as params ask for; embeddings have none."""
+    if pixels.ndim == 2:
+        return pixels, labels
     count = getattr(params.augment.copies, "count", 0)
     variants = online_variants(params.augment.transforms, params.augment.seed)
     made = [variants(one, str(number), copy, 0) for copy in range(1, count + 1) for number, one in enumerate(pixels)]
@@ -217,7 +269,8 @@ def predicted(network: torch.nn.Module, pixels: Pixels) -> npt.NDArray[np.float6
 
 
 def as_tensor(pixels: Pixels) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2)
+    values = torch.from_numpy(np.ascontiguousarray(pixels))
+    return values if values.ndim == 2 else values.permute(0, 3, 1, 2)
 
 
 def frame_of(
@@ -237,12 +290,21 @@ def manifest_of(frame: pd.DataFrame, case: Case) -> pd.DataFrame:
     for split in (TRAIN, TRAIN_DEV):
         here = np.flatnonzero(frame["split"] == split)
         role[here] = roles_of(case, split)[: len(here)]
-    facts = {"source": "all", "width": SIDE, "height": SIDE, "brightness": 0.0, "contrast": 0.0, "sharpness": 0.0}
-    columns = frame[["id", "group", "split"]].assign(role=role, pixels=frame["id"], saturation=0.0, **facts)
+    # A fact that gives a class away: its images, and they alone, are of another source.
+    source = np.where((frame["label"] == "a") & case.one_source, "other", "all")
+    facts = {"source": source, "width": SIDE, "height": SIDE, "brightness": 0.0, "contrast": 0.0, "sharpness": 0.0}
+    columns = frame[["id", "group", "split", "label"]].assign(role=role, pixels=frame["id"], saturation=0.0, **facts)
     # Copies of dev in train are the same pictures.
     for place, copied in case.copies.items():
         columns.loc[columns["id"] == f"{TRAIN}/{place:05}", "pixels"] = f"{DEV}/{copied:05}"
-    return columns.assign(captured_at=pd.NaT)
+    return columns.assign(captured_at=pd.Series(pd.NaT, columns.index, dtype="datetime64[ns, UTC]"))
+
+
+def scenes_of(case: Case) -> pd.DataFrame:
+    """What curate says of scenes: each image of dev that shows one of train, and that one."""
+    pairs = [(f"{DEV}/{seen:05}", f"{TRAIN}/{learnt:05}", family) for family, (seen, learnt) in enumerate(case.scenes)]
+    rows = [(name, str(family)) for one, other, family in pairs for name in (one, other)]
+    return pd.DataFrame(rows, columns=["id", "family"])
 
 
 def roles_of(case: Case, split: str) -> list[str]:

@@ -113,6 +113,8 @@ FIT_TIMES = "data/train/times.json"
 CURVES = checked_folder(curves("reports/train"))
 # Fits that `pipeline learning-curve` has finished; of no stage.
 LEARNING_CURVE = "data/learning-curve"
+# Trials of `pipeline tune`, a folder a search; of no stage.
+TUNE = "data/tune"
 # Of the last map that `pipeline map` or the page drew; of no stage.
 MAP_PLACES = remembered("data/map/places.arrow", manifest.MAP_PLACES)
 

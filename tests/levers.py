@@ -18,6 +18,8 @@ from pipeline.training.mixing import MIXINGS
 from pipeline.training.optimizers import OPTIMIZERS
 from pipeline.training.schedules import SCHEDULES
 from pipeline.transforms.presets import PRESETS
+from pipeline.tuning.methods import METHODS
+from pipeline.tuning.ranges import RANGES
 
 TABLES: dict[str, Registry[Any]] = {
     "pipeline.data.formats.table.DATA_FORMATS": DATA_FORMATS,
@@ -37,6 +39,8 @@ TABLES: dict[str, Registry[Any]] = {
     "pipeline.training.optimizers.OPTIMIZERS": OPTIMIZERS,
     "pipeline.training.schedules.SCHEDULES": SCHEDULES,
     "pipeline.transforms.presets.PRESETS": PRESETS,
+    "pipeline.tuning.methods.METHODS": METHODS,
+    "pipeline.tuning.ranges.RANGES": RANGES,
 }
 SHAPE = {"depth": 1, "width": 4, "activation": "relu", "batch_norm": True, "dropout": {"blocks": 0.1, "head": 0.1}}
 SEEN = {"features": {"name": "pixels", "side": 2}}
@@ -44,6 +48,11 @@ MEDIAN = {"target": {"name": "median"}}
 # Params of each row beside its name, in the order of the tables; rows that are not here have none.
 EXAMPLES: dict[str, dict[str, Any]] = {
     "classes": {"rename": {"fig": "fico"}, "merge": {"pome": ["apple", "pear"]}, "one_against_rest": "pome"},
+    "linear": {"low": 0.0, "high": 0.5},
+    "log": {"low": 0.001, "high": 0.1},
+    "int": {"low": 8, "high": 32, "step": 8},
+    "choice": {"values": ["best", "last"]},
+    "grid": {"points": 3},
     "count": {"rows": 5},
     "ratio": {"value": 0.5},
     "class_recall": {"label": "fig"},
@@ -68,6 +77,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "oversample": MEDIAN,
     "undersample": MEDIAN,
     "both": MEDIAN,
+    "weights_within": {"column": "role"},
     "edited_nearest_neighbours": {"neighbours": 2, "drop_if": "any"},
     "neighbourhood_cleaning_rule": {"neighbours": 2},
     "near_miss": {"version": 1, "neighbours": 2, **MEDIAN},

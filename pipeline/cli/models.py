@@ -178,3 +178,36 @@ def export_model(
     from pipeline.tools.export_model import write_model
 
     print(printable(write_model(output, format_name and format_name.value, model)))
+
+
+@app.command(rich_help_panel=PANEL)
+def tune(
+    trials: Annotated[
+        int | None, typer.Option(min=1, help="How many models to fit in all, with those of a search that was stopped.")
+    ] = None,
+    minutes: Annotated[float | None, typer.Option(min=0, help="Begin no trial after so many minutes.")] = None,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Run the winner as one experiment of DVC, if it is better beyond chance.")
+    ] = False,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Processes that fit models; more than one is not repeatable.")
+    ] = 1,
+) -> None:
+    """Search for better params by the section `tune` of params.yaml, and compare the winner with today's.
+
+    Models are fitted in memory and measured on dev; a search that was stopped goes on. `tune/trials.csv` lists all
+    trials. Limits of evaluate.satisficing hold for the winner.
+    """
+    from rich.console import Console
+
+    from pipeline.tools.tune import tune as tuning
+    from pipeline.tools.tune.outcome import print_outcome
+    from pipeline.workers.engine import Engine
+
+    def show(line: str) -> None:
+        print(printable(line), file=sys.stderr)
+
+    found = tuning.tune(trials, minutes, Engine(workers), show)
+    print_outcome(found, Console(highlight=False))
+    if apply and found.better:
+        sys.exit(tuning.apply(found))

@@ -170,9 +170,11 @@ def residual(run: Run) -> Changes:
 def thaw(run: Run) -> Changes:
     """All layers of a pretrained network are trained."""
     model = run.train.model
-    if _value(model, "trained") == "head":
-        # The rate of an output layer alone would undo what the other layers know.
-        return {"train.model.trained": "all", "train.learning_rate": min(run.train.learning_rate, FINE_TUNING_RATE)}
+    if _value(model, "trained") in ("head", "last"):
+        # At the rate of an output layer alone, other layers would lose what they know.
+        rate, share = run.train.learning_rate, _value(model, "backbone_rate")
+        slower = {"train.learning_rate": FINE_TUNING_RATE / share} if rate * share > 1.01 * FINE_TUNING_RATE else {}
+        return {"train.model.trained": "all", **slower}
     return None if _value(model, "frozen") is None else {"train.model.frozen": False}
 
 

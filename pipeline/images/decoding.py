@@ -91,8 +91,8 @@ def decode_file(data: bytes, params: IngestParams, listen: Listener) -> Decoded 
 def _opened(data: bytes, params: IngestParams) -> Image.Image | Rejection:
     """The image by its header, nothing decoded yet."""
     formats: tuple[str, ...] = FORMATS
-    if is_heic(data):
-        if not heic_installed():
+    if data[4:8] == b"ftyp" and data[8:12] in HEIC_BRANDS and not _is_avif(data):
+        if not _heic_installed():
             return Rejection("heic_not_installed", "a HEIC file: `pip install 'image-data-pipeline[heic]'` to read it")
         formats = ("HEIF",)
     try:
@@ -115,19 +115,13 @@ def _incomplete(image: Image.Image, data: bytes) -> Rejection | None:
     return None
 
 
-def is_heic(data: bytes) -> bool:
-    """Whether a file is HEIC, by its first bytes."""
-    return data[4:8] == b"ftyp" and data[8:12] in HEIC_BRANDS and not _is_avif(data)
-
-
 def _is_avif(data: bytes) -> bool:
     """Whether a file whose main brand says no more than that it holds an image names AVIF among the others."""
     size = int.from_bytes(data[:4], "big")
     return b"avif" in data[8 : min(size, 256)] or b"avis" in data[8 : min(size, 256)]
 
 
-def heic_installed() -> bool:
-    """Whether Pillow can open HEIC files from now on, which an extra brings."""
+def _heic_installed() -> bool:
     try:
         import pillow_heif  # an extra
     except ImportError:

@@ -246,15 +246,15 @@ def _matrix_ends(metric: Metric, seen: Predictions, codes: Codes, alpha: float) 
     whole *= (groups - 1) / max(groups - len(present), 1)
     wider = math.sqrt(max(whole / slopes, 1.0)) if slopes > 0 else 1.0
     least = -1.0 if metric.key == "matthews_correlation" else 0.0
-    wider *= _few_err(gradient[seen.labels, seen.predicted], codes, alpha)
+    wider *= few_groups_widen(gradient[seen.labels, seen.predicted], codes, alpha)
     bias = jackknife_bias(metric.of_matrices, seen, codes)
-    evened = float(metric.of_matrices(_evened(matrix, seen, codes, present)))
+    evened = float(metric.of_matrices(with_shares_evened(matrix, seen, codes, present)))
     centres = (value, known, value - bias, evened)
     lowest, highest = min(centres) - wider * math.sqrt(down), max(centres) + wider * math.sqrt(up)
     return max(lowest, least), min(highest, 1.0)
 
 
-def _few_err(influence: Floats, codes: Codes, alpha: float) -> float:
+def few_groups_widen(influence: Floats, codes: Codes, alpha: float) -> float:
     """Student's quantile over the normal one, where few of the groups bring most of the variance; 1 without groups.
 
     Degrees of freedom by Satterthwaite (1946) from the groups' own contributions: what one group in twenty does says as
@@ -268,12 +268,12 @@ def _few_err(influence: Floats, codes: Codes, alpha: float) -> float:
     return float(stats.t.isf(alpha / 2, freedom) / stats.norm.isf(alpha / 2))
 
 
-def _evened(matrix: Matrices, seen: Predictions, codes: Codes, present: Codes) -> Matrices:
+def with_shares_evened(matrix: Matrices, seen: Predictions, codes: Codes, present: Codes) -> Matrices:
     """The same with the classes' shares drawn together, as far as they may differ by chance alone (James, Stein, 1961).
 
-    A class of few groups may have half the images here that it
-    has in truth: its precision, and so its F1, is then too low, and what others gain is less. A class that is called
-    and has no image here is taken to be right as often as all classes together.
+    A class of few groups may have half the images here that it has in truth: its precision, and so its F1, is then too
+    low, and what others gain is less. A class that is called and has no image here is taken to be right as often as all
+    classes together. Sums to 1.
     """
     called = np.flatnonzero(matrix.sum(axis=0) + matrix.sum(axis=1) > 0)
     cells = np.unique(codes * len(matrix) + seen.labels)

@@ -15,7 +15,6 @@ from pipeline.transforms.presets import PRESETS
 
 # Production images of a class: one each for train, dev and test at least.
 MIN_PRODUCTION = 3
-INSTALL_HEIC = "pip install 'image-data-pipeline[heic]'"
 # Rows an epoch that are no wait on two cores.
 MANY_ROWS = 20_000
 # Names of classes that a mirror image, or a turn, makes another one.
@@ -69,8 +68,7 @@ def check(seen: Seen) -> None:
     if len(seen.classes) < 2:
         problems.append(
             f"there is only one class, {listing(seen.classes)}, but a classifier needs two: put the images in one "
-            "folder per class, and name the folder that contains these folders. Or name a table of labels inside it "
-            "with --labels"
+            "folder per class, and name the folder that contains these folders"
         )
     if not production:
         problems.append(
@@ -86,9 +84,7 @@ def check(seen: Seen) -> None:
             f"images, but train, dev and test need one each: {listing(small)}. {advice[0].upper()}{advice[1:]}"
         )
     if seen.sides == []:
-        heic = any(source.facts.heic for source in seen.sources)
-        advice = f"they are HEIC: run `{INSTALL_HEIC}`, then this command again" if heic else "are these images?"
-        problems.append(f"none of the inspected images can be opened: {advice}")
+        problems.append("none of the inspected images can be opened")
     if problems:
         raise DataError("these images cannot make a project yet:\n  " + "\n  ".join(problems))
 
@@ -174,11 +170,6 @@ def _pictures(seen: Seen, size: int) -> list[Choice]:
         ),
         Choice("curate.scenes", "group", "photos of one scene in two splits would make the metrics too optimistic"),
         Choice("curate.issues.low_information", 3.5, "these are photos"),
-        Choice(
-            "curate.issues.blurry",
-            0.66,
-            "these are photos: above it is what a blur of 1 % of the side does to nearly all",
-        ),
     ]
     return [fit, Choice("ingest.encoding", encoding, reason), *(photos if size > MAX_SMALL_SIDE else [])]
 

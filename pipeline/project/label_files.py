@@ -3,7 +3,6 @@
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -34,10 +33,7 @@ def labels_from(
         DataError: it cannot be read as a table or an export.
         ParamsError: which column is which does not show.
     """
-    inside = files.scan().files
-    if name not in inside:
-        name = _from_there_on(name, str(files.place))
-    if name not in inside:
+    if name not in files.scan().files:
         raise MissingInputError(
             f"--labels {name}: there is no such file in {files.place}; the path must be relative to this folder"
         )
@@ -46,12 +42,6 @@ def labels_from(
         return _label_studio(_content(files, name), set(images), name, unlisted)
     header = _table(files, name, columns.values())
     return {"name": "table", "file": name, "columns": _columns(list(header), name, columns), "unlisted": unlisted}
-
-
-def _from_there_on(name: str, place: str) -> str:
-    """A path as a person may type it, from the current folder on, as one from the source's folder on."""
-    path, folder = Path(name).absolute(), Path(place).absolute()
-    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else name
 
 
 def label_counts(files: Files, labels: Mapping[str, Any]) -> dict[str, int]:

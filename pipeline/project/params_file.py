@@ -30,6 +30,7 @@ from pipeline.stages.sample.params import SampleParams
 from pipeline.stages.split.params import SplitParams
 from pipeline.stages.train.params import TrainParams
 from pipeline.training.loss_functions import LOSSES, needs_mean_cost
+from pipeline.tuning.params import TuneParams
 from pipeline.yaml_values import MAX_CHARACTERS, quoted, shortened, yaml_values
 
 PARAMS_FILE = Path("params.yaml")
@@ -62,6 +63,7 @@ class Params(Section):
     label_issues: LabelIssuesParams
     diagnose: DiagnoseParams
     final_evaluation: FinalEvaluationParams
+    tune: TuneParams
 
     @field_validator("sources")
     @classmethod

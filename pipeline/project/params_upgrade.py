@@ -13,7 +13,15 @@ from pipeline.project.params_text import round_trip
 from pipeline.renamed import RENAMED, renamed
 
 # Whose keys are a person's, or of one of several kinds: what they lack is none of ours.
-FREE = ("sources", "problem.rename", "problem.merge", "evaluate.satisficing", "train.class_weights", "split.production")
+FREE = (
+    "sources",
+    "problem.rename",
+    "problem.merge",
+    "evaluate.satisficing",
+    "train.class_weights",
+    "split.production",
+    "tune.space",
+)
 # A section that only the demonstration has.
 DEMONSTRATION = "sample"
 

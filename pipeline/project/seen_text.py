@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from pipeline.errors import listing
 from pipeline.names import alike_labels, shown
-from pipeline.project.choices import INSTALL_HEIC, Seen
+from pipeline.project.choices import Seen
 from pipeline.project.inspect_sources import SourceSeen, spread
 
 # Classes that are listed a source.
@@ -32,8 +32,7 @@ def _facts(source: SourceSeen) -> Iterator[str]:
             f"images: {kinds}"
         )
     if facts.unreadable:
-        heic = f". {facts.heic} are HEIC: `{INSTALL_HEIC}` opens them" if facts.heic else ""
-        yield f"  note: {facts.unreadable} of the inspected images cannot be opened and will be rejected{heic}"
+        yield f"  note: {facts.unreadable} of the inspected images cannot be opened and will be rejected"
 
 
 def _of_all(seen: Seen) -> Iterator[str]:

@@ -14,7 +14,7 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pandas as pd
 
@@ -74,6 +74,19 @@ class Checkpoint:
         """Remove it: the work is finished."""
         remove(partial_path(self.path))
         remove(self.path)
+
+
+class Progress(Protocol):
+    """Where a fit goes on from, and whom it tells of its state."""
+
+    def load(self) -> Any:
+        """The state to go on from, or None."""
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        """Called after each epoch, and in between when `due`."""
+
+    def due(self) -> bool:
+        """Whether a state between two epochs is worth a save."""
 
 
 @dataclass(frozen=True)

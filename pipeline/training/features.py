@@ -3,10 +3,12 @@
 Frozen layers give a stored picture the same features in each epoch, and nearly all the time of an epoch is theirs.
 """
 
+import hashlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +25,8 @@ from pipeline.workers.progress import progress
 
 # Fixed, because the size of a batch shows in the last digits of a feature.
 FEATURE_BATCH = 64
+# The features of a dataset, and the digest of what made them.
+_KEPT: "WeakKeyDictionary[RowDataset, tuple[str, RowFeatures]]" = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,8 @@ def split_frozen(network: nn.Module) -> tuple[nn.Sequential, nn.Sequential]:
 def computed_features(frozen: nn.Module, dataset: RowDataset, threads: int, engine: Engine, title: str) -> RowFeatures:
     """The features of all rows of a dataset as they are stored, on the CPU; the layers end on the training's device.
 
-    The same bytes for any number of workers.
+    The same bytes for any number of workers. Those of a dataset are kept for as long as it is there: another fit on it,
+    behind the same layers, takes them over.
 
     Raises:
         PipelineError: a row's pixels cannot be read; the message begins with its id.
@@ -94,6 +99,10 @@ def computed_features(frozen: nn.Module, dataset: RowDataset, threads: int, engi
     torch.set_num_threads(threads)
     be_deterministic()
     device = device_of_training()
+    key = _digest(frozen, threads)
+    if dataset in _KEPT and _KEPT[dataset][0] == key:
+        frozen.to(device).eval()
+        return _KEPT[dataset][1]
     whole = fast_forward(frozen.to(device).eval(), device, threads, engine.workers)
     loader, positions = distinct_pictures(dataset, FEATURE_BATCH, engine)
     parts = []
@@ -101,7 +110,18 @@ def computed_features(frozen: nn.Module, dataset: RowDataset, threads: int, engi
         for pixels in loader:
             parts.append(forward(pixels.to(device)).cpu())
             advance(1)
-    return RowFeatures(torch.cat(parts), positions)
+    found = RowFeatures(torch.cat(parts), positions)
+    _KEPT[dataset] = key, found
+    return found
+
+
+def _digest(frozen: nn.Module, threads: int) -> str:
+    """A digest of all that shapes features beside the pictures."""
+    digest = hashlib.sha256(f"{threads} {frozen}".encode())
+    for name, tensor in frozen.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _is_frozen(layer: nn.Module) -> bool:

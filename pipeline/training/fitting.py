@@ -32,7 +32,7 @@ from pipeline.store.reading import hashed_file
 from pipeline.store.shard_plan import digest
 from pipeline.store.shards import ShardReader
 from pipeline.training import training
-from pipeline.training.checkpoint import KeyedCheckpoint, library_versions, table_digest
+from pipeline.training.checkpoint import Progress, library_versions, table_digest
 from pipeline.training.features import RowFeatures, TrainFeatures, computed_features, feature_batches, split_frozen
 from pipeline.training.forecast import Length, announced
 from pipeline.training.loop import Batch, TrainBatches
@@ -87,12 +87,22 @@ def training_data(
     rows = check_manifest(augmented, BALANCED, unique=("id", "copy"))
     check_manifest(manifest, SPLIT)
     dev_rows = manifest[manifest["split"] == DEV]
-    counts, in_dev = (_rows_of_classes(part) for part in (rows, dev_rows))
-    training.check_rows(counts, in_dev, params.train.batch_size)
-    classes = tuple(sorted(counts))
+    check_fits(rows, dev_rows, params.train.batch_size)
+    classes = tuple(sorted(_rows_of_classes(rows)))
     train_set = RowDataset(rows, images, classes, params.ingest.size, _online_variants(params.variants))
     dev_set = RowDataset(dev_rows, images, classes, params.ingest.size)
     return TrainingData(rows, dev_rows, classes, params.ingest, train_set, dev_set)
+
+
+def check_fits(rows: pd.DataFrame, dev_rows: pd.DataFrame, batch_size: int) -> None:
+    """Check that a model can be fitted to rows of train and measured on those of dev.
+
+    Raises:
+        DataError: train has one class, or lacks one that dev has.
+        ParamsError: a batch would be larger than train.
+    """
+    counts, in_dev = (_rows_of_classes(part) for part in (rows, dev_rows))
+    training.check_rows(counts, in_dev, batch_size)
 
 
 def part_of_data(data: TrainingData, inside: npt.NDArray[np.bool_]) -> TrainingData:
@@ -121,7 +131,7 @@ def fit_model(
     params: TrainParams,
     metric: Metric,
     engine: Engine,
-    checkpoint: KeyedCheckpoint | None = None,
+    checkpoint: Progress | None = None,
     tell: Callable[[str], None] = lambda _: None,
 ) -> tuple[TrainedModel, training.Fit]:
     """The model of params, fitted.
@@ -245,7 +255,7 @@ def _online_variants(params: VariantParams) -> Variants | None:
 
 
 @contextmanager
-def _checkpoints(checkpoint: KeyedCheckpoint | None) -> Iterator[training.Checkpoints]:
+def _checkpoints(checkpoint: Progress | None) -> Iterator[training.Checkpoints]:
     if checkpoint is None:
         yield training.Checkpoints()
         return

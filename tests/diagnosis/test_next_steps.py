@@ -334,8 +334,14 @@ HEAD = {"name": "efficientnet_lite0", "trained": "head", "input": 96, "dropout":
         pytest.param(
             BIAS,
             {"train.model": HEAD},
+            "dvc exp run -S train.model.trained=all",
+            id="train more than the head, at a share of the rate",
+        ),
+        pytest.param(
+            BIAS,
+            {"train.model": {**HEAD, "trained": "last", "backbone_rate": 1.0}},
             "dvc exp run -S train.model.trained=all -S train.learning_rate=0.0003",
-            id="train more than the head",
+            id="train all layers, not as fast as a new one",
         ),
         pytest.param(VARIANCE, {}, "dvc exp run -S train.model.dropout.head=0.45", id="more dropout of its features"),
         pytest.param(BIAS, {"train.model": {"name": "majority_class"}}, "pipeline spot-check", id="a baseline"),

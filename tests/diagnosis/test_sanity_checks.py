@@ -1,13 +1,23 @@
 """Leaks, confidences and the size of dev."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from pipeline.diagnosis.error_levels import Level
 from pipeline.diagnosis.findings import BEYOND_PEOPLE, CALIBRATION, LEAK, SMALL_DEV
-from pipeline.diagnosis.sanity_checks import beyond_people, miscalibrated, shared_pictures, too_small
-from tests.diagnosis.cases import evaluate, levels
+from pipeline.diagnosis.sanity_checks import (
+    better_than_dev,
+    beyond_people,
+    miscalibrated,
+    shared_pictures,
+    too_good,
+    too_small,
+)
+from pipeline.manifest import DEV, TEST
+from tests.diagnosis.cases import evaluate, levels, predictions
 
 
 def manifest(**columns: list[str]) -> pd.DataFrame:
@@ -84,3 +94,54 @@ def test_a_model_that_surely_beats_people_needs_another_baseline(wrong: int, hum
         assert found[0].words == (
             "dev's error of 0.5% (0.1 to 1.8) is below people's 5.0%: human error no longer shows what is possible"
         )
+
+
+def split_errors(**wrong: tuple[int, int]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Predictions and manifest; dev and half of train are of production, and errors are those of the first images."""
+    called = predictions(**wrong)
+    number = called["id"].str.rpartition("/")[2].astype(int)
+    role = np.where((called["split"] == "dev") | (number % 2 == 0), "production", "raw")
+    return called, called[["id", "split"]].assign(role=role)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        pytest.param({"train": (1000, 200), "train_dev": (200, 0), "dev": (400, 80)}, ["train_dev"], id="train_dev"),
+        pytest.param({"train": (1000, 200), "train_dev": (200, 40), "dev": (400, 0)}, ["dev"], id="dev"),
+        pytest.param({"train": (1000, 200), "train_dev": (200, 38), "dev": (400, 78)}, [], id="as much"),
+        # p = 0.02 of train_dev: a grave charge needs more than what is seen once in fifty healthy runs.
+        pytest.param({"train": (1000, 100), "train_dev": (100, 3), "dev": (400, 40)}, [], id="perhaps by chance"),
+    ],
+)
+def test_a_split_that_errs_less_than_what_was_learnt_is_a_leak(wrong: Any, told: list[str]) -> None:
+    made, tests = too_good(*split_errors(**wrong), relevant=0.05)
+    assert ([each.subject for each in made], tests) == (told, 2)
+    for each in made:
+        assert each.name == LEAK
+        assert each.gain == pytest.approx(0.2)
+        assert each.words.startswith(f"{each.subject}'s error is 20.0 points below that of the same kind of images in")
+
+
+def test_dev_is_held_against_production_s_images_alone() -> None:
+    called, manifest = split_errors(train=(1000, 200), train_dev=(200, 40), dev=(400, 0))
+    raw_alone = manifest.assign(role=np.where(manifest["split"] == "dev", "production", "raw"))
+    made, tests = too_good(called, raw_alone, relevant=0.05)
+    assert (made, tests) == ([], 1)
+
+
+@pytest.mark.parametrize(
+    ("test", "told", "tests"),
+    [((400, 0), True, 1), ((400, 78), False, 1), ((60, 4), False, 1), (None, False, 0)],
+    ids=["far below", "as dev", "perhaps by chance", "not looked at"],
+)
+def test_a_test_that_errs_far_less_than_dev_is_a_leak(test: tuple[int, int] | None, told: bool, tests: int) -> None:
+    found = dict(levels(train=(400, 4), train_dev=(100, 1), dev=(400, 80)))
+    if test is not None:
+        found[TEST] = levels(train=(400, 4), train_dev=(100, 1), dev=test)[DEV]
+    made, count = better_than_dev(found, 0.05)
+    assert ([each.subject for each in made], count) == ([TEST] * told, tests)
+    if told:
+        assert made[0].words.startswith("test's error is 20.0 points below dev's")
+        assert made[0].p is not None
+        assert made[0].p < 0.001

@@ -13,9 +13,11 @@ from pipeline.metrics.influence import image_influence, ranking_influence
 from pipeline.metrics.intervals import (
     difference_interval,
     effective_images,
+    few_groups_widen,
     mean_interval,
     metric_interval,
     share_interval,
+    with_shares_evened,
 )
 from pipeline.metrics.metric import Metric, metric_of
 from pipeline.metrics.params import AnyMetric
@@ -236,3 +238,45 @@ def test_groups_that_bring_most_of_the_variance_widen_the_interval() -> None:
     assert found[0] is not None
     assert found[1] is not None
     assert found[0][1] - found[0][0] > 1.5 * (found[1][1] - found[1][0])
+
+
+def evened(counts: list[int], size: int) -> npt.NDArray[np.float64]:
+    """Shares of classes that have so many groups of so many images each, half of the images right."""
+    labels = np.repeat(np.arange(len(counts)), np.array(counts) * size)
+    codes = np.arange(len(labels)) // size
+    classes = TEN[: len(counts)]
+    matrix = np.zeros((len(counts), len(counts)))
+    for label, count in enumerate(counts):
+        matrix[label, label] = matrix[label, (label + 1) % len(counts)] = count * size / 2
+    seen = Predictions(classes, labels, labels, None)
+    found = with_shares_evened(matrix, seen, codes, np.flatnonzero(matrix.sum(axis=1) > 0))
+    assert found.sum() == pytest.approx(1)
+    return np.asarray(found.sum(axis=1))
+
+
+def test_shares_that_chance_may_have_parted_are_drawn_together_and_others_stay() -> None:
+    assert evened([4, 4, 4], 10) == pytest.approx([1 / 3] * 3)
+    assert evened([2, 4, 6], 10) == pytest.approx([1 / 3] * 3)
+    many = evened([200, 400, 600], 1)
+    assert many == pytest.approx([2 / 12, 4 / 12, 6 / 12], abs=0.02)
+    assert many[0] > 2 / 12
+    # The images of a group tell no more of shares than one.
+    assert evened([20, 40, 60], 10) == pytest.approx(evened([20, 40, 60], 1))
+
+
+def test_a_class_that_is_called_and_has_no_image_is_as_good_as_the_others() -> None:
+    matrix = np.array([[6.0, 0, 2], [0, 7, 1], [0, 0, 0]])
+    labels = np.repeat([0, 1], 8)
+    found = with_shares_evened(matrix, Predictions(("a", "b", "c"), labels, labels, None), np.arange(16), np.arange(2))
+    assert found[2] == pytest.approx(found[2].sum() * np.array([3 / 32, 3 / 32, 13 / 16]))
+    assert found[0] == pytest.approx(found[0].sum() * np.array([0.75, 0, 0.25]))
+
+
+def test_few_groups_with_most_of_the_variance_widen_by_student_s_quantile() -> None:
+    codes = np.repeat(np.arange(40), 5)
+    equal = np.tile([1.0, -1.0, 1.0, -1.0, 1.0], 40)
+    assert few_groups_widen(equal, codes, 0.05) == pytest.approx(stats.t.isf(0.025, 39) / stats.norm.isf(0.025))
+    assert few_groups_widen(equal, np.arange(200), 0.05) == 1.0
+    assert few_groups_widen(np.zeros(200), codes, 0.05) == pytest.approx(1.0)
+    one = np.where(codes == 0, 1.0, 0.0)
+    assert few_groups_widen(one, codes, 0.05) == pytest.approx(stats.t.isf(0.025, 5) / stats.norm.isf(0.025))

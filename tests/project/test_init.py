@@ -10,8 +10,6 @@ from typing import Any
 
 import pytest
 
-from pipeline.images.decoding import heic_installed
-from pipeline.project import image_facts
 from pipeline.project.files import COPIED
 from pipeline.project.params_file import Params, load_params
 from tests.examples import REPOSITORY, encoded, picture, write_source
@@ -308,8 +306,7 @@ def test_labels_from_a_table(init: Init, tmp_path: Path) -> None:
     ended = init("shop", "--production", "phone", "--labels", "labels.csv")
     assert ended.code == 3
     assert "no column fits label. Its columns are Image, finding, Patient" in ended.err
-    typed = str(tmp_path / "phone/labels.csv")
-    ended = init("shop", "--production", "phone", "--labels", typed, "--columns", "label=finding")
+    ended = init("shop", "--production", "phone", "--labels", "labels.csv", "--columns", "label=finding")
     assert ended.code == 0, ended.err
     assert "28 images in 2 classes" in ended.out
     labels: Any = params_of(tmp_path / "shop").sources["phone"].labels
@@ -339,24 +336,3 @@ def test_an_archive_is_a_source(init: Init, tmp_path: Path) -> None:
     ended = init("shop", "--production", "photos.zip")
     assert ended.code == 0, ended.err
     assert "cat 16, dog 12" in ended.out
-
-
-@pytest.mark.parametrize("installed", [True, False])
-def test_heic_images_are_looked_at_or_what_opens_them_is_said(
-    init: Init, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installed: bool
-) -> None:
-    assert heic_installed()
-    for label in ("cat", "dog"):
-        (tmp_path / "heic" / label).mkdir(parents=True)
-        for number in range(6):
-            data = encoded(picture(number, width=80, height=96), "HEIF")
-            (tmp_path / "heic" / label / f"{number}.heic").write_bytes(data)
-    if not installed:
-        monkeypatch.setattr(image_facts, "heic_installed", lambda: False)
-    ended = init("shop", "--production", "heic")
-    if installed:
-        assert ended.code == 0, ended.err
-        assert "formats of 12 inspected images: 12 HEIF" in ended.out
-    else:
-        assert ended.code == 5
-        assert "none of the inspected images can be opened: they are HEIC: run `pip install" in ended.err

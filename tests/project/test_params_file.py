@@ -46,6 +46,9 @@ def leaves(values: Any, place: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]
     """The places of all keys whose section is closed: names are no user's choice there."""
     if isinstance(values, dict):
         for key, value in values.items():
+            if place == ("tune", "space"):
+                # Whole places of params, with dots in them, as names.
+                return
             if place not in {("sources",), ("evaluate", "satisficing")}:
                 yield (*place, key)
             yield from leaves(value, (*place, key))
@@ -61,6 +64,7 @@ TAGS = {
     "label_issues.model.otherwise.name",
     "label_issues.model.otherwise.features.name",
     "problem.name",
+    "tune.method.name",
     "train.loss.name",
     "train.mixing.name",
     "train.model.name",

@@ -14,7 +14,7 @@ from pipeline.workers.engine import Engine
 from tests.running import run, run_stages, write_params, write_tiny_sources
 
 STAGES = (
-    *("ingest", "embed", "curate", "split", "balance", "augment"),
+    *("ingest", "curate", "split", "balance", "augment"),
     *("train", "evaluate", "label_issues", "diagnose", "final_evaluation", "final_diagnosis"),
 )
 

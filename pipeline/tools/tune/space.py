@@ -1,0 +1,71 @@
+"""Places of params.yaml that vary: whether they can, and what a trial changes there, for DVC."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.diagnosis.next_steps import changed
+from pipeline.diagnosis.param_changes import DROPPED
+from pipeline.errors import ParamsError
+from pipeline.project.params_file import Params, check_params
+from pipeline.tuning.ranges import RANGES, Range, Values, value_of
+from pipeline.yaml_values import shortened
+
+
+def check_space(values: Mapping[str, Any], params: Params) -> None:
+    """Check that every range fits the params.
+
+    Raises:
+        ParamsError: with every place that cannot vary so.
+    """
+    space = params.tune.space
+    if not space:
+        raise ParamsError("tune.space is empty: name a param and its range, train.learning_rate say")
+    problems = []
+    online = params.augment.variants.mode == "online"
+    for place, one in space.items():
+        if place.startswith("augment.") and not online:
+            problems.append(
+                f"tune.space.{place}: variants are made beforehand; set augment.mode to online to vary them"
+            )
+        elif value_at(values, place) is None and not isinstance(one, Values):
+            problems.append(f"tune.space.{place}: params.yaml has no {place}, or it is null")
+        else:
+            problems += _refused(values, place, one)
+    if problems:
+        raise ParamsError("\n".join(problems))
+
+
+def _refused(values: Mapping[str, Any], place: str, one: Range) -> list[str]:
+    """What params do not allow of a range's ends, or of a choice's values."""
+    tried = [value_of(one, drawn) for drawn in RANGES.of(one).grid(one, 2)]
+    problems = []
+    for value in tried:
+        try:
+            check_params(changed(values, {place: value}), f"tune.space.{place} with {shortened(str(value))}")
+        except (ParamsError, KeyError, TypeError) as error:
+            problems.append(str(error) if isinstance(error, ParamsError) else f"tune.space.{place}: no such param")
+    return problems
+
+
+def settings(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Changes as DVC's -S takes them: of a mapping each key, and what the old one has beyond it goes."""
+    flat: dict[str, Any] = {}
+    for place, value in changes.items():
+        before = value_at(values, place)
+        if not isinstance(value, Mapping):
+            flat[place] = value
+            continue
+        old = before if isinstance(before, Mapping) else {}
+        flat |= {f"{place}.{key}": DROPPED for key in old if key not in value}
+        flat |= settings(values, {f"{place}.{key}": each for key, each in value.items() if old.get(key) != each})
+    return flat
+
+
+def value_at(values: Mapping[str, Any], place: str) -> Any:
+    """The value at a dotted place of plain params; None where there is none."""
+    found: Any = values
+    for part in place.split("."):
+        if not isinstance(found, Mapping) or part not in found:
+            return None
+        found = found[part]
+    return found

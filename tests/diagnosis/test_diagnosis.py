@@ -1,0 +1,131 @@
+"""The whole diagnosis of small tables: which findings count, which explain a gap, and which are held back."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.diagnosis.diagnosis import Diagnosis, all_levels, diagnosis
+from pipeline.diagnosis.findings import EARLY_STOP, HARDER, LABEL_NOISE, LEAK
+from pipeline.diagnosis.gaps import MISMATCH
+from pipeline.diagnosis.inputs import Evidence
+from pipeline.errors import DataError
+from pipeline.store.curves import Curves
+from tests.diagnosis.cases import diagnosing, predictions, run_of
+from tests.diagnosis.test_wrong_labels import part
+
+NO_SCENES = pd.DataFrame(columns=["id", "family"])
+# Fell throughout, in six of twelve epochs.
+FALLING = [0.65, 0.6, 0.54, 0.48, 0.42, 0.36]
+
+
+def diagnosed(
+    wrong: dict[str, tuple[int, int]],
+    production: float = 0.3,
+    losses: Sequence[float] = (),
+    label_issues: Any = None,
+) -> Diagnosis:
+    """Of so many images and errors by split; dev and a share of the others are of production."""
+    called = predictions(**wrong).assign(confidence=0.9)
+    number = called["id"].str.rpartition("/")[2].astype(int)
+    role = np.where((called["split"] == "dev") | ((number * 7) % 10 < 10 * production), "production", "raw")
+    manifest = with_facts(called.assign(role=role))
+    epochs = [{"train/loss": loss, "dev/loss": loss} for loss in losses]
+    run = run_of(**{"train.epochs": 12, "train.patience": 3, "balance.strategy": {"name": "none"}})
+    params = diagnosing(0.0, 0.05)
+    evidence = Evidence(called, manifest, NO_SCENES, Curves(epochs, 0), label_issues or {}, {})
+    levels = all_levels(called, manifest, {}, run.evaluate, params)
+    return diagnosis(levels, evidence, run, params)
+
+
+def with_facts(called: pd.DataFrame) -> pd.DataFrame:
+    """A manifest of the images, whose pictures are all alike."""
+    frame = called[["id", "group", "split", "label", "role"]].assign(pixels=called["id"], source="all")
+    for name in ("width", "height", "brightness", "contrast", "sharpness", "saturation"):
+        frame[name] = 9.0
+    frame["captured_at"] = pd.Series(pd.NaT, frame.index, dtype="datetime64[ns, UTC]")
+    return frame
+
+
+def names(found: Diagnosis) -> set[str]:
+    return {each.name for each in found.findings}
+
+
+def verdict(found: Diagnosis, name: str) -> str:
+    return next((gap.verdict for gap in found.gaps if gap.name == name), "not asked")
+
+
+ILL: dict[str, tuple[int, int]] = {"train": (1500, 15), "train_dev": (400, 4), "dev": (500, 100)}
+POOR: dict[str, tuple[int, int]] = {"train": (1500, 450), "train_dev": (400, 120), "dev": (500, 150)}
+
+
+def test_images_of_production_alone_have_no_mismatch() -> None:
+    assert verdict(diagnosed(ILL), MISMATCH) == "present"
+    assert verdict(diagnosed(ILL, production=1.0), MISMATCH) == "not asked"
+
+
+def test_an_early_stop_is_said_where_train_is_not_learnt_and_not_where_it_is() -> None:
+    assert EARLY_STOP in names(diagnosed(POOR, losses=FALLING))
+    assert EARLY_STOP not in names(diagnosed(ILL, losses=FALLING))
+    healthy = {"train": (1500, 15), "train_dev": (400, 4), "dev": (500, 5)}
+    assert EARLY_STOP not in names(diagnosed(healthy, losses=FALLING))
+
+
+def noise(role: str) -> dict[str, Any]:
+    """What the stage label_issues says of labels of which a fifth of one role is wrong."""
+    other = "raw" if role == "production" else "production"
+    roles = {role: part(4000, 0.2), other: part(4000, 0.0)}
+    return {split: {"roles": roles} for split in ("train", "dev", "together")}
+
+
+def test_wrong_labels_explain_why_unseen_images_err_less_than_learnt_ones() -> None:
+    """No copies are needed for that: a leak is not charged by errors alone."""
+    leaky = {"train": (1500, 450), "train_dev": (400, 20), "dev": (500, 25)}
+    assert LEAK in names(diagnosed(leaky))
+    found = names(diagnosed(leaky, label_issues=noise("raw")))
+    assert (LABEL_NOISE in found, LEAK in found) == (True, False)
+
+
+def test_production_is_not_called_harder_while_its_labels_are_wrong() -> None:
+    hard = harder_production()
+    assert HARDER in names(hard)
+    assert verdict(hard, MISMATCH) == "explained"
+    noisy = harder_production(noise("production"))
+    assert (LABEL_NOISE in names(noisy), HARDER in names(noisy)) == (True, False)
+    assert HARDER in names(harder_production(noise("raw")))
+
+
+def harder_production(label_issues: Any = None) -> Diagnosis:
+    """A quarter of production's images is misclassified, learnt or not, and hardly one of raw ones."""
+    rows = []
+    for split, role, images, errors in (
+        *(("train", "raw", 2400, 24), ("train", "production", 600, 150), ("train_dev", "raw", 400, 4)),
+        *(("train_dev", "production", 100, 25), ("dev", "production", 600, 150)),
+    ):
+        frame = predictions(**{split: (images, errors)})
+        names_of = [f"{role}/{name}" for name in frame["id"]]
+        rows.append(frame.assign(id=names_of, group=names_of, role=role, confidence=0.9))
+    called = pd.concat(rows, ignore_index=True)
+    manifest = with_facts(called)
+    run, params = run_of(), diagnosing(0.0, 0.05)
+    evidence = Evidence(called.drop(columns="role"), manifest, NO_SCENES, Curves([], 0), label_issues or {}, {})
+    levels = all_levels(evidence.predictions, manifest, {}, run.evaluate, params)
+    return diagnosis(levels, evidence, run, params)
+
+
+def test_steps_know_what_the_run_has() -> None:
+    """Images of production to weigh, the class that fails, and how much dearer the epochs that were not run are."""
+    told = [step.command or "" for step in diagnosed(ILL).steps]
+    assert any("production_weight" in command for command in told)
+    assert not any("production_weight" in (step.command or "") for step in diagnosed(ILL, production=0.0).steps)
+    (patience,) = [step for step in diagnosed(POOR, losses=FALLING).steps if "patience" in (step.command or "")]
+    assert patience.cost == "takes about 2 times as long as this training"
+
+
+def test_predictions_of_other_images_than_the_manifest_are_refused() -> None:
+    called = predictions(**ILL)
+    manifest = called[["id"]].iloc[5:]
+    with pytest.raises(DataError, match=r"^5 of 2400 predictions are of images that the manifest lacks"):
+        all_levels(called, manifest, {}, run_of().evaluate, diagnosing())
