@@ -25,6 +25,7 @@ from pipeline.store.artifacts import (
 )
 from pipeline.store.checked import checked_folder, checked_report, memo
 from pipeline.store.curves import curves
+from pipeline.store.decisions import decisions
 from pipeline.store.feedback import feedback
 from pipeline.store.ledger import ledger
 from pipeline.store.manifests import lasting, manifest_slice, manifest_stream, remembered
@@ -131,7 +132,8 @@ LABEL_ISSUES = verified(spreadsheet("reports/label_issues/label_issues.csv"))
 LABEL_ISSUES_SHEET = picture("reports/label_issues/label_issues.png")
 LABEL_ISSUES_METRICS = verified(metrics("reports/label_issues/metrics.json", forms.LABEL_ISSUES))
 
-# People's own: answers.csv and outcomes.csv.
+# People's own. labels.csv is curate's; the folder's answers.csv and outcomes.csv are the diagnosis's.
+DECISIONS = decisions("feedback/labels.csv")
 FEEDBACK = feedback("feedback")
 DIAGNOSIS = uncached(verified(report("reports/diagnose/diagnosis.json")))
 DIAGNOSIS_METRICS = verified(metrics("reports/diagnose/metrics.json"))

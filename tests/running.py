@@ -121,7 +121,14 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 def tracked(
-    names: Sequence[str] = ("pipeline", "dvc.yaml", "data/dvc.yaml", "final/dvc.yaml", "feedback/README.md"),
+    names: Sequence[str] = (
+        "pipeline",
+        "dvc.yaml",
+        "data/dvc.yaml",
+        "final/dvc.yaml",
+        "feedback/README.md",
+        "feedback/labels.csv",
+    ),
 ) -> list[Path]:
     """Files of the repository that a workspace needs, as paths inside it."""
     kinds = (".css", ".j2", ".py", ".yaml")

@@ -123,12 +123,14 @@ def test_a_pipe_in_place_of_a_file_is_not_waited_for(artifact: Artifact, tmp_pat
     with pytest.raises(DataError, match="is a pipe, a socket or a device"):
         artifact.read(place)
     place.unlink()
-    if artifact is not catalogue.LEDGER:
+    if artifact not in (catalogue.LEDGER, catalogue.DECISIONS):  # nobody has written them yet
         with pytest.raises(MissingInputError):
             artifact.read(place)
 
 
-TABLES = [one for one in READ if one.path.endswith(".csv") and "reliability" not in one.path and "gaps" not in one.path]
+# Without names of users, or written by another part of the package, which has its own test.
+OTHERS = ("reliability", "gaps", "feedback")
+TABLES = [one for one in READ if one.path.endswith(".csv") and not any(name in one.path for name in OTHERS)]
 
 
 @pytest.mark.parametrize("artifact", TABLES, ids=lambda one: one.path)

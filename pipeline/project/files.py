@@ -26,10 +26,12 @@ COPIED = {
     "README.md": "README.md",
     # An out of nobody, on which diagnose depends: DVC fails where it is missing.
     "feedback/README.md": "feedback.md",
+    # The same of curate.
+    "feedback/labels.csv": "labels.csv",
     "own/__init__.py": "own_code",
 }
 # A person's from the first day on; an upgrade leaves them alone.
-OWN = {PARAMS, "README.md", "own/__init__.py", ".dvc/config"}
+OWN = {PARAMS, "README.md", "own/__init__.py", ".dvc/config", "feedback/labels.csv"}
 
 
 def project_files(title: str, demonstration: bool) -> dict[str, str]:

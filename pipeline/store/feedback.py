@@ -1,4 +1,7 @@
-"""The folder with people's tables for the diagnosis: answers.csv and outcomes.csv, both optional."""
+"""The folder with people's tables for the diagnosis: answers.csv and outcomes.csv, both optional.
+
+labels.csv beside them is for `curate` (decisions.py).
+"""
 
 import difflib
 from collections.abc import Mapping
@@ -13,6 +16,8 @@ ANSWERS, OUTCOMES = "answers.csv", "outcomes.csv"
 KEY = "image"
 # Beside the tables: what explains them, and what DVC puts there.
 OTHERS = (".md", ".dvc")
+# For curate.
+LABELS = "labels.csv"
 
 
 def feedback(path: str) -> Artifact:
@@ -20,7 +25,8 @@ def feedback(path: str) -> Artifact:
 
     def read(place: Path) -> Mapping[str, Spreadsheet]:
         names = [entry.name for entry in sorted(place.iterdir())] if place.is_dir() else []
-        _check(place, [name for name in names if not name.startswith(".") and not name.endswith(OTHERS)])
+        own = [name for name in names if not name.startswith(".") and not name.endswith(OTHERS) and name != LABELS]
+        _check(place, own)
         tables = [name for name in names if name in {ANSWERS, OUTCOMES}]
         return {name: read_spreadsheet(read_bytes(place / name), str(place / name), KEY) for name in tables}
 

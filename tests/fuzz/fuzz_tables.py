@@ -34,6 +34,8 @@ from pipeline.sources.metadata import attach_metadata, check_groups
 from pipeline.sources.params import Columns, LabelStudioLabels
 from pipeline.sources.scan import Scan
 from pipeline.sources.texts import read_texts
+from pipeline.store.decisions import KINDS, Decision, parse
+from pipeline.store.decisions import render as render_decisions
 from pipeline.store.spreadsheets import read_spreadsheet
 from pipeline.tools.audit.leaks import audit_report, check_splits
 from pipeline.tools.audit.rendering import render
@@ -228,6 +230,20 @@ def _export(tasks: Any, disagreement: str, strip: bool, role: str, unlisted: Any
     _keeps_laws(by_statements(FOUND, said, role, unlisted, (), "task"), role, unlisted == "ignore")
 
 
+DECISIONS = st.lists(
+    st.builds(
+        Decision,
+        sha256=st.sampled_from(["a" * 64, "b" * 64]),
+        decision=st.sampled_from(KINDS),
+        before=TEXTS,
+        after=TEXTS,
+        who=TEXTS,
+        when=st.sampled_from(["2026-01-31T09:30:00Z", "2026-01-31T09:30:00.5+01:00"]),
+        why=TEXTS,
+        id=TEXTS,
+    ),
+    max_size=4,
+)
 FOLDERS = st.lists(st.lists(TEXTS.filter(bool), min_size=1, max_size=3).map("/".join), unique=True, max_size=6)
 
 
@@ -256,6 +272,11 @@ def _audited(table: tuple[str, bytes]) -> None:
 def _feedback(data: bytes) -> None:
     found = read_spreadsheet(data, "t.csv", "path")
     assert {len(cells) for cells in found.columns.values()} <= {len(found.rows)}
+
+
+def _decisions(data: bytes) -> None:
+    found = parse(data, "t.csv")
+    assert parse(render_decisions(found), "t.csv") == found
 
 
 def _name(name: str) -> None:
@@ -288,6 +309,7 @@ TARGETS: dict[str, tuple[Callable[..., None], tuple[st.SearchStrategy[Any], ...]
     "folders": (_folders, (FOLDERS, ROLES, st.sampled_from([None, "class", "split/class"]))),
     "audit": (_audited, (TABLES,)),
     "feedback": (_feedback, (damaged(_rows(TEXTS).map(_csv)),)),
+    "decisions": (_decisions, (damaged(DECISIONS.map(render_decisions)),)),
     "names": (_name, (TEXTS,)),
 }
 

@@ -73,6 +73,7 @@ UNMADE = {
     "LATENCY",
     "LEDGER",
     "FEEDBACK",
+    "DECISIONS",
 }
 MADE = {
     name: artifact.named(name="web")

@@ -43,13 +43,13 @@ def remove_duplicates(images: pd.DataFrame, params: CurateParams) -> tuple[pd.Da
     return kept.sort_values("id", ignore_index=True), removed.sort_values("id", ignore_index=True)
 
 
-def with_joining(removed: pd.DataFrame, images: pd.DataFrame, groups: "pd.Series[Any]") -> pd.DataFrame:
-    """The images that go, and newcomers that would join earlier groups; sorted by id.
+def also_removed(removed: pd.DataFrame, images: pd.DataFrame, reason: str, details: "pd.Series[Any]") -> pd.DataFrame:
+    """The images that go, and further ones with their reason; sorted by id.
 
     Args:
-        groups: of each of these images, the names of the groups that it would join.
+        details: of each of these images, what there is to say beside the reason.
     """
-    rows = [removed, _removed(images, "joins_groups", groups)]
+    rows = [removed, _removed(images, reason, details)]
     return pd.concat(rows).sort_values("id", ignore_index=True) if len(images) else removed
 
 

@@ -28,7 +28,8 @@ from pipeline.stages.curate.confounders import (
     confounding_sheet,
     confounding_table,
 )
-from pipeline.stages.curate.duplicates import join_sources, remove_duplicates, with_joining
+from pipeline.stages.curate.corrections import DROPPED, correct
+from pipeline.stages.curate.duplicates import also_removed, join_sources, remove_duplicates
 from pipeline.stages.curate.groups import (
     NO_COPIES,
     contents_of,
@@ -44,6 +45,7 @@ from pipeline.stages.curate.scenes import NO_SCENES_FOUND, PAIR_COLUMNS, Scenes,
 from pipeline.stages.curate.sheets import copies_sheet, crowd_lines, issues_sheet, scenes_sheet
 from pipeline.stages.curate.similarity import Positions
 from pipeline.stages.curate.steady import GROUP_COLUMNS, JOINS, steady_groups
+from pipeline.store.decisions import Decision
 from pipeline.store.shard_plan import digest
 from pipeline.store.shards import ShardReader, fingerprint
 from pipeline.store.vectors import Embeddings
@@ -84,6 +86,8 @@ class CurateOutputs:
     found: Scenes
     joined: list[list[str]]
     uncompared: int
+    decided: Sequence[str]
+    """What to say of people's decisions on labels."""
     one_group: Sequence[str]
     """What to say of user groups that are written in several ways."""
     relabelled: Sequence[tuple[str, str, int]]
@@ -99,6 +103,7 @@ class CurateOutputs:
         return "\n  ".join([f"{len(self.manifest)} images kept{without}, {reasons or 'no duplicates'}", *self._notes()])
 
     def _notes(self) -> Iterator[str]:
+        yield from self.decided
         for name in dict.fromkeys(name for _, name, _ in self.relabelled):
             labels = [(label, count) for label, became, count in self.relabelled if became == name]
             images = sum(count for _, count in labels)
@@ -169,10 +174,11 @@ class Earlier:
 
 @dataclass(frozen=True)
 class Origin:
-    """Where images come from, and what their labels stand for."""
+    """Where images come from, what people decided on their labels, and what the labels stand for."""
 
     sources: Mapping[str, SourceParams]
     problem: Problem
+    decisions: Sequence[Decision] = ()
 
 
 def curate(
@@ -198,6 +204,9 @@ def curate(
     tables = {name: ingested[name]() for name in sorted(origin.sources)}
     images = join_sources([manifest for manifest, _ in tables.values()])
     check_manifest(images, INGESTED)
+    # Before labels become classes: people decide on what the sources say.
+    corrections = correct(images, origin.decisions)
+    images = corrections.images
     becomes = PROBLEMS.of(origin.problem).relabel(origin.problem, images["label"].astype(str).unique().tolist())
     relabelled = class_counts(images, becomes)
     # Before anything is compared: two labels of one class are no conflict.
@@ -223,7 +232,8 @@ def curate(
     group, joins = steady_groups(images, apart, earlier.groups[earlier.groups["rule"] == grouping])
     images = images.drop(columns=MARKS.names).assign(group=group)
     kept, removed = remove_duplicates(images[joins == ""], params)
-    removed = with_joining(removed, images[joins != ""], joins[joins != ""])
+    removed = also_removed(removed, images[joins != ""], JOINS, joins[joins != ""])
+    removed = also_removed(removed, corrections.dropped, DROPPED, corrections.details)
     near, joined = near_table(kept, images, pairs), joined_groups(images)
     scenes = near_table(kept, images, found.pairs[["one", "other"]])
     kept = with_issues(kept, params.issues)
@@ -240,6 +250,7 @@ def curate(
     }
     metrics = {
         "sources": counts,
+        "decisions": dict(corrections.counts),
         "issues": issue_counts(kept),
         "near_duplicates": near_counts(near),
         "scenes": {
@@ -270,6 +281,7 @@ def curate(
         found=found,
         joined=joined,
         uncompared=uncompared,
+        decided=corrections.notes,
         one_group=written,
         relabelled=relabelled,
     )
@@ -316,6 +328,7 @@ STAGE = Stage(
         "ingested": catalogue.INGESTED_SOURCES,
         "originals": catalogue.ORIGINALS,
         "embeddings": catalogue.EMBEDDINGS,
+        "decisions": catalogue.DECISIONS,
     },
     together={"earlier": Earlier, "origin": Origin},
     keeps={"scene_pairs": catalogue.CURATE_SCENE_PAIRS, "groups": catalogue.CURATE_GROUPS},

@@ -1,8 +1,8 @@
 """The panels of a map: the same points in colours of their class, split, source, or whether the model errs.
 
 Points are drawn as pixels inside the drawing, so that any number of them makes a small file. Colours are Petroff's
-(2021, arXiv:2107.02270), ten that people with any colour vision tell apart; shapes alternate, and names of classes
-stand on the map.
+(2021, arXiv:2107.02270), which people with any colour vision tell apart, with Okabe and Ito's green for his
+light grey; shapes alternate, and names of classes stand on the map.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from pipeline.tools.inline_svg import INK, PAPER, RC, short
 from pipeline.tools.map.points import HELD_BACK
 
-COLOURS = ("#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd")
+COLOURS = ("#3f90da", "#ffa90e", "#bd1f01", "#009e73", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd")
 SHAPES = ("o", "^", "s")
 PALE = "#9aa0a6"
 # Behind a name on the map: its page's own colour.

@@ -1,6 +1,6 @@
 """curate: one manifest of all sources, and a count for every file of each."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from pipeline.manifest import CURATED, GROUPS, INGESTED, SCENE_PAIRS, SPLIT, che
 from pipeline.project.runner import run_stage
 from pipeline.stages.curate.stage import CurateOutputs, Earlier, Origin, curate
 from pipeline.store.arrow import write_arrow
+from pipeline.store.decisions import Decision
 from pipeline.store.shards import ShardReader
 from pipeline.store.vectors import Embeddings
 from pipeline.workers.engine import Engine
@@ -49,11 +50,13 @@ class Anything(ShardReader):
         return PICTURE
 
 
-def curated(ingested: Mapping[str, Source], conflicting: str = "reject", **problem: Any) -> CurateOutputs:
+def curated(
+    ingested: Mapping[str, Source], conflicting: str = "reject", decisions: Sequence[Decision] = (), **problem: Any
+) -> CurateOutputs:
     changes = {f"problem.{name}": value for name, value in problem.items()}
     chosen = params(**{"curate.conflicting_labels": conflicting, **changes})
     readers = {name: partial(ingested.__getitem__, name) for name in ingested}
-    origin = Origin(chosen.sources, chosen.problem)
+    origin = Origin(chosen.sources, chosen.problem, decisions)
     return curate(readers, Anything(), NO_VECTORS, NOTHING_EARLIER, origin, chosen.curate, "pad", Engine(1))
 
 
@@ -83,6 +86,11 @@ def test_duplicates_go_and_production_images_stay() -> None:
         "issues": {"phone": dict.fromkeys(ISSUES, 0), "web": dict.fromkeys(ISSUES, 0)},
         "near_duplicates": {"images": 0, "groups": 0, "two_labels": 0},
         "scenes": {"images": 0, "groups": 0, "two_labels": 0, "grouped": 0, "pairs": 0, "crowds": 0},
+        "confounding": {"facts": 0, "named": 0, "share": {}},
+        "decisions": {
+            **dict.fromkeys(("keep", "relabel", "label", "drop", "not_sure"), 0),
+            **dict.fromkeys(("conflicts", "stale", "unknown", "images"), 0),
+        },
         "joined_groups": 0,
         "relabelled": 0,
     }
