@@ -70,8 +70,8 @@ def _of_role(role: str, label_issues: Mapping[str, Any], relevant: float) -> lis
     if not any(part["at_least"] >= relevant for part in parts.values()) and not open_question:
         return []
     words = (
-        f"whether {role} labels are wrong, or their images hard to tell apart, cannot be told: the model that checks "
-        f"them agrees with {whole['accuracy']:.0%}, and up to {whole['high']:.0%} may be wrong"
+        f"cannot tell whether {role} labels are wrong or the images are hard to recognise: the model that "
+        f"checks them agrees with {whole['accuracy']:.0%}, and up to {whole['high']:.0%} may be wrong"
     )
     return [Finding(WEAK_JUDGE, words, {"wrong_share": 0.0, "accuracy": whole["accuracy"]}, subject=role)]
 

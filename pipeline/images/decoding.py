@@ -111,7 +111,7 @@ def _incomplete(image: Image.Image, data: bytes) -> Rejection | None:
         return Rejection("truncated", "the file is cut short: it has no end-of-codestream marker")
     if image.format == "PNG" and image.mode == "P" and image.palette is None:
         # Pillow shows it black.
-        return Rejection("undecodable", "its pixels name colours of a palette, and it has none (no PLTE chunk)")
+        return Rejection("undecodable", "its pixels refer to a palette, but it has none (no PLTE chunk)")
     return None
 
 
@@ -200,7 +200,7 @@ def _unpacks_too_much(error: Exception, params: IngestParams) -> Rejection | Non
     """Why a file is refused whose texts or profile, unpacked, go beyond the limit that `pillow_settings` gave."""
     if "MAX_TEXT_" not in str(error):
         return None
-    words = f"its texts or its colour profile have more than {params.max_bytes} bytes when unpacked"
+    words = f"its unpacked texts or colour profile have more than {params.max_bytes} bytes"
     return Rejection("too_many_bytes", f"{words}, which is the limit")
 
 

@@ -97,7 +97,7 @@ def test_the_demonstration_is_what_init_writes(init: Init, tmp_path: Path) -> No
 def test_production_images_alone_are_enough(init: Init, tmp_path: Path) -> None:
     ended = init("shop", "--production", "phone")
     assert ended.code == 0, ended.err
-    assert "cannot tell data mismatch" in ended.out
+    assert "cannot measure data mismatch" in ended.out
     assert [one.role for one in params_of(tmp_path / "shop").sources.values()] == ["production"]
 
 
@@ -128,8 +128,8 @@ def test_only_some_classes(init: Init, tmp_path: Path) -> None:
     ("options", "message"),
     [
         (["--model", "gpt"], "--model gpt: there are cnn"),
-        (["--preset", "moon"], "--preset moon: there are light"),
-        (["--layout", "deep"], "--layout deep: it may be class"),
+        (["--preset", "moon"], "--preset moon: it must be one of light"),
+        (["--layout", "deep"], "--layout deep: it must be class"),
         (["--classes", "wolf"], "--classes names none of the classes"),
         (["--labels", "none.csv"], "there is no such file"),
     ],
@@ -219,7 +219,7 @@ def test_in_a_repository_above_nothing_is_committed(init: Init, tmp_path: Path) 
     run(tmp_path, "git", "init", "--quiet")
     ended = init("shop", *BOTH)
     assert ended.code == 0, ended.err
-    assert f"lies in the Git repository {tmp_path}" in ended.out
+    assert f"is inside the Git repository {tmp_path}" in ended.out
     assert not (tmp_path / "shop/.git").exists()
     assert run(tmp_path, "git", "diff", "--cached", "--name-only") == ""
 
@@ -262,8 +262,8 @@ def test_what_looks_odd_is_said(init: Init, tmp_path: Path) -> None:
     (tmp_path / "web/cat/notes.txt").write_text("hello")
     ended = init("shop", *BOTH)
     assert "1 files of operating systems and network drives" in ended.out
-    assert "1 of those looked at cannot be opened" in ended.out
-    assert "1 files have no image's ending: cat/notes.txt" in ended.out
+    assert "1 of the inspected images cannot be opened" in ended.out
+    assert "1 files do not have the ending of an image: cat/notes.txt" in ended.out
     assert "only raw images have the classes Cat, wolf" in ended.out
     assert "labels that may mean the same class" in ended.out
     assert params_of(tmp_path / "shop").split.one_sided_classes == "train"
@@ -273,7 +273,7 @@ def test_what_looks_odd_is_said(init: Init, tmp_path: Path) -> None:
     ("classes", "message"),
     [
         ({}, "has no images"),
-        ({"cat": 20}, "there is one class, cat"),
+        ({"cat": 20}, "there is only one class, cat"),
         ({f"image {number}": 1 for number in range(40)}, "Is each image in a folder of its own?"),
         ({"cat": 20, "dog": 2}, "1 of 2 classes have fewer than 3 production images"),
     ],
@@ -307,7 +307,7 @@ def test_labels_from_a_table(init: Init, tmp_path: Path) -> None:
     (tmp_path / "phone/labels.csv").write_text("\n".join(["Image,finding,Patient", *rows]))
     ended = init("shop", "--production", "phone", "--labels", "labels.csv")
     assert ended.code == 3
-    assert "no column for label shows. Its columns are Image, finding, Patient" in ended.err
+    assert "no column fits label. Its columns are Image, finding, Patient" in ended.err
     typed = str(tmp_path / "phone/labels.csv")
     ended = init("shop", "--production", "phone", "--labels", typed, "--columns", "label=finding")
     assert ended.code == 0, ended.err
