@@ -356,7 +356,7 @@ def test_heic_images_are_looked_at_or_what_opens_them_is_said(
     ended = init("shop", "--production", "heic")
     if installed:
         assert ended.code == 0, ended.err
-        assert "of 12 looked at: 12 HEIF" in ended.out
+        assert "formats of 12 inspected images: 12 HEIF" in ended.out
     else:
         assert ended.code == 5
-        assert "none of the images that were looked at can be opened: they are HEIC: run `pip install" in ended.err
+        assert "none of the inspected images can be opened: they are HEIC: run `pip install" in ended.err
