@@ -210,14 +210,14 @@ def test_a_report_that_is_damaged_or_of_another_version_is_said(folder: Path, co
 
 
 def test_experiments_need_a_repository_and_then_are_shown(folder: Path) -> None:
-    assert any("DVC cannot list experiments here" in note for note in notes())
+    assert any("DVC cannot read this repository" in note for note in notes())
     run(folder, "git", "init", "--quiet")
     run(folder, "dvc", "init", "--quiet")
     run(folder, "git", "commit", "--quiet", "--allow-empty", "--message", "Set up")
     text = page().text
     assert "On dev; paired differences to the best accepted model" in text
     assert "workspace" in text
-    assert "DVC cannot list" not in text
+    assert "DVC cannot read" not in text
 
 
 def test_an_evaluation_of_another_model_is_named(folder: Path) -> None:
