@@ -162,6 +162,7 @@ TABLE: Mapping[str, tuple[Advice, ...]] = {
             "look at the pairs in pairs.png",
             "Kaufman et al. (2012)",
             command="pipeline audit data/split/manifest.arrow --scene-sheet pairs.png",
+            cost="takes minutes, and a person looks at one sheet",
         ),
     ),
     found.CONFOUNDED: (
@@ -169,6 +170,7 @@ TABLE: Mapping[str, tuple[Advice, ...]] = {
             "look at reports/curate/confounding.png: if this fact follows from the class, add it to "
             "curate.not_confounding",
             "Geirhos et al. (2020)",
+            cost="a person looks at one sheet",
         ),
         Advice(
             "give the classes the same weight within each of its values",
@@ -185,6 +187,7 @@ TABLE: Mapping[str, tuple[Advice, ...]] = {
             "collect training images of the rarest combinations of class and value: weights cannot replace "
             "missing images",
             "Geirhos et al. (2020)",
+            cost="people collect and label images of them",
         ),
     ),
     found.FACT_TELLS: (
@@ -192,6 +195,7 @@ TABLE: Mapping[str, tuple[Advice, ...]] = {
             "look at reports/curate/confounding.png: if your classes really differ in this, add it to "
             "curate.not_confounding",
             "Geirhos et al. (2020)",
+            cost="a person looks at one sheet",
         ),
     ),
     found.MISSING: (
