@@ -1,6 +1,7 @@
 """How often a fact that gives classes away is named, and how often one is that does not.
 
-    python benchmarks/confounding.py [--seeds 200] [--first-seed 1000] [--manifest FILE …]
+    python benchmarks/confounding.py [--seeds 200] [--first-seed 1000] [--images 200 …] [--doses 0 0.9 …]
+        [--manifest FILE …] [--only-real]
 
 Tables of images are made up: one fact has a dose, the share of groups whose value
 follows from the class; in the others it is drawn without it. All other facts say nothing of the class, or no more than
@@ -109,9 +110,9 @@ def rates(options: argparse.Namespace) -> list[tuple[Any, ...]]:
     print("|---|---|---|---|---|---|", flush=True)
     cases = list(itertools.product(KINDS, SHAPES))
     found = []
-    for images in IMAGES:
+    for images in options.images:
         runs = max(options.seeds // {200: 1, 1_000: 1, 5_000: 2, 20_000: 5}[images], 10)
-        for dose in DOSES:
+        for dose in options.doses:
             hit = other = first = 0
             for number in range(runs):
                 kind, (classes, largest, size) = cases[number % len(cases)]
@@ -166,6 +167,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=200)
     parser.add_argument("--first-seed", type=int, default=1_000)
+    parser.add_argument("--images", type=int, nargs="+", default=IMAGES, choices=IMAGES)
+    parser.add_argument("--doses", type=float, nargs="+", default=DOSES)
     parser.add_argument("--manifest", type=Path, nargs="*", default=[])
     parser.add_argument("--only-real", action="store_true")
     options = parser.parse_args()

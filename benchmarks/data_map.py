@@ -16,7 +16,7 @@ from unittest.mock import patch
 import numpy as np
 from projects import curated
 
-from pipeline.data.vectors import unit
+from pipeline.data.vectors import principal, unit
 from pipeline.tools.map import layout
 
 NEAREST, SAMPLE = 15, 2000
@@ -45,7 +45,7 @@ def main() -> None:
 def measure(vectors: Any, ids: Any, landmarks: list[int]) -> None:
     asked = np.random.default_rng(1).permutation(len(vectors))[:SAMPLE]
     true = nearest(vectors, asked)
-    print(f"  PCA: {kept(true, nearest(layout._components(vectors)[:, :2], asked)):.3f} kept")
+    print(f"  PCA: {kept(true, nearest(principal(vectors, 2), asked)):.3f} kept")
     for count in landmarks:
         with patch.object(layout, "MAX_LANDMARKS", count):
             begun = time.process_time()

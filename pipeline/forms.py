@@ -27,6 +27,7 @@ class _LabelsOfRole(_Form):
     accuracy: float
     low: float
     high: float
+    at_least: float
 
 
 class _Labels(_LabelsOfRole):

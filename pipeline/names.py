@@ -178,7 +178,7 @@ def _taken(what: str, written: Iterable[str]) -> TakenNames:
     )
     changed = [name for name in given if names[name] != name and fault(name) is None]
     note = (
-        f"{what} are taken without blanks at their ends, invisible characters and other bytes for the same letters: "
+        f"{what} were cleaned (spaces at the ends, invisible characters, other bytes for the same letters): "
         f"{_few(f'{shown_bytes(name)} as {shown_bytes(names[name])}' for name in changed)}"
     )
     return TakenNames(names, problems, (note,) if changed else ())

@@ -99,7 +99,7 @@ def classes_of_labels(params: Classes, labels: Collection[str]) -> dict[str, str
         raise DataError("\n".join(problems))
     if len(known) > 1 and len(set(found.values())) < 2:
         raise DataError(
-            f"problem makes one class of all {len(known)} classes ({listing(known)}), and a model needs two"
+            f"problem makes one class of all {len(known)} classes ({listing(known)}), but a model needs two"
         )
     return {label: name for label, name in found.items() if name != label}
 

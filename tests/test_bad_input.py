@@ -75,7 +75,7 @@ def test_one_class_only(workspace: Path, command: Command) -> None:
         shutil.rmtree(f"images/web/{label}")
         shutil.rmtree(f"images/phone/{label}")
     run_until("split")
-    assert_refused(command("split"), 5, "needs at least two classes, and the images have 1 (a)")
+    assert_refused(command("split"), 5, "needs at least two classes, but the images have 1 (a)")
 
 
 def test_classes_without_production_images(workspace: Path, command: Command) -> None:

@@ -17,7 +17,15 @@ from pipeline.store.curves import Curves
 from pipeline.store.writing import write_files
 
 SPLIT = {"images": 3, "optimizing": 0.5, "low": 0.4, "high": 0.6}
-OF_ROLE = {"images": 4, "label_issues": 1, "wrong_share": 0.1, "accuracy": 0.5, "low": 0.0, "high": 0.2}
+OF_ROLE = {
+    "images": 4,
+    "label_issues": 1,
+    "wrong_share": 0.1,
+    "accuracy": 0.5,
+    "low": 0.0,
+    "high": 0.2,
+    "at_least": 0.0,
+}
 LABELS = {**OF_ROLE, "roles": {"raw": OF_ROLE}}
 LATENCY = {"model": "m", "machine": "x", "threads": 1, "latency_p95_ms": 1.5}
 REPORTS: dict[str, tuple[Artifact, dict[str, Any]]] = {

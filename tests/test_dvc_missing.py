@@ -108,4 +108,7 @@ def test_a_source_that_dvc_tracks_must_be_of_the_version_of_the_last_run(clone: 
     record = clone / "images.dvc"
     record.write_text(record.read_text() + "# another version\n")
     printed = run(clone, "dvc", "repro", TARGET, check=False)
-    assert "the source images/phone is missing, and `dvc add` tracks images: `dvc checkout images.dvc`" in printed
+    assert (
+        "the source images/phone is missing, and `dvc add` tracks images: restore it with `dvc checkout images.dvc`"
+        in printed
+    )

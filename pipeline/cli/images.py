@@ -84,7 +84,7 @@ def preview(
     elif label is not None and path is None:
         (examples, remarks), title = examples_of_class(label, images, chosen), f"Preview of the class {label}"
     else:
-        raise ParamsError("nothing to show: name an image or a folder, or a class with --class")
+        raise ParamsError("nothing to show: name an image, a folder, or a class with --class")
     write_sheet(preview_sheet(examples, copies, each, chosen, title), output)
     for remark in [*notes, *remarks]:
         print(printable(f"note: {remark}"), file=sys.stderr)
@@ -94,7 +94,14 @@ def preview(
 @app.command(rich_help_panel=PANEL)
 def outliers(
     output: Annotated[
-        Path, typer.Option(metavar="FILE", help="The sheet, .png, and beside it the table, .csv; replaced if there.")
+        Path,
+        typer.Option(
+            metavar="FILE",
+            help=(
+                "PNG file to write, with the images. The table is written next to it, as .csv. Existing files are "
+                "replaced."
+            ),
+        ),
     ] = Path("outliers.png"),
     workers: Workers = None,
 ) -> None:
@@ -173,7 +180,7 @@ def label_queue(
         ),
     ] = None,
     output: Annotated[
-        Path, typer.Option(help="File to write the tasks to. The labelling interface is written beside it.")
+        Path, typer.Option(help="File to write the tasks to. The labelling interface is written next to it.")
     ] = Path("label-queue.json"),
     workers: Workers = None,
 ) -> None:
@@ -192,7 +199,7 @@ def export(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write; it must be empty or not exist yet.")],
     format_name: Annotated[
         DataFormatName,
-        typer.Option("--format", help="Format of the data set. docs/data.md says which programs open it."),
+        typer.Option("--format", help="Format of the dataset. docs/data.md says which programs open it."),
     ],
     test: Annotated[
         bool,
@@ -202,7 +209,9 @@ def export(
     ] = False,
     link: Annotated[
         bool,
-        typer.Option("--link", help="Of imagefolder: repeats of a picture are hard links to one file, not copies."),
+        typer.Option(
+            "--link", help="With imagefolder: write repeats of a picture as hard links to one file, not as copies."
+        ),
     ] = False,
 ) -> None:
     """Export the prepared images of the last run, split, balanced and augmented, for other programs.
@@ -219,7 +228,7 @@ def export(
 
 @app.command(rich_help_panel=PANEL)
 def doctor(
-    fix: Annotated[bool, typer.Option("--fix", help="Repair what needs no decision of yours.")] = False,
+    fix: Annotated[bool, typer.Option("--fix", help="Repair what needs no decision from you.")] = False,
     workers: Workers = None,
 ) -> None:
     """Find what would make a run fail: stale locks, damaged files, and files that DVC cannot read.

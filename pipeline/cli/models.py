@@ -79,7 +79,7 @@ def lr_range(
     found = find_rate(load_params(), low, high, steps, Engine(choose_workers(workers)))
     csv, png = write_curve(found, output)
     print(f"train.learning_rate: {found.suggested:.2g}, {found.rule}")
-    print(f"{csv}, {png}: the loss at each rate; larger batches, or more regularisation, ask for another test")
+    print(f"{csv}, {png}: the loss at each rate. Repeat the test after you change the batch size or the regularisation")
 
 
 @app.command("learning-curve", rich_help_panel=PANEL)
@@ -87,12 +87,10 @@ def learning_curve(
     sizes: Annotated[
         int,
         typer.Option(
-            min=3, max=10, help="Number of sizes of train. Each is twice the one before; the last is all of train."
+            min=3, max=10, help="Number of sizes of train. Each is twice the previous one; the last is all of train."
         ),
     ] = 4,
-    seeds: Annotated[
-        int, typer.Option(min=2, max=50, help="Number of fits at each size, each to different images.")
-    ] = 3,
+    seeds: Annotated[int, typer.Option(min=2, max=50, help="Number of fits per size, each to different images.")] = 3,
     output: Annotated[
         Path,
         typer.Option(
@@ -155,7 +153,7 @@ def predict(
         refused += answer.refused is not None
         print(json.dumps(answer.as_json(), ensure_ascii=False) if json_lines else printable(answer.as_line(width)))
     if refused:
-        raise DataError(f"{refused} of {len(files)} files could not be used: the line of each says why")
+        raise DataError(f"{refused} of {len(files)} files could not be used: their lines say why")
 
 
 @app.command("export-model", rich_help_panel=PANEL)
@@ -164,10 +162,11 @@ def export_model(
         Path, typer.Argument(metavar="FILE", help="File to write: .onnx or .pt2. An existing file is replaced.")
     ],
     format_name: Annotated[
-        ModelFormatName | None, typer.Option("--format", help="Format of the file; by default, what its ending says.")
+        ModelFormatName | None,
+        typer.Option("--format", help="Format of the file; by default, the one that its ending stands for."),
     ] = None,
     model: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Model to export; by default, that of the last run.")
+        Path | None, typer.Option(metavar="FILE", help="Model to export; by default, the model of the last run.")
     ] = None,
 ) -> None:
     """Export the model for programs that do not have this package, as ONNX or as a torch graph.

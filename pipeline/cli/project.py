@@ -23,7 +23,7 @@ def init(
         list[Path] | None,
         typer.Option(
             metavar="FOLDER",
-            help="Images from where the model will be used; they also fill dev and test. May be repeated.",
+            help="Images like those that the model will see in use; they also fill dev and test. May be repeated.",
         ),
     ] = None,
     classes: Annotated[str | None, typer.Option(metavar="A,B,…", help="Use only these class folders.")] = None,
@@ -38,7 +38,10 @@ def init(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Preset of variants: light, photo, document or digits. digits without images makes the demonstration.",
+            help=(
+                "Preset of variants: light, photo, document or digits. If you name digits and no images, you get "
+                "the demonstration."
+            ),
         ),
     ] = None,
     labels: Annotated[
@@ -50,12 +53,15 @@ def init(
     ] = None,
     columns: Annotated[
         str | None,
-        typer.Option(metavar="path=A,label=B,…", help="Which column of the table is what, if the names are not clear."),
+        typer.Option(
+            metavar="path=A,label=B,…", help="The table's column for each purpose, if the names are not clear."
+        ),
     ] = None,
     layout: Annotated[
         str | None,
         typer.Option(
-            metavar="class|split/class", help="What the first level of folders is: classes, or the parts of a split."
+            metavar="class|split/class",
+            help="What the first level of folders stands for: classes, or the parts of a split.",
         ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Write without asking.")] = False,
@@ -73,10 +79,12 @@ def init(
 
     pairs = [pair.partition("=") for pair in (columns or "").split(",") if pair]
     if layout not in (None, "class", "split/class"):
-        raise ParamsError(f"--layout {layout}: it may be class, or split/class")
+        raise ParamsError(f"--layout {layout}: it must be class or split/class")
     wanted_classes = [label.strip() for label in (classes or "").split(",") if label.strip()]
     if labels is not None and wanted_classes:
-        raise ParamsError("--classes chooses class folders, and --labels says that labels come from a table: take one")
+        raise ParamsError(
+            "--classes chooses class folders, but --labels takes the labels from a table: use one of the two"
+        )
     wanted = Wanted(labels, {use.strip(): column.strip() for use, _, column in pairs}, layout, wanted_classes)
     planned = plan(folder, raw or [], production or [], wanted, Overrides(size, model, preset))
     for line in seen_lines(planned.seen) if planned.seen else ():
@@ -85,12 +93,18 @@ def init(
         typer.confirm(f"Write the project to {planned.folder}?", default=True, abort=True)
     made = write(planned)
     print(
-        printable(f"{made.folder}: a project of {len(planned.files)} files. params.yaml says what was chosen, and why")
+        printable(
+            f"{made.folder}: a project of {len(planned.files)} files. params.yaml says which params were chosen, "
+            "and why"
+        )
     )
     if made.above is not None:
-        print(printable(f"It lies in the Git repository {made.above}: commit it there before `dvc exp run`"))
+        print(printable(f"The project is inside the Git repository {made.above}: commit it there before `dvc exp run`"))
     elif not made.committed:
-        print("Git does not know your name, so nothing is committed: git config user.name, then git add -A; git commit")
+        print(
+            "Git does not know your name, so nothing is committed: run git config user.name, then git add -A and "
+            "git commit"
+        )
     print(printable(f"Next: cd {folder} && dvc repro && pipeline report"))
 
 

@@ -72,7 +72,8 @@ def draw_map(
     output: Annotated[
         Path,
         typer.Option(
-            metavar="FILE", help="PNG file to write, and the points as .csv beside it. Existing files are replaced."
+            metavar="FILE",
+            help="PNG file to write. The points are written next to it, as .csv. Existing files are replaced.",
         ),
     ] = Path("map.png"),
     workers: Workers = None,
@@ -179,7 +180,7 @@ def gate(
     from pipeline.tools import gate as gates
 
     if against is None and (tolerance or beyond_noise):
-        raise ParamsError("--tolerance and --beyond-noise are of a comparison: say with what, --against REVISION")
+        raise ParamsError("--tolerance and --beyond-noise need a comparison: add --against REVISION")
     found = gates.gate(load_params().evaluate, against, tolerance, beyond_noise)
     if as_json:
         print(json.dumps(found.as_json(), indent=2, ensure_ascii=False, allow_nan=False))

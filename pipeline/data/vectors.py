@@ -69,5 +69,14 @@ def unit(vectors: Vectors) -> Vectors:
     return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12), np.float32)
 
 
+def principal(vectors: Vectors, count: int) -> Vectors:
+    """At most so many principal components, shape (n, k); each direction such that its largest part is positive."""
+    centred = vectors.astype(np.float64) - vectors.mean(axis=0, dtype=np.float64)
+    _, directions = np.linalg.eigh(centred.T @ centred)
+    chosen = directions[:, ::-1][:, :count]
+    chosen = chosen * np.sign(chosen[np.abs(chosen).argmax(axis=0), np.arange(chosen.shape[1])])
+    return np.asarray(centred @ chosen, np.float32)
+
+
 def _look(places: Sequence[tuple[str, int]], reader: ShardReader) -> npt.NDArray[np.int32]:
     return np.stack([small_picture(decode(reader.image(shard, row))) for shard, row in places])

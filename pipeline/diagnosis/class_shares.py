@@ -19,7 +19,7 @@ def missing_classes(predictions: pd.DataFrame) -> list[Finding]:
     found = []
     for split, follows in (
         (TRAIN, "the model cannot learn it"),
-        (DEV, "nothing measures how well the model recognises it"),
+        (DEV, "you cannot measure how well the model recognises it"),
     ):
         lacking = sorted(classes - labels.get(split, set()))
         if lacking:

@@ -78,16 +78,16 @@ def _finding(
     }
     said = [words]
     if name == FACT_TELLS:
-        said.append("if that is what your classes look like, nothing is wrong")
+        said.append("if your classes really differ in this, nothing is wrong")
     elif on_dev is None:
-        said.append("dev has none of these values: a model that learnt them instead of the classes errs there")
+        said.append("dev has none of these values, so a model that learnt them instead of the classes fails there")
     else:
         figures |= {"dev_share": on_dev.share, "dev_accuracy": on_dev.accuracy}
         told_of = f"{on_dev.balanced:.0%} of dev's"
         said.append(
             f"the same rule tells {told_of}, so dev cannot show whether the model learnt it instead of the classes"
             if on_dev.share >= NAMED
-            else f"the same rule tells only {told_of}: a model that learnt it instead of the classes errs there"
+            else f"the same rule tells only {told_of}, so a model that learnt it instead of the classes fails there"
         )
         errors = _errors(on_dev, dev, predictions)
         if errors is not None:

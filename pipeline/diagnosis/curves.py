@@ -80,7 +80,8 @@ def read_curves(epochs: Epochs, training: Training) -> list[Finding]:
     if dev[-1] > (1 + MOVED) * dev[best] and train[-1] < train[best]:
         words = (
             f"dev's loss was lowest after epoch {best + 1} of {len(dev)} and rose by "
-            f"{dev[-1] / dev[best] - 1:.0%} after it, while train's loss kept falling: the model memorises train"
+            f"{dev[-1] / dev[best] - 1:.0%} after it, while train's loss kept falling: the model memorises "
+            "train"
         )
         found.append(Finding(OVERFIT, words, {"epoch": best + 1, "rise": dev[-1] / dev[best] - 1}))
     return [*found, *_chosen_early(train, dev, training)]

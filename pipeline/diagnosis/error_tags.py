@@ -95,7 +95,7 @@ def read_tags(
     kinds = [column for column in columns if column not in {*OWN, TAGS, NOTES}]
     problems: list[str] = []
     if TAGS not in columns and not kinds:
-        problems.append(f"there is no column {TAGS!r} and no other column of tags")
+        problems.append(f"there is no column {TAGS!r} and no other column with tags")
     labels, called = errors[LABEL].astype(str), errors[PREDICTED].astype(str)
     known = {
         str(image): {LABEL: label, PREDICTED: name}
@@ -109,7 +109,7 @@ def read_tags(
                 for row, image, cell in zip(rows, columns[ID], columns[column], strict=True)
                 if image in known and not same_name(cell, known[image][column])
             ]
-            problems += [f"{column} belongs to another model or another image: {listing(wrong)}"] if wrong else []
+            problems += [f"{column} does not fit this model and image: {listing(wrong)}"] if wrong else []
     for kind in kinds:
         odd = [
             f"row {row} ({cell!r})"

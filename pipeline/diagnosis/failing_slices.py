@@ -69,8 +69,10 @@ def hidden(found: Sequence[Finding], error: float, params: EvaluateParams, relev
     return [
         Finding(
             HIDDEN,
-            f"{params.optimizing.name} hardly shows the class {each.subject}: if it were as good as the others, "
-            f"dev's error would fall by only {100 * each.gain:.1f} points",
+            (
+                f"{params.optimizing.name} hardly shows the class {each.subject}: if the model were as good on it "
+                f"as on the others, dev's error would fall by only {100 * each.gain:.1f} points"
+            ),
             each.figures,
             each.p,
             subject=each.subject,

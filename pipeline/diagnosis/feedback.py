@@ -61,7 +61,7 @@ def answers(table: Table, manifest: pd.DataFrame, classes: Collection[str]) -> p
         *_odd(
             table, IMAGE, places, "name no image of train, train_dev or dev (by id, or by a path that one source has)"
         ),
-        *_odd(table, ANSWER, classes, "answer with no class of the model"),
+        *_odd(table, ANSWER, classes, "have an answer that is not a class of the model"),
     ]
     _refuse(table, problems)
     images = manifest.iloc[[places[image] for image in table.columns[IMAGE]]]
@@ -81,8 +81,8 @@ def outcomes(table: Table, manifest: pd.DataFrame, classes: Collection[str]) -> 
     images = list(table.columns[IMAGE])
     learnt = set(manifest.loc[manifest["split"].isin([TRAIN, TRAIN_DEV]), "id"].astype(str))
     problems = [
-        *_odd(table, PREDICTED, classes, "were called by no class of the model"),
-        *_odd(table, ACTUAL, classes, "are of no class of the model"),
+        *_odd(table, PREDICTED, classes, "have a predicted class that the model does not have"),
+        *_odd(table, ACTUAL, classes, "have an actual class that the model does not have"),
     ]
     twice = [
         f"row {row} ({image!r})"

@@ -103,8 +103,9 @@ def check_images(rows: pd.DataFrame, curve: str, smallest: float) -> None:
         what = "train" if curve == ALL else f"train's {curve} part"
         fewest = f"the class {few.idxmin()} has {few.min()} images" if len(few) else "it has none"
         raise DataError(
-            f"{what} has too few images for a learning curve: {fewest}, and its smallest part, {smallest:.3g} of them, "
-            f"needs 2, so {int(np.ceil(2 / smallest))} in all. Use fewer sizes (--sizes), or collect more images"
+            f"{what} has too few images for a learning curve: {fewest}. Its smallest part, {smallest:.3g} of "
+            f"them, needs 2, so {int(np.ceil(2 / smallest))} in all. Use fewer sizes (--sizes), or collect "
+            "more images"
         )
 
 

@@ -172,7 +172,7 @@ def _at_the_edge(
     if {gap.upper, gap.lower} & {TRAIN_DEV} and TRAIN_DEV in levels and share > run.split.train_dev:
         left = 1 - (1 - share) / (1 - run.split.train_dev)
         times = share / run.split.train_dev
-        words = f"measure {in_words(gap.name)} better: hold {times:.2g} times as many images back for train_dev"
+        words = f"measure {in_words(gap.name)} better: hold out {times:.2g} times as many images as train_dev"
         cost = f"takes one training like this one, with {left:.0%} fewer images"
         if allowed(before, changes, run):
             yield Step(gap.name, command_of(before, changes), words, SAMPLE_SIZE, cost), ""
@@ -204,15 +204,15 @@ def _more_images(gap: Gap, levels: Mapping[str, Level], run: Run, before: Mappin
     if share is None:
         yield Step(gap.name, None, f"{collect}, {to_tell}", SAMPLE_SIZE, people_collect(asked * len(names)))
         return
-    words = f"hold more images back for train_dev, about {asked:,}, {to_tell}{f'; and {collect}' if collect else ''}"
+    words = f"hold out about {asked:,} more images as train_dev, {to_tell}{(f'; and {collect}' if collect else '')}"
     cost = f"{ONE_TRAINING}; {people_collect(asked)}" if others else ONE_TRAINING
     yield Step(gap.name, command_of(before, {"split.train_dev": share}), words, SAMPLE_SIZE, cost)
 
 
 def _larger_dev(finding: Finding) -> Step:
     words = (
-        f"give dev about {int(finding.figures['needs']):,} more production images, to tell models apart: from train's "
-        "share (split.production), or new ones"
+        f"give dev about {int(finding.figures['needs']):,} more production images, so that it can tell models "
+        "apart: take them from train (split.production), or collect new ones"
     )
     cost = people_collect(int(finding.figures["needs"]))
     return Step(finding.name, None, words, "Dietterich (1998) 3.2; MLY ch. 7", f"{cost}, or train has so many fewer")

@@ -32,7 +32,7 @@ class Advice:
     fits: Callable[[Run], bool] = lambda run: True
 
 
-SPOT_CHECK = "takes some ten trainings, most of them of small models"
+SPOT_CHECK = "takes about ten trainings, most of them of small models"
 LR_RANGE = "takes less than one training"
 LEARNING_CURVE = "takes up to 30 trainings, most of them on parts of train"
 
@@ -48,7 +48,7 @@ TABLE: Mapping[str, tuple[Advice, ...]] = {
         Advice("a wider model, which can learn more", "MLY ch. 25", changes.wider),
         Advice("train longer", "MLY ch. 25", changes.longer),
         Advice(
-            "less dropout, which keeps the model from learning all of train",
+            "less dropout, so that the model can learn all of train",
             "MLY ch. 25",
             changes.less_dropout,
             lever="-regularisation",
@@ -57,7 +57,7 @@ TABLE: Mapping[str, tuple[Advice, ...]] = {
         Advice("a hidden fully connected layer", "MLY ch. 25; LeCun et al. (1998)", changes.hidden_layer),
         Advice("batch norm", "Ioffe and Szegedy (2015)", changes.batch_norm),
         Advice(
-            "an optimizer that adapts its step to each weight",
+            "an optimizer that adapts the step of each weight",
             "MLY ch. 25; Loshchilov and Hutter (2019)",
             changes.adamw,
         ),
@@ -69,7 +69,7 @@ TABLE: Mapping[str, tuple[Advice, ...]] = {
     ),
     VARIANCE: (
         Advice("more variants of each image", "MLY ch. 27; Shorten and Khoshgoftaar (2019)", changes.more_copies),
-        Advice("gentle variants of each image, to begin with", "MLY ch. 27", changes.first_copies),
+        Advice("a first set of gentle variants of each image", "MLY ch. 27", changes.first_copies),
         Advice("more dropout", "MLY ch. 27; Srivastava et al. (2014)", changes.more_dropout, lever="+regularisation"),
         Advice("more weight decay", "MLY ch. 27; Krogh and Hertz (1991)", changes.more_decay, lever="+regularisation"),
         Advice("blend images and their labels in pairs", "Zhang et al. (2018)", changes.mixup, lever="+regularisation"),
@@ -86,7 +86,7 @@ TABLE: Mapping[str, tuple[Advice, ...]] = {
     ),
     MISMATCH: (
         Advice("train on all available production images", "MLY ch. 42", changes.all_production),
-        Advice("degrade raw images as production's camera does", "MLY ch. 43", changes.match_production),
+        Advice("degrade raw images as the production camera does", "MLY ch. 43", changes.match_production),
         Advice("give production images more weight than raw ones", "MLY ch. 39", changes.production_weight),
         Advice(
             "tag dev's errors: what do they have that the training images lack?",
@@ -116,14 +116,14 @@ TABLE: Mapping[str, tuple[Advice, ...]] = {
             changes.newest,
         ),
         Advice(
-            "add these outcomes' images to a production source: dev and test are no longer like it",
+            "add the images of these outcomes to a production source: dev and test no longer look like production",
             "MLY ch. 11",
             cost=costs.ONE_TRAINING,
         ),
         Advice(
-            "label some outcomes again: they may follow other rules than the test set's labels",
+            "label some outcomes again: their labels may follow other rules than those of the test set",
             "MLY ch. 16",
-            cost="a person looks at some hundred images",
+            cost="a person looks at a few hundred images",
         ),
         Advice("train with the costs of the metric", "Galdran et al. (2020)", changes.cost_sensitive),
         Advice(
@@ -134,7 +134,7 @@ TABLE: Mapping[str, tuple[Advice, ...]] = {
         ),
     ),
     found.LEAK: (
-        Advice("keep near copies in one split", "Kaufman et al. (2012)", changes.group_copies),
+        Advice("keep near-duplicates in one split", "Kaufman et al. (2012)", changes.group_copies),
         Advice(
             "check for copies across splits, and inspect the misclassified images of train",
             "Kaufman et al. (2012)",
@@ -144,17 +144,17 @@ TABLE: Mapping[str, tuple[Advice, ...]] = {
     ),
     found.BEYOND_PEOPLE: (
         Advice(
-            "set diagnose.human_error to that error, the least that is known to be reachable, so that gaps are held "
-            "against it; or let experts, or several people together, answer (feedback/answers.csv)",
+            "set diagnose.human_error to that error, which the model has shown to be possible; or collect "
+            "better answers, from experts or from several people together (feedback/answers.csv)",
             "MLY ch. 33 to 35",
             cost="takes seconds; answers take people's time",
         ),
     ),
     found.SCENES: (
-        Advice("never split a scene", "Kaufman et al. (2012)", shortcuts.group_scenes),
+        Advice("keep all images of a scene in one split", "Kaufman et al. (2012)", shortcuts.group_scenes),
         Advice(
-            "split anew, because the earlier split parts scenes: dev and test change, so earlier results cannot be "
-            "compared with later ones",
+            "make a new split, because the frozen one separates images of a scene. Dev and test change, so "
+            "you cannot compare earlier results with later ones",
             "Kaufman et al. (2012)",
             shortcuts.split_anew,
         ),
@@ -166,35 +166,37 @@ TABLE: Mapping[str, tuple[Advice, ...]] = {
     ),
     found.CONFOUNDED: (
         Advice(
-            "look at reports/curate/confounding.png: if this fact follows from the class, name it in "
+            "look at reports/curate/confounding.png: if this fact follows from the class, add it to "
             "curate.not_confounding",
             "Geirhos et al. (2020)",
         ),
         Advice(
-            "let classes weigh alike within each of its values", "Kamiran and Calders (2012)", shortcuts.weights_within
+            "give the classes the same weight within each of its values",
+            "Kamiran and Calders (2012)",
+            shortcuts.weights_within,
         ),
-        Advice("measure dev by its values", "Sagawa et al. (2020)", shortcuts.slice_by_fact),
+        Advice("measure dev separately for each of its values", "Sagawa et al. (2020)", shortcuts.slice_by_fact),
         Advice(
-            "give dev and test each class with each of its values as often as production has them",
+            "give dev and test the same proportions of its values as production, in each class",
             "MLY ch. 5 and 7",
             shortcuts.stratify_by_fact,
         ),
         Advice(
-            "collect training images of the rarest combinations of class and value: no weight replaces images that "
-            "are not there",
+            "collect training images of the rarest combinations of class and value: weights cannot replace "
+            "missing images",
             "Geirhos et al. (2020)",
         ),
     ),
     found.FACT_TELLS: (
         Advice(
-            "look at reports/curate/confounding.png: if this is what your classes look like, name the fact in "
+            "look at reports/curate/confounding.png: if your classes really differ in this, add it to "
             "curate.not_confounding",
             "Geirhos et al. (2020)",
         ),
     ),
     found.MISSING: (
         Advice(
-            "give each split images of each class: collect some, or take the class out of the sources",
+            "give each split images of each class: collect some, or remove the class from the sources",
             "MLY ch. 7 and 12",
             cost="people collect and label images of it",
         ),
@@ -213,7 +215,7 @@ TABLE: Mapping[str, tuple[Advice, ...]] = {
             cost="a person looks at one sheet",
         ),
         Advice(
-            "does any model learn from these images? This tries all",
+            "check whether any model learns from these images",
             "MLY ch. 25",
             command="pipeline spot-check",
             cost=SPOT_CHECK,
@@ -242,7 +244,7 @@ TABLE: Mapping[str, tuple[Advice, ...]] = {
     found.EARLY_STOP: (Advice("train through all epochs, without patience", "Prechelt (1998)", changes.no_patience),),
     found.COARSE_CHOICE: (
         Advice(
-            "keep the last epoch, instead of choosing one by few images",
+            "keep the last epoch, instead of choosing one with few images",
             "Prechelt (1998)",
             changes.keep_last,
             lever="-keep",
@@ -254,8 +256,8 @@ TABLE: Mapping[str, tuple[Advice, ...]] = {
     found.UNDERFIT: (),
     found.LABEL_NOISE: (
         Advice(
-            "open reports/label_issues/label_issues.png, correct the labels that are wrong in their sources "
-            "(label_issues.csv beside it names the files), and run `dvc repro` again",
+            "open reports/label_issues/label_issues.png, correct wrong labels in their sources "
+            "(label_issues.csv names the files), and run `dvc repro` again",
             "MLY ch. 16; Northcutt et al. (2021)",
             cost="a person looks at the sheet; then one training",
         ),
@@ -280,7 +282,7 @@ TABLE: Mapping[str, tuple[Advice, ...]] = {
         Advice(
             "measure what people get wrong on production: diagnose.human_error: measured",
             "MLY ch. 22 and 33",
-            cost="people name the classes of some hundred images",
+            cost="people name the classes of a few hundred images",
         ),
     ),
     found.IMBALANCE: (
@@ -290,7 +292,7 @@ TABLE: Mapping[str, tuple[Advice, ...]] = {
         Advice("collect more training images of the small classes", "He and Garcia (2009)", cost=costs.small_classes),
     ),
     found.HIDDEN: (
-        Advice("rank models by a metric that counts all classes alike", "MLY ch. 8 and 9", changes.by_class),
+        Advice("rank models by a metric in which all classes count the same", "MLY ch. 8 and 9", changes.by_class),
     ),
     found.CLASS: (
         Advice("train with the costs of the metric", "Galdran et al. (2020)", changes.cost_sensitive),
@@ -313,13 +315,13 @@ TABLE: Mapping[str, tuple[Advice, ...]] = {
     ),
     found.CALIBRATION: (
         Advice(
-            "label smoothing, which makes the model less sure of itself",
+            "label smoothing, which makes the model less confident",
             "Müller et al. (2019)",
             changes.smoothing,
             lever="+regularisation",
         ),
         Advice(
-            "less label smoothing, which makes the model surer of itself",
+            "less label smoothing, which makes the model more confident",
             "Müller et al. (2019)",
             changes.no_smoothing,
             lever="-regularisation",

@@ -42,10 +42,13 @@ def sentence(found: Diagnosis) -> str:
     edge = [gap for gap in unclear if gap.at_the_edge]
     few = [gap for gap in unclear if not gap.at_the_edge]
     sentences = [
-        *(said or (["nothing is surely wrong"] if unclear else ["nothing stands out: no gap is worth work"])),
+        *(
+            said
+            or (["nothing is clearly wrong"] if unclear else ["no problem found: no gap is large enough to work on"])
+        ),
         *(f"{in_words(gap.name)} is at the edge: {_figures(gap)}" for gap in edge),
         *(f"too few images to tell about {in_words(gap.name)}: {_figures(gap)}" for gap in few),
-        *([f"a gap of {100 * found.relevant:.1f} points or more is worth work"] if unclear else []),
+        *([f"a gap of {100 * found.relevant:.1f} points or more is worth working on"] if unclear else []),
     ]
     return " ".join(f"{words[0].upper()}{words[1:]}." for words in sentences)
 
@@ -72,8 +75,8 @@ def _good_enough(found: Diagnosis) -> list[str]:
         return []
     use = "evaluate it on test: `dvc repro final/dvc.yaml`."
     if not found.steps:
-        return [f"There is nothing to try from here. When you want to use the model, {use}"]
-    return ["", f"If the model is good enough for you, leave that and {use}"]
+        return [f"There is nothing left to try. When you want to use the model, {use}"]
+    return ["", f"If the model is good enough for you, skip this and {use}"]
 
 
 def _meaning(params: EvaluateParams) -> list[str]:
@@ -81,7 +84,7 @@ def _meaning(params: EvaluateParams) -> list[str]:
     used, asked = params_of_errors(params), params.optimizing
     if used == asked:
         return []
-    why = "is not a share of images" if not METRICS[asked.name].is_share else "is lower in small splits by chance alone"
+    why = "is not a share of images" if not METRICS[asked.name].is_share else "is lower in small splits just by chance"
     return [f"Errors are 1 - {used.name}, because {asked.name} {why}.", ""]
 
 

@@ -61,7 +61,7 @@ def shared_scenes(
     if not twins.all():
         figures["error_of_others"] = float(wrong[~twins].mean())
         words += f"; that of the {int((~twins).sum()):,} others is {wrong[~twins].mean():.1%}"
-    words += f". Dev's error of {wrong.mean():.1%} does not tell how the model does on new scenes"
+    words += f". Dev's error of {wrong.mean():.1%} does not show how good the model is on new scenes"
     return [Finding(SCENES, words, figures, gain=float(twins.mean()), subject=DEV)]
 
 
@@ -134,7 +134,7 @@ def miscalibrated(dev: pd.DataFrame, params: EvaluateParams, relevant: float) ->
     bold = float(confidence.mean() - right.mean())
     words = (
         f"confidences are off by {100 * error:.1f} points (expected calibration error; chance alone gives "
-        f"{100 * chance.mean():.1f}): the model is too {'sure' if bold > 0 else 'unsure'} of itself"
+        f"{100 * chance.mean():.1f}): the model is {('over' if bold > 0 else 'under')}confident"
     )
     return [
         Finding(CALIBRATION, words, {"calibration_error": error, "by_chance": float(chance.mean()), "bold": bold}, p)
@@ -153,7 +153,7 @@ def beyond_people(levels: Mapping[str, Level]) -> list[Finding]:
         return []
     words = (
         f"dev's error of {dev.error:.1%} ({100 * dev.low:.1f} to {100 * dev.high:.1f}) is below people's "
-        f"{human.error:.1%}: what people get wrong no longer says what can be reached"
+        f"{human.error:.1%}: human error no longer shows what is possible"
     )
     return [Finding(BEYOND_PEOPLE, words, {"dev": dev.error, "human": human.error})]
 
@@ -175,7 +175,8 @@ def too_small(dev: Level, relevant: float) -> list[Finding]:
     more = about(images * ((power * visible / relevant) ** 2 - 1))
     figures = {"images": images, "visible": visible}
     words = (
-        f"dev's {images:,} images can show a difference of two models only if it is at least {100 * visible:.1f} points"
+        f"with {images:,} images, dev can show a difference between two models only if it is at least "
+        f"{100 * visible:.1f} points"
     )
     if more > MAX_TIMES * images:
         return [Finding(SMALL_DEV, f"{words}: ignore smaller differences", figures)]

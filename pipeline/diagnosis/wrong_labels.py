@@ -1,7 +1,7 @@
 """Are labels wrong, of which role and in which split? What the models that check labels say, and how far it holds.
 
-The stage label_issues gives the share of wrong labels of each role with its interval (wrong_share.py there). What the
-interval leaves open is not claimed.
+The stage label_issues gives the share of wrong labels of each role with its interval (wrong_share.py there), and what
+it is at least where six such intervals are to hold at once. What that leaves open is not claimed.
 """
 
 from collections.abc import Iterator, Mapping
@@ -51,7 +51,7 @@ def _of_role(role: str, label_issues: Mapping[str, Any], relevant: float) -> lis
     in_train = label_issues[TRAIN]["roles"].get(role, {"images": 0})["images"]
     for splits, part in parts.items():
         # Who hardly learnt images of a role is sure of mistakes on them.
-        if part["low"] >= relevant and in_train >= MIN_COUNT and _right(part) >= MIN_RIGHT:
+        if part["at_least"] >= relevant and in_train >= MIN_COUNT and _right(part) >= MIN_RIGHT:
             share = float(part["wrong_share"])
             words = (
                 f"about {share:.0%} of the {role} labels in {splits} seem wrong (95 % interval {part['low']:.0%} to "
@@ -67,15 +67,15 @@ def _of_role(role: str, label_issues: Mapping[str, Any], relevant: float) -> lis
             return [Finding(LABEL_NOISE, words, figures, subject=role)]
     whole = next(iter(parts.values()))
     open_question = whole["wrong_share"] >= relevant and whole["high"] >= max(OPEN, 2 * relevant)
-    if not any(part["low"] >= relevant for part in parts.values()) and not open_question:
+    if not any(part["at_least"] >= relevant for part in parts.values()) and not open_question:
         return []
     words = (
-        f"whether {role} labels are wrong, or their images hard to tell apart, cannot be told: the model that checks "
-        f"them agrees with {whole['accuracy']:.0%}, and up to {whole['high']:.0%} may be wrong"
+        f"cannot tell whether {role} labels are wrong or the images are hard to recognise: the model that "
+        f"checks them agrees with {whole['accuracy']:.0%}, and up to {whole['high']:.0%} may be wrong"
     )
     return [Finding(WEAK_JUDGE, words, {"wrong_share": 0.0, "accuracy": whole["accuracy"]}, subject=role)]
 
 
 def _right(part: Mapping[str, float]) -> float:
     """The share of right labels that the model agrees with, at least: it contradicts the wrong ones."""
-    return min(part["accuracy"] / max(1 - part["low"], 1e-9), 1.0)
+    return min(part["accuracy"] / max(1 - part["at_least"], 1e-9), 1.0)

@@ -146,7 +146,7 @@ def beyond_palette(image: Image.Image, colours: int | None) -> list[str]:
     """A line if pixels of a loaded image name colours that its palette does not have, which Pillow shows black."""
     if colours is None or int(np.asarray(image).max(initial=0)) < colours:
         return []
-    return [f"pixels name colours beyond the {colours} of its palette"]
+    return [f"its pixels refer to colours beyond the {colours} of its palette"]
 
 
 def _finite(values: npt.NDArray[Any]) -> npt.NDArray[Any]:

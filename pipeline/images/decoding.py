@@ -91,8 +91,8 @@ def decode_file(data: bytes, params: IngestParams, listen: Listener) -> Decoded 
 def _opened(data: bytes, params: IngestParams) -> Image.Image | Rejection:
     """The image by its header, nothing decoded yet."""
     formats: tuple[str, ...] = FORMATS
-    if data[4:8] == b"ftyp" and data[8:12] in HEIC_BRANDS and not _is_avif(data):
-        if not _heic_installed():
+    if is_heic(data):
+        if not heic_installed():
             return Rejection("heic_not_installed", "a HEIC file: `pip install 'image-data-pipeline[heic]'` to read it")
         formats = ("HEIF",)
     try:
@@ -111,8 +111,13 @@ def _incomplete(image: Image.Image, data: bytes) -> Rejection | None:
         return Rejection("truncated", "the file is cut short: it has no end-of-codestream marker")
     if image.format == "PNG" and image.mode == "P" and image.palette is None:
         # Pillow shows it black.
-        return Rejection("undecodable", "its pixels name colours of a palette, and it has none (no PLTE chunk)")
+        return Rejection("undecodable", "its pixels refer to a palette, but it has none (no PLTE chunk)")
     return None
+
+
+def is_heic(data: bytes) -> bool:
+    """Whether a file is HEIC, by its first bytes."""
+    return data[4:8] == b"ftyp" and data[8:12] in HEIC_BRANDS and not _is_avif(data)
 
 
 def _is_avif(data: bytes) -> bool:
@@ -121,7 +126,8 @@ def _is_avif(data: bytes) -> bool:
     return b"avif" in data[8 : min(size, 256)] or b"avis" in data[8 : min(size, 256)]
 
 
-def _heic_installed() -> bool:
+def heic_installed() -> bool:
+    """Whether Pillow can open HEIC files from now on, which an extra brings."""
     try:
         import pillow_heif  # an extra
     except ImportError:
@@ -194,7 +200,7 @@ def _unpacks_too_much(error: Exception, params: IngestParams) -> Rejection | Non
     """Why a file is refused whose texts or profile, unpacked, go beyond the limit that `pillow_settings` gave."""
     if "MAX_TEXT_" not in str(error):
         return None
-    words = f"its texts or its colour profile have more than {params.max_bytes} bytes when unpacked"
+    words = f"its unpacked texts or colour profile have more than {params.max_bytes} bytes"
     return Rejection("too_many_bytes", f"{words}, which is the limit")
 
 

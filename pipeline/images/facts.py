@@ -17,8 +17,11 @@ from pipeline.images.pixels import Pixels
 
 Histogram = npt.NDArray[np.int64]
 
-# Pixels that the blur averages which `blur` compares with. Measured on photos of 224 pixels: see docs/ingest.md.
+# Pixels that the blur averages which `blur` compares with.
 REBLUR = 5
+# Pixels of the shorter side that blur is measured at: so a level means the same for pictures of any size. Measured
+# (benchmarks/RESULTS.md, Blur): at 160 and less fine blur is lost, at 300 and more it depends on the camera.
+BLUR_SIDE = 200
 # Pixels of pictures that are looked at in one go: what takes each a microsecond takes all of them two. More leave a
 # processor's nearest cache.
 TOGETHER = 1 << 16
@@ -33,8 +36,8 @@ def picture_facts(pictures: Sequence[Pixels]) -> list[dict[str, float]]:
     its Laplacian (Pech-Pacheco et al., 2000). saturation (in [0, 1]): mean of (max - min) / max over channels, of each
     pixel to the nearest of 255.
     luma_1, luma_5, luma_99 (0 to 255): so many in 100 pixels are at most as bright. colour_99 (0 to 255): the same
-    of the spread of channels, max - min. information (0 to 8): bits of entropy of a pixel's luma. blur (in [0, 1]): see
-    `blur_of`.
+    of the spread of channels, max - min. information (0 to 8): bits of entropy of a pixel's luma. Not here: blur, which
+    is measured on the picture as it came (`blur_as_it_came`).
     """
     if not pictures:
         return []
@@ -51,7 +54,6 @@ def picture_facts(pictures: Sequence[Pixels]) -> list[dict[str, float]]:
             **dict(zip(("luma_1", "luma_5", "luma_99"), lumas[number], strict=True)),
             "colour_99": colours[number][0],
             "information": information[number],
-            "blur": one.blur,
         }
         for number, one in enumerate(found)
     ]
@@ -59,7 +61,7 @@ def picture_facts(pictures: Sequence[Pixels]) -> list[dict[str, float]]:
 
 class _Sums(NamedTuple):
     """Of one picture: histograms (256,) of luma and of the spread of channels, how many pixels it has, the Laplacian of
-    luma and its squares, saturation in steps of 1 / 255, and `blur_of`.
+    luma and its squares, and saturation in steps of 1 / 255.
     """
 
     levels: npt.NDArray[Any]
@@ -68,7 +70,6 @@ class _Sums(NamedTuple):
     edges: int
     edge_squares: int
     saturation: int
-    blur: float
 
 
 def _alike(pictures: Sequence[Pixels]) -> Iterator[Sequence[Pixels]]:
@@ -87,7 +88,6 @@ def _sums(pictures: Sequence[Pixels]) -> Iterator[_Sums]:
     largest, spread = _channels(stacked)
     # To the nearest; 0 where all channels are 0.
     saturations = _totals(cv2.divide(spread, largest, scale=255), count, 1)
-    blurs = _blurs(luma, count)
     for number in range(count):
         rows = slice(number * height, (number + 1) * height)
         edges = cv2.Laplacian(luma[rows], cv2.CV_16S)
@@ -98,7 +98,6 @@ def _sums(pictures: Sequence[Pixels]) -> Iterator[_Sums]:
             round(cv2.sumElems(edges)[0]),
             round(cv2.norm(edges, cv2.NORM_L2SQR)),
             saturations[number],
-            blurs[number],
         )
 
 
@@ -114,6 +113,22 @@ def _deviation(count: int, total: int, squares: int) -> float:
     return math.sqrt(count * squares - total**2) / count
 
 
+def blur_as_it_came(pixels: Pixels) -> float:
+    """`blur_of` a picture (height, width, 3) as it was decoded, before it is made small for the model.
+
+    A larger one is brought to BLUR_SIDE pixels of its shorter side: a smaller one would look sharp, and a larger one
+    soft, whatever the lens did.
+    """
+    luma = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    while min(luma.shape) >= 2 * BLUR_SIDE:
+        luma = cv2.resize(luma, (luma.shape[1] // 2, luma.shape[0] // 2), interpolation=cv2.INTER_AREA)
+    share = BLUR_SIDE / min(luma.shape)
+    if share < 1:
+        size = (round(luma.shape[1] * share), round(luma.shape[0] * share))
+        luma = cv2.resize(luma, size, interpolation=cv2.INTER_LINEAR)
+    return blur_of(luma)
+
+
 def blur_of(luma: npt.NDArray[Any]) -> float:
     """How little a blur takes away from a grey picture (height, width): 0, all of it, to 1, nothing.
 
@@ -121,28 +136,21 @@ def blur_of(luma: npt.NDArray[Any]) -> float:
     differences between neighbours, the share that stays, in the direction in which more does. 0 for a picture that
     has no differences.
     """
-    return _blurs(luma, 1)[0]
+    return max(_kept(luma), _kept(cv2.transpose(luma)))
 
 
-def _blurs(luma: npt.NDArray[Any], count: int) -> list[float]:
-    """`blur_of` for each of so many pictures of one shape, one below the other."""
-    turned = cv2.transpose(luma)
-    beside = luma.reshape(count, -1, luma.shape[1]).swapaxes(0, 1).reshape(-1, count * luma.shape[1])
-    return [max(shares) for shares in zip(_kept(beside, count), _kept(turned, count), strict=True)]
-
-
-def _kept(luma: npt.NDArray[Any], count: int) -> list[float]:
-    """Of so many pictures side by side, the share of the differences down the columns that stays in a running mean."""
+def _kept(luma: npt.NDArray[Any]) -> float:
+    """The share of the differences down the columns that stays in a running mean."""
     if len(luma) <= REBLUR:
-        return [0.0] * count
+        return 0.0
     reach = REBLUR // 2
     differences = cv2.absdiff(luma[reach : -reach - 1], luma[reach + 1 : -reach])
     # A running mean changes by the pixel that comes in less the one that goes: no mean need be taken.
     blurred = cv2.absdiff(luma[:-REBLUR], luma[REBLUR:])
     # REBLUR times the difference, or 255: no more can stay.
     stays = cv2.min(cv2.convertScaleAbs(differences, alpha=REBLUR), blurred)
-    totals = zip(_totals(stays, count, 0), _totals(differences, count, 0), strict=True)
-    return [kept / (REBLUR * before) if before else 0.0 for kept, before in totals]
+    kept, before = round(cv2.sumElems(stays)[0]), round(cv2.sumElems(differences)[0])
+    return kept / (REBLUR * before) if before else 0.0
 
 
 def _channels(pixels: Pixels) -> tuple[Pixels, Pixels]:

@@ -146,7 +146,11 @@ def _salvaged(data: bytes, params: IngestParams, listen: Listener, of_whole: lis
     # Where other bytes change nothing, nobody knows from where on rows are missing.
     rows = rows if rows < len(shown) else 0
     missing = 1 - rows / len(shown)
-    words = f"{missing:.1%} of its rows are missing" if scans else "scans are missing, which all of its rows lack"
+    words = (
+        f"{missing:.1%} of its rows are missing"
+        if scans
+        else "some of its scans are missing, so all of its rows are incomplete"
+    )
     if missing > params.max_missing:
         raise MissingError(Rejection("truncated", f"{words}, the limit is {params.max_missing:.1%}"))
     if scans:

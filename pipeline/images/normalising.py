@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from pipeline.images.decoding import decode_file
-from pipeline.images.facts import picture_facts
+from pipeline.images.facts import blur_as_it_came, picture_facts
 from pipeline.images.jpeg_decoding import Listener
 from pipeline.images.pixels import Pixels, encode, inside, without_bars
 from pipeline.images.rejection import Rejection, failure
@@ -37,6 +37,8 @@ class Fitted:
     facts: Mapping[str, Any]
     codec_warning: str
     exif: Mapping[str, Any]
+    blur: float
+    """Of the picture as it came."""
 
 
 @contextmanager
@@ -70,6 +72,7 @@ def fit_file(data: bytes, params: IngestParams, listen: Listener = unheard) -> F
         return Rejection("codec_warning", found.warning)
     try:
         pixels = _fit(found.pixels, found.width, found.height, params)
+        blur = blur_as_it_came(found.pixels)
     except Exception as error:  # without memory
         return failure(error)
     facts = {
@@ -80,7 +83,7 @@ def fit_file(data: bytes, params: IngestParams, listen: Listener = unheard) -> F
         "range_used": found.range_used,
     }
     shown = without_bars(pixels, found.width, found.height, params.fit)
-    return Fitted(pixels, shown, facts, found.warning, {"taken": found.taken, "camera": found.camera})
+    return Fitted(pixels, shown, facts, found.warning, {"taken": found.taken, "camera": found.camera}, blur)
 
 
 def finish(fitted: Sequence[Fitted], params: IngestParams) -> list[Picture]:
@@ -88,7 +91,7 @@ def finish(fitted: Sequence[Fitted], params: IngestParams) -> list[Picture]:
     images = [encode(one.pixels, params.encoding) for one in fitted]
     facts = picture_facts([one.shown for one in fitted])
     return [
-        Picture(image, {**one.facts, **measured}, one.shown, one.codec_warning, one.exif)
+        Picture(image, {**one.facts, **measured, "blur": one.blur}, one.shown, one.codec_warning, one.exif)
         for one, image, measured in zip(fitted, images, facts, strict=True)
     ]
 

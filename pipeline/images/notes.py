@@ -24,7 +24,7 @@ def notes_on(
 def _misnamed(files: Sequence[tuple[str, str]]) -> Iterator[str]:
     if files:
         shown = listing((f"{path} (is {kind})" for path, kind in files), most=3)
-        yield f"the names of {len(files)} files end as another format's; they are read as what they are: {shown}"
+        yield f"{len(files)} files have the ending of another format; they were read by their content: {shown}"
 
 
 def _dim(source: str, shares: Sequence[float]) -> Iterator[str]:
@@ -33,9 +33,9 @@ def _dim(source: str, shares: Sequence[float]) -> Iterator[str]:
     # Of 16 bits, which nearly all such files have.
     top = 2 ** math.ceil(math.log2(max(shares) * 2**BITS)) - 1
     yield (
-        f"{len(shares)} images of more than 8 bits use at most {max(shares):.1%} of the values that their files can "
-        f"hold, so that they come out dark. If {top} is their white, set value_range: [0, {top}] in sources.{source}, "
-        "or in ingest for all sources"
+        f"{len(shares)} images of more than 8 bits use at most {max(shares):.1%} of the range of their files, "
+        f"so they look dark. If {top} is their white, set value_range: [0, {top}] in sources.{source}, or in "
+        "ingest for all sources"
     )
 
 

@@ -35,12 +35,10 @@ def unidentified(data: bytes, formats: str) -> Rejection:
     """
     kind = kind_of(data)
     if kind is None:
-        return Rejection("not_an_image", f"the content is none of {formats}")
+        return Rejection("not_an_image", f"its content is in none of the formats {formats}")
     if is_cut(data):
         return Rejection("truncated", WORDS)
-    return Rejection(
-        "undecodable", f"it begins as {kind} does, and its header is damaged or of a kind that is not read"
-    )
+    return Rejection("undecodable", f"it starts like {kind}, but its header is damaged or of an unsupported kind")
 
 
 def with_its_end(refused: Rejection, data: bytes) -> Rejection:

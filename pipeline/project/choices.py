@@ -15,6 +15,7 @@ from pipeline.transforms.presets import PRESETS
 
 # Production images of a class: one each for train, dev and test at least.
 MIN_PRODUCTION = 3
+INSTALL_HEIC = "pip install 'image-data-pipeline[heic]'"
 # Rows an epoch that are no wait on two cores.
 MANY_ROWS = 20_000
 # Names of classes that a mirror image, or a turn, makes another one.
@@ -67,26 +68,29 @@ def check(seen: Seen) -> None:
     small = sorted(label for label, count in production.items() if count < MIN_PRODUCTION)
     if len(seen.classes) < 2:
         problems.append(
-            f"there is one class, {listing(seen.classes)}, and a classifier needs two: put the images in one folder "
-            "per class, and name the folder above them"
+            f"there is only one class, {listing(seen.classes)}, but a classifier needs two: put the images in one "
+            "folder per class, and name the folder that contains these folders; or name a table of labels inside the "
+            "folder with --labels"
         )
     if not production:
         problems.append(
-            "no production image has a label, so that nothing can be measured: put some of them in one folder per "
-            "class, or name a table inside the folder with --labels"
+            "no production image has a label, so the model cannot be measured: put some of them in one "
+            "folder per class, or name a table inside the folder with --labels"
         )
     elif small:
         advice = "leave these classes out with --classes, or add images"
         if len(small) == len(production):
             advice = "is each image in a folder of its own? Name the folder above the class folders, or use --labels"
         problems.append(
-            f"{len(small):,} of {len(production):,} classes have fewer than {MIN_PRODUCTION} production images, and "
-            f"train, dev and test need one each: {listing(small)}. {advice[0].upper()}{advice[1:]}"
+            f"{len(small):,} of {len(production):,} classes have fewer than {MIN_PRODUCTION} production "
+            f"images, but train, dev and test need one each: {listing(small)}. {advice[0].upper()}{advice[1:]}"
         )
     if seen.sides == []:
-        problems.append("none of the images that were looked at can be opened")
+        heic = any(source.facts.heic for source in seen.sources)
+        advice = f"they are HEIC: run `{INSTALL_HEIC}`, then this command again" if heic else "are these images?"
+        problems.append(f"none of the inspected images can be opened: {advice}")
     if problems:
-        raise DataError("this is no project yet:\n  " + "\n  ".join(problems))
+        raise DataError("these images cannot make a project yet:\n  " + "\n  ".join(problems))
 
 
 def choose(seen: Seen, overrides: Overrides) -> list[Choice]:
@@ -112,7 +116,7 @@ def choose(seen: Seen, overrides: Overrides) -> list[Choice]:
         *training_set,
         *model.choices,
         *_limits(production, shares, model),
-        Choice("diagnose.human_error", 0.02, "a guess until people have answered: see feedback/README.md"),
+        Choice("diagnose.human_error", 0.02, "a guess until you measure it: see feedback/README.md"),
     ]
 
 
@@ -127,7 +131,10 @@ def _size(seen: Seen, overrides: Overrides) -> tuple[int, str]:
     if side <= MAX_SMALL_SIDE:
         return max(16, 4 * math.ceil(side / 4)), f"half of the images have a shorter side of {side} pixels or less"
     size = min(max_side(overrides.model), side // 32 * 32)
-    return size, f"half of the images have a shorter side of {side} pixels or more; larger takes longer, in its square"
+    return (
+        size,
+        f"half of the images have a shorter side of {side} pixels or more; twice the size takes four times as long",
+    )
 
 
 def _pictures(seen: Seen, size: int) -> list[Choice]:
@@ -136,11 +143,15 @@ def _pictures(seen: Seen, size: int) -> list[Choice]:
     every = [aspect for found in aspects.values() for aspect in found]
     cut = median(1 - min(aspect, 1 / aspect) for aspect in every)
     if cut == 0:
-        fit = Choice("ingest.fit", "pad", "most images are square; of the others nothing is cut off")
+        fit = Choice("ingest.fit", "pad", "most images are square, and padding cuts nothing off the others")
     elif len(middle) == 2 and max(middle.values()) / min(middle.values()) > 1.15:
-        fit = Choice("ingest.fit", "crop", "raw and production have other shapes, which black bars would give away")
+        fit = Choice(
+            "ingest.fit",
+            "crop",
+            "raw and production images have different shapes, and black bars would tell them apart",
+        )
     elif cut > 0.4:
-        fit = Choice("ingest.fit", "pad", f"a crop would cut {cut:.0%} of the image in the middle off")
+        fit = Choice("ingest.fit", "pad", f"a crop would cut {cut:.0%} off the typical image")
     else:
         fit = Choice("ingest.fit", "crop", f"the images are nearly square: {cut:.0%} of the longer side is cut off")
     formats = Counter[str]()
@@ -150,11 +161,24 @@ def _pictures(seen: Seen, size: int) -> list[Choice]:
     lossy = jpegs > 0.5 and size >= 64
     encoding = {"name": "jpeg", "quality": 90} if lossy else {"name": "png"}
     of_these = f"{jpegs:.0%} of the images are JPEG or the like"
-    reason = f"{of_these}: PNG would take some five times the space" if lossy else "small, or without loss already"
+    reason = (
+        f"{of_these}: PNG would take about five times the space"
+        if lossy
+        else "the images are small, or stored without loss already"
+    )
     photos = [
-        Choice("embed.backbone", {"name": "efficientnet_lite0", "side": 160}, "these are photos: about 10 ms an image"),
-        Choice("curate.scenes", "group", "photos of one scene in two splits would make the metrics too good"),
+        Choice(
+            "embed.backbone",
+            {"name": "efficientnet_lite0", "side": 160},
+            "these are photos; takes about 10 ms per image",
+        ),
+        Choice("curate.scenes", "group", "photos of one scene in two splits would make the metrics too optimistic"),
         Choice("curate.issues.low_information", 3.5, "these are photos"),
+        Choice(
+            "curate.issues.blurry",
+            0.66,
+            "these are photos: above it is what a blur of 1 % of the side does to nearly all",
+        ),
     ]
     return [fit, Choice("ingest.encoding", encoding, reason), *(photos if size > MAX_SMALL_SIDE else [])]
 
@@ -175,7 +199,7 @@ def _split(raw: Counter[str], production: Counter[str], shares: Mapping[str, flo
     dev = production.total() * shares["dev"]
     # Half of the 95 % interval of an accuracy of 90 %.
     half = 196 * math.sqrt(0.09 / dev)
-    told = f"dev has about {dev:,.0f} images: an accuracy of 90 % is known to about {half:.0f} points either way"
+    told = f"dev has about {dev:,.0f} images: an accuracy of 90 % has an interval of about {half:.0f} points either way"
     few = "too few to tell small differences; add production images" if half > 4 else ""
     least = min(production.values())
     minimum = max(1, min(5, (least - 1) // 3))
@@ -189,7 +213,8 @@ def _split(raw: Counter[str], production: Counter[str], shares: Mapping[str, flo
     one_sided = sorted(raw.keys() ^ production.keys()) if raw else []
     if one_sided:
         why = (
-            f"only raw or only production has {listing(one_sided)}: trained on, and measured where production has them"
+            f"{listing(one_sided)}: only raw or only production images. The model is trained on all, and "
+            "measured on those with production images"
         )
         choices.insert(3, Choice("split.one_sided_classes", "train", why))
     return choices
@@ -210,22 +235,22 @@ def _training_set(train: Counter[str], preset: Choice) -> tuple[list[Choice], in
         why = f"{counts}: repeats make about {repeated:,} rows of {rows:,}"
     else:
         strategy, rows_balanced = {"name": "weights"}, rows
-        why = f"{counts}: repeats would make {repeated:,} rows of {rows:,}, weights make none"
+        why = f"{counts}: repeats would make {repeated:,} rows of {rows:,}, weights add none"
     choices = [Choice("balance.strategy", strategy, why)]
     total = rows_balanced * (1 + copies)
     if total > MANY_ROWS:
-        why = f"{rows_balanced:,} rows: kept variants would make {total:,} of them, an epoch that is a long wait"
+        why = f"{rows_balanced:,} rows: stored variants would make {total:,}, and an epoch would take long"
         choices += [Choice("augment.mode", "online", why), Choice("augment.copies", {"name": "per_image", "count": 0})]
         return [*choices, preset], rows_balanced
-    choices.append(Choice("augment.copies", {"name": "per_image", "count": copies}, f"about {total:,} rows an epoch"))
+    choices.append(Choice("augment.copies", {"name": "per_image", "count": copies}, f"about {total:,} rows per epoch"))
     return [*choices, preset], total
 
 
 def _preset(seen: Seen, wanted: str | None) -> Choice:
     if wanted is not None and wanted not in PRESETS:
-        raise ParamsError(f"--preset {wanted}: there are {', '.join(PRESETS)}")
+        raise ParamsError(f"--preset {wanted}: it must be one of {', '.join(PRESETS)}")
     name, why = (wanted, "as --preset says") if wanted is not None else _preset_that_fits(seen)
-    comment = "{preset: light}, photo, document or digits; or a list by albumentations' names and arguments"
+    comment = "{preset: light}, photo, document or digits; or a list of albumentations' transforms with their arguments"
     return Choice("augment.transforms", [{"preset": name}], why, comment)
 
 
@@ -234,19 +259,19 @@ def _preset_that_fits(seen: Seen) -> tuple[str, str]:
     facts = [source.facts for source in seen.sources]
     gray, paper = (median(getattr(one, which) for one in facts) for which in ("gray", "paper"))
     if all(label.isdigit() for label in labels) and gray > 0.5:
-        return "digits", "the classes are numbers, and the images have no colours: nothing mirrors them"
+        return "digits", "the classes are numbers, and the images have no colours; this preset mirrors nothing"
     if any(word in label for label in labels for word in PAGES) or (gray > 0.5 and paper > 0.5):
-        return "document", "these look like pages or forms: text is never mirrored"
+        return "document", "these look like pages or forms; this preset never mirrors text"
     if all(len(label) <= 2 for label in labels):
-        return "light", "the classes are signs or letters, which a mirror image may change"
+        return "light", "the classes may be signs or letters, and a mirror image can change them"
     if any(word in label for label in labels for word in SIDES):
-        return "light", "names of classes speak of sides or signs, which a mirror image may change"
-    return "photo", "photos of things, which look as likely from the left as from the right; if not, take light"
+        return "light", "the names of the classes suggest sides or signs, and a mirror image can change them"
+    return "photo", "photos of things that may be mirrored; if yours may not, use light"
 
 
 def _limits(production: Counter[str], shares: Mapping[str, float], model: ModelChoice) -> list[Choice]:
     smallest = min(production.values()) * shares["dev"]
-    why = "a first bar; raise it when it is reached"
+    why = "a first limit; raise it when a model reaches it"
     if smallest < 20:
         why = f"dev has about {smallest:.0f} images of the smallest class: a recall of 5 in 10 is all that shows"
     limits = {

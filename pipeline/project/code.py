@@ -57,7 +57,9 @@ def check_version(name: str, params: Params) -> str | None:
             f"{_place(name)} does not match the code of {name}: DVC would record its results under the older version. "
             f"Run `{COMMAND}` first; `dvc repro` without --single-item and --downstream does that for you"
         )
-    return f"note: the code of {name} has changed since the last `dvc repro`; the next one runs this stage again"
+    return (
+        f"note: the code of {name} has changed since the last `dvc repro`; the next `dvc repro` runs this stage again"
+    )
 
 
 def _text(name: str, params: Params) -> str:

@@ -10,6 +10,7 @@ from statistics import median
 import numpy as np
 from PIL import Image
 
+from pipeline.images.decoding import heic_installed, is_heic
 from pipeline.images.rejection import Rejection
 from pipeline.sources.files import Files
 
@@ -28,7 +29,7 @@ class ImageFacts:
 
     sides: the shorter ones, in pixels. aspects: width over height. formats: how many are of each.
     gray, paper: shares of those decoded that have no colour, and that are bright almost everywhere.
-    unreadable: how many could not be opened.
+    unreadable: how many could not be opened. heic: how many of these are HEIC, which an extra opens.
     """
 
     sides: Sequence[int] = ()
@@ -37,6 +38,7 @@ class ImageFacts:
     gray: float = 0.0
     paper: float = 0.0
     unreadable: int = 0
+    heic: int = 0
 
     @property
     def aspect(self) -> float:
@@ -48,9 +50,12 @@ def look_at(files: Files, images: Sequence[str]) -> ImageFacts:
     """Facts of images that are spread evenly over all, by name; nothing else is opened."""
     chosen = spread_evenly(images, MAX_HEADERS)
     decoded = set(spread_evenly(chosen, MAX_DECODED))
-    sides, aspects, formats, gray, paper, unreadable = [], [], Counter[str](), [], [], 0
+    sides, aspects, formats, gray, paper, unreadable, heic = [], [], Counter[str](), [], [], 0, 0
     for path in files.in_order(chosen):
         data = files.read(path, MAX_BYTES)
+        if isinstance(data, bytes) and is_heic(data) and not heic_installed():
+            unreadable, heic = unreadable + 1, heic + 1
+            continue
         try:
             if isinstance(data, Rejection):
                 raise OSError(data.detail)
@@ -69,7 +74,7 @@ def look_at(files: Files, images: Sequence[str]) -> ImageFacts:
         if pixels is not None:
             gray.append(float(np.ptp(pixels, axis=2).max() < COLOUR))
             paper.append(float((pixels.min(axis=2) > PAPER).mean() > 0.6))
-    return ImageFacts(sides, aspects, dict(formats), _mean(gray), _mean(paper), unreadable)
+    return ImageFacts(sides, aspects, dict(formats), _mean(gray), _mean(paper), unreadable, heic)
 
 
 def spread_evenly(items: Sequence[str], most: int) -> list[str]:

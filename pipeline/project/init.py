@@ -18,7 +18,7 @@ from pipeline.project.params_template import template_text, with_choices, withou
 from pipeline.store.refusals import refusals
 from pipeline.yaml_values import yaml_values
 
-GIT = "git is not installed, and a project keeps its params, metrics and history in it: install git"
+GIT = "git is not installed, but a project needs it for its params, metrics and history: install git"
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ def plan(folder: Path, raw: Sequence[Path], production: Sequence[Path], wanted: 
     demonstration = not raw and not production and overrides.preset == "digits"
     if not production and not demonstration:
         raise ParamsError(
-            "--production is missing: name a folder of images from where the model will be used. Only they can "
-            "measure it; --raw images, which only train, are optional"
+            "--production is missing: name a folder of images like those that the model will see in use. The "
+            "model is measured on these only. --raw images are optional, and used for training only"
         )
     if shutil.which("git") is None:
         raise MissingInputError(GIT)
@@ -122,13 +122,13 @@ def _check_free(root: Path, files: Mapping[str, str]) -> None:
     taken = [name for name in (*files, "dvc.lock", RECORD) if os.path.lexists(root / name)]
     if PARAMS in taken or "dvc.yaml" in taken or RECORD in taken:
         raise DataError(
-            f"{root} is a project already (it has {listing(taken, 3)}), and nothing was touched: name another folder, "
-            "or bring its files up to date there with `pipeline upgrade`"
+            f"{root} is a project already (it has {listing(taken, 3)}), so nothing was changed: name another "
+            "folder, or run `pipeline upgrade` there to update its files"
         )
     if taken:
         raise DataError(
-            f"{root} has files that the project needs to write: {listing(taken, 10)}. Nothing was touched: name an "
-            "empty folder, or move these away"
+            f"{root} already has files that the project needs to write: {listing(taken, 10)}. Nothing was "
+            "changed: name an empty folder, or move these files away"
         )
 
 

@@ -83,8 +83,8 @@ def inspect(folder: Path, role: str, name: str, shown_path: str, wanted: Wanted)
     images = [path for path in found.files if path.lower().endswith(IMAGES)]
     if not images:
         raise MissingInputError(
-            f"{folder} has no images: {len(found.files)} other files lie in it. Images end in .jpg, .png, .webp, .tif "
-            "and the like; name the folder above the class folders"
+            f"{folder} has no images, only {len(found.files)} other files. Names of images end in .jpg, .png, "
+            ".webp, .tif and the like; name the folder that contains the class folders"
         )
     notes = [*_ignored(found.ignored), *_refused(found.refused), *_others(found.files, images)]
     reasons: list[str] = []
@@ -98,26 +98,26 @@ def inspect(folder: Path, role: str, name: str, shown_path: str, wanted: Wanted)
         if inside:
             source["inside"] = inside
             reasons.append(f"all images lie in {shown(inside)}")
-            notes.append(f"all images lie in {shown(inside)}, and the folders there are the classes (inside)")
+            notes.append(f"all images are in {shown(inside)}, whose folders are the classes (inside)")
             images = [path.removeprefix(f"{inside}/") for path in images if path.startswith(f"{inside}/")]
             files = _opened(folder, role, inside)
         if layout:
             source["layout"] = layout
             parts = listing(sorted({path.split("/")[0] for path in images if "/" in path}))
-            reasons.append(f"the first folders are the parts of a split ({parts}), which are joined")
-            notes.append(f"{parts} are parts of a split, no classes: they are joined (layout: split/class)")
+            reasons.append(f"the first folders are the parts of a split ({parts}), which are all used")
+            notes.append(f"{parts} are parts of a split, not classes: all are used (layout: split/class)")
         classes, unlabelled = _classes(images, deep=layout == "split/class")
         classes = _selected(classes, wanted.classes, layout, source)
     if role == "raw" and not classes:
         raise DataError(
-            f"the images of {folder} lie in no class folders, and raw images without a label are of no use: put them "
-            "in one folder per class, or name a table inside it with --labels"
+            f"the images of {folder} are not in class folders, but raw images need a label: put them in one "
+            "folder per class, or name a table inside it with --labels"
         )
     if not classes:
         source["labels"] = {"name": "none"}
-        reasons.append("no folder or table says what is on these images")
+        reasons.append("no folder or table gives these images a label")
     if unlabelled and role == "raw":
-        notes.append(f"{unlabelled:,} images lie in no class: they will be rejected")
+        notes.append(f"{unlabelled:,} images are in no class folder and will be rejected")
     return SourceSeen(name, source, classes, unlabelled, look_at(files, images), "; ".join(reasons), tuple(notes))
 
 
@@ -133,7 +133,7 @@ def name_of(folder: Path, role: str, taken: Sequence[str]) -> str:
 
 def _opened(folder: Path, role: str, inside: str) -> Files:
     if not folder.exists():
-        raise MissingInputError(f"{folder} is missing: --{role} names a folder of images, or an archive of them")
+        raise MissingInputError(f"{folder} is missing: --{role} must name a folder of images, or an archive of them")
     values = {"role": "production", "path": str(folder), **({"inside": inside} if inside else {})}
     return open_files(SourceParams.model_validate(values), MAX_EXPANSION)
 
@@ -204,7 +204,7 @@ def _refused(refused: Sequence[tuple[str, str]]) -> list[str]:
 def _others(files: Sequence[str], images: Sequence[str]) -> list[str]:
     known = set(images)
     others = [path for path in files if path not in known]
-    return [f"{len(others):,} files have no image's ending: {listing(others, 3)}"] if others else []
+    return [f"{len(others):,} files do not have the ending of an image: {listing(others, 3)}"] if others else []
 
 
 def spread(values: Sequence[float]) -> str:

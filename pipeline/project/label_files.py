@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -33,13 +34,24 @@ def labels_from(
         DataError: it cannot be read as a table or an export.
         ParamsError: which column is which does not show.
     """
-    if name not in files.scan().files:
-        raise MissingInputError(f"--labels {name}: there is no such file in {files.place}; paths start from there")
+    inside = files.scan().files
+    if name not in inside:
+        name = _from_there_on(name, str(files.place))
+    if name not in inside:
+        raise MissingInputError(
+            f"--labels {name}: there is no such file in {files.place}; the path must be relative to this folder"
+        )
     unlisted = "ignore" if role == "raw" else "unlabelled"
     if name.lower().endswith(".json"):
         return _label_studio(_content(files, name), set(images), name, unlisted)
     header = _table(files, name, columns.values())
     return {"name": "table", "file": name, "columns": _columns(list(header), name, columns), "unlisted": unlisted}
+
+
+def _from_there_on(name: str, place: str) -> str:
+    """A path as a person may type it, from the current folder on, as one from the source's folder on."""
+    path, folder = Path(name).absolute(), Path(place).absolute()
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else name
 
 
 def label_counts(files: Files, labels: Mapping[str, Any]) -> dict[str, int]:
@@ -64,9 +76,11 @@ def _columns(header: Sequence[str], name: str, named: Mapping[str, str]) -> dict
     }
     lacking = [use for use in ("path", "label") if found[use] is None]
     if unknown or lacking:
-        which = f"names what is not there: {listing(unknown)}" if unknown else f"no column for {listing(lacking)} shows"
+        which = (
+            f"names columns that do not exist: {listing(unknown)}" if unknown else f"no column fits {listing(lacking)}"
+        )
         raise ParamsError(
-            f"--labels {name}: {which}. Its columns are {listing(header, 20)}; say which is which with "
+            f"--labels {name}: {which}. Its columns are {listing(header, 20)}; name the right ones with "
             "--columns path=COLUMN,label=COLUMN (and group=, captured_at=)"
         )
     return found
@@ -75,9 +89,7 @@ def _columns(header: Sequence[str], name: str, named: Mapping[str, str]) -> dict
 def _table(files: Files, name: str, needed: Any) -> dict[str, list[Any]]:
     kind = next((ending for ending in READERS if name.lower().endswith(ending)), None)
     if kind is None:
-        raise ParamsError(
-            f"--labels {name}: labels come from a table ({', '.join(READERS)}), or from Label Studio's .json"
-        )
+        raise ParamsError(f"--labels {name}: it must be a table ({', '.join(READERS)}) or Label Studio's .json")
     return READERS[kind](_content(files, name), name)
 
 
@@ -92,9 +104,9 @@ def _label_studio(data: bytes, images: set[str], name: str, unlisted: str) -> di
                 if isinstance(value, str) and (path := _path_at_end(unquote(value), images)) is not None:
                     prefixes.setdefault(key, []).append(unquote(value).removesuffix(path))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"--labels {name} is no JSON export of Label Studio ({type(error).__name__})") from error
+        raise DataError(f"--labels {name} is not a JSON export of Label Studio ({type(error).__name__})") from error
     if not asked or not prefixes:
-        lacks = "answers of a Choices tag" if not asked else "paths of images that lie in the source"
+        lacks = "answers of a Choices tag" if not asked else "paths of images in the source"
         raise DataError(f"--labels {name} has no {lacks}: export the project again, as JSON")
     image = max(prefixes, key=lambda key: len(prefixes[key]))
     ((prefix, _),) = Counter(prefixes[image]).most_common(1)

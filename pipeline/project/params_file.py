@@ -71,7 +71,7 @@ class Params(Section):
         roles = [source.role for source in sources.values()]
         if "production" not in roles:
             raise ValueError(
-                "no source has the role production, and dev and test come from production images: add a "
+                "no source has the role production, but dev and test come from production images only: add a "
                 "production source"
             )
         # Lists may share a folder: each image then counts where it is listed.
@@ -79,7 +79,9 @@ class Params(Section):
         paths = sorted((Path(source.path) / (source.inside or ""), name) for name, source in sources.items())
         for (outer, one), (inner, other) in itertools.combinations(paths, 2):
             if inner.is_relative_to(outer) and {one, other} & whole:
-                raise ValueError(f"the path {inner} lies in {outer}, another source's: each image would count twice")
+                raise ValueError(
+                    f"the path {inner} is inside {outer}, the path of another source, so each image would count twice"
+                )
         return sources
 
     @field_validator("evaluate")

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from pipeline.errors import listing
 from pipeline.names import alike_labels, shown
-from pipeline.project.choices import Seen
+from pipeline.project.choices import INSTALL_HEIC, Seen
 from pipeline.project.inspect_sources import SourceSeen, spread
 
 # Classes that are listed a source.
@@ -27,18 +27,22 @@ def _facts(source: SourceSeen) -> Iterator[str]:
     facts = source.facts
     if facts.sides:
         kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(facts.formats.items(), key=lambda item: -item[1]))
-        yield f"  shorter side of {spread(facts.sides)} pixels; of {sum(facts.formats.values())} looked at: {kinds}"
+        yield (
+            f"  shorter side of {spread(facts.sides)} pixels; formats of {sum(facts.formats.values())} inspected "
+            f"images: {kinds}"
+        )
     if facts.unreadable:
-        yield f"  note: {facts.unreadable} of those looked at cannot be opened: they will be rejected"
+        heic = f". {facts.heic} are HEIC: `{INSTALL_HEIC}` opens them" if facts.heic else ""
+        yield f"  note: {facts.unreadable} of the inspected images cannot be opened and will be rejected{heic}"
 
 
 def _of_all(seen: Seen) -> Iterator[str]:
     raw, production = seen.counts("raw"), seen.counts("production")
     if not raw:
-        yield "there are no raw images: the diagnosis cannot tell data mismatch, because all images are of one kind"
+        yield "there are no raw images, so the diagnosis cannot measure data mismatch"
     for has, others, lacks in (("raw", raw.keys() - production.keys(), "production"),
                                ("production", production.keys() - raw.keys(), "raw")):  # fmt: skip
         if raw and others:
-            yield f"only {has} images have the classes {listing(sorted(others))}; {lacks} has none of them"
+            yield f"only {has} images have the classes {listing(sorted(others))}; {lacks} images do not"
     where = {label: f"in {listing(one.name for one in seen.sources if label in one.classes)}" for label in seen.classes}
     yield from (f"`dvc repro` will stop at {shown(problem, 600)}" for problem in alike_labels(seen.classes, where))

@@ -56,11 +56,11 @@ def upgrade_project(folder: Path) -> list[str]:
         # Of a file that a person changed, what the new one is like: it is not said again.
         writes[RECORD] = record_of(newest)
     elif record["version"] == package_version() and not decide:
-        return [f"nothing to do: all files are those of version {package_version()}"]
+        return [f"nothing to do: all files are of version {package_version()} already"]
     if writes:
         _write(folder, writes, record["version"])
-        said.append("one commit has all of it: `git revert HEAD` takes it back")
-    return [*said, *(f"yours to decide: {one}" for one in decide)]
+        said.append("all changes are in one commit: `git revert HEAD` undoes them")
+    return [*said, *(f"you decide: {one}" for one in decide)]
 
 
 def _demonstration(folder: Path) -> bool:
@@ -93,15 +93,16 @@ def _take_over(
     new = digest(text.encode())
     if now is None:
         writes[path] = text
-        said.append(f"{path}: written, it was missing")
+        said.append(f"{path}: written, because it was missing")
     elif known is not None and digest(now.encode()) == known:
         writes[path] = text
-        said.append(f"{path}: replaced, you had not changed it")
+        said.append(f"{path}: replaced, because you had not changed it")
     elif known != new:
         # Its newest version is not the one that it was made from.
         writes[path + BESIDE] = text
         decide.append(
-            f"{path} has changes of yours and stays; {path}{BESIDE} is the new one: join them, then remove it"
+            f"{path} was kept, because you changed it. The new version is {path}{BESIDE}: merge it into "
+            "yours, then remove it"
         )
 
 
@@ -118,13 +119,14 @@ def _write(folder: Path, writes: Mapping[str, str], before: str) -> None:
     changed = _git(folder, "status", "--porcelain", "--", *writes)
     if changed.returncode:
         raise MissingInputError(
-            f"{folder.resolve()} lies in no Git repository ({changed.stderr.strip()}): without one an upgrade could "
-            "not be undone. Run git init, git add -A and git commit there"
+            f"{folder.resolve()} is not in a Git repository ({changed.stderr.strip()}), so you could not undo "
+            "an upgrade. Run git init, git add -A and git commit there"
         )
     if changed.stdout:
         lines = [line[3:] for line in changed.stdout.splitlines()]
         raise DataError(
-            f"not committed yet: {listing(lines, 10)}. Commit them, so that the upgrade can be undone alone"
+            f"not committed yet: {listing(lines, 10)}. Commit these files first, so that you can undo the "
+            "upgrade separately"
         )
     old = {path: _bytes(folder / path) for path in writes}
     try:

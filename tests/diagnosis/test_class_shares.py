@@ -33,7 +33,7 @@ def test_classes_that_train_or_dev_lacks_are_named() -> None:
     without = {**EVEN, "dev": dict.fromkeys("acd", (100, 0))}
     (found,) = missing_classes(called(without))
     assert (found.name, found.subject) == (MISSING, "dev")
-    assert found.words == "dev has no image of b, e: nothing measures how well the model recognises it"
+    assert found.words == "dev has no image of b, e: you cannot measure how well the model recognises it"
     (found,) = missing_classes(called({**EVEN, "train": dict.fromkeys("bcde", (100, 0))}))
     assert found.words == "train has no image of a: the model cannot learn it"
 

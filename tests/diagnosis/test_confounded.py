@@ -59,7 +59,7 @@ def test_a_source_that_tells_trains_classes_is_found_with_what_it_does_to_dev() 
     assert (found.name, found.subject, found.p) == (CONFOUNDED, "source", None)
     assert found.words == (
         "the source alone tells the class of 100% of train's images (classes counted alike; by chance 50%). "
-        "The same rule tells only 50% of dev's: a model that learnt it instead of the classes errs there. "
+        "The same rule tells only 50% of dev's, so a model that learnt it instead of the classes fails there. "
         "The model misclassifies 100.0% of dev's images where the rule is wrong, and 0.0% where it is right. "
         "Rarest: cat with source b (0), dog with source a (0), cat with source a (150)"
     )
@@ -76,7 +76,7 @@ def test_what_holds_on_dev_too_hides_there() -> None:
     assert ", and so does the column shop." in found.words
     rows.loc[rows["split"] == "dev", "source"] = "phone"
     (found,), _ = confounded(called(rows, np.zeros(len(rows), bool)), rows, ())
-    assert "Dev has none of these values: a model that learnt them instead of the classes errs there" in found.words
+    assert "Dev has none of these values, so a model that learnt them instead of the classes fails there" in found.words
 
 
 def test_what_classes_may_look_like_comes_first_only_if_dev_refutes_it() -> None:
@@ -85,7 +85,7 @@ def test_what_classes_may_look_like_comes_first_only_if_dev_refutes_it() -> None
     good = np.zeros(len(rows), bool)
     (found,), about = confounded(called(rows, good), rows.assign(brightness=light), ())
     assert (found.name, about) == (FACT_TELLS, None)
-    assert "if that is what your classes look like, nothing is wrong" in found.words.lower()
+    assert "if your classes really differ in this, nothing is wrong" in found.words.lower()
     only_train = light.where(rows["split"] == "train", rows["brightness"])
     (found,), about = confounded(called(rows, good), rows.assign(brightness=only_train), ())
     assert found.name == CONFOUNDED
@@ -137,7 +137,7 @@ def test_scenes_of_train_in_dev_are_found_with_devs_error_on_them_and_on_the_oth
     assert (found.name, found.subject, found.gain) == (SCENES, "dev", 0.2)
     assert found.words == (
         "2 of 10 dev images show a scene of train, and their error is 50.0%; that of the 8 others is 37.5%. "
-        "Dev's error of 40.0% does not tell how the model does on new scenes"
+        "Dev's error of 40.0% does not show how good the model is on new scenes"
     )
     assert shared_scenes(called(rows, wrong), rows, known, 0.25) == []
     assert shared_scenes(called(rows, wrong), rows, scenes(), 0.05) == []

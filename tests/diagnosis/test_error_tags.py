@@ -92,7 +92,7 @@ def test_every_uncertain_cell_is_named_at_once() -> None:
     assert problems(columns) == [
         "2 ids are not errors of the current model: row 5 ('phone/1.png'), row 6 ('nix')",
         "1 images are listed twice: row 4 (as row 2)",
-        "label belongs to another model or another image: row 3 ('1', not '0')",
+        "label does not fit this model and image: row 3 ('1', not '0')",
         "the column 'dark' is a tag, so its cells must be empty or x: row 3 ('perhaps'); write words in 'tags', "
         "or in 'notes', which is not read",
     ]
@@ -101,7 +101,7 @@ def test_every_uncertain_cell_is_named_at_once() -> None:
 def test_a_table_without_tags_is_refused() -> None:
     columns = table()
     del columns["tags"]
-    assert problems(columns) == ["there is no column 'tags' and no other column of tags"]
+    assert problems(columns) == ["there is no column 'tags' and no other column with tags"]
 
 
 def test_notes_are_not_read() -> None:

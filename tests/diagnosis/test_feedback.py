@@ -63,7 +63,7 @@ def test_outcomes_count_a_group_once_and_need_none() -> None:
             {"image": ["fig/2.png", "nope.png"], "answer": ["fig", "figg"]},
             [
                 "2 of 2 rows name no image of train, train_dev or dev .*: row 2 \\('fig/2.png'\\), row 3",
-                "1 of 2 rows answer with no class of the model: row 3 \\('figg'\\), did you mean fig\\?",
+                "1 of 2 rows have an answer that is not a class of the model: row 3 \\('figg'\\), did you mean fig\\?",
             ],
             id="unknown images and labels",
         ),
@@ -87,8 +87,9 @@ def test_answers_that_cannot_be_used_are_named(columns: dict[str, list[str]], wo
         pytest.param(
             {"image": ["x", "x", ""], "predicted": ["fig", "kiwi", "fig"], "actual": ["fig", "fig", "Apple"]},
             [
-                "1 of 3 rows were called by no class of the model: row 3 \\('kiwi'\\)",
-                "1 of 3 rows are of no class of the model: row 4 \\('Apple'\\), did you mean apple\\?",
+                "1 of 3 rows have a predicted class that the model does not have: row 3 \\('kiwi'\\)",
+                "1 of 3 rows have an actual class that the model does not have: row 4 \\('Apple'\\), "
+                "did you mean apple\\?",
                 "1 images are listed twice: row 3 \\('x'\\)",
                 "1 rows name no image: row 4",
             ],

@@ -141,7 +141,7 @@ def test_too_few_groups_tell_nothing() -> None:
 def test_too_few_images_are_named_with_the_number_that_it_takes() -> None:
     few = rows(raw=9, production=3)
     message = (
-        r"^train has too few .*: the class apple has 12 images, and its smallest part, 0\.125 of them, needs 2, "
+        r"^train has too few .*: the class apple has 12 images. Its smallest part, 0\.125 of them, needs 2, "
         r"so 16 in all\. Use fewer sizes \(--sizes\), or collect more images$"
     )
     with pytest.raises(DataError, match=message):

@@ -63,7 +63,7 @@ def test_only_present_gaps_ask_for_work_and_doubtful_ones_for_images() -> None:
 def test_train_dev_grows_by_its_share_while_train_can_spare_it() -> None:
     (step,) = next_steps([gap(VARIANCE, "cannot tell", needs=100)], [], LEVELS, run_of())
     assert step.command == "dvc exp run -S split.train_dev=0.1"
-    assert step.words == "hold more images back for train_dev, about 100, to tell about variance"
+    assert step.words == "hold out about 100 more images as train_dev, to tell about variance"
 
 
 def test_nobody_is_asked_to_collect_images_of_which_a_twentieth_would_go_to_train_dev() -> None:
@@ -77,7 +77,7 @@ def at_the_edge(name: str) -> Gap:
 def test_a_gap_at_the_edge_is_measured_better_and_what_costs_no_more_than_this_run_is_tried() -> None:
     told = next_steps([at_the_edge(VARIANCE)], [], LEVELS, run_of())
     assert told[0].command == "dvc exp run -S split.train_dev=0.2"
-    assert told[0].words == "measure variance better: hold 4 times as many images back for train_dev"
+    assert told[0].words == "measure variance better: hold out 4 times as many images as train_dev"
     assert told[0].cost == "takes one training like this one, with 16% fewer images"
     assert 1 < len(told) <= 3
     assert {step.cost for step in told[1:]} == {"takes one training like this one"}

@@ -37,18 +37,18 @@ def of(gaps: Sequence[Gap] = (), *findings: Finding, steps: Sequence[Step] = ())
             [gap(BIAS, "present", 0.1), gap(VARIANCE, "cannot tell", 0.03), gap(MISMATCH, "cannot tell", 0.02)],
             "Avoidable bias of 10.0 points (95 % interval 5.0 to 15.0). Too few images to tell about variance: 3.0 "
             "points (-2.0 to 8.0). Too few images to tell about data mismatch: 2.0 points (-3.0 to 7.0). A gap of 10.0 "
-            "points or more is worth work.",
+            "points or more is worth working on.",
             id="one, and doubt about others",
         ),
         pytest.param(
             [replace(gap(VARIANCE, "cannot tell", 0.08), at_the_edge=True), gap(BIAS, "absent")],
-            "Nothing is surely wrong. Variance is at the edge: 8.0 points (3.0 to 13.0). A gap of 10.0 points or more "
-            "is worth work.",
+            "Nothing is clearly wrong. Variance is at the edge: 8.0 points (3.0 to 13.0). A gap of 10.0 points or more "
+            "is worth working on.",
             id="at the edge",
         ),
         pytest.param(
             [gap(name, "absent", 0.0) for name in (BIAS, VARIANCE, MISMATCH)],
-            "Nothing stands out: no gap is worth work.",
+            "No problem found: no gap is large enough to work on.",
             id="nothing",
         ),
     ],
@@ -84,7 +84,7 @@ def test_page_says_what_errors_are_where_the_metric_is_no_share() -> None:
     assert "Errors are" not in page(found(), evaluate())
     words = page(found(), evaluate("worst_class_recall"))
     assert (
-        "\nErrors are 1 - balanced_accuracy, because worst_class_recall is lower in small splits by chance alone.\n"
+        "\nErrors are 1 - balanced_accuracy, because worst_class_recall is lower in small splits just by chance.\n"
         in words
     )
 
@@ -101,7 +101,7 @@ DOUBT = [replace(gap(VARIANCE, "cannot tell", 0.08), at_the_edge=True)]
 
 
 def test_page_without_steps_points_to_test() -> None:
-    words = "\nThere is nothing to try from here. When you want to use the model, evaluate it on test: `dvc repro"
+    words = "\nThere is nothing left to try. When you want to use the model, evaluate it on test: `dvc repro"
     assert words in page(of([gap(VARIANCE, "absent")]), evaluate())
     # Where something is surely wrong, nobody is sent to test.
     assert "dvc repro final" not in page(found(), evaluate())
@@ -111,7 +111,7 @@ def test_what_is_at_the_edge_may_be_measured_or_left() -> None:
     step = Step(VARIANCE, "dvc exp run -S a=1", "measure better", "x", "takes one training like this one")
     assert (
         "\nTry next:\n1. measure better (for variance; takes one training like this one): `dvc exp run -S a=1`\n\n"
-        "If the model is good enough for you, leave that and evaluate it on test: `dvc repro final/dvc.yaml`.\n"
+        "If the model is good enough for you, skip this and evaluate it on test: `dvc repro final/dvc.yaml`.\n"
     ) in page(of(DOUBT, steps=[step]), evaluate())
 
 
@@ -146,7 +146,7 @@ def test_sentence_says_leaks_first_and_causes_after_gaps() -> None:
     assert words == (
         "3 dev images stand in train. Variance of 19.0 points (95 % interval 14.0 to 24.0). "
         "Fix that first, because it distorts the gaps. Too few images to tell about data mismatch: "
-        "1.0 points (-4.0 to 6.0). A gap of 10.0 points or more is worth work."
+        "1.0 points (-4.0 to 6.0). A gap of 10.0 points or more is worth working on."
     )
     assert page(found(*FINDINGS), evaluate()).endswith("- leakage: 3 dev images stand in train\n")
 

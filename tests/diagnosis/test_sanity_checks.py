@@ -40,7 +40,9 @@ def dev(confidence: float, right: float, images: int = 500, seed: int = 1) -> pd
     return pd.DataFrame({"label": "a", "predicted": called, "confidence": np.float32(confidence), "group": groups})
 
 
-@pytest.mark.parametrize(("confidence", "right", "words"), [(0.99, 0.8, "too sure"), (0.7, 0.95, "too unsure")])
+@pytest.mark.parametrize(
+    ("confidence", "right", "words"), [(0.99, 0.8, "model is overconfident"), (0.7, 0.95, "model is underconfident")]
+)
 def test_confidences_that_lie_are_found(confidence: float, right: float, words: str) -> None:
     (found,), tests = miscalibrated(dev(confidence, right), evaluate(), 0.02)
     assert (found.name, tests) == (CALIBRATION, 1)
@@ -90,8 +92,7 @@ def test_a_model_that_surely_beats_people_needs_another_baseline(wrong: int, hum
     assert [each.name for each in found] == [BEYOND_PEOPLE] * told
     if told:
         assert found[0].words == (
-            "dev's error of 0.5% (0.1 to 1.8) is below people's 5.0%: what people get wrong no longer says what can be "
-            "reached"
+            "dev's error of 0.5% (0.1 to 1.8) is below people's 5.0%: human error no longer shows what is possible"
         )
 
 

@@ -18,6 +18,7 @@ def part(images: int, share: float, own: float = 0.0, width: float | None = None
         "wrong_share": share,
         "low": max(share - reach, 0.0),
         "high": min(share + reach, 1.0),
+        "at_least": max(share - 1.3 * reach, 0.0),
         "not_checked": 0,
         "accuracy": 1 - share - own,
     }
@@ -83,7 +84,7 @@ def test_what_a_model_may_owe_to_its_own_mistakes_is_not_named(counts: dict[str,
 def test_a_model_that_never_learnt_production_accuses_none_of_its_labels() -> None:
     (only,) = found({"raw": part(1000, 0.0)}, {"production": part(400, 0.25, own=0.1)})
     assert (only.name, only.subject) == (WEAK_JUDGE, "production")
-    assert only.words.startswith("whether production labels are wrong, or their images hard to tell apart, cannot be")
+    assert only.words.startswith("cannot tell whether production labels are wrong or the images are hard")
 
 
 def test_of_dev_alone_the_model_is_judge_in_its_own_cause() -> None:

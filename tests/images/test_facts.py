@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.images.facts import REBLUR, blur_of, picture_facts
+from pipeline.images.facts import BLUR_SIDE, REBLUR, blur_as_it_came, blur_of, picture_facts
 from pipeline.images.pixels import Pixels
 from tests.examples import picture
 from tests.stages.curate.test_similarity import scene
@@ -62,7 +62,6 @@ def test_facts_are_what_plain_arithmetic_gives(shape: tuple[int, int], seed: int
             **{f"luma_{share}": level for share, level in ranked.items()},
             "colour_99": np.percentile(high - low, 99, method="inverted_cdf"),
             "information": -(shares * np.log2(shares)).sum(),
-            "blur": blur_of(luma.astype(np.uint8)),
         },
         abs=1e-4,
     )
@@ -111,7 +110,28 @@ def test_blur_rises_with_blurring_and_not_with_contrast_or_brightness() -> None:
 def test_pictures_too_small_to_blur_have_no_blur(shape: tuple[int, int]) -> None:
     luma = np.zeros(shape, np.uint8)
     assert blur_of(luma) == 0
-    assert facts_of(np.stack([luma] * 3, axis=2))["blur"] == 0
+    assert blur_as_it_came(np.stack([luma] * 3, axis=2)) == 0
+
+
+def resized(side: int) -> Pixels:
+    """One picture, sharp at BLUR_SIDE, with so many pixels on its shorter side."""
+    fine = picture(1, BLUR_SIDE, BLUR_SIDE * 4 // 3)
+    return np.asarray(cv2.resize(fine, (side * 4 // 3, side), interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
+@pytest.mark.parametrize("side", [BLUR_SIDE, 2 * BLUR_SIDE - 1, 2 * BLUR_SIDE, 900])
+def test_blur_is_told_alike_at_any_size_that_a_picture_came_in(side: int) -> None:
+    """A blur of a share of the picture's side, in pictures of one scene."""
+    sharp = resized(side)
+    soft = np.asarray(cv2.GaussianBlur(sharp, (0, 0), side / 100), np.uint8)
+    reference = np.asarray(cv2.GaussianBlur(resized(BLUR_SIDE), (0, 0), BLUR_SIDE / 100), np.uint8)
+    assert blur_as_it_came(soft) == pytest.approx(blur_as_it_came(reference), abs=0.05)
+    assert blur_as_it_came(soft) > blur_as_it_came(sharp) + 0.1
+
+
+def test_small_pictures_are_measured_as_they_are() -> None:
+    small = scene(2, 60, 80)
+    assert blur_as_it_came(small) == blur_of(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY))
 
 
 def test_a_slice_of_a_larger_picture_has_the_facts_of_its_copy() -> None:

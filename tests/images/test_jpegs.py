@@ -114,7 +114,7 @@ def test_a_cut_jpeg_lacks_the_rows_that_other_bytes_would_change(kind: str, shar
 def test_a_progressive_jpeg_without_its_last_scans_lacks_something_in_all_rows() -> None:
     data = KINDS["progressive"]
     cut = data[: data.rindex(b"\xff\xda") - 1]
-    words = "scans are missing, which all of its rows lack"
+    words = "some of its scans are missing, so all of its rows are incomplete"
     assert outcome(cut, max_missing=0.99) == Rejection("truncated", f"{words}, the limit is 99.0%")
     # Let in, it shows what there is, no plain background.
     found = decoded(cut, max_missing=1.0)

@@ -68,7 +68,7 @@ def test_what_is_no_image_says_so(data: bytes, reason: str) -> None:
 
 
 def test_file_that_is_no_image_is_told_which_formats_are() -> None:
-    assert rejected(b"text").detail == f"the content is none of {', '.join(FORMATS)}, HEIC"
+    assert rejected(b"text").detail == f"its content is in none of the formats {', '.join(FORMATS)}, HEIC"
 
 
 def test_limit_on_bytes_is_the_last_size_that_passes() -> None:
@@ -226,7 +226,7 @@ def test_cut_file_is_refused_or_shows_the_whole_picture(data: bytes) -> None:
     ],
 )
 def test_what_begins_as_an_image_and_is_whole_is_no_other_kind_of_file(data: bytes, kind: str) -> None:
-    words = f"it begins as {kind} does, and its header is damaged or of a kind that is not read"
+    words = f"it starts like {kind}, but its header is damaged or of an unsupported kind"
     assert rejected(data) == Rejection("undecodable", words)
 
 

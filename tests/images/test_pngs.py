@@ -51,7 +51,7 @@ def test_colours_beyond_the_palette_are_told() -> None:
     short = data[:start] + chunk(b"PLTE", data[start + 8 : start + 14]) + data[start + 12 + length :]
     found = outcome(short)
     assert isinstance(found, Decoded)
-    assert found.warning == "pixels name colours beyond the 2 of its palette"
+    assert found.warning == "its pixels refer to colours beyond the 2 of its palette"
     assert isinstance(whole := outcome(data), Decoded)
     assert whole.warning == ""
 
@@ -97,7 +97,7 @@ def test_what_is_packed_beside_a_picture_may_have_as_many_bytes_as_a_file(packed
     assert found.warning == ""
     assert outcome(packed(TEXT), max_bytes=TEXT - 1) == Rejection(
         "too_many_bytes",
-        f"its texts or its colour profile have more than {TEXT - 1} bytes when unpacked, which is the limit",
+        f"its unpacked texts or colour profile have more than {TEXT - 1} bytes, which is the limit",
     )
 
 

@@ -110,7 +110,10 @@ def test_a_stage_over_a_stale_file_stops_under_dvc_and_says_so_by_hand(monkeypat
     stale("split")
     assert check_version("train", params()) is None
     note = check_version("split", params())
-    assert note == "note: the code of split has changed since the last `dvc repro`; the next one runs this stage again"
+    assert (
+        note
+        == "note: the code of split has changed since the last `dvc repro`; the next `dvc repro` runs this stage again"
+    )
     monkeypatch.setenv("DVC_STAGE", "split")
     with pytest.raises(
         DataError, match=r"data/code/split.txt does not match the code of split:.*`dvc repro data/dvc.yaml:code`"

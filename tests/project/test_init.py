@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from pipeline.images.decoding import heic_installed
+from pipeline.project import image_facts
 from pipeline.project.files import COPIED
 from pipeline.project.params_file import Params, load_params
 from tests.examples import REPOSITORY, encoded, picture, write_source
@@ -95,7 +97,7 @@ def test_the_demonstration_is_what_init_writes(init: Init, tmp_path: Path) -> No
 def test_production_images_alone_are_enough(init: Init, tmp_path: Path) -> None:
     ended = init("shop", "--production", "phone")
     assert ended.code == 0, ended.err
-    assert "cannot tell data mismatch" in ended.out
+    assert "cannot measure data mismatch" in ended.out
     assert [one.role for one in params_of(tmp_path / "shop").sources.values()] == ["production"]
 
 
@@ -126,8 +128,8 @@ def test_only_some_classes(init: Init, tmp_path: Path) -> None:
     ("options", "message"),
     [
         (["--model", "gpt"], "--model gpt: there are cnn"),
-        (["--preset", "moon"], "--preset moon: there are light"),
-        (["--layout", "deep"], "--layout deep: it may be class"),
+        (["--preset", "moon"], "--preset moon: it must be one of light"),
+        (["--layout", "deep"], "--layout deep: it must be class"),
         (["--classes", "wolf"], "--classes names none of the classes"),
         (["--labels", "none.csv"], "there is no such file"),
     ],
@@ -217,7 +219,7 @@ def test_in_a_repository_above_nothing_is_committed(init: Init, tmp_path: Path) 
     run(tmp_path, "git", "init", "--quiet")
     ended = init("shop", *BOTH)
     assert ended.code == 0, ended.err
-    assert f"lies in the Git repository {tmp_path}" in ended.out
+    assert f"is inside the Git repository {tmp_path}" in ended.out
     assert not (tmp_path / "shop/.git").exists()
     assert run(tmp_path, "git", "diff", "--cached", "--name-only") == ""
 
@@ -260,8 +262,8 @@ def test_what_looks_odd_is_said(init: Init, tmp_path: Path) -> None:
     (tmp_path / "web/cat/notes.txt").write_text("hello")
     ended = init("shop", *BOTH)
     assert "1 files of operating systems and network drives" in ended.out
-    assert "1 of those looked at cannot be opened" in ended.out
-    assert "1 files have no image's ending: cat/notes.txt" in ended.out
+    assert "1 of the inspected images cannot be opened" in ended.out
+    assert "1 files do not have the ending of an image: cat/notes.txt" in ended.out
     assert "only raw images have the classes Cat, wolf" in ended.out
     assert "labels that may mean the same class" in ended.out
     assert params_of(tmp_path / "shop").split.one_sided_classes == "train"
@@ -271,7 +273,7 @@ def test_what_looks_odd_is_said(init: Init, tmp_path: Path) -> None:
     ("classes", "message"),
     [
         ({}, "has no images"),
-        ({"cat": 20}, "there is one class, cat"),
+        ({"cat": 20}, "there is only one class, cat"),
         ({f"image {number}": 1 for number in range(40)}, "Is each image in a folder of its own?"),
         ({"cat": 20, "dog": 2}, "1 of 2 classes have fewer than 3 production images"),
     ],
@@ -305,8 +307,9 @@ def test_labels_from_a_table(init: Init, tmp_path: Path) -> None:
     (tmp_path / "phone/labels.csv").write_text("\n".join(["Image,finding,Patient", *rows]))
     ended = init("shop", "--production", "phone", "--labels", "labels.csv")
     assert ended.code == 3
-    assert "no column for label shows. Its columns are Image, finding, Patient" in ended.err
-    ended = init("shop", "--production", "phone", "--labels", "labels.csv", "--columns", "label=finding")
+    assert "no column fits label. Its columns are Image, finding, Patient" in ended.err
+    typed = str(tmp_path / "phone/labels.csv")
+    ended = init("shop", "--production", "phone", "--labels", typed, "--columns", "label=finding")
     assert ended.code == 0, ended.err
     assert "28 images in 2 classes" in ended.out
     labels: Any = params_of(tmp_path / "shop").sources["phone"].labels
@@ -336,3 +339,24 @@ def test_an_archive_is_a_source(init: Init, tmp_path: Path) -> None:
     ended = init("shop", "--production", "photos.zip")
     assert ended.code == 0, ended.err
     assert "cat 16, dog 12" in ended.out
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_heic_images_are_looked_at_or_what_opens_them_is_said(
+    init: Init, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installed: bool
+) -> None:
+    assert heic_installed()
+    for label in ("cat", "dog"):
+        (tmp_path / "heic" / label).mkdir(parents=True)
+        for number in range(6):
+            data = encoded(picture(number, width=80, height=96), "HEIF")
+            (tmp_path / "heic" / label / f"{number}.heic").write_bytes(data)
+    if not installed:
+        monkeypatch.setattr(image_facts, "heic_installed", lambda: False)
+    ended = init("shop", "--production", "heic")
+    if installed:
+        assert ended.code == 0, ended.err
+        assert "formats of 12 inspected images: 12 HEIF" in ended.out
+    else:
+        assert ended.code == 5
+        assert "none of the inspected images can be opened: they are HEIC: run `pip install" in ended.err

@@ -82,7 +82,7 @@ def test_the_repositorys_own_params_load() -> None:
 BROKEN_RULES = [
     (
         {"split.folds": {"count": 2, "dev": 0}, "split.frozen_from": "earlier"},
-        "split: folds and frozen_from exclude each other, since a frozen image cannot take its turn in dev: "
+        "split: you cannot use folds and frozen_from together, because frozen images cannot move into and out of dev: "
         "set one of them to null",
     ),
     ({"ingest.size": "28"}, "ingest.size: input should be a valid integer, got '28'"),
@@ -108,7 +108,7 @@ BROKEN_RULES = [
      "train: schedule.first must be below the 12 epochs after warm-up, got 12: "
      "the schedule would never take its first step"),
     ({"label_issues.second": params_values()["label_issues"]["model"]},
-     "label_issues: second is the same as model and would disagree with the same labels: choose another "
+     "label_issues: second is the same as model, so it would disagree with the same labels: choose another "
      "model, or null"),
     ({"train.class_weights": {"cat": 0}}, "train.class_weights.cat: input should be greater than 0, got 0"),
     ({"train.clip_norm": 0}, "train.clip_norm: input should be greater than 0, got 0"),
@@ -121,10 +121,10 @@ BROKEN_RULES = [
      "sources.Web 1: string should match pattern '^[a-z][a-z0-9_-]{0,31}$', got 'Web 1'"),
     ({"sources.web.path": ""}, "sources.web.path: string should have at least 1 character, got ''"),
     ({"sources": {"web": {"role": "raw", "path": "web"}}},
-     "sources: no source has the role production, and dev and test come from production images: add a "
+     "sources: no source has the role production, but dev and test come from production images only: add a "
      "production source"),
     ({"sources": {"phone": PHONE, "web": {"role": "raw", "path": "./phone/"}}},
-     "sources: the path phone lies in phone, another source's: each image would count twice"),
+     "sources: the path phone is inside phone, the path of another source, so each image would count twice"),
     ({"balance.production_weight": 0.5},
      "balance.production_weight: input should be greater than or equal to 1, got 0.5"),
     ({"balance.strategy": {"name": "both", "target": {"name": "count", "rows": 0}}},

@@ -81,7 +81,7 @@ def test_what_nobody_changed_is_replaced_and_edits_stay(project: Path, upgrade: 
     assert (project / "feedback/README.md").read_text() == now["feedback/README.md"]
     assert (project / ".gitignore").read_text() == "/data/\n/mine/\n"
     assert (project / ".gitignore.new").read_text() == now[".gitignore"]
-    assert "yours to decide: .gitignore has changes of yours and stays" in ended.out
+    assert "you decide: .gitignore was kept, because you changed it" in ended.out
     assert (project / "README.md").read_text() == "# Mine\n"
     assert "  size: 64 # mine:" in (project / "params.yaml").read_text()
     assert "    dark: 82 # marked if 99 % of the pixels are darker" in (project / "params.yaml").read_text()
@@ -129,7 +129,7 @@ def test_what_no_rule_can_settle_is_listed(project: Path, upgrade: Callable[[], 
     commit(project)
     ended = upgrade()
     assert ended.code == 0
-    assert "yours to decide:" in ended.out
+    assert "you decide:" in ended.out
     assert "split.gone: no such param" in ended.out
 
 

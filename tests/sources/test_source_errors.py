@@ -15,7 +15,7 @@ TABLE: dict[str, Any] = {
 }
 FOLDERS = "Rule: put the images in one folder per class, photos/<class>/<image>. Next: "
 FIX = "fix or replace these files, or correct their labels:"
-PIPE = "not_a_regular_file: a pipe, a socket, a device, or a sparse file of an archive"
+PIPE = "not_a_regular_file: it is a pipe, a socket, a device, or a sparse file in an archive"
 NAMED = "Rule: photos/t.csv names the images, by paths relative to photos. Next: "
 
 
@@ -66,7 +66,7 @@ NAMED = "Rule: photos/t.csv names the images, by paths relative to photos. Next:
             [("x/a.png", "dangling_link", ""), *[(f"x/{n}.png", "not_a_regular_file", "") for n in range(5)]],
             1,
             f"photos has no readable image: 1 dangling_link, 5 not_a_regular_file, 1 ignored. {FOLDERS}"
-            f"{FIX}\n  x/a.png: dangling_link: a link that leads nowhere, or in a circle\n  x/0.png: {PIPE}\n"
+            f"{FIX}\n  x/a.png: dangling_link: it is a link to nothing, or in a circle of links\n  x/0.png: {PIPE}\n"
             f"  x/1.png: {PIPE}\n  x/2.png: {PIPE}\n  x/3.png: {PIPE}\n  and 1 more",
             id="refused unread",
         ),

@@ -129,7 +129,7 @@ def test_every_refused_file_has_a_line_and_the_others_go_on(command: Command, fo
     assert [name for name in names if "refused" in lines[name]] == []
     assert len(lines) == len(reasons) + len(names)
     assert ended.code == 5
-    assert ended.err == "error: 9 of 12 files could not be used: the line of each says why\n"
+    assert ended.err == "error: 9 of 12 files could not be used: their lines say why\n"
 
 
 def test_files_are_found_by_folder_pattern_and_list() -> None:

@@ -263,10 +263,15 @@ def test_match_production_is_said_to_be_missing(preview: Preview, workspace: Pat
 
 
 PROBLEMS = [
-    pytest.param([], 3, "nothing to show: name an image or a folder, or a class with --class", id="nothing"),
+    pytest.param([], 3, "nothing to show: name an image, a folder, or a class with --class", id="nothing"),
     pytest.param(["images/web", "--class", "a"], 3, "nothing to show: name", id="both"),
     pytest.param(["gone.jpg"], 4, "gone.jpg is missing: name an image, a folder of images, or", id="missing"),
-    pytest.param(["params.yaml"], 5, "params.yaml cannot be shown: not_an_image: the content is none of", id="text"),
+    pytest.param(
+        ["params.yaml"],
+        5,
+        "params.yaml cannot be shown: not_an_image: its content is in none of the formats",
+        id="text",
+    ),
     pytest.param(
         ["cut.jpg"], 5, "cut.jpg cannot be shown: truncated: 76.6% of its rows are missing, the lim", id="cut"
     ),

@@ -137,7 +137,7 @@ def test_a_changed_word_or_comment_decodes_nothing_and_a_changed_constant_all(tm
 
     before = key()
     assert before == installed_versions().of_code(places, NOT_IN_KEY)
-    replace_in(package / "stages/ingest/rows.py", "is not what it was when inventory read it", "has changed")
+    replace_in(package / "stages/ingest/rows.py", "has changed since inventory read it", "has changed")
     decoding = package / "images/jpeg_decoding.py"
     decoding.write_text("# Another comment.\n" + decoding.read_text(encoding="utf-8"), encoding="utf-8")
     assert key() == before

@@ -90,7 +90,7 @@ def plan_copies(rows: pd.DataFrame, copies: Copies, seed: int) -> pd.DataFrame:
     times = 1 + COPIES.of(copies).variants(copies, Train(rows, names, codes), seed)
     if times.sum() > MAX_ROWS:
         raise ParamsError(
-            f"augment.copies would give {times.sum():,} rows, and a manifest holds at most {MAX_ROWS:,}: ask for fewer"
+            f"augment.copies would give {times.sum():,} rows, but a manifest has at most {MAX_ROWS:,}: ask for fewer"
         )
     weights = rows["weight"].to_numpy() * _factors(rows["weight"].to_numpy(), codes, times)[codes]
     repeated = rows.assign(weight=weights.astype(np.float32)).iloc[np.repeat(np.arange(len(rows)), times)]

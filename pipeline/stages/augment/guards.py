@@ -96,9 +96,9 @@ def refuse_failures(
     if counts["blank_share"] > params.max_failed:
         cases = _first(checked[checked["blank"]], begun)
         raise ParamsError(
-            f"{counts['blank']} of {counts['checked']} variants came out blank{_rest('blank', counts, cases, params)}. "
-            f"Responsible transforms: {_blanking(cases, params, epoch)}. Weaken or remove them, or raise "
-            f"augment.max_failed"
+            f"{counts['blank']} of {counts['checked']} variants are "
+            f"blank{_rest('blank', counts, cases, params)}. Responsible transforms: "
+            f"{_blanking(cases, params, epoch)}. Weaken or remove them, or raise augment.max_failed"
         )
     if counts["unchanged_share"] > params.max_failed:
         images = checked[checked.groupby("id")["unchanged"].transform("all")].drop_duplicates("id")

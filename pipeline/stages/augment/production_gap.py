@@ -81,8 +81,8 @@ class Gap:
         nearer = self.after.statistic < self.before.statistic or not used
         return (
             f"raw images are degraded by {', '.join(used) or 'nothing'}; a classifier tells them from production "
-            f"with an AUC of {self.after.statistic:.3f}, without that {self.before.statistic:.3f}"
-            f"{'' if nearer else ': no nearer on held-out images, so you can turn augment.match_production off'}"
+            f"with an AUC of {self.after.statistic:.3f}, before {self.before.statistic:.3f}"
+            f"{'' if nearer else '. It is no lower on held-out images, so you can turn augment.match_production off'}"
         )
 
 
@@ -127,10 +127,10 @@ def _paired(rows: pd.DataFrame, seed: int) -> tuple[list[_Pairs], bool]:
             return pairs, within_classes
     found = {role: min(int((half["role"] == role).sum()) for half in halves) for role in (RAW, PRODUCTION)}
     raise DataError(
-        f"augment.match_production estimates from images outside dev and test, half to choose with and half to "
-        f"measure with: each needs {MIN_IMAGES} groups of each role, and there are {found[RAW]} of raw and "
-        f"{found[PRODUCTION]} of production. Add production images, give train a larger share of them in "
-        "split.production, or set augment.match_production to false"
+        "augment.match_production needs images outside dev and test, one half for choosing strengths and one "
+        f"half for measuring. Each half needs {MIN_IMAGES} groups of each role, but there are {found[RAW]} of "
+        f"raw and {found[PRODUCTION]} of production. Add production images, give train a larger share of them "
+        "in split.production, or set augment.match_production to false"
     )
 
 

@@ -148,8 +148,8 @@ def _values(manifest: pd.DataFrame, places: npt.NDArray[np.intp], column: str) -
     values = pd.factorize(manifest[column].iloc[places].astype(str), sort=True)[0].astype(np.intp)
     if len(np.unique(values)) > MAX_VALUES:
         raise ParamsError(
-            f"balance.strategy weights_within: the column {column} has {len(np.unique(values)):,} values in train, "
-            f"{MAX_VALUES:,} at most: it should say of what kind an image is, not which"
+            f"balance.strategy weights_within: the column {column} has {len(np.unique(values)):,} values in "
+            f"train, but may have at most {MAX_VALUES:,}: choose a column that groups images into kinds"
         )
     return values
 

@@ -51,8 +51,9 @@ def clean(
     if len(lost):
         raise DataError(
             f"balance.strategy {strategy.name} would drop every row of "
-            f"{listing(f'class {names[number]} ({sizes[number]} rows)' for number in lost)}, whose pictures "
-            "all lie among other classes' pictures: use tomek_links or weights, or check the labels"
+            f"{listing(f'class {names[number]} ({sizes[number]} rows)' for number in lost)}, because all "
+            "their pictures are close to pictures of other classes: use tomek_links or weights, or check the "
+            "labels"
         )
     return kept
 
@@ -61,8 +62,8 @@ def _check_cleanable(names: list[str], sizes: npt.NDArray[np.int64], strategy: S
     name = f"balance.strategy {strategy.name}"
     if sizes.sum() > MAX_PICTURES:
         raise ParamsError(
-            f"{name} compares every picture with every other, of {MAX_PICTURES:,} at most, and train has "
-            f"{sizes.sum():,}: use undersample or weights"
+            f"{name} compares every picture with every other, so train may have at most {MAX_PICTURES:,}, but "
+            f"it has {sizes.sum():,}: use undersample or weights"
         )
     neighbours = getattr(strategy, "neighbours", 0)
     small = np.flatnonzero(sizes <= neighbours)

@@ -86,8 +86,8 @@ def _further_column(manifest: pa.Table, params: BalanceParams) -> list[str]:
         own = f"{EXTRA_COLUMNS}{column}"
         hint = f", did you mean {own}?" if own in fits else ""
         raise ParamsError(
-            f"balance.strategy weights_within names the column {column!r}, which says of no kinds of images{hint}; "
-            f"there are {listing(fits, 30)}"
+            f"balance.strategy weights_within names the column {column!r}, which does not group images into "
+            f"kinds{hint}; you can use {listing(fits, 30)}"
         )
     return [] if column in COLUMNS_READ else [column]
 

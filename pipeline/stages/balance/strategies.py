@@ -205,6 +205,14 @@ def _smallest(params: Strategy, sizes: Counts) -> Counts:
     return np.full_like(sizes, sizes.min())
 
 
+def _no_column(params: Strategy) -> str | None:
+    return None
+
+
+def _column(params: WeightsWithin) -> str | None:
+    return params.column
+
+
 @dataclass(frozen=True)
 class StrategyRow(Choice[P]):
     """A strategy.
@@ -221,7 +229,7 @@ class StrategyRow(Choice[P]):
     sampler: Callable[[P, dict[int, int], Counts], Any] | None = None
     keeps: Callable[[P, Counts], Counts] = field(default=_smallest)
     weighs: bool = False
-    within: Callable[[P], str | None] = field(default=lambda params: None)
+    within: Callable[[P], str | None] = _no_column
 
 
 def _oversample(params: Oversample, sizes: Counts) -> Counts:
@@ -297,6 +305,6 @@ STRATEGIES: Registry[StrategyRow[Any]] = Registry(
         StrategyRow(NeighbourhoodCleaningRule, sampler=_neighbourhood_cleaning_rule),
         StrategyRow(NearMiss, sampler=_near_miss, keeps=_undersample),
         StrategyRow(ClassWeights, weighs=True),
-        StrategyRow(WeightsWithin, weighs=True, within=lambda params: params.column),
+        StrategyRow(WeightsWithin, weighs=True, within=_column),
     )
 )

@@ -36,8 +36,8 @@ def check_fact_names(names: Sequence[str], rows: pd.DataFrame) -> frozenset[str]
     unknown = [name for name, column in columns.items() if column not in known]
     if unknown:
         raise ParamsError(
-            f"curate.not_confounding names what is no fact of the images: {listing(unknown)}; "
-            f"there are {listing(map(column_name, known), 40)}"
+            f"curate.not_confounding names facts that do not exist: {listing(unknown)}; the facts are "
+            f"{listing(map(column_name, known), 40)}"
         )
     return frozenset(columns.values())
 
@@ -72,7 +72,7 @@ def confounding_notes(strengths: Sequence[Strength], sheet: str) -> Iterator[str
     """
     for one in named(strengths)[:MAX_TOLD]:
         of = "" if one.part == ALL else f" (of {one.part} images)"
-        content = ", unless that is what your classes look like" if one.shown else ""
+        content = ", unless your classes really differ in this" if one.shown else ""
         yield (
             f"confounding: {one.words} alone{of} {one.gives_away}. A model can learn it instead of the class{content}: "
             f"see {sheet}"
@@ -96,11 +96,14 @@ def _lines(strengths: Sequence[Strength]) -> list[str]:
         return ["There are too few classes or images to tell, or no fact has two values."]
     if named(strengths):
         return [
-            "Facts of the images that give their class away. A model can learn such a fact instead of the class: are "
-            "these differences what your classes are about, or how their images were made?"
+            (
+                "Facts of the images that give their class away. A model can learn such a fact instead of the "
+                "class: check whether your classes really differ in it, or only the way in which their images "
+                "were made."
+            )
         ]
     one = strengths[0]
-    return [f"No fact gives the classes away. Nearest to it is {one.words}: {one.share:.0%} of what it could say."]
+    return [f"No fact gives the classes away. The strongest is {one.words}, with a share of {one.share:.0%}."]
 
 
 def _section(rows: pd.DataFrame, one: Strength, read: ReadPicture) -> Section:

@@ -40,8 +40,10 @@ def issues_sheet(images: pd.DataFrame, params: IssueParams, read_picture: ReadPi
     marked = int(images[[*ISSUES]].any(axis=1).sum())
     none = [name for name in ISSUES if not images[name].any()]
     lines = [
-        f"{marked:,} of {len(images):,} images have an issue. All are kept: issues are columns of the manifest, "
-        f"to slice by and to inspect. Worst first, at most {MAX_WORST} of each.",
+        (
+            f"{marked:,} of {len(images):,} images have an issue. All are kept; each issue is a column of the "
+            f"manifest. Worst first, at most {MAX_WORST} of each."
+        ),
         *([f"None: {', '.join(none)}."] if none else []),
     ]
     return _png(Sheet("Images with issues", lines, sections, COLUMNS))
@@ -69,7 +71,7 @@ def copies_sheet(images: pd.DataFrame, near: pd.DataFrame, removed: pd.DataFrame
     contents = images.loc[images["id"].isin(conflicts["id"]), ["sha256", "id"]].sort_values(["sha256", "id"])
     labels = [(name, "") for name in contents["id"].tolist()[:MAX_CONFLICTS]]
     sections = [
-        _section("Families of near copies, always in one split", near["family"].nunique(), len(families), strips),
+        _section("Groups of near-duplicates, always in one split", near["family"].nunique(), len(families), strips),
         _section(
             "Pairs of exact duplicates",
             len(duplicates),
@@ -84,7 +86,7 @@ def copies_sheet(images: pd.DataFrame, near: pd.DataFrame, removed: pd.DataFrame
         ),
     ]
     found = [section for section in sections if section is not None]
-    lines = [] if found else ["No near copies, no duplicates, no pictures with two labels."]
+    lines = [] if found else ["No near-duplicates, no duplicates, no pictures with two labels."]
     return _png(Sheet("Copies", lines, found, COLUMNS))
 
 
@@ -106,8 +108,10 @@ def scenes_sheet(
     ]
     count = scenes["family"].nunique()
     lines = [
-        "Images that show the same place or things, taken a step aside. "
-        + ("They are one group, which no split parts." if grouped else "They may be split apart: curate.scenes."),
+        "Images that show the same place or things from slightly different positions. "
+        + (
+            "They are one group, always in one split." if grouped else "They may be in different splits: curate.scenes."
+        ),
         *crowd_lines(crowds),
         *([] if count else ["None was found."]),
     ]
@@ -121,8 +125,10 @@ def crowd_lines(crowds: Sequence[int]) -> list[str]:
         return []
     sizes = ", ".join(f"{size:,}" for size in crowds[:3])
     return [
-        f"Crowds of {sizes} images agree all with all, as forms, product shots or a fixed camera's pictures do: what a "
-        "whole crowd shares does not count as a scene."
+        (
+            f"In crowds of {sizes} images, all agree with all, as forms, product shots or frames of a fixed "
+            "camera do. Features that a whole crowd shares are ignored."
+        )
     ]
 
 

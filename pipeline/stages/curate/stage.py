@@ -107,29 +107,31 @@ class CurateOutputs:
         for name in dict.fromkeys(name for _, name, _ in self.relabelled):
             labels = [(label, count) for label, became, count in self.relabelled if became == name]
             images = sum(count for _, count in labels)
-            yield f"{images} images labelled {listing(label for label, _ in labels)} are of the class {shown(name)}"
+            yield (
+                f"{images} images labelled {listing((label for label, _ in labels))} now have the class {shown(name)}"
+            )
         if len(self.near):
             families = self.near["family"].value_counts()
             yield (
-                f"{len(self.near)} images are near copies, in {len(families)} families of up to {families.max()}, "
-                f"which stay in one split: see {catalogue.CURATE_NEAR.path}"
+                f"{len(self.near)} images are near-duplicates, in {len(families)} groups of up to "
+                f"{families.max()}; each group stays in one split: see {catalogue.CURATE_NEAR.path}"
             )
             two_labels = sorted(set(self.near.loc[self.near["labels"] != "", "family"]))
             if two_labels:
-                yield f"{len(two_labels)} of these families have two labels: those of {listing(two_labels, most=3)}"
+                yield f"{len(two_labels)} of these groups have two labels: those of {listing(two_labels, most=3)}"
         yield from self._scene_notes()
         if joining := int((self.removed["reason"] == JOINS).sum()):
             yield (
-                f"{joining} new images would join groups that are apart, so that earlier images would move: they are "
-                f"left out, see {catalogue.CURATE_REMOVED.path}. "
-                f"To group all anew, remove {catalogue.CURATE_GROUPS.path}"
+                f"{joining} new images were removed, because they would join earlier groups and so move "
+                f"earlier images to another split: see {catalogue.CURATE_REMOVED.path}. To group all images "
+                f"anew, remove {catalogue.CURATE_GROUPS.path}"
             )
         if self.joined:
             names = listing((" + ".join(names) for names in self.joined), most=3)
-            yield f"groups joined by equal files or near copies, which stay in one split: {names}"
+            yield f"groups joined by equal files or near-duplicates; they stay in one split: {names}"
         yield from self.one_group
         if self.uncompared:
-            yield f"{self.uncompared} pictures are too small or too plain to have near copies"
+            yield f"{self.uncompared} pictures are too small or too plain to search for near-duplicates"
         yield from confounding_notes(self.strengths, catalogue.CURATE_CONFOUNDING_SHEET.path)
         marked = {name: int(self.manifest[name].sum()) for name in ISSUES}
         if any(marked.values()):
@@ -146,10 +148,12 @@ class CurateOutputs:
         if not len(self.scenes):
             return
         sizes = self.scenes["family"].value_counts()
-        apart = "are not split apart" if self.metrics["scenes"]["grouped"] else "may be split apart (curate.scenes)"
+        apart = (
+            "stay in one split" if self.metrics["scenes"]["grouped"] else "may be in different splits (curate.scenes)"
+        )
         yield (
-            f"{len(self.scenes)} images show {len(sizes)} scenes, up to {sizes.max()} images each, which {apart}: see "
-            f"{catalogue.CURATE_SCENES_SHEET.path}"
+            f"{len(self.scenes)} images show {len(sizes)} scenes, up to {sizes.max()} images each; these "
+            f"{apart}: see {catalogue.CURATE_SCENES_SHEET.path}"
         )
         two_labels = sorted(set(self.scenes.loc[self.scenes["labels"] != "", "family"]))
         if two_labels:

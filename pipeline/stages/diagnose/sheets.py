@@ -32,7 +32,7 @@ def clusters_sheet(clusters: Sequence[FailingCluster], predictions: pd.DataFrame
         more = f" ({len(shown)} of {len(cluster.images):,} shown)" if len(shown) < len(cluster.images) else ""
         sections.append(Section(cluster.words + more, [Strip("", cells)]))
     lines = [
-        "Images of dev that look alike, and that the model gets wrong more often than the rest, beyond chance.",
+        "Similar images of dev that the model misclassifies more often than the rest, beyond chance.",
         *([] if sections else ["None was found."]),
     ]
     sheet = Sheet("Clusters on which the model fails", lines, sections, COLUMNS)

@@ -149,8 +149,8 @@ def _check_finite(tables: Any, ids: "pd.Series[Any]") -> None:
         start += len(table)
     if wrong:
         raise DataError(
-            f"the vectors of {len(wrong)} of {len(ids)} images are not finite ({listing(wrong)}): the weights that "
-            "embed.backbone names do not fit its network; take others, or embed.backbone: null"
+            f"the vectors of {len(wrong)} of {len(ids)} images are not finite ({listing(wrong)}): the weights "
+            "in embed.backbone do not fit its network. Use other weights, or set embed.backbone to null"
         )
 
 

@@ -70,9 +70,9 @@ def open_file(payload: Payload, files: Files, params: IngestParams) -> Opened:
     data = files.read(path, params.max_bytes)
     if recalled and isinstance(data, bytes) and hashlib.sha256(data).hexdigest() != sha256:
         raise DataError(
-            f"{files.place}/{path} is not what it was when inventory read it: run `dvc repro` again once nothing "
-            "writes to the source; finished work is kept. If this comes back, its content was changed and its size "
-            "and times were not: remove data/inventory/memory"
+            f"{files.place}/{path} has changed since inventory read it: run `dvc repro` again once nothing "
+            "writes to the source; finished work is kept. If this error returns, the content changed but not "
+            "the size and times: remove data/inventory/memory"
         )
     return payload, picture.fit_file(data, params, codec_messages) if isinstance(data, bytes) else data
 

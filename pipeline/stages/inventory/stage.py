@@ -50,7 +50,7 @@ class InventoryOutputs:
     def summary(self) -> str:
         absent = f"not here: {listing(self.kept)}; the results of the last run are used for them" if self.kept else ""
         if self.files is None:
-            return f"{absent}. Their lists are not in DVC's cache, either: `{FETCH}`, or `dvc repro --allow-missing`"
+            return f"{absent}. Their lists are not in DVC's cache either: `{FETCH}`, or `dvc repro --allow-missing`"
         lists = {name: text for name, text in self.files.items() if name != ADDED}
         count = sum(text.count("\n") for text in lists.values())
         unread = f"; {len(self.unread)} not read: {listing(self.unread)}" if self.unread else ""
@@ -86,8 +86,8 @@ def inventory(sources: Mapping[str, SourceParams], max_bytes: int, engine: Engin
         if len(kept) == len(sources):
             return InventoryOutputs(None, [], kept)
         raise MissingInputError(
-            f"the sources {listing(kept)} are missing, and their lists of the last run are not in DVC's cache: "
-            f"`{FETCH}` brings them"
+            f"the sources {listing(kept)} are missing, and their lists of the last run are not in DVC's "
+            f"cache: run `{FETCH}` to download them"
         )
     files: dict[str, str] = {}
     unread: list[str] = []
@@ -130,10 +130,10 @@ def _check_added(root: Path, added: Path, last: _LastRun) -> None:
     if known == _content(added):
         return
     raise MissingInputError(
-        f"the source {root} is missing, and `dvc add` tracks {added}: "
-        f"`dvc checkout {added}.dvc` brings it back, or `dvc pull {added}.dvc`. If it has not changed since the "
-        f"last run, its list is enough: `{FETCH}`. An experiment of --temp or "
-        f"--queue with targets also needs this one: `dvc exp run --temp {added}.dvc TARGET`"
+        f"the source {root} is missing, and `dvc add` tracks {added}: restore it with `dvc checkout "
+        f"{added}.dvc` or `dvc pull {added}.dvc`. If it has not changed since the last run, its list is "
+        f"enough: run `{FETCH}`. An experiment of --temp or --queue with targets also needs this one: `dvc "
+        f"exp run --temp {added}.dvc TARGET`"
     )
 
 

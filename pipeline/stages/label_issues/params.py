@@ -23,7 +23,7 @@ class LabelIssuesParams(Section):
     def _another_seconds(self) -> Self:
         if self.second == self.model:
             raise ValueError(
-                "second is the same as model and would disagree with the same labels: choose another model, or null"
+                "second is the same as model, so it would disagree with the same labels: choose another model, or null"
             )
         return self
 

@@ -159,4 +159,5 @@ def _metrics(one: Disagreements, rows: Rows, share: WrongShare, issues: int) -> 
         "wrong_share": share.estimate,
         "low": share.low,
         "high": share.high,
+        "at_least": share.at_least,
     }

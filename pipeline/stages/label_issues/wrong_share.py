@@ -41,17 +41,23 @@ HEIGHTS, MAX_SLOPE = (-10.0, 30.0), 30.0
 # asked for, or a flat curve would pass for mistakes of a model that is as often wrong where it is certain. Wrong labels
 # stretch the curve: no more than a factor of e over a standard deviation is asked for.
 MAX_MIN_SLOPE = 1.0
+# Two roles, each in train, in dev and in both.
+FAMILY = 6
 # Digits that no order of additions changes.
 DIGITS = 4
 
 
 @dataclass(frozen=True)
 class WrongShare:
-    """The estimated share of wrong labels, and the ends of its interval, in [0, 1]."""
+    """The estimated share of wrong labels, and the ends of its interval, in [0, 1].
+
+    at_least: the lower end where FAMILY intervals are to hold at once: what is claimed rests on it.
+    """
 
     estimate: float
     low: float
     high: float
+    at_least: float = 0.0
 
 
 UNKNOWN = WrongShare(0.0, 0.0, 1.0)
@@ -65,10 +71,10 @@ def pooled(shares: Sequence[WrongShare], images: Sequence[int]) -> WrongShare:
     weights = np.array(images) / max(sum(images), 1)
     estimates, lows, highs = (np.array([getattr(one, end) for one in shares]) for end in ("estimate", "low", "high"))
     estimate = float(weights @ estimates)
-    low, high = (float(np.linalg.norm(weights * (end - estimates))) for end in (lows, highs))
-    return WrongShare(
-        *(round(value, DIGITS) for value in (estimate, max(estimate - low, 0.0), min(estimate + high, 1.0)))
-    )
+    leasts = np.array([one.at_least for one in shares])
+    low, high, least = (float(np.linalg.norm(weights * (end - estimates))) for end in (lows, highs, leasts))
+    ends = max(estimate - low, 0.0), min(estimate + high, 1.0), max(estimate - least, 0.0)
+    return WrongShare(*(round(value, DIGITS) for value in (estimate, *ends)))
 
 
 @dataclass(frozen=True)
@@ -101,10 +107,15 @@ def wrong_share(
     weight = effective_images(contradicted, groups, alpha) / len(labels)
     worse = _misfits(_binned(probabilities, contradicted, weight))
     best = int(worse.argmin())
-    limit = float(worse[best] + chi2.isf(alpha, 1) / 2)
+    (low, high), (at_least, _) = (_ends(worse, level) for level in (alpha, alpha / FAMILY))
+    return WrongShare(*(round(float(value), DIGITS) for value in (SHARES[best], low, high, at_least)))
+
+
+def _ends(worse: Floats, alpha: float) -> tuple[float, float]:
+    """Of the profile likelihood's interval at 1 - alpha."""
+    limit = float(worse.min() + chi2.isf(alpha, 1) / 2)
     inside = np.flatnonzero(worse <= limit)
-    low, high = (_crossing(worse, int(inside[place]), step, limit) for place, step in ((0, -1), (-1, 1)))
-    return WrongShare(*(round(float(value), DIGITS) for value in (SHARES[best], low, high)))
+    return _crossing(worse, int(inside[0]), -1, limit), _crossing(worse, int(inside[-1]), 1, limit)
 
 
 def _margins(probabilities: Floats) -> Floats:

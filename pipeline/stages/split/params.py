@@ -83,7 +83,7 @@ class SplitParams(Section):
     def _frozen_images_take_no_turns(self) -> Self:
         if self.folds is not None and self.frozen_from is not None:
             raise ValueError(
-                "folds and frozen_from exclude each other, since a frozen image cannot take its turn in dev: "
-                "set one of them to null"
+                "you cannot use folds and frozen_from together, because frozen images cannot move into and "
+                "out of dev: set one of them to null"
             )
         return self

@@ -229,8 +229,8 @@ def _shares(params: SplitParams, images: int) -> tuple[float, float]:
 def _check_counts(counts: ProductionCounts, images: int) -> None:
     if counts.dev + counts.test > images:
         raise DataError(
-            f"split.production asks for {counts.dev} + {counts.test} images in dev and test, "
-            f"but there are {images} production images: ask for fewer, or give shares"
+            f"split.production asks for {counts.dev} + {counts.test} images in dev and test, but there are "
+            f"only {images} production images: ask for fewer, or use shares"
         )
 
 

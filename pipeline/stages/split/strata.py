@@ -31,8 +31,8 @@ def check_classes(
     present = [label for label, there in zip(labels, with_raw | with_production, strict=True) if there]
     if len(present) < 2:
         raise DataError(
-            f"a classifier needs at least two classes, and the images have {len(present)} ({listing(present)}): "
-            "put class folders directly under a source's path"
+            f"a classifier needs at least two classes, but the images have {len(present)} "
+            f"({listing(present)}): put class folders directly under a source's path"
         )
     raw_only = with_raw & ~with_production
     # Where there is no raw image at all, no class lacks any.
@@ -44,8 +44,8 @@ def check_classes(
         both = list(names[(with_raw | with_production) & ~raw_only & ~production_only])
         if len(both) < 2:
             raise DataError(
-                f"split.one_sided_classes drop leaves {len(both)} classes ({listing(both)}) with raw and production "
-                "images, and a classifier needs two: add images, or set it to train"
+                f"split.one_sided_classes drop leaves {len(both)} classes ({listing(both)}) with raw and "
+                "production images, but a classifier needs two: add images, or set it to train"
             )
         return (raw_only | production_only)[codes], []
     if not with_production.any():

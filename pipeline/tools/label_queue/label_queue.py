@@ -1,19 +1,18 @@
 """Write the images to label next to an import file for Label Studio."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from pipeline import catalogue
+from pipeline.data.vectors import EMBEDDINGS, image_vectors, principal
 from pipeline.errors import DataError, MissingInputError, ParamsError, listing
-from pipeline.images.pixels import decode
-from pipeline.manifest import NO_LABEL
+from pipeline.manifest import NO_LABEL, TRAIN
 from pipeline.metrics.predictions import PROBABILITY
 from pipeline.project.params_file import Params
 from pipeline.randomness import keyed_uniform
@@ -23,14 +22,16 @@ from pipeline.sources.labels import named_by_labels
 from pipeline.sources.params import LabelStudioLabels
 from pipeline.store.reading import read_bytes
 from pipeline.store.shards import ShardReader
+from pipeline.store.vectors import Embeddings
 from pipeline.store.writing import write_files
-from pipeline.tools.label_queue.ranking import by_margin, farthest_first, groups_in_turn, small_picture
+from pipeline.tools.label_queue.ranking import groups_in_turn, margins, representative, spread_out
+from pipeline.training.embedded import EMBEDDED_MODELS, Rows, cross_fitted
 from pipeline.workers.engine import Engine
 
 # Images with a label that others are held against; more are drawn by keyed chance.
 MAX_KNOWN = 1000
-# Pictures that a worker looks at in one go.
-CHUNK = 512
+# Principal components of the vectors in which images are compared.
+COMPONENTS = 64
 SPLIT_FOR_LABELS = "unlabelled"
 
 
@@ -49,7 +50,7 @@ def label_queue(name: str, params: Params, count: int, by: str | None, engine: E
     Of those without a label after curate, and without a task in the source's export.
 
     Args:
-        by: uncertainty, diversity or random; None: uncertainty if there is a model, else diversity.
+        by: uncertainty, diversity or random; None: diversity.
 
     Raises:
         ParamsError: there is no such source, or its labels do not come from Label Studio.
@@ -66,16 +67,11 @@ def label_queue(name: str, params: Params, count: int, by: str | None, engine: E
     if wanted.empty:
         raise DataError(f"no image of {name} is left to label: in {path} every image has a label or a task")
     labelled = rows[rows["label"] != NO_LABEL]
-    has_model = Path(catalogue.MODEL.path).exists()
-    by = by or ("uncertainty" if has_model else "diversity")
-    match by:
-        case "uncertainty":
-            order, how = _uncertain(wanted, engine, params), "the least confident predictions first"
-        case "diversity":
-            order, how = _diverse(wanted, labelled, count, engine, params), "those least like labelled ones first"
-        case _:
-            order = np.argsort(keyed_uniform(params.split.seed, "label queue", wanted["id"]), kind="stable")
-            how = "drawn at random, as images for measuring must be"
+    if by == "random":
+        order = np.argsort(keyed_uniform(params.split.seed, "label queue", wanted["id"]), kind="stable")
+        how = "drawn at random, as images for measuring must be"
+    else:
+        order, how = _valuable(wanted, labelled, count, by, params, engine)
     turns = groups_in_turn(order, wanted["group"].tolist())[:count]
     chosen = wanted.iloc[turns]
     return Queue(
@@ -118,37 +114,57 @@ def _labels(name: str, params: Params) -> LabelStudioLabels:
     return source.labels
 
 
-def _uncertain(wanted: pd.DataFrame, engine: Engine, params: Params) -> Any:
-    from pipeline.data.loader import predict_rows
-    from pipeline.models.files import load_model
+def _valuable(
+    wanted: pd.DataFrame, labelled: pd.DataFrame, count: int, by: str | None, params: Params, engine: Engine
+) -> tuple[Any, str]:
+    """The order of images for training, and how it was chosen."""
+    embeddings = catalogue.EMBEDDINGS.read(Path(catalogue.EMBEDDINGS.path))
+    originals = catalogue.ORIGINALS.read(Path(catalogue.ORIGINALS.path))
+    both = pd.concat([wanted, labelled])
+    looks = image_vectors(both, embeddings, originals, engine)
+    with threadpool_limits(1):
+        shown = principal(looks.vectors, COMPONENTS)
+    vectors, known = shown[: len(wanted)], shown[len(wanted) :]
+    drawn = np.argsort(keyed_uniform(params.split.seed, "label queue", labelled["id"]), kind="stable")[:MAX_KNOWN]
+    known = known[np.sort(drawn)]
+    # More than are asked for, because of near copies the first alone may be taken.
+    many, seed = 2 * count, params.split.seed
+    if by == "uncertainty":
+        worth = (1 - margins(_probabilities(wanted, looks.kind, embeddings, params, engine))) ** 2
+        first, how = spread_out(vectors, known, worth, many, seed), "uncertain ones that are unlike one another"
+    else:
+        first, how = representative(vectors, known, many, wanted["id"], seed), "typical of many without a label"
+    order = np.r_[first, np.setdiff1d(np.arange(len(wanted)), first)]
+    return order, f"{how}, by their {looks.kind}"
 
+
+def _probabilities(wanted: pd.DataFrame, kind: str, embeddings: Embeddings, params: Params, engine: Engine) -> Any:
+    """Of each class, shape (n, k): by a linear model on embeddings of train, else by the last model.
+
+    Labels of dev and test choose nothing.
+
+    Raises:
+        MissingInputError: there is neither.
+    """
+    if kind == EMBEDDINGS and Path(catalogue.SPLIT.path).exists():
+        rows = catalogue.SPLIT.read(Path(catalogue.SPLIT.path))
+        train = rows[rows["split"].astype(str) == TRAIN]
+        names, codes = np.unique(train["label"].astype(str), return_inverse=True)
+        if len(names) > 1 and train["group"].nunique() > 1:
+            vectors, asked = (embeddings.of(part["sha256"].astype(str).tolist()) for part in (train, wanted))
+            assert vectors is not None and asked is not None  # noqa: S101, PT018
+            fitted_to = Rows(vectors, codes, np.ones(len(train), np.float32), train["group"].to_numpy(str), len(names))
+            model = EMBEDDED_MODELS["linear"]
+            return cross_fitted(model, fitted_to, asked, params.train.seed, params.train.threads).asked
     path = Path(catalogue.MODEL.path)
     if not path.exists():
         raise MissingInputError(f"{path} is missing: run `dvc repro train`, or use --by diversity or random")
-    model = load_model(read_bytes(path), params.train.model)
+    from pipeline.data.loader import predict_rows
+    from pipeline.models.files import load_model
+
+    model_file = load_model(read_bytes(path))
     # Any class that the model knows: it is not looked at.
-    rows = wanted.assign(label=model.classes[0], split=SPLIT_FOR_LABELS)
+    rows = wanted.assign(label=model_file.classes[0], split=SPLIT_FOR_LABELS)
     reader = ShardReader(Path(catalogue.ORIGINALS.path))
-    predicted = predict_rows(model, rows, reader, params.train.threads, engine, "label-queue")
-    return by_margin(predicted[[f"{PROBABILITY}{name}" for name in model.classes]].to_numpy())
-
-
-def _diverse(wanted: pd.DataFrame, labelled: pd.DataFrame, count: int, engine: Engine, params: Params) -> Any:
-    drawn = np.argsort(keyed_uniform(params.split.seed, "label queue", labelled["id"]), kind="stable")[:MAX_KNOWN]
-    pictures, known = (_pictures(rows, engine) for rows in (wanted, labelled.iloc[np.sort(drawn)]))
-    # More than are asked for, because of near copies the first alone may be taken.
-    first = farthest_first(pictures, known, 2 * count)
-    rest = np.setdiff1d(np.arange(len(wanted)), first)
-    return np.r_[first, rest]
-
-
-def _pictures(rows: pd.DataFrame, engine: Engine) -> Any:
-    places = list(rows[["shard", "row"]].itertuples(index=False, name=None))
-    chunks = [places[begin : begin + CHUNK] for begin in range(0, len(places), CHUNK)]
-    look = partial(_look, reader=ShardReader(Path(catalogue.ORIGINALS.path)))
-    found = engine.map(look, chunks, "label-queue: pictures", size=len)
-    return np.concatenate([np.empty((0, 192), np.int32), *found])
-
-
-def _look(places: Sequence[tuple[str, int]], reader: ShardReader) -> Any:
-    return np.stack([small_picture(decode(reader.image(shard, row))) for shard, row in places])
+    predicted = predict_rows(model_file, rows, reader, params.train.threads, engine, "label-queue")
+    return predicted[[f"{PROBABILITY}{name}" for name in model_file.classes]].to_numpy()

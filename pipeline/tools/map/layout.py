@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
+from pipeline.data.vectors import principal
 from pipeline.randomness import Ids, keyed_uniform
 
 Vectors = npt.NDArray[np.float32]
@@ -38,21 +39,12 @@ def places_of(vectors: Vectors, ids: Ids) -> Places:
         return np.empty((0, 2), np.float32)
     # Sums are split by threads.
     with threadpool_limits(1):
-        shown = _components(vectors)
+        shown = principal(vectors, COMPONENTS)
         if len(shown) <= MAX_LANDMARKS:
             return _scaled(_laid_out(shown))
         first = np.sort(np.argsort(keyed_uniform(SEED, "map", ids), kind="stable")[:MAX_LANDMARKS])
         found = _joined(shown, first, _laid_out(shown[first]))
     return _scaled(found)
-
-
-def _components(vectors: Vectors) -> Vectors:
-    """The principal components, shape (n, at most 50), their directions such that the largest part is positive."""
-    centred = vectors.astype(np.float64) - vectors.mean(axis=0, dtype=np.float64)
-    _, directions = np.linalg.eigh(centred.T @ centred)
-    chosen = directions[:, ::-1][:, :COMPONENTS]
-    chosen = chosen * np.sign(chosen[np.abs(chosen).argmax(axis=0), np.arange(chosen.shape[1])])
-    return np.asarray(centred @ chosen, np.float32)
 
 
 def _laid_out(shown: Vectors) -> Places:

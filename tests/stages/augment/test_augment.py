@@ -108,12 +108,12 @@ def test_online_the_plan_is_the_same_and_no_pixels_are_made(originals: Originals
 def test_online_a_sample_is_looked_at(originals: Originals) -> None:
     done = run(originals, copies=3, mode="online")
     assert (done.metrics["variants"], done.metrics["checked"], done.metrics["blank"]) == (18, 18, 0)
-    with pytest.raises(ParamsError, match=r"^18 of 18 variants came out blank .* for 18 of the 18 checked"):
+    with pytest.raises(ParamsError, match=r"^18 of 18 variants are blank .* for 18 of the 18 checked"):
         run(originals, copies=3, mode="online", transforms=[BLACKEN])
 
 
 def test_blank_variants_stop_the_stage(originals: Originals) -> None:
-    with pytest.raises(ParamsError, match=r"^6 of 6 variants came out blank \(100\.0%, .*: RandomBrightnessContrast"):
+    with pytest.raises(ParamsError, match=r"^6 of 6 variants are blank \(100\.0%, .*: RandomBrightnessContrast"):
         run(originals, transforms=[TURN, BLACKEN])
 
 

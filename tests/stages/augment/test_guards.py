@@ -130,7 +130,7 @@ def refusal(chosen: AugmentParams, images: int = 30) -> str:
 def test_blank_variants_name_the_transform_after_which_nothing_was_left() -> None:
     invert = {"name": "InvertImg", "p": 1.0}
     assert refusal(augment(FLIP, BLACKEN, invert)) == (
-        "30 of 30 variants came out blank (100.0%, augment.max_failed is 1.0%): a 15, b 15; first a0, b1, a2 "
+        "30 of 30 variants are blank (100.0%, augment.max_failed is 1.0%): a 15, b 15; first a0, b1, a2 "
         "and 17 more. Responsible transforms: RandomBrightnessContrast (augment.transforms.1) for 20 of the 20 "
         "checked. Weaken or remove them, or raise augment.max_failed"
     )

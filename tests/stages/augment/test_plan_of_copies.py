@@ -203,6 +203,6 @@ def test_a_class_that_train_does_not_have_is_named() -> None:
 def test_more_rows_than_a_manifest_holds_are_refused(copies: Copies) -> None:
     rows = balanced({"a": 1, "d": 1}).iloc[np.zeros(200_000, int)]
     with pytest.raises(
-        ParamsError, match=r"^augment\.copies would give [\d,]+ rows, and a manifest holds at most 20,000,000: ask"
+        ParamsError, match=r"^augment\.copies would give [\d,]+ rows, but a manifest has at most 20,000,000: ask"
     ):
         plan_copies(rows, copies, 1)

@@ -256,7 +256,7 @@ def test_the_report_names_every_kind_and_the_summary_what_is_used() -> None:
 
 def test_the_summary_says_where_nothing_came_nearer() -> None:
     gap = few_gap()
-    words = ": no nearer on held-out images, so you can turn augment.match_production off"
+    words = ". It is no lower on held-out images, so you can turn augment.match_production off"
     assert not gap.summary.endswith(words)
     assert dataclasses.replace(gap, after=gap.before).summary.endswith(words)
 

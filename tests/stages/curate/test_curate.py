@@ -95,7 +95,8 @@ def test_duplicates_go_and_production_images_stay() -> None:
         "relabelled": 0,
     }
     assert outputs.summary == (
-        "4 images kept, 2 conflicting_labels, 2 duplicate\n  5 pictures are too small or too plain to have near copies"
+        "4 images kept, 2 conflicting_labels, 2 duplicate\n"
+        "  5 pictures are too small or too plain to search for near-duplicates"
     )
 
 
@@ -187,7 +188,7 @@ def test_the_folder_of_a_source_that_params_no_longer_name_does_not_count(
     [
         pytest.param("aabb", 0, "", id="none"),
         pytest.param(
-            "abbb", 1, "groups joined by equal files or near copies, which stay in one split: a + b", id="one"
+            "abbb", 1, "groups joined by equal files or near-duplicates; they stay in one split: a + b", id="one"
         ),
         pytest.param("abcdefgh", 4, "in one split: a + b, c + d, e + f and 1 more", id="the first three are shown"),
     ],
@@ -257,6 +258,6 @@ def test_classes_are_those_of_the_problem_before_labels_can_conflict() -> None:
     assert not (pets.removed["reason"] == "conflicting_labels").any()
     assert set(pets.manifest["label"]) == {"pet", "emu"}
     assert pets.metrics["relabelled"] == 6
-    assert "6 images labelled cat, dog are of the class pet" in pets.summary
+    assert "6 images labelled cat, dog now have the class pet" in pets.summary
     with pytest.raises(DataError, match="did you mean cat"):
         curated({"phone": PHONE, "web": WEB}, rename={"cta": "pet"})

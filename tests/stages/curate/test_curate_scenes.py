@@ -80,9 +80,7 @@ TWO = [["phone/cat/2.png", "web/cat/2.png"], ["phone/dog/1.png", "web/cat/1.png"
 def test_images_of_one_scene_are_one_group_across_sources() -> None:
     said, manifest = curated()
     assert partners(manifest) == TWO
-    assert (
-        "4 images show 2 scenes, up to 2 images each, which are not split apart: see reports/curate/scenes.png" in said
-    )
+    assert "4 images show 2 scenes, up to 2 images each; these stay in one split: see reports/curate/scenes.png" in said
     assert "1 of these scenes have several labels: those of phone/dog/1.png" in said
     assert metrics() == {"images": 4, "groups": 2, "two_labels": 1, "grouped": 1, "pairs": 2, "crowds": 0}
     table = catalogue.CURATE_SCENES.read(Path(catalogue.CURATE_SCENES.path))
@@ -95,7 +93,7 @@ def test_images_of_one_scene_are_one_group_across_sources() -> None:
 def test_reported_scenes_group_nothing() -> None:
     said, manifest = curated("report")
     assert partners(manifest) == []
-    assert "which may be split apart (curate.scenes)" in said
+    assert "these may be in different splits (curate.scenes)" in said
     assert (metrics()["groups"], metrics()["grouped"]) == (2, 0)
 
 

@@ -94,7 +94,7 @@ def test_copies_stand_side_by_side(drawn: list[Sheet]) -> None:
     sheets.copies_sheet(images, near, removed, look)
     (sheet,) = drawn
     assert [section.heading for section in sheet.sections] == [
-        "Families of near copies, always in one split: 2",
+        "Groups of near-duplicates, always in one split: 2",
         "Pairs of exact duplicates: 1",
         "Pictures with two labels, removed: 2",
     ]
@@ -134,7 +134,7 @@ def test_sheets_of_nothing_say_so(drawn: list[Sheet]) -> None:
     sheets.issues_sheet(images, LEVELS, look)
     sheets.copies_sheet(images, NO_NEAR, NONE_REMOVED, look)
     assert [sheet.sections for sheet in drawn] == [[], []]
-    assert drawn[1].lines == ["No near copies, no duplicates, no pictures with two labels."]
+    assert drawn[1].lines == ["No near-duplicates, no duplicates, no pictures with two labels."]
 
 
 def test_hostile_names_are_drawn_and_the_bytes_are_always_the_same() -> None:

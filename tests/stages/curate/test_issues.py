@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.images.facts import picture_facts
+from pipeline.images.facts import blur_as_it_came, picture_facts
 from pipeline.images.pixels import Pixels
 from pipeline.issues import ISSUES
 from pipeline.stages.curate.issues import issue_counts, with_issues, worst
@@ -38,7 +38,8 @@ def images(pictures: dict[str, Pixels], sizes: dict[str, tuple[int, int]] | None
     rows = []
     for name, pixels in pictures.items():
         width, height = (sizes or {}).get(name, (400, 300))
-        rows.append({"id": name, "source": name[:3], "width": width, "height": height, **picture_facts([pixels])[0]})
+        facts = {"width": width, "height": height, "blur": blur_as_it_came(pixels), **picture_facts([pixels])[0]}
+        rows.append({"id": name, "source": name[:3], **facts})
     return pd.DataFrame(rows)
 
 

@@ -124,7 +124,8 @@ def test_different_plain_and_small_pictures_are_groups_of_their_own() -> None:
     assert families(curated(chosen)) == []
     assert listed() == []
     assert untimed(run_stage("curate", chosen, Engine(1))).startswith(
-        "curate: 16 images kept, no duplicates\n  10 pictures are too small or too plain to have near copies\n  issues"
+        "curate: 16 images kept, no duplicates\n"
+        "  10 pictures are too small or too plain to search for near-duplicates\n  issues"
     )
 
 
@@ -194,9 +195,9 @@ def test_copies_under_two_labels_stay_and_are_shown() -> None:
     assert metrics() == {"images": 4, "groups": 2, "two_labels": 1}
     assert untimed(run_stage("curate", chosen, Engine(1))).startswith(
         "curate: 10 images kept, 1 duplicate\n"
-        "  4 images are near copies, in 2 families of up to 2, which stay in one split: "
+        "  4 images are near-duplicates, in 2 groups of up to 2; each group stays in one split: "
         "see data/curate/near_duplicates.csv\n"
-        "  1 of these families have two labels: those of phone/cat/1.png"
+        "  1 of these groups have two labels: those of phone/cat/1.png"
     )
 
 
@@ -206,6 +207,6 @@ def test_user_groups_that_near_copies_join_are_shown() -> None:
     chosen = changed()
     manifest = curated(chosen).set_index("id")
     assert manifest.loc[["phone/cat/1", "phone/cat/2"], "group"].tolist() == ["group:a", "group:a"]
-    assert "\n  groups joined by equal files or near copies, which stay in one split: a + b" in (
+    assert "\n  groups joined by equal files or near-duplicates; they stay in one split: a + b" in (
         run_stage("curate", chosen, Engine(1))
     )

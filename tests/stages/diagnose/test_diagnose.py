@@ -14,7 +14,7 @@ from pipeline.workers.engine import Engine
 from tests.running import run, run_stages, write_params, write_tiny_sources
 
 STAGES = (
-    *("ingest", "curate", "split", "balance", "augment"),
+    *("ingest", "embed", "curate", "split", "balance", "augment"),
     *("train", "evaluate", "label_issues", "diagnose", "final_evaluation", "final_diagnosis"),
 )
 
@@ -102,7 +102,7 @@ def test_tables_of_people_are_read_as_a_spreadsheet_program_saves_them(folder: P
         (
             "outcomes.csv",
             "image,predicted,actual\n1,z,a\n",
-            r"1 of 1 rows were called by no class of the model: row 2 \('z'\)",
+            r"1 of 1 rows have a predicted class that the model does not have: row 2 \('z'\)",
         ),
         ("outcomes.csv", "id,predicted\n1,a\n", r"^feedback/outcomes\.csv"),
     ],

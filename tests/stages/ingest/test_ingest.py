@@ -166,7 +166,7 @@ def test_every_file_is_accepted_rejected_or_ignored_with_its_reason(tmp_path: Pa
         "7 images, 10 rejected (1 dangling_link, 2 empty, 1 link_leaves_source, 1 name_not_utf8, 1 no_class_folder, "
         "1 not_a_regular_file, 1 not_an_image, 1 too_many_pixels, 1 truncated), 8 ignored\n"
         "  1 class: cat 7\n"
-        "  the names of 2 files end as another format's; they are read as what they are: cat/gif.png (is GIF), "
+        "  2 files have the ending of another format; they were read by their content: cat/gif.png (is GIF), "
         "cat/jpeg.png (is JPEG)"
     )
 

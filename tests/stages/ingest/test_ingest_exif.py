@@ -85,7 +85,7 @@ def test_names_that_lie_about_their_content_are_told_and_counted(tmp_path: Path)
     done = ingested(written(tmp_path / "src", files), tmp_path)
     assert done.outputs.metrics["misnamed"] == 1
     assert done.outputs.summary.endswith(
-        "the names of 1 files end as another format's; they are read as what they are: cat/1.jpg (is PNG)"
+        "1 files have the ending of another format; they were read by their content: cat/1.jpg (is PNG)"
     )
 
 

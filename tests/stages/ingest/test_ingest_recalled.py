@@ -94,7 +94,7 @@ def test_a_content_that_is_not_the_remembered_one_stops_the_run(workers: int, ro
     hashes = ["0" * 64, *table["sha256"].to_pylist()[1:]]
     write_arrow(table.set_column(5, "sha256", pa.array(hashes)), tmp_path / "memory")
     (tmp_path / "memory").replace(MEMORY)
-    with pytest.raises(DataError, match=r"src/cat/000\.png is not what it was when inventory read it: run `dvc repro`"):
+    with pytest.raises(DataError, match=r"src/cat/000\.png has changed since inventory read it: run `dvc repro`"):
         run(root, tmp_path, workers=workers)
 
 

@@ -197,11 +197,11 @@ def test_splits_are_counted_by_role() -> None:
         pytest.param(
             {"apple": 9},
             {"apple": 9},
-            r"a classifier needs at least two classes, and the images have 1 "
+            r"a classifier needs at least two classes, but the images have 1 "
             r"\(apple\): ",
             id="one class",
         ),
-        pytest.param({}, {}, r"a classifier needs at least two classes, and the images have 0 ", id="no images"),
+        pytest.param({}, {}, r"a classifier needs at least two classes, but the images have 0 ", id="no images"),
     ],
 )
 def test_unusable_labels_are_refused(raw: dict[str, int], production: dict[str, int], message: str) -> None:

@@ -112,8 +112,8 @@ def test_classes_that_counts_would_pass_over_are_topped_up() -> None:
 def test_counts_beyond_what_there_is_are_refused(method: str) -> None:
     chosen = split_params(method=method, production={"dev": 100, "test": 81})
     message = (
-        r"^split\.production asks for 100 \+ 81 images in dev and test, but there are 180 production images: "
-        r"ask for fewer, or give shares$"
+        r"^split\.production asks for 100 \+ 81 images in dev and test, but there are only 180 production images: "
+        r"ask for fewer, or use shares$"
     )
     with pytest.raises(DataError, match=message):
         assign_splits(drawn(1, LABELS), chosen)

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pipeline import catalogue
 from pipeline.project.params_file import load_params
 from pipeline.project.runner import run_stage
+from pipeline.store.vectors import Embeddings
 from pipeline.workers.engine import Engine
 from tests.examples import REPOSITORY, encoded, striped
 from tests.running import Ended, pipeline, run_stages, write_params, write_tiny_sources
@@ -41,7 +43,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
             path.write_bytes(encoded(striped(number % 3, seed=7_000 + number)))
         (folder / "images/new/export.json").write_text("[]")
         write_params(folder, **{"sources": SOURCES})
-        run_stages("ingest", "curate")
+        run_stages("ingest", "embed", "curate")
     return folder
 
 
@@ -69,7 +71,8 @@ def answer() -> None:
 def test_unlabelled_images_are_queued_with_an_interface_of_the_classes(queue: Queue) -> None:
     ended = queue("new", "--count", "5")
     assert ended.out == (
-        "5 of 12 images of new without a label, those least like labelled ones first: label-queue.json; "
+        "5 of 12 images of new without a label, typical of many without a label, by their small pictures: "
+        "label-queue.json; "
         "labelling interface of a new project: label-queue.xml\n"
     )
     assert len(set(ids())) == 5
@@ -111,11 +114,33 @@ def test_with_a_model_the_least_certain_come_first(queue: Queue, workspace: Path
     )
     for stage in ("split", "balance", "augment", "train"):
         run_stage(stage, load_params(), Engine(1))
-    ended = queue("new", "--count", "12")
-    assert "the least confident predictions first" in ended.out
+    ended = queue("new", "--count", "12", "--by", "uncertainty")
+    assert "uncertain ones that are unlike one another, by their small pictures" in ended.out
     assert len(set(ids())) == 12
     unused = catalogue.SPLIT_UNUSED.read(Path(catalogue.SPLIT_UNUSED.path))
     assert sorted(unused["id"]) == sorted(ids())
+
+
+def test_with_embeddings_a_linear_model_on_train_tells_what_is_uncertain(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_stage("split", load_params(), Engine(1))
+    rows = catalogue.CURATED.read(Path(catalogue.CURATED.path))
+    labels = dict(zip(rows["sha256"], rows["label"].astype(str), strict=True))
+    names = sorted(set(labels.values()) - {""})
+
+    def of(self: Embeddings, contents: list[str]) -> Any:
+        noise = np.random.default_rng(1).normal(0, 0.05, (len(contents), 8))
+        # Of images without a label, the first half lies amid two classes.
+        known = [
+            np.eye(8)[names.index(labels[each])] if labels[each] else np.r_[0.7, 0.7, np.zeros(6)] for each in contents
+        ]
+        return (np.stack(known) + noise).astype(np.float16)
+
+    monkeypatch.setattr(Embeddings, "of", of)
+    ended = queue("new", "--count", "12", "--by", "uncertainty")
+    assert "uncertain ones that are unlike one another, by their embeddings" in ended.out
+    assert len(set(ids())) == 12
 
 
 @pytest.mark.parametrize(
