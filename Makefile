@@ -1,6 +1,6 @@
 # make demo          run the pipeline on the embedded sample, from the images to the diagnosis
 # make test          formatter, linter, types, layers, tests with coverage
-# make test-browser  test the report page in a real browser; needs Chromium
+# make test-browser  test the pages of report and review in a real browser; needs Chromium
 # make fuzz          feed damaged pictures, tables, params and model files for ten minutes
 # make generated     write the generated files: DVC's files, docs/reference.md, the map in docs/code.md
 # make format        fix what the formatter and the linter can fix
@@ -27,7 +27,7 @@ test: lint types layers coverage
 	@echo "Not run: the page in a real browser (make test-browser)"
 
 test-browser: .venv/ready
-	@"$(BIN)/python" -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[browser]'
+	@"$(BIN)/python" -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[browser,dev]'
 	pytest -m browser tests/browser
 
 MINUTES := 10

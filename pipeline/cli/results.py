@@ -225,3 +225,32 @@ def diff(
         print(json.dumps(found.as_json(), indent=2, ensure_ascii=False, allow_nan=False))
     else:
         differences.print_diff(found, Console(highlight=False))
+
+
+@app.command(rich_help_panel=PANEL)
+def review(
+    kind: Annotated[
+        str,
+        typer.Argument(
+            metavar="[labels|errors|queue]",
+            help="labels: images whose label may be wrong. errors: dev's errors, mixed with as many right ones. "
+            "queue: images without a label.",
+        ),
+    ] = "labels",
+    who: Annotated[
+        str | None, typer.Option(help="Your name in feedback/labels.csv; by default that of your account.")
+    ] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on this machine; 0 takes a free one.")] = 0,
+) -> None:
+    """Open a page on this machine on which you decide on labels, image by image."""
+    from pipeline.errors import ParamsError
+    from pipeline.project.params_file import load_params
+    from pipeline.tools.review.items import KINDS
+
+    if kind not in KINDS:
+        raise ParamsError(f"there is nothing to review called {kind!r}: name one of {', '.join(KINDS)}")
+    try:
+        from pipeline.tools.review.review import serve
+    except ImportError as error:
+        raise ParamsError("the page needs the extra: pip install 'image-data-pipeline[review]'") from error
+    serve(kind, who, port, load_params().split.seed, lambda line: print(printable(line), flush=True))

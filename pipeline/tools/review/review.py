@@ -1,0 +1,37 @@
+"""Serve the review page on this machine until Ctrl-C."""
+
+import getpass
+import secrets
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import uvicorn
+
+from pipeline import catalogue
+from pipeline.store.shards import ShardReader
+from pipeline.tools.review.items import items
+from pipeline.tools.review.saving import DecisionFile
+from pipeline.tools.review.server import Review, application
+
+
+def serve(kind: str, who: str | None, port: int, seed: int, say: Callable[[str], None]) -> None:
+    """Serve the images of a kind on 127.0.0.1.
+
+    Args:
+        who: the name under which decisions are saved; None: the name of the account.
+        port: 0 takes a free one.
+
+    Raises:
+        MissingInputError, DataError: as `items`; feedback/labels.csv cannot be read.
+    """
+    file = DecisionFile(Path(catalogue.DECISIONS.path), who or getpass.getuser())
+    file.own()
+    found, labels = items(kind, seed)
+    listening = socket.create_server(("127.0.0.1", port))
+    token, taken = secrets.token_urlsafe(24), listening.getsockname()[1]
+    review = Review(found, labels, ShardReader(Path(catalogue.ORIGINALS.path)), file)
+    say(f"{len(found)} images to review as {file.who}: open http://127.0.0.1:{taken}/{token}/")
+    say(f"Decisions go to {file.path}; stop with Ctrl-C, then run `dvc repro`")
+    config = uvicorn.Config(application(review, token, taken), log_level="warning", access_log=False)
+    uvicorn.Server(config).run(sockets=[listening])

@@ -1,0 +1,186 @@
+"""The local page on which people decide: pictures, what the model says, and saving decisions."""
+
+import hmac
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from pipeline.errors import PipelineError
+from pipeline.names import clean, fault
+from pipeline.store.decisions import KEEP, KINDS, RELABEL, Decision
+from pipeline.store.shards import ShardReader
+from pipeline.tools.review.items import Item
+from pipeline.tools.review.saving import DecisionFile
+
+HERE = Path(__file__).parent
+FILES = {
+    "": ("page.html", "text/html"),
+    "review.js": ("review.js", "text/javascript"),
+    "review.css": ("review.css", "text/css"),
+    "icon.svg": ("icon.svg", "image/svg+xml"),
+}
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+MAX_BODY = 10_000
+
+
+@dataclass(frozen=True)
+class Review:
+    """What is reviewed: images in order, the labels to choose from, where pictures are, and where decisions go."""
+
+    items: Sequence[Item]
+    labels: Sequence[str]
+    pictures: ShardReader
+    file: DecisionFile
+
+
+def application(review: Review, token: str, port: int) -> Starlette:
+    """The server as an ASGI application; every address begins with the token.
+
+    Args:
+        port: on which it listens: requests for another host or from another origin are refused.
+    """
+    by_sha = {item.sha256: item for item in review.items}
+    undo: list[tuple[str, Decision | None]] = []
+    hosts = {f"127.0.0.1:{port}", f"localhost:{port}"}
+
+    async def static(request: Request) -> Response:
+        name, kind = FILES[request.path_params.get("name", "")]
+        return Response((HERE / name).read_bytes(), media_type=kind)
+
+    async def state(_: Request) -> Response:
+        own = await run_in_threadpool(review.file.own)
+        shown = [
+            {key: value for key, value in asdict(item).items() if key not in ("shard", "row")} for item in review.items
+        ]
+        decided = {sha: _shown(one) for sha, one in own.items() if sha in by_sha}
+        return JSONResponse({"items": shown, "labels": list(review.labels), "decided": decided})
+
+    async def picture(request: Request) -> Response:
+        item = by_sha.get(request.path_params["sha256"])
+        if item is None:
+            return PlainTextResponse("no such image", 404)
+        data = await run_in_threadpool(review.pictures.image, item.shard, item.row)
+        kind = "image/png" if data.startswith(b"\x89PNG") else "image/webp" if data[8:12] == b"WEBP" else "image/jpeg"
+        return Response(data, media_type=kind, headers={"Cache-Control": "private, max-age=3600"})
+
+    async def decide(request: Request) -> Response:
+        body = await request.body()
+        value = _json(body)
+        item = by_sha.get(str(value.get("sha256"))) if value else None
+        if item is None:
+            return PlainTextResponse("name an image of this review", 400)
+        kind, after, why = (str(value.get(name, "")) for name in ("decision", "to", "why"))
+        if problem := _problem(item, kind, clean(after)):
+            return PlainTextResponse(problem, 400)
+        when = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        one = Decision(item.sha256, kind, item.label, clean(after), review.file.who, when, why[:500], item.id)
+        undo.append((item.sha256, await run_in_threadpool(review.file.put, item.sha256, one)))
+        return JSONResponse({"sha256": item.sha256, "decision": _shown(one)})
+
+    async def take_back(_: Request) -> Response:
+        if not undo:
+            return PlainTextResponse("nothing to undo", 409)
+        sha256, earlier = undo.pop()
+        await run_in_threadpool(review.file.put, sha256, earlier)
+        return JSONResponse({"sha256": sha256, "decision": _shown(earlier)})
+
+    async def refused(_: Request, error: Exception) -> Response:
+        return PlainTextResponse(str(error), 500)
+
+    routes = [
+        Route(f"/{token}/", static),
+        Route(f"/{token}/state", state),
+        Route(f"/{token}/picture/{{sha256}}", picture),
+        Route(f"/{token}/decide", decide, methods=["POST"]),
+        Route(f"/{token}/undo", take_back, methods=["POST"]),
+        Route(f"/{token}/{{name}}", static),
+    ]
+    app = Starlette(routes=routes, exception_handlers={PipelineError: refused, KeyError: _missing})
+    app.add_middleware(_Guard, token=token, hosts=hosts)
+    return app
+
+
+class _Guard:
+    """Refuses what does not come from the page itself, before any of it is read; adds the headers."""
+
+    def __init__(self, app: Any, token: str, hosts: set[str]) -> None:
+        self.app, self.token, self.hosts = app, token, hosts
+
+    async def __call__(self, scope: Any, receive: Any, send: Callable[[Any], Awaitable[None]]) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def with_headers(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] += [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
+            await send(message)
+
+        if problem := self._problem(Request(scope)):
+            await PlainTextResponse(problem, 403)(scope, receive, with_headers)
+            return
+        await self.app(scope, receive, with_headers)
+
+    def _problem(self, request: Request) -> str | None:
+        token = request.url.path.split("/")[1] if "/" in request.url.path else ""
+        if not hmac.compare_digest(token.encode(), self.token.encode()):
+            return "open the address that `pipeline review` printed"
+        if request.headers.get("host") not in self.hosts:
+            return "this host is not served"
+        origin = request.headers.get("origin")
+        if origin is not None and origin not in {f"http://{host}" for host in self.hosts}:
+            return "requests from other pages are refused"
+        if request.method == "POST" and (
+            origin is None or request.headers.get("content-type", "") != "application/json"
+        ):
+            return "decisions come from the page alone"
+        if int(request.headers.get("content-length", "0") or 0) > MAX_BODY:
+            return "the request is too large"
+        return None
+
+
+async def _missing(_: Request, __: Exception) -> Response:
+    return PlainTextResponse("no such file", 404)
+
+
+def _json(body: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _problem(item: Item, kind: str, after: str) -> str | None:
+    if kind not in KINDS:
+        return f"decision must be one of {', '.join(KINDS)}"
+    if kind == KEEP and not item.label:
+        return "the image has no label to keep: choose a class"
+    if kind == RELABEL and (not after or fault(after)):
+        return "choose a class"
+    if kind == RELABEL and after == item.label:
+        return "this is its label already: keep it"
+    return "only relabel takes a class" if kind != RELABEL and after else None
+
+
+def _shown(decision: Decision | None) -> dict[str, str] | None:
+    return {"decision": decision.decision, "to": decision.after} if decision else None

@@ -1,0 +1,179 @@
+"""The review page's server: who is let in, that a saved decision lasts, and what is shown to nobody."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from pipeline.store.decisions import Decision, parse, render
+from pipeline.store.shards import ShardReader
+from pipeline.tools.review.items import Item
+from pipeline.tools.review.saving import DecisionFile
+from pipeline.tools.review.server import Review, application
+from tests.examples import encoded, picture
+
+TOKEN, PORT = "secret", 8123
+HOST = f"http://127.0.0.1:{PORT}"
+SHAS = [letter * 64 for letter in "abc"]
+OTHER = Decision("d" * 64, "drop", "cat", "", "bob", "2026-01-31T09:30:00Z")
+HOSTILE = "<script>alert(1)</script>"
+
+
+class Pictures(ShardReader):
+    def image(self, shard: str, row: int) -> bytes:
+        return encoded(picture(row))
+
+
+def item(number: int, label: str = "cat") -> Item:
+    return Item(SHAS[number], f"web/{number}.png", "s", number, "web", "raw", "train", label, "dog", None, None)
+
+
+def client(folder: Path, who: str = "ann") -> TestClient:
+    review = Review(
+        [item(0), item(1, HOSTILE), item(2, "")],
+        ["cat", "dog", HOSTILE],
+        Pictures(),
+        DecisionFile(folder / "labels.csv", who),
+    )
+    return TestClient(application(review, TOKEN, PORT), base_url=HOST, headers={"Origin": HOST})
+
+
+def decide(page: TestClient, number: int, decision: str, to: str = "") -> Any:
+    return page.post(f"/{TOKEN}/decide", json={"sha256": SHAS[number], "decision": decision, "to": to})
+
+
+def saved(folder: Path) -> dict[tuple[str, str], tuple[str, str, str]]:
+    found = parse((folder / "labels.csv").read_bytes(), "labels.csv")
+    return {(one.sha256, one.who): (one.decision, one.before, one.after) for one in found}
+
+
+def test_the_page_its_files_and_pictures_are_served_under_a_strict_policy(tmp_path: Path) -> None:
+    page = client(tmp_path)
+    for name in ("", "review.js", "review.css", "state", f"picture/{SHAS[0]}"):
+        answer = page.get(f"/{TOKEN}/{name}")
+        assert answer.status_code == 200, name
+        policy = answer.headers["content-security-policy"]
+        assert policy.startswith("default-src 'none'; script-src 'self';")
+        assert "unsafe" not in policy
+        assert answer.headers["x-content-type-options"] == "nosniff"
+    assert "http" not in (page.get(f"/{TOKEN}/").text + page.get(f"/{TOKEN}/review.js").text)
+    state = page.get(f"/{TOKEN}/state").json()
+    assert [one["label"] for one in state["items"]] == ["cat", HOSTILE, ""]
+    assert page.get(f"/{TOKEN}/picture/{'f' * 64}").status_code == 404
+    assert page.get(f"/{TOKEN}/other.js").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [
+        ("/wrong/state", {}),
+        ("/", {}),
+        (f"/{TOKEN}/state", {"Host": "evil.example"}),
+        (f"/{TOKEN}/state", {"Host": f"evil.example:{PORT}"}),
+        (f"/{TOKEN}/state", {"Origin": "http://evil.example"}),
+        (f"/{TOKEN}/state", {"Origin": "null"}),
+    ],
+)
+def test_others_are_refused(path: str, headers: dict[str, str], tmp_path: Path) -> None:
+    page = client(tmp_path)
+    assert page.get(path, headers=headers).status_code == 403
+    answer = page.post(path.replace("state", "decide"), headers=headers, json={"sha256": SHAS[0], "decision": "drop"})
+    assert answer.status_code == 403
+    assert not (tmp_path / "labels.csv").exists()
+
+
+def test_a_form_of_another_page_cannot_decide(tmp_path: Path) -> None:
+    page = client(tmp_path)
+    body = f'{{"sha256": "{SHAS[0]}", "decision": "drop"}}'
+    plain = page.post(f"/{TOKEN}/decide", content=body, headers={"Content-Type": "text/plain"})
+    del page.headers["Origin"]
+    without = page.post(f"/{TOKEN}/decide", content=body, headers={"Content-Type": "application/json"})
+    assert (plain.status_code, without.status_code) == (403, 403)
+    assert not (tmp_path / "labels.csv").exists()
+
+
+def test_decisions_are_saved_and_undone_one_by_one(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_bytes(render([OTHER]))
+    page, bob = client(tmp_path), {(OTHER.sha256, "bob"): ("drop", "cat", "")}
+    assert decide(page, 0, "relabel", "dog").json()["decision"] == {"decision": "relabel", "to": "dog"}
+    assert decide(page, 2, "relabel", HOSTILE).status_code == 200
+    assert decide(page, 0, "keep").status_code == 200
+    first = {(SHAS[2], "ann"): ("relabel", "", HOSTILE)}
+    assert saved(tmp_path) == bob | first | {(SHAS[0], "ann"): ("keep", "cat", "")}
+    assert page.post(f"/{TOKEN}/undo", json={}).json() == {
+        "sha256": SHAS[0],
+        "decision": {"decision": "relabel", "to": "dog"},
+    }
+    assert saved(tmp_path) == bob | first | {(SHAS[0], "ann"): ("relabel", "cat", "dog")}
+    assert page.post(f"/{TOKEN}/undo", json={}).json()["sha256"] == SHAS[2]
+    assert page.post(f"/{TOKEN}/undo", json={}).json() == {"sha256": SHAS[0], "decision": None}
+    assert page.post(f"/{TOKEN}/undo", json={}).status_code == 409
+    assert saved(tmp_path) == bob
+    assert decide(page, 1, "not_sure").status_code == 200
+    # Started again, the page knows what was decided.
+    assert client(tmp_path).get(f"/{TOKEN}/state").json()["decided"] == {SHAS[1]: {"decision": "not_sure", "to": ""}}
+
+
+@pytest.mark.parametrize(
+    ("number", "decision", "to", "message"),
+    [
+        (0, "delete", "", "decision must be one of"),
+        (2, "keep", "", "no label to keep"),
+        (0, "relabel", "", "choose a class"),
+        (0, "relabel", "a\x07", "choose a class"),
+        (0, "relabel", "cat", "keep it"),
+        (0, "drop", "dog", "only relabel"),
+    ],
+)
+def test_what_is_no_decision_is_refused(number: int, decision: str, to: str, message: str, tmp_path: Path) -> None:
+    answer = decide(client(tmp_path), number, decision, to)
+    assert (answer.status_code, message in answer.text) == (400, True)
+    assert not (tmp_path / "labels.csv").exists()
+
+
+def test_a_file_that_was_damaged_meanwhile_stays_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("no such columns\n")
+    answer = decide(client(tmp_path), 0, "keep")
+    assert answer.status_code == 500
+    assert "has no column" in answer.text
+    assert (tmp_path / "labels.csv").read_text() == "no such columns\n"
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from pipeline.store.decisions import Decision
+from pipeline.tools.review.saving import DecisionFile
+file = DecisionFile(Path(sys.argv[1]), sys.argv[2])
+for number in range(int(sys.argv[3])):
+    sha256 = f"{number:064x}"
+    file.put(sha256, Decision(sha256, "drop", "cat", "", sys.argv[2], "2026-01-31T09:30:00Z"))
+    print(sha256, flush=True)
+"""
+
+
+def writer(folder: Path, who: str, count: int) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-c", WRITER, str(folder / "labels.csv"), who, str(count)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def test_two_processes_at_once_lose_nothing(tmp_path: Path) -> None:
+    both = [writer(tmp_path, who, 30) for who in ("ann", "bob")]
+    assert [len(one.communicate()[0].split()) for one in both] == [30, 30]
+    assert len(saved(tmp_path)) == 60
+
+
+def test_a_kill_loses_nothing_that_was_shown_as_saved(tmp_path: Path) -> None:
+    running = writer(tmp_path, "ann", 100_000)
+    assert running.stdout is not None
+    shown = [running.stdout.readline().strip() for _ in range(20)]
+    os.kill(running.pid, signal.SIGKILL)
+    shown += running.stdout.read().split()
+    running.wait()
+    running.stdout.close()
+    assert {(sha256, "ann") for sha256 in shown if len(sha256) == 64} <= set(saved(tmp_path))
