@@ -68,7 +68,7 @@ def test_what_was_pulled_does_for_a_plain_repro(clone: Path) -> None:
 
 def test_without_the_cache_the_lists_are_missed_by_name(clone: Path) -> None:
     printed = run(clone, "dvc", "repro", TARGET, check=False)
-    assert "Their lists are not in DVC's cache, either: `dvc fetch data/dvc.yaml:inventory`" in printed
+    assert "Their lists are not in DVC's cache either: `dvc fetch data/dvc.yaml:inventory`" in printed
     assert "ERROR: failed to reproduce 'data/dvc.yaml:inventory'" in printed
     write_tiny_sources(clone.parent)
     shutil.rmtree(clone.parent / "images/web")

@@ -20,6 +20,7 @@ from tests.running import run, run_stages, write_params, write_tiny_sources
 
 STAGES = [
     "ingest",
+    "embed",
     "curate",
     "split",
     "balance",

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,7 @@ def render(demonstration: bool) -> dict[str, str]:
         # Not the images themselves, which no fresh clone has.
         first = [catalogue.SAMPLE_METRICS.path] if name == "inventory" else []
         separator = "\n" if files[file] else ""
-        files[file] += separator + _stage(load_stage(name), first if demonstration else [])
+        files[file] += separator + _stage(load_stage(name), first if demonstration else [], _outs_of(names))
     rest = {"dvc.yaml": "\n" + REST.read_text(encoding="utf-8")}
     return {file: f"{HEADS[file]}stages:\n{text}{rest.get(file, '')}" for file, text in files.items()}
 
@@ -92,12 +92,24 @@ def _code() -> str:
     return "".join(_lines("code", body))
 
 
-def _stage(stage: Stage, first: Iterable[str]) -> str:
+def _outs_of(names: Iterable[str]) -> set[str]:
+    """The paths of the outs of all stages that run once."""
+    stages = [load_stage(name) for name in names]
+    return {path for stage in stages if stage.each is None for path in all_outs(stage)}
+
+
+def _below(path: str, outs: Collection[str]) -> list[str]:
+    """The outs in a folder that a stage reads; without any, the path itself: `dvc repro --pull` asks for outs alone."""
+    return sorted(out for out in outs if out.startswith(f"{path}/")) or [path]
+
+
+def _stage(stage: Stage, first: Iterable[str], outs_of_others: Collection[str]) -> str:
     key = "${key}"
     name, each = stage.name, stage.each
     stage = stage.named(key)
     deps = {artifact.path for artifact in stage.reads.values()} | {*first}
     deps |= {place.format(name=key) for place in FIRST.get(name, [])}
+    deps = {each for path in deps for each in _below(path, outs_of_others)}
     outs = all_outs(stage)
     persistent = {*stage.builds.values(), *(artifact.path for artifact in stage.keeps.values())}
     entries: dict[bool, list[Any]] = {False: [], True: []}

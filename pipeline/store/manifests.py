@@ -16,7 +16,7 @@ import pyarrow as pa
 from pipeline.errors import DataError, MissingInputError
 from pipeline.store.arrow import open_arrow, write_parts
 from pipeline.store.artifacts import Artifact
-from pipeline.store.reading import maker
+from pipeline.store.reading import check_regular, maker
 
 # Rows of a record batch of what is written in parts. Part of the format: another value gives other files.
 PART = 100_000
@@ -159,6 +159,7 @@ def lasting(path: str, schema: pa.Schema) -> Artifact:
     whole = manifest(path, schema)
 
     def read(place: Path) -> pd.DataFrame:
+        check_regular(place)
         try:
             found = open_arrow(place) if place.exists() else schema.empty_table()
         except DataError as error:

@@ -18,6 +18,8 @@ from pipeline.yaml_values import shortened
 
 # Params that are named beside a row; the others are counted.
 MAX_CHANGED = 4
+# Columns of a terminal that has room for all of the table's.
+WIDE = 100
 
 
 def comparison(params: EvaluateParams, commits: int, foreign: bool = False) -> list[Row]:
@@ -48,7 +50,8 @@ def print_table(rows: Sequence[Row], params: EvaluateParams, console: Console) -
     table.add_column("model", overflow="fold")
     for column in (name, "95 % interval", "minus the best"):
         table.add_column(escape(column), justify="right", no_wrap=True)
-    timed = any(row.seconds is not None for row in rows)
+    # On a narrow terminal names matter more; --json has the times.
+    timed = console.width >= WIDE and any(row.seconds is not None for row in rows)
     if timed:
         table.add_column("training", justify="right", no_wrap=True)
     table.add_column("is", no_wrap=True)

@@ -204,7 +204,7 @@ def test_choices_that_look_the_same_are_one_label_with_a_note() -> None:
     [one] = labels_of(tasks, chosen(), "e.json")
     assert one.label == "caf\u00e9"
     [note] = notes_of(tasks, chosen())
-    assert note.startswith("labels are taken without blanks at their ends")
+    assert note.startswith("labels were cleaned (spaces at the ends")
 
 
 def test_answers_to_other_questions_and_of_other_types_are_told_with_counts() -> None:

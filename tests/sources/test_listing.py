@@ -244,7 +244,7 @@ def test_labels_and_groups_that_look_the_same_are_one_with_a_note() -> None:
         "cat/2.png": "12.0",
         "a.png": "p 1",
     }
-    assert [note.partition(" are ")[0] for note in listed.notes] == [
+    assert [note.partition(" are ")[0].partition(" were ")[0] for note in listed.notes] == [
         "labels",
         "groups",
         "groups that",

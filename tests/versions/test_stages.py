@@ -103,7 +103,9 @@ def test_a_module_that_is_reached_in_a_new_way_is_in_the_version_at_once(tmp_pat
 @pytest.mark.parametrize("name", NAMES)
 def test_every_stage_is_seen_whole(name: str) -> None:
     reached = installed_versions().reached(name, params())
-    assert reached.computed == []
+    # The module of a network of one's own is named by params; its code has a version of its own (test_own_code.py).
+    computed = [one.where for one in reached.computed]
+    assert computed in ([], ["pipeline.models.own:_function: a module by a computed name"])
     assert f"pipeline.stages.{name}.stage" in reached.by_module()
     assert not [module for module in reached.by_module() if module.startswith(("pipeline.cli", "pipeline.tools"))]
 

@@ -134,7 +134,7 @@ def run_before(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_params(folder)
     (folder / "feedback").mkdir()
     with contextlib.chdir(folder):
-        run_stages("ingest", "curate", "split", "balance", "augment", "train", "evaluate")
+        run_stages("ingest", "embed", "curate", "split", "balance", "augment", "train", "evaluate")
     return folder
 
 

@@ -85,7 +85,7 @@ def test_images_held_back_from_train_say_the_same_and_train_nothing(photos: Orig
 
 def test_without_production_the_stage_says_what_is_missing(photos: Originals) -> None:
     with pytest.raises(
-        DataError, match=r"^augment\.match_production estimates .* and 0 of production\. Add production"
+        DataError, match=r"^augment\.match_production needs images .* and 0 of production\. Add production"
     ):
         run(photos, rows=raw_of(photos), match_production=True)
 

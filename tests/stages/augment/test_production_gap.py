@@ -188,7 +188,7 @@ def test_too_few_images_of_production_are_an_error(production: int) -> None:
     with pytest.raises(DataError) as caught:
         gap_of(rows.head(60 + production), pictures)
     words = str(caught.value)
-    assert f"each needs {MIN_IMAGES} groups of each role" in words
+    assert f"Each half needs {MIN_IMAGES} groups of each role" in words
     assert words.endswith("split.production, or set augment.match_production to false")
     assert ("and 0 of production" in words) == (production == 0)
 

@@ -146,7 +146,9 @@ def test_weights_within_take_columns_that_say_of_what_kind_an_image_is(manifest:
     assert len(balanced(manifest, folder, "weights_within", column="role").manifest) == 15
     assert len(balanced(manifest, folder, "weights_within", column="blurry").manifest) == 15
     for column in ("brightness", "id", "shop"):
-        with pytest.raises(ParamsError, match=rf"names the column '{column}', which says of no kinds .* there are "):
+        with pytest.raises(
+            ParamsError, match=rf"names the column '{column}', which does not group images into kinds; you can use "
+        ):
             balanced(manifest, folder, "weights_within", column=column)
 
 

@@ -156,7 +156,7 @@ def test_weights_within_a_column_balance_the_classes_of_each_value(monkeypatch: 
     assert one_value.tolist() == choose(rows, params("weights")).weights.tolist()
     many = rows.assign(source=[str(number) for number in range(len(rows))])
     monkeypatch.setattr("pipeline.stages.balance.balancing.MAX_VALUES", 9)
-    with pytest.raises(ParamsError, match="has 10 values in train, 9 at most"):
+    with pytest.raises(ParamsError, match="has 10 values in train, but may have at most 9"):
         choose(many, params("weights_within", column="source"))
 
 

@@ -70,7 +70,7 @@ def test_features_are_mean_colours() -> None:
 def test_more_pictures_than_can_be_compared_are_refused(strategy: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cleaning, "MAX_PICTURES", 20)
     with pytest.raises(
-        ParamsError, match=rf"^balance\.strategy {strategy} compares every .* of 20 at most, .* has 21: "
+        ParamsError, match=rf"^balance\.strategy {strategy} compares every .* may have at most 20, but it has 21: "
     ):
         choose(manifest({"apple": 11, "fig": 10}), params(strategy))
 
@@ -106,8 +106,8 @@ def test_a_class_that_would_lose_every_row_is_named() -> None:
     rows = manifest({"apple": 4, "fig": 3})
     places = np.array([1, 9, 11, 21, 0, 10, 20], dtype=np.uint8)[:, None]
     message = (
-        r"would drop every row of class apple \(4 rows\), whose pictures all lie among other classes' "
-        r"pictures: use tomek_links or"
+        r"would drop every row of class apple \(4 rows\), because all their pictures are close to pictures of other "
+        r"classes: use tomek_links or"
     )
     with pytest.raises(DataError, match=message):
         choose_rows(rows, params("edited_nearest_neighbours", neighbours=1, drop_if="any"), lambda _: places)

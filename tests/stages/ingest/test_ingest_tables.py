@@ -181,7 +181,7 @@ def test_two_lists_may_share_a_folder_and_a_list_and_all_of_it_may_not() -> None
     assert len(params(sources=parts).sources) == 2
     for other in ({"role": "raw", "path": "x"}, {"role": "raw", "path": "x/y"}):
         with pytest.raises(
-            ParamsError, match=r"the path x(/y)? lies in x, another source's: each image would count twi"
+            ParamsError, match=r"the path x(/y)? is inside x, the path of another source, so each image"
         ):
             params(sources={**lists, "web": other})
 

@@ -254,7 +254,7 @@ def test_without_raw_images_no_class_is_one_sided(choice: str) -> None:
             {"apple": 9},
             {"fig": 90},
             "drop",
-            r"drop leaves 0 classes \(\) with raw and production images, and a "
+            r"drop leaves 0 classes \(\) with raw and production images, but a "
             r"classifier",
         ),
         ({"apple": 9, "fig": 9}, {}, "train", r"^no class has production images, so dev and test cannot measure"),
