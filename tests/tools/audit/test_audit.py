@@ -316,4 +316,4 @@ def test_a_shard_that_is_gone(own_split: Audit) -> None:
 
 
 def test_help_says_what_the_exit_code_means(audit: Audit) -> None:
-    assert "exit code 8" in " ".join(audit("--help").out.split())
+    assert "exit code is 8" in " ".join(audit("--help").out.split())
