@@ -119,16 +119,19 @@ def effect_lines(effect: Effect, before: str) -> list[str]:
     change = effect.after - effect.before
     lines = [f"{effect.metric} on dev: {effect.before:.4f} before, {effect.after:.4f} now ({_points(change)} points)"]
     if effect.dev_before == effect.dev_after == effect.common:
-        return [*lines, f"  dev has the same images and labels: all of it is the model's {_ends(effect.by_model)}"]
+        return [
+            *lines,
+            f"  dev has the same images and labels, so all of it comes from the model: {_ends(effect.by_model)}",
+        ]
     lines += [
         f"  {_points(effect.by_dev.value)} {_ends(effect.by_dev)} because dev has other images or labels: "
-        f"the model of {before} on dev before and now",
-        f"  {_points(effect.by_model.value)} {_ends(effect.by_model)} because the model is another one: "
-        f"both on the {effect.dev_after - effect.left_out:,} dev images of now that neither was trained on",
+        f"the model of {before} on the earlier and on the current dev",
+        f"  {_points(effect.by_model.value)} {_ends(effect.by_model)} because the model changed: "
+        f"both models on the {effect.dev_after - effect.left_out:,} current dev images that neither was trained on",
     ]
     if effect.left_out:
         lines.append(
-            f"  {_points(effect.rest)} because of {effect.left_out:,} dev images of now that the model of {before} was "
+            f"  {_points(effect.rest)} because of {effect.left_out:,} current dev images that the model of {before} was "
             "trained on, or on images of their groups"
         )
     return lines

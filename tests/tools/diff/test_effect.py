@@ -40,7 +40,7 @@ def test_on_the_same_dev_all_is_the_model_s() -> None:
     assert effect.by_model.low is not None
     assert effect.by_model.high is not None
     assert 0 < effect.by_model.low < 0.1 < effect.by_model.high
-    assert "all of it is the model's (+" in effect_lines(effect, "main")[1]
+    assert "so all of it comes from the model: (+" in effect_lines(effect, "main")[1]
 
 
 def test_easier_dev_images_are_not_the_model_s_merit() -> None:
@@ -68,7 +68,7 @@ def test_what_the_earlier_model_was_trained_on_is_left_out() -> None:
     assert effect.by_model.value == pytest.approx(0)
     assert effect.rest == pytest.approx(-1 / 6)
     assert parts_sum(effect) == pytest.approx(effect.after - effect.before)
-    assert "50 dev images of now that the model of main was trained on" in effect_lines(effect, "main")[-1]
+    assert "50 current dev images that the model of main was trained on" in effect_lines(effect, "main")[-1]
 
 
 def test_images_of_a_group_that_was_trained_on_are_left_out_too() -> None:
