@@ -131,8 +131,8 @@ def effect_lines(effect: Effect, before: str) -> list[str]:
     ]
     if effect.left_out:
         lines.append(
-            f"  {_points(effect.rest)} because of {effect.left_out:,} current dev images that the model of {before} was "
-            "trained on, or on images of their groups"
+            f"  {_points(effect.rest)} because of {effect.left_out:,} current dev images that the model of {before} "
+            "was trained on, or on images of their groups"
         )
     return lines
 
