@@ -97,7 +97,8 @@ def outcome_lines(found: Outcome) -> list[str]:
         one = found.selection
         lines.append(
             f"Trial {found.winner} has {one.value:.4f} on dev, the best of {len(found.rows)} models. The choice makes "
-            f"it look better: without it, expect about {one.corrected:.4f} (95 % interval {one.low:.4f} to {one.high:.4f})"
+            f"it look better: without it, expect about {one.corrected:.4f} (95 % interval "
+            f"{one.low:.4f} to {one.high:.4f})"
         )
     if not found.better:
         lines.append("No better: the difference to today's params may be chance. To try it all the same:")
