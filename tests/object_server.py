@@ -1,16 +1,23 @@
 """A real S3 server on this machine (moto's server mode), and a proxy before it that injects faults."""
 
 import http.client
+import itertools
 import logging
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+import pytest
+
+from pipeline.sources import object_store
+from pipeline.workers.pool import stop_all
 
 KEY, SECRET = "test-key", "test-secret-that-no-file-may-hold"
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "date", "server"}
@@ -59,6 +66,7 @@ class Faults:
     fault: Fault = no_fault
     latency: float = 0
     seen: list[Seen] = field(default_factory=list)
+    numbers: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def count(self, method: str, ending: str) -> int:
         """Requests of a method to a path with this ending."""
@@ -90,10 +98,8 @@ def client(port: int | None = None) -> Any:
 
 
 @contextmanager
-def proxy() -> Iterator[tuple[int, Faults]]:
-    """The port of a proxy before the server, and its faults, which may be changed at any time."""
-    faults = Faults()
-    numbers: dict[tuple[str, str], int] = {}
+def proxy(faults: Faults) -> Iterator[int]:
+    """The port of a proxy before the server; faults may be changed at any time."""
     lock = threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):
@@ -103,9 +109,8 @@ def proxy() -> Iterator[tuple[int, Faults]]:
         def _handle(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             with lock:
-                key = (self.command, self.path)
-                numbers[key] = numbers.get(key, 0) + 1
-                seen = Seen(self.command, self.path, numbers[key])
+                faults.numbers[self.command, self.path] += 1
+                seen = Seen(self.command, self.path, faults.numbers[self.command, self.path])
                 faults.seen.append(seen)
             time.sleep(faults.latency)
             fault = faults.fault(seen)
@@ -161,6 +166,56 @@ def proxy() -> Iterator[tuple[int, Faults]]:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
         thread.start()
         try:
-            yield int(server.server_address[1]), faults
+            yield int(server.server_address[1])
         finally:
             server.shutdown()
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A new, empty bucket, with the client that fills it past the proxy, and what may happen on the way."""
+
+    name: str
+    client: Any
+    faults: Faults
+
+    def put(self, key: str, content: bytes) -> None:
+        """Store an object."""
+        self.client.put_object(Bucket=self.name, Key=key, Body=content)
+
+    def restart(self) -> None:
+        """Count requests from 1 again."""
+        self.faults.seen.clear()
+        self.faults.numbers.clear()
+
+
+_buckets = itertools.count(1)
+
+
+@contextmanager
+def bucket_for_tests(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
+    """A bucket that the pipeline reaches through a proxy, by the variables of the environment."""
+    made = Bucket(f"bucket-{next(_buckets)}", client(), Faults())
+    made.client.create_bucket(Bucket=made.name)
+    with proxy(made.faults) as port:
+        for name, value in settings(port).items():
+            monkeypatch.setenv(name, value)
+        _forget()
+        yield made
+    _forget()
+
+
+def settings(port: int) -> dict[str, str]:
+    """The environment in which S3 is the server behind a port of this machine."""
+    return {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        "AWS_ACCESS_KEY_ID": KEY,
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+
+
+def _forget() -> None:
+    """Workers and stores know the environment in which they began."""
+    stop_all()
+    object_store._store.cache_clear()

@@ -83,7 +83,7 @@ CAUSES = (
     ),
     _cause(
         r"slow_?down|throttl|status (503|429)|service_?unavailable|too_?many_?requests|reduce your request rate"
-        r"|resource_?exhausted|server_?busy|\b(429|503)\b|\bunavailable\b",
+        r"|resource_?exhausted|server_?busy|failed to flush response stream|\b(429|503)\b|\bunavailable\b",
         "the store asks to slow down or is not available (503), after several tries",
         "Wait a while, or use fewer workers (--workers)",
     ),
@@ -113,6 +113,7 @@ CAUSES = (
         "Check the network and AWS_ENDPOINT_URL",
     ),
 )
+_GONE = re.compile(r"resource_not_found|no_?such_?key|blob_?not_?found", re.IGNORECASE)
 # A 403 or 400 without a reason, as HEAD gives it.
 VAGUE = re.compile(r"access_denied|status (400|403|301)", re.IGNORECASE)
 MAX_WORDS = 300
@@ -125,7 +126,7 @@ def object_error(place: object, error: OSError, more: str = "") -> PipelineError
         place: the URL of the object or prefix.
         more: what the store said when it was asked once more, in another way.
     """
-    if isinstance(error, FileNotFoundError) or re.search(r"resource_not_found|no_such_key|NoSuchKey", str(error)):
+    if isinstance(error, FileNotFoundError) or _GONE.search(str(error)):
         return MissingInputError(f"{place} {VANISHED}")
     said = f"{more} {error}"
     cause = next((one for one in CAUSES if one.pattern.search(said)), None)

@@ -103,17 +103,19 @@ class ObjectPlace:
 
         return open_object(self)
 
-    def store(self, tries: int = TRIES) -> Any:
-        """Arrow's file system for it."""
+    def store(self, tries: int | None = None) -> Any:
+        """Arrow's file system for it; with TRIES, if no other number is given."""
         with self.refusals():
-            return _store(self.scheme, self.path.partition("/")[0], self.account, tries)
+            return _store(self.scheme, self.path.partition("/")[0], self.account, tries or TRIES)
 
     @contextmanager
-    def refusals(self, inside: str = "") -> Iterator[None]:
-        """Turn errors of the store into errors that name the object, or one inside."""
+    def refusals(self, inside: str = "", but: str | None = None) -> Iterator[None]:
+        """Turn errors of the store into errors that name the object, or one inside; `but`: words of one that stays."""
         try:
             yield
         except (OSError, pa.ArrowException) as error:
+            if but is not None and but in str(error):
+                raise
             cause = error if isinstance(error, OSError) else OSError(str(error))
             more = self._asked_again() if VAGUE.search(str(error)) else ""
             raise object_error(self / inside, cause, more) from None  # its words may hold a signed address
@@ -127,9 +129,9 @@ class ObjectPlace:
         """What the store says where its answer has room for a reason."""
         nothing = f"{self.path.partition('/')[0]}/no-object-begins-so"
         try:
-            _store(self.scheme, self.path.partition("/")[0], self.account, FEW_TRIES).get_file_info(
-                fs.FileSelector(nothing, allow_not_found=True)
-            )
+            _store(self.scheme, self.path.partition("/")[0], self.account, 1).get_file_info(fs.FileSelector(nothing))
+        except FileNotFoundError:
+            return ""
         except OSError as error:
             return str(error)
         return ""
@@ -148,7 +150,11 @@ def list_objects(place: ObjectPlace) -> Iterator[Sequence[Any]]:
         StorageError: the store refuses, or cannot be reached.
     """
     with place.refusals():
-        top = place.store(FEW_TRIES).get_file_info(fs.FileSelector(place.path, allow_not_found=True))
+        try:
+            # Told that it may be missing, Arrow would not say so of the bucket either.
+            top = place.store(FEW_TRIES).get_file_info(fs.FileSelector(place.path))
+        except FileNotFoundError:
+            return
     yield [info for info in top if info.type == fs.FileType.File]
     # Arrow cannot ask for a name with an empty part.
     folders = [info.path for info in top if info.type == fs.FileType.Directory and info.base_name]

@@ -5,10 +5,10 @@ is never read again. Arrow's lists have no ETag, and to ask for each one's would
 """
 
 import struct
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from time import sleep, time_ns
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from pyarrow import fs
 
 from pipeline.errors import MissingInputError
 from pipeline.images.rejection import Rejection, too_many_bytes
+from pipeline.sources import object_store
 from pipeline.sources.digests import Digests, as_array
 from pipeline.sources.object_errors import changed
 from pipeline.sources.object_store import ObjectPlace, ObjectStat, list_objects, stat_of
@@ -25,6 +26,9 @@ from pipeline.workers.engine import Engine
 
 # Stores tell times of changes in seconds: an object that changed so lately may change again and keep its time.
 YOUNG = 2_000_000_000
+# Arrow's words where an answer such as "slow down" is longer than the object: it then does not try again itself.
+SMALLER_THAN_ANSWER = "Failed to flush response stream"
+SHORTEST_WAIT = 0.5
 EMPTY_NAME, LEAVES = "empty_name", "path_leaves_source"
 # Size and time of change, as the 32 bytes that stand for a file's content elsewhere.
 _IDENTITY = struct.Struct(">Qq16x")
@@ -55,10 +59,10 @@ class Objects:
             MissingInputError: there is no such bucket, or no object under the prefix.
             StorageError: the store refuses, or cannot be reached.
         """
-        now = time.time_ns()
+        now = time_ns()
         found, odd = self._listed()
         if any(stat.st_mtime_ns > now - YOUNG for stat in found.values()):
-            time.sleep(YOUNG / 1e9)
+            sleep(YOUNG / 1e9)
             found, odd = self._listed()
         if not found and not odd:
             raise MissingInputError(
@@ -103,9 +107,26 @@ class Objects:
         return self._ahead
 
     def _load(self, one: Listed) -> bytes:
-        """In two requests: Arrow asks for an object's size, and then for its content."""
+        """The content; tried again where Arrow takes a store's answer for an object's, which has less room for it."""
+        for number in range(object_store.TRIES - 1):
+            try:
+                return self._content(one)
+            except OSError:
+                sleep(SHORTEST_WAIT * 2**number)
+        with self.place.refusals(one.path):
+            return self._content(one)
+
+    def _content(self, one: Listed) -> bytes:
+        """In two requests: Arrow asks for an object's size, and then for its content.
+
+        Raises:
+            OSError: the object is smaller than the store's words on why it does not give it now.
+        """
         store = self.place.store()
-        with self.place.refusals(one.path), store.open_input_file(f"{self.place.path}/{one.path}") as file:
+        with (
+            self.place.refusals(one.path, but=SMALLER_THAN_ANSWER),
+            store.open_input_file(f"{self.place.path}/{one.path}") as file,
+        ):
             if file.size() != one.size or _modified(file.metadata(), one.modified) != one.modified // 1_000_000_000:
                 raise changed(f"{self.place}/{one.path}")
             content: bytes = file.read(one.size)

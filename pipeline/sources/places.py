@@ -1,7 +1,7 @@
 """Where a source lies: a path on this machine, or an object store's URL; both answer the same few questions."""
 
 from pathlib import Path
-from typing import BinaryIO, Literal, Protocol
+from typing import Any, BinaryIO, Literal, Protocol
 
 from pipeline.sources.object_store import ObjectPlace
 from pipeline.sources.urls import is_url
@@ -51,3 +51,8 @@ def place_of(path: str) -> Path | ObjectPlace:
         ParamsError: it is a URL that breaks a rule.
     """
     return ObjectPlace.parse(path) if is_url(path) else Path(path)
+
+
+def openable(place: Place) -> Any:
+    """What libraries open: a path, whose file they also close, or an object that is open already."""
+    return place if isinstance(place, Path) else place.open("rb")

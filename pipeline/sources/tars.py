@@ -1,15 +1,18 @@
 """Tar archives as sources, plain and compressed."""
 
+import io
+import os
 import tarfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from pipeline.sources.digests import Digests
 from pipeline.sources.members import Archive, Member
-from pipeline.sources.places import Place
+from pipeline.sources.places import Place, openable
 from pipeline.sources.stream import Stream
 from pipeline.workers.engine import Engine
 
@@ -63,7 +66,7 @@ class PackedTar(Archive):
 
     def _list(self) -> Iterator[Member]:
         begun = time.perf_counter()
-        with self.place.open("rb") as packed, self.opener(packed, "rb") as file:
+        with self.opener(openable(self.place), "rb") as file:
             stream = Stream(file, None, self.most_bytes)
             for number, info in enumerate(_tar_members(stream)):
                 reason = _tar_reason(info)
@@ -91,7 +94,7 @@ class _Way:
         if self._file is None or member.where < self._next:
             if self._file is not None:
                 self._file.close()
-            self._file = self._opener(self._place.open("rb"), "rb")
+            self._file = self._opener(openable(self._place), "rb")
             self._stream = Stream(self._file, None)
             self._members, self._next = _tar_members(self._stream), 0
         for info in self._members:
@@ -126,8 +129,9 @@ def _tar_reason(info: tarfile.TarInfo) -> str:
 
 # A process opens an archive once.
 @lru_cache(maxsize=2)
-def _file(place: Place, stamp: tuple[int, ...]) -> BinaryIO:
-    return place.open("rb")
+def _file(place: Place, stamp: tuple[int, ...]) -> io.FileIO | BinaryIO:
+    # One of this machine stays open to the end of the process, as it is.
+    return io.FileIO(os.open(place, os.O_RDONLY), closefd=False) if isinstance(place, Path) else place.open("rb")
 
 
 @lru_cache(maxsize=2)

@@ -12,13 +12,12 @@ _FIRST = {
     # The account may follow, as in Hadoop: container@account.dfs.core.windows.net.
     "container": re.compile(r"[a-z0-9$][a-z0-9-]{1,62}(@[a-z0-9]{3,24}(\.[a-z0-9.-]+)?)?"),
 }
-# What stands before an @, or as a value behind a ?, may be a secret: no message shows it.
+# Names that other tools give them.
 _NEAR = {"gcs": "gs", "az": "abfs", "azure": "abfs", "s3a": "s3", "s3n": "s3"}
 _ELSEWHERE = (
     ". Credentials, endpoint and region are set in the environment or in the store's own files (docs/storage.md)"
 )
-    ". Credentials, endpoint and region are set in the environment or in the store's own files (docs/storage.md)"
-)
+# What stands before an @, or as a value behind a ?, may be a secret: no message shows it.
 _SECRET = re.compile(r"//[^/@]*@|[?#].*", re.DOTALL)
 
 

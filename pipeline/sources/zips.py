@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from pipeline.sources.members import Archive, Member
-from pipeline.sources.places import Place
+from pipeline.sources.places import Place, openable
 
 # "Version made by" (APPNOTE 4.4.2): FAT, NTFS, VFAT.
 WINDOWS = {0, 10, 14}
@@ -51,4 +51,4 @@ def _zip_reason(info: zipfile.ZipInfo) -> str:
 # A process opens an archive once.
 @lru_cache(maxsize=2)
 def _zip(place: Place, stamp: tuple[int, ...]) -> zipfile.ZipFile:
-    return zipfile.ZipFile(place.open("rb"))
+    return zipfile.ZipFile(openable(place))
