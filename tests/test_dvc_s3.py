@@ -70,8 +70,8 @@ def test_a_run_is_shared_through_a_bucket(first: Path, tmp_path: Path) -> None:
     run(first, "dvc", "exp", "push", "origin", "other-seed", **online)
     assert "other-seed" in run(second, "dvc", "exp", "list", "origin")
     run(second, "dvc", "exp", "pull", "origin", "other-seed", **offline)
-    run(second, "dvc", "exp", "apply", "other-seed", **offline)
+    # It ends with an error over the stages that this run left out; their outs are in no remote.
+    run(second, "dvc", "exp", "apply", "other-seed", check=False, **offline)
     assert (second / "params.yaml").read_bytes() == (first / "params.yaml").read_bytes()
-    manifest = "data/split/manifest.arrow"
-    if (first / manifest).exists():
-        assert (second / manifest).read_bytes() == (first / manifest).read_bytes()
+    run(second, "dvc", "checkout", "--quiet", "data/split/manifest.arrow", **offline)
+    assert (second / "data/split/manifest.arrow").read_bytes() == (first / "data/split/manifest.arrow").read_bytes()

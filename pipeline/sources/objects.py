@@ -74,12 +74,12 @@ class Objects:
 
     def read(self, path: str, most: int, listed: str = "") -> bytes | Rejection:
         """The content of an object, if it is the one that was listed."""
-        size, modified = _IDENTITY.unpack(bytes.fromhex(listed)) if listed else self._found[path][:2]
-        return too_many_bytes(size, most) or self._reading().take(Listed(path, size, modified))
+        one = self._one(path, listed)
+        return too_many_bytes(one.size, most) or self._reading().take(one)
 
     def expect(self, coming: Sequence[tuple[str, str]]) -> None:
-        """Read objects, by path and digest, ahead of their turn."""
-        self._reading().expect([Listed(path, *_IDENTITY.unpack(bytes.fromhex(listed))) for path, listed in coming])
+        """Read objects, by path and digest, ahead of their turn; "" in place of the digest: as the scan found them."""
+        self._reading().expect([self._one(path, listed) for path, listed in coming])
 
     def hashes(self, paths: Sequence[str], most: int, engine: Engine, title: str) -> Digests:
         """What the store says of each, as 32 bytes; nothing is read."""
@@ -100,6 +100,9 @@ class Objects:
     def said_of(self, path: str) -> str:
         """What the store says of an object that the scan found, in words."""
         return words_of(self._found[path])
+
+    def _one(self, path: str, listed: str) -> Listed:
+        return Listed(path, *(_IDENTITY.unpack(bytes.fromhex(listed)) if listed else self._found[path][:2]))
 
     def _reading(self) -> ReadAhead:
         if self._ahead is None:

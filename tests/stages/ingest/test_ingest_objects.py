@@ -10,7 +10,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from pipeline.errors import DataError, MissingInputError, StorageError
+from pipeline.errors import DataError, MissingInputError, ParamsError, StorageError
+from pipeline.project.choices import Overrides
+from pipeline.project.init import plan
+from pipeline.project.inspect_sources import Wanted
 from pipeline.sources import objects
 from tests.examples import encoded, picture, write_source
 from tests.object_server import SECRET, Answer, Bucket, bucket_for_tests, no_fault
@@ -149,3 +152,18 @@ def test_nothing_that_is_written_or_said_holds_a_credential(
     said = "".join([*capfd.readouterr(), str(refused.value), repr(refused.value.__cause__)])
     assert SECRET not in said
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and SECRET.encode() in path.read_bytes()]
+
+
+def test_a_project_can_begin_with_buckets(bucket: Bucket, tmp_path: Path) -> None:
+    write_source(tmp_path / "src", {"cat": 12, "dog": 12})
+    upload(bucket, "init", tmp_path / "src")
+    url = f"s3://{bucket.name}/init/"
+    planned = plan(tmp_path / "shop", [], [url], Wanted(), Overrides())
+    assert f"path: {url}" in planned.files["params.yaml"]
+    assert planned.seen is not None
+    assert planned.seen.sources[0].classes == {"cat": 12, "dog": 12}
+    assert len(planned.seen.sources[0].facts.sides) == 24
+    with pytest.raises(MissingInputError, match="no objects under s3://"):
+        plan(tmp_path / "shop", [], [f"s3://{bucket.name}/no-such-prefix"], Wanted(), Overrides())
+    with pytest.raises(ParamsError, match="a user or a key"):
+        plan(tmp_path / "shop", [], ["s3://me:secret@bucket/x"], Wanted(), Overrides())
