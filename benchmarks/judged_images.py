@@ -39,9 +39,10 @@ Make = Callable[[Path], tuple[list[Pixels], list[str], list[str]]]
 class Images:
     """A set: its true labels as far as they are known, those given, roles and groups, (n,) each.
 
-    views: features (n, f) and small pictures (n, p) by name; views other than `plain` differ in production alone.
+    name: of the set. views: features (n, f) and small pictures (n, p) by name; views other than `plain` differ in production alone.
     """
 
+    name: str
     labels: npt.NDArray[np.str_]
     given: npt.NDArray[np.str_]
     roles: npt.NDArray[np.str_]
@@ -66,7 +67,7 @@ def images_of(name: str, data: Path, cache: Path) -> Images:
         for part, kind in zip(changed, KINDS, strict=True):
             part[produced] = values[f"{kind} {view}"]
         views[view] = changed[0], changed[1]
-    return Images(values["labels"], values["given"], values["roles"], values["groups"], views)
+    return Images(name, values["labels"], values["given"], values["roles"], values["groups"], views)
 
 
 def _computed(name: str, data: Path) -> dict[str, npt.NDArray[np.generic]]:
