@@ -64,9 +64,9 @@ class Recorder:
     """Notes which lines of FOLDERS each test reaches, and how long it takes."""
 
     def __init__(self) -> None:
-        from coverage import Coverage
-
-        self.coverage = Coverage(data_file=None, source=[*FOLDERS], config_file=False)
+        # Not the script of that name beside this one.
+        library = importlib.import_module("coverage")
+        self.coverage = library.Coverage(data_file=None, source=[*FOLDERS], config_file=False)
         self.seconds: dict[str, float] = defaultdict(float)
         self.coverage.start()
 
@@ -183,7 +183,7 @@ def _forked(copy: Path, work: Callable[[], int]) -> int:
     child = os.fork()
     if child == 0:
         os.chdir(copy)
-        sys.path.insert(0, str(copy))
+        sys.path[0] = str(copy)
         sys.dont_write_bytecode = True
         silent = os.open(os.devnull, os.O_WRONLY)
         os.dup2(silent, 1)
