@@ -237,12 +237,13 @@ def mutated(path: Path, number: int) -> tuple[str, str, range]:
         case ast.Constant(value=bool()):
             node.value = not node.value
         case ast.Constant():
-            node.value = node.value + 1 if isinstance(node.value, int) else node.value * 50  # type: ignore[operator]
+            node.value = node.value * 50 if isinstance(node.value, float) and node.value else node.value + 1  # type: ignore[operator]
         case ast.If() | ast.IfExp():
             node.test = ast.UnaryOp(ast.Not(), node.test)
         case ast.BoolOp():
             node.op = ast.Or() if isinstance(node.op, ast.And) else ast.And()
-    key = f"{path}:{lines.start}: {before} -> {ast.unparse(node).splitlines()[0]}"
+    place = f"{getattr(node, 'lineno', 0)}:{getattr(node, 'col_offset', 0)}"
+    key = f"{path}:{place}: {before} -> {ast.unparse(node).splitlines()[0]}"
     return ast.unparse(ast.fix_missing_locations(tree)), key, lines
 
 
