@@ -18,7 +18,8 @@ from pipeline.models.baseline_layers import check_tables
 from pipeline.models.baselines import Baseline, baseline_of
 from pipeline.models.building import build_model
 from pipeline.models.layers import Normalise
-from pipeline.models.networks import Factory, PretrainedFromFile
+from pipeline.models.network import PretrainedFromFile
+from pipeline.models.networks import Factory
 from pipeline.models.own import digest_of_factory
 from pipeline.models.params import AnyModel, Model
 from pipeline.renamed import model_params

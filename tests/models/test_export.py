@@ -14,7 +14,8 @@ from pipeline.models.building import build_model
 from pipeline.models.export import MODEL_FORMATS, _quiet, export_model
 from pipeline.models.exportable import TWINS
 from pipeline.models.files import TrainedModel
-from pipeline.models.networks import NETWORKS, Network
+from pipeline.models.network import Network
+from pipeline.models.networks import NETWORKS
 from pipeline.models.onnx_files import load_onnx
 from pipeline.training.baselines import features_and_labels, fitted
 from tests.examples import params, picture, striped
