@@ -6,8 +6,26 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, JsonValue, field_validator
 
 from pipeline.models.network import Network, NetworkRow
-from pipeline.models.pretrained_networks import PRETRAINED
-from pipeline.models.untrained_networks import UNTRAINED
+from pipeline.models.pretrained_networks import (
+    EfficientNetLite0,
+    MobileNetV2,
+    efficientnet_lite0_layers,
+    load_efficientnet_lite0,
+    load_mobilenet_v2,
+    mobilenet_v2_layers,
+)
+from pipeline.models.untrained_networks import (
+    Cnn,
+    Mlp,
+    Resnet,
+    cnn_layers,
+    four_times_the_units,
+    mlp_layers,
+    resnet_layers,
+    twice_the_channels,
+    work_of_blocks,
+    work_of_layers,
+)
 from pipeline.registry import Registry
 
 if TYPE_CHECKING:
@@ -53,4 +71,19 @@ def _factory(params: Factory, classes: int, size: int) -> "list[nn.Module]":
     return [*own[params.normalise], network_of_factory(params, classes, size)]
 
 
-NETWORKS: Registry[NetworkRow[Any]] = Registry((*UNTRAINED, *PRETRAINED, NetworkRow(Factory, _factory)))
+NETWORKS: Registry[NetworkRow[Any]] = Registry(
+    (
+        NetworkRow(
+            Cnn,
+            cnn_layers,
+            wider=twice_the_channels,
+            instead={"name": "resnet", "blocks": 2},
+            work=work_of_blocks,
+        ),
+        NetworkRow(Resnet, resnet_layers, wider=twice_the_channels, work=work_of_blocks),
+        NetworkRow(Mlp, mlp_layers, wider=four_times_the_units, work=work_of_layers),
+        NetworkRow(MobileNetV2, mobilenet_v2_layers, load=load_mobilenet_v2),
+        NetworkRow(EfficientNetLite0, efficientnet_lite0_layers, load=load_efficientnet_lite0),
+        NetworkRow(Factory, _factory),
+    )
+)

@@ -1,10 +1,10 @@
-"""Networks that start from weights which were trained on ImageNet: their params, layers and rows."""
+"""Networks that start from weights which were trained on ImageNet: their params, layers and weights."""
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from pipeline.models.network import DropoutRate, NetworkRow, Pretrained, PretrainedFromFile, ReadFile
+from pipeline.models.network import DropoutRate, Pretrained, PretrainedFromFile, ReadFile
 from pipeline.section import Section
 
 if TYPE_CHECKING:
@@ -60,31 +60,29 @@ class EfficientNetLite0(Pretrained):
         return frozen_numbers(self.trained, self.input)
 
 
-def _mobilenet_v2(params: MobileNetV2, classes: int, size: int) -> "list[nn.Module]":
+def mobilenet_v2_layers(params: MobileNetV2, classes: int, size: int) -> "list[nn.Module]":
+    """The layers of a mobilenet_v2."""
     from pipeline.models.mobilenet import mobilenet_layers
 
     return mobilenet_layers(params.input, params.frozen, params.dropout.head, classes)
 
 
-def _load_mobilenet_v2(params: MobileNetV2, network: "nn.Module", read: ReadFile) -> None:
+def load_mobilenet_v2(params: MobileNetV2, network: "nn.Module", read: ReadFile) -> None:
+    """Put the weights of its file in."""
     from pipeline.models.mobilenet import load_backbone
 
     load_backbone(network, read(params.weights, params.sha256), params.weights)
 
 
-def _efficientnet_lite0(params: EfficientNetLite0, classes: int, size: int) -> "list[nn.Module]":
+def efficientnet_lite0_layers(params: EfficientNetLite0, classes: int, size: int) -> "list[nn.Module]":
+    """The layers of an efficientnet_lite0."""
     from pipeline.models.efficientnet import efficientnet_layers
 
     return efficientnet_layers(params.input, params.trained, params.backbone_rate, params.dropout.head, classes)
 
 
-def _load_efficientnet_lite0(_: EfficientNetLite0, network: "nn.Module", __: ReadFile) -> None:
+def load_efficientnet_lite0(_: EfficientNetLite0, network: "nn.Module", __: ReadFile) -> None:
+    """Put the weights of its package in."""
     from pipeline.models.efficientnet import load_backbone
 
     load_backbone(network)
-
-
-PRETRAINED: tuple[NetworkRow[Any], ...] = (
-    NetworkRow(MobileNetV2, _mobilenet_v2, load=_load_mobilenet_v2),
-    NetworkRow(EfficientNetLite0, _efficientnet_lite0, load=_load_efficientnet_lite0),
-)

@@ -1,4 +1,4 @@
-"""Networks that start from random weights: their params, layers and rows."""
+"""Networks that start from random weights: their params and layers."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from pipeline.errors import ParamsError
-from pipeline.models.network import DropoutRate, Network, NetworkRow
+from pipeline.models.network import DropoutRate, Network
 from pipeline.section import Section
 
 if TYPE_CHECKING:
@@ -86,7 +86,8 @@ def _check_depth(depth: int, halvings: int, size: int) -> None:
         )
 
 
-def _cnn(params: Cnn, classes: int, size: int) -> "list[nn.Module]":
+def cnn_layers(params: Cnn, classes: int, size: int) -> "list[nn.Module]":
+    """The layers of a cnn. Raises ParamsError where pictures of this size are too small."""
     from torch import nn
 
     from pipeline.models.layers import channel_dropout, norm_and_activation, unit_dropout
@@ -112,7 +113,8 @@ def _cnn(params: Cnn, classes: int, size: int) -> "list[nn.Module]":
     return [*layers, *unit_dropout(params.dropout.head), nn.Linear(features, classes)]
 
 
-def _resnet(params: Resnet, classes: int, size: int) -> "list[nn.Module]":
+def resnet_layers(params: Resnet, classes: int, size: int) -> "list[nn.Module]":
+    """The layers of a resnet. Raises ParamsError where pictures of this size are too small."""
     from torch import nn
 
     from pipeline.models.layers import ResidualBlock, channel_dropout, convolution, norm_and_activation, unit_dropout
@@ -134,7 +136,8 @@ def _resnet(params: Resnet, classes: int, size: int) -> "list[nn.Module]":
     return [*layers, nn.Linear(channels, classes)]
 
 
-def _mlp(params: Mlp, classes: int, size: int) -> "list[nn.Module]":
+def mlp_layers(params: Mlp, classes: int, size: int) -> "list[nn.Module]":
+    """The layers of an mlp."""
     from torch import nn
 
     from pipeline.models.layers import norm_and_activation, unit_dropout
@@ -149,33 +152,22 @@ def _mlp(params: Mlp, classes: int, size: int) -> "list[nn.Module]":
     return [*layers, *unit_dropout(params.dropout.head), nn.Linear(features, classes)]
 
 
-def _work_of_blocks(model: Mapping[str, Any]) -> float:
+def work_of_blocks(model: Mapping[str, Any]) -> float:
     """A block has a quarter of the pixels of the one before and twice its channels, so all but the first cost alike."""
     convolutions = 2.0 * model.get("blocks", 1) if model["name"] == "resnet" else 1.0
     return float(model["width"] ** 2 * model["depth"] * convolutions)
 
 
-def _work_of_layers(model: Mapping[str, Any]) -> float:
+def work_of_layers(model: Mapping[str, Any]) -> float:
     """Most of it is the first layer's, which has all pixels."""
     return float(model["width"])
 
 
-def _twice_the_channels(width: int) -> int:
+def twice_the_channels(width: int) -> int:
+    """About four times the weights."""
     return min(2 * width, MAX_WIDTH)
 
 
-def _four_times_the_units(width: int) -> int:
+def four_times_the_units(width: int) -> int:
+    """One step that tells."""
     return min(4 * width, MAX_UNITS)
-
-
-UNTRAINED: tuple[NetworkRow[Any], ...] = (
-    NetworkRow(
-        Cnn,
-        _cnn,
-        wider=_twice_the_channels,
-        instead={"name": "resnet", "blocks": 2},
-        work=_work_of_blocks,
-    ),
-    NetworkRow(Resnet, _resnet, wider=_twice_the_channels, work=_work_of_blocks),
-    NetworkRow(Mlp, _mlp, wider=_four_times_the_units, work=_work_of_layers),
-)
