@@ -1,4 +1,4 @@
-"""Gaps and findings, and what the run does already -> what to try next, as commands."""
+"""From gaps, findings and today's params to what to try next, as commands."""
 
 import itertools
 import json
