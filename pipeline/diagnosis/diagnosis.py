@@ -1,4 +1,4 @@
-"""All that is said of a run, put together from its levels, curves and predictions."""
+"""The whole diagnosis of a run, from its error levels, curves and predictions."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.manifest import PRODUCTION, RAW
-from pipeline.models.networks import NETWORKS, Network
+from pipeline.models.network import Network
+from pipeline.models.networks import NETWORKS
 from pipeline.problem import Problem
 from pipeline.section import Section
 from pipeline.stages.augment.params import AugmentParams

@@ -16,7 +16,8 @@ from pipeline.errors import DataError, MissingInputError, ParamsError
 from pipeline.issues import ISSUES
 from pipeline.manifest import CURATED, GROUPS, INGESTED, SCENE_PAIRS, SPLIT, check_manifest
 from pipeline.project.runner import run_stage
-from pipeline.stages.curate.stage import CurateOutputs, Earlier, Origin, curate
+from pipeline.stages.curate.outputs import CurateOutputs
+from pipeline.stages.curate.stage import Earlier, Origin, curate
 from pipeline.store.arrow import write_arrow
 from pipeline.store.decisions import Decision
 from pipeline.store.shards import ShardReader
