@@ -4,6 +4,7 @@
     ... --first-seed 100 --seeds 4 --results FILE                    # goes on where it was stopped
     ... --only digits --only letters                                 # these need no photos
     ... --keep FOLDER                                                # another rule on the same runs takes seconds
+    ... --whole                                                      # instead: up to 2,000 images of sets as they are
     ... --compare                                                    # instead: which models agree with more labels
 
 Each run draws 500 or 1,200 images of a set, plants one thing, checks labels in five folds by group, as the stage does
@@ -87,7 +88,13 @@ def main() -> None:
         "--keep", type=Path, help="what models said is kept there, to try another rule on it in seconds"
     )
     parser.add_argument("--compare", action="store_true")
+    parser.add_argument("--whole", action="store_true")
     options = parser.parse_args()
+    if options.whole:
+        for name in options.only or list(SETS):
+            images = images_of(name, options.data, options.cache)
+            print(name, json.dumps(run(images, PEOPLE, min(2000, len(images.labels)), options.first_seed)), flush=True)
+        return
     if options.compare:
         compare(options.only or list(SETS), options.data, options.cache)
         return

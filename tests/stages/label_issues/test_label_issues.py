@@ -150,7 +150,9 @@ def test_vectors_that_tell_the_classes_worse_than_pixels_do_not(planted: Any) ->
     found, other = run(planted, {"label_issues.model": model}, strength=0.1), run(planted)
     assert found.table.equals(other.table)
     assert found.metrics["model"]["name"] == "random forest on pixels"
-    assert found.metrics["model"]["why"].startswith("logistic regression and nearest neighbours on embeddings agrees with fewer: ")
+    assert found.metrics["model"]["why"].startswith(
+        "logistic regression and nearest neighbours on embeddings agrees with fewer: "
+    )
     assert [found.metrics[name] for name in (TRAIN, DEV)] == [other.metrics[name] for name in (TRAIN, DEV)]
 
 
