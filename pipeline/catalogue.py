@@ -15,6 +15,7 @@ from pipeline.store.artifacts import (
     binary,
     folder_of_folders,
     metrics,
+    plotted,
     read_only,
     report,
     spreadsheet,
@@ -90,12 +91,12 @@ SPLIT_TEST_TABLE = manifest_slice(SPLIT_TEST.path, manifest.SPLIT, extra_columns
 SPLIT_UNUSED = manifest_file("data/split/unused.arrow", manifest.SPLIT)
 SPLIT_UNUSED_TABLE = manifest_slice(SPLIT_UNUSED.path, manifest.SPLIT, extra_columns=manifest.EXTRA_COLUMNS)
 SPLIT_EXCLUDED = verified(spreadsheet("data/split/excluded.csv"))
-SPLIT_MATCHING = verified(spreadsheet("reports/split/matching.csv"))
+SPLIT_MATCHING = verified(plotted("reports/split/matching.csv"))
 SPLIT_METRICS = verified(metrics("reports/split/metrics.json"))
 
 BALANCED = manifest_file("data/balance/manifest.arrow", manifest.BALANCED)
 BALANCED_TABLE = manifest_slice(BALANCED.path, manifest.BALANCED, extra_columns=manifest.EXTRA_COLUMNS)
-BALANCE_COUNTS = verified(spreadsheet("reports/balance/counts.csv"))
+BALANCE_COUNTS = verified(plotted("reports/balance/counts.csv"))
 BALANCE_METRICS = verified(metrics("reports/balance/metrics.json"))
 
 AUGMENT_SHARDS = "data/augment/shards"
@@ -109,8 +110,6 @@ PREVIEW_BATCH = picture("reports/previews/batch.png")
 MODEL = binary("data/train/model.safetensors")
 # Of a training that was stopped, beside the outs of DVC; never in its cache.
 CHECKPOINT = "data/train/checkpoint.pt"
-# Seconds that each model took to fit on this machine; no out of DVC, as they differ from run to run.
-FIT_TIMES = "data/train/times.json"
 CURVES = checked_folder(curves("reports/train"))
 # Fits that `pipeline learning-curve` has finished; of no stage.
 LEARNING_CURVE = "data/learning-curve"
