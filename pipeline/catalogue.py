@@ -38,6 +38,9 @@ from pipeline.store.verified import picture, verified
 manifest_file = partial(any_manifest, extra_columns=manifest.EXTRA_COLUMNS)
 predictions_file = partial(any_manifest, extra_columns=PROBABILITY, kind=pa.float32())
 
+# How long stages took on this machine; no out of DVC, as times differ from run to run.
+TIMING = "reports/timing.jsonl"
+
 # The version of each stage's code, a file a stage: what DVC knows of code.
 CODE = texts("data/code")
 CODE_FILE = f"{CODE.path}/{{name}}.txt"
@@ -122,10 +125,10 @@ PREDICTIONS = predictions_file("data/evaluate/predictions.arrow", manifest.PREDI
 EVALUATE_METRICS = verified(metrics("reports/evaluate/metrics.json"))
 VERDICT = checked_report("data/evaluate/verdict.json", forms.VERDICT)
 LATENCY = memo("data/evaluate/latency.json", forms.LATENCY)
-CONFUSION = verified(spreadsheet("reports/evaluate/confusion.csv"))
-PER_CLASS = verified(spreadsheet("reports/evaluate/per_class.csv"))
+CONFUSION = verified(plotted("reports/evaluate/confusion.csv"))
+PER_CLASS = verified(plotted("reports/evaluate/per_class.csv"))
 RELIABILITY = verified(table("reports/evaluate/reliability.csv"))
-SLICES = verified(spreadsheet("reports/evaluate/slices.csv"))
+SLICES = verified(plotted("reports/evaluate/slices.csv"))
 
 LABEL_ISSUES = verified(spreadsheet("reports/label_issues/label_issues.csv"))
 LABEL_ISSUES_SHEET = picture("reports/label_issues/label_issues.png")
