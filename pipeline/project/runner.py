@@ -25,6 +25,9 @@ from pipeline.store.writing import alone, partial_path, put_in_place, remove
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.workers.engine import Engine
 
+# What stages call the table that has a row an image.
+TABLES = ("manifest", "predictions")
+
 
 def run_stage(name: str, params: Params, engine: Engine, key: str | None = None) -> str:
     """Run a stage in the current folder and return its summary line.
@@ -79,7 +82,7 @@ def _note(stage: Stage, name: str, outputs: Outputs, seconds: float) -> None:
         stage=name,
         key=key_of_files(Path(path) for path in all_outs(stage)),
         seconds=round(seconds, 2),
-        images=getattr(outputs, "images", None) or max((_rows(value) for value in vars(outputs).values()), default=0),
+        images=getattr(outputs, "images", None) or max(_rows(getattr(outputs, name, None)) for name in TABLES),
         epochs=None if curves is None else len(curves.epochs),
         fit_seconds=None if curves is None else round(getattr(outputs, "seconds", seconds), 2),
     )
