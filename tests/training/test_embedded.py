@@ -62,7 +62,7 @@ def test_nearest_neighbours_take_the_first_of_equally_near_ones_and_weigh_rows()
 @pytest.mark.parametrize(
     ("labels", "groups", "message"),
     [
-        pytest.param([0, 0, 0], [0, 1, 2], "two classes at least", id="one class"),
+        pytest.param([0, 0, 0], [0, 1, 2], "at least two classes", id="one class"),
         pytest.param([0, 1, 0], [0, 0, 0], "all images are of one group", id="one group"),
     ],
 )
