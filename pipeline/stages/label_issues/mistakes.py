@@ -70,8 +70,8 @@ def observed(probabilities: Floats, labels: npt.NDArray[np.intp], weight: float)
     count = len(means)
     return Observed(
         margins=(means - means.mean()) / max(spread, 1e-6),
-        images=weight * np.bincount(place, minlength=count),
-        contradicted=weight * np.bincount(place[wrong], minlength=count),
+        images=(weight * np.bincount(place, minlength=count)).astype(np.float64),
+        contradicted=(weight * np.bincount(place[wrong], minlength=count)).astype(np.float64),
         min_slope=min(spread, MAX_MIN_SLOPE),
         classes=probabilities.shape[1],
         cells=_cells(rounded[wrong], preferred[wrong], labels[wrong], place[wrong], weight),
@@ -103,7 +103,7 @@ def _cells(
         others[rows, preferred] = 0.0
         logs = np.round(np.log(others[rows, labels] / others.sum(axis=1)), LOG_DIGITS)
         cells, counts = np.unique(np.stack([place.astype(np.float64), logs]), axis=1, return_counts=True)
-        found.append((cells[0].astype(np.intp), cells[1], weight * counts))
+        found.append((cells[0].astype(np.intp), cells[1], (weight * counts).astype(np.float64)))
     return tuple(found)
 
 
