@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,9 +47,9 @@ def first(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_run_is_shared_through_a_bucket(first: Path, tmp_path: Path) -> None:
-    online = settings(server_port())
+    online: Any = settings(server_port())
     # The remote has its endpoint in DVC's config; the sources are out of reach.
-    offline = {**settings(1), "AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
+    offline: Any = {**settings(1), "AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
     printed = run(first, "dvc", "repro", TARGET, **online)
     assert "inventory: 145 files in 2 sources" in printed
     run(first, "git", "add", "--all")
