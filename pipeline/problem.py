@@ -1,5 +1,4 @@
-"""What the model should tell apart: classes as the sources have them, or renamed, merged, one against the rest, in an
-order or in a tree.
+"""What the model should tell apart: the sources' classes, renamed or merged, in an order or a tree; or bins.
 
 `curate` puts these classes in place of the sources' labels before it looks for conflicting labels. So all that follows
 (splits, balance, metrics, models, predictions) knows them alone, and the sources stay as they are.
@@ -12,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from pipeline.bins import Edges, bin_names, bins_of_values, edge_problems
 from pipeline.class_tree import AnyTree, leaves, not_there, pruned, tree_problems
 from pipeline.errors import DataError, listing
 from pipeline.framing import UNRELATED, Framing, Nested, Ranked
@@ -102,16 +102,46 @@ class Hierarchy(Relabelled):
     output: Literal["cascade", "softmax"] = "cascade"
 
 
+class Bins(Problem):
+    """Classes by the value of each image.
+
+    column: of people's tables, whose values count; null: the labels are the values. edges: n + 1 rising numbers make n
+    classes; null at the first or last place leaves that end open. names: of these classes, in order; [] for `2 to 4`.
+    """
+
+    name: Literal["bins"]
+    column: Annotated[str, Field(min_length=1)] | None = None
+    edges: Edges
+    names: Sequence[Label] = ()
+
+    @model_validator(mode="after")
+    def _edges_rise(self) -> Self:
+        if problems := edge_problems(self.edges, self.names):
+            raise ValueError("; ".join(problems))
+        return self
+
+
+def _no_column(params: Problem) -> str | None:
+    return None
+
+
+def _by_name(params: Problem, classes: Collection[str]) -> tuple[tuple[str, ...], Framing]:
+    """Classes without an order of their own."""
+    return tuple(sorted(classes)), UNRELATED
+
+
 @dataclass(frozen=True)
 class ProblemRow(Choice[Problem]):
     """A kind of problem.
 
     relabel: from params and the labels that the sources have, the class of each label that changes.
+    column: the column of people's tables whose values count as the sources' labels; None: the labels themselves do.
     frame: from params and the classes that train has, these in the order of their numbers, and how they relate.
     """
 
     relabel: Callable[[Any, Collection[str]], dict[str, str]]
-    frame: Callable[[Any, Collection[str]], tuple[tuple[str, ...], Framing]]
+    column: Callable[[Any], str | None] = _no_column
+    frame: Callable[[Any, Collection[str]], tuple[tuple[str, ...], Framing]] = _by_name
 
 
 def framed(params: Problem, classes: Collection[str]) -> tuple[tuple[str, ...], Framing]:
@@ -186,9 +216,18 @@ def _changed(found: Mapping[str, str], problems: Sequence[str]) -> dict[str, str
     return {label: name for label, name in found.items() if name != label}
 
 
-def by_name(params: Problem, classes: Collection[str]) -> tuple[tuple[str, ...], Framing]:
-    """Classes without an order of their own."""
-    return tuple(sorted(classes)), UNRELATED
+def classes_of_values(params: Bins, labels: Collection[str]) -> dict[str, str]:
+    """The class of each value.
+
+    Raises:
+        DataError: values are no numbers or outside of the edges, or a class has no image.
+    """
+    return bins_of_values(labels, params.edges, params.names or bin_names(params.edges))
+
+
+def column_of_values(params: Bins) -> str | None:
+    """The column that has them; None if the labels do."""
+    return params.column
 
 
 def by_rank(params: Ordinal, classes: Collection[str]) -> tuple[tuple[str, ...], Framing]:
@@ -204,9 +243,10 @@ def by_tree(params: Hierarchy, classes: Collection[str]) -> tuple[tuple[str, ...
 
 PROBLEMS: Registry[ProblemRow] = Registry(
     (
-        ProblemRow(Classes, relabel=classes_of_labels, frame=by_name),
+        ProblemRow(Classes, relabel=classes_of_labels),
         ProblemRow(Ordinal, relabel=ranks_of_labels, frame=by_rank),
         ProblemRow(Hierarchy, relabel=leaves_of_labels, frame=by_tree),
+        ProblemRow(Bins, relabel=classes_of_values, column=column_of_values),
     )
 )
 AnyProblem = Annotated[Problem, one_of(PROBLEMS)]

@@ -54,6 +54,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "mean_distance": {"order": ["fig", "apple", "pear"], "tree": None},
     "quadratic_kappa": {"order": ["fig", "apple", "pear"]},
     "level_accuracy": {"level": 1, "tree": {"pome": {"apple": None, "pear": None}, "fig": None}},
+    "bins": {"column": "ripeness", "edges": [0.0, 3.0, 7.0], "names": ["low", "high"]},
     "linear": {"low": 0.0, "high": 0.5},
     "log": {"low": 0.001, "high": 0.1},
     "int": {"low": 8, "high": 32, "step": 8},

@@ -7,7 +7,8 @@ from torch import nn
 
 from pipeline.framing import UNRELATED, Framing
 from pipeline.models.layers import Normalise
-from pipeline.models.networks import NETWORKS, Network
+from pipeline.models.network import Network
+from pipeline.models.networks import NETWORKS
 from pipeline.models.output_layers import output_layer
 
 

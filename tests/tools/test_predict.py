@@ -20,7 +20,7 @@ from pipeline.errors import MissingInputError
 from pipeline.framing import Ranked
 from pipeline.models.building import build_model
 from pipeline.models.files import TrainedModel, save_model
-from pipeline.models.networks import Network
+from pipeline.models.network import Network
 from pipeline.stages.ingest.stage import ingest
 from pipeline.store.shards import ShardReader, ShardStore
 from pipeline.tools.image_files import find_files
