@@ -63,12 +63,12 @@ def write_tiny_sources(folder: Path) -> None:
     write_source(folder / "images/phone", {"a": 30, "b": 25, "c": 20}, seed=2, noise=100)
 
 
-def run_stages(*names: str) -> None:
+def run_stages(*names: str, workers: int = 1) -> None:
     """Stages in the current folder, by its params.yaml; ingest of each source."""
     loaded = load_params()
     for name in names:
         for key in loaded.sources if name == "ingest" else [None]:
-            run_stage(name, loaded, Engine(1), key)
+            run_stage(name, loaded, Engine(workers), key)
 
 
 def pipeline(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Ended:
@@ -105,7 +105,7 @@ def run(folder: Path, *command: str, check: bool = True, **settings: str) -> str
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """Variables for a process: this environment's commands first, no settings of the user's."""
+    """Variables for a process: this environment's commands first, no settings of the user's, one worker."""
     own = {
         "PATH": os.pathsep.join([BIN, os.environ["PATH"]]),
         "HOME": str(folder.parent),
@@ -116,6 +116,8 @@ def environment(folder: Path) -> dict[str, str]:
         "GIT_COMMITTER_NAME": "Test",
         "GIT_COMMITTER_EMAIL": "test@example.com",
         "DVC_NO_ANALYTICS": "1",
+        # A worker imports all libraries once more, which takes longer than a few small pictures.
+        "PIPELINE_WORKERS": "1",
     }
     return {**os.environ, **own}
 
