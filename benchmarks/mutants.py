@@ -35,8 +35,16 @@ TESTS = {
     "probability_measures": ["tests/metrics/test_measures.py", "tests/metrics/test_intervals.py"],
     "diagnosis": ["tests/stages/diagnose/test_diagnose.py"],
     "findings": ["tests/diagnosis/test_failing_slices.py", "tests/diagnosis/test_sanity_checks.py"],
-    "param_changes": ["tests/diagnosis/test_next_steps.py", "tests/diagnosis/test_costs.py"],
-    "recommendations": ["tests/diagnosis/test_next_steps.py", "tests/diagnosis/test_costs.py"],
+    "param_changes": [
+        "tests/diagnosis/test_next_steps.py",
+        "tests/diagnosis/test_param_changes.py",
+        "tests/diagnosis/test_costs.py",
+    ],
+    "finding_advice": [
+        "tests/diagnosis/test_next_steps.py",
+        "tests/diagnosis/test_param_changes.py",
+        "tests/diagnosis/test_costs.py",
+    ],
     "splitting": ["tests/stages/split/test_splitting.py", "tests/stages/split/test_splitting_choices.py"],
     "stage": ["tests/stages/split/test_split.py"],
 }
