@@ -45,6 +45,9 @@ TESTS = {
         "tests/diagnosis/test_param_changes.py",
         "tests/diagnosis/test_costs.py",
     ],
+    "gap_advice": ["tests/diagnosis/test_next_steps.py", "tests/diagnosis/test_param_changes.py"],
+    "giving_away": ["tests/metrics/test_confounding.py"],
+    "fact_rules": ["tests/metrics/test_confounding.py"],
     "splitting": ["tests/stages/split/test_splitting.py", "tests/stages/split/test_splitting_choices.py"],
     "stage": ["tests/stages/split/test_split.py"],
 }
