@@ -1,5 +1,6 @@
 """Runs the command line in a folder of its own."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from ruamel.yaml import YAML
 from pipeline import cli
 from pipeline.project.params_file import load_params
 from pipeline.project.runner import run_stage
+from pipeline.stage import NAMES
 from pipeline.workers.engine import Engine
 from tests.examples import REPOSITORY, params_values, write_source
 
@@ -69,6 +71,23 @@ def run_stages(*names: str, workers: int = 1) -> None:
     for name in names:
         for key in loaded.sources if name == "ingest" else [None]:
             run_stage(name, loaded, Engine(workers), key)
+
+
+def run_in(folder: Path, *names: str, **changes: Any) -> Path:
+    """The same in a folder with tiny sources and params with changes; returns the folder."""
+    write_tiny_sources(folder)
+    write_params(folder, **changes)
+    with contextlib.chdir(folder):
+        run_stages(*names)
+    return folder
+
+
+def run_all(folder: Path) -> Path:
+    """All stages in a folder with tiny sources, the evaluation on test among them; returns the folder."""
+    # DVCLive asks for a repository with a commit, and the evaluation on test for earlier ones.
+    run(folder, "git", "init", "--quiet")
+    run(folder, "git", "commit", "--quiet", "--allow-empty", "--message", "Set up")
+    return run_in(folder, *(name for name in NAMES if name not in {"sample", "inventory", "previews"}))
 
 
 def pipeline(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Ended:
