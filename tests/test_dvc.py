@@ -18,6 +18,7 @@ from pipeline.stage import NAMES
 from tests.examples import REPOSITORY
 from tests.running import environment, run, run_stages, tracked, write_params, write_tiny_sources
 
+pytestmark = pytest.mark.slow
 # What Git tracks of a run; DVC caches the rest.
 ALWAYS = ["data/dvc.yaml:code", "data/dvc.yaml:inventory"]  # only a look tells what has changed
 REPORTS = ("sample", "embed", "curate", "split", "balance", "augment", "evaluate", "label_issues", "diagnose")

@@ -18,6 +18,7 @@ from tests.examples import REPOSITORY
 from tests.running import environment, run_stages, write_params, write_tiny_sources
 from tests.warm import Warm
 
+pytestmark = pytest.mark.slow
 # Before the command begins, this is added to what Python runs: it takes the process to the place in question, from
 # where a signal comes, so that no test waits for a moment.
 PLACES: dict[str, str] = {
