@@ -12,6 +12,7 @@ from typing import Any
 from pipeline.manifest import PRODUCTION, RAW
 from pipeline.models.network import Network
 from pipeline.models.networks import NETWORKS
+from pipeline.problem import Problem
 from pipeline.section import Section
 from pipeline.stages.augment.params import AugmentParams
 from pipeline.stages.balance.params import BalanceParams
@@ -59,7 +60,7 @@ class Run:
     nothing is wrong with them). dated: production images have times of capture. groups: how many independent images of
     each role train has; images: all of them; counts: its images by class; epochs_run: how many epochs training had;
     dev_errors: misclassified images of dev; None where that is not known. confounder: the fact that gives train's
-    classes away.
+    classes away. problem: what the model tells apart; None for classes as they are.
     """
 
     curate: CurateParams
@@ -78,6 +79,7 @@ class Run:
     images: Mapping[str, int] | None = None
     epochs_run: int | None = None
     dev_errors: int | None = None
+    problem: Problem | None = None
 
     @property
     def network(self) -> bool:

@@ -43,6 +43,7 @@ from pipeline.stages.curate.pictures import measure_pictures, picture
 from pipeline.stages.curate.scenes import NO_SCENES_FOUND, PAIR_COLUMNS, find_scenes
 from pipeline.stages.curate.sheets import copies_sheet, issues_sheet, scenes_sheet
 from pipeline.stages.curate.steady import GROUP_COLUMNS, JOINS, steady_groups
+from pipeline.stages.curate.values import with_values
 from pipeline.store.decisions import Decision
 from pipeline.store.shard_plan import digest
 from pipeline.store.shards import ShardReader, fingerprint
@@ -95,10 +96,13 @@ def curate(
     tables = {name: ingested[name]() for name in sorted(origin.sources)}
     images = join_sources([manifest for manifest, _ in tables.values()])
     check_manifest(images, INGESTED)
+    problem = PROBLEMS.of(origin.problem)
+    column = problem.column(origin.problem)
+    images = with_values(images, column)
     # Before labels become classes: people decide on what the sources say.
     corrections = correct(images, origin.decisions)
     images = corrections.images
-    becomes = PROBLEMS.of(origin.problem).relabel(origin.problem, images["label"].astype(str).unique().tolist())
+    becomes = problem.relabel(origin.problem, images["label"].astype(str).unique().tolist())
     relabelled = class_counts(images, becomes)
     # Before anything is compared: two labels of one class are no conflict.
     images = images.assign(label=images["label"].astype(str).replace(becomes)) if becomes else images
@@ -128,7 +132,8 @@ def curate(
     near, joined = near_table(kept, images, pairs), joined_groups(images)
     scenes = near_table(kept, images, found.pairs[["one", "other"]])
     kept = with_issues(kept, params.issues)
-    strengths = measure_confounding(kept, check_fact_names(params.not_confounding, kept))
+    follows = [] if column is None else [column]
+    strengths = measure_confounding(kept, check_fact_names([*params.not_confounding, *follows], kept))
     counts = {
         name: {
             "files": len(manifest) + len(rejected),
