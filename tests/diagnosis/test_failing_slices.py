@@ -139,5 +139,5 @@ def test_a_column_of_many_values_names_images_and_no_kind_of_them(values: int, t
 def test_what_a_hidden_class_would_gain_is_told_in_points() -> None:
     shown = findings(seen(label={"elder": 0.35}), **{"evaluate.satisficing": {}})
     (found,), (failing,) = ([each for each in shown if each.name == name] for name in (HIDDEN, CLASS))
-    assert failing.gain == pytest.approx(failing.figures["excess"] * failing.figures["images"] / 600)
+    assert failing.gain == pytest.approx(float(failing.figures["excess"]) * float(failing.figures["images"]) / 600)
     assert found.words.endswith(f"dev's error would fall by only {100 * failing.gain:.1f} points")
