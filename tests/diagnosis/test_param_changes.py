@@ -28,7 +28,7 @@ TRAIN: dict[str, Any] = {
 }  # fmt: skip
 
 
-def run(facts: dict[str, Any] | None = None, **values: Any) -> Run:
+def run(facts: dict[str, Any] | None = None, /, **values: Any) -> Run:
     made = run_of(**{**TRAIN, **values})
     return Run(**{**vars(made), **(facts or {})})
 
