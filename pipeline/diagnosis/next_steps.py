@@ -104,9 +104,10 @@ def next_steps(gaps: Sequence[Gap], findings: Sequence[Finding], levels: Mapping
     """The steps for what is wrong, in its order, then the images that doubtful gaps need.
 
     Advice that the run follows already, that changes nothing, that has nothing to act on, that a finding says does not
-    help, or that params do not allow is left out; so is what undoes an earlier step. Where figures cannot be trusted, nothing is proposed but to mend
-    that. Where training did not run its course, nothing is proposed against bias but to let it. Where nothing else is
-    proposed, a gap at the edge is measured better, and what mends it is tried if it costs no more than this run.
+    help, or that params do not allow is left out; so is what undoes an earlier step. Where figures cannot be trusted,
+    nothing is proposed but to mend that. Where training did not run its course, nothing is proposed against bias but to
+    let it. Where nothing else is proposed, a gap at the edge is measured better, and what mends it is tried if it costs
+    no more than this run.
     """
     before, found = values_of(run), in_order(gaps, findings)
     names = {each.name for each in found}
