@@ -62,15 +62,16 @@ def _numbers(generator: np.random.Generator, direction: Floats, images: int) -> 
     return vectors, 3 * vectors @ direction + generator.logistic(size=images)
 
 
-def tree(width: int = 256, groups: int = 5, each: int = 6) -> Planted:
-    """Groups that lie apart, classes apart in them; the rarest class of a group has a fifteenth of the commonest."""
+def tree(width: int = 256, groups: int = 5, each: int = 6, apart: float = 1.9, within: float = 1.5) -> Planted:
+    """Groups of classes, apart or, by other numbers, overlapping; the rarest class has a fifteenth of the commonest."""
     names = tuple(f"{group}{place}" for group in range(groups) for place in range(each))
     nested = {f"group {group}": {f"{group}{place}": None for place in range(each)} for group in range(groups)}
     shares = 1 / np.arange(1, each + 1) ** 1.5
 
     def seeded(seed: int) -> Draw:
         generator = np.random.default_rng(seed)
-        centres = 1.9 * generator.normal(size=(groups, 1, width)) + 1.5 * generator.normal(size=(groups, each, width))
+        centres = apart * generator.normal(size=(groups, 1, width))
+        centres = centres + within * generator.normal(size=(groups, each, width))
         return _around(centres.reshape(-1, width) / np.sqrt(width), np.tile(shares, groups), 4.6 / np.sqrt(width))
 
     return Planted(names, in_tree(names, nested, "hierarchy", None, PLAIN, "half edges"), seeded)
@@ -164,10 +165,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--unstructured", type=int, default=20)
-    parser.add_argument("--only", choices=("ranks", "tree", "unstructured"))
+    parser.add_argument("--only", choices=("ranks", "tree", "overlapping", "unstructured"))
     chosen = parser.parse_args()
-    kinds = {"ranks": (ranks(), chosen.seeds), "tree": (tree(), chosen.seeds)}
-    kinds["unstructured"] = unstructured(), chosen.unstructured
+    kinds = {
+        "ranks": (ranks(), chosen.seeds),
+        "tree": (tree(), chosen.seeds),
+        "overlapping": (tree(width=64, groups=3, each=8, apart=1.2, within=1.8), chosen.seeds),
+        "unstructured": (unstructured(), chosen.unstructured),
+    }
     for kind, (planted, seeds) in kinds.items():
         if chosen.only not in (None, kind):
             continue
