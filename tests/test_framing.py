@@ -50,7 +50,7 @@ def test_classes_that_cannot_relate_so_are_refused() -> None:
 
 
 def test_the_order_of_classes_survives_the_file_of_predictions(tmp_path: Path) -> None:
-    shares = {f"probability_{name}": np.float32([0.5, 0.2]) for name in ("none", "all", "some")}
+    shares = {f"probability_{name}": np.array([0.5, 0.2], np.float32) for name in ("none", "all", "some")}
     texts = {name: ["a", "b"] for name in ("id", "group", "split")}
     frame = pd.DataFrame({**texts, "label": ["none", "all"], "predicted": ["some", "all"]})
     catalogue.PREDICTIONS.write(frame.assign(confidence=np.float32(0.5), **shares), tmp_path / "predictions.arrow")
