@@ -9,7 +9,7 @@ from functools import partial
 import pyarrow as pa
 
 from pipeline import forms, manifest
-from pipeline.metrics.predictions import PROBABILITY
+from pipeline.metrics.predictions import LABEL_PROBABILITY, PROBABILITY
 from pipeline.sources.scan import images_in_class_folders
 from pipeline.store.artifacts import (
     binary,
@@ -35,7 +35,7 @@ from pipeline.store.vectors import Embeddings
 from pipeline.store.verified import picture, verified
 
 manifest_file = partial(any_manifest, extra_columns=manifest.EXTRA_COLUMNS)
-predictions_file = partial(any_manifest, extra_columns=PROBABILITY, kind=pa.float32())
+predictions_file = partial(any_manifest, extra_columns=(PROBABILITY, LABEL_PROBABILITY), kind=pa.float32())
 
 # The version of each stage's code, a file a stage: what DVC knows of code.
 CODE = texts("data/code")

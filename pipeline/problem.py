@@ -1,4 +1,4 @@
-"""What the model should tell apart: the sources' classes, renamed, merged or one against the rest, or bins.
+"""What the model should tell apart: the sources' classes or others made of them, bins, or labels.
 
 `curate` puts these classes in place of the sources' labels before it looks for conflicting labels. So all that follows
 (splits, balance, metrics, models, predictions) knows them alone, and the sources stay as they are.
@@ -14,8 +14,9 @@ from pydantic import Field, model_validator
 
 from pipeline.bins import Edges, bin_names, bins_of_values, edge_problems
 from pipeline.errors import DataError, listing
+from pipeline.label_sets import NONE, SEPARATOR, all_names, joined
 from pipeline.manifest import NO_LABEL
-from pipeline.names import shown
+from pipeline.names import alike_labels, clean, shown
 from pipeline.registry import Choice, Registry, one_of
 from pipeline.section import EACH_ONCE, Label, Section
 
@@ -74,6 +75,16 @@ class Bins(Problem):
         if problems := edge_problems(self.edges, self.names):
             raise ValueError("; ".join(problems))
         return self
+
+
+class MultiLabel(Problem):
+    """Labels of which an image may have several, such as cat|dog.
+
+    none: the label of the sources that says that an image has none of the others; null: no label does.
+    """
+
+    name: Literal["multi_label"]
+    none: Label | None = None
 
 
 def _no_column(params: Problem) -> str | None:
@@ -144,6 +155,43 @@ def column_of_values(params: Bins) -> str | None:
     return params.column
 
 
+def sets_of_labels(params: MultiLabel, labels: Collection[str]) -> dict[str, str]:
+    """The set of each text of the sources that is written otherwise: names in order, once each.
+
+    Raises:
+        DataError: with all problems: `none` stands beside other labels, or no image has it; names that may mean the
+            same; a name that stands for no label elsewhere; or no label is left.
+    """
+    found, problems = {}, []
+    for text in sorted({*labels} - {NO_LABEL}):
+        names = {clean(name) for name in text.split(SEPARATOR)}
+        if "" in names:
+            problems.append(
+                f"the label {shown(text)} has nothing on one side of a {SEPARATOR}: write cat{SEPARATOR}dog"
+            )
+        if NONE in names:
+            problems.append(f"the label {shown(text)} has the name {NONE}, which stands for no label: choose another")
+        if params.none in names and len(names) > 1:
+            problems.append(
+                f"the label {shown(text)} says {shown(params.none or '')} (problem.none) beside other labels"
+            )
+        found[text] = joined(names - {params.none or ""})
+    names_there = all_names(found.values())
+    problems += alike_labels(names_there)
+    if params.none is not None and NONE not in found.values():
+        problems.append(f"problem.none is {shown(params.none)}, which no image has{_hint(params.none, sorted(found))}")
+    if not names_there and not problems:
+        problems.append("no image has a label, so there is nothing to learn")
+    if problems:
+        raise DataError("\n".join(problems))
+    return {text: name for text, name in found.items() if text != name}
+
+
+def is_multi_label(problem: Problem | None) -> bool:
+    """Whether an image may have several labels."""
+    return isinstance(problem, MultiLabel)
+
+
 def _hint(label: str, known: Sequence[str]) -> str:
     near = difflib.get_close_matches(label, known, n=1)
     return f", did you mean {shown(near[0])}?" if near else f"; the sources have {listing(known, 20)}"
@@ -153,6 +201,7 @@ PROBLEMS: Registry[ProblemRow] = Registry(
     (
         ProblemRow(Classes, relabel=classes_of_labels),
         ProblemRow(Bins, relabel=classes_of_values, column=column_of_values),
+        ProblemRow(MultiLabel, relabel=sets_of_labels),
     )
 )
 AnyProblem = Annotated[Problem, one_of(PROBLEMS)]

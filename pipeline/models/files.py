@@ -14,6 +14,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
 from pipeline.errors import DataError, ParamsError, listing
+from pipeline.label_sets import LabelNames
 from pipeline.models.baseline_layers import check_tables
 from pipeline.models.baselines import Baseline, baseline_of
 from pipeline.models.building import build_model
@@ -22,6 +23,7 @@ from pipeline.models.network import PretrainedFromFile
 from pipeline.models.networks import Factory
 from pipeline.models.own import digest_of_factory
 from pipeline.models.params import AnyModel, Model
+from pipeline.models.thresholds import Thresholds
 from pipeline.renamed import model_params
 from pipeline.stages.ingest.params import IngestParams
 from pipeline.store.checksums import BLANK, find, is_right, with_checksum
@@ -30,6 +32,8 @@ from pipeline.yaml_values import quoted, shortened
 MODEL_PARAMS: TypeAdapter[Model] = TypeAdapter(AnyModel)
 # A network that a function of a project built, and the key of that function's hash in the header.
 FACTORY, MADE_BY = "factory", "made_by"
+# The key of the thresholds of labels, where an image may have several.
+THRESHOLDS = "thresholds"
 # What a file of another version, or one that somebody made to mislead, may raise.
 UNLIKE = (
     ValueError,
@@ -48,13 +52,20 @@ UNLIKE = (
 class TrainedModel:
     """A network with everything needed to use it: class names in output order, and how files become pictures.
 
-    params: None of an ONNX file whose network a function of a project built.
+    params: None of an ONNX file whose network a function of a project built. thresholds: where an image may have
+    several labels, from which probability on each is predicted; classes are then label_sets.LabelNames.
     """
 
     network: nn.Module
     classes: tuple[str, ...]
     ingest: IngestParams
     params: Model | None
+    thresholds: Thresholds | None = None
+
+    @property
+    def several(self) -> bool:
+        """Whether an image may have several labels; classes are their names then."""
+        return self.thresholds is not None
 
     @property
     def size(self) -> int:
@@ -70,6 +81,7 @@ def save_model(model: TrainedModel) -> bytes:
         "ingest": model.ingest.model_dump(),
         "normalisation": _normalisation(model.network),
         "model": _params(model.params),
+        **({} if model.thresholds is None else {THRESHOLDS: model.thresholds.as_header()}),
     }
     # Copies, because layers of one's own may share tensors, which the format does not know.
     tensors = {name: tensor.cpu().contiguous().clone() for name, tensor in model.network.state_dict().items()}
@@ -93,13 +105,13 @@ def load_model(data: bytes, own: Model | None = None) -> TrainedModel:
     """
     try:
         about = _about(data)
-        classes = _distinct_texts(about["classes"])
+        classes, thresholds = classes_of_header(about)
         ingest = IngestParams.model_validate(about["ingest"])
         tensors = load_tensors(data)
         if not _is_own(about):
             params = MODEL_PARAMS.validate_python(model_params(about["model"]))
             network = _network(params, len(classes), ingest.size, tensors)
-            return TrainedModel(network.eval(), classes, ingest, params)
+            return TrainedModel(network.eval(), classes, ingest, params, thresholds)
         digest = str(about["model"][MADE_BY])
     except UNLIKE as error:
         raise _unlike(error) from error
@@ -110,7 +122,19 @@ def load_model(data: bytes, own: Model | None = None) -> TrainedModel:
         network.load_state_dict(tensors)
     except UNLIKE as error:
         raise _unlike(error) from error
-    return TrainedModel(network.eval(), classes, ingest, factory)
+    return TrainedModel(network.eval(), classes, ingest, factory, thresholds)
+
+
+def classes_of_header(about: Mapping[str, Any]) -> tuple[tuple[str, ...], Thresholds | None]:
+    """The classes, or the labels and their thresholds, that a model's header names.
+
+    Raises:
+        KeyError, TypeError, ValueError: it does not do so as `save_model` does.
+    """
+    classes = _distinct_texts(about["classes"])
+    if THRESHOLDS not in about:
+        return classes, None
+    return LabelNames(classes), Thresholds.of_header(about[THRESHOLDS], len(classes))
 
 
 def needs_own_code(data: bytes) -> bool:
@@ -168,7 +192,7 @@ def _check_content(data: bytes, about: dict[str, Any]) -> None:
     Raises:
         ValueError: it is not, or one flipped bit may have hidden it.
     """
-    if unknown := about.keys() - {"checksum", "classes", "ingest", "model", "normalisation"}:
+    if unknown := about.keys() - {"checksum", "classes", "ingest", "model", "normalisation", THRESHOLDS}:
         raise ValueError(f"its header has {len(unknown)} entries of unknown names")
     place = _place(data)
     if "checksum" in about and (place is None or not is_right(data, place)):

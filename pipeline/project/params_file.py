@@ -13,6 +13,7 @@ from pipeline.errors import MissingInputError, ParamsError
 from pipeline.metrics.measures import MeanCost
 from pipeline.names import shown
 from pipeline.problem import AnyProblem
+from pipeline.problem_rules import broken_rules
 from pipeline.registry import OneOf
 from pipeline.renamed import renamed
 from pipeline.section import Section
@@ -83,6 +84,17 @@ class Params(Section):
                     f"the path {inner} is inside {outer}, the path of another source, so each image would count twice"
                 )
         return sources
+
+    @field_validator("problem", "balance", "augment", "train", "evaluate")
+    @classmethod
+    def _fits_the_problem(cls, section: Any, info: ValidationInfo) -> Any:
+        name, problem = str(info.field_name), info.data.get("problem")
+        broken = broken_rules(problem, name, section)
+        if name == "problem" and "sources" in info.data:
+            broken = broken_rules(section, "sources", info.data["sources"])
+        if broken:
+            raise ValueError("; ".join(broken))
+        return section
 
     @field_validator("evaluate")
     @classmethod

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pipeline.errors import DataError
 from pipeline.manifest import PRODUCTION, RAW
 from pipeline.sources.listing import LabelStatement, Listing, by_folders, by_statements, by_table, without_labels
-from pipeline.sources.params import Columns, Unlisted
+from pipeline.sources.params import Columns, TableLabels, Unlisted
 from pipeline.sources.scan import Scan
 
 NOW = pd.Timestamp("2026-06-01T12:00:00Z")
@@ -37,8 +37,9 @@ def table(rows: list[tuple[str, str]], **columns: list[str]) -> pd.DataFrame:
     return pd.DataFrame({"file": paths, "class": classes, **columns}, dtype="str")
 
 
-def by(rows: pd.DataFrame, columns: Columns = COLUMNS, role: str = PRODUCTION) -> Listing:
-    return by_table(FOUND, rows, columns, role, "ignore", NOW, "t.csv")
+def by(rows: pd.DataFrame, columns: Columns = COLUMNS, role: str = PRODUCTION, separator: str | None = None) -> Listing:
+    labels_of = TableLabels(name="table", file="t.csv", columns=columns, unlisted="ignore", separator=separator)
+    return by_table(FOUND, rows, labels_of, role, NOW, "t.csv")
 
 
 def test_the_first_folder_is_the_label_and_an_image_in_none_has_none_if_it_is_of_production() -> None:

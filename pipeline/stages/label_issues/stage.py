@@ -13,13 +13,14 @@ from pipeline.manifest import DEV, SPLIT, TRAIN, check_manifest
 from pipeline.metrics.params import AnyMetric
 from pipeline.metrics.predictions import checked_predictions, class_codes, classes_of
 from pipeline.metrics.probability_measures import probabilities_of
+from pipeline.problem import Problem, is_multi_label
 from pipeline.sheets.contact_sheets import MAX_GALLERY_IMAGES, gallery
 from pipeline.sheets.drawing import Cell
-from pipeline.stage import Stage
+from pipeline.stage import Group, Stage
 from pipeline.stages.ingest.params import IngestParams
 from pipeline.stages.label_issues.models import Checking, opinion_of
 from pipeline.stages.label_issues.params import LabelIssuesParams, needs_vectors
-from pipeline.stages.label_issues.table import TOGETHER, Disagreements, label_issues_table, metrics_of
+from pipeline.stages.label_issues.table import COLUMNS, TOGETHER, Disagreements, label_issues_table, metrics_of
 from pipeline.stages.train.params import TrainParams
 from pipeline.store.shards import ShardReader
 from pipeline.store.vectors import Embeddings
@@ -27,6 +28,10 @@ from pipeline.training.folds import folds_of
 from pipeline.training.out_of_fold import FoldedRows
 from pipeline.workers.engine import Engine
 
+SEVERAL_LABELS = (
+    "labels are not checked, because confident learning needs one class per image, and with problem multi_label an "
+    "image may have several labels"
+)
 CAPTION_COLUMNS = ["label", "suggested", "split", "quality", "role"]
 
 
@@ -48,14 +53,22 @@ class Images:
     embeddings: Embeddings
 
 
+@dataclass(frozen=True)
+class Context:
+    """How pictures are made, the metric that chooses an epoch, and what the model tells apart."""
+
+    ingest: IngestParams
+    optimizing: AnyMetric
+    problem: Problem
+
+
 def label_issues(
     manifest: pd.DataFrame,
     images: Images,
     predictions: pd.DataFrame,
     params: LabelIssuesParams,
     train: TrainParams,
-    ingest: IngestParams,
-    optimizing: AnyMetric,
+    context: Context,
     engine: Engine,
 ) -> LabelIssuesOutputs:
     """The label issues of train and dev, by models that saw the other folds of both; on dev `train`'s must agree.
@@ -64,6 +77,8 @@ def label_issues(
         DataError: the predictions are of other images than dev's.
         MissingInputError: an image has no vector yet.
     """
+    if is_multi_label(context.problem):
+        return _not_checked()
     # Models and sums are of rows in an order.
     manifest = check_manifest(manifest, SPLIT).sort_values("id", ignore_index=True)
     dev = predictions[predictions["split"] == DEV].sort_values("id", ignore_index=True)
@@ -80,10 +95,10 @@ def label_issues(
     else:
         folds = folds_of(rows["label"].to_numpy(str), rows["group"].to_numpy(str), params.folds, params.seed)
         checking = Checking(
-            folded=FoldedRows(rows, folds, images.originals, classes, ingest),
+            folded=FoldedRows(rows, folds, images.originals, classes, context.ingest),
             vectors=images.embeddings.of(rows["sha256"].tolist()) if needs_vectors(params) else None,
             train=train,
-            optimizing=optimizing,
+            optimizing=context.optimizing,
             seed=params.seed,
             engine=engine,
         )
@@ -100,6 +115,13 @@ def label_issues(
     table = label_issues_table(doubts, manifest, classes)
     metrics = {"model": model, **metrics_of(doubts, table)}
     return LabelIssuesOutputs(table, _sheet(table, manifest, images.originals), metrics, summary_of(metrics))
+
+
+def _not_checked() -> LabelIssuesOutputs:
+    """Why nothing is listed where an image may have several labels."""
+    table = pd.DataFrame(columns=[*COLUMNS])
+    sheet = gallery("Labels that may be wrong", [SEVERAL_LABELS], [], 0)
+    return LabelIssuesOutputs(table, sheet, {"model": {"name": "none", "why": SEVERAL_LABELS}}, SEVERAL_LABELS)
 
 
 def _sheet(table: pd.DataFrame, manifest: pd.DataFrame, originals: ShardReader) -> bytes:
@@ -138,7 +160,11 @@ def summary_of(metrics: Mapping[str, Any]) -> str:
 STAGE = Stage(
     name="label_issues",
     function=label_issues,
-    params={"params": "label_issues", "train": "train", "ingest": "ingest", "optimizing": "evaluate.optimizing"},
+    params={
+        "params": "label_issues",
+        "train": "train",
+        "context": Group(Context, {"ingest": "ingest", "optimizing": "evaluate.optimizing", "problem": "problem"}),
+    },
     reads={
         "manifest": catalogue.SPLIT,
         "originals": catalogue.ORIGINALS,

@@ -71,6 +71,7 @@ STAGE = Stage(
         ),
         "ingest": "ingest",
         "optimizing": "evaluate.optimizing",
+        "problem": "problem",
     },
     reads={
         "augmented": catalogue.AUGMENTED,
