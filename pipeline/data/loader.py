@@ -26,6 +26,7 @@ from torch.utils.data import DataLoader, Dataset
 from pipeline.data.dataset import RowDataset, worthwhile
 from pipeline.data.order import KeyedOrder
 from pipeline.errors import PipelineError, WorkerError
+from pipeline.framing import UNRELATED, Framing, decision
 from pipeline.label_sets import LabelNames, texts_of
 from pipeline.manifest import DEV
 from pipeline.metrics.predictions import probability_columns
@@ -184,13 +185,14 @@ def predict_rows(
     dataset = RowDataset(manifest, images, model.classes, model.size)
     with progress(title, len(dataset)) as advance, batches(dataset, PREDICTION_BATCH, engine) as loader:
         probabilities = predict(model.network, loader, threads, advance, engine.workers, model.several)
-    return prediction_table(manifest, model.classes, probabilities, model.thresholds)
+    return prediction_table(manifest, model.classes, probabilities, model.framing, model.thresholds)
 
 
 def prediction_table(
     manifest: pd.DataFrame,
     classes: tuple[str, ...],
     probabilities: npt.NDArray[np.float32],
+    framing: Framing = UNRELATED,
     thresholds: Thresholds | None = None,
 ) -> pd.DataFrame:
     """The same table for rows whose probabilities (n, k) are known.
@@ -201,9 +203,10 @@ def prediction_table(
     """
     if isinstance(classes, LabelNames):
         return _table_of_sets(manifest, classes, probabilities, thresholds or Thresholds.halves(len(classes), "f1"))
+    predicted = decision(framing, len(classes))(probabilities)
     return manifest[["id", "group", "split", "label"]].assign(
-        predicted=np.array(classes)[probabilities.argmax(axis=1)],
-        confidence=probabilities.max(axis=1),
+        predicted=np.array(classes)[predicted],
+        confidence=probabilities[np.arange(len(predicted)), predicted],
         **dict(zip(probability_columns(classes), probabilities.T, strict=True)),
     )
 

@@ -10,11 +10,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from pipeline.errors import DataError, ParamsError, listing
+from pipeline.framing import Decide, likeliest
 from pipeline.label_sets import LabelNames
 from pipeline.metrics.bootstrap import Values, Weights, resamples
 from pipeline.metrics.confusion import Matrices, confusion_matrices
 from pipeline.metrics.label_measures import BINARY, Take, one_label, taken_of_labels
-from pipeline.metrics.measures import METRICS, IntervalKind, MetricParams
+from pipeline.metrics.measures import METRICS, IntervalKind
+from pipeline.metrics.metric_params import MetricParams
 from pipeline.metrics.predictions import Predictions, predictions_of_sets
 
 OfMatrices = Callable[[Matrices], Values]
@@ -34,6 +36,7 @@ class Metric:
     mean is made; `label` is the number of the one class that it is about; `costs` [actual, predicted] are its table.
     Where images may have several labels, it may instead be put together from `of_one_label`, about the class "yes" of
     "no" and "yes", as `take` says.
+    `decide`: what is predicted of probabilities, while an epoch is counted.
     """
 
     key: str
@@ -46,6 +49,7 @@ class Metric:
     costs: Matrices | None = field(default=None, repr=False, compare=False)
     of_one_label: "Metric | None" = field(default=None, repr=False)
     take: Take = "mean"
+    decide: Decide = field(default=likeliest, repr=False, compare=False)
 
     def counted(self, seen: Predictions) -> npt.NDArray[np.bool_]:
         """Whether each image tells about the metric, shape (n,): those of its class, if it is about one."""
@@ -106,8 +110,8 @@ class Metric:
 
 def key_of(choice: MetricParams) -> str:
     """The name of a metric in reports."""
-    label = getattr(choice, "label", None)
-    return choice.name if label is None else f"{choice.name}_{label}"
+    about = getattr(choice, "label", getattr(choice, "level", None))
+    return choice.name if about is None else f"{choice.name}_{about}"
 
 
 def metric_of(choice: MetricParams, classes: tuple[str, ...]) -> Metric:
@@ -201,7 +205,7 @@ class Tally:
             self._labels.append(labels)
             self._probabilities.append(probabilities.astype(np.float64))
         else:
-            batch = Predictions(self._classes, labels, probabilities.argmax(axis=1), None)
+            batch = Predictions(self._classes, labels, self._metric.decide(probabilities), None)
             self._matrix += confusion_matrices(batch, np.ones((1, len(labels)), np.int64))[0]
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
@@ -226,4 +230,4 @@ class Tally:
         if labels.ndim > 1:
             names, truth = LabelNames(self._classes), labels.astype(np.bool_)
             return self._metric.value(predictions_of_sets(names, truth, probabilities >= HALF, probabilities))
-        return self._metric.value(Predictions(self._classes, labels, probabilities.argmax(axis=1), probabilities))
+        return self._metric.value(Predictions(self._classes, labels, self._metric.decide(probabilities), probabilities))

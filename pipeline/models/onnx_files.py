@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from pipeline.errors import DataError
 from pipeline.models.export import INPUT, METADATA, OUTPUT, check_onnx, onnx_session
-from pipeline.models.files import FACTORY, MODEL_PARAMS, TrainedModel, classes_of_header
+from pipeline.models.files import FACTORY, MODEL_PARAMS, TrainedModel, classes_of_header, framing_of_header
 from pipeline.renamed import model_params
 from pipeline.stages.ingest.params import IngestParams
 from pipeline.yaml_values import shortened
@@ -54,6 +54,7 @@ def load_onnx(data: bytes) -> TrainedModel:
         about = json.loads(texts[METADATA])
         classes, thresholds = classes_of_header(about)
         ingest = IngestParams.model_validate(about["ingest"])
+        framing = framing_of_header(about, classes)
         own = about["model"]["name"] == FACTORY
         params = None if own else MODEL_PARAMS.validate_python(model_params(about["model"]))
         wanted = {INPUT: [3, ingest.size, ingest.size], OUTPUT: [len(classes)]}
@@ -66,4 +67,4 @@ def load_onnx(data: bytes) -> TrainedModel:
             "name an ONNX file that `pipeline export-model` wrote"
         ) from error
     network.several = thresholds is not None
-    return TrainedModel(network.eval(), classes, ingest, params, thresholds)
+    return TrainedModel(network.eval(), classes, ingest, params, framing, thresholds)

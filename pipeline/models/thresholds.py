@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.label_sets import LabelNames, membership
-from pipeline.metrics.measures import MetricParams
 from pipeline.metrics.metric import Metric, metric_of
+from pipeline.metrics.metric_params import MetricParams
 from pipeline.randomness import keyed_uniform
 
 Floats = npt.NDArray[np.float64]

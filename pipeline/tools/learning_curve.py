@@ -203,7 +203,7 @@ def _measured(planned_fit: PlannedFit, data: TrainingData, alpha: float) -> _Mea
         raise DataError(f"{catalogue.LEARNING_CURVE} was emptied while the learning curve was running: run it again")
     evaluate = planned_fit.params.evaluate
     halves = halves_for(classes, evaluate.optimizing)
-    predictions = prediction_table(data.dev_rows, classes, kept["probabilities"].numpy(), halves)
+    predictions = prediction_table(data.dev_rows, classes, kept["probabilities"].numpy(), data.framing, halves)
     metric, seen = metric_of_errors(evaluate, classes), checked_predictions(predictions, classes)
     resampled = 1 - metric.resampled(seen, predictions["group"], evaluate.bootstrap, evaluate.seed, DEV)
     point = {

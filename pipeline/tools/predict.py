@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 
 from pipeline.errors import DataError, MissingInputError
+from pipeline.framing import Decide, decision
 from pipeline.images.pixels import Pixels
 from pipeline.images.rejection import Rejection
 from pipeline.label_sets import NONE
@@ -34,7 +35,7 @@ BATCH = 64
 
 @dataclass(frozen=True)
 class Answer:
-    """The likeliest classes of an image with their probabilities, in order; or why there is no prediction.
+    """The predicted class of an image, and then the likeliest others, with probabilities; or why there is none.
 
     labels: where an image may have several, those that are predicted; `likeliest` then has all of them and, up to as
     many as were asked for, others.
@@ -95,6 +96,7 @@ def answers(
     model: TrainedModel, files: Sequence[tuple[str, Rejection | None]], top: int, engine: Engine
 ) -> Iterator[Answer]:
     """Predict each file, in order; files are decoded in worker processes, which a hostile file may end."""
+    decide = decision(model.framing, len(model.classes))
     for start in range(0, len(files), PART):
         part = files[start : start + PART]
         readable = [path for path, refused in part if refused is None]
@@ -107,15 +109,15 @@ def answers(
             if isinstance(item, Rejection):
                 yield Answer(name, (), item)
             else:
-                yield _answer(name, next(probabilities), model, top)
+                yield _answer(name, next(probabilities), model, decide, top)
 
 
-def _answer(path: str, probabilities: npt.NDArray[np.float32], model: TrainedModel, top: int) -> Answer:
+def _answer(path: str, probabilities: npt.NDArray[np.float32], model: TrainedModel, decide: Decide, top: int) -> Answer:
     if model.thresholds is None:
-        return Answer(path, _likeliest(probabilities, model.classes, top))
+        return Answer(path, _likeliest(probabilities, model.classes, decide, top))
     chosen = model.thresholds.sets(probabilities[None].astype(np.float64))[0]
     labels = tuple(name for name, there in zip(model.classes, chosen, strict=True) if there)
-    likeliest = _likeliest(probabilities, model.classes, len(model.classes))
+    likeliest = _likeliest(probabilities, model.classes, decide, len(model.classes))
     shown_of_it = tuple(pair for place, pair in enumerate(likeliest) if place < top or pair[0] in labels)
     return Answer(path, shown_of_it, labels=labels)
 
@@ -129,7 +131,8 @@ def _probabilities(model: TrainedModel, made: Sequence[Pixels]) -> npt.NDArray[n
 
 
 def _likeliest(
-    probabilities: npt.NDArray[np.float32], classes: tuple[str, ...], top: int
+    probabilities: npt.NDArray[np.float32], classes: tuple[str, ...], decide: Decide, top: int
 ) -> tuple[tuple[str, float], ...]:
-    order = np.argsort(-probabilities, kind="stable")[:top]
+    [predicted] = decide(probabilities[None])
+    order = [predicted, *(number for number in np.argsort(-probabilities, kind="stable") if number != predicted)][:top]
     return tuple((classes[number], float(probabilities[number])) for number in order)

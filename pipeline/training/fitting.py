@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +17,8 @@ from pipeline.data.dataset import RowDataset, Variants, channel_statistics
 from pipeline.data.loader import PREDICTION_BATCH, batches, weighted_batches
 from pipeline.data.order import KeyedOrder
 from pipeline.errors import ParamsError
-from pipeline.label_sets import LabelNames, all_names, names_in
+from pipeline.framing import UNRELATED, Framing, decision
+from pipeline.label_sets import LabelNames, names_in
 from pipeline.manifest import BALANCED, DEV, SPLIT, check_manifest
 from pipeline.metrics.metric import Metric
 from pipeline.metrics.params import AnyMetric
@@ -30,7 +30,7 @@ from pipeline.models.networks import NETWORKS, Factory
 from pipeline.models.own import digest_of_factory
 from pipeline.models.prediction import predict
 from pipeline.models.thresholds import Thresholds, criterion_of
-from pipeline.problem import Problem, is_multi_label
+from pipeline.problem import Problem, framed, is_multi_label
 from pipeline.problem_rules import baseline_has_one_class
 from pipeline.randomness import keyed_seed
 from pipeline.stages.augment.params import VariantParams
@@ -66,7 +66,7 @@ class FitParams:
     variants: VariantParams
     ingest: IngestParams
     optimizing: AnyMetric
-    problem: Problem | None = None
+    problem: Problem
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,8 @@ class TrainingData:
     """What a model is fitted to, and what says which epoch was best.
 
     rows: of train, as balanced and augmented; dev_rows: of dev, as they were photographed.
-    classes: sorted, in the order of their numbers. known: what the frozen layers make of train and of dev, where an
-    earlier fit to the same pictures has computed it.
+    classes: in the order of their numbers. framing: how they relate. known: what the frozen layers make of train and of
+    dev, where an earlier fit to the same pictures has computed it.
     """
 
     rows: pd.DataFrame
@@ -85,6 +85,7 @@ class TrainingData:
     train: RowDataset
     dev: RowDataset
     known: tuple[RowFeatures, RowFeatures] | None = None
+    framing: Framing = UNRELATED
 
 
 def training_data(
@@ -101,10 +102,10 @@ def training_data(
     dev_rows = manifest[manifest["split"] == DEV]
     several = is_multi_label(params.problem)
     check_fits(rows, dev_rows, params.train.batch_size, several)
-    classes = classes_of_rows(rows["label"], several)
+    classes, framing = framed(params.problem, _rows_of_classes(rows, several))
     train_set = RowDataset(rows, images, classes, params.ingest.size, _online_variants(params.variants))
     dev_set = RowDataset(dev_rows, images, classes, params.ingest.size)
-    return TrainingData(rows, dev_rows, classes, params.ingest, train_set, dev_set)
+    return TrainingData(rows, dev_rows, classes, params.ingest, train_set, dev_set, framing=framing)
 
 
 def check_fits(rows: pd.DataFrame, dev_rows: pd.DataFrame, batch_size: int, several: bool = False) -> None:
@@ -132,7 +133,8 @@ def fit_key(data: TrainingData, params: FitParams) -> str:
     tables = table_digest(data.rows, [*columns, "copy", "weight"]), table_digest(data.dev_rows, columns)
     variants = params.variants
     made = [variants.mode, variants.seed, [transform.model_dump() for transform in variants.transforms]]
-    shaping: list[Any] = [data.ingest.size, params.train.model_dump(), params.optimizing.model_dump(), *made]
+    related = [data.classes, data.framing.model_dump()]
+    shaping: list[Any] = [data.ingest.size, params.train.model_dump(), params.optimizing.model_dump(), related, *made]
     if isinstance(data.classes, LabelNames):
         shaping.append("several labels")
     code = version_of(fit_model, training_data)
@@ -158,6 +160,7 @@ def fit_model(
     """
     begun = time.perf_counter()
     keep_freed_tensors()
+    metric = replace(metric, decide=decision(data.framing, len(data.classes)))
     if not features_stay(data, params):
         data.train.keep_pixels()
         data.dev.keep_pixels()
@@ -166,7 +169,7 @@ def fit_model(
             raise ParamsError(baseline_has_one_class(params.model.name))
         fit = _fit_baseline(params.model, data, params, metric, engine)
         fit = replace(fit, seconds=time.perf_counter() - begun)
-        return TrainedModel(fit.network, data.classes, data.ingest, params.model), fit
+        return TrainedModel(fit.network, data.classes, data.ingest, params.model, data.framing), fit
     network = fresh_network(params.model, data, params, engine)
     with (
         _rows_for(network, data, params, engine) as (trained, train, dev),
@@ -183,7 +186,7 @@ def fit_model(
         fit = replace(fit, seconds=(time.perf_counter() - begun) * whole / max(whole - done, 1))
     if trained is not network:
         fit = replace(fit, network=network.cpu().eval())
-    model = TrainedModel(fit.network, data.classes, data.ingest, params.model)
+    model = TrainedModel(fit.network, data.classes, data.ingest, params.model, data.framing)
     return (
         _with_thresholds(model, data, params, metric, engine) if isinstance(data.classes, LabelNames) else model
     ), fit
@@ -243,7 +246,8 @@ def fresh_network(model: Network, data: TrainingData, params: TrainParams, engin
         PipelineError: there is no such file of pretrained weights, or it cannot be used.
     """
     mean, std = channel_statistics(data.train, engine) if model.of_train else (np.zeros(3), np.ones(3))
-    network = build_model(model, len(data.classes), data.ingest.size, mean, std, keyed_seed(params.seed, "weights"))
+    classes, size, seed = len(data.classes), data.ingest.size, keyed_seed(params.seed, "weights")
+    network = build_model(model, classes, size, mean, std, seed, data.framing)
     load = NETWORKS.of(model).load
     if load is not None:
         load(model, network, lambda file, sha256: hashed_file(Path(file), sha256))
@@ -270,12 +274,6 @@ def _fit_baseline(
     ):
         rows = TrainRows(train, loss_weights(data, params), data.train.copies == 0)
         return fit_baseline(model, rows, dev, params, metric, len(data.classes), advance)
-
-
-def classes_of_rows(labels: "pd.Series[Any]", several: bool) -> tuple[str, ...]:
-    """The classes in the order of their numbers: sorted; or the names of labels, where rows may have several."""
-    texts = sorted(map(str, labels.unique()))
-    return all_names(texts) if several else tuple(texts)
 
 
 def _rows_of_classes(rows: pd.DataFrame, several: bool) -> dict[str, int]:

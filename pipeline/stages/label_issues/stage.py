@@ -16,7 +16,7 @@ from pipeline.metrics.probability_measures import probabilities_of
 from pipeline.problem import Problem, is_multi_label
 from pipeline.sheets.contact_sheets import MAX_GALLERY_IMAGES, gallery
 from pipeline.sheets.drawing import Cell
-from pipeline.stage import Group, Stage
+from pipeline.stage import Stage
 from pipeline.stages.ingest.params import IngestParams
 from pipeline.stages.label_issues.models import Checking, opinion_of
 from pipeline.stages.label_issues.params import LabelIssuesParams, needs_vectors
@@ -47,18 +47,11 @@ class LabelIssuesOutputs:
 
 @dataclass(frozen=True)
 class Images:
-    """All images as they were photographed, and their vectors."""
+    """All images as they were photographed, their vectors, and how files became pictures and labels classes."""
 
     originals: ShardReader
     embeddings: Embeddings
-
-
-@dataclass(frozen=True)
-class Context:
-    """How pictures are made, the metric that chooses an epoch, and what the model tells apart."""
-
     ingest: IngestParams
-    optimizing: AnyMetric
     problem: Problem
 
 
@@ -68,7 +61,7 @@ def label_issues(
     predictions: pd.DataFrame,
     params: LabelIssuesParams,
     train: TrainParams,
-    context: Context,
+    optimizing: AnyMetric,
     engine: Engine,
 ) -> LabelIssuesOutputs:
     """The label issues of train and dev, by models that saw the other folds of both; on dev `train`'s must agree.
@@ -77,7 +70,7 @@ def label_issues(
         DataError: the predictions are of other images than dev's.
         MissingInputError: an image has no vector yet.
     """
-    if is_multi_label(context.problem):
+    if is_multi_label(images.problem):
         return _not_checked()
     # Models and sums are of rows in an order.
     manifest = check_manifest(manifest, SPLIT).sort_values("id", ignore_index=True)
@@ -95,10 +88,10 @@ def label_issues(
     else:
         folds = folds_of(rows["label"].to_numpy(str), rows["group"].to_numpy(str), params.folds, params.seed)
         checking = Checking(
-            folded=FoldedRows(rows, folds, images.originals, classes, context.ingest),
+            folded=FoldedRows(rows, folds, images.originals, classes, images.ingest, images.problem),
             vectors=images.embeddings.of(rows["sha256"].tolist()) if needs_vectors(params) else None,
             train=train,
-            optimizing=context.optimizing,
+            optimizing=optimizing,
             seed=params.seed,
             engine=engine,
         )
@@ -163,7 +156,9 @@ STAGE = Stage(
     params={
         "params": "label_issues",
         "train": "train",
-        "context": Group(Context, {"ingest": "ingest", "optimizing": "evaluate.optimizing", "problem": "problem"}),
+        "ingest": "ingest",
+        "optimizing": "evaluate.optimizing",
+        "problem": "problem",
     },
     reads={
         "manifest": catalogue.SPLIT,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from pipeline import catalogue
+from pipeline.framing import UNRELATED
 from pipeline.manifest import DEV
 from pipeline.metrics.metric import check_defined, metric_of
 from pipeline.models.baselines import Baseline
@@ -21,11 +22,12 @@ from pipeline.workers.progress import say
 
 @dataclass(frozen=True)
 class TrainOutputs:
-    """The model as a safetensors file, numbers per epoch, and how long the fit took."""
+    """The model as a safetensors file, numbers per epoch, how long the fit took, and the rows of an epoch."""
 
     model: bytes
     curves: Curves
     seconds: float
+    images: int
     summary: str
 
 
@@ -50,13 +52,15 @@ def train(
     resumed = f", {epochs} of them{begun} before it was stopped" if epochs or batches else ""
     done = f"{len(fit.epochs)} epochs{resumed}, {params.train.keep} {fit.epoch + 1}"
     if isinstance(params.train.model, Baseline):
-        done = params.train.model.name
+        learns = "" if data.framing == UNRELATED else ", which learns the classes as unrelated"
+        done = f"{params.train.model.name}{learns}"
     kept = fit.epochs[fit.epoch]
     sparse = f"; {kept['train/near_zero']:.0%} of its weights are near zero" if "train/near_zero" in kept else ""
     return TrainOutputs(
         model=save_model(model),
         curves=Curves(fit.epochs, fit.epoch),
         seconds=fit.seconds,
+        images=len(augmented),
         summary=f"{done}: dev {metric.key} {kept['dev/optimizing']:.4f}{sparse}",
     )
 
@@ -82,5 +86,4 @@ STAGE = Stage(
     writes={"model": catalogue.MODEL, "curves": catalogue.CURVES},
     together={"params": FitParams},
     resumes={"checkpoint": catalogue.CHECKPOINT},
-    times=catalogue.FIT_TIMES,
 )

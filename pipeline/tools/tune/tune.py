@@ -198,7 +198,7 @@ class Search:
 
     def _result(self, name: str, probabilities: Any, broken: Sequence[str]) -> Result:
         halves = halves_for(self.data.classes, self.params.evaluate.optimizing)
-        frame = prediction_table(self.data.dev_rows, self.data.classes, probabilities, halves)
+        frame = prediction_table(self.data.dev_rows, self.data.classes, probabilities, self.data.framing, halves)
         report = {"accepted": not broken, "limits": {limit: {"held": False} for limit in broken}}
         return Result(name, "experiment", name, report, frame.reset_index(drop=True))
 
