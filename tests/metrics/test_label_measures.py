@@ -75,9 +75,8 @@ def test_each_metric_has_an_interval_around_it_and_resamples(value: Any) -> None
     # Copies in groups tell no more than their originals.
     assert found.sets is not None
     assert found.probabilities is not None
-    twice = predictions_of_sets(
-        NAMES, *(np.tile(flags, (2, 1)) for flags in (found.sets.truth, found.sets.chosen, found.probabilities))
-    )
+    truth, chosen = (np.tile(flags, (2, 1)) for flags in (found.sets.truth, found.sets.chosen))
+    twice = predictions_of_sets(NAMES, truth, chosen, np.tile(found.probabilities, (2, 1)))
     wide = metric_interval(one, twice, pd.concat([groups, groups]))
     assert wide is not None
     assert wide[1] - wide[0] > 0.8 * (ends[1] - ends[0])
