@@ -22,7 +22,7 @@ def test_no_other_threshold_is_better(rows: list[tuple[int, bool]]) -> None:
     if min(truth.sum(), (~truth).sum()) < 5:
         assert best_threshold(truth, probabilities, "f1") == HALF
         return
-    chosen = [probabilities >= best_threshold(truth, probabilities, kind) for kind in ("f1", "accuracy")]  # type: ignore[arg-type]
+    chosen = [probabilities >= best_threshold(truth, probabilities, kind) for kind in ("f1", "accuracy")]
     others = [probabilities >= cut for cut in np.arange(0, 1.01, 0.1)]
     assert f1_score(truth, chosen[0]) >= max(f1_score(truth, each, zero_division=0) for each in others) - 1e-9
     assert (truth == chosen[1]).mean() >= max((truth == each).mean() for each in others) - 1e-9
@@ -50,13 +50,13 @@ def test_dev_alone_gets_cross_fitted_sets_and_a_group_never_chooses_for_itself()
     rows = pd.DataFrame({"id": [f"{n:03}" for n in range(200)], "label": texts_of(truth, NAMES), "split": "dev"})
     rows["group"] = rows["id"]
     thresholds = Thresholds.chosen(truth, probabilities.astype(np.float64), "f1")
-    dev = prediction_table(rows, NAMES, probabilities, thresholds)
-    train = prediction_table(rows.assign(split="train"), NAMES, probabilities, thresholds)
+    dev = prediction_table(rows, NAMES, probabilities, thresholds=thresholds)
+    train = prediction_table(rows.assign(split="train"), NAMES, probabilities, thresholds=thresholds)
     assert train["predicted"].tolist() == texts_of(thresholds.sets(probabilities.astype(np.float64)), NAMES).tolist()
     assert 0 < (dev["predicted"] != train["predicted"]).sum() < 60
     changed = rows.assign(label=rows["label"].where(rows["id"] != "007", "bar|cross"))
-    again = prediction_table(changed, NAMES, probabilities, thresholds)
-    assert again.loc[7, "predicted"] == dev.loc[7, "predicted"]
+    again = prediction_table(changed, NAMES, probabilities, thresholds=thresholds)
+    assert again["predicted"].iloc[7] == dev["predicted"].iloc[7]
     # The probability of the predicted set, labels apart.
     yes = np.where(thresholds.sets(probabilities.astype(np.float64)), probabilities, 1 - probabilities)
     assert train["confidence"].to_numpy() == pytest.approx(yes.prod(axis=1))
