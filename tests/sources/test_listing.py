@@ -271,3 +271,21 @@ def test_a_cell_that_may_have_several_labels_is_told() -> None:
     listed = by(table([("a.png", "cat|dog"), ("cat/1.png", "red, white"), ("cat/2.png", "cat")]))
     assert labels(listed) == {"a.png": "cat|dog", "cat/1.png": "red, white", "cat/2.png": "cat"}
     assert listed.notes == ("cells that may hold several labels count as one class each: cat|dog",)
+
+
+def test_cells_with_a_separator_are_sets_in_order() -> None:
+    rows = table([("cat/1.png", "dog; cat"), ("cat/2.png", "cat"), ("a.png", "")])
+    assert labels(by(rows, separator=";")) == {"cat/1.png": "cat|dog", "cat/2.png": "cat", "a.png": ""}
+    assert by(rows, separator=";").notes == ()
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        ("cat;", "class has ';' with no label on one side in 1 rows: 1"),
+        ("cat|x;dog", r"class has \| inside of a label in 1 rows: 1"),
+    ],
+)
+def test_cells_that_are_no_sets_are_errors(cell: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        by(table([("cat/1.png", cell)]), separator=";")
