@@ -11,11 +11,24 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.metrics.bootstrap import Values, Weights
+from pipeline.metrics.metric_params import MetricParams
 from pipeline.metrics.predictions import Predictions, Sets
 
 BINARY = ("no", "yes")
 # The value of one label, the mean over labels, or the smallest.
 Take = Literal["one", "mean", "worst"]
+
+
+class MicroF1(MetricParams):
+    """F1 of all labels counted together, where images may have several."""
+
+    name: Literal["micro_f1"]
+
+
+class SubsetAccuracy(MetricParams):
+    """Share of images whose set of labels is predicted without any mistake, where images may have several."""
+
+    name: Literal["subset_accuracy"]
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from pipeline.metrics.distance_measures import (
     quadratic_kappa,
     squares_of,
 )
-from pipeline.metrics.label_measures import OfLabels, micro_f1, subset_accuracy
+from pipeline.metrics.label_measures import MicroF1, OfLabels, SubsetAccuracy, micro_f1, subset_accuracy
 from pipeline.metrics.metric_params import MetricParams
 from pipeline.metrics.predictions import Predictions
 from pipeline.metrics.probability_measures import class_pr_auc, image_losses, log_loss, macro_pr_auc
@@ -60,18 +60,6 @@ class MacroF1(MetricParams):
     """Mean F1 over the classes that occur as label or prediction."""
 
     name: Literal["macro_f1"]
-
-
-class MicroF1(MetricParams):
-    """F1 of all labels counted together, where images may have several."""
-
-    name: Literal["micro_f1"]
-
-
-class SubsetAccuracy(MetricParams):
-    """Share of images whose set of labels is predicted without any mistake, where images may have several."""
-
-    name: Literal["subset_accuracy"]
 
 
 class WorstClassRecall(MetricParams):
