@@ -63,7 +63,7 @@ def answers(table: Table, manifest: pd.DataFrame, classes: Collection[str]) -> p
         *_odd(
             table, IMAGE, places, "name no image of train, train_dev or dev (by id, or by a path that one source has)"
         ),
-        *_odd(table, ANSWER, known(table, ANSWER, classes), "have an answer that is not a class of the model"),
+        *_odd(table, ANSWER, known_cells(table, ANSWER, classes), "have an answer that is not a class of the model"),
     ]
     _refuse(table, problems)
     images = manifest.iloc[[places[image] for image in table.columns[IMAGE]]]
@@ -84,9 +84,12 @@ def outcomes(table: Table, manifest: pd.DataFrame, classes: Collection[str]) -> 
     learnt = set(manifest.loc[manifest["split"].isin([TRAIN, TRAIN_DEV]), "id"].astype(str))
     problems = [
         *_odd(
-            table, PREDICTED, known(table, PREDICTED, classes), "have a predicted class that the model does not have"
+            table,
+            PREDICTED,
+            known_cells(table, PREDICTED, classes),
+            "have a predicted class that the model does not have",
         ),
-        *_odd(table, ACTUAL, known(table, ACTUAL, classes), "have an actual class that the model does not have"),
+        *_odd(table, ACTUAL, known_cells(table, ACTUAL, classes), "have an actual class that the model does not have"),
     ]
     twice = [
         f"row {row} ({image!r})"
@@ -107,7 +110,7 @@ def outcomes(table: Table, manifest: pd.DataFrame, classes: Collection[str]) -> 
     return frame.assign(group=groups, split=PRODUCTION)
 
 
-def known(table: Table, column: str, classes: Collection[str]) -> Collection[str]:
+def known_cells(table: Table, column: str, classes: Collection[str]) -> Collection[str]:
     """The cells that a column may have: classes; where an image may have several labels, any set of them and (none)."""
     if not isinstance(classes, LabelNames):
         return classes
