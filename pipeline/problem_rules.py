@@ -29,7 +29,7 @@ def _sources(sources: Mapping[str, Any], several: bool) -> Iterator[str]:
     """Cells with several labels are read as such, or rejected, by what their source says: it must fit the problem."""
     for name, source in sources.items():
         labels = source.labels
-        place = f"sources.{name}.labels"
+        place = f"{name}.labels"
         if labels.name == "table" and several != (labels.separator is not None) and labels.columns.label:
             yield (
                 f"{place}: set separator to what stands between the labels of one cell, such as '|', because "

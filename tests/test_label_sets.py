@@ -49,7 +49,11 @@ def test_cells_become_sets_with_their_names_in_order() -> None:
         ([NONE], {}, "which stands for no label"),
         (["cat|nothing", "nothing"], {"none": "nothing"}, r"says nothing \(problem.none\) beside other labels"),
         (["cat|dog", "Cat"], {}, "labels that may mean the same class"),
-        (["cat", "nothin"], {"none": "nothing"}, "problem.none is nothing, which no image has, did you mean nothin"),
+        (
+            ["cat", "nothin"],
+            {"none": "nothing"},
+            "problem.none names the class nothing, which no image has, did you mean nothin",
+        ),
         (["nothing"], {"none": "nothing"}, "no image has a label"),
     ],
 )
@@ -71,15 +75,17 @@ def test_params_that_need_one_class_per_image_are_refused_all_at_once() -> None:
     with pytest.raises(ParamsError) as caught:
         params(**changes)
     lines = str(caught.value).splitlines()[1:]
-    assert [line.strip().partition(":")[0] for line in lines] == ["problem", "balance", "augment", "train", "evaluate"]
+    assert [line.strip().partition(":")[0] for line in lines] == ["sources", "balance", "augment", "train", "evaluate"]
     text = "\n".join(lines)
-    for told in ("sources.web.labels: set separator", "strategy weights", "per_class", "loss focal", "class_weights"):
+    for told in ("sources: web.labels: set separator", "strategy weights", "per_class", "loss focal", "class_weights"):
         assert told in text
     assert "optimizing: the metric accuracy needs exactly one class per image" in text
     forest = {"name": "majority_class"}
     with pytest.raises(ParamsError, match="model majority_class gives each image one class"):
         params(**SEVERAL, **{"train.model": forest})
-    with pytest.raises(ParamsError, match=r"sources.web.labels.separator makes several labels of a cell: take problem"):
+    with pytest.raises(
+        ParamsError, match=r"sources: web.labels.separator makes several labels of a cell: take problem"
+    ):
         params(**{"sources.web": {**table("|"), "role": "raw"}})
 
 

@@ -53,11 +53,12 @@ WORDS = {
 class Params(Section):
     """The whole of params.yaml."""
 
+    # First, because the rules of the others depend on it.
+    problem: AnyProblem
     sources: Mapping[SourceName, SourceParams]
     sample: SampleParams | None = None
     ingest: IngestParams
     embed: EmbedParams
-    problem: AnyProblem
     curate: CurateParams
     split: SplitParams
     balance: BalanceParams
@@ -88,14 +89,10 @@ class Params(Section):
                 )
         return sources
 
-    @field_validator("problem", "balance", "augment", "train", "evaluate")
+    @field_validator("sources", "balance", "augment", "train", "evaluate")
     @classmethod
     def _fits_the_problem(cls, section: Any, info: ValidationInfo) -> Any:
-        name, problem = str(info.field_name), info.data.get("problem")
-        broken = broken_rules(problem, name, section)
-        if name == "problem" and "sources" in info.data:
-            broken = broken_rules(section, "sources", info.data["sources"])
-        if broken:
+        if "problem" in info.data and (broken := broken_rules(info.data["problem"], str(info.field_name), section)):
             raise ValueError("; ".join(broken))
         return section
 
