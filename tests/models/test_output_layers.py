@@ -11,7 +11,7 @@ from pipeline.framing import Framing, Nested, Ranked
 from pipeline.models.building import build_model
 from pipeline.models.export import MODEL_FORMATS, export_model
 from pipeline.models.files import TrainedModel, load_model, save_model
-from pipeline.models.networks import Network
+from pipeline.models.network import Network
 from pipeline.models.onnx_files import load_onnx
 from pipeline.models.output_layers import MIN_GAP, Cascade, CumulativeLink, output_layer
 from pipeline.models.prediction import predict
