@@ -229,6 +229,7 @@ def _confusion(_: Params) -> Mapping[str, Any]:
     pairs = [divmod(int(cell), len(classes)) for cell in np.argsort(-wrong, axis=None, kind="stable")[:MAX_PAIRS]]
     return {
         "plot": plots.confusion_plot(matrix, classes),
+        "several": False,
         "classes": len(classes),
         "shown": min(len(classes), plots.MAX_MATRIX_CLASSES),
         "pairs": [
@@ -248,6 +249,9 @@ def _confusion(_: Params) -> Mapping[str, Any]:
 def _labels() -> Mapping[str, Any]:
     """Instead of the confusion matrix, where an image may have several labels: each label by itself."""
     table: pd.DataFrame = _read(catalogue.PER_CLASS)
+    # Empty cells, of labels without an image or an interval, are read as texts.
+    numbers = [name for name in table.columns if name != "label"]
+    table = table.assign(**{name: pd.to_numeric(table[name], errors="coerce") for name in numbers})
     return {
         "plot": plots.labels_plot(table),
         "classes": len(table),
