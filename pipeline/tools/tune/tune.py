@@ -31,7 +31,8 @@ from pipeline.tools.tune.space import check_space, settings, value_at
 from pipeline.tools.tune.study import REASON, Budget, Study, values_of_trial
 from pipeline.tools.tune.trial import Report, Shared, TrialResult, run_trial
 from pipeline.training.checkpoint import Checkpoint, KeyedCheckpoint
-from pipeline.training.fitting import TrainingData, fit_key
+from pipeline.training.fitting import TrainingData
+from pipeline.training.semi_supervised import key_of
 from pipeline.tuning.methods import METHODS
 from pipeline.tuning.selection import after_selection
 from pipeline.workers.engine import Engine
@@ -96,7 +97,7 @@ class Search:
         self._shared: Shared | None = None
         self.metric = metric_of(self.params.evaluate.optimizing, self.data.classes)
         check_defined(self.metric, self.data.dev.labels, self.data.classes, DEV)
-        key = fit_key(self.data, fit_params(self.params))
+        key = key_of(self.data, fit_params(self.params))
         limits = {name: limit.model_dump() for name, limit in self.params.evaluate.satisficing.items()}
         self.folder = Path(catalogue.TUNE) / digest(key, self.tune.model_dump_json(), str(sorted(limits.items())))[:16]
 
