@@ -33,7 +33,7 @@ from pipeline.manifest import DEV, PRODUCTION, RAW, TEST, TRAIN, TRAIN_DEV
 from pipeline.metrics.bootstrap import interval, resamples
 from pipeline.metrics.metric import metric_of
 from pipeline.models.building import build_model
-from pipeline.models.networks import Network
+from pipeline.models.network import Network
 from pipeline.models.prediction import predict
 from pipeline.project.params_file import Params, check_params
 from pipeline.randomness import keyed_generator

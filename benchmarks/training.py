@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.metrics.metric import metric_of
-from pipeline.models.networks import Network
+from pipeline.models.network import Network
 from pipeline.project.params_file import Params, load_params
 from pipeline.randomness import keyed_generator, keyed_seed
 from pipeline.stages.train.params import TrainParams

@@ -15,6 +15,7 @@ from pipeline.store.artifacts import (
     binary,
     folder_of_folders,
     metrics,
+    plotted,
     read_only,
     report,
     spreadsheet,
@@ -36,6 +37,9 @@ from pipeline.store.verified import picture, verified
 
 manifest_file = partial(any_manifest, extra_columns=manifest.EXTRA_COLUMNS)
 predictions_file = partial(any_manifest, extra_columns=PROBABILITY, kind=pa.float32())
+
+# How long stages took on this machine; no out of DVC, as times differ from run to run.
+TIMING = "reports/timing.jsonl"
 
 # The version of each stage's code, a file a stage: what DVC knows of code.
 CODE = texts("data/code")
@@ -90,12 +94,12 @@ SPLIT_TEST_TABLE = manifest_slice(SPLIT_TEST.path, manifest.SPLIT, extra_columns
 SPLIT_UNUSED = manifest_file("data/split/unused.arrow", manifest.SPLIT)
 SPLIT_UNUSED_TABLE = manifest_slice(SPLIT_UNUSED.path, manifest.SPLIT, extra_columns=manifest.EXTRA_COLUMNS)
 SPLIT_EXCLUDED = verified(spreadsheet("data/split/excluded.csv"))
-SPLIT_MATCHING = verified(spreadsheet("reports/split/matching.csv"))
+SPLIT_MATCHING = verified(plotted("reports/split/matching.csv"))
 SPLIT_METRICS = verified(metrics("reports/split/metrics.json"))
 
 BALANCED = manifest_file("data/balance/manifest.arrow", manifest.BALANCED)
 BALANCED_TABLE = manifest_slice(BALANCED.path, manifest.BALANCED, extra_columns=manifest.EXTRA_COLUMNS)
-BALANCE_COUNTS = verified(spreadsheet("reports/balance/counts.csv"))
+BALANCE_COUNTS = verified(plotted("reports/balance/counts.csv"))
 BALANCE_METRICS = verified(metrics("reports/balance/metrics.json"))
 
 AUGMENT_SHARDS = "data/augment/shards"
@@ -111,8 +115,6 @@ PREVIEW_BATCH = picture("reports/previews/batch.png")
 MODEL = binary("data/train/model.safetensors")
 # Of a training that was stopped, beside the outs of DVC; never in its cache.
 CHECKPOINT = "data/train/checkpoint.pt"
-# Seconds that each model took to fit on this machine; no out of DVC, as they differ from run to run.
-FIT_TIMES = "data/train/times.json"
 CURVES = checked_folder(curves("reports/train"))
 # Fits that `pipeline learning-curve` has finished; of no stage.
 LEARNING_CURVE = "data/learning-curve"
@@ -125,10 +127,10 @@ PREDICTIONS = predictions_file("data/evaluate/predictions.arrow", manifest.PREDI
 EVALUATE_METRICS = verified(metrics("reports/evaluate/metrics.json"))
 VERDICT = checked_report("data/evaluate/verdict.json", forms.VERDICT)
 LATENCY = memo("data/evaluate/latency.json", forms.LATENCY)
-CONFUSION = verified(spreadsheet("reports/evaluate/confusion.csv"))
-PER_CLASS = verified(spreadsheet("reports/evaluate/per_class.csv"))
+CONFUSION = verified(plotted("reports/evaluate/confusion.csv"))
+PER_CLASS = verified(plotted("reports/evaluate/per_class.csv"))
 RELIABILITY = verified(table("reports/evaluate/reliability.csv"))
-SLICES = verified(spreadsheet("reports/evaluate/slices.csv"))
+SLICES = verified(plotted("reports/evaluate/slices.csv"))
 
 LABEL_ISSUES = verified(spreadsheet("reports/label_issues/label_issues.csv"))
 LABEL_ISSUES_SHEET = picture("reports/label_issues/label_issues.png")

@@ -1,4 +1,4 @@
-"""What the model should tell apart: the classes as the sources have them, or renamed, merged, or one against the rest.
+"""What the model should tell apart: the sources' classes, renamed, merged or one against the rest, or bins.
 
 `curate` puts these classes in place of the sources' labels before it looks for conflicting labels. So all that follows
 (splits, balance, metrics, models, predictions) knows them alone, and the sources stay as they are.
@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from pipeline.bins import Edges, bin_names, bins_of_values, edge_problems
 from pipeline.errors import DataError, listing
 from pipeline.manifest import NO_LABEL
 from pipeline.names import shown
@@ -56,14 +57,39 @@ class Classes(Problem):
         return self
 
 
+class Bins(Problem):
+    """Classes by the value of each image.
+
+    column: of people's tables, whose values count; null: the labels are the values. edges: n + 1 rising numbers make n
+    classes; null at the first or last place leaves that end open. names: of these classes, in order; [] for `2 to 4`.
+    """
+
+    name: Literal["bins"]
+    column: Annotated[str, Field(min_length=1)] | None = None
+    edges: Edges
+    names: Sequence[Label] = ()
+
+    @model_validator(mode="after")
+    def _edges_rise(self) -> Self:
+        if problems := edge_problems(self.edges, self.names):
+            raise ValueError("; ".join(problems))
+        return self
+
+
+def _no_column(params: Problem) -> str | None:
+    return None
+
+
 @dataclass(frozen=True)
 class ProblemRow(Choice[Problem]):
     """A kind of problem.
 
     relabel: from params and the labels that the sources have, the class of each label that changes.
+    column: the column of people's tables whose values count as the sources' labels; None: the labels themselves do.
     """
 
     relabel: Callable[[Any, Collection[str]], dict[str, str]]
+    column: Callable[[Any], str | None] = _no_column
 
 
 def classes_of_labels(params: Classes, labels: Collection[str]) -> dict[str, str]:
@@ -104,10 +130,29 @@ def classes_of_labels(params: Classes, labels: Collection[str]) -> dict[str, str
     return {label: name for label, name in found.items() if name != label}
 
 
+def classes_of_values(params: Bins, labels: Collection[str]) -> dict[str, str]:
+    """The class of each value.
+
+    Raises:
+        DataError: values are no numbers or outside of the edges, or a class has no image.
+    """
+    return bins_of_values(labels, params.edges, params.names or bin_names(params.edges))
+
+
+def column_of_values(params: Bins) -> str | None:
+    """The column that has them; None if the labels do."""
+    return params.column
+
+
 def _hint(label: str, known: Sequence[str]) -> str:
     near = difflib.get_close_matches(label, known, n=1)
     return f", did you mean {shown(near[0])}?" if near else f"; the sources have {listing(known, 20)}"
 
 
-PROBLEMS: Registry[ProblemRow] = Registry((ProblemRow(Classes, relabel=classes_of_labels),))
+PROBLEMS: Registry[ProblemRow] = Registry(
+    (
+        ProblemRow(Classes, relabel=classes_of_labels),
+        ProblemRow(Bins, relabel=classes_of_values, column=column_of_values),
+    )
+)
 AnyProblem = Annotated[Problem, one_of(PROBLEMS)]

@@ -75,8 +75,6 @@ class Stage:
     """Argument -> file with the progress of a killed run, from which the next one continues; DVC does not know it."""
     together: Mapping[str, type] = field(default_factory=dict)
     """Argument -> the dataclass that it is. Its fields are keys of the mappings above, which are no arguments then."""
-    times: str | None = None
-    """File of seconds per model, to which each run adds its outputs' `seconds`; DVC does not know it."""
     each: str | None = None
     """The params mapping for whose keys the stage runs once each; the key replaces `{name}` and is an argument."""
 

@@ -12,7 +12,7 @@ from pipeline.data.order import KeyedOrder
 from pipeline.metrics.metric import Metric, metric_of
 from pipeline.metrics.predictions import Predictions
 from pipeline.models.building import build_model
-from pipeline.models.networks import Network
+from pipeline.models.network import Network
 from pipeline.models.prediction import predict
 from pipeline.stages.train.params import TrainParams
 from pipeline.training.loop import WeightedBatch

@@ -48,6 +48,7 @@ MEDIAN = {"target": {"name": "median"}}
 # Params of each row beside its name, in the order of the tables; rows that are not here have none.
 EXAMPLES: dict[str, dict[str, Any]] = {
     "classes": {"rename": {"fig": "fico"}, "merge": {"pome": ["apple", "pear"]}, "one_against_rest": "pome"},
+    "bins": {"column": "ripeness", "edges": [0.0, 3.0, 7.0], "names": ["low", "high"]},
     "linear": {"low": 0.0, "high": 0.5},
     "log": {"low": 0.001, "high": 0.1},
     "int": {"low": 8, "high": 32, "step": 8},

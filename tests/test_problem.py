@@ -1,11 +1,13 @@
 """Which class a label of the sources becomes, and what is refused."""
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.bins import bin_names, bins_of_values
 from pipeline.errors import DataError, ParamsError
 from pipeline.problem import PROBLEMS, Classes, classes_of_labels
 from tests.examples import params
@@ -97,3 +99,63 @@ def test_every_label_becomes_exactly_one_class_and_no_other_label_joins_it(
         return
     found = classes_of_labels(classes(merge={"all": merged}), data.draw(st.permutations("abcdefgh")))
     assert found == dict.fromkeys(sorted(merged), "all")
+
+
+def binned(labels: list[str], **values: Any) -> dict[str, str]:
+    chosen = params(problem={"name": "bins", **values}).problem
+    return PROBLEMS.of(chosen).relabel(chosen, labels)
+
+
+def test_values_become_classes_by_the_edges_between_them() -> None:
+    found = binned(["0", "1.9", "2", "4", "4.0", "7e0", ""], edges=[0, 2, 4, 7])
+    assert found == {
+        "0": "0 to 2",
+        "1.9": "0 to 2",
+        "2": "2 to 4",
+        "4": "4 to 7",
+        "4.0": "4 to 7",
+        "7e0": "4 to 7",
+    }
+
+
+def test_open_ends_take_any_value_and_bins_may_have_names() -> None:
+    edges = [None, 2.5, None]
+    assert binned(["-9", "2.5"], edges=edges) == {"-9": "below 2.5", "2.5": "2.5 or more"}
+    assert binned(["-9", "2.5"], edges=edges, names=["low", "high"]) == {"-9": "low", "2.5": "high"}
+
+
+def test_values_that_fit_no_bin_are_told_at_once() -> None:
+    with pytest.raises(DataError) as caught:
+        binned(["1", "ripe", "1_0", "nan", "-3", "12"], edges=[0, 5, 10])
+    texts, outside = str(caught.value).splitlines()
+    assert texts.startswith("problem bins needs numbers, and 3 values are none: 1_0, nan, ripe")
+    assert outside.startswith("2 values are outside of problem.edges, which begin at 0 and end at 10: -3, 12")
+    with pytest.raises(DataError, match="no image falls into 5 to 10"):
+        binned(["1", "2"], edges=[0, 5, 10])
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"edges": [0, 5]}, "at least 3 items"),
+        ({"edges": [0, 5, 5, 3]}, "edges must rise, got 5 after 5, 3 after 5"),
+        ({"edges": [0, None, 5]}, "edges has null at position 2"),
+        ({"edges": [0, 5, 10], "names": ["a"]}, "edges make 2 classes, and names has 1"),
+        ({"edges": [0, 5, 10], "names": ["a", "a"]}, "names has one name twice"),
+        ({"edges": [5, 0, 10], "names": ["a"]}, "edges must rise.*; edges make 2 classes"),
+    ],
+)
+def test_edges_that_make_no_bins_are_refused(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ParamsError, match=message):
+        binned([], **values)
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1), st.lists(st.integers(-100, 100), min_size=1, unique=True))
+def test_every_value_lies_between_the_edges_of_its_bin(numbers: list[float], inner: list[int]) -> None:
+    edges = [None, *map(float, sorted(inner)), None]
+    names = bin_names(edges)
+    with suppress(DataError):  # a bin without a value
+        for text, name in bins_of_values([*map(repr, numbers)], edges, names).items():
+            low, high = edges[names.index(name)], edges[names.index(name) + 1]
+            assert low is None or low <= float(text)
+            assert high is None or float(text) < high

@@ -19,7 +19,8 @@ from pipeline.metrics.params import AnyMetric
 from pipeline.metrics.predictions import Predictions
 from pipeline.models.baselines import BASELINES, FEATURES, Baseline, Features, Rows, baseline_of, features_of
 from pipeline.models.building import build_model
-from pipeline.models.networks import NETWORKS, Network
+from pipeline.models.network import Network
+from pipeline.models.networks import NETWORKS
 from pipeline.models.params import AnyModel
 from pipeline.registry import Choice, Registry
 from pipeline.stages.augment.copies import COPIES, Copies, plan_copies

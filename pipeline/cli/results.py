@@ -1,4 +1,4 @@
-"""Commands on params and on what runs brought."""
+"""Commands on params and on results of runs."""
 
 import json
 import sys

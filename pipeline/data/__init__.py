@@ -1,4 +1,4 @@
-"""Rows of a manifest -> batches of pictures and classes; the prepared data for programs of one's own."""
+"""Rows of a manifest -> batches of pictures and classes; the prepared data for your own programs."""
 
 from typing import TYPE_CHECKING, Any
 

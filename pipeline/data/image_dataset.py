@@ -1,4 +1,4 @@
-"""The prepared images of a split for a training loop of one's own: what torch calls a map-style dataset."""
+"""The prepared images of a split for your own training loop: what torch calls a map-style dataset."""
 
 from collections.abc import Callable
 from pathlib import Path

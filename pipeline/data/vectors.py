@@ -1,4 +1,4 @@
-"""A vector of each image that says what it looks like: its embedding, or without embeddings its picture in small."""
+"""A vector of each image that describes its look: its embedding, or the pixels of a thumbnail."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,1 +1,1 @@
-"""Errors of a run -> what holds the model back, and what to try next."""
+"""From the errors of a run to what holds the model back, and what to try next."""

@@ -1,4 +1,4 @@
-"""What the curves of training say of why a model errs: it ended too early, learnt too slowly or too fast, by heart.
+"""What the training curves say about why a model errs: stopped too early, too slow, too fast, or memorised.
 
 There is no chance to reckon with: a curve is one run. They are looked at only where a model errs more than is
 worth work, and only what is far from noise counts.

@@ -1,4 +1,4 @@
-"""All that is said of a run, put together from its levels, curves and predictions."""
+"""The whole diagnosis of a run, from its error levels, curves and predictions."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -46,6 +46,7 @@ from pipeline.diagnosis.wrong_labels import wrong_labels
 from pipeline.errors import DataError, MissingInputError, listing
 from pipeline.manifest import DEV, PRODUCTION, RAW, TEST, TRAIN, may_teach
 from pipeline.metrics.predictions import classes_of
+from pipeline.problem import PROBLEMS
 from pipeline.stages.diagnose.params import DiagnoseParams
 from pipeline.stages.evaluate.params import EvaluateParams
 from pipeline.store.curves import Curves
@@ -107,7 +108,7 @@ def diagnosis(levels: Mapping[str, Level], evidence: Evidence, run: Run, params:
     differences = differences_of(roles, metric, relevant, evaluate)
     found = [*shared_scenes(predictions, manifest, evidence.scenes, relevant), *shared_pictures(manifest)]
     found += [*missing_classes(predictions), *wrong_labels(evidence.label_issues, relevant)]
-    confounding, confounder = confounded(predictions, manifest, run.curate.not_confounding)
+    confounding, confounder = confounded(predictions, manifest, not_confounding(run))
     found += confounding
     found += of_course(levels, gaps, predictions, curves, run, params)
     found += of_predictions(levels, predictions, manifest, params, evaluate)
@@ -233,6 +234,12 @@ def _errs(levels: Mapping[str, Level], params: DiagnoseParams) -> bool:
     """Whether dev's error is above human level by what is worth work, and surely above it."""
     dev, human = levels[DEV], levels[HUMAN]
     return dev.error - human.error >= params.relevant_gap and dev.low > human.high
+
+
+def not_confounding(run: Run) -> list[str]:
+    """Facts that may give the class away: what people named, and the column that classes are made of."""
+    column = None if run.problem is None else PROBLEMS.of(run.problem).column(run.problem)
+    return [*run.curate.not_confounding, *([] if column is None else [column])]
 
 
 def _groups_of_train(manifest: pd.DataFrame) -> dict[str, int]:

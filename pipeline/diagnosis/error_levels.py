@@ -1,4 +1,4 @@
-"""Error levels, from people's down to live production's, each with what its images allow to say.
+"""Error levels, from human level to live production, each with what its images can tell.
 
 A level is what the metric of errors lacks of 1 on a set of images (Machine Learning Yearning, ch. 20 and 40).
 """

@@ -1,4 +1,4 @@
-"""What is found beside the gaps, and how often tests of many classes and slices may cry wolf.
+"""Findings other than gaps, and how many false alarms tests of many classes and slices may give.
 
 Gaps and findings share the 5 % of false alarms: half of it is for tests on findings, which all stand in one family.
 """

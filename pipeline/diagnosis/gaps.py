@@ -1,4 +1,4 @@
-"""Error levels -> gaps between neighbours, each with an interval, a verdict, and the images that it still takes.
+"""Gaps between neighbouring error levels, each with an interval, a verdict, and how many more images it needs.
 
 The scheme is Andrew Ng's (Machine Learning Yearning, ch. 11 and 40-43): avoidable bias is train's error above human
 level, variance is train_dev's above train's, data mismatch dev's above train_dev's, overfitting to dev test's above

@@ -35,7 +35,9 @@ class Evidence:
 
 PARAMS: Mapping[str, str | Group] = {
     "params": "diagnose",
-    "run": Group(Run, {name: name for name in ("curate", "split", "balance", "augment", "train", "evaluate")}),
+    "run": Group(
+        Run, {name: name for name in ("problem", "curate", "split", "balance", "augment", "train", "evaluate")}
+    ),
 }
 READS = {
     "predictions": catalogue.PREDICTIONS,

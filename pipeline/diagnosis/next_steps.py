@@ -1,4 +1,4 @@
-"""Gaps and findings, and what the run does already -> what to try next, as commands."""
+"""From gaps, findings and today's params to what to try next, as commands."""
 
 import itertools
 import json
@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from pipeline.diagnosis.advice import Advice
 from pipeline.diagnosis.costs import ONE_TRAINING, people_collect, training_cost
 from pipeline.diagnosis.error_levels import Level
 from pipeline.diagnosis.findings import (
@@ -34,7 +35,7 @@ from pipeline.diagnosis.findings import (
 )
 from pipeline.diagnosis.gaps import BIAS, MISMATCH, POWER, VARIANCE, Gap
 from pipeline.diagnosis.param_changes import DROPPED, Run
-from pipeline.diagnosis.recommendations import TABLE, Advice
+from pipeline.diagnosis.recommendations import TABLE
 from pipeline.manifest import TRAIN_DEV
 from pipeline.section import Section
 

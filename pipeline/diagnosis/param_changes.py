@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.manifest import PRODUCTION, RAW
-from pipeline.models.networks import NETWORKS, Network
+from pipeline.models.network import Network
+from pipeline.models.networks import NETWORKS
+from pipeline.problem import Problem
 from pipeline.section import Section
 from pipeline.stages.augment.params import AugmentParams
 from pipeline.stages.balance.params import BalanceParams
@@ -58,7 +60,8 @@ class Run:
     nothing is wrong with them). dated: production images have times of capture. groups: how many independent images of
     each role train has; images: all of them; counts: its images by class; epochs_run: how many epochs training had;
     dev_errors: misclassified images of dev; unlabelled: images without a label that could teach; None where that is not
-    known. confounder: the fact that gives train's classes away.
+    known. confounder: the fact that gives train's classes away. problem: what the model tells apart; None for classes as
+    they are.
     """
 
     curate: CurateParams
@@ -78,6 +81,7 @@ class Run:
     epochs_run: int | None = None
     dev_errors: int | None = None
     unlabelled: int | None = None
+    problem: Problem | None = None
 
     @property
     def network(self) -> bool:

@@ -1,4 +1,4 @@
-"""Can the numbers be trusted? Leaks between splits, confidences that lie, a dev set too small to choose by."""
+"""Can the numbers be trusted? Leaks between splits, miscalibrated confidences, a dev set too small to choose by."""
 
 import math
 from collections.abc import Mapping

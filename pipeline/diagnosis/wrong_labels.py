@@ -1,4 +1,4 @@
-"""Are labels wrong, of which role and in which split? What the models that check labels say, and how far it holds.
+"""Are labels wrong, of which role and in which split? What the models that check labels say, and how reliable it is.
 
 The stage label_issues gives the share of wrong labels of each role with its interval (wrong_share.py there), and what
 it is at least where six such intervals are to hold at once. What that leaves open is not claimed.

@@ -1,4 +1,4 @@
-"""A picture in small: grey views, their perceptual hashes, and how much fine detail it has.
+"""Small grey views of a picture, their perceptual hashes, and how much fine detail it has.
 
 A perceptual hash (Zauner 2010: signs of the lowest DCT frequencies) is about the same for all copies
 of a picture. Whatever stands here shapes what ingest keeps of every picture; what is made of it

@@ -26,7 +26,9 @@ from pipeline.stages.evaluate.params import EvaluateParams
 
 Standing = Literal["best", "within noise", "worse", "better"]
 ALPHA = 0.05
-FEW_GROUPS = f"dev has fewer than {MIN_GROUPS} independent groups: no interval, and nobody can tell models apart"
+FEW_GROUPS = (
+    f"dev has fewer than {MIN_GROUPS} independent groups: so there is no interval, and models cannot be told apart"
+)
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class Row:
 class _Measured:
     row: Row
     influence: npt.NDArray[np.float64] | None
-    """Of each image on the metric, shape (n,); None: it cannot be held against the others."""
+    """Of each image on the metric, shape (n,); None: it cannot be compared with the others."""
     params: Mapping[str, Any]
 
 

@@ -134,8 +134,8 @@ def _check_classes(dev: pd.DataFrame, split: str) -> None:
     labels = sorted(set(dev["label"].astype(str)))
     if len(labels) < 2:
         raise DataError(
-            f"{split} has images of one class only ({listing(labels)}), and a model that always says so is right: "
-            "give it production images of the others (split.production, split.min_per_class)"
+            f"{split} has images of one class only ({listing(labels)}), and a model that always predicts it would "
+            "be right: give this split production images of other classes (split.production, split.min_per_class)"
         )
 
 

@@ -1,4 +1,4 @@
-"""Two-sample tests: are two sets of images draws from one population, by their labels, one fact, or all facts together?
+"""Two-sample tests: do two sets of images come from one population, by their labels, one fact, or all facts together?
 
 Each permutes or draws under the null, or uses a distribution that holds there; p is never too small.
 """

@@ -87,7 +87,7 @@ class Trees(nn.Module):
     def __init__(self, **tables: Tensor) -> None:
         super().__init__()
         if set(tables) != set(self.tables):
-            raise TypeError(f"trees are made of {', '.join(self.tables)}, got {', '.join(tables)}")
+            raise TypeError(f"trees need the tables {', '.join(self.tables)}, got {', '.join(tables)}")
         for name in self.tables:
             self.register_buffer(name, tables[name])
 

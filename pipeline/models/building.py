@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from pipeline.models.layers import Normalise
-from pipeline.models.networks import NETWORKS, Network
+from pipeline.models.network import Network
+from pipeline.models.networks import NETWORKS
 
 
 def build_model(

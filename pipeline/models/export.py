@@ -108,7 +108,7 @@ def _write_onnx(graph: nn.Module, size: int, texts: Mapping[str, str]) -> bytes:
         verbose=False,
     )
     if program is None:
-        raise RuntimeError("the exporter of torch gave nothing")
+        raise RuntimeError("torch's exporter returned nothing")
     proto = program.model_proto
     # Where each operation stands in the code, with this machine's paths: no part of the model.
     for part in (proto.graph, *proto.functions):

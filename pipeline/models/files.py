@@ -18,7 +18,8 @@ from pipeline.models.baseline_layers import check_tables
 from pipeline.models.baselines import Baseline, baseline_of
 from pipeline.models.building import build_model
 from pipeline.models.layers import Normalise
-from pipeline.models.networks import Factory, PretrainedFromFile
+from pipeline.models.network import PretrainedFromFile
+from pipeline.models.networks import Factory
 from pipeline.models.own import digest_of_factory
 from pipeline.models.params import AnyModel, Model
 from pipeline.renamed import model_params
@@ -176,13 +177,13 @@ def _check_content(data: bytes, about: dict[str, Any]) -> None:
 
 def _distinct_texts(values: object) -> tuple[str, ...]:
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-        raise TypeError("its classes are no list of texts")
+        raise TypeError("its classes are not a list of texts")
     if not values:
-        raise ValueError("it names no classes")
+        raise ValueError("it lists no classes")
     if len(set(values)) < len(values):
-        raise ValueError("a class stands twice in it")
+        raise ValueError("it lists a class twice")
     if odd := [value for value in values if not _is_text(value)]:
-        raise ValueError(f"the names of {len(odd)} classes are no text: {listing(map(quoted, odd), 3)}")
+        raise ValueError(f"the names of {len(odd)} classes are not text: {listing(map(quoted, odd), 3)}")
     return tuple(values)
 
 

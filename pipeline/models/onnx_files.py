@@ -40,7 +40,7 @@ def load_onnx(data: bytes) -> TrainedModel:
         network = OnnxNetwork(data)
     except Exception as error:
         raise DataError(
-            f"it is no ONNX file, or a damaged one ({shortened(str(error).strip())}): "
+            f"it is not an ONNX file, or it is damaged ({shortened(str(error).strip())}): "
             "export the model again with `pipeline export-model`"
         ) from error
     texts = network.session.get_modelmeta().custom_metadata_map

@@ -1,4 +1,4 @@
-"""Networks of the project's own code: a function that `train.model` names builds them, and what it gives is tried out.
+"""Networks of the project's own code: a function that `train.model` names builds them, and what it returns is checked.
 
 A model file never says which function: whoever loads it has it from params.yaml, and the file's header only tells
 whether it is the one that the model was made with.
@@ -48,8 +48,8 @@ def network_of_factory(params: Factory, classes: int, size: int) -> nn.Module:
         raise ParamsError(f"{called} returned {_kind(network)}: it must return a torch.nn.Module")
     if not any(parameter.requires_grad for parameter in network.parameters()) and not _is_lazy(network):
         raise ParamsError(
-            f"{called} returned a network of which nothing is trained: at least the output layer needs parameters with "
-            "requires_grad"
+            f"{called} returned a network without trainable parameters: at least its output layer needs parameters "
+            "with requires_grad"
         )
     _check_output(network, classes, size, called)
     return network
@@ -113,7 +113,7 @@ def _check_output(network: nn.Module, classes: int, size: int, called: str) -> N
     strange = [key for key, value in network.state_dict().items() if not isinstance(value, Tensor)]
     if strange:
         raise ParamsError(
-            f"the network of {called} has a state that is no tensor ({strange[0]}), which a model file cannot hold: "
+            f"the network of {called} has state that is not a tensor ({strange[0]}), which a model file cannot hold: "
             "keep it in train.model.arguments"
         )
 

@@ -3,7 +3,8 @@
 from typing import Annotated
 
 from pipeline.models.baselines import BASELINES, Baseline
-from pipeline.models.networks import NETWORKS, Network
+from pipeline.models.network import Network
+from pipeline.models.networks import NETWORKS
 from pipeline.registry import one_of
 
 Model = Network | Baseline

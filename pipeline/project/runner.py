@@ -8,17 +8,25 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
+from pipeline import catalogue
 from pipeline.errors import ParamsError, StorageError
+from pipeline.project.dvc_files import all_outs
 from pipeline.project.params_file import Params
 from pipeline.stage import Group, Outputs, Stage, load_stage
 from pipeline.store.checked import CHECKSUMS
-from pipeline.store.fit_times import remember
+from pipeline.store.manifests import TableSlice, TableStream
 from pipeline.store.refusals import refusals
 from pipeline.store.shards import ShardStore
+from pipeline.store.timing import Timing, key_of_files, note
 from pipeline.store.verified import checksums_beside, checksums_of
 from pipeline.store.writing import alone, partial_path, put_in_place, remove
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.workers.engine import Engine
+
+# What stages call the table that has a row an image.
+TABLES = ("manifest", "predictions")
 
 
 def run_stage(name: str, params: Params, engine: Engine, key: str | None = None) -> str:
@@ -44,6 +52,7 @@ def run_stage(name: str, params: Params, engine: Engine, key: str | None = None)
     label = f"{name} {key}" if key else name
     with alone(_folder(stage), f"pipeline {label}"):
         outputs = _run(stage, params, engine, arguments)
+        _note(stage, f"{name}@{key}" if key else name, outputs, time.perf_counter() - begun)
     first, *rest = outputs.summary.split("\n")
     return "\n".join([f"{label}: {first} ({time.perf_counter() - begun:.1f} s)", *rest])
 
@@ -59,13 +68,32 @@ def _run(stage: Stage, params: Params, engine: Engine, arguments: dict[str, Any]
     checkpoints = {argument: Checkpoint(Path(file)) for argument, file in stage.resumes.items()}
     outputs = stage.function(**stage.join({**arguments, **stores, **checkpoints}))
     write_all(stage, outputs)
-    if stage.times is not None:
-        remember(Path(stage.times), outputs.model, outputs.seconds)  # type: ignore[attr-defined]
     for checkpoint in checkpoints.values():
         checkpoint.drop()
     for store in stores.values():
         store.drop_stale()
     return outputs
+
+
+def _note(stage: Stage, name: str, outputs: Outputs, seconds: float) -> None:
+    """Note what the run took; of a stage that fits a model, its epochs as well."""
+    curves = getattr(outputs, "curves", None)
+    timing = Timing(
+        stage=name,
+        key=key_of_files(Path(path) for path in all_outs(stage)),
+        seconds=round(seconds, 2),
+        images=getattr(outputs, "images", None) or max(_rows(getattr(outputs, name, None)) for name in TABLES),
+        epochs=None if curves is None else len(curves.epochs),
+        fit_seconds=None if curves is None else round(getattr(outputs, "seconds", seconds), 2),
+    )
+    note(Path(catalogue.TIMING), timing)
+
+
+def _rows(value: Any) -> int:
+    """Rows of a table of any kind; 0 of anything else."""
+    if isinstance(value, TableSlice):
+        return len(value.rows)
+    return len(value) if isinstance(value, TableStream | pd.DataFrame) else 0
 
 
 def _folder(stage: Stage) -> Path:

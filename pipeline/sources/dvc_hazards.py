@@ -104,7 +104,7 @@ def _link_reason(link: Path, inside: Path) -> str | None:
     try:
         kind = stat.S_IFMT(link.stat().st_mode)
     except OSError as error:
-        return f"a link that leads nowhere ({error.strerror}): DVC fails on it"
+        return f"a broken link ({error.strerror}): DVC fails on it"
     if kind == stat.S_IFDIR:
         return None
     if kind in BLOCKING:

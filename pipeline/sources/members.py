@@ -74,7 +74,7 @@ class Archive:
             raise self._bomb("gives") from error
         except _DAMAGE as error:
             raise DataError(
-                f"{self.place} is damaged or cut short ({type(error).__name__}: {error}): make or fetch it again"
+                f"{self.place} is damaged or cut short ({type(error).__name__}: {error}): create or download it again"
             ) from error
         if sum(member.size for member in listed if member.reason != ELSEWHERE) > self.most_bytes:
             raise self._bomb("claims to hold")

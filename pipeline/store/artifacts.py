@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 from pipeline.errors import DataError, MissingInputError
 from pipeline.store.reading import check_regular, maker, read_bytes
 from pipeline.store.refusals import refusals
-from pipeline.store.spreadsheets import safe, unsafe
+from pipeline.store.spreadsheets import embeddable, safe, unembedded, unsafe
 from pipeline.store.writing import write_bytes, write_text
 from pipeline.yaml_values import shortened
 
@@ -78,6 +78,19 @@ def spreadsheet(path: str) -> Artifact:
 
     def write(frame: pd.DataFrame, place: Path) -> None:
         plain.write(_mapped(frame, safe), place)
+
+    return Artifact(path, read, write)
+
+
+def plotted(path: str) -> Artifact:
+    """A spreadsheet that DVC's plots embed: DVC escapes nothing, so no cell may end the script that it stands in."""
+    plain = spreadsheet(path)
+
+    def read(place: Path) -> pd.DataFrame:
+        return _mapped(plain.read(place), unembedded)
+
+    def write(frame: pd.DataFrame, place: Path) -> None:
+        plain.write(_mapped(frame, embeddable), place)
 
     return Artifact(path, read, write)
 

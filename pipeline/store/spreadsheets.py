@@ -8,6 +8,7 @@ the cell back (OWASP, CSV injection).
 import codecs
 import csv
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,10 @@ from pipeline.store.tables import check_names, csv_lines
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 MARK = "'"
+# The signs that end a script, or begin a comment in one, once they follow "<". Between them an invisible sign that
+# joins words (U+2060) keeps a browser from seeing them together.
+JOINER = "\u2060"
+_ENDS_SCRIPT, _PARTED = re.compile(f"<(?=[/!{JOINER}])"), f"<{JOINER}"
 DELIMITERS = (",", ";", "\t")
 WORKBOOKS = {b"PK\x03\x04": ".xlsx or .ods", bytes.fromhex("d0cf11e0"): ".xls"}
 SAVE = "open it, save the sheet as CSV and give that file (Excel: CSV UTF-8; LibreOffice: Text CSV)"
@@ -48,6 +53,16 @@ def safe(cell: str) -> str:
 def unsafe(cell: str) -> str:
     """The cell that `safe` was given."""
     return cell[1:] if cell.startswith(MARK) and cell[1:].startswith((*FORMULA, MARK)) else cell
+
+
+def embeddable(cell: str) -> str:
+    """The cell, so that it stays a text where a page has it within a script, as DVC's plots have."""
+    return _ENDS_SCRIPT.sub(_PARTED, cell)
+
+
+def unembedded(cell: str) -> str:
+    """The cell that `embeddable` was given."""
+    return cell.replace(_PARTED, "<")
 
 
 def read_spreadsheet(data: bytes, name: str, key: str) -> Spreadsheet:

@@ -12,7 +12,7 @@ from pipeline.errors import MissingInputError
 from pipeline.metrics.comparison import Row, compare
 from pipeline.metrics.metric import key_of
 from pipeline.stages.evaluate.params import EvaluateParams
-from pipeline.store.fit_times import in_words
+from pipeline.store.timing import in_words
 from pipeline.tools.history import results
 from pipeline.yaml_values import shortened
 

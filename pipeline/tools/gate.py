@@ -1,4 +1,4 @@
-"""Is the last run's model good enough to go on? Its limits, and its metric beside that of another revision: for CI."""
+"""Is the last run's model good enough to ship? Its limits, and its metric beside that of another revision: for CI."""
 
 import math
 from collections.abc import Mapping

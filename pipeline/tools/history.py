@@ -14,7 +14,8 @@ from pipeline import catalogue
 from pipeline.errors import DataError, MissingInputError, PipelineError
 from pipeline.metrics.comparison import Result, is_report
 from pipeline.store.dvc_lock import LOCK, Stages, hash_in
-from pipeline.store.fit_times import fit_times
+from pipeline.store.timing import key_in, timings
+from pipeline.tools.lineage import TRAIN
 from pipeline.tools.revisions import Revision, Workspace, repository, resolved
 
 FETCH = "its predictions are not in DVC's cache: run `dvc fetch --all-commits` or `dvc exp pull`, or run it again"
@@ -29,9 +30,11 @@ def results(commits: int) -> list[Result]:
     Raises:
         DataError: this is no repository of Git and DVC, or DVC is at work.
     """
-    times = fit_times(Path(catalogue.FIT_TIMES))
+    times = timings(Path(catalogue.TIMING))
     with repository() as found:
-        return [replace(result, seconds=times.get(model or "")) for result, model in _results(found, commits)]
+        pairs = list(_results(found, commits))
+    trained = [(result, times.get((TRAIN, key_in(stages.get(TRAIN, {}))))) for result, stages in pairs]
+    return [replace(result, seconds=None if took is None else took.fit_seconds) for result, took in trained]
 
 
 def workspace_result() -> Result | None:
@@ -86,22 +89,22 @@ def result_of(run: Revision, kind: Literal["commit", "experiment"] = "commit") -
     return Result(run.name, kind, run.commit, report, None, missing, params)
 
 
-def _results(found: Any, commits: int) -> Iterator[tuple[Result, str | None]]:
-    """Each with the hash of its model."""
+def _results(found: Any, commits: int) -> Iterator[tuple[Result, Stages]]:
+    """Each with what its dvc.lock says of the stages."""
     history = [Revision(found, commit[:7], commit) for commit in _commits(found, commits)]
     workspace = workspace_result()
     if workspace is not None and not (workspace.report == _report(history[0]) and _locked_as(history[0])):
-        yield workspace, _made(Workspace().stages())[0]
+        yield workspace, Workspace().stages()
     seen: list[tuple[Any, str | None, str | None]] = []
     for commit in history:
         left = (_report(commit), *_made(commit.stages()))
         if left[0] is not None and left not in seen:
             seen.append(left)
-            yield result_of(commit), _made(commit.stages())[0]
+            yield result_of(commit), commit.stages()
     for _, experiments in sorted(found.experiments.ls(all_commits=True).items()):
         for name, commit in sorted(experiments):
             run = Revision(found, name, commit)
-            yield result_of(run, "experiment"), _made(run.stages())[0]
+            yield result_of(run, "experiment"), run.stages()
 
 
 def _commits(found: Any, count: int) -> list[str]:

@@ -1,6 +1,6 @@
 """Summarise the last run: the optimizing metric by split, the limits, the diagnosis and the output files."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,9 @@ from pipeline.names import printable
 from pipeline.project.params_file import Params
 from pipeline.stages.evaluate.params import EvaluateParams
 from pipeline.store.artifacts import check_form
-from pipeline.store.dvc_lock import LOCK, hash_in, locked_stages
-from pipeline.store.fit_times import fit_times, in_words
-from pipeline.tools.lineage import of_workspace
+from pipeline.store.dvc_lock import LOCK, locked_stages
+from pipeline.store.timing import Timing, in_words, of_stages
+from pipeline.tools.lineage import TRAIN, of_workspace
 
 FILES = {
     "what training sees": catalogue.PREVIEW_VARIANTS.path,
@@ -52,19 +52,28 @@ def print_summary(params: Params, console: Console) -> None:
     for line in diagnosis.split("\n|")[0].splitlines():
         # A command must stay one line, to be copied.
         console.print(escape(printable(line)), soft_wrap="`" in line)
-    if (took := _training_time()) and "this training" in diagnosis:
-        console.print(f"This training took {took} on this machine.")
+    times = of_stages(Path(catalogue.TIMING), locked_stages(Path(LOCK)))
+    took = next((one.fit_seconds for one in times if one.stage == TRAIN), None)
+    if took is not None and "this training" in diagnosis:
+        console.print(f"This training took {in_words(took)} on this machine.")
     console.print()
+    if times:
+        console.print(_times(times))
     for name, path in FILES.items():
         console.print(f"{name:20}{escape(path)}", soft_wrap=True)
     console.print(f"{'plots':20}dvc plots show --open", soft_wrap=True)
 
 
-def _training_time() -> str:
-    """What the model took to fit, in words; empty where nobody noted it."""
-    model = hash_in(locked_stages(Path(LOCK)), catalogue.MODEL.path)
-    seconds = fit_times(Path(catalogue.FIT_TIMES)).get(model or "")
-    return "" if seconds is None else in_words(seconds)
+def _times(times: Sequence[Timing]) -> Table:
+    table = Table(title="time of each stage, when it last ran on this machine", title_justify="left")
+    table.add_column("stage")
+    for column in ("seconds", "images a second", "seconds an epoch"):
+        table.add_column(column, justify="right")
+    for one in times:
+        rate, epoch = one.images_per_second, one.epoch_seconds
+        cells = ["" if rate is None else f"{rate:,.0f}", "" if epoch is None else f"{epoch:.2f}"]
+        table.add_row(escape(one.stage), f"{one.seconds:,.1f}", *cells)
+    return table
 
 
 def _check_current(metrics: Mapping[str, Any], params: EvaluateParams) -> None:

@@ -76,7 +76,7 @@ def cross_fitted(model: EmbeddedModel, rows: Rows, asked: Vectors, seed: int, th
         DataError: the rows are of one class, or all in one group.
     """
     if len(np.unique(rows.labels)) < 2:
-        raise DataError("embeddings need images of two classes at least")
+        raise DataError("embeddings need images of at least two classes")
     names = rows.labels.astype(str)
     folds = folds_of(names, rows.groups.astype(str), FOLDS, seed)
     if len(np.unique(folds)) < 2:

@@ -23,7 +23,8 @@ from pipeline.metrics.params import AnyMetric
 from pipeline.models.baselines import Baseline
 from pipeline.models.building import build_model
 from pipeline.models.files import TrainedModel
-from pipeline.models.networks import NETWORKS, Factory, Network, Pretrained
+from pipeline.models.network import Network, Pretrained
+from pipeline.models.networks import NETWORKS, Factory
 from pipeline.models.own import digest_of_factory
 from pipeline.randomness import keyed_seed
 from pipeline.stages.augment.params import VariantParams

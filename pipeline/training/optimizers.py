@@ -40,7 +40,9 @@ class Sgd(Optimizer):
     @model_validator(mode="after")
     def _nesterov_has_momentum(self) -> Self:
         if self.nesterov and self.momentum == 0:
-            raise ValueError("nesterov needs momentum above 0: give momentum 0.9, say, or set nesterov to false")
+            raise ValueError(
+                "nesterov needs momentum above 0: set momentum, for example to 0.9, or set nesterov to false"
+            )
         return self
 
 

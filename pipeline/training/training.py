@@ -278,7 +278,7 @@ def _remedies(params: TrainParams) -> str:
     """What to change when the loss is no number."""
     found = [f"lower train.learning_rate (it is {params.learning_rate:g})"]
     if params.clip_norm is None:
-        found.append("shorten gradients with train.clip_norm, 1.0 say")
+        found.append("clip gradients with train.clip_norm, for example 1.0")
     if params.precision != "float32":
         found.append(f"set train.precision to float32 (it is {params.precision})")
     return ", or ".join(found)

@@ -30,7 +30,7 @@ from pipeline.images.pixels import Pixels, encode
 from pipeline.manifest import PREDICTIONS
 from pipeline.models.building import build_model
 from pipeline.models.files import TrainedModel
-from pipeline.models.networks import Network
+from pipeline.models.network import Network
 from pipeline.store.shards import ShardReader
 from pipeline.transforms.online import online_variants
 from pipeline.transforms.params import Transform

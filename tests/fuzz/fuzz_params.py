@@ -26,7 +26,7 @@ from safetensors.torch import save as save_tensors
 from pipeline.errors import DataError, ParamsError
 from pipeline.models.building import build_model
 from pipeline.models.files import TrainedModel, load_model, save_model
-from pipeline.models.networks import Network
+from pipeline.models.network import Network
 from pipeline.project.params_file import check_params, load_params
 from tests.examples import REPOSITORY, params, params_values
 

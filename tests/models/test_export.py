@@ -14,7 +14,8 @@ from pipeline.models.building import build_model
 from pipeline.models.export import MODEL_FORMATS, _quiet, export_model
 from pipeline.models.exportable import TWINS
 from pipeline.models.files import TrainedModel
-from pipeline.models.networks import NETWORKS, Network
+from pipeline.models.network import Network
+from pipeline.models.networks import NETWORKS
 from pipeline.models.onnx_files import load_onnx
 from pipeline.training.baselines import features_and_labels, fitted
 from tests.examples import params, picture, striped
@@ -139,7 +140,7 @@ def test_metadata_say_classes_size_and_normalisation() -> None:
 
 def test_what_is_no_exported_model_is_refused() -> None:
     data = export_model(trained({"name": "majority_class"}), MODEL_FORMATS["onnx"])
-    with pytest.raises(DataError, match="it is no ONNX file, or a damaged one"):
+    with pytest.raises(DataError, match="it is not an ONNX file, or it is damaged"):
         load_onnx(data[: len(data) // 2])
     with pytest.raises(DataError, match="it does not say what its classes are"):
         load_onnx(data.replace(b'{"classes"', b'{"klasses"'))

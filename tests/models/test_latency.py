@@ -9,7 +9,7 @@ from pipeline.models import latency as timing
 from pipeline.models.building import build_model
 from pipeline.models.files import TrainedModel
 from pipeline.models.latency import latency_of, machine
-from pipeline.models.networks import Cnn
+from pipeline.models.untrained_networks import Cnn
 from tests.examples import params
 
 CNN = params(**{"train.model.width": 4}).train.model

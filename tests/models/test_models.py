@@ -16,8 +16,8 @@ from pipeline.errors import DataError, ParamsError
 from pipeline.models.building import build_model
 from pipeline.models.files import TrainedModel, load_model, save_model
 from pipeline.models.layers import ACTIVATIONS, Normalise
-from pipeline.models.networks import Cnn
 from pipeline.models.prediction import predict
+from pipeline.models.untrained_networks import Cnn
 from tests.examples import params
 
 MEAN, STD = np.array([0.2, 0.5, 0.8]), np.array([0.1, 0.2, 0.3])

@@ -130,7 +130,7 @@ BODIES = {
                r"called as \(classes=3, size=16\) raised TypeError: .*colour.*\(mymodels\.py, line 5\)"),
     "no module": ("return [classes]", "returned a value of the type list: it must return a torch.nn.Module"),
     "nothing": ("pass", "returned None: it must return"),
-    "nothing to train": ("return nn.Flatten()", "a network of which nothing is trained"),
+    "nothing to train": ("return nn.Flatten()", "a network without trainable parameters"),
     "classes forgotten": ("return nn.Sequential(nn.Flatten(), nn.Linear(768, 10))",
                           r"gives shape \[2, 10\] in a prediction for 2 images: it must give logits of shape "
                           r"\(images, classes\), here \[2, 3\]"),

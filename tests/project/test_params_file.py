@@ -98,7 +98,7 @@ BROKEN_RULES = [
     ({"train.model.batch_norm": "yes"}, "train.model.batch_norm: input should be a valid boolean, got 'yes'"),
     ({"train.model.dropout.head": 1.0}, "train.model.dropout.head: input should be less than 1, got 1.0"),
     ({"train.optimizer": {"name": "sgd", "momentum": 0.0, "nesterov": True}},
-     "train.optimizer: nesterov needs momentum above 0: give momentum 0.9, say, or set nesterov to false"),
+     "train.optimizer: nesterov needs momentum above 0: set momentum, for example to 0.9, or set nesterov to false"),
     ({"train.warmup_epochs": 12.0},
      "train: warmup_epochs must be below epochs, got 12 and 12: the full learning rate would never be reached"),
     ({"train.warmup_epochs": 4.0, "train.schedule": {"name": "step", "every": 8, "factor": 0.1}},

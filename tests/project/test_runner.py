@@ -19,6 +19,7 @@ from pipeline.sources.scan import images_in_class_folders
 from pipeline.stage import Stage
 from pipeline.store import artifacts as storage
 from pipeline.store.checked import memo
+from pipeline.store.timing import key_of_files, timings
 from pipeline.store.writing import alone
 from pipeline.workers.engine import Engine
 from tests.examples import curated, encoded, full_disk, params, picture, with_columns, write_source
@@ -33,9 +34,9 @@ def _in_an_empty_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def files() -> dict[str, bytes]:
-    """Everything in the project but what stages read: sources and ingested images."""
+    """Everything in the project but what stages read, sources and ingested images, and how long they took."""
     paths = [path for path in Path().rglob("*") if path.is_file() and path.parts[:2] != ("data", "ingest")]
-    return {path.as_posix(): path.read_bytes() for path in paths}
+    return {path.as_posix(): path.read_bytes() for path in paths if path != Path(catalogue.TIMING)}
 
 
 def ingest_by_hand(name: str, images: int) -> None:
@@ -58,6 +59,10 @@ def test_a_stage_reads_its_inputs_and_puts_its_outputs_in_place() -> None:
     ingest_by_hand("phone", 2)
     assert run_stage("curate", params(), ONE).startswith("curate: 5 images kept, no duplicates (")
     first = files()
+    (took,) = timings(Path(catalogue.TIMING)).values()
+    assert took.stage == "curate"
+    assert took.key == key_of_files(map(Path, first))
+    assert took.images == 5
     assert sorted(first) == [
         "data/curate/groups.arrow",
         "data/curate/manifest.arrow",

@@ -42,8 +42,8 @@ KINDS = {
     "socket": "a socket: DVC cannot read it",
     "link to a device": "a link to a device: DVC reads it without end",
     "link to a pipe": "a link to a pipe (FIFO): DVC waits for ever to read it",
-    "dangling link": "a link that leads nowhere (No such file or directory): DVC fails on it",
-    "link in a loop": "a link that leads nowhere (Too many levels of symbolic links): DVC fails on it",
+    "dangling link": "a broken link (No such file or directory): DVC fails on it",
+    "link in a loop": "a broken link (Too many levels of symbolic links): DVC fails on it",
     "link to outside": "a link that leaves the folder: DVC takes what lies behind it for its content",
 }
 

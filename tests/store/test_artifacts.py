@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from dvc_render import VegaRenderer
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ruamel.yaml import YAML
 
 from pipeline import catalogue
 from pipeline.errors import DataError, MissingInputError, StorageError
@@ -15,8 +17,10 @@ from pipeline.store import artifacts as storage
 from pipeline.store import checked
 from pipeline.store.curves import Curves
 from tests.examples import curated
+from tests.pages import parsed
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+REPOSITORY = Path(__file__).parents[2]
 ROWS = curated({"cat": 3, "dog": 2}, {"dog": 1, "cat": 2})
 
 
@@ -97,6 +101,28 @@ def test_no_spreadsheet_program_runs_the_name_of_a_file() -> None:
         assert not [line for line in lines[1:] if line[1] in "=+-@"]
         assert lines[6] == '"cat/=1.png","empty","\'=1+1",2'
         pd.testing.assert_frame_equal(artifact.read(Path("t.csv")), frame, check_dtype=False)
+
+
+def drawn_by_dvc() -> list[storage.Artifact]:
+    """The tables of texts that dvc.yaml's plots name."""
+    plots = YAML(typ="safe").load((REPOSITORY / "pipeline/project/dvc_plots.yaml").read_text())["plots"]
+    named = {path for plot in plots for path, how in (plot.items() if isinstance(plot, dict) else ())}
+    of_them = [artifact for artifact in MADE.values() if artifact.path in named]
+    # Names of gaps are the package's own words.
+    return [artifact for artifact in of_them if artifact != catalogue.DIAGNOSIS_GAPS]
+
+
+def test_no_name_runs_in_the_page_of_dvcs_plots() -> None:
+    hostile = ["</script><script>alert(1)</script>", "<!-- <script>", "a<b", "<\u2060/script>", "=</SCRIPT >", "plain"]
+    frame = pd.DataFrame({"label": hostile, "</script>": hostile, "recall": 0.5})
+    assert len(drawn_by_dvc()) >= 5
+    for artifact in drawn_by_dvc():
+        artifact.write(frame, Path("t.csv"))
+        pd.testing.assert_frame_equal(artifact.read(Path("t.csv")), frame)
+        points = pd.read_csv("t.csv").to_dict("records")
+        plot = VegaRenderer(points, "t.csv", template="bar_horizontal", x="recall", y="label").generate_html()
+        assert [tag for tag, _ in parsed(plot).elements] == ["div", "script"]
+        assert "<!--" not in plot
 
 
 @pytest.mark.parametrize("name", MADE)

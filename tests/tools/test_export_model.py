@@ -116,4 +116,4 @@ def test_predict_without_its_metadata_names_the_file(command: Command) -> None:
     Path("photo.png").write_bytes(encoded(picture(1)))
     ended = command("predict", "noise.onnx", "photo.png")
     assert ended.code == 5
-    assert ended.err.startswith("error: noise.onnx: it is no ONNX file, or a damaged one")
+    assert ended.err.startswith("error: noise.onnx: it is not an ONNX file, or it is damaged")

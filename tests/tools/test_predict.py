@@ -16,7 +16,7 @@ from pipeline.data.loader import predict_rows
 from pipeline.errors import MissingInputError
 from pipeline.models.building import build_model
 from pipeline.models.files import TrainedModel, save_model
-from pipeline.models.networks import Network
+from pipeline.models.network import Network
 from pipeline.stages.ingest.stage import ingest
 from pipeline.store.shards import ShardReader, ShardStore
 from pipeline.tools.image_files import find_files

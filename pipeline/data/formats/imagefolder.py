@@ -1,4 +1,4 @@
-"""A folder a split, and in it a folder a class: what torchvision's ImageFolder and many others read."""
+"""One folder per split, and in it one folder per class: what torchvision's ImageFolder and many others read."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A table a split, pictures in it: what pandas and pyarrow open, and `datasets` as images with class names."""
+"""One table per split with its pictures: pandas and pyarrow open it, and `datasets` as images with class names."""
 
 import json
 from collections.abc import Callable, Sequence

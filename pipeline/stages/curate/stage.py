@@ -1,9 +1,8 @@
 """Join the sources into one manifest: remove duplicates, resolve labels, group near copies, mark issues."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,11 +11,10 @@ from pipeline import catalogue
 from pipeline.errors import MissingInputError, listing
 from pipeline.images import local_features
 from pipeline.images.perceptual import views
-from pipeline.images.pixels import Pixels, decode, without_bars
-from pipeline.issues import ISSUES
+from pipeline.images.pixels import decode
 from pipeline.manifest import HASHES, INGESTED, MARKS, NO_LABEL, check_manifest
-from pipeline.metrics.confounding import Strength, measure_confounding
-from pipeline.names import one_group, shown
+from pipeline.metrics.confounding import measure_confounding
+from pipeline.names import one_group
 from pipeline.problem import PROBLEMS, Problem
 from pipeline.sources.params import SourceParams
 from pipeline.stage import Stage
@@ -24,7 +22,6 @@ from pipeline.stages.curate.alignment import portrait
 from pipeline.stages.curate.confounders import (
     check_fact_names,
     confounding_metrics,
-    confounding_notes,
     confounding_sheet,
     confounding_table,
 )
@@ -40,124 +37,19 @@ from pipeline.stages.curate.groups import (
     near_table,
 )
 from pipeline.stages.curate.issues import issue_counts, with_issues
+from pipeline.stages.curate.outputs import CurateOutputs
 from pipeline.stages.curate.params import CurateParams
-from pipeline.stages.curate.scenes import NO_SCENES_FOUND, PAIR_COLUMNS, Scenes, find_scenes
-from pipeline.stages.curate.sheets import copies_sheet, crowd_lines, issues_sheet, scenes_sheet
-from pipeline.stages.curate.similarity import Positions
+from pipeline.stages.curate.pictures import measure_pictures, picture
+from pipeline.stages.curate.scenes import NO_SCENES_FOUND, PAIR_COLUMNS, find_scenes
+from pipeline.stages.curate.sheets import copies_sheet, issues_sheet, scenes_sheet
 from pipeline.stages.curate.steady import GROUP_COLUMNS, JOINS, steady_groups
+from pipeline.stages.curate.values import with_values
 from pipeline.store.decisions import Decision
 from pipeline.store.shard_plan import digest
 from pipeline.store.shards import ShardReader, fingerprint
 from pipeline.store.vectors import Embeddings
 from pipeline.versions.stages import version_of
 from pipeline.workers.engine import Engine
-
-# Pictures that a worker looks at in one go; fewer are not worth a process.
-CHUNK = 2048
-
-Measure = Callable[[Pixels], Pixels]
-
-
-@dataclass(frozen=True)
-class CurateOutputs:
-    """Kept images, removed images with the reason, near copies, counts, and user groups that were joined.
-
-    issues, copies, scenes_sheet: contact sheets as PNG files.
-    confounding: a row for each fact, how far it gives the class away; strengths: the same.
-    scenes: a row for each image that shows a scene with others. scene_pairs, groups: what the next run
-    goes on from.
-
-    `uncompared`: contents that are too small or plain to have near copies, if these are looked for.
-    """
-
-    manifest: pd.DataFrame
-    removed: pd.DataFrame
-    near: pd.DataFrame
-    metrics: dict[str, Any]
-    issues: bytes
-    copies: bytes
-    scenes: pd.DataFrame
-    scene_pairs: pd.DataFrame
-    groups: pd.DataFrame
-    scenes_sheet: bytes
-    confounding: pd.DataFrame
-    confounding_sheet: bytes
-    strengths: Sequence[Strength]
-    found: Scenes
-    joined: list[list[str]]
-    uncompared: int
-    decided: Sequence[str]
-    """What to say of people's decisions on labels."""
-    one_group: Sequence[str]
-    """What to say of user groups that are written in several ways."""
-    relabelled: Sequence[tuple[str, str, int]]
-    """Label of the sources, the class that it became by `problem`, images."""
-
-    @property
-    def summary(self) -> str:
-        reasons = ", ".join(
-            f"{count} {reason}" for reason, count in sorted(self.removed["reason"].value_counts().items())
-        )
-        unlabelled = int((self.manifest["label"] == NO_LABEL).sum())
-        without = f" ({unlabelled} without a label)" if unlabelled else ""
-        return "\n  ".join([f"{len(self.manifest)} images kept{without}, {reasons or 'no duplicates'}", *self._notes()])
-
-    def _notes(self) -> Iterator[str]:
-        yield from self.decided
-        for name in dict.fromkeys(name for _, name, _ in self.relabelled):
-            labels = [(label, count) for label, became, count in self.relabelled if became == name]
-            images = sum(count for _, count in labels)
-            yield (
-                f"{images} images labelled {listing((label for label, _ in labels))} now have the class {shown(name)}"
-            )
-        if len(self.near):
-            families = self.near["family"].value_counts()
-            yield (
-                f"{len(self.near)} images are near-duplicates, in {len(families)} groups of up to "
-                f"{families.max()}; each group stays in one split: see {catalogue.CURATE_NEAR.path}"
-            )
-            two_labels = sorted(set(self.near.loc[self.near["labels"] != "", "family"]))
-            if two_labels:
-                yield f"{len(two_labels)} of these groups have two labels: those of {listing(two_labels, most=3)}"
-        yield from self._scene_notes()
-        if joining := int((self.removed["reason"] == JOINS).sum()):
-            yield (
-                f"{joining} new images were removed, because they would join earlier groups and so move "
-                f"earlier images to another split: see {catalogue.CURATE_REMOVED.path}. To group all images "
-                f"anew, remove {catalogue.CURATE_GROUPS.path}"
-            )
-        if self.joined:
-            names = listing((" + ".join(names) for names in self.joined), most=3)
-            yield f"groups joined by equal files or near-duplicates; they stay in one split: {names}"
-        yield from self.one_group
-        if self.uncompared:
-            yield f"{self.uncompared} pictures are too small or too plain to search for near-duplicates"
-        yield from confounding_notes(self.strengths, catalogue.CURATE_CONFOUNDING_SHEET.path)
-        marked = {name: int(self.manifest[name].sum()) for name in ISSUES}
-        if any(marked.values()):
-            counts = ", ".join(f"{count} {name}" for name, count in marked.items() if count)
-            yield f"issues (nothing is removed): {counts}; see {catalogue.CURATE_ISSUES.path}"
-
-    def _scene_notes(self) -> Iterator[str]:
-        yield from crowd_lines(self.found.crowds)
-        if self.found.untold:
-            yield (
-                f"{self.found.untold} pictures have less than {local_features.MIN_SIDE} pixels a side: too small to "
-                "tell scenes apart (ingest.size)"
-            )
-        if not len(self.scenes):
-            return
-        sizes = self.scenes["family"].value_counts()
-        apart = (
-            "stay in one split" if self.metrics["scenes"]["grouped"] else "may be in different splits (curate.scenes)"
-        )
-        yield (
-            f"{len(self.scenes)} images show {len(sizes)} scenes, up to {sizes.max()} images each; these "
-            f"{apart}: see {catalogue.CURATE_SCENES_SHEET.path}"
-        )
-        two_labels = sorted(set(self.scenes.loc[self.scenes["labels"] != "", "family"]))
-        if two_labels:
-            yield f"{len(two_labels)} of these scenes have several labels: those of {listing(two_labels, most=3)}"
 
 
 @dataclass(frozen=True)
@@ -204,10 +96,13 @@ def curate(
     tables = {name: ingested[name]() for name in sorted(origin.sources)}
     images = join_sources([manifest for manifest, _ in tables.values()])
     check_manifest(images, INGESTED)
+    problem = PROBLEMS.of(origin.problem)
+    column = problem.column(origin.problem)
+    images = with_values(images, column)
     # Before labels become classes: people decide on what the sources say.
     corrections = correct(images, origin.decisions)
     images = corrections.images
-    becomes = PROBLEMS.of(origin.problem).relabel(origin.problem, images["label"].astype(str).unique().tolist())
+    becomes = problem.relabel(origin.problem, images["label"].astype(str).unique().tolist())
     relabelled = class_counts(images, becomes)
     # Before anything is compared: two labels of one class are no conflict.
     images = images.assign(label=images["label"].astype(str).replace(becomes)) if becomes else images
@@ -237,7 +132,8 @@ def curate(
     near, joined = near_table(kept, images, pairs), joined_groups(images)
     scenes = near_table(kept, images, found.pairs[["one", "other"]])
     kept = with_issues(kept, params.issues)
-    strengths = measure_confounding(kept, check_fact_names(params.not_confounding, kept))
+    follows = [] if column is None else [column]
+    strengths = measure_confounding(kept, check_fact_names([*params.not_confounding, *follows], kept))
     counts = {
         name: {
             "files": len(manifest) + len(rejected),
@@ -263,7 +159,7 @@ def curate(
         "confounding": confounding_metrics(strengths),
         "relabelled": sum(count for _, _, count in relabelled),
     }
-    show = partial(_picture, reader=originals)
+    show = partial(picture, reader=originals)
     return CurateOutputs(
         manifest=kept,
         removed=removed,
@@ -298,26 +194,6 @@ def _scene_rule(reader: ShardReader, contents: pd.DataFrame, fit: str) -> str:
     shape = [] if contents.empty else decode(reader.image(*contents[["shard", "row"]].iloc[0])).shape[:1]
     code = version_of(local_features.local_features, local_features.agreement, local_features.can_tell)
     return fingerprint(code, ["opencv-python-headless", "numpy"], {"fit": fit, "side": [*shape]})
-
-
-def _picture(shard: str, row: int, reader: ShardReader) -> Pixels:
-    return decode(reader.image(shard, row))
-
-
-def measure_pictures(
-    rows: Positions, measure: Measure, contents: pd.DataFrame, reader: ShardReader, fit: str, engine: Engine
-) -> Pixels:
-    """What `measure` makes of contents by position, from their normalised pictures; shape (k, …)."""
-    asked = contents[["shard", "row", "width", "height"]].iloc[rows]
-    places = list(asked.itertuples(index=False, name=None))
-    chunks = [places[begin : begin + CHUNK] for begin in range(0, len(places), CHUNK)]
-    work = partial(_measured, measure=measure, reader=reader, fit=fit)
-    return np.concatenate(engine.map(work, chunks, "curate: near copies", size=len))
-
-
-def _measured(places: Sequence[tuple[str, int, int, int]], measure: Measure, reader: ShardReader, fit: str) -> Pixels:
-    pictures = ((decode(reader.image(shard, row)), width, height) for shard, row, width, height in places)
-    return np.stack([measure(without_bars(pixels, width, height, fit)) for pixels, width, height in pictures])
 
 
 STAGE = Stage(

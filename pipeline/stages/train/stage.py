@@ -23,11 +23,12 @@ from pipeline.workers.progress import say
 
 @dataclass(frozen=True)
 class TrainOutputs:
-    """The model as a safetensors file, numbers per epoch, and how long the fit took."""
+    """The model as a safetensors file, numbers per epoch, how long the fit took, and the rows of an epoch."""
 
     model: bytes
     curves: Curves
     seconds: float
+    images: int
     summary: str
 
 
@@ -60,6 +61,7 @@ def train(
         model=save_model(model),
         curves=Curves(fit.epochs, fit.epoch, {"unlabelled": fit.unlabelled} if fit.unlabelled else {}),
         seconds=fit.seconds,
+        images=len(augmented),
         summary=f"{done}: dev {metric.key} {kept['dev/optimizing']:.4f}{sparse}{_unlabelled(fit, metric.key)}",
     )
 
@@ -98,5 +100,4 @@ STAGE = Stage(
     writes={"model": catalogue.MODEL, "curves": catalogue.CURVES},
     together={"params": FitParams},
     resumes={"checkpoint": catalogue.CHECKPOINT},
-    times=catalogue.FIT_TIMES,
 )

@@ -1,1 +1,1 @@
-"""What differs between the data of two runs, and how much of a metric's change is due to it."""
+"""What differs between the data of two runs, and how much of the metric's change that explains."""

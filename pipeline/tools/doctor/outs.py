@@ -144,7 +144,7 @@ def examine_leftovers(at_work: str) -> Check:
 def fault(shard: Shard) -> str | None:
     """What is wrong with a shard; None if it is whole."""
     if not shard.path.exists():
-        return "is a link that leads nowhere"
+        return "is a broken link"
     try:
         if shard.md5 not in (None, md5_of(shard.path)):
             return "is damaged: its MD5 is not that of dvc.lock"

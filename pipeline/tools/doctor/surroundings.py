@@ -72,8 +72,8 @@ def _shallow() -> Iterator[Problem]:
         return
     if answer.stdout.strip() == "true":
         yield Problem(
-            "this is a shallow clone: experiments of `dvc exp run --temp` and `--queue` run here and are not saved, "
-            "without a word from DVC",
+            "this is a shallow clone: `dvc exp run --temp` and `--queue` run here, but DVC saves no experiment and "
+            "does not say so",
             "`git fetch --unshallow`",
         )
 
@@ -83,6 +83,4 @@ def _disk(places: Sequence[Path]) -> Iterator[Problem]:
     for place in {place.stat().st_dev: place for place in places if place.is_dir()}.values():
         free = shutil.disk_usage(place).free
         if free < MIN_FREE:
-            yield Problem(
-                f"{free / 1e6:.0f} MB are free where {place} lies: a run may fail before it ends", "free space"
-            )
+            yield Problem(f"{free / 1e6:.0f} MB are free at {place}: a run may fail before it ends", "free space")

@@ -24,6 +24,8 @@ from pipeline.metrics.predictions import classes_of
 from pipeline.models.baselines import Baseline
 from pipeline.project.params_file import Params
 from pipeline.store.artifacts import Artifact
+from pipeline.store.dvc_lock import LOCK, locked_stages
+from pipeline.store.timing import Timing, of_stages
 from pipeline.tools import compare
 from pipeline.tools.errors import ERRORS_TABLE, errors_sheet, has_tags, ranking
 from pipeline.tools.inline_svg import svg_of
@@ -73,6 +75,7 @@ def gather(params: Params, tags: Path | None) -> dict[str, PageSection]:
         "curves": _curves,
         "confusion": _confusion,
         "slices": _slices,
+        "times": _times,
         "experiments": _experiments,
         "test_evaluations": _test_evaluations,
         "map": _map,
@@ -256,6 +259,10 @@ def _slices(_: Params) -> Mapping[str, Any]:
 
 def _experiments(params: Params) -> Sequence[Any]:
     return compare.comparison(params.evaluate, MAX_COMMITS)
+
+
+def _times(_: Params) -> Sequence[Timing]:
+    return of_stages(Path(catalogue.TIMING), locked_stages(Path(LOCK)))
 
 
 def _test_evaluations(_: Params) -> Sequence[Any]:

@@ -5,8 +5,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pipeline.models.networks import EfficientNetLite0, HeadDropout
 from pipeline.models.params import Model
+from pipeline.models.pretrained_networks import EfficientNetLite0, HeadDropout
 from pipeline.project.params_file import Params
 from pipeline.tools.spot_check.candidates import OWN, candidates
 from pipeline.training.embedded import EmbeddedModel

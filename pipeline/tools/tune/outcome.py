@@ -1,4 +1,4 @@
-"""What a search brought, as a table and in sentences."""
+"""The result of a search, as a table and in sentences."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -19,7 +19,7 @@ def check_space(values: Mapping[str, Any], params: Params) -> None:
     """
     space = params.tune.space
     if not space:
-        raise ParamsError("tune.space is empty: name a param and its range, train.learning_rate say")
+        raise ParamsError("tune.space is empty: name a param and its range, for example train.learning_rate")
     problems = []
     online = params.augment.variants.mode == "online"
     for place, one in space.items():

@@ -1,4 +1,4 @@
-"""`pipeline tune`: the search from params.yaml to its winner, held against today's params."""
+"""`pipeline tune`: the search from params.yaml to its winner, compared with today's params."""
 
 import shlex
 import subprocess

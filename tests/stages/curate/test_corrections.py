@@ -8,7 +8,7 @@ import pytest
 from pipeline import catalogue
 from pipeline.errors import DataError
 from pipeline.project.runner import run_stage
-from pipeline.stages.curate.stage import CurateOutputs
+from pipeline.stages.curate.outputs import CurateOutputs
 from pipeline.store.decisions import Decision, render
 from pipeline.workers.engine import Engine
 from tests.examples import params, write_source

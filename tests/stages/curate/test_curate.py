@@ -12,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import catalogue
-from pipeline.errors import DataError, MissingInputError
+from pipeline.errors import DataError, MissingInputError, ParamsError
 from pipeline.issues import ISSUES
 from pipeline.manifest import CURATED, GROUPS, INGESTED, SCENE_PAIRS, SPLIT, check_manifest
 from pipeline.project.runner import run_stage
-from pipeline.stages.curate.stage import CurateOutputs, Earlier, Origin, curate
+from pipeline.stages.curate.outputs import CurateOutputs
+from pipeline.stages.curate.stage import Earlier, Origin, curate
 from pipeline.store.arrow import write_arrow
 from pipeline.store.decisions import Decision
 from pipeline.store.shards import ShardReader
@@ -54,6 +55,7 @@ def curated(
     ingested: Mapping[str, Source], conflicting: str = "reject", decisions: Sequence[Decision] = (), **problem: Any
 ) -> CurateOutputs:
     changes = {f"problem.{name}": value for name, value in problem.items()}
+    changes = {"problem": problem} if "name" in problem else changes
     chosen = params(**{"curate.conflicting_labels": conflicting, **changes})
     readers = {name: partial(ingested.__getitem__, name) for name in ingested}
     origin = Origin(chosen.sources, chosen.problem, decisions)
@@ -261,3 +263,27 @@ def test_classes_are_those_of_the_problem_before_labels_can_conflict() -> None:
     assert "6 images labelled cat, dog now have the class pet" in pets.summary
     with pytest.raises(DataError, match="did you mean cat"):
         curated({"phone": PHONE, "web": WEB}, rename={"cta": "pet"})
+
+
+def test_bins_are_made_of_a_column_which_is_no_confounder() -> None:
+    web, phone = (
+        (rows.assign(meta_ripeness=[str(number) for number in range(len(rows))]), refused)
+        for rows, refused in (WEB, PHONE)
+    )
+    found = curated(
+        {"web": web, "phone": phone}, name="bins", column="ripeness", edges=[0, 2, 9], names=["low", "high"]
+    )
+    # Decided by the column alone: the labels of these two files of one content differ, their values are in one bin.
+    assert found.manifest[["id", "label"]].to_numpy().tolist() == [
+        ["phone/dog/001.png", "low"],
+        ["web/cat/000.png", "low"],
+        ["web/cat/003.png", "high"],
+        ["web/dog/002.png", "high"],
+    ]
+    assert "images labelled 2, 3, 4, 5 now have the class high" in found.summary
+    assert "ripeness" not in set(found.confounding["fact"])
+    with pytest.raises(ParamsError, match="names 'ripenes', which no table of the sources has, did you mean ripeness"):
+        curated({"web": web, "phone": phone}, name="bins", column="ripenes", edges=[0, 2, 9])
+    lost = web[0].assign(meta_ripeness=["", *"12345"])
+    with pytest.raises(DataError, match=r"1 raw images have no value in the column ripeness: web/cat/000\.png"):
+        curated({"web": (lost, web[1]), "phone": phone}, name="bins", column="ripeness", edges=[0, 2, 9])

@@ -15,7 +15,7 @@ from pipeline.images.pixels import Pixels
 from pipeline.manifest import HASHES, SPLIT, check_manifest
 from pipeline.project.params_file import Params
 from pipeline.project.runner import run_stage
-from pipeline.stages.curate.stage import measure_pictures
+from pipeline.stages.curate.pictures import measure_pictures
 from pipeline.workers.engine import Engine
 from tests.examples import encoded, params
 from tests.stages.curate.test_similarity import CHANGES, brighter, cropped, half, jpeg, scene
@@ -150,7 +150,7 @@ def outs() -> dict[str, bytes]:
 
 
 def test_workers_and_an_earlier_run_do_not_change_a_byte(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.stages.curate.stage.CHUNK", 3)
+    monkeypatch.setattr("pipeline.stages.curate.pictures.CHUNK", 3)
     write({f"phone/cat/{seed}": scene(seed) for seed in range(4)} | OTHERS)
     write({f"web/cat/{seed}": half(scene(seed)) for seed in range(4)})
     curated(changed(), workers=2)

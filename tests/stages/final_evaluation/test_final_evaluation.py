@@ -10,7 +10,7 @@ import pytest
 from pipeline.errors import FinalEvaluationError
 from pipeline.models.building import build_model
 from pipeline.models.files import TrainedModel, save_model
-from pipeline.models.networks import Network
+from pipeline.models.network import Network
 from pipeline.stages.final_evaluation import stage
 from pipeline.store.ledger import LedgerEntry
 from pipeline.store.reading import digest_of

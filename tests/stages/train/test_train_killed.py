@@ -1,6 +1,5 @@
 """train: a run after a kill, SIGTERM or Ctrl-C ends with the model of one that was left alone."""
 
-import hashlib
 import shutil
 import signal
 import subprocess
@@ -13,7 +12,7 @@ import pytest
 from pipeline import catalogue
 from pipeline.project.params_file import load_params
 from pipeline.project.runner import run_stage
-from pipeline.store.fit_times import fit_times
+from pipeline.store.timing import key_of_files, timings
 from pipeline.workers.engine import Engine
 from tests.running import environment, run_stages, write_params, write_tiny_sources
 
@@ -91,8 +90,10 @@ def goes_on_to_the_same_model(trained: Path, done: str) -> None:
     assert METRICS.read_bytes() == (trained / METRICS).read_bytes()
     assert not CHECKPOINT.exists()
     # The time is that of the whole fit; beside the model, under the hash that dvc.lock gives it.
-    times = fit_times(Path(catalogue.FIT_TIMES))
-    assert times[hashlib.md5(MODEL.read_bytes(), usedforsecurity=False).hexdigest()] >= 0
+    took = timings(Path(catalogue.TIMING))[("train", key_of_files([MODEL]))]
+    assert took.epochs == EPOCHS
+    assert took.fit_seconds is not None
+    assert took.images
 
 
 @pytest.mark.parametrize(

@@ -149,7 +149,7 @@ def test_a_shard_whose_content_does_not_match_is_built_again(
         case "dangling":
             shard.unlink()
             shard.symlink_to("nowhere")
-            reason = "is a link that leads nowhere"
+            reason = "is a broken link"
     ended = doctor()
     assert wrong(ended) == {"shards"}
     assert f"{place} " in ended.out
