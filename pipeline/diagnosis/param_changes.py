@@ -60,7 +60,7 @@ class Run:
     nothing is wrong with them). dated: production images have times of capture. groups: how many independent images of
     each role train has; images: all of them; counts: its images by class; epochs_run: how many epochs training had;
     dev_errors: misclassified images of dev; unlabelled: images without a label that could teach; None where that is not
-    known. confounder: the fact that gives train's classes away. problem: what the model tells apart; None for classes as
+    known. confounder: the fact that gives train's classes away. problem: what the model tells apart; None: classes as
     they are.
     """
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.models.networks import Network
+from pipeline.models.network import Network
 from pipeline.models.params import AnyModel
 from pipeline.registry import one_of
 from pipeline.section import EACH_ONCE, Count, Label, Section, Seed
