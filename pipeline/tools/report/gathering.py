@@ -19,6 +19,7 @@ from pipeline.diagnosis.error_tags import errors_of
 from pipeline.errors import PipelineError
 from pipeline.manifest import DEV, SEEN_SPLITS, SPLITS
 from pipeline.metrics.confusion import confusion_matrix, per_class
+from pipeline.metrics.measures import METRICS
 from pipeline.metrics.metric import key_of
 from pipeline.metrics.predictions import classes_of
 from pipeline.models.baselines import Baseline
@@ -32,6 +33,7 @@ from pipeline.tools.inline_svg import svg_of
 from pipeline.tools.map.drawing import PANELS, TITLES, panel_of
 from pipeline.tools.map.points import map_points
 from pipeline.tools.report import plots
+from pipeline.tools.tune.tables import TRIALS, figures_of_search
 from pipeline.workers.engine import Engine, choose_workers
 
 # Larger sheets are packed tighter, so that the page can be sent by mail.
@@ -76,6 +78,7 @@ def gather(params: Params, tags: Path | None) -> dict[str, PageSection]:
         "confusion": _confusion,
         "slices": _slices,
         "times": _times,
+        "search": _search,
         "experiments": _experiments,
         "test_evaluations": _test_evaluations,
         "map": _map,
@@ -259,6 +262,15 @@ def _slices(_: Params) -> Mapping[str, Any]:
 
 def _experiments(params: Params) -> Sequence[Any]:
     return compare.comparison(params.evaluate, MAX_COMMITS)
+
+
+def _search(params: Params) -> Mapping[str, Markup] | None:
+    """The plots of the last search by their titles; nothing where there was none."""
+    if not Path(TRIALS.path).exists():
+        return None
+    optimizing = params.evaluate.optimizing
+    found = figures_of_search(key_of(optimizing), METRICS.of(optimizing).maximise)
+    return {title: svg_of(figure, f"search-{place}", title) for place, (title, figure) in enumerate(found.items())}
 
 
 def _times(_: Params) -> Sequence[Timing]:

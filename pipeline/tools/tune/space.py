@@ -7,6 +7,7 @@ from pipeline.diagnosis.next_steps import changed
 from pipeline.diagnosis.param_changes import DROPPED
 from pipeline.errors import ParamsError
 from pipeline.project.params_file import Params, check_params
+from pipeline.stages.augment.copies import COPIES
 from pipeline.tuning.ranges import RANGES, Range, Values, value_of
 from pipeline.yaml_values import shortened
 
@@ -27,12 +28,24 @@ def check_space(values: Mapping[str, Any], params: Params) -> None:
             problems.append(
                 f"tune.space.{place}: variants are made beforehand; set augment.mode to online to vary them"
             )
+        elif place.startswith("balance.") and (why := _not_in_memory(params)):
+            problems.append(f"tune.space.{place}: {why}")
         elif value_at(values, place) is None and not isinstance(one, Values):
             problems.append(f"tune.space.{place}: params.yaml has no {place}, or it is null")
         else:
             problems += _refused(values, place, one)
     if problems:
         raise ParamsError("\n".join(problems))
+
+
+def _not_in_memory(params: Params) -> str:
+    """Why rows that are balanced otherwise cannot be had without the stage augment; empty: they can."""
+    if params.augment.match_production:
+        return "raw images are degraded beforehand; set augment.match_production to false to vary it"
+    makes_any = COPIES.of(params.augment.copies).makes_any(params.augment.copies)
+    if params.augment.mode != "online" and params.augment.transforms and makes_any:
+        return "variants are made beforehand, for the rows of today; set augment.mode to online to vary it"
+    return ""
 
 
 def _refused(values: Mapping[str, Any], place: str, one: Range) -> list[str]:

@@ -21,7 +21,7 @@ from pipeline.metrics.slices import with_slices
 from pipeline.models.files import save_model
 from pipeline.models.latency import p95_milliseconds
 from pipeline.project.params_file import Params
-from pipeline.tools.training_data import read_data
+from pipeline.tools.training_data import balanced_rows, read_data
 from pipeline.training.fitting import TrainingData, check_fits
 from pipeline.training.semi_supervised import fit_with_unlabelled
 from pipeline.workers.engine import Engine
@@ -81,7 +81,9 @@ class Shared:
         self.rows = manifest.reset_index(drop=True)
 
     def of(self, params: Params) -> TrainingData:
-        """The data of a trial: the same as all others', unless its variants or images without a label are others."""
+        """The data of a trial: the same as all others', unless its rows, variants or pictures are others."""
+        if params.balance != self._params.balance:
+            return read_data(params, balanced_rows(params))
         same_way = params.train.unlabelled.name == self._params.train.unlabelled.name
         if same_way and params.augment.variants == self._params.augment.variants:
             check_fits(self._data.rows, self._data.dev_rows, params.train.batch_size)
