@@ -171,7 +171,7 @@ def test_a_choice_of_another_optimizer_drops_what_the_old_one_had() -> None:
 
 
 def test_rows_that_are_balanced_in_memory_are_those_of_the_stages(prepared: Path) -> None:
-    changes = {"balance.strategy": {"name": "oversample", "target": {"name": "count", "count": 30}}}
+    changes = {"balance.strategy": {"name": "oversample", "target": {"name": "count", "rows": 30}}}
     write_params(prepared, **{**QUICK, **changes})
     run_stages("balance", "augment")
     of_stages = catalogue.AUGMENTED.read(Path(catalogue.AUGMENTED.path))
