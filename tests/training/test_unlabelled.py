@@ -116,13 +116,14 @@ def test_the_quota_is_one_of_each_class() -> None:
 
 
 def test_labels_below_the_threshold_are_not_used() -> None:
-    vectors, truth = rings(20)
-    asked = np.setdiff1d(np.arange(40), [0, 20])
-    chosen = PseudoLabels(name="pseudo_labels", neighbours=8, threshold=0.7, weight=0.5)
-    found = propose(chosen, Labelled(vectors[[0, 20]], truth[[0, 20]], 2), vectors[asked])
+    generator = np.random.default_rng(4)
+    labelled = Labelled(generator.normal(size=(6, 5)).astype(np.float32), np.arange(6) % 2, 2)
+    asked = generator.normal(size=(30, 5)).astype(np.float32)
+    middle = float(np.median(propose(PseudoLabels(name="pseudo_labels"), labelled, asked).certainties))
+    found = propose(PseudoLabels(name="pseudo_labels", threshold=middle, weight=0.5), labelled, asked)
     used = found.weights > 0
-    assert 0 < used.sum() < len(used)
-    assert found.certainties[used].min() >= 0.7 > found.certainties[~used].max()
+    assert used.sum() == 15
+    assert found.certainties[used].min() >= middle > found.certainties[~used].max()
     np.testing.assert_allclose(found.weights[used], found.certainties[used] / 2)
 
 
