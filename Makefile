@@ -1,6 +1,7 @@
 # make demo          run the pipeline on the embedded sample, from the images to the diagnosis
 # make test          formatter, linter, types, layers, tests with coverage
 # make test-browser  test the pages of report and review in a real browser; needs Chromium
+# make test-storage  share a run through a DVC remote on a real S3 server on this machine
 # make fuzz          feed damaged pictures, tables, params and model files for ten minutes
 # make generated     write the generated files: DVC's files, docs/reference.md, the map in docs/code.md
 # make format        fix what the formatter and the linter can fix
@@ -12,7 +13,7 @@ BIN := $(CURDIR)/.venv/bin
 # Stages are run as `python -m pipeline`, by the python of this environment.
 export PATH := $(BIN):$(PATH)
 
-.PHONY: demo fuzz generated test test-browser lint types layers coverage format
+.PHONY: demo fuzz generated test test-browser test-storage lint types layers coverage format
 .DEFAULT_GOAL := test
 
 demo: .venv/ready
@@ -24,11 +25,14 @@ generated: .venv/ready
 	python -m docs.generate
 
 test: lint types layers coverage
-	@echo "Not run: the page in a real browser (make test-browser)"
+	@echo "Not run: the page in a real browser (make test-browser), a DVC remote on S3 (make test-storage)"
 
 test-browser: .venv/ready
 	@"$(BIN)/python" -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[browser,dev]'
 	pytest -m browser tests/browser
+
+test-storage: .venv/ready
+	pytest -m storage tests/test_dvc_s3.py
 
 MINUTES := 10
 fuzz: .venv/ready

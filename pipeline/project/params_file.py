@@ -2,6 +2,7 @@
 
 import difflib
 import itertools
+import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
@@ -79,8 +80,10 @@ class Params(Section):
         paths = sorted((Path(source.path) / (source.inside or ""), name) for name, source in sources.items())
         for (outer, one), (inner, other) in itertools.combinations(paths, 2):
             if inner.is_relative_to(outer) and {one, other} & whole:
+                paths_of = [posixpath.join(sources[name].path, sources[name].inside or "") for name in (other, one)]
                 raise ValueError(
-                    f"the path {inner} is inside {outer}, the path of another source, so each image would count twice"
+                    f"the path {paths_of[0].rstrip('/')} is inside {paths_of[1].rstrip('/')}, the path of another "
+                    "source, so each image would count twice"
                 )
         return sources
 

@@ -68,13 +68,16 @@ def by_baseline(model: Baseline, data: FoldedRows, seed: int, threads: int, engi
 
 
 def by_vectors(vectors: Vectors, data: FoldedRows, threads: int) -> Probabilities:
-    """Probabilities (n, k) by logistic regression on vectors (n, d); NaN where no other fold has the class."""
-    from pipeline.training.embedded import EMBEDDED_MODELS, Rows, best_out_of_fold
+    """Probabilities (n, k) by logistic regression and nearest neighbours on vectors (n, d), their mean.
+
+    NaN where no other fold has the class.
+    """
+    from pipeline.training.embedded import Rows, mean_out_of_fold
 
     labels = class_codes(data.rows["label"].to_numpy(), data.classes)
     ones = np.ones(len(labels), np.float32)
     rows = Rows(vectors, labels, ones, data.rows["group"].to_numpy(str), len(data.classes))
-    found, _ = best_out_of_fold(EMBEDDED_MODELS["linear"], rows, data.folds, threads)
+    found = mean_out_of_fold(rows, data.folds, threads)
     for fold in np.unique(data.folds).tolist():
         others = np.bincount(labels[data.folds != fold], minlength=len(data.classes))
         found[np.ix_(data.folds == fold, others == 0)] = np.nan

@@ -28,6 +28,10 @@ from pipeline.workers.progress import silence
 NOBODY = -1
 
 
+def _forget(_: Sequence[Any]) -> None:
+    """Nothing is to be prepared."""
+
+
 def _as_they_are(made: Sequence[Any]) -> Sequence[Any]:
     return made
 
@@ -51,6 +55,8 @@ class Guard:
     time than all work for one after the other. `refuse` gives what this would give."""
     chunk_size: int = 1
     """So many are finished at a time."""
+    expect: Callable[[Sequence[Any]], object] = _forget
+    """Told of all items of a task that are to be made, before the first one is."""
 
     @staticmethod
     def refusal(code: int, late: bool, seconds: int) -> tuple[str, str]:
@@ -148,6 +154,7 @@ def _made(guard: Guard, job: Job, connection: Connection, desk: Any) -> Iterator
     """What is made of each item, in order; said at once where one has already cost a worker."""
     told = bool(job.known) or job.suspect is not None
     known = dict(job.known)
+    guard.expect([item for number, item in enumerate(job.items) if number not in known])
     if job.suspect is not None:
         with _cpu_limit(guard.seconds):
             [known[job.suspect]] = guard.finish([_attempt(guard, job.items[job.suspect], job.suspect, desk)])

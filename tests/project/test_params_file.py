@@ -124,7 +124,7 @@ BROKEN_RULES = [
      "sources: no source has the role production, but dev and test come from production images only: add a "
      "production source"),
     ({"sources": {"phone": PHONE, "web": {"role": "raw", "path": "./phone/"}}},
-     "sources: the path phone is inside phone, the path of another source, so each image would count twice"),
+     "sources: the path ./phone is inside phone, the path of another source, so each image would count twice"),
     ({"balance.production_weight": 0.5},
      "balance.production_weight: input should be greater than or equal to 1, got 0.5"),
     ({"balance.strategy": {"name": "both", "target": {"name": "count", "rows": 0}}},
