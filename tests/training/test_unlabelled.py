@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from pipeline.data import dataset as dataset_module
 from pipeline.errors import DataError
 from pipeline.metrics.metric import metric_of
 from pipeline.models.files import save_model
@@ -193,7 +192,7 @@ def test_the_loss_is_that_of_strong_variants_where_the_weak_one_is_sure() -> Non
     logits = forward(coloured((1, 2, 3)))
     np.testing.assert_allclose(logits.detach(), [[0.1, 0.2, 0.3]], rtol=1e-5)
     sure = -torch.tensor([2.0, 3.0, 0.0]).log_softmax(0)[0]
-    assert float(forward.loss) == pytest.approx(3 * float(sure) / 2, rel=1e-5)
+    assert float(forward.loss.detach()) == pytest.approx(3 * float(sure) / 2, rel=1e-5)
     assert float(forward.used) == 0.5
     # The weak variants alone, as when predicting; the others in one pass, as when training.
     assert network.asked == [(False, 2), (True, 3)]
@@ -231,8 +230,8 @@ def prepared(folder: Path, train: TrainParams, unlabelled: int = 24) -> Training
     return training_data(augmented, manifest, ShardReader(folder), shaping, bare)
 
 
-def fitted(folder: Path, train: TrainParams, engine: Engine | None = None, checkpoint: Any = None) -> tuple[bytes, Fit]:
-    model, fit = fit_with_unlabelled(prepared(folder, train), train, METRIC, engine or Engine(1), checkpoint)
+def fitted(folder: Path, train: TrainParams, checkpoint: Any = None) -> tuple[bytes, Fit]:
+    model, fit = fit_with_unlabelled(prepared(folder, train), train, METRIC, Engine(1), checkpoint)
     return save_model(model), fit
 
 
@@ -243,10 +242,8 @@ def unlabelled_wins(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 WAYS: list[Any] = [
-    pytest.param({"unlabelled": PSEUDO}, id="pseudo_labels"),
-    pytest.param({"unlabelled": {**PSEUDO, "rounds": 2}, "epochs": 2}, id="rounds"),
-    pytest.param({"unlabelled": PAIRS}, id="consistency"),
-    pytest.param({"unlabelled": PAIRS, "mixing": {"name": "mixup", "alpha": 0.5}}, id="mixup"),
+    pytest.param({"unlabelled": {**PSEUDO, "rounds": 2}}, id="pseudo_labels"),
+    pytest.param({"unlabelled": PAIRS, "mixing": {"name": "mixup", "alpha": 0.5}}, id="consistency"),
 ]
 
 
@@ -272,24 +269,13 @@ def test_a_fit_that_is_stopped_anywhere_goes_on_to_the_same_bytes(
 
     path = tmp_path / "checkpoint.pt"
     assert fitted(tmp_path, train, checkpoint=Every(path).under("key"))[0] == whole
-    chosen = Every.states[:: max(1, len(Every.states) // 6)]
-    assert len(chosen) >= 6
+    chosen = Every.states[:: max(1, len(Every.states) // 4)]
+    assert len(chosen) >= 4
     for state in chosen:
         path.write_bytes(state)
         again, seen = fitted(tmp_path, train, checkpoint=Checkpoint(path).under("key"))
         assert again == whole
         assert (seen.epochs, seen.unlabelled) == (fit.epochs, fit.unlabelled)
-
-
-@pytest.mark.parametrize("changes", WAYS[::2])
-def test_workers_change_nothing(
-    changes: dict[str, Any], tmp_path: Path, unlabelled_wins: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    train = settings(**changes, epochs=1)
-    alone = fitted(tmp_path, train)[0]
-    monkeypatch.setattr(dataset_module, "WORTH_A_WORKER", 1)
-    monkeypatch.setattr(dataset_module, "MAX_KEPT_BYTES", 0)
-    assert fitted(tmp_path, train, Engine(2))[0] == alone
 
 
 @pytest.mark.parametrize("way", [PSEUDO, PAIRS], ids=lambda way: way["name"])
@@ -340,7 +326,7 @@ def test_a_network_learns_from_images_without_a_label(tmp_path: Path, unlabelled
 
 
 def test_images_of_which_no_label_is_certain_change_nothing(tmp_path: Path) -> None:
-    train = settings(unlabelled={**PSEUDO, "threshold": 1.0}, epochs=1)
+    train = settings(unlabelled={**PSEUDO, "neighbours": 32, "threshold": 1.0}, epochs=1)
     model, fit = fitted(tmp_path, train)
     assert fit.unlabelled is not None
     assert (fit.unlabelled["labelled"], fit.unlabelled["kept"]) == (0, False)

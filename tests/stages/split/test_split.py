@@ -265,7 +265,7 @@ def bare_images(rows: pd.DataFrame, groups: "pd.Series[str]") -> pd.DataFrame:
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"production": {"dev": 60, "test": 60}}, {"folds": {"count": 3, "dev": 1}}], ids=str
+    "changes", [{}, {"production": {"dev": 60, "test": 60}}, {"folds": {"count": 3, "dev": 1}, "least": 1}], ids=str
 )
 def test_no_image_without_a_label_teaches_if_its_group_is_measured(changes: dict[str, Any]) -> None:
     """Whatever says where the others go: shares, counts or folds."""
