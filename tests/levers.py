@@ -11,7 +11,8 @@ from pipeline.models.networks import NETWORKS
 from pipeline.problem import PROBLEMS
 from pipeline.registry import Choice, Registry
 from pipeline.stages.augment.copies import COPIES
-from pipeline.stages.balance.strategies import STRATEGIES, TARGETS
+from pipeline.stages.balance.strategies import STRATEGIES
+from pipeline.stages.balance.targets import TARGETS
 from pipeline.stages.label_issues.models import LABEL_MODELS
 from pipeline.training.loss_functions import LOSSES
 from pipeline.training.mixing import MIXINGS
@@ -31,7 +32,7 @@ TABLES: dict[str, Registry[Any]] = {
     "pipeline.models.networks.NETWORKS": NETWORKS,
     "pipeline.stages.augment.copies.COPIES": COPIES,
     "pipeline.stages.balance.strategies.STRATEGIES": STRATEGIES,
-    "pipeline.stages.balance.strategies.TARGETS": TARGETS,
+    "pipeline.stages.balance.targets.TARGETS": TARGETS,
     "pipeline.stages.label_issues.models.LABEL_MODELS": LABEL_MODELS,
     "pipeline.problem.PROBLEMS": PROBLEMS,
     "pipeline.training.loss_functions.LOSSES": LOSSES,

@@ -26,7 +26,8 @@ from pipeline.registry import Choice, Registry
 from pipeline.stages.augment.copies import COPIES, Copies, plan_copies
 from pipeline.stages.balance.balancing import choose_rows
 from pipeline.stages.balance.params import BalanceParams
-from pipeline.stages.balance.strategies import STRATEGIES, TARGETS, Strategy, Target
+from pipeline.stages.balance.strategies import STRATEGIES, Strategy
+from pipeline.stages.balance.targets import TARGETS, Target
 from pipeline.stages.train.params import TrainParams
 from pipeline.training.loss_functions import LOSSES
 from pipeline.training.mixing import MIXINGS, Mixing, mix
