@@ -15,7 +15,7 @@ from pipeline.tools.tune.space import settings
 from pipeline.tools.tune.tables import figures_of_search
 from pipeline.tools.tune.tune import Search
 from pipeline.yaml_values import yaml_values
-from tests.running import pipeline, run_in, write_params
+from tests.running import pipeline, run_in, run_stages, write_params
 from tests.warm import Warm
 
 SPACE = {
