@@ -92,7 +92,7 @@ def test_every_recommendation_says_what_it_costs() -> None:
     assert (step.command, step.cost) == ("dvc exp run -S train.keep=best", costs.ONE_TRAINING)
 
 
-@pytest.mark.parametrize(("changes", "name", "times"), [({}, "consistency", 2.7), (HEAD, "pseudo_labels", 4.0)])
+@pytest.mark.parametrize(("changes", "name", "times"), [({}, "consistency", 2.875), (HEAD, "pseudo_labels", 4.0)])
 def test_learning_from_images_without_a_label_is_proposed_where_they_wait(
     changes: dict[str, Any], name: str, times: float
 ) -> None:
