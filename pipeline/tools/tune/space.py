@@ -7,7 +7,6 @@ from pipeline.diagnosis.next_steps import changed
 from pipeline.diagnosis.param_changes import DROPPED
 from pipeline.errors import ParamsError
 from pipeline.project.params_file import Params, check_params
-from pipeline.stages.augment.copies import COPIES
 from pipeline.tuning.ranges import RANGES, Range, Values, value_of
 from pipeline.yaml_values import shortened
 
@@ -42,8 +41,8 @@ def _not_in_memory(params: Params) -> str:
     """Why rows that are balanced otherwise cannot be had without the stage augment; empty: they can."""
     if params.augment.match_production:
         return "raw images are degraded beforehand; set augment.match_production to false to vary it"
-    makes_any = COPIES.of(params.augment.copies).makes_any(params.augment.copies)
-    if params.augment.mode != "online" and params.augment.transforms and makes_any:
+    # Without copies, too: a row that balance repeats is a variant.
+    if params.augment.mode != "online" and params.augment.transforms:
         return "variants are made beforehand, for the rows of today; set augment.mode to online to vary it"
     return ""
 
