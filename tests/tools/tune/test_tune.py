@@ -162,7 +162,7 @@ def test_a_choice_of_another_optimizer_drops_what_the_old_one_had() -> None:
 
 
 def test_rows_that_are_balanced_in_memory_are_those_of_the_stages(prepared: Path) -> None:
-    without = {**QUICK, "augment.transforms": []}
+    without: dict[str, Any] = {**QUICK, "augment.transforms": []}
     changes = {"balance.strategy": {"name": "oversample", "target": {"name": "count", "rows": 30}}}
     write_params(prepared, **{**without, **changes})
     run_stages("balance", "augment")
@@ -187,7 +187,12 @@ def test_balance_varies_where_no_variant_was_made_beforehand(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, prepared: Path
 ) -> None:
     space = {"balance.production_weight": {"name": "choice", "values": [1.0, 4.0]}}
-    grid = {**QUICK, "tune.space": space, "tune.method": {"name": "grid", "points": 2}, "train.epochs": 1}
+    grid: dict[str, Any] = {
+        **QUICK,
+        "tune.space": space,
+        "tune.method": {"name": "grid", "points": 2},
+        "train.epochs": 1,
+    }
     grid["augment.transforms"] = []
     write_params(prepared, **grid)
     ended = pipeline(capsys, monkeypatch, "tune")
