@@ -51,6 +51,12 @@ MEDIAN = {"target": {"name": "median"}}
 # Params of each row beside its name, in the order of the tables; rows that are not here have none.
 EXAMPLES: dict[str, dict[str, Any]] = {
     "classes": {"rename": {"fig": "fico"}, "merge": {"pome": ["apple", "pear"]}, "one_against_rest": "pome"},
+    "ordinal": {"rename": {"fig": "fico"}, "merge": {}, "order": ["fico", "apple", "pear"], "output": "softmax"},
+    "hierarchy": {"rename": {}, "merge": {}, "tree": {"pome": {"apple": None, "pear": None}, "fig": None}}
+    | {"output": "softmax"},
+    "mean_distance": {"order": ["fig", "apple", "pear"], "tree": None},
+    "quadratic_kappa": {"order": ["fig", "apple", "pear"]},
+    "level_accuracy": {"level": 1, "tree": {"pome": {"apple": None, "pear": None}, "fig": None}},
     "bins": {"column": "ripeness", "edges": [0.0, 3.0, 7.0], "names": ["low", "high"]},
     "linear": {"low": 0.0, "high": 0.5},
     "log": {"low": 0.001, "high": 0.1},

@@ -13,8 +13,9 @@ from torch import nn
 from pipeline.diagnosis import param_changes
 from pipeline.diagnosis.next_steps import changed, sections_of, values_of
 from pipeline.issues import ISSUES
-from pipeline.metrics.measures import METRICS, MetricParams
+from pipeline.metrics.measures import METRICS
 from pipeline.metrics.metric import metric_of, plain_metrics
+from pipeline.metrics.metric_params import MetricParams
 from pipeline.metrics.params import AnyMetric
 from pipeline.metrics.predictions import Predictions
 from pipeline.models.baselines import BASELINES, FEATURES, Baseline, Features, Rows, baseline_of, features_of

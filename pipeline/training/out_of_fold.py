@@ -15,6 +15,7 @@ from pipeline.metrics.metric import metric_of
 from pipeline.metrics.params import AnyMetric
 from pipeline.metrics.predictions import PROBABILITY, class_codes
 from pipeline.models.baselines import Baseline, Rows
+from pipeline.problem import Problem, framed
 from pipeline.stages.ingest.params import IngestParams
 from pipeline.stages.train.params import TrainParams
 from pipeline.store.shards import ShardReader
@@ -34,7 +35,7 @@ PART = 256
 class FoldedRows:
     """Rows of train and dev as they were photographed, with `split`, and the fold of each.
 
-    folds: shape (n,). classes: of all rows, in the order of their numbers.
+    folds: shape (n,). classes: of all rows, in the order of their numbers. problem: what says how they relate.
     """
 
     rows: pd.DataFrame
@@ -42,6 +43,7 @@ class FoldedRows:
     images: ShardReader
     classes: tuple[str, ...]
     ingest: IngestParams
+    problem: Problem
 
 
 def by_baseline(model: Baseline, data: FoldedRows, seed: int, threads: int, engine: Engine) -> Probabilities:
@@ -125,7 +127,7 @@ def by_own_model(params: TrainParams, folded: FoldedRows, metric: AnyMetric, eng
 def _others(folded: FoldedRows, inside: npt.NDArray[np.bool_]) -> TrainingData:
     """What a model is fitted to that is asked about the rest; inside: shape (n,)."""
     rows = folded.rows.assign(copy=np.int32(0), weight=np.float32(1))[inside]
-    present = tuple(name for name in folded.classes if (rows["label"] == name).any())
+    present, framing = framed(folded.problem, [name for name in folded.classes if (rows["label"] == name).any()])
     dev = rows[rows["split"] == DEV]
     size = folded.ingest.size
     return TrainingData(
@@ -135,6 +137,7 @@ def _others(folded: FoldedRows, inside: npt.NDArray[np.bool_]) -> TrainingData:
         ingest=folded.ingest,
         train=RowDataset(rows, folded.images, present, size),
         dev=RowDataset(dev, folded.images, present, size),
+        framing=framing,
     )
 
 

@@ -53,7 +53,7 @@ def fit_with_unlabelled(
     run = _Run(data, params, metric, engine, _Phases(checkpoint), tell)
     fit = run.labelled_alone()
     fit = run.pseudo_labelled(fit) if UNLABELLED.of(params.unlabelled).propose else run.consistent(fit)
-    return TrainedModel(fit.network, data.classes, data.ingest, params.model), fit
+    return TrainedModel(fit.network, data.classes, data.ingest, params.model, data.framing), fit
 
 
 def key_of(data: TrainingData, params: FitParams) -> str:

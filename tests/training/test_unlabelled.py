@@ -225,7 +225,7 @@ def prepared(folder: Path, train: TrainParams, unlabelled: int = 24) -> Training
     chosen = params(**{"ingest.size": SIZE})
     manifest = rows.iloc[:39].assign(split=["train"] * 9 + ["dev"] * 30)
     augmented = with_copies(manifest.iloc[:9], 0).assign(weight=np.float32(1))
-    shaping = FitParams(train, chosen.augment.variants, chosen.ingest, chosen.evaluate.optimizing)
+    shaping = FitParams(train, chosen.augment.variants, chosen.ingest, chosen.evaluate.optimizing, chosen.problem)
     bare = rows.iloc[39:].assign(label="", split="unlabelled").reset_index(drop=True)
     return training_data(augmented, manifest, ShardReader(folder), shaping, bare)
 

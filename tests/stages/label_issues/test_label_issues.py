@@ -77,10 +77,16 @@ def run(
             **(changes or {}),
         }
     )
+    images = Images(originals, Given(strength), chosen.ingest, chosen.problem)
     return label_issues(
-        manifest, Images(originals, Given(strength)), predictions, chosen.label_issues, chosen.train, chosen.ingest,
-        chosen.evaluate.optimizing, engine or Engine(1),
-    )  # fmt: skip
+        manifest,
+        images,
+        predictions,
+        chosen.label_issues,
+        chosen.train,
+        chosen.evaluate.optimizing,
+        engine or Engine(1),
+    )
 
 
 def numbers(found: LabelIssuesOutputs, split: str) -> set[int]:
