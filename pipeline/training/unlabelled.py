@@ -26,6 +26,10 @@ Weights = npt.NDArray[np.float32]
 Transforms = Annotated[tuple[AnyTransform, ...], Field(strict=False)]
 
 
+# The name of the way that uses none; who knows it alone does not depend on the code of the others.
+FROM_LABELLED_ALONE = "none"
+
+
 class Unlabelled(Section):
     """Params of any way."""
 

@@ -26,7 +26,7 @@ from pipeline.training.fitting import FitParams, TrainingData, fit_model, traini
 from pipeline.training.pseudo_labels import certainty, nearest, neighbour_graph, propose, spread_labels, within_quota
 from pipeline.training.semi_supervised import drawn, fit_with_unlabelled
 from pipeline.training.training import Fit
-from pipeline.training.unlabelled import UNLABELLED, Labelled, PseudoLabels
+from pipeline.training.unlabelled import FROM_LABELLED_ALONE, UNLABELLED, Labelled, PseudoLabels
 from pipeline.transforms.params import PresetName
 from pipeline.workers.engine import Engine
 from tests.examples import params, striped
@@ -355,6 +355,7 @@ def test_a_factory_is_asked_for_its_logits() -> None:
 
 
 def test_each_way_says_whether_it_learns() -> None:
+    assert [name for name, row in UNLABELLED.items() if not row.learns] == [FROM_LABELLED_ALONE]
     assert {name: row.learns for name, row in UNLABELLED.items()} == {
         "none": False,
         "pseudo_labels": True,

@@ -21,7 +21,7 @@ from pipeline.stages.augment.params import AugmentParams
 from pipeline.stages.ingest.params import JpegEncoding, PngEncoding
 from pipeline.store.shard_plan import Row, digest
 from pipeline.store.shards import ShardReader, ShardStore, fingerprint
-from pipeline.training.unlabelled import UNLABELLED
+from pipeline.training.unlabelled import FROM_LABELLED_ALONE
 from pipeline.transforms import transforms
 from pipeline.transforms.params import expand
 from pipeline.versions.stages import version_of
@@ -138,7 +138,7 @@ def augment(
     if params.mode == "materialise":
         planned = _moved(planned, variants.index, made)
     # Of a file of its own: a new image without a label must not train a model again that does not look at it.
-    unlabelled = may_teach(unused) if UNLABELLED[learn_from].learns else unused.head(0)
+    unlabelled = unused.head(0) if learn_from == FROM_LABELLED_ALONE else may_teach(unused)
     return AugmentOutputs(planned, unlabelled, metrics, remarks)
 
 
