@@ -15,7 +15,7 @@ WIDTH = 5.2
 # Columns of the table of trials that are no params.
 OTHERS = ("trial", "state", "value", "broken", "epochs", "seconds", "reason")
 # The share of trials that is shown as the best ones; numbers whose ends differ by more are drawn by their logarithm.
-BEST, LOGARITHMIC = 0.2, 30.0
+BEST, LOGARITHMIC = 0.2, 8.0
 MAX_PARAMS, MAX_TICKS = 12, 5
 
 
