@@ -6,12 +6,9 @@ is the same whatever ran before it, also after a stop.
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import torch
-from lightning_fabric import Fabric
-from lightning_fabric.plugins import MixedPrecision, Precision
-from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from torch import Tensor, nn
 
 from pipeline.errors import ParamsError
@@ -22,6 +19,9 @@ from pipeline.training.losses import penalty, weighted_loss, weighted_mean
 from pipeline.training.mixing import mix
 from pipeline.training.optimizers import FACTOR, build_optimizer
 from pipeline.training.unlabelled import UNLABELLED, JoinedForward
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 Batch = tuple[Tensor, Tensor]
 # Pixels, class numbers, and what each row weighs in the loss.
@@ -163,22 +163,26 @@ def _forward(
     return objective, Step(number, loss, objective.detach(), logits.detach(), leading, used)
 
 
-class _Mixed(MixedPrecision):
-    """Pixels reach the network as they are: it scales them first, and half precision would round those of mixup."""
-
-    def convert_input(self, data: Any) -> Any:
-        return data
-
-
 def device_of_training() -> str:
     """The GPU if there is one."""
     return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def _fabric(precision: str) -> Fabric:
+def _fabric(precision: str) -> "Fabric":
     """One device: a GPU if there is one."""
+    # Baselines, and the models of `label-issues` that use embeddings, do without.
+    from lightning_fabric import Fabric
+    from lightning_fabric.plugins import MixedPrecision, Precision
+    from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+
+    class Mixed(MixedPrecision):
+        """Pixels reach the network as they are: it scales them first, and half precision would round those of mixup."""
+
+        def convert_input(self, data: Any) -> Any:
+            return data
+
     device = device_of_training()
-    chosen = _Mixed(MIXED[precision], device) if precision in MIXED else Precision()
+    chosen = Mixed(MIXED[precision], device) if precision in MIXED else Precision()
     # One process, whatever a cluster's environment variables say of others.
     return Fabric(accelerator=device, devices=1, plugins=[chosen, LightningEnvironment()])
 
