@@ -28,6 +28,7 @@ from pipeline.store.dvc_lock import LOCK, locked_stages
 from pipeline.store.timing import Timing, of_stages
 from pipeline.tools import compare
 from pipeline.tools.errors import ERRORS_TABLE, errors_sheet, has_tags, ranking
+from pipeline.tools.improve.log import Entry, entries
 from pipeline.tools.inline_svg import svg_of
 from pipeline.tools.map.drawing import PANELS, TITLES, panel_of
 from pipeline.tools.map.points import map_points
@@ -76,6 +77,7 @@ def gather(params: Params, tags: Path | None) -> dict[str, PageSection]:
         "confusion": _confusion,
         "slices": _slices,
         "times": _times,
+        "tries": _tries,
         "experiments": _experiments,
         "test_evaluations": _test_evaluations,
         "map": _map,
@@ -259,6 +261,12 @@ def _slices(_: Params) -> Mapping[str, Any]:
 
 def _experiments(params: Params) -> Sequence[Any]:
     return compare.comparison(params.evaluate, MAX_COMMITS)
+
+
+def _tries(_: Params) -> Sequence[Entry]:
+    """Of `pipeline improve`, those from one commit, the latest ones."""
+    found = entries()
+    return [entry for entry in found if entry.session == found[-1].session]
 
 
 def _times(_: Params) -> Sequence[Timing]:
