@@ -1,6 +1,8 @@
 # make demo          run the pipeline on the embedded sample, from the images to the diagnosis
-# make test          formatter, linter, types, layers, tests with coverage
+# make test          formatter, linter, types, layers, tests
+# make coverage      the tests again, counting which lines and branches they run: 96 % at least
 # make test-browser  test the pages of report and review in a real browser; needs Chromium
+# make test-storage  share a run through a DVC remote on a real S3 server on this machine
 # make fuzz          feed damaged pictures, tables, params and model files for ten minutes
 # make generated     write the generated files: DVC's files, docs/reference.md, the map in docs/code.md
 # make format        fix what the formatter and the linter can fix
@@ -12,7 +14,7 @@ BIN := $(CURDIR)/.venv/bin
 # Stages are run as `python -m pipeline`, by the python of this environment.
 export PATH := $(BIN):$(PATH)
 
-.PHONY: demo fuzz generated test test-browser lint types layers coverage format
+.PHONY: demo fuzz generated test test-browser test-storage lint types layers tests coverage format
 .DEFAULT_GOAL := test
 
 demo: .venv/ready
@@ -23,12 +25,15 @@ demo: .venv/ready
 generated: .venv/ready
 	python -m docs.generate
 
-test: lint types layers coverage
-	@echo "Not run: the page in a real browser (make test-browser)"
+test: lint types layers tests
+	@echo "Not run: the page in a real browser (make test-browser), a DVC remote on S3 (make test-storage)"
 
 test-browser: .venv/ready
 	@"$(BIN)/python" -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[browser,dev]'
 	pytest -m browser tests/browser
+
+test-storage: .venv/ready
+	pytest -m storage tests/test_dvc_s3.py
 
 MINUTES := 10
 fuzz: .venv/ready
@@ -46,9 +51,15 @@ types: .venv/ready
 layers: .venv/ready
 	lint-imports --no-logo > .venv/layers.log || { cat .venv/layers.log; exit 1; }
 
+# A file's tests stay together, as they share what was made for them; files come in the order of tests/conftest.py.
+SPREAD := --numprocesses auto --dist loadscope --no-loadscope-reorder
+
+tests: .venv/ready
+	pytest $(SPREAD)
+
 coverage: .venv/ready
 	coverage erase
-	coverage run -m pytest --numprocesses auto --dist loadscope
+	coverage run -m pytest $(SPREAD)
 	@find . -maxdepth 1 -name '.coverage.*' -empty -delete  # of processes that tests killed
 	coverage combine --quiet
 	coverage report

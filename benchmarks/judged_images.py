@@ -32,6 +32,7 @@ PHOTO = 160
 KINDS = ("features", "small")
 # Vectors nearer than this are of one crate, burst or copy.
 SAME_SCENE = 0.95
+CORNERS = {"triangle": 3, "square": 4, "hexagon": 6, "circle": 60, "star": 10}
 Make = Callable[[Path], tuple[list[Pixels], list[str], list[str]]]
 
 
@@ -39,9 +40,11 @@ Make = Callable[[Path], tuple[list[Pixels], list[str], list[str]]]
 class Images:
     """A set: its true labels as far as they are known, those given, roles and groups, (n,) each.
 
-    views: features (n, f) and small pictures (n, p) by name; views other than `plain` differ in production alone.
+    name: of the set. views: features (n, f) and small pictures (n, p) by name; views other than `plain` differ in
+    production alone.
     """
 
+    name: str
     labels: npt.NDArray[np.str_]
     given: npt.NDArray[np.str_]
     roles: npt.NDArray[np.str_]
@@ -66,7 +69,7 @@ def images_of(name: str, data: Path, cache: Path) -> Images:
         for part, kind in zip(changed, KINDS, strict=True):
             part[produced] = values[f"{kind} {view}"]
         views[view] = changed[0], changed[1]
-    return Images(values["labels"], values["given"], values["roles"], values["groups"], views)
+    return Images(name, values["labels"], values["given"], values["roles"], values["groups"], views)
 
 
 def _computed(name: str, data: Path) -> dict[str, npt.NDArray[np.generic]]:
@@ -165,6 +168,29 @@ def _letters(data: Path) -> tuple[list[Pixels], list[str], list[str]]:
     return list(pixels), [str(label) for label in labels.tolist()], _roles(len(labels))
 
 
+def _shapes(data: Path) -> tuple[list[Pixels], list[str], list[str]]:
+    """Outlines on a ground of noise and lines, in any place, size, turn and colour; nothing was chosen by them."""
+    generator = keyed_generator(6, "shapes")
+    pictures, names = [], []
+    for _ in range(2000):
+        picture = generator.integers(0, 256, (12, 12, 3)).astype(np.uint8)
+        picture = np.asarray(cv2.resize(picture, (96, 96), interpolation=cv2.INTER_CUBIC) // 2, np.uint8)
+        for _ in range(int(generator.integers(0, 4))):
+            start, end = generator.integers(0, 96, (2, 2)).tolist()
+            cv2.line(picture, start, end, generator.integers(40, 200, 3).tolist(), 2, cv2.LINE_AA)
+        name = str(generator.choice(list(CORNERS)))
+        turns = np.arange(CORNERS[name]) / CORNERS[name] * 2 * np.pi + generator.uniform(0, 2 * np.pi)
+        # A star's corners lie by turns outside and inside.
+        radius = generator.uniform(14, 32) * np.where((np.arange(CORNERS[name]) % 2 == 1) & (name == "star"), 0.45, 1.0)
+        corners = generator.uniform(36, 60, 2) + radius[:, None] * np.stack([np.cos(turns), np.sin(turns)], axis=1)
+        cv2.polylines(
+            picture, [corners.astype(np.int32)], True, generator.integers(90, 256, 3).tolist(), 3, cv2.LINE_AA
+        )
+        pictures.append(picture)
+        names.append(name)
+    return pictures, names, _roles(len(names))
+
+
 def _blurred(strength: float) -> Callable[[list[Pixels]], Iterator[Pixels]]:
     """Gaussian blur; its sigma is a share of the side."""
 
@@ -205,4 +231,5 @@ SETS: Mapping[str, tuple[Make, tuple[str, ...]]] = {
     "digits": (_digits, ("blurred", "very blurred", "mixed")),
     "letters": (_letters, ("very blurred", "mixed")),
     "cifar10n": (_cifar, ()),
+    "shapes": (_shapes, ("blurred", "very blurred", "mixed")),
 }

@@ -40,7 +40,8 @@ from pipeline.randomness import keyed_generator
 from pipeline.stages.label_issues.table import Disagreements, label_issues_table, metrics_of
 from pipeline.stages.train.params import TrainParams
 from pipeline.store.curves import Curves
-from pipeline.training.embedded import EmbeddedModel, Rows, cross_fitted, linear
+from pipeline.training.embedded import FOLDS, Rows, mean_out_of_fold
+from pipeline.training.folds import folds_of
 from pipeline.training.loop import WeightedBatch
 from pipeline.training.losses import row_weights
 from pipeline.training.training import fit
@@ -139,7 +140,7 @@ def diagnosis_of(
 def suspected(case: Case, manifest: pd.DataFrame) -> dict[str, Any]:
     """What the stage label_issues says of train and dev, from some of their images: a forest, cross-validated.
 
-    Of embeddings a linear model.
+    Of embeddings a linear model and neighbours, as the stage has them.
     """
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
@@ -155,8 +156,9 @@ def suspected(case: Case, manifest: pd.DataFrame) -> dict[str, Any]:
     ids = [f"{split}/{number:05}" for split, those in chosen.items() for number in those.tolist()]
     rows = manifest.set_index("id").loc[ids].reset_index().assign(label=labels.astype(str))
     if case.embedded:
-        of_all = Rows(pixels, labels, np.ones(len(labels), np.float32), np.arange(len(labels)), case.classes)
-        found = cross_fitted(EmbeddedModel((0.003,), linear), of_all, pixels[:1], 1, 1).own
+        groups = np.arange(len(labels)).astype(str)
+        of_all = Rows(pixels, labels, np.ones(len(labels), np.float32), groups, case.classes)
+        found = mean_out_of_fold(of_all, folds_of(labels.astype(str), groups, FOLDS, 1), 1)
     else:
         step = pixels.shape[1] // 7
         # The channels of digits and letters are alike.

@@ -44,6 +44,8 @@ TIMING = "reports/timing.jsonl"
 # The version of each stage's code, a file a stage: what DVC knows of code.
 CODE = texts("data/code")
 CODE_FILE = f"{CODE.path}/{{name}}.txt"
+# What `code` computed last, beside the hash of what that depends on; no out of DVC.
+CODE_MEMO = memo("data/code-memo/reached.json")
 
 SAMPLE_WEB = uncached(images_in_class_folders("data/sample/web"))
 SAMPLE_PHONE = uncached(images_in_class_folders("data/sample/phone"))

@@ -4,7 +4,7 @@ PipelineError              exit code 1; never raised itself
 ├── ParamsError            3  params.yaml, or an option, breaks a rule
 ├── MissingInputError      4  a file that a stage reads is not there
 ├── DataError              5  a file is there and its content cannot be used
-├── StorageError           6  the disk refused: full, read-only, no permission
+├── StorageError           6  the disk or an object store refused: full, read-only, no permission, no network
 ├── WorkerError            7  a worker process died
 ├── LeakError              8  an audit found images that leak from one split into another
 ├── DamageError            9  the doctor found what a run would trip over
@@ -46,7 +46,7 @@ class DataError(PipelineError):
 
 
 class StorageError(PipelineError):
-    """The file system refused a read or a write."""
+    """The file system refused a read or a write, or an object store did, or it cannot be reached."""
 
     exit_code = 6
 

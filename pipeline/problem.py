@@ -1,10 +1,9 @@
-"""What the model should tell apart: the sources' classes, renamed, merged or one against the rest, or bins.
+"""What the model should tell apart: the sources' classes, renamed or merged, in an order or a tree; or bins.
 
 `curate` puts these classes in place of the sources' labels before it looks for conflicting labels. So all that follows
 (splits, balance, metrics, models, predictions) knows them alone, and the sources stay as they are.
 """
 
-import difflib
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from pipeline.bins import Edges, bin_names, bins_of_values, edge_problems
+from pipeline.class_tree import AnyTree, leaves, not_there, pruned, tree_problems
 from pipeline.errors import DataError, listing
+from pipeline.framing import UNRELATED, Framing, Nested, Ranked
 from pipeline.manifest import NO_LABEL
 from pipeline.names import shown
 from pipeline.registry import Choice, Registry, one_of
@@ -29,17 +30,18 @@ class Problem(Section):
     name: str
 
 
-class Classes(Problem):
-    """Classes, any number of them.
+NewNames = Annotated[Mapping[Label, Label], EACH_ONCE]
+Merged = Annotated[Mapping[Label, Annotated[Sequence[Label], Field(min_length=1)]], EACH_ONCE]
 
-    rename: class -> its new name. merge: new class -> the classes that become it. one_against_rest: of what these
-    give, the class that stays; all others become `not_<class>`; null: all stay.
+
+class Relabelled(Problem):
+    """Params of a problem whose classes may have other names than the sources have.
+
+    rename: class -> its new name. merge: new class -> the classes that become it.
     """
 
-    name: Literal["classes"]
-    rename: Annotated[Mapping[Label, Label], EACH_ONCE]
-    merge: Annotated[Mapping[Label, Annotated[Sequence[Label], Field(min_length=1)]], EACH_ONCE]
-    one_against_rest: Label | None
+    rename: NewNames = Field(default_factory=dict)
+    merge: Merged = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _each_class_becomes_one(self) -> Self:
@@ -55,6 +57,49 @@ class Classes(Problem):
                 "classes"
             )
         return self
+
+
+class Classes(Relabelled):
+    """Classes, any number of them.
+
+    rename: class -> its new name. merge: new class -> the classes that become it. one_against_rest: of what these
+    give, the class that stays; all others become `not_<class>`; null: all stay.
+    """
+
+    name: Literal["classes"]
+    rename: NewNames
+    merge: Merged
+    one_against_rest: Label | None
+
+
+class Ordinal(Relabelled):
+    """Classes in an order: the further apart label and prediction, the worse.
+
+    order: all classes, after rename and merge, from the least to the most. output: cumulative: a network learns one
+    number a picture, and thresholds between the classes; softmax: it learns each class for itself.
+    """
+
+    name: Literal["ordinal"]
+    order: Annotated[Sequence[Label], Field(min_length=2)]
+    output: Literal["cumulative", "softmax"] = "cumulative"
+
+    @model_validator(mode="after")
+    def _each_has_one_rank(self) -> Self:
+        if twice := [label for label, count in Counter(self.order).items() if count > 1]:
+            raise ValueError(f"order lists {listing(twice)} more than once: a class has one rank")
+        return self
+
+
+class Hierarchy(Relabelled):
+    """Classes in groups, and these in wider ones: the wider the group that label and prediction share, the worse.
+
+    tree: group -> what is in it: groups, or classes, after rename and merge. output: cascade: a network tells the
+    widest groups apart first, and then what is in each; softmax: it learns each class for itself.
+    """
+
+    name: Literal["hierarchy"]
+    tree: AnyTree
+    output: Literal["cascade", "softmax"] = "cascade"
 
 
 class Bins(Problem):
@@ -80,16 +125,28 @@ def _no_column(params: Problem) -> str | None:
     return None
 
 
+def _by_name(params: Problem, classes: Collection[str]) -> tuple[tuple[str, ...], Framing]:
+    """Classes without an order of their own."""
+    return tuple(sorted(classes)), UNRELATED
+
+
 @dataclass(frozen=True)
 class ProblemRow(Choice[Problem]):
     """A kind of problem.
 
     relabel: from params and the labels that the sources have, the class of each label that changes.
     column: the column of people's tables whose values count as the sources' labels; None: the labels themselves do.
+    frame: from params and the classes that train has, these in the order of their numbers, and how they relate.
     """
 
     relabel: Callable[[Any, Collection[str]], dict[str, str]]
     column: Callable[[Any], str | None] = _no_column
+    frame: Callable[[Any, Collection[str]], tuple[tuple[str, ...], Framing]] = _by_name
+
+
+def framed(params: Problem, classes: Collection[str]) -> tuple[tuple[str, ...], Framing]:
+    """Classes in the order of their numbers, and how they relate."""
+    return PROBLEMS.of(params).frame(params, classes)
 
 
 def classes_of_labels(params: Classes, labels: Collection[str]) -> dict[str, str]:
@@ -102,31 +159,60 @@ def classes_of_labels(params: Classes, labels: Collection[str]) -> dict[str, str
         DataError: with all problems: params name a class that no image has; a new name is that of another class; or
             fewer than two classes are left.
     """
+    found, problems = _renamed(params, labels)
+    if params.one_against_rest is not None:
+        one, classes = params.one_against_rest, sorted(set(found.values()))
+        if one not in classes and not problems:
+            problems.append(not_there("problem.one_against_rest", one, classes))
+        found = {label: name if name == one else REST.format(label=one) for label, name in found.items()}
+    if not problems and len(found) > 1 and len(set(found.values())) < 2:
+        problems.append(
+            f"problem makes one class of all {len(found)} classes ({listing(found)}), but a model needs two"
+        )
+    return _changed(found, problems)
+
+
+def ranks_of_labels(params: Ordinal, labels: Collection[str]) -> dict[str, str]:
+    """The class of each label that is not its own class.
+
+    Raises:
+        DataError: as for classes; and classes that the order lacks, or that no image has.
+    """
+    found, problems = _renamed(params, labels)
+    classes = sorted(set(found.values()))
+    if lacking := [name for name in classes if name not in params.order]:
+        problems.append(f"problem.order lacks {listing(lacking)}: each class needs a place in it")
+    problems += [not_there("problem.order", name, classes) for name in params.order if name not in classes]
+    return _changed(found, problems)
+
+
+def leaves_of_labels(params: Hierarchy, labels: Collection[str]) -> dict[str, str]:
+    """The class of each label that is not its own class.
+
+    Raises:
+        DataError: as for classes; and classes that the tree lacks, or that no image has, or a group called like one.
+    """
+    found, problems = _renamed(params, labels)
+    return _changed(found, [*problems, *tree_problems(params.tree, set(found.values()))])
+
+
+def _renamed(params: Relabelled, labels: Collection[str]) -> tuple[dict[str, str], list[str]]:
+    """The class of each label after rename and merge, and what does not fit, a message each."""
     known = sorted({*labels} - {NO_LABEL})
     becomes = {**params.rename, **{label: name for name, merged in params.merge.items() for label in merged}}
-    problems = [
-        f"problem names the class {shown(label)}, which no image has{_hint(label, known)}"
-        for label in becomes
-        if label not in known
-    ]
+    problems = [not_there("problem", label, known) for label in becomes if label not in known]
     problems += [
         f"problem makes a class {shown(name)}, and other images are labelled so: add {shown(name)} to the classes that "
         "problem.merge lists for it, or choose another name"
         for name in dict.fromkeys(becomes.values())
         if name in known and name not in becomes
     ]
-    found = {label: becomes.get(label, label) for label in known}
-    if params.one_against_rest is not None:
-        one, classes = params.one_against_rest, sorted(set(found.values()))
-        if one not in classes and not problems:
-            problems.append(f"problem.one_against_rest is {shown(one)}, which no image has{_hint(one, classes)}")
-        found = {label: name if name == one else REST.format(label=one) for label, name in found.items()}
+    return {label: becomes.get(label, label) for label in known}, problems
+
+
+def _changed(found: Mapping[str, str], problems: Sequence[str]) -> dict[str, str]:
     if problems:
         raise DataError("\n".join(problems))
-    if len(known) > 1 and len(set(found.values())) < 2:
-        raise DataError(
-            f"problem makes one class of all {len(known)} classes ({listing(known)}), but a model needs two"
-        )
     return {label: name for label, name in found.items() if name != label}
 
 
@@ -144,14 +230,22 @@ def column_of_values(params: Bins) -> str | None:
     return params.column
 
 
-def _hint(label: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(label, known, n=1)
-    return f", did you mean {shown(near[0])}?" if near else f"; the sources have {listing(known, 20)}"
+def by_rank(params: Ordinal, classes: Collection[str]) -> tuple[tuple[str, ...], Framing]:
+    """Classes by their ranks; those that train lacks have none."""
+    return tuple(name for name in params.order if name in classes), Ranked(name="ranked", output=params.output)
+
+
+def by_tree(params: Hierarchy, classes: Collection[str]) -> tuple[tuple[str, ...], Framing]:
+    """Classes as the tree has them; those that train lacks are left out of it."""
+    tree = pruned(params.tree, classes)
+    return leaves(tree), Nested(name="nested", output=params.output, tree=tree)
 
 
 PROBLEMS: Registry[ProblemRow] = Registry(
     (
         ProblemRow(Classes, relabel=classes_of_labels),
+        ProblemRow(Ordinal, relabel=ranks_of_labels, frame=by_rank),
+        ProblemRow(Hierarchy, relabel=leaves_of_labels, frame=by_tree),
         ProblemRow(Bins, relabel=classes_of_values, column=column_of_values),
     )
 )

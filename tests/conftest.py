@@ -1,6 +1,7 @@
 """Fixtures that several test files use."""
 
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ from hypothesis import settings
 from pipeline.images.pixels import Pixels
 from pipeline.sheets import contact_sheets as sheets
 from pipeline.sheets.drawing import Sheet, draw_sheet
-from tests.running import write_params, write_tiny_sources
+from tests.running import run_all, write_params, write_tiny_sources
+from tests.warm import Warm
 
 # On a busy machine any example may take long; no test asserts a time.
 settings.register_profile("untimed", deadline=None)
@@ -19,6 +21,11 @@ settings.load_profile("untimed")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow files first: a worker that gets one last would run alone."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with tiny sources and their params, as the current one."""
@@ -26,6 +33,19 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_params(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def whole_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which every stage ran; to be copied, not to be changed."""
+    return run_all(tmp_path_factory.mktemp("whole-run"))
+
+
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
+    """What runs programs in processes that have imported all libraries."""
+    with Warm(tmp_path_factory.mktemp("warm")) as server:
+        yield server
 
 
 @pytest.fixture

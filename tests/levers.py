@@ -11,7 +11,8 @@ from pipeline.models.networks import NETWORKS
 from pipeline.problem import PROBLEMS
 from pipeline.registry import Choice, Registry
 from pipeline.stages.augment.copies import COPIES
-from pipeline.stages.balance.strategies import STRATEGIES, TARGETS
+from pipeline.stages.balance.strategies import STRATEGIES
+from pipeline.stages.balance.targets import TARGETS
 from pipeline.stages.label_issues.models import LABEL_MODELS
 from pipeline.training.loss_functions import LOSSES
 from pipeline.training.mixing import MIXINGS
@@ -31,7 +32,7 @@ TABLES: dict[str, Registry[Any]] = {
     "pipeline.models.networks.NETWORKS": NETWORKS,
     "pipeline.stages.augment.copies.COPIES": COPIES,
     "pipeline.stages.balance.strategies.STRATEGIES": STRATEGIES,
-    "pipeline.stages.balance.strategies.TARGETS": TARGETS,
+    "pipeline.stages.balance.targets.TARGETS": TARGETS,
     "pipeline.stages.label_issues.models.LABEL_MODELS": LABEL_MODELS,
     "pipeline.problem.PROBLEMS": PROBLEMS,
     "pipeline.training.loss_functions.LOSSES": LOSSES,
@@ -48,6 +49,12 @@ MEDIAN = {"target": {"name": "median"}}
 # Params of each row beside its name, in the order of the tables; rows that are not here have none.
 EXAMPLES: dict[str, dict[str, Any]] = {
     "classes": {"rename": {"fig": "fico"}, "merge": {"pome": ["apple", "pear"]}, "one_against_rest": "pome"},
+    "ordinal": {"rename": {"fig": "fico"}, "merge": {}, "order": ["fico", "apple", "pear"], "output": "softmax"},
+    "hierarchy": {"rename": {}, "merge": {}, "tree": {"pome": {"apple": None, "pear": None}, "fig": None}}
+    | {"output": "softmax"},
+    "mean_distance": {"order": ["fig", "apple", "pear"], "tree": None},
+    "quadratic_kappa": {"order": ["fig", "apple", "pear"]},
+    "level_accuracy": {"level": 1, "tree": {"pome": {"apple": None, "pear": None}, "fig": None}},
     "bins": {"column": "ripeness", "edges": [0.0, 3.0, 7.0], "names": ["low", "high"]},
     "linear": {"low": 0.0, "high": 0.5},
     "log": {"low": 0.001, "high": 0.1},

@@ -1,5 +1,6 @@
 """Runs the command line in a folder of its own."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from ruamel.yaml import YAML
 from pipeline import cli
 from pipeline.project.params_file import load_params
 from pipeline.project.runner import run_stage
+from pipeline.stage import NAMES
 from pipeline.workers.engine import Engine
 from tests.examples import REPOSITORY, params_values, write_source
 
@@ -63,12 +65,29 @@ def write_tiny_sources(folder: Path) -> None:
     write_source(folder / "images/phone", {"a": 30, "b": 25, "c": 20}, seed=2, noise=100)
 
 
-def run_stages(*names: str) -> None:
+def run_stages(*names: str, workers: int = 1) -> None:
     """Stages in the current folder, by its params.yaml; ingest of each source."""
     loaded = load_params()
     for name in names:
         for key in loaded.sources if name == "ingest" else [None]:
-            run_stage(name, loaded, Engine(1), key)
+            run_stage(name, loaded, Engine(workers), key)
+
+
+def run_in(folder: Path, *names: str, **changes: Any) -> Path:
+    """The same in a folder with tiny sources and params with changes; returns the folder."""
+    write_tiny_sources(folder)
+    write_params(folder, **changes)
+    with contextlib.chdir(folder):
+        run_stages(*names)
+    return folder
+
+
+def run_all(folder: Path) -> Path:
+    """All stages in a folder with tiny sources, the evaluation on test among them; returns the folder."""
+    # DVCLive asks for a repository with a commit, and the evaluation on test for earlier ones.
+    run(folder, "git", "init", "--quiet")
+    run(folder, "git", "commit", "--quiet", "--allow-empty", "--message", "Set up")
+    return run_in(folder, *(name for name in NAMES if name not in {"sample", "inventory", "previews"}))
 
 
 def pipeline(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Ended:
@@ -105,7 +124,7 @@ def run(folder: Path, *command: str, check: bool = True, **settings: str) -> str
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """Variables for a process: this environment's commands first, no settings of the user's."""
+    """Variables for a process: this environment's commands first, no settings of the user's, one worker."""
     own = {
         "PATH": os.pathsep.join([BIN, os.environ["PATH"]]),
         "HOME": str(folder.parent),
@@ -116,6 +135,8 @@ def environment(folder: Path) -> dict[str, str]:
         "GIT_COMMITTER_NAME": "Test",
         "GIT_COMMITTER_EMAIL": "test@example.com",
         "DVC_NO_ANALYTICS": "1",
+        # A worker imports all libraries once more, which takes longer than a few small pictures.
+        "PIPELINE_WORKERS": "1",
     }
     return {**os.environ, **own}
 

@@ -8,6 +8,7 @@ import pytest
 from tests.examples import REPOSITORY
 from tests.running import run, tracked, write_params, write_tiny_sources
 
+pytestmark = pytest.mark.slow
 SOURCES = {"web": {"role": "raw", "path": "../images/web"}, "phone": {"role": "production", "path": "../images/phone"}}
 TARGET = "curate"
 ALWAYS = ["data/dvc.yaml:code", "data/dvc.yaml:inventory"]  # only a look tells what has changed

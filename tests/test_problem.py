@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from pipeline.bins import bin_names, bins_of_values
 from pipeline.errors import DataError, ParamsError
-from pipeline.problem import PROBLEMS, Classes, classes_of_labels
+from pipeline.framing import Nested, Ranked
+from pipeline.problem import PROBLEMS, Classes, classes_of_labels, framed
 from tests.examples import params
 
 LABELS = ["", "apple", "fig", "pear", "plum"]
@@ -54,8 +55,14 @@ def test_two_classes_may_swap_their_names() -> None:
         ({"merge": {"x": ["apple", "zebra"]}}, "names the class zebra, which no image has; the sources have apple"),
         ({"rename": {"apple": "fig"}}, "makes a class fig, and other images are labelled so"),
         ({"merge": {"fig": ["apple", "pear"]}}, "makes a class fig, and other images are labelled so"),
-        ({"one_against_rest": "figs"}, r"one_against_rest is figs, which no image has, did you mean fig\?"),
-        ({"rename": {"fig": "fico"}, "one_against_rest": "fig"}, "one_against_rest is fig, which no image has"),
+        (
+            {"one_against_rest": "figs"},
+            r"one_against_rest names the class figs, which no image has, did you mean fig\?",
+        ),
+        (
+            {"rename": {"fig": "fico"}, "one_against_rest": "fig"},
+            "one_against_rest names the class fig, which no image has",
+        ),
         ({"merge": {"x": ["apple", "fig", "pear", "plum"]}}, "makes one class of all 4 classes"),
     ],
 )
@@ -159,3 +166,63 @@ def test_every_value_lies_between_the_edges_of_its_bin(numbers: list[float], inn
             low, high = edges[names.index(name)], edges[names.index(name) + 1]
             assert low is None or low <= float(text)
             assert high is None or float(text) < high
+
+
+# Orders and trees
+
+
+def related(**values: Any) -> Any:
+    return params(problem=values).problem
+
+
+def test_ordinal_classes_have_the_numbers_of_their_ranks() -> None:
+    chosen = related(name="ordinal", order=["plum", "pear", "fico", "apple"], rename={"fig": "fico"})
+    assert PROBLEMS.of(chosen).relabel(chosen, LABELS) == {"fig": "fico"}
+    assert framed(chosen, ["apple", "pear", "plum"]) == (
+        ("plum", "pear", "apple"),
+        Ranked(name="ranked", output="cumulative"),
+    )
+
+
+def test_classes_of_a_tree_have_its_order_and_those_that_train_lacks_are_left_out_of_it() -> None:
+    chosen = related(name="hierarchy", tree={"pome": ["pear", "apple"], "other": ["plum", "fig"]}, output="softmax")
+    assert PROBLEMS.of(chosen).relabel(chosen, LABELS) == {}
+    classes, framing = framed(chosen, {"apple", "fig", "pear"})
+    assert classes == ("pear", "apple", "fig")
+    assert framing == Nested(name="nested", output="softmax", tree={"pome": {"pear": None, "apple": None}, "fig": None})
+
+
+@pytest.mark.parametrize(
+    ("values", "messages"),
+    [
+        (
+            {"name": "ordinal", "order": ["apple", "figs", "plum"], "rename": {"per": "x"}},
+            ["class per, which", "problem.order lacks fig, pear", "problem.order names the class figs"],
+        ),
+        (
+            {"name": "hierarchy", "tree": {"a": ["apple", "figs"], "plum": ["pear", "x"]}},
+            ["has the group plum, and images", "lacks fig:", "names the class figs, which", "names the class x, which"],
+        ),
+    ],
+)
+def test_classes_that_lack_a_place_or_an_image_are_all_told_at_once(
+    values: dict[str, Any], messages: list[str]
+) -> None:
+    chosen = related(**values)
+    with pytest.raises(DataError) as caught:
+        PROBLEMS.of(chosen).relabel(chosen, LABELS)
+    assert [message in line for message, line in zip(messages, str(caught.value).splitlines(), strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"name": "ordinal", "order": ["a", "b", "a"]}, "order lists a more than once"),
+        ({"name": "ordinal", "order": ["a"]}, "at least 2 items"),
+        ({"name": "ordinal", "order": ["a", "b"], "output": "sofmax"}, "cumulative"),
+        ({"name": "hierarchy", "tree": {"a": ["b"], "c": ["b", "d"]}}, "group a has 1 entries.*; b is in it 2 times"),
+    ],
+)
+def test_an_order_or_a_tree_that_contradicts_itself_is_refused(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ParamsError, match=message):
+        related(**values)

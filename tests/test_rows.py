@@ -13,8 +13,9 @@ from torch import nn
 from pipeline.diagnosis import param_changes
 from pipeline.diagnosis.next_steps import changed, sections_of, values_of
 from pipeline.issues import ISSUES
-from pipeline.metrics.measures import METRICS, MetricParams
+from pipeline.metrics.measures import METRICS
 from pipeline.metrics.metric import metric_of, plain_metrics
+from pipeline.metrics.metric_params import MetricParams
 from pipeline.metrics.params import AnyMetric
 from pipeline.metrics.predictions import Predictions
 from pipeline.models.baselines import BASELINES, FEATURES, Baseline, Features, Rows, baseline_of, features_of
@@ -26,7 +27,8 @@ from pipeline.registry import Choice, Registry
 from pipeline.stages.augment.copies import COPIES, Copies, plan_copies
 from pipeline.stages.balance.balancing import choose_rows
 from pipeline.stages.balance.params import BalanceParams
-from pipeline.stages.balance.strategies import STRATEGIES, TARGETS, Strategy, Target
+from pipeline.stages.balance.strategies import STRATEGIES, Strategy
+from pipeline.stages.balance.targets import TARGETS, Target
 from pipeline.stages.train.params import TrainParams
 from pipeline.training.loss_functions import LOSSES
 from pipeline.training.mixing import MIXINGS, Mixing, mix

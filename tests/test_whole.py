@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,36 +17,13 @@ from pipeline.project.runner import run_stage
 from pipeline.tools.summary import print_summary
 from pipeline.workers.engine import Engine
 from tests.examples import params
-from tests.running import run, run_stages, write_params, write_tiny_sources
-
-STAGES = [
-    "ingest",
-    "embed",
-    "curate",
-    "split",
-    "balance",
-    "augment",
-    "train",
-    "evaluate",
-    "label_issues",
-    "diagnose",
-    "final_evaluation",
-    "final_diagnosis",
-]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which every stage ran."""
-    folder = tmp_path_factory.mktemp("whole")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        write_tiny_sources(folder)
-        write_params(folder)
-        # DVCLive asks for a repository with a commit, and the look at test for a repository.
-        run(folder, "git", "init", "--quiet")
-        run(folder, "git", "commit", "--quiet", "--allow-empty", "--message", "Set up")
-        run_stages(*STAGES)
+def folder(whole_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which every stage ran, whose files tests may change."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    shutil.copytree(whole_run, folder)
     return folder
 
 

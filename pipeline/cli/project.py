@@ -16,11 +16,11 @@ PANEL = "Projects"
 def init(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the project; it is created if needed.")],
     raw: Annotated[
-        list[Path] | None,
+        list[str] | None,
         typer.Option(metavar="FOLDER", help="Images for training only, in one folder per class. May be repeated."),
     ] = None,
     production: Annotated[
-        list[Path] | None,
+        list[str] | None,
         typer.Option(
             metavar="FOLDER",
             help="Images like those that the model will see in use; they also fill dev and test. May be repeated.",

@@ -26,6 +26,7 @@ from torch.utils.data import DataLoader, Dataset
 from pipeline.data.dataset import RowDataset, worthwhile
 from pipeline.data.order import KeyedOrder
 from pipeline.errors import PipelineError, WorkerError
+from pipeline.framing import UNRELATED, Framing, decision
 from pipeline.metrics.predictions import PROBABILITY
 from pipeline.models.files import TrainedModel
 from pipeline.models.prediction import predict
@@ -181,16 +182,20 @@ def predict_rows(
     dataset = RowDataset(manifest, images, model.classes, model.size)
     with progress(title, len(dataset)) as advance, batches(dataset, PREDICTION_BATCH, engine) as loader:
         probabilities = predict(model.network, loader, threads, advance, engine.workers)
-    return prediction_table(manifest, model.classes, probabilities)
+    return prediction_table(manifest, model.classes, probabilities, model.framing)
 
 
 def prediction_table(
-    manifest: pd.DataFrame, classes: tuple[str, ...], probabilities: npt.NDArray[np.float32]
+    manifest: pd.DataFrame,
+    classes: tuple[str, ...],
+    probabilities: npt.NDArray[np.float32],
+    framing: Framing = UNRELATED,
 ) -> pd.DataFrame:
     """The same table for rows whose probabilities (n, k) are known."""
+    predicted = decision(framing, len(classes))(probabilities)
     return manifest[["id", "group", "split", "label"]].assign(
-        predicted=np.array(classes)[probabilities.argmax(axis=1)],
-        confidence=probabilities.max(axis=1),
+        predicted=np.array(classes)[predicted],
+        confidence=probabilities[np.arange(len(predicted)), predicted],
         **{f"{PROBABILITY}{name}": probabilities[:, number] for number, name in enumerate(classes)},
     )
 

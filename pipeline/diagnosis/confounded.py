@@ -16,8 +16,10 @@ from pipeline.diagnosis.findings import CONFOUNDED, FACT_TELLS, Finding
 from pipeline.diagnosis.param_changes import Confounder
 from pipeline.errors import listing
 from pipeline.manifest import DEV, EXTRA_COLUMNS, PRODUCTION, TRAIN
-from pipeline.metrics.confounding import ALL, NAMED, RuleOn, Strength, measure_confounding, named, rows_of_part, rule_on
+from pipeline.metrics.confounding import measure_confounding, named, rows_of_part
+from pipeline.metrics.fact_rules import ALL, RuleOn, rule_on
 from pipeline.metrics.facts import column_name
+from pipeline.metrics.giving_away import NAMED, Strength
 
 # Facts that are one column of texts, so that params can name them.
 PLAIN_COLUMNS = ("source", "role", "format")

@@ -230,9 +230,15 @@ def _check_images(predictions: pd.DataFrame, manifest: pd.DataFrame) -> None:
 
 
 def _errs(levels: Mapping[str, Level], params: DiagnoseParams) -> bool:
-    """Whether dev's error is above human level by what is worth work, and surely above it."""
-    dev, human = levels[DEV], levels[HUMAN]
-    return dev.error - human.error >= params.relevant_gap and dev.low > human.high
+    """Whether dev's error or train's is above human level by what is worth work, and surely above it.
+
+    Few images of dev may err less than train by chance: what ended training matters all the same.
+    """
+    human = levels[HUMAN]
+    return any(
+        level.error - human.error >= params.relevant_gap and level.low > human.high
+        for level in (levels[TRAIN], levels[DEV])
+    )
 
 
 def not_confounding(run: Run) -> list[str]:

@@ -11,8 +11,9 @@ REASONS = {
     "linked_folder": "it is a link to a folder",
     "not_a_regular_file": "it is a pipe, a socket, a device, or a sparse file in an archive",
     "unreadable": "the system refuses to open or read it",
+    "empty_name": "a folder in its name in the object store is empty, as in a//b",
     # by what a table says of it
-    "path_leaves_source": "its path in a table or an archive leads out of the source",
+    "path_leaves_source": "its path in a table, an archive or an object store leads out of the source",
     "missing_file": "a table names it, but it does not exist",
     "listed_twice": "a table has two equal rows for it; this is the second",
     "conflicting_labels": "a table gives it two different labels",
@@ -60,6 +61,11 @@ class Rejection:
 
     reason: str
     detail: str
+
+
+def too_many_bytes(size: int, most: int) -> Rejection | None:
+    """The rejection of a file that is larger than it may be; None of others."""
+    return Rejection("too_many_bytes", f"{size} bytes, the limit is {most}") if size > most else None
 
 
 def failure(error: Exception) -> Rejection:

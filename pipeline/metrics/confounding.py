@@ -18,98 +18,26 @@ measured on images with the same link is too good.
 - **Parts**: all images, and those of each role: raw images may have one source a class, production none.
 """
 
-import math
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pipeline.errors import listing
 from pipeline.manifest import NO_LABEL, PRODUCTION, RAW
-from pipeline.metrics.facts import FACTS, Coded, coded, column_name, fact_names
-from pipeline.metrics.intervals import MIN_GROUPS, effective_images, share_interval
+from pipeline.metrics.fact_rules import ALL, rule_of
+from pipeline.metrics.facts import FACTS, Coded, coded, fact_names
+from pipeline.metrics.giving_away import NAMED, Codes, Strength, strength_of
+from pipeline.metrics.intervals import MIN_GROUPS
 from pipeline.names import key
 from pipeline.randomness import keyed_uniform
 
-Codes = npt.NDArray[np.intp]
-Floats = npt.NDArray[np.float64]
-
-NAMED, SURELY = 0.5, 0.25
-# For facts of what is shown: two classes of real photos differ in them by up to 0.5, two digits by 0.9.
-NAMED_SHOWN = 0.7
-# What one class alone must be given away by: recall minus false alarms, and the lower end of its interval.
-CLASS_NAMED, CLASS_SURELY = 0.8, 0.5
 FOLDS = 5
 # Images that are looked at, whole groups; so many, whatever the number of images.
 MAX_IMAGES = 20_000
 # Independent groups of a class below which it is left out: in some folds nothing would be learnt of it.
 MIN_CLASS_GROUPS = 5
-ALL = "all"
-Z = NormalDist().inv_cdf(0.975)
-
-
-@dataclass(frozen=True)
-class Strength:
-    """How far one fact gives classes away among some images.
-
-    Attributes:
-        fact: a name of FACTS, or a column of people's tables. part: `all`, `raw` or `production`.
-        share, low, high: the share of classes given away, and its 95 % interval; share may be below 0.
-        accuracy, majority: share of images whose class this fact alone tells, and that of the largest class.
-        classes: those that are given away, each told from all others; sorted.
-        images: labelled ones that were looked at. count: classes among them.
-    """
-
-    fact: str
-    part: str
-    share: float
-    low: float
-    high: float
-    accuracy: float
-    majority: float
-    classes: tuple[str, ...]
-    images: int
-    count: int
-
-    @property
-    def balanced(self) -> float:
-        """Balanced accuracy of the rule that sees this fact alone, in [0, 1]."""
-        return 1 / self.count + self.share * (1 - 1 / self.count)
-
-    @property
-    def gives_away(self) -> str:
-        """What it gives away, in words that follow its name."""
-        if self.classes and not self.whole:
-            return (
-                f"tells {'class' if len(self.classes) == 1 else 'classes'} {listing(self.classes, 3)} from all others"
-            )
-        return (
-            f"tells the class of {self.balanced:.0%} of images (classes counted alike; by chance {1 / self.count:.0%})"
-        )
-
-    @property
-    def whole(self) -> bool:
-        """Whether it gives the classes away as a whole, not a few of them."""
-        return self.share >= (NAMED_SHOWN if self.shown else NAMED) and self.low > SURELY
-
-    @property
-    def named(self) -> bool:
-        """Whether people are told."""
-        return self.whole or bool(self.classes)
-
-    @property
-    def shown(self) -> bool:
-        """Whether it may be what the pictures of a class show."""
-        return self.fact in FACTS and FACTS[self.fact].shown
-
-    @property
-    def words(self) -> str:
-        """The fact as words in a sentence."""
-        return FACTS[self.fact].words if self.fact in FACTS else f"the column {column_name(self.fact)}"
 
 
 def measure_confounding(rows: pd.DataFrame, without: Collection[str] = ()) -> list[Strength]:
@@ -156,85 +84,9 @@ def sampled(rows: pd.DataFrame) -> pd.DataFrame:
     return labelled.sort_values("id", kind="stable").reset_index(drop=True)
 
 
-def rule_of(codes: Codes, labels: Codes, weights: Floats | None = None) -> npt.NDArray[np.intp]:
-    """For each value of a fact the class of the largest p(value | class), shape (values,); -1 for a value without rows.
-
-    Of equal ones the first class.
-    """
-    sizes = np.bincount(labels)
-    pairs, counts = np.unique(codes * len(sizes) + labels, return_counts=True)
-    value, label = np.divmod(pairs, len(sizes))
-    order = np.lexsort((label, -np.round(counts / sizes[label], 12), value))
-    first = order[np.flatnonzero(np.diff(value[order], prepend=-1))]
-    rule = np.full(codes.max(initial=-1) + 1, -1, np.intp)
-    rule[value[first]] = label[first]
-    return rule
-
-
 def rows_of_part(rows: pd.DataFrame, part: str) -> pd.DataFrame:
     """The rows of `all`, `raw` or `production`."""
     return rows if part == ALL else rows[(rows["role"].astype(str) == part).to_numpy()]
-
-
-@dataclass(frozen=True)
-class RuleOn:
-    """What a rule that sees one fact alone, learnt from some images, says of others.
-
-    Attributes:
-        ids, told: shape (n,), the images, and the class that the rule names.
-        share, low, high, accuracy: as in Strength, of these images. count: their classes.
-    """
-
-    ids: npt.NDArray[Any]
-    told: npt.NDArray[Any]
-    share: float
-    low: float
-    high: float
-    accuracy: float
-    count: int
-
-    @property
-    def balanced(self) -> float:
-        """Balanced accuracy, in [0, 1]."""
-        return 1 / self.count + self.share * (1 - 1 / self.count)
-
-
-def rule_on(learnt: pd.DataFrame, others: pd.DataFrame, name: str) -> RuleOn | None:
-    """The rule of a fact learnt from some rows, tried on others; None where these have no value of it, or one class.
-
-    Args:
-        learnt, others: as measure_confounding takes them, labelled.
-    """
-    learnt, others = learnt.sort_values("id", kind="stable"), others.sort_values("id", kind="stable")
-    classes = sorted({*learnt["label"].astype(str)})
-    others = others[others["label"].astype(str).isin(classes)]
-    both = pd.concat([learnt, others], ignore_index=True)
-    fact = coded(both, name, len(classes))
-    if fact is None or others["label"].nunique() < 2:
-        return None
-    labels = pd.Index(classes).get_indexer(pd.Index(both["label"].astype(str))).astype(np.intp)
-    here = np.arange(len(both)) < len(learnt)
-    rule = np.full(fact.codes.max() + 1, -1, np.intp)
-    found = rule_of(fact.codes[here], labels[here])
-    rule[: len(found)] = found
-    told = rule[fact.codes[~here]]
-    if (told < 0).all():
-        return None
-    told[told < 0] = np.bincount(labels[here]).argmax()
-    own, present = pd.factorize(labels[~here], sort=True)
-    groups = pd.factorize(others["group"], sort=True)[0].astype(np.intp)
-    # Classes that the others lack are all one wrong answer.
-    as_own = pd.Index(present).get_indexer(pd.Index(told))
-    measured = _measured(as_own.astype(np.intp), own.astype(np.intp), groups, tuple(map(str, present)), (name, ALL))
-    return RuleOn(
-        ids=others["id"].to_numpy(),
-        told=np.array(classes, object)[told],
-        share=measured.share,
-        low=measured.low,
-        high=measured.high,
-        accuracy=measured.accuracy,
-        count=measured.count,
-    )
 
 
 def _worst(measured: Sequence[Strength]) -> Strength:
@@ -268,7 +120,7 @@ def _strength(rows: pd.DataFrame, name: str, part: str) -> Strength | None:
         return None
     folds = (keyed_uniform(0, "confounding fold", rows["group"]) * FOLDS).astype(np.intp)
     told = _out_of_fold(fact.codes, labels.astype(np.intp), folds)
-    return _measured(told, labels.astype(np.intp), groups.astype(np.intp), tuple(map(str, classes)), (name, part))
+    return strength_of(told, labels.astype(np.intp), groups.astype(np.intp), tuple(map(str, classes)), (name, part))
 
 
 def _repeats(fact: Coded, labels: npt.NDArray[Any], classes: Sequence[str]) -> bool:
@@ -293,45 +145,3 @@ def _out_of_fold(codes: Codes, labels: Codes, folds: Codes) -> Codes:
         rule[rule < 0] = np.bincount(labels[~here]).argmax()
         told[here] = rule[codes[here]]
     return told
-
-
-def _measured(told: Codes, labels: Codes, groups: Codes, classes: tuple[str, ...], about: tuple[str, str]) -> Strength:
-    count, right = len(classes), told == labels
-    sizes = np.bincount(labels, minlength=count).astype(np.float64)
-    hits = np.bincount(labels, weights=right, minlength=count)
-    recalls = hits / sizes
-    # Groups tell as much as so many images.
-    ratio = effective_images(right.astype(np.float64), groups) / len(labels)
-    smooth = (hits * ratio + 1) / (sizes * ratio + 2)
-    spread = math.sqrt(float((smooth * (1 - smooth) / (sizes * ratio)).sum())) / (count - 1)
-    share = (float(recalls.mean()) - 1 / count) / (1 - 1 / count)
-    fact, part = about
-    return Strength(
-        fact=fact,
-        part=part,
-        share=share,
-        low=share - Z * spread,
-        high=min(share + Z * spread, 1.0),
-        accuracy=float(right.mean()),
-        majority=float(sizes.max() / len(labels)),
-        classes=_given_away(told, labels, classes, ratio) if not (fact in FACTS and FACTS[fact].shown) else (),
-        images=len(labels),
-        count=count,
-    )
-
-
-def _given_away(told: Codes, labels: Codes, classes: tuple[str, ...], ratio: float) -> tuple[str, ...]:
-    """Classes that the rule tells from all others, by its recall minus the mean share of others that get the name."""
-    count = len(classes)
-    sizes = np.bincount(labels, minlength=count).astype(np.float64)
-    hits = np.bincount(labels, weights=told == labels, minlength=count)
-    found = []
-    for label in np.flatnonzero(hits >= CLASS_NAMED * sizes):
-        alarms = np.bincount(labels, weights=told == label, minlength=count)
-        alarm = float(np.delete(alarms / sizes, label).mean())
-        recall = float(hits[label] / sizes[label])
-        lowest = share_interval(recall, sizes[label] * ratio, 0.05)[0]
-        most = share_interval(alarm, (sizes.sum() - sizes[label]) * ratio, 0.05)[1]
-        if recall - alarm >= CLASS_NAMED and lowest - most > CLASS_SURELY:
-            found.append(classes[label])
-    return tuple(found)

@@ -8,9 +8,11 @@ from typing import Any
 import pandas as pd
 
 from pipeline.errors import DataError, listing
+from pipeline.framing import UNRELATED, Framing
 from pipeline.manifest import SPLITS
 from pipeline.metrics.calibration import calibration_error, reliability
 from pipeline.metrics.confusion import confusion_matrix, per_class
+from pipeline.metrics.distance_measures import measures_of
 from pipeline.metrics.intervals import MIN_GROUPS, metric_interval
 from pipeline.metrics.limits import check_limits
 from pipeline.metrics.metric import check_defined, key_of, metric_of, plain_metrics
@@ -39,6 +41,7 @@ def evaluation(
     facts: Mapping[str, float],
     judging: str,
     params: EvaluateParams,
+    framing: Framing = UNRELATED,
 ) -> Evaluation:
     """The report on a model.
 
@@ -46,6 +49,7 @@ def evaluation(
         predictions: of the rows of the manifest, in their order.
         facts: values that need no labels, by the names of params.ModelFact.
         judging: the split on which the limits must hold.
+        framing: how the classes relate.
 
     Raises:
         DataError: that split has only one class, or a metric is not defined on a split.
@@ -54,7 +58,7 @@ def evaluation(
     sliced = with_slices(predictions, manifest, params)
     parts = {split: sliced[sliced["split"] == split] for split in SPLITS if (sliced["split"] == split).any()}
     _check_classes(parts[judging], judging)
-    measured = {split: measure_split(part, classes, params) for split, part in parts.items()}
+    measured = {split: measure_split(part, classes, params, framing) for split, part in parts.items()}
     slices = slice_table(sliced, classes, params)
     dev = parts[judging]
     matrix = confusion_matrix(dev["label"].to_numpy(), dev["predicted"].to_numpy(), classes)
@@ -72,7 +76,7 @@ def evaluation(
 
 
 def measure_split(
-    predictions: pd.DataFrame, classes: tuple[str, ...], params: EvaluateParams
+    predictions: pd.DataFrame, classes: tuple[str, ...], params: EvaluateParams, framing: Framing = UNRELATED
 ) -> dict[str, float | None]:
     """Every metric of one split, the 95 % interval of the optimizing one, and the calibration error.
 
@@ -88,7 +92,7 @@ def measure_split(
     optimizing = metric.value(seen)
     low, high = metric_interval(metric, seen, predictions["group"]) or (None, None)
     return {
-        **_plain(seen),
+        **_plain(seen, framing),
         metric.key: optimizing,
         "optimizing": optimizing,
         "low": low,
@@ -120,8 +124,9 @@ def confusion_rows(predictions: pd.DataFrame) -> pd.DataFrame:
     return rows.sort_values(["actual", "predicted"], ignore_index=True)
 
 
-def _plain(seen: Predictions) -> dict[str, float]:
-    values = {metric.key: metric.value(seen) for metric in plain_metrics(seen.classes)}
+def _plain(seen: Predictions, framing: Framing) -> dict[str, float]:
+    of_framing = [metric_of(choice, seen.classes) for choice in measures_of(framing, seen.classes)]
+    values = {metric.key: metric.value(seen) for metric in (*plain_metrics(seen.classes), *of_framing)}
     return {key: value for key, value in values.items() if not math.isnan(value)}
 
 

@@ -3,7 +3,8 @@
 Each comparison asks whether two sets are draws from one population, by labels, by single facts of
 the images, by all facts together (a domain classifier), and by what images show, where they have vectors
 (another one). If dev is a random draw of production's groups, the null hypothesis holds exactly: a test that
-fails says that the split is broken. So no smallest effect that matters is set, but by the sizes of the samples.
+fails says that the split is broken. So no smallest effect that matters is set: the sizes of the samples decide
+which differences show.
 
 - **Groups are the observations**, not near-duplicates: one image a group and side, chosen by keyed hash; at
   most MAX_LABELS groups a side for labels and MAX_IMAGES for facts, so that the cost is bounded.
@@ -13,7 +14,7 @@ fails says that the split is broken. So no smallest effect that matters is set, 
 - **Not measured**, a side with fewer than two groups: statistic 0 (AUC 0.5, interval 0 to 1), p 1. Too few to
   tell is no mismatch; `groups` and `others` show it, and refusing such splits is stages/split/splitting.py's.
 
-Without vectors two sets of equal facts can show different things, and nothing tells.
+Without vectors, no test notices that two sets of equal facts show different things.
 """
 
 import itertools

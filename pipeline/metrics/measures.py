@@ -16,10 +16,22 @@ from pydantic import Field
 from pipeline.errors import ParamsError, listing
 from pipeline.metrics.bootstrap import Values
 from pipeline.metrics.confusion import Matrices, diagonal, recalls, share
+from pipeline.metrics.distance_measures import (
+    LevelAccuracy,
+    MeanDistance,
+    QuadraticKappa,
+    distances_of,
+    groups_of,
+    images_in_other_groups,
+    level_accuracy,
+    quadratic_kappa,
+    squares_of,
+)
+from pipeline.metrics.metric_params import MetricParams
 from pipeline.metrics.predictions import Predictions
 from pipeline.metrics.probability_measures import class_pr_auc, image_losses, log_loss, macro_pr_auc
 from pipeline.registry import Choice, Registry
-from pipeline.section import EACH_ONCE, Label, Section
+from pipeline.section import EACH_ONCE, Label
 
 P = TypeVar("P", bound="MetricParams")
 # How an interval is made (intervals.py): of a mean over images, of the smallest recall, of any other function of the
@@ -27,12 +39,6 @@ P = TypeVar("P", bound="MetricParams")
 IntervalKind = Literal["mean", "worst", "matrix", "ranking"]
 
 Cost = Annotated[float, Field(ge=0)]
-
-
-class MetricParams(Section):
-    """Params of any metric; most have but their name, which may stand alone in params.yaml."""
-
-    name: str
 
 
 class Accuracy(MetricParams):
@@ -267,6 +273,25 @@ METRICS: Registry[MetricRow[Any]] = Registry(
             counts_images_alike=True,
             interval="mean",
             of_images=image_costs,
+        ),
+        MetricRow(
+            MeanDistance,
+            of_matrices=mean_cost,
+            bind=distances_of,
+            maximise=False,
+            is_share=False,
+            counts_images_alike=True,
+            interval="mean",
+            of_images=image_costs,
+        ),
+        MetricRow(QuadraticKappa, of_matrices=quadratic_kappa, bind=squares_of, is_share=False),
+        MetricRow(
+            LevelAccuracy,
+            of_matrices=level_accuracy,
+            bind=groups_of,
+            counts_images_alike=True,
+            interval="mean",
+            of_images=images_in_other_groups,
         ),
     )
 )

@@ -10,9 +10,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from pipeline.errors import DataError
+from pipeline.framing import Decide, likeliest
 from pipeline.metrics.bootstrap import Values, Weights, resamples
 from pipeline.metrics.confusion import Matrices, confusion_matrices
-from pipeline.metrics.measures import METRICS, IntervalKind, MetricParams
+from pipeline.metrics.measures import METRICS, IntervalKind
+from pipeline.metrics.metric_params import MetricParams
 from pipeline.metrics.predictions import Predictions
 
 OfMatrices = Callable[[Matrices], Values]
@@ -28,6 +30,7 @@ class Metric:
     Exactly one of `of_matrices`, from confusion matrices (m, k, k), and `of_rows`, from the images and how often each
     counts (m, n), computes m values. `interval` names how its interval is made; `of_images` are the losses of which a
     mean is made; `label` is the number of the one class that it is about; `costs` [actual, predicted] are its table.
+    `decide`: what is predicted of probabilities, while an epoch is counted.
     """
 
     key: str
@@ -38,6 +41,7 @@ class Metric:
     of_images: OfImages | None = field(default=None, repr=False)
     label: int | None = None
     costs: Matrices | None = field(default=None, repr=False, compare=False)
+    decide: Decide = field(default=likeliest, repr=False, compare=False)
 
     def counted(self, seen: Predictions) -> npt.NDArray[np.bool_]:
         """Whether each image tells about the metric, shape (n,): those of its class, if it is about one."""
@@ -89,8 +93,8 @@ class Metric:
 
 def key_of(choice: MetricParams) -> str:
     """The name of a metric in reports."""
-    label = getattr(choice, "label", None)
-    return choice.name if label is None else f"{choice.name}_{label}"
+    about = getattr(choice, "label", getattr(choice, "level", None))
+    return choice.name if about is None else f"{choice.name}_{about}"
 
 
 def metric_of(choice: MetricParams, classes: tuple[str, ...]) -> Metric:
@@ -150,7 +154,7 @@ class Tally:
             self._labels.append(labels)
             self._probabilities.append(probabilities.astype(np.float64))
         else:
-            batch = Predictions(self._classes, labels, probabilities.argmax(axis=1), None)
+            batch = Predictions(self._classes, labels, self._metric.decide(probabilities), None)
             self._matrix += confusion_matrices(batch, np.ones((1, len(labels)), np.int64))[0]
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
@@ -172,4 +176,4 @@ class Tally:
         if self._metric.of_matrices is not None:
             return float(self._metric.of_matrices(self._matrix))
         labels, probabilities = np.concatenate(self._labels), np.concatenate(self._probabilities)
-        return self._metric.value(Predictions(self._classes, labels, probabilities.argmax(axis=1), probabilities))
+        return self._metric.value(Predictions(self._classes, labels, self._metric.decide(probabilities), probabilities))

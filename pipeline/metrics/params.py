@@ -4,7 +4,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from pipeline.metrics.measures import METRICS, MetricParams
+from pipeline.metrics.measures import METRICS
+from pipeline.metrics.metric_params import MetricParams
 from pipeline.registry import one_of
 from pipeline.section import Section, Value
 

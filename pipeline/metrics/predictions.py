@@ -41,9 +41,11 @@ def checked_predictions(predictions: pd.DataFrame, classes: tuple[str, ...]) -> 
 
 
 def classes_of(predictions: pd.DataFrame) -> tuple[str, ...]:
-    """All classes that have a probability or occur as label or prediction, sorted."""
-    named = {name.removeprefix(PROBABILITY) for name in predictions.columns if name.startswith(PROBABILITY)}
-    return tuple(sorted(named | set(predictions["label"].astype(str)) | set(predictions["predicted"].astype(str))))
+    """All classes that have a probability or occur as label or prediction, sorted unless the model has an order."""
+    named = [name.removeprefix(PROBABILITY) for name in predictions.columns if name.startswith(PROBABILITY)]
+    occurring = set(predictions["label"].astype(str)) | set(predictions["predicted"].astype(str))
+    found = [*named, *sorted(occurring - set(named))]
+    return tuple(sorted(found) if named == sorted(named) else found)
 
 
 def class_codes(labels: npt.NDArray[Any], classes: tuple[str, ...]) -> npt.NDArray[np.intp]:

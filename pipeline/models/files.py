@@ -1,7 +1,7 @@
 """Save and load models as safetensors files, which contain no pickle and so cannot run code."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
 from pipeline.errors import DataError, ParamsError, listing
+from pipeline.framing import UNRELATED, AnyFraming, Framing
 from pipeline.models.baseline_layers import check_tables
 from pipeline.models.baselines import Baseline, baseline_of
 from pipeline.models.building import build_model
@@ -28,6 +29,7 @@ from pipeline.store.checksums import BLANK, find, is_right, with_checksum
 from pipeline.yaml_values import quoted, shortened
 
 MODEL_PARAMS: TypeAdapter[Model] = TypeAdapter(AnyModel)
+FRAMING: TypeAdapter[Framing] = TypeAdapter(AnyFraming)
 # A network that a function of a project built, and the key of that function's hash in the header.
 FACTORY, MADE_BY = "factory", "made_by"
 # What a file of another version, or one that somebody made to mislead, may raise.
@@ -48,13 +50,14 @@ UNLIKE = (
 class TrainedModel:
     """A network with everything needed to use it: class names in output order, and how files become pictures.
 
-    params: None of an ONNX file whose network a function of a project built.
+    params: None of an ONNX file whose network a function of a project built. framing: how the classes relate.
     """
 
     network: nn.Module
     classes: tuple[str, ...]
     ingest: IngestParams
     params: Model | None
+    framing: Framing = UNRELATED
 
     @property
     def size(self) -> int:
@@ -71,6 +74,8 @@ def save_model(model: TrainedModel) -> bytes:
         "normalisation": _normalisation(model.network),
         "model": _params(model.params),
     }
+    if model.framing != UNRELATED:
+        about["framing"] = model.framing.model_dump()
     # Copies, because layers of one's own may share tensors, which the format does not know.
     tensors = {name: tensor.cpu().contiguous().clone() for name, tensor in model.network.state_dict().items()}
     # One entry, because safetensors writes several in random order, and equal models must be equal files.
@@ -95,22 +100,23 @@ def load_model(data: bytes, own: Model | None = None) -> TrainedModel:
         about = _about(data)
         classes = _distinct_texts(about["classes"])
         ingest = IngestParams.model_validate(about["ingest"])
+        framing = framing_of_header(about, classes)
         tensors = load_tensors(data)
         if not _is_own(about):
             params = MODEL_PARAMS.validate_python(model_params(about["model"]))
-            network = _network(params, len(classes), ingest.size, tensors)
-            return TrainedModel(network.eval(), classes, ingest, params)
+            network = _network(params, len(classes), ingest.size, tensors, framing)
+            return TrainedModel(network.eval(), classes, ingest, params, framing)
         digest = str(about["model"][MADE_BY])
     except UNLIKE as error:
         raise _unlike(error) from error
     factory = _factory_of(digest, own)
-    network = build_model(factory, len(classes), ingest.size, np.zeros(3), np.ones(3), seed=0)
+    network = build_model(factory, len(classes), ingest.size, np.zeros(3), np.ones(3), 0, framing)
     try:
         _check_tensors(network.state_dict(), tensors)
         network.load_state_dict(tensors)
     except UNLIKE as error:
         raise _unlike(error) from error
-    return TrainedModel(network.eval(), classes, ingest, factory)
+    return TrainedModel(network.eval(), classes, ingest, factory, framing)
 
 
 def needs_own_code(data: bytes) -> bool:
@@ -168,7 +174,7 @@ def _check_content(data: bytes, about: dict[str, Any]) -> None:
     Raises:
         ValueError: it is not, or one flipped bit may have hidden it.
     """
-    if unknown := about.keys() - {"checksum", "classes", "ingest", "model", "normalisation"}:
+    if unknown := about.keys() - {"checksum", "classes", "framing", "ingest", "model", "normalisation"}:
         raise ValueError(f"its header has {len(unknown)} entries of unknown names")
     place = _place(data)
     if "checksum" in about and (place is None or not is_right(data, place)):
@@ -187,6 +193,17 @@ def _distinct_texts(values: object) -> tuple[str, ...]:
     return tuple(values)
 
 
+def framing_of_header(about: Mapping[str, Any], classes: Sequence[str]) -> Framing:
+    """How the classes relate, as the header of a model says.
+
+    Raises:
+        ValueError: it does not fit the classes.
+    """
+    framing = FRAMING.validate_python(about.get("framing", UNRELATED.model_dump())).of_classes(classes)
+    framing.check(classes)
+    return framing
+
+
 def _is_text(value: str) -> bool:
     """Whether the characters are characters: JSON can name half of one, which no file and no terminal takes."""
     try:
@@ -196,15 +213,16 @@ def _is_text(value: str) -> bool:
     return bool(value) and "\0" not in value
 
 
-def _network(params: Model, classes: int, size: int, tensors: dict[str, Tensor]) -> nn.Module:
+def _network(params: Model, classes: int, size: int, tensors: dict[str, Tensor], framing: Framing) -> nn.Module:
     if isinstance(params, Baseline):
         network = baseline_of(params, {name.removeprefix("1."): tensor for name, tensor in tensors.items()})
         check_tables(network, classes)
         return network
     # Without memory at first: what the header claims may be a thousand times as large as the file.
     with torch.device("meta"):
-        _check_tensors(build_model(params, classes, size, np.zeros(3), np.ones(3), seed=0).state_dict(), tensors)
-    network = build_model(params, classes, size, np.zeros(3), np.ones(3), seed=0)
+        claimed = build_model(params, classes, size, np.zeros(3), np.ones(3), 0, framing)
+        _check_tensors(claimed.state_dict(), tensors)
+    network = build_model(params, classes, size, np.zeros(3), np.ones(3), 0, framing)
     network.load_state_dict(tensors)
     return network
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from pipeline.errors import DataError
 from pipeline.models.export import INPUT, METADATA, OUTPUT, check_onnx, onnx_session
-from pipeline.models.files import FACTORY, MODEL_PARAMS, TrainedModel
+from pipeline.models.files import FACTORY, MODEL_PARAMS, TrainedModel, framing_of_header
 from pipeline.renamed import model_params
 from pipeline.stages.ingest.params import IngestParams
 from pipeline.yaml_values import shortened
@@ -48,6 +48,7 @@ def load_onnx(data: bytes) -> TrainedModel:
         about = json.loads(texts[METADATA])
         classes = tuple(map(str, about["classes"]))
         ingest = IngestParams.model_validate(about["ingest"])
+        framing = framing_of_header(about, classes)
         own = about["model"]["name"] == FACTORY
         params = None if own else MODEL_PARAMS.validate_python(model_params(about["model"]))
         wanted = {INPUT: [3, ingest.size, ingest.size], OUTPUT: [len(classes)]}
@@ -59,4 +60,4 @@ def load_onnx(data: bytes) -> TrainedModel:
             f"it does not say what its classes are and how a file becomes a picture ({shortened(str(error))}): "
             "name an ONNX file that `pipeline export-model` wrote"
         ) from error
-    return TrainedModel(network.eval(), classes, ingest, params)
+    return TrainedModel(network.eval(), classes, ingest, params, framing)

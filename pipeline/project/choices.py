@@ -177,7 +177,7 @@ def _pictures(seen: Seen, size: int) -> list[Choice]:
         Choice(
             "curate.issues.blurry",
             0.66,
-            "these are photos: above it is what a blur of 1 % of the side does to nearly all",
+            "these are photos: a blur of 1 % of the side lifts nearly all of them above it",
         ),
     ]
     return [fit, Choice("ingest.encoding", encoding, reason), *(photos if size > MAX_SMALL_SIDE else [])]

@@ -2,8 +2,9 @@
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -14,7 +15,7 @@ from pipeline.models.networks import Factory
 from pipeline.project.params_file import Params
 from pipeline.stage import NAMES
 from pipeline.store.refusals import refusals
-from pipeline.store.writing import partial_path, put_in_place, remove
+from pipeline.store.writing import partial_path, put_in_place, remove, replacing
 from pipeline.versions.own_code import own_modules, version_of_modules
 from pipeline.versions.stages import installed_versions
 
@@ -30,7 +31,9 @@ OLDER = (
 
 def write_versions(params: Params) -> str:
     """Write one file per stage, and return the line that says which stages run again because of their code."""
-    new = {name: _text(name, params) for name in NAMES}
+    known = _recalled(params)
+    reached = {name: known.get(name) or _reached(name, params) for name in NAMES}
+    new = {name: _text(reached[name], params) for name in NAMES}
     folder = Path(catalogue.CODE.path)
     before = {name: _read(name) for name in NAMES}
     with refusals(folder):
@@ -38,6 +41,10 @@ def write_versions(params: Params) -> str:
     remove(partial_path(folder))
     catalogue.CODE.write({Path(_place(name)).name: text for name, text in new.items()}, partial_path(folder))
     put_in_place(partial_path(folder), folder)
+    if reached != known:
+        with replacing(Path(catalogue.CODE_MEMO.path)) as place:
+            inputs = installed_versions().inputs(params.model_dump())
+            catalogue.CODE_MEMO.write({"inputs": inputs, "reached": reached}, place)
     return f"code: {_summary(new, before)}"
 
 
@@ -50,7 +57,9 @@ def check_version(name: str, params: Params) -> str | None:
         DataError: the same where DVC runs the stage, which would write down the older version beside the new results.
     """
     written = _read(name)
-    if written is None or written == _text(name, params):
+    if written is None:
+        return None
+    if written == _text(_recalled(params).get(name) or _reached(name, params), params):
         return None
     if "DVC_STAGE" in os.environ:
         raise DataError(
@@ -62,14 +71,29 @@ def check_version(name: str, params: Params) -> str | None:
     )
 
 
-def _text(name: str, params: Params) -> str:
+def _recalled(params: Params) -> Mapping[str, Any]:
+    """What the stage `code` computed, if nothing that it depends on has changed since: else nothing.
+
+    Every stage asks for its version when it starts, and reading the syntax trees of all modules takes a second.
+    """
+    memo = catalogue.CODE_MEMO.read(Path(catalogue.CODE_MEMO.path)) or {}
+    found: Mapping[str, Any] = memo.get("reached", {})
+    return found if memo.get("inputs") == installed_versions().inputs(params.model_dump()) else {}
+
+
+def _reached(name: str, params: Params) -> list[Any]:
+    """The version of a stage's code in the package, and a hash of each module that it reaches; as JSON has them."""
+    reached = installed_versions().reached(name, params.model_dump())
+    return [reached.version, reached.by_module()]
+
+
+def _text(reached: Sequence[Any], params: Params) -> str:
     """The version, then what it is made of: a hash a module, of the project's own code as well where it is run.
 
     Raises:
         ParamsError: train.model names a function of the project that is not there.
     """
-    reached = installed_versions().reached(name, params.model_dump())
-    version, modules = reached.version, reached.by_module()
+    version, modules = reached
     model = params.train.model
     if isinstance(model, Factory) and RUNS_OWN_CODE in modules:
         own = own_modules(model.factory, Path())

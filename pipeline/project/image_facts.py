@@ -51,7 +51,9 @@ def look_at(files: Files, images: Sequence[str]) -> ImageFacts:
     chosen = spread_evenly(images, MAX_HEADERS)
     decoded = set(spread_evenly(chosen, MAX_DECODED))
     sides, aspects, formats, gray, paper, unreadable, heic = [], [], Counter[str](), [], [], 0, 0
-    for path in files.in_order(chosen):
+    ordered = files.in_order(chosen)
+    files.expect([(path, "") for path in ordered])
+    for path in ordered:
         data = files.read(path, MAX_BYTES)
         if isinstance(data, bytes) and is_heic(data) and not heic_installed():
             unreadable, heic = unreadable + 1, heic + 1

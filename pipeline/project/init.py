@@ -15,6 +15,7 @@ from pipeline.project.files import PARAMS, RECORD, demonstration_params, project
 from pipeline.project.inspect_sources import SourceSeen, Wanted, inspect, name_of
 from pipeline.project.params_file import check_params
 from pipeline.project.params_template import template_text, with_choices, without
+from pipeline.sources.places import place_of
 from pipeline.store.refusals import refusals
 from pipeline.yaml_values import yaml_values
 
@@ -44,7 +45,7 @@ class Made:
     above: Path | None
 
 
-def plan(folder: Path, raw: Sequence[Path], production: Sequence[Path], wanted: Wanted, overrides: Overrides) -> Plan:
+def plan(folder: Path, raw: Sequence[str], production: Sequence[str], wanted: Wanted, overrides: Overrides) -> Plan:
     """A project for some sources, from a look at them; nothing is written.
 
     Without any source, and with the preset digits, it is the demonstration.
@@ -104,13 +105,16 @@ def _with_record(files: Mapping[str, str]) -> dict[str, str]:
     return {**files, RECORD: record_of(files)}
 
 
-def _sources(root: Path, raw: Sequence[Path], production: Sequence[Path], wanted: Wanted) -> list[SourceSeen]:
+def _sources(root: Path, raw: Sequence[str], production: Sequence[str], wanted: Wanted) -> list[SourceSeen]:
     found: list[SourceSeen] = []
     for role, folders in (("raw", raw), ("production", production)):
         for folder in folders:
-            place = Path(os.path.abspath(folder.expanduser()))  # noqa: PTH100
-            inside = place.is_relative_to(root) and place != root
-            shown = place.relative_to(root).as_posix() if inside else str(place)
+            place = place_of(folder)
+            shown = folder
+            if isinstance(place, Path):
+                place = Path(os.path.abspath(place.expanduser()))  # noqa: PTH100
+                inside = place.is_relative_to(root) and place != root
+                shown = place.relative_to(root).as_posix() if inside else str(place)
             found.append(inspect(place, role, name_of(place, role, [one.name for one in found]), shown, wanted))
     return found
 

@@ -16,6 +16,7 @@ from pipeline.project.label_files import label_counts, labels_from
 from pipeline.sources.file_names import ENDINGS
 from pipeline.sources.files import Files, open_files
 from pipeline.sources.layouts import given_split_problem
+from pipeline.sources.object_store import ObjectPlace
 from pipeline.sources.params import SourceParams
 from pipeline.sources.scan import OF_A_SYSTEM
 
@@ -67,8 +68,8 @@ class Wanted:
     classes: Sequence[str] = ()
 
 
-def inspect(folder: Path, role: str, name: str, shown_path: str, wanted: Wanted) -> SourceSeen:
-    """What a folder or an archive holds, and how params.yaml is to say it.
+def inspect(folder: Path | ObjectPlace, role: str, name: str, shown_path: str, wanted: Wanted) -> SourceSeen:
+    """What a folder or an archive holds, here or in an object store, and how params.yaml is to say it.
 
     Args:
         shown_path: what stands in params.yaml.
@@ -78,7 +79,7 @@ def inspect(folder: Path, role: str, name: str, shown_path: str, wanted: Wanted)
         DataError: it cannot be used; the message says what to do.
     """
     source: dict[str, Any] = {"role": role, "path": shown_path}
-    files = _opened(folder, role, "")
+    files = _opened(folder, role, shown_path, "")
     found = files.scan()
     images = [path for path in found.files if path.lower().endswith(IMAGES)]
     if not images:
@@ -100,7 +101,7 @@ def inspect(folder: Path, role: str, name: str, shown_path: str, wanted: Wanted)
             reasons.append(f"all images lie in {shown(inside)}")
             notes.append(f"all images are in {shown(inside)}, whose folders are the classes (inside)")
             images = [path.removeprefix(f"{inside}/") for path in images if path.startswith(f"{inside}/")]
-            files = _opened(folder, role, inside)
+            files = _opened(folder, role, shown_path, inside)
         if layout:
             source["layout"] = layout
             parts = listing(sorted({path.split("/")[0] for path in images if "/" in path}))
@@ -121,7 +122,7 @@ def inspect(folder: Path, role: str, name: str, shown_path: str, wanted: Wanted)
     return SourceSeen(name, source, classes, unlabelled, look_at(files, images), "; ".join(reasons), tuple(notes))
 
 
-def name_of(folder: Path, role: str, taken: Sequence[str]) -> str:
+def name_of(folder: Path | ObjectPlace, role: str, taken: Sequence[str]) -> str:
     """A name for a source: its folder's, in plain letters."""
     plain = unicodedata.normalize("NFKD", folder.name.split(".")[0]).encode("ascii", "ignore").decode().lower()
     plain = re.sub(r"[^a-z0-9]+", "_", plain).strip("_").lstrip("0123456789_")[:28] or role
@@ -131,10 +132,11 @@ def name_of(folder: Path, role: str, taken: Sequence[str]) -> str:
     return name
 
 
-def _opened(folder: Path, role: str, inside: str) -> Files:
-    if not folder.exists():
+def _opened(folder: Path | ObjectPlace, role: str, shown_path: str, inside: str) -> Files:
+    if isinstance(folder, Path) and not folder.exists():
         raise MissingInputError(f"{folder} is missing: --{role} must name a folder of images, or an archive of them")
-    values = {"role": "production", "path": str(folder), **({"inside": inside} if inside else {})}
+    path = str(folder) if isinstance(folder, Path) else shown_path
+    values = {"role": "production", "path": path, **({"inside": inside} if inside else {})}
     return open_files(SourceParams.model_validate(values), MAX_EXPANSION)
 
 

@@ -2,15 +2,19 @@
 
 import difflib
 import itertools
+import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError, ValidationInfo, field_validator
 
 from pipeline.errors import MissingInputError, ParamsError
+from pipeline.metrics.distance_measures import MeanDistance, with_relation
 from pipeline.metrics.measures import MeanCost
+from pipeline.metrics.metric_params import MetricParams
 from pipeline.names import shown
 from pipeline.problem import AnyProblem
 from pipeline.registry import OneOf
@@ -79,16 +83,33 @@ class Params(Section):
         paths = sorted((Path(source.path) / (source.inside or ""), name) for name, source in sources.items())
         for (outer, one), (inner, other) in itertools.combinations(paths, 2):
             if inner.is_relative_to(outer) and {one, other} & whole:
+                paths_of = [posixpath.join(sources[name].path, sources[name].inside or "") for name in (other, one)]
                 raise ValueError(
-                    f"the path {inner} is inside {outer}, the path of another source, so each image would count twice"
+                    f"the path {paths_of[0].rstrip('/')} is inside {paths_of[1].rstrip('/')}, the path of another "
+                    "source, so each image would count twice"
                 )
         return sources
 
     @field_validator("evaluate")
     @classmethod
+    def _relation_of_the_classes(cls, evaluate: EvaluateParams, info: ValidationInfo) -> EvaluateParams:
+        """Metrics that need an order or a tree, and have none, take that of the problem."""
+        if (problem := info.data.get("problem")) is None:
+            return evaluate
+        complete = partial(with_relation, order=getattr(problem, "order", None), tree=getattr(problem, "tree", None))
+        limits = {
+            name: limit.model_copy(update={"metric": complete(limit.metric)})
+            if isinstance(limit.metric, MetricParams)
+            else limit
+            for name, limit in evaluate.satisficing.items()
+        }
+        return evaluate.model_copy(update={"optimizing": complete(evaluate.optimizing), "satisficing": limits})
+
+    @field_validator("evaluate")
+    @classmethod
     def _costs_of_the_loss(cls, evaluate: EvaluateParams, info: ValidationInfo) -> EvaluateParams:
         train = info.data.get("train")
-        if train is None or isinstance(evaluate.optimizing, MeanCost):
+        if train is None or isinstance(evaluate.optimizing, MeanCost | MeanDistance):
             return evaluate
         if LOSSES.of(train.loss).needs_costs:
             raise ValueError(needs_mean_cost(train.loss.name, evaluate.optimizing.name))

@@ -18,10 +18,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.errors import DataError
-from pipeline.images.rejection import Rejection, failure
+from pipeline.images.rejection import Rejection, failure, too_many_bytes
 from pipeline.sources.digests import Digests, Slices, Texts, as_array, digests_of
 from pipeline.sources.hash_cache import recall
+from pipeline.sources.object_store import ObjectPlace
+from pipeline.sources.objects import Objects
 from pipeline.sources.params import SourceParams
+from pipeline.sources.places import Place, place_of
 from pipeline.sources.scan import Scan, scan
 from pipeline.sources.tars import PackedTar, Tar
 from pipeline.sources.zips import Zip
@@ -39,16 +42,29 @@ class Files(Protocol):
     """A source's files. It is sent to worker processes, each of which opens what it needs."""
 
     @property
-    def place(self) -> Path:
+    def place(self) -> Place:
         """The folder or archive, for messages."""
+        ...
+
+    @property
+    def hashes_content(self) -> bool:
+        """Whether `hashes` are of contents; else they stand for what is known of a file that nobody has read yet."""
         ...
 
     def scan(self) -> Scan:
         """List the files without reading them."""
         ...
 
-    def read(self, path: str, most: int) -> bytes | Rejection:
-        """The content of a file that the scan found, or a rejection if it is too large or unreadable."""
+    def read(self, path: str, most: int, listed: str = "") -> bytes | Rejection:
+        """The content of a file that the scan found, or a rejection if it is too large or unreadable.
+
+        Args:
+            listed: its digest in hex digits, for a worker, which knows nothing else of the scan.
+        """
+        ...
+
+    def expect(self, coming: Sequence[tuple[str, str]]) -> None:
+        """Files, by path and digest in hex digits, that will be read in this order: those far away are so now."""
         ...
 
     def hashes(self, paths: Sequence[str], most: int, engine: Engine, title: str) -> Digests:
@@ -75,6 +91,7 @@ class Folder:
 
     place: Path
     patience: float = 0
+    hashes_content = True
     inside: str = ""
     """Where it lies in the source."""
     memory: Path | None = None
@@ -85,11 +102,14 @@ class Folder:
         """See scan.scan."""
         return scan(self.place)
 
-    def read(self, path: str, most: int) -> bytes | Rejection:
+    def expect(self, coming: Sequence[tuple[str, str]]) -> None:
+        """They are here already."""
+
+    def read(self, path: str, most: int, listed: str = "") -> bytes | Rejection:
         """The content, if there is memory for it."""
         try:
             with open(f"{self.place}/{path}", "rb", buffering=0) as file:  # noqa: PTH123  # a Path takes as long as a read
-                return _too_many_bytes(file, most) or file.readall()
+                return too_many_bytes(_size(file), most) or file.readall()
         except OSError as error:
             return _unreadable(error)
         except MemoryError as error:
@@ -119,7 +139,7 @@ class Folder:
 
 
 def open_files(source: SourceParams, max_expansion: float, memory: Path | None = None) -> Files:
-    """The files of a source, in a folder or an archive.
+    """The files of a source, in a folder or an archive, here or in an object store.
 
     Args:
         max_expansion: see members.Archive.
@@ -127,16 +147,17 @@ def open_files(source: SourceParams, max_expansion: float, memory: Path | None =
 
     Raises:
         DataError: it is a file, and no archive that can be read.
+        StorageError: an object store refuses to say what it is, or cannot be reached.
     """
-    place, inside = Path(source.path), source.inside or ""
-    return (
-        _open_archive(place, inside, max_expansion)
-        if place.is_file()
-        else Folder(place / inside, inside=inside, memory=memory)
-    )
+    place, inside = place_of(source.path), source.inside or ""
+    if place.is_file():
+        return _open_archive(place, inside, max_expansion)
+    if isinstance(place, ObjectPlace):
+        return Objects(place / inside)
+    return Folder(place / inside, inside=inside, memory=memory)
 
 
-def _open_archive(place: Path, inside: str, max_expansion: float) -> Files:
+def _open_archive(place: Place, inside: str, max_expansion: float) -> Files:
     """By its content, whatever its name says."""
     with refusals(place), place.open("rb") as file:
         head = file.read(512)
@@ -168,14 +189,13 @@ def _sha256(root: Path, most: int, path: str) -> bytes | Rejection:
             if len(head) < SMALL:
                 return hashlib.sha256(head).digest()
             file.seek(0)
-            return _too_many_bytes(file, most) or hashlib.file_digest(file, "sha256").digest()
+            return too_many_bytes(_size(file), most) or hashlib.file_digest(file, "sha256").digest()
     except OSError as error:
         return _unreadable(error)
 
 
-def _too_many_bytes(file: FileIO, most: int) -> Rejection | None:
-    size = os.fstat(file.fileno()).st_size
-    return Rejection("too_many_bytes", f"{size} bytes, the limit is {most}") if size > most else None
+def _size(file: FileIO) -> int:
+    return os.fstat(file.fileno()).st_size
 
 
 def _unreadable(error: OSError) -> Rejection:

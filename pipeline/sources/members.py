@@ -5,6 +5,7 @@ refused. An archive that is damaged as a whole, or would give more bytes than a 
 """
 
 import hashlib
+import json
 import lzma
 import posixpath
 import tarfile
@@ -14,11 +15,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 
 from pipeline.errors import DataError
-from pipeline.images.rejection import Rejection
+from pipeline.images.rejection import Rejection, too_many_bytes
 from pipeline.sources.digests import Digests, Slices, digests_of
+from pipeline.sources.object_store import ObjectPlace
+from pipeline.sources.places import Place
 from pipeline.sources.scan import Scan, ignored_for
 from pipeline.sources.stream import BombError
 from pipeline.store.refusals import refusals
@@ -51,7 +53,7 @@ class Member:
 class Archive:
     """What all archives share; see files.Files."""
 
-    place: Path
+    place: Place
     inside: str
     max_expansion: float
     """Beyond so many times its own size, and MIN_BYTES, an archive is a bomb."""
@@ -93,11 +95,19 @@ class Archive:
         """Seconds that reaching a file may take."""
         return 0
 
-    def read(self, path: str, most: int) -> bytes | Rejection:
+    @property
+    def hashes_content(self) -> bool:
+        """Not in an object store: there a member is known by its name, and by what the store says of the archive."""
+        return not isinstance(self.place, ObjectPlace)
+
+    def expect(self, coming: Sequence[tuple[str, str]]) -> None:
+        """The archive itself is read ahead."""
+
+    def read(self, path: str, most: int, listed: str = "") -> bytes | Rejection:
         """The content of a member, never more than it declares or than `most`."""
         member = self.members[path]
-        if member.size > most:
-            return Rejection("too_many_bytes", f"{member.size} bytes, the limit is {most}")
+        if (large := too_many_bytes(member.size, most)) is not None:
+            return large
         try:
             data = self._content(member)
         except _DAMAGE as error:
@@ -107,8 +117,13 @@ class Archive:
         return data
 
     def hashes(self, paths: Sequence[str], most: int, engine: Engine, title: str) -> Digests:
-        """By all workers."""
-        return digests_of(partial(_hashes, files=self, most=most), Slices(paths, CHUNK), engine, title)
+        """By all workers; in an object store, nothing is read."""
+        if self.hashes_content:
+            return digests_of(partial(_hashes, files=self, most=most), Slices(paths, CHUNK), engine, title)
+        members = [self.members[path] for path in paths]
+        large = ((number, too_many_bytes(member.size, most)) for number, member in enumerate(members))
+        known = (hashlib.sha256(json.dumps([*self.stamp, one.name, one.size]).encode()).digest() for one in members)
+        return Digests(b"".join(known), {number: why for number, why in large if why is not None})
 
     @property
     def most_bytes(self) -> int:

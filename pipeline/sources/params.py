@@ -8,6 +8,7 @@ from pathspec import GitIgnoreSpec
 from pydantic import AfterValidator, Field, model_validator
 
 from pipeline.section import Section
+from pipeline.sources.urls import url_problem
 from pipeline.stages.ingest.params import ValueRange
 
 Name = Annotated[str, Field(min_length=1)]
@@ -80,6 +81,12 @@ def _checked(pattern: str) -> str:
     return pattern
 
 
+def _path(path: str) -> str:
+    if (problem := url_problem(path)) is not None:
+        raise ValueError(problem)
+    return path
+
+
 def _inside(folder: str) -> str:
     path = posixpath.normpath(folder)
     if path.split("/")[0] in {".", ".."}:
@@ -98,7 +105,8 @@ Layout = Literal["class", "split/class"]
 class SourceParams(Section):
     """Where images come from: `raw` ones only train, `production` ones also measure.
 
-    path: a folder, or a zip or tar archive. inside: a folder in it that all paths start from.
+    path: a folder, or a zip or tar archive; one in an object store by its URL. inside: a folder in it that all paths
+        start from.
     labels: where labels come from; folders, if it is not there.
     layout: of class folders; split/class where they lie in the folders of a split, which are joined. If it is not
         there, folders that are called as parts of a split are an error.
@@ -107,7 +115,7 @@ class SourceParams(Section):
     """
 
     role: Literal["raw", "production"]
-    path: Annotated[str, Field(min_length=1)]
+    path: Annotated[str, Field(min_length=1), AfterValidator(_path)]
     inside: Annotated[str, Field(pattern=r"^[^/]"), AfterValidator(_inside)] | None = None
     labels: AnyLabels = FolderLabels(name="folders")
     layout: Layout | None = None

@@ -1,16 +1,18 @@
 """Tar archives as sources, plain and compressed."""
 
+import io
 import os
 import tarfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from pipeline.sources.digests import Digests
 from pipeline.sources.members import Archive, Member
+from pipeline.sources.places import Place, openable
 from pipeline.sources.stream import Stream
 from pipeline.workers.engine import Engine
 
@@ -28,7 +30,9 @@ class Tar(Archive):
                 yield Member(info.name, info.offset_data, info.size, _tar_reason(info))
 
     def _content(self, member: Member) -> bytes:
-        return os.pread(_descriptor(self.place, self.stamp), member.size, member.where)
+        file = _file(self.place, self.stamp)
+        file.seek(member.where)
+        return file.read(member.size)
 
 
 @dataclass
@@ -39,6 +43,7 @@ class PackedTar(Archive):
     """
 
     opener: Any = None
+    hashes_content = True
     sha256: dict[int, bytes] = field(default_factory=dict)
     seconds: float = 0
 
@@ -61,7 +66,7 @@ class PackedTar(Archive):
 
     def _list(self) -> Iterator[Member]:
         begun = time.perf_counter()
-        with self.opener(self.place, "rb") as file:
+        with self.opener(openable(self.place), "rb") as file:
             stream = Stream(file, None, self.most_bytes)
             for number, info in enumerate(_tar_members(stream)):
                 reason = _tar_reason(info)
@@ -79,8 +84,8 @@ class PackedTar(Archive):
 class _Way:
     """How far a process has come in a compressed tar."""
 
-    def __init__(self, place: Path, opener: Any) -> None:
-        self._open = partial(opener, place, "rb")
+    def __init__(self, place: Place, opener: Any) -> None:
+        self._place, self._opener = place, opener
         self._file: BinaryIO | None = None
         self._next = 0
 
@@ -89,7 +94,7 @@ class _Way:
         if self._file is None or member.where < self._next:
             if self._file is not None:
                 self._file.close()
-            self._file = self._open()
+            self._file = self._opener(openable(self._place), "rb")
             self._stream = Stream(self._file, None)
             self._members, self._next = _tar_members(self._stream), 0
         for info in self._members:
@@ -124,10 +129,11 @@ def _tar_reason(info: tarfile.TarInfo) -> str:
 
 # A process opens an archive once.
 @lru_cache(maxsize=2)
-def _descriptor(place: Path, stamp: tuple[int, ...]) -> int:
-    return os.open(place, os.O_RDONLY)
+def _file(place: Place, stamp: tuple[int, ...]) -> io.FileIO | BinaryIO:
+    # One of this machine stays open to the end of the process, as it is.
+    return io.FileIO(os.open(place, os.O_RDONLY), closefd=False) if isinstance(place, Path) else place.open("rb")
 
 
 @lru_cache(maxsize=2)
-def _way(place: Path, stamp: tuple[int, ...], opener: Any) -> _Way:
+def _way(place: Place, stamp: tuple[int, ...], opener: Any) -> _Way:
     return _Way(place, opener)

@@ -5,9 +5,9 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 from pipeline.sources.members import Archive, Member
+from pipeline.sources.places import Place, openable
 
 # "Version made by" (APPNOTE 4.4.2): FAT, NTFS, VFAT.
 WINDOWS = {0, 10, 14}
@@ -50,5 +50,5 @@ def _zip_reason(info: zipfile.ZipInfo) -> str:
 
 # A process opens an archive once.
 @lru_cache(maxsize=2)
-def _zip(place: Path, stamp: tuple[int, ...]) -> zipfile.ZipFile:
-    return zipfile.ZipFile(place)
+def _zip(place: Place, stamp: tuple[int, ...]) -> zipfile.ZipFile:
+    return zipfile.ZipFile(openable(place))

@@ -6,6 +6,8 @@ from pathlib import Path, PurePath
 from pipeline.errors import DataError, MissingInputError
 from pipeline.store.refusals import refusals
 
+# Folders of what stages make; other files are people's own.
+MADE = ("data", "reports")
 # Folders of the stages that do not stand in the top level's dvc.yaml.
 OTHER_FOLDERS = {
     "code": "data",
@@ -24,7 +26,9 @@ def check_regular(path: Path) -> None:
     """
     with refusals(path):
         if not (path.is_file() or path.is_dir()) and path.exists():
-            raise DataError(f"{path} is a pipe, a socket or a device, not a file: remove it, then run `{maker(path)}`")
+            own = path.parts[0] not in MADE
+            next_step = "put a file in its place" if own else f"remove it, then run `{maker(path)}`"
+            raise DataError(f"{path} is a pipe, a socket or a device, not a file: {next_step}")
 
 
 def read_bytes(path: Path) -> bytes:
@@ -67,6 +71,6 @@ def hashed_file(path: Path, sha256: str) -> bytes:
 
 def maker(path: PurePath) -> str:
     """The command that makes a file: the stage's name is the folder under data/ or reports/."""
-    stage = path.parts[1] if len(path.parts) > 1 and path.parts[0] in {"data", "reports"} else ""
+    stage = path.parts[1] if len(path.parts) > 1 and path.parts[0] in MADE else ""
     address = f"{OTHER_FOLDERS[stage]}/dvc.yaml:{stage}" if stage in OTHER_FOLDERS else stage
     return f"dvc repro {address}".strip()

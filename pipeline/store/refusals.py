@@ -4,7 +4,6 @@ import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from pipeline.errors import StorageError
 
@@ -35,7 +34,7 @@ UNKNOWN_REMEDY = "Fix the cause"
 
 
 @contextmanager
-def refusals(path: Path) -> Iterator[None]:
+def refusals(path: object) -> Iterator[None]:
     """Turn errors of the file system (full, read-only, no permission) into a StorageError."""
     try:
         yield

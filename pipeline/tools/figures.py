@@ -1,4 +1,4 @@
-"""Figures of matplotlib as files."""
+"""Pictures as files with a table beside them."""
 
 from collections.abc import Callable
 from io import BytesIO
@@ -7,11 +7,26 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from pipeline.errors import ParamsError
 from pipeline.store.artifacts import table
-from pipeline.store.writing import replacing, write_bytes
+from pipeline.store.writing import check_writable, replacing, write_bytes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+
+def table_beside(picture: Path) -> Path:
+    """Where the table of a picture is written: beside it, with the ending .csv. Both are checked before the work.
+
+    Raises:
+        ParamsError: the picture's name is not one of a PNG file.
+        StorageError: a file cannot be written there.
+    """
+    if picture.suffix.lower() != ".png":
+        raise ParamsError(f"--output {picture} must end in .png: the table is written beside it, with the ending .csv")
+    table = picture.with_suffix(".csv")
+    check_writable(picture, table)
+    return table
 
 
 def write_figure(numbers: pd.DataFrame, draw: "Callable[[Axes], None]", title: str, path: Path) -> tuple[Path, Path]:

@@ -200,7 +200,7 @@ def _measured(planned_fit: PlannedFit, data: TrainingData, alpha: float) -> _Mea
     kept, classes = planned_fit.kept.load(), data.classes
     if kept is None:
         raise DataError(f"{catalogue.LEARNING_CURVE} was emptied while the learning curve was running: run it again")
-    predictions = prediction_table(data.dev_rows, classes, kept["probabilities"].numpy())
+    predictions = prediction_table(data.dev_rows, classes, kept["probabilities"].numpy(), data.framing)
     evaluate = planned_fit.params.evaluate
     metric, seen = metric_of_errors(evaluate, classes), checked_predictions(predictions, classes)
     resampled = 1 - metric.resampled(seen, predictions["group"], evaluate.bootstrap, evaluate.seed, DEV)

@@ -15,11 +15,11 @@ import pandas as pd
 from pipeline import catalogue
 from pipeline.data.dataset import pictures_of
 from pipeline.data.vectors import image_vectors
-from pipeline.errors import ParamsError
 from pipeline.sheets.contact_sheets import MAX_GALLERY_IMAGES, gallery
 from pipeline.sheets.drawing import Cell
 from pipeline.store.spreadsheets import spreadsheet_bytes
-from pipeline.store.writing import check_writable, write_files
+from pipeline.store.writing import write_files
+from pipeline.tools.figures import table_beside
 from pipeline.workers.engine import Engine
 
 Floats = npt.NDArray[np.float64]
@@ -109,10 +109,7 @@ def write_outliers(output: Path, engine: Engine) -> str:
         StorageError: a file cannot be written.
         MissingInputError: the stages up to split have not run.
     """
-    if output.suffix.lower() != ".png":
-        raise ParamsError(f"--output {output} must end in .png: the table is written beside it, with the ending .csv")
-    beside = output.with_suffix(".csv")
-    check_writable(output, beside)
+    beside = table_beside(output)
     rows, embeddings, originals = (
         artifact.read(Path(artifact.path)) for artifact in (catalogue.SPLIT, catalogue.EMBEDDINGS, catalogue.ORIGINALS)
     )

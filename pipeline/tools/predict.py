@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 
 from pipeline.errors import DataError, MissingInputError
+from pipeline.framing import Decide, decision
 from pipeline.images.pixels import Pixels
 from pipeline.images.rejection import Rejection
 from pipeline.models.files import TrainedModel, load_model, needs_own_code
@@ -33,7 +34,7 @@ BATCH = 64
 
 @dataclass(frozen=True)
 class Answer:
-    """The likeliest classes of an image with their probabilities, in order; or why there is no prediction."""
+    """The predicted class of an image, and then the likeliest others, with probabilities; or why there is none."""
 
     path: str
     likeliest: tuple[tuple[str, float], ...]
@@ -83,6 +84,7 @@ def answers(
     model: TrainedModel, files: Sequence[tuple[str, Rejection | None]], top: int, engine: Engine
 ) -> Iterator[Answer]:
     """Predict each file, in order; files are decoded in worker processes, which a hostile file may end."""
+    decide = decision(model.framing, len(model.classes))
     for start in range(0, len(files), PART):
         part = files[start : start + PART]
         readable = [path for path, refused in part if refused is None]
@@ -95,7 +97,7 @@ def answers(
             if isinstance(item, Rejection):
                 yield Answer(name, (), item)
             else:
-                yield Answer(name, _likeliest(next(probabilities), model.classes, top))
+                yield Answer(name, _likeliest(next(probabilities), model.classes, decide, top))
 
 
 def _probabilities(model: TrainedModel, made: Sequence[Pixels]) -> npt.NDArray[np.float32]:
@@ -107,7 +109,8 @@ def _probabilities(model: TrainedModel, made: Sequence[Pixels]) -> npt.NDArray[n
 
 
 def _likeliest(
-    probabilities: npt.NDArray[np.float32], classes: tuple[str, ...], top: int
+    probabilities: npt.NDArray[np.float32], classes: tuple[str, ...], decide: Decide, top: int
 ) -> tuple[tuple[str, float], ...]:
-    order = np.argsort(-probabilities, kind="stable")[:top]
+    [predicted] = decide(probabilities[None])
+    order = [predicted, *(number for number in np.argsort(-probabilities, kind="stable") if number != predicted)][:top]
     return tuple((classes[number], float(probabilities[number])) for number in order)

@@ -20,4 +20,5 @@ def read_data(params: Params) -> TrainingData:
 
 def fit_params(params: Params) -> FitParams:
     """The params that a fit depends on."""
-    return FitParams(params.train, params.augment.variants, params.ingest, params.evaluate.optimizing)
+    variants, optimizing = params.augment.variants, params.evaluate.optimizing
+    return FitParams(params.train, variants, params.ingest, optimizing, params.problem)

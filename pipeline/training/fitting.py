@@ -16,6 +16,7 @@ from torch import nn
 from pipeline.data.dataset import RowDataset, Variants, channel_statistics
 from pipeline.data.loader import batches, weighted_batches
 from pipeline.data.order import KeyedOrder
+from pipeline.framing import UNRELATED, Framing, decision
 from pipeline.manifest import BALANCED, DEV, SPLIT, check_manifest
 from pipeline.metrics.metric import Metric
 from pipeline.metrics.params import AnyMetric
@@ -25,6 +26,7 @@ from pipeline.models.files import TrainedModel
 from pipeline.models.network import Network, Pretrained
 from pipeline.models.networks import NETWORKS, Factory
 from pipeline.models.own import digest_of_factory
+from pipeline.problem import Problem, framed
 from pipeline.randomness import keyed_seed
 from pipeline.stages.augment.params import VariantParams
 from pipeline.stages.ingest.params import IngestParams
@@ -56,6 +58,7 @@ class FitParams:
     variants: VariantParams
     ingest: IngestParams
     optimizing: AnyMetric
+    problem: Problem
 
 
 @dataclass(frozen=True)
@@ -63,8 +66,8 @@ class TrainingData:
     """What a model is fitted to, and what says which epoch was best.
 
     rows: of train, as balanced and augmented; dev_rows: of dev, as they were photographed.
-    classes: sorted, in the order of their numbers. known: what the frozen layers make of train and of dev, where an
-    earlier fit to the same pictures has computed it.
+    classes: in the order of their numbers. framing: how they relate. known: what the frozen layers make of train and of
+    dev, where an earlier fit to the same pictures has computed it.
     """
 
     rows: pd.DataFrame
@@ -74,6 +77,7 @@ class TrainingData:
     train: RowDataset
     dev: RowDataset
     known: tuple[RowFeatures, RowFeatures] | None = None
+    framing: Framing = UNRELATED
 
 
 def training_data(
@@ -89,10 +93,10 @@ def training_data(
     check_manifest(manifest, SPLIT)
     dev_rows = manifest[manifest["split"] == DEV]
     check_fits(rows, dev_rows, params.train.batch_size)
-    classes = tuple(sorted(_rows_of_classes(rows)))
+    classes, framing = framed(params.problem, _rows_of_classes(rows))
     train_set = RowDataset(rows, images, classes, params.ingest.size, _online_variants(params.variants))
     dev_set = RowDataset(dev_rows, images, classes, params.ingest.size)
-    return TrainingData(rows, dev_rows, classes, params.ingest, train_set, dev_set)
+    return TrainingData(rows, dev_rows, classes, params.ingest, train_set, dev_set, framing=framing)
 
 
 def check_fits(rows: pd.DataFrame, dev_rows: pd.DataFrame, batch_size: int) -> None:
@@ -120,7 +124,8 @@ def fit_key(data: TrainingData, params: FitParams) -> str:
     tables = table_digest(data.rows, [*columns, "copy", "weight"]), table_digest(data.dev_rows, columns)
     variants = params.variants
     made = [variants.mode, variants.seed, [transform.model_dump() for transform in variants.transforms]]
-    shaping = [data.ingest.size, params.train.model_dump(), params.optimizing.model_dump(), *made]
+    related = [data.classes, data.framing.model_dump()]
+    shaping = [data.ingest.size, params.train.model_dump(), params.optimizing.model_dump(), related, *made]
     code = version_of(fit_model, training_data)
     if isinstance(params.train.model, Factory):
         code += digest_of_factory(params.train.model)
@@ -144,13 +149,14 @@ def fit_model(
     """
     begun = time.perf_counter()
     keep_freed_tensors()
+    metric = replace(metric, decide=decision(data.framing, len(data.classes)))
     if not features_stay(data, params):
         data.train.keep_pixels()
         data.dev.keep_pixels()
     if isinstance(params.model, Baseline):
         fit = _fit_baseline(params.model, data, params, metric, engine)
         fit = replace(fit, seconds=time.perf_counter() - begun)
-        return TrainedModel(fit.network, data.classes, data.ingest, params.model), fit
+        return TrainedModel(fit.network, data.classes, data.ingest, params.model, data.framing), fit
     network = fresh_network(params.model, data, params, engine)
     with (
         _rows_for(network, data, params, engine) as (trained, train, dev),
@@ -167,7 +173,7 @@ def fit_model(
         fit = replace(fit, seconds=(time.perf_counter() - begun) * whole / max(whole - done, 1))
     if trained is not network:
         fit = replace(fit, network=network.cpu().eval())
-    return TrainedModel(fit.network, data.classes, data.ingest, params.model), fit
+    return TrainedModel(fit.network, data.classes, data.ingest, params.model, data.framing), fit
 
 
 def features_stay(data: TrainingData, params: TrainParams) -> bool:
@@ -212,7 +218,8 @@ def fresh_network(model: Network, data: TrainingData, params: TrainParams, engin
         PipelineError: there is no such file of pretrained weights, or it cannot be used.
     """
     mean, std = channel_statistics(data.train, engine) if model.of_train else (np.zeros(3), np.ones(3))
-    network = build_model(model, len(data.classes), data.ingest.size, mean, std, keyed_seed(params.seed, "weights"))
+    classes, size, seed = len(data.classes), data.ingest.size, keyed_seed(params.seed, "weights")
+    network = build_model(model, classes, size, mean, std, seed, data.framing)
     load = NETWORKS.of(model).load
     if load is not None:
         load(model, network, lambda file, sha256: hashed_file(Path(file), sha256))

@@ -15,6 +15,7 @@ from pipeline.metrics.metric import metric_of
 from pipeline.metrics.params import AnyMetric
 from pipeline.metrics.predictions import PROBABILITY, class_codes
 from pipeline.models.baselines import Baseline, Rows
+from pipeline.problem import Problem, framed
 from pipeline.stages.ingest.params import IngestParams
 from pipeline.stages.train.params import TrainParams
 from pipeline.store.shards import ShardReader
@@ -34,7 +35,7 @@ PART = 256
 class FoldedRows:
     """Rows of train and dev as they were photographed, with `split`, and the fold of each.
 
-    folds: shape (n,). classes: of all rows, in the order of their numbers.
+    folds: shape (n,). classes: of all rows, in the order of their numbers. problem: what says how they relate.
     """
 
     rows: pd.DataFrame
@@ -42,6 +43,7 @@ class FoldedRows:
     images: ShardReader
     classes: tuple[str, ...]
     ingest: IngestParams
+    problem: Problem
 
 
 def by_baseline(model: Baseline, data: FoldedRows, seed: int, threads: int, engine: Engine) -> Probabilities:
@@ -68,13 +70,16 @@ def by_baseline(model: Baseline, data: FoldedRows, seed: int, threads: int, engi
 
 
 def by_vectors(vectors: Vectors, data: FoldedRows, threads: int) -> Probabilities:
-    """Probabilities (n, k) by logistic regression on vectors (n, d); NaN where no other fold has the class."""
-    from pipeline.training.embedded import EMBEDDED_MODELS, Rows, best_out_of_fold
+    """Probabilities (n, k) by logistic regression and nearest neighbours on vectors (n, d), their mean.
+
+    NaN where no other fold has the class.
+    """
+    from pipeline.training.embedded import Rows, mean_out_of_fold
 
     labels = class_codes(data.rows["label"].to_numpy(), data.classes)
     ones = np.ones(len(labels), np.float32)
     rows = Rows(vectors, labels, ones, data.rows["group"].to_numpy(str), len(data.classes))
-    found, _ = best_out_of_fold(EMBEDDED_MODELS["linear"], rows, data.folds, threads)
+    found = mean_out_of_fold(rows, data.folds, threads)
     for fold in np.unique(data.folds).tolist():
         others = np.bincount(labels[data.folds != fold], minlength=len(data.classes))
         found[np.ix_(data.folds == fold, others == 0)] = np.nan
@@ -122,7 +127,7 @@ def by_own_model(params: TrainParams, folded: FoldedRows, metric: AnyMetric, eng
 def _others(folded: FoldedRows, inside: npt.NDArray[np.bool_]) -> TrainingData:
     """What a model is fitted to that is asked about the rest; inside: shape (n,)."""
     rows = folded.rows.assign(copy=np.int32(0), weight=np.float32(1))[inside]
-    present = tuple(name for name in folded.classes if (rows["label"] == name).any())
+    present, framing = framed(folded.problem, [name for name in folded.classes if (rows["label"] == name).any()])
     dev = rows[rows["split"] == DEV]
     size = folded.ingest.size
     return TrainingData(
@@ -132,6 +137,7 @@ def _others(folded: FoldedRows, inside: npt.NDArray[np.bool_]) -> TrainingData:
         ingest=folded.ingest,
         train=RowDataset(rows, folded.images, present, size),
         dev=RowDataset(dev, folded.images, present, size),
+        framing=framing,
     )
 
 

@@ -5,6 +5,7 @@ A file is read once, and nothing is imported.
 
 import ast
 import builtins
+import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -111,6 +112,15 @@ class Package:
     def inside(self, name: str) -> list[str]:
         """A module and, of a package, all below it."""
         return [found for found in self.names() if found == name or found.startswith(f"{name}.")]
+
+    def digest(self) -> str:
+        """A hash of all of its files: where it is the same, so is all that is computed of them."""
+        found = hashlib.sha256()
+        for file in sorted(self.folder.rglob("*.py")):
+            content = file.read_bytes()
+            found.update(f"{file.relative_to(self.folder).as_posix()} {len(content)}\n".encode())
+            found.update(content)
+        return found.hexdigest()
 
     def _read(self, name: str) -> Module | None:
         bare = self.folder.parent.joinpath(*name.split("."))

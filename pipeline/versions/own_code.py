@@ -64,7 +64,7 @@ def file_of(module: str, root: Path) -> Path | None:
 
 def _missing(place: str, name: str, root: Path) -> str:
     if name.partition(".")[0] == PACKAGE:
-        return f"train.model.factory {place}: the name pipeline is this package's; call your module otherwise"
+        return f"train.model.factory {place}: the name pipeline is this package's: give your module another name"
     there = sorted(path.stem for path in root.glob("*.py"))
     there += sorted(path.parent.name for path in root.glob("*/__init__.py") if path.parent.name != PACKAGE)
     wanted = name.replace(".", "/")

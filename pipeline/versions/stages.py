@@ -1,7 +1,9 @@
 """The version of a stage's code, and of single functions."""
 
 import ast
+import hashlib
 import itertools
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -49,6 +51,11 @@ class Versions:
         if any("builds" in declared_arguments(unit) for unit in declared):
             roots += self.reach.units("pipeline.store.shards:ShardStore")
         return self.reach.reached([*declared, *roots], chosen)
+
+    def inputs(self, params: Mapping[str, Any]) -> str:
+        """A hash of all that the versions of stages depend on: the package's files, Python, and words of params."""
+        words = "\n".join(sorted(set(_words(params))))
+        return hashlib.sha256(f"{self.reach.package.digest()}\n{sys.version}\n{words}".encode()).hexdigest()
 
     def of_code(self, places: Sequence[str], without: Sequence[str] = ()) -> str:
         """The same for functions and classes, as `module:name`.

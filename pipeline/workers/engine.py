@@ -56,9 +56,9 @@ class Engine:
         Args:
             tasks: of a sequence that makes them when asked, those at work alone are in memory.
             size: how far a task moves the progress bar.
-            together: so many tasks go to a worker at once, which pays for tasks of less than a millisecond.
+            chunk_size: so many tasks go to a worker at once, which pays for tasks of less than a millisecond.
             total: what the sizes add up to, if it is known.
-            after: called in this process with each task that is done, in any order; others wait for it.
+            on_done: called in this process with each task that is done, in any order; others wait for it.
 
         Raises:
             WorkerError: a process died (killed, out of memory). Errors of `function` come through.

@@ -43,6 +43,16 @@ def keep_freed_memory() -> None:
 
 
 @cache
+def few_arenas() -> None:
+    """Threads share memory that is free; for those that wait for a network.
+
+    glibc would reserve 64 MB of address space for each, which counts as memory of the file that is being decoded.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
+
+
+@cache
 def keep_freed_tensors() -> None:
     """The same up to 2 GB, for processes that fit networks or ask them.
 

@@ -1,9 +1,8 @@
 """The worker process: it receives tasks, makes their items under limits, and sends back the results.
 
-A limit of memory gives a MemoryError, which the work itself answers. It counts from what the process has
-before the item, some of which may be free: what a file needs is held to the limit but for some ten
-megabytes. What ends the process, such as a crash in a codec, or too long a time, is seen by the parent, in
-workers/pool.py.
+Above the limit of memory an item gets a MemoryError, which the work itself handles. The limit is added to what the
+process has before the item, and some of that may be free: an item may take some ten megabytes more. The parent sees
+what ends the process, such as a crash in a codec or the limit of time (workers/pool.py).
 """
 
 import multiprocessing
@@ -28,29 +27,36 @@ from pipeline.workers.progress import silence
 NOBODY = -1
 
 
+def _forget(_: Sequence[Any]) -> None:
+    """Nothing is to be prepared."""
+
+
 def _as_they_are(made: Sequence[Any]) -> Sequence[Any]:
     return made
 
 
 @dataclass(frozen=True)
 class Guard:
-    """How the items of a task are made, and what stands for one that costs its process too much.
+    """How the items of a task are made under limits, and what the result is for one that breaks a limit.
 
-    Both functions travel to the workers.
+    All functions are pickled and sent to the workers.
     """
 
     make: Callable[[Any], Any]
     refuse: Callable[[Any, str, str], Any]
     """(item, reason, words) -> what `make` would have given. Reasons: `decoder_crashed`, `timeout`."""
     seconds: int
-    """Of an item. Past them its process is ended, and it is made once more, alone; then they are CPU time."""
+    """Limit of time for one item. Past it the process is ended, and the item is tried once more, alone, with so many
+    seconds of CPU time."""
     megabytes: int
-    """Memory (address space) beyond what its process has before; `make` gets a MemoryError there."""
+    """Limit of memory (address space) for one item, beyond what the process has before: `make` gets a MemoryError."""
     finish: Callable[[Sequence[Any]], Sequence[Any]] = _as_they_are
-    """What no item can do harm to, of several that `make` made: each kind of work for all of them at a time takes less
-    time than all work for one after the other. `refuse` gives what this would give."""
+    """Work on several items that `make` made, where one call takes less time than a call for each. It has no limits, so
+    no item may be able to crash it. `refuse` gives what this would give."""
     chunk_size: int = 1
-    """So many are finished at a time."""
+    """How many items `finish` gets at a time."""
+    expect: Callable[[Sequence[Any]], object] = _forget
+    """Told of all items of a task that are to be made, before the first one is."""
 
     @staticmethod
     def refusal(code: int, late: bool, seconds: int) -> tuple[str, str]:
@@ -73,15 +79,15 @@ class Work:
 
 @dataclass
 class Job:
-    """A task, and how far its items came in workers that died of one."""
+    """A task, and which of its items were made before an item ended a worker."""
 
     number: int
     task: Any
     items: Sequence[Any] = ()
     known: dict[int, Any] = field(default_factory=dict)
-    """Position of an item -> what was made of it, or stands for it."""
+    """Position of an item -> its result."""
     suspect: int | None = None
-    """The item that the last worker died of: the next one, still new, makes it first."""
+    """Position of the item that ended the last worker: a new worker makes it first."""
 
 
 def serve(connection: Connection, desk: Any) -> None:
@@ -148,6 +154,7 @@ def _made(guard: Guard, job: Job, connection: Connection, desk: Any) -> Iterator
     """What is made of each item, in order; said at once where one has already cost a worker."""
     told = bool(job.known) or job.suspect is not None
     known = dict(job.known)
+    guard.expect([item for number, item in enumerate(job.items) if number not in known])
     if job.suspect is not None:
         with _cpu_limit(guard.seconds):
             [known[job.suspect]] = guard.finish([_attempt(guard, job.items[job.suspect], job.suspect, desk)])

@@ -1,12 +1,17 @@
 """Predictions, levels and gaps of known errors."""
 
+import shlex
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from ruamel.yaml import YAML
 
 from pipeline.diagnosis.error_levels import HUMAN, Level, given, levels_of, metric_of_errors
+from pipeline.diagnosis.findings import Finding
 from pipeline.diagnosis.gaps import PAIRS, Gap, Needs, Verdict, find_gaps
+from pipeline.diagnosis.next_steps import Step, next_steps
 from pipeline.diagnosis.param_changes import Run
 from pipeline.stages.diagnose.params import DiagnoseParams
 from pipeline.stages.evaluate.params import EvaluateParams
@@ -64,3 +69,27 @@ def run_of(**changes: Any) -> Run:
     """What a run did, with these params."""
     now = params(**{"evaluate.bootstrap": 300, **changes})
     return Run(now.curate, now.split, now.balance, now.augment, now.train, now.evaluate)
+
+
+LEVELS = levels(train=(400, 4), train_dev=(100, 4), dev=(200, 20))
+
+
+def found_for(*names: str, **changes: Any) -> list[Step]:
+    """Steps for gaps that are present, or findings."""
+    gaps = [gap(name, "present") for name in names if name in PAIRS]
+    found = [Finding(name, "", {"needs": 300}) for name in names if name not in PAIRS]
+    return next_steps(gaps, found, LEVELS, run_of(**changes))
+
+
+def steps(*names: str, **changes: Any) -> list[str]:
+    """Commands, or words where there is none."""
+    return [step.command or step.words for step in found_for(*names, **changes)]
+
+
+def settings_of(step: str) -> Sequence[tuple[str, Any]]:
+    """What a `dvc exp run` changes; nothing for advice in words, and for commands that add or drop params."""
+    words = shlex.split(step)
+    if words[0] != "dvc" or any(setting[0] in "+~" for setting in words[4::2]):
+        return []
+    pairs = [setting.split("=", 1) for setting in words[4::2]]
+    return [(place, YAML(typ="safe", pure=True).load(value)) for place, value in pairs]

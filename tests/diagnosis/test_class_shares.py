@@ -62,3 +62,15 @@ def test_even_classes_and_small_ones_that_do_well_are_no_finding() -> None:
     # As rare in dev as in train: it counts as little there.
     rare = {**SMALL, "dev": {**EVEN["dev"], "a": (2, 2), "b": (2, 2)}}
     assert small_classes(called(rare)) == []
+
+
+def test_most_classes_may_be_small() -> None:
+    """Two of three: the one that has many images is not the usual one."""
+    few = {split: {"a": (4, 0), "b": (6, 1), "c": (200, 4)} for split in ("train", "train_dev")}
+    frame = called({**few, "dev": {"a": (60, 40), "b": (50, 30), "c": (70, 2)}})
+    assert small_classes(frame) == ["a", "b"]
+    (found,), _ = imbalance(frame, 0.02)
+    assert found.words.startswith("train has few images of a (4), b (6): classes have 70 on average. On dev, ")
+    # One frequent class in dev as well: the others are as rare where the model is used.
+    alike = {**few, "dev": {"a": (4, 3), "b": (6, 3), "c": (200, 4)}}
+    assert small_classes(called(alike)) == []

@@ -118,3 +118,18 @@ def test_what_images_have_in_common_is_told_in_words() -> None:
     )
     assert common_facts(rows, pd.Series(rows.index < 8)) == "mostly fig, dark, meta_light night"
     assert common_facts(rows, pd.Series(rows.index % 2 == 0)) == ""
+
+
+@pytest.mark.parametrize(("groups", "clusters"), [(49, 0), (50, 2), (75, 3)])
+def test_a_cluster_has_25_groups_on_average(groups: int, clusters: int) -> None:
+    _, manifest = seen(groups)
+    vectors = np.random.default_rng(0).normal(size=(groups, 8)).astype(np.float16)
+    found = with_clusters(manifest.assign(sha256=manifest["id"]), lambda _: vectors)
+    assert len(set(found.get(CLUSTER, [])) - {""}) == clusters
+
+
+@pytest.mark.parametrize(("third", "words"), [(2, "fig and apple"), (4, "")])
+def test_two_classes_that_most_of_a_cluster_shares_are_told_together(third: int, words: str) -> None:
+    inside = ["fig"] * 4 + ["apple"] * 4 + ["kiwi"] * third
+    rows = pd.DataFrame({"label": [*inside, *["kiwi"] * 18, "fig", "apple"]})
+    assert common_facts(rows, pd.Series(rows.index < len(inside))) == words

@@ -115,3 +115,17 @@ def test_small_swings_are_no_finding() -> None:
         trembling = [loss * float(generator.normal(1, 0.02)) for loss in SETTLED]
         assert RATE not in names(trembling, trembling)
         assert EPOCHS not in names(trembling, trembling)
+
+
+def test_figures_in_sentences_are_those_of_the_curve() -> None:
+    (stopped,) = findings(STOPPED, [1.7, 1.6, 1.58, 1.55, 1.5, 1.48], asked=30, classes=5, dev_images=114)
+    assert "still falling (1.48 to 1.4 in the last 2)" in stopped.words
+    assert stopped.figures == {"train_loss": 1.40, "before": 1.48, "epochs": 6, "asked": 30}
+    (swings,) = findings([2.0, 1.2, 1.5, 1.1, 1.4, 1.0, 1.3, 1.2], [2.0] * 8)
+    assert "train's loss rose in 3 of 7 epochs" in swings.words
+    (one,) = findings([2.0], [2.0])
+    assert one.words.startswith("training ran for only 1 epoch, about 50 steps")
+    (two,) = findings([2.0, 0.5], [2.0, 0.5])
+    assert two.words.startswith("training ran for only 2 epochs, about 100 steps")
+    (ended,) = findings(FALLING, FALLING)
+    assert f"from {FALLING[-5]:.3g} to {FALLING[-1]:.3g} in the last 4 of 12 epochs" in ended.words

@@ -71,6 +71,8 @@ def test_an_early_stop_is_said_where_train_is_not_learnt_and_not_where_it_is() -
     assert EARLY_STOP not in names(diagnosed(ILL, losses=FALLING))
     healthy = {"train": (1500, 15), "train_dev": (400, 4), "dev": (500, 5)}
     assert EARLY_STOP not in names(diagnosed(healthy, losses=FALLING))
+    # Of few images of dev, hardly one is wrong by chance.
+    assert EARLY_STOP in names(diagnosed({**POOR, "dev": (60, 2)}, losses=FALLING))
 
 
 def noise(role: str) -> dict[str, Any]:

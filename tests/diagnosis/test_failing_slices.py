@@ -122,3 +122,22 @@ def test_many_tests_ask_for_more_of_each() -> None:
     assert [each.p for each in sure(made, 20)] == [0.0001, 0.0012]
     assert [each.p for each in sure(made, 300)] == []
     assert len(sure([Finding(LEAK, ""), *made], 300)) == 1
+
+
+@pytest.mark.parametrize(("values", "told"), [(20, True), (21, False)])
+def test_a_column_of_many_values_names_images_and_no_kind_of_them(values: int, told: bool) -> None:
+    predictions, manifest = seen(900)
+    number = np.arange(len(manifest)) % values
+    wrong = (number == 3) & (np.random.default_rng(1).random(len(manifest)) < 0.8)
+    other = predictions["label"].map(lambda label: "fig" if label != "fig" else "apple")
+    predictions = predictions.assign(predicted=predictions["predicted"].where(~wrong, other))
+    manifest = manifest.assign(meta_light=[f"shop {one}" for one in number])
+    found = {each.subject for each in findings((predictions, manifest)) if each.name == SLICE}
+    assert ("meta_light=shop 3" in found) == told
+
+
+def test_what_a_hidden_class_would_gain_is_told_in_points() -> None:
+    shown = findings(seen(label={"elder": 0.35}), **{"evaluate.satisficing": {}})
+    (found,), (failing,) = ([each for each in shown if each.name == name] for name in (HIDDEN, CLASS))
+    assert failing.gain == pytest.approx(float(failing.figures["excess"]) * float(failing.figures["images"]) / 600)
+    assert found.words.endswith(f"dev's error would fall by only {100 * failing.gain:.1f} points")

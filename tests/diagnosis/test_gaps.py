@@ -18,10 +18,12 @@ from pipeline.diagnosis.gaps import (
     VARIANCE,
     Gap,
     about,
+    explained,
     find_gaps,
     verdict_of,
 )
 from tests.diagnosis.cases import CLASSES, diagnosing, evaluate, gaps_of, level, levels
+from tests.diagnosis.cases import gap as gap_of
 
 
 @pytest.mark.parametrize(
@@ -245,3 +247,22 @@ def test_groups_on_both_sides_are_drawn_together() -> None:
     apart, none = differences(production, known["train"], metric, evaluate())
     assert none == 0.0
     assert apart.std() > 0.05
+
+
+def test_only_the_named_gap_that_is_there_is_explained() -> None:
+    gaps = [gap_of(MISMATCH, "present"), gap_of(VARIANCE, "present"), gap_of(BIAS, "absent")]
+    assert [each.verdict for each in explained(gaps, VARIANCE)] == ["present", "explained", "absent"]
+    assert [each.verdict for each in explained(gaps, BIAS)] == ["present", "present", "absent"]
+
+
+@pytest.mark.parametrize(("images", "verdict"), [(30, "present"), (29, "cannot tell")])
+def test_no_verdict_rests_on_fewer_than_thirty_images(images: int, verdict: str) -> None:
+    (mismatch, *_) = gaps_of(train=(2000, 0), train_dev=(1000, 0), dev=(images, 24))
+    assert (mismatch.name, mismatch.verdict) == (MISMATCH, verdict)
+
+
+def test_as_many_images_are_asked_for_as_the_formula_gives() -> None:
+    """3 points of 400 and 400 images, of which 5 and 2 % are wrong; less than a tenth more is not worth asking for."""
+    (mismatch, *_) = gaps_of(train=(2000, 0), train_dev=(400, 8), dev=(400, 20))
+    assert mismatch.needs is not None
+    assert (mismatch.needs.images, mismatch.needs.levels) == (1900, ("dev", "train_dev"))

@@ -108,6 +108,8 @@ def test_answer_is_as_sure_as_its_points(law: tuple[float, float, float], dev: i
     assert found.verdict == verdict
     assert render(found).startswith(words)
     assert found.low <= found.gain <= found.high
+    reach = f"{100 * found.gain:.1f} points ({100 * found.low:.1f} to {100 * found.high:.1f})"
+    assert f"dev's error from {found.now:.1%} to about {found.twice:.1%}, {reach}." in render(found)
 
 
 def test_where_no_image_errs_the_gain_may_be_as_large_as_the_error_may_be() -> None:

@@ -50,6 +50,7 @@ def test_the_best_comes_first_and_the_others_are_told_from_noise() -> None:
     assert rows[2].difference_low < -40 / 300 < rows[2].difference_high < 0  # type: ignore[operator]
     assert rows[0].value == pytest.approx(280 / 300)
     assert rows[0].low < 280 / 300 < rows[0].high  # type: ignore[operator]
+    assert [row.note for row in rows] == ["", "", ""]
 
 
 def test_pairs_are_told_apart_where_intervals_overlap() -> None:

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from pipeline.manifest import PRODUCTION, RAW
 from pipeline.metrics import confounding
-from pipeline.metrics.confounding import ALL, Strength, measure_confounding, named, rule_of, rule_on
+from pipeline.metrics.confounding import measure_confounding, named
+from pipeline.metrics.fact_rules import ALL, rule_of, rule_on
 from pipeline.metrics.facts import FACTS, NONE, OTHERS, coded
+from pipeline.metrics.giving_away import Strength
 
 
 def images(count: int = 300, classes: int = 3, seed: int = 0, size: int = 1, **columns: Any) -> pd.DataFrame:

@@ -91,3 +91,9 @@ def test_raw_and_production_are_compared_in_words() -> None:
     assert ", and of 1.00 (0.9" in both
     assert roles(0, 0) == []
     assert domain_notes(measure_matching(photos(200), 1, LEVEL)) == []
+
+
+def test_vectors_without_numbers_are_the_mean_and_say_nothing() -> None:
+    found = embedding_features(np.full((4, 3), np.nan))
+    assert found[:, 0].tolist() == [1.0] * 4
+    assert not found[:, 1:].any()

@@ -175,3 +175,17 @@ def test_rows_that_count_twice_are_rows_that_stand_twice(rows: tuple[Predictions
 def test_cost_is_that_of_each_mistake() -> None:
     costs = np.array([[0.0, 5.0], [1.0, 0.0]])
     assert mean_cost(np.array([[7.0, 2.0], [1.0, 0.0]]), costs) == pytest.approx((2 * 5 + 1) / 10)
+
+
+def test_the_table_of_metrics_says_what_each_is_about() -> None:
+    """Advice, limits and intervals rest on these."""
+
+    def those(fact: str, value: Any = True) -> set[str]:
+        return {name for name, row in METRICS.items() if getattr(row, fact) == value}
+
+    assert those("counts_images_alike") == {"accuracy", "log_loss", "mean_cost"}
+    assert those("is_worst") == {"worst_class_recall"}
+    assert those("maximise", False) == {"log_loss", "mean_cost"}
+    assert those("is_share", False) == {"matthews_correlation", "log_loss", "mean_cost"}
+    assert (those("guards", "all"), those("guards", "label")) == ({"worst_class_recall"}, {"class_recall"})
+    assert those("classes", 2) == {"pr_auc"}

@@ -1,16 +1,22 @@
 """The files with versions of code: what `pipeline code` says, and a stage that starts over a stale one."""
 
 import hashlib
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
 
+from pipeline import catalogue
 from pipeline.errors import DataError, ParamsError
 from pipeline.project import code as code_files
 from pipeline.project.code import OLDER, check_version, write_versions
 from pipeline.stage import NAMES
-from tests.examples import params
+from pipeline.versions.reach import Reached
+from pipeline.versions.stages import Versions
+from tests.examples import REPOSITORY, params
 from tests.running import pipeline_alone, write_params
 
 FOLDER = Path("data/code")
@@ -48,7 +54,55 @@ def test_each_stage_has_a_file_and_the_same_code_gives_the_same(tmp_path: Path) 
     (FOLDER / "gone.txt").write_text("of a stage that is no more")
     write_versions(params())
     assert {file.name: file.read_bytes() for file in FOLDER.iterdir()} == before
-    assert [path.name for path in Path("data").iterdir()] == ["code"]
+    assert sorted(path.name for path in Path("data").iterdir()) == ["code", "code-memo"]
+
+
+def test_what_was_computed_is_used_until_an_input_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "copy/pipeline"
+    shutil.copytree(REPOSITORY / "pipeline", package, ignore=shutil.ignore_patterns("__pycache__"))
+    stages, computed = ["split", "diagnose"], list[str]()
+
+    class Counting(Versions):
+        def reached(self, name: str, params: Mapping[str, Any] | None = None) -> Reached:
+            computed.append(name)
+            return super().reached(name, params)
+
+    def use() -> None:
+        """The package as it is now: its files are read once in a process."""
+        counting = Counting(package)
+        monkeypatch.setattr(code_files, "installed_versions", lambda: counting)
+
+    def written(*expected: str, **changes: Any) -> dict[str, bytes]:
+        """What `code` writes for such params, after it computed the versions of these stages."""
+        computed.clear()
+        write_versions(params(**changes))
+        assert computed == [*expected]
+        return {file.stem: file.read_bytes() for file in FOLDER.iterdir()}
+
+    monkeypatch.setattr(code_files, "NAMES", stages)
+    use()
+    first = written(*stages)
+    assert written() == first
+    assert check_version("diagnose", params()) is None
+    assert written(**{"train.learning_rate": 0.5}) == first  # a number chooses no row
+    written(*stages, **{"train.loss": {"name": "focal", "gamma": 2.0}})
+    assert written(*stages) == first
+    damage(Path(catalogue.CODE_MEMO.path))
+    assert written(*stages) == first
+    change = package / "diagnosis/rendering.py"
+    change.write_text(change.read_text().replace("    return", "    abs(1)\n    return", 1))
+    use()
+    assert check_version("split", params()) is None
+    assert "the code of diagnose has changed" in str(check_version("diagnose", params()))
+    again = written(*stages)
+    assert [name for name in stages if again[name] != first[name]] == ["diagnose"]
+
+
+def damage(file: Path) -> None:
+    """Another byte in the middle."""
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
 
 
 def test_it_says_which_stages_run_again_and_why() -> None:

@@ -61,7 +61,7 @@ def test_from_folders_to_the_page_with_the_wheel_alone(wheel: Path, tmp_path: Pa
     path = os.pathsep.join([str(tmp_path / "env/bin"), environment(tmp_path)["PATH"]])
 
     def at(folder: Path, *command: str) -> str:
-        return run(folder, *command, PATH=path, PIPELINE_WORKERS="1")
+        return run(folder, *command, PATH=path)
 
     assert str(packages) in at(tmp_path, "python", "-c", "import pipeline; print(pipeline.__file__)")
     write_source(tmp_path / "Fotos für alle/web", {"cat": 40, "dog": 30}, seed=1)
@@ -81,7 +81,7 @@ def test_from_folders_to_the_page_with_the_wheel_alone(wheel: Path, tmp_path: Pa
     assert {*at(shop, "git", "status", "--porcelain").split()} & {"dvc.lock", "reports/"}
     at(shop, "git", "add", "--all")
     at(shop, "git", "commit", "--quiet", "--message", "Run")
-    at(shop, "dvc", "exp", "run", "--name", "short", "-S", "train.epochs=1")
+    at(shop, "dvc", "exp", "run", "--name", "short", "-S", "train.epochs=1", "evaluate")
     assert "dev.accuracy" in at(shop, "dvc", "metrics", "diff", "--all", "HEAD")
     assert "short" in at(shop, "pipeline", "compare")
     at(shop, "pipeline", "report")

@@ -2,8 +2,6 @@
 
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -11,7 +9,8 @@ import pytest
 from PIL import Image
 
 from pipeline import catalogue
-from tests.running import environment, pipeline, run_stages, write_params, write_tiny_sources
+from tests.running import pipeline, run_in, write_params
+from tests.warm import Warm
 
 SMALL = ("learning-curve", "--sizes", "3", "--seeds", "2")
 FILES = (Path("learning-curve.csv"), Path("learning-curve.png"))
@@ -44,13 +43,7 @@ QUICK = {
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which every stage before train ran."""
-    folder = tmp_path_factory.mktemp("learning")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        write_tiny_sources(folder)
-        write_params(folder, **QUICK)
-        run_stages("ingest", "curate", "split", "balance", "augment")
-    return folder
+    return run_in(tmp_path_factory.mktemp("learning"), "ingest", "curate", "split", "balance", "augment", **QUICK)
 
 
 @pytest.fixture(autouse=True)
@@ -93,7 +86,7 @@ def test_too_few_images_and_too_large_batches_are_said_before_anything_is_fitted
 
 
 def test_a_killed_one_goes_on_and_ends_with_the_same_bytes(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, prepared: Path
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, prepared: Path, warm: Warm
 ) -> None:
     shutil.rmtree(FITS, ignore_errors=True)
     whole = pipeline(capsys, monkeypatch, *SMALL)
@@ -101,9 +94,7 @@ def test_a_killed_one_goes_on_and_ends_with_the_same_bytes(
     assert len(kept) == 14
 
     shutil.rmtree(FITS)
-    ended = subprocess.run(
-        [sys.executable, "-c", KILLED], cwd=prepared, env=environment(prepared), capture_output=True, check=False
-    )
+    ended = warm.run(prepared, KILLED)
     assert ended.returncode == -signal.SIGKILL, ended.stderr
     assert sorted(path.suffix for path in FITS.rglob("*.*")) == [".partial"] + [".pt"] * 3
     again = pipeline(capsys, monkeypatch, *SMALL)

@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+import torch
+from torch import nn
 
 from pipeline import cli
-from pipeline.data.loader import predict_rows
+from pipeline.data.loader import predict_rows, prediction_table
 from pipeline.errors import MissingInputError
+from pipeline.framing import Ranked
 from pipeline.models.building import build_model
 from pipeline.models.files import TrainedModel, save_model
 from pipeline.models.network import Network
@@ -62,6 +66,24 @@ def write_image(path: str, seed: int = 1, side: int = 40) -> str:
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     Path(path).write_bytes(encoded(picture(seed, side, side)))
     return path
+
+
+def test_of_an_order_the_median_class_comes_first_as_in_evaluation() -> None:
+    classes, framing = ("a", "b", "c"), Ranked(name="ranked", output="softmax")
+    model = TrainedModel(_Always().eval(), classes, params(**{"ingest.size": 16}).ingest, None, framing)
+    [answer] = answers(model, find_files([write_image("one.png")], []), 3, Engine(1))
+    assert [name for name, _ in answer.likeliest] == ["b", "a", "c"]
+    assert answer.as_json()["probability"] == pytest.approx(0.25)
+    frame = pd.DataFrame({"id": ["x"], "group": ["x"], "split": ["dev"], "label": ["a"]})
+    row = prediction_table(frame, classes, np.array([[0.4, 0.25, 0.35]], np.float32), framing).iloc[0]
+    assert (row["predicted"], row["confidence"]) == ("b", np.float32(0.25))
+
+
+class _Always(nn.Module):
+    """The same logits for each picture."""
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        return torch.tensor([0.4, 0.25, 0.35]).log().expand(len(pixels), 3)
 
 
 @pytest.mark.parametrize(

@@ -18,19 +18,13 @@ from pipeline.tools.spot_check.spot_check import Dev, Trial, check_all, table_of
 from pipeline.workers.engine import Engine
 from tests.examples import params
 from tests.fits import metric_named
-from tests.running import pipeline, run_stages, write_params, write_tiny_sources
+from tests.running import pipeline, run_in, write_params
 
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which every stage before train ran."""
-    folder = tmp_path_factory.mktemp("trying")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        write_tiny_sources(folder)
-        write_params(folder)
-        run_stages("ingest", "curate", "split", "balance", "augment")
-    return folder
+    return run_in(tmp_path_factory.mktemp("trying"), "ingest", "curate", "split", "balance", "augment")
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from pipeline.errors import DataError
-from pipeline.training.embedded import EMBEDDED_MODELS, Rows, cross_fitted, nearest_neighbours
+from pipeline.training.embedded import (
+    EMBEDDED_MODELS,
+    Rows,
+    best_out_of_fold,
+    cross_fitted,
+    mean_out_of_fold,
+    nearest_neighbours,
+)
 
 CLASSES = 3
 
@@ -55,7 +62,7 @@ def test_nearest_neighbours_take_the_first_of_equally_near_ones_and_weigh_rows()
 @pytest.mark.parametrize(
     ("labels", "groups", "message"),
     [
-        pytest.param([0, 0, 0], [0, 1, 2], "two classes at least", id="one class"),
+        pytest.param([0, 0, 0], [0, 1, 2], "at least two classes", id="one class"),
         pytest.param([0, 1, 0], [0, 0, 0], "all images are of one group", id="one group"),
     ],
 )
@@ -63,3 +70,22 @@ def test_what_cannot_be_learnt_from_is_refused(labels: list[int], groups: list[i
     few = Rows(np.eye(3, dtype=np.float16), np.array(labels), np.ones(3, np.float32), np.array(groups), 2)
     with pytest.raises(DataError, match=message):
         cross_fitted(EMBEDDED_MODELS["knn"], few, few.vectors, seed=1, threads=1)
+
+
+def test_two_models_are_not_sure_of_an_image_that_is_unlike_all_others() -> None:
+    """A linear model is surer the further an image is off, in whatever direction."""
+    train = rows(apart=2, seed=3)
+    unlike = np.zeros((1, 16), np.float16)
+    # Hardly of the first class, and nothing that any of them has.
+    unlike[0, 0], unlike[0, 8:] = 20, np.tile([60, -60], 4)
+    vectors = np.concatenate([train.vectors, unlike])
+    every = Rows(vectors, np.append(train.labels, 1), np.ones(91, np.float32), np.arange(91).astype(str), CLASSES)
+    folds = np.arange(91) % 5
+    alone, _ = best_out_of_fold(EMBEDDED_MODELS["linear"], every, folds, 1)
+    both = mean_out_of_fold(every, folds, 1)
+    assert alone[-1].max() > 0.99
+    assert both[-1].max() < 0.9
+    assert (both[:-1].argmax(axis=1) == train.labels).mean() >= (
+        alone[:-1].argmax(axis=1) == train.labels
+    ).mean() - 0.03
+    assert np.allclose(both.sum(axis=1), 1)

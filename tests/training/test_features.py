@@ -44,7 +44,7 @@ def manifest(tmp_path: Path) -> pd.DataFrame:
 def data(manifest: pd.DataFrame, folder: Path, copies: int = 0, mode: str = "materialise") -> TrainingData:
     chosen = params(**{"augment.mode": mode, "augment.transforms": [TURN], "ingest.size": SIZE})
     rows = with_copies(manifest, copies).assign(weight=np.float32(1))
-    shaping = FitParams(settings(), chosen.augment.variants, chosen.ingest, chosen.evaluate.optimizing)
+    shaping = FitParams(settings(), chosen.augment.variants, chosen.ingest, chosen.evaluate.optimizing, chosen.problem)
     return training_data(rows, manifest, ShardReader(folder), shaping)
 
 

@@ -25,8 +25,9 @@ COUNT = 48
 def folded(tmp_path: Path) -> FoldedRows:
     rows = stored(tmp_path, [striped(number % 3, seed=number) for number in range(COUNT)])
     rows = rows.assign(split=[DEV if number % 4 == 3 else TRAIN for number in range(COUNT)])
-    ingest = params(**{"ingest.size": SIZE}).ingest
-    return FoldedRows(rows, np.arange(COUNT) // 3 % 3, ShardReader(tmp_path), CLASSES, ingest)
+    chosen = params(**{"ingest.size": SIZE})
+    folds = np.arange(COUNT) // 3 % 3
+    return FoldedRows(rows, folds, ShardReader(tmp_path), CLASSES, chosen.ingest, chosen.problem)
 
 
 def found(folded: FoldedRows) -> npt.NDArray[np.float64]:

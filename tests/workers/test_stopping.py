@@ -16,17 +16,12 @@ import pytest
 from pipeline import catalogue
 from tests.examples import REPOSITORY
 from tests.running import environment, run_stages, write_params, write_tiny_sources
+from tests.warm import Warm
 
+pytestmark = pytest.mark.slow
 # Before the command begins, this is added to what Python runs: it takes the process to the place in question, from
 # where a signal comes, so that no test waits for a moment.
 PLACES: dict[str, str] = {
-    "while libraries are read in": """
-class Late:
-    def find_spec(self, name, *_):
-        if name == "typer":
-            stop()
-sys.meta_path.insert(0, Late())
-""",
     "before a stage writes": """
 from pipeline.project import runner
 def write_all(*_):
@@ -73,6 +68,13 @@ def write_all(*_):
 runner.write_all = write_all
 """,
 }
+IMPORTING = """
+class Late:
+    def find_spec(self, name, *_):
+        if name == "typer":
+            stop()
+sys.meta_path.insert(0, Late())
+"""
 PROGRAM = """
 import os, signal, sys, time
 number, *sys.argv[1:] = sys.argv[1:]
@@ -111,19 +113,25 @@ def line(number: signal.Signals) -> str:
     return f"stopped by {SIGNALS[number]}: finished work is kept. Run the command again\n"
 
 
-def stopped(folder: Path, place: str, number: signal.Signals, *command: str) -> tuple[int, str]:
+def stopped(warm: Warm, folder: Path, place: str, number: signal.Signals, *command: str) -> tuple[int, str]:
     """Exit code and what stood on stderr."""
-    program = [sys.executable, "-c", PROGRAM.format(place=place), str(int(number)), *command]
-    ended = subprocess.run(
-        program, cwd=folder, env=environment(folder), capture_output=True, text=True, check=False, timeout=300
-    )
+    ended = warm.run(folder, PROGRAM.format(place=place), str(int(number)), *command)
     return ended.returncode, ended.stderr
 
 
 @pytest.mark.parametrize("number", SIGNALS)
 @pytest.mark.parametrize("place", PLACES)
-def test_a_signal_ends_a_command_with_one_line(place: str, number: signal.Signals, workspace: Path) -> None:
-    assert stopped(workspace, PLACES[place], number, "ingest", "web") == (128 + number, line(number))
+def test_a_signal_ends_a_command_with_one_line(place: str, number: signal.Signals, workspace: Path, warm: Warm) -> None:
+    assert stopped(warm, workspace, PLACES[place], number, "ingest", "web") == (128 + number, line(number))
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_while_libraries_are_imported_does_too(number: signal.Signals, workspace: Path) -> None:
+    program = [sys.executable, "-c", PROGRAM.format(place=IMPORTING), str(int(number)), "ingest", "web"]
+    ended = subprocess.run(
+        program, cwd=workspace, env=environment(workspace), capture_output=True, text=True, check=False, timeout=300
+    )
+    assert (ended.returncode, ended.stderr) == (128 + number, line(number))
 
 
 @pytest.fixture(scope="module")
@@ -138,14 +146,14 @@ def run_before(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_training_that_is_stopped_says_so_and_keeps_the_old_model(run_before: Path) -> None:
+def test_a_training_that_is_stopped_says_so_and_keeps_the_old_model(run_before: Path, warm: Warm) -> None:
     model = (run_before / catalogue.MODEL.path).read_bytes()
-    ended, shown = stopped(run_before, COUNT_PICTURES, signal.SIGTERM, "train")
+    ended, shown = stopped(warm, run_before, COUNT_PICTURES, signal.SIGTERM, "train")
     assert ended == 0
     pictures = shown.splitlines()[-1]  # after the forecast
     for third, number in enumerate(SIGNALS, 1):
         place = AT_A_PICTURE.format(before=int(pictures) * third // 3)
-        code, shown = stopped(run_before, place, number, "train")
+        code, shown = stopped(warm, run_before, place, number, "train")
         assert (code, shown.splitlines()[-1]) == (128 + number, line(number).strip())
         assert "Traceback" not in shown
         assert (run_before / catalogue.MODEL.path).read_bytes() == model
@@ -167,10 +175,10 @@ def test_a_training_that_is_stopped_says_so_and_keeps_the_old_model(run_before: 
     ],
     ids=lambda command: command[0],
 )
-def test_every_command_that_reads_pictures_ends_so(command: list[str], run_before: Path) -> None:
+def test_every_command_that_reads_pictures_ends_so(command: list[str], run_before: Path, warm: Warm) -> None:
     if command == ["augment"]:
         shutil.rmtree(run_before / "data/augment")
-    code, shown = stopped(run_before, AT_A_PICTURE.format(before=0), signal.SIGTERM, *command)
+    code, shown = stopped(warm, run_before, AT_A_PICTURE.format(before=0), signal.SIGTERM, *command)
     assert (code, shown.splitlines()[-1:]) == (143, [line(signal.SIGTERM).strip()])
     assert "Traceback" not in shown
 
@@ -218,8 +226,8 @@ def test_workers_end_with_the_process_that_is_stopped(
             os.close(up)
 
 
-def test_a_signal_that_is_to_be_ignored_is(workspace: Path) -> None:
+def test_a_signal_that_is_to_be_ignored_is(workspace: Path, warm: Warm) -> None:
     """As by nohup, or of a job in a shell's background."""
     place = "signal.signal(int(number), signal.SIG_IGN)" + PLACES["before a stage writes"]
-    code, shown = stopped(workspace, place, signal.SIGINT, "ingest", "web")
+    code, shown = stopped(warm, workspace, place, signal.SIGINT, "ingest", "web")
     assert (code, shown) == (0, "")

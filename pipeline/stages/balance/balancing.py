@@ -20,7 +20,8 @@ from pipeline.manifest import PRODUCTION, TRAIN, is_sorted_by_id
 from pipeline.randomness import keyed_uniform
 from pipeline.stages.balance.cleaning import clean
 from pipeline.stages.balance.params import BalanceParams
-from pipeline.stages.balance.strategies import STRATEGIES, Counts
+from pipeline.stages.balance.strategies import STRATEGIES
+from pipeline.stages.balance.targets import Counts
 
 # A text column of a manifest holds 2 GiB (Arrow's 32-bit offsets): 107 bytes in so many rows.
 MAX_ROWS = 20_000_000

@@ -1,4 +1,4 @@
-"""Balance strategies: their params, what each does to the sizes of classes, and the sizes that they work towards.
+"""Balance strategies: their params, and what each does to the sizes of classes (targets.py: which they work towards).
 
 How rows are drawn is not here (balancing.py), nor how pictures are compared (cleaning.py).
 """
@@ -9,103 +9,16 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
 from pipeline.errors import ParamsError
 from pipeline.registry import Choice, Registry, one_of
 from pipeline.section import Section
+from pipeline.stages.balance.targets import TARGETS, Counts, DownTarget, Target, UpTarget
 
 P = TypeVar("P", bound="Strategy")
-T = TypeVar("T", bound="Target")
-Counts = npt.NDArray[np.int64]
 # NearMiss-2 holds the distances between the largest and the smallest class: 16 bytes each.
 MAX_DISTANCES = 100_000_000
-
-
-class Target(Section):
-    """Params of the size that a strategy works towards."""
-
-    name: str
-
-
-class Majority(Target):
-    """The size of the largest class."""
-
-    name: Literal["majority"]
-
-
-class Minority(Target):
-    """The size of the smallest class."""
-
-    name: Literal["minority"]
-
-
-class Median(Target):
-    """The median size of the classes, rounded down."""
-
-    name: Literal["median"]
-
-
-class RowCount(Target):
-    """A fixed number of rows."""
-
-    name: Literal["count"]
-    rows: Annotated[int, Field(ge=1, le=1_000_000_000)]
-
-
-class Ratio(Target):
-    """A size at which the smallest class has at least this share of the largest."""
-
-    name: Literal["ratio"]
-    value: Annotated[float, Field(ge=1e-6, le=1)]
-
-
-@dataclass(frozen=True)
-class TargetRow(Choice[T]):
-    """A size to work towards.
-
-    rows: (params, rows of each class, ratio -> the size that keeps it) -> that size.
-    raises, lowers: whether rows may be repeated up to it, and dropped down to it. What would change nothing is not
-        offered: undersampling to the largest class, for one.
-    """
-
-    rows: Callable[[T, Counts, Callable[[float], int]], int]
-    raises: bool = True
-    lowers: bool = True
-
-
-def _majority(params: Majority, sizes: Counts, at_ratio: Callable[[float], int]) -> int:
-    return int(sizes.max())
-
-
-def _minority(params: Minority, sizes: Counts, at_ratio: Callable[[float], int]) -> int:
-    return int(sizes.min())
-
-
-def _median(params: Median, sizes: Counts, at_ratio: Callable[[float], int]) -> int:
-    return int(np.median(sizes))
-
-
-def _count(params: RowCount, sizes: Counts, at_ratio: Callable[[float], int]) -> int:
-    return params.rows
-
-
-def _ratio(params: Ratio, sizes: Counts, at_ratio: Callable[[float], int]) -> int:
-    return at_ratio(params.value)
-
-
-TARGETS: Registry[TargetRow[Any]] = Registry(
-    (
-        TargetRow(Majority, _majority, lowers=False),
-        TargetRow(Minority, _minority, raises=False),
-        TargetRow(Median, _median),
-        TargetRow(RowCount, _count),
-        TargetRow(Ratio, _ratio),
-    )
-)
-UpTarget = Annotated[Target, one_of(*(row.params for row in TARGETS.values() if row.raises))]
-DownTarget = Annotated[Target, one_of(*(row.params for row in TARGETS.values() if row.lowers))]
 
 
 class Strategy(Section):

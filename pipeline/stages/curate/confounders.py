@@ -10,8 +10,10 @@ import pandas as pd
 from pipeline.errors import ParamsError, listing
 from pipeline.images.pixels import Pixels, encode
 from pipeline.manifest import EXTRA_COLUMNS
-from pipeline.metrics.confounding import ALL, Strength, named, rows_of_part, sampled
+from pipeline.metrics.confounding import named, rows_of_part, sampled
+from pipeline.metrics.fact_rules import ALL
 from pipeline.metrics.facts import Coded, coded, column_name, fact_names
+from pipeline.metrics.giving_away import Strength
 from pipeline.sheets.drawing import Cell, Section, Sheet, Strip, draw_sheet
 from pipeline.stages.ingest.params import PngEncoding
 

@@ -82,21 +82,24 @@ class _Told:
     def notes(self) -> list[str]:
         notes = []
         if self.conflicts:
-            notes.append(
-                f"people differ on {len(self.conflicts)} images in {FILE}, which stay as they are: "
-                f"{listing(self.conflicts, 3)}"
-            )
+            one = len(self.conflicts) == 1
+            which = f"image in {FILE}, which stays as it is" if one else f"images in {FILE}, which stay as they are"
+            notes.append(f"people differ on {len(self.conflicts)} {which}: {listing(self.conflicts, 3)}")
         if self.stale:
             notes.append(
-                f"{len(self.stale)} decisions in {FILE} are stale, because no source has the label in `from` any more: "
+                f"{_decisions_are(self.stale)} stale, because no source has the label in `from` any more: "
                 f"{listing(map(_name, self.stale), 3)}. Decide again, or remove the rows"
             )
         if self.unknown:
             notes.append(
-                f"{len(self.unknown)} decisions in {FILE} are on content that no source has: "
-                f"{listing(map(_name, self.unknown), 3)}"
+                f"{_decisions_are(self.unknown)} on content that no source has: {listing(map(_name, self.unknown), 3)}"
             )
         return notes
+
+
+def _decisions_are(decisions: Sequence[Decision]) -> str:
+    one = len(decisions) == 1
+    return f"1 decision in {FILE} is" if one else f"{len(decisions)} decisions in {FILE} are"
 
 
 def _applied(

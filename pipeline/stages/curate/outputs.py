@@ -11,7 +11,7 @@ from pipeline.errors import listing
 from pipeline.images import local_features
 from pipeline.issues import ISSUES
 from pipeline.manifest import NO_LABEL
-from pipeline.metrics.confounding import Strength
+from pipeline.metrics.giving_away import Strength
 from pipeline.names import shown
 from pipeline.stages.curate.confounders import confounding_notes
 from pipeline.stages.curate.scenes import Scenes

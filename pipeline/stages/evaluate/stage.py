@@ -60,7 +60,7 @@ def evaluate(
     if time:
         facts["latency_p95_ms"] = time["latency_p95_ms"]
     predictions = predict_rows(trained, check_manifest(manifest, SPLIT), originals, threads, engine, "evaluate")
-    found = evaluation(predictions, manifest, trained.classes, facts, DEV, params)
+    found = evaluation(predictions, manifest, trained.classes, facts, DEV, params, trained.framing)
     return EvaluateOutputs(
         predictions=predictions,
         metrics=found.metrics,

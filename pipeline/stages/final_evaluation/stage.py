@@ -71,7 +71,8 @@ def final_evaluation(
     trained = load_model(model, params.own)
     predictions = predict_rows(trained, check_manifest(manifest, SPLIT), originals, params.threads, engine, "test")
     facts = {"model_megabytes": len(model) / 1e6}
-    found = evaluation(predictions, manifest, trained.classes, facts, TEST, without_latency(params.evaluate))
+    judged_by = without_latency(params.evaluate)
+    found = evaluation(predictions, manifest, trained.classes, facts, TEST, judged_by, trained.framing)
     interval = corrected(predictions, trained.classes, count, params.evaluate)
     entry = LedgerEntry(
         when=pd.Timestamp.now("UTC").strftime("%Y-%m-%dT%H:%M:%SZ"),

@@ -37,7 +37,10 @@ _OK = {"reason": "", "detail": ""}
 TOGETHER = 16
 
 Payload = tuple[str, str, str, bool]
-"""Of a file: id, path inside its source, SHA-256, and whether nobody has read it for that in this run."""
+"""Of a file: id, path inside its source, SHA-256, and whether nobody has read it for that in this run.
+
+In place of the SHA-256 of a file in an object store stands what the store says of it, until it is read.
+"""
 Opened = tuple[Payload, picture.Fitted | reasons.Rejection]
 
 
@@ -50,6 +53,7 @@ def row_maker(files: Files, params: IngestParams) -> Guard:
         megabytes=params.max_memory_mb,
         finish=partial(rows_of, params=params),
         chunk_size=TOGETHER,
+        expect=partial(expect_files, files=files),
     )
 
 
@@ -59,6 +63,11 @@ def shape_of_rows(params: IngestParams) -> str:
     return fingerprint(code, imaging.LIBRARIES, params.model_dump(exclude={"max_rejected", "max_expansion"}))
 
 
+def expect_files(payloads: Sequence[Payload], files: Files) -> None:
+    """Have files that are far away read ahead of their turn."""
+    files.expect([(path, sha256) for _, path, sha256, _ in payloads])
+
+
 def open_file(payload: Payload, files: Files, params: IngestParams) -> Opened:
     """A file's picture before encoding, or why there is none.
 
@@ -66,9 +75,11 @@ def open_file(payload: Payload, files: Files, params: IngestParams) -> Opened:
         DataError: its content is another than its row would say.
     """
     _configure_worker()
-    _, path, sha256, recalled = payload
-    data = files.read(path, params.max_bytes)
-    if recalled and isinstance(data, bytes) and hashlib.sha256(data).hexdigest() != sha256:
+    image_id, path, sha256, recalled = payload
+    data = files.read(path, params.max_bytes, sha256)
+    if not files.hashes_content:
+        payload = (image_id, path, hashlib.sha256(data).hexdigest() if isinstance(data, bytes) else "", False)
+    elif recalled and isinstance(data, bytes) and hashlib.sha256(data).hexdigest() != sha256:
         raise DataError(
             f"{files.place}/{path} has changed since inventory read it: run `dvc repro` again once nothing "
             "writes to the source; finished work is kept. If this error returns, the content changed but not "

@@ -17,11 +17,14 @@ from pathlib import Path
 import pyarrow as pa
 
 from pipeline import catalogue
-from pipeline.errors import MissingInputError, listing
+from pipeline.errors import MissingInputError, PipelineError, listing
 from pipeline.sources.dvc_hazards import added_root, shown
 from pipeline.sources.hash_cache import NOT_HASHED, file_hashes
+from pipeline.sources.object_store import ObjectPlace
+from pipeline.sources.objects import Objects, words_of
 from pipeline.sources.params import SourceParams
 from pipeline.sources.scan import Scan, scan
+from pipeline.sources.urls import is_url
 from pipeline.stage import Stage
 from pipeline.store.dvc_lock import LOCK, cached_folder, locked_stages
 from pipeline.store.reading import OTHER_FOLDERS, sha256_of
@@ -40,15 +43,18 @@ class InventoryOutputs:
     files: also ADDED, if `dvc add` tracks a source; None where DVC alone knows the lists: what is not there then is
         missing data, which `dvc repro --allow-missing` allows.
     kept: sources that are not here, whose lists are those of the last run.
+    unreachable: why sources in object stores are not, a message each.
     """
 
     files: dict[str, str] | None
     unread: list[str]
     kept: list[str] = field(default_factory=list)
+    unreachable: list[str] = field(default_factory=list)
 
     @property
     def summary(self) -> str:
         absent = f"not here: {listing(self.kept)}; the results of the last run are used for them" if self.kept else ""
+        absent = "\n  ".join([absent, *self.unreachable])
         if self.files is None:
             return f"{absent}. Their lists are not in DVC's cache either: `{FETCH}`, or `dvc repro --allow-missing`"
         lists = {name: text for name, text in self.files.items() if name != ADDED}
@@ -75,27 +81,33 @@ def inventory(sources: Mapping[str, SourceParams], max_bytes: int, engine: Engin
         MissingInputError: a missing source is one that `dvc add` tracks, and another version of it than the last run's
             or nobody knows; or the lists of some missing ones are not in DVC's cache, and other sources are here.
     """
-    absent = {name: Path(source.path) for name, source in sources.items() if not Path(source.path).exists()}
+    here = {name: Path(source.path) for name, source in sources.items() if not is_url(source.path)}
+    away = {name: _listed_objects(source) for name, source in sources.items() if name not in here}
+    unreachable = {name: str(found) for name, found in away.items() if isinstance(found, PipelineError)}
+    absent = [name for name in sources if name in unreachable or (name in here and not here[name].exists())]
     last = _last_run() if absent else _LastRun({}, None)
-    kept = [name for name, root in absent.items() if last.paths.get(name) == str(sources[name].path)]
-    added = {name: record for name, source in sources.items() if (record := added_root(Path(source.path)))}
+    kept = [name for name in absent if last.paths.get(name) == str(sources[name].path)]
+    added = {name: record for name, path in here.items() if (record := added_root(path))}
     records = {str(record): _content(record) for record in added.values()}
     for name in [name for name in absent if name in added]:
-        _check_added(absent[name], added[name], last if name in kept else _LastRun({}, None))
+        _check_added(here[name], added[name], last if name in kept else _LastRun({}, None))
     if kept and last.files is None:
         if len(kept) == len(sources):
-            return InventoryOutputs(None, [], kept)
+            return InventoryOutputs(None, [], kept, [*unreachable.values()])
         raise MissingInputError(
             f"the sources {listing(kept)} are missing, and their lists of the last run are not in DVC's "
-            f"cache: run `{FETCH}` to download them"
+            + "\n  ".join([f"cache: run `{FETCH}` to download them", *unreachable.values()])
         )
     files: dict[str, str] = {}
     unread: list[str] = []
-    for name, source in sources.items():
+    for name in sources:
         if name in kept and last.files is not None:
             files[f"{name}.jsonl"] = last.files.get(f"{name}.jsonl", b"").decode()
             continue
-        root = Path(source.path)
+        if name in away:
+            files[f"{name}.jsonl"] = "" if name in unreachable else str(away[name])
+            continue
+        root = here[name]
         found = _scanned(root)
         memory = Path(catalogue.INVENTORY_MEMORY.format(name=name))
         most = partial(_most_bytes, max_bytes)
@@ -104,7 +116,7 @@ def inventory(sources: Mapping[str, SourceParams], max_bytes: int, engine: Engin
         unread += [f"{shown(root / path)}: {reason}" for path, reason in [*found.refused, *not_hashed]]
     if records:
         files[ADDED] = f"{json.dumps(records, indent=2, sort_keys=True)}\n"
-    return InventoryOutputs(files, unread, kept)
+    return InventoryOutputs(files, unread, kept, [*unreachable.values()])
 
 
 def _last_run() -> _LastRun:
@@ -142,6 +154,24 @@ def _scanned(root: Path) -> Scan:
     if root.is_dir():
         return scan(root)
     return Scan(("",) if root.is_file() else (), ())
+
+
+def _listed_objects(source: SourceParams) -> str | PipelineError:
+    """The list of a source in an object store, of which nothing is read: a line an object, with its size and its time.
+
+    Or why there is none: ingest says the same, if no earlier list can stand for it.
+    """
+    try:
+        place = ObjectPlace.parse(source.path)
+        if place.is_file():
+            return f"{json.dumps(('', words_of(place.stat())))}\n"
+        objects = Objects(place)
+        found = objects.scan()
+    except PipelineError as error:
+        return error
+    said = ((path, objects.said_of(path)) for path in found.files)
+    lines = merge(said, found.refused, found.ignored)
+    return "".join(f"{json.dumps(line)}\n" for line in lines)
 
 
 def _listed(found: Scan, hashes: pa.StringArray) -> tuple[str, list[tuple[str, str]]]:

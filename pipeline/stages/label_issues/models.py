@@ -38,7 +38,9 @@ class OwnModel(LabelModel):
 
 
 class LinearOnEmbeddings(LabelModel):
-    """Logistic regression on the vectors of the stage embed, with the penalty of the least log loss out of fold.
+    """The mean of logistic regression and nearest neighbours on the vectors of the stage embed.
+
+    The penalty and the number of neighbours are those of the least log loss out of fold.
 
     otherwise: the baseline that checks labels where there are no vectors, or where it agrees with more labels.
     """
@@ -112,7 +114,7 @@ def _linear(params: LinearOnEmbeddings, checking: Checking) -> Opinion:
     if checking.vectors is None:
         return Opinion(other.probabilities, other.model, why="there are no embeddings (embed.backbone: null)")
     found = by_vectors(checking.vectors, checking.folded, checking.train.threads)
-    name = "logistic regression on embeddings"
+    name = "logistic regression and nearest neighbours on embeddings"
     scores = {
         model: accuracy_out_of_fold(each, checking.folded)
         for model, each in ((name, found), (other.model, other.probabilities))

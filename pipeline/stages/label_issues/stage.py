@@ -13,6 +13,7 @@ from pipeline.manifest import DEV, SPLIT, TRAIN, check_manifest
 from pipeline.metrics.params import AnyMetric
 from pipeline.metrics.predictions import checked_predictions, class_codes, classes_of
 from pipeline.metrics.probability_measures import probabilities_of
+from pipeline.problem import Problem
 from pipeline.sheets.contact_sheets import MAX_GALLERY_IMAGES, gallery
 from pipeline.sheets.drawing import Cell
 from pipeline.stage import Stage
@@ -42,10 +43,12 @@ class LabelIssuesOutputs:
 
 @dataclass(frozen=True)
 class Images:
-    """All images as they were photographed, and their vectors."""
+    """All images as they were photographed, their vectors, and how files became pictures and labels classes."""
 
     originals: ShardReader
     embeddings: Embeddings
+    ingest: IngestParams
+    problem: Problem
 
 
 def label_issues(
@@ -54,7 +57,6 @@ def label_issues(
     predictions: pd.DataFrame,
     params: LabelIssuesParams,
     train: TrainParams,
-    ingest: IngestParams,
     optimizing: AnyMetric,
     engine: Engine,
 ) -> LabelIssuesOutputs:
@@ -80,7 +82,7 @@ def label_issues(
     else:
         folds = folds_of(rows["label"].to_numpy(str), rows["group"].to_numpy(str), params.folds, params.seed)
         checking = Checking(
-            folded=FoldedRows(rows, folds, images.originals, classes, ingest),
+            folded=FoldedRows(rows, folds, images.originals, classes, images.ingest, images.problem),
             vectors=images.embeddings.of(rows["sha256"].tolist()) if needs_vectors(params) else None,
             train=train,
             optimizing=optimizing,
@@ -138,7 +140,13 @@ def summary_of(metrics: Mapping[str, Any]) -> str:
 STAGE = Stage(
     name="label_issues",
     function=label_issues,
-    params={"params": "label_issues", "train": "train", "ingest": "ingest", "optimizing": "evaluate.optimizing"},
+    params={
+        "params": "label_issues",
+        "train": "train",
+        "ingest": "ingest",
+        "optimizing": "evaluate.optimizing",
+        "problem": "problem",
+    },
     reads={
         "manifest": catalogue.SPLIT,
         "originals": catalogue.ORIGINALS,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from pipeline import catalogue
+from pipeline.framing import UNRELATED
 from pipeline.manifest import DEV
 from pipeline.metrics.metric import check_defined, metric_of
 from pipeline.models.baselines import Baseline
@@ -51,7 +52,8 @@ def train(
     resumed = f", {epochs} of them{begun} before it was stopped" if epochs or batches else ""
     done = f"{len(fit.epochs)} epochs{resumed}, {params.train.keep} {fit.epoch + 1}"
     if isinstance(params.train.model, Baseline):
-        done = params.train.model.name
+        learns = "" if data.framing == UNRELATED else ", which learns the classes as unrelated"
+        done = f"{params.train.model.name}{learns}"
     kept = fit.epochs[fit.epoch]
     sparse = f"; {kept['train/near_zero']:.0%} of its weights are near zero" if "train/near_zero" in kept else ""
     return TrainOutputs(
@@ -73,6 +75,7 @@ STAGE = Stage(
         ),
         "ingest": "ingest",
         "optimizing": "evaluate.optimizing",
+        "problem": "problem",
     },
     reads={
         "augmented": catalogue.AUGMENTED,

@@ -13,6 +13,7 @@ from dvc.repo import Repo
 
 from pipeline.errors import StorageError, listing
 from pipeline.project.params_file import Params
+from pipeline.sources.urls import is_url
 from pipeline.store.refusals import refusals
 from pipeline.tools.doctor.cache import examine_cache, uses_of
 from pipeline.tools.doctor.findings import Check, Problem, fix_all, outcome, render
@@ -86,7 +87,9 @@ def _checks_without_dvc(problem: Problem, engine: Engine, at_work: str) -> list[
 def _sources(params: Params | None, root: Path | None = None, ignored: Any = lambda _: False) -> Check:
     if params is None:
         return Check("sources", "not checked, because params.yaml does not name them")
-    return examine_folders([Path(source.path) for source in params.sources.values()], root, ignored)
+    return examine_folders(
+        [Path(source.path) for source in params.sources.values() if not is_url(source.path)], root, ignored
+    )
 
 
 def _fixed(checks: list[Check], repository: Any, at_work: str) -> list[Check]:

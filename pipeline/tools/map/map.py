@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from pipeline.errors import ParamsError
 from pipeline.store.spreadsheets import spreadsheet_bytes
-from pipeline.store.writing import check_writable, write_files
+from pipeline.store.writing import write_files
+from pipeline.tools.figures import table_beside
 from pipeline.tools.map.points import map_points
 from pipeline.workers.engine import Engine
 
@@ -21,10 +21,7 @@ def write_map(output: Path, engine: Engine) -> str:
     from pipeline.tools.map.drawing import PANELS, TITLES, panel_of
     from pipeline.tools.map.sheet import map_sheet
 
-    if output.suffix.lower() != ".png":
-        raise ParamsError(f"--output {output} must end in .png: the table is written beside it, with the ending .csv")
-    table = output.with_suffix(".csv")
-    check_writable(output, table)
+    table = table_beside(output)
     points, kind = map_points(engine)
     panels = {TITLES[panel]: figure for panel in PANELS if (figure := panel_of(points, panel)) is not None}
     columns = {str(name): [str(value) for value in points[name]] for name in points}

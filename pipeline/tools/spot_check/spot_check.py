@@ -13,6 +13,7 @@ import pandas as pd
 from pipeline import catalogue
 from pipeline.data.loader import predict_rows, prediction_table
 from pipeline.errors import DataError, MissingInputError, ParamsError
+from pipeline.framing import decision
 from pipeline.manifest import DEV
 from pipeline.metrics.influence import image_influence
 from pipeline.metrics.intervals import MIN_GROUPS, metric_interval
@@ -202,9 +203,9 @@ def _on_embeddings(model: EmbeddedModel, data: TrainingData, params: Params, met
         params.train.seed,
         params.train.threads,
     )
-    own: Any = Predictions(data.classes, labels, fitted.own.argmax(axis=1), fitted.own)
+    own: Any = Predictions(data.classes, labels, decision(data.framing, len(data.classes))(fitted.own), fitted.own)
     return (
-        prediction_table(data.dev_rows, data.classes, fitted.asked.astype(np.float32)),
+        prediction_table(data.dev_rows, data.classes, fitted.asked.astype(np.float32), data.framing),
         metric.value(own),
         float("nan"),
     )

@@ -196,7 +196,7 @@ class Search:
         )
 
     def _result(self, name: str, probabilities: Any, broken: Sequence[str]) -> Result:
-        frame = prediction_table(self.data.dev_rows, self.data.classes, probabilities)
+        frame = prediction_table(self.data.dev_rows, self.data.classes, probabilities, self.data.framing)
         report = {"accepted": not broken, "limits": {limit: {"held": False} for limit in broken}}
         return Result(name, "experiment", name, report, frame.reset_index(drop=True))
 

@@ -110,7 +110,7 @@ def test_decisions_that_fit_no_image_are_told() -> None:
     assert outputs.metrics["decisions"] == counts(stale=2, unknown=1)
     assert "2 decisions in feedback/labels.csv are stale" in outputs.summary
     assert "image a, image f. Decide again, or remove the rows" in outputs.summary
-    assert "1 decisions in feedback/labels.csv are on content that no source has: image nowhere" in outputs.summary
+    assert "1 decision in feedback/labels.csv is on content that no source has: image nowhere" in outputs.summary
 
 
 def test_a_class_that_no_source_has_is_told_and_a_typing_error_refused() -> None:

@@ -11,34 +11,14 @@ from pipeline.errors import DataError, MissingInputError
 from pipeline.project.params_file import load_params
 from pipeline.project.runner import run_stage
 from pipeline.workers.engine import Engine
-from tests.running import run, run_stages, write_params, write_tiny_sources
-
-STAGES = (
-    *("ingest", "embed", "curate", "split", "balance", "augment"),
-    *("train", "evaluate", "label_issues", "diagnose", "final_evaluation", "final_diagnosis"),
-)
-
-
-@pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which every stage ran."""
-    folder = tmp_path_factory.mktemp("diagnosed")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        write_tiny_sources(folder)
-        write_params(folder)
-        # The look at test asks Git for earlier ones, and DVCLive for a commit.
-        run(folder, "git", "init", "--quiet")
-        run(folder, "git", "commit", "--quiet", "--allow-empty", "--message", "Set up")
-        run_stages(*STAGES)
-    return folder
+from tests.running import write_params
 
 
 @pytest.fixture
-def folder(ran: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(whole_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of it, entered."""
     copy = tmp_path / "copy"
-    shutil.copytree(ran, copy)
+    shutil.copytree(whole_run, copy)
     monkeypatch.chdir(copy)
     return copy
 

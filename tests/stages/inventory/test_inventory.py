@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import MissingInputError
+from pipeline.errors import MissingInputError, StorageError
+from pipeline.sources.object_store import ObjectPlace, ObjectStat
+from pipeline.sources.objects import Objects
 from pipeline.sources.params import SourceParams
+from pipeline.stages.inventory import stage
 from pipeline.stages.inventory.stage import InventoryOutputs, inventory
 from pipeline.store.reading import sha256_of
 from pipeline.workers.engine import Engine
@@ -99,3 +102,41 @@ def test_ignored_files_stand_in_the_list_so_that_ingest_runs_again_for_its_table
     lines = [json.loads(line) for line in lists(after)["web.jsonl"].splitlines()]
     assert lines == [["@eaDir/a/1.jpg", "system_file"], *map(json.loads, before["web.jsonl"].splitlines())]
     assert "not read" not in after.summary
+
+
+def test_a_bucket_has_a_list_of_sizes_and_times_and_nothing_of_it_is_read(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scanned = {"a/1.png": ObjectStat(7, 1_700_000_000_000_000_000), "a/2.png": ObjectStat(8, 1_700_000_000_500_000_000)}
+    monkeypatch.setattr(ObjectPlace, "is_file", lambda _: False)
+    monkeypatch.setattr(Objects, "_listed", lambda _: (scanned, {"a//x": "empty_name"}))
+    found = made({**SOURCES, "web": params(**{"sources.web.path": "s3://bucket/web"}).sources["web"]})
+    lines = [json.loads(line) for line in lists(found)["web.jsonl"].splitlines()]
+    assert lines == [
+        ["a//x", "empty_name"],
+        ["a/1.png", "7 bytes of 2023-11-14T22:13:20Z"],
+        ["a/2.png", "8 bytes of 2023-11-14T22:13:20.500000000Z"],
+    ]
+
+
+def test_a_bucket_that_cannot_be_reached_keeps_the_list_of_the_last_run(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources = {**SOURCES, "web": params(**{"sources.web.path": "s3://bucket/web"}).sources["web"]}
+
+    def unreachable(_: ObjectPlace) -> bool:
+        raise StorageError("s3://bucket/web: there is no network")
+
+    monkeypatch.setattr(ObjectPlace, "is_file", unreachable)
+    # Nothing is known of it: ingest will say why.
+    found = made(sources)
+    assert lists(found)["web.jsonl"] == ""
+    last = stage._LastRun({"web": "s3://bucket/web"}, {"web.jsonl": b'["a/1.png", "7 bytes"]\n'})
+    monkeypatch.setattr(stage, "_last_run", lambda: last)
+    found = made(sources)
+    assert lists(found)["web.jsonl"] == '["a/1.png", "7 bytes"]\n'
+    assert "not here: web; the results of the last run are used for them" in found.summary
+    assert "s3://bucket/web: there is no network" in found.summary
+    # Another path is another source.
+    monkeypatch.setattr(stage, "_last_run", lambda: stage._LastRun({"web": "s3://bucket/old"}, last.files))
+    assert lists(made(sources))["web.jsonl"] == ""

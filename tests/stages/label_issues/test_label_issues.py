@@ -77,10 +77,16 @@ def run(
             **(changes or {}),
         }
     )
+    images = Images(originals, Given(strength), chosen.ingest, chosen.problem)
     return label_issues(
-        manifest, Images(originals, Given(strength)), predictions, chosen.label_issues, chosen.train, chosen.ingest,
-        chosen.evaluate.optimizing, engine or Engine(1),
-    )  # fmt: skip
+        manifest,
+        images,
+        predictions,
+        chosen.label_issues,
+        chosen.train,
+        chosen.evaluate.optimizing,
+        engine or Engine(1),
+    )
 
 
 def numbers(found: LabelIssuesOutputs, split: str) -> set[int]:
@@ -139,8 +145,8 @@ def test_vectors_that_tell_the_classes_check_the_labels(planted: Any) -> None:
     assert numbers(found, TRAIN) == set(WRONG[TRAIN])
     assert numbers(found, DEV) == set(WRONG[DEV])
     model = found.metrics["model"]
-    assert model["name"] == "logistic regression on embeddings"
-    assert model["accuracies"]["logistic regression on embeddings"] == pytest.approx(143 / 150)
+    assert model["name"] == "logistic regression and nearest neighbours on embeddings"
+    assert model["accuracies"]["logistic regression and nearest neighbours on embeddings"] == pytest.approx(143 / 150)
     assert model["why"].startswith("nearest centroid on pixels agrees with fewer: ")
     assert model["why"] in found.summary
 
@@ -150,7 +156,9 @@ def test_vectors_that_tell_the_classes_worse_than_pixels_do_not(planted: Any) ->
     found, other = run(planted, {"label_issues.model": model}, strength=0.1), run(planted)
     assert found.table.equals(other.table)
     assert found.metrics["model"]["name"] == "random forest on pixels"
-    assert found.metrics["model"]["why"].startswith("logistic regression on embeddings agrees with fewer: ")
+    assert found.metrics["model"]["why"].startswith(
+        "logistic regression and nearest neighbours on embeddings agrees with fewer: "
+    )
     assert [found.metrics[name] for name in (TRAIN, DEV)] == [other.metrics[name] for name in (TRAIN, DEV)]
 
 

@@ -36,6 +36,28 @@ def test_mistakes_of_a_model_are_not_taken_for_wrong_labels(clarity: float) -> N
     assert all(wrong_share(*judged(1000, 0.0, seed, clarity)).low < 0.02 for seed in range(8))
 
 
+def test_wrong_labels_of_any_class_are_told_from_mistakes_where_a_model_is_rarely_sure() -> None:
+    """How often it contradicts labels is the same; a mistake is mostly the runner-up."""
+    probabilities, truth, groups = judged(600, 0.0, seed=11, clarity=1.7)
+    generator = np.random.default_rng(11)
+    wrong, preferred = generator.random(600) < 0.25, probabilities.argmax(axis=1)
+    runner_up = np.argsort(probabilities, axis=1)[:, -2]
+    labels = np.where(wrong, (preferred + generator.integers(1, CLASSES, 600)) % CLASSES, truth)
+    told, confused = (wrong_share(probabilities, each, groups) for each in (labels, np.where(wrong, runner_up, truth)))
+    assert told.low > 0.1 > confused.low
+    assert told.low <= 0.25 <= told.high
+    assert confused.high > 0.25
+
+
+def test_which_class_a_label_is_says_nothing_of_two_classes() -> None:
+    generator = np.random.default_rng(2)
+    certain = generator.uniform(0.5, 1.0, 400)
+    probabilities = np.stack([certain, 1 - certain], axis=1)
+    labels = (generator.random(400) > certain).astype(np.intp)
+    found = wrong_share(probabilities, labels, np.arange(400))
+    assert (found.low, found.at_least) == (0.0, 0.0)
+
+
 def test_a_model_that_sees_little_cannot_tell() -> None:
     found = wrong_share(*judged(400, 0.1, seed=3, clarity=1.0))
     assert found.low < 0.02

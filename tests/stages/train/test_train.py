@@ -50,6 +50,7 @@ def model(
             chosen.augment.variants,
             chosen.ingest.model_copy(update={"size": SIZE}),
             chosen.evaluate.optimizing,
+            chosen.problem,
         ),
         checkpoint=Checkpoint(folder / "checkpoint.pt"),
         engine=engine or Engine(1),

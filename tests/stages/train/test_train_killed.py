@@ -3,7 +3,6 @@
 import shutil
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,8 @@ from pipeline.project.params_file import load_params
 from pipeline.project.runner import run_stage
 from pipeline.store.timing import key_of_files, timings
 from pipeline.workers.engine import Engine
-from tests.running import environment, run_stages, write_params, write_tiny_sources
+from tests.running import run_in, write_params
+from tests.warm import Warm
 
 EPOCHS, STOPPED_AFTER = 6, 3
 # All that draws, counts or remembers, so that a stop shows if anything of it is lost.
@@ -50,29 +50,17 @@ cli.main()
 
 
 def train_with_signal(
-    folder: Path, number: int, batch: int, most_seconds: float = 60
+    warm: Warm, folder: Path, number: int, batch: int, most_seconds: float = 60
 ) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", SIGNALLED, *map(str, (number, STOPPED_AFTER, batch, most_seconds))]
-    return subprocess.run(
-        command,
-        cwd=folder,
-        env=environment(folder),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return warm.run(folder, SIGNALLED, *map(str, (int(number), STOPPED_AFTER, batch, most_seconds)))
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with all that training reads and what it writes if nothing stops it."""
-    folder = tmp_path_factory.mktemp("trained")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        write_tiny_sources(folder)
-        write_params(folder, **CHANGES)
-        run_stages("ingest", "curate", "split", "balance", "augment", "train")
-    return folder
+    return run_in(
+        tmp_path_factory.mktemp("trained"), "ingest", "curate", "split", "balance", "augment", "train", **CHANGES
+    )
 
 
 @pytest.fixture
@@ -100,20 +88,20 @@ def goes_on_to_the_same_model(trained: Path, done: str) -> None:
     ("batch", "most_seconds", "done"), [(0, 60, "3 of them"), (2, 0, "3 of them and 2 batches")], ids=["epoch", "batch"]
 )
 def test_a_killed_training_goes_on_and_ends_with_the_same_model(
-    trained: Path, workspace: Path, batch: int, most_seconds: float, done: str
+    trained: Path, workspace: Path, warm: Warm, batch: int, most_seconds: float, done: str
 ) -> None:
     assert not CHECKPOINT.exists()
-    ended = train_with_signal(workspace, signal.SIGKILL, batch, most_seconds)
+    ended = train_with_signal(warm, workspace, signal.SIGKILL, batch, most_seconds)
     assert ended.returncode == -signal.SIGKILL, ended.stderr
     goes_on_to_the_same_model(trained, done)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
 def test_a_stopped_training_loses_nothing_and_says_by_its_code_that_it_was_stopped(
-    trained: Path, workspace: Path, number: int
+    trained: Path, workspace: Path, warm: Warm, number: int
 ) -> None:
     """The batch at which the signal came is the last; what a run before had written stays."""
-    ended = train_with_signal(workspace, number, batch=1)
+    ended = train_with_signal(warm, workspace, number, batch=1)
     # A shell says 128 + number of a process that a signal ended.
     assert ended.returncode in {-number, 128 + number}
     # The forecast of rows and minutes, and at most a line about the stop.
@@ -124,8 +112,8 @@ def test_a_stopped_training_loses_nothing_and_says_by_its_code_that_it_was_stopp
     goes_on_to_the_same_model(trained, "3 of them and 2 batches")
 
 
-def test_a_checkpoint_of_other_params_is_none(trained: Path, workspace: Path) -> None:
-    train_with_signal(workspace, signal.SIGTERM, batch=1)
+def test_a_checkpoint_of_other_params_is_none(trained: Path, workspace: Path, warm: Warm) -> None:
+    train_with_signal(warm, workspace, signal.SIGTERM, batch=1)
     assert CHECKPOINT.exists()
     write_params(workspace, **{**CHANGES, "train.learning_rate": 0.004})
     assert "before it was stopped" not in run_stage("train", load_params(), Engine(1))

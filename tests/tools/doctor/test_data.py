@@ -16,6 +16,8 @@ from pipeline.tools.doctor import cache, outs
 from tests.running import pipeline
 from tests.tools.doctor.workspaces import Doctor, damage, object_of, run, shard_of, states, wrong
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("linked", [False, True])
 def test_a_damaged_object_goes_with_its_copies_and_is_made_again(

@@ -18,7 +18,7 @@ def run(folder: Path, *command: str, check: bool = True) -> str:
     ended = subprocess.run(
         command,
         cwd=folder,
-        env={**environment(folder), "PIPELINE_WORKERS": "1"},
+        env=environment(folder),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -14,19 +14,13 @@ from pipeline.tools.map.drawing import COLOURS, PANELS, panel_of
 from pipeline.tools.map.points import HELD_BACK, map_points
 from pipeline.workers.engine import Engine
 from tests.pages import HOSTILE
-from tests.running import pipeline, run_stages, write_params, write_tiny_sources
+from tests.running import pipeline, run_in, write_params
 
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the stages up to split ran, without embeddings."""
-    folder = tmp_path_factory.mktemp("map")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        write_tiny_sources(folder)
-        write_params(folder)
-        run_stages("ingest", "embed", "curate", "split")
-    return folder
+    return run_in(tmp_path_factory.mktemp("map"), "ingest", "embed", "curate", "split")
 
 
 @pytest.fixture(autouse=True)

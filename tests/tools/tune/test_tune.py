@@ -2,8 +2,6 @@
 
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -14,7 +12,8 @@ from pipeline.project.params_file import load_params
 from pipeline.tools.tune.space import settings
 from pipeline.tools.tune.tune import Search
 from pipeline.yaml_values import yaml_values
-from tests.running import environment, pipeline, run_stages, write_params, write_tiny_sources
+from tests.running import pipeline, run_in, write_params
+from tests.warm import Warm
 
 SPACE = {
     "train.learning_rate": {"name": "log", "low": 0.0001, "high": 0.1},
@@ -49,13 +48,7 @@ cli.main()
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which every stage before train ran."""
-    folder = tmp_path_factory.mktemp("tune")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        write_tiny_sources(folder)
-        write_params(folder, **QUICK)
-        run_stages("ingest", "curate", "split", "balance", "augment")
-    return folder
+    return run_in(tmp_path_factory.mktemp("tune"), "ingest", "curate", "split", "balance", "augment", **QUICK)
 
 
 @pytest.fixture(autouse=True)
@@ -65,7 +58,7 @@ def _inside(prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_killed_search_goes_on_to_the_same_trials(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, prepared: Path
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, prepared: Path, warm: Warm
 ) -> None:
     shutil.rmtree(catalogue.TUNE, ignore_errors=True)
     whole = pipeline(capsys, monkeypatch, "tune", "--trials", "5")
@@ -78,9 +71,7 @@ def test_a_killed_search_goes_on_to_the_same_trials(
     assert undisturbed["train.model.width"].isin([4, 8, 12]).all()
 
     shutil.rmtree(catalogue.TUNE)
-    killed = subprocess.run(
-        [sys.executable, "-c", KILLED], cwd=prepared, env=environment(prepared), capture_output=True, check=False
-    )
+    killed = warm.run(prepared, KILLED)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     again = pipeline(capsys, monkeypatch, "tune", "--trials", "5")
     assert again.code == 0
