@@ -44,7 +44,7 @@ FOLDER = Path("improve")
 MARK = FOLDER / "running.json"
 # What a run changes of the files that Git keeps. The ledger of test evaluations is none of them.
 CHANGED = (PARAMS_FILE.as_posix(), "*dvc.lock", "reports")
-LEDGER = "reports/final_evaluation"
+LEDGER = Path(catalogue.LEDGER.path).parent.as_posix()
 # Trials of a search, and seconds that a stopped run gets to end.
 TRIALS, PATIENCE = 20, 60
 
