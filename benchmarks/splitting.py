@@ -72,7 +72,7 @@ def manifest(rows: int, seed: int = 1, classes: int = CLASSES) -> pd.DataFrame:
         frame[column] = pd.Categorical.from_codes(values, categories)
     for column in ("width", "height", "bytes"):
         frame[column] = draw.integers(100, 5000, rows)
-    for column in ("brightness", "contrast", "sharpness", "saturation", "information", "blur"):
+    for column in ("brightness", "contrast", "sharpness", "saturation", "information", "blur", "range_used"):
         frame[column] = draw.random(rows, dtype=np.float32)
     for column in ("luma_1", "luma_5", "luma_99", "colour_99"):
         frame[column] = draw.integers(0, 256, rows, np.uint8)

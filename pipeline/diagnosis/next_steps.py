@@ -37,6 +37,7 @@ from pipeline.diagnosis.gaps import BIAS, MISMATCH, POWER, VARIANCE, Gap
 from pipeline.diagnosis.param_changes import DROPPED, Run
 from pipeline.diagnosis.recommendations import TABLE
 from pipeline.manifest import TRAIN_DEV
+from pipeline.problem_rules import broken_rules
 from pipeline.section import Section
 
 SAMPLE_SIZE = f"sample size at a power of {POWER:.0%} (Fleiss, Levin and Paik, 2003, 4.2)"
@@ -49,6 +50,8 @@ COURSE = (NOTHING_LEARNT, RATE, RATE_LOW, EPOCHS, EARLY_STOP, COARSE_CHOICE)
 # Why a gap is there: named before it. What goes with it: named after it.
 CAUSES = {BIAS: COURSE, MISMATCH: (HARDER, IMBALANCE)}
 SIGNS = {BIAS: (UNDERFIT,), VARIANCE: (OVERFIT,), MISMATCH: (WEAK_JUDGE,)}
+# Params of which a finding says that changing them alone does not help: a loss that stays needs no more epochs.
+IN_VAIN = {UNDERFIT: {"train.epochs"}}
 # Findings that say something of the diagnosis itself.
 LAST = (WEAK_JUDGE, SMALL_DEV)
 # Of each gap or finding no more is proposed at a time: after the first experiments the next diagnosis says more.
@@ -101,10 +104,11 @@ def in_order(gaps: Sequence[Gap], findings: Sequence[Finding]) -> list[Gap | Fin
 def next_steps(gaps: Sequence[Gap], findings: Sequence[Finding], levels: Mapping[str, Level], run: Run) -> list[Step]:
     """The steps for what is wrong, in its order, then the images that doubtful gaps need.
 
-    Advice that the run follows already, that changes nothing, that has nothing to act on, or that params do not allow
-    is left out; so is what undoes an earlier step. Where figures cannot be trusted, nothing is proposed but to mend
-    that. Where training did not run its course, nothing is proposed against bias but to let it. Where nothing else is
-    proposed, a gap at the edge is measured better, and what mends it is tried if it costs no more than this run.
+    Advice that the run follows already, that changes nothing, that has nothing to act on, that a finding says does not
+    help, or that params do not allow is left out; so is what undoes an earlier step. Where figures cannot be trusted,
+    nothing is proposed but to mend that. Where training did not run its course, nothing is proposed against bias but to
+    let it. Where nothing else is proposed, a gap at the edge is measured better, and what mends it is tried if it costs
+    no more than this run.
     """
     before, found = values_of(run), in_order(gaps, findings)
     names = {each.name for each in found}
@@ -113,12 +117,18 @@ def next_steps(gaps: Sequence[Gap], findings: Sequence[Finding], levels: Mapping
         gaps = ()
     elif names & {*COURSE}:
         found = [each for each in found if each.name not in {BIAS, UNDERFIT, VARIANCE}]
-    steps = [step for each in found for step in _steps(each.name, run, before)]
+    vain = [IN_VAIN[name] for name in names if name in IN_VAIN]
+    steps = [step for each in found for step in _steps(each.name, run, before) if _places(step[0]) not in vain]
     steps += [(step, "") for gap in gaps for step in _more_images(gap, levels, run, before)]
     steps += [(_larger_dev(each), "") for each in findings if "needs" in each.figures and gaps and not steps]
     if not steps:
         steps += [step for gap in gaps if gap.at_the_edge for step in _at_the_edge(gap, levels, run, before)]
     return _without_contradictions(steps)
+
+
+def _places(step: Step) -> set[str]:
+    """The params that a step changes."""
+    return {place for place, _ in _settings_of(step.command)}
 
 
 def _without_contradictions(steps: Sequence[tuple[Step, str]]) -> list[Step]:
@@ -245,9 +255,12 @@ def allowed(before: Mapping[str, Any], changes: Mapping[str, Any], run: Run) -> 
     """Whether changes make other params, and ones that break no rule."""
     after = changed(before, changes)
     try:
-        return any(type(section).model_validate(after[name]) != section for name, section in sections_of(run).items())
+        made = {name: type(section).model_validate(after[name]) for name, section in sections_of(run).items()}
     except ValidationError:
         return False
+    if any(broken_rules(run.problem, name, section) for name, section in made.items()):
+        return False
+    return made != sections_of(run)
 
 
 def changed(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

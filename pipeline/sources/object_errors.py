@@ -32,28 +32,34 @@ def _cause(pattern: str, words: str, step: str, error: type[PipelineError] = Sto
     return Cause(re.compile(pattern, re.IGNORECASE), words, step, error)
 
 
+# What a step names, by the scheme of the URL.
+_SETTINGS = {
+    "s3": ("AWS_ENDPOINT_URL", "AWS_PROFILE, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, ~/.aws/credentials"),
+    "gs": ("STORAGE_EMULATOR_HOST", "GOOGLE_APPLICATION_CREDENTIALS, gcloud auth application-default login"),
+    "abfs": ("AZURE_STORAGE_CONNECTION_STRING", "AZURE_STORAGE_KEY, AZURE_STORAGE_SAS_TOKEN, az login"),
+}
 # The first that matches. Where a store says only 403, what it says when asked for a list is looked at as well.
 CAUSES = (
     _cause(
         r"no_?such_?bucket|bucket does not exist|container ?(does )?not ?(found|exist)",
         "the bucket does not exist",
-        "Correct the path under `sources` in params.yaml, or name the service that has it (AWS_ENDPOINT_URL)",
+        "Correct the path under `sources` in params.yaml, or name the service that has it ({endpoint})",
         MissingInputError,
     ),
     _cause(
         r"expired_?token|token (has|is) expired|token included in the request is expired",
         "the credentials have expired",
-        "Get new ones (`aws sso login` or how you got these)",
+        "Get new ones ({credentials})",
     ),
     _cause(
         r"invalid_?access_?key|invalid_?client_?token|access key id you provided does not exist",
         "the store does not know the access key",
-        "Correct the credentials (AWS_ACCESS_KEY_ID, AWS_PROFILE, ~/.aws/credentials)",
+        "Correct the credentials ({credentials})",
     ),
     _cause(
         r"signature_?does_?not_?match|signature we calculated|AuthenticationFailed",
         "the secret key does not fit the access key",
-        "Correct the credentials (AWS_SECRET_ACCESS_KEY, AWS_PROFILE, ~/.aws/credentials)",
+        "Correct the credentials ({credentials})",
     ),
     _cause(
         r"request_?time_?too_?skewed|request time and the current time",
@@ -66,14 +72,15 @@ CAUSES = (
         "Restore it, or leave it out (`exclude`)",
     ),
     _cause(
-        r"no such credential|could not (create|find|load)[^.]*credential|DefaultAzureCredential|invalid authentication",
+        r"no such credential|oauth2 access token|DefaultAzureCredential|invalid authentication"
+        r"|could not (create|find|load)[^.]*credential",
         "there are no credentials for it on this machine",
-        "Log in as the store's guide says (docs/storage.md)",
+        "Log in, or name some ({credentials})",
     ),
     _cause(
         r"access_?denied|status 403|permission_?denied|\b403\b|forbidden|authorization|\b401\b|unauthori[sz]ed",
         "access is denied (403)",
-        "Allow these credentials to list the bucket and to read its objects, choose others (such as AWS_PROFILE), or "
+        "Allow these credentials to list the bucket and to read its objects, choose others ({credentials}), or "
         "leave the object out (`exclude`)",
     ),
     _cause(
@@ -95,7 +102,7 @@ CAUSES = (
     _cause(
         r"curlcode: 6\b|could not resolve|name or service not known|failed to resolve",
         "its host is not found: there is no network, or its name is wrong",
-        "Connect to the network, or correct AWS_ENDPOINT_URL",
+        "Connect to the network, or correct {endpoint}",
     ),
     _cause(
         r"curlcode: (28)\b|timeout|timed out|too slow|deadline",
@@ -105,15 +112,15 @@ CAUSES = (
     _cause(
         r"curlcode: (35|51|53|54|58|59|60|64|66|77|80|83|90|91)\b|ssl|certificate",
         "no secure connection (TLS) is possible",
-        "Check the certificates of this machine and of the store, and whether AWS_ENDPOINT_URL is of http or https",
+        "Check the certificates of this machine and of the store, and whether {endpoint} begins with http or https",
     ),
     _cause(
         r"network_connection|curlcode: \d+|could not connect|connection (refused|reset)|failed to connect|transport",
         "the connection fails, after several tries",
-        "Check the network and AWS_ENDPOINT_URL",
+        "Check the network and {endpoint}",
     ),
 )
-_GONE = re.compile(r"resource_not_found|no_?such_?key|blob_?not_?found", re.IGNORECASE)
+_GONE = re.compile(r"resource_not_found|no_?such_?key|blob_?not_?found|no such file or directory", re.IGNORECASE)
 # A 403 or 400 without a reason, as HEAD gives it.
 VAGUE = re.compile(r"access_denied|status (400|403|301)", re.IGNORECASE)
 MAX_WORDS = 300
@@ -132,7 +139,9 @@ def object_error(place: object, error: OSError, more: str = "") -> PipelineError
     cause = next((one for one in CAUSES if one.pattern.search(said)), None)
     if cause is None:
         return StorageError(f"{place}: {_without_secrets(said)}. Fix the cause, {_AGAIN}")
-    return cause.error(f"{place}: {cause.words}. {cause.step}, {_AGAIN}")
+    endpoint, credentials = _SETTINGS[str(place).partition(":")[0].replace("abfss", "abfs")]
+    step = cause.step.format(endpoint=endpoint, credentials=credentials)
+    return cause.error(f"{place}: {cause.words}. {step}, {_AGAIN}")
 
 
 def changed(place: object) -> DataError:

@@ -27,6 +27,8 @@ FEW_TRIES, TRIES = 3, 6
 CONNECT_SECONDS, STALL_SECONDS = 5, 15
 # Requests of one process at the same time, at most.
 CONNECTIONS = 64
+# Google's store says it without a number.
+NOT_FOUND = "No such file or directory"
 # Prefixes that are listed at the same time.
 LISTINGS = 8
 
@@ -149,13 +151,21 @@ def list_objects(place: ObjectPlace) -> Iterator[Sequence[Any]]:
         MissingInputError: there is no such bucket.
         StorageError: the store refuses, or cannot be reached.
     """
+    # Asked with few tries first, where nothing else was: wrong params need not wait.
+    place.stat()
+    # Arrow lists no folders of Google's store but those that have an object of their own.
+    at_once = place.scheme == "gs"
     with place.refusals():
         try:
             # Told that it may be missing, Arrow would not say so of the bucket either.
-            top = place.store(FEW_TRIES).get_file_info(fs.FileSelector(place.path))
-        except FileNotFoundError:
-            return
+            top = place.store().get_file_info(fs.FileSelector(place.path, recursive=at_once))
+        except OSError as error:
+            if isinstance(error, FileNotFoundError) or NOT_FOUND in str(error):
+                return
+            raise
     yield [info for info in top if info.type == fs.FileType.File]
+    if at_once:
+        return
     # Arrow cannot ask for a name with an empty part.
     folders = [info.path for info in top if info.type == fs.FileType.Directory and info.base_name]
     yield [info for info in top if info.type == fs.FileType.Directory and not info.base_name]
@@ -183,7 +193,7 @@ def _store(scheme: str, bucket: str, account: str, tries: int) -> Any:
         case "s3":
             return _s3(bucket, tries)
         case "gs":
-            return fs.GcsFileSystem(retry_time_limit=timedelta(seconds=5 * tries))
+            return _gcs(timedelta(seconds=5 * tries))
         case _:
             return _azure(account)
 
@@ -200,6 +210,16 @@ def _s3(bucket: str, tries: int) -> Any:
         request_timeout=STALL_SECONDS,
         retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=tries),
     )
+
+
+def _gcs(limit: timedelta) -> Any:
+    # Google's own libraries know this variable; an emulator has no credentials.
+    if host := os.environ.get("STORAGE_EMULATOR_HOST"):
+        scheme, _, address = host.rpartition("://")
+        return fs.GcsFileSystem(
+            endpoint_override=address, scheme=scheme or "http", anonymous=True, retry_time_limit=limit
+        )
+    return fs.GcsFileSystem(retry_time_limit=limit)
 
 
 def _azure(account: str) -> Any:

@@ -95,6 +95,13 @@ def test_no_larger_model_is_proposed_while_training_did_not_run_its_course(name:
     assert not [step for step in told if "model" in (step.command or "")]
 
 
+def test_more_epochs_are_not_proposed_where_the_loss_stays() -> None:
+    assert any("train.epochs=" in step for step in steps(BIAS))
+    told = steps(BIAS, UNDERFIT)
+    assert told
+    assert not any("train.epochs=" in step for step in told)
+
+
 def test_patience_that_ended_training_goes_first() -> None:
     now = {"train.patience": 4, "train.epochs": 30}
     assert steps(EARLY_STOP, BIAS, **now)[0] == "dvc exp run -S train.patience=null"

@@ -1,202 +1,161 @@
-"""What next steps change: params that the model has, to values that they may have, as commands that DVC takes."""
+"""What each piece of advice changes, and where it changes nothing: one row a case, from params to params."""
 
-import shlex
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-import typer.main
-from dvc.utils.hydra import apply_overrides
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
-from ruamel.yaml import YAML
 
-from pipeline import cli
-from pipeline.diagnosis.findings import (
-    Finding,
-)
-from pipeline.diagnosis.gaps import BIAS, MISMATCH, PAIRS, VARIANCE
-from pipeline.diagnosis.next_steps import next_steps
-from pipeline.diagnosis.param_changes import weigh_class
-from pipeline.diagnosis.recommendations import TABLE
-from pipeline.project.params_file import check_params, load_params
-from tests.diagnosis.cases import LEVELS, gap, run_of, settings_of, steps
-from tests.examples import params_values
+from pipeline.diagnosis import param_changes as changes
+from pipeline.diagnosis.param_changes import DROPPED, FINE_TUNING_RATE, Changes, Confounder, Run
+from pipeline.diagnosis.shortcut_changes import stratify_by_fact
+from pipeline.manifest import PRODUCTION, RAW
+from tests.diagnosis.cases import run_of
 
-MODELS: dict[str, Any] = {
-    "cnn": {},
-    "mlp": {"train.model": {"name": "mlp", "depth": 2, "width": 64, "activation": "relu", "batch_norm": False,
-                            "dropout": {"blocks": 0.2, "head": 0.0}}},
-    "pretrained": {"train.model": {"name": "mobilenet_v2", "weights": "w.pth", "sha256": "0" * 64, "frozen": True,
-                                   "input": 96, "dropout": {"head": 0.2}}},
-    "installed": {"train.model": {"name": "efficientnet_lite0", "trained": "all", "input": 96,
-                                  "dropout": {"head": 0.2}}},
-    "baseline": {"train.model": {"name": "majority_class"}},
-    "sgd": {"train.optimizer": {"name": "sgd", "momentum": 0.9, "nesterov": True}, "train.l2": 0.001},
-    "rmsprop": {"train.optimizer": {"name": "rmsprop", "alpha": 0.9, "momentum": 0.0}, "train.keep": "last"},
-    "plain": {"augment.transforms": [], "augment.copies.count": 0, "balance.strategy": {"name": "none"},
-              "split.production_train_fraction": 0.0,
-              "curate.near_duplicates": "ignore", "train.model.batch_norm": False},
-    "limits": {"train.model.width": 512, "train.model.depth": 6, "augment.copies.count": 100, "train.epochs": 100000,
-               "train.class_weights": {"x": 1000.0}, "train.label_smoothing": 0.1},
+CNN = {
+    "name": "cnn", "depth": 2, "width": 8, "kernel": 3, "activation": "relu", "batch_norm": False, "dense": [],
+    "dropout": {"blocks": 0.2, "head": 0.1},
+}  # fmt: skip
+FOREST = {
+    "name": "random_forest", "features": {"name": "pixels", "side": 8}, "n_estimators": 20, "min_samples_leaf": 1,
+}  # fmt: skip
+LITE0 = {"name": "efficientnet_lite0", "trained": "head", "input": 160, "dropout": {"head": 0.2}}
+SGD = {"name": "sgd", "momentum": 0.0, "nesterov": False}
+ADAMW = {"name": "adamw", "beta1": 0.9, "beta2": 0.999, "weight_decay": 0.05}
+TRAIN: dict[str, Any] = {
+    "train.model": CNN, "train.optimizer": SGD, "train.learning_rate": 0.03, "train.batch_size": 64,
+    "train.epochs": 10, "train.patience": 3, "train.mixing": {"name": "none"}, "train.l1": 0.0, "train.l2": 0.0,
+    "train.label_smoothing": 0.0, "train.clip_norm": None, "train.keep": "best", "train.class_weights": {},
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("changes", MODELS.values(), ids=list(MODELS))
+def run(facts: dict[str, Any] | None = None, /, **values: Any) -> Run:
+    made = run_of(**{**TRAIN, **values})
+    return Run(**{**vars(made), **(facts or {})})
+
+
 @pytest.mark.parametrize(
-    "facts", [{}, {"failing": "x", "bold": True, "dated": True}, {"failing": "7", "bold": False}], ids=str
+    ("change", "given", "expected"),
+    [
+        (changes.wider, run(), {"train.model.width": 16}),
+        (changes.deeper, run(), {"train.model.depth": 3}),
+        (changes.hidden_layer, run(), {"train.model.dense": [changes.HIDDEN_UNITS]}),
+        (changes.hidden_layer, run(**{"train.model": {**CNN, "dense": [8]}}), None),
+        (changes.focal, run(), {"train.loss.name": "focal", "train.loss.gamma": 2.0}),
+        (changes.focal, run(**{"train.loss": {"name": "focal", "gamma": 1.0}}), None),
+        (changes.longer, run(), {"train.epochs": 20}),
+        (changes.longer, run({"stopped_early": True}), None),
+        (changes.less_dropout, run(), {"train.model.dropout.blocks": 0.1}),
+        (changes.no_penalty, run(), {"train.l1": 0.0, "train.l2": 0.0}),
+        (changes.batch_norm, run(), {"train.model.batch_norm": True}),
+        (changes.more_dropout, run(), {"train.model.dropout.blocks": 0.45}),
+        (
+            changes.more_dropout,
+            run(**{"train.model": {**CNN, "dropout": {"blocks": 0.4, "head": 0.0}}}),
+            {"train.model.dropout.blocks": 0.5},
+        ),
+        (changes.more_dropout, run(**{"train.model": LITE0}), {"train.model.dropout.head": 0.45}),
+        (changes.thaw, run(), None),
+        (
+            changes.thaw,
+            run(**{"train.model": LITE0}),
+            {"train.model.trained": "all", "train.learning_rate": pytest.approx(10 * FINE_TUNING_RATE)},
+        ),
+        (
+            changes.thaw,
+            run(**{"train.model": LITE0, "train.learning_rate": 10 * FINE_TUNING_RATE}),
+            {"train.model.trained": "all"},
+        ),
+        (changes.more_decay, run(), {"train.l2": 0.0001}),
+        (changes.more_decay, run(**{"train.l2": 0.001}), {"train.l2": 0.01}),
+        (changes.more_decay, run(**{"train.optimizer": ADAMW}), {"train.optimizer.weight_decay": 0.5}),
+        (
+            changes.more_decay,
+            run(**{"train.optimizer": {**ADAMW, "weight_decay": 0.0}}),
+            {"train.optimizer.weight_decay": 0.01},
+        ),
+        (changes.mixup, run(), {"train.mixing.name": "mixup", "train.mixing.alpha": 0.2}),
+        (changes.mixup, run(**{"train.mixing": {"name": "cutmix", "alpha": 1.0}}), None),
+        (changes.match_production, run(), {"augment.match_production": True}),
+        (changes.match_production, run({"groups": {RAW: 500}}), None),
+        (changes.production_weight, run(**{"balance.production_weight": 3.0}), {"balance.production_weight": 6.0}),
+        (changes.production_weight, run({"groups": {PRODUCTION: 5}}), None),
+        (changes.newest, run({"dated": True}), {"split.method": "newest"}),
+        (changes.newest, run(), None),
+        (changes.lower_rate, run(), {"train.learning_rate": 0.01}),
+        (changes.higher_rate, run(), {"train.learning_rate": 0.09}),
+        (changes.much_higher_rate, run(), {"train.learning_rate": 0.9}),
+        (changes.much_higher_rate, run(**{"train.learning_rate": 0.04}), None),
+        (changes.smaller_batches, run(), {"train.batch_size": 16}),
+        (changes.smaller_batches, run(**{"train.batch_size": 16}), None),
+        (changes.no_patience, run(), {"train.patience": None}),
+        (changes.no_patience, run(**{"train.patience": None}), None),
+        (changes.keep_last, run(), {"train.keep": "last"}),
+        (changes.keep_best, run(), {"train.keep": "best"}),
+        (changes.momentum, run(), {"train.optimizer.momentum": 0.9}),
+        (changes.momentum, run(**{"train.optimizer": {**SGD, "momentum": 0.5}}), None),
+        (changes.clip, run(), {"train.clip_norm": 1.0}),
+        (changes.clip, run(**{"train.clip_norm": 5.0}), None),
+        (changes.by_class, run(), {"evaluate.optimizing": "balanced_accuracy"}),
+        (changes.weigh_class, run({"failing": "fig"}), {"train.class_weights.fig": 2.0}),
+        (
+            changes.weigh_class,
+            run({"failing": "fig"}, **{"train.class_weights": {"fig": 3.0}}),
+            {"train.class_weights.fig": 6.0},
+        ),
+        (changes.weigh_class, run(), None),
+        (changes.smoothing, run({"bold": True}), {"train.label_smoothing": 0.1}),
+        (changes.smoothing, run({"bold": True}, **{"train.label_smoothing": 0.3}), {"train.label_smoothing": 0.3}),
+        (changes.smoothing, run({"bold": False}), None),
+        (changes.smoothing, run(), None),
+        (changes.no_smoothing, run({"bold": False}), {"train.label_smoothing": 0.0}),
+        (changes.no_smoothing, run({"bold": True}), None),
+        (changes.no_smoothing, run(), None),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_dvc_takes_each_command_and_the_params_load(
-    changes: dict[str, Any], facts: dict[str, Any], tmp_path: Path
+def test_advice_changes_what_it_says(change: Callable[[Run], Changes], given: Run, expected: Changes) -> None:
+    assert change(given) == expected
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        changes.wider, changes.deeper, changes.hidden_layer, changes.focal, changes.longer, changes.less_dropout,
+        changes.no_penalty, changes.batch_norm, changes.adamw, changes.residual, changes.thaw, changes.more_dropout,
+        changes.more_decay, changes.mixup, changes.lower_rate, changes.higher_rate, changes.much_higher_rate,
+        changes.smaller_batches, changes.no_patience, changes.keep_last, changes.keep_best, changes.momentum,
+        changes.clip, changes.smoothing, changes.no_smoothing, changes.online, changes.cost_sensitive,
+    ],
+)  # fmt: skip
+def test_nothing_of_training_changes_for_a_model_that_is_not_trained_in_epochs(
+    change: Callable[[Run], Changes],
 ) -> None:
-    """Through DVC's own reader of -S: what is there is changed, what is new is added, what goes is dropped."""
-    before = params_values(**changes)
-    run = replace(run_of(**changes), **facts)
-    every = (
-        [gap(name, "present") for name in PAIRS],
-        [Finding(name, "", {"needs": 3}) for name in TABLE if name not in PAIRS],
+    assert change(run({"bold": True}, **{"train.model": FOREST})) is None
+
+
+def test_another_optimizer_drops_what_it_does_not_have() -> None:
+    found = changes.adamw(run())
+    assert found == {
+        "train.optimizer.momentum": DROPPED, "train.optimizer.nesterov": DROPPED, "train.optimizer.name": "adamw",
+        "train.optimizer.beta1": 0.9, "train.optimizer.beta2": 0.999, "train.optimizer.weight_decay": 0.01,
+        "train.learning_rate": 0.001,
+    }  # fmt: skip
+    assert changes.adamw(run(**{"train.optimizer": ADAMW})) is None
+
+
+@pytest.mark.parametrize(("large", "told"), [(1.2, False), (1.21, True)])
+def test_classes_are_repeated_only_if_they_are_uneven(large: float, told: bool) -> None:
+    counts = {"counts": {"a": 100, "b": int(100 * large)}}
+    found = changes.oversample(run(counts, **{"balance.strategy": {"name": "none"}}))
+    assert (found is not None) == told
+    assert (
+        changes.oversample(run(counts, **{"balance.strategy": {"name": "oversample", "target": {"name": "majority"}}}))
+        is None
     )
-    commands = [step.command for step in next_steps(*every, LEVELS, run) if step.command]
-    assert commands
-    for command in commands:
-        words = shlex.split(command)
-        if words[0] == "pipeline":
-            assert words[1] in typer.main.get_group(cli.app).commands
-            continue
-        assert words[:3] == ["dvc", "exp", "run"]
-        assert set(words[3::2]) == {"-S"}
-        file = tmp_path / "params.yaml"
-        with file.open("w") as out:
-            YAML(typ="safe", pure=True).dump(before, out)
-        apply_overrides(file, words[4::2])
-        after = load_params(file)
-        assert after != check_params(before), command
 
 
-@pytest.mark.parametrize("label", ["a.b", "x=y", "", "7", "null", "No", "ü", "a b", "$(rm)", "'"])
-def test_class_names_that_a_command_line_would_misread_are_in_words_alone(label: str) -> None:
-    assert weigh_class(replace(run_of(), failing=label)) is None
-    assert weigh_class(replace(run_of(), failing="plain_Name-2")) == {"train.class_weights.plain_Name-2": 2.0}
-
-
-@pytest.mark.parametrize(
-    ("name", "changes", "done"),
-    [
-        pytest.param(
-            MISMATCH, {"split.production_train_fraction": 1.0}, "production_train_fraction", id="all production is used"
-        ),
-        pytest.param(BIAS, {"train.model.dropout.blocks": 0.0}, "dropout", id="no dropout to lower"),
-        pytest.param(VARIANCE, {"train.model.dropout.blocks": 0.5}, "dropout", id="dropout is high"),
-        pytest.param(
-            VARIANCE,
-            {"augment.transforms": [], "augment.copies.count": 0},
-            "augment.copies.count=0",
-            id="nothing to augment with",
-        ),
-        pytest.param(VARIANCE, {"augment.copies.count": 100}, "augment.copies", id="as many copies as may be"),
-        pytest.param(
-            VARIANCE, {"augment.copies": {"name": "up_to", "rows": 5}}, "augment.copies", id="copies up to a count"
-        ),
-        pytest.param(BIAS, {"train.model.width": 512}, "width", id="as wide as may be"),
-    ],
-)
-def test_what_is_done_is_not_proposed_again(name: str, changes: dict[str, Any], done: str) -> None:
-    assert not [step for step in steps(name, **changes) if done in step]
-
-
-@pytest.mark.parametrize(
-    ("name", "changes", "step"),
-    [
-        pytest.param(
-            MISMATCH,
-            {"split.production_train_fraction": 0.5},
-            "split.production_train_fraction=1.0",
-            id="use all production",
-        ),
-        pytest.param(BIAS, {"train.model.width": 16}, "train.model.width=32", id="wider"),
-        pytest.param(BIAS, MODELS["mlp"], "train.model.width=256", id="a hidden layer, wider"),
-        pytest.param(BIAS, {"train.epochs": 12}, "train.epochs=24", id="longer"),
-        pytest.param(BIAS, {"train.model.dropout.blocks": 0.25}, "train.model.dropout.blocks=0.125", id="less dropout"),
-        pytest.param(VARIANCE, {"augment.copies.count": 0}, "augment.copies.count=4", id="first copies"),
-        pytest.param(VARIANCE, {"augment.copies.count": 2}, "augment.copies.count=8", id="more copies"),
-        pytest.param(
-            VARIANCE,
-            {"train.model.dropout.blocks": 0.3},
-            "train.model.dropout.blocks=0.5",
-            id="more dropout, within reason",
-        ),
-        pytest.param(
-            VARIANCE, {"train.optimizer.weight_decay": 0.0}, "train.optimizer.weight_decay=0.01", id="first decay"
-        ),
-        pytest.param(
-            VARIANCE,
-            {"train.optimizer": {"name": "sgd", "momentum": 0.9, "nesterov": True}, "train.l2": 0.001},
-            "train.l2=0.01",
-            id="more decay of an optimizer that has none of its own",
-        ),
-    ],
-)
-def test_step_changes_the_param_that_the_gap_asks_for(name: str, changes: dict[str, Any], step: str) -> None:
-    assert f"dvc exp run -S {step}" in steps(name, **changes)
-
-
-BACKBONE: dict[str, Any] = {"name": "mobilenet_v2", "weights": "w.pth", "sha256": "0" * 64, "frozen": True, "input": 96}
-BACKBONE["dropout"] = {"head": 0.2}
-HEAD = {"name": "efficientnet_lite0", "trained": "head", "input": 96, "dropout": {"head": 0.2}}
-
-
-@pytest.mark.parametrize(
-    ("name", "changes", "expected"),
-    [
-        pytest.param(BIAS, {}, "dvc exp run -S train.model.frozen=false", id="thaw a backbone"),
-        pytest.param(
-            BIAS,
-            {"train.model": HEAD},
-            "dvc exp run -S train.model.trained=all",
-            id="train more than the head, at a share of the rate",
-        ),
-        pytest.param(
-            BIAS,
-            {"train.model": {**HEAD, "trained": "last", "backbone_rate": 1.0}},
-            "dvc exp run -S train.model.trained=all -S train.learning_rate=0.0003",
-            id="train all layers, not as fast as a new one",
-        ),
-        pytest.param(VARIANCE, {}, "dvc exp run -S train.model.dropout.head=0.45", id="more dropout of its features"),
-        pytest.param(BIAS, {"train.model": {"name": "majority_class"}}, "pipeline spot-check", id="a baseline"),
-    ],
-)
-def test_steps_are_those_that_the_model_has(name: str, changes: dict[str, Any], expected: str) -> None:
-    found = steps(name, **{"train.model": BACKBONE, **changes})
-    assert [step for step in found if step.startswith(expected)]
-    model = {"train.model": BACKBONE, **changes}["train.model"]
-    known = {f"train.model.{place}" for place in ("frozen", "trained") if place in model}
-    known |= {"train.model.dropout.head"} if "dropout" in model else set()
-    asked = {place for step in found for place, _ in settings_of(step) if place.startswith("train.model.")}
-    assert asked <= known
-
-
-CHANGES = st.fixed_dictionaries(
-    {
-        "split.production_train_fraction": st.floats(0, 1),
-        "augment.copies.count": st.integers(0, 100),
-        "train.epochs": st.integers(1, 1000),
-        "train.model.width": st.integers(1, 512),
-        "train.model.dropout.blocks": st.floats(0, 1, exclude_max=True),
-        "train.optimizer.weight_decay": st.floats(0, 1e6),
-    }
-)
-
-
-@given(changes=CHANGES)
-@example(changes={"augment.copies.count": 60})
-@example(changes={"train.model.width": 300})
-@settings(max_examples=60, deadline=None)
-def test_every_step_is_a_command_that_params_allow_and_that_changes_something(changes: dict[str, Any]) -> None:
-    before = params_values(**changes)
-    for step in steps(BIAS, VARIANCE, MISMATCH, **changes):
-        set_ = dict(settings_of(step))
-        if set_:
-            after = params_values(**{**changes, **set_})
-            assert after != before
-            check_params(after)
+@pytest.mark.parametrize(("cell", "told"), [(20, True), (19, False)])
+def test_splits_are_stratified_only_by_facts_with_enough_images_of_each_class(cell: int, told: bool) -> None:
+    shop = Confounder("meta_shop", mixed=True, in_dev=2, cell=cell)
+    found = stratify_by_fact(run({"confounder": shop}, **{"split.min_per_class": 5, "split.stratify_by": []}))
+    assert found == ({"split.stratify_by": ["shop"]} if told else None)

@@ -41,6 +41,7 @@ HEAD = "When reading information for key 'a' in bucket 'b': "
         (OSError("NETWORK_CONNECTION curlCode: 28, Timeout"), "", StorageError, "too slow or has stopped", "network"),
         (OSError("NETWORK_CONNECTION curlCode: 60, SSL"), "", StorageError, "TLS", "certificates"),
         (OSError("google::cloud::Status(PERMISSION_DENIED: x)"), "", StorageError, "access is denied", "exclude"),
+        (OSError("UNAVAILABLE: Could not create a OAuth2 access token"), "", StorageError, "no credentials", "Log in"),
         (OSError("google::cloud::Status(UNAVAILABLE: x)"), "", StorageError, "slow down", "Wait"),
         (OSError("Azure Error: [ContainerNotFound] 404"), "", MissingInputError, "does not exist", "params.yaml"),
         (OSError("Azure Error: [AuthorizationFailure] 403"), "", StorageError, "access is denied", "exclude"),
@@ -66,3 +67,11 @@ def test_an_unknown_cause_is_shown_without_signatures_and_keys(monkeypatch: pyte
     assert "SIGNATURE" not in message
     assert "wJalrXUtnFEMI" not in message
     assert len(message) < 500
+
+
+@pytest.mark.parametrize(
+    ("url", "setting"),
+    [("s3://b/a", "AWS_PROFILE"), ("gs://b/a", "GOOGLE_APPL"), ("abfss://b@c/a", "AZURE_STORAGE_KEY")],
+)
+def test_the_next_step_names_the_settings_of_the_store(url: str, setting: str) -> None:
+    assert setting in str(object_error(url, OSError("AWS Error ACCESS_DENIED")))
