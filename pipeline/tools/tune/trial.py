@@ -13,10 +13,11 @@ import pandas as pd
 
 from pipeline import catalogue
 from pipeline.data.loader import predict_rows
+from pipeline.label_sets import LabelNames
 from pipeline.metrics.limits import LATENCY, check_limits, needs_latency
 from pipeline.metrics.metric import metric_of
 from pipeline.metrics.params import Limit, SliceError
-from pipeline.metrics.predictions import PROBABILITY, checked_predictions
+from pipeline.metrics.predictions import checked_predictions, probability_columns
 from pipeline.metrics.slices import with_slices
 from pipeline.models.files import save_model
 from pipeline.models.latency import p95_milliseconds
@@ -86,7 +87,8 @@ class Shared:
             return read_data(params, balanced_rows(params))
         same_way = params.train.unlabelled.name == self._params.train.unlabelled.name
         if same_way and params.augment.variants == self._params.augment.variants:
-            check_fits(self._data.rows, self._data.dev_rows, params.train.batch_size)
+            several = isinstance(self._data.classes, LabelNames)
+            check_fits(self._data.rows, self._data.dev_rows, params.train.batch_size, several)
             return self._data
         return read_data(params)
 
@@ -114,7 +116,7 @@ def run_trial(params: Params, shared: Shared, report: Report) -> TrialResult:
         broken={name: _excess(evaluate.satisficing[name], limit.value, limit.held) for name, limit in limits.items()},
         epochs=len(fit.epochs),
         seconds=time.perf_counter() - begun,
-        probabilities=predictions[[f"{PROBABILITY}{name}" for name in data.classes]].to_numpy(np.float32),
+        probabilities=predictions[probability_columns(data.classes)].to_numpy(np.float32),
     )
 
 
