@@ -139,10 +139,12 @@ def tree_distances(tree: Tree, classes: Sequence[str]) -> npt.NDArray[np.float64
     classes of one group costs as much as any mistake costs without a tree.
     """
     of = paths(tree)
-    found = np.zeros((len(classes), len(classes)))
-    for row, one in enumerate(classes):
-        for column, other in enumerate(classes):
-            found[row, column] = (len(of[one]) + len(of[other])) / 2 - _shared(of[one], of[other])
+    depths = np.array([len(of[name]) for name in classes])
+    found: npt.NDArray[np.float64] = (depths[:, None] + depths) / 2
+    for level in range(1, levels(tree) + 1):
+        groups = groups_at(tree, classes, level)
+        # A class that lies higher up is in no group of this level.
+        found -= (groups[:, None] == groups) & (depths >= level)
     return found
 
 
@@ -180,9 +182,3 @@ def not_there(param: str, label: str, known: Sequence[str]) -> str:
     near = difflib.get_close_matches(label, known, n=1)
     hint = f", did you mean {shown(near[0])}?" if near else f"; the sources have {listing(known, 20)}"
     return f"{param} names the class {shown(label)}, which no image has{hint}"
-
-
-def _shared(one: tuple[str, ...], other: tuple[str, ...]) -> int:
-    return next(
-        (place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other))
-    )

@@ -6,21 +6,21 @@ is the same whatever ran before it, also after a stop.
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import torch
-from lightning_fabric import Fabric
-from lightning_fabric.plugins import MixedPrecision, Precision
-from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from torch import Tensor, nn
 
 from pipeline.errors import ParamsError
 from pipeline.randomness import keyed_seed
 from pipeline.stages.train.params import TrainParams
 from pipeline.training.loss_functions import RowLosses
-from pipeline.training.losses import penalty, weighted_loss, weighted_mean
+from pipeline.training.losses import entropies, penalty, weighted_loss, weighted_mean
 from pipeline.training.mixing import mix
 from pipeline.training.optimizers import FACTOR, build_optimizer
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 Batch = tuple[Tensor, Tensor]
 # Pixels, class numbers, and what each row weighs in the loss.
@@ -43,7 +43,7 @@ class Step:
     """What came of a batch, apart from the graph that led to it.
 
     loss: cross entropy without smoothing and penalties, as dev's is. objective: what the step made smaller.
-    labels: (n,); of mixed rows the label with the larger share.
+    labels: (n,), or (n, k) where rows may have several; of mixed rows the label with the larger share.
     """
 
     batch: int
@@ -95,7 +95,7 @@ class TrainingLoop:
             with torch.inference_mode():
                 pixels, labels = self._fabric.to_device(batch)
                 logits = self.network(pixels)
-                loss = nn.functional.cross_entropy(logits, labels)
+                loss = entropies(logits, labels).mean()
             yield loss, logits, labels
 
     def state(self) -> dict[str, Any]:
@@ -148,22 +148,26 @@ def _forward(
     return objective, Step(number, loss, objective.detach(), logits.detach(), leading)
 
 
-class _Mixed(MixedPrecision):
-    """Pixels reach the network as they are: it scales them first, and half precision would round those of mixup."""
-
-    def convert_input(self, data: Any) -> Any:
-        return data
-
-
 def device_of_training() -> str:
     """The GPU if there is one."""
     return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def _fabric(precision: str) -> Fabric:
+def _fabric(precision: str) -> "Fabric":
     """One device: a GPU if there is one."""
+    # Baselines, and the models of `label-issues` that use embeddings, do without.
+    from lightning_fabric import Fabric
+    from lightning_fabric.plugins import MixedPrecision, Precision
+    from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+
+    class Mixed(MixedPrecision):
+        """Pixels reach the network as they are: it scales them first, and half precision would round those of mixup."""
+
+        def convert_input(self, data: Any) -> Any:
+            return data
+
     device = device_of_training()
-    chosen = _Mixed(MIXED[precision], device) if precision in MIXED else Precision()
+    chosen = Mixed(MIXED[precision], device) if precision in MIXED else Precision()
     # One process, whatever a cluster's environment variables say of others.
     return Fabric(accelerator=device, devices=1, plugins=[chosen, LightningEnvironment()])
 

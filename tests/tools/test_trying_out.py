@@ -24,7 +24,7 @@ from tests.running import pipeline, run_in, write_params
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which every stage before train ran."""
-    return run_in(tmp_path_factory.mktemp("trying"), "ingest", "curate", "split", "balance", "augment")
+    return run_in(tmp_path_factory.mktemp("trying"), "ingest", "embed", "curate", "split", "balance", "augment")
 
 
 @pytest.fixture(autouse=True)
@@ -68,6 +68,46 @@ def test_models_are_ranked_on_dev_and_nothing_else_changes(
     assert not table["noise"].iloc[-1]
     assert [name in ended.out for name in asked] == [True] * 3
     assert "accuracy on dev" in ended.out
+
+
+def test_framings_are_measured_beside_the_classes_and_nothing_else_changes(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, prepared: Path
+) -> None:
+    before = files(prepared)
+    monkeypatch.setenv("COLUMNS", "200")
+    ended = pipeline(capsys, monkeypatch, "reframe", "--order", "c,a,b", "--csv", "framings.csv")
+    assert ended.code == 0, ended.err
+    table = pd.read_csv("framings.csv", keep_default_na=False)
+    Path("framings.csv").unlink()
+    assert files(prepared) == before
+    framings = ["ordinal", "ordinal, softmax", *(f"{one} against the rest" for one in "abc")]
+    assert [name for name in table["framing"] if "as one" not in name] == framings
+    assert "mean cost of a decision on" in ended.out
+    assert "By linear models on small pictures" in ended.out
+    again = pipeline(capsys, monkeypatch, "reframe", "--order", "c,a,b")
+    assert again.out == ended.out
+
+
+@pytest.mark.parametrize(
+    ("options", "messages"),
+    [
+        (["--order", "a,b"], ["--order lacks c: each class needs a place"]),
+        (
+            ["--order", "a,b,c,d,a", "--tree", "{x: [a, b], y: [c]}"],
+            ["--order names d, which no image has", "--order names a class twice", "--tree: the group y has 1 entries"],
+        ),
+        (["--costs", "{a: {z: 5}}"], ["names the class 'z', which the model does not have"]),
+    ],
+)
+def test_an_order_and_a_tree_that_do_not_fit_the_classes_are_refused(
+    options: list[str],
+    messages: list[str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ended = pipeline(capsys, monkeypatch, "reframe", *options)
+    assert ended.code == 3
+    assert all(message in ended.err for message in messages)
 
 
 def test_a_model_that_cannot_be_fitted_costs_itself_alone() -> None:
