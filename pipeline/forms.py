@@ -41,7 +41,7 @@ class _LabelModel(_Form):
 
 class _LabelIssues(_Form):
     model: _LabelModel
-    dev: _Labels
+    dev: _Labels | None = None
     train: _Labels | None = None
     together: _Labels | None = None
 

@@ -49,6 +49,7 @@ MEDIAN = {"target": {"name": "median"}}
 # Params of each row beside its name, in the order of the tables; rows that are not here have none.
 EXAMPLES: dict[str, dict[str, Any]] = {
     "classes": {"rename": {"fig": "fico"}, "merge": {"pome": ["apple", "pear"]}, "one_against_rest": "pome"},
+    "multi_label": {"none": "nothing"},
     "ordinal": {"rename": {"fig": "fico"}, "merge": {}, "order": ["fico", "apple", "pear"], "output": "softmax"},
     "hierarchy": {"rename": {}, "merge": {}, "tree": {"pome": {"apple": None, "pear": None}, "fig": None}}
     | {"output": "softmax"},
@@ -64,6 +65,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "count": {"rows": 5},
     "ratio": {"value": 0.5},
     "class_recall": {"label": "fig"},
+    "class_f1": {"label": "fig"},
     "class_pr_auc": {"label": 1},
     "mean_cost": {"costs": {"fig": {"apple": 5.0}}, "otherwise": 1.0},
     "pixels": {"side": 2},

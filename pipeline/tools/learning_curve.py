@@ -19,7 +19,8 @@ from pipeline.errors import DataError, ParamsError
 from pipeline.manifest import DEV
 from pipeline.metrics.intervals import metric_interval
 from pipeline.metrics.metric import check_defined, metric_of
-from pipeline.metrics.predictions import PROBABILITY, checked_predictions
+from pipeline.metrics.predictions import checked_predictions, probability_columns
+from pipeline.models.thresholds import halves_for
 from pipeline.project.params_file import Params
 from pipeline.stages.train.params import TrainParams
 from pipeline.store.writing import remove
@@ -184,7 +185,7 @@ def _fit(planned_fit: PlannedFit) -> None:
     train = _seeded(params, planned_fit.seed)
     trained, _ = fit_model(few, train, metric_of(params.evaluate.optimizing, data.classes), here)
     predictions = predict_rows(trained, data.dev_rows, data.dev.images, train.threads, here, "dev")
-    probabilities = predictions[[f"{PROBABILITY}{name}" for name in trained.classes]].to_numpy()
+    probabilities = predictions[probability_columns(trained.classes)].to_numpy()
     planned_fit.kept.save({"probabilities": torch.from_numpy(probabilities)})
 
 
@@ -200,8 +201,9 @@ def _measured(planned_fit: PlannedFit, data: TrainingData, alpha: float) -> _Mea
     kept, classes = planned_fit.kept.load(), data.classes
     if kept is None:
         raise DataError(f"{catalogue.LEARNING_CURVE} was emptied while the learning curve was running: run it again")
-    predictions = prediction_table(data.dev_rows, classes, kept["probabilities"].numpy(), data.framing)
     evaluate = planned_fit.params.evaluate
+    halves = halves_for(classes, evaluate.optimizing)
+    predictions = prediction_table(data.dev_rows, classes, kept["probabilities"].numpy(), data.framing, halves)
     metric, seen = metric_of_errors(evaluate, classes), checked_predictions(predictions, classes)
     resampled = 1 - metric.resampled(seen, predictions["group"], evaluate.bootstrap, evaluate.seed, DEV)
     point = {

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +15,11 @@ import pandas as pd
 from torch import nn
 
 from pipeline.data.dataset import RowDataset, Variants, channel_statistics
-from pipeline.data.loader import batches, weighted_batches
+from pipeline.data.loader import PREDICTION_BATCH, batches, weighted_batches
 from pipeline.data.order import KeyedOrder
+from pipeline.errors import ParamsError
 from pipeline.framing import UNRELATED, Framing, decision
+from pipeline.label_sets import LabelNames, names_in
 from pipeline.manifest import BALANCED, DEV, SPLIT, check_manifest
 from pipeline.metrics.metric import Metric
 from pipeline.metrics.params import AnyMetric
@@ -26,7 +29,10 @@ from pipeline.models.files import TrainedModel
 from pipeline.models.network import Network, Pretrained
 from pipeline.models.networks import NETWORKS, Factory
 from pipeline.models.own import digest_of_factory
-from pipeline.problem import Problem, framed
+from pipeline.models.prediction import predict
+from pipeline.models.thresholds import Thresholds, criterion_of
+from pipeline.problem import Problem, framed, is_multi_label
+from pipeline.problem_rules import baseline_has_one_class
 from pipeline.randomness import keyed_seed
 from pipeline.stages.augment.params import VariantParams
 from pipeline.stages.ingest.params import IngestParams
@@ -52,7 +58,10 @@ MAX_FEATURE_NUMBERS = 512_000_000
 
 @dataclass(frozen=True)
 class FitParams:
-    """The params that a fit depends on: sections of params.yaml, the metric that chooses the epoch, and variants."""
+    """The params that a fit depends on: sections of params.yaml, the metric that chooses the epoch, and variants.
+
+    problem: what the model tells apart; None for classes as they are.
+    """
 
     train: TrainParams
     variants: VariantParams
@@ -92,22 +101,23 @@ def training_data(
     rows = check_manifest(augmented, BALANCED, unique=("id", "copy"))
     check_manifest(manifest, SPLIT)
     dev_rows = manifest[manifest["split"] == DEV]
-    check_fits(rows, dev_rows, params.train.batch_size)
-    classes, framing = framed(params.problem, _rows_of_classes(rows))
+    several = is_multi_label(params.problem)
+    check_fits(rows, dev_rows, params.train.batch_size, several)
+    classes, framing = framed(params.problem, _rows_of_classes(rows, several))
     train_set = RowDataset(rows, images, classes, params.ingest.size, _online_variants(params.variants))
     dev_set = RowDataset(dev_rows, images, classes, params.ingest.size)
     return TrainingData(rows, dev_rows, classes, params.ingest, train_set, dev_set, framing=framing)
 
 
-def check_fits(rows: pd.DataFrame, dev_rows: pd.DataFrame, batch_size: int) -> None:
+def check_fits(rows: pd.DataFrame, dev_rows: pd.DataFrame, batch_size: int, several: bool = False) -> None:
     """Check that a model can be fitted to rows of train and measured on those of dev.
 
     Raises:
         DataError: train has one class, or lacks one that dev has.
         ParamsError: a batch would be larger than train.
     """
-    counts, in_dev = (_rows_of_classes(part) for part in (rows, dev_rows))
-    training.check_rows(counts, in_dev, batch_size)
+    counts, in_dev = (_rows_of_classes(part, several) for part in (rows, dev_rows))
+    training.check_rows(counts, in_dev, batch_size, len(rows), several)
 
 
 def part_of_data(data: TrainingData, inside: npt.NDArray[np.bool_]) -> TrainingData:
@@ -125,7 +135,9 @@ def fit_key(data: TrainingData, params: FitParams) -> str:
     variants = params.variants
     made = [variants.mode, variants.seed, [transform.model_dump() for transform in variants.transforms]]
     related = [data.classes, data.framing.model_dump()]
-    shaping = [data.ingest.size, params.train.model_dump(), params.optimizing.model_dump(), related, *made]
+    shaping: list[Any] = [data.ingest.size, params.train.model_dump(), params.optimizing.model_dump(), related, *made]
+    if isinstance(data.classes, LabelNames):
+        shaping.append("several labels")
     code = version_of(fit_model, training_data)
     if isinstance(params.train.model, Factory):
         code += digest_of_factory(params.train.model)
@@ -154,6 +166,8 @@ def fit_model(
         data.train.keep_pixels()
         data.dev.keep_pixels()
     if isinstance(params.model, Baseline):
+        if isinstance(data.classes, LabelNames):
+            raise ParamsError(baseline_has_one_class(params.model.name))
         fit = _fit_baseline(params.model, data, params, metric, engine)
         fit = replace(fit, seconds=time.perf_counter() - begun)
         return TrainedModel(fit.network, data.classes, data.ingest, params.model, data.framing), fit
@@ -173,7 +187,22 @@ def fit_model(
         fit = replace(fit, seconds=(time.perf_counter() - begun) * whole / max(whole - done, 1))
     if trained is not network:
         fit = replace(fit, network=network.cpu().eval())
-    return TrainedModel(fit.network, data.classes, data.ingest, params.model, data.framing), fit
+    model = TrainedModel(fit.network, data.classes, data.ingest, params.model, data.framing)
+    return (
+        _with_thresholds(model, data, params, metric, engine) if isinstance(data.classes, LabelNames) else model
+    ), fit
+
+
+def _with_thresholds(
+    model: TrainedModel, data: TrainingData, params: TrainParams, metric: Metric, engine: Engine
+) -> TrainedModel:
+    """The model with the thresholds of its labels that are best on dev."""
+    with batches(data.dev, PREDICTION_BATCH, engine) as dev:
+        probabilities = predict(model.network, dev, params.threads, lambda _: None, engine.workers, several=True)
+    criterion = criterion_of(metric)
+    return replace(
+        model, thresholds=Thresholds.chosen(data.dev.labels > 0, probabilities.astype(np.float64), criterion)
+    )
 
 
 def features_stay(data: TrainingData, params: TrainParams) -> bool:
@@ -248,9 +277,14 @@ def _fit_baseline(
         return fit_baseline(model, rows, dev, params, metric, len(data.classes), advance)
 
 
-def _rows_of_classes(rows: pd.DataFrame) -> dict[str, int]:
+def _rows_of_classes(rows: pd.DataFrame, several: bool) -> dict[str, int]:
+    """How many rows each class has, or each label."""
     counts = rows["label"].astype(str).value_counts()
-    return dict(zip(counts.index, counts.tolist(), strict=True))
+    found: dict[str, int] = {}
+    for text, count in zip(counts.index, counts.tolist(), strict=True):
+        for name in names_in(text) if several else (text,):
+            found[name] = found.get(name, 0) + count
+    return found
 
 
 def _online_variants(params: VariantParams) -> Variants | None:

@@ -15,7 +15,7 @@ from pipeline.errors import ParamsError
 from pipeline.randomness import keyed_seed
 from pipeline.stages.train.params import TrainParams
 from pipeline.training.loss_functions import RowLosses
-from pipeline.training.losses import penalty, weighted_loss, weighted_mean
+from pipeline.training.losses import entropies, penalty, weighted_loss, weighted_mean
 from pipeline.training.mixing import mix
 from pipeline.training.optimizers import FACTOR, build_optimizer
 
@@ -43,7 +43,7 @@ class Step:
     """What came of a batch, apart from the graph that led to it.
 
     loss: cross entropy without smoothing and penalties, as dev's is. objective: what the step made smaller.
-    labels: (n,); of mixed rows the label with the larger share.
+    labels: (n,), or (n, k) where rows may have several; of mixed rows the label with the larger share.
     """
 
     batch: int
@@ -95,7 +95,7 @@ class TrainingLoop:
             with torch.inference_mode():
                 pixels, labels = self._fabric.to_device(batch)
                 logits = self.network(pixels)
-                loss = nn.functional.cross_entropy(logits, labels)
+                loss = entropies(logits, labels).mean()
             yield loss, logits, labels
 
     def state(self) -> dict[str, Any]:

@@ -119,17 +119,20 @@ def _smaller_batch(batch_size: int) -> str:
     return f"train.batch_size (it is {batch_size}), " if batch_size > 1 else ""
 
 
-def check_rows(train: Mapping[str, int], dev: Mapping[str, int], batch_size: int) -> None:
+def check_rows(
+    train: Mapping[str, int], dev: Mapping[str, int], batch_size: int, rows: int | None = None, several: bool = False
+) -> None:
     """Raise early the errors on which training would fail later.
 
     Args:
-        train, dev: rows of each class.
+        train, dev: rows of each class. rows: of train; None: their sum. several: whether a row may have several labels;
+            one label is enough then.
 
     Raises:
         DataError: train has one class, or lacks one that dev has, or dev is empty.
         ParamsError: a batch would be larger than train.
     """
-    rows = sum(train.values())
+    rows = sum(train.values()) if rows is None else rows
     if not dev:
         raise DataError("dev has no images, so no epoch could be the best: run `dvc repro split`")
     missing = sorted(set(dev) - set(train))
@@ -139,7 +142,7 @@ def check_rows(train: Mapping[str, int], dev: Mapping[str, int], batch_size: int
             f"train has no rows of {named}, so no model can learn them. Add images of them, give train a larger share "
             "in split.production, or drop the classes with split.one_sided_classes"
         )
-    if len(train) < 2:
+    if len(train) < (1 if several else 2):
         raise DataError(f"train has one class, {listing(train)}: a classifier needs at least two")
     if batch_size > rows:
         raise ParamsError(f"train.batch_size is {batch_size}, and train has {rows} rows: lower it to at most {rows}")

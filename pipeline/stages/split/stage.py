@@ -15,6 +15,7 @@ from pipeline import catalogue
 from pipeline.errors import DataError, MissingInputError, listing
 from pipeline.manifest import CURATED, DEV, SEEN_SPLITS, TEST, select_columns
 from pipeline.metrics import matching
+from pipeline.problem import Problem, is_multi_label
 from pipeline.stage import Stage
 from pipeline.stages.split.params import SplitParams
 from pipeline.stages.split.splitting import OUTCOMES, UNLABELLED, UNUSED, Splits, assign_splits, split_counts
@@ -43,7 +44,7 @@ class SplitOutputs:
     summary: str
 
 
-def split(manifest: pa.Table, embeddings: Embeddings, params: SplitParams) -> SplitOutputs:
+def split(manifest: pa.Table, embeddings: Embeddings, params: SplitParams, problem: Problem) -> SplitOutputs:
     """Split the curated images in four, and check that dev and test match production.
 
     Raises:
@@ -52,7 +53,10 @@ def split(manifest: pa.Table, embeddings: Embeddings, params: SplitParams) -> Sp
     """
     strata = [stratum_column(name, manifest.schema.names) for name in params.stratify_by]
     splits = assign_splits(
-        select_columns(manifest, CURATED, [*COLUMNS_READ, *strata]), params, _frozen(params.frozen_from)
+        select_columns(manifest, CURATED, [*COLUMNS_READ, *strata]),
+        params,
+        _frozen(params.frozen_from),
+        is_multi_label(problem),
     )
     compared = splits.compared()
     # Read where there are any; of the images that are compared alone.
@@ -130,7 +134,7 @@ def _moved(images: int) -> list[str]:
 STAGE = Stage(
     name="split",
     function=split,
-    params={"params": "split"},
+    params={"params": "split", "problem": "problem"},
     reads={"manifest": catalogue.CURATED_TABLE, "embeddings": catalogue.EMBEDDINGS},
     writes={
         "manifest": catalogue.SPLIT_TABLE,

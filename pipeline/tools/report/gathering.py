@@ -16,7 +16,8 @@ from PIL import Image
 from pipeline import catalogue
 from pipeline.diagnosis.clusters import CLUSTER
 from pipeline.diagnosis.error_tags import errors_of
-from pipeline.errors import PipelineError
+from pipeline.errors import DataError, PipelineError
+from pipeline.label_sets import LabelNames
 from pipeline.manifest import DEV, SEEN_SPLITS, SPLITS
 from pipeline.metrics.confusion import confusion_matrix, per_class
 from pipeline.metrics.metric import key_of
@@ -28,6 +29,7 @@ from pipeline.store.dvc_lock import LOCK, locked_stages
 from pipeline.store.timing import Timing, of_stages
 from pipeline.tools import compare
 from pipeline.tools.errors import ERRORS_TABLE, errors_sheet, has_tags, ranking
+from pipeline.tools.improve.log import Entry, entries
 from pipeline.tools.inline_svg import svg_of
 from pipeline.tools.map.drawing import PANELS, TITLES, panel_of
 from pipeline.tools.map.points import map_points
@@ -76,6 +78,7 @@ def gather(params: Params, tags: Path | None) -> dict[str, PageSection]:
         "confusion": _confusion,
         "slices": _slices,
         "times": _times,
+        "tries": _tries,
         "experiments": _experiments,
         "test_evaluations": _test_evaluations,
         "map": _map,
@@ -221,6 +224,8 @@ def _confusion(_: Params) -> Mapping[str, Any]:
     predictions = _read(catalogue.PREDICTIONS)
     dev = predictions[predictions["split"] == DEV]
     classes = classes_of(predictions)
+    if isinstance(classes, LabelNames):
+        return _labels()
     matrix = confusion_matrix(dev["label"].to_numpy(), dev["predicted"].to_numpy(), classes)
     wrong = matrix - np.diag(np.diag(matrix))
     pairs = [divmod(int(cell), len(classes)) for cell in np.argsort(-wrong, axis=None, kind="stable")[:MAX_PAIRS]]
@@ -242,6 +247,19 @@ def _confusion(_: Params) -> Mapping[str, Any]:
     }
 
 
+def _labels() -> Mapping[str, Any]:
+    """Instead of the confusion matrix, where an image may have several labels: each label by itself."""
+    table: pd.DataFrame = _read(catalogue.PER_CLASS)
+    return {
+        "plot": plots.labels_plot(table),
+        "classes": len(table),
+        "shown": min(len(table), plots.MAX_CLASSES),
+        "several": True,
+        "pairs": [],
+        "worst": table.sort_values("f1", kind="stable").head(MAX_WORST).to_dict("records"),
+    }
+
+
 def _slices(_: Params) -> Mapping[str, Any]:
     table = _read(catalogue.SLICES)
     table = table[table["split"] == DEV].sort_values("error_rate", ascending=False, kind="stable")
@@ -259,6 +277,12 @@ def _slices(_: Params) -> Mapping[str, Any]:
 
 def _experiments(params: Params) -> Sequence[Any]:
     return compare.comparison(params.evaluate, MAX_COMMITS)
+
+
+def _tries(_: Params) -> Sequence[Entry]:
+    """Of `pipeline improve`, those from one commit, the latest ones."""
+    found = entries()
+    return [entry for entry in found if entry.session == found[-1].session]
 
 
 def _times(_: Params) -> Sequence[Timing]:
@@ -292,6 +316,8 @@ def _tags(params: Params, path: Path | None) -> Any:
 
 def _label_issues(_: Params) -> Mapping[str, Any]:
     counts = _read(catalogue.LABEL_ISSUES_METRICS)
+    if DEV not in counts:
+        raise DataError(counts["model"]["why"])
     splits = {name: counts[name] for name in ("dev", "train") if name in counts}
     return {
         "sheet": _sheet("Labels that may be wrong", _read(catalogue.LABEL_ISSUES_SHEET)),

@@ -22,6 +22,7 @@ from pipeline.metrics.multiple_comparisons import judged_together
 from pipeline.metrics.predictions import Predictions, checked_predictions
 from pipeline.models.files import save_model
 from pipeline.models.params import Model
+from pipeline.problem import is_multi_label
 from pipeline.project.params_file import Params
 from pipeline.stages.train.params import TrainParams
 from pipeline.store.artifacts import table
@@ -79,6 +80,11 @@ def check_all(
     Raises:
         StorageError: the file cannot be written; said before any model is fitted.
     """
+    if is_multi_label(params.problem):
+        raise ParamsError(
+            "a spot check compares models that give each image one class, and with problem multi_label an image may "
+            "have several labels: compare networks with `dvc exp run`, or search with `pipeline tune`"
+        )
     if csv is not None:
         check_writable(csv)
     data = read_data(params)

@@ -13,10 +13,11 @@ import pandas as pd
 
 from pipeline import catalogue
 from pipeline.data.loader import predict_rows
+from pipeline.label_sets import LabelNames
 from pipeline.metrics.limits import LATENCY, check_limits, needs_latency
 from pipeline.metrics.metric import metric_of
 from pipeline.metrics.params import Limit, SliceError
-from pipeline.metrics.predictions import PROBABILITY, checked_predictions
+from pipeline.metrics.predictions import checked_predictions, probability_columns
 from pipeline.metrics.slices import with_slices
 from pipeline.models.files import save_model
 from pipeline.models.latency import p95_milliseconds
@@ -76,7 +77,8 @@ class Shared:
     def of(self, params: Params) -> TrainingData:
         """The data of a trial: the same as all others', unless its variants are made otherwise."""
         if params.augment.variants == self._params.augment.variants:
-            check_fits(self._data.rows, self._data.dev_rows, params.train.batch_size)
+            several = isinstance(self._data.classes, LabelNames)
+            check_fits(self._data.rows, self._data.dev_rows, params.train.batch_size, several)
             return self._data
         return read_data(params)
 
@@ -104,7 +106,7 @@ def run_trial(params: Params, shared: Shared, report: Report) -> TrialResult:
         broken={name: _excess(evaluate.satisficing[name], limit.value, limit.held) for name, limit in limits.items()},
         epochs=len(fit.epochs),
         seconds=time.perf_counter() - begun,
-        probabilities=predictions[[f"{PROBABILITY}{name}" for name in data.classes]].to_numpy(np.float32),
+        probabilities=predictions[probability_columns(data.classes)].to_numpy(np.float32),
     )
 
 

@@ -21,6 +21,7 @@ from pipeline.metrics.comparison import Result, compare
 from pipeline.metrics.intervals import metric_interval
 from pipeline.metrics.metric import check_defined, metric_of
 from pipeline.metrics.predictions import checked_predictions
+from pipeline.models.thresholds import halves_for
 from pipeline.project.params_file import PARAMS_FILE, Params, check_params
 from pipeline.store.artifacts import spreadsheet
 from pipeline.store.shard_plan import digest
@@ -196,7 +197,8 @@ class Search:
         )
 
     def _result(self, name: str, probabilities: Any, broken: Sequence[str]) -> Result:
-        frame = prediction_table(self.data.dev_rows, self.data.classes, probabilities, self.data.framing)
+        halves = halves_for(self.data.classes, self.params.evaluate.optimizing)
+        frame = prediction_table(self.data.dev_rows, self.data.classes, probabilities, self.data.framing, halves)
         report = {"accepted": not broken, "limits": {limit: {"held": False} for limit in broken}}
         return Result(name, "experiment", name, report, frame.reset_index(drop=True))
 
