@@ -177,8 +177,9 @@ def thaw(run: Run) -> Changes:
     model = run.train.model
     if _value(model, "trained") in ("head", "last"):
         # At the rate of an output layer alone, other layers would lose what they know.
-        rate, share = run.train.learning_rate, _value(model, "backbone_rate")
-        slower = {"train.learning_rate": FINE_TUNING_RATE / share} if rate * share > 1.01 * FINE_TUNING_RATE else {}
+        share = _value(model, "backbone_rate")
+        most = rounded(FINE_TUNING_RATE / share)
+        slower = {"train.learning_rate": most} if run.train.learning_rate > 1.01 * most else {}
         return {"train.model.trained": "all", **slower}
     return None if _value(model, "frozen") is None else {"train.model.frozen": False}
 
