@@ -20,6 +20,7 @@ from pipeline.errors import DataError, PipelineError
 from pipeline.label_sets import LabelNames
 from pipeline.manifest import DEV, SEEN_SPLITS, SPLITS
 from pipeline.metrics.confusion import confusion_matrix, per_class
+from pipeline.metrics.measures import METRICS
 from pipeline.metrics.metric import key_of
 from pipeline.metrics.predictions import classes_of
 from pipeline.models.baselines import Baseline
@@ -29,10 +30,12 @@ from pipeline.store.dvc_lock import LOCK, locked_stages
 from pipeline.store.timing import Timing, of_stages
 from pipeline.tools import compare
 from pipeline.tools.errors import ERRORS_TABLE, errors_sheet, has_tags, ranking
+from pipeline.tools.improve.log import Entry, entries
 from pipeline.tools.inline_svg import svg_of
 from pipeline.tools.map.drawing import PANELS, TITLES, panel_of
 from pipeline.tools.map.points import map_points
 from pipeline.tools.report import plots
+from pipeline.tools.tune.tables import TRIALS, figures_of_search
 from pipeline.workers.engine import Engine, choose_workers
 
 # Larger sheets are packed tighter, so that the page can be sent by mail.
@@ -77,6 +80,8 @@ def gather(params: Params, tags: Path | None) -> dict[str, PageSection]:
         "confusion": _confusion,
         "slices": _slices,
         "times": _times,
+        "search": _search,
+        "tries": _tries,
         "experiments": _experiments,
         "test_evaluations": _test_evaluations,
         "map": _map,
@@ -279,6 +284,21 @@ def _slices(_: Params) -> Mapping[str, Any]:
 
 def _experiments(params: Params) -> Sequence[Any]:
     return compare.comparison(params.evaluate, MAX_COMMITS)
+
+
+def _search(params: Params) -> Mapping[str, Markup] | None:
+    """The plots of the last search by their titles; nothing where there was none."""
+    if not Path(TRIALS.path).exists():
+        return None
+    optimizing = params.evaluate.optimizing
+    found = figures_of_search(key_of(optimizing), METRICS.of(optimizing).maximise)
+    return {title: svg_of(figure, f"search-{place}", title) for place, (title, figure) in enumerate(found.items())}
+
+
+def _tries(_: Params) -> Sequence[Entry]:
+    """Of `pipeline improve`, those from one commit, the latest ones."""
+    found = entries()
+    return [entry for entry in found if entry.session == found[-1].session]
 
 
 def _times(_: Params) -> Sequence[Timing]:
