@@ -21,6 +21,7 @@ ALLOWED = {
     "split": DATA,
     "ingest": {*DATA, "cv2"},
     "balance": {*DATA, "cv2", "imblearn", "sklearn"},
+    "label_issues": {*DATA, "cv2", "sklearn", "torch"},
 }
 
 

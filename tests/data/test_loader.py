@@ -29,6 +29,7 @@ from pipeline.transforms.online import online_variants
 from pipeline.transforms.params import Transform
 from pipeline.workers.engine import Engine
 from pipeline.workers.pool import stop_all
+from tests.data.at_work import numbered
 from tests.examples import params
 from tests.stored import CLASSES, IMAGES, PNG, SIZE, dataset, stored, stored_bytes, with_copies
 
@@ -49,11 +50,6 @@ def _no_idle_workers() -> None:
 @pytest.fixture
 def manifest(tmp_path: Path) -> pd.DataFrame:
     return stored(tmp_path, IMAGES)
-
-
-def numbered(pixels: Tensor, numbers: Numbers) -> tuple[Tensor, list[int]]:
-    """A batch that says which rows it has."""
-    return pixels, numbers.tolist()
 
 
 def compared(batches_of_rows: Iterable[tuple[Tensor, list[int]]]) -> list[tuple[bytes, list[int]]]:

@@ -6,7 +6,6 @@ import select
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,45 +13,14 @@ from typing import Any
 
 import pytest
 
-from pipeline.images.pixels import Pixels
 from tests.examples import REPOSITORY
-
-
-class Announce:
-    """Variants that say through a pipe that a worker is at work, and keep the pipe open until it ends."""
-
-    def __init__(self, pipe: Path, late: bool) -> None:
-        self.pipe = pipe
-        self.late = late
-        self.end: int | None = None
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """In a worker that starts; a late one goes on when its parent is dead."""
-        self.__dict__.update(state)
-        parent = os.getppid()
-        if self.late:
-            self._announce()
-        while self.late and os.getppid() == parent:
-            time.sleep(0.01)
-
-    def __call__(self, pixels: Pixels, image_id: str, copy: int, epoch: int) -> Pixels:
-        self._announce()
-        time.sleep(0.05)
-        return pixels
-
-    def _announce(self) -> None:
-        if self.end is None:
-            self.end = os.open(self.pipe, os.O_WRONLY)
-            os.write(self.end, b"w")
-
 
 TRAINING = """
 import os, sys
 from pathlib import Path
 from pipeline.data.loader import Loader
 from tests.stored import dataset, stored, with_copies, IMAGES
-from tests.data.test_loader import numbered
-from tests.data.test_loader_processes import Announce
+from tests.data.at_work import Announce, numbered
 folder, late = Path(sys.argv[1]), sys.argv[2] == "True"
 announce = Announce(folder / "pipe", late)
 rows = dataset(with_copies(stored(folder / "shards", IMAGES), 9), folder / "shards", announce)

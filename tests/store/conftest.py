@@ -1,4 +1,4 @@
-"""What several test files of shards build once."""
+"""Folders and shards that several test files use."""
 
 from pathlib import Path
 
@@ -16,3 +16,10 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def whole(base: Path) -> Whole:
     """What a cold build of ROWS gives."""
     return cold(base, ROWS)
+
+
+@pytest.fixture
+def empty_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new folder as the current one, with a place for what curate writes."""
+    monkeypatch.chdir(tmp_path)
+    Path("data/curate").mkdir(parents=True)

@@ -19,14 +19,10 @@ from pipeline.store import arrow
 from pipeline.store.artifacts import Artifact
 from tests.examples import REPOSITORY, curated
 
+pytestmark = pytest.mark.usefixtures("empty_project")
+
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 ROWS = curated({"cat": 3, "dog": 2}, {"dog": 1, "cat": 2})
-
-
-@pytest.fixture(autouse=True)
-def _in_an_empty_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("data/curate").mkdir(parents=True)
 
 
 def written(artifact: Artifact, value: object) -> Path:

@@ -38,19 +38,6 @@ def rows_of(tied: bool, count: int = 120) -> pd.DataFrame:
     return with_columns(frame, CURATED).assign(meta_camera=camera)
 
 
-@pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Sheet]:
-    """The sheets that were drawn, instead of their pixels."""
-    seen: list[Sheet] = []
-
-    def draw(sheet: Sheet) -> Pixels:
-        seen.append(sheet)
-        return np.zeros((1, 1, 3), np.uint8)
-
-    monkeypatch.setattr(confounders, "draw_sheet", draw)
-    return seen
-
-
 def test_a_column_that_gives_classes_away_is_told_and_counted() -> None:
     strengths = measure_confounding(rows_of(True))
     assert [*confounding_notes(strengths, "sheet.png")] == [

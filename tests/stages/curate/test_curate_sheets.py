@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pytest
 from PIL import Image
 
 from pipeline.images.pixels import Pixels
@@ -24,19 +23,6 @@ NOTHING = {"luma_1": 5, "luma_5": 9, "luma_99": 200, "colour_99": 90, "informati
 
 def look(shard: str, row: int) -> Pixels:
     return np.full((8, 8, 3), row, np.uint8)
-
-
-@pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Sheet]:
-    """The sheets that were drawn, instead of their pixels."""
-    seen: list[Sheet] = []
-
-    def draw(sheet: Sheet) -> Pixels:
-        seen.append(sheet)
-        return np.zeros((1, 1, 3), np.uint8)
-
-    monkeypatch.setattr(sheets, "draw_sheet", draw)
-    return seen
 
 
 def rows_of(count: int, **columns: Any) -> pd.DataFrame:
