@@ -6,7 +6,7 @@ as the stage label_issues does.
 
 import shlex
 import string
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -112,17 +112,29 @@ def sick(name: str, dose: int, seed: int, folders: Folders | None = None, featur
 
 def diagnosed(case: Case, seed: int) -> tuple[Diagnosis, pd.DataFrame]:
     """The diagnosis of a case, with test looked at, and the predictions of dev."""
-    params = seeded(case.values, seed)
     frames, curves = fitted(case, seed)
+    return diagnosis_of(case, seed, frames, curves), frames[DEV]
+
+
+def diagnosis_of(
+    case: Case, seed: int, frames: Mapping[str, pd.DataFrame], curves: Curves, closed: Collection[str] = ()
+) -> Diagnosis:
+    """The diagnosis of a fitted case.
+
+    Args:
+        closed: splits that the diagnosis does not see: test, or none.
+    """
+    params = seeded(case.values, seed)
     predictions = pd.concat([frames[split] for split in (TRAIN, TRAIN_DEV, DEV)], ignore_index=True)
     classes = tuple(sorted(set(predictions["label"])))
     evaluate, metric = params.evaluate, metric_of_errors(params.evaluate, classes)
     levels = {HUMAN: given(HUMAN, params.diagnose.human_error), **levels_of(predictions, evaluate)}
-    levels[TEST] = measured(TEST, frames[TEST], metric, classes, evaluate)
+    if TEST not in closed:
+        levels[TEST] = measured(TEST, frames[TEST], metric, classes, evaluate)
     run = Run(params.curate, params.split, params.balance, params.augment, params.train, evaluate)
     manifest = manifest_of(predictions, case)
     evidence = Evidence(predictions, manifest, scenes_of(case), curves, suspected(case, manifest), {})
-    return diagnosis(levels, evidence, run, params.diagnose), frames[DEV]
+    return diagnosis(levels, evidence, run, params.diagnose)
 
 
 def suspected(case: Case, manifest: pd.DataFrame) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from functools import partial
 import pyarrow as pa
 
 from pipeline import forms, manifest
-from pipeline.metrics.predictions import PROBABILITY
+from pipeline.metrics.predictions import LABEL_PROBABILITY, PROBABILITY
 from pipeline.sources.scan import images_in_class_folders
 from pipeline.store.artifacts import (
     binary,
@@ -36,7 +36,7 @@ from pipeline.store.vectors import Embeddings
 from pipeline.store.verified import picture, verified
 
 manifest_file = partial(any_manifest, extra_columns=manifest.EXTRA_COLUMNS)
-predictions_file = partial(any_manifest, extra_columns=PROBABILITY, kind=pa.float32())
+predictions_file = partial(any_manifest, extra_columns=(PROBABILITY, LABEL_PROBABILITY), kind=pa.float32())
 
 # How long stages took on this machine; no out of DVC, as times differ from run to run.
 TIMING = "reports/timing.jsonl"
@@ -107,6 +107,8 @@ BALANCE_METRICS = verified(metrics("reports/balance/metrics.json"))
 AUGMENT_SHARDS = "data/augment/shards"
 AUGMENTED = manifest_file("data/augment/manifest.arrow", manifest.BALANCED)
 COPIES = read_only(AUGMENT_SHARDS, ShardReader)
+# Images without a label that training learns from; none where train.unlabelled is off.
+AUGMENT_UNLABELLED = manifest_file("data/augment/unlabelled.arrow", manifest.SPLIT)
 AUGMENT_METRICS = verified(metrics("reports/augment/metrics.json"))
 
 PREVIEW_VARIANTS = picture("reports/previews/variants.png")

@@ -1,4 +1,4 @@
-"""What the model should tell apart: the sources' classes, renamed or merged, in an order or a tree; or bins.
+"""What the model should tell apart: the sources' classes or others made of them, in an order or a tree; or labels.
 
 `curate` puts these classes in place of the sources' labels before it looks for conflicting labels. So all that follows
 (splits, balance, metrics, models, predictions) knows them alone, and the sources stay as they are.
@@ -15,8 +15,9 @@ from pipeline.bins import Edges, bin_names, bins_of_values, edge_problems
 from pipeline.class_tree import AnyTree, leaves, not_there, pruned, tree_problems
 from pipeline.errors import DataError, listing
 from pipeline.framing import UNRELATED, Framing, Nested, Ranked
+from pipeline.label_sets import NONE, SEPARATOR, LabelNames, all_names, joined
 from pipeline.manifest import NO_LABEL
-from pipeline.names import shown
+from pipeline.names import alike_labels, clean, shown
 from pipeline.registry import Choice, Registry, one_of
 from pipeline.section import EACH_ONCE, Label, Section
 
@@ -119,6 +120,16 @@ class Bins(Problem):
         if problems := edge_problems(self.edges, self.names):
             raise ValueError("; ".join(problems))
         return self
+
+
+class MultiLabel(Problem):
+    """Labels of which an image may have several, such as cat|dog.
+
+    none: the label of the sources that says that an image has none of the others; null: no label does.
+    """
+
+    name: Literal["multi_label"]
+    none: Label | None = None
 
 
 def _no_column(params: Problem) -> str | None:
@@ -230,6 +241,48 @@ def column_of_values(params: Bins) -> str | None:
     return params.column
 
 
+def sets_of_labels(params: MultiLabel, labels: Collection[str]) -> dict[str, str]:
+    """The set of each text of the sources that is written otherwise: names in order, once each.
+
+    Raises:
+        DataError: with all problems: `none` stands beside other labels, or no image has it; names that may mean the
+            same; a name that stands for no label elsewhere; or no label is left.
+    """
+    found, problems = {}, []
+    for text in sorted({*labels} - {NO_LABEL}):
+        names = {clean(name) for name in text.split(SEPARATOR)}
+        if "" in names:
+            problems.append(
+                f"the label {shown(text)} has nothing on one side of a {SEPARATOR}: write cat{SEPARATOR}dog"
+            )
+        if NONE in names:
+            problems.append(f"the label {shown(text)} has the name {NONE}, which stands for no label: choose another")
+        if params.none in names and len(names) > 1:
+            problems.append(
+                f"the label {shown(text)} says {shown(params.none or '')} (problem.none) beside other labels"
+            )
+        found[text] = joined(names - {params.none or ""})
+    names_there = all_names(found.values())
+    problems += alike_labels(names_there)
+    if params.none is not None and NONE not in found.values():
+        problems.append(not_there("problem.none", params.none, sorted(found)))
+    if not names_there and not problems:
+        problems.append("no image has a label, so there is nothing to learn")
+    if problems:
+        raise DataError("\n".join(problems))
+    return {text: name for text, name in found.items() if text != name}
+
+
+def is_multi_label(problem: Problem | None) -> bool:
+    """Whether an image may have several labels."""
+    return isinstance(problem, MultiLabel)
+
+
+def by_label(params: MultiLabel, classes: Collection[str]) -> tuple[tuple[str, ...], Framing]:
+    """Names of labels, of which an image may have several."""
+    return LabelNames(sorted(classes)), UNRELATED
+
+
 def by_rank(params: Ordinal, classes: Collection[str]) -> tuple[tuple[str, ...], Framing]:
     """Classes by their ranks; those that train lacks have none."""
     return tuple(name for name in params.order if name in classes), Ranked(name="ranked", output=params.output)
@@ -247,6 +300,7 @@ PROBLEMS: Registry[ProblemRow] = Registry(
         ProblemRow(Ordinal, relabel=ranks_of_labels, frame=by_rank),
         ProblemRow(Hierarchy, relabel=leaves_of_labels, frame=by_tree),
         ProblemRow(Bins, relabel=classes_of_values, column=column_of_values),
+        ProblemRow(MultiLabel, relabel=sets_of_labels, frame=by_label),
     )
 )
 AnyProblem = Annotated[Problem, one_of(PROBLEMS)]

@@ -59,7 +59,8 @@ def stage_outputs(manifest: pd.DataFrame, chosen: SplitParams, vectors: Any = NO
     """
     fields = [field for field in CURATED if field.name in manifest.columns]
     extra_columns = [(name, pa.string()) for name in manifest.columns if name.startswith(EXTRA_COLUMNS)]
-    return split(arrow_table(manifest, pa.schema([*fields, *extra_columns])), cast(Embeddings, vectors), chosen)
+    table = arrow_table(manifest, pa.schema([*fields, *extra_columns]))
+    return split(table, cast(Embeddings, vectors), chosen, params().problem)
 
 
 def frame_of(taken: TableSlice) -> pd.DataFrame:

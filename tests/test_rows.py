@@ -12,6 +12,7 @@ from torch import nn
 
 from pipeline.diagnosis import param_changes
 from pipeline.diagnosis.next_steps import changed, sections_of, values_of
+from pipeline.errors import ParamsError
 from pipeline.issues import ISSUES
 from pipeline.metrics.measures import METRICS
 from pipeline.metrics.metric import metric_of, plain_metrics
@@ -140,6 +141,12 @@ def answers(share: float, seed: int = 1) -> Predictions:
 @each(METRICS)
 def test_a_metric_knows_what_is_better_and_has_an_interval(row: Any) -> None:
     choice: MetricParams = example(row)
+    if row.of_sets is not None:
+        assert row.of_matrices is None
+        assert row.of_rows is None
+        with pytest.raises(ParamsError, match="is for images with several labels"):
+            metric_of(choice, CLASSES)
+        return
     if row.classes is not None:
         assert len(list(plain_metrics(CLASSES[: row.classes]))) == len(list(plain_metrics(CLASSES))) + 1
         return

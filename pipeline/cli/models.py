@@ -180,7 +180,8 @@ def predict(
 ) -> None:
     """Predict the classes of images, and print the most likely ones with their probabilities.
 
-    You need only the model's file. If a file cannot be used, its line says why, and the exit code is 5.
+    A model of problem multi_label prints all labels above their thresholds, or (none). You need only the model's file.
+    If a file cannot be used, its line says why, and the exit code is 5.
     """
     from pipeline.errors import DataError
     from pipeline.tools.image_files import find_files
@@ -253,3 +254,42 @@ def tune(
     print_outcome(found, Console(highlight=False))
     if apply and found.better:
         sys.exit(tuning.apply(found))
+
+
+@app.command(rich_help_panel=PANEL)
+def improve(
+    runs: Annotated[
+        int | None,
+        typer.Option(
+            help="How many experiments to run in all from this commit, with those of a call that was stopped."
+        ),
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="Begin no experiment after so many minutes, or that takes longer than is left.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be tried, and run nothing.")] = False,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="At the end, put what was kept into the workspace (`dvc exp apply`).")
+    ] = False,
+) -> None:
+    """Try the diagnosis's advice as experiments of DVC, and keep what is better on dev beyond noise.
+
+    Each time the advice that promises most for its cost is tried; limits of evaluate.satisficing must hold. Test is not
+    read. The workspace is as it was after each experiment, also after Ctrl-C. A call that was stopped goes on.
+    improve/log.jsonl lists all tries.
+    """
+    from rich.console import Console
+
+    from pipeline.project.params_file import load_params
+    from pipeline.tools.improve import improve as improving
+    from pipeline.tools.improve.outcome import print_outcome, print_plan
+
+    def show(line: str) -> None:
+        print(printable(line), file=sys.stderr)
+
+    console, loaded = Console(highlight=False), load_params()
+    if dry_run:
+        found = improving.dry_run(loaded, show)
+        print_plan(found.moves, found.asks, found.blocking, console)
+        return
+    print_outcome(improving.run(loaded, runs, minutes, apply, show), apply, console)

@@ -232,9 +232,10 @@ def review(
     kind: Annotated[
         str,
         typer.Argument(
-            metavar="[labels|errors|queue]",
-            help="labels: images whose label may be wrong. errors: dev's errors, mixed with as many right ones. "
-            "queue: images without a label.",
+            metavar="[labels|copies|errors|outliers|queue]",
+            help="labels: images whose label may be wrong. copies: near copies, those under two labels first. errors: "
+            "dev's errors, mixed with as many right ones. outliers: images that look like few of their class. queue: "
+            "images without a label.",
         ),
     ] = "labels",
     who: Annotated[

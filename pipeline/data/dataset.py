@@ -15,6 +15,7 @@ import pyarrow as pa
 from pipeline.data.order import KeyedOrder
 from pipeline.errors import DataError, PipelineError, listing
 from pipeline.images.pixels import Pixels, decode
+from pipeline.label_sets import LabelNames, membership
 from pipeline.metrics.predictions import class_codes
 from pipeline.store.shards import ShardReader
 from pipeline.workers.engine import Engine
@@ -34,6 +35,8 @@ MAX_KEPT_BYTES = 360_000_000
 class RowDataset:
     """Pixels (size, size, 3) uint8 and class number of each manifest row; it can be sent to worker processes.
 
+    Where an image may have several labels, `labels` says 1.0 for each that a row has, shape (n, k), 0.0 for others.
+
     Args:
         classes: names of the classes, in the order of their numbers.
         variants: makes the rows with a copy number above 0 from their pixels; without it they are as stored.
@@ -50,7 +53,7 @@ class RowDataset:
         size: int,
         variants: Variants | None = None,
     ) -> None:
-        self.labels: npt.NDArray[np.int64] = class_codes(manifest["label"].to_numpy(), classes).astype(np.int64)
+        self.labels = numbers_of(manifest["label"].to_numpy(), classes)
         # In Arrow, because 10,000,000 ids would take a gigabyte as Python objects, in each process.
         self.ids = pa.array(manifest["id"], pa.string())
         shards = manifest["shard"].astype("category").cat
@@ -147,6 +150,17 @@ class RowDataset:
         if self.variants is None or copy == 0:
             return pixels
         return self.variants(pixels, self.ids[number].as_py(), copy, epoch)
+
+
+def numbers_of(labels: npt.NDArray[Any], classes: tuple[str, ...]) -> npt.NDArray[Any]:
+    """Class numbers (n,) int64; where an image may have several labels, 1.0 for each that it has, (n, k) float32.
+
+    Raises:
+        DataError: a label is not among the classes.
+    """
+    if isinstance(classes, LabelNames):
+        return membership(labels, classes).astype(np.float32)
+    return class_codes(labels, classes).astype(np.int64)
 
 
 @dataclass(frozen=True)

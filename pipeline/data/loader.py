@@ -27,9 +27,12 @@ from pipeline.data.dataset import RowDataset, worthwhile
 from pipeline.data.order import KeyedOrder
 from pipeline.errors import PipelineError, WorkerError
 from pipeline.framing import UNRELATED, Framing, decision
-from pipeline.metrics.predictions import PROBABILITY
+from pipeline.label_sets import LabelNames, texts_of
+from pipeline.manifest import DEV
+from pipeline.metrics.predictions import probability_columns
 from pipeline.models.files import TrainedModel
 from pipeline.models.prediction import predict
+from pipeline.models.thresholds import Thresholds, cross_fitted
 from pipeline.store.shards import ShardReader
 from pipeline.workers.engine import WORKERS_VARIABLE, Engine
 from pipeline.workers.libraries import keep_freed_tensors
@@ -154,6 +157,13 @@ def distinct_pictures(dataset: RowDataset, batch_size: int, engine: Engine) -> t
     return loader, torch.from_numpy(positions.reshape(-1).astype(np.int64))
 
 
+def pictures_in_order(
+    dataset: RowDataset, batch_size: int, order: KeyedOrder, engine: Engine, epochs: int = 1
+) -> Loader[Tensor]:
+    """Pixels alone, in the order given."""
+    return Loader(dataset, batch_size, _workers(dataset, engine, epochs), order, lambda pixels, _: pixels)
+
+
 def weighted_batches(
     dataset: RowDataset,
     weights: npt.NDArray[np.float32],
@@ -181,8 +191,8 @@ def predict_rows(
     keep_freed_tensors()
     dataset = RowDataset(manifest, images, model.classes, model.size)
     with progress(title, len(dataset)) as advance, batches(dataset, PREDICTION_BATCH, engine) as loader:
-        probabilities = predict(model.network, loader, threads, advance, engine.workers)
-    return prediction_table(manifest, model.classes, probabilities, model.framing)
+        probabilities = predict(model.network, loader, threads, advance, engine.workers, model.several)
+    return prediction_table(manifest, model.classes, probabilities, model.framing, model.thresholds)
 
 
 def prediction_table(
@@ -190,13 +200,39 @@ def prediction_table(
     classes: tuple[str, ...],
     probabilities: npt.NDArray[np.float32],
     framing: Framing = UNRELATED,
+    thresholds: Thresholds | None = None,
 ) -> pd.DataFrame:
-    """The same table for rows whose probabilities (n, k) are known."""
+    """The same table for rows whose probabilities (n, k) are known.
+
+    Args:
+        thresholds: of labels, where an image may have several. They were chosen on dev: its own rows get others, that
+            were chosen without their group.
+    """
+    if isinstance(classes, LabelNames):
+        return _table_of_sets(manifest, classes, probabilities, thresholds or Thresholds.halves(len(classes), "f1"))
     predicted = decision(framing, len(classes))(probabilities)
     return manifest[["id", "group", "split", "label"]].assign(
         predicted=np.array(classes)[predicted],
         confidence=probabilities[np.arange(len(predicted)), predicted],
-        **{f"{PROBABILITY}{name}": probabilities[:, number] for number, name in enumerate(classes)},
+        **dict(zip(probability_columns(classes), probabilities.T, strict=True)),
+    )
+
+
+def _table_of_sets(
+    manifest: pd.DataFrame, names: LabelNames, probabilities: npt.NDArray[np.float32], thresholds: Thresholds
+) -> pd.DataFrame:
+    """Each row's set of labels and the predicted one; its confidence is the probability of that set, labels apart."""
+    chosen = thresholds.sets(probabilities.astype(np.float64))
+    dev = (manifest["split"] == DEV).to_numpy(bool) if "split" in manifest else np.zeros(len(manifest), bool)
+    if dev.any():
+        rows = manifest[dev]
+        texts, groups = (rows[name].astype(str).to_numpy() for name in ("label", "group"))
+        chosen[dev] = cross_fitted(texts, groups, probabilities[dev].astype(np.float64), names, thresholds.criterion)
+    agreeing = np.where(chosen, probabilities, 1 - probabilities).astype(np.float64)
+    return manifest[["id", "group", "split", "label"]].assign(
+        predicted=texts_of(chosen, names),
+        confidence=agreeing.prod(axis=1).astype(np.float32),
+        **dict(zip(probability_columns(names), probabilities.T, strict=True)),
     )
 
 

@@ -4,25 +4,29 @@ train is the manifest of augment, with balance's repeats and weights and with va
 test's rows are read by those alone who note that they did.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from pipeline import catalogue
 from pipeline.data.dataset import Variants
 from pipeline.errors import DataError, FinalEvaluationError, MissingInputError, ParamsError, listing
+from pipeline.label_sets import all_names
 from pipeline.manifest import BALANCED, SEEN_SPLITS, SPLIT, TEST, TRAIN, check_manifest
 from pipeline.names import shown
+from pipeline.problem import AnyProblem, is_multi_label
 from pipeline.stages.augment.params import AugmentParams
 from pipeline.store.artifacts import Artifact
 from pipeline.store.reading import maker
 from pipeline.store.shards import ShardReader
 from pipeline.yaml_values import MAX_CHARACTERS, yaml_values
 
+S = TypeVar("S")
 TEST_IS_CLOSED = (
     "the test set is for the last measurement: `dvc repro final/dvc.yaml` evaluates a model on it, and "
     "`pipeline export DIR --test` hands it out; both are noted as test evaluations"
@@ -54,9 +58,37 @@ def read_rows_of_test(folder: str | Path = ".") -> pd.DataFrame:
     return _as_balanced(check_manifest(_read(catalogue.SPLIT_TEST, Path(folder)), SPLIT))
 
 
-def classes_of(train: pd.DataFrame) -> tuple[str, ...]:
-    """The classes in the order of their numbers: those of train, sorted, as training has them."""
-    return tuple(sorted(map(str, train["label"].unique())))
+def classes_of(train: pd.DataFrame, several: bool = False) -> tuple[str, ...]:
+    """The classes in the order of their numbers: those of train, sorted, as training has them; or the names of labels.
+
+    Args:
+        several: whether an image may have several labels.
+    """
+    texts = sorted(map(str, train["label"].unique()))
+    return all_names(texts) if several else tuple(texts)
+
+
+def may_have_several_labels(folder: str | Path = ".") -> bool:
+    """Whether params.yaml in a folder says that an image may have several labels; not where there is none."""
+    if not (Path(folder) / "params.yaml").exists():
+        return False
+    return is_multi_label(_section(Path(folder) / "params.yaml", "problem", TypeAdapter(AnyProblem).validate_python))
+
+
+def _section(path: Path, name: str, check: Callable[[Any], S]) -> S:
+    """A section of params.yaml.
+
+    Raises:
+        MissingInputError, ParamsError: the file is not there, or the section cannot be used.
+    """
+    try:
+        with path.open(encoding="utf-8") as file:
+            values = yaml_values(file.read(MAX_CHARACTERS + 1))
+        return check(values[name] if isinstance(values, Mapping) else values)
+    except FileNotFoundError as error:
+        raise MissingInputError(f"{path} is missing: it says how variants are made") from error
+    except (OSError, UnicodeDecodeError, KeyError, ValidationError, ValueError) as error:
+        raise ParamsError(f"{path} cannot be used: run `pipeline params` there, which says why") from error
 
 
 @dataclass(frozen=True)
@@ -85,15 +117,7 @@ def online_variants_of(folder: str | Path = ".") -> Variants | None:
     Raises:
         MissingInputError, ParamsError: params.yaml is not there, or its section `augment` cannot be used.
     """
-    path = Path(folder) / "params.yaml"
-    try:
-        with path.open(encoding="utf-8") as file:
-            values = yaml_values(file.read(MAX_CHARACTERS + 1))
-        params = AugmentParams.model_validate(values["augment"] if isinstance(values, Mapping) else values)
-    except FileNotFoundError as error:
-        raise MissingInputError(f"{path} is missing: it says how variants are made") from error
-    except (OSError, UnicodeDecodeError, KeyError, ValidationError, ValueError) as error:
-        raise ParamsError(f"{path} cannot be used: run `pipeline params` there, which says why") from error
+    params = _section(Path(folder) / "params.yaml", "augment", AugmentParams.model_validate)
     if params.mode != "online":
         return None
     # albumentations takes a second to import, and only online mode needs it.

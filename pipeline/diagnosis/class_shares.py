@@ -6,7 +6,9 @@ import pandas as pd
 
 from pipeline.diagnosis.findings import IMBALANCE, MISSING, Finding, more_wrong, units
 from pipeline.errors import listing
+from pipeline.label_sets import LabelNames, all_names
 from pipeline.manifest import DEV, TRAIN, TRAIN_DEV
+from pipeline.metrics.predictions import classes_of
 
 # A class is small in train if classes have so many times its images on average, and in dev they have not. The mean, as
 # of three classes two may be small.
@@ -15,7 +17,11 @@ TIMES, TIMES_DEV = 5, 2.5
 
 def missing_classes(predictions: pd.DataFrame) -> list[Finding]:
     """Classes that train or dev has no image of, though another split has: one finding a split."""
-    labels = {split: set(part["label"].astype(str)) for split, part in predictions.groupby("split", observed=True)}
+    several = isinstance(classes_of(predictions), LabelNames)
+    labels = {
+        str(split): {*all_names(part["label"].astype(str))} if several else set(part["label"].astype(str))
+        for split, part in predictions.groupby("split", observed=True)
+    }
     classes = set().union(*labels.values())
     found = []
     for split, follows in (
@@ -24,7 +30,8 @@ def missing_classes(predictions: pd.DataFrame) -> list[Finding]:
     ):
         lacking = sorted(classes - labels.get(split, set()))
         if lacking:
-            words = f"{split} has no image of {listing(lacking)}: {follows}"
+            of = "with the label" if several else "of"
+            words = f"{split} has no image {of} {listing(lacking)}: {follows}"
             found.append(Finding(MISSING, words, {"classes": len(lacking)}, subject=split))
     return found
 

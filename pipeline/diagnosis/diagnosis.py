@@ -44,7 +44,8 @@ from pipeline.diagnosis.sanity_checks import (
 )
 from pipeline.diagnosis.wrong_labels import wrong_labels
 from pipeline.errors import DataError, MissingInputError, listing
-from pipeline.manifest import DEV, PRODUCTION, RAW, TEST, TRAIN
+from pipeline.label_sets import LabelNames
+from pipeline.manifest import DEV, PRODUCTION, RAW, TEST, TRAIN, may_teach
 from pipeline.metrics.predictions import classes_of
 from pipeline.problem import PROBLEMS
 from pipeline.stages.diagnose.params import DiagnoseParams
@@ -56,7 +57,8 @@ from pipeline.store.curves import Curves
 class Diagnosis:
     """Levels by name, and by split and role; gaps, findings and steps, the most important first.
 
-    relevant: the gap that is worth work.
+    relevant: the gap that is worth work. several: whether an image may have several labels: then some findings were not
+    looked for.
     """
 
     levels: Mapping[str, Level]
@@ -67,6 +69,7 @@ class Diagnosis:
     roles: Roles = field(default_factory=dict)
     differences: Sequence[Difference] = ()
     clusters: Sequence[FailingCluster] = ()
+    several: bool = False
 
 
 def diagnosed(evidence: Evidence, run: Run, params: DiagnoseParams, test: pd.DataFrame | None = None) -> Diagnosis:
@@ -99,6 +102,7 @@ def diagnosis(levels: Mapping[str, Level], evidence: Evidence, run: Run, params:
         images=_images_of_train(manifest),
         epochs_run=len(curves.epochs) or None,
         dev_errors=_dev_errors(predictions),
+        unlabelled=None if evidence.unused is None else len(may_teach(evidence.unused)),
     )
     # Where all images are of production, train_dev and dev are draws of the same.
     alike = not (manifest["role"].astype(str) == RAW).any()
@@ -107,7 +111,9 @@ def diagnosis(levels: Mapping[str, Level], evidence: Evidence, run: Run, params:
     differences = differences_of(roles, metric, relevant, evaluate)
     found = [*shared_scenes(predictions, manifest, evidence.scenes, relevant), *shared_pictures(manifest)]
     found += [*missing_classes(predictions), *wrong_labels(evidence.label_issues, relevant)]
-    confounding, confounder = confounded(predictions, manifest, not_confounding(run))
+    # What follows asks for one class per image; where an image may have several labels, it is left out.
+    several = isinstance(classes, LabelNames)
+    confounding, confounder = ([], None) if several else confounded(predictions, manifest, not_confounding(run))
     found += confounding
     found += of_course(levels, gaps, predictions, curves, run, params)
     found += of_predictions(levels, predictions, manifest, params, evaluate)
@@ -126,7 +132,7 @@ def diagnosis(levels: Mapping[str, Level], evidence: Evidence, run: Run, params:
     known = replace(run, failing=failing_class, bold=bold, confounder=confounder)
     clusters = failing_clusters(found, predictions, manifest)
     steps = next_steps(gaps, found, levels, known)
-    return Diagnosis(levels, gaps, found, steps, relevant, roles, differences, clusters)
+    return Diagnosis(levels, gaps, found, steps, relevant, roles, differences, clusters, several)
 
 
 def of_course(
@@ -206,12 +212,12 @@ def of_predictions(
     """What tests on predictions find, all of them in one family."""
     dev = predictions[predictions["split"] == DEV]
     relevant = params.relevant_gap
+    several = isinstance(classes_of(predictions), LabelNames)
     tested = [
         failing(predictions, manifest, evaluate, relevant),
         too_good(predictions, manifest, relevant),
         better_than_dev(levels, relevant),
-        miscalibrated(dev, evaluate, relevant),
-        imbalance(predictions, relevant),
+        *([] if several else [miscalibrated(dev, evaluate, relevant), imbalance(predictions, relevant)]),
     ]
     found = sure([each for candidates, _ in tested for each in candidates], sum(count for _, count in tested))
     error = float((dev["label"].astype(str) != dev["predicted"].astype(str)).mean())

@@ -12,9 +12,11 @@ import numpy as np
 import pandas as pd
 
 from pipeline.errors import DataError, listing
+from pipeline.label_sets import LabelNames
 from pipeline.manifest import DEV, SEEN_SPLITS, TEST, TRAIN, TRAIN_DEV
 from pipeline.metrics.bootstrap import Values, resamples
 from pipeline.metrics.intervals import metric_interval, share_interval
+from pipeline.metrics.label_measures import SubsetAccuracy
 from pipeline.metrics.measures import METRICS, Accuracy, BalancedAccuracy
 from pipeline.metrics.metric import Metric, metric_of
 from pipeline.metrics.params import AnyMetric
@@ -94,16 +96,19 @@ def levels_of(predictions: pd.DataFrame, params: EvaluateParams) -> dict[str, Le
 
 def metric_of_errors(params: EvaluateParams, classes: tuple[str, ...]) -> Metric:
     """The optimizing metric, or what stands for it in gaps."""
-    return metric_of(params_of_errors(params), classes)
+    return metric_of(params_of_errors(params, isinstance(classes, LabelNames)), classes)
 
 
-def params_of_errors(params: EvaluateParams) -> AnyMetric:
+def params_of_errors(params: EvaluateParams, several: bool = False) -> AnyMetric:
     """The optimizing metric; another one if errors of it cannot be held against one another.
 
     Accuracy if it is no share, as a loss or a cost: people's errors are one. Balanced accuracy if it is the worst of
-    several values: of fewer images the worst is worse by chance alone, so smaller splits would seem to err more.
+    several values: of fewer images the worst is worse by chance alone, so smaller splits would seem to err more. Subset
+    accuracy in place of both where an image may have `several` labels.
     """
     row = METRICS.of(params.optimizing)
+    if several and (row.is_worst or not row.is_share):
+        return SubsetAccuracy(name="subset_accuracy")
     if not row.is_share:
         return Accuracy(name="accuracy")
     return BalancedAccuracy(name="balanced_accuracy") if row.is_worst else params.optimizing

@@ -15,10 +15,11 @@ import pandas as pd
 
 from pipeline.diagnosis.spreadsheet_values import FALSE, TRUE, same_name
 from pipeline.errors import DataError, listing
+from pipeline.label_sets import LabelNames
 from pipeline.metrics.influence import image_influence
 from pipeline.metrics.intervals import MIN_GROUPS, difference_interval, mean_interval, metric_interval
 from pipeline.metrics.metric import Metric, metric_of
-from pipeline.metrics.predictions import Predictions, checked_predictions, classes_of
+from pipeline.metrics.predictions import Predictions, checked_predictions, classes_of, predictions_of_sets
 from pipeline.stages.evaluate.params import EvaluateParams
 
 ALPHA = 0.05
@@ -183,6 +184,10 @@ def _ends(
 
 def fixed(seen: Predictions, those: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> Predictions:
     """The same predictions with some images predicted correctly, with certainty."""
+    if seen.sets is not None:
+        chosen = np.where(those[:, None], seen.sets.truth, seen.sets.chosen)
+        sure = None if seen.probabilities is None else np.where(those[:, None], seen.sets.truth, seen.probabilities)
+        return predictions_of_sets(LabelNames(seen.classes), seen.sets.truth, chosen, sure)
     predicted = np.where(those, seen.labels, seen.predicted)
     probabilities = None
     if seen.probabilities is not None:

@@ -9,9 +9,11 @@ import pandas as pd
 from pipeline.diagnosis.clusters import CLUSTER, common_facts
 from pipeline.diagnosis.error_levels import ALPHA
 from pipeline.diagnosis.findings import CLASS, HIDDEN, SLICE, Finding, more_wrong, units
+from pipeline.label_sets import LabelNames, all_names, names_in
 from pipeline.manifest import DEV, EXTRA_COLUMNS
 from pipeline.metrics.intervals import MIN_GROUPS, mean_interval
 from pipeline.metrics.measures import METRICS
+from pipeline.metrics.predictions import classes_of
 from pipeline.metrics.slices import SOURCE, kinds
 from pipeline.stages.evaluate.params import EvaluateParams
 
@@ -39,7 +41,8 @@ def failing(
     groups = rows["group"].astype(str)
     found: list[Finding] = []
     tests = 0
-    for name, column, value, inside in _parts(rows):
+    several = isinstance(classes_of(predictions), LabelNames)
+    for name, column, value, inside in _parts(rows, several):
         tests += 1
         rest = ~inside
         excess = float(wrong[inside].mean() - wrong[rest].mean())
@@ -47,7 +50,7 @@ def failing(
             continue
         part, others = units(wrong[inside], groups[inside]), units(wrong[rest], groups[rest])
         ends = _ends(wrong[inside], groups[inside])
-        what = f"the class {value}" if name == CLASS else f"images with {column} {value}"
+        what = f"the class {value}" if name == CLASS and not several else f"images with {column} {value}"
         if column == CLUSTER:
             what = f"images of dev that look alike ({common_facts(rows, inside) or f'cluster {value}'})"
         subject = value if name == CLASS else f"{column}={value}"
@@ -97,9 +100,15 @@ def with_kinds(predictions: pd.DataFrame, manifest: pd.DataFrame, params: Evalua
     return rows.reset_index(drop=True)
 
 
-def _parts(rows: pd.DataFrame) -> Iterator[tuple[str, str, str, "pd.Series[bool]"]]:
+def _parts(rows: pd.DataFrame, several: bool) -> Iterator[tuple[str, str, str, "pd.Series[bool]"]]:
     columns = [name for name in map(str, rows) if name.startswith("by ")]
-    for name, column in ((CLASS, "label"), *((SLICE, column) for column in columns)):
+    if several:
+        texts = rows["label"].astype(str)
+        for label in all_names(texts):
+            inside = texts.map(lambda text, label=label: label in names_in(text)).astype(bool)
+            if 0 < inside.sum() < len(rows):
+                yield CLASS, "label", label, inside
+    for name, column in (*(() if several else ((CLASS, "label"),)), *((SLICE, column) for column in columns)):
         values = rows[column].astype(str)
         for value in sorted(set(values) - {"", "nan"}):
             inside = values == value

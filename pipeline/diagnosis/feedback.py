@@ -13,7 +13,9 @@ import pandas as pd
 from pipeline.diagnosis.error_levels import HUMAN, PRODUCTION
 from pipeline.diagnosis.spreadsheet_values import same_name
 from pipeline.errors import DataError, listing
+from pipeline.label_sets import NONE, SEPARATOR, LabelNames, joined
 from pipeline.manifest import TRAIN, TRAIN_DEV
+from pipeline.names import clean
 
 IMAGE, ANSWER, PREDICTED, ACTUAL, GROUP = "image", "answer", "predicted", "actual", "group"
 
@@ -61,11 +63,11 @@ def answers(table: Table, manifest: pd.DataFrame, classes: Collection[str]) -> p
         *_odd(
             table, IMAGE, places, "name no image of train, train_dev or dev (by id, or by a path that one source has)"
         ),
-        *_odd(table, ANSWER, classes, "have an answer that is not a class of the model"),
+        *_odd(table, ANSWER, known_cells(table, ANSWER, classes), "have an answer that is not a class of the model"),
     ]
     _refuse(table, problems)
     images = manifest.iloc[[places[image] for image in table.columns[IMAGE]]]
-    frame = pd.DataFrame({"label": images["label"].astype(str), "predicted": list(table.columns[ANSWER])})
+    frame = pd.DataFrame({"label": images["label"].astype(str), "predicted": cells_of(table, ANSWER, classes)})
     return frame.assign(group=images["group"].astype(str), split=HUMAN).reset_index(drop=True)
 
 
@@ -81,8 +83,13 @@ def outcomes(table: Table, manifest: pd.DataFrame, classes: Collection[str]) -> 
     images = list(table.columns[IMAGE])
     learnt = set(manifest.loc[manifest["split"].isin([TRAIN, TRAIN_DEV]), "id"].astype(str))
     problems = [
-        *_odd(table, PREDICTED, classes, "have a predicted class that the model does not have"),
-        *_odd(table, ACTUAL, classes, "have an actual class that the model does not have"),
+        *_odd(
+            table,
+            PREDICTED,
+            known_cells(table, PREDICTED, classes),
+            "have a predicted class that the model does not have",
+        ),
+        *_odd(table, ACTUAL, known_cells(table, ACTUAL, classes), "have an actual class that the model does not have"),
     ]
     twice = [
         f"row {row} ({image!r})"
@@ -97,9 +104,26 @@ def outcomes(table: Table, manifest: pd.DataFrame, classes: Collection[str]) -> 
         [f"{len(known)} images are in train or train_dev, so they are not outcomes: {listing(known)}"] if known else []
     )
     _refuse(table, problems)
-    frame = pd.DataFrame({"label": list(table.columns[ACTUAL]), "predicted": list(table.columns[PREDICTED])})
+    columns = {"label": ACTUAL, "predicted": PREDICTED}
+    frame = pd.DataFrame({name: cells_of(table, column, classes) for name, column in columns.items()})
     groups = [group or image for group, image in zip(table.columns.get(GROUP, images), images, strict=True)]
     return frame.assign(group=groups, split=PRODUCTION)
+
+
+def known_cells(table: Table, column: str, classes: Collection[str]) -> Collection[str]:
+    """The cells that a column may have: classes; where an image may have several labels, any set of them and (none)."""
+    if not isinstance(classes, LabelNames):
+        return classes
+    sets = (cell for cell in table.columns[column] if cell and {*map(clean, cell.split(SEPARATOR))} <= {*classes})
+    return [*classes, NONE, *dict.fromkeys(sets)]
+
+
+def cells_of(table: Table, column: str, classes: Collection[str]) -> list[str]:
+    """The cells of a column; sets of labels with their names in order."""
+    cells = list(table.columns[column])
+    if not isinstance(classes, LabelNames):
+        return cells
+    return [cell if cell == NONE else joined(map(clean, cell.split(SEPARATOR))) for cell in cells]
 
 
 def _check_columns(table: Table, needed: Sequence[str]) -> None:

@@ -37,6 +37,7 @@ from pipeline.diagnosis.gaps import BIAS, MISMATCH, POWER, VARIANCE, Gap
 from pipeline.diagnosis.param_changes import DROPPED, Run
 from pipeline.diagnosis.recommendations import TABLE
 from pipeline.manifest import TRAIN_DEV
+from pipeline.problem_rules import broken_rules
 from pipeline.section import Section
 
 SAMPLE_SIZE = f"sample size at a power of {POWER:.0%} (Fleiss, Levin and Paik, 2003, 4.2)"
@@ -254,9 +255,12 @@ def allowed(before: Mapping[str, Any], changes: Mapping[str, Any], run: Run) -> 
     """Whether changes make other params, and ones that break no rule."""
     after = changed(before, changes)
     try:
-        return any(type(section).model_validate(after[name]) != section for name, section in sections_of(run).items())
+        made = {name: type(section).model_validate(after[name]) for name, section in sections_of(run).items()}
     except ValidationError:
         return False
+    if any(broken_rules(run.problem, name, section) for name, section in made.items()):
+        return False
+    return made != sections_of(run)
 
 
 def changed(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,11 @@ from pipeline.stages.evaluate.params import EvaluateParams
 # Findings that belong in the sentence: the first of each, and of wrong labels each role's.
 SAID = (*FIRST, *COURSE, HARDER, IMBALANCE, HIDDEN, CLASS, SLICE, BEYOND_PEOPLE, WEAK_JUDGE)
 
+NOT_OF_LABELS = (
+    "An image may have several labels, so wrong labels, confounding, small classes and the calibration of confidences "
+    "were not looked for: they need one class per image. An image is misclassified if any of its labels is wrong."
+)
+
 
 def sentence(found: Diagnosis) -> str:
     """What is wrong, the most important first, and what cannot be told."""
@@ -65,7 +70,15 @@ def page(found: Diagnosis, params: EvaluateParams) -> str:
     named = [gap for gap in found.gaps if gap.verdict in {"present", "cannot tell"}]
     means = ["", *(f"- {in_words(gap.name)}: {MEANS[gap.name]}" for gap in named)] if named else []
     by_role = ["", *roles_table(found.roles, found.differences)] if found.roles else []
-    lines = [sentence(found), *means, "", *advice, "", *_meaning(params), *levels_table(found.levels, found.gaps)]
+    lines = [
+        sentence(found),
+        *means,
+        "",
+        *advice,
+        "",
+        *_meaning(params, found),
+        *levels_table(found.levels, found.gaps),
+    ]
     return "\n".join([*lines, *by_role, *(shown if found.findings else []), ""])
 
 
@@ -79,13 +92,14 @@ def _good_enough(found: Diagnosis) -> list[str]:
     return ["", f"If the model is good enough for you, skip this and {use}"]
 
 
-def _meaning(params: EvaluateParams) -> list[str]:
-    """Of what errors are shares, where that is not the optimizing metric."""
-    used, asked = params_of_errors(params), params.optimizing
+def _meaning(params: EvaluateParams, found: Diagnosis) -> list[str]:
+    """Of what errors are shares, where that is not the optimizing metric; and what was not looked for."""
+    left_out = [NOT_OF_LABELS, ""] if found.several else []
+    used, asked = params_of_errors(params, found.several), params.optimizing
     if used == asked:
-        return []
+        return left_out
     why = "is not a share of images" if not METRICS[asked.name].is_share else "is lower in small splits just by chance"
-    return [f"Errors are 1 - {used.name}, because {asked.name} {why}.", ""]
+    return [f"Errors are 1 - {used.name}, because {asked.name} {why}.", "", *left_out]
 
 
 def levels_table(levels: Mapping[str, Level], gaps: Sequence[Gap]) -> list[str]:

@@ -186,7 +186,7 @@ def _dev(predictions: pd.DataFrame) -> pd.DataFrame:
 def _judged(dev: pd.DataFrame, params: EvaluateParams) -> tuple[Metric, Predictions]:
     classes = classes_of(dev)
     metric, seen = metric_of(params.optimizing, classes), checked_predictions(dev, classes)
-    check_defined(metric, seen.labels, classes, DEV)
+    check_defined(metric, seen.truth, classes, DEV)
     return metric, seen
 
 

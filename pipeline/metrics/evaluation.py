@@ -9,11 +9,13 @@ import pandas as pd
 
 from pipeline.errors import DataError, listing
 from pipeline.framing import UNRELATED, Framing
+from pipeline.label_sets import LabelNames
 from pipeline.manifest import SPLITS
 from pipeline.metrics.calibration import calibration_error, reliability
 from pipeline.metrics.confusion import confusion_matrix, per_class
 from pipeline.metrics.distance_measures import measures_of
 from pipeline.metrics.intervals import MIN_GROUPS, metric_interval
+from pipeline.metrics.label_evaluation import label_confusion, label_reliability, per_label
 from pipeline.metrics.limits import check_limits
 from pipeline.metrics.metric import check_defined, key_of, metric_of, plain_metrics
 from pipeline.metrics.predictions import Predictions, checked_predictions
@@ -61,14 +63,13 @@ def evaluation(
     measured = {split: measure_split(part, classes, params, framing) for split, part in parts.items()}
     slices = slice_table(sliced, classes, params)
     dev = parts[judging]
-    matrix = confusion_matrix(dev["label"].to_numpy(), dev["predicted"].to_numpy(), classes)
     judgement = judge(measured[judging], dev, classes, facts, params)
     broken = [name for name, limit in judgement["limits"].items() if not limit["held"]]
     return Evaluation(
         metrics={**measured, **judgement, "slices": _by_column(slices[slices["split"] == judging])},
-        confusion=confusion_rows(dev),
-        per_class=per_class(matrix, classes),
-        reliability=_reliability(dev, params),
+        confusion=confusion_rows(dev, classes),
+        per_class=_per_class(dev, classes),
+        reliability=_reliability(dev, classes, params),
         slices=slices,
         broken=broken,
         words=f"{key_of(params.optimizing)}: {_words(measured, broken)}",
@@ -88,7 +89,7 @@ def measure_split(
     split = str(predictions["split"].iloc[0])
     seen = checked_predictions(predictions, classes)
     metric = metric_of(params.optimizing, classes)
-    check_defined(metric, seen.labels, classes, split)
+    check_defined(metric, seen.truth, classes, split)
     optimizing = metric.value(seen)
     low, high = metric_interval(metric, seen, predictions["group"]) or (None, None)
     return {
@@ -98,7 +99,7 @@ def measure_split(
         "low": low,
         "high": high,
         "images": len(predictions),
-        "calibration_error": calibration_error(_reliability(predictions, params)),
+        "calibration_error": calibration_error(_reliability(predictions, classes, params)),
     }
 
 
@@ -118,8 +119,10 @@ def judge(
     }
 
 
-def confusion_rows(predictions: pd.DataFrame) -> pd.DataFrame:
-    """One row per image, `actual` and `predicted`, for DVC's confusion template."""
+def confusion_rows(predictions: pd.DataFrame, classes: tuple[str, ...] = ()) -> pd.DataFrame:
+    """One row per image, `actual` and `predicted`, for DVC's confusion template; per image and label, if several."""
+    if isinstance(classes, LabelNames):
+        return label_confusion(checked_predictions(predictions, classes))
     rows = pd.DataFrame({"actual": predictions["label"].astype(str), "predicted": predictions["predicted"].astype(str)})
     return rows.sort_values(["actual", "predicted"], ignore_index=True)
 
@@ -130,7 +133,16 @@ def _plain(seen: Predictions, framing: Framing) -> dict[str, float]:
     return {key: value for key, value in values.items() if not math.isnan(value)}
 
 
-def _reliability(predictions: pd.DataFrame, params: EvaluateParams) -> pd.DataFrame:
+def _per_class(predictions: pd.DataFrame, classes: tuple[str, ...]) -> pd.DataFrame:
+    if isinstance(classes, LabelNames):
+        return per_label(checked_predictions(predictions, classes), predictions["group"])
+    matrix = confusion_matrix(predictions["label"].to_numpy(), predictions["predicted"].to_numpy(), classes)
+    return per_class(matrix, classes)
+
+
+def _reliability(predictions: pd.DataFrame, classes: tuple[str, ...], params: EvaluateParams) -> pd.DataFrame:
+    if isinstance(classes, LabelNames):
+        return label_reliability(checked_predictions(predictions, classes), params.calibration_bins)
     right = predictions["label"].astype(str).to_numpy() == predictions["predicted"].astype(str).to_numpy()
     return reliability(predictions["confidence"].to_numpy(), right, params.calibration_bins)
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from pipeline.metrics.bootstrap import Values
 from pipeline.metrics.confusion import Matrices, confusion_matrices
+from pipeline.metrics.label_measures import f1_counts, one_label
 from pipeline.metrics.metric import Metric
 from pipeline.metrics.predictions import Predictions
 
@@ -30,6 +31,10 @@ def clustered_variance(influence: Floats, codes: npt.NDArray[np.intp]) -> float:
 
 def image_influence(metric: Metric, seen: Predictions) -> Floats:
     """The influence of each image on a metric, shape (n,), mean 0."""
+    if metric.interval == "labels":
+        return _label_influence(metric, seen)
+    if metric.interval == "ratio":
+        return ratio_influence(*f1_counts(seen))
     if metric.interval == "ranking":
         labels = metric.labels(seen)
         return np.asarray(sum(ranking_influence(seen, label)[1] for label in labels) / len(labels))
@@ -40,6 +45,22 @@ def image_influence(metric: Metric, seen: Predictions) -> Floats:
     assert metric.of_matrices is not None  # noqa: S101
     matrix = confusion_matrices(seen, np.ones((1, len(seen.labels)), np.int64))[0]
     return np.asarray(cell_influence(metric.of_matrices, matrix)[seen.labels, seen.predicted])
+
+
+def _label_influence(metric: Metric, seen: Predictions) -> Floats:
+    """Of a metric that is put together from those of labels; of the smallest value, that of its label."""
+    assert metric.of_one_label is not None  # noqa: S101
+    views = [one_label(seen, label) for label in (range(len(seen.classes)) if metric.label is None else [metric.label])]
+    values = [metric.of_one_label.value(view) for view in views]
+    known = [(value, view) for value, view in zip(values, views, strict=True) if np.isfinite(value)]
+    if metric.take == "worst":
+        return image_influence(metric.of_one_label, min(known, key=lambda pair: pair[0])[1])
+    return np.asarray(sum(image_influence(metric.of_one_label, view) for _, view in known) / len(known))
+
+
+def ratio_influence(parts: Floats, wholes: Floats) -> Floats:
+    """The influence of each image on the sum of parts over that of wholes, shape (n,), mean 0 (Cochran, 1977, 6.3)."""
+    return np.asarray((parts - parts.sum() / wholes.sum() * wholes) / wholes.mean())
 
 
 def cell_influence(of_matrices: Callable[..., Values], matrix: Matrices) -> Matrices:

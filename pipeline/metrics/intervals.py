@@ -9,6 +9,7 @@ Other metrics are put together from shares, with the distances of their limits a
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from scipy import stats
 
 from pipeline.metrics.confusion import Matrices, confusion_matrices, recalls
 from pipeline.metrics.influence import cell_influence, clustered_variance, jackknife_bias, ranking_influence
+from pipeline.metrics.label_intervals import label_ends, ratio_ends
 from pipeline.metrics.metric import Metric
 from pipeline.metrics.predictions import Predictions
 
@@ -49,7 +51,7 @@ def metric_interval(
     counted = metric.counted(seen)
     if len(np.unique(codes[counted])) < MIN_GROUPS:
         return None
-    low, high = _ENDS[metric.interval](metric, seen, codes, alpha)
+    low, high = _ends(metric, seen, codes, alpha)
     return round(float(low), DIGITS), round(float(high), DIGITS)
 
 
@@ -340,4 +342,24 @@ def _ranking_ends(metric: Metric, seen: Predictions, codes: Codes, alpha: float)
     return max(value - wider * math.sqrt(down), 0.0), min(value + wider * math.sqrt(up), 1.0)
 
 
-_ENDS = {"mean": _mean_ends, "worst": _worst_ends, "matrix": _matrix_ends, "ranking": _ranking_ends}
+def _ends(metric: Metric, seen: Predictions, codes: Codes, alpha: float) -> Ends:
+    """Of any metric, by its kind."""
+    return _ENDS[metric.interval](metric, seen, codes, alpha)
+
+
+def _label_ends(metric: Metric, seen: Predictions, codes: Codes, alpha: float) -> Ends:
+    return label_ends(metric, seen, codes, alpha, _ends)
+
+
+def _ratio_ends(metric: Metric, seen: Predictions, codes: Codes, alpha: float) -> Ends:
+    return ratio_ends(seen, codes, alpha, share_interval)
+
+
+_ENDS: dict[str, Callable[[Metric, Predictions, Codes, float], Ends]] = {
+    "mean": _mean_ends,
+    "worst": _worst_ends,
+    "matrix": _matrix_ends,
+    "ranking": _ranking_ends,
+    "labels": _label_ends,
+    "ratio": _ratio_ends,
+}

@@ -14,7 +14,8 @@ import numpy.typing as npt
 from pydantic import Field
 
 from pipeline.errors import ParamsError, listing
-from pipeline.metrics.bootstrap import Values
+from pipeline.label_sets import LabelNames
+from pipeline.metrics.bootstrap import Values, Weights
 from pipeline.metrics.confusion import Matrices, diagonal, recalls, share
 from pipeline.metrics.distance_measures import (
     LevelAccuracy,
@@ -27,6 +28,7 @@ from pipeline.metrics.distance_measures import (
     quadratic_kappa,
     squares_of,
 )
+from pipeline.metrics.label_measures import MicroF1, OfLabels, SubsetAccuracy, micro_f1, subset_accuracy
 from pipeline.metrics.metric_params import MetricParams
 from pipeline.metrics.predictions import Predictions
 from pipeline.metrics.probability_measures import class_pr_auc, image_losses, log_loss, macro_pr_auc
@@ -35,8 +37,9 @@ from pipeline.section import EACH_ONCE, Label
 
 P = TypeVar("P", bound="MetricParams")
 # How an interval is made (intervals.py): of a mean over images, of the smallest recall, of any other function of the
-# confusion matrix, of areas under curves.
-IntervalKind = Literal["mean", "worst", "matrix", "ranking"]
+# confusion matrix, of areas under curves; where images may have several labels, of values of each label, or of a ratio
+# of counts.
+IntervalKind = Literal["mean", "worst", "matrix", "ranking", "labels", "ratio"]
 
 Cost = Annotated[float, Field(ge=0)]
 
@@ -96,6 +99,13 @@ class ClassRecall(MetricParams):
     label: Label
 
 
+class ClassF1(MetricParams):
+    """F1 of one class: 2 TP / (2 TP + FP + FN)."""
+
+    name: Literal["class_f1"]
+    label: Label
+
+
 class ClassPrAuc(MetricParams):
     """Area under the precision-recall curve of one class against all others."""
 
@@ -117,7 +127,7 @@ def _nothing(params: MetricParams, classes: tuple[str, ...]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class MetricRow(Choice[P]):
-    """A metric. Exactly one of `of_matrices` and `of_rows` computes it.
+    """A metric. Exactly one of `of_matrices` and `of_rows` computes it; neither, if it is for sets of labels alone.
 
     of_matrices: confusion matrices (m, k, k) -> m values; NaN where it is not defined.
     of_rows: (predictions with probabilities, how often each image counts (m, n)) -> m values.
@@ -130,6 +140,8 @@ class MetricRow(Choice[P]):
     guards: the classes that cannot fail unseen under a limit on it.
     interval: how its interval is made.
     of_images: of a mean: predictions -> what each image lacks or costs (n,), and the largest such loss.
+    of_labels, of_sets: how it is computed where images may have several labels, from each label's metric or as of_rows;
+        neither: it has no meaning there.
     """
 
     of_matrices: Callable[..., Values] | None = None
@@ -143,11 +155,25 @@ class MetricRow(Choice[P]):
     guards: Literal["none", "label", "all"] = "none"
     interval: IntervalKind = "matrix"
     of_images: Callable[..., tuple[npt.NDArray[np.float64], float]] | None = None
+    of_labels: OfLabels | None = None
+    of_sets: Callable[[Predictions, Weights], Values] | None = None
+
+    def fits(self, classes: tuple[str, ...]) -> bool:
+        """Whether it can be computed for so many classes, or for labels."""
+        if isinstance(classes, LabelNames):
+            return self.of_labels is not None or self.of_sets is not None
+        return self.classes in {None, len(classes)} and not (self.of_matrices is None and self.of_rows is None)
 
 
 def class_recall(matrix: Matrices, label: int) -> Values:
     """Recall of one class, in [0, 1]; shape (...), NaN where it has no images."""
     return np.asarray(recalls(matrix)[..., label])
+
+
+def class_f1(matrix: Matrices, label: int) -> Values:
+    """F1 of one class, in [0, 1]; shape (...), NaN where no image has it and none is predicted as it."""
+    occurrences = matrix[..., label, :].sum(axis=-1) + matrix[..., :, label].sum(axis=-1)
+    return share(2 * matrix[..., label, label], occurrences)
 
 
 def accuracy(matrix: Matrices) -> Values:
@@ -215,7 +241,7 @@ def _costs(params: MeanCost, classes: tuple[str, ...]) -> dict[str, Any]:
     return {"costs": cost_table(params, classes)}
 
 
-def _label(params: ClassRecall | ClassPrAuc, classes: tuple[str, ...]) -> dict[str, Any]:
+def _label(params: ClassRecall | ClassF1 | ClassPrAuc, classes: tuple[str, ...]) -> dict[str, Any]:
     return {"label": _number(params.label, classes)}
 
 
@@ -241,8 +267,17 @@ METRICS: Registry[MetricRow[Any]] = Registry(
     (
         MetricRow(Accuracy, of_matrices=accuracy, counts_images_alike=True, interval="mean", of_images=wrong_images),
         MetricRow(BalancedAccuracy, of_matrices=balanced_accuracy),
-        MetricRow(MacroF1, of_matrices=macro_f1),
-        MetricRow(WorstClassRecall, of_matrices=worst_class_recall, is_worst=True, guards="all", interval="worst"),
+        MetricRow(MacroF1, of_matrices=macro_f1, of_labels=OfLabels("class_f1", "mean")),
+        MetricRow(MicroF1, of_sets=micro_f1),
+        MetricRow(SubsetAccuracy, of_sets=subset_accuracy, of_images=wrong_images, counts_images_alike=True),
+        MetricRow(
+            WorstClassRecall,
+            of_matrices=worst_class_recall,
+            is_worst=True,
+            guards="all",
+            interval="worst",
+            of_labels=OfLabels("class_recall", "worst"),
+        ),
         MetricRow(MatthewsCorrelation, of_matrices=matthews_correlation, is_share=False),
         MetricRow(
             LogLoss,
@@ -253,7 +288,7 @@ METRICS: Registry[MetricRow[Any]] = Registry(
             interval="mean",
             of_images=image_losses,
         ),
-        MetricRow(MacroPrAuc, of_rows=macro_pr_auc, interval="ranking"),
+        MetricRow(MacroPrAuc, of_rows=macro_pr_auc, interval="ranking", of_labels=OfLabels("class_pr_auc", "mean")),
         MetricRow(PrAuc, of_rows=class_pr_auc, bind=_positive, classes=2, interval="ranking"),
         MetricRow(
             ClassRecall,
@@ -262,8 +297,16 @@ METRICS: Registry[MetricRow[Any]] = Registry(
             guards="label",
             interval="mean",
             of_images=wrong_images,
+            of_labels=OfLabels("class_recall", "one"),
         ),
-        MetricRow(ClassPrAuc, of_rows=class_pr_auc, bind=_label, interval="ranking"),
+        MetricRow(ClassF1, of_matrices=class_f1, bind=_label, of_labels=OfLabels("class_f1", "one")),
+        MetricRow(
+            ClassPrAuc,
+            of_rows=class_pr_auc,
+            bind=_label,
+            interval="ranking",
+            of_labels=OfLabels("class_pr_auc", "one"),
+        ),
         MetricRow(
             MeanCost,
             of_matrices=mean_cost,

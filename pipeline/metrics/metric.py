@@ -9,18 +9,22 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pipeline.errors import DataError
+from pipeline.errors import DataError, ParamsError, listing
 from pipeline.framing import Decide, likeliest
+from pipeline.label_sets import LabelNames
 from pipeline.metrics.bootstrap import Values, Weights, resamples
 from pipeline.metrics.confusion import Matrices, confusion_matrices
+from pipeline.metrics.label_measures import BINARY, Take, one_label, taken_of_labels
 from pipeline.metrics.measures import METRICS, IntervalKind
 from pipeline.metrics.metric_params import MetricParams
-from pipeline.metrics.predictions import Predictions
+from pipeline.metrics.predictions import Predictions, predictions_of_sets
 
 OfMatrices = Callable[[Matrices], Values]
 OfRows = Callable[[Predictions, Weights], Values]
 # Losses (n,), and the largest that an image can have.
 OfImages = Callable[[Predictions], tuple[npt.NDArray[np.float64], float]]
+# The threshold of each label while training; the model's own are chosen once it is fitted.
+HALF = 0.5
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,8 @@ class Metric:
     Exactly one of `of_matrices`, from confusion matrices (m, k, k), and `of_rows`, from the images and how often each
     counts (m, n), computes m values. `interval` names how its interval is made; `of_images` are the losses of which a
     mean is made; `label` is the number of the one class that it is about; `costs` [actual, predicted] are its table.
+    Where images may have several labels, it may instead be put together from `of_one_label`, about the class "yes" of
+    "no" and "yes", as `take` says.
     `decide`: what is predicted of probabilities, while an epoch is counted.
     """
 
@@ -41,11 +47,15 @@ class Metric:
     of_images: OfImages | None = field(default=None, repr=False)
     label: int | None = None
     costs: Matrices | None = field(default=None, repr=False, compare=False)
+    of_one_label: "Metric | None" = field(default=None, repr=False)
+    take: Take = "mean"
     decide: Decide = field(default=likeliest, repr=False, compare=False)
 
     def counted(self, seen: Predictions) -> npt.NDArray[np.bool_]:
         """Whether each image tells about the metric, shape (n,): those of its class, if it is about one."""
-        return np.ones(len(seen.labels), bool) if self.label is None else seen.labels == self.label
+        if self.label is None:
+            return np.ones(len(seen.labels), bool)
+        return seen.labels == self.label if seen.sets is None else seen.sets.truth[:, self.label]
 
     def labels(self, seen: Predictions) -> list[int]:
         """The numbers of the classes that it is about, of those that have images."""
@@ -64,10 +74,17 @@ class Metric:
 
     def values(self, checked_predictions: Predictions, weights: Weights) -> Values:
         """A value for each row of weights (m, n), shape (m,); NaN where it is not defined."""
+        if self.of_one_label is not None:
+            return taken_of_labels(np.stack(list(self._by_label(checked_predictions, weights))), self.take)
         if self.of_matrices is not None:
             return self.of_matrices(confusion_matrices(checked_predictions, weights))
         assert self.of_rows is not None  # noqa: S101
         return self.of_rows(checked_predictions, weights)
+
+    def _by_label(self, seen: Predictions, weights: Weights) -> Iterator[Values]:
+        assert self.of_one_label is not None  # noqa: S101
+        for label in range(len(seen.classes)) if self.label is None else [self.label]:
+            yield self.of_one_label.values(one_label(seen, label), weights)
 
     def value(self, checked_predictions: Predictions) -> float:
         """The value, each image counted once."""
@@ -84,7 +101,7 @@ class Metric:
     @property
     def needs_probabilities(self) -> bool:
         """Whether names of classes are not enough."""
-        return self.of_rows is not None
+        return self.of_rows is not None or (self.of_one_label is not None and self.of_one_label.needs_probabilities)
 
     def better(self, new: float, old: float) -> bool:
         """Whether a value beats another."""
@@ -104,6 +121,12 @@ def metric_of(choice: MetricParams, classes: tuple[str, ...]) -> Metric:
         ParamsError: it names a class that the model lacks, or needs a different number of classes.
     """
     row = METRICS.of(choice)
+    if isinstance(classes, LabelNames):
+        return _metric_of_sets(choice, classes)
+    if row.of_matrices is None and row.of_rows is None:
+        raise ParamsError(
+            f"the metric {choice.name} is for images with several labels (problem multi_label): take another one"
+        )
     bound = row.bind(choice, classes)
     return Metric(
         key_of(choice),
@@ -117,13 +140,34 @@ def metric_of(choice: MetricParams, classes: tuple[str, ...]) -> Metric:
     )
 
 
-def check_defined(metric: Metric, labels: npt.NDArray[np.intp], classes: tuple[str, ...], split: str) -> None:
-    """Raise DataError unless the metric is defined for images with these class numbers, (n,).
+def _metric_of_sets(choice: MetricParams, names: LabelNames) -> Metric:
+    row = METRICS.of(choice)
+    if row.of_sets is not None:
+        kind: IntervalKind = "ratio" if row.of_images is None else "mean"
+        return Metric(key_of(choice), of_rows=row.of_sets, interval=kind, of_images=row.of_images)
+    if row.of_labels is None:
+        raise ParamsError(without_meaning(choice.name))
+    one = metric_of(METRICS[row.of_labels.metric].params(name=row.of_labels.metric, label="yes"), BINARY)
+    label = row.bind(choice, names)["label"] if row.of_labels.take == "one" else None
+    return Metric(key_of(choice), interval="labels", label=label, of_one_label=one, take=row.of_labels.take)
+
+
+def without_meaning(name: str) -> str:
+    """What to say of a metric that has no meaning where images may have several labels."""
+    known = [row.name for row in METRICS.values() if row.of_sets is not None or row.of_labels is not None]
+    return (
+        f"the metric {name} needs exactly one class per image, and with problem multi_label an image may have several "
+        f"labels: take one of {listing(known, 20)}"
+    )
+
+
+def check_defined(metric: Metric, labels: npt.NDArray[Any], classes: tuple[str, ...], split: str) -> None:
+    """Raise DataError unless the metric is defined for images with these class numbers (n,), or labels (n, k).
 
     Raises:
         DataError: it is not defined, because no image has the class that it is about.
     """
-    perfect = Predictions(classes, labels, labels, np.eye(len(classes))[labels])
+    perfect = _perfect(labels, classes)
     if np.isnan(metric.value(perfect)):
         raise DataError(
             f"evaluate.optimizing {metric.key} is not defined on {split}, which has no images of that class: "
@@ -131,10 +175,17 @@ def check_defined(metric: Metric, labels: npt.NDArray[np.intp], classes: tuple[s
         )
 
 
+def _perfect(labels: npt.NDArray[Any], classes: tuple[str, ...]) -> Predictions:
+    if isinstance(classes, LabelNames):
+        truth = labels.astype(np.bool_)
+        return predictions_of_sets(classes, truth, truth, truth.astype(np.float64))
+    return Predictions(classes, labels, labels, np.eye(len(classes))[labels])
+
+
 def plain_metrics(classes: tuple[str, ...]) -> Iterator[Metric]:
     """All metrics without arguments that make sense for these classes."""
     for name, row in METRICS.items():
-        if set(row.params.model_fields) == {"name"} and row.classes in {None, len(classes)}:
+        if set(row.params.model_fields) == {"name"} and row.fits(classes):
             yield metric_of(row.params(name=name), classes)
 
 
@@ -149,7 +200,7 @@ class Tally:
         self._probabilities: list[npt.NDArray[np.float64]] = []
 
     def add(self, labels: npt.NDArray[Any], probabilities: npt.NDArray[Any]) -> None:
-        """Count a batch: class numbers (n,) and probabilities (n, k)."""
+        """Count a batch: class numbers (n,), or whether each has each label (n, k), and probabilities (n, k)."""
         if self._metric.of_matrices is None:
             self._labels.append(labels)
             self._probabilities.append(probabilities.astype(np.float64))
@@ -176,4 +227,7 @@ class Tally:
         if self._metric.of_matrices is not None:
             return float(self._metric.of_matrices(self._matrix))
         labels, probabilities = np.concatenate(self._labels), np.concatenate(self._probabilities)
+        if labels.ndim > 1:
+            names, truth = LabelNames(self._classes), labels.astype(np.bool_)
+            return self._metric.value(predictions_of_sets(names, truth, probabilities >= HALF, probabilities))
         return self._metric.value(Predictions(self._classes, labels, self._metric.decide(probabilities), probabilities))

@@ -8,9 +8,21 @@ import numpy.typing as npt
 import pandas as pd
 
 from pipeline.errors import DataError, listing
+from pipeline.label_sets import LabelNames, membership
 
 # Columns of predictions that hold a class's probability start so.
 PROBABILITY = "probability_"
+# Those of a label's, where an image may have several: they do not add up to 1. Another word, so that what takes one
+# for the other finds nothing.
+LABEL_PROBABILITY = "label_probability_"
+
+
+@dataclass(frozen=True)
+class Sets:
+    """Which labels each image has, and which were predicted; shape (n, k) both."""
+
+    truth: npt.NDArray[np.bool_]
+    chosen: npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -18,12 +30,38 @@ class Predictions:
     """Labels and predictions of images, in row order.
 
     labels, predicted: class numbers, shape (n,). probabilities: shape (n, k), or None where nobody wrote them down.
+    sets: where an image may have several labels; labels and predicted are then numbers of whole sets, which say no more
+        than whether both are equal.
     """
 
     classes: tuple[str, ...]
     labels: npt.NDArray[np.intp]
     predicted: npt.NDArray[np.intp]
     probabilities: npt.NDArray[np.float64] | None
+    sets: Sets | None = None
+
+    @property
+    def truth(self) -> npt.NDArray[Any]:
+        """Class numbers (n,), or which labels each image has (n, k)."""
+        return self.labels if self.sets is None else self.sets.truth
+
+
+def probability_columns(classes: tuple[str, ...]) -> list[str]:
+    """The columns of predictions that hold the probabilities of classes, or of labels."""
+    prefix = LABEL_PROBABILITY if isinstance(classes, LabelNames) else PROBABILITY
+    return [f"{prefix}{name}" for name in classes]
+
+
+def predictions_of_sets(
+    names: LabelNames,
+    truth: npt.NDArray[np.bool_],
+    chosen: npt.NDArray[np.bool_],
+    probabilities: npt.NDArray[np.float64] | None,
+) -> Predictions:
+    """The predictions of images that may have several labels; truth and chosen: shape (n, k)."""
+    _, numbers = np.unique(np.concatenate([truth, chosen]), axis=0, return_inverse=True)
+    numbers = numbers.reshape(-1).astype(np.intp)
+    return Predictions(names, numbers[: len(truth)], numbers[len(truth) :], probabilities, Sets(truth, chosen))
 
 
 def checked_predictions(predictions: pd.DataFrame, classes: tuple[str, ...]) -> Predictions:
@@ -32,16 +70,24 @@ def checked_predictions(predictions: pd.DataFrame, classes: tuple[str, ...]) -> 
     Raises:
         DataError: a label is none of the classes, or a probability is no number.
     """
-    columns = [f"{PROBABILITY}{name}" for name in classes]
+    columns = probability_columns(classes)
     found = predictions[columns].to_numpy(np.float64) if set(columns) <= set(predictions.columns) else None
     if found is not None:
         _check_finite(predictions, found)
+    if isinstance(classes, LabelNames):
+        truth, chosen = (membership(predictions[name].to_numpy(), classes) for name in ("label", "predicted"))
+        return predictions_of_sets(classes, truth, chosen, found)
     labels, predicted = (class_codes(predictions[name].to_numpy(), classes) for name in ("label", "predicted"))
     return Predictions(classes, labels, predicted, found)
 
 
 def classes_of(predictions: pd.DataFrame) -> tuple[str, ...]:
-    """All classes that have a probability or occur as label or prediction, sorted unless the model has an order."""
+    """All classes that have a probability or occur as label or prediction, sorted unless the model has an order.
+
+    Of predictions of labels, where an image may have several, all labels.
+    """
+    if several := [name for name in predictions.columns if name.startswith(LABEL_PROBABILITY)]:
+        return LabelNames(sorted(name.removeprefix(LABEL_PROBABILITY) for name in several))
     named = [name.removeprefix(PROBABILITY) for name in predictions.columns if name.startswith(PROBABILITY)]
     occurring = set(predictions["label"].astype(str)) | set(predictions["predicted"].astype(str))
     found = [*named, *sorted(occurring - set(named))]

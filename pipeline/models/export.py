@@ -1,6 +1,7 @@
 """Models as files for other programs: a table of formats, each with what writes it and what runs it.
 
-Such a file takes pixels of 0 to 255, as they are, and gives probabilities: normalisation and softmax are in its graph.
+Such a file takes pixels of 0 to 255, as they are, and gives probabilities: normalisation and softmax (or the
+sigmoid of each label, where an image may have several) are in its graph.
 Its metadata say under `pipeline` the classes, how a file becomes a picture, normalisation and params, as JSON.
 """
 
@@ -58,7 +59,7 @@ def export_model(model: TrainedModel, chosen: ModelFormat) -> bytes:
     """
     chosen.check()
     about = metadata_of(model)
-    graph = Exportable(model.network.cpu(), model.size, chosen.as_they_are)
+    graph = Exportable(model.network.cpu(), model.size, chosen.as_they_are, model.several)
     texts = {
         METADATA: json.dumps(about, sort_keys=True),
         "classes": json.dumps(about["classes"]),

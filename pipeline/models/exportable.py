@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.models.baseline_layers import SMALLEST, Always, Centroids, Colours, Pixels, Trees
+from pipeline.models.prediction import probabilities_of
 
 
 class Exportable(nn.Module):
@@ -21,16 +22,20 @@ class Exportable(nn.Module):
 
     Args:
         as_they_are: layers that the runtime has itself, and that get no twin.
+        several: whether an image may have several labels: each then has a probability of its own.
     """
 
-    def __init__(self, network: nn.Module, size: int, as_they_are: Collection[type[nn.Module]] = ()) -> None:
+    def __init__(
+        self, network: nn.Module, size: int, as_they_are: Collection[type[nn.Module]] = (), several: bool = False
+    ) -> None:
         super().__init__()
+        self.several = several
         self.network = _twin(network, size, as_they_are).eval()
 
     def forward(self, images: Tensor) -> Tensor:
-        """Probabilities that add up to 1."""
+        """Probabilities that add up to 1, or of each label by itself."""
         logits: Tensor = self.network(images)
-        return logits.softmax(dim=1)
+        return probabilities_of(logits, self.several)
 
 
 def _twin(layer: nn.Module, size: int, as_they_are: Collection[type[nn.Module]]) -> nn.Module:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from pipeline.errors import DataError, ParamsError, listing
 from pipeline.framing import UNRELATED, AnyFraming, Framing
+from pipeline.label_sets import LabelNames
 from pipeline.models.baseline_layers import check_tables
 from pipeline.models.baselines import Baseline, baseline_of
 from pipeline.models.building import build_model
@@ -23,6 +24,7 @@ from pipeline.models.network import PretrainedFromFile
 from pipeline.models.networks import Factory
 from pipeline.models.own import digest_of_factory
 from pipeline.models.params import AnyModel, Model
+from pipeline.models.thresholds import Thresholds
 from pipeline.renamed import model_params
 from pipeline.stages.ingest.params import IngestParams
 from pipeline.store.checksums import BLANK, find, is_right, with_checksum
@@ -32,6 +34,8 @@ MODEL_PARAMS: TypeAdapter[Model] = TypeAdapter(AnyModel)
 FRAMING: TypeAdapter[Framing] = TypeAdapter(AnyFraming)
 # A network that a function of a project built, and the key of that function's hash in the header.
 FACTORY, MADE_BY = "factory", "made_by"
+# The key of the thresholds of labels, where an image may have several.
+THRESHOLDS = "thresholds"
 # What a file of another version, or one that somebody made to mislead, may raise.
 UNLIKE = (
     ValueError,
@@ -51,6 +55,8 @@ class TrainedModel:
     """A network with everything needed to use it: class names in output order, and how files become pictures.
 
     params: None of an ONNX file whose network a function of a project built. framing: how the classes relate.
+    thresholds: where an image may have several labels, from which probability on each is predicted; classes are then
+    label_sets.LabelNames.
     """
 
     network: nn.Module
@@ -58,6 +64,12 @@ class TrainedModel:
     ingest: IngestParams
     params: Model | None
     framing: Framing = UNRELATED
+    thresholds: Thresholds | None = None
+
+    @property
+    def several(self) -> bool:
+        """Whether an image may have several labels; classes are their names then."""
+        return self.thresholds is not None
 
     @property
     def size(self) -> int:
@@ -73,6 +85,7 @@ def save_model(model: TrainedModel) -> bytes:
         "ingest": model.ingest.model_dump(),
         "normalisation": _normalisation(model.network),
         "model": _params(model.params),
+        **({} if model.thresholds is None else {THRESHOLDS: model.thresholds.as_header()}),
     }
     if model.framing != UNRELATED:
         about["framing"] = model.framing.model_dump()
@@ -98,14 +111,14 @@ def load_model(data: bytes, own: Model | None = None) -> TrainedModel:
     """
     try:
         about = _about(data)
-        classes = _distinct_texts(about["classes"])
+        classes, thresholds = classes_of_header(about)
         ingest = IngestParams.model_validate(about["ingest"])
         framing = framing_of_header(about, classes)
         tensors = load_tensors(data)
         if not _is_own(about):
             params = MODEL_PARAMS.validate_python(model_params(about["model"]))
             network = _network(params, len(classes), ingest.size, tensors, framing)
-            return TrainedModel(network.eval(), classes, ingest, params, framing)
+            return TrainedModel(network.eval(), classes, ingest, params, framing, thresholds)
         digest = str(about["model"][MADE_BY])
     except UNLIKE as error:
         raise _unlike(error) from error
@@ -116,7 +129,19 @@ def load_model(data: bytes, own: Model | None = None) -> TrainedModel:
         network.load_state_dict(tensors)
     except UNLIKE as error:
         raise _unlike(error) from error
-    return TrainedModel(network.eval(), classes, ingest, factory, framing)
+    return TrainedModel(network.eval(), classes, ingest, factory, framing, thresholds)
+
+
+def classes_of_header(about: Mapping[str, Any]) -> tuple[tuple[str, ...], Thresholds | None]:
+    """The classes, or the labels and their thresholds, that a model's header names.
+
+    Raises:
+        KeyError, TypeError, ValueError: it does not do so as `save_model` does.
+    """
+    classes = _distinct_texts(about["classes"])
+    if THRESHOLDS not in about:
+        return classes, None
+    return LabelNames(classes), Thresholds.of_header(about[THRESHOLDS], len(classes))
 
 
 def needs_own_code(data: bytes) -> bool:
@@ -174,7 +199,7 @@ def _check_content(data: bytes, about: dict[str, Any]) -> None:
     Raises:
         ValueError: it is not, or one flipped bit may have hidden it.
     """
-    if unknown := about.keys() - {"checksum", "classes", "framing", "ingest", "model", "normalisation"}:
+    if unknown := about.keys() - {"checksum", "classes", "framing", "ingest", "model", "normalisation", THRESHOLDS}:
         raise ValueError(f"its header has {len(unknown)} entries of unknown names")
     place = _place(data)
     if "checksum" in about and (place is None or not is_right(data, place)):

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from pipeline.errors import DataError
 from pipeline.models.export import INPUT, METADATA, OUTPUT, check_onnx, onnx_session
-from pipeline.models.files import FACTORY, MODEL_PARAMS, TrainedModel, framing_of_header
+from pipeline.models.files import FACTORY, MODEL_PARAMS, TrainedModel, classes_of_header, framing_of_header
 from pipeline.renamed import model_params
 from pipeline.stages.ingest.params import IngestParams
 from pipeline.yaml_values import shortened
@@ -17,15 +17,21 @@ SUFFIX = ".onnx"
 
 
 class OnnxNetwork(nn.Module):
-    """Pixels (n, 3, size, size) uint8 -> logarithms of probabilities (n, k), which softmax turns back into these."""
+    """Pixels (n, 3, size, size) uint8 -> logits (n, k), which softmax turns back into the file's probabilities.
+
+    Where an image may have `several` labels, the sigmoid does so.
+    """
 
     def __init__(self, data: bytes) -> None:
         super().__init__()
         self.session = onnx_session(data)
+        self.several = False
 
     def forward(self, pixels: Tensor) -> Tensor:
         found = self.session.run([OUTPUT], {INPUT: np.ascontiguousarray(pixels.cpu().numpy())})[0]
-        return torch.from_numpy(found).log().to(pixels.device)
+        probabilities = torch.from_numpy(found)
+        logits = probabilities.double().logit() if self.several else probabilities.log()
+        return logits.to(pixels.device)
 
 
 def load_onnx(data: bytes) -> TrainedModel:
@@ -46,7 +52,7 @@ def load_onnx(data: bytes) -> TrainedModel:
     texts = network.session.get_modelmeta().custom_metadata_map
     try:
         about = json.loads(texts[METADATA])
-        classes = tuple(map(str, about["classes"]))
+        classes, thresholds = classes_of_header(about)
         ingest = IngestParams.model_validate(about["ingest"])
         framing = framing_of_header(about, classes)
         own = about["model"]["name"] == FACTORY
@@ -60,4 +66,5 @@ def load_onnx(data: bytes) -> TrainedModel:
             f"it does not say what its classes are and how a file becomes a picture ({shortened(str(error))}): "
             "name an ONNX file that `pipeline export-model` wrote"
         ) from error
-    return TrainedModel(network.eval(), classes, ingest, params, framing)
+    network.several = thresholds is not None
+    return TrainedModel(network.eval(), classes, ingest, params, framing, thresholds)

@@ -25,6 +25,7 @@ def predict(
     threads: int,
     advance: Callable[[int], None],
     workers: int = 1,
+    several: bool = False,
 ) -> npt.NDArray[np.float32]:
     """Class probabilities, shape (n, classes), in the order of the batches.
 
@@ -32,6 +33,7 @@ def predict(
         batches: pixels (n, 3, size, size) uint8 and class numbers, which are not looked at.
         advance: called with the number of images after each batch.
         workers: how much of a batch is worked at at the same time; any number gives the same.
+        several: whether an image may have several labels: then each label has a probability of its own.
 
     Raises:
         DataError: a probability is NaN.
@@ -42,7 +44,7 @@ def predict(
     found = []
     with fast_forward(network, device, threads, workers) as forward:
         for pixels, _ in batches:
-            found.append(forward(pixels.to(device)).softmax(dim=1).cpu().numpy())
+            found.append(probabilities_of(forward(pixels.to(device)), several).cpu().numpy())
             advance(len(pixels))
     probabilities = np.concatenate(found)
     if not np.isfinite(probabilities).all():
@@ -50,6 +52,11 @@ def predict(
             "the model predicts NaN: its weights are damaged; run `dvc repro train` with a smaller learning_rate"
         )
     return probabilities
+
+
+def probabilities_of(logits: Tensor, several: bool) -> Tensor:
+    """Of logits (n, k): each label by itself where an image may have several, else they add up to 1."""
+    return logits.sigmoid() if several else logits.softmax(dim=1)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import Any
 
 from pipeline.errors import DataError, ParamsError, listing
 from pipeline.project.inspect_sources import SourceSeen
+from pipeline.project.label_files import SEPARATORS, has_several
 from pipeline.project.model_choice import MAX_SMALL_SIDE, ModelChoice, max_side, model_choice
 from pipeline.project.params_template import Choice
 from pipeline.transforms.presets import PRESETS
@@ -21,6 +22,9 @@ MANY_ROWS = 20_000
 # Names of classes that a mirror image, or a turn, makes another one.
 SIDES = ("left", "right", "links", "rechts", "arrow", "sign", "turn", "clock")
 PAGES = ("invoice", "letter", "form", "receipt", "memo", "page", "scan", "document", "email", "resume", "handwritten")
+
+# What people call an image that has none of the labels.
+NO_LABELS = {"none", "nothing", "no", "empty", "background", "negative", "normal", "no finding", "no label", "(none)"}
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,11 @@ class Seen:
             if source.role == role:
                 total.update(source.classes)
         return total
+
+    @property
+    def several(self) -> bool:
+        """Whether some image has several labels."""
+        return any(has_several(source.source.get("labels", {})) for source in self.sources)
 
     @property
     def sides(self) -> list[int]:
@@ -106,7 +115,7 @@ def choose(seen: Seen, overrides: Overrides) -> list[Choice]:
     train = raw + Counter({label: math.ceil(count * shares["train"]) for label, count in production.items()})
     training_set, rows = _training_set(train, preset)
     model = model_choice(size, train.total(), rows, len(seen.classes), overrides.model)
-    return [
+    chosen = [
         Choice(
             "sources", _sources(seen.sources), "; ".join(f"{one.name}: {one.why}" for one in seen.sources if one.why)
         ),
@@ -118,10 +127,42 @@ def choose(seen: Seen, overrides: Overrides) -> list[Choice]:
         *_limits(production, shares, model),
         Choice("diagnose.human_error", 0.02, "a guess until you measure it: see feedback/README.md"),
     ]
+    return _of_labels(chosen, seen) if seen.several else chosen
+
+
+def _of_labels(chosen: Sequence[Choice], seen: Seen) -> list[Choice]:
+    """The choices that differ where images may have several labels: the problem, the metric, and no balancing."""
+    none = next((name for name in seen.classes if name.casefold() in NO_LABELS), None)
+    why = (
+        "some images have several labels"
+        if none is None
+        else f"some have several labels, and {none} means none of them"
+    )
+    problem = Choice("problem", {"name": "multi_label", "none": none}, why)
+    balance = Choice("balance.strategy", {"name": "none"}, "an image with several labels repeats all of them")
+    metric = Choice("evaluate.optimizing", "macro_f1", "each label counts alike; see docs/multi_label.md for others")
+    made = []
+    for choice in chosen:
+        if choice.place == "evaluate.satisficing":
+            made.append(metric)
+        if choice.place.startswith(("split", "balance")) and problem not in made:
+            made.append(problem)
+        made.append(balance if choice.place == "balance.strategy" else choice)
+    return made
 
 
 def _sources(sources: Sequence[SourceSeen]) -> dict[str, Any]:
-    return {one.name: dict(one.source) for one in sources}
+    found: dict[str, Any] = {one.name: dict(one.source) for one in sources}
+    tables = [one["labels"] for one in found.values() if one.get("labels", {}).get("name") == "table"]
+    separator = next((labels["separator"] for labels in tables if "separator" in labels), None)
+    exports = [one["labels"] for one in found.values() if one.get("labels", {}).get("name") == "label_studio"]
+    if separator is not None or any(has_several(labels) for labels in exports):
+        # A table in which no image has two labels must say so as well.
+        for labels in tables:
+            labels.setdefault("separator", separator or SEPARATORS[0])
+        for labels in exports:
+            labels["several_choices"] = "keep"
+    return found
 
 
 def _size(seen: Seen, overrides: Overrides) -> tuple[int, str]:

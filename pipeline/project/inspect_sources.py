@@ -12,7 +12,7 @@ from typing import Any
 from pipeline.errors import DataError, MissingInputError, ParamsError, listing
 from pipeline.names import clean, shown
 from pipeline.project.image_facts import ImageFacts, look_at
-from pipeline.project.label_files import label_counts, labels_from
+from pipeline.project.label_files import by_label, has_several, label_counts, labels_from
 from pipeline.sources.file_names import ENDINGS
 from pipeline.sources.files import Files, open_files
 from pipeline.sources.layouts import given_split_problem
@@ -94,6 +94,9 @@ def inspect(folder: Path | ObjectPlace, role: str, name: str, shown_path: str, w
         counts = label_counts(files, source["labels"])
         classes = {label: count for label, count in counts.items() if label}
         unlabelled = len(images) - sum(classes.values())
+        if has_several(source["labels"]):
+            classes = by_label(classes, source["labels"])
+            reasons.append("some images have several labels")
     else:
         inside, layout = _layout(images, folder.name, wanted.layout)
         if inside:
@@ -119,6 +122,8 @@ def inspect(folder: Path | ObjectPlace, role: str, name: str, shown_path: str, w
         reasons.append("no folder or table gives these images a label")
     if unlabelled and role == "raw":
         notes.append(f"{unlabelled:,} images are in no class folder and will be rejected")
+    if unlabelled and role != "raw":
+        notes.append(f"{unlabelled:,} images have no label; the model can learn from them: see train.unlabelled")
     return SourceSeen(name, source, classes, unlabelled, look_at(files, images), "; ".join(reasons), tuple(notes))
 
 

@@ -2,19 +2,22 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 from pipeline.errors import DataError, MissingInputError, ParamsError, listing
 from pipeline.images.rejection import Rejection
+from pipeline.label_sets import SEPARATOR
 from pipeline.names import clean
 from pipeline.sources.files import Files
 from pipeline.sources.label_studio import labels_of
 from pipeline.sources.params import LabelStudioLabels
 from pipeline.store.tables import MAX_BYTES, READERS
 
+# What stands between several labels of a cell, the surest first.
+SEPARATORS = ("|", ";", ",")
 # What people call the columns, the likeliest first.
 NAMES: Mapping[str, Sequence[str]] = {
     "path": ("path", "file", "filename", "file_name", "image", "image_path", "filepath", "img", "name"),
@@ -45,7 +48,39 @@ def labels_from(
     if name.lower().endswith(".json"):
         return _label_studio(_content(files, name), set(images), name, unlisted)
     header = _table(files, name, columns.values())
-    return {"name": "table", "file": name, "columns": _columns(list(header), name, columns), "unlisted": unlisted}
+    found = _columns(list(header), name, columns)
+    cells = _table(files, name, [found["label"]])[str(found["label"])]
+    separator = separator_of({clean(str(cell)) for cell in cells if cell is not None})
+    labels = {"name": "table", "file": name, "columns": found, "unlisted": unlisted}
+    return labels if separator is None else {**labels, "separator": separator}
+
+
+def separator_of(cells: Collection[str]) -> str | None:
+    """What stands between the labels of cells that have several; None if no cell has.
+
+    A bar or a semicolon is hardly ever part of a name; a comma counts only if all of its parts stand alone elsewhere.
+    """
+    for separator in SEPARATORS:
+        several = [cell for cell in cells if separator in cell]
+        parts = [{part.strip() for part in cell.split(separator)} for cell in several]
+        stand_alone = separator != "," or all(names <= {*cells} for names in parts)
+        if several and stand_alone and all("" not in names for names in parts):
+            return separator
+    return None
+
+
+def has_several(labels: Mapping[str, Any]) -> bool:
+    """Whether the `labels` of a source give images several labels."""
+    return labels.get("separator") is not None or labels.get("several_choices") == "keep"
+
+
+def by_label(counts: Mapping[str, int], labels: Mapping[str, Any]) -> dict[str, int]:
+    """Images by label, from rows by cell."""
+    found: Counter[str] = Counter()
+    for cell, count in counts.items():
+        for name in {clean(part) for part in cell.split(labels.get("separator") or SEPARATOR)}:
+            found[name] += count
+    return dict(sorted(found.items()))
 
 
 def _from_there_on(name: str, place: str) -> str:
@@ -95,11 +130,13 @@ def _table(files: Files, name: str, needed: Any) -> dict[str, list[Any]]:
 
 def _label_studio(data: bytes, images: set[str], name: str, unlisted: str) -> dict[str, Any]:
     asked: Counter[str] = Counter()
+    several = False
     prefixes: dict[str, list[str]] = {}
     try:
         for task in json.loads(data):
             results = [one for note in task["annotations"] for one in note["result"]]
             asked.update(one["from_name"] for one in results if one.get("type") == "choices")
+            several |= any(len(one["value"]["choices"]) > 1 for one in results if one.get("type") == "choices")
             for key, value in task["data"].items():
                 if isinstance(value, str) and (path := _path_at_end(unquote(value), images)) is not None:
                     prefixes.setdefault(key, []).append(unquote(value).removesuffix(path))
@@ -113,6 +150,7 @@ def _label_studio(data: bytes, images: set[str], name: str, unlisted: str) -> di
     return {
         **{"name": "label_studio", "file": name, "image": image, "prefix": prefix},
         **{"choice": asked.most_common(1)[0][0], "disagreement": "reject", "unlisted": unlisted},
+        **({"several_choices": "keep"} if several else {}),
     }
 
 

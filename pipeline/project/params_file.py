@@ -17,6 +17,7 @@ from pipeline.metrics.measures import MeanCost
 from pipeline.metrics.metric_params import MetricParams
 from pipeline.names import shown
 from pipeline.problem import AnyProblem
+from pipeline.problem_rules import broken_rules
 from pipeline.registry import OneOf
 from pipeline.renamed import renamed
 from pipeline.section import Section
@@ -53,11 +54,12 @@ WORDS = {
 class Params(Section):
     """The whole of params.yaml."""
 
+    # First, because the rules of the others depend on it.
+    problem: AnyProblem
     sources: Mapping[SourceName, SourceParams]
     sample: SampleParams | None = None
     ingest: IngestParams
     embed: EmbedParams
-    problem: AnyProblem
     curate: CurateParams
     split: SplitParams
     balance: BalanceParams
@@ -89,6 +91,13 @@ class Params(Section):
                     "source, so each image would count twice"
                 )
         return sources
+
+    @field_validator("sources", "balance", "augment", "train", "evaluate")
+    @classmethod
+    def _fits_the_problem(cls, section: Any, info: ValidationInfo) -> Any:
+        if "problem" in info.data and (broken := broken_rules(info.data["problem"], str(info.field_name), section)):
+            raise ValueError("; ".join(broken))
+        return section
 
     @field_validator("evaluate")
     @classmethod

@@ -13,6 +13,7 @@ from urllib.parse import quote, unquote
 from xml.sax.saxutils import quoteattr
 
 from pipeline.errors import DataError, listing
+from pipeline.label_sets import SEPARATOR, joined
 from pipeline.names import clean, shown, take_labels
 from pipeline.sources.likeness import UPLOADED
 from pipeline.sources.listing import LabelStatement
@@ -26,7 +27,8 @@ def labels_of(tasks: Any, params: LabelStudioLabels, name: str) -> list[LabelSta
 
     Each person has one vote, however often they answered and for whatever region of the image. Skipped (cancelled)
     answers do not count; if there is no other answer, the label is "". Reasons for rejection: annotators_disagree,
-    several_choices (one person chose several), and path_leaves_source (an image without the prefix).
+    several_choices (one person chose several, unless params keep such sets), and path_leaves_source (an image without
+    the prefix).
 
     Args:
         tasks: the content of the file.
@@ -72,11 +74,12 @@ def import_file(paths: Sequence[str], ids: Sequence[str], params: LabelStudioLab
 
 
 def labelling_interface(classes: Sequence[str], params: LabelStudioLabels) -> str:
-    """The labelling interface (https://labelstud.io/tags/choices): choose one class per image."""
+    """The labelling interface (https://labelstud.io/tags/choices): choose one class per image, or any number."""
+    how_many = "multiple" if params.several_choices == "keep" else "single"
     choices = "\n".join(f"    <Choice value={quoteattr(name)}/>" for name in classes)
     return (
         f'<View>\n  <Image name="image" value={quoteattr("$" + params.image)}/>\n'
-        f'  <Choices name={quoteattr(params.choice)} toName="image" choice="single" required="true">\n'
+        f'  <Choices name={quoteattr(params.choice)} toName="image" choice="{how_many}" required="true">\n'
         f"{choices}\n  </Choices>\n</View>\n"
     )
 
@@ -94,6 +97,8 @@ def _said(task: Mapping[str, Any], number: int, params: LabelStudioLabels) -> La
         if _is_asked(one.name, one.kind, params):
             of_person.setdefault(one.person, []).extend(filter(None, map(clean, one.choices)))
     votes_of = [list(dict.fromkeys(choices)) for choices in of_person.values() if choices]
+    if params.several_choices == "keep":
+        return _set_of_votes(votes_of, path, row, params)
     several = [choices for choices in votes_of if len(choices) > 1]
     if several:
         return LabelStatement(path, "", row, reason="several_choices", detail=" + ".join(several[0]))
@@ -105,6 +110,19 @@ def _said(task: Mapping[str, Any], number: int, params: LabelStudioLabels) -> La
     if agreed:
         return LabelStatement(path, label, row)
     words = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
+    return LabelStatement(path, "", row, reason="annotators_disagree", detail=words)
+
+
+def _set_of_votes(votes: Sequence[Sequence[str]], path: str, row: int, params: LabelStudioLabels) -> LabelStatement:
+    """The set of choices that people agree on: all of them, or more than half of them on each choice."""
+    if not votes:
+        return LabelStatement(path, "", row)
+    counts = Counter(choice for choices in votes for choice in choices)
+    chosen = [choice for choice, count in counts.items() if 2 * count > len(votes)]
+    disputed = {choice: count for choice, count in sorted(counts.items()) if count < len(votes)}
+    if chosen and (not disputed or params.disagreement == "majority"):
+        return LabelStatement(path, joined(chosen), row)
+    words = ", ".join(f"{name} {count} of {len(votes)}" for name, count in disputed.items())
     return LabelStatement(path, "", row, reason="annotators_disagree", detail=words)
 
 
@@ -182,6 +200,10 @@ def _problems(tasks: Any, params: LabelStudioLabels) -> Iterator[str]:
         there = listing(f"{name!r} ({kind})" for name, kind in sorted(asked))
         yield f"no answer has the name {params.choice!r} and the type choices; the answers are {there}"
     yield from take_labels(sorted(_choices(tasks, params))).problems
+    if params.several_choices == "keep" and (
+        barred := sorted(name for name in _choices(tasks, params) if SEPARATOR in name)
+    ):
+        yield f"choices have {SEPARATOR} in their names, which stands between labels: {listing(barred)}; rename them"
 
 
 def _is_task(task: Any) -> bool:

@@ -48,12 +48,12 @@ def list_images(files: Files, source: SourceParams, now: pd.Timestamp) -> Listin
         case NoLabels():
             found, metadata = _metadata(files, found, source)
             listed = without_labels(_chosen(found, source))
-        case TableLabels(file=file, columns=columns, unlisted=unlisted):
+        case TableLabels(file=file, columns=columns) as labels:
             single = {name for name in columns.model_dump().values() if name is not None}
             texts = _texts(files, found, file, single)
             chosen = _chosen(_without(found, file), source)
             left_out = frozenset(found.files).difference(chosen.files)
-            return by_table(chosen, texts, columns, source.role, unlisted, now, f"{files.place}/{file}", left_out)
+            return by_table(chosen, texts, labels, source.role, now, f"{files.place}/{file}", left_out)
         case LabelStudioLabels(file=file, unlisted=unlisted):
             tasks = _tasks(files, found, file)
             said = labels_of(tasks, source.labels, f"{files.place}/{file}")

@@ -18,9 +18,9 @@ from pipeline.names import clean, shown, take_labels
 from pipeline.sources.layouts import GIVEN_SPLIT, given_split_problem
 from pipeline.sources.likeness import Nearest
 from pipeline.sources.metadata import captured_times, missing_columns, unusable, with_metadata
-from pipeline.sources.params import Columns, Layout, Unlisted
+from pipeline.sources.params import Layout, TableLabels, Unlisted
 from pipeline.sources.scan import Scan
-from pipeline.sources.table_errors import named_rows, several_labels, table_errors, table_notes
+from pipeline.sources.table_errors import named_rows, set_errors, set_of_cell, several_labels, table_errors, table_notes
 
 REFUSED_COLUMNS = ["path", "reason", "detail"]
 Refusal = tuple[str, str, str]
@@ -107,9 +107,8 @@ def without_labels(found: Scan) -> Listing:
 def by_table(
     found: Scan,
     table: pd.DataFrame,
-    columns: Columns,
+    labels: TableLabels,
     role: str,
-    unlisted: Unlisted,
     now: pd.Timestamp,
     name: str,
     left_out: Collection[str] = frozenset(),
@@ -117,6 +116,7 @@ def by_table(
     """Labels and metadata from a table of texts.
 
     Args:
+        labels: which columns say what.
         now: later times are errors.
         name: of the table, for messages.
         left_out: further files, of which nothing is wanted, whatever the table says.
@@ -124,18 +124,21 @@ def by_table(
     Raises:
         DataError: the table breaks rules; the message lists all of them, with the rows.
     """
+    columns = labels.columns
     needed = [column for column in (columns.path, columns.label, columns.group, columns.captured_at) if column]
     problems = missing_columns(table, needed)
     if problems:
         raise DataError(unusable(name, problems))
     times, problems = captured_times(table, columns, now)
-    problems = [*table_errors(table, columns), *problems]
+    problems = [*table_errors(table, columns), *set_errors(table, labels), *problems]
     if problems:
         raise DataError(unusable(name, problems))
     written = table[columns.label].tolist() if columns.label else [""] * len(table)
     names = take_labels(written).names
-    labels = [names[label] for label in written]
-    several = several_labels(set(labels))
+    texts = [names[label] for label in written]
+    if labels.separator is not None:
+        texts = [set_of_cell(text, labels.separator) for text in texts]
+    several = several_labels(set(texts)) if labels.separator is None else frozenset()
     others = [column for column in table.columns if column not in {columns.path, columns.label}]
     cells = table[others].itertuples(index=False, name=None) if others else [()] * len(table)
     paths = table[columns.path].tolist()
@@ -143,12 +146,12 @@ def by_table(
         LabelStatement(path, "", row, other, "several_choices", label)
         if label in several
         else LabelStatement(path, label, row, other)
-        for path, label, row, other in zip(paths, labels, range(1, len(table) + 1), cells, strict=True)
+        for path, label, row, other in zip(paths, texts, range(1, len(table) + 1), cells, strict=True)
     ]
-    listed = by_statements(found, said, role, unlisted, left_out)
+    listed = by_statements(found, said, role, labels.unlisted, left_out)
     rows = listed.images["row"].to_numpy() - 1
     images = with_metadata(listed.images.drop(columns="row"), table, columns, times, rows)
-    return Listing(images, listed.refused, listed.ignored, table_notes(table, columns), name)
+    return Listing(images, listed.refused, listed.ignored, table_notes(table, columns, labels.separator), name)
 
 
 def by_statements(

@@ -38,12 +38,16 @@ class Columns(Section):
 
 
 class TableLabels(Section):
-    """One row per image in a CSV, Parquet or JSONL file inside the source; an empty label means none."""
+    """One row per image in a CSV, Parquet or JSONL file inside the source; an empty label means none.
+
+    separator: what stands between the labels of one cell, such as | in cat|dog; null: a cell is one label.
+    """
 
     name: Literal["table"]
     file: Name
     columns: Columns
     unlisted: Unlisted
+    separator: Annotated[str, Field(min_length=1, max_length=3)] | None = None
 
 
 class LabelStudioLabels(Section):
@@ -54,6 +58,7 @@ class LabelStudioLabels(Section):
     disagreement: of several people's answers, whether all must agree, or more than half of them.
     strip_hash: whether Label Studio has put eight digits and a hyphen before the names of files, as it does when they
         are uploaded to it.
+    several_choices: one person's answer with several choices rejects the image, or is a set of labels.
     """
 
     name: Literal["label_studio"]
@@ -64,6 +69,7 @@ class LabelStudioLabels(Section):
     disagreement: Literal["reject", "majority"]
     unlisted: Unlisted
     strip_hash: bool = False
+    several_choices: Literal["reject", "keep"] = "reject"
 
 
 AnyLabels = Annotated[FolderLabels | NoLabels | TableLabels | LabelStudioLabels, Field(discriminator="name")]

@@ -8,8 +8,9 @@ from typing import Any
 import pandas as pd
 
 from pipeline.errors import listing
-from pipeline.names import NOTHING, TakenNames, take_groups, take_labels
-from pipeline.sources.params import Columns
+from pipeline.label_sets import SEPARATOR, joined
+from pipeline.names import NOTHING, TakenNames, clean, take_groups, take_labels
+from pipeline.sources.params import Columns, TableLabels
 
 # 2.02611E+14 for 202611210001234
 _CUT_SHORT = r"\d(\.\d+)?[eE]\+\d+"
@@ -47,10 +48,36 @@ def table_errors(table: pd.DataFrame, columns: Columns) -> list[str]:
     return problems
 
 
-def table_notes(table: pd.DataFrame, columns: Columns) -> tuple[str, ...]:
+def set_errors(table: pd.DataFrame, labels: TableLabels) -> list[str]:
+    """One message per kind of error in cells that hold several labels."""
+    column, separator = labels.columns.label, labels.separator
+    if column is None or separator is None:
+        return []
+    rows = pd.Series(range(1, len(table) + 1), index=table.index)
+    parts = table[column].str.strip().map(lambda text: [clean(part) for part in text.split(separator)] if text else [])
+    problems = []
+    if len(empty := rows[parts.map(lambda names: "" in names)]):
+        problems.append(
+            f"{column} has {separator!r} with no label on one side in {len(empty)} rows: {listing(empty)}. Write a "
+            "label on both sides, or remove it"
+        )
+    if len(barred := rows[parts.map(lambda names: any(SEPARATOR in name for name in names))]):
+        problems.append(
+            f"{column} has {SEPARATOR} inside of a label in {len(barred)} rows: {listing(barred)}. It stands between "
+            "labels in the pipeline's own files: choose other names"
+        )
+    return problems
+
+
+def set_of_cell(text: str, separator: str) -> str:
+    """The set of labels in a cell, as one text; of an empty cell none."""
+    return joined(clean(name) for name in text.split(separator)) if text else ""
+
+
+def table_notes(table: pd.DataFrame, columns: Columns, separator: str | None = None) -> tuple[str, ...]:
     """One note per way in which labels and groups are read differently from how they are written."""
     notes = [note for _, taken in _taken(table, columns) for note in taken.notes]
-    labels = table[columns.label].unique().tolist() if columns.label else []
+    labels = table[columns.label].unique().tolist() if columns.label and separator is None else []
     joined = sorted(label for label in labels if re.search("[|;]", label) and label not in several_labels(labels))
     if joined:
         notes.append(f"cells that may hold several labels count as one class each: {listing(joined)}")

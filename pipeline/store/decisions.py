@@ -9,8 +9,9 @@ import difflib
 import io
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
+from operator import attrgetter
 from pathlib import Path
 
 from pipeline.errors import DataError, listing
@@ -50,6 +51,10 @@ class Decision:
         return datetime.fromisoformat(self.when)
 
 
+# As dataclasses.astuple, which copies each value, and takes twenty times as long.
+_VALUES: Callable[[Decision], tuple[str, ...]] = attrgetter(*(one.name for one in fields(Decision)))
+
+
 def decisions(path: str) -> Artifact:
     """An artifact, read only: the decisions of a file; none where there is no file."""
 
@@ -84,13 +89,13 @@ def render(found: Iterable[Decision]) -> bytes:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(COLUMNS)
-    writer.writerows([safe(" ".join(cell.split())) for cell in astuple(decision)] for decision in in_order(found))
+    writer.writerows([safe(" ".join(cell.split())) for cell in _VALUES(decision)] for decision in in_order(found))
     return buffer.getvalue().encode()
 
 
 def in_order(found: Iterable[Decision]) -> tuple[Decision, ...]:
     """By content, person and time; equal ones once."""
-    return tuple(sorted(set(found), key=lambda one: (one.sha256, one.who, one.when, astuple(one))))
+    return tuple(sorted(set(found), key=lambda one: (one.sha256, one.who, one.when, _VALUES(one))))
 
 
 def by_content(found: Iterable[Decision]) -> dict[str, list[Decision]]:

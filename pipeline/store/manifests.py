@@ -24,7 +24,9 @@ PART = 100_000
 CATEGORY = pa.dictionary(pa.int32(), pa.string())
 
 
-def manifest(path: str, schema: pa.Schema, extra_columns: str | None = None, kind: pa.DataType = CATEGORY) -> Artifact:
+def manifest(
+    path: str, schema: pa.Schema, extra_columns: str | tuple[str, ...] | None = None, kind: pa.DataType = CATEGORY
+) -> Artifact:
     """An artifact: a data frame with the columns of `schema`, in an Arrow IPC file.
 
     Columns whose name starts with `further` travel as well, as this kind.
@@ -122,7 +124,7 @@ def category_array(codes: npt.NDArray[Any], names: Sequence[str]) -> pa.Dictiona
     return _recoded(codes, names, used)
 
 
-def manifest_slice(path: str, schema: pa.Schema, extra_columns: str | None = None) -> Artifact:
+def manifest_slice(path: str, schema: pa.Schema, extra_columns: str | tuple[str, ...] | None = None) -> Artifact:
     """The same bytes as `manifest`; read as an Arrow table, written from the rows of a `TableSlice`.
 
     For a stage that looks at few columns and hands all on: half the time and memory.
@@ -173,7 +175,7 @@ def lasting(path: str, schema: pa.Schema) -> Artifact:
     return Artifact(path, read, whole.write)
 
 
-def manifest_stream(path: str, schema: pa.Schema, extra_columns: str | None = None) -> Artifact:
+def manifest_stream(path: str, schema: pa.Schema, extra_columns: str | tuple[str, ...] | None = None) -> Artifact:
     """The same bytes as `manifest`; read as a frame, written from a `TableStream`, a part of which is in memory."""
 
     def write(rows: TableStream, place: Path) -> None:
@@ -195,7 +197,7 @@ def _write_taken(taken: TableSlice, schema: pa.Schema, place: Path) -> None:
     write_parts((tidy.part(start, start + PART).select(schema.names) for start in starts), schema, place)
 
 
-def _open_manifest(place: Path, schema: pa.Schema, extra_columns: str | None) -> pa.Table:
+def _open_manifest(place: Path, schema: pa.Schema, extra_columns: str | tuple[str, ...] | None) -> pa.Table:
     table = open_arrow(place)
     if _without(table.schema.names, extra_columns) != schema.names:
         raise DataError(
@@ -208,13 +210,15 @@ def _open_manifest(place: Path, schema: pa.Schema, extra_columns: str | None) ->
 
 
 def _with_extra_columns(
-    schema: pa.Schema, names: Iterable[str], extra_columns: str | None, kind: pa.DataType = CATEGORY
+    schema: pa.Schema, names: Iterable[str], extra_columns: str | tuple[str, ...] | None, kind: pa.DataType = CATEGORY
 ) -> pa.Schema:
     extra = [name for name in names if extra_columns is not None and name.startswith(extra_columns)]
-    return pa.schema([*schema, *(pa.field(name, kind) for name in sorted(extra))])
+    # Columns of tables come in any order; probabilities in that of the model's classes.
+    ordered = sorted(extra) if kind == CATEGORY else extra
+    return pa.schema([*schema, *(pa.field(name, kind) for name in ordered)])
 
 
-def _without(names: Sequence[str], extra_columns: str | None) -> list[str]:
+def _without(names: Sequence[str], extra_columns: str | tuple[str, ...] | None) -> list[str]:
     return [name for name in names if extra_columns is None or not name.startswith(extra_columns)]
 
 

@@ -20,7 +20,9 @@ from pipeline.data.prepared import (
 )
 from pipeline.errors import DataError, ParamsError, PipelineError
 from pipeline.images.pixels import encode
+from pipeline.label_sets import LabelNames
 from pipeline.manifest import SEEN_SPLITS, TEST, TRAIN
+from pipeline.problem import is_multi_label
 from pipeline.project.params_file import Params
 from pipeline.stages.final_evaluation.access import check_access, params_digest, rows_digest
 from pipeline.store.ledger import LedgerEntry
@@ -53,12 +55,19 @@ def export(folder: Path, format_name: str, test: bool, params: Params, link: boo
         raise ParamsError(
             f"--link: {format_name} packs pictures into few files, which nothing can link: take --format imagefolder"
         )
+    if is_multi_label(params.problem) and not chosen.several:
+        fit = ", ".join(each.name for each in DATA_FORMATS.values() if each.several)
+        raise ParamsError(
+            f"--format {format_name} has one class per image, and with problem multi_label an image may have several "
+            f"labels: take {fit}"
+        )
     rows = {split: read_manifest(split) for split in SEEN_SPLITS}
     if test:
         rows[TEST] = read_rows_of_test()
     if empty := [split for split, table in rows.items() if table.empty and split != "train_dev"]:
         raise DataError(f"{' and '.join(empty)} have no images: see what `pipeline split` says, and change its params")
-    classes, pictures = classes_of(rows[TRAIN]), pictures_of_project(rows[TRAIN])
+    several = is_multi_label(params.problem)
+    classes, pictures = classes_of(rows[TRAIN], several), pictures_of_project(rows[TRAIN])
     online = None if pictures.variants_are_stored else online_variants_of()
     splits = [_exported(split, table, classes, pictures, online, params) for split, table in rows.items() if len(table)]
     if test:
@@ -128,7 +137,7 @@ def _check_place(folder: Path) -> None:
 def _exported(
     split: str,
     rows: pd.DataFrame,
-    classes: Sequence[str],
+    classes: tuple[str, ...],
     pictures: Pictures,
     online: Variants | None,
     params: Params,
@@ -136,7 +145,7 @@ def _exported(
     copies = rows["copy"].to_numpy(np.int64)
     names = [export_name(str(image), int(copy)) for image, copy in zip(rows["id"], copies, strict=True)]
     shards, places = rows["shard"].astype(str).tolist(), rows["row"].tolist()
-    dataset = RowDataset(rows, pictures.images, tuple(classes), params.ingest.size, online)
+    dataset = RowDataset(rows, pictures.images, classes, params.ingest.size, online)
 
     def data(position: int) -> bytes:
         if online is not None and copies[position] > 0:
@@ -157,14 +166,14 @@ def _exported(
 def _notes(splits: Sequence[Exported], classes: Sequence[str], online: Variants | None) -> list[str]:
     notes = []
     folders = folder_names(classes)
-    if sorted(folders.values()) != [folders[name] for name in classes]:
+    if not isinstance(classes, LabelNames) and sorted(folders.values()) != [folders[name] for name in classes]:
         notes.append(
             "note: names of classes hold characters that no folder may have: their folders sort in another order, so "
             "take class numbers from metadata.csv"
         )
     if online is not None and any((each.rows["copy"] > 0).any() for each in splits):
         notes.append("note: augment.mode is online: variants are those of the first epoch")
-    for each in splits:
+    for each in () if isinstance(classes, LabelNames) else splits:
         if missing := sorted(set(classes) - set(each.rows["label"].astype(str))):
             notes.append(
                 f"note: {each.split} has no image of {', '.join(missing[:5])}: torchvision's ImageFolder wants "

@@ -12,7 +12,7 @@ from pipeline.data.dataset import RowDataset
 from pipeline.data.loader import predict_rows
 from pipeline.errors import DataError, ParamsError
 from pipeline.manifest import DEV
-from pipeline.metrics.predictions import PROBABILITY
+from pipeline.metrics.predictions import probability_columns
 from pipeline.models.export import MODEL_FORMATS, ModelFormat, Run, export_model
 from pipeline.models.files import TrainedModel
 from pipeline.store.shards import ShardReader
@@ -88,7 +88,7 @@ def agreement(model: TrainedModel, run: Run, rows: pd.DataFrame, images: ShardRe
         raise DataError("dev has no images to compare the file with its model on: run `dvc repro split`")
     dataset = RowDataset(rows, images, model.classes, model.size)
     expected = predict_rows(model, rows, images, 1, Engine(1), "compare")
-    wanted = expected[[f"{PROBABILITY}{label}" for label in model.classes]].to_numpy(np.float64)
+    wanted = expected[probability_columns(model.classes)].to_numpy(np.float64)
     # One image first: a graph may have frozen the number of images that it was made with.
     parts = [range(1), *(range(start, min(start + BATCH, len(rows))) for start in range(0, len(rows), BATCH))]
     largest = 0.0

@@ -19,14 +19,16 @@ from pipeline.errors import DataError, ParamsError
 from pipeline.manifest import DEV
 from pipeline.metrics.intervals import metric_interval
 from pipeline.metrics.metric import check_defined, metric_of
-from pipeline.metrics.predictions import PROBABILITY, checked_predictions
+from pipeline.metrics.predictions import checked_predictions, probability_columns
+from pipeline.models.thresholds import halves_for
 from pipeline.project.params_file import Params
 from pipeline.stages.train.params import TrainParams
 from pipeline.store.writing import remove
 from pipeline.tools.figures import write_figure
 from pipeline.tools.training_data import fit_params, read_data
 from pipeline.training.checkpoint import Checkpoint, KeyedCheckpoint
-from pipeline.training.fitting import TrainingData, fit_key, fit_model, part_of_data
+from pipeline.training.fitting import TrainingData, part_of_data
+from pipeline.training.semi_supervised import fit_with_unlabelled, key_of
 from pipeline.workers.engine import Engine
 
 if TYPE_CHECKING:
@@ -167,7 +169,7 @@ def _planned_fit(data: TrainingData, params: Params, folder: Path, curve: str, s
 
 
 def _key(data: TrainingData, params: Params, seed: int) -> str:
-    return fit_key(data, replace(fit_params(params), train=_seeded(params, seed)))
+    return key_of(data, replace(fit_params(params), train=_seeded(params, seed)))
 
 
 def _seeded(params: Params, seed: int) -> TrainParams:
@@ -182,9 +184,9 @@ def _fit(planned_fit: PlannedFit) -> None:
     if _key(few, params, planned_fit.seed) != planned_fit.kept.key:
         raise DataError("train, dev or the code has changed since the learning curve was started: run it again")
     train = _seeded(params, planned_fit.seed)
-    trained, _ = fit_model(few, train, metric_of(params.evaluate.optimizing, data.classes), here)
+    trained, _ = fit_with_unlabelled(few, train, metric_of(params.evaluate.optimizing, data.classes), here)
     predictions = predict_rows(trained, data.dev_rows, data.dev.images, train.threads, here, "dev")
-    probabilities = predictions[[f"{PROBABILITY}{name}" for name in trained.classes]].to_numpy()
+    probabilities = predictions[probability_columns(trained.classes)].to_numpy()
     planned_fit.kept.save({"probabilities": torch.from_numpy(probabilities)})
 
 
@@ -200,8 +202,9 @@ def _measured(planned_fit: PlannedFit, data: TrainingData, alpha: float) -> _Mea
     kept, classes = planned_fit.kept.load(), data.classes
     if kept is None:
         raise DataError(f"{catalogue.LEARNING_CURVE} was emptied while the learning curve was running: run it again")
-    predictions = prediction_table(data.dev_rows, classes, kept["probabilities"].numpy(), data.framing)
     evaluate = planned_fit.params.evaluate
+    halves = halves_for(classes, evaluate.optimizing)
+    predictions = prediction_table(data.dev_rows, classes, kept["probabilities"].numpy(), data.framing, halves)
     metric, seen = metric_of_errors(evaluate, classes), checked_predictions(predictions, classes)
     resampled = 1 - metric.resampled(seen, predictions["group"], evaluate.bootstrap, evaluate.seed, DEV)
     point = {

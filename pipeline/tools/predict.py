@@ -17,6 +17,7 @@ from pipeline.errors import DataError, MissingInputError
 from pipeline.framing import Decide, decision
 from pipeline.images.pixels import Pixels
 from pipeline.images.rejection import Rejection
+from pipeline.label_sets import NONE
 from pipeline.models.files import TrainedModel, load_model, needs_own_code
 from pipeline.models.onnx_files import SUFFIX, load_onnx
 from pipeline.models.prediction import predict
@@ -34,16 +35,24 @@ BATCH = 64
 
 @dataclass(frozen=True)
 class Answer:
-    """The predicted class of an image, and then the likeliest others, with probabilities; or why there is none."""
+    """The predicted class of an image, and then the likeliest others, with probabilities; or why there is none.
+
+    labels: where an image may have several, those that are predicted; `likeliest` then has all of them and, up to as
+    many as were asked for, others.
+    """
 
     path: str
     likeliest: tuple[tuple[str, float], ...]
     refused: Rejection | None = None
+    labels: tuple[str, ...] | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The same as values for JSON."""
         if self.refused is not None:
             return {"path": self.path, "refused": self.refused.reason, "detail": self.refused.detail}
+        if self.labels is not None:
+            probabilities = {name: round(probability, 6) for name, probability in self.likeliest}
+            return {"path": self.path, "labels": [*self.labels], "probabilities": probabilities}
         top = [{"class": name, "probability": round(probability, 6)} for name, probability in self.likeliest]
         return {"path": self.path, **top[0], "top": top}
 
@@ -51,6 +60,9 @@ class Answer:
         """The same as a line of a table, the path in `width` columns."""
         if self.refused is not None:
             return f"{self.path:{width}}  refused: {self.refused.reason} {self.refused.detail}".rstrip()
+        if self.labels is not None:
+            parts = [f"{shown(Path(name))} {part:.4f}" for name, part in self.likeliest if name in self.labels]
+            return "  ".join([f"{self.path:{width}}", *(parts or [NONE])])
         return "  ".join(
             [f"{self.path:{width}}", *(f"{shown(Path(name))} {part:.4f}" for name, part in self.likeliest)]
         )
@@ -97,7 +109,17 @@ def answers(
             if isinstance(item, Rejection):
                 yield Answer(name, (), item)
             else:
-                yield Answer(name, _likeliest(next(probabilities), model.classes, decide, top))
+                yield _answer(name, next(probabilities), model, decide, top)
+
+
+def _answer(path: str, probabilities: npt.NDArray[np.float32], model: TrainedModel, decide: Decide, top: int) -> Answer:
+    if model.thresholds is None:
+        return Answer(path, _likeliest(probabilities, model.classes, decide, top))
+    chosen = model.thresholds.sets(probabilities[None].astype(np.float64))[0]
+    labels = tuple(name for name, there in zip(model.classes, chosen, strict=True) if there)
+    likeliest = _likeliest(probabilities, model.classes, decide, len(model.classes))
+    shown_of_it = tuple(pair for place, pair in enumerate(likeliest) if place < top or pair[0] in labels)
+    return Answer(path, shown_of_it, labels=labels)
 
 
 def _probabilities(model: TrainedModel, made: Sequence[Pixels]) -> npt.NDArray[np.float32]:
@@ -105,7 +127,7 @@ def _probabilities(model: TrainedModel, made: Sequence[Pixels]) -> npt.NDArray[n
         return np.empty((0, len(model.classes)), np.float32)
     stacked = (np.stack(made[start : start + BATCH]) for start in range(0, len(made), BATCH))
     batches = ((torch.from_numpy(part).permute(0, 3, 1, 2), torch.zeros(len(part))) for part in stacked)
-    return predict(model.network, batches, torch.get_num_threads(), lambda _: None)
+    return predict(model.network, batches, torch.get_num_threads(), lambda _: None, several=model.several)
 
 
 def _likeliest(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +15,11 @@ import pandas as pd
 from torch import nn
 
 from pipeline.data.dataset import RowDataset, Variants, channel_statistics
-from pipeline.data.loader import batches, weighted_batches
+from pipeline.data.loader import PREDICTION_BATCH, batches, weighted_batches
 from pipeline.data.order import KeyedOrder
+from pipeline.errors import DataError, ParamsError
 from pipeline.framing import UNRELATED, Framing, decision
+from pipeline.label_sets import LabelNames, names_in
 from pipeline.manifest import BALANCED, DEV, SPLIT, check_manifest
 from pipeline.metrics.metric import Metric
 from pipeline.metrics.params import AnyMetric
@@ -26,7 +29,10 @@ from pipeline.models.files import TrainedModel
 from pipeline.models.network import Network, Pretrained
 from pipeline.models.networks import NETWORKS, Factory
 from pipeline.models.own import digest_of_factory
-from pipeline.problem import Problem, framed
+from pipeline.models.prediction import predict
+from pipeline.models.thresholds import Thresholds, criterion_of
+from pipeline.problem import Problem, framed, is_multi_label
+from pipeline.problem_rules import baseline_has_one_class
 from pipeline.randomness import keyed_seed
 from pipeline.stages.augment.params import VariantParams
 from pipeline.stages.ingest.params import IngestParams
@@ -40,6 +46,7 @@ from pipeline.training.features import RowFeatures, TrainFeatures, computed_feat
 from pipeline.training.forecast import Length, announced
 from pipeline.training.loop import Batch, TrainBatches
 from pipeline.training.losses import row_weights
+from pipeline.training.unlabelled import UNLABELLED, Unlabelled
 from pipeline.versions.stages import version_of
 from pipeline.workers.engine import Engine
 from pipeline.workers.libraries import keep_freed_tensors
@@ -52,7 +59,10 @@ MAX_FEATURE_NUMBERS = 512_000_000
 
 @dataclass(frozen=True)
 class FitParams:
-    """The params that a fit depends on: sections of params.yaml, the metric that chooses the epoch, and variants."""
+    """The params that a fit depends on: sections of params.yaml, the metric that chooses the epoch, and variants.
+
+    problem: what the model tells apart; None for classes as they are.
+    """
 
     train: TrainParams
     variants: VariantParams
@@ -67,7 +77,8 @@ class TrainingData:
 
     rows: of train, as balanced and augmented; dev_rows: of dev, as they were photographed.
     classes: in the order of their numbers. framing: how they relate. known: what the frozen layers make of train and of
-    dev, where an earlier fit to the same pictures has computed it.
+    dev, where an earlier fit to the same pictures has computed it. unlabelled: images without a label that training may
+    learn from. pairs: those of which each batch gets some, as a weak and a strong variant.
     """
 
     rows: pd.DataFrame
@@ -77,37 +88,66 @@ class TrainingData:
     train: RowDataset
     dev: RowDataset
     known: tuple[RowFeatures, RowFeatures] | None = None
+    unlabelled: pd.DataFrame | None = None
+    pairs: pd.DataFrame | None = None
     framing: Framing = UNRELATED
 
 
 def training_data(
-    augmented: pd.DataFrame, manifest: pd.DataFrame, images: ShardReader, params: FitParams
+    augmented: pd.DataFrame,
+    manifest: pd.DataFrame,
+    images: ShardReader,
+    params: FitParams,
+    unlabelled: pd.DataFrame | None = None,
 ) -> TrainingData:
     """The rows of both sets, checked.
 
+    Args:
+        unlabelled: images without a label that training may learn from; they are left where params use none.
+
     Raises:
-        DataError: train has one class, or lacks one that dev has.
+        DataError: train has one class, or lacks one that dev has; or params ask for images without a label, and there
+            are none.
         ParamsError: a batch would be larger than train.
     """
     rows = check_manifest(augmented, BALANCED, unique=("id", "copy"))
     check_manifest(manifest, SPLIT)
+    used = check_unlabelled(params.train.unlabelled, unlabelled)
     dev_rows = manifest[manifest["split"] == DEV]
-    check_fits(rows, dev_rows, params.train.batch_size)
-    classes, framing = framed(params.problem, _rows_of_classes(rows))
+    several = is_multi_label(params.problem)
+    check_fits(rows, dev_rows, params.train.batch_size, several)
+    classes, framing = framed(params.problem, _rows_of_classes(rows, several))
     train_set = RowDataset(rows, images, classes, params.ingest.size, _online_variants(params.variants))
     dev_set = RowDataset(dev_rows, images, classes, params.ingest.size)
-    return TrainingData(rows, dev_rows, classes, params.ingest, train_set, dev_set, framing=framing)
+    return TrainingData(rows, dev_rows, classes, params.ingest, train_set, dev_set, framing=framing, unlabelled=used)
 
 
-def check_fits(rows: pd.DataFrame, dev_rows: pd.DataFrame, batch_size: int) -> None:
+def check_unlabelled(params: Unlabelled, unlabelled: pd.DataFrame | None) -> pd.DataFrame | None:
+    """The images without a label that training learns from; None where it learns from none.
+
+    Raises:
+        DataError: params ask for some, and there are none.
+    """
+    if unlabelled is None or not UNLABELLED.of(params).learns:
+        return None
+    if unlabelled.empty:
+        raise DataError(
+            f"train.unlabelled is {params.name}, and no production image without a label is there to learn from "
+            "(those that share a group with train_dev, dev or test do not count): add a production source with labels: "
+            "{name: none}, or set train.unlabelled to {name: none}"
+        )
+    return check_manifest(unlabelled, SPLIT)
+
+
+def check_fits(rows: pd.DataFrame, dev_rows: pd.DataFrame, batch_size: int, several: bool = False) -> None:
     """Check that a model can be fitted to rows of train and measured on those of dev.
 
     Raises:
         DataError: train has one class, or lacks one that dev has.
         ParamsError: a batch would be larger than train.
     """
-    counts, in_dev = (_rows_of_classes(part) for part in (rows, dev_rows))
-    training.check_rows(counts, in_dev, batch_size)
+    counts, in_dev = (_rows_of_classes(part, several) for part in (rows, dev_rows))
+    training.check_rows(counts, in_dev, batch_size, len(rows), several)
 
 
 def part_of_data(data: TrainingData, inside: npt.NDArray[np.bool_]) -> TrainingData:
@@ -121,11 +161,14 @@ def part_of_data(data: TrainingData, inside: npt.NDArray[np.bool_]) -> TrainingD
 def fit_key(data: TrainingData, params: FitParams) -> str:
     """A digest of all that shapes the weights: code, params, rows and, by the names of shards, pixels."""
     columns = ["id", "label", "shard", "row"]
-    tables = table_digest(data.rows, [*columns, "copy", "weight"]), table_digest(data.dev_rows, columns)
+    tables = [table_digest(data.rows, [*columns, "copy", "weight"]), table_digest(data.dev_rows, columns)]
+    tables += [] if data.unlabelled is None else [table_digest(data.unlabelled, columns)]
     variants = params.variants
     made = [variants.mode, variants.seed, [transform.model_dump() for transform in variants.transforms]]
     related = [data.classes, data.framing.model_dump()]
-    shaping = [data.ingest.size, params.train.model_dump(), params.optimizing.model_dump(), related, *made]
+    shaping: list[Any] = [data.ingest.size, params.train.model_dump(), params.optimizing.model_dump(), related, *made]
+    if isinstance(data.classes, LabelNames):
+        shaping.append("several labels")
     code = version_of(fit_model, training_data)
     if isinstance(params.train.model, Factory):
         code += digest_of_factory(params.train.model)
@@ -139,13 +182,15 @@ def fit_model(
     engine: Engine,
     checkpoint: Progress | None = None,
     tell: Callable[[str], None] = lambda _: None,
+    start: nn.Module | None = None,
 ) -> tuple[TrainedModel, training.Fit]:
-    """The model of params, fitted.
+    """The model of params, fitted to labelled images; semi_supervised.py goes on from there.
 
     Args:
         checkpoint: where a network's fit goes on from, and where it saves its state: with it, SIGTERM and Ctrl-C wait
             until the state is saved.
         tell: takes lines that say how long it will take.
+        start: a network to begin from, which is changed; None: from fresh weights.
     """
     begun = time.perf_counter()
     keep_freed_tensors()
@@ -154,10 +199,12 @@ def fit_model(
         data.train.keep_pixels()
         data.dev.keep_pixels()
     if isinstance(params.model, Baseline):
+        if isinstance(data.classes, LabelNames):
+            raise ParamsError(baseline_has_one_class(params.model.name))
         fit = _fit_baseline(params.model, data, params, metric, engine)
         fit = replace(fit, seconds=time.perf_counter() - begun)
         return TrainedModel(fit.network, data.classes, data.ingest, params.model, data.framing), fit
-    network = fresh_network(params.model, data, params, engine)
+    network = fresh_network(params.model, data, params, engine) if start is None else start
     with (
         _rows_for(network, data, params, engine) as (trained, train, dev),
         _checkpoints(checkpoint) as checkpoints,
@@ -173,7 +220,22 @@ def fit_model(
         fit = replace(fit, seconds=(time.perf_counter() - begun) * whole / max(whole - done, 1))
     if trained is not network:
         fit = replace(fit, network=network.cpu().eval())
-    return TrainedModel(fit.network, data.classes, data.ingest, params.model, data.framing), fit
+    model = TrainedModel(fit.network, data.classes, data.ingest, params.model, data.framing)
+    return (
+        _with_thresholds(model, data, params, metric, engine) if isinstance(data.classes, LabelNames) else model
+    ), fit
+
+
+def _with_thresholds(
+    model: TrainedModel, data: TrainingData, params: TrainParams, metric: Metric, engine: Engine
+) -> TrainedModel:
+    """The model with the thresholds of its labels that are best on dev."""
+    with batches(data.dev, PREDICTION_BATCH, engine) as dev:
+        probabilities = predict(model.network, dev, params.threads, lambda _: None, engine.workers, several=True)
+    criterion = criterion_of(metric)
+    return replace(
+        model, thresholds=Thresholds.chosen(data.dev.labels > 0, probabilities.astype(np.float64), criterion)
+    )
 
 
 def features_stay(data: TrainingData, params: TrainParams) -> bool:
@@ -182,7 +244,7 @@ def features_stay(data: TrainingData, params: TrainParams) -> bool:
     Not if there are so many pictures that their features would fill the memory.
     """
     numbers = params.model.frozen_numbers if isinstance(params.model, Pretrained) else None
-    if numbers is None:
+    if numbers is None or data.pairs is not None:
         return False
     stored = data.train.variants is None or not (data.train.copies > 0).any()
     fits = (len(data.train) + len(data.dev)) * numbers <= MAX_FEATURE_NUMBERS
@@ -208,7 +270,13 @@ def _rows_for(
         weighted_batches(data.train, weights, params.batch_size, order, engine, params.epochs) as rows,
         batches(data.dev, params.batch_size, engine, params.epochs) as dev,
     ):
-        yield network, rows, dev
+        if data.pairs is None:
+            yield network, rows, dev
+            return
+        from pipeline.training.consistency import PairedBatches, pair_loader
+
+        with pair_loader(data.pairs, data.train, params, len(rows), engine) as pairs:
+            yield network, PairedBatches(rows, pairs), dev
 
 
 def fresh_network(model: Network, data: TrainingData, params: TrainParams, engine: Engine) -> nn.Module:
@@ -248,9 +316,14 @@ def _fit_baseline(
         return fit_baseline(model, rows, dev, params, metric, len(data.classes), advance)
 
 
-def _rows_of_classes(rows: pd.DataFrame) -> dict[str, int]:
+def _rows_of_classes(rows: pd.DataFrame, several: bool) -> dict[str, int]:
+    """How many rows each class has, or each label."""
     counts = rows["label"].astype(str).value_counts()
-    return dict(zip(counts.index, counts.tolist(), strict=True))
+    found: dict[str, int] = {}
+    for text, count in zip(counts.index, counts.tolist(), strict=True):
+        for name in names_in(text) if several else (text,):
+            found[name] = found.get(name, 0) + count
+    return found
 
 
 def _online_variants(params: VariantParams) -> Variants | None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pipeline.metrics.metric import Metric
 
 P = TypeVar("P", bound="Loss")
-# Logits (n, k) and class numbers (n,) -> a loss for each row, shape (n,), >= 0.
+# Logits (n, k) and class numbers (n,), or labels (n, k) of 0 and 1 -> a loss for each row, shape (n,), >= 0.
 RowLosses = Callable[["Tensor", "Tensor"], "Tensor"]
 
 
@@ -31,7 +31,7 @@ class Loss(Section):
 
 
 class CrossEntropy(Loss):
-    """-log(probability of the label)."""
+    """-log(probability of the label); where an image may have several, the mean over labels of binary cross entropy."""
 
     name: Literal["cross_entropy"]
 
@@ -100,11 +100,9 @@ def needs_mean_cost(loss: str, metric: str) -> str:
 
 
 def _cross_entropy(params: CrossEntropy, smoothing: float, costs: "Tensor | None") -> RowLosses:
-    from torch import nn
+    from pipeline.training.losses import entropies
 
-    return lambda logits, labels: nn.functional.cross_entropy(
-        logits, labels, reduction="none", label_smoothing=smoothing
-    )
+    return lambda logits, labels: entropies(logits, labels, smoothing)
 
 
 def _focal(params: Focal, smoothing: float, costs: "Tensor | None") -> RowLosses:

@@ -13,9 +13,22 @@ from pipeline.errors import ParamsError, listing
 NEAR_ZERO = 0.01
 
 
+def entropies(logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
+    """Cross entropy of each row, shape (n,); of labels (n, k), each 0 or 1, the mean over them of binary cross entropy.
+
+    Args:
+        labels: class numbers (n,), or which labels each row has (n, k), where it may have several.
+        smoothing: the share of each label that is spread: over all classes, or over a label's being there or not.
+    """
+    if labels.ndim > 1:
+        targets = labels * (1 - smoothing) + smoothing / 2
+        return nn.functional.binary_cross_entropy_with_logits(logits, targets, reduction="none").mean(dim=1)
+    return nn.functional.cross_entropy(logits, labels, reduction="none", label_smoothing=smoothing)
+
+
 def weighted_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
     """The weighted mean of cross entropy."""
-    return weighted_mean(nn.functional.cross_entropy(logits, labels, reduction="none"), weights)
+    return weighted_mean(entropies(logits, labels), weights)
 
 
 def weighted_mean(losses: Tensor, weights: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from pipeline.metrics.metric import Metric, Tally
+from pipeline.models.prediction import probabilities_of
 
 
 class EpochTally:
@@ -17,10 +18,10 @@ class EpochTally:
         self._tally = Tally(metric, classes)
 
     def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """Count a batch: its mean loss, logits (n, k) and class numbers (n,)."""
+        """Count a batch: its mean loss, logits (n, k) and class numbers (n,), or labels (n, k)."""
         self._images += len(labels)
         self._loss += float(loss) * len(labels)
-        self._tally.add(labels.cpu().numpy(), logits.float().softmax(dim=1).cpu().numpy())
+        self._tally.add(labels.cpu().numpy(), probabilities_of(logits.float(), labels.ndim > 1).cpu().numpy())
 
     def state(self) -> dict[str, Any]:
         """What the batches so far left behind, at least one, for `go_on`."""

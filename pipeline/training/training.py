@@ -22,17 +22,22 @@ from pipeline.training.losses import near_zero
 from pipeline.training.schedules import rate_factor
 from pipeline.training.tally import EpochTally
 
+# The number of an epoch that says of which share of images without a label it learnt.
+USED = "train/unlabelled_used"
+
 
 class FitState(TypedDict):
     """The state of a fit after some epochs and batches: tensors, numbers and texts in dicts and lists.
 
-    batches: of the epoch that goes on, how many were seen; train: their tally, if any were.
+    batches: of the epoch that goes on, how many were seen; train: their tally, if any were; used: of each of them the
+        share of images without a label that taught something.
     loop: the state of network, optimizer and precision.
     """
 
     epochs: list[dict[str, float]]
     batches: int
     train: dict[str, Any] | None
+    used: list[float]
     best_epoch: int
     best_weights: dict[str, Tensor]
     loop: dict[str, Any]
@@ -73,7 +78,7 @@ class Fit:
     """The network with the weights of the epoch that `train.keep` names (counted from 0), and numbers per epoch.
 
     done_before: epochs that a fit that was stopped had done, and batches of the next one. seconds: that it took on this
-    machine, without stops.
+    machine, without stops. unlabelled: what became of images without a label; None: there are none.
     """
 
     network: nn.Module
@@ -81,6 +86,7 @@ class Fit:
     epochs: list[dict[str, float]] = field(repr=False)
     done_before: tuple[int, int] = (0, 0)
     seconds: float = field(default=0.0, compare=False)
+    unlabelled: Mapping[str, Any] | None = None
 
 
 def fit(
@@ -119,17 +125,20 @@ def _smaller_batch(batch_size: int) -> str:
     return f"train.batch_size (it is {batch_size}), " if batch_size > 1 else ""
 
 
-def check_rows(train: Mapping[str, int], dev: Mapping[str, int], batch_size: int) -> None:
+def check_rows(
+    train: Mapping[str, int], dev: Mapping[str, int], batch_size: int, rows: int | None = None, several: bool = False
+) -> None:
     """Raise early the errors on which training would fail later.
 
     Args:
-        train, dev: rows of each class.
+        train, dev: rows of each class. rows: of train; None: their sum. several: whether a row may have several labels;
+            one label is enough then.
 
     Raises:
         DataError: train has one class, or lacks one that dev has, or dev is empty.
         ParamsError: a batch would be larger than train.
     """
-    rows = sum(train.values())
+    rows = sum(train.values()) if rows is None else rows
     if not dev:
         raise DataError("dev has no images, so no epoch could be the best: run `dvc repro split`")
     missing = sorted(set(dev) - set(train))
@@ -139,7 +148,7 @@ def check_rows(train: Mapping[str, int], dev: Mapping[str, int], batch_size: int
             f"train has no rows of {named}, so no model can learn them. Add images of them, give train a larger share "
             "in split.production, or drop the classes with split.one_sided_classes"
         )
-    if len(train) < 2:
+    if len(train) < (1 if several else 2):
         raise DataError(f"train has one class, {listing(train)}: a classifier needs at least two")
     if batch_size > rows:
         raise ParamsError(f"train.batch_size is {batch_size}, and train has {rows} rows: lower it to at most {rows}")
@@ -180,6 +189,7 @@ class _Run:
         # Batches of the epoch that goes on, and what they add up to.
         self._seen = 0
         self._train = self._tally()
+        self._used: list[float] = []
         if checkpoints.state is not None:
             self._go_on(checkpoints.state)
 
@@ -197,6 +207,7 @@ class _Run:
         for step in self._loop.epoch(number, left, lambda batch: self._rate(number, batch, batches), self._seen):
             self._check("the loss", float(step.objective), f"in epoch {number}, batch {step.batch}")
             self._train.add(step.loss, step.logits, step.labels)
+            self._used += [] if step.used is None else [float(step.used)]
             self._seen = step.batch + 1
             advance(1)
             self._save(due=self._checkpoints.due())
@@ -217,12 +228,14 @@ class _Run:
         }
         if self._params.l1:
             values["train/near_zero"] = near_zero(self._loop.network)
+        if self._used:
+            values[USED] = sum(self._used) / len(self._used)
         best = self.epochs[self.best_epoch]["dev/optimizing"] if self.epochs else None
         if best is None or self._optimizing.better(values["dev/optimizing"], best):
             self.best_epoch = len(self.epochs)
             self.best_weights = copy.deepcopy(self._loop.network.state_dict())
         self.epochs.append(values)
-        self._seen, self._train = 0, self._tally()
+        self._seen, self._train, self._used = 0, self._tally(), []
         self._save(due=True)
 
     def _save(self, due: bool) -> None:
@@ -233,6 +246,7 @@ class _Run:
                     "epochs": self.epochs,
                     "batches": self._seen,
                     "train": self._train.state() if self._seen else None,
+                    "used": self._used,
                     "best_epoch": self.best_epoch,
                     "best_weights": self.best_weights,
                     "loop": self._loop.state(),
@@ -244,7 +258,7 @@ class _Run:
     def _go_on(self, state: FitState) -> None:
         self.epochs = list(state["epochs"])
         self.best_epoch, self.best_weights = state["best_epoch"], state["best_weights"]
-        self._seen = state["batches"]
+        self._seen, self._used = state["batches"], list(state["used"])
         if state["train"] is not None:
             self._train.go_on(state["train"])
         self._loop.go_on(state["loop"])

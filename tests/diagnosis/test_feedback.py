@@ -10,6 +10,7 @@ from pipeline.diagnosis.error_levels import metric_of_errors
 from pipeline.diagnosis.feedback import Table, answers, outcomes
 from pipeline.diagnosis.gaps import PRODUCTION_GAP, find_gaps
 from pipeline.errors import DataError, MissingInputError
+from pipeline.label_sets import LabelNames
 from tests.diagnosis.cases import CLASSES, diagnosing, evaluate, predictions
 from tests.examples import params
 
@@ -139,3 +140,12 @@ def test_what_is_good_on_dev_and_bad_in_production_is_a_gap() -> None:
     (worst, *_) = find_gaps(levels, metric, diagnosing(), evaluate())
     assert (worst.name, worst.lower, worst.verdict) == (PRODUCTION_GAP, "dev", "present")
     assert worst.value == pytest.approx(0.49)
+
+
+def test_answers_may_be_sets_of_labels() -> None:
+    several = LabelNames(("apple", "fig"))
+    rows = MANIFEST.assign(label=["apple|fig", "fig", "fig", "(none)"])
+    asked = table(image=["apple/1.png", "phone/fig/2.png", "web/apple/3.png"], answer=["fig | apple", "fig", "(none)"])
+    assert answers(asked, rows, several)["predicted"].tolist() == ["apple|fig", "fig", "(none)"]
+    with pytest.raises(DataError, match=r"1 of 1 rows have an answer that is not a class of the model: row 2"):
+        answers(table(image=["apple/1.png"], answer=["apple|kiwi"]), rows, several)

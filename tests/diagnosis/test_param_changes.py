@@ -58,7 +58,7 @@ def run(facts: dict[str, Any] | None = None, /, **values: Any) -> Run:
         (
             changes.thaw,
             run(**{"train.model": LITE0}),
-            {"train.model.trained": "all", "train.learning_rate": pytest.approx(10 * FINE_TUNING_RATE)},
+            {"train.model.trained": "all", "train.learning_rate": 0.003},
         ),
         (
             changes.thaw,

@@ -31,7 +31,7 @@ from pipeline.names import clean, fault, key, printable, shown
 from pipeline.sources.label_studio import labels_of, notes_of
 from pipeline.sources.listing import Listing, by_folders, by_statements, by_table
 from pipeline.sources.metadata import attach_metadata, check_groups
-from pipeline.sources.params import Columns, LabelStudioLabels
+from pipeline.sources.params import Columns, LabelStudioLabels, TableLabels
 from pipeline.sources.scan import Scan
 from pipeline.sources.texts import read_texts
 from pipeline.store.decisions import KINDS, Decision, parse
@@ -152,10 +152,11 @@ ROLES = st.sampled_from([RAW, PRODUCTION])
 UNLISTED = st.sampled_from(["ignore", "unlabelled"])
 
 
-def _table_of_labels(table: tuple[str, bytes], columns: Columns, role: str, unlisted: Any) -> None:
+def _table_of_labels(table: tuple[str, bytes], columns: Columns, role: str, unlisted: Any, separator: Any) -> None:
     name, data = table
     texts = read_texts(data, name, {one for one in columns.model_dump().values() if one})
-    _keeps_laws(by_table(FOUND, texts, columns, role, unlisted, NOW, name), role, unlisted == "ignore")
+    labels = TableLabels(name="table", file=name, columns=columns, unlisted=unlisted, separator=separator)
+    _keeps_laws(by_table(FOUND, texts, labels, role, NOW, name), role, unlisted == "ignore")
 
 
 def _metadata(table: tuple[str, bytes]) -> None:
@@ -300,7 +301,7 @@ def _keeps_laws(listed: Listing, role: str, ignores: bool) -> None:
 
 
 TARGETS: dict[str, tuple[Callable[..., None], tuple[st.SearchStrategy[Any], ...]]] = {
-    "tables": (_table_of_labels, (TABLES, COLUMNS, ROLES, UNLISTED)),
+    "tables": (_table_of_labels, (TABLES, COLUMNS, ROLES, UNLISTED, st.sampled_from([None, "|", ","]))),
     "metadata": (_metadata, (TABLES,)),
     "label_studio": (
         _export,

@@ -183,9 +183,15 @@ def test_the_table_of_metrics_says_what_each_is_about() -> None:
     def those(fact: str, value: Any = True) -> set[str]:
         return {name for name, row in METRICS.items() if getattr(row, fact) == value}
 
-    assert those("counts_images_alike") == {"accuracy", "log_loss", "mean_cost"}
+    alike = {"accuracy", "subset_accuracy", "level_accuracy", "log_loss", "mean_distance", "mean_cost"}
+    assert those("counts_images_alike") == alike
     assert those("is_worst") == {"worst_class_recall"}
-    assert those("maximise", False) == {"log_loss", "mean_cost"}
-    assert those("is_share", False) == {"matthews_correlation", "log_loss", "mean_cost"}
+    assert those("maximise", False) == {"log_loss", "mean_distance", "mean_cost"}
+    no_shares = {"matthews_correlation", "log_loss", "mean_distance", "quadratic_kappa", "mean_cost"}
+    assert those("is_share", False) == no_shares
     assert (those("guards", "all"), those("guards", "label")) == ({"worst_class_recall"}, {"class_recall"})
     assert those("classes", 2) == {"pr_auc"}
+    of_labels = {name for name, row in METRICS.items() if row.of_labels is not None}
+    of_one = {"class_recall", "class_f1", "class_pr_auc"}
+    assert of_labels == {"macro_f1", "macro_pr_auc", "worst_class_recall", *of_one}
+    assert {name for name, row in METRICS.items() if row.of_sets is not None} == {"micro_f1", "subset_accuracy"}

@@ -18,7 +18,11 @@ from tests.examples import params
 TWO, FOUR = ("cat", "dog"), ("apple", "fig", "pear", "quince")
 COSTS = {"name": "mean_cost", "costs": {"fig": {"apple": 5.0, "fig": 0.5}}, "otherwise": 1.0}
 CHOICES: list[Any] = [
-    *(name for name, row in METRICS.items() if set(row.params.model_fields) == {"name"} and row.classes is None),
+    *(
+        name
+        for name, row in METRICS.items()
+        if set(row.params.model_fields) == {"name"} and row.classes is None and row.fits(FOUR)
+    ),
     {"name": "class_recall", "label": "fig"},
     {"name": "class_pr_auc", "label": "fig"},
     COSTS,

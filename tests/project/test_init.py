@@ -13,6 +13,7 @@ import pytest
 from pipeline.images.decoding import heic_installed
 from pipeline.project import image_facts
 from pipeline.project.files import COPIED
+from pipeline.project.label_files import separator_of
 from pipeline.project.params_file import Params, load_params
 from tests.examples import REPOSITORY, encoded, picture, write_source
 from tests.running import Ended, pipeline_alone, run
@@ -299,6 +300,7 @@ def test_images_without_labels_need_some(init: Init, tmp_path: Path) -> None:
     ended = init("shop", *BOTH, "--production", "loose")
     assert ended.code == 0, ended.err
     assert params_of(tmp_path / "shop").sources["loose"].labels.name == "none"
+    assert "5 images have no label; the model can learn from them: see train.unlabelled" in ended.err + ended.out
 
 
 def test_labels_from_a_table(init: Init, tmp_path: Path) -> None:
@@ -360,3 +362,34 @@ def test_heic_images_are_looked_at_or_what_opens_them_is_said(
     else:
         assert ended.code == 5
         assert "none of the inspected images can be opened: they are HEIC: run `pip install" in ended.err
+
+
+def test_cells_with_several_labels_make_a_project_of_several_labels(init: Init, tmp_path: Path) -> None:
+    paths = [path.relative_to(tmp_path / "phone") for path in sorted((tmp_path / "phone").rglob("*.png"))]
+    cells = ["cat|dog", "dog", "cat", "nothing"]
+    rows = [f"{path},{cells[number % 4]}" for number, path in enumerate(paths)]
+    (tmp_path / "phone/labels.csv").write_text("\n".join(["image,label", *rows]))
+    ended = init("shop", "--production", "phone", "--labels", "labels.csv")
+    assert ended.code == 0, ended.err
+    made = params_of(tmp_path / "shop")
+    labels: Any = made.sources["phone"].labels
+    assert labels.separator == "|"
+    assert made.problem.model_dump() == {"name": "multi_label", "none": "nothing"}
+    assert made.balance.strategy.name == "none"
+    assert made.evaluate.optimizing.name == "macro_f1"
+    assert "cat 14, dog 14, nothing 7" in ended.out
+
+
+@pytest.mark.parametrize(
+    ("cells", "separator"),
+    [
+        ({"cat", "dog"}, None),
+        ({"cat|dog", "fig"}, "|"),
+        ({"cat; dog"}, ";"),
+        ({"cat,dog", "cat", "dog"}, ","),
+        ({"Lyon, France", "Paris, France"}, None),
+        ({"cat|", "dog"}, None),
+    ],
+)
+def test_what_stands_between_labels_is_seen(cells: set[str], separator: str | None) -> None:
+    assert separator_of(cells) == separator

@@ -77,6 +77,30 @@ def test_answers_of_several_people(answers: list[list[str] | None], reject: str,
         assert (label or reason) == expected
 
 
+@pytest.mark.parametrize(
+    ("answers", "reject", "majority"),
+    [
+        ([["pear", "fig"]], "fig|pear", "fig|pear"),
+        ([["fig"], None, []], "fig", "fig"),
+        ([], "", ""),
+        ([["fig", "pear"], ["pear", "fig"]], "fig|pear", "fig|pear"),
+        ([["fig", "pear"], ["fig"], ["fig"]], "annotators_disagree", "fig"),
+        ([["fig", "pear"], ["fig", "pear"], ["fig"]], "annotators_disagree", "fig|pear"),
+        ([["fig"], ["pear"]], "annotators_disagree", "annotators_disagree"),
+    ],
+)
+def test_several_choices_are_a_set_where_params_keep_them(
+    answers: list[list[str] | None], reject: str, majority: str
+) -> None:
+    for disagreement, expected in (("reject", reject), ("majority", majority)):
+        params = chosen(disagreement).model_copy(update={"several_choices": "keep"})
+        [one] = labels_of([task(*answers)], params, "e.json")
+        assert (one.label or one.reason) == expected
+    assert 'choice="multiple"' in labelling_interface(["fig"], params)
+    with pytest.raises(DataError, match=r"choices have \| in their names"):
+        labels_of([task(["fig|pear"])], params, "e.json")
+
+
 def test_the_order_of_answers_does_not_count() -> None:
     assert said(["pear"], ["fig"]) == said(["fig"], ["pear"]) == ("", "annotators_disagree", "fig 1, pear 1")
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pipeline.errors import DataError
 from pipeline.manifest import PRODUCTION, RAW
 from pipeline.sources.listing import LabelStatement, Listing, by_folders, by_statements, by_table, without_labels
-from pipeline.sources.params import Columns, Unlisted
+from pipeline.sources.params import Columns, TableLabels, Unlisted
 from pipeline.sources.scan import Scan
 
 NOW = pd.Timestamp("2026-06-01T12:00:00Z")
@@ -37,8 +37,9 @@ def table(rows: list[tuple[str, str]], **columns: list[str]) -> pd.DataFrame:
     return pd.DataFrame({"file": paths, "class": classes, **columns}, dtype="str")
 
 
-def by(rows: pd.DataFrame, columns: Columns = COLUMNS, role: str = PRODUCTION) -> Listing:
-    return by_table(FOUND, rows, columns, role, "ignore", NOW, "t.csv")
+def by(rows: pd.DataFrame, columns: Columns = COLUMNS, role: str = PRODUCTION, separator: str | None = None) -> Listing:
+    labels_of = TableLabels(name="table", file="t.csv", columns=columns, unlisted="ignore", separator=separator)
+    return by_table(FOUND, rows, labels_of, role, NOW, "t.csv")
 
 
 def test_the_first_folder_is_the_label_and_an_image_in_none_has_none_if_it_is_of_production() -> None:
@@ -270,3 +271,21 @@ def test_a_cell_that_may_have_several_labels_is_told() -> None:
     listed = by(table([("a.png", "cat|dog"), ("cat/1.png", "red, white"), ("cat/2.png", "cat")]))
     assert labels(listed) == {"a.png": "cat|dog", "cat/1.png": "red, white", "cat/2.png": "cat"}
     assert listed.notes == ("cells that may hold several labels count as one class each: cat|dog",)
+
+
+def test_cells_with_a_separator_are_sets_in_order() -> None:
+    rows = table([("cat/1.png", "dog; cat"), ("cat/2.png", "cat"), ("a.png", "")])
+    assert labels(by(rows, separator=";")) == {"cat/1.png": "cat|dog", "cat/2.png": "cat", "a.png": ""}
+    assert by(rows, separator=";").notes == ()
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        ("cat;", "class has ';' with no label on one side in 1 rows: 1"),
+        ("cat|x;dog", r"class has \| inside of a label in 1 rows: 1"),
+    ],
+)
+def test_cells_that_are_no_sets_are_errors(cell: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        by(table([("cat/1.png", cell)]), separator=";")

@@ -7,8 +7,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.data.formats.rows import Exported, arrow_columns, fact_types
+from pipeline.data.formats.rows import Exported, arrow_columns, class_column, fact_types
 from pipeline.data.formats.splits import write_splits
+from pipeline.label_sets import LabelNames
 from pipeline.store.refusals import refusals
 
 # Rows that are read together: a few megabytes of pictures.
@@ -23,7 +24,7 @@ def file_of(split: str) -> str:
 def write_parquet(
     splits: Sequence[Exported], classes: Sequence[str], folder: Path, advance: Callable[[int], None]
 ) -> None:
-    """<split>-00000-of-00001.parquet: `image` {bytes, path}, `class` (its number), and the facts."""
+    """<split>-00000-of-00001.parquet: `image` {bytes, path}, `class` (its number), or `labels`, and the facts."""
     for split in splits:
         schema = arrow_schema(split, classes)
         path = folder / file_of(split.split)
@@ -39,11 +40,13 @@ def write_parquet(
 def arrow_schema(split: Exported, classes: Sequence[str]) -> pa.Schema:
     """The columns, with the names of the classes for `datasets` in the metadata."""
     image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-    types = {"image": image, "class": pa.int64(), **fact_types(split)}
+    column, column_type = class_column(classes)
+    types = {"image": image, column: column_type, **fact_types(split)}
+    label = {"names": list(classes), "_type": "ClassLabel"}
     features = {
         **{name: {"dtype": _dtype(kind), "_type": "Value"} for name, kind in types.items()},
         "image": {"_type": "Image"},
-        "class": {"names": list(classes), "_type": "ClassLabel"},
+        column: {"feature": label, "_type": "List"} if isinstance(classes, LabelNames) else label,
     }
     about = json.dumps({"info": {"features": features}}, ensure_ascii=False)
     return pa.schema(list(types.items()), metadata={"huggingface": about, "classes": json.dumps(list(classes))})

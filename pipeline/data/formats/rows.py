@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
+from pipeline.label_sets import LabelNames, names_in
 from pipeline.manifest import EXTRA_COLUMNS
 
 # Of the manifest; users' own columns of metadata follow.
@@ -36,8 +37,10 @@ class Exported:
     pictures: Sequence[object]
 
     def facts(self, position: int, classes: Sequence[str]) -> dict[str, Any]:
-        """What goes beside a picture, as values for JSON."""
+        """What goes beside a picture, as values for JSON: its class's number, `class`, or those of its `labels`."""
         found = {name: values[position] for name, values in self._columns.items()}
+        if isinstance(classes, LabelNames):
+            return {**found, "split": self.split, "labels": [classes.index(name) for name in names_in(found["label"])]}
         return {**found, "split": self.split, "class": classes.index(found["label"])}
 
     @cached_property
@@ -87,9 +90,15 @@ def arrow_columns(split: Exported, classes: Sequence[str], positions: range) -> 
     kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
     yield pa.array([{"bytes": data, "path": path} for data, path in zip(files, paths, strict=True)], kind)
     facts = [split.facts(position, classes) for position in positions]
-    yield pa.array([fact.pop("class") for fact in facts], pa.int64())
+    name, type_ = class_column(classes)
+    yield pa.array([fact.pop(name) for fact in facts], type_)
     for name, type_ in fact_types(split).items():
         yield pa.array([fact[name] for fact in facts], type_)
+
+
+def class_column(classes: Sequence[str]) -> tuple[str, pa.DataType]:
+    """The column with the number of the class, or with those of all labels."""
+    return ("labels", pa.list_(pa.int64())) if isinstance(classes, LabelNames) else ("class", pa.int64())
 
 
 def fact_types(split: Exported) -> dict[str, pa.DataType]:

@@ -21,6 +21,7 @@ class DataFormat:
     write: (splits, names of the classes in the order of their numbers, an empty folder, called with the number of rows
         that are done) -> puts the files into the folder: the same bytes for the same rows.
     opens: what opens the folder, for the message.
+    several: whether it has a place for several labels of an image.
     link: writes the same with one file for all rows that show a picture; None: it does not write a file a picture.
     """
 
@@ -28,6 +29,7 @@ class DataFormat:
     write: Write
     opens: str
     link: Write | None = None
+    several: bool = False
 
 
 DATA_FORMATS: Registry[DataFormat] = Registry(
@@ -38,8 +40,8 @@ DATA_FORMATS: Registry[DataFormat] = Registry(
             "torchvision.datasets.ImageFolder('{folder}/train')",
             write_linked_imagefolder,
         ),
-        DataFormat("webdataset", write_webdataset, "webdataset.WebDataset('{folder}/train-000000.tar')"),
-        DataFormat("parquet", write_parquet, "datasets.load_dataset('{folder}')"),
+        DataFormat("webdataset", write_webdataset, "webdataset.WebDataset('{folder}/train-000000.tar')", several=True),
+        DataFormat("parquet", write_parquet, "datasets.load_dataset('{folder}')", several=True),
         DataFormat("croissant", write_croissant, "mlcroissant.Dataset('{folder}/croissant.json')"),
     )
 )

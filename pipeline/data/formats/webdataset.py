@@ -20,6 +20,8 @@ def write_webdataset(
 ) -> None:
     """<split>-000000.tar and so on: of each sample the picture, `cls` (class number) and `json` (the facts).
 
+    Where an image may have several labels, there is no `cls`: `labels` in `json` has their numbers.
+
     Samples are in an order by digests, because a reader shuffles neighbours alone, and manifests are sorted.
     """
     for split in splits:
@@ -30,7 +32,8 @@ def write_webdataset(
                 for position in order[start : start + SAMPLES]:
                     data = split.data(position)
                     facts = split.facts(position, classes)
-                    texts = {".cls": str(facts["class"]), ".json": json.dumps(facts, sort_keys=True)}
+                    number_of_class = {".cls": str(facts["class"])} if "class" in facts else {}
+                    texts = {**number_of_class, ".json": json.dumps(facts, sort_keys=True)}
                     for suffix, content in {suffix_of(data): data, **{k: v.encode() for k, v in texts.items()}}.items():
                         # Of time, owner and mode it keeps the same defaults everywhere.
                         member = tarfile.TarInfo(split.names[position] + suffix)

@@ -15,7 +15,7 @@ from pipeline.images.pixels import decode
 from pipeline.manifest import HASHES, INGESTED, MARKS, NO_LABEL, check_manifest
 from pipeline.metrics.confounding import measure_confounding
 from pipeline.names import one_group
-from pipeline.problem import PROBLEMS, Problem
+from pipeline.problem import PROBLEMS, Problem, is_multi_label
 from pipeline.sources.params import SourceParams
 from pipeline.stage import Stage
 from pipeline.stages.curate.alignment import portrait
@@ -50,6 +50,10 @@ from pipeline.store.shards import ShardReader, fingerprint
 from pipeline.store.vectors import Embeddings
 from pipeline.versions.stages import version_of
 from pipeline.workers.engine import Engine
+
+SEVERAL_LABELS = (
+    "facts that give the class away are not looked for, because an image may have several labels (problem multi_label)"
+)
 
 
 @dataclass(frozen=True)
@@ -132,7 +136,9 @@ def curate(
     scenes = near_table(kept, images, found.pairs[["one", "other"]])
     kept = with_issues(kept, params.issues)
     follows = [] if column is None else [column]
-    strengths = measure_confounding(kept, check_fact_names([*params.not_confounding, *follows], kept))
+    named = check_fact_names([*params.not_confounding, *follows], kept)
+    several = is_multi_label(origin.problem)
+    strengths = () if several else measure_confounding(kept, named)
     counts = {
         name: {
             "files": accepted + rejected,
@@ -176,7 +182,7 @@ def curate(
         found=found,
         joined=joined,
         uncompared=uncompared,
-        decided=corrections.notes,
+        decided=[*corrections.notes, *([SEVERAL_LABELS] if several else [])],
         one_group=written,
         relabelled=relabelled,
     )

@@ -11,7 +11,7 @@ from pipeline.data.loader import predict_rows
 from pipeline.manifest import DEV, SPLIT, check_manifest
 from pipeline.metrics.evaluation import evaluation
 from pipeline.metrics.limits import needs_latency
-from pipeline.models.files import load_model
+from pipeline.models.files import TrainedModel, load_model
 from pipeline.models.latency import latency_of
 from pipeline.models.params import Model
 from pipeline.stage import Stage
@@ -63,7 +63,7 @@ def evaluate(
     found = evaluation(predictions, manifest, trained.classes, facts, DEV, params, trained.framing)
     return EvaluateOutputs(
         predictions=predictions,
-        metrics=found.metrics,
+        metrics=found.metrics | thresholds_of(trained),
         verdict={"model": digest, "accepted": found.metrics["accepted"], "broken": found.broken},
         latency=time,
         confusion=found.confusion,
@@ -72,6 +72,14 @@ def evaluate(
         slices=found.slices,
         summary=found.words,
     )
+
+
+def thresholds_of(trained: TrainedModel) -> dict[str, Any]:
+    """The threshold of each label, chosen on dev, where an image may have several."""
+    if trained.thresholds is None:
+        return {}
+    values = zip(trained.classes, trained.thresholds.values, strict=True)
+    return {"thresholds": {name: round(value, 6) for name, value in values}}
 
 
 STAGE = Stage(

@@ -13,14 +13,14 @@ from pipeline.manifest import DEV, SPLIT, TRAIN, check_manifest
 from pipeline.metrics.params import AnyMetric
 from pipeline.metrics.predictions import checked_predictions, class_codes, classes_of
 from pipeline.metrics.probability_measures import probabilities_of
-from pipeline.problem import Problem
+from pipeline.problem import Problem, is_multi_label
 from pipeline.sheets.contact_sheets import MAX_GALLERY_IMAGES, gallery
 from pipeline.sheets.drawing import Cell
 from pipeline.stage import Stage
 from pipeline.stages.ingest.params import IngestParams
 from pipeline.stages.label_issues.models import Checking, opinion_of
 from pipeline.stages.label_issues.params import LabelIssuesParams, needs_vectors
-from pipeline.stages.label_issues.table import TOGETHER, Disagreements, label_issues_table, metrics_of
+from pipeline.stages.label_issues.table import COLUMNS, TOGETHER, Disagreements, label_issues_table, metrics_of
 from pipeline.stages.train.params import TrainParams
 from pipeline.store.shards import ShardReader
 from pipeline.store.vectors import Embeddings
@@ -28,6 +28,10 @@ from pipeline.training.folds import folds_of
 from pipeline.training.out_of_fold import FoldedRows
 from pipeline.workers.engine import Engine
 
+SEVERAL_LABELS = (
+    "labels are not checked, because confident learning needs one class per image, and with problem multi_label an "
+    "image may have several labels"
+)
 CAPTION_COLUMNS = ["label", "suggested", "split", "quality", "role"]
 
 
@@ -66,6 +70,8 @@ def label_issues(
         DataError: the predictions are of other images than dev's.
         MissingInputError: an image has no vector yet.
     """
+    if is_multi_label(images.problem):
+        return _not_checked()
     # Models and sums are of rows in an order.
     manifest = check_manifest(manifest, SPLIT).sort_values("id", ignore_index=True)
     dev = predictions[predictions["split"] == DEV].sort_values("id", ignore_index=True)
@@ -102,6 +108,15 @@ def label_issues(
     table = label_issues_table(doubts, manifest, classes)
     metrics = {"model": model, **metrics_of(doubts, table)}
     return LabelIssuesOutputs(table, _sheet(table, manifest, images.originals), metrics, summary_of(metrics))
+
+
+def _not_checked() -> LabelIssuesOutputs:
+    """Why nothing is listed where an image may have several labels."""
+    table = pd.DataFrame(columns=[*COLUMNS])
+    sheet = gallery("Labels that may be wrong", [SEVERAL_LABELS], [], 0)
+    return LabelIssuesOutputs(
+        table, sheet, {"checked": False, "model": {"name": "none", "why": SEVERAL_LABELS}}, SEVERAL_LABELS
+    )
 
 
 def _sheet(table: pd.DataFrame, manifest: pd.DataFrame, originals: ShardReader) -> bytes:

@@ -14,9 +14,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from pipeline.errors import DataError, listing
-from pipeline.manifest import NO_LABEL, PRODUCTION, RAW, SPLITS
+from pipeline.manifest import NO_LABEL, PRODUCTION, RAW, SPLITS, UNLABELLED, UNLABELLED_HELD_OUT
 from pipeline.randomness import keyed_hash, keyed_uniform
 from pipeline.stages.split.frozen import JOINS, keep_frozen
+from pipeline.stages.split.labelled import Labelled
 from pipeline.stages.split.params import Folds, ProductionCounts, ProductionShares, SplitParams
 from pipeline.stages.split.strata import check_classes, check_sizes, small_strata, strata_of, top_up
 
@@ -25,12 +26,11 @@ EXCLUDED_COLUMNS = ["id", "source", "label", "reason"]
 LEAKS = "raw_image_of_a_measured_group"
 # A production image that split.production_train_fraction keeps out of train.
 HELD_BACK = "held_back"
-UNLABELLED = "unlabelled"
 ONE_SIDED = "one_sided_class"
 # What becomes of a row: a split, or the reason why it is in none. Codes are positions in this.
-OUTCOMES = (*SPLITS, LEAKS, HELD_BACK, UNLABELLED, ONE_SIDED, JOINS)
+OUTCOMES = (*SPLITS, LEAKS, HELD_BACK, UNLABELLED, ONE_SIDED, JOINS, UNLABELLED_HELD_OUT)
 # Of production alone.
-UNUSED = (HELD_BACK, UNLABELLED)
+UNUSED = (HELD_BACK, UNLABELLED, UNLABELLED_HELD_OUT)
 _NAMES = pd.Index(OUTCOMES)
 _TRAIN, _TRAIN_DEV, _DEV, _TEST = range(4)
 
@@ -78,26 +78,30 @@ class Splits:
         return dict(zip(SPLITS, np.bincount(self.code, minlength=len(OUTCOMES)).tolist(), strict=False))
 
 
-def assign_splits(manifest: pd.DataFrame, params: SplitParams, frozen: pd.DataFrame | None = None) -> Splits:
+def assign_splits(
+    manifest: pd.DataFrame, params: SplitParams, frozen: pd.DataFrame | None = None, several: bool = False
+) -> Splits:
     """Assign every row to a split, or give the reason why it is in none.
 
     Args:
         frozen: columns id, label, split of an earlier run, whose images stay where they are.
+        several: whether an image may have several labels.
 
     Raises:
         DataError: a split, or a class in dev or test, would have too few images, and what else the
             params refuse; all rows or classes are named.
     """
-    label = manifest["label"].astype("category")
-    labels, label_codes = label.cat.categories.astype(str).tolist(), label.cat.codes.to_numpy()
+    labelled = Labelled.of(manifest["label"], several)
     production = (manifest["role"] == PRODUCTION).to_numpy(dtype=bool)
     unlabelled = (manifest["label"] == NO_LABEL).to_numpy(dtype=bool)
-    one_sided, unmeasured = check_classes(labels, label_codes, production, unlabelled, params)
+    one_sided, unmeasured = check_classes(labelled, production, unlabelled, params)
     used = ~(unlabelled | one_sided)
     codes, groups = _groups(manifest["group"])
     measurable = used & production
     place = _places(manifest, codes, groups, measurable, params)
-    strata = strata_of(manifest, params.stratify_by)
+    rarest = labelled.rarest()
+    stratified = manifest if rarest is None else manifest.assign(label=rarest.set_axis(manifest.index))
+    strata = strata_of(stratified, params.stratify_by)
     split = _split_groups(codes, groups, measurable, place, strata, params)[codes]
     movable = np.ones(len(groups), bool)
     if frozen is not None:
@@ -105,7 +109,8 @@ def assign_splits(manifest: pd.DataFrame, params: SplitParams, frozen: pd.DataFr
         split[joins] = OUTCOMES.index(JOINS)
     topped_up = np.zeros(len(split), bool)
     if params.method == "hash":
-        before, split = split, top_up(split, place, codes, movable, measurable, strata, params)
+        small = labelled if several and not params.stratify_by else strata
+        before, split = split, top_up(split, place, codes, movable, measurable, small, params)
         topped_up = (split != before) & measurable
     if params.folds is not None:
         # Only now, so that test is the one of a run without folds.
@@ -118,8 +123,12 @@ def assign_splits(manifest: pd.DataFrame, params: SplitParams, frozen: pd.DataFr
         split[((split == _TRAIN) | (split == _TRAIN_DEV)) & production & held_back[codes]] = OUTCOMES.index(HELD_BACK)
     split[one_sided] = OUTCOMES.index(ONE_SIDED)
     split[unlabelled] = OUTCOMES.index(UNLABELLED)
-    problems = small_strata(manifest, strata, split, measurable, params)
-    check_sizes(labels, label_codes, split, measurable, unmeasured, problems, params)
+    # A scene of which others are measured: to train on it would leak as a label of it would.
+    held_out = np.isin(split, (_TRAIN_DEV, _DEV, _TEST))
+    held_out_groups = np.bincount(codes[held_out], minlength=len(groups)) > 0
+    split[unlabelled & held_out_groups[codes]] = OUTCOMES.index(UNLABELLED_HELD_OUT)
+    problems = small_strata(stratified, strata, split, measurable, params)
+    check_sizes(labelled, split, measurable, unmeasured, problems, params)
     return Splits(manifest, split, int(topped_up.sum()))
 
 

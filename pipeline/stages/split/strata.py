@@ -10,26 +10,28 @@ import pandas as pd
 from pipeline.errors import DataError, listing
 from pipeline.issues import ISSUES
 from pipeline.manifest import DEV, EXTRA_COLUMNS, SPLITS, TEST, TRAIN, TRAIN_DEV
+from pipeline.stages.split.labelled import Labelled
 from pipeline.stages.split.params import ProductionShares, SplitParams
 
 Flags = npt.NDArray[np.bool_]
 
 
 def check_classes(
-    labels: Sequence[str], codes: npt.NDArray[Any], production: Flags, unlabelled: Flags, params: SplitParams
+    labelled: Labelled, production: Flags, unlabelled: Flags, params: SplitParams
 ) -> tuple[Flags, list[str]]:
     """Which rows belong to classes that are taken out, and which classes stay without being measured.
 
     Args:
-        labels: class names; codes, shape (n,), are positions in them.
+        production, unlabelled: shape (n,).
 
     Raises:
         DataError: fewer than two classes, or one-sided ones that params refuse.
     """
-    with_raw = np.bincount(codes[~production & ~unlabelled], minlength=len(labels)) > 0
-    with_production = np.bincount(codes[production & ~unlabelled], minlength=len(labels)) > 0
+    labels, few = labelled.names, 1 if labelled.sets is not None else 2
+    with_raw = labelled.counts(~production & ~unlabelled) > 0
+    with_production = labelled.counts(production & ~unlabelled) > 0
     present = [label for label, there in zip(labels, with_raw | with_production, strict=True) if there]
-    if len(present) < 2:
+    if len(present) < few:
         raise DataError(
             f"a classifier needs at least two classes, but the images have {len(present)} "
             f"({listing(present)}): put class folders directly under a source's path"
@@ -42,15 +44,15 @@ def check_classes(
         raise DataError(_one_sided_message(list(names[raw_only]), list(names[production_only])))
     if params.one_sided_classes == "drop":
         both = list(names[(with_raw | with_production) & ~raw_only & ~production_only])
-        if len(both) < 2:
+        if len(both) < few:
             raise DataError(
                 f"split.one_sided_classes drop leaves {len(both)} classes ({listing(both)}) with raw and "
                 "production images, but a classifier needs two: add images, or set it to train"
             )
-        return (raw_only | production_only)[codes], []
+        return labelled.having(raw_only | production_only), []
     if not with_production.any():
         raise DataError("no class has production images, so dev and test cannot measure any: add some")
-    return np.zeros(len(codes), bool), list(names[raw_only])
+    return np.zeros(len(labelled.codes), bool), list(names[raw_only])
 
 
 def _one_sided_message(raw_only: list[str], production_only: list[str]) -> str:
@@ -98,7 +100,7 @@ def top_up(
     codes: npt.NDArray[Any],
     movable: Flags,
     measurable: Flags,
-    strata: npt.NDArray[np.int64],
+    strata: npt.NDArray[np.int64] | Labelled,
     params: SplitParams,
 ) -> npt.NDArray[np.int8]:
     """The splits of rows, with more of train in dev and test where a stratum lacks the minimum there.
@@ -108,12 +110,16 @@ def top_up(
     `check_sizes` name it.
 
     Args:
-        split: positions in SPLITS, shape (n,), as are codes (of groups), measurable and strata.
+        split: positions in SPLITS, shape (n,), as are codes (of groups), measurable and strata; Labelled: each label
+            is a stratum, of which a row may have several.
         place, movable: of each group; only groups that lie in one split may be movable.
     """
     rows = np.flatnonzero(measurable)
-    rows = rows[np.argsort(strata[rows], kind="stable")]
-    members_of = np.split(rows, np.flatnonzero(np.diff(strata[rows])) + 1)
+    if isinstance(strata, Labelled):
+        members_of = strata.members(rows)
+    else:
+        rows = rows[np.argsort(strata[rows], kind="stable")]
+        members_of = np.split(rows, np.flatnonzero(np.diff(strata[rows])) + 1)
     moved, goes = np.zeros(len(place), bool), np.zeros(len(place), np.int8)
     for target, direction in ((SPLITS.index(DEV), 1), (SPLITS.index(TEST), -1)):
         for members in members_of:
@@ -159,8 +165,7 @@ def small_strata(
 
 
 def check_sizes(
-    labels: Sequence[str],
-    codes: npt.NDArray[Any],
+    labelled: Labelled,
     split: npt.NDArray[np.int8],
     measurable: Flags,
     unmeasured: Sequence[str],
@@ -170,30 +175,31 @@ def check_sizes(
     """Raise DataError unless every split and class has enough images.
 
     Args:
-        labels: class names; codes, shape (n,), are positions in them.
         split: shape (n,), positions in SPLITS; others are in no split.
         problems: found before, reported with those found here.
 
     Raises:
         DataError: naming each class that lacks images, and how many there are.
     """
-    counts = {name: np.bincount(codes[split == number], minlength=len(labels)) for number, name in enumerate(SPLITS)}
-    totals = np.bincount(codes[measurable], minlength=len(labels))
+    labels, what = labelled.names, "class" if labelled.sets is None else "label"
+    counts = {name: labelled.counts(split == number) for number, name in enumerate(SPLITS)}
+    totals = labelled.counts(measurable)
     there = totals + sum(counts.values()) > 0
     found = [
-        f"class {label} has {counts[name][code]} production images in {name}, split.min_per_class is "
+        f"{what} {label} has {counts[name][code]} production images in {name}, split.min_per_class is "
         f"{params.min_per_class} (of {totals[code]} in all{_advice(name, params)})"
         for name in (DEV, TEST)
         for code, label in enumerate(labels)
         if there[code] and counts[name][code] < params.min_per_class and label not in unmeasured
     ]
     found += [
-        f"class {label} has no image in train"
+        f"{what} {label} has no image in train"
         for code, label in enumerate(labels)
         if there[code] and not counts[TRAIN][code]
     ]
-    if not counts[TRAIN_DEV].sum():
-        found.append(f"train_dev is empty: split.train_dev is {params.train_dev} of {counts[TRAIN].sum()} images")
+    if not (split == SPLITS.index(TRAIN_DEV)).any():
+        images = int((split == SPLITS.index(TRAIN)).sum())
+        found.append(f"train_dev is empty: split.train_dev is {params.train_dev} of {images} images")
     if problems or found:
         raise DataError("the splits are too small:\n  " + "\n  ".join([*problems, *found]))
 

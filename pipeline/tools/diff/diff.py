@@ -164,11 +164,11 @@ def _predicted(earlier: Revision, later: Run, ids: list[str], threads: int, engi
     manifest = later.read(catalogue.SPLIT)
     rows = manifest[(manifest["split"] == DEV) & manifest["id"].isin(ids)].reset_index(drop=True)
     # A label is not looked at here, and the model may not know it.
-    unlabelled = rows.assign(label=model.classes[0])
+    unlabelled = rows.assign(label=model.classes[0], split="")
     try:
-        return predict_rows(
-            model, unlabelled, ShardReader(Path(catalogue.ORIGINALS.path)), threads, engine, "the earlier model"
-        )
+        reader = ShardReader(Path(catalogue.ORIGINALS.path))
+        predicted = predict_rows(model, unlabelled, reader, threads, engine, "the earlier model")
+        return predicted.assign(split=DEV)
     except MissingInputError as error:
         raise DataError(
             f"{len(ids):,} images are new in dev, and their pictures are not here: "

@@ -17,7 +17,7 @@ from pipeline.metrics.influence import image_influence
 from pipeline.metrics.intervals import MIN_GROUPS
 from pipeline.metrics.metric import Metric, check_defined, key_of, metric_of
 from pipeline.metrics.params import AnyMetric
-from pipeline.metrics.predictions import Predictions, checked_predictions, classes_of
+from pipeline.metrics.predictions import Predictions, checked_predictions, classes_of, probability_columns
 
 ALPHA = 0.05
 
@@ -117,12 +117,12 @@ def _earlier_on(before: pd.DataFrame, kept: pd.DataFrame, predict: Callable[[lis
 
 def _judged(metric: Metric, rows: pd.DataFrame, classes: tuple[str, ...]) -> Predictions:
     # A class that one of the models does not know has no chance there.
-    missing = [f"probability_{name}" for name in classes if f"probability_{name}" not in rows]
-    known = any(name.startswith("probability_") for name in rows.columns)
-    rows = rows.assign(**dict.fromkeys(missing, 0.0)) if known else rows
-    columns = [name for name in rows.columns if name.startswith("probability_")]
+    wanted = probability_columns(classes)
+    missing = [name for name in wanted if name not in rows]
+    rows = rows.assign(**dict.fromkeys(missing, 0.0)) if len(missing) < len(wanted) else rows
+    columns = [name for name in wanted if name in rows]
     judged = checked_predictions(rows.assign(**rows[columns].fillna(0.0)), classes)
-    check_defined(metric, judged.labels, classes, DEV)
+    check_defined(metric, judged.truth, classes, DEV)
     return judged
 
 

@@ -12,8 +12,10 @@ from threadpoolctl import threadpool_limits
 from pipeline import catalogue
 from pipeline.data.vectors import EMBEDDINGS, image_vectors, principal
 from pipeline.errors import DataError, MissingInputError, ParamsError, listing
+from pipeline.label_sets import all_names
 from pipeline.manifest import NO_LABEL, TRAIN
-from pipeline.metrics.predictions import PROBABILITY
+from pipeline.metrics.predictions import probability_columns
+from pipeline.problem import MultiLabel, Problem, is_multi_label
 from pipeline.project.params_file import Params
 from pipeline.randomness import keyed_uniform
 from pipeline.sources.files import open_files
@@ -76,9 +78,17 @@ def label_queue(name: str, params: Params, count: int, by: str | None, engine: E
     chosen = wanted.iloc[turns]
     return Queue(
         tasks=import_file(chosen["path"].tolist(), chosen["id"].tolist(), labels),
-        interface=labelling_interface(sorted(labelled["label"].astype(str).unique()), labels),
+        interface=labelling_interface(_choices(labelled, params.problem), labels),
         summary=f"{len(chosen)} of {len(wanted)} images of {name} without a label, {how}",
     )
+
+
+def _choices(labelled: pd.DataFrame, problem: Problem) -> list[str]:
+    """What people may choose: the classes; of labels each by itself, and what the sources call none of them."""
+    texts = sorted(labelled["label"].astype(str).unique())
+    if not isinstance(problem, MultiLabel):
+        return texts
+    return [*all_names(texts), *([] if problem.none is None else [problem.none])]
 
 
 def write_queue(queue: Queue, output: Path) -> Path:
@@ -130,7 +140,10 @@ def _valuable(
     # More than are asked for, because of near copies the first alone may be taken.
     many, seed = 2 * count, params.split.seed
     if by == "uncertainty":
-        worth = (1 - margins(_probabilities(wanted, looks.kind, embeddings, params, engine))) ** 2
+        found = _probabilities(wanted, looks.kind, embeddings, params, engine)
+        # Of labels the one that is least sure counts.
+        lead = np.abs(2 * found - 1).min(axis=1) if is_multi_label(params.problem) else margins(found)
+        worth = (1 - lead) ** 2
         first, how = spread_out(vectors, known, worth, many, seed), "uncertain ones that are unlike one another"
     else:
         first, how = representative(vectors, known, many, wanted["id"], seed), "typical of many without a label"
@@ -146,7 +159,8 @@ def _probabilities(wanted: pd.DataFrame, kind: str, embeddings: Embeddings, para
     Raises:
         MissingInputError: there is neither.
     """
-    if kind == EMBEDDINGS and Path(catalogue.SPLIT.path).exists():
+    several = is_multi_label(params.problem)
+    if kind == EMBEDDINGS and not several and Path(catalogue.SPLIT.path).exists():
         rows = catalogue.SPLIT.read(Path(catalogue.SPLIT.path))
         train = rows[rows["split"].astype(str) == TRAIN]
         names, codes = np.unique(train["label"].astype(str), return_inverse=True)
@@ -167,4 +181,4 @@ def _probabilities(wanted: pd.DataFrame, kind: str, embeddings: Embeddings, para
     rows = wanted.assign(label=model_file.classes[0], split=SPLIT_FOR_LABELS)
     reader = ShardReader(Path(catalogue.ORIGINALS.path))
     predicted = predict_rows(model_file, rows, reader, params.train.threads, engine, "label-queue")
-    return predicted[[f"{PROBABILITY}{name}" for name in model_file.classes]].to_numpy()
+    return predicted[probability_columns(model_file.classes)].to_numpy()

@@ -16,9 +16,11 @@ from PIL import Image
 from pipeline import catalogue
 from pipeline.diagnosis.clusters import CLUSTER
 from pipeline.diagnosis.error_tags import errors_of
-from pipeline.errors import PipelineError
+from pipeline.errors import DataError, PipelineError
+from pipeline.label_sets import LabelNames
 from pipeline.manifest import DEV, SEEN_SPLITS, SPLITS
 from pipeline.metrics.confusion import confusion_matrix, per_class
+from pipeline.metrics.measures import METRICS
 from pipeline.metrics.metric import key_of
 from pipeline.metrics.predictions import classes_of
 from pipeline.models.baselines import Baseline
@@ -28,10 +30,12 @@ from pipeline.store.dvc_lock import LOCK, locked_stages
 from pipeline.store.timing import Timing, of_stages
 from pipeline.tools import compare
 from pipeline.tools.errors import ERRORS_TABLE, errors_sheet, has_tags, ranking
+from pipeline.tools.improve.log import Entry, entries
 from pipeline.tools.inline_svg import svg_of
 from pipeline.tools.map.drawing import PANELS, TITLES, panel_of
 from pipeline.tools.map.points import map_points
 from pipeline.tools.report import plots
+from pipeline.tools.tune.tables import TRIALS, figures_of_search
 from pipeline.workers.engine import Engine, choose_workers
 
 # Larger sheets are packed tighter, so that the page can be sent by mail.
@@ -76,6 +80,8 @@ def gather(params: Params, tags: Path | None) -> dict[str, PageSection]:
         "confusion": _confusion,
         "slices": _slices,
         "times": _times,
+        "search": _search,
+        "tries": _tries,
         "experiments": _experiments,
         "test_evaluations": _test_evaluations,
         "map": _map,
@@ -221,11 +227,14 @@ def _confusion(_: Params) -> Mapping[str, Any]:
     predictions = _read(catalogue.PREDICTIONS)
     dev = predictions[predictions["split"] == DEV]
     classes = classes_of(predictions)
+    if isinstance(classes, LabelNames):
+        return _labels()
     matrix = confusion_matrix(dev["label"].to_numpy(), dev["predicted"].to_numpy(), classes)
     wrong = matrix - np.diag(np.diag(matrix))
     pairs = [divmod(int(cell), len(classes)) for cell in np.argsort(-wrong, axis=None, kind="stable")[:MAX_PAIRS]]
     return {
         "plot": plots.confusion_plot(matrix, classes),
+        "several": False,
         "classes": len(classes),
         "shown": min(len(classes), plots.MAX_MATRIX_CLASSES),
         "pairs": [
@@ -239,6 +248,22 @@ def _confusion(_: Params) -> Mapping[str, Any]:
             if wrong[actual, called]
         ],
         "worst": per_class(matrix, classes).sort_values("recall", kind="stable").head(MAX_WORST).to_dict("records"),
+    }
+
+
+def _labels() -> Mapping[str, Any]:
+    """Instead of the confusion matrix, where an image may have several labels: each label by itself."""
+    table: pd.DataFrame = _read(catalogue.PER_CLASS)
+    # Empty cells, of labels without an image or an interval, are read as texts.
+    numbers = [name for name in table.columns if name != "label"]
+    table = table.assign(**{name: pd.to_numeric(table[name], errors="coerce") for name in numbers})
+    return {
+        "plot": plots.labels_plot(table),
+        "classes": len(table),
+        "shown": min(len(table), plots.MAX_CLASSES),
+        "several": True,
+        "pairs": [],
+        "worst": table.sort_values("f1", kind="stable").head(MAX_WORST).to_dict("records"),
     }
 
 
@@ -259,6 +284,21 @@ def _slices(_: Params) -> Mapping[str, Any]:
 
 def _experiments(params: Params) -> Sequence[Any]:
     return compare.comparison(params.evaluate, MAX_COMMITS)
+
+
+def _search(params: Params) -> Mapping[str, Markup] | None:
+    """The plots of the last search by their titles; nothing where there was none."""
+    if not Path(TRIALS.path).exists():
+        return None
+    optimizing = params.evaluate.optimizing
+    found = figures_of_search(key_of(optimizing), METRICS.of(optimizing).maximise)
+    return {title: svg_of(figure, f"search-{place}", title) for place, (title, figure) in enumerate(found.items())}
+
+
+def _tries(_: Params) -> Sequence[Entry]:
+    """Of `pipeline improve`, those from one commit, the latest ones."""
+    found = entries()
+    return [entry for entry in found if entry.session == found[-1].session]
 
 
 def _times(_: Params) -> Sequence[Timing]:
@@ -292,6 +332,8 @@ def _tags(params: Params, path: Path | None) -> Any:
 
 def _label_issues(_: Params) -> Mapping[str, Any]:
     counts = _read(catalogue.LABEL_ISSUES_METRICS)
+    if DEV not in counts:
+        raise DataError(counts["model"]["why"])
     splits = {name: counts[name] for name in ("dev", "train") if name in counts}
     return {
         "sheet": _sheet("Labels that may be wrong", _read(catalogue.LABEL_ISSUES_SHEET)),

@@ -6,6 +6,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from markupsafe import Markup
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -93,6 +94,29 @@ def confusion_plot(matrix: npt.NDArray[np.float64], classes: Sequence[str]) -> M
     axes.set_xlabel("called")
     axes.set_ylabel("actual")
     return svg_of(figure, "confusion", "Images of dev by actual and predicted class")
+
+
+@mpl.rc_context(RC)
+def labels_plot(table: pd.DataFrame) -> Markup:
+    """F1 of each label with its interval, and its average precision; the worst labels if there are many.
+
+    Args:
+        table: with label, f1, f1_low, f1_high and average_precision, a row a label.
+    """
+    shown = table.sort_values("f1", kind="stable").head(MAX_CLASSES)
+    numbers = {name: shown[name].to_numpy(np.float64) for name in ("f1", "f1_low", "f1_high", "average_precision")}
+    figure, axes = _figure(0.7 + ROW * len(shown))
+    places = np.arange(len(shown))
+    axes.barh(places, numbers["f1"], 0.6, color=BLUE, label="F1")
+    ends = np.stack([numbers["f1"] - numbers["f1_low"], numbers["f1_high"] - numbers["f1"]])
+    axes.errorbar(numbers["f1"], places, xerr=np.clip(ends, 0, None), fmt="none", ecolor=INK, capsize=3, lw=1)
+    axes.plot(numbers["average_precision"], places, "D", color=ORANGE, markersize=5, label="average precision")
+    axes.set_yticks(places, [short(str(name)) for name in shown["label"]])
+    axes.set_xlim(0, 1.02)
+    axes.invert_yaxis()
+    axes.set_xlabel("F1 on dev, with its 95 % interval")
+    figure.legend(loc="outside upper center", ncols=2)
+    return svg_of(figure, "confusion", "F1 and average precision of each label on dev")
 
 
 def _figure(height: float) -> tuple[Figure, Any]:

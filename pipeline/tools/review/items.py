@@ -8,16 +8,22 @@ from typing import Any
 import pandas as pd
 
 from pipeline import catalogue
+from pipeline.data.vectors import image_vectors
 from pipeline.errors import DataError
 from pipeline.manifest import DEV, NO_LABEL
 from pipeline.randomness import keyed_uniform
+from pipeline.tools.outliers import find_outliers
+from pipeline.workers.engine import Engine, choose_workers
 
-KINDS = ("labels", "errors", "queue")
+KINDS = ("labels", "copies", "errors", "outliers", "queue")
 
 
 @dataclass(frozen=True)
 class Item:
-    """An image to review: where its picture is, its label in the source, and what the model says of it."""
+    """An image to review: where its picture is, its label in the source, and what the model says of it.
+
+    copies: ids of near copies, to be shown beside it.
+    """
 
     sha256: str
     id: str
@@ -30,16 +36,20 @@ class Item:
     predicted: str
     confidence: float | None
     is_error: bool | None
+    copies: tuple[str, ...] = ()
 
 
-def items(kind: str, seed: int) -> tuple[list[Item], list[str]]:
-    """The images of a kind, one per content, and the labels of all sources.
+def items(kind: str, seed: int) -> tuple[list[Item], Mapping[str, str]]:
+    """The images of a kind, one per content; and id -> label as the source has it, of all images.
 
     Raises:
         MissingInputError: the stages that the kind needs have not run.
         DataError: there is nothing to review.
     """
-    chosen = {"labels": _label_issues, "errors": _errors, "queue": _unlabelled}[kind](seed)
+    makers = {
+        "labels": _label_issues, "copies": _copies, "errors": _errors, "outliers": _outliers, "queue": _unlabelled,
+    }  # fmt: skip
+    chosen = makers[kind](seed)
     rows = catalogue.CURATED.read(Path(catalogue.CURATED.path)).set_index("id")
     closed = set(catalogue.SPLIT_TEST.read(Path(catalogue.SPLIT_TEST.path))["id"])
     chosen = chosen[chosen["id"].isin(rows.index) & ~chosen["id"].isin(closed)]
@@ -48,14 +58,30 @@ def items(kind: str, seed: int) -> tuple[list[Item], list[str]]:
         raise DataError(f"there is nothing to review for {kind}: see `pipeline summary`")
     labels = _source_labels()
     columns = ["sha256", "id", "shard", "row", "source", "role", "split", "predicted", "confidence", "is_error"]
-    found = [_item(dict(zip(columns, values, strict=True)), labels) for values in chosen[columns].to_numpy().tolist()]
-    return found, sorted({*labels.values()} - {NO_LABEL})
+    copies = chosen["copies"].tolist() if "copies" in chosen else [()] * len(chosen)
+    found = [
+        _item(dict(zip(columns, values, strict=True)), labels, tuple(beside))
+        for values, beside in zip(chosen[columns].to_numpy().tolist(), copies, strict=True)
+    ]
+    return found, labels
 
 
-def _item(row: Mapping[str, Any], labels: Mapping[str, str]) -> Item:
+def classes_of_sources(labels: Mapping[str, str]) -> list[str]:
+    """The labels to choose from."""
+    return sorted({*labels.values()} - {NO_LABEL})
+
+
+def _item(row: Mapping[str, Any], labels: Mapping[str, str], copies: tuple[str, ...]) -> Item:
     names = {name: str(row[name]) for name in ("sha256", "id", "shard", "source", "role", "split", "predicted")}
     confidence = None if row["confidence"] is None else float(row["confidence"])
-    return Item(**names, row=int(row["row"]), label=labels[row["id"]], confidence=confidence, is_error=row["is_error"])
+    return Item(
+        **names,
+        row=int(row["row"]),
+        label=labels[row["id"]],
+        confidence=confidence,
+        is_error=row["is_error"],
+        copies=copies,
+    )
 
 
 def _source_labels() -> dict[str, str]:
@@ -69,6 +95,39 @@ def _label_issues(seed: int) -> pd.DataFrame:
     table: pd.DataFrame = catalogue.LABEL_ISSUES.read(Path(catalogue.LABEL_ISSUES.path))
     table = table.sort_values(["quality", "id"]).rename(columns={"suggested": "predicted"})
     return table[["id", "split", "predicted"]].assign(confidence=None, is_error=None)
+
+
+def _copies(seed: int) -> pd.DataFrame:
+    """Near copies, those first whose family has two labels: copy, and the images that it is like."""
+    table: pd.DataFrame = catalogue.CURATE_NEAR.read(Path(catalogue.CURATE_NEAR.path))
+    table = table.assign(alike=table["labels"].astype(str) == "").sort_values(["alike", "family", "id"])
+    members = table.groupby("family")["id"].agg(list)
+    found = table[["id", "family"]].drop_duplicates("id").assign(predicted="", confidence=None, is_error=None)
+    copies = [
+        [each for each in members[family] if each != name]
+        for name, family in zip(found["id"], found["family"], strict=True)
+    ]
+    return found[["id", "predicted", "confidence", "is_error"]].assign(
+        copies=pd.Series(copies, found.index, dtype=object), split=_splits(found["id"])
+    )
+
+
+def _outliers(seed: int) -> pd.DataFrame:
+    """Images that look like few others of their class, the most unusual first."""
+    rows = catalogue.SPLIT.read(Path(catalogue.SPLIT.path)).sort_values("id", ignore_index=True)
+    embeddings, originals = (each.read(Path(each.path)) for each in (catalogue.EMBEDDINGS, catalogue.ORIGINALS))
+    vectors = image_vectors(rows, embeddings, originals, Engine(choose_workers(None))).vectors
+    table = find_outliers(rows, vectors).table
+    # What it is more like, if that is another class.
+    other = table["nearest_class"].where(table["nearest_class"] != table["label"], "")
+    return table[["id", "split"]].assign(predicted=other, confidence=None, is_error=None)
+
+
+def _splits(ids: "pd.Series[Any]") -> "pd.Series[Any]":
+    """The split of each image; "" of one that is in none, or in test."""
+    rows = catalogue.SPLIT.read(Path(catalogue.SPLIT.path))
+    known = dict(zip(rows["id"].astype(str), rows["split"].astype(str), strict=True))
+    return ids.astype(str).map(known).fillna("")
 
 
 def _errors(seed: int) -> pd.DataFrame:

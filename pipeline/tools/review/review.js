@@ -57,6 +57,25 @@ function draw() {
   const next = shown[place + 1];
   if (next) new Image().src = `picture/${next.sha256}`;
   list();
+  beside(item);
+}
+
+// What looks like it, once the answer is there and the image is still the one that is shown.
+async function beside(item) {
+  at("near").replaceChildren();
+  let found = [];
+  try { found = await (await fetch(`near/${item.sha256}`)).json(); } catch { return; }
+  if (shown[place] !== item) return;
+  at("near").replaceChildren(...found.map((one) => {
+    const line = document.createElement("li"), image = document.createElement("img"), name = document.createElement("span");
+    image.src = `picture/${one.sha256}`;
+    image.alt = one.id;
+    image.title = `${one.id} · ${one.split}`;
+    name.textContent = (one.copy ? "copy: " : "") + (one.label || "none");
+    if (one.label !== item.label) line.className = "other";
+    line.append(image, name);
+    return line;
+  }));
 }
 
 function list() {
@@ -88,8 +107,9 @@ async function post(where, value) {
 
 async function decide(decision, to = "") {
   const item = shown[place];
-  const saved = item && await post("decide", { sha256: item.sha256, decision, to });
+  const saved = item && await post("decide", { sha256: item.sha256, decision, to, why: at("why").value.trim() });
   if (!saved) return;
+  at("why").value = "";
   decided[saved.sha256] = saved.decision;
   at("search").value = "";
   at("search").blur();
@@ -115,11 +135,16 @@ at("search").addEventListener("input", list);
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   const searching = event.target === at("search");
+  if (event.target === at("why")) {
+    if (event.key === "Enter" || event.key === "Escape") at("why").blur();
+    return;
+  }
   if (searching && event.key === "Enter") at("classes").querySelector("button")?.click();
   else if (searching && event.key === "Escape") { at("search").value = ""; at("search").blur(); list(); }
   if (searching || event.target.tagName === "SELECT") return;
   const actions = { k: () => decide("keep"), d: () => decide("drop"), n: () => decide("not_sure"), u: undo,
-    ArrowLeft: () => go(-1), ArrowRight: () => go(1), "/": () => at("search").focus() };
+    ArrowLeft: () => go(-1), ArrowRight: () => go(1), "/": () => at("search").focus(),
+    t: () => at("why").focus() };
   const number = "123456789".indexOf(event.key);
   if (actions[event.key]) { event.preventDefault(); actions[event.key](); }
   else if (number >= 0 && event.key) {

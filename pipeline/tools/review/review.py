@@ -10,7 +10,8 @@ import uvicorn
 
 from pipeline import catalogue
 from pipeline.store.shards import ShardReader
-from pipeline.tools.review.items import items
+from pipeline.tools.review.items import classes_of_sources, items
+from pipeline.tools.review.neighbours import neighbours
 from pipeline.tools.review.saving import DecisionFile
 from pipeline.tools.review.server import Review, application
 
@@ -26,12 +27,16 @@ def serve(kind: str, who: str | None, port: int, seed: int, say: Callable[[str],
         MissingInputError, DataError: as `items`; feedback/labels.csv cannot be read.
     """
     file = DecisionFile(Path(catalogue.DECISIONS.path), who or getpass.getuser())
-    file.own()
+    file.tidy()
     found, labels = items(kind, seed)
     listening = socket.create_server(("127.0.0.1", port))
     token, taken = secrets.token_urlsafe(24), listening.getsockname()[1]
-    review = Review(found, labels, ShardReader(Path(catalogue.ORIGINALS.path)), file)
+    pictures, beside = ShardReader(Path(catalogue.ORIGINALS.path)), neighbours(labels)
+    review = Review(found, classes_of_sources(labels), pictures, file, beside)
     say(f"{len(found)} images to review as {file.who}: open http://127.0.0.1:{taken}/{token}/")
     say(f"Decisions go to {file.path}; stop with Ctrl-C, then run `dvc repro`")
     config = uvicorn.Config(application(review, token, taken), log_level="warning", access_log=False)
-    uvicorn.Server(config).run(sockets=[listening])
+    try:
+        uvicorn.Server(config).run(sockets=[listening])
+    finally:
+        file.tidy()

@@ -1,9 +1,15 @@
-"""Save decisions one at a time: each is on the disk when `save` returns, and no other process's row is lost."""
+"""Save decisions one at a time: each is on the disk when `put` returns, and no other process's row is lost.
+
+A decision is a row at the end of the file: milliseconds, however many rows stand before it. The latest row of a person
+counts, so that nothing before it need be changed. Undoing the last one cuts it off. At the start and at the end of a
+review the file is put in order (`tidy`): sorted, so that Git merges it line by line, without rows that count no more.
+"""
 
 import fcntl
 import os
 import threading
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -12,46 +18,156 @@ from pipeline.store.reading import read_bytes
 from pipeline.store.refusals import refusals
 from pipeline.store.writing import partial_path, put_in_place, write_bytes
 
+Stamp = tuple[int, int, int]
+HEADER = render([])
+
 
 class DecisionFile:
     """One person's rows of feedback/labels.csv.
 
-    Each change reads the file, replaces one row and puts the whole file in place, under a lock of its folder. So a kill
-    leaves the file as it was before or after the change, and several windows and processes lose nothing.
+    What the file holds is remembered while nobody else has changed it. Each change is made under a lock of its folder,
+    after a look at what others wrote. A kill leaves the file as it was before or after the change.
     """
 
     def __init__(self, path: Path, who: str) -> None:
         self.path, self.who = path, who
         self._threads = threading.Lock()
-
-    def all(self) -> tuple[Decision, ...]:
-        return parse(read_bytes(self.path), str(self.path)) if self.path.exists() else ()
+        self._stamp: Stamp | None = None
+        self._rows: list[Decision] = []
+        self._own: dict[str, list[Decision]] = {}
+        self._sum, self._ours = 0, False
+        # Of rows that were added and may be cut off again: content, where its row begins and ends, and the sum before.
+        self._added: list[tuple[str, int, int, int]] = []
 
     def own(self) -> dict[str, Decision]:
-        """SHA-256 -> this person's decision, the latest if there are several."""
-        return {one.sha256: one for one in sorted(self.all(), key=lambda one: one.time) if one.who == self.who}
+        """SHA-256 -> this person's decision, the latest if there are several.
+
+        Raises:
+            DataError: the file cannot be read.
+        """
+        with self._locked():
+            self._look()
+            return {sha256: _latest(rows) for sha256, rows in self._own.items() if rows}
 
     def put(self, sha256: str, decision: Decision | None) -> Decision | None:
-        """Replace this person's rows on a content, or remove them; the decision that was there.
+        """Replace this person's decision on a content, or remove it; the decision that was there.
 
         Raises:
             DataError: the file was edited meanwhile and cannot be read; it stays as it is.
             StorageError: the disk refused.
         """
         with self._locked():
-            found = self.all()
-            own = [one for one in found if (one.sha256, one.who) == (sha256, self.who)]
-            rest = [one for one in found if one not in own]
-            half = partial_path(self.path)
-            write_bytes(render([*rest, *([decision] if decision else [])]), half)
-            put_in_place(half, self.path)
-            with refusals(self.path):
-                folder = os.open(self.path.parent, os.O_RDONLY)
-                try:
-                    os.fsync(folder)
-                finally:
-                    os.close(folder)
-        return max(own, key=lambda one: one.time, default=None)
+            self._look()
+            before = self._own.get(sha256, [])
+            earlier = _latest(before) if before else None
+            if self._undoes(sha256, decision):
+                self._cut()
+            elif decision is None or (earlier is not None and decision.time <= earlier.time):
+                # The later row would count: it has to go.
+                rest = [one for one in self._rows if (one.sha256, one.who) != (sha256, self.who)]
+                self._write([*rest, *([decision] if decision else [])])
+            else:
+                self._append(decision)
+        return earlier
+
+    def tidy(self) -> None:
+        """Put the rows in order, and leave out those of this person that count no more; nothing if that is so already.
+
+        Raises:
+            DataError: the file cannot be read; it stays as it is.
+        """
+        with self._locked():
+            self._look()
+            if self._stamp is None:
+                return
+            last = {sha256: _latest(rows).time for sha256, rows in self._own.items() if rows}
+            # Rows of one time that differ, as after a merge, are a conflict that people are told.
+            rows = [one for one in self._rows if one.who != self.who or one.time == last[one.sha256]]
+            if render(rows) != read_bytes(self.path):
+                self._write(rows)
+
+    def _look(self) -> None:
+        """Read what is new in the file: nothing, rows at its end, or all of it."""
+        stamp = _stamp(self.path)
+        if stamp == self._stamp:
+            return
+        self._added = []
+        data = read_bytes(self.path) if stamp is not None else b""
+        known = 0 if self._stamp is None else self._stamp[2]
+        grown = self._ours and 0 < known < len(data) and zlib.crc32(data[:known]) == self._sum
+        if grown and data[:known].endswith(b"\n"):
+            new = parse(HEADER + data[known:], str(self.path))
+        else:
+            new = parse(data, str(self.path)) if data else ()
+            self._rows, self._own = [], {}
+        self._remember(new)
+        self._stamp, self._sum = stamp, zlib.crc32(data)
+        # A spreadsheet program may have saved it with semicolons, or in another encoding.
+        self._ours = data.startswith(HEADER)
+
+    def _remember(self, rows: Iterable[Decision]) -> None:
+        for one in rows:
+            self._rows.append(one)
+            if one.who == self.who:
+                self._own.setdefault(one.sha256, []).append(one)
+
+    def _append(self, decision: Decision) -> None:
+        if self._stamp is None or not self._ours:
+            self._write([*self._rows, decision])
+            return
+        start, row = self._stamp[2], render([decision]).removeprefix(HEADER)
+        parsed = parse(HEADER + row, str(self.path))
+        with refusals(self.path), self.path.open("r+b") as file:
+            file.seek(0, os.SEEK_END)
+            if start and not _ends_a_line(self.path, start):
+                row = b"\n" + row
+            try:
+                file.write(row)
+                file.flush()
+                os.fsync(file.fileno())
+            except OSError:
+                # Half a row would make the file unreadable.
+                with suppress(OSError):
+                    os.ftruncate(file.fileno(), start)
+                self._stamp = None
+                raise
+        self._remember(parsed)
+        self._added.append((decision.sha256, start, start + len(row), self._sum))
+        self._stamp, self._sum = _stamp(self.path), zlib.crc32(row, self._sum)
+
+    def _undoes(self, sha256: str, decision: Decision | None) -> bool:
+        """Whether what is asked for is the file as it was before the last row."""
+        if not self._added or self._stamp is None:
+            return False
+        content, _, end, _ = self._added[-1]
+        rows = self._own.get(sha256, [])[:-1]
+        return content == sha256 and end == self._stamp[2] and (_latest(rows) if rows else None) == decision
+
+    def _cut(self) -> None:
+        sha256, start, _, self._sum = self._added.pop()
+        with refusals(self.path), self.path.open("r+b") as file:
+            file.truncate(start)
+            file.flush()
+            os.fsync(file.fileno())
+        self._rows.pop()
+        self._own[sha256].pop()
+        self._stamp = _stamp(self.path)
+
+    def _write(self, rows: Iterable[Decision]) -> None:
+        """Put a whole file in place."""
+        data = render(rows)
+        half = partial_path(self.path)
+        write_bytes(data, half)
+        put_in_place(half, self.path)
+        with refusals(self.path):
+            folder = os.open(self.path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        self._rows, self._own, self._added = [], {}, []
+        self._remember(parse(data, str(self.path)))
+        self._stamp, self._sum, self._ours = _stamp(self.path), zlib.crc32(data), True
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -65,3 +181,27 @@ class DecisionFile:
                 yield
         finally:
             os.close(folder)
+
+
+def _latest(rows: Iterable[Decision]) -> Decision:
+    """Of one person's rows on one content; of rows of one time the last one."""
+    found, *rest = rows
+    for one in rest:
+        found = one if one.time >= found.time else found
+    return found
+
+
+def _stamp(path: Path) -> Stamp | None:
+    """By which a file is known to be unchanged; None where there is none."""
+    with refusals(path):
+        try:
+            found = path.stat()
+        except FileNotFoundError:
+            return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def _ends_a_line(path: Path, size: int) -> bool:
+    with path.open("rb") as file:
+        file.seek(size - 1)
+        return file.read(1) == b"\n"

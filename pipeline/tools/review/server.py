@@ -2,7 +2,7 @@
 
 import hmac
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +19,7 @@ from pipeline.names import clean, fault
 from pipeline.store.decisions import KEEP, KINDS, RELABEL, Decision
 from pipeline.store.shards import ShardReader
 from pipeline.tools.review.items import Item
+from pipeline.tools.review.neighbours import Neighbours
 from pipeline.tools.review.saving import DecisionFile
 
 HERE = Path(__file__).parent
@@ -44,12 +45,16 @@ MAX_BODY = 10_000
 
 @dataclass(frozen=True)
 class Review:
-    """What is reviewed: images in order, the labels to choose from, where pictures are, and where decisions go."""
+    """What is reviewed: images in order, the labels to choose from, where pictures are, and where decisions go.
+
+    beside: finds what looks like an image; None: nothing is shown beside it.
+    """
 
     items: Sequence[Item]
     labels: Sequence[str]
     pictures: ShardReader
     file: DecisionFile
+    beside: Neighbours | None = None
 
 
 def application(review: Review, token: str, port: int) -> Starlette:
@@ -69,18 +74,26 @@ def application(review: Review, token: str, port: int) -> Starlette:
     async def state(_: Request) -> Response:
         own = await run_in_threadpool(review.file.own)
         shown = [
-            {key: value for key, value in asdict(item).items() if key not in ("shard", "row")} for item in review.items
+            {key: value for key, value in asdict(item).items() if key not in ("shard", "row", "copies")}
+            for item in review.items
         ]
         decided = {sha: _shown(one) for sha, one in own.items() if sha in by_sha}
         return JSONResponse({"items": shown, "labels": list(review.labels), "decided": decided})
 
     async def picture(request: Request) -> Response:
+        place = _place(request.path_params["sha256"], by_sha, review.beside)
+        if place is None:
+            return PlainTextResponse("no such image", 404)
+        data = await run_in_threadpool(review.pictures.image, *place)
+        kind = "image/png" if data.startswith(b"\x89PNG") else "image/webp" if data[8:12] == b"WEBP" else "image/jpeg"
+        return Response(data, media_type=kind, headers={"Cache-Control": "private, max-age=3600"})
+
+    async def near(request: Request) -> Response:
         item = by_sha.get(request.path_params["sha256"])
         if item is None:
             return PlainTextResponse("no such image", 404)
-        data = await run_in_threadpool(review.pictures.image, item.shard, item.row)
-        kind = "image/png" if data.startswith(b"\x89PNG") else "image/webp" if data[8:12] == b"WEBP" else "image/jpeg"
-        return Response(data, media_type=kind, headers={"Cache-Control": "private, max-age=3600"})
+        found = await run_in_threadpool(review.beside.of, item.sha256, item.copies) if review.beside else []
+        return JSONResponse([asdict(one) for one in found])
 
     async def decide(request: Request) -> Response:
         body = await request.body()
@@ -110,6 +123,7 @@ def application(review: Review, token: str, port: int) -> Starlette:
         Route(f"/{token}/", static),
         Route(f"/{token}/state", state),
         Route(f"/{token}/picture/{{sha256}}", picture),
+        Route(f"/{token}/near/{{sha256}}", near),
         Route(f"/{token}/decide", decide, methods=["POST"]),
         Route(f"/{token}/undo", take_back, methods=["POST"]),
         Route(f"/{token}/{{name}}", static),
@@ -168,6 +182,13 @@ def _json(body: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def _place(sha256: str, items: Mapping[str, Item], beside: Neighbours | None) -> tuple[str, int] | None:
+    """Where a picture is that may be shown: of this review, or beside one of it."""
+    if sha256 in items:
+        return items[sha256].shard, items[sha256].row
+    return beside.shard_row(sha256) if beside is not None else None
 
 
 def _problem(item: Item, kind: str, after: str) -> str | None:

@@ -5,7 +5,6 @@ its own, and whoever opens the study fails those of processes that are gone and 
 """
 
 import logging
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from pipeline.tools.tune.trial import Report, TrialResult
 from pipeline.tuning.methods import METHODS
 from pipeline.tuning.params import TuneParams
 from pipeline.tuning.ranges import RANGES, value_of
+from pipeline.workers.process_ids import is_alive, process_id
 
 NAME = "tune"
 PROCESS, REASON, SECONDS, EPOCHS, RETRIED = "process", "reason", "seconds", "epochs", "retried"
@@ -74,7 +74,7 @@ class Study:
     def begin(self) -> None:
         """Put in line what is settled beforehand, and what killed processes left."""
         for trial in self._study.get_trials(deepcopy=False):
-            if trial.state == TrialState.RUNNING and not _alive(trial.user_attrs.get(PROCESS)):
+            if trial.state == TrialState.RUNNING and not is_alive(trial.user_attrs.get(PROCESS)):
                 self._study.tell(trial.number, state=TrialState.FAIL)
                 self._study.enqueue_trial(dict(trial.params), user_attrs={RETRIED: trial.number})
         planned = METHODS.of(self._tune.method).planned(self._tune.method, self._tune.space)
@@ -150,7 +150,7 @@ class Study:
         # A sampler a trial, so that a search that was stopped goes on with the draws that it would have had.
         self._study.sampler = METHODS.of(self._tune.method).sampler(keyed_seed(self._tune.seed, "tune", len(trials)))
         trial = self._study.ask()
-        trial.set_user_attr(PROCESS, _process())
+        trial.set_user_attr(PROCESS, process_id())
         return trial
 
     def _drawn(self, trial: Trial, place: str) -> Any:
@@ -185,34 +185,6 @@ class Study:
 
     def _file(self, number: int) -> Path:
         return self._folder / f"{number}.predictions"
-
-
-def _process() -> str:
-    """This process, so that another one with its number, after a restart, is not taken for it."""
-    return f"{os.getpid()} {_started(os.getpid())}"
-
-
-def _alive(process: Any) -> bool:
-    if not isinstance(process, str):
-        return False
-    number, _, started = process.partition(" ")
-    if not number.isdecimal():
-        return False
-    try:
-        os.kill(int(number), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return _started(int(number)) == started
-
-
-def _started(number: int) -> str:
-    """When a process was started, in ticks since the machine was; "" where nothing says so."""
-    try:
-        return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return ""
 
 
 def values_of_trial(trial: FrozenTrial, tune: TuneParams) -> Mapping[str, Any]:

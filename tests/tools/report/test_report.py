@@ -14,6 +14,7 @@ from pipeline.project.params_file import load_params
 from pipeline.store.spreadsheets import read_spreadsheet, spreadsheet_bytes
 from pipeline.store.writing import write_files
 from pipeline.tools.errors import ERRORS_TABLE, write_errors
+from pipeline.tools.improve.log import Entry, append
 from pipeline.tools.report import write_report
 from pipeline.tools.report.gathering import gather
 from tests.examples import full_disk
@@ -242,3 +243,18 @@ def test_a_folder_is_refused_and_a_full_disk_leaves_the_older_page(folder: Path)
         write_report(load_params(), PAGE)
     assert PAGE.read_bytes() == before
     assert sorted(path.name for path in PAGE.parent.iterdir()) == ["index.html"]
+
+
+def test_the_latest_tries_of_improve_are_shown(folder: Path) -> None:
+    hostile = "</code><script>alert(5)</script>"
+    append(Entry("old", "improve-old-1", "variance", "an older one", "dvc exp run", {}))
+    append(
+        Entry("new", hostile, "leakage", hostile, hostile, {}, value=0.9, difference=0.1, low=0.02, high=0.2, kept=True)
+    )
+    append(Entry("new", "improve-new-2", "variance", "more dropout", "dvc exp run", {}, note="within noise"))
+    seen = page()
+    assert "script" not in seen.tags
+    assert hostile in seen.text
+    assert "+0.0200 to +0.2000" in seen.text
+    assert "within noise" in seen.text
+    assert "an older one" not in seen.text

@@ -2,13 +2,17 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from pipeline import catalogue
+from pipeline.data.vectors import ImageVectors
 from pipeline.errors import DataError
 from pipeline.manifest import CURATED, INGESTED, PREDICTIONS, SPLIT
-from pipeline.tools.review.items import items
+from pipeline.tools.review import items as review_items
+from pipeline.tools.review.items import classes_of_sources, items
+from pipeline.tools.review.neighbours import Neighbours
 from tests.examples import with_columns
 
 NAMES = [f"phone/{number:02}.png" for number in range(40)]
@@ -36,12 +40,16 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said = split[:20].assign(split="dev", predicted=["car"] * 5 + ["pet"] * 15, confidence=0.75)
     write("PREDICTIONS", with_columns(said, PREDICTIONS))
     issues = pd.DataFrame({"id": [NAMES[1], TEST[0], NAMES[0]], "quality": [0.2, 0.0, 0.1], "suggested": "car"})
+    write("SPLIT", with_columns(split[:20].assign(split="train"), SPLIT))
+    near = {"group": "g", "family": ["f", "f", "h", "h", "h"], "id": [NAMES[2], NAMES[3], NAMES[5], NAMES[4], TEST[1]]}
+    near |= {"source": "phone", "role": "production", "label": "pet", "near_copy_of": ""}
+    write("CURATE_NEAR", pd.DataFrame({**near, "labels": ["", "", *["cat, car"] * 3]}))
     write("LABEL_ISSUES", issues.assign(split="train", source="phone", role="production", label="pet"))
 
 
 def test_errors_come_with_as_many_right_ones_mixed() -> None:
     found, labels = items("errors", 1)
-    assert labels == ["cat"]
+    assert classes_of_sources(labels) == ["cat"]
     assert {one.label for one in found} == {"cat"}
     assert sorted(one.id for one in found if one.is_error) == NAMES[:5]
     assert sum(not one.is_error for one in found) == 5
@@ -64,3 +72,33 @@ def test_nothing_to_review_is_said() -> None:
     catalogue.LABEL_ISSUES.write(catalogue.LABEL_ISSUES.read(path)[:0], path)
     with pytest.raises(DataError, match="nothing to review for labels"):
         items("labels", 1)
+
+
+def test_copies_under_two_labels_come_first_beside_what_they_copy() -> None:
+    found = items("copies", 1)[0]
+    assert [one.id for one in found] == [NAMES[4], NAMES[5], NAMES[2], NAMES[3]]
+    assert found[0].copies == (NAMES[5], TEST[1])
+    assert {one.split for one in found} == {"train"}
+
+
+def test_outliers_come_the_most_unusual_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = np.random.default_rng(1)
+    vectors = 1 + generator.normal(0, 0.02, (20, 8)).astype(np.float32)
+    vectors[7], vectors[3] = -vectors[7], vectors[3] * np.linspace(-0.5, 1, 8)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    monkeypatch.setattr(review_items, "image_vectors", lambda *_: ImageVectors(vectors, "embeddings"))
+    assert [one.id for one in items("outliers", 1)[0]][:2] == [NAMES[7], NAMES[3]]
+
+
+def test_what_looks_like_an_image_is_never_of_test() -> None:
+    rows = catalogue.SPLIT.read(Path(catalogue.SPLIT.path))
+    vectors = np.eye(20, dtype=np.float16)
+    vectors[1] = vectors[0] + vectors[2]
+    beside = Neighbours(rows, vectors, dict.fromkeys(NAMES, "cat"))
+    found = beside.of(f"{1:064x}", copies=(TEST[0], NAMES[9]))
+    assert [(one.id, one.copy) for one in found][:3] == [(NAMES[9], True), (NAMES[0], False), (NAMES[2], False)]
+    assert NAMES[1] not in {one.id for one in found}
+    assert beside.shard_row(f"{2:064x}") == ("s", 2)
+    assert beside.shard_row(f"{35:064x}") is None
+    assert beside.of("f" * 64) == []
+    assert [one.id for one in Neighbours(rows, None, {}).of(f"{1:064x}", (NAMES[3],))] == [NAMES[3]]

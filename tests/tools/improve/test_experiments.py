@@ -1,0 +1,144 @@
+"""Moves as experiments of DVC: what must be there, and the workspace as it was after a kill."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline import catalogue
+from pipeline.errors import DataError, MissingInputError, ParamsError
+from pipeline.tools.improve import experiments
+from pipeline.tools.improve.experiments import MARK, Experiments
+from pipeline.tools.improve.improve import check_budget, dry_run
+from pipeline.tools.improve.moves import as_key
+from pipeline.workers.process_ids import is_alive, process_id
+from pipeline.yaml_values import yaml_values
+from tests.examples import params
+from tests.running import environment, pipeline_alone, run, write_params
+
+PARAMS = Path("params.yaml")
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository of Git and DVC with a commit and no run, as the current folder."""
+    write_params(tmp_path)
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / ".dvc/config").touch()
+    (tmp_path / ".gitignore").write_text("/.dvc/tmp/\n/improve/\n")
+    for name, value in environment(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    run(tmp_path, "git", "init", "--quiet")
+    run(tmp_path, "git", "add", "--all")
+    run(tmp_path, "git", "commit", "--quiet", "--message", "Set up")
+    return tmp_path
+
+
+def begun() -> Experiments:
+    return Experiments(params(), lambda _: None)
+
+
+def test_a_folder_without_git_or_a_commit_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    with pytest.raises(DataError, match=r"^this folder is in no Git repository, and each try .* run `git init`"):
+        begun()
+    run(tmp_path, "git", "init", "--quiet")
+    with pytest.raises(DataError, match=r"^Git has no commit here, and an experiment begins at one: run `dvc repro`"):
+        begun()
+    run(tmp_path, "git", "commit", "--quiet", "--allow-empty", "--message", "Empty")
+    with pytest.raises(DataError, match=r"^DVC cannot read this repository"):
+        begun()
+
+
+def test_changes_that_are_not_committed_and_a_missing_run_are_refused(project: Path) -> None:
+    with pytest.raises(MissingInputError, match=r"^there is no run to begin with: run `dvc repro`, and commit$"):
+        begun()
+    before = PARAMS.read_text()
+    PARAMS.write_text(before + "# mine\n")
+    with pytest.raises(DataError, match=r"^1 files have changes that are not committed \(params\.yaml\): commit them"):
+        begun()
+    assert PARAMS.read_text() == before + "# mine\n"
+
+
+def test_a_budget_of_nothing_is_refused(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ParamsError, match=r"needs an end: give --minutes, --runs, or both; or --dry-run$"):
+        check_budget(None, None)
+    for runs, minutes in ((0, None), (3, 0.0), (None, -1.0), (None, float("nan"))):
+        with pytest.raises(ParamsError, match=r"^--(runs|minutes) is (0|-1|nan): with a budget of nothing"):
+            check_budget(runs, minutes)
+    check_budget(1, None)
+
+
+def test_the_command_says_what_is_missing(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = pipeline_alone(capsys, monkeypatch, "improve", "--runs", "1")
+    assert (ended.code, "there is no run to begin with" in ended.err) == (MissingInputError.exit_code, True)
+
+
+def killed(project: Path, changed: str, process: str = "") -> None:
+    """What a killed run leaves: its mark, and params that DVC changed."""
+    PARAMS.write_text(PARAMS.read_text().replace("epochs: ", "epochs: 1", 1) + changed)
+    head = run(project, "git", "rev-parse", "HEAD").strip()
+    values = as_key(yaml_values(PARAMS.read_text().removesuffix(changed)))
+    MARK.parent.mkdir(exist_ok=True)
+    MARK.write_text(json.dumps({"head": head, "name": "improve-x-1", "params": values, "process": process}))
+
+
+def test_what_a_killed_run_left_is_put_back_first(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(experiments, "_checkout", lambda: None)
+    before = PARAMS.read_bytes()
+    # A run of the killed call that is still on ends with all that it began.
+    sleeping = [sys.executable, "-c", "import time; print(flush=True); time.sleep(60)"]
+    with subprocess.Popen(sleeping, start_new_session=True, stdout=subprocess.PIPE) as left:
+        assert left.stdout is not None
+        left.stdout.readline()
+        killed(project, "", process_id(left.pid))
+        assert PARAMS.read_bytes() != before
+        Path("mine.txt").write_text("untracked")
+        with pytest.raises(MissingInputError, match="no run to begin with"):
+            dry_run(params(), lambda _: None)
+        assert left.wait() == -signal.SIGINT or left.returncode == 1
+    assert PARAMS.read_bytes() == before
+    assert not MARK.exists()
+    assert Path("mine.txt").exists()
+
+
+def test_params_that_somebody_edited_after_a_kill_are_left_alone(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(experiments, "_checkout", lambda: None)
+    killed(project, "", "")
+    mine = PARAMS.read_text().replace("seed: ", "seed: 1", 1)
+    PARAMS.write_text(mine)
+    with pytest.raises(
+        DataError, match=r"^a killed run left this workspace changed, and params\.yaml was edited since"
+    ):
+        begun()
+    assert PARAMS.read_text() == mine
+    assert MARK.exists()
+
+
+def test_a_mark_that_was_cut_means_that_nothing_was_changed(project: Path) -> None:
+    MARK.parent.mkdir()
+    MARK.write_text("{")
+    with pytest.raises(MissingInputError):
+        begun()
+    assert not MARK.exists()
+
+
+def test_a_process_is_known_by_its_number_and_its_start() -> None:
+    assert is_alive(process_id())
+    assert not is_alive(f"{os.getpid()} 1")
+    for other in ("", "x 1", None, f"{2**40} 1"):
+        assert not is_alive(other)
+
+
+def test_the_test_set_is_none_of_the_files_that_are_put_back() -> None:
+    assert catalogue.LEDGER.path.startswith(experiments.LEDGER)
