@@ -246,7 +246,7 @@ def ours(task: Task, workers: int) -> None:
     )
     store = ShardStore(Path("augment"))
     unused = task.rows[SPLIT.names].head(0)
-    outputs = augment(task.rows, unused, ShardReader(task.shards), params, ENCODING, store, Engine(workers))
+    outputs = augment(task.rows, unused, ShardReader(task.shards), params, ENCODING, store, Engine(workers), "none")
     catalogue.AUGMENTED.write(outputs.manifest, Path("augment/manifest"))
     store.drop_stale()
 

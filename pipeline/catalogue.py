@@ -107,6 +107,8 @@ BALANCE_METRICS = verified(metrics("reports/balance/metrics.json"))
 AUGMENT_SHARDS = "data/augment/shards"
 AUGMENTED = manifest_file("data/augment/manifest.arrow", manifest.BALANCED)
 COPIES = read_only(AUGMENT_SHARDS, ShardReader)
+# Images without a label that training learns from; none where train.unlabelled is off.
+AUGMENT_UNLABELLED = manifest_file("data/augment/unlabelled.arrow", manifest.SPLIT)
 AUGMENT_METRICS = verified(metrics("reports/augment/metrics.json"))
 
 PREVIEW_VARIANTS = picture("reports/previews/variants.png")

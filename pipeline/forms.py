@@ -1,5 +1,7 @@
 """The required fields of the JSON reports that the code reads again; other fields may be there too."""
 
+from typing import Any, Literal
+
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 
@@ -41,9 +43,16 @@ class _LabelModel(_Form):
 
 class _LabelIssues(_Form):
     model: _LabelModel
-    dev: _Labels | None = None
+    dev: _Labels
     train: _Labels | None = None
     together: _Labels | None = None
+
+
+class _NotChecked(_Form):
+    """Of labels that no model can check; `why` of the model says so."""
+
+    model: _LabelModel
+    checked: Literal[False]
 
 
 class _Split(_Form):
@@ -69,4 +78,4 @@ class _Evaluation(_Form):
 VERDICT = TypeAdapter(_Verdict)
 LATENCY = TypeAdapter(_Latency)
 EVALUATION = TypeAdapter(_Evaluation)
-LABEL_ISSUES = TypeAdapter(_LabelIssues)
+LABEL_ISSUES: TypeAdapter[Any] = TypeAdapter(_LabelIssues | _NotChecked)

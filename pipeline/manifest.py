@@ -32,6 +32,8 @@ from pipeline.issues import ISSUES
 RAW, PRODUCTION = "raw", "production"
 TRAIN, TRAIN_DEV, DEV, TEST = "train", "train_dev", "dev", "test"
 SPLITS = (TRAIN, TRAIN_DEV, DEV, TEST)
+# Why an image without a label is in no split; training may take the former alone (train.unlabelled).
+UNLABELLED, UNLABELLED_HELD_OUT = "unlabelled", "unlabelled_in_a_held_out_group"
 # Splits that are looked at while a model is made; test is not.
 SEEN_SPLITS = (TRAIN, TRAIN_DEV, DEV)
 
@@ -145,6 +147,14 @@ def select_columns(table: pa.Table, schema: pa.Schema, names: Sequence[str]) -> 
     present = [name for name in names if name in table.schema.names]
     required = [schema.field(name) for name in names if not name.startswith(EXTRA_COLUMNS)]
     return check_manifest(table.select(present).to_pandas(), pa.schema(required))
+
+
+def may_teach(unused: pd.DataFrame) -> pd.DataFrame:
+    """Of the images in no split, those that training may learn from although they have no label.
+
+    No image of their group is in train_dev, dev or test.
+    """
+    return unused[unused["split"].astype(str) == UNLABELLED].reset_index(drop=True)
 
 
 def is_sorted_by_id(manifest: pd.DataFrame) -> bool:

@@ -10,6 +10,7 @@ from pipeline.metrics.measures import METRICS
 from pipeline.metrics.metric import without_meaning
 from pipeline.models.baselines import BASELINES
 from pipeline.problem import Problem, is_multi_label
+from pipeline.training.unlabelled import FROM_LABELLED_ALONE
 
 
 def broken_rules(problem: Problem | None, name: str, section: Any) -> list[str]:
@@ -73,6 +74,11 @@ def _train(train: Any) -> Iterator[str]:
         yield (
             "class_weights weigh images by their class, and with problem multi_label an image may have several labels: "
             "set it to {}"
+        )
+    if train.unlabelled.name != FROM_LABELLED_ALONE:
+        yield (
+            f"unlabelled {train.unlabelled.name} gives each image one class: with problem multi_label, set it to "
+            "{name: none}"
         )
 
 

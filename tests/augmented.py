@@ -39,6 +39,7 @@ class Run:
     summary: str
     folder: Path
     reader: ShardReader
+    unlabelled: pd.DataFrame
 
     def images(self) -> dict[tuple[str, int], bytes]:
         rows = self.manifest[["id", "copy", "shard", "row"]].itertuples(index=False)
@@ -67,6 +68,7 @@ def run(
     **changes: Any,
 ) -> Run:
     folder = folder or originals.folder.with_name(f"run-{next(RUNS)}")
+    learn_from = changes.pop("learn_from", "none")
     per_image = {"name": "per_image", "count": copies}
     values = {
         "copies": per_image if isinstance(copies, int) else copies,
@@ -80,9 +82,10 @@ def run(
     reader, store = ShardReader(originals.folder), ShardStore(folder)
     rows = originals.rows if rows is None else rows
     unused = originals.rows[SPLIT.names].head(0) if unused is None else unused
-    outputs = augment(rows, unused, reader, chosen.augment, chosen.ingest.encoding, store, Engine(workers))
+    outputs = augment(rows, unused, reader, chosen.augment, chosen.ingest.encoding, store, Engine(workers), learn_from)
     store.drop_stale()
-    return Run(outputs.manifest, outputs.metrics, outputs.summary, folder, ShardReader(originals.folder, folder))
+    reader = ShardReader(originals.folder, folder)
+    return Run(outputs.manifest, outputs.metrics, outputs.summary, folder, reader, outputs.unlabelled)
 
 
 def ingested(base: Path) -> Originals:

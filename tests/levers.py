@@ -18,6 +18,7 @@ from pipeline.training.loss_functions import LOSSES
 from pipeline.training.mixing import MIXINGS
 from pipeline.training.optimizers import OPTIMIZERS
 from pipeline.training.schedules import SCHEDULES
+from pipeline.training.unlabelled import UNLABELLED
 from pipeline.transforms.presets import PRESETS
 from pipeline.tuning.methods import METHODS
 from pipeline.tuning.ranges import RANGES
@@ -39,6 +40,7 @@ TABLES: dict[str, Registry[Any]] = {
     "pipeline.training.mixing.MIXINGS": MIXINGS,
     "pipeline.training.optimizers.OPTIMIZERS": OPTIMIZERS,
     "pipeline.training.schedules.SCHEDULES": SCHEDULES,
+    "pipeline.training.unlabelled.UNLABELLED": UNLABELLED,
     "pipeline.transforms.presets.PRESETS": PRESETS,
     "pipeline.tuning.methods.METHODS": METHODS,
     "pipeline.tuning.ranges.RANGES": RANGES,
@@ -102,6 +104,14 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "nadam": {"beta1": 0.9, "beta2": 0.99, "weight_decay": 0.01, "decoupled": True},
     "step": {"every": 2, "factor": 0.5},
     "cosine": {"final": 0.1},
+    "pseudo_labels": {
+        **{"neighbours": 5, "threshold": 0.2, "quota": 0.5, "weight": 0.5, "rounds": 2},
+        "max_images": 100,
+    },
+    "consistency": {
+        **{"threshold": 0.9, "ratio": 2, "weight": 0.5, "epochs": 1.0},
+        **{"weak": [], "strong": [{"preset": "strong"}, {"name": "Blur"}]},
+    },
     "sgdr": {"first": 2, "factor": 2, "final": 0.0},
 }
 

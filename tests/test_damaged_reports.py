@@ -161,3 +161,9 @@ def test_no_table_with_names_of_users_holds_a_formula(artifact: Artifact, tmp_pa
     cells = [cell.lstrip('"') for line in place.read_text().splitlines() for cell in line.split('","')]
     assert [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t"))] == []
     pd.testing.assert_frame_equal(artifact.read(place).astype(object), frame.astype(object))
+
+
+def test_labels_that_no_model_can_check_have_a_report_that_says_so(tmp_path: Path) -> None:
+    artifact, value = catalogue.LABEL_ISSUES_METRICS, {"checked": False, "model": {"name": "none", "why": "several"}}
+    artifact.write(value, tmp_path / "report.json")
+    assert artifact.read(tmp_path / "report.json") == value

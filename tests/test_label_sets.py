@@ -70,6 +70,7 @@ def test_params_that_need_one_class_per_image_are_refused_all_at_once() -> None:
         "augment.copies": {"name": "per_class", "counts": {}, "otherwise": 1},
         "train.loss": {"name": "focal", "gamma": 2.0},
         "train.class_weights": {"cat": 2.0},
+        "train.unlabelled": {"name": "pseudo_labels"},
         "evaluate.optimizing": "accuracy",
     }
     with pytest.raises(ParamsError) as caught:
@@ -77,7 +78,8 @@ def test_params_that_need_one_class_per_image_are_refused_all_at_once() -> None:
     lines = str(caught.value).splitlines()[1:]
     assert [line.strip().partition(":")[0] for line in lines] == ["sources", "balance", "augment", "train", "evaluate"]
     text = "\n".join(lines)
-    for told in ("sources: web.labels: set separator", "strategy weights", "per_class", "loss focal", "class_weights"):
+    levers = ("strategy weights", "per_class", "loss focal", "unlabelled pseudo_labels", "class_weights")
+    for told in ("sources: web.labels: set separator", *levers):
         assert told in text
     assert "optimizing: the metric accuracy needs exactly one class per image" in text
     forest = {"name": "majority_class"}

@@ -157,6 +157,13 @@ def distinct_pictures(dataset: RowDataset, batch_size: int, engine: Engine) -> t
     return loader, torch.from_numpy(positions.reshape(-1).astype(np.int64))
 
 
+def pictures_in_order(
+    dataset: RowDataset, batch_size: int, order: KeyedOrder, engine: Engine, epochs: int = 1
+) -> Loader[Tensor]:
+    """Pixels alone, in the order given."""
+    return Loader(dataset, batch_size, _workers(dataset, engine, epochs), order, lambda pixels, _: pixels)
+
+
 def weighted_batches(
     dataset: RowDataset,
     weights: npt.NDArray[np.float32],

@@ -10,6 +10,7 @@ from typing import Any
 from pipeline.diagnosis.param_changes import Run
 from pipeline.manifest import PRODUCTION
 from pipeline.models.networks import NETWORKS
+from pipeline.training.unlabelled import UNLABELLED
 
 # A training that takes so many times as long counts as one like it.
 ALIKE = 1.15
@@ -38,7 +39,8 @@ def training_ratio(run: Run, before: Mapping[str, Any], after: Mapping[str, Any]
     if _is_frozen(old) and not _is_frozen(new):
         return None
     epochs = after["train"]["epochs"] / (run.epochs_run or before["train"]["epochs"])
-    return float(epochs * _rows(after) / _rows(before) * _work(new) / _work(old))
+    unlabelled = _unlabelled(run, after) / _unlabelled(run, before)
+    return float(epochs * _rows(after) / _rows(before) * _work(new) / _work(old) * unlabelled)
 
 
 def people_collect(images: int) -> str:
@@ -78,6 +80,13 @@ def _rows(values: Mapping[str, Any]) -> float:
     augment = values["augment"]
     count = augment["copies"].get("count", 0)
     return 1.0 + count if augment["transforms"] or augment["match_production"] else 1.0
+
+
+def _unlabelled(run: Run, values: Mapping[str, Any]) -> float:
+    """How many times as long a training takes because it learns from images without a label."""
+    row = UNLABELLED[values["train"]["unlabelled"]["name"]]
+    labelled = max(sum((run.images or {}).values()), 1)
+    return row.cost(row.params.model_validate(values["train"]["unlabelled"]), (run.unlabelled or 0) / labelled)
 
 
 def _work(model: Mapping[str, Any]) -> float:

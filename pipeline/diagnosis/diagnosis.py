@@ -45,7 +45,7 @@ from pipeline.diagnosis.sanity_checks import (
 from pipeline.diagnosis.wrong_labels import wrong_labels
 from pipeline.errors import DataError, MissingInputError, listing
 from pipeline.label_sets import LabelNames
-from pipeline.manifest import DEV, PRODUCTION, RAW, TEST, TRAIN
+from pipeline.manifest import DEV, PRODUCTION, RAW, TEST, TRAIN, may_teach
 from pipeline.metrics.predictions import classes_of
 from pipeline.problem import PROBLEMS
 from pipeline.stages.diagnose.params import DiagnoseParams
@@ -102,6 +102,7 @@ def diagnosis(levels: Mapping[str, Level], evidence: Evidence, run: Run, params:
         images=_images_of_train(manifest),
         epochs_run=len(curves.epochs) or None,
         dev_errors=_dev_errors(predictions),
+        unlabelled=None if evidence.unused is None else len(may_teach(evidence.unused)),
     )
     # Where all images are of production, train_dev and dev are draws of the same.
     alike = not (manifest["role"].astype(str) == RAW).any()

@@ -36,6 +36,11 @@ GAP_ADVICE: Mapping[str, tuple[Advice, ...]] = {
     VARIANCE: (
         Advice("more variants of each image", "MLY ch. 27; Shorten and Khoshgoftaar (2019)", changes.more_copies),
         Advice("a first set of gentle variants of each image", "MLY ch. 27", changes.first_copies),
+        Advice(
+            "learn from the production images that have no label",
+            "Sohn et al. (2020); Iscen et al. (2019)",
+            changes.learn_unlabelled,
+        ),
         Advice("more dropout", "MLY ch. 27; Srivastava et al. (2014)", changes.more_dropout, lever="+regularisation"),
         Advice("more weight decay", "MLY ch. 27; Krogh and Hertz (1991)", changes.more_decay, lever="+regularisation"),
         Advice("blend images and their labels in pairs", "Zhang et al. (2018)", changes.mixup, lever="+regularisation"),

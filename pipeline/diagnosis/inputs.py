@@ -20,7 +20,7 @@ class Evidence:
 
     predictions, manifest: of train, train_dev and dev. scenes: the images that show a scene with others, and its
     `family`; empty where scenes were not looked for. label_issues: metrics of the stage label_issues.
-    feedback: people's tables, by name.
+    feedback: people's tables, by name. unused: images in no split.
     """
 
     predictions: pd.DataFrame
@@ -30,6 +30,7 @@ class Evidence:
     label_issues: Mapping[str, Any]
     feedback: Mapping[str, Spreadsheet]
     embeddings: Embeddings | None = None
+    unused: pd.DataFrame | None = None
 
 
 PARAMS: Mapping[str, str | Group] = {
@@ -46,5 +47,6 @@ READS = {
     "label_issues": catalogue.LABEL_ISSUES_METRICS,
     "feedback": catalogue.FEEDBACK,
     "embeddings": catalogue.EMBEDDINGS,
+    "unused": catalogue.SPLIT_UNUSED,
 }
 TOGETHER = {"evidence": Evidence}

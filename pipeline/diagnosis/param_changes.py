@@ -59,8 +59,9 @@ class Run:
     stopped_early: patience ended training. failing: the class that fails worst. bold: confidences are too high (None:
     nothing is wrong with them). dated: production images have times of capture. groups: how many independent images of
     each role train has; images: all of them; counts: its images by class; epochs_run: how many epochs training had;
-    dev_errors: misclassified images of dev; None where that is not known. confounder: the fact that gives train's
-    classes away. problem: what the model tells apart; None for classes as they are.
+    dev_errors: misclassified images of dev; unlabelled: images without a label that could teach; None where that is not
+    known. confounder: the fact that gives train's classes away. problem: what the model tells apart; None: classes as
+    they are.
     """
 
     curate: CurateParams
@@ -79,6 +80,7 @@ class Run:
     images: Mapping[str, int] | None = None
     epochs_run: int | None = None
     dev_errors: int | None = None
+    unlabelled: int | None = None
     problem: Problem | None = None
 
     @property
@@ -228,6 +230,18 @@ def mixup(run: Run) -> Changes:
     if not run.network or run.train.mixing.name != "none":
         return None
     return {"train.mixing.name": "mixup", "train.mixing.alpha": 0.2}
+
+
+def learn_unlabelled(run: Run) -> Changes:
+    """Labels spread to images without one; a network whose layers are all trained learns from their variants instead.
+
+    Where there are at least half as many as labelled ones: fewer can tell little.
+    """
+    labelled = sum((run.images or {}).values())
+    if run.train.unlabelled.name != "none" or 2 * (run.unlabelled or 0) < max(labelled, 1):
+        return None
+    head_alone = _value(run.train.model, "trained") == "head" or _value(run.train.model, "frozen") is True
+    return {"train.unlabelled.name": "consistency" if run.network and not head_alone else "pseudo_labels"}
 
 
 def all_production(run: Run) -> Changes:

@@ -122,6 +122,8 @@ def inspect(folder: Path | ObjectPlace, role: str, name: str, shown_path: str, w
         reasons.append("no folder or table gives these images a label")
     if unlabelled and role == "raw":
         notes.append(f"{unlabelled:,} images are in no class folder and will be rejected")
+    if unlabelled and role != "raw":
+        notes.append(f"{unlabelled:,} images have no label; the model can learn from them: see train.unlabelled")
     return SourceSeen(name, source, classes, unlabelled, look_at(files, images), "; ".join(reasons), tuple(notes))
 
 

@@ -2,9 +2,9 @@
 
 import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
@@ -26,10 +26,14 @@ class _Summary(BaseModel):
 
 @dataclass(frozen=True)
 class Curves:
-    """Numbers per epoch, and the epoch (counted from 0) whose weights were kept."""
+    """Numbers per epoch, and the epoch (counted from 0) whose weights were kept.
+
+    summary: other numbers of the fit, for metrics.json alone; they are not read again.
+    """
 
     epochs: Sequence[Mapping[str, float]]
     kept: int
+    summary: Mapping[str, Any] = field(default_factory=dict)
 
 
 def curves(path: str) -> Artifact:
@@ -50,6 +54,7 @@ def curves(path: str) -> Artifact:
                 live.summary["step"] = live.step = values.kept
                 for name, value in values.epochs[values.kept].items():
                     live.log_metric(name, value, plot=False)
+                live.summary.update(values.summary)
         except SCMError as error:
             raise StorageError(
                 f"DVCLive cannot work in this Git repository ({error}): commit once, then run the command again"

@@ -27,7 +27,8 @@ from pipeline.store.writing import remove
 from pipeline.tools.figures import write_figure
 from pipeline.tools.training_data import fit_params, read_data
 from pipeline.training.checkpoint import Checkpoint, KeyedCheckpoint
-from pipeline.training.fitting import TrainingData, fit_key, fit_model, part_of_data
+from pipeline.training.fitting import TrainingData, part_of_data
+from pipeline.training.semi_supervised import fit_with_unlabelled, key_of
 from pipeline.workers.engine import Engine
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ def _planned_fit(data: TrainingData, params: Params, folder: Path, curve: str, s
 
 
 def _key(data: TrainingData, params: Params, seed: int) -> str:
-    return fit_key(data, replace(fit_params(params), train=_seeded(params, seed)))
+    return key_of(data, replace(fit_params(params), train=_seeded(params, seed)))
 
 
 def _seeded(params: Params, seed: int) -> TrainParams:
@@ -183,7 +184,7 @@ def _fit(planned_fit: PlannedFit) -> None:
     if _key(few, params, planned_fit.seed) != planned_fit.kept.key:
         raise DataError("train, dev or the code has changed since the learning curve was started: run it again")
     train = _seeded(params, planned_fit.seed)
-    trained, _ = fit_model(few, train, metric_of(params.evaluate.optimizing, data.classes), here)
+    trained, _ = fit_with_unlabelled(few, train, metric_of(params.evaluate.optimizing, data.classes), here)
     predictions = predict_rows(trained, data.dev_rows, data.dev.images, train.threads, here, "dev")
     probabilities = predictions[probability_columns(trained.classes)].to_numpy()
     planned_fit.kept.save({"probabilities": torch.from_numpy(probabilities)})

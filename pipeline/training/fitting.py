@@ -17,7 +17,7 @@ from torch import nn
 from pipeline.data.dataset import RowDataset, Variants, channel_statistics
 from pipeline.data.loader import PREDICTION_BATCH, batches, weighted_batches
 from pipeline.data.order import KeyedOrder
-from pipeline.errors import ParamsError
+from pipeline.errors import DataError, ParamsError
 from pipeline.framing import UNRELATED, Framing, decision
 from pipeline.label_sets import LabelNames, names_in
 from pipeline.manifest import BALANCED, DEV, SPLIT, check_manifest
@@ -46,6 +46,7 @@ from pipeline.training.features import RowFeatures, TrainFeatures, computed_feat
 from pipeline.training.forecast import Length, announced
 from pipeline.training.loop import Batch, TrainBatches
 from pipeline.training.losses import row_weights
+from pipeline.training.unlabelled import UNLABELLED, Unlabelled
 from pipeline.versions.stages import version_of
 from pipeline.workers.engine import Engine
 from pipeline.workers.libraries import keep_freed_tensors
@@ -76,7 +77,8 @@ class TrainingData:
 
     rows: of train, as balanced and augmented; dev_rows: of dev, as they were photographed.
     classes: in the order of their numbers. framing: how they relate. known: what the frozen layers make of train and of
-    dev, where an earlier fit to the same pictures has computed it.
+    dev, where an earlier fit to the same pictures has computed it. unlabelled: images without a label that training may
+    learn from. pairs: those of which each batch gets some, as a weak and a strong variant.
     """
 
     rows: pd.DataFrame
@@ -86,27 +88,55 @@ class TrainingData:
     train: RowDataset
     dev: RowDataset
     known: tuple[RowFeatures, RowFeatures] | None = None
+    unlabelled: pd.DataFrame | None = None
+    pairs: pd.DataFrame | None = None
     framing: Framing = UNRELATED
 
 
 def training_data(
-    augmented: pd.DataFrame, manifest: pd.DataFrame, images: ShardReader, params: FitParams
+    augmented: pd.DataFrame,
+    manifest: pd.DataFrame,
+    images: ShardReader,
+    params: FitParams,
+    unlabelled: pd.DataFrame | None = None,
 ) -> TrainingData:
     """The rows of both sets, checked.
 
+    Args:
+        unlabelled: images without a label that training may learn from; they are left where params use none.
+
     Raises:
-        DataError: train has one class, or lacks one that dev has.
+        DataError: train has one class, or lacks one that dev has; or params ask for images without a label, and there
+            are none.
         ParamsError: a batch would be larger than train.
     """
     rows = check_manifest(augmented, BALANCED, unique=("id", "copy"))
     check_manifest(manifest, SPLIT)
+    used = check_unlabelled(params.train.unlabelled, unlabelled)
     dev_rows = manifest[manifest["split"] == DEV]
     several = is_multi_label(params.problem)
     check_fits(rows, dev_rows, params.train.batch_size, several)
     classes, framing = framed(params.problem, _rows_of_classes(rows, several))
     train_set = RowDataset(rows, images, classes, params.ingest.size, _online_variants(params.variants))
     dev_set = RowDataset(dev_rows, images, classes, params.ingest.size)
-    return TrainingData(rows, dev_rows, classes, params.ingest, train_set, dev_set, framing=framing)
+    return TrainingData(rows, dev_rows, classes, params.ingest, train_set, dev_set, framing=framing, unlabelled=used)
+
+
+def check_unlabelled(params: Unlabelled, unlabelled: pd.DataFrame | None) -> pd.DataFrame | None:
+    """The images without a label that training learns from; None where it learns from none.
+
+    Raises:
+        DataError: params ask for some, and there are none.
+    """
+    if unlabelled is None or not UNLABELLED.of(params).learns:
+        return None
+    if unlabelled.empty:
+        raise DataError(
+            f"train.unlabelled is {params.name}, and no production image without a label is there to learn from "
+            "(those that share a group with train_dev, dev or test do not count): add a production source with labels: "
+            "{name: none}, or set train.unlabelled to {name: none}"
+        )
+    return check_manifest(unlabelled, SPLIT)
 
 
 def check_fits(rows: pd.DataFrame, dev_rows: pd.DataFrame, batch_size: int, several: bool = False) -> None:
@@ -131,7 +161,8 @@ def part_of_data(data: TrainingData, inside: npt.NDArray[np.bool_]) -> TrainingD
 def fit_key(data: TrainingData, params: FitParams) -> str:
     """A digest of all that shapes the weights: code, params, rows and, by the names of shards, pixels."""
     columns = ["id", "label", "shard", "row"]
-    tables = table_digest(data.rows, [*columns, "copy", "weight"]), table_digest(data.dev_rows, columns)
+    tables = [table_digest(data.rows, [*columns, "copy", "weight"]), table_digest(data.dev_rows, columns)]
+    tables += [] if data.unlabelled is None else [table_digest(data.unlabelled, columns)]
     variants = params.variants
     made = [variants.mode, variants.seed, [transform.model_dump() for transform in variants.transforms]]
     related = [data.classes, data.framing.model_dump()]
@@ -151,13 +182,15 @@ def fit_model(
     engine: Engine,
     checkpoint: Progress | None = None,
     tell: Callable[[str], None] = lambda _: None,
+    start: nn.Module | None = None,
 ) -> tuple[TrainedModel, training.Fit]:
-    """The model of params, fitted.
+    """The model of params, fitted to labelled images; semi_supervised.py goes on from there.
 
     Args:
         checkpoint: where a network's fit goes on from, and where it saves its state: with it, SIGTERM and Ctrl-C wait
             until the state is saved.
         tell: takes lines that say how long it will take.
+        start: a network to begin from, which is changed; None: from fresh weights.
     """
     begun = time.perf_counter()
     keep_freed_tensors()
@@ -171,7 +204,7 @@ def fit_model(
         fit = _fit_baseline(params.model, data, params, metric, engine)
         fit = replace(fit, seconds=time.perf_counter() - begun)
         return TrainedModel(fit.network, data.classes, data.ingest, params.model, data.framing), fit
-    network = fresh_network(params.model, data, params, engine)
+    network = fresh_network(params.model, data, params, engine) if start is None else start
     with (
         _rows_for(network, data, params, engine) as (trained, train, dev),
         _checkpoints(checkpoint) as checkpoints,
@@ -211,7 +244,7 @@ def features_stay(data: TrainingData, params: TrainParams) -> bool:
     Not if there are so many pictures that their features would fill the memory.
     """
     numbers = params.model.frozen_numbers if isinstance(params.model, Pretrained) else None
-    if numbers is None:
+    if numbers is None or data.pairs is not None:
         return False
     stored = data.train.variants is None or not (data.train.copies > 0).any()
     fits = (len(data.train) + len(data.dev)) * numbers <= MAX_FEATURE_NUMBERS
@@ -237,7 +270,13 @@ def _rows_for(
         weighted_batches(data.train, weights, params.batch_size, order, engine, params.epochs) as rows,
         batches(data.dev, params.batch_size, engine, params.epochs) as dev,
     ):
-        yield network, rows, dev
+        if data.pairs is None:
+            yield network, rows, dev
+            return
+        from pipeline.training.consistency import PairedBatches, pair_loader
+
+        with pair_loader(data.pairs, data.train, params, len(rows), engine) as pairs:
+            yield network, PairedBatches(rows, pairs), dev
 
 
 def fresh_network(model: Network, data: TrainingData, params: TrainParams, engine: Engine) -> nn.Module:

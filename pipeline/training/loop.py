@@ -18,6 +18,7 @@ from pipeline.training.loss_functions import RowLosses
 from pipeline.training.losses import entropies, penalty, weighted_loss, weighted_mean
 from pipeline.training.mixing import mix
 from pipeline.training.optimizers import FACTOR, build_optimizer
+from pipeline.training.unlabelled import UNLABELLED, JoinedForward
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 Batch = tuple[Tensor, Tensor]
 # Pixels, class numbers, and what each row weighs in the loss.
 WeightedBatch = tuple[Tensor, Tensor, Tensor]
+# The same with pictures of images without a label, as train.unlabelled makes them.
+JoinedBatch = tuple[Tensor, Tensor, Tensor, Tensor]
 
 MIXED: dict[str, Literal["bf16-mixed", "16-mixed"]] = {"bfloat16": "bf16-mixed", "float16": "16-mixed"}
 
@@ -34,7 +37,7 @@ class TrainBatches(Protocol):
 
     def __len__(self) -> int: ...
 
-    def epoch(self, number: int, first: int = 0) -> Iterable[WeightedBatch]:
+    def epoch(self, number: int, first: int = 0) -> Iterable[WeightedBatch | JoinedBatch]:
         """Those of an epoch, counted from 0, from a batch on."""
 
 
@@ -43,7 +46,8 @@ class Step:
     """What came of a batch, apart from the graph that led to it.
 
     loss: cross entropy without smoothing and penalties, as dev's is. objective: what the step made smaller.
-    labels: (n,), or (n, k) where rows may have several; of mixed rows the label with the larger share.
+    labels: (n,), or (n, k) where rows may have several; of mixed rows the label with the larger share. used: the share
+        of a batch's images without a label that taught something; None: it has none.
     """
 
     batch: int
@@ -51,6 +55,7 @@ class Step:
     objective: Tensor
     logits: Tensor
     labels: Tensor
+    used: Tensor | None = None
 
 
 class TrainingLoop:
@@ -75,7 +80,7 @@ class TrainingLoop:
         self.network, self._optimizer = self._fabric.setup(network, optimizer)
 
     def epoch(
-        self, number: int, batches: Iterable[WeightedBatch], rate: Callable[[int], float], first: int = 0
+        self, number: int, batches: Iterable[WeightedBatch | JoinedBatch], rate: Callable[[int], float], first: int = 0
     ) -> Iterator[Step]:
         """A step for each batch, as it is done.
 
@@ -112,7 +117,7 @@ class TrainingLoop:
         self._optimizer.load_state_dict(state["optimizer"])
         self._fabric.strategy.precision.load_state_dict(state["precision"])
 
-    def _step(self, epoch: int, number: int, batch: WeightedBatch, rate: float) -> Step:
+    def _step(self, epoch: int, number: int, batch: WeightedBatch | JoinedBatch, rate: float) -> Step:
         params = self._params
         for group in self._optimizer.param_groups:
             group["lr"] = rate * group[FACTOR]
@@ -129,12 +134,19 @@ class TrainingLoop:
 
 
 def _forward(
-    network: nn.Module, batch: WeightedBatch, params: TrainParams, losses: RowLosses, epoch: int, number: int
+    network: nn.Module,
+    batch: WeightedBatch | JoinedBatch,
+    params: TrainParams,
+    losses: RowLosses,
+    epoch: int,
+    number: int,
 ) -> tuple[Tensor, Step]:
     """The objective, which has a gradient, and what came of the batch."""
-    pixels, labels, weights = batch
+    pixels, labels, weights = batch[:3]
     mixed = mix(pixels, params.mixing, params.seed, epoch, number)
-    logits = network(pixels if mixed is None else mixed.pixels)
+    joined = UNLABELLED.of(params.unlabelled).joined if len(batch) > 3 else None
+    forward = network if joined is None else joined(network, batch[-1], params.unlabelled)
+    logits = forward(pixels if mixed is None else mixed.pixels)
     pairs = [(1.0, labels, weights)]
     if mixed is not None:
         partners = mixed.partners
@@ -142,10 +154,13 @@ def _forward(
     # The loss of labels that share the rows, each with its share and the weights of its rows.
     minimised = torch.stack([share * weighted_mean(losses(logits, of), rows) for share, of, rows in pairs]).sum()
     objective = minimised + penalty(network, params.l1, params.l2)
+    used = None
+    if isinstance(forward, JoinedForward):
+        objective, used = objective + forward.loss, forward.used.detach()
     leading = max(pairs, key=lambda pair: pair[0])[1]
     with torch.no_grad():
         loss = torch.stack([share * weighted_loss(logits, of, rows) for share, of, rows in pairs]).sum()
-    return objective, Step(number, loss, objective.detach(), logits.detach(), leading)
+    return objective, Step(number, loss, objective.detach(), logits.detach(), leading, used)
 
 
 def device_of_training() -> str:

@@ -22,17 +22,22 @@ from pipeline.training.losses import near_zero
 from pipeline.training.schedules import rate_factor
 from pipeline.training.tally import EpochTally
 
+# The number of an epoch that says of which share of images without a label it learnt.
+USED = "train/unlabelled_used"
+
 
 class FitState(TypedDict):
     """The state of a fit after some epochs and batches: tensors, numbers and texts in dicts and lists.
 
-    batches: of the epoch that goes on, how many were seen; train: their tally, if any were.
+    batches: of the epoch that goes on, how many were seen; train: their tally, if any were; used: of each of them the
+        share of images without a label that taught something.
     loop: the state of network, optimizer and precision.
     """
 
     epochs: list[dict[str, float]]
     batches: int
     train: dict[str, Any] | None
+    used: list[float]
     best_epoch: int
     best_weights: dict[str, Tensor]
     loop: dict[str, Any]
@@ -73,7 +78,7 @@ class Fit:
     """The network with the weights of the epoch that `train.keep` names (counted from 0), and numbers per epoch.
 
     done_before: epochs that a fit that was stopped had done, and batches of the next one. seconds: that it took on this
-    machine, without stops.
+    machine, without stops. unlabelled: what became of images without a label; None: there are none.
     """
 
     network: nn.Module
@@ -81,6 +86,7 @@ class Fit:
     epochs: list[dict[str, float]] = field(repr=False)
     done_before: tuple[int, int] = (0, 0)
     seconds: float = field(default=0.0, compare=False)
+    unlabelled: Mapping[str, Any] | None = None
 
 
 def fit(
@@ -183,6 +189,7 @@ class _Run:
         # Batches of the epoch that goes on, and what they add up to.
         self._seen = 0
         self._train = self._tally()
+        self._used: list[float] = []
         if checkpoints.state is not None:
             self._go_on(checkpoints.state)
 
@@ -200,6 +207,7 @@ class _Run:
         for step in self._loop.epoch(number, left, lambda batch: self._rate(number, batch, batches), self._seen):
             self._check("the loss", float(step.objective), f"in epoch {number}, batch {step.batch}")
             self._train.add(step.loss, step.logits, step.labels)
+            self._used += [] if step.used is None else [float(step.used)]
             self._seen = step.batch + 1
             advance(1)
             self._save(due=self._checkpoints.due())
@@ -220,12 +228,14 @@ class _Run:
         }
         if self._params.l1:
             values["train/near_zero"] = near_zero(self._loop.network)
+        if self._used:
+            values[USED] = sum(self._used) / len(self._used)
         best = self.epochs[self.best_epoch]["dev/optimizing"] if self.epochs else None
         if best is None or self._optimizing.better(values["dev/optimizing"], best):
             self.best_epoch = len(self.epochs)
             self.best_weights = copy.deepcopy(self._loop.network.state_dict())
         self.epochs.append(values)
-        self._seen, self._train = 0, self._tally()
+        self._seen, self._train, self._used = 0, self._tally(), []
         self._save(due=True)
 
     def _save(self, due: bool) -> None:
@@ -236,6 +246,7 @@ class _Run:
                     "epochs": self.epochs,
                     "batches": self._seen,
                     "train": self._train.state() if self._seen else None,
+                    "used": self._used,
                     "best_epoch": self.best_epoch,
                     "best_weights": self.best_weights,
                     "loop": self._loop.state(),
@@ -247,7 +258,7 @@ class _Run:
     def _go_on(self, state: FitState) -> None:
         self.epochs = list(state["epochs"])
         self.best_epoch, self.best_weights = state["best_epoch"], state["best_weights"]
-        self._seen = state["batches"]
+        self._seen, self._used = state["batches"], list(state["used"])
         if state["train"] is not None:
             self._train.go_on(state["train"])
         self._loop.go_on(state["loop"])

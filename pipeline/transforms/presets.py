@@ -64,6 +64,22 @@ DIGITS: Sequence[Mapping[str, Any]] = (
     {"name": "GridDistortion", "num_steps": 4, "distort_limit": [-0.15, 0.15], "border_mode": STRETCH, "p": 0.5},
 )
 
+# What a picture may go through and still be told by a person: for train.unlabelled's consistency. As RandAugment and
+# Cutout in FixMatch (Sohn et al., 2020), without flips and large turns, which make another digit or letter.
+STRONG: Sequence[Mapping[str, Any]] = (
+    {
+        **{"name": "Affine", "rotate": [-20, 20], "translate_percent": [-0.125, 0.125], "shear": [-12, 12]},
+        **{"scale": [0.8, 1.2], "border_mode": MIRROR, "p": 1.0},
+    },
+    {"name": "RandomBrightnessContrast", "brightness_limit": [-0.3, 0.3], "contrast_limit": [-0.4, 0.4], "p": 0.7},
+    {"name": "GaussNoise", "std_range": [0.02, 0.1], "p": 0.3},
+    # Only a part of the picture may tell the class (DeVries and Taylor, 2017).
+    {
+        **{"name": "CoarseDropout", "num_holes_range": [1, 1], "hole_height_range": [0.2, 0.4]},
+        **{"hole_width_range": [0.2, 0.4], "fill": 127, "p": 0.7},
+    },
+)
+
 
 @dataclass(frozen=True)
 class Preset:
@@ -79,5 +95,6 @@ PRESETS: Registry[Preset] = Registry(
         Preset("photo", PHOTO),
         Preset("document", DOCUMENT),
         Preset("digits", DIGITS),
+        Preset("strong", STRONG),
     )
 )

@@ -10,9 +10,9 @@ from pipeline.tuning.methods import AnyMethod
 from pipeline.tuning.ranges import AnyRange
 
 # Sections whose params a trial can change in memory, and the mode of augment that needs no stage to run.
-SECTIONS = ("train", "augment")
+SECTIONS = ("train", "augment", "balance")
 # What shapes a result and is no choice of a model: another seed is luck, and threads change last digits.
-FIXED = ("train.seed", "train.threads", "augment.seed", "augment.mode")
+FIXED = ("train.seed", "train.threads", "augment.seed", "augment.mode", "balance.seed")
 
 
 class TuneParams(Section):

@@ -7,8 +7,9 @@ import pytest
 
 from pipeline.diagnosis import costs
 from pipeline.diagnosis.findings import CLASS, IMBALANCE, OVERFIT, Finding
-from pipeline.diagnosis.gaps import MISMATCH
+from pipeline.diagnosis.gaps import MISMATCH, VARIANCE
 from pipeline.diagnosis.next_steps import changed, next_steps, values_of
+from pipeline.diagnosis.param_changes import learn_unlabelled
 from pipeline.diagnosis.recommendations import TABLE
 from tests.diagnosis.cases import gap, levels, run_of
 
@@ -89,3 +90,20 @@ def test_every_recommendation_says_what_it_costs() -> None:
             assert cost or advice.change is not None, (name, advice.words)
     (step,) = next_steps([], [Finding(OVERFIT, "")], LEVELS, run_of(**{"train.keep": "last"}))
     assert (step.command, step.cost) == ("dvc exp run -S train.keep=best", costs.ONE_TRAINING)
+
+
+@pytest.mark.parametrize(("changes", "name", "times"), [({}, "consistency", 2.875), (HEAD, "pseudo_labels", 4.0)])
+def test_learning_from_images_without_a_label_is_proposed_where_they_wait(
+    changes: dict[str, Any], name: str, times: float
+) -> None:
+    run = replace(run_of(**changes), images={"raw": 50, "production": 50}, unlabelled=200)
+    asked = {"train.unlabelled.name": name}
+    assert learn_unlabelled(run) == asked
+    before = values_of(run)
+    assert costs.training_ratio(run, before, changed(before, asked)) == pytest.approx(times)
+    [step] = [step for step in next_steps([gap(VARIANCE, "present")], [], LEVELS, run) if "no label" in step.words]
+    assert step.command == f"dvc exp run -S train.unlabelled.name={name}"
+    assert step.cost == f"takes about {times:.2g} times as long as this training"
+    few, learns = replace(run, unlabelled=49), run_of(**changes, **{"train.unlabelled": {"name": "pseudo_labels"}})
+    assert learn_unlabelled(few) is None
+    assert learn_unlabelled(replace(learns, images=run.images, unlabelled=200)) is None

@@ -300,6 +300,7 @@ def test_images_without_labels_need_some(init: Init, tmp_path: Path) -> None:
     ended = init("shop", *BOTH, "--production", "loose")
     assert ended.code == 0, ended.err
     assert params_of(tmp_path / "shop").sources["loose"].labels.name == "none"
+    assert "5 images have no label; the model can learn from them: see train.unlabelled" in ended.err + ended.out
 
 
 def test_labels_from_a_table(init: Init, tmp_path: Path) -> None:

@@ -72,7 +72,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainedModel, byt
     balanced = with_columns(manifest[manifest["split"] == "train"].assign(copy=np.int32(0), weight=1.0), BALANCED)
     ingest = chosen.ingest.model_copy(update={"size": SIZE})
     settings = FitParams(chosen.train, chosen.augment.variants, ingest, chosen.evaluate.optimizing, chosen.problem)
-    outputs = train(balanced, manifest, reader, reader, settings, Checkpoint(folder / "checkpoint.pt"), Engine(1))
+    bare = manifest.head(0)
+    kept = Checkpoint(folder / "checkpoint.pt")
+    outputs = train(balanced, manifest, reader, reader, bare, settings, kept, Engine(1))
     return load_model(outputs.model), outputs.model, manifest, reader
 
 

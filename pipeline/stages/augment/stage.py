@@ -12,7 +12,7 @@ import pyarrow as pa
 from pipeline import catalogue
 from pipeline.images import pixels as imaging
 from pipeline.images.pixels import Pixels
-from pipeline.manifest import BALANCED, RAW, SPLIT, check_manifest
+from pipeline.manifest import BALANCED, RAW, SPLIT, check_manifest, may_teach
 from pipeline.stage import Stage
 from pipeline.stages.augment import degradation, guards
 from pipeline.stages.augment.copies import plan_copies
@@ -21,6 +21,7 @@ from pipeline.stages.augment.params import AugmentParams
 from pipeline.stages.ingest.params import JpegEncoding, PngEncoding
 from pipeline.store.shard_plan import Row, digest
 from pipeline.store.shards import ShardReader, ShardStore, fingerprint
+from pipeline.training.unlabelled import FROM_LABELLED_ALONE
 from pipeline.transforms import transforms
 from pipeline.transforms.params import expand
 from pipeline.versions.stages import version_of
@@ -60,6 +61,8 @@ class AugmentOutputs:
     """Rows of train: originals (copy 0) and variants, each pointing at its pixels; online, at its parent's."""
 
     manifest: pd.DataFrame
+    unlabelled: pd.DataFrame
+    """Images without a label that training learns from; none where it learns from none."""
     metrics: dict[str, Any]
     remarks: Sequence[str]
 
@@ -83,11 +86,13 @@ def augment(
     encoding: Encoding,
     shards: ShardStore,
     engine: Engine,
+    learn_from: str,
 ) -> AugmentOutputs:
     """Add variants to the training rows. Their pixels go into shards; in mode online, training makes them.
 
     Args:
-        unused: production rows of no split, which show what production looks like and nothing else.
+        unused: production rows of no split, which show what production looks like; training may learn from some.
+        learn_from: how it does: the name in train.unlabelled.
 
     Raises:
         ParamsError: a transform that cannot be used, a class that train does not have, or too many
@@ -132,7 +137,9 @@ def augment(
     guards.refuse_failures(metrics, checked, params, maker.begun, epoch)
     if params.mode == "materialise":
         planned = _moved(planned, variants.index, made)
-    return AugmentOutputs(planned, metrics, remarks)
+    # Of a file of its own: a new image without a label must not train a model again that does not look at it.
+    unlabelled = unused.head(0) if learn_from == FROM_LABELLED_ALONE else may_teach(unused)
+    return AugmentOutputs(planned, unlabelled, metrics, remarks)
 
 
 class Parent(NamedTuple):
@@ -248,8 +255,12 @@ def _moved(planned: pd.DataFrame, variants: "pd.Index[Any]", made: pd.DataFrame)
 STAGE = Stage(
     name="augment",
     function=augment,
-    params={"params": "augment", "encoding": "ingest.encoding"},
+    params={"params": "augment", "encoding": "ingest.encoding", "learn_from": "train.unlabelled.name"},
     reads={"manifest": catalogue.BALANCED, "unused": catalogue.SPLIT_UNUSED, "originals": catalogue.ORIGINALS},
     builds={"shards": catalogue.AUGMENT_SHARDS},
-    writes={"manifest": catalogue.AUGMENTED, "metrics": catalogue.AUGMENT_METRICS},
+    writes={
+        "manifest": catalogue.AUGMENTED,
+        "unlabelled": catalogue.AUGMENT_UNLABELLED,
+        "metrics": catalogue.AUGMENT_METRICS,
+    },
 )

@@ -114,7 +114,9 @@ def _not_checked() -> LabelIssuesOutputs:
     """Why nothing is listed where an image may have several labels."""
     table = pd.DataFrame(columns=[*COLUMNS])
     sheet = gallery("Labels that may be wrong", [SEVERAL_LABELS], [], 0)
-    return LabelIssuesOutputs(table, sheet, {"model": {"name": "none", "why": SEVERAL_LABELS}}, SEVERAL_LABELS)
+    return LabelIssuesOutputs(
+        table, sheet, {"checked": False, "model": {"name": "none", "why": SEVERAL_LABELS}}, SEVERAL_LABELS
+    )
 
 
 def _sheet(table: pd.DataFrame, manifest: pd.DataFrame, originals: ShardReader) -> bytes:

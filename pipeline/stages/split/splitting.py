@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pipeline.errors import DataError, listing
-from pipeline.manifest import NO_LABEL, PRODUCTION, RAW, SPLITS
+from pipeline.manifest import NO_LABEL, PRODUCTION, RAW, SPLITS, UNLABELLED, UNLABELLED_HELD_OUT
 from pipeline.randomness import keyed_hash, keyed_uniform
 from pipeline.stages.split.frozen import JOINS, keep_frozen
 from pipeline.stages.split.labelled import Labelled
@@ -26,12 +26,11 @@ EXCLUDED_COLUMNS = ["id", "source", "label", "reason"]
 LEAKS = "raw_image_of_a_measured_group"
 # A production image that split.production_train_fraction keeps out of train.
 HELD_BACK = "held_back"
-UNLABELLED = "unlabelled"
 ONE_SIDED = "one_sided_class"
 # What becomes of a row: a split, or the reason why it is in none. Codes are positions in this.
-OUTCOMES = (*SPLITS, LEAKS, HELD_BACK, UNLABELLED, ONE_SIDED, JOINS)
+OUTCOMES = (*SPLITS, LEAKS, HELD_BACK, UNLABELLED, ONE_SIDED, JOINS, UNLABELLED_HELD_OUT)
 # Of production alone.
-UNUSED = (HELD_BACK, UNLABELLED)
+UNUSED = (HELD_BACK, UNLABELLED, UNLABELLED_HELD_OUT)
 _NAMES = pd.Index(OUTCOMES)
 _TRAIN, _TRAIN_DEV, _DEV, _TEST = range(4)
 
@@ -124,6 +123,10 @@ def assign_splits(
         split[((split == _TRAIN) | (split == _TRAIN_DEV)) & production & held_back[codes]] = OUTCOMES.index(HELD_BACK)
     split[one_sided] = OUTCOMES.index(ONE_SIDED)
     split[unlabelled] = OUTCOMES.index(UNLABELLED)
+    # A scene of which others are measured: to train on it would leak as a label of it would.
+    held_out = np.isin(split, (_TRAIN_DEV, _DEV, _TEST))
+    held_out_groups = np.bincount(codes[held_out], minlength=len(groups)) > 0
+    split[unlabelled & held_out_groups[codes]] = OUTCOMES.index(UNLABELLED_HELD_OUT)
     problems = small_strata(stratified, strata, split, measurable, params)
     check_sizes(labelled, split, measurable, unmeasured, problems, params)
     return Splits(manifest, split, int(topped_up.sum()))

@@ -13,12 +13,12 @@ import pyarrow as pa
 
 from pipeline import catalogue
 from pipeline.errors import DataError, MissingInputError, listing
-from pipeline.manifest import CURATED, DEV, SEEN_SPLITS, TEST, select_columns
+from pipeline.manifest import CURATED, DEV, SEEN_SPLITS, TEST, UNLABELLED, UNLABELLED_HELD_OUT, select_columns
 from pipeline.metrics import matching
 from pipeline.problem import Problem, is_multi_label
 from pipeline.stage import Stage
 from pipeline.stages.split.params import SplitParams
-from pipeline.stages.split.splitting import OUTCOMES, UNLABELLED, UNUSED, Splits, assign_splits, split_counts
+from pipeline.stages.split.splitting import OUTCOMES, UNUSED, Splits, assign_splits, split_counts
 from pipeline.stages.split.strata import stratum_column
 from pipeline.store.manifests import TableSlice, category_array
 from pipeline.store.vectors import Embeddings
@@ -67,8 +67,10 @@ def split(manifest: pa.Table, embeddings: Embeddings, params: SplitParams, probl
         raise DataError("dev or test do not match production:\n  " + "\n  ".join(found))
     images, excluded = splits.counts(), splits.excluded
     counts = ", ".join(f"{count} {name}" for name, count in images.items())
-    unlabelled = len(splits.positions(UNLABELLED))
-    without = f" ({unlabelled} without a label)" if unlabelled else ""
+    unlabelled = len(splits.positions(UNLABELLED, UNLABELLED_HELD_OUT))
+    held_out = len(splits.positions(UNLABELLED_HELD_OUT))
+    beside = f", {held_out} of them in a group of train_dev, dev or test" if held_out else ""
+    without = f" ({unlabelled} without a label{beside})" if unlabelled else ""
     notes = [
         *_moved(splits.topped_up),
         *(matching.words(name, images[name], params.expected_accuracy) for name in (DEV, TEST)),
@@ -85,6 +87,7 @@ def split(manifest: pa.Table, embeddings: Embeddings, params: SplitParams, probl
             **split_counts(splits),
             "excluded": len(excluded),
             "unlabelled": unlabelled,
+            "unlabelled_in_held_out_groups": held_out,
             "topped_up": splits.topped_up,
             "visible_difference": {
                 name: matching.visible_difference(images[name], params.expected_accuracy) for name in (DEV, TEST)

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from pipeline.models.network import Network
 from pipeline.models.params import AnyModel
 from pipeline.registry import one_of
 from pipeline.section import EACH_ONCE, Count, Label, Section, Seed
@@ -12,6 +13,7 @@ from pipeline.training.loss_functions import LOSSES, Loss
 from pipeline.training.mixing import MIXINGS, Mixing
 from pipeline.training.optimizers import OPTIMIZERS, Decay, Optimizer
 from pipeline.training.schedules import SCHEDULES, Schedule
+from pipeline.training.unlabelled import UNLABELLED, LabelledAlone, Unlabelled
 
 
 class TrainParams(Section):
@@ -26,6 +28,7 @@ class TrainParams(Section):
     clip_norm: gradients longer than this are shortened to it; null: none are.
     patience: epochs without a better dev metric before training stops; null: it runs through.
     keep: the weights of the epoch that was best on dev, or of the last one.
+    unlabelled: how the model learns from production images without a label.
     precision: of the layers' arithmetic; weights and predictions are float32 in any case.
     threads: a param, not an engine setting: sums are split by it, so it shows in the last digits.
     """
@@ -47,8 +50,18 @@ class TrainParams(Section):
     mixing: Annotated[Mixing, one_of(MIXINGS)]
     class_weights: Annotated[Mapping[Label, Annotated[float, Field(gt=0, le=1000)]], EACH_ONCE]
     clip_norm: Annotated[float, Field(gt=0)] | None
+    unlabelled: Annotated[Unlabelled, one_of(UNLABELLED)] = LabelledAlone(name="none")
     precision: Literal["float32", "bfloat16", "float16"]
     threads: Annotated[int, Field(ge=1, le=256)]
+
+    @model_validator(mode="after")
+    def _model_learns_so(self) -> Self:
+        if UNLABELLED.of(self.unlabelled).joined is not None and not isinstance(self.model, Network):
+            raise ValueError(
+                f"unlabelled {self.unlabelled.name} needs a network, and model is {self.model.name}: choose "
+                "pseudo_labels, which fits any model"
+            )
+        return self
 
     @model_validator(mode="after")
     def _schedule_has_epochs(self) -> Self:

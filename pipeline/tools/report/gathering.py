@@ -20,6 +20,7 @@ from pipeline.errors import DataError, PipelineError
 from pipeline.label_sets import LabelNames
 from pipeline.manifest import DEV, SEEN_SPLITS, SPLITS
 from pipeline.metrics.confusion import confusion_matrix, per_class
+from pipeline.metrics.measures import METRICS
 from pipeline.metrics.metric import key_of
 from pipeline.metrics.predictions import classes_of
 from pipeline.models.baselines import Baseline
@@ -34,6 +35,7 @@ from pipeline.tools.inline_svg import svg_of
 from pipeline.tools.map.drawing import PANELS, TITLES, panel_of
 from pipeline.tools.map.points import map_points
 from pipeline.tools.report import plots
+from pipeline.tools.tune.tables import TRIALS, figures_of_search
 from pipeline.workers.engine import Engine, choose_workers
 
 # Larger sheets are packed tighter, so that the page can be sent by mail.
@@ -78,6 +80,7 @@ def gather(params: Params, tags: Path | None) -> dict[str, PageSection]:
         "confusion": _confusion,
         "slices": _slices,
         "times": _times,
+        "search": _search,
         "tries": _tries,
         "experiments": _experiments,
         "test_evaluations": _test_evaluations,
@@ -231,6 +234,7 @@ def _confusion(_: Params) -> Mapping[str, Any]:
     pairs = [divmod(int(cell), len(classes)) for cell in np.argsort(-wrong, axis=None, kind="stable")[:MAX_PAIRS]]
     return {
         "plot": plots.confusion_plot(matrix, classes),
+        "several": False,
         "classes": len(classes),
         "shown": min(len(classes), plots.MAX_MATRIX_CLASSES),
         "pairs": [
@@ -250,6 +254,9 @@ def _confusion(_: Params) -> Mapping[str, Any]:
 def _labels() -> Mapping[str, Any]:
     """Instead of the confusion matrix, where an image may have several labels: each label by itself."""
     table: pd.DataFrame = _read(catalogue.PER_CLASS)
+    # Empty cells, of labels without an image or an interval, are read as texts.
+    numbers = [name for name in table.columns if name != "label"]
+    table = table.assign(**{name: pd.to_numeric(table[name], errors="coerce") for name in numbers})
     return {
         "plot": plots.labels_plot(table),
         "classes": len(table),
@@ -277,6 +284,15 @@ def _slices(_: Params) -> Mapping[str, Any]:
 
 def _experiments(params: Params) -> Sequence[Any]:
     return compare.comparison(params.evaluate, MAX_COMMITS)
+
+
+def _search(params: Params) -> Mapping[str, Markup] | None:
+    """The plots of the last search by their titles; nothing where there was none."""
+    if not Path(TRIALS.path).exists():
+        return None
+    optimizing = params.evaluate.optimizing
+    found = figures_of_search(key_of(optimizing), METRICS.of(optimizing).maximise)
+    return {title: svg_of(figure, f"search-{place}", title) for place, (title, figure) in enumerate(found.items())}
 
 
 def _tries(_: Params) -> Sequence[Entry]:

@@ -31,6 +31,7 @@ from pipeline.tools.spot_check.candidates import candidates
 from pipeline.tools.training_data import read_data
 from pipeline.training.embedded import EmbeddedModel, Rows, cross_fitted
 from pipeline.training.fitting import TrainingData, fit_model
+from pipeline.training.semi_supervised import fit_with_unlabelled
 from pipeline.workers.engine import Engine
 
 ALPHA = 0.05
@@ -184,7 +185,9 @@ Measured = tuple[pd.DataFrame, float, float]
 
 def _on_pixels(name: str, model: Model, data: TrainingData, params: Params, metric: Metric, engine: Engine) -> Measured:
     train: TrainParams = params.train.model_copy(update={"model": model})
-    trained, fit = fit_model(data, train, metric, engine)
+    # Only the model of params is one that may learn from images without a label.
+    fit_as_params_say = fit_with_unlabelled if model == params.train.model else fit_model
+    trained, fit = fit_as_params_say(data, train, metric, engine)
     predictions = predict_rows(trained, data.dev_rows, data.dev.images, train.threads, engine, name)
     return predictions, fit.epochs[fit.epoch]["train/optimizing"], len(save_model(trained)) / 1e6
 

@@ -27,12 +27,24 @@ def check_space(values: Mapping[str, Any], params: Params) -> None:
             problems.append(
                 f"tune.space.{place}: variants are made beforehand; set augment.mode to online to vary them"
             )
+        elif place.startswith("balance.") and (why := _not_in_memory(params)):
+            problems.append(f"tune.space.{place}: {why}")
         elif value_at(values, place) is None and not isinstance(one, Values):
             problems.append(f"tune.space.{place}: params.yaml has no {place}, or it is null")
         else:
             problems += _refused(values, place, one)
     if problems:
         raise ParamsError("\n".join(problems))
+
+
+def _not_in_memory(params: Params) -> str:
+    """Why rows that are balanced otherwise cannot be had without the stage augment; empty: they can."""
+    if params.augment.match_production:
+        return "raw images are degraded beforehand; set augment.match_production to false to vary it"
+    # Without copies, too: a row that balance repeats is a variant.
+    if params.augment.mode != "online" and params.augment.transforms:
+        return "variants are made beforehand, for the rows of today; set augment.mode to online to vary it"
+    return ""
 
 
 def _refused(values: Mapping[str, Any], place: str, one: Range) -> list[str]:

@@ -22,8 +22,9 @@ from pipeline.metrics.slices import with_slices
 from pipeline.models.files import save_model
 from pipeline.models.latency import p95_milliseconds
 from pipeline.project.params_file import Params
-from pipeline.tools.training_data import read_data
-from pipeline.training.fitting import TrainingData, check_fits, fit_model
+from pipeline.tools.training_data import balanced_rows, read_data
+from pipeline.training.fitting import TrainingData, check_fits
+from pipeline.training.semi_supervised import fit_with_unlabelled
 from pipeline.workers.engine import Engine
 
 # Called with the number of epochs done and dev's best metric so far; it may raise to end the trial.
@@ -60,9 +61,15 @@ class _Watch:
         return False
 
     def save(self, state: Mapping[str, Any]) -> None:
-        """Report a finished epoch."""
+        """Report a finished epoch, counted on from fits that came before."""
+        before, state = state.get("done", ()), state.get("fit", state)
+        if state is None:
+            return
         if state["epochs"] and not state["batches"]:
-            self._report(len(state["epochs"]), state["epochs"][state["best_epoch"]]["dev/optimizing"])
+            self._report(
+                sum(len(fit["epochs"]) for fit in before) + len(state["epochs"]),
+                state["epochs"][state["best_epoch"]]["dev/optimizing"],
+            )
 
 
 class Shared:
@@ -75,8 +82,11 @@ class Shared:
         self.rows = manifest.reset_index(drop=True)
 
     def of(self, params: Params) -> TrainingData:
-        """The data of a trial: the same as all others', unless its variants are made otherwise."""
-        if params.augment.variants == self._params.augment.variants:
+        """The data of a trial: the same as all others', unless its rows, variants or pictures are others."""
+        if params.balance != self._params.balance:
+            return read_data(params, balanced_rows(params))
+        same_way = params.train.unlabelled.name == self._params.train.unlabelled.name
+        if same_way and params.augment.variants == self._params.augment.variants:
             several = isinstance(self._data.classes, LabelNames)
             check_fits(self._data.rows, self._data.dev_rows, params.train.batch_size, several)
             return self._data
@@ -92,7 +102,7 @@ def run_trial(params: Params, shared: Shared, report: Report) -> TrialResult:
     begun = time.perf_counter()
     data, evaluate, engine = shared.of(params), params.evaluate, Engine(1)
     metric = metric_of(evaluate.optimizing, data.classes)
-    trained, fit = fit_model(data, params.train, metric, engine, _Watch(report))
+    trained, fit = fit_with_unlabelled(data, params.train, metric, engine, _Watch(report))
     predictions = predict_rows(trained, data.dev_rows, data.dev.images, params.train.threads, engine, "dev")
     facts = {"model_megabytes": len(save_model(trained)) / 1e6}
     if needs_latency(evaluate):

@@ -23,24 +23,23 @@ from pipeline.metrics.metric import check_defined, metric_of
 from pipeline.metrics.predictions import checked_predictions
 from pipeline.models.thresholds import halves_for
 from pipeline.project.params_file import PARAMS_FILE, Params, check_params
-from pipeline.store.artifacts import spreadsheet
 from pipeline.store.shard_plan import digest
-from pipeline.store.writing import alone, replacing
+from pipeline.store.writing import alone
 from pipeline.tools.training_data import fit_params
 from pipeline.tools.tune.outcome import TODAY, Outcome, how_it_ended, trials_table
 from pipeline.tools.tune.space import check_space, settings, value_at
 from pipeline.tools.tune.study import REASON, Budget, Study, values_of_trial
+from pipeline.tools.tune.tables import write_search
 from pipeline.tools.tune.trial import Report, Shared, TrialResult, run_trial
 from pipeline.training.checkpoint import Checkpoint, KeyedCheckpoint
-from pipeline.training.fitting import TrainingData, fit_key
+from pipeline.training.fitting import TrainingData
+from pipeline.training.semi_supervised import key_of
 from pipeline.tuning.methods import METHODS
 from pipeline.tuning.selection import after_selection
 from pipeline.workers.engine import Engine
 from pipeline.workers.progress import say
 from pipeline.yaml_values import yaml_values
 
-# Where the tables are written.
-OUTPUT = Path("tune")
 # Models that are compared with each other.
 MAX_COMPARED = 200
 
@@ -72,7 +71,7 @@ def tune(trials: int | None, minutes: float | None, engine: Engine, show: Callab
             work = partial(_join, search.values, budget)
             engine.map(work, list(range(engine.workers)), "tune")
         found = search.outcome(study)
-        _write(found)
+        write_search(found, search.metric.maximise)
     return found
 
 
@@ -97,7 +96,7 @@ class Search:
         self._shared: Shared | None = None
         self.metric = metric_of(self.params.evaluate.optimizing, self.data.classes)
         check_defined(self.metric, self.data.dev.labels, self.data.classes, DEV)
-        key = fit_key(self.data, fit_params(self.params))
+        key = key_of(self.data, fit_params(self.params))
         limits = {name: limit.model_dump() for name, limit in self.params.evaluate.satisficing.items()}
         self.folder = Path(catalogue.TUNE) / digest(key, self.tune.model_dump_json(), str(sorted(limits.items())))[:16]
 
@@ -213,15 +212,6 @@ def _join(values: Mapping[str, Any], budget: Budget, number: int) -> None:
     """Run trials in a process of their own, with its own view of the study."""
     search = Search(values)
     search.run(search.study(), budget, say)
-
-
-def _write(found: Outcome) -> None:
-    importances = pd.DataFrame({"param": [*found.importances], "importance": [*found.importances.values()]})
-    for name, frame in (("trials", found.trials), ("importances", importances)):
-        path = OUTPUT / f"{name}.csv"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as half:
-            spreadsheet(path.as_posix()).write(frame, half)
 
 
 def _left(trials: Sequence[FrozenTrial], budget: Budget) -> str:

@@ -196,6 +196,18 @@ def test_a_row_that_stands_twice_is_refused(originals: Originals) -> None:
         run(originals, rows=rows)
 
 
+@pytest.mark.parametrize(
+    ("learn_from", "taught"), [("none", []), ("pseudo_labels", ["new/1"]), ("consistency", ["new/1"])]
+)
+def test_training_gets_images_without_a_label_only_if_it_learns_from_them(
+    learn_from: str, taught: list[str], originals: Originals
+) -> None:
+    """Neither those that are held back, nor those of a group that is measured."""
+    reasons = ["held_back", "unlabelled", "unlabelled_in_a_held_out_group"]
+    unused = originals.rows[SPLIT.names].head(3).assign(id=[f"new/{number}" for number in range(3)], split=reasons)
+    assert run(originals, unused=unused, learn_from=learn_from).unlabelled["id"].tolist() == taught
+
+
 def place_inputs(originals: Originals) -> None:
     """What the stage reads, in the current folder."""
     for folder in ("data/balance", "data/ingest", "data/split"):

@@ -11,7 +11,18 @@ import pytest
 
 from pipeline import catalogue
 from pipeline.errors import DataError, MissingInputError
-from pipeline.manifest import CURATED, DEV, PRODUCTION, RAW, SPLIT, TEST, check_manifest
+from pipeline.manifest import (
+    CURATED,
+    DEV,
+    PRODUCTION,
+    RAW,
+    SPLIT,
+    TEST,
+    UNLABELLED,
+    UNLABELLED_HELD_OUT,
+    check_manifest,
+    may_teach,
+)
 from pipeline.metrics.matching import words
 from pipeline.project.runner import run_stage
 from pipeline.stages.split.splitting import HELD_BACK
@@ -244,3 +255,31 @@ def test_images_without_a_label_are_counted_and_stand_in_the_file_of_the_unused(
     assert notes(outputs)[0].endswith(f", {len(outputs.excluded)} in no split ({len(bare)} without a label)")
     assert sorted(frame_of(outputs.unused)["id"]) == sorted(bare["id"])
     assert "" not in set(frame_of(outputs.manifest)["label"])
+
+
+def bare_images(rows: pd.DataFrame, groups: "pd.Series[str]") -> pd.DataFrame:
+    """The images, and of each production one another one without a label, in the group that is named."""
+    bare = rows[rows["role"] == PRODUCTION]
+    bare = bare.assign(id="phone/new/" + bare["id"], group=groups[bare.index], label="")
+    return pd.concat([rows, bare]).sort_values("id", ignore_index=True)
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"production": {"dev": 60, "test": 60}}, {"folds": {"count": 3, "dev": 1}, "least": 1}], ids=str
+)
+def test_no_image_without_a_label_teaches_if_its_group_is_measured(changes: dict[str, Any]) -> None:
+    """Whatever says where the others go: shares, counts or folds."""
+    rows = images()
+    outputs = stage_outputs(bare_images(rows, rows["group"]), split_params(**{**SMALL, **changes}))
+    measured = pd.concat([frame_of(outputs.manifest), frame_of(outputs.test)])
+    held_out = set(measured.loc[measured["split"] != "train", "group"])
+    unused = frame_of(outputs.unused)
+    teaching = unused[unused["split"] == UNLABELLED]
+    others = unused[unused["split"] == UNLABELLED_HELD_OUT]
+    assert set(teaching["group"]) & held_out == set()
+    assert set(others["group"]) <= held_out
+    assert min(len(teaching), len(others)) > 20
+    assert len(teaching) + len(others) == (rows["role"] == PRODUCTION).sum() == outputs.metrics["unlabelled"]
+    assert outputs.metrics["unlabelled_in_held_out_groups"] == len(others)
+    assert f" without a label, {len(others)} of them in a group of train_dev, dev or test)" in notes(outputs)[0]
+    assert may_teach(unused)["id"].tolist() == teaching["id"].tolist()

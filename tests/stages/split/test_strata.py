@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import DataError
-from pipeline.manifest import DEV, PRODUCTION, RAW, TEST, TRAIN, TRAIN_DEV
+from pipeline.manifest import DEV, PRODUCTION, RAW, TEST, TRAIN, TRAIN_DEV, UNLABELLED
 from pipeline.randomness import keyed_uniform
 from pipeline.stages.split.params import SplitParams
-from pipeline.stages.split.splitting import EXCLUDED_COLUMNS, HELD_BACK, LEAKS, ONE_SIDED, UNLABELLED, assign_splits
+from pipeline.stages.split.splitting import EXCLUDED_COLUMNS, HELD_BACK, LEAKS, ONE_SIDED, assign_splits
 from pipeline.stages.split.strata import strata_of
 from tests.examples import curated
 from tests.splits import drawn, places, rows_of, split_params

@@ -45,6 +45,7 @@ def model(
         manifest,
         reader,
         reader,
+        manifest.head(0),
         params=FitParams(
             chosen.train,
             chosen.augment.variants,

@@ -3,16 +3,19 @@
 import shutil
 import signal
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from pipeline import catalogue
-from pipeline.project.params_file import load_params
+from pipeline.project.params_file import check_params, load_params
+from pipeline.tools.training_data import balanced_rows
 from pipeline.tools.tune.space import settings
+from pipeline.tools.tune.tables import figures_of_search
 from pipeline.tools.tune.tune import Search
 from pipeline.yaml_values import yaml_values
-from tests.running import pipeline, run_in, write_params
+from tests.running import pipeline, run_in, run_stages, write_params
 from tests.warm import Warm
 
 SPACE = {
@@ -156,3 +159,55 @@ def test_a_choice_of_another_optimizer_drops_what_the_old_one_had() -> None:
         "train.optimizer.momentum",
         "train.epochs",
     ]
+
+
+def test_rows_that_are_balanced_in_memory_are_those_of_the_stages(prepared: Path) -> None:
+    without: dict[str, Any] = {**QUICK, "augment.transforms": []}
+    changes = {"balance.strategy": {"name": "oversample", "target": {"name": "count", "rows": 30}}}
+    write_params(prepared, **{**without, **changes})
+    run_stages("balance", "augment")
+    of_stages = catalogue.AUGMENTED.read(Path(catalogue.AUGMENTED.path))
+    write_params(prepared, **without)
+    run_stages("balance", "augment")
+    before = catalogue.AUGMENTED.read(Path(catalogue.AUGMENTED.path))
+    asked = check_params(yaml_values(Path("params.yaml").read_text()) | {"balance": load_balance(changes)})
+    columns = ["id", "label", "copy", "weight", "shard", "row"]
+    in_memory = balanced_rows(asked)[columns].astype(str)
+    pd.testing.assert_frame_equal(in_memory, of_stages[columns].astype(str))
+    assert len(of_stages) != len(before)
+
+
+def load_balance(changes: dict[str, Any]) -> dict[str, Any]:
+    """The section with these changes."""
+    values: dict[str, Any] = yaml_values(Path("params.yaml").read_text())["balance"]
+    return {**values, "strategy": changes["balance.strategy"]}
+
+
+def test_balance_varies_where_no_variant_was_made_beforehand(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, prepared: Path
+) -> None:
+    space = {"balance.production_weight": {"name": "choice", "values": [1.0, 4.0]}}
+    grid: dict[str, Any] = {
+        **QUICK,
+        "tune.space": space,
+        "tune.method": {"name": "grid", "points": 2},
+        "train.epochs": 1,
+    }
+    grid["augment.transforms"] = []
+    write_params(prepared, **grid)
+    ended = pipeline(capsys, monkeypatch, "tune")
+    assert ended.code == 0, ended.err
+    trials = pd.read_csv("tune/trials.csv")
+    assert sorted(trials["balance.production_weight"]) == [1.0, 4.0]
+    # What the page and DVC show of it.
+    assert set(pd.read_csv("tune/history.csv")) == {"trial", "value", "best"}
+    assert Path("tune/parallel_coordinates.png").read_bytes().startswith(b"\x89PNG")
+    assert yaml_values(Path("tune/dvc.yaml").read_text())["plots"][1].keys() == {"importances.csv"}
+    assert next(iter(figures_of_search("accuracy", maximise=True))) == "Trials, and the best so far"
+    variants = {"augment.transforms": [{"preset": "light"}], "augment.copies.count": 1}
+    write_params(prepared, **{**grid, **variants})
+    ended = pipeline(capsys, monkeypatch, "tune")
+    assert ended.code == 3
+    assert "tune.space.balance.production_weight: variants are made beforehand, for the rows of today" in ended.err
+    write_params(prepared, **{**grid, "augment.match_production": True})
+    assert "set augment.match_production to false" in pipeline(capsys, monkeypatch, "tune").err
