@@ -2,6 +2,7 @@
 # make test          formatter, linter, types, layers, tests
 # make coverage      the tests again, counting which lines and branches they run: 96 % at least
 # make test-browser  test the pages of report and review in a real browser; needs Chromium
+# make test-cluster  run stages on a Ray cluster of this machine, and end nodes and runs in the middle
 # make test-storage  share a run through a DVC remote on a real S3 server on this machine
 # make fuzz          feed damaged pictures, tables, params and model files for ten minutes
 # make generated     write the generated files: DVC's files, docs/reference.md, the map in docs/code.md
@@ -14,7 +15,7 @@ BIN := $(CURDIR)/.venv/bin
 # Stages are run as `python -m pipeline`, by the python of this environment.
 export PATH := $(BIN):$(PATH)
 
-.PHONY: demo fuzz generated test test-browser test-storage lint types layers tests coverage format
+.PHONY: demo fuzz generated test test-browser test-cluster test-storage lint types layers tests coverage format
 .DEFAULT_GOAL := test
 
 demo: .venv/ready
@@ -26,11 +27,15 @@ generated: .venv/ready
 	python -m docs.generate
 
 test: lint types layers tests
-	@echo "Not run: the page in a real browser (make test-browser), a DVC remote on S3 (make test-storage)"
+	@echo "Not run: make test-browser (real browser), test-cluster (Ray), test-storage (DVC remote on S3)"
 
 test-browser: .venv/ready
 	@"$(BIN)/python" -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[browser,dev]'
 	pytest -m browser tests/browser
+
+test-cluster: .venv/ready
+	@"$(BIN)/python" -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[ray,dev]'
+	pytest -n 0 -m cluster tests/cluster
 
 test-storage: .venv/ready
 	pytest -m storage tests/test_dvc_s3.py

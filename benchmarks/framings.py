@@ -164,6 +164,7 @@ def main() -> None:
     """Print a line a seed, and how often each framing was found to gain, and did."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--unstructured", type=int, default=20)
     parser.add_argument("--only", choices=("ranks", "tree", "overlapping", "unstructured"))
     chosen = parser.parse_args()
@@ -177,7 +178,7 @@ def main() -> None:
         if chosen.only not in (None, kind):
             continue
         found: dict[str, list[tuple[bool, Truth]]] = {}
-        for seed in range(seeds):
+        for seed in range(chosen.first_seed, chosen.first_seed + seeds):
             begun = time.process_time()
             results, costs = tried(planted, seed)
             for result, truth in zip(results, costs, strict=True):

@@ -70,6 +70,11 @@ def _train(train: Any) -> Iterator[str]:
             f"loss {train.loss.name} needs one class per image: with problem multi_label, use {{name: cross_entropy}}, "
             "which is then the binary cross entropy of each label"
         )
+    if train.unlabelled.name != "none":
+        yield (
+            f"unlabelled {train.unlabelled.name} gives each image without a label one class, and with problem "
+            "multi_label an image may have several labels: set it to {name: none}"
+        )
     if train.class_weights:
         yield (
             "class_weights weigh images by their class, and with problem multi_label an image may have several labels: "

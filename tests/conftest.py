@@ -64,3 +64,4 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Sheet]:
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PIPELINE_WORKERS", raising=False)
+    monkeypatch.delenv("PIPELINE_ENGINE", raising=False)

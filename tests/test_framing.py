@@ -1,11 +1,16 @@
 """What is predicted where some mistakes are worse than others."""
 
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline import catalogue
 from pipeline.framing import UNRELATED, Nested, Ranked, decision, least_expected, rank_distances
+from pipeline.metrics.predictions import classes_of
 
 RANKED = Ranked(name="ranked", output="cumulative")
 TREE = {"fruit": {"apple": None, "pear": None}, "car": None}
@@ -42,3 +47,11 @@ def test_classes_that_cannot_relate_so_are_refused() -> None:
         RANKED.check(["a"])
     with pytest.raises(ValueError, match="its classes are not those of its tree"):
         Nested(name="nested", output="cascade", tree=TREE).check(["apple", "car", "pear"])
+
+
+def test_the_order_of_classes_survives_the_file_of_predictions(tmp_path: Path) -> None:
+    shares = {f"probability_{name}": np.array([0.5, 0.2], np.float32) for name in ("none", "all", "some")}
+    texts = {name: ["a", "b"] for name in ("id", "group", "split")}
+    frame = pd.DataFrame({**texts, "label": ["none", "all"], "predicted": ["some", "all"]})
+    catalogue.PREDICTIONS.write(frame.assign(confidence=np.float32(0.5), **shares), tmp_path / "predictions.arrow")
+    assert classes_of(catalogue.PREDICTIONS.read(tmp_path / "predictions.arrow")) == ("none", "all", "some")

@@ -95,3 +95,8 @@ def table(separator: str | None) -> dict[str, Any]:
     columns = {"path": "file", "label": "shapes", "group": None, "captured_at": None}
     labels = {"name": "table", "file": "t.csv", "columns": columns, "unlisted": "ignore", "separator": separator}
     return {"path": "somewhere", "labels": labels}
+
+
+def test_images_without_a_label_do_not_teach_several_labels() -> None:
+    with pytest.raises(ParamsError, match="unlabelled pseudo_labels gives each image without a label one class"):
+        params(**SEVERAL, **{"train.unlabelled": {"name": "pseudo_labels"}})

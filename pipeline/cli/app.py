@@ -21,6 +21,17 @@ Workers = Annotated[
     ),
 ]
 
+Machines = Annotated[
+    str | None,
+    typer.Option(
+        "--engine",
+        metavar="ENGINE",
+        help="Where the work runs: processes (here), ray, or ray://HOST:PORT (a cluster). It changes no result.",
+        envvar="PIPELINE_ENGINE",
+        show_default="processes",
+    ),
+]
+
 
 def tell_uncommitted() -> None:
     """Print the test evaluations that are not committed yet, and so are easily lost."""

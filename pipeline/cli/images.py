@@ -110,9 +110,9 @@ def outliers(
     By embeddings, or by small pictures where embed.backbone is null. Images of test are neither shown nor compared.
     """
     from pipeline.tools.outliers import write_outliers
-    from pipeline.workers.engine import Engine, choose_workers
+    from pipeline.workers.engine import choose_engine
 
-    print(printable(write_outliers(output, Engine(choose_workers(workers)))))
+    print(printable(write_outliers(output, choose_engine(workers))))
 
 
 @app.command(rich_help_panel=PANEL)
@@ -157,10 +157,10 @@ def audit(
     """
     from pipeline.tools.audit.audit import SceneOptions, find, outcome, write_json
     from pipeline.tools.audit.rendering import render
-    from pipeline.workers.engine import Engine, choose_workers
+    from pipeline.workers.engine import choose_engine
 
     options = SceneOptions(scenes, scene_table, scene_sheet)
-    report = find(manifests, root, near, min_per_class, Engine(choose_workers(workers)), options)
+    report = find(manifests, root, near, min_per_class, choose_engine(workers), options)
     if json_file is not None:
         write_json(report, json_file)
     print(json.dumps(report, indent=2, sort_keys=True) if output is Output.JSON else printable(render(report)))
@@ -187,9 +187,9 @@ def label_queue(
     """Choose the unlabelled images whose labels would help most, and write them as an import file for Label Studio."""
     from pipeline.project.params_file import load_params
     from pipeline.tools.label_queue.label_queue import label_queue, write_queue
-    from pipeline.workers.engine import Engine, choose_workers
+    from pipeline.workers.engine import choose_engine
 
-    queue = label_queue(source, load_params(), count, by and by.value, Engine(choose_workers(workers)))
+    queue = label_queue(source, load_params(), count, by and by.value, choose_engine(workers))
     interface = write_queue(queue, output)
     print(printable(f"{queue.summary}: {output}; labelling interface of a new project: {interface}"))
 

@@ -43,14 +43,14 @@ def spot_check(
     from pipeline.project.params_file import load_params
     from pipeline.tools.spot_check.printing import print_table
     from pipeline.tools.spot_check.spot_check import Trial, check_all, trial_line
-    from pipeline.workers.engine import Engine, choose_workers
+    from pipeline.workers.engine import choose_engine
 
     loaded = load_params()
 
     def show(trial: Trial) -> None:
         print(printable(trial_line(trial)), file=sys.stderr)
 
-    table, images = check_all(loaded, models or [], csv, Engine(choose_workers(workers)), show)
+    table, images = check_all(loaded, models or [], csv, choose_engine(workers), show)
     print_table(table, loaded, images, Console(highlight=False))
 
 
@@ -115,10 +115,10 @@ def lr_range(
     from pipeline.project.params_file import load_params
     from pipeline.store.writing import check_writable
     from pipeline.tools.lr_range import find_rate, write_curve
-    from pipeline.workers.engine import Engine, choose_workers
+    from pipeline.workers.engine import choose_engine
 
     check_writable(output.with_suffix(".csv"), output.with_suffix(".png"))
-    found = find_rate(load_params(), low, high, steps, Engine(choose_workers(workers)))
+    found = find_rate(load_params(), low, high, steps, choose_engine(workers))
     csv, png = write_curve(found, output)
     print(f"train.learning_rate: {found.suggested:.2g}, {found.rule}")
     print(f"{csv}, {png}: the loss at each rate. Repeat the test after you change the batch size or the regularisation")
@@ -152,10 +152,10 @@ def learning_curve(
     from pipeline.project.params_file import load_params
     from pipeline.store.writing import check_writable
     from pipeline.tools import learning_curve as learning
-    from pipeline.workers.engine import Engine, choose_workers
+    from pipeline.workers.engine import choose_engine
 
     check_writable(output.with_suffix(".csv"), output.with_suffix(".png"))
-    loaded, engine = load_params(), Engine(choose_workers(workers))
+    loaded, engine = load_params(), choose_engine(workers)
     planned = learning.plan(loaded, sizes, seeds)
     print(planned.summary(), file=sys.stderr)
     found = learning.learning_curve(loaded, planned, engine)
@@ -186,13 +186,13 @@ def predict(
     from pipeline.errors import DataError
     from pipeline.tools.image_files import find_files
     from pipeline.tools.predict import answers, read_model
-    from pipeline.workers.engine import Engine, choose_workers
+    from pipeline.workers.engine import choose_engine
 
     trained = read_model(model)
     files = find_files(images, sys.stdin)
     width = min(60, max(len(path) for path, _ in files))
     refused = 0
-    for answer in answers(trained, files, top, Engine(choose_workers(workers))):
+    for answer in answers(trained, files, top, choose_engine(workers)):
         refused += answer.refused is not None
         print(json.dumps(answer.as_json(), ensure_ascii=False) if json_lines else printable(answer.as_line(width)))
     if refused:

@@ -84,9 +84,9 @@ def draw_map(
     are not shown.
     """
     from pipeline.tools.map.map import write_map
-    from pipeline.workers.engine import Engine, choose_workers
+    from pipeline.workers.engine import choose_engine
 
-    print(printable(write_map(output, Engine(choose_workers(workers)))))
+    print(printable(write_map(output, choose_engine(workers))))
 
 
 @app.command(rich_help_panel=PANEL)
@@ -214,11 +214,11 @@ def diff(
     from pipeline.project.params_file import load_params
     from pipeline.store.writing import check_writable
     from pipeline.tools.diff import diff as differences
-    from pipeline.workers.engine import Engine, choose_workers
+    from pipeline.workers.engine import choose_engine
 
     params = load_params()
     check_writable(*([csv] if csv else []))
-    found = differences.diff(before, after, params.evaluate, params.train.threads, Engine(choose_workers(workers)))
+    found = differences.diff(before, after, params.evaluate, params.train.threads, choose_engine(workers))
     if csv is not None:
         differences.write_table(found, csv)
     if as_json:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli.app import Workers, app, tell_uncommitted
+from pipeline.cli.app import Machines, Workers, app, tell_uncommitted
 from pipeline.stage import NAMES, PER_SOURCE, command_of, describe
 
 PANEL = "Stages"
@@ -14,13 +14,13 @@ TELLING = ("inventory", "final_evaluation")
 Source = Annotated[str, typer.Argument(metavar="SOURCE", help="Name of a source in params.yaml.")]
 
 
-def _run(stage: str, workers: int | None, key: str | None = None) -> None:
+def _run(stage: str, workers: int | None, engine: str | None, key: str | None = None) -> None:
     from pipeline.names import printable
     from pipeline.project.code import check_version
     from pipeline.project.params_file import load_params
     from pipeline.project.runner import run_stage
     from pipeline.tools.checking import check_once
-    from pipeline.workers.engine import Engine, choose_workers
+    from pipeline.workers.engine import choose_engine
 
     params = load_params()
     if note := check_version(stage, params):
@@ -28,17 +28,17 @@ def _run(stage: str, workers: int | None, key: str | None = None) -> None:
     if stage == "inventory":
         # Each `dvc repro` begins here: what is wrong with the transforms is said before hours of ingest.
         check_once(params)
-    print(printable(run_stage(stage, params, Engine(choose_workers(workers)), key)))
+    print(printable(run_stage(stage, params, choose_engine(workers, engine), key)))
     if stage in TELLING:
         tell_uncommitted()
 
 
 def _add(stage: str) -> None:
-    def run_whole(workers: Workers = None) -> None:
-        _run(stage, workers)
+    def run_whole(workers: Workers = None, engine: Machines = None) -> None:
+        _run(stage, workers, engine)
 
-    def run_source(name: Source, workers: Workers = None) -> None:
-        _run(stage, workers, name)
+    def run_source(name: Source, workers: Workers = None, engine: Machines = None) -> None:
+        _run(stage, workers, engine, name)
 
     run = run_source if stage in PER_SOURCE else run_whole
     app.command(command_of(stage), help=describe(stage), rich_help_panel=PANEL)(run)

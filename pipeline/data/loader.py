@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Generic, TypeVar
@@ -42,6 +43,8 @@ from pipeline.workers.serving import end_with_parent
 
 # Fixed, because the size of a batch shows in the last digits of a prediction.
 PREDICTION_BATCH = 256
+# Rows that a machine of a cluster takes at once: whole batches, so that each holds the same rows as on one machine.
+PART_ROWS = 4 * PREDICTION_BATCH
 # Batches that each worker makes ahead.
 AHEAD = 2
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108
@@ -189,10 +192,24 @@ def predict_rows(
         DataError: a row's class is unknown to the model, or its pixels cannot be read.
     """
     keep_freed_tensors()
-    dataset = RowDataset(manifest, images, model.classes, model.size)
-    with progress(title, len(dataset)) as advance, batches(dataset, PREDICTION_BATCH, engine) as loader:
-        probabilities = predict(model.network, loader, threads, advance, engine.workers, model.several)
+    if engine.distributed and len(manifest) > PART_ROWS:
+        parts = [manifest.iloc[start : start + PART_ROWS] for start in range(0, len(manifest), PART_ROWS)]
+        work = partial(_probabilities, model=model, images=images, threads=threads)
+        probabilities = np.concatenate(engine.map(work, parts, title, size=len))
+    else:
+        dataset = RowDataset(manifest, images, model.classes, model.size)
+        with progress(title, len(dataset)) as advance, batches(dataset, PREDICTION_BATCH, engine) as loader:
+            probabilities = predict(model.network, loader, threads, advance, engine.workers, model.several)
     return prediction_table(manifest, model.classes, probabilities, model.framing, model.thresholds)
+
+
+def _probabilities(
+    manifest: pd.DataFrame, model: TrainedModel, images: ShardReader, threads: int
+) -> npt.NDArray[np.float32]:
+    """Of some rows, by a machine of a cluster."""
+    keep_freed_tensors()
+    with batches(RowDataset(manifest, images, model.classes, model.size), PREDICTION_BATCH, Engine(1)) as loader:
+        return predict(model.network, loader, threads, lambda _: None, 1, model.several)
 
 
 def prediction_table(

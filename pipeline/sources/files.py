@@ -121,7 +121,7 @@ class Folder:
         new = np.delete(np.arange(len(paths)), known)
         rest = Texts(as_array(paths).take(pa.array(new))) if len(known) else paths
         chunk_size = max(1, min(TOGETHER, len(rest) // (4 * engine.workers)))
-        found = digests_of(partial(_hashed, self.place, most), Slices(rest, chunk_size), engine, title)
+        found = digests_of(partial(_hashed, self.place, most), Slices(rest, chunk_size), self.engine(engine), title)
         return found.with_recalled(new, known, digests) if len(known) else found
 
     def _recalled(self, paths: Sequence[str], most: int) -> tuple[npt.NDArray[np.intp], bytes]:
@@ -134,8 +134,8 @@ class Folder:
         return paths
 
     def engine(self, engine: Engine) -> Engine:
-        """All workers."""
-        return engine
+        """All workers that see the folder."""
+        return engine.reading([self.place])
 
 
 def open_files(source: SourceParams, max_expansion: float, memory: Path | None = None) -> Files:

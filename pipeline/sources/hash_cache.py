@@ -57,7 +57,8 @@ def file_hashes(
     large = stamps["size"] > np.fromiter((most(path) for path in paths), np.float64, len(paths))
     at = np.where(large, NOWHERE, _recalled(known, names, stamps))
     new = np.flatnonzero((at == NOWHERE) & ~large).tolist()
-    made = engine.map(partial(_sha256, root), [paths[number] for number in new], title, chunk_size=TOGETHER)
+    there = engine.reading([root])
+    made = there.map(partial(_sha256, root), [paths[number] for number in new], title, chunk_size=TOGETHER)
     sizes = [f"{TOO_LARGE} {size}" for size in stamps["size"][large].tolist()]
     found = known["sha256"].combine_chunks().take(pa.array(at, mask=at == NOWHERE))
     found = pc.replace_with_mask(found, (at == NOWHERE) & ~large, pa.array(made, pa.string()))

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 from pipeline.errors import DataError
 from pipeline.images.rejection import Rejection, too_many_bytes
@@ -87,8 +88,8 @@ class Archive:
         return paths
 
     def engine(self, engine: Engine) -> Engine:
-        """All workers."""
-        return engine
+        """All workers that see the archive."""
+        return engine.reading([] if isinstance(self.place, ObjectPlace) else [Path(str(self.place))])
 
     @property
     def patience(self) -> float:
@@ -119,7 +120,7 @@ class Archive:
     def hashes(self, paths: Sequence[str], most: int, engine: Engine, title: str) -> Digests:
         """By all workers; in an object store, nothing is read."""
         if self.hashes_content:
-            return digests_of(partial(_hashes, files=self, most=most), Slices(paths, CHUNK), engine, title)
+            return digests_of(partial(_hashes, files=self, most=most), Slices(paths, CHUNK), self.engine(engine), title)
         members = [self.members[path] for path in paths]
         large = ((number, too_many_bytes(member.size, most)) for number, member in enumerate(members))
         known = (hashlib.sha256(json.dumps([*self.stamp, one.name, one.size]).encode()).digest() for one in members)

@@ -213,7 +213,9 @@ def _with_extra_columns(
     schema: pa.Schema, names: Iterable[str], extra_columns: str | tuple[str, ...] | None, kind: pa.DataType = CATEGORY
 ) -> pa.Schema:
     extra = [name for name in names if extra_columns is not None and name.startswith(extra_columns)]
-    return pa.schema([*schema, *(pa.field(name, kind) for name in sorted(extra))])
+    # Columns of tables come in any order; probabilities in that of the model's classes.
+    ordered = sorted(extra) if kind == CATEGORY else extra
+    return pa.schema([*schema, *(pa.field(name, kind) for name in ordered)])
 
 
 def _without(names: Sequence[str], extra_columns: str | tuple[str, ...] | None) -> list[str]:

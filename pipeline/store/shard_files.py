@@ -1,5 +1,6 @@
 """The files of shards: their paths, how their rows are written, and when they get their names."""
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -14,6 +15,7 @@ import pyarrow as pa
 from pipeline.store.arrow import open_arrow, write_unflushed
 from pipeline.store.shard_plan import Place, Task
 from pipeline.store.writing import flush, partial_path, put_in_place, remove
+from pipeline.workers.cluster.node import WRITER_VARIABLE
 
 Make = Callable[[Any], Mapping[str, Any]]
 
@@ -25,20 +27,21 @@ class MakesMany(Protocol):
     def many(self, payloads: Sequence[Any]) -> Iterator[Mapping[str, Any]]: ...
 
 
-def make_and_write(task: Task, make: Make | MakesMany, folder: Path, schema: pa.Schema) -> None:
-    """Write the shard of a task, its new rows made of their payloads, under a name that is not final."""
+def make_and_write(task: Task, make: Make | MakesMany, folder: Path, schema: pa.Schema) -> str:
+    """Write the shard of a task, its new rows made of their payloads; returns the name it has until it is finished."""
     made = make.many(task.payloads) if isinstance(make, MakesMany) else map(make, task.payloads)
-    write_shard(task, made, folder, schema)
+    return write_shard(task, made, folder, schema)
 
 
-def write_shard(task: Task, made: Iterator[Mapping[str, Any]], folder: Path, schema: pa.Schema) -> None:
+def write_shard(task: Task, made: Iterator[Mapping[str, Any]], folder: Path, schema: pa.Schema) -> str:
     """The same of new rows that are made already."""
     # With a part that is empty, so that a single other one is copied, too: of a slice Arrow writes some of what lies
     # behind it, and the bytes of a shard must not depend on where its rows were.
     table = pa.concat_tables([*_parts(task, made, folder, schema), schema.empty_table()])
-    partial_file = partial_path(path_of(folder, task.name))
+    partial_file = partial_path(path_of(folder, f"{task.name}{writer()}"))
     with _gone_if_it_fails(partial_file):
         write_unflushed(table, partial_file)
+    return partial_file.name
 
 
 class Finisher(AbstractContextManager["Finisher"]):
@@ -50,15 +53,15 @@ class Finisher(AbstractContextManager["Finisher"]):
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         # Neither has a lock in Python, which Ctrl-C in the wrong moment would leave locked.
-        self._written: SimpleQueue[str | None] = SimpleQueue()
+        self._written: SimpleQueue[tuple[str, str] | None] = SimpleQueue()
         self._errors: deque[Exception] = deque()
         # A daemon: Ctrl-C before the `with` block begins must not leave a thread that the process waits for.
         self._thread = Thread(target=self._finish_all, daemon=True)
         self._thread.start()
 
-    def take(self, task: Task) -> None:
-        """Begin to finish a shard, and raise what went wrong with an earlier one."""
-        self._written.put(task.name)
+    def take(self, task: Task, written: str) -> None:
+        """Begin to finish a shard that is written under a temporary name; raise what went wrong with an earlier one."""
+        self._written.put((task.name, written))
         if self._errors:
             raise self._errors[0]
 
@@ -70,12 +73,12 @@ class Finisher(AbstractContextManager["Finisher"]):
             raise self._errors[0]
 
     def _finish_all(self) -> None:
-        for name in iter(self._written.get, None):
-            path = path_of(self._folder, name)
+        for name, written in iter(self._written.get, None):
+            path, partial_file = path_of(self._folder, name), self._folder / written
             try:
-                with _gone_if_it_fails(partial_path(path)):
-                    flush(partial_path(path))
-                    put_in_place(partial_path(path), path)
+                with _gone_if_it_fails(partial_file):
+                    flush(partial_file)
+                    put_in_place(partial_file, path)
             except Exception as error:  # noqa: BLE001 - raised where the run waits
                 self._errors.append(error)
 
@@ -102,6 +105,14 @@ def _parts(task: Task, made: Iterator[Mapping[str, Any]], folder: Path, schema: 
         if name not in old:
             old[name] = open_arrow(path_of(folder, name))
         yield old[name].slice(task.reuse[rows[0].key].row, len(rows))
+
+
+def writer() -> str:
+    """What tells the half-written files of this process from those of others; empty but on a node of a cluster.
+
+    There two may write one shard: a slow node, or one that was given up too early, and the one that took over.
+    """
+    return os.environ.get(WRITER_VARIABLE, "")
 
 
 def path_of(folder: Path, name: str) -> Path:

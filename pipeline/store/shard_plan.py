@@ -59,6 +59,11 @@ class Task:
         return [row for row in self.rows if row.key not in self.reuse]
 
     @property
+    def shards(self) -> set[str]:
+        """The older shards that have some of its rows."""
+        return {place.shard for place in self.reuse.values()}
+
+    @property
     def payloads(self) -> list[Any]:
         """Those of the rows to be made."""
         return [row.payload for row in self.made]

@@ -24,7 +24,7 @@ from pipeline.store.refusals import refusals
 from pipeline.store.shard_files import Finisher, Make, make_and_write, path_of, write_shard
 from pipeline.store.shard_plan import Chunk, Older, Row, Task, Tasks, chunks_of, digest, name_of
 from pipeline.store.writing import remove
-from pipeline.workers.engine import Engine
+from pipeline.workers.engine import Engine, Files
 from pipeline.workers.serving import Guard
 
 # With fewer shards to be made, workers would end at different times: what is new is made in slices first, shards of
@@ -68,7 +68,7 @@ class ShardStore:
             make: picklable; a row's payload to its columns, those of `schema`. A guard of such a function
                 keeps what a payload does to its process from the run; it needs a process at any rate.
             schema: names and types of the columns, `image` (binary, nullable) among them.
-            few: so many rows are made sooner than worker processes start.
+            min_rows_for_workers: so many rows are made sooner than worker processes start.
 
         Returns:
             Where each row lies.
@@ -88,13 +88,13 @@ class ShardStore:
         with refusals(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
         chosen = Engine(1) if tasks.new <= min_rows_for_workers else engine
-        if chosen.workers > 1 and len(tasks) < SHARDS_A_WORKER * chosen.workers:
-            most = max(1, tasks.new // (SLICES_A_WORKER * chosen.workers))
+        if chosen.slots > 1 and len(tasks) < SHARDS_A_WORKER * chosen.slots:
+            most = max(1, tasks.new // (SLICES_A_WORKER * chosen.slots))
             slices = [Task(name_of(part), part, {}) for task in tasks for part in _cut(task.made, most)]
             self._make_all(slices, make, full, chosen, title, tasks.new)
             older |= {part.name: _copied(self._open(part.name)["key"]) for part in slices}
             tasks = Tasks(rows, [chunk for chunk in chunks if chunk.name not in whole], Older(older))
-        self._make_all(tasks.largest_first() if chosen.workers > 1 else tasks, make, full, chosen, title, tasks.rows)
+        self._make_all(tasks.largest_first() if chosen.slots > 1 else tasks, make, full, chosen, title, tasks.rows)
         return Placed(self.folder, chunks, full)
 
     def drop_stale(self) -> None:
@@ -113,7 +113,10 @@ class ShardStore:
     ) -> None:
         common = {"folder": self.folder, "schema": schema}
         with Finisher(self.folder) as finisher:
-            told: dict[str, Any] = {"size": lambda task: len(task.rows), "total": rows, "on_done": finisher.take}
+            told: dict[str, Any] = {"size": lambda task: len(task.rows), "total": rows}
+            told["files"] = Files(
+                lambda task: [path_of(self.folder, name) for name in sorted(task.shards)], finisher.take
+            )
             if isinstance(make, Guard):
                 write = partial(write_shard, **common)
                 engine.map_guarded(write, tasks, lambda task: task.payloads, make, title, **told)

@@ -10,6 +10,7 @@ LEFT_OUT = {
     "pipeline.versions": "names versions; makes nothing",
     "pipeline.workers.engine": "any number of workers gives the same, in the same order",
     "pipeline.workers.libraries:keep_*": "malloc",
+    "pipeline.workers.cluster": "any number of machines gives the same, in the same order",
     "pipeline.workers.pool": "processes, and how they end",
     "pipeline.workers.progress": "bars on the terminal",
     "pipeline.store.writing:flush": "when bytes reach the disk",

@@ -8,20 +8,25 @@ import pickle
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
 from multiprocessing.connection import wait
+from pathlib import Path
 from threading import Thread
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pipeline.errors import ParamsError, WorkerError
+from pipeline.workers.cluster.settings import configure
 from pipeline.workers.libraries import keep_freed_memory
 from pipeline.workers.pool import Worker, worker_pool
 from pipeline.workers.progress import progress
 from pipeline.workers.serving import Guard, Job, Work
 
 WORKERS_VARIABLE = "PIPELINE_WORKERS"
+ENGINE_VARIABLE = "PIPELINE_ENGINE"
+# What it may name: processes of this machine, or of a cluster of Ray; `ray://HOST:PORT` names a cluster, too.
+PROCESSES, RAY = "processes", "ray"
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -36,10 +41,37 @@ class Jobs:
 
 
 @dataclass(frozen=True)
+class Files(Generic[Task, Result]):
+    """How tasks read and write files of the workspace.
+
+    reads: what a task reads there, relative; for machines that do not see the workspace.
+    finish: called in this process with each task that is done and its result, in any order; other results wait for it.
+    """
+
+    reads: Callable[[Task], Sequence[Path]]
+    finish: Callable[[Task, Result], object]
+
+
+@dataclass(frozen=True)
 class Engine:
-    """Runs work in `workers` processes, at least 1."""
+    """Runs work in `workers` processes of this machine, at least 1."""
 
     workers: int
+
+    @property
+    def slots(self) -> int:
+        """How many tasks are done at the same time."""
+        return self.workers
+
+    @property
+    def distributed(self) -> bool:
+        """Whether other machines may take part."""
+        return False
+
+    def reading(self, paths: Sequence[Path]) -> "Engine":
+        """The same for tasks that read these files and folders, and nothing else: all machines must see them."""
+        del paths
+        return self
 
     def map(
         self,
@@ -49,7 +81,7 @@ class Engine:
         size: Callable[[Task], int] = lambda _: 1,
         chunk_size: int = 1,
         total: int | None = None,
-        on_done: Callable[[Task], object] = lambda _: None,
+        files: "Files[Task, Result] | None" = None,
     ) -> list[Result]:
         """The results of a picklable function, in the order of the tasks; one of the workers is this process.
 
@@ -58,7 +90,7 @@ class Engine:
             size: how far a task moves the progress bar.
             chunk_size: so many tasks go to a worker at once, which pays for tasks of less than a millisecond.
             total: what the sizes add up to, if it is known.
-            on_done: called in this process with each task that is done, in any order; others wait for it.
+            files: of tasks that write files.
 
         Raises:
             WorkerError: a process died (killed, out of memory). Errors of `function` come through.
@@ -66,17 +98,21 @@ class Engine:
         keep_freed_memory()
         with progress(title, sum(map(size, tasks)) if total is None else total) as advance:
 
-            def done(*finished: Task) -> None:
-                for task in finished:
-                    on_done(task)
-                    advance(size(task))
+            def done(task: Task, result: Result) -> None:
+                if files is not None:
+                    files.finish(task, result)
+                advance(size(task))
+
+            def done_together(job: Job, results: list[Result]) -> None:
+                for task, result in zip(job.task, results, strict=True):
+                    done(task, result)
 
             if self.workers == 1 or len(tasks) < 2:
                 return list(_in_process(function, tasks, done))
             starts = range(0, len(tasks), chunk_size)
             jobs = Jobs(len(starts), lambda number: Job(number, tasks[starts[number] : starts[number] + chunk_size]))
-            work = Work(partial(_each, function))
-            results = _run_here_too(work, jobs, self.workers, lambda job: done(*job.task))
+            work = Work(partial(each, function))
+            results = _run_here_too(work, jobs, self.workers, done_together)
             return [result for part in results for result in part]
 
     def map_threads(self, function: Callable[[Task], Result], tasks: Sequence[Task], title: str) -> list[Result]:
@@ -87,7 +123,7 @@ class Engine:
         keep_freed_memory()
         with progress(title, len(tasks)) as advance:
             if self.workers == 1 or len(tasks) < 2:
-                return list(_in_process(function, tasks, lambda _: advance(1)))
+                return list(_in_process(function, tasks, lambda _, __: advance(1)))
             with ThreadPoolExecutor(min(self.workers, len(tasks))) as pool:
                 results = []
                 try:
@@ -108,7 +144,7 @@ class Engine:
         title: str,
         size: Callable[[Task], int] = lambda _: 1,
         total: int | None = None,
-        on_done: Callable[[Task], object] = lambda _: None,
+        files: "Files[Task, Result] | None" = None,
     ) -> list[Result]:
         """The same where making one of a task's items may crash, hang or take all memory: that costs the item.
 
@@ -120,11 +156,12 @@ class Engine:
         """
         with progress(title, sum(map(size, tasks)) if total is None else total) as advance:
 
-            def done(job: Job) -> None:
-                on_done(job.task)
+            def done(job: Job, result: Result) -> None:
+                if files is not None:
+                    files.finish(job.task, result)
                 advance(size(job.task))
 
-            jobs = Jobs(len(tasks), lambda number: _job_of_items(number, tasks[number], items))
+            jobs = Jobs(len(tasks), lambda number: job_of_items(number, tasks[number], items))
             return _run(Work(function, guard), jobs, self.workers, done)
 
 
@@ -144,23 +181,66 @@ def choose_workers(asked: int | None) -> int:
     return int(named)
 
 
-def _job_of_items(number: int, task: Task, items: Callable[[Task], Sequence[Any]]) -> Job:
+def choose_engine(workers: int | None, engine: str | None = None) -> Engine:
+    """The engine that an option names, else the environment variable, else processes of this machine.
+
+    Args:
+        workers: how many; None: see `choose_workers`, and all of a cluster.
+        engine: `processes`, `ray` or `ray://HOST:PORT`.
+
+    Raises:
+        ParamsError: the name is none of these, or the package of the cluster's software is missing.
+    """
+    named = engine or os.environ.get(ENGINE_VARIABLE) or PROCESSES
+    if named == PROCESSES:
+        return Engine(choose_workers(workers))
+    if named != RAY and not named.startswith(f"{RAY}://"):
+        raise ParamsError(
+            f"--engine and {ENGINE_VARIABLE} name an engine: {PROCESSES}, {RAY} or {RAY}://HOST:PORT; got {named!r}"
+        )
+    address = None if named == RAY else named
+    configure(address)
+    try:
+        # An extra, and half a second of every command.
+        from pipeline.workers.cluster.engine import RayEngine  # noqa: PLC0415
+    except ImportError as error:
+        raise ParamsError(
+            f"the engine {RAY} needs the package ray ({error}): run `pip install 'image-data-pipeline[ray]'`, or use "
+            f"--engine {PROCESSES}"
+        ) from error
+    return RayEngine(choose_workers(workers), address, workers or named_workers())
+
+
+def named_workers() -> int | None:
+    """The number of workers that the environment names."""
+    return choose_workers(None) if os.environ.get(WORKERS_VARIABLE) else None
+
+
+def run_in_own_process(work: Work, job: Job) -> Any:
+    """The result of one job with a guard, by a worker process of this one, which stays for the next job."""
+    return _run(work, Jobs(1, lambda _: replace(job, number=0)), 1, lambda _, __: None)[0]
+
+
+def job_of_items(number: int, task: Task, items: Callable[[Task], Sequence[Any]]) -> Job:
+    """A job whose items are made under a guard."""
     return Job(number, task, items(task))
 
 
 def _in_process(
-    function: Callable[[Task], Result], tasks: Sequence[Task], done: Callable[[Task], None]
+    function: Callable[[Task], Result], tasks: Sequence[Task], done: Callable[[Task, Result], None]
 ) -> Iterator[Result]:
     for task in tasks:
-        yield function(task)
-        done(task)
+        result = function(task)
+        yield result
+        done(task, result)
 
 
-def _each(function: Callable[[Task], Result], tasks: Sequence[Task]) -> list[Result]:
+def each(function: Callable[[Task], Result], tasks: Sequence[Task]) -> list[Result]:
+    """The results of tasks that a worker does together."""
     return [function(task) for task in tasks]
 
 
-def _run(work: Work, jobs: Jobs, workers: int, done: Callable[[Job], None]) -> list[Any]:
+def _run(work: Work, jobs: Jobs, workers: int, done: Callable[[Job, Any], None]) -> list[Any]:
     """The results of all jobs, in their order."""
     with worker_pool(min(workers, jobs.count)) as crew:
         shift = _Scheduler(work, jobs, crew, done)
@@ -168,7 +248,7 @@ def _run(work: Work, jobs: Jobs, workers: int, done: Callable[[Job], None]) -> l
         return shift.results()
 
 
-def _run_here_too(work: Work, jobs: Jobs, workers: int, done: Callable[[Job], None]) -> list[Any]:
+def _run_here_too(work: Work, jobs: Jobs, workers: int, done: Callable[[Job, Any], None]) -> list[Any]:
     """The same with this process as one of the workers: it need not be started, which takes a second or two."""
     errors: deque[BaseException] = deque()
     with worker_pool(min(workers, jobs.count) - 1) as crew:
@@ -207,7 +287,7 @@ class _Scheduler:
     it is made, so that many bad items cost no more than themselves.
     """
 
-    def __init__(self, work: Work, jobs: Jobs, crew: list[Worker], done: Callable[[Job], None]) -> None:
+    def __init__(self, work: Work, jobs: Jobs, crew: list[Worker], done: Callable[[Job, Any], None]) -> None:
         self._work = work
         # Once for all jobs of a worker, which so keeps what the function has opened or built.
         self._pickled = pickle.dumps(work)
@@ -244,7 +324,7 @@ class _Scheduler:
     def enter(self, job: Job, result: Any) -> None:
         """Note what came of a job."""
         self._results[job.number] = result
-        self._done(job)
+        self._done(job, result)
 
     def results(self) -> list[Any]:
         """Of all jobs, in their order."""

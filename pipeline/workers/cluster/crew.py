@@ -1,0 +1,155 @@
+"""The workers of a run on a cluster: they start on each node, are found fit or not, and are replaced when they die."""
+
+import secrets
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from pipeline.errors import WorkerError
+from pipeline.workers.cluster.node import Node, NodeReport, Workspace, versions
+from pipeline.workers.cluster.settings import ANSWER_SECONDS
+from pipeline.workers.progress import say
+
+# Seconds until a cluster whose processors are all taken is given up.
+FREE_SECONDS = 60
+# How often the cluster is looked at for nodes that joined, or have a processor again.
+LOOK_SECONDS = 10
+
+
+class WorkspaceUnseenError(WorkerError):
+    """The nodes of the cluster do not see the workspace, whose files the tasks read."""
+
+
+_Actor = ray.remote(num_cpus=1, max_restarts=0, max_task_retries=0)(Node)
+
+
+@dataclass(eq=False)
+class Member:
+    """A worker of the cluster: an actor on a node, and the jobs that it has.
+
+    given: what tells that a job is done -> the job's number and when it was given, the oldest one first.
+    """
+
+    actor: Any
+    node: str
+    report: NodeReport | None = None
+    given: dict[Any, tuple[int, float]] = field(default_factory=dict)
+
+    @property
+    def host(self) -> str:
+        return self.report.host if self.report else "?"
+
+    def kill(self) -> None:
+        ray.kill(self.actor)
+
+
+def processors() -> dict[str, int]:
+    """Processors of each living node, by its id."""
+    return {node["NodeID"]: int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]}
+
+
+class Crew:
+    """Up to `limit` workers, one for each processor of the cluster.
+
+    Args:
+        name: of the cluster, for messages.
+    """
+
+    def __init__(self, name: str, limit: int) -> None:
+        self.ready: list[Member] = []
+        self._name = name
+        self._limit = limit
+        self._starting: dict[Any, Member] = {}
+        self._refused: dict[str, str] = {}
+        self._unseen = ""
+        self._told = False
+
+    def begin(self, workspace: Workspace) -> None:
+        """Start workers for work in this workspace; those that are there stay."""
+        self._workspace = workspace
+        for member in self.ready:
+            member.given.clear()  # the second try of a slow job, whose first one has ended the work before
+        self._idle_since = self._looked = time.monotonic()
+        self._staff()
+
+    @property
+    def awaited(self) -> list[Any]:
+        """What tells that a worker has started."""
+        return list(self._starting)
+
+    def look(self) -> None:
+        """Take nodes that joined, and end a wait that is in vain.
+
+        Raises:
+            WorkerError: no node can take part, none is left, or their processors stay taken.
+        """
+        now = time.monotonic()
+        if now - self._looked > LOOK_SECONDS:
+            self._looked = now
+            self._staff()
+        if self.ready:
+            self._idle_since = now
+            return
+        waited = now - self._idle_since
+        if not self._starting and (self._refused or waited > LOOK_SECONDS):
+            if self._unseen:
+                raise WorkspaceUnseenError(self._unseen)
+            raise WorkerError(f"no node of {self._name} can take part: {self._reasons()}")
+        if waited > FREE_SECONDS:
+            raise WorkerError(
+                f"no worker could start on {self._name} in {FREE_SECONDS} seconds: other programs have all of its "
+                "processors (see `ray status`). Wait for them, add nodes, or use --engine processes"
+            )
+        if waited > ANSWER_SECONDS and not self._told:
+            self._told = True
+            say(f"{self._name}: waiting for a free processor")
+
+    def hear(self, started: Any) -> None:
+        """A worker has started, or failed to: it takes part, or its node is left out for good."""
+        member = self._starting.pop(started)
+        try:
+            member.report = ray.get(started)
+        except RayError:
+            return  # its node is gone, or lacks the package: `look` tries again, or ends the run
+        if reason := member.report.refusal(versions(), self._workspace):
+            if self._workspace.tasks_read_it and not member.report.sees_workspace:
+                self._unseen = member.host
+            if member.node not in self._refused:
+                say(f"{self._name}: node {member.host} is left out: {reason}")
+                self._refused[member.node] = f"{member.host}: {reason}"
+            member.kill()
+        else:
+            self.ready.append(member)
+
+    def lose(self, member: Member) -> None:
+        """A worker is dead."""
+        if member in self.ready:
+            self.ready.remove(member)
+            member.kill()
+        self._staff()
+
+    def dismiss(self) -> None:
+        """End all workers."""
+        for member in (*self.ready, *self._starting.values()):
+            member.kill()
+
+    def _reasons(self) -> str:
+        return "\n".join(self._refused.values()) or "all of them are gone, or the pipeline is not installed on any"
+
+    def _staff(self) -> None:
+        """Start a worker on each processor that has none, up to the limit."""
+        members = [*self.ready, *self._starting.values()]
+        left = self._limit - len(members)
+        for node, count in processors().items():
+            if node in self._refused:
+                continue
+            there = sum(member.node == node for member in members)
+            for _ in range(min(left, count - there)):
+                strategy = NodeAffinitySchedulingStrategy(node, soft=False)
+                actor = _Actor.options(scheduling_strategy=strategy).remote(self._workspace, secrets.token_hex(8))
+                self._starting[actor.report.remote()] = Member(actor, node)
+                left -= 1
