@@ -117,6 +117,10 @@ PREVIEW_BATCH = picture("reports/previews/batch.png")
 MODEL = binary("data/train/model.safetensors")
 # Of a training that was stopped, beside the outs of DVC; never in its cache.
 CHECKPOINT = "data/train/checkpoint.pt"
+# Fits of an ensemble's members, which the next run takes over; no out of DVC.
+MEMBERS = "data/train/members"
+# What became of an ensemble.
+ENSEMBLE = checked_report("data/train/ensemble.json", forms.ENSEMBLE)
 CURVES = checked_folder(curves("reports/train"))
 # Fits that `pipeline learning-curve` has finished; of no stage.
 LEARNING_CURVE = "data/learning-curve"

@@ -75,7 +75,20 @@ class _Evaluation(_Form):
     dev: _Split
 
 
+class _EnsembleMember(_Form):
+    member: str
+    weight: float
+
+
+class _Ensemble(_Form):
+    name: str
+    kept: bool
+    why: str
+    members: list[_EnsembleMember]
+
+
 VERDICT = TypeAdapter(_Verdict)
 LATENCY = TypeAdapter(_Latency)
+ENSEMBLE = TypeAdapter(_Ensemble)
 EVALUATION = TypeAdapter(_Evaluation)
 LABEL_ISSUES: TypeAdapter[Any] = TypeAdapter(_LabelIssues | _NotChecked)

@@ -54,8 +54,8 @@ class Group:
 class Stage:
     """A function with the files that it reads and writes.
 
-    The keys of `params`, `reads`, `builds` and `resumes` are keyword arguments of the function; those of
-    `writes` are fields of what it returns; those of `keeps` are both. What travels together in the function is one
+    The keys of `params`, `asks`, `reads`, `builds`, `resumes` and `caches` are keyword arguments of the function; those
+    of `writes` are fields of what it returns; those of `keeps` are both. What travels together in the function is one
     argument, by `together`. A function that has an `engine` argument gets the engine.
     """
 
@@ -73,6 +73,10 @@ class Stage:
     """Argument -> folder of shards that the stage keeps between runs (`persist: true` in dvc.yaml)."""
     resumes: Mapping[str, str] = field(default_factory=dict)
     """Argument -> file with the progress of a killed run, from which the next one continues; DVC does not know it."""
+    caches: Mapping[str, str] = field(default_factory=dict)
+    """Argument -> folder with finished work that later runs take over; DVC does not know it."""
+    asks: Mapping[str, str] = field(default_factory=dict)
+    """Argument -> dotted path in params.yaml that decides only whether the stage begins: no dependency for DVC."""
     together: Mapping[str, type] = field(default_factory=dict)
     """Argument -> the dataclass that it is. Its fields are keys of the mappings above, which are no arguments then."""
     each: str | None = None

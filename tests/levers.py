@@ -14,6 +14,8 @@ from pipeline.stages.augment.copies import COPIES
 from pipeline.stages.balance.strategies import STRATEGIES
 from pipeline.stages.balance.targets import TARGETS
 from pipeline.stages.label_issues.models import LABEL_MODELS
+from pipeline.training.ensembles.kinds import AVERAGES
+from pipeline.training.ensembles.table import ENSEMBLES
 from pipeline.training.loss_functions import LOSSES
 from pipeline.training.mixing import MIXINGS
 from pipeline.training.optimizers import OPTIMIZERS
@@ -36,6 +38,8 @@ TABLES: dict[str, Registry[Any]] = {
     "pipeline.stages.balance.targets.TARGETS": TARGETS,
     "pipeline.stages.label_issues.models.LABEL_MODELS": LABEL_MODELS,
     "pipeline.problem.PROBLEMS": PROBLEMS,
+    "pipeline.training.ensembles.kinds.AVERAGES": AVERAGES,
+    "pipeline.training.ensembles.table.ENSEMBLES": ENSEMBLES,
     "pipeline.training.loss_functions.LOSSES": LOSSES,
     "pipeline.training.mixing.MIXINGS": MIXINGS,
     "pipeline.training.optimizers.OPTIMIZERS": OPTIMIZERS,
@@ -72,6 +76,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "mean_cost": {"costs": {"fig": {"apple": 5.0}}, "otherwise": 1.0},
     "pixels": {"side": 2},
     "colours": {"bins": 2},
+    "embedding": {"input": 32},
     "nearest_centroid": SEEN,
     "logistic_regression": {**SEEN, "c": 1.0},
     "random_forest": {**SEEN, "n_estimators": 2, "min_samples_leaf": 1},
@@ -104,6 +109,14 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "nadam": {"beta1": 0.9, "beta2": 0.99, "weight_decay": 0.01, "decoupled": True},
     "step": {"every": 2, "factor": 0.5},
     "cosine": {"final": 0.1},
+    "ema": {"decay": 0.9},
+    "swa": {"start": 0.5},
+    "average_weights": {"method": {"name": "ema", "decay": 0.9}, "use": "if_better"},
+    "snapshots": {"count": 2, "use": "if_better"},
+    "voting": {"members": [{}, {"seed": 2}], "seeds": 1, "folds": 2, "use": "if_better", "max_members": 2},
+    "bagging": {"count": 2, "folds": 2, "use": "if_better"},
+    "stacking": {"members": [{}], "seeds": 2, "folds": 2, "use": "if_better", "gate": "facts"},
+    "boosting": {"rounds": 2, "learning_rate": 0.5, "folds": 2, "use": "if_better"},
     "pseudo_labels": {
         **{"neighbours": 5, "threshold": 0.2, "quota": 0.5, "weight": 0.5, "rounds": 2},
         "max_images": 100,

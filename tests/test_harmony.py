@@ -60,7 +60,7 @@ def test_each_params_section_belongs_to_a_stage() -> None:
 def test_the_function_takes_what_the_stage_declares(name: str) -> None:
     stage = load_stage(name)
     assert stage.name == stage.function.__name__ == name
-    declared = {*stage.params, *stage.reads, *stage.keeps, *stage.builds, *stage.resumes}
+    declared = {*stage.params, *stage.reads, *stage.keeps, *stage.builds, *stage.resumes, *stage.asks, *stage.caches}
     declared |= {"name"} if stage.each else set()
     for argument, value in stage.together.items():
         fields = {field.name for field in dataclasses.fields(value)}

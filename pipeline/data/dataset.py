@@ -1,5 +1,6 @@
 """Read pixels and class numbers of manifest rows from shards, and compute their statistics."""
 
+import copy
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -89,6 +90,19 @@ class RowDataset:
             if len(places) * self.size**2 * 3 <= MAX_KEPT_BYTES:
                 kept = np.empty((len(places), self.size, self.size, 3), np.uint8)
                 self._kept = _Kept(positions, kept, np.zeros(len(places), np.bool_))
+
+    def part(self, inside: npt.NDArray[np.bool_]) -> "RowDataset":
+        """Some of the rows, a mask of shape (n,); pictures that are kept are shared."""
+        found = copy.copy(self)
+        found.labels, found.ids = self.labels[inside], self.ids.filter(pa.array(inside))
+        found.shard_codes, found.rows, found.copies = (
+            self.shard_codes[inside],
+            self.rows[inside],
+            self.copies[inside],
+        )
+        if self._kept is not None:
+            found._kept = _Kept(self._kept.positions[inside], self._kept.pixels, self._kept.there)
+        return found
 
     @property
     def keeps_pixels(self) -> bool:

@@ -10,6 +10,8 @@ from typing import Any
 from pipeline.diagnosis.param_changes import Run
 from pipeline.manifest import PRODUCTION
 from pipeline.models.networks import NETWORKS
+from pipeline.stages.train.params import TrainParams
+from pipeline.training.ensembles.table import ENSEMBLES
 from pipeline.training.unlabelled import UNLABELLED
 
 # A training that takes so many times as long counts as one like it.
@@ -28,6 +30,8 @@ def training_cost(run: Run, before: Mapping[str, Any], after: Mapping[str, Any])
     times = training_ratio(run, before, after)
     if times is None:
         return "takes many times as long as this training"
+    if _fits(after) > _fits(before):
+        return f"takes up to {times:.2g} times as long as this training, and less with several workers"
     if times <= ALIKE:
         return ONE_TRAINING
     return f"takes about {times:.2g} times as long as this training"
@@ -39,8 +43,8 @@ def training_ratio(run: Run, before: Mapping[str, Any], after: Mapping[str, Any]
     if _is_frozen(old) and not _is_frozen(new):
         return None
     epochs = after["train"]["epochs"] / (run.epochs_run or before["train"]["epochs"])
-    unlabelled = _unlabelled(run, after) / _unlabelled(run, before)
-    return float(epochs * _rows(after) / _rows(before) * _work(new) / _work(old) * unlabelled)
+    more = _fits(after) / _fits(before) * _unlabelled(run, after) / _unlabelled(run, before)
+    return float(epochs * _rows(after) / _rows(before) * _work(new) / _work(old) * more)
 
 
 def people_collect(images: int) -> str:
@@ -80,6 +84,14 @@ def _rows(values: Mapping[str, Any]) -> float:
     augment = values["augment"]
     count = augment["copies"].get("count", 0)
     return 1.0 + count if augment["transforms"] or augment["match_production"] else 1.0
+
+
+def _fits(values: Mapping[str, Any]) -> float:
+    """How many fits a training consists of at most: several with an ensemble."""
+    if values["train"]["ensemble"]["name"] == "none":
+        return 1.0
+    train = TrainParams.model_validate(values["train"])
+    return ENSEMBLES.of(train.ensemble).trainings(train.ensemble, train)
 
 
 def _unlabelled(run: Run, values: Mapping[str, Any]) -> float:

@@ -45,6 +45,12 @@ GAP_ADVICE: Mapping[str, tuple[Advice, ...]] = {
         Advice("more weight decay", "MLY ch. 27; Krogh and Hertz (1991)", changes.more_decay, lever="+regularisation"),
         Advice("blend images and their labels in pairs", "Zhang et al. (2018)", changes.mixup, lever="+regularisation"),
         Advice("new variants in each epoch", "MLY ch. 27", changes.online),
+        Advice("average the weights of the training", "Izmailov et al. (2018)", changes.average_weights),
+        Advice(
+            "combine networks of several seeds, if that helps out of fold",
+            "Lakshminarayanan et al. (2017); Caruana et al. (2004)",
+            changes.several_seeds,
+        ),
         Advice(
             "more images for training: how many, and of which role",
             "MLY ch. 27",

@@ -35,6 +35,8 @@ UNEVEN = 1.2
 FINE_TUNING_RATE = 0.0003
 # Units of a first hidden fully connected layer.
 HIDDEN_UNITS = 128
+# Networks that an ensemble of seeds begins with.
+SEEDS = 4
 NO_TEXTS = {"null", "true", "false", "yes", "no", "on", "off", "nan", "inf"}
 
 
@@ -232,13 +234,34 @@ def mixup(run: Run) -> Changes:
     return {"train.mixing.name": "mixup", "train.mixing.alpha": 0.2}
 
 
+def average_weights(run: Run) -> Changes:
+    """The moving average of the weights, where one network is all."""
+    if not run.network or run.train.ensemble.name != "none" or run.train.unlabelled.name != "none":
+        return None
+    return {"train.ensemble.name": "average_weights", "train.ensemble.method": {"name": "ema", "decay": 0.99}}
+
+
+def several_seeds(run: Run) -> Changes:
+    """Networks of several seeds, of which those are taken that help; behind frozen layers they would be alike."""
+    model = run.train.model
+    frozen = _value(model, "trained") == "head" or _value(model, "frozen") is True
+    taken = run.train.ensemble.name != "none" or run.train.unlabelled.name != "none"
+    if not run.network or frozen or taken:
+        return None
+    return {"train.ensemble.name": "voting", "train.ensemble.members": [{}], "train.ensemble.seeds": SEEDS}
+
+
 def learn_unlabelled(run: Run) -> Changes:
     """Labels spread to images without one; a network whose layers are all trained learns from their variants instead.
 
     Where there are at least half as many as labelled ones: fewer can tell little.
     """
     labelled = sum((run.images or {}).values())
-    if run.train.unlabelled.name != "none" or 2 * (run.unlabelled or 0) < max(labelled, 1):
+    if (
+        run.train.unlabelled.name != "none"
+        or run.train.ensemble.name != "none"
+        or 2 * (run.unlabelled or 0) < max(labelled, 1)
+    ):
         return None
     head_alone = _value(run.train.model, "trained") == "head" or _value(run.train.model, "frozen") is True
     return {"train.unlabelled.name": "consistency" if run.network and not head_alone else "pseudo_labels"}

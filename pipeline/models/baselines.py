@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 P = TypeVar("P", bound="Baseline")
 F = TypeVar("F", bound="Features")
 Tensors = dict[str, "Tensor"]
+# Of EfficientNet-Lite0; here, because torch is not imported for params.
+EMBEDDING_NUMBERS = 1280
 
 
 class Features(Section):
@@ -44,6 +46,13 @@ class ColourFeatures(Features):
     bins: Annotated[int, Field(ge=2, le=8)]
 
 
+class EmbeddingFeatures(Features):
+    """What EfficientNet-Lite0, trained on ImageNet, makes of the picture, scaled to `input` pixels per side."""
+
+    name: Literal["embedding"]
+    input: Annotated[int, Field(ge=32, le=512)]
+
+
 @dataclass(frozen=True)
 class FeaturesRow(Choice[F]):
     """What a baseline sees: params -> a layer from pixels (n, 3, size, size) of 0 to 255 to features (n, f)."""
@@ -63,10 +72,17 @@ def _colours(params: ColourFeatures) -> "nn.Module":
     return Colours(params.bins)
 
 
+def _embedding(params: EmbeddingFeatures) -> "nn.Module":
+    from pipeline.models.efficientnet import backbone
+
+    return backbone(params.input)
+
+
 FEATURES: Registry[FeaturesRow[Any]] = Registry(
     (
         FeaturesRow(PixelFeatures, _pixels),
         FeaturesRow(ColourFeatures, _colours),
+        FeaturesRow(EmbeddingFeatures, _embedding),
     )
 )
 AnyFeatures = Annotated[Features, one_of(FEATURES)]
@@ -76,6 +92,12 @@ class Baseline(Section):
     """Params of any baseline."""
 
     name: str
+
+    @property
+    def frozen_numbers(self) -> int | None:
+        """How many numbers a frozen network makes of a picture; None: its features are no network's."""
+        features = getattr(self, "features", None)
+        return EMBEDDING_NUMBERS if isinstance(features, EmbeddingFeatures) else None
 
 
 class MajorityClass(Baseline):

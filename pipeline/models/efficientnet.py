@@ -186,6 +186,17 @@ def efficientnet_layers(side: int, trained: str, rate: float, dropout: float, cl
     return [normalise, Resize(side), *parts, *unit_dropout(dropout), nn.Linear(FEATURES, classes)]
 
 
+def backbone(side: int) -> nn.Sequential:
+    """Frozen layers from pixels of 0 to 255 to features, with ImageNet's weights.
+
+    Raises:
+        MissingInputError, DataError: as `load_imagenet_weights`.
+    """
+    found = nn.Sequential(*efficientnet_layers(side, "head", 1.0, 0.0, 2)[:-1])
+    load_backbone(found)
+    return found.eval()
+
+
 def load_backbone(network: nn.Module) -> None:
     """Put ImageNet's weights into the backbone of a network of `efficientnet_layers`; its output layer stays.
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.models.baseline_layers import SMALLEST, Always, Centroids, Colours, Pixels, Trees
+from pipeline.models.ensembles import EnsembleNetwork
 from pipeline.models.prediction import probabilities_of
 
 
@@ -44,6 +45,8 @@ def _twin(layer: nn.Module, size: int, as_they_are: Collection[type[nn.Module]])
         return make(layer, size)
     if isinstance(layer, nn.Sequential):
         return nn.Sequential(*(_twin(each, size, as_they_are) for each in layer))
+    if isinstance(layer, EnsembleNetwork):
+        return layer.mapped(lambda part: _twin(part, size, as_they_are))
     return layer
 
 

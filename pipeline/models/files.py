@@ -5,8 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import torch
 from pydantic import TypeAdapter
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
@@ -16,24 +14,16 @@ from torch import Tensor, nn
 from pipeline.errors import DataError, ParamsError, listing
 from pipeline.framing import UNRELATED, AnyFraming, Framing
 from pipeline.label_sets import LabelNames
-from pipeline.models.baseline_layers import check_tables
-from pipeline.models.baselines import Baseline, baseline_of
-from pipeline.models.building import build_model
+from pipeline.models.ensembles import EnsembleOf
+from pipeline.models.headers import Shape, has_own_code, header_of, network_of, params_of
 from pipeline.models.layers import Normalise
-from pipeline.models.network import PretrainedFromFile
-from pipeline.models.networks import Factory
-from pipeline.models.own import digest_of_factory
-from pipeline.models.params import AnyModel, Model
+from pipeline.models.params import Model
 from pipeline.models.thresholds import Thresholds
-from pipeline.renamed import model_params
 from pipeline.stages.ingest.params import IngestParams
 from pipeline.store.checksums import BLANK, find, is_right, with_checksum
 from pipeline.yaml_values import quoted, shortened
 
-MODEL_PARAMS: TypeAdapter[Model] = TypeAdapter(AnyModel)
 FRAMING: TypeAdapter[Framing] = TypeAdapter(AnyFraming)
-# A network that a function of a project built, and the key of that function's hash in the header.
-FACTORY, MADE_BY = "factory", "made_by"
 # The key of the thresholds of labels, where an image may have several.
 THRESHOLDS = "thresholds"
 # What a file of another version, or one that somebody made to mislead, may raise.
@@ -62,7 +52,7 @@ class TrainedModel:
     network: nn.Module
     classes: tuple[str, ...]
     ingest: IngestParams
-    params: Model | None
+    params: Model | EnsembleOf | None
     framing: Framing = UNRELATED
     thresholds: Thresholds | None = None
 
@@ -84,7 +74,7 @@ def save_model(model: TrainedModel) -> bytes:
         "classes": model.classes,
         "ingest": model.ingest.model_dump(),
         "normalisation": _normalisation(model.network),
-        "model": _params(model.params),
+        "model": header_of(model.params, model.network),
         **({} if model.thresholds is None else {THRESHOLDS: model.thresholds.as_header()}),
     }
     if model.framing != UNRELATED:
@@ -115,21 +105,30 @@ def load_model(data: bytes, own: Model | None = None) -> TrainedModel:
         ingest = IngestParams.model_validate(about["ingest"])
         framing = framing_of_header(about, classes)
         tensors = load_tensors(data)
-        if not _is_own(about):
-            params = MODEL_PARAMS.validate_python(model_params(about["model"]))
-            network = _network(params, len(classes), ingest.size, tensors, framing)
-            return TrainedModel(network.eval(), classes, ingest, params, framing, thresholds)
-        digest = str(about["model"][MADE_BY])
+        made_of = about["model"]
+        own_code = has_own_code(made_of)
+        # Before code of the project runs, whose errors are its own.
+        params = None if own_code else params_of(made_of, own)
+        network = (
+            None if params is None else network_of(params, made_of, Shape(len(classes), ingest.size, framing), tensors)
+        )
     except UNLIKE as error:
         raise _unlike(error) from error
-    factory = _factory_of(digest, own)
-    network = build_model(factory, len(classes), ingest.size, np.zeros(3), np.ones(3), 0, framing)
+    if params is None or network is None:
+        params, network = _with_own_code(made_of, own, Shape(len(classes), ingest.size, framing), tensors)
+    return TrainedModel(network.eval(), classes, ingest, params, framing, thresholds)
+
+
+def _with_own_code(
+    about: Mapping[str, Any], own: Model | None, shape: Shape, tensors: Mapping[str, Tensor]
+) -> tuple[Model | EnsembleOf, nn.Module]:
+    params = params_of(about, own)
     try:
-        _check_tensors(network.state_dict(), tensors)
-        network.load_state_dict(tensors)
+        return params, network_of(params, about, shape, tensors)
+    except ParamsError:
+        raise
     except UNLIKE as error:
         raise _unlike(error) from error
-    return TrainedModel(network.eval(), classes, ingest, factory, framing, thresholds)
 
 
 def classes_of_header(about: Mapping[str, Any]) -> tuple[tuple[str, ...], Thresholds | None]:
@@ -151,7 +150,7 @@ def needs_own_code(data: bytes) -> bool:
         DataError: the file is damaged, or was not made by this pipeline.
     """
     try:
-        return _is_own(_about(data))
+        return has_own_code(_about(data)["model"])
     except UNLIKE as error:
         raise _unlike(error) from error
 
@@ -168,24 +167,6 @@ def _about(data: bytes) -> dict[str, Any]:
     about: dict[str, Any] = json.loads(header["__metadata__"]["pipeline"])
     _check_content(data, about)
     return about
-
-
-def _is_own(about: dict[str, Any]) -> bool:
-    return bool(about["model"]["name"] == FACTORY)
-
-
-def _factory_of(digest: str, own: Model | None) -> Factory:
-    if not isinstance(own, Factory):
-        raise DataError(
-            "a function of a project built this network, and no model file names code to be run: use it in the folder "
-            "of its project, whose params.yaml has the function in train.model; for elsewhere, `pipeline export-model`"
-        )
-    if digest != digest_of_factory(own):
-        raise DataError(
-            f"this network was built by other code, or with other arguments, than {own.factory} of train.model now: "
-            "restore both with Git, or run `dvc repro train`"
-        )
-    return own
 
 
 def _place(data: bytes) -> int | None:
@@ -236,44 +217,6 @@ def _is_text(value: str) -> bool:
     except UnicodeEncodeError:
         return False
     return bool(value) and "\0" not in value
-
-
-def _network(params: Model, classes: int, size: int, tensors: dict[str, Tensor], framing: Framing) -> nn.Module:
-    if isinstance(params, Baseline):
-        network = baseline_of(params, {name.removeprefix("1."): tensor for name, tensor in tensors.items()})
-        check_tables(network, classes)
-        return network
-    # Without memory at first: what the header claims may be a thousand times as large as the file.
-    with torch.device("meta"):
-        claimed = build_model(params, classes, size, np.zeros(3), np.ones(3), 0, framing)
-        _check_tensors(claimed.state_dict(), tensors)
-    network = build_model(params, classes, size, np.zeros(3), np.ones(3), 0, framing)
-    network.load_state_dict(tensors)
-    return network
-
-
-def _check_tensors(claimed: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> None:
-    if wrong := [name for name, tensor in claimed.items() if name not in tensors or not _alike(tensor, tensors[name])]:
-        raise ValueError(f"its tensors are not those of the network that it names: {listing(wrong, 3)}")
-
-
-def _alike(one: Tensor, other: Tensor) -> bool:
-    return one.shape == other.shape and one.dtype == other.dtype
-
-
-def _params(params: Model | None) -> dict[str, Any]:
-    """Params for the header; of a file of weights its name alone, because folders differ by machine.
-
-    Of code of a project there is only a hash: a header names nothing to be run.
-    """
-    if params is None:
-        return {"name": FACTORY}
-    if isinstance(params, Factory):
-        return {"name": FACTORY, MADE_BY: digest_of_factory(params)}
-    values = params.model_dump()
-    if isinstance(params, PretrainedFromFile):
-        values["weights"] = params.weights.replace("\\", "/").rpartition("/")[2] or params.weights
-    return values
 
 
 def _normalisation(network: nn.Module) -> dict[str, Any] | None:

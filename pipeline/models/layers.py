@@ -1,5 +1,7 @@
 """Layers that several networks share."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -69,6 +71,28 @@ class ResidualBlock(nn.Module):
         """Shape (n, channels, side, side) -> (n, width, side / stride rounded up, same)."""
         result: Tensor = self.activation(self.residual(features) + self.shortcut(features))
         return result
+
+
+def split_frozen(network: nn.Module) -> tuple[nn.Sequential, nn.Sequential]:
+    """The layers up to the last frozen one, and those behind it; both share them with the network."""
+    layers = list(_in_a_row(network))
+    frozen = [place for place, layer in enumerate(layers) if _is_frozen(layer)]
+    depth = frozen[-1] + 1 if frozen else 0
+    return nn.Sequential(*layers[:depth]), nn.Sequential(*layers[depth:])
+
+
+def _in_a_row(network: nn.Module) -> Iterator[nn.Module]:
+    """The layers of a network one after another, those of layers in a row within it too."""
+    for layer in network.children():
+        if type(layer) is nn.Sequential:
+            yield from _in_a_row(layer)
+        else:
+            yield layer
+
+
+def _is_frozen(layer: nn.Module) -> bool:
+    parameters = list(layer.parameters())
+    return bool(parameters) and not any(parameter.requires_grad for parameter in parameters)
 
 
 def convolution(channels: int, width: int, kernel: int, stride: int, batch_norm: bool) -> nn.Conv2d:

@@ -30,6 +30,10 @@ class Resize(nn.Module):
         super().__init__()
         self.side = side
 
+    def extra_repr(self) -> str:
+        """Its side, by which two of them are told apart where features are kept."""
+        return str(self.side)
+
     def forward(self, pixels: Tensor) -> Tensor:
         """Shape (n, 3, side, side)."""
         if pixels.shape[-1] == self.side:

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from pipeline.errors import DataError
 from pipeline.models.export import INPUT, METADATA, OUTPUT, check_onnx, onnx_session
-from pipeline.models.files import FACTORY, MODEL_PARAMS, TrainedModel, classes_of_header, framing_of_header
-from pipeline.renamed import model_params
+from pipeline.models.files import TrainedModel, classes_of_header, framing_of_header
+from pipeline.models.headers import has_own_code, params_of
 from pipeline.stages.ingest.params import IngestParams
 from pipeline.yaml_values import shortened
 
@@ -55,8 +55,7 @@ def load_onnx(data: bytes) -> TrainedModel:
         classes, thresholds = classes_of_header(about)
         ingest = IngestParams.model_validate(about["ingest"])
         framing = framing_of_header(about, classes)
-        own = about["model"]["name"] == FACTORY
-        params = None if own else MODEL_PARAMS.validate_python(model_params(about["model"]))
+        params = None if has_own_code(about["model"]) else params_of(about["model"], None)
         wanted = {INPUT: [3, ingest.size, ingest.size], OUTPUT: [len(classes)]}
         found = {each.name: each.shape[1:] for each in (*network.session.get_inputs(), *network.session.get_outputs())}
         if found != wanted:

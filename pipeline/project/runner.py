@@ -60,6 +60,8 @@ def run_stage(name: str, params: Params, engine: Engine, key: str | None = None)
 def _run(stage: Stage, params: Params, engine: Engine, arguments: dict[str, Any]) -> Outputs:
     """Read, call, write."""
     arguments |= {argument: _argument(params, place) for argument, place in stage.params.items()}
+    arguments |= {argument: value_at(params, place) for argument, place in stage.asks.items()}
+    arguments |= {argument: Path(folder) for argument, folder in stage.caches.items()}
     arguments |= {argument: artifact.read(Path(artifact.path)) for argument, artifact in stage.reads.items()}
     arguments |= {argument: artifact.read(Path(artifact.path)) for argument, artifact in stage.keeps.items()}
     stores = {argument: ShardStore(Path(folder)) for argument, folder in stage.builds.items()}

@@ -61,12 +61,16 @@ def fit_baseline(
 def features_and_labels(
     model: Baseline, batches: Iterable[tuple[Tensor, Tensor]], threads: int, advance: Callable[[int], None]
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-    """The model's features of pictures, (n, f), and class numbers, (n,), in the order of batches."""
+    """The model's features of pictures, (n, f), and class numbers, (n,), in the order of batches.
+
+    Args:
+        batches: pixels (b, 3, size, size), or their features (b, f) where they are known, and class numbers (b,).
+    """
     torch.set_num_threads(threads)
     features = features_of(model)
     values, labels = [], []
     for pixels, numbers in batches:
-        values.append(features(pixels).numpy())
+        values.append((pixels if pixels.ndim == 2 else features(pixels)).numpy())
         labels.append(numbers.numpy())
         advance(1)
     return np.concatenate(values), np.concatenate(labels)

@@ -79,14 +79,6 @@ def feature_batches(found: RowFeatures, labels: npt.NDArray[np.int64], batch_siz
     return [(found.of(part), torch.from_numpy(labels[part])) for part in parts]
 
 
-def split_frozen(network: nn.Module) -> tuple[nn.Sequential, nn.Sequential]:
-    """The layers up to the last frozen one, and those behind it; both share them with the network."""
-    layers = list(network.children())
-    frozen = [place for place, layer in enumerate(layers) if _is_frozen(layer)]
-    depth = frozen[-1] + 1 if frozen else 0
-    return nn.Sequential(*layers[:depth]), nn.Sequential(*layers[depth:])
-
-
 def computed_features(frozen: nn.Module, dataset: RowDataset, threads: int, engine: Engine, title: str) -> RowFeatures:
     """The features of all rows of a dataset as they are stored, on the CPU; the layers end on the training's device.
 
@@ -122,8 +114,3 @@ def _digest(frozen: nn.Module, threads: int) -> str:
         digest.update(name.encode())
         digest.update(tensor.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
-
-
-def _is_frozen(layer: nn.Module) -> bool:
-    parameters = list(layer.parameters())
-    return bool(parameters) and not any(parameter.requires_grad for parameter in parameters)

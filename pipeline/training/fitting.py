@@ -1,9 +1,10 @@
 """Manifests, shards and params -> a fitted model: what the stage train does, and what tries models out."""
 
+import copy
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from torch import nn
+from torch import Tensor, nn
 
 from pipeline.data.dataset import RowDataset, Variants, channel_statistics
 from pipeline.data.loader import PREDICTION_BATCH, batches, weighted_batches
@@ -23,9 +24,10 @@ from pipeline.label_sets import LabelNames, names_in
 from pipeline.manifest import BALANCED, DEV, SPLIT, check_manifest
 from pipeline.metrics.metric import Metric
 from pipeline.metrics.params import AnyMetric
-from pipeline.models.baselines import Baseline
+from pipeline.models.baselines import Baseline, features_of
 from pipeline.models.building import build_model
 from pipeline.models.files import TrainedModel
+from pipeline.models.layers import split_frozen
 from pipeline.models.network import Network, Pretrained
 from pipeline.models.networks import NETWORKS, Factory
 from pipeline.models.own import digest_of_factory
@@ -42,7 +44,7 @@ from pipeline.store.shard_plan import digest
 from pipeline.store.shards import ShardReader
 from pipeline.training import training
 from pipeline.training.checkpoint import Progress, library_versions, table_digest
-from pipeline.training.features import RowFeatures, TrainFeatures, computed_features, feature_batches, split_frozen
+from pipeline.training.features import RowFeatures, TrainFeatures, computed_features, feature_batches
 from pipeline.training.forecast import Length, announced
 from pipeline.training.loop import Batch, TrainBatches
 from pipeline.training.losses import row_weights
@@ -152,27 +154,29 @@ def check_fits(rows: pd.DataFrame, dev_rows: pd.DataFrame, batch_size: int, seve
 
 def part_of_data(data: TrainingData, inside: npt.NDArray[np.bool_]) -> TrainingData:
     """The same with some rows of train, shape (n,), alone."""
-    whole, rows = data.train, data.rows[inside]
-    return replace(
-        data, known=None, rows=rows, train=RowDataset(rows, whole.images, data.classes, whole.size, whole.variants)
-    )
+    return replace(data, known=None, rows=data.rows[inside], train=data.train.part(inside))
 
 
-def fit_key(data: TrainingData, params: FitParams) -> str:
-    """A digest of all that shapes the weights: code, params, rows and, by the names of shards, pixels."""
+def data_key(data: TrainingData, params: FitParams) -> str:
+    """A digest of what shapes a fit beside the code and the params of train: rows and, by names of shards, pixels."""
     columns = ["id", "label", "shard", "row"]
     tables = [table_digest(data.rows, [*columns, "copy", "weight"]), table_digest(data.dev_rows, columns)]
     tables += [] if data.unlabelled is None else [table_digest(data.unlabelled, columns)]
     variants = params.variants
     made = [variants.mode, variants.seed, [transform.model_dump() for transform in variants.transforms]]
     related = [data.classes, data.framing.model_dump()]
-    shaping: list[Any] = [data.ingest.size, params.train.model_dump(), params.optimizing.model_dump(), related, *made]
+    shaping: list[Any] = [data.ingest.size, params.optimizing.model_dump(), related, *made]
     if isinstance(data.classes, LabelNames):
         shaping.append("several labels")
+    return digest(*library_versions(), *tables, json.dumps(shaping, sort_keys=True))
+
+
+def fit_key(data: TrainingData, params: FitParams) -> str:
+    """A digest of all that shapes the weights: code, params, rows and, by the names of shards, pixels."""
     code = version_of(fit_model, training_data)
     if isinstance(params.train.model, Factory):
         code += digest_of_factory(params.train.model)
-    return digest(code, *library_versions(), *tables, json.dumps(shaping, sort_keys=True))
+    return digest(code, data_key(data, params), json.dumps(params.train.model_dump(), sort_keys=True))
 
 
 def fit_model(
@@ -238,12 +242,21 @@ def _with_thresholds(
     )
 
 
+def with_weights(network: nn.Module, weights: Mapping[str, Tensor]) -> nn.Module:
+    """A copy of a network with other weights, of all of its layers or of those behind its frozen ones."""
+    found = copy.deepcopy(network)
+    _, head = split_frozen(found)
+    own = found if found.state_dict().keys() == weights.keys() else head
+    own.load_state_dict(weights)
+    return found.eval()
+
+
 def features_stay(data: TrainingData, params: TrainParams) -> bool:
     """Whether frozen layers would give each row the same features in every epoch, so that once is enough.
 
     Not if there are so many pictures that their features would fill the memory.
     """
-    numbers = params.model.frozen_numbers if isinstance(params.model, Pretrained) else None
+    numbers = params.model.frozen_numbers if isinstance(params.model, Pretrained | Baseline) else None
     if numbers is None or data.pairs is not None:
         return False
     stored = data.train.variants is None or not (data.train.copies > 0).any()
@@ -259,10 +272,7 @@ def _rows_for(
     order, weights = KeyedOrder(len(data.train), params.seed), loss_weights(data, params)
     if features_stay(data, params):
         frozen, head = split_frozen(network)
-        seen, seen_dev = data.known or (
-            computed_features(frozen, data.train, params.threads, engine, "train: features"),
-            computed_features(frozen, data.dev, params.threads, engine, "dev: features"),
-        )
+        seen, seen_dev = data.known or _features(frozen, data, params, engine)
         train = TrainFeatures(seen, data.train.labels, weights, params.batch_size, order)
         yield head, train, feature_batches(seen_dev, data.dev.labels, params.batch_size)
         return
@@ -277,6 +287,24 @@ def _rows_for(
 
         with pair_loader(data.pairs, data.train, params, len(rows), engine) as pairs:
             yield network, PairedBatches(rows, pairs), dev
+
+
+def features_of_rows(data: TrainingData, params: TrainParams, engine: Engine) -> tuple[RowFeatures, RowFeatures]:
+    """What the frozen layers of params make of train and of dev; `features_stay` must hold."""
+    model = params.model
+    if isinstance(model, Baseline):
+        return _features(features_of(model), data, params, engine)
+    frozen, _ = split_frozen(fresh_network(model, data, params, engine))
+    return _features(frozen, data, params, engine)
+
+
+def _features(
+    frozen: nn.Module, data: TrainingData, params: TrainParams, engine: Engine
+) -> tuple[RowFeatures, RowFeatures]:
+    return (
+        computed_features(frozen, data.train, params.threads, engine, "train: features"),
+        computed_features(frozen, data.dev, params.threads, engine, "dev: features"),
+    )
 
 
 def fresh_network(model: Network, data: TrainingData, params: TrainParams, engine: Engine) -> nn.Module:
@@ -307,12 +335,22 @@ def _fit_baseline(
     # scikit-learn takes a second to import, and networks do without.
     from pipeline.training.baselines import TrainRows, fit_baseline
 
+    weights, first = loss_weights(data, params), data.train.copies == 0
+    if features_stay(data, params):
+        parts = [
+            feature_batches(known, of.labels, params.batch_size)
+            for known, of in zip(
+                data.known or features_of_rows(data, params, engine), (data.train, data.dev), strict=True
+            )
+        ]
+        rows = TrainRows(parts[0], weights, first)
+        return fit_baseline(model, rows, parts[1], params, metric, len(data.classes), lambda _: None)
     with (
         batches(data.train, params.batch_size, engine) as train,
         batches(data.dev, params.batch_size, engine) as dev,
         progress("train", len(train)) as advance,
     ):
-        rows = TrainRows(train, loss_weights(data, params), data.train.copies == 0)
+        rows = TrainRows(train, weights, first)
         return fit_baseline(model, rows, dev, params, metric, len(data.classes), advance)
 
 

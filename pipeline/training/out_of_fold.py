@@ -15,11 +15,13 @@ from pipeline.metrics.metric import metric_of
 from pipeline.metrics.params import AnyMetric
 from pipeline.metrics.predictions import PROBABILITY, class_codes
 from pipeline.models.baselines import Baseline, Rows
+from pipeline.models.layers import split_frozen
+from pipeline.models.network import Network
 from pipeline.problem import Problem, framed
 from pipeline.stages.ingest.params import IngestParams
 from pipeline.stages.train.params import TrainParams
 from pipeline.store.shards import ShardReader
-from pipeline.training.features import RowFeatures, computed_features, split_frozen
+from pipeline.training.features import RowFeatures, computed_features
 from pipeline.training.fitting import TrainingData, features_stay, fit_model, fresh_network
 from pipeline.workers.engine import Engine
 from pipeline.workers.progress import progress
@@ -106,7 +108,8 @@ def by_own_model(params: TrainParams, folded: FoldedRows, metric: AnyMetric, eng
         data = _others(folded, folds != fold)
         fold_params = params.model_copy(update={"batch_size": min(params.batch_size, len(data.rows))})
         # Others than frozen ones depend on the fold.
-        if features_stay(data, fold_params) and not fold_params.model.of_train:  # type: ignore[union-attr]
+        model = fold_params.model
+        if isinstance(model, Network) and not model.of_train and features_stay(data, fold_params):
             known = known if known is not None else _features(folded, data, fold_params, engine)
             in_dev = (folded.rows["split"] == DEV).to_numpy()
             data = replace(data, known=(known.part(folds != fold), known.part((folds != fold) & in_dev)))

@@ -102,6 +102,16 @@ def _sgdr(params: Sgdr, done: float, epochs: float) -> float:
     return _half_cosine(max(done, 0.0) / length, params.final)
 
 
+def cycle_ends(schedule: Sgdr, warmup_epochs: float, epochs: int) -> list[int]:
+    """How many epochs there were at the end of each whole cycle; warm-up takes whole epochs."""
+    end, length, found = int(warmup_epochs) + schedule.first, schedule.first, []
+    while end <= epochs:
+        found.append(end)
+        length *= schedule.factor
+        end += length
+    return found
+
+
 def _half_cosine(share: float, final: float) -> float:
     """From 1 at share 0 to `final` at share 1 (Loshchilov and Hutter, 2017, equation 5)."""
     return final + (1 - final) * (1 + math.cos(math.pi * share)) / 2

@@ -19,12 +19,13 @@ from pipeline.data.dataset import RowDataset
 from pipeline.metrics.metric import Metric
 from pipeline.models.baselines import Baseline
 from pipeline.models.files import TrainedModel
+from pipeline.models.layers import split_frozen
 from pipeline.models.networks import Factory
 from pipeline.randomness import keyed_uniform
 from pipeline.stages.train.params import TrainParams
 from pipeline.store.shard_plan import digest
 from pipeline.training.checkpoint import Progress
-from pipeline.training.features import RowFeatures, computed_features, split_frozen
+from pipeline.training.features import RowFeatures, computed_features
 from pipeline.training.fitting import FitParams, TrainingData, features_stay, fit_key, fit_model, fresh_network
 from pipeline.training.training import USED, Fit
 from pipeline.training.unlabelled import UNLABELLED, Consistency, Labelled, Proposal, PseudoLabels

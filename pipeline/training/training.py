@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from pipeline.errors import DataError, ParamsError, listing
 from pipeline.metrics.metric import Metric
 from pipeline.stages.train.params import TrainParams
+from pipeline.training.ensembles.table import ENSEMBLES
+from pipeline.training.kept_weights import Weights, finished
 from pipeline.training.loop import Batch, TrainBatches, TrainingLoop
 from pipeline.training.loss_functions import row_losses
 from pipeline.training.losses import near_zero
@@ -31,7 +33,7 @@ class FitState(TypedDict):
 
     batches: of the epoch that goes on, how many were seen; train: their tally, if any were; used: of each of them the
         share of images without a label that taught something.
-    loop: the state of network, optimizer and precision.
+    loop: the state of network, optimizer and precision. kept: of the weights that an ensemble keeps on the way.
     """
 
     epochs: list[dict[str, float]]
@@ -41,6 +43,7 @@ class FitState(TypedDict):
     best_epoch: int
     best_weights: dict[str, Tensor]
     loop: dict[str, Any]
+    kept: NotRequired[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,8 @@ class Fit:
     """The network with the weights of the epoch that `train.keep` names (counted from 0), and numbers per epoch.
 
     done_before: epochs that a fit that was stopped had done, and batches of the next one. seconds: that it took on this
-    machine, without stops. unlabelled: what became of images without a label; None: there are none.
+    machine, without stops. unlabelled: what became of images without a label; None: there are none. kept: weights that
+    an ensemble keeps on the way, for the same network.
     """
 
     network: nn.Module
@@ -87,6 +91,7 @@ class Fit:
     done_before: tuple[int, int] = (0, 0)
     seconds: float = field(default=0.0, compare=False)
     unlabelled: Mapping[str, Any] | None = None
+    kept: list[Weights] = field(default_factory=list, repr=False, compare=False)
 
 
 def fit(
@@ -115,10 +120,11 @@ def fit(
         run = _Run(network, params, optimizing, classes, checkpoints)
         while not run.ended:
             run.epoch(train, dev, advance)
+        kept = [] if run.kept is None else finished(run.kept, network, train.epoch(len(run.epochs) - 1))
     if params.keep == "best":
         network.load_state_dict(run.best_weights)
-    kept = run.best_epoch if params.keep == "best" else len(run.epochs) - 1
-    return Fit(network.cpu().eval(), kept, run.epochs, checkpoints.done)
+    epoch = run.best_epoch if params.keep == "best" else len(run.epochs) - 1
+    return Fit(network.cpu().eval(), epoch, run.epochs, checkpoints.done, kept=kept)
 
 
 def _smaller_batch(batch_size: int) -> str:
@@ -183,6 +189,7 @@ class _Run:
         self._optimizing = optimizing
         self._classes = classes
         self._checkpoints = checkpoints
+        self.kept = ENSEMBLES.of(params.ensemble).kept(params.ensemble, params)
         self.epochs: list[dict[str, float]] = []
         self.best_epoch = 0
         self.best_weights: dict[str, Tensor] = {}
@@ -206,6 +213,8 @@ class _Run:
         left = train.epoch(number, self._seen) if self._seen < batches else ()
         for step in self._loop.epoch(number, left, lambda batch: self._rate(number, batch, batches), self._seen):
             self._check("the loss", float(step.objective), f"in epoch {number}, batch {step.batch}")
+            if self.kept is not None:
+                self.kept.after_step(self._loop.network)
             self._train.add(step.loss, step.logits, step.labels)
             self._used += [] if step.used is None else [float(step.used)]
             self._seen = step.batch + 1
@@ -235,23 +244,24 @@ class _Run:
             self.best_epoch = len(self.epochs)
             self.best_weights = copy.deepcopy(self._loop.network.state_dict())
         self.epochs.append(values)
+        if self.kept is not None:
+            self.kept.after_epoch(len(self.epochs), self._loop.network)
         self._seen, self._train, self._used = 0, self._tally(), []
         self._save(due=True)
 
     def _save(self, due: bool) -> None:
         stopping = self._checkpoints.stopping()
         if due or stopping:
-            self._checkpoints.save(
-                {
-                    "epochs": self.epochs,
-                    "batches": self._seen,
-                    "train": self._train.state() if self._seen else None,
-                    "used": self._used,
-                    "best_epoch": self.best_epoch,
-                    "best_weights": self.best_weights,
-                    "loop": self._loop.state(),
-                }
-            )
+            state: FitState = {
+                "epochs": self.epochs,
+                "batches": self._seen,
+                "train": self._train.state() if self._seen else None,
+                "used": self._used,
+                "best_epoch": self.best_epoch,
+                "best_weights": self.best_weights,
+                "loop": self._loop.state(),
+            }
+            self._checkpoints.save(state if self.kept is None else {**state, "kept": self.kept.state()})
         if stopping:
             raise Stopped
 
@@ -262,6 +272,8 @@ class _Run:
         if state["train"] is not None:
             self._train.go_on(state["train"])
         self._loop.go_on(state["loop"])
+        if self.kept is not None:
+            self.kept.go_on(state["kept"])
 
     def _tally(self) -> EpochTally:
         return EpochTally(self._optimizing, self._classes)

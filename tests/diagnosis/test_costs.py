@@ -9,7 +9,7 @@ from pipeline.diagnosis import costs
 from pipeline.diagnosis.findings import CLASS, IMBALANCE, OVERFIT, Finding
 from pipeline.diagnosis.gaps import MISMATCH, VARIANCE
 from pipeline.diagnosis.next_steps import changed, next_steps, values_of
-from pipeline.diagnosis.param_changes import learn_unlabelled
+from pipeline.diagnosis.param_changes import average_weights, learn_unlabelled, several_seeds
 from pipeline.diagnosis.recommendations import TABLE
 from tests.diagnosis.cases import gap, levels, run_of
 
@@ -58,6 +58,31 @@ def test_costs_are_said_in_words() -> None:
     before = values_of(run)
     all_layers = changed(before, {"train.model.trained": "all"})
     assert costs.training_cost(run, before, all_layers) == "takes many times as long as this training"
+
+
+def test_an_ensemble_costs_all_of_its_fits() -> None:
+    run = run_of()
+    before = values_of(run)
+    several = changed(before, dict(several_seeds(run) or {}))
+    assert costs.training_ratio(run, before, several) == pytest.approx(16)
+    words = costs.training_cost(run, before, several)
+    assert words == "takes up to 16 times as long as this training, and less with several workers"
+    average = changed(before, dict(average_weights(run) or {}))
+    assert costs.training_cost(run, before, average) == costs.ONE_TRAINING
+
+
+@pytest.mark.parametrize(
+    ("now", "asked"),
+    [
+        ({}, (True, True)),
+        (HEAD, (True, False)),
+        ({"train.model": {"name": "majority_class"}}, (False, False)),
+        ({"train.ensemble": {"name": "bagging"}}, (False, False)),
+    ],
+)
+def test_ensembles_are_advised_where_they_can_act(now: dict[str, Any], asked: tuple[bool, bool]) -> None:
+    run = run_of(**now)
+    assert (average_weights(run) is not None, several_seeds(run) is not None) == asked
 
 
 def test_people_s_work_is_counted_by_what_the_run_has() -> None:

@@ -49,6 +49,7 @@ MODELS: dict[str, dict[str, Any]] = {
     "random_forest": FOREST,
     "gradient_boosting": BOOSTING,
     "random_forest of colours": {**FOREST, "features": COLOURS},
+    "gradient_boosting of embeddings": {**BOOSTING, "features": {"name": "embedding", "input": 32}},
     "gradient_boosting of odd windows": {**BOOSTING, "features": {"name": "pixels", "side": 5}},
 }  # fmt: skip
 FORMATS = list(MODEL_FORMATS)

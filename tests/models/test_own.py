@@ -98,7 +98,7 @@ def test_a_package_and_lazy_and_shared_layers_work() -> None:
         "from torch import nn\ndef twice():\n    one = nn.Linear(8, 8)\n    return nn.Sequential(one, one)\n"
     )
     model = trained(factory("nets.deep:build"))
-    loaded = load_model(save_model(model), model.params)
+    loaded = load_model(save_model(model), model.params)  # type: ignore[arg-type]
     assert torch.equal(loaded.network(PIXELS), model.network(PIXELS))
 
 

@@ -16,10 +16,10 @@ from pipeline.data.dataset import RowDataset
 from pipeline.metrics.metric import metric_of
 from pipeline.models.efficientnet import CUT, EfficientNetLite0, Part, load_imagenet_weights
 from pipeline.models.files import TrainedModel, load_model, save_model
+from pipeline.models.layers import split_frozen
 from pipeline.store.shards import ShardReader
 from pipeline.training import fitting
 from pipeline.training.checkpoint import Checkpoint
-from pipeline.training.features import split_frozen
 from pipeline.training.fitting import FitParams, TrainingData, features_stay, fit_model, training_data
 from pipeline.training.loop import TrainingLoop
 from pipeline.training.training import Fit

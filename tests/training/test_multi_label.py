@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from pipeline.data.loader import predict_rows
-from pipeline.errors import DataError
+from pipeline.errors import DataError, ParamsError
 from pipeline.label_sets import LabelNames, membership, texts_of
 from pipeline.manifest import BALANCED
 from pipeline.metrics.metric import metric_of
@@ -20,7 +20,7 @@ from pipeline.models.export import MODEL_FORMATS, export_model
 from pipeline.models.files import TrainedModel, load_model, save_model
 from pipeline.models.onnx_files import load_onnx
 from pipeline.stages.evaluate.stage import evaluate
-from pipeline.stages.train.stage import train
+from pipeline.stages.train.stage import FitProgress, train
 from pipeline.store.shards import ShardReader
 from pipeline.tools.predict import Answer, _answer
 from pipeline.training.checkpoint import Checkpoint
@@ -73,9 +73,20 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainedModel, byt
     ingest = chosen.ingest.model_copy(update={"size": SIZE})
     settings = FitParams(chosen.train, chosen.augment.variants, ingest, chosen.evaluate.optimizing, chosen.problem)
     bare = manifest.head(0)
-    kept = Checkpoint(folder / "checkpoint.pt")
-    outputs = train(balanced, manifest, reader, reader, bare, settings, kept, Engine(1))
+    progress = FitProgress(Checkpoint(folder / "checkpoint.pt"), folder / "members")
+    outputs = train(balanced, manifest, reader, reader, bare, settings, progress, Engine(1))
     return load_model(outputs.model), outputs.model, manifest, reader
+
+
+def test_several_labels_and_an_ensemble_are_not_combined(tmp_path: Path) -> None:
+    manifest, chosen = rows(tmp_path), params(**CHANGES, **{"train.ensemble": {"name": "bagging"}})
+    reader = ShardReader(tmp_path)
+    balanced = with_columns(manifest[manifest["split"] == "train"].assign(copy=np.int32(0), weight=1.0), BALANCED)
+    ingest = chosen.ingest.model_copy(update={"size": SIZE})
+    settings = FitParams(chosen.train, chosen.augment.variants, ingest, chosen.evaluate.optimizing, chosen.problem)
+    progress = FitProgress(Checkpoint(tmp_path / "checkpoint.pt"), tmp_path / "members")
+    with pytest.raises(ParamsError, match=r"train\.ensemble is bagging, and images may have several labels"):
+        train(balanced, manifest, reader, reader, manifest.head(0), settings, progress, Engine(1))
 
 
 Trained = tuple[TrainedModel, bytes, pd.DataFrame, ShardReader]

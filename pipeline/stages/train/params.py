@@ -9,6 +9,8 @@ from pipeline.models.network import Network
 from pipeline.models.params import AnyModel
 from pipeline.registry import one_of
 from pipeline.section import EACH_ONCE, Count, Label, Section, Seed
+from pipeline.training.ensembles.kinds import Ensemble, NoEnsemble
+from pipeline.training.ensembles.table import ENSEMBLES, problems_of
 from pipeline.training.loss_functions import LOSSES, Loss
 from pipeline.training.mixing import MIXINGS, Mixing
 from pipeline.training.optimizers import OPTIMIZERS, Decay, Optimizer
@@ -31,6 +33,7 @@ class TrainParams(Section):
     unlabelled: how the model learns from production images without a label.
     precision: of the layers' arithmetic; weights and predictions are float32 in any case.
     threads: a param, not an engine setting: sums are split by it, so it shows in the last digits.
+    ensemble: several models instead of one.
     """
 
     seed: Seed
@@ -53,6 +56,7 @@ class TrainParams(Section):
     unlabelled: Annotated[Unlabelled, one_of(UNLABELLED)] = LabelledAlone(name="none")
     precision: Literal["float32", "bfloat16", "float16"]
     threads: Annotated[int, Field(ge=1, le=256)]
+    ensemble: Annotated[Ensemble, one_of(ENSEMBLES)] = NoEnsemble(name="none")
 
     @model_validator(mode="after")
     def _model_learns_so(self) -> Self:
@@ -77,4 +81,10 @@ class TrainParams(Section):
                 f"schedule.{first} must be below the {left:g} epochs after warm-up, got "
                 f"{getattr(self.schedule, first)}: the schedule would never take its first step"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _ensemble_can_be_made(self) -> Self:
+        if problems := problems_of(self):
+            raise ValueError("; ".join(f"ensemble: {problem}" for problem in problems))
         return self

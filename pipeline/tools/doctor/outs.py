@@ -76,7 +76,7 @@ def _checked() -> list[Artifact]:
     artifacts = [value for value in vars(catalogue).values() if isinstance(value, Artifact)]
     kept = {artifact.path: artifact for artifact in artifacts if artifact.path.endswith((".arrow", ".png"))}
     verified = [artifact for artifact in artifacts if artifact.verified]
-    return [*kept.values(), *verified, catalogue.CURVES, catalogue.VERDICT, catalogue.MODEL]
+    return [*kept.values(), *verified, catalogue.CURVES, catalogue.ENSEMBLE, catalogue.VERDICT, catalogue.MODEL]
 
 
 def _lists() -> list[Artifact]:

@@ -220,7 +220,16 @@ def _curves(params: Params) -> Mapping[str, Any]:
         "model": params.train.model.name,
         "titles": titles,
         "last": found.epochs[-1],
+        "ensemble": _ensemble(),
     }
+
+
+def _ensemble() -> Mapping[str, Any] | None:
+    """What became of an ensemble; None without one, and in a run that is older than ensembles."""
+    if not Path(catalogue.ENSEMBLE.path).exists():
+        return None
+    found: Mapping[str, Any] = _read(catalogue.ENSEMBLE)
+    return None if found["name"] == "none" else found
 
 
 def _confusion(_: Params) -> Mapping[str, Any]:

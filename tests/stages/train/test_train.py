@@ -11,7 +11,7 @@ import safetensors.torch
 from pipeline.data import dataset as dataset_module
 from pipeline.errors import DataError, ParamsError
 from pipeline.manifest import BALANCED
-from pipeline.stages.train.stage import train
+from pipeline.stages.train.stage import FitProgress, train
 from pipeline.store.shards import ShardReader
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.fitting import FitParams
@@ -53,7 +53,7 @@ def model(
             chosen.evaluate.optimizing,
             chosen.problem,
         ),
-        checkpoint=Checkpoint(folder / "checkpoint.pt"),
+        progress=FitProgress(Checkpoint(folder / "checkpoint.pt"), folder / "members"),
         engine=engine or Engine(1),
     ).model
 

@@ -78,7 +78,7 @@ def goes_on_to_the_same_model(trained: Path, done: str) -> None:
     assert METRICS.read_bytes() == (trained / METRICS).read_bytes()
     assert not CHECKPOINT.exists()
     # The time is that of the whole fit; beside the model, under the hash that dvc.lock gives it.
-    took = timings(Path(catalogue.TIMING))[("train", key_of_files([MODEL]))]
+    took = timings(Path(catalogue.TIMING))[("train", key_of_files([MODEL, Path(catalogue.ENSEMBLE.path)]))]
     assert took.epochs == EPOCHS
     assert took.fit_seconds is not None
     assert took.images

@@ -114,6 +114,29 @@ def test_tags_of_errors_are_ranked_where_somebody_gave_some(folder: Path) -> Non
     assert "1 ids are not errors of the current model: row 2" in parsed(PAGE.read_text(encoding="utf-8")).text
 
 
+def test_an_ensemble_is_told_with_its_members_and_measured_as_one_model(folder: Path) -> None:
+    centroid = {"name": "nearest_centroid", "features": {"name": "pixels", "side": 4}}
+    members = [
+        {"model": centroid},
+        {"model": {"name": "logistic_regression", "features": centroid["features"], "c": 1.0}},
+    ]
+    ensemble = {"name": "stacking", "members": members, "folds": 2, "use": "always"}
+    write_params(folder, **{"train.ensemble": ensemble})
+    run_stages("train", "evaluate", "diagnose")
+    found = catalogue.ENSEMBLE.read(Path(catalogue.ENSEMBLE.path))
+    assert found["kept"]
+    text = " ".join(page().text.split())
+    assert "Ensemble (stacking): " in text
+    assert f"Its log loss on train, out of fold is {found['log_loss']:.4f}" in text
+    assert all(f"{member['weight']:.2f}" in text for member in found["members"])
+    assert "nearest_centroid" in text
+    made = sorted(path.name for path in Path(catalogue.MEMBERS).rglob("*.pt"))
+    write_params(folder, **{"train.ensemble": {**ensemble, "name": "voting"}})
+    run_stages("train")
+    assert sorted(path.name for path in Path(catalogue.MEMBERS).rglob("*.pt")) == made
+    assert catalogue.ENSEMBLE.read(Path(catalogue.ENSEMBLE.path))["name"] == "voting"
+
+
 def test_a_baseline_has_figures_and_no_curve_of_one_point(folder: Path) -> None:
     assert 'id="curve-loss' in str(gather(load_params(), None)["curves"].value["plots"][0])
     write_params(folder, **{"train.model": {"name": "majority_class"}})

@@ -1,0 +1,379 @@
+"""What do ensembles bring in log loss on images that they were not fitted to, beside the best single member?
+
+    python benchmarks/ensembles.py --data DIR [--cache DIR] [--only NAME …]
+
+The ensembles are the pipeline's own, with their own selection and their own decision to keep the single model; members
+are fitted to vectors instead of pictures, so that ten data sets take five minutes of one core. Sets: generated vectors
+(classes in one cloud and in several), digits as 8 x 8 pixels, photos of fruit and of trash as embeddings; wrong labels
+and rare classes are planted in train alone. Half of the groups are train, half are the test that figures are of.
+
+single: the member that is best out of fold, which the ensemble must beat. change: of its log loss, with the 90 %
+interval over groups of test. kept: whether the stage would keep the ensemble. `--noise N` instead stacks members that
+were fitted to labels without sense, N times, and counts how often the result is above chance.
+"""
+
+import argparse
+import copy
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import torch
+from judged_images import images_of
+from scipy.stats import binom
+from torch import nn
+
+from pipeline.data.order import KeyedOrder
+from pipeline.metrics.metric import metric_of
+from pipeline.models.baselines import Baseline, Rows
+from pipeline.models.ensembles import Average, ensemble_of
+from pipeline.models.files import TrainedModel
+from pipeline.project.params_file import load_params
+from pipeline.stages.train.params import TrainParams
+from pipeline.training.baselines import fitted
+from pipeline.training.embedded import EMBEDDED_MODELS
+from pipeline.training.embedded import Rows as VectorRows
+from pipeline.training.ensembles.fits import Fitted, Task
+from pipeline.training.ensembles.gain import Gain, gain_of, own_probability
+from pipeline.training.ensembles.log_linear import Said, across_folds
+from pipeline.training.ensembles.members import members_of
+from pipeline.training.ensembles.one_training import PARTS, last_snapshots
+from pipeline.training.ensembles.setup import Setup, fit_any
+from pipeline.training.ensembles.stacking import logs_of
+from pipeline.training.features import RowFeatures, TrainFeatures, feature_batches
+from pipeline.training.folds import folds_of
+from pipeline.training.training import Fit, fit
+from pipeline.workers.engine import Engine
+
+Values = Any
+UNITS = 64
+NOISE_SHARE = 0.2
+RARE = 0.1
+PIXELS = {"name": "pixels", "side": 8}
+LINEAR = {"name": "logistic_regression", "features": PIXELS, "c": 0.003}
+MEMBERS = [
+    {},
+    {"seed": 2},
+    {"model": LINEAR},
+    {"model": {"name": "random_forest", "features": PIXELS, "n_estimators": 100, "min_samples_leaf": 2}},
+    {
+        "model": {
+            "name": "gradient_boosting",
+            "features": PIXELS,
+            "max_iter": 30,
+            "max_leaf_nodes": 8,
+            "learning_rate": 0.15,
+        }
+    },
+]
+NETWORK = {
+    "model": {
+        "name": "mlp",
+        "depth": 1,
+        "width": UNITS,
+        "activation": "relu",
+        "batch_norm": True,
+        "dropout": {"blocks": 0.2, "head": 0.0},
+    },
+    "optimizer": {"name": "adamw", "beta1": 0.9, "beta2": 0.999, "weight_decay": 0.01},
+    "learning_rate": 0.003,
+    "epochs": 20,
+    "patience": None,
+    "batch_size": 32,
+}
+ENSEMBLES: Mapping[str, dict[str, Any]] = {
+    "average_weights": {"ensemble": {"name": "average_weights", "method": {"name": "ema", "decay": 0.99}}},
+    "snapshots": {
+        "ensemble": {"name": "snapshots", "count": 4},
+        "schedule": {"name": "sgdr", "first": 5, "factor": 1, "final": 0.0},
+    },
+    "seeds": {"ensemble": {"name": "voting", "members": [{}], "seeds": 4}},
+    "voting": {"ensemble": {"name": "voting", "members": MEMBERS}},
+    "stacking": {"ensemble": {"name": "stacking", "members": MEMBERS}},
+    "bagging": {"ensemble": {"name": "bagging", "count": 8}},
+    "boosting": {"ensemble": {"name": "boosting", "rounds": 5}},
+}
+
+
+@dataclass(frozen=True)
+class Set:
+    """Vectors (n, d), labels and groups (n,); and the labels that train is given."""
+
+    vectors: Values
+    labels: Values
+    groups: Values
+    given: Values
+
+    def part(self, inside: Values) -> "Set":
+        return Set(self.vectors[inside], self.labels[inside], self.groups[inside], self.given[inside])
+
+
+class VectorFits:
+    """Stands where fits to pictures are made: the same tasks, fitted to vectors."""
+
+    def __init__(self, data: Any, vectors: Values) -> None:
+        self._data, self._vectors = data, vectors
+        self._known: dict[Any, Fitted] = {}
+        self.seconds = 0.0
+
+    def of(self, tasks: Sequence[Task], _: str) -> list[Fitted]:
+        found = []
+        for task in tasks:
+            key = (task.params.model_dump_json(), task.factors.tobytes(), task.asked.tobytes())
+            if key not in self._known:
+                begun = time.process_time()
+                self._known[key] = replace(self._fit(task), seconds=time.process_time() - begun)
+            self.seconds += self._known[key].seconds
+            found.append(self._known[key])
+        return found
+
+    def _fit(self, task: Task) -> Fitted:
+        inside = task.factors > 0
+        vectors, labels = self._vectors[inside], self._data.train.labels[inside]
+        network = fitted_network(task.params, vectors, labels, task.factors[inside], len(self._data.classes))[0]
+        asked = self._vectors[task.asked]
+        found = probabilities(network, asked) if len(asked) else np.empty((0, len(self._data.classes)))
+        model = TrainedModel(network, self._data.classes, load_params().ingest, task.params.model)
+        return Fitted(found, model, [{}], 0, 0.0)
+
+
+def fitted_network(
+    params: TrainParams, vectors: Values, labels: Values, weights: Values, classes: int
+) -> tuple[nn.Module, Fit | None]:
+    """What params make of vectors: a baseline, or a network of one hidden layer, by the pipeline's own loop."""
+    model = params.model
+    if isinstance(model, Baseline):
+        rows = Rows(vectors, labels, weights, np.ones(len(labels), np.bool_))
+        return nn.Sequential(fitted(model, rows, classes, params.seed, 1)[1]), None
+    mean, deviation = vectors.mean(axis=0), np.maximum(vectors.std(axis=0), 1e-6)
+    torch.manual_seed(params.seed)
+    network = nn.Sequential(
+        Scaled(mean, deviation),
+        nn.Linear(vectors.shape[1], UNITS),
+        nn.BatchNorm1d(UNITS),
+        nn.ReLU(),
+        nn.Dropout(0.2),
+        nn.Linear(UNITS, classes),
+    )
+    known = RowFeatures(torch.from_numpy(vectors), torch.arange(len(vectors)))
+    size = params.batch_size - (len(vectors) % params.batch_size == 1)
+    train = TrainFeatures(known, labels.astype(np.int64), weights, size, KeyedOrder(len(vectors), params.seed))
+    # The last epoch is kept: dev, which is train here, has no part in the result.
+    dev = feature_batches(known, labels.astype(np.int64), 4096)
+    metric = metric_of(load_params().evaluate.optimizing, tuple(map(str, range(classes))))
+    found = fit(network, train, dev, params.model_copy(update={"keep": "last"}), metric, classes, lambda _: None)
+    return found.network, found
+
+
+class Scaled(nn.Module):
+    """Vectors of mean 0 and deviation 1."""
+
+    def __init__(self, mean: Values, deviation: Values) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.from_numpy(mean.astype(np.float32)))
+        self.register_buffer("deviation", torch.from_numpy(deviation.astype(np.float32)))
+
+    def forward(self, vectors: torch.Tensor) -> torch.Tensor:
+        return (vectors - self.get_buffer("mean")) / self.get_buffer("deviation")
+
+
+@torch.inference_mode()
+def probabilities(network: nn.Module, vectors: Values) -> Values:
+    return network.eval()(torch.from_numpy(vectors)).softmax(dim=1).numpy().astype(np.float64)
+
+
+def params_of(changes: Mapping[str, Any]) -> Any:
+    """The repository's params with some of train's changed."""
+    params = load_params()
+    train = TrainParams.model_validate({**params.train.model_dump(), **NETWORK, **changes})
+    return SimpleNamespace(train=train, optimizing=params.evaluate.optimizing)
+
+
+def compared(train: Set, test: Set, changes: Mapping[str, Any]) -> tuple[Gain, bool, float]:
+    """An ensemble against its single model on test, whether the stage would keep it, and CPU seconds."""
+    classes = tuple(map(str, range(int(train.labels.max()) + 1)))
+    params = params_of(changes)
+    begun = time.process_time()
+    if params.train.ensemble.name in ("average_weights", "snapshots"):
+        single, whole, kept = of_one_training(params.train, train, len(classes))
+    else:
+        single, whole, kept = of_members(params, train, classes)
+    seconds = time.process_time() - begun
+    own = own_probability(np.stack([probabilities(one, test.vectors) for one in (single, whole)]), test.labels)
+    return gain_of(own[0], own[1], np.ones(len(test.labels)), test.groups, seed=1), kept, seconds
+
+
+def of_members(params: Any, train: Set, classes: tuple[str, ...]) -> tuple[nn.Module, nn.Module, bool]:
+    names = np.array(classes)
+    rows = pd.DataFrame(
+        {
+            "label": names[train.given],
+            "group": train.groups.astype(str),
+            "weight": np.ones(len(train.given), np.float32),
+        }
+    )
+    ids = pa.array([str(number) for number in range(len(rows))])
+    images = SimpleNamespace(labels=train.given, copies=np.zeros(len(rows), np.int32), ids=ids)
+    data: Any = SimpleNamespace(rows=rows, train=images, classes=classes)
+    fits: Any = VectorFits(data, train.vectors)
+    nothing: Any = None
+    setup = Setup(data, params, nothing, Engine(1), None, fits, print)
+    found = fit_any(setup).outcome
+    assert found is not None
+    # Out of fold the best; bagging and boosting have one member to be held against.
+    losses = {row["member"]: row.get("log_loss", 0.0) for row in found.members}
+    members = members_of(params.train)
+    single = min(members, key=lambda member: losses.get(member.title, 0.0))
+    rows_of = np.ones(len(rows), np.float32), np.zeros(len(rows), np.bool_)
+    alone = fits.of([Task(single.params, *rows_of, keeps_model=True)], "")[0].model.network
+    always = params.train.ensemble.model_copy(update={"use": "always"})
+    forced: Any = SimpleNamespace(
+        train=params.train.model_copy(update={"ensemble": always}), optimizing=params.optimizing
+    )
+    return alone, fit_any(replace(setup, params=forced)).model.network, found.kept
+
+
+def of_one_training(params: TrainParams, train: Set, classes: int) -> tuple[nn.Module, nn.Module, bool]:
+    """The same of one training; a quarter of train's groups stands for dev, by which it is decided."""
+    held = np.isin(train.groups, np.unique(train.groups)[::4])
+    ones = np.ones(len(train.given), np.float32)
+    network, found = fitted_network(params, train.vectors[~held], train.given[~held], ones[~held], classes)
+    assert found is not None
+    others = []
+    for weights in found.kept:
+        other = copy.deepcopy(network)
+        other.load_state_dict(weights)
+        others.append(other.eval())
+    dev = train.part(held)
+    own = own_probability(np.stack([probabilities(one, dev.vectors) for one in (network, *others)]), dev.given)
+    count, honest = 1, own[1]
+    if len(others) > 1:
+        count, honest = last_snapshots(own[1:], folds_of(dev.given.astype(str), dev.groups.astype(str), PARTS, 1))
+    whole = ensemble_of(others[-count:], Average(torch.full((count,), 1 / count)))
+    gain = gain_of(own[0], honest, np.ones(len(dev.given)), dev.groups, seed=1)
+    return network, whole, gain.beyond_noise
+
+
+# Data sets
+
+
+def sets(data: Path, cache: Path) -> Mapping[str, Callable[[], Set]]:
+    return {
+        "one cloud a class": lambda: clouds(1),
+        "several clouds a class": lambda: clouds(3),
+        "digits": digits,
+        "digits, wrong labels": lambda: wrong_labels(digits()),
+        "digits, rare classes": lambda: rare(digits()),
+        "fruit": lambda: photos("fruit", data, cache),
+        "fruit, wrong labels": lambda: wrong_labels(photos("fruit", data, cache)),
+        "trash": lambda: photos("trash", data, cache),
+        "trash, wrong labels": lambda: wrong_labels(photos("trash", data, cache)),
+        "trash, rare classes": lambda: rare(photos("trash", data, cache)),
+    }
+
+
+def clouds(each: int) -> Set:
+    """Six classes, each of so many normal distributions that overlap."""
+    generator = np.random.default_rng(1)
+    labels = np.arange(1500) % 6
+    centres = generator.normal(size=(6, each, 16)) * (1.1 if each == 1 else 1.6)
+    vectors = centres[labels, generator.integers(each, size=1500)] + generator.normal(size=(1500, 16))
+    return Set(vectors.astype(np.float32), labels, np.arange(1500), labels)
+
+
+def digits() -> Set:
+    from sklearn.datasets import load_digits
+
+    found = load_digits()
+    return Set((found.data / 16).astype(np.float32), found.target, np.arange(len(found.target)), found.target)
+
+
+def photos(name: str, data: Path, cache: Path) -> Set:
+    """Embeddings, as their 64 main components."""
+    images = images_of(name, data, cache)
+    vectors = np.asarray(images.views["plain"][0], np.float64)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    _, _, axes = np.linalg.svd(vectors - vectors.mean(axis=0), full_matrices=False)
+    labels = np.unique(images.labels, return_inverse=True)[1]
+    main = ((vectors - vectors.mean(axis=0)) @ axes[:64].T).astype(np.float32)
+    return Set(main / main[:, 0].std(), labels, np.asarray(images.groups), labels)
+
+
+def wrong_labels(whole: Set) -> Set:
+    """A share of the labels that train is given are others."""
+    generator = np.random.default_rng(2)
+    classes = int(whole.labels.max()) + 1
+    other = (whole.labels + generator.integers(1, classes, len(whole.labels))) % classes
+    return replace(whole, given=np.where(generator.uniform(size=len(other)) < NOISE_SHARE, other, whole.labels))
+
+
+def rare(whole: Set) -> Set:
+    """Of every second class a tenth is left."""
+    generator = np.random.default_rng(3)
+    return whole.part((whole.labels % 2 == 0) | (generator.uniform(size=len(whole.labels)) < RARE))
+
+
+def halves(whole: Set) -> tuple[Set, Set]:
+    """Train and test; no group is in both."""
+    inside = folds_of(whole.labels.astype(str), whole.groups.astype(str), 2, seed=5) == 0
+    return whole.part(inside), whole.part(~inside)
+
+
+# Noise
+
+
+def on_noise(count: int) -> Iterator[tuple[int, int]]:
+    """How many groups of labels without sense a stack of a linear model and neighbours has right, and of how many."""
+    for seed in range(count):
+        generator = np.random.default_rng(1000 + seed)
+        groups = np.arange(240) // 4
+        vectors = (generator.normal(size=(60, 8))[groups] + 0.01 * generator.normal(size=(240, 8))).astype(np.float32)
+        labels = generator.integers(0, 3, 60)[groups]
+        folds = folds_of(labels.astype(str), groups.astype(str), 3, seed)
+        rows = VectorRows(vectors, labels, np.ones(240, np.float32), groups, 3)
+        found = np.empty((2, 240, 3))
+        for number, (name, setting) in enumerate([("linear", 0.03), ("knn", 1)]):
+            for fold in range(3):
+                held = folds == fold
+                found[number, held] = EMBEDDED_MODELS[name].fit(rows.part(~held), setting, vectors[held])
+        said = Said(logs_of(found), np.ones((240, 1)), labels.astype(np.intp), np.ones(240), folds)
+        own = across_folds(said, 1)[1]
+        yield int((own.argmax(axis=1) == labels).reshape(60, 4).all(axis=1).sum()), 60
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--cache", type=Path, default=Path("/tmp/label_issues_features"))
+    parser.add_argument("--only", nargs="+", default=[])
+    parser.add_argument("--methods", nargs="+", default=list(ENSEMBLES))
+    parser.add_argument("--noise", type=int, default=0)
+    options = parser.parse_args()
+    if options.noise:
+        most = int(binom.isf(0.0005, 60, 1 / 3))
+        right = [groups for groups, _ in on_noise(options.noise)]
+        above = sum(groups > most for groups in right)
+        print(f"{above} of {len(right)} above {most} of 60 groups; {np.mean(right):.1f} on average, 20 by chance")
+        return
+    print("| data set | method | single | ensemble | change | 90 % interval | kept | CPU s |")
+    print("|---|---|---|---|---|---|---|---|")
+    for name, make in sets(options.data, options.cache).items():
+        if options.only and name not in options.only:
+            continue
+        train, test = halves(make())
+        for method in options.methods:
+            gain, kept, seconds = compared(train, test, ENSEMBLES[method])
+            change, low, high = (-100 * end / gain.single for end in (gain.difference, gain.high, gain.low))
+            cells = [name, method, f"{gain.single:.3f}", f"{gain.ensemble:.3f}", f"{change:+.1f} %"]
+            cells += [f"{low:+.1f} to {high:+.1f} %", "yes" if kept else "no", f"{seconds:.0f}"]
+            print(f"| {' | '.join(cells)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Ensembles: several models instead of one, where that helps beyond noise."""

@@ -1,0 +1,100 @@
+"""Voting: members are selected out of fold and their probabilities averaged.
+
+The selection is greedy, with replacement, from the members' out-of-fold predictions of groups that they were not
+fitted to (Caruana et al., Ensemble Selection from Libraries of Models, 2004). Whether it helps is asked of each fold
+anew, by the selection that the other folds make.
+"""
+
+import numpy as np
+import torch
+
+from pipeline.models.ensembles import Average
+from pipeline.training.ensembles.gain import Floats, gain_of, log_losses, own_probability
+from pipeline.training.ensembles.images import Images, images_of
+from pipeline.training.ensembles.kinds import Voting
+from pipeline.training.ensembles.setup import (
+    EnsembleFit,
+    Outcome,
+    Setup,
+    combined,
+    decision,
+    fitted_to_all,
+    members_in,
+    out_of_fold,
+    single_of,
+    why,
+)
+
+# Members that are taken one after another; each adds so much of the weights.
+ROUNDS = 50
+# Losses that differ by less are equal: sums in another order differ so.
+DIGITS = 9
+OUT_OF_FOLD = "train, out of fold"
+
+
+def voting(params: Voting, setup: Setup) -> EnsembleFit:
+    """The members whose average is best out of fold, or the best one."""
+    members = members_in(setup)
+    images = images_of(setup.data, setup.train, params.folds)
+    images = images.part(images.folds >= 0)
+    found = out_of_fold(setup, members, images)
+    own = own_probability(found, images.labels)
+    losses = losses_of(own, images)
+    best = int(np.argmin(np.round(losses, DIGITS)))
+    counts = selected(own, images, params.max_members)
+    gain = gain_of(own[best], _of_other_folds(own, images, params.max_members), images.weights, images.groups,
+                   setup.train.seed)  # fmt: skip
+    kept = decision(params.use, gain) and int((counts > 0).sum()) > 1
+    weights = counts / counts.sum() if kept else np.eye(len(members))[best]
+    reason = why(params.use, gain, f"the best member ({members[best].title})")
+    if not kept and decision(params.use, gain):
+        reason = f"the selection is one member ({members[best].title})"
+    outcome = Outcome(
+        params.name, kept, gain, OUT_OF_FOLD, table_of([one.title for one in members], losses, weights), reason
+    )
+    chosen = np.flatnonzero(weights > 0).tolist()
+    fitted = fitted_to_all(setup, [members[number].params for number in chosen], images)
+    if not kept:
+        return single_of(setup, fitted[0], outcome)
+    return combined(setup, fitted, Average(torch.from_numpy(weights[chosen])), outcome)
+
+
+def selected(own: Floats, images: Images, max_members: int) -> Floats:
+    """How often each member is taken, shape (members,): the round of the least loss, and of equal ones the first.
+
+    Args:
+        own: each member's probabilities of the images' labels, shape (members, m).
+    """
+    counts, total = np.zeros(len(own)), np.zeros(own.shape[1])
+    best_loss, best = np.inf, counts
+    for taken in range(1, ROUNDS + 1):
+        allowed = counts > 0 if (counts > 0).sum() >= max_members else np.ones(len(own), np.bool_)
+        losses = losses_of((total + own) / taken, images)
+        member = int(np.argmin(np.where(allowed, np.round(losses, DIGITS), np.inf)))
+        counts = counts + np.eye(len(own))[member]
+        total = total + own[member]
+        if round(float(losses[member]), DIGITS) < best_loss:
+            best_loss, best = round(float(losses[member]), DIGITS), counts
+    return best
+
+
+def losses_of(own: Floats, images: Images) -> Floats:
+    """The mean loss of probabilities of labels, shape (…,) of (…, m)."""
+    found: Floats = log_losses(own) @ images.weights / images.weights.sum()
+    return found
+
+
+def table_of(titles: list[str], losses: Floats, weights: Floats) -> list[dict[str, object]]:
+    """Of each member its title, log loss and weight."""
+    rows = zip(titles, losses.tolist(), weights.tolist(), strict=True)
+    return [{"member": title, "log_loss": loss, "weight": weight} for title, loss, weight in rows]
+
+
+def _of_other_folds(own: Floats, images: Images, max_members: int) -> Floats:
+    """The ensemble's probabilities of the labels, shape (m,), of each fold by what the others select."""
+    found = np.empty(own.shape[1])
+    for fold in np.unique(images.folds):
+        inside = images.folds == fold
+        counts = selected(own[:, ~inside], images.part(~inside), max_members)
+        found[inside] = counts @ own[:, inside] / counts.sum()
+    return found

@@ -1,0 +1,1 @@
+"""Ensembles: members, selection, pools, and whole fits of each kind."""

@@ -1,0 +1,175 @@
+"""What is computed on vectors: the greedy selection, the log-linear pool, and whether a difference is beyond noise."""
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from pipeline.training.embedded import EMBEDDED_MODELS, Rows
+from pipeline.training.ensembles.bagging import bag_of
+from pipeline.training.ensembles.gain import gain_of, own_probability
+from pipeline.training.ensembles.images import Images
+from pipeline.training.ensembles.log_linear import Said, across_folds, learnt, loss_of
+from pipeline.training.ensembles.stacking import Scale, logs_of, stacked
+from pipeline.training.ensembles.voting import losses_of, selected
+from pipeline.training.folds import folds_of
+
+Floats = npt.NDArray[np.float64]
+
+
+def images(count: int, folds: int = 3) -> Images:
+    """Images of a group each, of two classes in turn."""
+    numbers = np.arange(count)
+    return Images(numbers, numbers % 2, numbers, np.ones(count), numbers // 2 % folds)
+
+
+def said(probabilities: Floats, of: Images, facts: Floats | None = None) -> Said:
+    ones = np.ones((len(of.labels), 1))
+    return Said(
+        logs_of(probabilities),
+        ones if facts is None else np.column_stack([ones, facts]),
+        of.labels,
+        of.weights,
+        of.folds,
+    )
+
+
+def two_classes(own: Floats, labels: npt.NDArray[np.intp]) -> Floats:
+    """Probabilities (…, m, 2) that give the labels these."""
+    found = np.stack([1 - own, 1 - own], axis=-1)
+    np.put_along_axis(found, np.broadcast_to(labels[:, None], (*own.shape, 1)), own[..., None], axis=-1)
+    return found
+
+
+# Selection
+
+
+def test_selection_finds_the_weights_of_least_loss() -> None:
+    generator = np.random.default_rng(1)
+    own = generator.uniform(0.3, 0.99, (3, 300))
+    counts = selected(own, images(300), max_members=3)
+    found = losses_of(counts @ own / counts.sum(), images(300))
+    grid = [np.array([a, b, 50 - a - b]) / 50 for a in range(51) for b in range(51 - a)]
+    assert found <= min(losses_of(weights @ own, images(300)) for weights in grid) + 1e-4
+    assert found < losses_of(own, images(300)).min()
+
+
+def test_a_member_that_only_harms_is_not_selected() -> None:
+    own = np.array([[0.9] * 10, [0.2] * 10, [0.9] * 10])
+    assert selected(own, images(10), max_members=3).tolist() == [1, 0, 0]
+
+
+def test_no_more_members_are_selected_than_allowed() -> None:
+    own = np.random.default_rng(2).uniform(0.2, 0.99, (6, 200))
+    assert (selected(own, images(200), 6) > 0).sum() > 2
+    assert (selected(own, images(200), 2) > 0).sum() == 2
+
+
+# Gain
+
+
+def test_a_gain_is_beyond_noise_only_if_groups_agree() -> None:
+    generator = np.random.default_rng(3)
+    noise = generator.uniform(0.4, 0.9, 200)
+    better = np.minimum(noise + 0.05, 0.99)
+    alone, eight = np.arange(200), np.arange(200) // 25
+    clear = gain_of(noise, better, np.ones(200), alone, seed=1)
+    assert clear.beyond_noise
+    assert clear.low < clear.difference < clear.high
+    assert not gain_of(noise, generator.permutation(noise), np.ones(200), alone, seed=1).beyond_noise
+    few = gain_of(noise, better, np.ones(200), eight, seed=1)
+    assert not few.beyond_noise
+    assert "8 groups are too few to tell, at least 15 are needed" in few.sentence
+
+
+def test_the_probability_of_a_label_is_taken_from_each_member() -> None:
+    found = own_probability(np.array([[[0.2, 0.8], [0.6, 0.4]], [[0.5, 0.5], [0.1, 0.9]]]), np.array([1, 0]))
+    assert found.tolist() == [[0.8, 0.6], [0.5, 0.1]]
+
+
+# Log-linear pool
+
+
+def test_a_members_weight_says_how_sure_it_should_have_been() -> None:
+    """Labels are drawn by the first member's probabilities to the power of 2; the second says noise."""
+    generator = np.random.default_rng(4)
+    truth = generator.uniform(0.05, 0.95, 4000)
+    powered = truth**2 / (truth**2 + (1 - truth) ** 2)
+    labels = (generator.uniform(size=4000) < powered).astype(np.intp)
+    noise = generator.uniform(0.2, 0.8, 4000)
+    found = np.stack([np.column_stack([1 - each, each]) for each in (truth, noise)])
+    of = Images(np.arange(4000), labels, np.arange(4000), np.ones(4000), np.arange(4000) % 3)
+    pool = learnt(said(found, of), strength=1e-4, threads=1)
+    np.testing.assert_allclose(pool.weights[:, 0], [2, 0], atol=0.15)
+    np.testing.assert_allclose(pool.bias, 0, atol=0.1)
+
+
+def test_a_strong_penalty_leaves_the_mean_of_log_probabilities() -> None:
+    of = images(60)
+    found = two_classes(np.random.default_rng(5).uniform(0.3, 0.9, (2, 60)), of.labels)
+    np.testing.assert_allclose(learnt(said(found, of), 1000.0, 1).weights[:, 0], [0.5, 0.5], atol=1e-3)
+
+
+def test_no_member_is_believed_to_be_wrong() -> None:
+    of = images(200)
+    worse = two_classes(np.random.default_rng(6).uniform(0.05, 0.3, (1, 200)), of.labels)
+    assert learnt(said(worse, of), 1e-3, 1).weights[0, 0] == 0
+
+
+def test_a_gate_is_taken_where_members_know_different_images() -> None:
+    generator = np.random.default_rng(7)
+    of = images(600)
+    bright = generator.uniform(-1, 1, 600)
+    first = np.where(bright > 0, 0.9, generator.uniform(0.2, 0.8, 600))
+    second = np.where(bright > 0, generator.uniform(0.2, 0.8, 600), 0.9)
+    found = two_classes(np.stack([first, second]), of.labels)
+    scale = Scale(np.zeros(1), np.ones(1))
+    pool, own, used = stacked(said(found, of, bright[:, None]), scale, threads=1)
+    assert pool.weights.shape == (2, 2)
+    assert pool.weights[0, 1] > 0.1 > -0.1 > pool.weights[1, 1]
+    assert len(used.centre) == 1
+    plain = across_folds(said(found, of), 1)[1]
+    assert loss_of(own, said(found, of)) < 0.8 * loss_of(plain, said(found, of))
+
+
+def test_a_gate_by_noise_is_left_out() -> None:
+    generator = np.random.default_rng(8)
+    of = images(90)
+    found = two_classes(generator.uniform(0.4, 0.9, (2, 90)), of.labels)
+    pool, _, used = stacked(said(found, of, generator.normal(size=(90, 4))), Scale(np.zeros(4), np.ones(4)), threads=1)
+    assert (pool.weights.shape, len(used.centre)) == ((2, 1), 0)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_on_noise_nothing_is_learnt(seed: int) -> None:
+    """Groups of copies with a random label each: the nearest neighbour of a leak would know all of them."""
+    generator = np.random.default_rng(seed)
+    groups = np.arange(240) // 4
+    vectors = (generator.normal(size=(60, 8))[groups] + 0.01 * generator.normal(size=(240, 8))).astype(np.float32)
+    labels = generator.integers(0, 3, 60)[groups].astype(np.intp)
+    folds = folds_of(labels.astype(str), groups.astype(str), 3, seed)
+    rows = Rows(vectors, labels, np.ones(240, np.float32), groups, 3)
+    found = np.empty((2, 240, 3))
+    for number, (name, setting) in enumerate([("linear", 0.03), ("knn", 1)]):
+        for fold in range(3):
+            held = folds == fold
+            found[number, held] = EMBEDDED_MODELS[name].fit(rows.part(~held), setting, vectors[held])
+    of = Images(np.arange(240), labels, groups, np.ones(240), folds)
+    own = across_folds(said(found, of), 1)[1]
+    # Of 60 groups, 20 are right by chance; 36 of them are four deviations.
+    right = (own.argmax(axis=1) == labels).reshape(60, 4).mean(axis=1).sum()
+    assert right < 36
+    assert np.log(3) - 0.1 < loss_of(own, said(found, of)) < np.log(3) + 0.15
+
+
+# Bags
+
+
+def test_a_bag_holds_whole_groups_and_every_class() -> None:
+    groups = np.array([f"g{number // 3}" for number in range(90)], object)
+    labels = np.array(["rare" if number < 3 else "usual" for number in range(90)], object)
+    bags = np.stack([bag_of(groups, labels, 1, number) for number in range(30)])
+    assert (bags.reshape(30, 30, 3) == bags.reshape(30, 30, 3)[:, :, :1]).all()
+    assert (bags[:, :3] > 0).all()
+    # Of 29 groups, 1 / e are in no bag.
+    assert (bags[:, 3:] == 0).mean() == pytest.approx(np.exp(-1), abs=0.05)
+    assert len(np.unique(bags, axis=0)) == 30
