@@ -2,12 +2,12 @@
 
     python benchmarks/million.py [--images 20000] [--until diagnose] [--folder DIR]
 
-The first makes generated PNG files of 64 x 64 in ten classes, four fifths raw and one fifth production, and runs each
-stage as `dvc repro` would, one after the other, two workers, without DVC: for a tenth of --images, and for all. Params
-are those that `pipeline init` chooses, but no embeddings, a small network and one epoch, so that what grows with the
-images is seen, not how long one trains. Then 1 % more images come, and the stages before `train` run again. Memory is
-the largest process's. The last column is an extrapolation of CPU to a million, along the line through both sizes: a
-stage that grows faster takes longer.
+It makes generated PNG files of 64 x 64 in ten classes, four fifths raw and one fifth production, and runs each stage
+as `dvc repro` would, one after the other, two workers, without DVC: for a quarter of --images, and for all. Params are
+those that `pipeline init` chooses, but no embeddings, a small network and one epoch, so that what grows with the images
+is seen, not how long one trains. Then 1 % more images come, and the stages before `train` run again. Memory is the
+largest process's. The last column is an extrapolation of CPU to a million, along the line through both sizes: a stage
+that grows faster takes longer.
 million_rows.py measures what rows alone cost, without files.
 """
 
@@ -46,7 +46,7 @@ def main() -> None:
     names = names[: names.index(options.until) + 1]
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)
-        small = options.images // 10
+        small = options.images // 4
         write_images(folder / "small/images", range(small))
         few = run_all(make_project(folder / "small"), names, lambda _name, _cpu: "")
         write_images(folder / "images", range(options.images))

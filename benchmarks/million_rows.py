@@ -60,6 +60,7 @@ def write_project(folder: Path, rows: int) -> None:
     values = load_params(Path(__file__).parent.parent / "params.yaml").model_dump(mode="json")
     values["sources"] = {"web": {"role": "raw", "path": "web"}, "phone": {"role": "production", "path": "phone"}}
     values["split"] |= {"min_per_class": 1, "one_sided_classes": "train"}
+    values["balance"]["strategy"] = {"name": "weights"}
     with (folder / "params.yaml").open("w") as file:
         YAML(typ="safe", pure=True).dump(values, file)
     draw = np.random.default_rng(0)

@@ -25,22 +25,32 @@ def remove_duplicates(images: pd.DataFrame, params: CurateParams) -> tuple[pd.Da
     """
     unlabelled, raw = images["label"] == NO_LABEL, images["role"].astype(str) != PRODUCTION
     order = pd.DataFrame({"unlabelled": unlabelled, "raw": raw, "id": images["id"]})
-    images = images.loc[order.sort_values(["unlabelled", "raw", "id"]).index]
-    labelled = images["label"] != NO_LABEL
-    conflict = _labels_per_content(images[labelled]).reindex(images["sha256"], fill_value=0).set_axis(images.index) > 1
+    # Of the other columns nothing is asked, and each copy of all of a million rows takes half a gigabyte.
+    ordered = images[["id", "sha256", "label"]].loc[order.sort_values(["unlabelled", "raw", "id"]).index]
+    labelled = ordered["label"] != NO_LABEL
+    per_content = _labels_per_content(ordered[labelled]).reindex(ordered["sha256"], fill_value=0)
+    conflict = per_content.set_axis(ordered.index) > 1
     if params.conflicting_labels == "error" and conflict.any():
-        raise DataError(_conflict_message(images[conflict]))
+        raise DataError(_conflict_message(ordered[conflict]))
     identity = ["sha256", "label"] if params.conflicting_labels == "keep" else ["sha256"]
-    rejected = conflict if params.conflicting_labels == "reject" else pd.Series(False, index=images.index)
-    duplicate = (images.duplicated(identity) | (~labelled & images.duplicated(["sha256"]))) & ~rejected
-    kept = images[~rejected & ~duplicate]
+    rejected = conflict if params.conflicting_labels == "reject" else pd.Series(False, index=ordered.index)
+    duplicate = (ordered.duplicated(identity) | (~labelled & ordered.duplicated(["sha256"]))) & ~rejected
+    stays = ~rejected & ~duplicate
+    survivors = _survivors(ordered[duplicate], ordered[stays], identity)
     removed = pd.concat(
         [
-            _removed(images[rejected], "conflicting_labels", _labels_of(images[rejected])),
-            _removed(images[duplicate], "duplicate", _survivors(images[duplicate], kept, identity)),
+            _removed(images.loc[ordered.index[rejected]], "conflicting_labels", _labels_of(ordered[rejected])),
+            _removed(images.loc[ordered.index[duplicate]], "duplicate", survivors),
         ]
     )
-    return kept.sort_values("id", ignore_index=True), removed.sort_values("id", ignore_index=True)
+    kept = images if stays.all() else images[stays.reindex(images.index)]
+    return _by_id(kept), _by_id(removed)
+
+
+def _by_id(images: pd.DataFrame) -> pd.DataFrame:
+    if images["id"].is_monotonic_increasing:
+        return images.reset_index(drop=True)
+    return images.sort_values("id", ignore_index=True)
 
 
 def also_removed(removed: pd.DataFrame, images: pd.DataFrame, reason: str, details: "pd.Series[Any]") -> pd.DataFrame:

@@ -97,8 +97,7 @@ def curate(
     if missing:
         raise MissingInputError(f"sources not ingested yet: {listing(missing)}; run `dvc repro ingest`")
     # Folders of sources that params no longer name may still stand on disk: they do not count.
-    tables = {name: ingested[name]() for name in sorted(origin.sources)}
-    images = join_sources([manifest for manifest, _ in tables.values()])
+    images, sizes = _joined(ingested, sorted(origin.sources))
     check_manifest(images, INGESTED)
     problem = PROBLEMS.of(origin.problem)
     column = problem.column(origin.problem)
@@ -130,7 +129,7 @@ def curate(
     grouping = digest(params.near_duplicates, params.scenes, rule if grouped else "")
     group, joins = steady_groups(images, apart, earlier.groups[earlier.groups["rule"] == grouping])
     images = images.drop(columns=MARKS.names).assign(group=group)
-    kept, removed = remove_duplicates(images[joins == ""], params)
+    kept, removed = remove_duplicates(images if (joins == "").all() else images[joins == ""], params)
     removed = also_removed(removed, images[joins != ""], JOINS, joins[joins != ""])
     removed = also_removed(removed, corrections.dropped, DROPPED, corrections.details)
     near, joined = near_table(kept, images, pairs), joined_groups(images)
@@ -142,13 +141,13 @@ def curate(
     strengths = () if several else measure_confounding(kept, named)
     counts = {
         name: {
-            "files": len(manifest) + len(rejected),
-            "rejected": len(rejected),
+            "files": accepted + rejected,
+            "rejected": rejected,
             "removed": int((removed["source"] == name).sum()),
             "kept": int((kept["source"] == name).sum()),
             "unlabelled": int(((kept["source"] == name) & (kept["label"] == NO_LABEL)).sum()),
         }
-        for name, (manifest, rejected) in tables.items()
+        for name, (accepted, rejected) in sizes.items()
     }
     metrics = {
         "sources": counts,
@@ -187,6 +186,15 @@ def curate(
         one_group=written,
         relabelled=relabelled,
     )
+
+
+def _joined(
+    ingested: Mapping[str, Callable[[], tuple[pd.DataFrame, pd.DataFrame]]], names: Sequence[str]
+) -> tuple[pd.DataFrame, dict[str, tuple[int, int]]]:
+    """The rows of all sources, and how many images each has and how many rejected files; the tables are let go."""
+    tables = {name: ingested[name]() for name in names}
+    sizes = {name: (len(manifest), len(rejected)) for name, (manifest, rejected) in tables.items()}
+    return join_sources([manifest for manifest, _ in tables.values()]), sizes
 
 
 def class_counts(images: pd.DataFrame, becomes: Mapping[str, str]) -> list[tuple[str, str, int]]:
