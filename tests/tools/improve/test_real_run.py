@@ -43,13 +43,26 @@ def committed(folder: Path, message: str) -> None:
     run(folder, "git", "commit", "--quiet", "--message", message)
 
 
-def started(folder: Path) -> "subprocess.Popen[bytes]":
-    """An improve whose try has changed params.yaml."""
-    before = (folder / "params.yaml").read_bytes()
+def started(folder: Path, before: bytes) -> "subprocess.Popen[bytes]":
+    """An improve whose own try has changed params.yaml, whatever an earlier one left."""
+    earlier = running(folder)
     process = subprocess.Popen(RUNS, cwd=folder, env=environment(folder), stdout=subprocess.DEVNULL)
-    waited_for(lambda: (folder / "params.yaml").read_bytes() != before or process.poll() is not None)
+
+    def began() -> bool:
+        own = running(folder) not in {"", earlier} and (folder / "params.yaml").read_bytes() != before
+        return own or process.poll() is not None
+
+    waited_for(began)
     assert process.poll() is None
     return process
+
+
+def running(folder: Path) -> str:
+    """The process of the try that is on; empty where there is none."""
+    try:
+        return str(json.loads((folder / "improve/running.json").read_text())["process"])
+    except (FileNotFoundError, ValueError):
+        return ""
 
 
 def waited_for(happened: Callable[[], bool]) -> None:
@@ -63,12 +76,12 @@ def test_one_disease_is_mended_through_real_experiments(project: Path) -> None:
     plan = run(project, *RUNS[:-2], "--dry-run")
     assert "what would be tried" in plan
 
-    killed = started(project)
+    killed = started(project, before)
     killed.send_signal(signal.SIGKILL)
     killed.wait()
     assert (project / "improve/running.json").exists()
 
-    stopped = started(project)
+    stopped = started(project, before)
     os.kill(stopped.pid, signal.SIGINT)
     assert stopped.wait() == 128 + signal.SIGINT
     assert (project / "params.yaml").read_bytes() == before
