@@ -152,7 +152,7 @@ def tracked(
     ),
 ) -> list[Path]:
     """Files of the repository that a workspace needs, as paths inside it."""
-    kinds = (".css", ".j2", ".py", ".yaml")
+    kinds = (".css", ".csv", ".j2", ".py", ".yaml")
     inside = {name: sorted(path for path in (REPOSITORY / name).rglob("*") if path.suffix in kinds) for name in names}
     found = [path for name in names for path in inside[name] or [REPOSITORY / name]]
     return [path.relative_to(REPOSITORY) for path in found]

@@ -1,0 +1,102 @@
+"""`pipeline improve` through real Git and DVC: a kill, Ctrl-C, a whole try, and the workspace as it was after each."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.examples import REPOSITORY, write_source
+from tests.running import environment, run, tracked, write_params
+
+pytestmark = pytest.mark.slow
+RUNS = [sys.executable, "-m", "pipeline", "improve", "--runs", "1"]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A repository after `dvc repro` and a commit: one epoch is too few to learn anything."""
+    folder = tmp_path / "project"
+    for path in [*tracked(), Path(".gitignore"), Path(".dvcignore")]:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(REPOSITORY / path, folder / path)
+    write_source(folder / "images/web", {"a": 30, "b": 30}, seed=1)
+    write_source(folder / "images/phone", {"a": 60, "b": 60}, seed=2, noise=30)
+    write_params(folder, **{"train.epochs": 1, "train.learning_rate": 0.0001, "evaluate.satisficing": {}})
+    run(folder, "git", "init", "--quiet", "--initial-branch", "main")
+    run(folder, "dvc", "init", "--quiet")
+    run(folder, "dvc", "add", "--quiet", "images")
+    committed(folder, "Set up")
+    run(folder, "dvc", "repro")
+    committed(folder, "Run")
+    return folder
+
+
+def committed(folder: Path, message: str) -> None:
+    run(folder, "git", "add", "--all")
+    run(folder, "git", "commit", "--quiet", "--message", message)
+
+
+def started(folder: Path, before: bytes) -> "subprocess.Popen[bytes]":
+    """An improve whose own try has changed params.yaml, whatever an earlier one left."""
+    earlier = running(folder)
+    process = subprocess.Popen(RUNS, cwd=folder, env=environment(folder), stdout=subprocess.DEVNULL)
+
+    def began() -> bool:
+        own = running(folder) not in {"", earlier} and (folder / "params.yaml").read_bytes() != before
+        return own or process.poll() is not None
+
+    waited_for(began)
+    assert process.poll() is None
+    return process
+
+
+def running(folder: Path) -> str:
+    """The process of the try that is on; empty where there is none."""
+    try:
+        return str(json.loads((folder / "improve/running.json").read_text())["process"])
+    except (FileNotFoundError, ValueError):
+        return ""
+
+
+def waited_for(happened: Callable[[], bool]) -> None:
+    until = time.monotonic() + 300
+    while not happened() and time.monotonic() < until:
+        time.sleep(0.05)
+
+
+def test_one_disease_is_mended_through_real_experiments(project: Path) -> None:
+    before = (project / "params.yaml").read_bytes()
+    plan = run(project, *RUNS[:-2], "--dry-run")
+    assert "what would be tried" in plan
+
+    killed = started(project, before)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    assert (project / "improve/running.json").exists()
+
+    stopped = started(project, before)
+    os.kill(stopped.pid, signal.SIGINT)
+    assert stopped.wait() == 128 + signal.SIGINT
+    assert (project / "params.yaml").read_bytes() == before
+    assert run(project, "git", "status", "--porcelain") == ""
+    assert not (project / "improve/running.json").exists()
+
+    said = run(project, *RUNS)
+    (entry,) = [json.loads(line) for line in (project / "improve/log.jsonl").read_text().splitlines()]
+    assert entry["kept"], said
+    assert (project / "params.yaml").read_bytes() == before
+    assert run(project, "git", "status", "--porcelain") == ""
+    assert "up to date" in run(project, "dvc", "status", "dvc.yaml")
+    assert entry["name"] in run(project, "dvc", "exp", "list", "--name-only")
+    assert "Dev says +" in said
+    # The same again has its budget spent, and --apply takes over what was kept.
+    assert "the budget is spent" in run(project, *RUNS, "--apply")
+    values = run(project, "git", "diff", "--", "params.yaml")
+    assert all(place.rpartition(".")[2] in values for place in entry["changes"])
