@@ -21,7 +21,6 @@ from tests.tools.improve.runs import diagnosis, step
         {"train.label_smoothing": DROPPED, "split.freeze": None},
         {"curate.not_confounding": ["source", "a b"]},
     ],
-    ids=str,
 )
 def test_a_command_says_the_changes_that_it_was_made_of(changes: dict[str, Any]) -> None:
     assert settings_of(command_of(params_values(), changes)) == changes
