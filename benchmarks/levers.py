@@ -29,7 +29,7 @@ from rich.console import Console
 from ruamel.yaml import YAML
 from scipy import stats
 
-from pipeline.data.loader import predict_rows
+from pipeline.data.predictions import predict_rows
 from pipeline.manifest import SPLIT, TRAIN
 from pipeline.metrics.metric import metric_of
 from pipeline.project.params_file import Params, check_params, load_params

@@ -29,7 +29,8 @@ from pipeline.project.params_file import Params, load_params
 from pipeline.randomness import keyed_generator, keyed_seed
 from pipeline.stages.train.params import TrainParams
 from pipeline.tools.training_data import read_data
-from pipeline.training.fitting import TrainingData, fit_model, fresh_network, loss_weights
+from pipeline.training.fit_data import TrainingData
+from pipeline.training.fitting import fit_model, fresh_network, loss_weights
 from pipeline.training.optimizers import AdamW
 from pipeline.workers.engine import Engine
 

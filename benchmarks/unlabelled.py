@@ -24,7 +24,7 @@ import torch
 from judged_images import SETS, images_of
 
 from pipeline.data.dataset import RowDataset
-from pipeline.data.loader import predict_rows
+from pipeline.data.predictions import predict_rows
 from pipeline.images.pixels import encode
 from pipeline.metrics.metric import Metric, metric_of
 from pipeline.models.files import TrainedModel
@@ -35,7 +35,7 @@ from pipeline.randomness import keyed_generator
 from pipeline.stages.ingest.params import PngEncoding
 from pipeline.training import fitting, semi_supervised
 from pipeline.training.features import RowFeatures
-from pipeline.training.fitting import TrainingData
+from pipeline.training.fit_data import TrainingData
 from pipeline.training.training import Fit
 from pipeline.workers.engine import Engine
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from pipeline import catalogue
 from pipeline.data.dataset import RowDataset
-from pipeline.data.loader import predict_rows
+from pipeline.data.predictions import predict_rows
 from pipeline.errors import DataError, ParamsError
 from pipeline.manifest import DEV
 from pipeline.metrics.predictions import probability_columns

@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 
 from pipeline import catalogue
-from pipeline.data.loader import predict_rows, prediction_table
+from pipeline.data.predictions import predict_rows, prediction_table
 from pipeline.diagnosis.error_levels import ALPHA, metric_of_errors
 from pipeline.diagnosis.learning_curve import ALL, CURVES, Answer, answer, check_images, images_in, part_of, sizes_of
 from pipeline.errors import DataError, ParamsError
@@ -27,7 +27,7 @@ from pipeline.store.writing import remove
 from pipeline.tools.figures import write_figure
 from pipeline.tools.training_data import fit_params, read_data
 from pipeline.training.checkpoint import Checkpoint, KeyedCheckpoint
-from pipeline.training.fitting import TrainingData, part_of_data
+from pipeline.training.fit_data import TrainingData, part_of_data
 from pipeline.training.semi_supervised import fit_with_unlabelled, key_of
 from pipeline.workers.engine import Engine
 

@@ -10,7 +10,7 @@ from pipeline.project.params_file import Params
 from pipeline.stages.augment.copies import plan_copies
 from pipeline.stages.balance.stage import balance
 from pipeline.store.shards import ShardReader
-from pipeline.training.fitting import FitParams, TrainingData, training_data
+from pipeline.training.fit_data import FitParams, TrainingData, training_data
 from pipeline.training.unlabelled import UNLABELLED
 from pipeline.workers.engine import Engine
 

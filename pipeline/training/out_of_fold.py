@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from pipeline.data.dataset import RowDataset
-from pipeline.data.loader import batches, predict_rows
+from pipeline.data.loader import batches
+from pipeline.data.predictions import predict_rows
 from pipeline.manifest import DEV
 from pipeline.metrics.metric import metric_of
 from pipeline.metrics.params import AnyMetric
@@ -22,7 +23,8 @@ from pipeline.stages.ingest.params import IngestParams
 from pipeline.stages.train.params import TrainParams
 from pipeline.store.shards import ShardReader
 from pipeline.training.features import RowFeatures, computed_features
-from pipeline.training.fitting import TrainingData, features_stay, fit_model, fresh_network
+from pipeline.training.fit_data import TrainingData
+from pipeline.training.fitting import features_stay, fit_model, fresh_network
 from pipeline.workers.engine import Engine
 from pipeline.workers.progress import progress
 

@@ -26,7 +26,8 @@ from pipeline.stages.train.params import TrainParams
 from pipeline.store.shard_plan import digest
 from pipeline.training.checkpoint import Progress
 from pipeline.training.features import RowFeatures, computed_features
-from pipeline.training.fitting import FitParams, TrainingData, features_stay, fit_key, fit_model, fresh_network
+from pipeline.training.fit_data import FitParams, TrainingData
+from pipeline.training.fitting import features_stay, fit_key, fit_model, fresh_network
 from pipeline.training.training import USED, Fit
 from pipeline.training.unlabelled import UNLABELLED, Consistency, Labelled, Proposal, PseudoLabels
 from pipeline.versions.stages import version_of

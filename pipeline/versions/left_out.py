@@ -12,6 +12,7 @@ LEFT_OUT = {
     "pipeline.workers.libraries:keep_*": "malloc",
     "pipeline.workers.cluster": "any number of machines gives the same, in the same order",
     "pipeline.workers.pool": "processes, and how they end",
+    "pipeline.workers.scheduler": "who does which job; results come in the same order",
     "pipeline.workers.progress": "bars on the terminal",
     "pipeline.store.writing:flush": "when bytes reach the disk",
     "pipeline.store.reading:maker": "the command that a message names",

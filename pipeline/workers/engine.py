@@ -4,40 +4,23 @@ How many workers there are is an engine setting, never a param: it must not chan
 """
 
 import os
-import pickle
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from math import inf
-from multiprocessing.connection import wait
 from pathlib import Path
-from threading import Thread
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
-from pipeline.errors import ParamsError, WorkerError
+from pipeline.errors import ParamsError
 from pipeline.workers.cluster.settings import configure
 from pipeline.workers.libraries import keep_freed_memory
-from pipeline.workers.pool import Worker, worker_pool
 from pipeline.workers.progress import progress
+from pipeline.workers.scheduler import WORKERS_VARIABLE, Jobs, Result, Task, run, run_here_too
 from pipeline.workers.serving import Guard, Job, Work
 
-WORKERS_VARIABLE = "PIPELINE_WORKERS"
 ENGINE_VARIABLE = "PIPELINE_ENGINE"
 # What it may name: processes of this machine, or of a cluster of Ray; `ray://HOST:PORT` names a cluster, too.
 PROCESSES, RAY = "processes", "ray"
-
-Task = TypeVar("Task")
-Result = TypeVar("Result")
-
-
-@dataclass(frozen=True)
-class Jobs:
-    """So many jobs, each made when a worker takes it: what all of a million files need does not fit into memory."""
-
-    count: int
-    make: Callable[[int], Job]
 
 
 @dataclass(frozen=True)
@@ -112,7 +95,7 @@ class Engine:
             starts = range(0, len(tasks), chunk_size)
             jobs = Jobs(len(starts), lambda number: Job(number, tasks[starts[number] : starts[number] + chunk_size]))
             work = Work(partial(each, function))
-            results = _run_here_too(work, jobs, self.workers, done_together)
+            results = run_here_too(work, jobs, self.workers, done_together)
             return [result for part in results for result in part]
 
     def map_threads(self, function: Callable[[Task], Result], tasks: Sequence[Task], title: str) -> list[Result]:
@@ -162,7 +145,7 @@ class Engine:
                 advance(size(job.task))
 
             jobs = Jobs(len(tasks), lambda number: job_of_items(number, tasks[number], items))
-            return _run(Work(function, guard), jobs, self.workers, done)
+            return run(Work(function, guard), jobs, self.workers, done)
 
 
 def choose_workers(asked: int | None) -> int:
@@ -218,7 +201,7 @@ def named_workers() -> int | None:
 
 def run_in_own_process(work: Work, job: Job) -> Any:
     """The result of one job with a guard, by a worker process of this one, which stays for the next job."""
-    return _run(work, Jobs(1, lambda _: replace(job, number=0)), 1, lambda _, __: None)[0]
+    return run(work, Jobs(1, lambda _: replace(job, number=0)), 1, lambda _, __: None)[0]
 
 
 def job_of_items(number: int, task: Task, items: Callable[[Task], Sequence[Any]]) -> Job:
@@ -238,134 +221,3 @@ def _in_process(
 def each(function: Callable[[Task], Result], tasks: Sequence[Task]) -> list[Result]:
     """The results of tasks that a worker does together."""
     return [function(task) for task in tasks]
-
-
-def _run(work: Work, jobs: Jobs, workers: int, done: Callable[[Job, Any], None]) -> list[Any]:
-    """The results of all jobs, in their order."""
-    with worker_pool(min(workers, jobs.count)) as crew:
-        shift = _Scheduler(work, jobs, crew, done)
-        shift.run()
-        return shift.results()
-
-
-def _run_here_too(work: Work, jobs: Jobs, workers: int, done: Callable[[Job, Any], None]) -> list[Any]:
-    """The same with this process as one of the workers: it need not be started, which takes a second or two."""
-    errors: deque[BaseException] = deque()
-    with worker_pool(min(workers, jobs.count) - 1) as crew:
-        shift = _Scheduler(work, jobs, crew, done)
-
-        def lead() -> None:
-            try:
-                shift.run()
-            except BaseException as error:  # noqa: BLE001 - raised where this process works
-                errors.append(error)
-
-        # To tell a process that still starts of its work can take as long as its start. No Future, whose lock stays
-        # locked when Ctrl-C comes in the moment in which it is taken.
-        others = Thread(target=lead, daemon=True)
-        others.start()
-        try:
-            while (job := shift.next()) is not None and not errors:
-                shift.enter(job, work.function(job.task))
-            others.join()
-            if errors:
-                raise errors[0]
-        except BaseException:
-            # Without them the thread ends, too.
-            for worker in crew:
-                worker.kill()
-            others.join()
-            raise
-        return shift.results()
-
-
-class _Scheduler:
-    """Jobs, done by a crew of workers.
-
-    A worker that dies over an item is followed by a new one, which makes that item first, alone; if it
-    dies, too, the item is refused. From the first death on, a job's workers tell each item as soon as
-    it is made, so that many bad items cost no more than themselves.
-    """
-
-    def __init__(self, work: Work, jobs: Jobs, crew: list[Worker], done: Callable[[Job, Any], None]) -> None:
-        self._work = work
-        # Once for all jobs of a worker, which so keeps what the function has opened or built.
-        self._pickled = pickle.dumps(work)
-        self._jobs = jobs
-        self._waiting = deque(range(jobs.count))
-        self._crew = crew
-        # Each of the crew has a job for sure, however fast others are.
-        self._first = {worker: jobs.make(self._waiting.popleft()) for worker in crew}
-        self._done = done
-        self._results: dict[int, Any] = {}
-
-    def run(self) -> None:
-        """Tell the crew what to do, hear what it has done and give it more, until there is no more."""
-        for worker, job in self._first.items():
-            worker.begin(self._pickled, self._work.guard)
-            worker.give(job)
-        while busy := [worker for worker in self._crew if worker.job is not None]:
-            patience = min(worker.left() for worker in busy)
-            ready = wait([worker.connection for worker in busy], None if patience == inf else max(patience, 0.01))
-            for worker in busy:
-                if worker.connection in ready:
-                    self._hear(worker)
-                elif worker.left() <= 0:
-                    worker.stop_overdue()
-
-    def next(self) -> Job | None:
-        """A job that nobody has taken; two threads may ask for one."""
-        try:
-            number = self._waiting.popleft()
-        except IndexError:
-            return None
-        return self._jobs.make(number)
-
-    def enter(self, job: Job, result: Any) -> None:
-        """Note what came of a job."""
-        self._results[job.number] = result
-        self._done(job, result)
-
-    def results(self) -> list[Any]:
-        """Of all jobs, in their order."""
-        return [self._results[number] for number in range(self._jobs.count)]
-
-    def _give_next(self, worker: Worker) -> None:
-        worker.job = None
-        if (job := self.next()) is not None:
-            worker.give(job)
-
-    def _hear(self, worker: Worker) -> None:
-        job = worker.job
-        assert job is not None  # noqa: S101
-        try:
-            kind, content = worker.connection.recv()
-        except (EOFError, OSError):
-            self._replace(worker, job)
-            return
-        match kind:
-            case "item":
-                number, job.known[content[0]] = content
-                job.suspect = None if job.suspect == number else job.suspect
-            case "done":
-                self.enter(job, content)
-                self._give_next(worker)
-            case "failed":
-                worker.job = None
-                raise content
-
-    def _replace(self, worker: Worker, job: Job) -> None:
-        end = worker.end()
-        if self._work.guard is None or not end.blames_item or (end.outside and job.suspect == end.item):
-            raise WorkerError(
-                "a worker process died, most often because memory ran out: "
-                f"run the command again with fewer workers (--workers or {WORKERS_VARIABLE}); finished work is kept"
-            )
-        if end.item is not None and job.suspect == end.item:
-            job.known[end.item] = self._work.guard.refuse(job.items[end.item], end.reason, end.words)
-            job.suspect = None
-        elif end.item is not None:
-            job.suspect = end.item
-        successor = self._crew[self._crew.index(worker)] = Worker()
-        successor.begin(self._pickled, self._work.guard)
-        successor.give(job)

@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 from torch.utils.data._utils import signal_handling
 
-from pipeline.data.loader import PREDICTION_BATCH, Loader, batches, predict_rows, weighted_batches
+from pipeline.data.loader import Loader, batches, weighted_batches
 from pipeline.data.order import KeyedOrder
+from pipeline.data.predictions import PREDICTION_BATCH, predict_rows
 from pipeline.errors import DataError, WorkerError
 from pipeline.images.pixels import encode
 from pipeline.manifest import PREDICTIONS

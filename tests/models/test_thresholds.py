@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
-from pipeline.data.loader import prediction_table
+from pipeline.data.predictions import prediction_table
 from pipeline.label_sets import LabelNames, texts_of
 from pipeline.models.thresholds import HALF, Thresholds, best_threshold, cross_fitted
 

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from pipeline import cli
-from pipeline.data.loader import predict_rows, prediction_table
+from pipeline.data.predictions import predict_rows, prediction_table
 from pipeline.errors import MissingInputError
 from pipeline.framing import Ranked
 from pipeline.models.building import build_model

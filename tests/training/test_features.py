@@ -20,7 +20,8 @@ from pipeline.models.layers import split_frozen
 from pipeline.store.shards import ShardReader
 from pipeline.training import fitting
 from pipeline.training.checkpoint import Checkpoint
-from pipeline.training.fitting import FitParams, TrainingData, features_stay, fit_model, training_data
+from pipeline.training.fit_data import FitParams, TrainingData, training_data
+from pipeline.training.fitting import features_stay, fit_model
 from pipeline.training.loop import TrainingLoop
 from pipeline.training.training import Fit
 from pipeline.workers.engine import Engine

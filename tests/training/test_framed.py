@@ -9,7 +9,7 @@ import pytest
 from scipy.optimize import check_grad
 
 from pipeline.class_tree import checked_tree, leaves
-from pipeline.data.loader import predict_rows
+from pipeline.data.predictions import predict_rows
 from pipeline.framing import Framing, Nested, Ranked
 from pipeline.metrics.metric import metric_of
 from pipeline.metrics.predictions import checked_predictions
@@ -17,7 +17,8 @@ from pipeline.problem import framed as framed_classes
 from pipeline.store.shards import ShardReader
 from pipeline.training import framed
 from pipeline.training.embedded import Rows, cross_fitted, linear
-from pipeline.training.fitting import FitParams, fit_model, training_data
+from pipeline.training.fit_data import FitParams, training_data
+from pipeline.training.fitting import fit_model
 from pipeline.workers.engine import Engine
 from tests.examples import params, striped
 from tests.fits import ADAMW

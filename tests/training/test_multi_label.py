@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.data.loader import predict_rows
+from pipeline.data.predictions import predict_rows
 from pipeline.errors import DataError, ParamsError
 from pipeline.label_sets import LabelNames, membership, texts_of
 from pipeline.manifest import BALANCED
@@ -24,7 +24,7 @@ from pipeline.stages.train.stage import FitProgress, train
 from pipeline.store.shards import ShardReader
 from pipeline.tools.predict import Answer, _answer
 from pipeline.training.checkpoint import Checkpoint
-from pipeline.training.fitting import FitParams
+from pipeline.training.fit_data import FitParams
 from pipeline.training.losses import entropies
 from pipeline.workers.engine import Engine
 from tests.examples import params, with_columns

@@ -22,7 +22,8 @@ from pipeline.store.shards import ShardReader
 from pipeline.training import semi_supervised
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.consistency import STRONG, WEAK, FixMatch, PairOrder, weak_and_strong
-from pipeline.training.fitting import FitParams, TrainingData, fit_model, training_data
+from pipeline.training.fit_data import FitParams, TrainingData, training_data
+from pipeline.training.fitting import fit_model
 from pipeline.training.pseudo_labels import certainty, nearest, neighbour_graph, propose, spread_labels, within_quota
 from pipeline.training.semi_supervised import drawn, fit_with_unlabelled
 from pipeline.training.training import Fit

@@ -19,8 +19,9 @@ import pytest
 
 from pipeline.errors import ParamsError, StorageError, WorkerError
 from pipeline.store.reading import sha256_of
-from pipeline.workers.engine import WORKERS_VARIABLE, Engine, choose_workers
+from pipeline.workers.engine import Engine, choose_workers
 from pipeline.workers.pool import stop_all
+from pipeline.workers.scheduler import WORKERS_VARIABLE
 from tests import costly
 from tests.examples import REPOSITORY
 

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline import catalogue
-from pipeline.data.loader import predict_rows
+from pipeline.data.predictions import predict_rows
 from pipeline.manifest import SPLIT, TEST, check_manifest
 from pipeline.metrics.evaluation import ends_in_words, evaluation
 from pipeline.metrics.limits import without_latency

@@ -23,7 +23,7 @@ from pipeline.training.ensembles.fits import Fits
 from pipeline.training.ensembles.limits import check_limits_can_hold
 from pipeline.training.ensembles.rendering import report_of, sentence_of
 from pipeline.training.ensembles.setup import Setup, dev_metric, fit_any
-from pipeline.training.fitting import FitParams, training_data
+from pipeline.training.fit_data import FitParams, training_data
 from pipeline.training.semi_supervised import key_of
 from pipeline.training.training import Fit
 from pipeline.workers.engine import Engine

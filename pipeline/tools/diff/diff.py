@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipeline import catalogue
-from pipeline.data.loader import predict_rows
+from pipeline.data.predictions import predict_rows
 from pipeline.errors import DataError, MissingInputError, PipelineError
 from pipeline.manifest import DEV
 from pipeline.models.files import load_model

@@ -173,7 +173,7 @@ def _probabilities(wanted: pd.DataFrame, kind: str, embeddings: Embeddings, para
     path = Path(catalogue.MODEL.path)
     if not path.exists():
         raise MissingInputError(f"{path} is missing: run `dvc repro train`, or use --by diversity or random")
-    from pipeline.data.loader import predict_rows
+    from pipeline.data.predictions import predict_rows
     from pipeline.models.files import load_model
 
     model_file = load_model(read_bytes(path))

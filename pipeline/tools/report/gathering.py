@@ -1,7 +1,5 @@
 """Gather the results of the last run, section by section; an empty section names the command that fills it."""
 
-import base64
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,12 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from markupsafe import Markup
-from PIL import Image
 
 from pipeline import catalogue
-from pipeline.diagnosis.clusters import CLUSTER
-from pipeline.diagnosis.error_tags import errors_of
-from pipeline.errors import DataError, PipelineError
+from pipeline.errors import PipelineError
 from pipeline.label_sets import LabelNames
 from pipeline.manifest import DEV, SEEN_SPLITS, SPLITS
 from pipeline.metrics.confusion import confusion_matrix, per_class
@@ -25,21 +20,19 @@ from pipeline.metrics.metric import key_of
 from pipeline.metrics.predictions import classes_of
 from pipeline.models.baselines import Baseline
 from pipeline.project.params_file import Params
-from pipeline.store.artifacts import Artifact
 from pipeline.store.dvc_lock import LOCK, locked_stages
 from pipeline.store.timing import Timing, of_stages
 from pipeline.tools import compare
-from pipeline.tools.errors import ERRORS_TABLE, errors_sheet, has_tags, ranking
+from pipeline.tools.errors import ERRORS_TABLE, has_tags, ranking
 from pipeline.tools.improve.log import Entry, entries
 from pipeline.tools.inline_svg import svg_of
 from pipeline.tools.map.drawing import PANELS, TITLES, panel_of
 from pipeline.tools.map.points import map_points
 from pipeline.tools.report import plots
+from pipeline.tools.report.sheets import SHEETS, read
 from pipeline.tools.tune.tables import TRIALS, figures_of_search
 from pipeline.workers.engine import Engine, choose_workers
 
-# Larger sheets are packed tighter, so that the page can be sent by mail.
-MAX_PNG = 300_000
 MAX_PAIRS, MAX_WORST, MAX_SLICES, MAX_COMMITS = 10, 20, 60, 20
 # What a file of another version, or one that somebody edited, may raise.
 UNLIKE = (KeyError, TypeError, ValueError, AttributeError, IndexError)
@@ -51,14 +44,6 @@ class PageSection:
 
     value: Any = None
     missing: str = ""
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """Pictures with a caption, as a data URL."""
-
-    title: str
-    url: str
 
 
 def gather(params: Params, tags: Path | None) -> dict[str, PageSection]:
@@ -100,15 +85,11 @@ def _section(make: Callable[[Params], Any], params: Params) -> PageSection:
         return PageSection(missing=f"this result cannot be shown ({type(error).__name__}: {error}): run `dvc repro`")
 
 
-def _read(artifact: Artifact) -> Any:
-    return artifact.read(Path(artifact.path))
-
-
 def _latest_diagnosis() -> Mapping[str, Any]:
     """The conclusion, which knows of test, if it is of the same errors as the diagnosis; else the diagnosis."""
-    found: Mapping[str, Any] = _read(catalogue.DIAGNOSIS)
+    found: Mapping[str, Any] = read(catalogue.DIAGNOSIS)
     if Path(catalogue.FINAL_DIAGNOSIS.path).exists():
-        last: Mapping[str, Any] = _read(catalogue.FINAL_DIAGNOSIS)
+        last: Mapping[str, Any] = read(catalogue.FINAL_DIAGNOSIS)
         if all(level in last["levels"] for level in found["levels"]):
             return last
     return found
@@ -126,7 +107,7 @@ def _levels(_: Params) -> Markup:
 
 
 def _verdict(params: Params) -> Mapping[str, Any]:
-    metrics = _read(catalogue.EVALUATE_METRICS)
+    metrics = read(catalogue.EVALUATE_METRICS)
     key = key_of(params.evaluate.optimizing)
     splits = {split: metrics[split] for split in SEEN_SPLITS if split in metrics}
     return {
@@ -146,10 +127,10 @@ def _bounds(params: Params, name: str) -> Mapping[str, Any]:
 
 
 def _sources(params: Params) -> Sequence[Mapping[str, Any]]:
-    curated = _read(catalogue.CURATE_METRICS)["sources"]
+    curated = read(catalogue.CURATE_METRICS)["sources"]
     rows = []
     for name, source in params.sources.items():
-        ingested = _read(catalogue.INGEST_METRICS.named(name=name))
+        ingested = read(catalogue.INGEST_METRICS.named(name=name))
         counts = {column: ingested[column] for column in ("files", "rejected", "ignored", "accepted")}
         about = {column: curated.get(name, {}).get(column, 0) for column in ("removed", "kept", "unlabelled")}
         rows.append({"name": name, "role": source.role, **counts, **about})
@@ -157,7 +138,7 @@ def _sources(params: Params) -> Sequence[Mapping[str, Any]]:
 
 
 def _splits(_: Params) -> Mapping[str, Any]:
-    metrics = _read(catalogue.SPLIT_METRICS)
+    metrics = read(catalogue.SPLIT_METRICS)
     return {
         "rows": [{"name": split, **metrics[split]} for split in SPLITS if split in metrics],
         "excluded": metrics["excluded"],
@@ -166,7 +147,7 @@ def _splits(_: Params) -> Mapping[str, Any]:
 
 
 def _training(_: Params) -> list[tuple[str, int]]:
-    balance, augment = _read(catalogue.BALANCE_METRICS), _read(catalogue.AUGMENT_METRICS)
+    balance, augment = read(catalogue.BALANCE_METRICS), read(catalogue.AUGMENT_METRICS)
     return [
         ("train, as split", balance["before"]["rows"]),
         ("after balance", balance["after"]["rows"]),
@@ -176,7 +157,7 @@ def _training(_: Params) -> list[tuple[str, int]]:
 
 
 def _proof(_: Params) -> Mapping[str, Any]:
-    table = _read(catalogue.SPLIT_MATCHING)
+    table = read(catalogue.SPLIT_MATCHING)
     tests = list(dict.fromkeys(table["test"].astype(str)))
     rows = []
     for comparison, part in table.groupby("comparison", sort=False):
@@ -195,7 +176,7 @@ def _proof(_: Params) -> Mapping[str, Any]:
 
 
 def _classes(_: Params) -> Mapping[str, Any]:
-    table = _read(catalogue.BALANCE_COUNTS)
+    table = read(catalogue.BALANCE_COUNTS)
     # The bar's name keeps a class such as 007 as it is called.
     names = table["bar"].astype(str).str.rpartition(", ")[0]
     counts = {
@@ -209,7 +190,7 @@ def _classes(_: Params) -> Mapping[str, Any]:
 
 
 def _curves(params: Params) -> Mapping[str, Any]:
-    found = _read(catalogue.CURVES)
+    found = read(catalogue.CURVES)
     if not found.epochs:
         raise ValueError("no epochs")
     titles = [("loss", "loss"), ("optimizing metric", "optimizing")]
@@ -228,12 +209,12 @@ def _ensemble() -> Mapping[str, Any] | None:
     """What became of an ensemble; None without one, and in a run that is older than ensembles."""
     if not Path(catalogue.ENSEMBLE.path).exists():
         return None
-    found: Mapping[str, Any] = _read(catalogue.ENSEMBLE)
+    found: Mapping[str, Any] = read(catalogue.ENSEMBLE)
     return None if found["name"] == "none" else found
 
 
 def _confusion(_: Params) -> Mapping[str, Any]:
-    predictions = _read(catalogue.PREDICTIONS)
+    predictions = read(catalogue.PREDICTIONS)
     dev = predictions[predictions["split"] == DEV]
     classes = classes_of(predictions)
     if isinstance(classes, LabelNames):
@@ -262,7 +243,7 @@ def _confusion(_: Params) -> Mapping[str, Any]:
 
 def _labels() -> Mapping[str, Any]:
     """Instead of the confusion matrix, where an image may have several labels: each label by itself."""
-    table: pd.DataFrame = _read(catalogue.PER_CLASS)
+    table: pd.DataFrame = read(catalogue.PER_CLASS)
     # Empty cells, of labels without an image or an interval, are read as texts.
     numbers = [name for name in table.columns if name != "label"]
     table = table.assign(**{name: pd.to_numeric(table[name], errors="coerce") for name in numbers})
@@ -277,7 +258,7 @@ def _labels() -> Mapping[str, Any]:
 
 
 def _slices(_: Params) -> Mapping[str, Any]:
-    table = _read(catalogue.SLICES)
+    table = read(catalogue.SLICES)
     table = table[table["split"] == DEV].sort_values("error_rate", ascending=False, kind="stable")
     rows = [
         {
@@ -315,7 +296,7 @@ def _times(_: Params) -> Sequence[Timing]:
 
 
 def _test_evaluations(_: Params) -> Sequence[Any]:
-    entries: Sequence[Any] = _read(catalogue.LEDGER)
+    entries: Sequence[Any] = read(catalogue.LEDGER)
     return entries
 
 
@@ -327,81 +308,7 @@ def _map(_: Params) -> Mapping[str, Any]:
     return {"panels": shown, "images": len(points), "kind": kind}
 
 
-def _errors(_: Params) -> Sheet:
-    predictions: pd.DataFrame = _read(catalogue.PREDICTIONS)
-    errors = errors_of(predictions, DEV)
-    return _sheet("Misclassified images of dev", errors_sheet(errors, DEV, int((predictions["split"] == DEV).sum())))
-
-
 def _tags(params: Params, path: Path | None) -> Any:
     if path is None and not has_tags(ERRORS_TABLE):
         return None
     return ranking(DEV, path or ERRORS_TABLE, params.evaluate)
-
-
-def _label_issues(_: Params) -> Mapping[str, Any]:
-    counts = _read(catalogue.LABEL_ISSUES_METRICS)
-    if DEV not in counts:
-        raise DataError(counts["model"]["why"])
-    splits = {name: counts[name] for name in ("dev", "train") if name in counts}
-    return {
-        "sheet": _sheet("Labels that may be wrong", _read(catalogue.LABEL_ISSUES_SHEET)),
-        "splits": splits,
-        "model": counts["model"],
-        "accuracy": counts.get("together", counts["dev"])["accuracy"],
-    }
-
-
-def _variants(_: Params) -> Sheet:
-    return _sheet("Training images beside their variants", _read(catalogue.PREVIEW_VARIANTS))
-
-
-def _issues(_: Params) -> Sheet:
-    return _sheet("Images with issues", _read(catalogue.CURATE_ISSUES))
-
-
-def _copies(_: Params) -> Sheet:
-    return _sheet("Duplicates and near copies", _read(catalogue.CURATE_COPIES))
-
-
-def _clusters(_: Params) -> Sheet | None:
-    """Nothing where no cluster is named."""
-    if not any(str(finding["subject"]).startswith(f"{CLUSTER}=") for finding in _read(catalogue.DIAGNOSIS)["findings"]):
-        return None
-    return _sheet("Clusters on which the model fails", _read(catalogue.DIAGNOSIS_CLUSTERS))
-
-
-def _scenes(_: Params) -> Sheet | None:
-    """Nothing where no images show one scene."""
-    if not _read(catalogue.CURATE_METRICS)["scenes"]["groups"]:
-        return None
-    return _sheet("Images of one scene", _read(catalogue.CURATE_SCENES_SHEET))
-
-
-def _confounding(_: Params) -> Sheet | None:
-    """Nothing where no fact is named."""
-    if not _read(catalogue.CURATE_METRICS)["confounding"]["named"]:
-        return None
-    return _sheet("Facts that give classes away", _read(catalogue.CURATE_CONFOUNDING_SHEET))
-
-
-SHEETS: Mapping[str, Callable[[Params], Any]] = {
-    "errors": _errors,
-    "label_issues": _label_issues,
-    "variants": _variants,
-    "clusters": _clusters,
-    "issues": _issues,
-    "copies": _copies,
-    "scenes": _scenes,
-    "confounding": _confounding,
-}
-
-
-def _sheet(title: str, png: bytes) -> Sheet:
-    kind, data = "png", png
-    if len(png) > MAX_PNG:
-        buffer = io.BytesIO()
-        with Image.open(io.BytesIO(png), formats=("PNG",)) as image:
-            image.convert("RGB").save(buffer, "JPEG", quality=80)
-        kind, data = min([("png", png), ("jpeg", buffer.getvalue())], key=lambda one: len(one[1]))
-    return Sheet(title, f"data:image/{kind};base64,{base64.b64encode(data).decode()}")

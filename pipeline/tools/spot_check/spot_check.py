@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pipeline import catalogue
-from pipeline.data.loader import predict_rows, prediction_table
+from pipeline.data.predictions import predict_rows, prediction_table
 from pipeline.errors import DataError, MissingInputError, ParamsError
 from pipeline.framing import decision
 from pipeline.manifest import DEV
@@ -30,7 +30,8 @@ from pipeline.store.writing import check_writable, replacing
 from pipeline.tools.spot_check.candidates import candidates
 from pipeline.tools.training_data import read_data
 from pipeline.training.embedded import EmbeddedModel, Rows, cross_fitted
-from pipeline.training.fitting import TrainingData, fit_model
+from pipeline.training.fit_data import TrainingData
+from pipeline.training.fitting import fit_model
 from pipeline.training.semi_supervised import fit_with_unlabelled
 from pipeline.workers.engine import Engine
 

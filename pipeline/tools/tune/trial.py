@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pipeline import catalogue
-from pipeline.data.loader import predict_rows
+from pipeline.data.predictions import predict_rows
 from pipeline.label_sets import LabelNames
 from pipeline.metrics.limits import LATENCY, check_limits, needs_latency
 from pipeline.metrics.metric import metric_of
@@ -23,7 +23,7 @@ from pipeline.models.files import save_model
 from pipeline.models.latency import p95_milliseconds
 from pipeline.project.params_file import Params
 from pipeline.tools.training_data import balanced_rows, read_data
-from pipeline.training.fitting import TrainingData, check_fits
+from pipeline.training.fit_data import TrainingData, check_fits
 from pipeline.training.semi_supervised import fit_with_unlabelled
 from pipeline.workers.engine import Engine
 

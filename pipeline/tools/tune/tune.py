@@ -13,7 +13,7 @@ import torch
 from optuna.trial import FrozenTrial, TrialState
 
 from pipeline import catalogue
-from pipeline.data.loader import prediction_table
+from pipeline.data.predictions import prediction_table
 from pipeline.diagnosis.next_steps import changed, command_of
 from pipeline.errors import DataError, ParamsError, listing
 from pipeline.manifest import DEV
@@ -32,7 +32,7 @@ from pipeline.tools.tune.study import REASON, Budget, Study, values_of_trial
 from pipeline.tools.tune.tables import write_search
 from pipeline.tools.tune.trial import Report, Shared, TrialResult, run_trial
 from pipeline.training.checkpoint import Checkpoint, KeyedCheckpoint
-from pipeline.training.fitting import TrainingData
+from pipeline.training.fit_data import TrainingData
 from pipeline.training.semi_supervised import key_of
 from pipeline.tuning.methods import METHODS
 from pipeline.tuning.selection import after_selection

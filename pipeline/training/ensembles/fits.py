@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from pipeline.data.loader import PREDICTION_BATCH, batches
+from pipeline.data.loader import batches
+from pipeline.data.predictions import PREDICTION_BATCH
 from pipeline.errors import DataError
 from pipeline.metrics.metric import metric_of
 from pipeline.models.files import TrainedModel, load_model, save_model
@@ -27,16 +28,8 @@ from pipeline.store.shard_plan import digest
 from pipeline.store.writing import remove
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.features import RowFeatures
-from pipeline.training.fitting import (
-    FitParams,
-    TrainingData,
-    data_key,
-    features_of_rows,
-    features_stay,
-    fit_key,
-    fit_model,
-    part_of_data,
-)
+from pipeline.training.fit_data import FitParams, TrainingData, data_key, part_of_data
+from pipeline.training.fitting import features_of_rows, features_stay, fit_key, fit_model
 from pipeline.versions.stages import version_of
 from pipeline.workers.engine import Engine
 

@@ -7,7 +7,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from pipeline.stages.train.params import TrainParams
-from pipeline.training.fitting import TrainingData, loss_weights
+from pipeline.training.fit_data import TrainingData
+from pipeline.training.fitting import loss_weights
 from pipeline.training.folds import folds_of
 
 Floats = npt.NDArray[np.float64]

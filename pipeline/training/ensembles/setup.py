@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
-from pipeline.data.loader import PREDICTION_BATCH, batches
+from pipeline.data.loader import batches
+from pipeline.data.predictions import PREDICTION_BATCH
 from pipeline.errors import ParamsError
 from pipeline.label_sets import LabelNames
 from pipeline.metrics.metric import Metric
@@ -24,7 +25,7 @@ from pipeline.training.ensembles.images import Images
 from pipeline.training.ensembles.kinds import NoEnsemble
 from pipeline.training.ensembles.members import Member, members_of
 from pipeline.training.ensembles.table import ENSEMBLES
-from pipeline.training.fitting import FitParams, TrainingData
+from pipeline.training.fit_data import FitParams, TrainingData
 from pipeline.training.semi_supervised import fit_with_unlabelled
 from pipeline.training.training import Fit
 from pipeline.workers.engine import Engine

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from pipeline.data.loader import PREDICTION_BATCH, batches
+from pipeline.data.loader import batches
+from pipeline.data.predictions import PREDICTION_BATCH
 from pipeline.models.ensembles import SMALLEST, ImageFacts, LogLinear
 from pipeline.training.ensembles.gain import Floats, gain_of, own_probability
 from pipeline.training.ensembles.images import images_of

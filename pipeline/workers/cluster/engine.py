@@ -12,8 +12,9 @@ from pipeline.workers.cluster.connection import connect
 from pipeline.workers.cluster.crew import Crew, WorkspaceUnseenError, processors
 from pipeline.workers.cluster.node import Workspace
 from pipeline.workers.cluster.run import Run
-from pipeline.workers.engine import Engine, Files, Jobs, Result, Task, each, job_of_items
+from pipeline.workers.engine import Engine, Files, each, job_of_items
 from pipeline.workers.progress import progress, say
+from pipeline.workers.scheduler import Jobs, Result, Task
 from pipeline.workers.serving import Guard, Job, Work
 
 

@@ -19,7 +19,7 @@ from ray.exceptions import ObjectStoreFullError, OutOfDiskError, RayError, RayTa
 from pipeline.errors import StorageError, WorkerError
 from pipeline.workers.cluster.crew import Crew, Member
 from pipeline.workers.cluster.node import Done, contents
-from pipeline.workers.engine import Jobs
+from pipeline.workers.scheduler import Jobs
 from pipeline.workers.serving import Job, Work
 
 # A job that ended so many workers is given up: it would end all of them.

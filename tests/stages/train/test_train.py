@@ -14,7 +14,7 @@ from pipeline.manifest import BALANCED
 from pipeline.stages.train.stage import FitProgress, train
 from pipeline.store.shards import ShardReader
 from pipeline.training.checkpoint import Checkpoint
-from pipeline.training.fitting import FitParams
+from pipeline.training.fit_data import FitParams
 from pipeline.workers.engine import Engine
 from tests.examples import params, with_columns
 from tests.stored import IMAGES, SIZE, stored, with_copies

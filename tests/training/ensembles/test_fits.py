@@ -22,7 +22,8 @@ from pipeline.training.ensembles.fits import Fits
 from pipeline.training.ensembles.limits import check_limits_can_hold
 from pipeline.training.ensembles.rendering import report_of, sentence_of
 from pipeline.training.ensembles.setup import EnsembleFit, Setup, fit_any
-from pipeline.training.fitting import FitParams, fit_model, training_data
+from pipeline.training.fit_data import FitParams, training_data
+from pipeline.training.fitting import fit_model
 from pipeline.workers.engine import Engine
 from tests.examples import params, striped, with_columns
 from tests.fits import ADAMW
