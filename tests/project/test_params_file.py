@@ -69,6 +69,8 @@ TAGS = {
     "train.model.name",
     "train.optimizer.name",
     "train.schedule.name",
+    "train.unlabelled.name",
+    "train.ensemble.name",
 }
 
 
@@ -139,7 +141,7 @@ BROKEN_RULES = [
     ({"augment.transforms": [{"name": ""}]},
      "augment.transforms.0.name: string should have at least 1 character, got ''"),
     ({"augment.transforms": [{"preset": "foto"}]},
-     "augment.transforms.0.preset: input should be 'light', 'photo', 'document' or 'digits', got 'foto'"),
+     "augment.transforms.0.preset: input should be 'light', 'photo', 'document', 'digits' or 'strong', got 'foto'"),
     ({"augment.transforms": [{"name": "Blur"}, {"preset": "photo", "p": 0.5}]},
      "augment.transforms.1.p: no such param; the keys here are name, preset"),
     ({"augment.transforms": [], "augment.copies": {"name": "up_to", "rows": 9}},

@@ -80,7 +80,7 @@ def test_the_command_expands_presets_and_passes_remarks_on(tmp_path: Path, monke
     assert printed(path) == path.read_text(encoding="utf-8")
     result = CliRunner().invoke(cli.app, ["params", "--expanded"])
     assert "- {preset: light}" not in result.stdout
-    assert result.stdout.count("- {name: ") == len(PRESETS["light"].transforms) + 1
+    assert result.stdout.count("\n    - {name: ") == len(PRESETS["light"].transforms) + 1
     assert result.stderr.startswith("note: augment.transforms.1: blur_limit: Non-zero kernel sizes must be odd.")
 
 

@@ -66,6 +66,7 @@ def test_an_odd_name_survives_a_table(name: str) -> None:
 
 # Folders of several outs, and what may be missing.
 UNMADE = {
+    "CODE_MEMO",
     "EMBEDDINGS",
     "CURATE_SCENE_PAIRS",
     "CURATE_GROUPS",

@@ -65,7 +65,9 @@ def test_each_variant_is_another_picture_that_still_shows_something(name: str) -
     made = variants(name, original)
     assert len({pixels.tobytes() for pixels in [*made, original]}) == len(made) + 1
     contrasts = [facts["contrast"] for facts in picture_facts(made)]
-    assert min(contrasts) > picture_facts([original])[0]["contrast"] / 2
+    # The strong one hides a part of the picture, and is for images that a model learns from without their label.
+    least = 3 if name == "strong" else 2
+    assert min(contrasts) > picture_facts([original])[0]["contrast"] / least
 
 
 def test_the_general_preset_rotates_shifts_shears_and_flips() -> None:

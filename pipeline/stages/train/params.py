@@ -9,13 +9,13 @@ from pipeline.models.network import Network
 from pipeline.models.params import AnyModel
 from pipeline.registry import one_of
 from pipeline.section import EACH_ONCE, Count, Label, Section, Seed
-from pipeline.training.ensembles.kinds import Ensemble, NoEnsemble
+from pipeline.training.ensembles.kinds import Ensemble
 from pipeline.training.ensembles.table import ENSEMBLES, problems_of
 from pipeline.training.loss_functions import LOSSES, Loss
 from pipeline.training.mixing import MIXINGS, Mixing
 from pipeline.training.optimizers import OPTIMIZERS, Decay, Optimizer
 from pipeline.training.schedules import SCHEDULES, Schedule
-from pipeline.training.unlabelled import UNLABELLED, LabelledAlone, Unlabelled
+from pipeline.training.unlabelled import UNLABELLED, Unlabelled
 
 
 class TrainParams(Section):
@@ -53,10 +53,10 @@ class TrainParams(Section):
     mixing: Annotated[Mixing, one_of(MIXINGS)]
     class_weights: Annotated[Mapping[Label, Annotated[float, Field(gt=0, le=1000)]], EACH_ONCE]
     clip_norm: Annotated[float, Field(gt=0)] | None
-    unlabelled: Annotated[Unlabelled, one_of(UNLABELLED)] = LabelledAlone(name="none")
+    unlabelled: Annotated[Unlabelled, one_of(UNLABELLED)]
     precision: Literal["float32", "bfloat16", "float16"]
     threads: Annotated[int, Field(ge=1, le=256)]
-    ensemble: Annotated[Ensemble, one_of(ENSEMBLES)] = NoEnsemble(name="none")
+    ensemble: Annotated[Ensemble, one_of(ENSEMBLES)]
 
     @model_validator(mode="after")
     def _model_learns_so(self) -> Self:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import DataError
-from pipeline.manifest import DEV, PRODUCTION, RAW, TEST, TRAIN, TRAIN_DEV, UNLABELLED
+from pipeline.manifest import DEV, PRODUCTION, RAW, TEST, TRAIN, TRAIN_DEV, UNLABELLED, UNLABELLED_HELD_OUT
 from pipeline.randomness import keyed_uniform
 from pipeline.stages.split.params import SplitParams
 from pipeline.stages.split.splitting import EXCLUDED_COLUMNS, HELD_BACK, LEAKS, ONE_SIDED, assign_splits
@@ -283,7 +283,12 @@ def test_unlabelled_images_are_left_out_and_count_for_nothing_else(choice: dict[
     chosen = split_params(least=4, used=used, **choice)
     both = pd.concat([labelled, rows_of(images)], ignore_index=True)
     expected = places(labelled, chosen)
-    assert places(both, chosen) == {**expected, **{str(image["id"]): UNLABELLED for image in images}}
+    measured = {TRAIN_DEV, DEV, TEST}
+    held_out = {
+        group for image, group in labelled[["id", "group"]].itertuples(index=False) if expected[image] in measured
+    }
+    left_out = {str(image["id"]): UNLABELLED_HELD_OUT if image["group"] in held_out else UNLABELLED for image in images}
+    assert places(both, chosen) == {**expected, **left_out}
     assert (HELD_BACK in expected.values()) == (used < 1)
     excluded = assign_splits(both, chosen).excluded
     assert list(excluded.columns) == EXCLUDED_COLUMNS
