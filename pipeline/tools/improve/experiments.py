@@ -37,6 +37,7 @@ from pipeline.tools.revisions import Revision, Workspace, repository, resolved
 from pipeline.tools.tune.tune import tune
 from pipeline.workers.engine import Engine
 from pipeline.workers.process_ids import is_alive, process_id
+from pipeline.workers.progress import say
 from pipeline.workers.stopping import stop_deferred
 from pipeline.yaml_values import yaml_values
 
@@ -47,6 +48,8 @@ CHANGED = (PARAMS_FILE.as_posix(), "*dvc.lock", "reports")
 LEDGER = Path(catalogue.LEDGER.path).parent.as_posix()
 # Trials of a search, and seconds that a stopped run gets to end.
 TRIALS, PATIENCE = 20, 60
+# How often Git is asked to restore files: a lock of an ended process may be there for a moment.
+TRIES = 10
 
 
 class Experiments:
@@ -168,17 +171,44 @@ def _end(number: int, runs: Callable[[], bool]) -> None:
         with suppress(ProcessLookupError):
             os.killpg(number, sent)
         for _ in range(10 * seconds):
-            if not runs():
+            # Git, which DVC began, may outlive it for a moment and still write.
+            if not runs() and not _is_group(number):
                 return
             time.sleep(0.1)
 
 
+def _is_group(number: int) -> bool:
+    """Whether any process of a session is left."""
+    try:
+        os.killpg(number, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 def _put_back() -> None:
-    """The files that a run changes, as the last commit has them."""
+    """The files that a run changes, as the last commit has them.
+
+    Raises:
+        DataError: Git cannot restore them, also after some tries.
+    """
+    for _ in range(TRIES):
+        try:
+            _restore()
+            break
+        except DataError as error:
+            failed = error
+            time.sleep(0.5)
+    else:
+        say(f"the workspace could not be put back: {failed}\nRun `git restore {PARAMS_FILE} dvc.lock reports`")
+        raise failed
+    _checkout()
+
+
+def _restore() -> None:
     changed = _git("diff", "HEAD", "--name-only", "--relative", "-z", "--", *CHANGED, f":!{LEDGER}").split("\0")
     if paths := [f":(literal){path}" for path in changed if path]:
         _git("restore", "--source=HEAD", "--staged", "--worktree", "--", *paths)
-    _checkout()
 
 
 def _checkout() -> None:
