@@ -16,8 +16,8 @@ from pipeline.images import pixels as imaging
 from pipeline.stages.augment import stage as augment_module
 from pipeline.transforms import transforms as transforms_module
 from pipeline.transforms.presets import PRESETS, Preset
-from pipeline.workers import engine as engine_module
 from pipeline.workers import pool as workers_module
+from pipeline.workers import scheduler as scheduler_module
 from tests.augmented import TURN, Originals, many, run
 
 
@@ -31,7 +31,7 @@ def test_any_number_of_workers_and_any_order_of_rows_give_the_same_bytes(
         crews.add(count)
         return workers_module.worker_pool(count)
 
-    monkeypatch.setattr(engine_module, "worker_pool", worker_pool)
+    monkeypatch.setattr(scheduler_module, "worker_pool", worker_pool)
     rows = many(originals)
     one = run(originals, rows=rows, transforms=[TURN])
     assert len(one.shards()) > 2
