@@ -63,8 +63,11 @@ class Cluster:
             initialize_head=True,
             head_node_args={"num_cpus": 0, "node_ip_address": "127.0.0.1", "include_dashboard": False},
         )
-        common = {"node_ip_address": "127.0.0.1", "object_store_memory": 100_000_000}
-        self.nodes = [self._nodes.add_node(num_cpus=count, **common) for count in processors or (1, 1)]
+        # Addresses of their own: a run joins the node of its own address, the head, which no test kills.
+        self.nodes = [
+            self._nodes.add_node(num_cpus=count, node_ip_address=f"127.0.0.{number}", object_store_memory=100_000_000)
+            for number, count in enumerate(processors or (1, 1), 2)
+        ]
         self.address = self._nodes.address
 
     def kill(self, number: int) -> None:

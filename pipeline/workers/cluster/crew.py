@@ -10,6 +10,7 @@ from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pipeline.errors import WorkerError
+from pipeline.names import shown
 from pipeline.workers.cluster.node import Node, NodeReport, Workspace, versions
 from pipeline.workers.cluster.settings import ANSWER_SECONDS
 from pipeline.workers.progress import say
@@ -18,6 +19,8 @@ from pipeline.workers.progress import say
 FREE_SECONDS = 60
 # How often the cluster is looked at for nodes that joined, or have a processor again.
 LOOK_SECONDS = 10
+# How long no new worker starts on a node that lost one: Ray takes some seconds to notice that a node is dead.
+LOST_SECONDS = 15
 
 
 class WorkspaceUnseenError(WorkerError):
@@ -66,6 +69,8 @@ class Crew:
         self._starting: dict[Any, Member] = {}
         self._refused: dict[str, str] = {}
         self._unseen = ""
+        self._failed = ""
+        self._lost: dict[str, float] = {}
         self._told = False
 
     def begin(self, workspace: Workspace) -> None:
@@ -95,14 +100,15 @@ class Crew:
             self._idle_since = now
             return
         waited = now - self._idle_since
-        if not self._starting and (self._refused or waited > LOOK_SECONDS):
+        if not self._starting and (self._refused or (waited > LOOK_SECONDS and not any(processors().values()))):
             if self._unseen:
                 raise WorkspaceUnseenError(self._unseen)
             raise WorkerError(f"no node of {self._name} can take part: {self._reasons()}")
         if waited > FREE_SECONDS:
             raise WorkerError(
-                f"no worker could start on {self._name} in {FREE_SECONDS} seconds: other programs have all of its "
-                "processors (see `ray status`). Wait for them, add nodes, or use --engine processes"
+                f"no worker could start on {self._name} in {FREE_SECONDS} seconds: "
+                f"{self._failed or 'other programs have all of its processors'} (see `ray status`). Wait for them, add "
+                "nodes, or use --engine processes"
             )
         if waited > ANSWER_SECONDS and not self._told:
             self._told = True
@@ -113,8 +119,10 @@ class Crew:
         member = self._starting.pop(started)
         try:
             member.report = ray.get(started)
-        except RayError:
-            return  # its node is gone, or lacks the package: `look` tries again, or ends the run
+        except RayError as error:
+            # Its node is gone, or lacks the package: `look` tries again, or ends the run.
+            self._failed = f"a worker could not start: {type(error).__name__}: {shown(str(error), 600)}"
+            return
         if reason := member.report.refusal(versions(), self._workspace):
             if self._workspace.tasks_read_it and not member.report.sees_workspace:
                 self._unseen = member.host
@@ -130,6 +138,7 @@ class Crew:
         if member in self.ready:
             self.ready.remove(member)
             member.kill()
+        self._lost[member.node] = time.monotonic()
         self._staff()
 
     def dismiss(self) -> None:
@@ -138,14 +147,14 @@ class Crew:
             member.kill()
 
     def _reasons(self) -> str:
-        return "\n".join(self._refused.values()) or "all of them are gone, or the pipeline is not installed on any"
+        return "\n".join(self._refused.values()) or self._failed or "all of them are gone"
 
     def _staff(self) -> None:
         """Start a worker on each processor that has none, up to the limit."""
         members = [*self.ready, *self._starting.values()]
         left = self._limit - len(members)
         for node, count in processors().items():
-            if node in self._refused:
+            if node in self._refused or time.monotonic() - self._lost.get(node, -LOST_SECONDS) < LOST_SECONDS:
                 continue
             there = sum(member.node == node for member in members)
             for _ in range(min(left, count - there)):
