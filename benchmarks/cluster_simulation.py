@@ -7,8 +7,8 @@ the shard's files from storage whose bandwidth all workers share, works, and wri
 workers is slow. When nothing waits, a job that takes three times the median is given to a second worker, as
 `workers/cluster/run.py` does.
 
-What goes in was measured: seconds a file by benchmarks/ingest.py (floor and worker agree within 3 %), `dispatch` and
-`start` by benchmarks/cluster.py. What comes out is a model's answer, not a measurement.
+Seconds a file were measured by benchmarks/ingest.py. `dispatch`, `start`, `bandwidth` and the share of slow workers are
+assumptions; benchmarks/cluster.py measures the first two. What comes out is a model's answer, not a measurement.
 """
 
 import argparse

@@ -90,12 +90,13 @@ class Engine:
                 for task, result in zip(job.task, results, strict=True):
                     done(task, result)
 
-            if self.workers == 1 or len(tasks) < 2:
+            if len(tasks) < 2 or self.slots == 1:
                 return list(_in_process(function, tasks, done))
             starts = range(0, len(tasks), chunk_size)
             jobs = Jobs(len(starts), lambda number: Job(number, tasks[starts[number] : starts[number] + chunk_size]))
             work = Work(partial(each, function))
-            results = run_here_too(work, jobs, self.workers, done_together)
+            read = _nothing if files is None else lambda job: [path for task in job.task for path in files.reads(task)]
+            results = self._spread(work, jobs, done_together, read, title)
             return [result for part in results for result in part]
 
     def map_threads(self, function: Callable[[Task], Result], tasks: Sequence[Task], title: str) -> list[Result]:
@@ -145,7 +146,30 @@ class Engine:
                 advance(size(job.task))
 
             jobs = Jobs(len(tasks), lambda number: job_of_items(number, tasks[number], items))
-            return run(Work(function, guard), jobs, self.workers, done)
+            read = _nothing if files is None else lambda job: files.reads(job.task)
+            return self._spread(Work(function, guard), jobs, done, read, title)
+
+    def _spread(
+        self,
+        work: Work,
+        jobs: Jobs,
+        done: Callable[[Job, Any], None],
+        reads: Callable[[Job], Sequence[Path]],
+        title: str,
+    ) -> list[Any]:
+        """The results of all jobs, in their order.
+
+        Args:
+            reads: files of the workspace that a job reads.
+            title: of the work, for messages.
+        """
+        del reads, title  # all processes see the workspace
+        # Without a guard this process is one of the workers; with one, an item may end the process that makes it.
+        return (run_here_too if work.guard is None else run)(work, jobs, self.workers, done)
+
+
+def _nothing(_: Job) -> Sequence[Path]:
+    return ()
 
 
 def choose_workers(asked: int | None) -> int:
