@@ -6,7 +6,7 @@ its own, and whoever opens the study fails those of processes that are gone and 
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,12 +50,15 @@ class Study:
     Args:
         folder: with the journal and the predictions of each trial.
         maximise: whether a higher value of the optimizing metric is better.
+        planned: what trials draw, where that is settled beforehand; empty: it is not.
     """
 
-    def __init__(self, folder: Path, tune: TuneParams, maximise: bool) -> None:
+    def __init__(
+        self, folder: Path, tune: TuneParams, maximise: bool, planned: Sequence[Mapping[str, Any]] = ()
+    ) -> None:
         optuna.logging.set_verbosity(logging.ERROR)
         folder.mkdir(parents=True, exist_ok=True)
-        self._folder, self._tune = folder, tune
+        self._folder, self._tune, self._planned = folder, tune, planned
         pruner: optuna.pruners.BasePruner = optuna.pruners.NopPruner()
         if tune.prune:
             pruner = optuna.pruners.MedianPruner(n_startup_trials=PRUNE_AFTER, n_warmup_steps=1)
@@ -77,9 +80,8 @@ class Study:
             if trial.state == TrialState.RUNNING and not is_alive(trial.user_attrs.get(PROCESS)):
                 self._study.tell(trial.number, state=TrialState.FAIL)
                 self._study.enqueue_trial(dict(trial.params), user_attrs={RETRIED: trial.number})
-        planned = METHODS.of(self._tune.method).planned(self._tune.method, self._tune.space)
-        for values in planned:
-            self._study.enqueue_trial(values, skip_if_exists=True)
+        for values in self._planned:
+            self._study.enqueue_trial(dict(values), skip_if_exists=True)
 
     def trials(self) -> list[FrozenTrial]:
         """All trials that ended, in order; those that a killed process left and that were run again are left out."""
@@ -140,8 +142,7 @@ class Study:
         retried = {trial.user_attrs.get(RETRIED) for trial in trials}
         begun = [trial for trial in trials if trial.state != TrialState.WAITING and trial.number not in retried]
         waiting = any(trial.state == TrialState.WAITING for trial in trials)
-        planned = METHODS.of(self._tune.method).planned(self._tune.method, self._tune.space)
-        if planned and not waiting:
+        if self._planned and not waiting:
             return None
         if budget.trials is not None and len(begun) >= budget.trials:
             return None
