@@ -222,7 +222,8 @@ def _renamed(params: Relabelled, labels: Collection[str]) -> tuple[dict[str, str
 
 
 def _changed(found: Mapping[str, str], problems: Sequence[str]) -> dict[str, str]:
-    if problems:
+    # A new name may be one of another class in other letters.
+    if problems := [*problems, *alike_labels({*found.values()})]:
         raise DataError("\n".join(problems))
     return {label: name for label, name in found.items() if name != label}
 
