@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from pipeline.bins import bin_names, bins_of_values
 from pipeline.errors import DataError, ParamsError
 from pipeline.framing import Nested, Ranked
-from pipeline.problem import PROBLEMS, Classes, classes_of_labels, framed
+from pipeline.problem import PROBLEMS, framed
+from pipeline.problem_params import Classes
+from pipeline.relabelling import classes_of_labels
 from tests.examples import params
 
 LABELS = ["", "apple", "fig", "pear", "plum"]

@@ -12,8 +12,8 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError, ValidationInfo, field_validator
 
 from pipeline.errors import MissingInputError, ParamsError
+from pipeline.metrics.class_measures import MeanCost
 from pipeline.metrics.distance_measures import MeanDistance, with_relation
-from pipeline.metrics.measures import MeanCost
 from pipeline.metrics.metric_params import MetricParams
 from pipeline.names import shown
 from pipeline.problem import AnyProblem
