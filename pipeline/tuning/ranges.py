@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, JsonValue, model_validator
 
 from pipeline.registry import Choice, Registry, one_of
 from pipeline.section import Section
@@ -65,7 +65,7 @@ class Values(Range):
     """One of some values, which may be mappings, such as whole optimizers with their params."""
 
     name: Literal["choice"]
-    values: Annotated[Sequence[Any], Field(min_length=2)]
+    values: Annotated[Sequence[JsonValue], Field(min_length=2)]
 
     @model_validator(mode="after")
     def _each_once(self) -> Self:
@@ -80,7 +80,7 @@ class Lists(Range):
     """
 
     name: Literal["list"]
-    values: Annotated[Sequence[Any], Field(min_length=2)]
+    values: Annotated[Sequence[JsonValue], Field(min_length=2)]
     length: Annotated[int, Field(ge=1, le=12)]
 
     @model_validator(mode="after")

@@ -22,7 +22,7 @@ from pipeline.metrics.intervals import metric_interval
 from pipeline.metrics.metric import check_defined, metric_of
 from pipeline.metrics.predictions import checked_predictions
 from pipeline.models.thresholds import halves_for
-from pipeline.project.params_file import PARAMS_FILE, Params, check_params
+from pipeline.project.params_file import PARAMS_FILE, Params, check_params, params_values
 from pipeline.store.shard_plan import digest
 from pipeline.store.writing import alone
 from pipeline.tools.training_data import fit_params
@@ -40,7 +40,6 @@ from pipeline.tuning.methods import METHODS
 from pipeline.tuning.selection import after_selection
 from pipeline.workers.engine import Engine
 from pipeline.workers.progress import say
-from pipeline.yaml_values import yaml_values
 
 # Models that are compared with each other.
 MAX_COMPARED = 200
@@ -58,14 +57,14 @@ def tune(trials: int | None, minutes: float | None, engine: Engine, show: Callab
         ParamsError: nothing may vary, a range does not fit params, or there is neither limit.
         DataError: no trial ended with a model.
     """
-    search = Search(yaml_values(PARAMS_FILE.read_text(encoding="utf-8")))
+    search = Search(params_values())
     if trials is None and minutes is None and not search.ends:
         raise ParamsError("a search needs an end: give --trials, --minutes, or both")
     with alone(search.folder, "pipeline tune"):
+        study = search.study()
         search.run_today(show)
         search.prepare(show)
-        study = search.study()
-        study.begin()
+        study.begin(search.planned)
         until = None if minutes is None else time.monotonic() + 60 * minutes
         budget = Budget(trials, until)
         if engine.workers == 1:
@@ -92,7 +91,7 @@ class Search:
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         self.values = values
-        self.params = check_params(dict(values), str(PARAMS_FILE))
+        self.params = check_params(values, str(PARAMS_FILE))
         self.tune = self.params.tune
         check_space(values, self.params)
         self._method = METHODS.of(self.tune.method)
@@ -134,7 +133,7 @@ class Search:
 
     def study(self) -> Study:
         """The study in this search's folder."""
-        return Study(self.folder, self.tune, self.metric.maximise, self.planned)
+        return Study(self.folder, self.tune, self.metric.maximise)
 
     def trial_params(self, values: Mapping[str, Any]) -> Params:
         """The params of a trial."""
@@ -160,7 +159,7 @@ class Search:
         def fit(values: Mapping[str, Any], report: Report) -> TrialResult:
             return run_trial(self.trial_params(values), self.shared, report)
 
-        study.run(budget, fit, lambda trial: show(self._line(trial, study, budget)))
+        study.run(budget, fit, lambda trial: show(self._line(trial, study, budget)), bool(self.planned))
 
     def _line(self, trial: FrozenTrial, study: Study, budget: Budget) -> str:
         """How a trial ended, the best so far, and how long the search may still take."""
