@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, JsonValue, model_validator
 
 from pipeline.registry import Choice, Registry, one_of
 from pipeline.section import Section
@@ -62,7 +62,7 @@ class Values(Range):
     """One of some values, which may be mappings, such as whole optimizers with their params."""
 
     name: Literal["choice"]
-    values: Annotated[Sequence[Any], Field(min_length=2)]
+    values: Annotated[Sequence[JsonValue], Field(min_length=2)]
 
     @model_validator(mode="after")
     def _each_once(self) -> Self:

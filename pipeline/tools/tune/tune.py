@@ -22,7 +22,7 @@ from pipeline.metrics.intervals import metric_interval
 from pipeline.metrics.metric import check_defined, metric_of
 from pipeline.metrics.predictions import checked_predictions
 from pipeline.models.thresholds import halves_for
-from pipeline.project.params_file import PARAMS_FILE, Params, check_params
+from pipeline.project.params_file import PARAMS_FILE, Params, check_params, params_values
 from pipeline.store.shard_plan import digest
 from pipeline.store.writing import alone
 from pipeline.tools.training_data import fit_params
@@ -38,7 +38,6 @@ from pipeline.tuning.methods import METHODS
 from pipeline.tuning.selection import after_selection
 from pipeline.workers.engine import Engine
 from pipeline.workers.progress import say
-from pipeline.yaml_values import yaml_values
 
 # Models that are compared with each other.
 MAX_COMPARED = 200
@@ -56,7 +55,7 @@ def tune(trials: int | None, minutes: float | None, engine: Engine, show: Callab
         ParamsError: nothing may vary, a range does not fit params, or there is neither limit.
         DataError: no trial ended with a model.
     """
-    search = Search(yaml_values(PARAMS_FILE.read_text(encoding="utf-8")))
+    search = Search(params_values())
     if trials is None and minutes is None and not search.planned:
         raise ParamsError("a search needs an end: give --trials, --minutes, or both")
     with alone(search.folder, "pipeline tune"):
@@ -89,7 +88,7 @@ class Search:
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         self.values = values
-        self.params = check_params(dict(values), str(PARAMS_FILE))
+        self.params = check_params(values, str(PARAMS_FILE))
         self.tune = self.params.tune
         check_space(values, self.params)
         self.planned = METHODS.of(self.tune.method).planned(self.tune.method, self.tune.space)
