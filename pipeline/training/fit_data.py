@@ -14,7 +14,8 @@ from pipeline.framing import UNRELATED, Framing
 from pipeline.label_sets import LabelNames, names_in
 from pipeline.manifest import BALANCED, DEV, SPLIT, check_manifest
 from pipeline.metrics.params import AnyMetric
-from pipeline.problem import Problem, framed, is_multi_label
+from pipeline.problem import framed, is_multi_label
+from pipeline.problem_params import Problem
 from pipeline.stages.augment.params import VariantParams
 from pipeline.stages.ingest.params import IngestParams
 from pipeline.stages.train.params import TrainParams

@@ -124,6 +124,9 @@ def model_file() -> bytes:
 SAVED = model_file()
 HEADER = 8 + int.from_bytes(SAVED[:8], "little")
 ABOUT = json.loads(json.loads(SAVED[8:HEADER])["__metadata__"]["pipeline"])
+# As versions wrote it that knew no checksums, or somebody who means harm: with one, all that is changed is refused.
+del ABOUT["checksum"]
+PLAIN = save_tensors(load_tensors(SAVED), metadata={"pipeline": json.dumps(ABOUT)})
 MODELS = [
     {"name": "majority_class"},
     {"name": "nearest_centroid", "features": {"name": "pixels", "side": 64}},
@@ -147,15 +150,34 @@ MODELS = [
 ]
 TENSORS = ["logits", "centroids", "variance", "weights", "intercepts", "roots", "feature", "threshold", "left", "right",
            "values", "of_class", "start", "depth"]  # fmt: skip
+FRAMINGS = [
+    {"name": "ranked", "output": "cumulative"},
+    {"name": "ranked", "output": "softmax"},
+    {"name": "nested", "output": "cascade", "tree": {"fruit": {"apple": None, "fig": None}, "pear": None}},
+    {"name": "nested", "output": "softmax", "tree": {"fruit": ["apple", "fig", "pear"], "x": ["y", "z"]}},
+]
+HALVES = {"chosen_on": "dev", "criterion": "f1", "values": [0.5] * 3}
+THRESHOLDS = [HALVES, *({**HALVES, "values": values} for values in ([0.5, 0.0, 2], [], "x"))]
+# Of any members, of each other too, in any number.
+ENSEMBLES = st.fixed_dictionaries(
+    {
+        "name": st.just("ensemble"),
+        "members": st.lists(st.sampled_from([*MODELS, {"name": "factory", "made_by": "x"}]) | VALUES, max_size=4)
+        | st.sampled_from([[ABOUT["model"]] * 1000, [ABOUT["model"]] * 100_000, {"0": ABOUT["model"]}]),
+        "stems": st.lists(st.integers(-1, 4), max_size=4) | VALUES,
+        "pool": st.sampled_from(["average", "log_linear"]) | VALUES,
+    }
+)
 KINDS = [torch.float32, torch.float64, torch.int32, torch.int64, torch.bool, torch.float16, torch.uint8]
 
 
 @st.composite
 def flipped_models(draw: st.DrawFn) -> bytes:
     """The file with bytes changed, cut or put in."""
-    data = bytearray(SAVED[: draw(st.integers(0, len(SAVED)))] if draw(st.integers(0, 4)) == 0 else SAVED)
+    whole = draw(st.sampled_from([SAVED, PLAIN, PLAIN]))
+    data = bytearray(whole[: draw(st.integers(0, len(whole)))] if draw(st.integers(0, 4)) == 0 else whole)
     for _ in range(draw(st.integers(1, 5))):
-        place = draw(st.integers(0, HEADER) | st.integers(0, len(SAVED)))
+        place = draw(st.integers(0, HEADER) | st.integers(0, len(whole)))
         data[place : place + draw(st.integers(0, 3))] = draw(st.binary(max_size=3))
     return bytes(data)
 
@@ -172,6 +194,12 @@ def claiming_models(draw: st.DrawFn) -> bytes:
         about["model"] = draw(st.sampled_from(MODELS) | VALUES)
     if draw(st.integers(0, 3)) == 0:
         about["ingest"] = draw(VALUES)
+    if draw(st.integers(0, 3)) == 0:
+        about["framing"] = draw(st.sampled_from(FRAMINGS) | VALUES)
+    if draw(st.integers(0, 3)) == 0:
+        about["thresholds"] = draw(st.sampled_from(THRESHOLDS) | VALUES)
+    if draw(st.integers(0, 3)) == 0:
+        about["model"] = draw(ENSEMBLES)
     sizes = st.sampled_from([0, 1, 2, 3, 12, 64, 12288])
     tensors = dict(load_tensors(SAVED)) if draw(st.booleans()) else {}
     for name in draw(st.lists(st.sampled_from([f"1.{each}" for each in TENSORS] + sorted(tensors)), unique=True)):

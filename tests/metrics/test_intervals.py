@@ -10,15 +10,8 @@ from pydantic import TypeAdapter
 from scipy import stats
 
 from pipeline.metrics.influence import image_influence, ranking_influence
-from pipeline.metrics.intervals import (
-    difference_interval,
-    effective_images,
-    few_groups_widen,
-    mean_interval,
-    metric_interval,
-    share_interval,
-    with_shares_evened,
-)
+from pipeline.metrics.intervals import few_groups_widen, metric_interval, with_shares_evened
+from pipeline.metrics.mean_intervals import difference_interval, effective_images, mean_interval, share_interval
 from pipeline.metrics.metric import Metric, metric_of
 from pipeline.metrics.params import AnyMetric
 from pipeline.metrics.predictions import Predictions

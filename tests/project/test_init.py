@@ -1,5 +1,6 @@
 """`pipeline init`: a project of one's own from folders of images, all of it or nothing."""
 
+import io
 import json
 import os
 import shutil
@@ -9,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import EpsImagePlugin, Image
 
 from pipeline.images.decoding import heic_installed
 from pipeline.project import image_facts
 from pipeline.project.files import COPIED
 from pipeline.project.label_files import separator_of
 from pipeline.project.params_file import Params, load_params
+from pipeline.sources.files import Folder
 from tests.examples import REPOSITORY, encoded, picture, write_source
 from tests.running import Ended, pipeline_alone, run
 
@@ -125,6 +128,15 @@ def test_only_some_classes(init: Init, tmp_path: Path) -> None:
     assert params_of(tmp_path / "shop").sources["more"].include == (r"/a\ \[1\]/", "/b/")
 
 
+def test_a_class_is_asked_for_in_any_bytes_of_its_letters(init: Init, tmp_path: Path) -> None:
+    write_source(tmp_path / "more", {"cafe\u0301": 5, "b": 6, "c": 7}, seed=3)
+    ended = init("shop", "--production", "more", "--classes", "caf\u00e9,b")
+    assert ended.code == 0, ended.err
+    assert "11 images in 2 classes" in ended.out
+    # As the folder is called on the disk.
+    assert params_of(tmp_path / "shop").sources["more"].include == ("/b/", "/cafe\u0301/")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -132,6 +144,7 @@ def test_only_some_classes(init: Init, tmp_path: Path) -> None:
         (["--preset", "moon"], "--preset moon: it must be one of light"),
         (["--layout", "deep"], "--layout deep: it must be class"),
         (["--classes", "wolf"], "--classes names none of the classes"),
+        (["--classes", "cat,dgo"], "--classes names dgo, which no source has"),
         (["--labels", "none.csv"], "there is no such file"),
     ],
 )
@@ -393,3 +406,22 @@ def test_cells_with_several_labels_make_a_project_of_several_labels(init: Init, 
 )
 def test_what_stands_between_labels_is_seen(cells: set[str], separator: str | None) -> None:
     assert separator_of(cells) == separator
+
+
+def test_no_program_is_run_to_look_at_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Pillow runs Ghostscript for an EPS file, whatever its name ends in, and takes any bytes for some formats."""
+    run_by_pillow: list[object] = []
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *arguments, **_: run_by_pillow.append(arguments))
+    eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n%%EOF\n"
+    tga = io.BytesIO()
+    Image.new("RGB", (9, 9)).save(tga, "TGA")
+    tiff = io.BytesIO()
+    Image.new("RGB", (9, 9)).save(tiff, "TIFF")
+    files = {"eps.png": eps, "tga.jpg": tga.getvalue(), "cut.tif": tiff.getvalue()[:-40]}
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    found = image_facts.look_at(Folder(tmp_path), [*files])
+    assert (found.unreadable, run_by_pillow) == (3, [])
+    assert capfd.readouterr() == ("", "")

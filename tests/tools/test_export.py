@@ -22,6 +22,7 @@ from pipeline.data.formats.rows import MAX_NAME_BYTES, export_name, folder_names
 from pipeline.data.formats.table import DATA_FORMATS
 from pipeline.manifest import BALANCED, SPLIT
 from pipeline.store.ledger import LedgerEntry
+from pipeline.store.writing import alone
 from tests.examples import with_columns
 from tests.running import Ended, pipeline_alone, run, write_params
 from tests.stored import CLASSES, IMAGES, SIZE, stored, with_copies
@@ -291,3 +292,21 @@ def test_formats_without_a_file_a_picture_cannot_share_them(command: Command) ->
 def test_variants_that_are_made_now_share_no_file(command: Command) -> None:
     command("linked", "--format", "imagefolder", "--link")
     assert len({path.stat().st_ino for path in Path("linked/train").rglob("*") if path.is_file()}) == 24
+
+
+@pytest.mark.parametrize("folder", ["images/web/new", "images/phone"])
+def test_nothing_is_exported_into_the_images_of_a_source(command: Command, folder: str) -> None:
+    ended = command(folder, "--format", "imagefolder")
+    assert ended.code == 3
+    assert "and the next run would read what is exported as new images: name another folder" in ended.err
+    assert not Path(folder).exists()
+
+
+def test_an_export_of_test_waits_for_nobody_and_loses_no_entry(command: Command) -> None:
+    with alone(Path(catalogue.TEST_PREDICTIONS.path).parent, "pipeline final_evaluation"):
+        ended = command("out", "--format", "parquet", "--test")
+    assert ended.code == 6
+    assert "another run of `pipeline final_evaluation` or `pipeline export --test` is writing to" in ended.err
+    assert not Path("out").exists()
+    assert not Path(catalogue.LEDGER.path).exists()
+    assert command("out", "--format", "parquet", "--test").code == 0
