@@ -73,8 +73,8 @@ class Tried:
         self._groups = len(np.unique(self._codes[self.metric.counted(self._models[0])]))
         if self._groups < MIN_GROUPS:
             raise DataError(
-                f"dev has {self._groups} independent groups of images, and with fewer than {MIN_GROUPS} nobody can "
-                "tell models apart: collect more production images"
+                f"dev has {self._groups} independent groups of images, and models can be compared with at least "
+                f"{MIN_GROUPS}: collect more production images"
             )
 
     def __len__(self) -> int:

@@ -27,7 +27,7 @@ def person(who: str | None) -> str:
     written = getpass.getuser() if who is None else who
     name = clean(written)
     if not name or fault(written) is not None or not is_text(written):
-        raise ParamsError(f"--who {shown(written)!r} is no name of a person: give one of visible characters")
+        raise ParamsError(f"--who {shown(written)!r} is not a name: write it with visible characters")
     return name
 
 

@@ -81,11 +81,11 @@ class NodeReport:
             )
         if workspace.tasks_read_it and not self.sees_workspace:
             return (
-                f"it does not see the workspace {workspace.folder}, whose files this stage reads: put the workspace on "
+                f"it cannot read the workspace {workspace.folder}, whose files this stage needs: put the workspace on "
                 "storage that all nodes mount at the same path, or run this stage with --engine processes"
             )
         if self.missing:
-            return f"it does not see {self.missing[0]}: mount it at the same path, or move the images to object storage"
+            return f"it cannot read {self.missing[0]}: mount it at the same path, or move the images to object storage"
         return None
 
 

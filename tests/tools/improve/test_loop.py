@@ -43,8 +43,8 @@ def test_what_helps_is_kept_and_the_next_move_begins_there() -> None:
     assert found.gain.difference == pytest.approx(0.3)
     assert 0 <= found.choosing < 0.03
     lines = list(outcome_lines(found, applied=False))
-    assert "Dev says +30.0 points" in lines[1]
-    assert lines[-1] == "To take over what was kept: `dvc exp apply improve-abc-2`, then commit"
+    assert "The gain on dev is +30.0 points" in lines[1]
+    assert lines[-1] == "To use the kept model: `dvc exp apply improve-abc-2`, then commit"
 
 
 def test_what_may_be_noise_or_is_worse_or_breaks_a_limit_is_not_kept() -> None:
@@ -64,7 +64,7 @@ def test_what_may_be_noise_or_is_worse_or_breaks_a_limit_is_not_kept() -> None:
     }
     found = outcome_of(progress, ending)
     assert found.kept == ""
-    assert next(outcome_lines(found, False)).startswith("Nothing that was tried is better beyond noise")
+    assert next(outcome_lines(found, False)).startswith("No experiment was better beyond noise")
 
 
 def test_a_model_that_holds_all_limits_replaces_one_that_breaks_one() -> None:
@@ -120,7 +120,7 @@ def test_a_repair_comes_first_and_its_numbers_begin_anew() -> None:
     ]
     found = outcome_of(progress, ending)
     assert (found.before, found.after) == (0.7, 0.8)
-    assert "Scenes in train was mended first" in next(outcome_lines(found, False))
+    assert "Scenes in train was fixed first" in next(outcome_lines(found, False))
 
 
 def test_a_run_with_another_dev_is_kept_for_no_other_reason() -> None:
