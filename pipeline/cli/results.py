@@ -234,8 +234,8 @@ def review(
         typer.Argument(
             metavar="[labels|copies|errors|outliers|queue]",
             help="labels: images whose label may be wrong. copies: near-duplicates, those with two labels first. "
-            "errors: misclassified images of dev, mixed with as many correct ones. outliers: images unlike the others of "
-            "their class. queue: production images without a label.",
+            "errors: misclassified images of dev, mixed with as many correct ones. outliers: images unlike the others "
+            "of their class. queue: production images without a label.",
         ),
     ] = "labels",
     who: Annotated[

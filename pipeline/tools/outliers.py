@@ -125,11 +125,7 @@ def write_outliers(output: Path, engine: Engine) -> str:
         f"Images of train, train_dev and dev that look unlike the others of their class, by their {looks.kind}.",
         "Decide for each: a wrong label, another object, or a rare case that the model needs. Nothing is removed.",
         f"unusual: the distance above the class's third quartile, in interquartile ranges; above {FENCE:g} here.",
-        *(
-            [f"Classes with too few images to check: {', '.join(found.small_classes[:10])}."]
-            if found.small_classes
-            else []
-        ),
+        *([f"Too few images to check: {', '.join(found.small_classes[:10])}."] if found.small_classes else []),
         *([] if len(found.table) else ["None was found."]),
     ]
     columns = {name: [str(value) for value in found.table[name]] for name in COLUMNS}
