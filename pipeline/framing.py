@@ -1,4 +1,4 @@
-"""How classes relate, which a model's file remembers: not at all, as ranks in an order, or as leaves of a tree.
+"""How classes relate, as model files store it: not at all, as ranks in an order, or as leaves of a tree.
 
 With ranks or a tree, some mistakes are worse than others. Such a model predicts the class of the least expected
 distance, which is the median class of an order; any other one predicts the likeliest class.

@@ -1,4 +1,4 @@
-"""JPEGs -> sRGB pixels as they are stored, and what the codec said of them; of a cut one what is left.
+"""JPEGs -> sRGB pixels as stored, with messages of the codec; of a truncated JPEG, the rows that are left.
 
 OpenCV decodes plain JPEGs: the same library makes the same pixels as in Pillow (a test holds that), but only OpenCV
 lets it complain of what is broken, so that it also listens to the other ones.

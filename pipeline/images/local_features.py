@@ -1,4 +1,4 @@
-"""Whether two pictures show one scene: local features of one that lie in the other as one plane seen from elsewhere.
+"""Whether two pictures show one scene: whether enough of their local features agree under one homography.
 
 Features are SIFT's (Lowe, 2004), compared as RootSIFT (Arandjelovic and Zisserman, 2012). Two pictures agree if enough
 of their features match, turn and grow alike, and fit one homography (MAGSAC++, Barath et al., 2020) that bends a

@@ -1,4 +1,4 @@
-"""Several networks as one: members that share what layers they can, and the pool that combines what they say.
+"""Several networks as one: members that share frozen layers, and the pool that combines their predictions.
 
 An ensemble takes pixels and gives logarithms of the combined probabilities, whose softmax are these: so it is stored,
 predicted with, exported and measured as any other network is.

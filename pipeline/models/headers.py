@@ -1,4 +1,4 @@
-"""What the header of a model file says of its network, and the network that it and tensors make."""
+"""The header of a model file: what it says of the network, and how the network is built from it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

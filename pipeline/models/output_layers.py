@@ -1,4 +1,4 @@
-"""Last layers of networks whose classes have an order or a tree: from its numbers to log-probabilities of the classes.
+"""Output layers for classes in an order or a tree: from the network's numbers to log-probabilities of the classes.
 
 Log-probabilities are logits whose softmax are the probabilities: so losses, predictions and exports take them for such.
 """

@@ -1,4 +1,4 @@
-"""Which model a new project begins with, and what training it takes."""
+"""The model that a new project starts with, and how it is trained."""
 
 import math
 from dataclasses import dataclass

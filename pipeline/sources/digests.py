@@ -1,4 +1,4 @@
-"""What is known of each of a source's files before it is decoded, in few bytes a file: its path and its SHA-256."""
+"""The path and SHA-256 of each of a source's files, in few bytes per file."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What an object store or the way to it refuses, as errors that say what is wrong and how to fix it.
+"""Errors of object stores and of the network to them: what is wrong, and how to fix it.
 
 Arrow gives an OSError with the words of the store's own library; they are matched here, and never shown whole, because
 some hold addresses with signatures.

@@ -1,4 +1,4 @@
-"""Objects read by threads ahead of their turn, so that no picture waits for the way to the store; bounded in memory."""
+"""Read objects ahead in threads, so that decoding does not wait for the network; bounded in memory."""
 
 from collections import deque
 from collections.abc import Callable, Sequence

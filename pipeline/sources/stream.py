@@ -1,4 +1,4 @@
-"""A file that is read from front to back alone, for tarfile, which trusts what archives say."""
+"""A file that can only be read from front to back, for tarfile, which trusts what archives claim."""
 
 import hashlib
 import tarfile

@@ -1,4 +1,4 @@
-"""How long stages took on this machine, beside the run: a JSON object a line, keyed by the hashes of what they wrote.
+"""How long stages took on this machine: a JSON object per line, keyed by the hashes of what they wrote.
 
 Times differ from run to run, so they are no result: neither DVC nor Git knows the file, and nothing reads it but tables
 for people. Without it they say no times. The key is what dvc.lock says of a stage's files, so that a time is never

@@ -1,4 +1,4 @@
-"""Outliers of a class: images of train, train_dev and dev that look like few others of their class.
+"""Outliers of a class: images of train, train_dev and dev that look unlike the others of their class.
 
 A command and no part of curate, because curate stands before split and would show images of test. Nothing is removed:
 an outlier may be a wrong label, a picture of something else, or the rare case that the model needs most.

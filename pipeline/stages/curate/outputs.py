@@ -1,4 +1,4 @@
-"""What curate makes, and what it says of it."""
+"""The outputs of curate, and its summary."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

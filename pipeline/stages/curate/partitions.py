@@ -1,4 +1,4 @@
-"""Which images have the most similar vectors, among very many: searched in parts, so that time grows with their number.
+"""Find the most similar vectors among very many images: in parts, so that time grows in proportion to their number.
 
 An inverted file (Sivic and Zisserman, 2003) over few dimensions: the principal ones of a sample; k-means of the sample
 gives parts, and the images of a part are compared with those of the nearest parts. What is nearest there is compared

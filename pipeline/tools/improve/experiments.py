@@ -1,4 +1,4 @@
-"""Moves as experiments of DVC, run in the workspace, which is put back after each of them.
+"""Moves as experiments of DVC, run in the workspace, which is restored after each of them.
 
 Not in a temporary folder (`dvc exp run --temp`): sources that neither Git nor DVC knows are not there, and what stages
 reuse, shards above all, would be made anew. So the workspace must be clean: what a run changes (params.yaml, dvc.lock,

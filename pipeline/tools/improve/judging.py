@@ -1,4 +1,4 @@
-"""Is a model better than the one before, although many were tried? And what of the gain is the choice?
+"""Is a model better than the one before, given how many were tried? And how much of the gain is luck?
 
 All models that were tried on one dev are judged together: a difference counts if it is larger than what the largest
 difference of all pairs reaches by chance in 95 % of tables (max-t, multiple_comparisons.py). What is kept still looks

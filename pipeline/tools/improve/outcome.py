@@ -1,4 +1,4 @@
-"""What `pipeline improve` brought, as lines and tables for people."""
+"""The results of `pipeline improve`, as lines and tables."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

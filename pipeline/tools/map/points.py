@@ -1,4 +1,4 @@
-"""The points of a map: where each image lies, and what may be told of it.
+"""The points of a map: where each image lies, and what may be shown of it.
 
 Where an image of test lies is known by what it looks like; its label and what the model says of it are not shown.
 """

@@ -1,4 +1,4 @@
-"""The table of a spot check for people, and how to take its first model over."""
+"""The table of a spot check, and how to use its first model."""
 
 import pandas as pd
 from rich.console import Console

@@ -1,4 +1,4 @@
-"""The workers of a run on a cluster: they start on each node, are found fit or not, and are replaced when they die."""
+"""The workers of a run on a cluster: they start on each node, are checked, and are replaced when they die."""
 
 import secrets
 import time

@@ -1,4 +1,4 @@
-"""What a process on a node of a cluster does: it says what it is and sees, then does jobs like a worker process.
+"""A process on a node of a cluster: it reports its versions and what it can read, then works like a worker process.
 
 It does not import Ray.
 """
