@@ -47,7 +47,7 @@ class Unrelated(Framing):
 class Ranked(Framing):
     """Classes in an order; they lie as many ranks apart as there are steps between them.
 
-    output: cumulative: one number a picture, and thresholds between the classes; softmax: one number a class.
+    output: cumulative: one number per picture, and thresholds between the classes; softmax: one number per class.
     """
 
     name: Literal["ranked"]

@@ -52,7 +52,7 @@ class Features:
     """Local features of a picture, strongest first; at most MAX_FEATURES.
 
     points: shape (n, 2), x and y at SIDE pixels of the longer side. angles: degrees. sizes: pixels.
-    descriptors: RootSIFT, shape (n, 128), whole numbers of length 255, in 38 kB a picture.
+    descriptors: RootSIFT, shape (n, 128), whole numbers of length 255, in 38 kB per picture.
     width: of the picture, at SIDE.
     """
 

@@ -7,7 +7,7 @@ fails says that the split is broken. So no smallest effect that matters is set: 
 which differences show.
 
 - **Groups are the observations**, not near-duplicates: one image a group and side, chosen by keyed hash; at
-  most MAX_LABELS groups a side for labels and MAX_IMAGES for facts, so that the cost is bounded.
+  most MAX_LABELS groups per side for labels and MAX_IMAGES for facts, so that the cost is bounded.
 - **Verdict**: a test is matched if its p, after Holm's correction over all tests of the comparison, is at
   least `level`; a comparison, if all its tests are. A random split fails one with probability `level` at most.
 - **Images without a label** count as production by their facts, and say nothing of labels.

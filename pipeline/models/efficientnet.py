@@ -173,7 +173,7 @@ def efficientnet_layers(side: int, trained: str, rate: float, dropout: float, cl
     """All layers, from pixels of 0 to 255 to logits.
 
     Args:
-        side: pixels a side that pictures are scaled to.
+        side: pixels per side that pictures are scaled to.
         trained: head, last or all: the layers that are not frozen.
         rate: share of the learning rate at which the backbone's own layers are trained.
         dropout: share of the features that is set to 0 before the output layer.

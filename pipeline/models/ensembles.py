@@ -68,7 +68,7 @@ class Average(nn.Module):
 
 
 class LogLinear(nn.Module):
-    """The weighted sum of the members' log-probabilities and of one number a class, normalised.
+    """The weighted sum of the members' log-probabilities and of one number per class, normalised.
 
     A member's weight may depend on the image: it is `weights[m, 0]` plus the image's facts times `weights[m, 1:]`.
 

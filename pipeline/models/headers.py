@@ -35,7 +35,7 @@ Tensors = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class Shape:
-    """What a network takes and gives: how many classes, how many pixels a side, and how the classes relate."""
+    """What a network takes and gives: how many classes, how many pixels per side, and how the classes relate."""
 
     classes: int
     size: int

@@ -61,7 +61,7 @@ class PretrainedFromFile(Pretrained):
 class NetworkRow(Choice[P]):
     """A network.
 
-    layers: (params, classes, pixels a side) -> from normalised pixels (n, 3, size, size) to logits (n, classes); of a
+    layers: (params, classes, pixels per side) -> from normalised pixels (n, 3, size, size) to logits (n, classes); of a
         pretrained one from pixels of 0 to 255. It raises ParamsError where a picture of this size is too small.
     wider: a width -> the next one that should tell; None: it has no width.
     instead: the params that change for an architecture that can learn more; None: there is none.

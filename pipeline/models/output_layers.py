@@ -33,7 +33,7 @@ class OutputLayer:
 
 
 class CumulativeLink(nn.Module):
-    """A number a picture (n, 1) -> log-probabilities of classes in an order (n, k): the proportional odds model.
+    """A number per picture (n, 1) -> log-probabilities of classes in an order (n, k): the proportional odds model.
 
     P(class <= j) = sigmoid(threshold j - number), of rising thresholds (McCullagh, 1980, equation 1.1); each lies a
     softplus, and a little, above the one before.

@@ -1,7 +1,7 @@
 """The objects of a source under a prefix of an object store.
 
 An object is known by its size and the time of its last change, which the list of the bucket gives: what did not change
-is never read again. Arrow's lists have no ETag, and to ask for each one's would take a request an object.
+is never read again. Arrow's lists have no ETag, and to ask for each one's would take a request per object.
 """
 
 import struct

@@ -87,7 +87,7 @@ def check_transforms(transforms: Sequence[AnyTransform], size: int) -> list[str]
     """What albumentations remarks of the transforms (an argument rounded, a name that is an alias), with places.
 
     Args:
-        size: pixels a side of the pictures; each transform is tried on one.
+        size: pixels per side of the pictures; each transform is tried on one.
 
     Raises:
         ParamsError: what cannot be used, or does not keep the size and type of pictures.

@@ -103,7 +103,7 @@ class CurateOutputs:
         yield from crowd_lines(self.found.crowds)
         if self.found.untold:
             yield (
-                f"{self.found.untold} pictures have less than {local_features.MIN_SIDE} pixels a side: too small to "
+                f"{self.found.untold} pictures have less than {local_features.MIN_SIDE} pixels per side: too small to "
                 "tell scenes apart (ingest.size)"
             )
         if not len(self.scenes):

@@ -123,7 +123,7 @@ def _marks(pictures: Sequence[imaging.Pixels]) -> list[dict[str, Any]]:
 
 @cache
 def _configure_worker() -> None:
-    """One thread a worker: they share the cores, and each takes address space, so that more would refuse more."""
+    """One thread per worker: they share the cores, and each takes address space, so that more would refuse more."""
     cv2.setNumThreads(1)
 
 

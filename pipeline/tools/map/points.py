@@ -26,7 +26,7 @@ COLUMNS = ["id", "x", "y", "source", "role", "split", "label", "predicted"]
 
 
 def map_points(engine: Engine) -> tuple[pd.DataFrame, str]:
-    """A row an image that curate kept, by id, with COLUMNS; and what the map is made of, in words.
+    """A row per image that curate kept, by id, with COLUMNS; and what the map is made of, in words.
 
     split: of the last run, or HELD_BACK. label, predicted: "" where they are not shown or not known.
 

@@ -41,7 +41,7 @@ def table_of(results: Sequence[Result]) -> pd.DataFrame:
 
 
 def params_of(result: Result) -> str:
-    """What to write into params.yaml for a framing, one line a place."""
+    """What to write into params.yaml for a framing, one line per place."""
     return "\n".join(f"{place}: {flow(value)}" for place, value in result.candidate.params.items())
 
 

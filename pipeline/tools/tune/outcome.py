@@ -43,7 +43,7 @@ class Outcome:
 
 
 def trials_table(trials: Sequence[FrozenTrial], tune: TuneParams) -> pd.DataFrame:
-    """A row a trial, in order: its state, value on dev, broken limits, epochs, seconds, and what varied."""
+    """A row per trial, in order: its state, value on dev, broken limits, epochs, seconds, and what varied."""
     return pd.DataFrame(
         [
             {

@@ -26,7 +26,7 @@ LEAST_WEIGHT = 1e-4
 
 @dataclass(frozen=True)
 class Learnt:
-    """Weights (members, 1 + facts), and a number a class, (k,)."""
+    """Weights (members, 1 + facts), and a number per class, (k,)."""
 
     weights: Floats
     bias: Floats
