@@ -66,7 +66,7 @@ class Features:
         return len(self.points)
 
     def mirrored(self) -> "Features":
-        """Those of the picture turned left to right."""
+        """The features of the mirrored picture."""
         points = self.points * np.array([-1, 1], np.float32) + np.array([self.width - 1, 0], np.float32)
         return replace(self, points=points, angles=180 - self.angles, descriptors=self.descriptors[:, _MIRRORED])
 
@@ -117,7 +117,7 @@ def local_features(pixels: Pixels) -> Features:
 
 
 def agreement(one: Features, other: Features) -> Agreement:
-    """How two pictures agree; NONE where chance would give as much."""
+    """How two pictures agree; NONE if chance could explain it."""
     straight = _agreement(one, other)
     if straight.confirmed:
         return straight

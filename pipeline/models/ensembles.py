@@ -25,7 +25,7 @@ FACTS = 4
 
 @dataclass(frozen=True)
 class EnsembleOf:
-    """What an ensemble is made of: the params of its members, in their order; and the name of its pool."""
+    """Params of an ensemble: those of its members, in order, and the name of the pool that combines them."""
 
     members: tuple["Model", ...]
     pool: str
@@ -127,7 +127,7 @@ class EnsembleNetwork(nn.Module):
         return pooled
 
     def mapped(self, change: Callable[[nn.Module], nn.Module]) -> "EnsembleNetwork":
-        """The same of changed stems and heads."""
+        """The same ensemble with changed stems and heads."""
         return EnsembleNetwork([*map(change, self.stems)], [*map(change, self.heads)], self.stem_of, self.pool)
 
 

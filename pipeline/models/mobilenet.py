@@ -75,7 +75,7 @@ class Backbone(nn.Module):
         self.train()
 
     def train(self, mode: bool = True) -> "Backbone":
-        """As of any layer; frozen, it is always used as in a prediction."""
+        """Set the mode as in any layer; a frozen backbone stays in evaluation mode."""
         return super().train(mode and not self.frozen)
 
     def forward(self, pictures: Tensor) -> Tensor:

@@ -40,7 +40,7 @@ def checked_report(path: str, form: TypeAdapter[Any] | None = None) -> Artifact:
 
 
 def memo(path: str, form: TypeAdapter[Any] | None = None) -> Artifact:
-    """An artifact: a JSON object that saves its stage work; missing or damaged, it reads as None."""
+    """An artifact: a JSON object that only saves a stage time; if it is missing or damaged, it reads as None."""
     whole = checked_report(path, form)
 
     def read(place: Path) -> Any:

@@ -75,7 +75,7 @@ def build_transform(transforms: Sequence[AnyTransform]) -> Transforms:
 
 
 def named(transforms: Sequence[AnyTransform]) -> list[str]:
-    """What to call each transform of `build_transform` in a message: `Affine (augment.transforms.0)`."""
+    """The name of each transform of `build_transform` for messages, such as `Affine (augment.transforms.0)`."""
     return [
         f"{transform.name} (augment.transforms.{number})"
         for number, item in enumerate(transforms)

@@ -39,7 +39,7 @@ DIGITS = 4
 
 
 def nearest_in_parts(vectors: Vectors, count: int, engine: Engine) -> tuple[Numbers, Floats]:
-    """The images most like each, itself left out: their numbers and cosines, shape (n, count), best first.
+    """The most similar other images of each: their numbers and cosines, shape (n, count), best first.
 
     Almost always: an image whose part is far away is not found. Beside the vectors it takes half a kilobyte an image.
 
@@ -65,7 +65,7 @@ def unit(vectors: Vectors) -> Floats:
 
 
 def best(numbers: Numbers, likeness: Floats, count: int) -> tuple[Numbers, Floats]:
-    """The `count` most alike of each row; of equal ones those of the smallest numbers."""
+    """The `count` most similar of each row; among equal ones, those with the smallest numbers."""
     likeness = np.round(likeness, DIGITS).astype(np.float32)
     chosen = np.argpartition(-likeness, min(count, likeness.shape[1] - 1), axis=1)[:, : count + 1]
     values, places = np.take_along_axis(likeness, chosen, axis=1), np.take_along_axis(numbers, chosen, axis=1)

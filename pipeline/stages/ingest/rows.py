@@ -58,7 +58,7 @@ def row_maker(files: Files, params: IngestParams) -> Guard:
 
 
 def shape_of_rows(params: IngestParams) -> str:
-    """A digest of all that shapes a row beside its file."""
+    """A digest of all that shapes a row, besides its file."""
     code = version_of(open_file, rows_of, refuse_file, Guard, without=NOT_IN_KEY)
     return fingerprint(code, imaging.LIBRARIES, params.model_dump(exclude={"max_rejected", "max_expansion"}))
 
@@ -128,7 +128,7 @@ def _configure_worker() -> None:
 
 
 def refuse_file(payload: Payload, reason: str, detail: str) -> dict[str, Any]:
-    """The same of a file without a picture."""
+    """The shard columns of a file that is rejected."""
     return {**_file(payload), "reason": reason, "detail": detail, **_NO_MARKS}
 
 

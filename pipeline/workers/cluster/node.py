@@ -52,7 +52,7 @@ class Workspace:
 
 @dataclass(frozen=True)
 class NodeReport:
-    """What a node's process is and sees.
+    """The versions of a node's process, and what it can read.
 
     versions: of Python, of libraries (absent ones are missing) and of the pipeline's own code, a hash.
     sees_workspace: whether it reads the run's marker. missing: of the paths that tasks read, those it does not see.
