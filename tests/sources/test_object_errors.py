@@ -13,7 +13,13 @@ HEAD = "When reading information for key 'a' in bucket 'b': "
     [
         (OSError("AWS Error NO_SUCH_BUCKET during ListObjectsV2"), "", MissingInputError, "does not exist", "sources"),
         (FileNotFoundError(2, "No such file"), "", MissingInputError, "no longer exists", "dvc repro"),
-        (OSError("AWS Error RESOURCE_NOT_FOUND during GetObject"), "", MissingInputError, "no longer exists", "dvc repro"),
+        (
+            OSError("AWS Error RESOURCE_NOT_FOUND during GetObject"),
+            "",
+            MissingInputError,
+            "no longer exists",
+            "dvc repro",
+        ),
         (OSError(f"{HEAD}AWS Error ACCESS_DENIED"), "", StorageError, "access is denied", "AWS_PROFILE"),
         (OSError(f"{HEAD}AWS Error ACCESS_DENIED"), "ExpiredToken", StorageError, "have expired", "Get new ones"),
         (
