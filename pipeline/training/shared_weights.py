@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from pipeline.data.dataset import channel_statistics
 from pipeline.data.loader import batches, weighted_batches
 from pipeline.data.order import KeyedOrder
+from pipeline.data.statistics import channel_statistics
 from pipeline.errors import DataError
 from pipeline.framing import decision
 from pipeline.metrics.metric import Metric
