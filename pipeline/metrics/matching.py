@@ -145,8 +145,8 @@ def words(split: str, images: int, accuracy: float) -> str:
     """The same as a sentence."""
     points = 100 * visible_difference(images, accuracy)
     return (
-        f"{split} has {images:,} images: two models measured on other images of this number differ by chance by up to "
-        f"{points:.1f} points; on the same images `pipeline compare` tells them apart earlier"
+        f"{split} has {images:,} images: two equally good models, measured on different sets of this size, differ by "
+        f"up to {points:.1f} points by chance; on the same images, `pipeline compare` shows smaller differences"
     )
 
 
