@@ -71,7 +71,7 @@ def test_what_may_be_noise_or_is_worse_or_breaks_a_limit_is_not_kept() -> None:
 def test_a_model_that_holds_all_limits_replaces_one_that_breaks_one() -> None:
     bench = Scripted({(2 * EPOCHS, RATE): state(0.605)})
     _, _, entries = improved(state(0.6, LONGER, broken=["recall"]), bench)
-    assert whys(entries) == [("train longer", True, "the model before breaks a limit, and this one holds all")]
+    assert whys(entries) == [("train longer", True, "the model before breaks a limit; this one holds all")]
 
 
 def test_a_run_that_fails_costs_a_try_and_the_loop_goes_on() -> None:
@@ -95,7 +95,7 @@ def test_it_ends_with_its_budget() -> None:
     soon = Budget(None, time.monotonic() + 60)
     progress, ending, entries = improved(state(0.6, LONGER), bench, soon)
     assert entries == []
-    assert ending.words == "what is left to try takes longer than the minutes that are left"
+    assert ending.words == "all that is left to try takes longer than the minutes left"
     assert progress.incumbent is progress.today
 
 
@@ -127,9 +127,7 @@ def test_a_repair_comes_first_and_its_numbers_begin_anew() -> None:
 def test_a_run_with_another_dev_is_kept_for_no_other_reason() -> None:
     bench = Scripted({(2 * EPOCHS, RATE): state(0.99, first=50)})
     _, _, entries = improved(state(0.6, LONGER), bench)
-    assert whys(entries) == [
-        ("train longer", False, "its dev has other images, so nobody can say whether it is better")
-    ]
+    assert whys(entries) == [("train longer", False, "its dev has other images, so it cannot be compared")]
 
 
 def test_a_search_is_due_when_no_advice_is_left_and_its_own_choice_counts() -> None:
