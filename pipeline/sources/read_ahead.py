@@ -41,7 +41,7 @@ class Loaders:
             Thread(target=self._work, daemon=True).start()
 
     def submit(self, function: Callable[[], Result]) -> "Future[Result]":
-        """Have it done as soon as a thread is free."""
+        """Run the function as soon as a thread is free."""
         future: Future[Result] = Future()
         self._waiting.put((future, function))
         return future

@@ -38,7 +38,7 @@ class Versions:
         return self.reached(name, params).version
 
     def reached(self, name: str, params: Mapping[str, Any] | None = None) -> Reached:
-        """The same, with all that was found."""
+        """All that the code of a stage reaches, for `of_stage`."""
         declared = self._declared(name)
         chosen = None
         if params is not None:
@@ -102,7 +102,7 @@ class Versions:
 
 @cache
 def installed_versions() -> Versions:
-    """Those of this package, as it is installed."""
+    """The versions of the code of this package, as it is installed."""
     return Versions(Path(pipeline.__file__).parent)
 
 
