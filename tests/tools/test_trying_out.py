@@ -83,7 +83,7 @@ def test_framings_are_measured_beside_the_classes_and_nothing_else_changes(
     framings = ["ordinal", "ordinal, softmax", *(f"{one} against the rest" for one in "abc")]
     assert [name for name in table["framing"] if "as one" not in name] == framings
     assert "mean cost per prediction on" in ended.out
-    assert "By linear models on small pictures" in ended.out
+    assert "The models are linear, on small pictures" in ended.out
     again = pipeline(capsys, monkeypatch, "reframe", "--order", "c,a,b")
     assert again.out == ended.out
 
