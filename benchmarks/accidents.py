@@ -28,6 +28,7 @@ SAME, ERROR, WRONG = "same bytes", "clear error", "wrong"
 CLEAR = re.compile(r"^error: .*(run|remove|free|fix|lower|wait|check)", re.MULTILINE | re.IGNORECASE)
 # Outs that say how long something took, which no two runs agree on.
 TIMED = ("latency.json",)
+LEDGER = "ledger.jsonl"
 # Root is refused nothing, but where it has mounted the folders so.
 READ_ONLY = ["unshare", "--mount", "sh", "-c"]
 READ_ONLY += [
@@ -101,6 +102,8 @@ class Project:
             run(self.whole, "git", "commit", "--quiet", "--message", message)
             if message == "Set up":
                 run(self.whole, "dvc", "repro")
+                # The ledger names the evaluation from now on, so that the same one again adds nothing.
+                run(self.whole, "dvc", "repro", "final/dvc.yaml")
 
     @contextlib.contextmanager
     def copy(self) -> Iterator[Path]:
@@ -161,8 +164,11 @@ def unmade(place: Path, what: str) -> None:
     """Without what the stage made, so that it has something to do."""
     # Of a stage that runs once a source, that source's folder.
     names = ["ingest", "embed", "augment", "train"] if what == REPRO else [what.replace("-", "_").replace(" ", "/")]
-    for folder in (place / top / name for top in ("data", "reports") for name in names):
-        shutil.rmtree(folder, ignore_errors=True)
+    files = [path for top in ("data", "reports") for name in names for path in (place / top / name).rglob("*")]
+    for path in files:
+        # Git has the ledger of test evaluations, without which test stays closed.
+        if path.name != LEDGER and not path.is_dir():
+            path.unlink()
 
 
 def started(place: Path, words: Sequence[str], prepare: Callable[[], object] = lambda: None) -> tuple[int, Path]:

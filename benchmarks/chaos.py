@@ -49,7 +49,7 @@ from flips import flipped_by_hand, flipped_repro, read_after_flips
 from pipeline.store.writing import alone
 
 STAGES = ["inventory", "ingest web", "embed", "curate", "split", "balance", "augment", "previews", "train", "evaluate"]
-STAGES += ["label-issues", "diagnose"]
+STAGES += ["label-issues", "diagnose", "final-evaluation", "final-diagnosis"]
 HEAD = "| accident | runs | how it ended | after the next run | silently wrong |\n|---|---|---|---|---|"
 # The accident, what names this one of its kind, and a function that lets it happen.
 Accident = tuple[str, str, Callable[[], tuple[str, str]]]
