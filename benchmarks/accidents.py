@@ -27,7 +27,7 @@ REPRO = "dvc repro"
 SAME, ERROR, WRONG = "same bytes", "clear error", "wrong"
 CLEAR = re.compile(r"^error: .*(run|remove|free|fix|lower|wait|check)", re.MULTILINE | re.IGNORECASE)
 # Outs that say how long something took, which no two runs agree on.
-TIMED = ("latency.json",)
+TIMED = ("latency.json", "timing.jsonl")
 LEDGER = "ledger.jsonl"
 # Root is refused nothing, but where it has mounted the folders so.
 READ_ONLY = ["unshare", "--mount", "sh", "-c"]
