@@ -142,7 +142,7 @@ def contents(place: Path) -> dict[str, str]:
     return {
         path.relative_to(place).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(files)
-        if "memory" not in path.parts and path.name not in TIMED and not path.name.endswith((".partial", ".yaml"))
+        if not {"memory", "map"} & {*path.parts} and path.name not in TIMED and not path.name.endswith((".partial", ".yaml"))
     }
 
 

@@ -74,9 +74,7 @@ def test_a_table_that_may_not_be_read_loses_no_groups(kind: str, tmp_path: Path)
         place.symlink_to(tmp_path / "shared.csv")
     reason = "not_a_regular_file" if kind == "pipe" else "link_leaves_source"
     name = place.relative_to(root)
-    with pytest.raises(
-        DataError, match=rf"columns would be lost: {name} \({reason}\)\. Put the file itself"
-    ):
+    with pytest.raises(DataError, match=rf"columns would be lost: {name} \({reason}\)\. Put the file itself"):
         run(root, tmp_path, TOLERANT)
     without = {**TOLERANT, "sources.web.exclude": [place.name]}
     assert len(run(root, tmp_path, without).manifest) == 2
