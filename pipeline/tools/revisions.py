@@ -46,7 +46,7 @@ def resolved(found: Any, name: str) -> str:
         name: a commit, branch or tag, as Git knows it, or an experiment as `dvc exp show` lists it.
 
     Raises:
-        DataError: neither Git nor DVC knows it, or it is no commit. So it is with no name at all: Git takes that for the
+        DataError: neither Git nor DVC knows it, or it is no commit. So it is with no name at all: Git takes it for the
             last commit, and an empty variable of a script would compare a run with itself.
     """
     if not name.strip():

@@ -1,7 +1,6 @@
 """Which revisions a name can stand for, and what is said of names that stand for none."""
 
 from collections.abc import Callable
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
