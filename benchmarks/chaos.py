@@ -31,16 +31,11 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+from accident_projects import ERROR, REPRO, SAME, WRONG, Project, preload
 from accidents import (
-    ERROR,
-    REPRO,
-    SAME,
-    WRONG,
-    Project,
     compiled,
     failing_disk,
     full_disk,
-    preload,
     read_only,
     seconds_of,
     signalled,

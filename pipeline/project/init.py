@@ -11,11 +11,12 @@ from pathlib import Path
 
 from pipeline.errors import DataError, MissingInputError, ParamsError, StorageError, listing
 from pipeline.names import clean, shown
-from pipeline.project.choices import Overrides, Seen, check, choose
+from pipeline.project.choices import Overrides, choose
 from pipeline.project.files import PARAMS, RECORD, demonstration_params, project_files, record_of
 from pipeline.project.inspect_sources import SourceSeen, Wanted, inspect, name_of
 from pipeline.project.params_file import check_params
 from pipeline.project.params_template import template_text, with_choices, without
+from pipeline.project.seen import Seen, check
 from pipeline.sources.places import place_of
 from pipeline.store.refusals import refusals
 from pipeline.yaml_values import yaml_values

@@ -74,7 +74,7 @@ def test_a_grid_is_all_combinations() -> None:
         ({"space": {"train.l2": {"name": "linear", "low": 2.0, "high": 1.0}}}, "low must be below high"),
         ({"space": {"train.keep": {"name": "choice", "values": ["best", "best"]}}}, "listed twice"),
         ({"space": {"learning_rate": {"name": "linear", "low": 0.0, "high": 1.0}}}, "pattern"),
-        ({"method": {"name": "architecture"}}, "does not match any of the expected tags"),
+        ({"method": {"name": "genetic"}}, "does not match any of the expected tags"),
     ],
 )
 def test_what_cannot_vary_is_refused(changes: dict[str, Any], message: str) -> None:

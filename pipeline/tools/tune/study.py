@@ -83,15 +83,14 @@ class Study:
             place: RANGES.of(one).distribution(one) for place, one in tune.space.items()
         }
 
-    def begin(self) -> None:
-        """Put in line what is settled beforehand, and what killed processes left."""
+    def begin(self, planned: Sequence[Mapping[str, Any]]) -> None:
+        """Put in line what killed processes left, and what trials draw where that is settled beforehand."""
         for trial in self._study.get_trials(deepcopy=False):
             if trial.state == TrialState.RUNNING and not is_alive(trial.user_attrs.get(PROCESS)):
                 self._study.tell(trial.number, state=TrialState.FAIL)
                 self._study.enqueue_trial(dict(trial.params), user_attrs={RETRIED: trial.number})
-        planned = METHODS.of(self._tune.method).planned(self._tune.method, self._tune.space)
         for values in planned:
-            self._study.enqueue_trial(values, skip_if_exists=True)
+            self._study.enqueue_trial(dict(values), skip_if_exists=True)
 
     def trials(self) -> list[FrozenTrial]:
         """All trials that ended, in order; those that a killed process left and that were run again are left out."""
@@ -104,14 +103,16 @@ class Study:
         budget: Budget,
         fit: Callable[[Mapping[str, Any], Report], TrialResult],
         done: Callable[[FrozenTrial], None],
+        planned: bool,
     ) -> None:
         """Run trials until the budget is spent.
 
         Args:
             fit: runs a trial, by the values of the places that vary.
             done: called with each trial that ended, however it ended.
+            planned: whether to end with the trials that are in line.
         """
-        while (trial := self._next(budget)) is not None:
+        while (trial := self._next(budget, planned)) is not None:
             try:
                 values = {place: value_of(one, self._drawn(trial, place)) for place, one in self._tune.space.items()}
                 result = fit(values, self._reporter(trial))
@@ -150,12 +151,11 @@ class Study:
         evaluator = optuna.importance.FanovaImportanceEvaluator(seed=self._tune.seed)
         return optuna.importance.get_param_importances(self._study, evaluator=evaluator)
 
-    def _next(self, budget: Budget) -> Trial | None:
+    def _next(self, budget: Budget, planned: bool) -> Trial | None:
         trials = self._study.get_trials(deepcopy=False)
         retried = {trial.user_attrs.get(RETRIED) for trial in trials}
         begun = [trial for trial in trials if trial.state != TrialState.WAITING and trial.number not in retried]
         waiting = any(trial.state == TrialState.WAITING for trial in trials)
-        planned = METHODS.of(self._tune.method).planned(self._tune.method, self._tune.space)
         if planned and not waiting:
             return None
         if budget.trials is not None and len(begun) >= budget.trials:

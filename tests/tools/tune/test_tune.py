@@ -218,7 +218,7 @@ def test_balance_varies_where_no_variant_was_made_beforehand(
 def test_a_flipped_bit_in_what_a_trial_predicted_is_never_used(prepared: Path) -> None:
     search = Search(yaml_values((prepared / "params.yaml").read_text()))
     study = search.study()
-    study.begin()
+    study.begin([])
     search.run(study, Budget(1, None), lambda line: None)
     [trial] = study.trials()
     assert study.predictions(trial).shape[0] == len(search.data.dev_rows)
