@@ -28,7 +28,7 @@ from pipeline.diagnosis.findings import (
     RATE_LOW,
 )
 from pipeline.diagnosis.gaps import BIAS, DEV_OVERFIT, MISMATCH, VARIANCE
-from pipeline.diagnosis.next_steps import changed
+from pipeline.diagnosis.param_changes import changed
 from pipeline.images.pixels import Pixels
 from pipeline.manifest import DEV, TEST, TRAIN, TRAIN_DEV
 from pipeline.randomness import keyed_generator

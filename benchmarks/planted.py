@@ -25,9 +25,10 @@ from pipeline.diagnosis.diagnosis import Diagnosis, diagnosis
 from pipeline.diagnosis.error_levels import HUMAN, given, levels_of, measured, metric_of_errors
 from pipeline.diagnosis.findings import SMALL_DEV
 from pipeline.diagnosis.inputs import Evidence
-from pipeline.diagnosis.next_steps import changed, in_order
-from pipeline.diagnosis.param_changes import DROPPED, Run
+from pipeline.diagnosis.next_steps import in_order
+from pipeline.diagnosis.param_changes import DROPPED, changed
 from pipeline.diagnosis.rendering import sentence
+from pipeline.diagnosis.run import Run
 from pipeline.images.pixels import Pixels
 from pipeline.manifest import DEV, PRODUCTION, RAW, TEST, TRAIN, TRAIN_DEV
 from pipeline.metrics.bootstrap import interval, resamples

@@ -7,7 +7,7 @@ what one training took here.
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.diagnosis.param_changes import Run
+from pipeline.diagnosis.run import Run
 from pipeline.manifest import PRODUCTION
 from pipeline.models.networks import NETWORKS
 from pipeline.stages.train.params import TrainParams

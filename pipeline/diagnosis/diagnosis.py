@@ -31,8 +31,8 @@ from pipeline.diagnosis.findings import (
 from pipeline.diagnosis.gaps import BIAS, MISMATCH, Gap, explained, find_gaps
 from pipeline.diagnosis.inputs import Evidence
 from pipeline.diagnosis.next_steps import Step, next_steps
-from pipeline.diagnosis.param_changes import Run
 from pipeline.diagnosis.role_gaps import Difference, Roles, differences_of, harder, role_levels
+from pipeline.diagnosis.run import Run
 from pipeline.diagnosis.sanity_checks import (
     better_than_dev,
     beyond_people,

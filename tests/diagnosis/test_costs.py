@@ -8,9 +8,10 @@ import pytest
 from pipeline.diagnosis import costs
 from pipeline.diagnosis.findings import CLASS, IMBALANCE, OVERFIT, Finding
 from pipeline.diagnosis.gaps import MISMATCH, VARIANCE
-from pipeline.diagnosis.next_steps import changed, next_steps, values_of
-from pipeline.diagnosis.param_changes import average_weights, learn_unlabelled, several_seeds
+from pipeline.diagnosis.next_steps import next_steps
+from pipeline.diagnosis.param_changes import changed, values_of
 from pipeline.diagnosis.recommendations import TABLE
+from pipeline.diagnosis.training_changes import average_weights, learn_unlabelled, several_seeds
 from tests.diagnosis.cases import gap, levels, run_of
 
 LEVELS = levels(train=(400, 4), train_dev=(100, 4), dev=(200, 20))
