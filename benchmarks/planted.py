@@ -6,7 +6,7 @@ as the stage label_issues does.
 
 import shlex
 import string
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -134,8 +134,21 @@ def diagnosis_of(
         levels[TEST] = measured(TEST, frames[TEST], metric, classes, evaluate)
     run = Run(params.curate, params.split, params.balance, params.augment, params.train, evaluate)
     manifest = manifest_of(predictions, case)
-    evidence = Evidence(predictions, manifest, scenes_of(case), curves, suspected(case, manifest), {})
+    vectors = InMemory(case) if case.embedded else None
+    evidence = Evidence(predictions, manifest, scenes_of(case), curves, suspected(case, manifest), {}, vectors)
     return diagnosis(levels, evidence, run, params.diagnose)
+
+
+class InMemory:
+    """A case's embeddings, as the diagnosis asks for them: by content, which is an image's id here."""
+
+    def __init__(self, case: Case) -> None:
+        self.of_split = {**case.pixels, TRAIN: learnt_images(case)[0]}
+
+    def of(self, contents: Sequence[str]) -> npt.NDArray[Any]:
+        """The vector of each, (n, d)."""
+        places = [each.split("/") for each in contents]
+        return np.stack([self.of_split[split][int(number)] for split, number in places]).astype(np.float16)
 
 
 def suspected(case: Case, manifest: pd.DataFrame) -> dict[str, Any]:
@@ -308,7 +321,9 @@ def manifest_of(frame: pd.DataFrame, case: Case) -> pd.DataFrame:
     # A fact that gives a class away: its images, and they alone, are of another source.
     source = np.where((frame["label"] == "a") & case.one_source, "other", "all")
     facts = {"source": source, "width": SIDE, "height": SIDE, "brightness": 0.0, "contrast": 0.0, "sharpness": 0.0}
-    columns = frame[["id", "group", "split", "label"]].assign(role=role, pixels=frame["id"], saturation=0.0, **facts)
+    columns = frame[["id", "group", "split", "label"]].assign(
+        role=role, pixels=frame["id"], sha256=frame["id"], saturation=0.0, **facts
+    )
     # Copies of dev in train are the same pictures.
     for place, copied in case.copies.items():
         columns.loc[columns["id"] == f"{TRAIN}/{place:05}", "pixels"] = f"{DEV}/{copied:05}"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
-from pipeline.diagnosis.class_shares import explains_mismatch, imbalance, missing_classes
+from pipeline.diagnosis.class_shares import explains_mismatch, imbalance, missing_classes, small_classes, untellable
 from pipeline.diagnosis.clusters import FailingCluster, failing_clusters, with_clusters
 from pipeline.diagnosis.confounded import confounded
 from pipeline.diagnosis.curves import Training, read_curves
@@ -42,6 +42,7 @@ from pipeline.diagnosis.sanity_checks import (
     too_good,
     too_small,
 )
+from pipeline.diagnosis.small_class_trial import Trial, small_class_trial
 from pipeline.diagnosis.wrong_labels import wrong_labels
 from pipeline.errors import DataError, MissingInputError, listing
 from pipeline.label_sets import LabelNames
@@ -116,7 +117,10 @@ def diagnosis(levels: Mapping[str, Level], evidence: Evidence, run: Run, params:
     confounding, confounder = ([], None) if several else confounded(predictions, manifest, not_confounding(run))
     found += confounding
     found += of_course(levels, gaps, predictions, curves, run, params)
-    found += of_predictions(levels, predictions, manifest, params, evaluate)
+    vectors_of = None if several or evidence.embeddings is None else evidence.embeddings.of
+    trial = small_class_trial(manifest, small_classes(predictions), vectors_of)
+    found += [] if several else untellable(predictions)
+    found += of_predictions(levels, predictions, manifest, params, evaluate, trial)
     noisy = {each.subject for each in found if each.name == LABEL_NOISE}
     if noisy:
         # A model errs less on right labels than on the wrong ones that it was to learn: no copies are needed for that.
@@ -208,6 +212,7 @@ def of_predictions(
     manifest: pd.DataFrame,
     params: DiagnoseParams,
     evaluate: EvaluateParams,
+    trial: Trial | None = None,
 ) -> list[Finding]:
     """What tests on predictions find, all of them in one family."""
     dev = predictions[predictions["split"] == DEV]
@@ -217,7 +222,7 @@ def of_predictions(
         failing(predictions, manifest, evaluate, relevant),
         too_good(predictions, manifest, relevant),
         better_than_dev(levels, relevant),
-        *([] if several else [miscalibrated(dev, evaluate, relevant), imbalance(predictions, relevant)]),
+        *([] if several else [miscalibrated(dev, evaluate, relevant), imbalance(predictions, relevant, trial)]),
     ]
     found = sure([each for candidates, _ in tested for each in candidates], sum(count for _, count in tested))
     error = float((dev["label"].astype(str) != dev["predicted"].astype(str)).mean())

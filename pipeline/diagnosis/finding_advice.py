@@ -168,9 +168,14 @@ FINDING_ADVICE: Mapping[str, tuple[Advice, ...]] = {
     ),
     found.IMBALANCE: (
         Advice("give small classes as many rows as the largest", "Buda et al. (2018)", data.oversample),
-        Advice("count the failing class twice in the loss", "King and Zeng (2001)", training.weigh_class),
+        Advice("count the failing class twice in the loss", "King and Zeng (2001)", training.weigh_small_class),
         Advice("use a loss in which easy images count less", "Lin et al. (2017)", training.focal),
         Advice("collect more training images of the small classes", "He and Garcia (2009)", cost=costs.small_classes),
+    ),
+    found.SMALL_CLASS: (
+        Advice(
+            "collect more images of these classes, first for dev", "MLY ch. 7", cost="people collect and label images"
+        ),
     ),
     found.HIDDEN: (
         Advice("rank models by a metric in which all classes count the same", "MLY ch. 8 and 9", data.by_class),

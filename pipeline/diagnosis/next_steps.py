@@ -25,6 +25,7 @@ from pipeline.diagnosis.findings import (
     RATE,
     RATE_LOW,
     SCENES,
+    SMALL_CLASS,
     SMALL_DEV,
     UNDERFIT,
     WEAK_JUDGE,
@@ -43,12 +44,12 @@ BLOCKING = (SCENES, LEAK, LABEL_NOISE)
 # What ended training before the model had learnt what it can: only then does a larger one, or another, tell anything.
 COURSE = (NOTHING_LEARNT, RATE, RATE_LOW, EPOCHS, EARLY_STOP, COARSE_CHOICE)
 # Why a gap is there: named before it. What goes with it: named after it.
-CAUSES = {BIAS: COURSE, MISMATCH: (HARDER, IMBALANCE)}
+CAUSES = {BIAS: (*COURSE, IMBALANCE), VARIANCE: (IMBALANCE,), MISMATCH: (HARDER, IMBALANCE)}
 SIGNS = {BIAS: (UNDERFIT,), VARIANCE: (OVERFIT,), MISMATCH: (WEAK_JUDGE,)}
 # Params of which a finding says that changing them alone does not help: a loss that stays needs no more epochs.
 IN_VAIN = {UNDERFIT: {"train.epochs"}}
 # Findings that say something of the diagnosis itself.
-LAST = (WEAK_JUDGE, SMALL_DEV)
+LAST = (WEAK_JUDGE, SMALL_CLASS, SMALL_DEV)
 # Of each gap or finding no more is proposed at a time: after the first experiments the next diagnosis says more.
 MAX_STEPS = 5
 # More of the training images for train_dev would cost too many for training.

@@ -226,6 +226,13 @@ def weigh_class(run: Run) -> Changes:
     return {f"train.class_weights.{label}": 2 * run.train.class_weights.get(label, 1.0)}
 
 
+def weigh_small_class(run: Run) -> Changes:
+    """The same, if the failing class is smaller in train than classes are on average."""
+    counts = run.counts or {}
+    small = counts.get(run.failing or "", 0) * len(counts) < sum(counts.values())
+    return weigh_class(run) if small else None
+
+
 def smoothing(run: Run) -> Changes:
     """Some label smoothing for a model that is too sure."""
     return {"train.label_smoothing": max(run.train.label_smoothing, 0.1)} if run.network and run.bold else None

@@ -106,6 +106,13 @@ def run(facts: dict[str, Any] | None = None, /, **values: Any) -> Run:
             {"train.class_weights.fig": 6.0},
         ),
         (training.weigh_class, run(), None),
+        (
+            training.weigh_small_class,
+            run({"failing": "fig", "counts": {"fig": 4, "date": 5}}),
+            {"train.class_weights.fig": 2.0},
+        ),
+        (training.weigh_small_class, run({"failing": "fig", "counts": {"fig": 5, "date": 5}}), None),
+        (training.weigh_small_class, run({"failing": "fig", "counts": {"fig": 6, "date": 5}}), None),
         (training.smoothing, run({"bold": True}), {"train.label_smoothing": 0.1}),
         (
             training.smoothing,
