@@ -54,6 +54,7 @@ EASY: dict[str, Any] = {
         "name": "cnn", "depth": 2, "width": 8, "kernel": 3, "activation": "relu", "batch_norm": True,
         "dense": [], "dropout": {"blocks": 0.0, "head": 0.0},
     },
+    "balance.strategy": {"name": "none"},
     "train.batch_size": 50,
     "train.epochs": 8,
     "train.patience": None,

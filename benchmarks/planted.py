@@ -52,7 +52,10 @@ from pipeline.transforms.online import online_variants
 CHECKED = {TRAIN: 600, DEV: 400}
 # Places of params that change what is fitted here; other advice (a larger train_dev, say) cannot be followed.
 OF_PIXELS = ("augment.", "train.model.trained", "train.model.input")
-FOLLOWED = ("train.", "augment.copies.", "augment.transforms", "split.production_train_fraction", "evaluate.optimizing")
+FOLLOWED = (
+    "train.", "augment.copies.", "augment.transforms", "split.production_train_fraction", "evaluate.optimizing",
+    "balance.strategy",
+)  # fmt: skip
 
 
 EVERY: Mapping[str, Disease] = {**DISEASES, **PHOTO_DISEASES}
@@ -194,7 +197,7 @@ def fitted(case: Case, seed: int) -> tuple[dict[str, pd.DataFrame], Curves]:
     params = seeded(case.values, seed)
     pixels, labels = learnt_images(case)
     names = tuple(string.ascii_lowercase[: int(labels.max()) + 1])
-    seen, learnt = with_copies(pixels, labels, params)
+    seen, learnt = with_copies(*balanced(pixels, labels, params), params)
     weights = row_weights(np.ones(len(learnt), np.float32), learnt, names, params.train.class_weights)
     rows = TensorDataset(as_tensor(seen), torch.from_numpy(learnt), torch.from_numpy(weights))
     train = Epochs(rows, params.train)
@@ -266,6 +269,16 @@ def with_copies(pixels: Pixels, labels: npt.NDArray[np.int64], params: Params) -
     variants = online_variants(params.augment.transforms, params.augment.seed)
     made = [variants(one, str(number), copy, 0) for copy in range(1, count + 1) for number, one in enumerate(pixels)]
     return np.concatenate([pixels, np.stack(made)]) if made else pixels, np.tile(labels, count + 1)
+
+
+def balanced(pixels: Pixels, labels: npt.NDArray[np.int64], params: Params) -> tuple[Pixels, npt.NDArray[np.int64]]:
+    """The training rows, those of small classes repeated if params say so."""
+    if params.balance.strategy.name != "oversample":
+        return pixels, labels
+    counts = np.bincount(labels)
+    rows = [np.resize(np.flatnonzero(labels == label), counts.max()) for label in np.flatnonzero(counts)]
+    order = keyed_generator(params.balance.seed, "balanced").permutation(np.concatenate(rows))
+    return pixels[order], labels[order]
 
 
 def best_on_dev(

@@ -106,6 +106,17 @@ def imbalance(predictions: pd.DataFrame, relevant: float, trial: Trial | None = 
     return [Finding(IMBALANCE, words, figures, p, gain=gain)], tests
 
 
+def seldom_predicted(predictions: pd.DataFrame) -> bool | None:
+    """Whether the model predicts the small classes more seldom on dev than dev has them; None without small classes.
+
+    Only then does it help to count their images more often: a model that predicts them too often lacks other images.
+    """
+    small = small_classes(predictions)
+    dev = predictions[predictions["split"].astype(str) == DEV]
+    of_dev, of_model = (int(dev[column].astype(str).isin(small).sum()) for column in ("label", "predicted"))
+    return of_model < of_dev if small else None
+
+
 def untellable(predictions: pd.DataFrame) -> list[Finding]:
     """Classes that are small in train, and of which dev has too few images to tell what that does."""
     in_train, in_dev = _counts(predictions, TRAIN), _counts(predictions, DEV)

@@ -72,6 +72,11 @@ def oversample(run: Run) -> Changes:
     return {"balance.strategy.name": "oversample", "balance.strategy.target": {"name": "majority"}}
 
 
+def oversample_small(run: Run) -> Changes:
+    """The same, unless small classes are predicted too often already."""
+    return None if run.seldom_small is False else oversample(run)
+
+
 def _maximum(section: Section, name: str) -> int:
     """The largest value that a param may have."""
     bounds = [rule.le for rule in type(section).model_fields[name].metadata if hasattr(rule, "le")]

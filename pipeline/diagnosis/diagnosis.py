@@ -6,7 +6,14 @@ from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
-from pipeline.diagnosis.class_shares import explains_mismatch, imbalance, missing_classes, small_classes, untellable
+from pipeline.diagnosis.class_shares import (
+    explains_mismatch,
+    imbalance,
+    missing_classes,
+    seldom_predicted,
+    small_classes,
+    untellable,
+)
 from pipeline.diagnosis.clusters import FailingCluster, failing_clusters, with_clusters
 from pipeline.diagnosis.confounded import confounded
 from pipeline.diagnosis.curves import Training, read_curves
@@ -133,7 +140,8 @@ def diagnosis(levels: Mapping[str, Level], evidence: Evidence, run: Run, params:
     found += [*beyond_people(levels), *too_small(levels[DEV], relevant)]
     failing_class = next((each.subject for each in found if each.name == CLASS), None)
     bold = next((float(each.figures["bold"]) > 0 for each in found if each.name == CALIBRATION), None)
-    known = replace(run, failing=failing_class, bold=bold, confounder=confounder)
+    seldom = None if several else seldom_predicted(predictions)
+    known = replace(run, failing=failing_class, bold=bold, confounder=confounder, seldom_small=seldom)
     clusters = failing_clusters(found, predictions, manifest)
     steps = next_steps(gaps, found, levels, known)
     return Diagnosis(levels, gaps, found, steps, relevant, roles, differences, clusters, several)

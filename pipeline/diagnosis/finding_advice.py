@@ -167,9 +167,9 @@ FINDING_ADVICE: Mapping[str, tuple[Advice, ...]] = {
         ),
     ),
     found.IMBALANCE: (
-        Advice("give small classes as many rows as the largest", "Buda et al. (2018)", data.oversample),
+        Advice("give small classes as many rows as the largest", "Buda et al. (2018)", data.oversample_small),
         Advice("count the failing class twice in the loss", "King and Zeng (2001)", training.weigh_small_class),
-        Advice("use a loss in which easy images count less", "Lin et al. (2017)", training.focal),
+        Advice("use a loss in which easy images count less", "Lin et al. (2017)", training.focal_for_small),
         Advice("collect more training images of the small classes", "He and Garcia (2009)", cost=costs.small_classes),
     ),
     found.SMALL_CLASS: (

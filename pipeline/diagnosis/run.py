@@ -35,8 +35,8 @@ class Run:
     nothing is wrong with them). dated: production images have times of capture. groups: how many independent images of
     each role train has; images: all of them; counts: its images by class; epochs_run: how many epochs training had;
     dev_errors: misclassified images of dev; unlabelled: images without a label that could teach; None where that is not
-    known. confounder: the fact that gives train's classes away. problem: what the model tells apart; None: classes as
-    they are.
+    known. seldom_small: whether the model predicts train's small classes more seldom than dev has them. confounder: the
+    fact that gives train's classes away. problem: what the model tells apart; None: classes as they are.
     """
 
     curate: CurateParams
@@ -57,6 +57,7 @@ class Run:
     dev_errors: int | None = None
     unlabelled: int | None = None
     problem: Problem | None = None
+    seldom_small: bool | None = None
 
     @property
     def network(self) -> bool:

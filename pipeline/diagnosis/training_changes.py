@@ -227,10 +227,15 @@ def weigh_class(run: Run) -> Changes:
 
 
 def weigh_small_class(run: Run) -> Changes:
-    """The same, if the failing class is smaller in train than classes are on average."""
+    """The same, if the failing class is smaller in train than classes are on average, and predicted too seldom."""
     counts = run.counts or {}
     small = counts.get(run.failing or "", 0) * len(counts) < sum(counts.values())
-    return weigh_class(run) if small else None
+    return weigh_class(run) if small and run.seldom_small is not False else None
+
+
+def focal_for_small(run: Run) -> Changes:
+    """The focal loss, unless small classes are predicted too often already."""
+    return None if run.seldom_small is False else focal(run)
 
 
 def smoothing(run: Run) -> Changes:

@@ -6,6 +6,7 @@ from pipeline.diagnosis.class_shares import (
     explains_mismatch,
     imbalance,
     missing_classes,
+    seldom_predicted,
     small_classes,
     small_in_train,
     untellable,
@@ -129,3 +130,12 @@ def test_a_small_class_of_which_dev_has_too_few_images_cannot_be_told_about() ->
     assert untellable(called({"train": train, "dev": {"a": (15, 0), "b": (60, 0), "c": (50, 0)}})) == []
     # Of one that dev lacks that is told elsewhere.
     assert untellable(called({"train": train, "dev": {"b": (60, 0), "c": (50, 0)}})) == []
+
+
+def test_small_classes_that_are_predicted_too_often_need_no_more_weight() -> None:
+    assert seldom_predicted(called(EVEN)) is None
+    assert seldom_predicted(called(SMALL)) is True
+    often = called({**SMALL, "dev": {**EVEN["dev"], "a": (100, 0), "b": (100, 0)}})
+    assert seldom_predicted(often) is False
+    often.loc[(often["split"] == "dev") & (often["label"] == "a"), "predicted"] = "c"
+    assert seldom_predicted(often) is True

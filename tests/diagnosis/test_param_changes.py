@@ -112,6 +112,20 @@ def run(facts: dict[str, Any] | None = None, /, **values: Any) -> Run:
             {"train.class_weights.fig": 2.0},
         ),
         (training.weigh_small_class, run({"failing": "fig", "counts": {"fig": 5, "date": 5}}), None),
+        # Predicted too often already.
+        (
+            training.weigh_small_class,
+            run({"failing": "fig", "counts": {"fig": 4, "date": 5}, "seldom_small": False}),
+            None,
+        ),
+        (training.focal_for_small, run({"seldom_small": True}), {"train.loss.name": "focal", "train.loss.gamma": 2.0}),
+        (training.focal_for_small, run({"seldom_small": False}), None),
+        (
+            data.oversample_small,
+            run({"seldom_small": True}, **{"balance.strategy": {"name": "none"}}),
+            {"balance.strategy.name": "oversample", "balance.strategy.target": {"name": "majority"}},
+        ),
+        (data.oversample_small, run({"seldom_small": False}, **{"balance.strategy": {"name": "none"}}), None),
         (training.weigh_small_class, run({"failing": "fig", "counts": {"fig": 6, "date": 5}}), None),
         (training.smoothing, run({"bold": True}), {"train.label_smoothing": 0.1}),
         (
