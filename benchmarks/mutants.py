@@ -49,6 +49,8 @@ OPTIONS = ["-x", "-q", "-n0", "--assert=plain", "-p", "no:cacheprovider"]
 SECONDS = 120
 # Seconds of tests that a fault gets at most: the quickest first.
 PATIENCE = 25.0
+# Characters that are shown of what failing tests say.
+SAID = 3000
 
 
 @dataclass(frozen=True)
@@ -176,8 +178,9 @@ def _reached(copy: Path, noted: Path) -> Reached:
 
     read = json.loads(noted.read_text()) if noted.exists() else {}
     if read.get("of") != digest.hexdigest():
-        if _forked(copy, note) != 0:
-            sys.exit(f"{' '.join(TESTS)} fail before anything is wrong")
+        said = copy / "said"
+        if _forked(copy, note, said) != 0:
+            sys.exit(f"{said.read_text()[-SAID:]}\nTests fail before anything is wrong")
         read = json.loads(noted.read_text())
     lines = {name: {int(line): tests for line, tests in of.items()} for name, of in read["lines"].items()}
     return Reached(lines, read["seconds"])
@@ -230,17 +233,17 @@ def _code_of(source: str, file: str, name: str) -> CodeType:
     raise LookupError(name)
 
 
-def _forked(copy: Path, work: Callable[[], int]) -> int:
-    """The exit code of what a silent process of its own does in the copy; -1 if a signal ended it."""
+def _forked(copy: Path, work: Callable[[], int], said: Path = Path(os.devnull)) -> int:
+    """The exit code of what a process of its own does in the copy; -1 if a signal ended it. said: where it writes."""
     sys.stdout.flush()
     child = os.fork()
     if child == 0:
         os.chdir(copy)
         sys.path[0] = str(copy)
         sys.dont_write_bytecode = True
-        silent = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(silent, 1)
-        os.dup2(silent, 2)
+        file = os.open(said, os.O_WRONLY | os.O_CREAT)
+        os.dup2(file, 1)
+        os.dup2(file, 2)
         os._exit(work())
     status = os.waitpid(child, 0)[1]
     return os.WEXITSTATUS(status) if os.WIFEXITED(status) else -1
