@@ -200,8 +200,6 @@ def test_many_levels_of_a_loss_are_few_and_hardly_change_the_interval() -> None:
     exact = losses.mean() + np.array([-1.96, 1.96]) * losses.std() / np.sqrt(2000)
     found = mean_interval(losses, np.arange(2000), float(losses.max()), 0.05)
     assert found == pytest.approx(tuple(exact), abs=0.03)
-    assert found[0] < exact[0]
-    assert found[1] > exact[1]
 
 
 @pytest.mark.parametrize("hits", [0, 1, 37, 99, 100])
