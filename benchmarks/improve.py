@@ -21,8 +21,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from diseases import Case
-from planted import acts, diagnosis_of, fitted, followable, paired, seeded, sick
+from planted import acts, diagnosis_of, followable, paired, sick
+from planted_cases import Case
+from planted_fit import fitted, seeded
 
 from pipeline.diagnosis.param_changes import allowed, changed, values_of
 from pipeline.diagnosis.recommendations import TABLE

@@ -13,11 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from diseases import (
-    EASY,
-    Case,
     Disease,
     Plant,
-    base_values,
     copied_dev,
     early_stop,
     healthy,
@@ -25,10 +22,10 @@ from diseases import (
     label_noise,
     little_data,
     low_rate,
-    with_params,
     without_class,
     wrong_production,
 )
+from planted_cases import EASY, Case, base_values, with_params
 
 from pipeline.diagnosis.findings import (
     CONFOUNDED,
