@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from pipeline.diagnosis import data_changes as data
+from pipeline.diagnosis import shortcut_changes as shortcuts
 from pipeline.diagnosis import training_changes as training
 from pipeline.diagnosis.param_changes import DROPPED, Changes
 from pipeline.diagnosis.run import Confounder, Run
@@ -34,6 +35,19 @@ TRAIN: dict[str, Any] = {
 def run(facts: dict[str, Any] | None = None, /, **values: Any) -> Run:
     made = run_of(**{**TRAIN, **values})
     return Run(**{**vars(made), **(facts or {})})
+
+
+def copies(count: int, **values: Any) -> Run:
+    """So many variants of each image by one transform, or by those given."""
+    transforms = values.get("transforms", [{"name": "HorizontalFlip", "p": 0.5}])
+    return run(**{"augment.copies": {"name": "per_image", "count": count}, "augment.transforms": transforms})
+
+
+def of_fact(column: str | None, in_dev: int, mixed: bool = True) -> Confounder:
+    return Confounder(column, mixed=mixed, in_dev=in_dev, cell=0)
+
+
+LIGHT = {"augment.transforms": [{"preset": "light"}]}
 
 
 @pytest.mark.parametrize(
@@ -99,7 +113,59 @@ def run(facts: dict[str, Any] | None = None, /, **values: Any) -> Run:
         (training.clip, run(), {"train.clip_norm": 1.0}),
         (training.clip, run(**{"train.clip_norm": 5.0}), None),
         (data.by_class, run(), {"evaluate.optimizing": "balanced_accuracy"}),
+        (data.by_class, run(**{"evaluate.optimizing": {"name": "class_recall", "label": "fig"}}), None),
+        (data.more_copies, copies(0), {"augment.copies.count": 4}),
+        (data.more_copies, copies(1), {"augment.copies.count": 4}),
+        (data.more_copies, copies(2), {"augment.copies.count": 8}),
+        (data.more_copies, copies(900), {"augment.copies.count": 1000}),
+        (data.more_copies, copies(2, transforms=[]), None),
+        (data.first_copies, copies(0, transforms=[]), {**LIGHT, "augment.copies.count": 4}),
+        (data.first_copies, copies(6, transforms=[]), {**LIGHT, "augment.copies.count": 6}),
+        (data.first_copies, copies(0), None),
+        (data.online, copies(2), {"augment.mode": "online"}),
+        (data.online, copies(2, transforms=[]), None),
+        (data.all_production, run(), {"split.production_train_fraction": 1.0}),
+        (data.group_copies, run(), {"curate.near_duplicates": "group"}),
+        (shortcuts.group_scenes, run(**{"split.frozen_from": None}), {"curate.scenes": "group"}),
+        (shortcuts.split_anew, run(**{"split.frozen_from": None}), None),
+        (
+            shortcuts.split_anew,
+            run(**{"split.frozen_from": "old.csv"}),
+            {"split.frozen_from": None, "curate.scenes": "group"},
+        ),
+        (shortcuts.group_scenes, run(**{"split.frozen_from": "old.csv"}), None),
+        (
+            shortcuts.slice_by_fact,
+            run({"confounder": of_fact("meta_camera", 2)}),
+            {"evaluate.slices": ["meta_camera"]},
+        ),
+        (shortcuts.slice_by_fact, run({"confounder": of_fact("meta_camera", 1)}), None),
+        (shortcuts.slice_by_fact, run({"confounder": of_fact("source", 2)}), None),
+        (shortcuts.slice_by_fact, run({"confounder": of_fact(None, 2)}), None),
+        (shortcuts.slice_by_fact, run(), None),
+        (shortcuts.weights_within, run({"confounder": of_fact("meta_camera", 2, mixed=False)}), None),
+        (
+            training.average_weights,
+            run(),
+            {"train.ensemble.name": "average_weights", "train.ensemble.method": {"name": "ema", "decay": 0.99}},
+        ),
+        (
+            training.several_seeds,
+            run(),
+            {"train.ensemble.name": "voting", "train.ensemble.members": [{}], "train.ensemble.seeds": 4},
+        ),
+        (training.learn_unlabelled, run({"images": {RAW: 60, PRODUCTION: 40}, "unlabelled": 49}), None),
+        (
+            training.learn_unlabelled,
+            run({"images": {RAW: 60, PRODUCTION: 40}, "unlabelled": 50}),
+            {"train.unlabelled.name": "consistency"},
+        ),
+        (training.learn_unlabelled, run({"images": {RAW: 100}}), None),
+        (training.much_higher_rate, run(**{"train.learning_rate": 1 / 30}), {"train.learning_rate": 1.0}),
+        (training.smaller_batches, run(**{"train.batch_size": 17}), {"train.batch_size": 4}),
         (training.weigh_class, run({"failing": "fig"}), {"train.class_weights.fig": 2.0}),
+        (training.weigh_class, run({"failing": "a fig"}), None),
+        (training.weigh_class, run({"failing": "Yes"}), None),
         (
             training.weigh_class,
             run({"failing": "fig"}, **{"train.class_weights": {"fig": 3.0}}),
