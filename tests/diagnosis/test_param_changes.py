@@ -117,7 +117,7 @@ LIGHT = {"augment.transforms": [{"preset": "light"}]}
         (data.more_copies, copies(0), {"augment.copies.count": 4}),
         (data.more_copies, copies(1), {"augment.copies.count": 4}),
         (data.more_copies, copies(2), {"augment.copies.count": 8}),
-        (data.more_copies, copies(900), {"augment.copies.count": 1000}),
+        (data.more_copies, copies(26), {"augment.copies.count": 100}),
         (data.more_copies, copies(2, transforms=[]), None),
         (data.first_copies, copies(0, transforms=[]), {**LIGHT, "augment.copies.count": 4}),
         (data.first_copies, copies(6, transforms=[]), {**LIGHT, "augment.copies.count": 6}),
