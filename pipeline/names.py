@@ -147,6 +147,15 @@ def one_group(groups: Iterable[str]) -> list[str]:
     return [f"groups that are spelt in several ways count as one group (bytes in brackets): {sets}"] if found else []
 
 
+def is_utf8(name: str) -> bool:
+    """Whether it can be written as UTF-8: names of files may be any bytes, and JSON can name half of a character."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def shown(name: str, most: int = MAX_SHOWN) -> str:
     """A name for a message: one line of printable characters, of bounded length."""
     text = name if name.isprintable() else "".join(map(_escaped, name))
