@@ -22,7 +22,6 @@ from pipeline.metrics.metric import Metric, metric_of
 from pipeline.metrics.predictions import Predictions, checked_predictions, classes_of, predictions_of_sets
 from pipeline.stages.evaluate.params import EvaluateParams
 
-ALPHA = 0.05
 NUMBER, ID, LABEL, PREDICTED, CONFIDENCE = OWN = ("number", "id", "label", "predicted", "confidence")
 # A column of tags with commas between them; and one that is not read.
 TAGS, NOTES = "tags", "notes"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pipeline.errors import DataError, MissingInputError, ParamsError, StorageError, listing
 from pipeline.project.choices import Overrides, Seen, check, choose
+from pipeline.project.dvc_files import DEMONSTRATION
 from pipeline.project.files import PARAMS, RECORD, demonstration_params, project_files, record_of
 from pipeline.project.inspect_sources import SourceSeen, Wanted, inspect, name_of
 from pipeline.project.params_file import check_params
@@ -71,7 +72,7 @@ def plan(folder: Path, raw: Sequence[str], production: Sequence[str], wanted: Wa
     _check_free(root, {**files, PARAMS: ""})
     seen = Seen(_sources(root, raw, production, wanted))
     check(seen)
-    text = with_choices(without(template_text(), "sample"), choose(seen, overrides))
+    text = with_choices(without(template_text(), DEMONSTRATION), choose(seen, overrides))
     check_params(yaml_values(text), PARAMS)
     return Plan(root, _with_record({**files, PARAMS: text}), seen)
 
