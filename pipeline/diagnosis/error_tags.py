@@ -16,6 +16,7 @@ import pandas as pd
 from pipeline.diagnosis.spreadsheet_values import FALSE, TRUE, same_name
 from pipeline.errors import DataError, listing
 from pipeline.label_sets import LabelNames
+from pipeline.metrics.bootstrap import ALPHA
 from pipeline.metrics.influence import image_influence
 from pipeline.metrics.intervals import MIN_GROUPS, difference_interval, mean_interval, metric_interval
 from pipeline.metrics.metric import Metric, metric_of
