@@ -16,10 +16,10 @@ from pipeline.errors import DataError, listing
 from pipeline.manifest import RAW
 from pipeline.names import clean, shown, take_labels
 from pipeline.sources.layouts import GIVEN_SPLIT, given_split_problem
-from pipeline.sources.likeness import Nearest
 from pipeline.sources.metadata import captured_times, missing_columns, unusable, with_metadata
 from pipeline.sources.params import Layout, TableLabels, Unlisted
 from pipeline.sources.scan import Scan
+from pipeline.sources.suggestions import Nearest
 from pipeline.sources.table_errors import named_rows, set_errors, set_of_cell, several_labels, table_errors, table_notes
 
 Refusal = tuple[str, str, str]

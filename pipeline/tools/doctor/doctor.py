@@ -1,4 +1,4 @@
-"""Find what is wrong in a workspace before a run fails on it, and fix what needs no decision of the user.
+"""`pipeline doctor`: examine every part of the workspace, in order.
 
 Not covered: whether files in a remote are complete, and readable images of bad quality.
 """
@@ -16,15 +16,13 @@ from pipeline.project.params_file import Params
 from pipeline.sources.urls import is_url
 from pipeline.store.refusals import refusals
 from pipeline.tools.doctor.cache import examine_cache, uses_of
-from pipeline.tools.doctor.findings import Check, Problem, fix_all, outcome, render
+from pipeline.tools.doctor.findings import Check, Problem, fix_all
 from pipeline.tools.doctor.folders import examine_folders
 from pipeline.tools.doctor.locks import examine_locks, guarded, running
 from pipeline.tools.doctor.outs import examine_checked, examine_leftovers, examine_shards
 from pipeline.tools.doctor.records import records
 from pipeline.tools.doctor.surroundings import examine_surroundings
 from pipeline.workers.engine import Engine
-
-__all__ = ["examine", "outcome", "render"]
 
 
 def examine(fix: bool, engine: Engine) -> list[Check]:

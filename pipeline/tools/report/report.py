@@ -1,4 +1,4 @@
-"""The report page: everything about the last run in one self-contained HTML file.
+"""`pipeline report`: write the page of the last run.
 
 A command and not a stage, because it also shows experiments and test evaluations, which are not outs of its run.
 Whatever came from users (names of classes, files, sources and experiments) is escaped, and stands in a direction of
