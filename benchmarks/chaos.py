@@ -31,14 +31,11 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+from accident_projects import REPRO, WRONG, Project, preload
 from accidents import (
-    REPRO,
-    WRONG,
-    Project,
     compiled,
     failing_disk,
     full_disk,
-    preload,
     read_only,
     seconds_of,
     signalled,

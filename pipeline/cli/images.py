@@ -176,7 +176,7 @@ def label_queue(
     by: Annotated[
         QueueBy | None,
         typer.Option(
-            "--by", help="How to choose them. By default: uncertainty if there is a model, otherwise diversity."
+            "--by", help="How to choose them: diversity is the default; use random for images of dev and test."
         ),
     ] = None,
     output: Annotated[

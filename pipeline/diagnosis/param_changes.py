@@ -12,7 +12,7 @@ from typing import Any
 from pipeline.manifest import PRODUCTION, RAW
 from pipeline.models.network import Network
 from pipeline.models.networks import NETWORKS
-from pipeline.problem import Problem
+from pipeline.problem_params import Problem
 from pipeline.section import Section
 from pipeline.stages.augment.params import AugmentParams
 from pipeline.stages.balance.params import BalanceParams

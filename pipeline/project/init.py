@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import DataError, MissingInputError, ParamsError, StorageError, listing
-from pipeline.project.choices import Overrides, Seen, check, choose
+from pipeline.names import clean, shown
+from pipeline.project.choices import Overrides, choose
 from pipeline.project.dvc_files import DEMONSTRATION
 from pipeline.project.files import PARAMS, RECORD, demonstration_params, project_files, record_of
 from pipeline.project.inspect_sources import SourceSeen, Wanted, inspect, name_of
 from pipeline.project.params_file import check_params
 from pipeline.project.params_template import template_text, with_choices, without
+from pipeline.project.seen import Seen, check
 from pipeline.sources.places import place_of
 from pipeline.store.refusals import refusals
 from pipeline.yaml_values import yaml_values
@@ -71,6 +73,7 @@ def plan(folder: Path, raw: Sequence[str], production: Sequence[str], wanted: Wa
     files = project_files(title, demonstration=False)
     _check_free(root, {**files, PARAMS: ""})
     seen = Seen(_sources(root, raw, production, wanted))
+    _check_classes(seen, wanted.classes)
     check(seen)
     text = with_choices(without(template_text(), DEMONSTRATION), choose(seen, overrides))
     check_params(yaml_values(text), PARAMS)
@@ -118,6 +121,16 @@ def _sources(root: Path, raw: Sequence[str], production: Sequence[str], wanted: 
                 shown = place.relative_to(root).as_posix() if inside else str(place)
             found.append(inspect(place, role, name_of(place, role, [one.name for one in found]), shown, wanted))
     return found
+
+
+def _check_classes(seen: Seen, wanted: Sequence[str]) -> None:
+    """Raise ParamsError if a class was asked for that no source has: without it there would be a class too few."""
+    lacking = [name for name in wanted if clean(name) not in seen.classes]
+    if lacking:
+        raise ParamsError(
+            f"--classes names {listing(map(shown, lacking))}, which no source has; chosen from the sources were "
+            f"{listing(seen.classes, 20)}"
+        )
 
 
 def _check_free(root: Path, files: Mapping[str, str]) -> None:

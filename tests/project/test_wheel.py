@@ -104,9 +104,8 @@ def test_from_folders_to_the_page_with_the_wheel_alone(wheel: Path, tmp_path: Pa
     assert {*at(shop, "git", "status", "--porcelain").split()} & {"dvc.lock", "reports/"}
     at(shop, "git", "add", "--all")
     at(shop, "git", "commit", "--quiet", "--message", "Run")
-    at(shop, "dvc", "exp", "run", "--name", "short", "-S", "train.epochs=1", "evaluate")
     assert "dev.accuracy" in at(shop, "dvc", "metrics", "diff", "--all", "HEAD")
-    assert "short" in at(shop, "pipeline", "compare")
+    assert at(shop, "git", "rev-parse", "--short=7", "HEAD").strip() in at(shop, "pipeline", "compare")
     at(shop, "pipeline", "report")
     assert (shop / "report/index.html").read_text(encoding="utf-8").startswith("<!")
     at(shop, "git", "checkout", "--quiet", "--", ".")

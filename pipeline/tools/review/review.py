@@ -9,11 +9,26 @@ from pathlib import Path
 import uvicorn
 
 from pipeline import catalogue
+from pipeline.errors import ParamsError
+from pipeline.names import clean, fault, is_text, shown
 from pipeline.store.shards import ShardReader
 from pipeline.tools.review.items import classes_of_sources, items
 from pipeline.tools.review.neighbours import neighbours
 from pipeline.tools.review.saving import DecisionFile
 from pipeline.tools.review.server import Review, application
+
+
+def person(who: str | None) -> str:
+    """The name under which decisions are saved, as feedback/labels.csv has it.
+
+    Raises:
+        ParamsError: it is empty, or has what is no text.
+    """
+    written = getpass.getuser() if who is None else who
+    name = clean(written)
+    if not name or fault(written) is not None or not is_text(written):
+        raise ParamsError(f"--who {shown(written)!r} is no name of a person: give one of visible characters")
+    return name
 
 
 def serve(kind: str, who: str | None, port: int, seed: int, say: Callable[[str], None]) -> None:
@@ -24,9 +39,10 @@ def serve(kind: str, who: str | None, port: int, seed: int, say: Callable[[str],
         port: 0 takes a free one.
 
     Raises:
+        ParamsError: the name is none that a line of the file can have.
         MissingInputError, DataError: as `items`; feedback/labels.csv cannot be read.
     """
-    file = DecisionFile(Path(catalogue.DECISIONS.path), who or getpass.getuser())
+    file = DecisionFile(Path(catalogue.DECISIONS.path), person(who))
     file.tidy()
     found, labels = items(kind, seed)
     listening = socket.create_server(("127.0.0.1", port))

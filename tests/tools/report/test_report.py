@@ -5,6 +5,7 @@ import re
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from pipeline import catalogue
@@ -75,6 +76,19 @@ def test_the_page_shows_the_numbers_of_the_reports(folder: Path) -> None:
         assert step["command"] is None or step["command"] in text
     assert "135 files" in text
     assert "The model is accepted" in text or "The model is rejected" in text
+
+
+def test_what_too_few_images_say_is_neither_yes_nor_no(folder: Path) -> None:
+    Path(catalogue.SPLIT_MATCHING.path).with_name("checksums.json").unlink()  # so that the table may change
+    table = pd.read_csv(catalogue.SPLIT_MATCHING.path)
+    raw = table["comparison"] == "raw_vs_production"
+    assert "raw and production" in page().text
+    table.loc[raw, "groups"] = 1
+    table.to_csv(catalogue.SPLIT_MATCHING.path, index=False)
+    assert "raw and production" not in page().text
+    assert "train and production" in page().text
+    table.assign(others=1).to_csv(catalogue.SPLIT_MATCHING.path, index=False)
+    assert "There are too few images to tell." in page().text
 
 
 def test_the_conclusion_is_shown_if_it_is_of_the_same_errors(folder: Path) -> None:

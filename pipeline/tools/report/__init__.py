@@ -1,0 +1,1 @@
+"""The report page: everything about the last run in one self-contained HTML file."""
