@@ -17,8 +17,8 @@ from dvc.cli import main as main_of_dvc
 
 from pipeline.__main__ import main as main_of_pipeline
 from pipeline.stage import NAMES, load_stage
-from tests.examples import REPOSITORY
-from tests.running import environment, run, tracked, write_params, write_tiny_sources
+from tests.dvc_projects import reproduced_project
+from tests.running import environment
 
 REPRO = "dvc repro"
 SAME, ERROR, WRONG = "same bytes", "clear error", "wrong"
@@ -49,26 +49,9 @@ class Project:
         self.place = folder / "copy"
         if not (folder / "made").exists():
             shutil.rmtree(self.whole, ignore_errors=True)
-            self._make()
+            reproduced_project(self.whole)
             (folder / "made").touch()
         self.outs = contents(self.whole)
-
-    def _make(self) -> None:
-        for path in [*tracked(), Path(".gitignore"), Path(".dvcignore")]:
-            (self.whole / path).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(REPOSITORY / path, self.whole / path)
-        write_tiny_sources(self.whole)
-        write_params(self.whole)
-        run(self.whole, "git", "init", "--quiet")
-        run(self.whole, "dvc", "init", "--quiet")
-        run(self.whole, "dvc", "add", "--quiet", "images")
-        shutil.copytree(REPOSITORY / ".dvc/plots", self.whole / ".dvc/plots")
-        # DVCLive needs a commit.
-        for message in ("Set up", "Run"):
-            run(self.whole, "git", "add", "--all")
-            run(self.whole, "git", "commit", "--quiet", "--message", message)
-            if message == "Set up":
-                run(self.whole, "dvc", "repro")
 
     @contextlib.contextmanager
     def copy(self) -> Iterator[Path]:
