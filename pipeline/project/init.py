@@ -38,12 +38,11 @@ class Plan:
 class Made:
     """What became of it.
 
-    git: whether a repository was made. committed: whether the files are a commit there.
-    above: the repository that the project lies in, if there was one.
+    committed: whether the files are a commit in a new repository. above: the repository that the project lies in, if
+    there was one: then none was made.
     """
 
     folder: Path
-    git: bool
     committed: bool
     above: Path | None
 
@@ -102,7 +101,7 @@ def write(planned: Plan) -> Made:
         _put_in_place(made, folder)
     finally:
         shutil.rmtree(made, ignore_errors=True)
-    return Made(folder, above is None, committed, above)
+    return Made(folder, committed, above)
 
 
 def _with_record(files: Mapping[str, str]) -> dict[str, str]:
