@@ -133,14 +133,17 @@ def _label_studio(data: bytes, images: set[str], name: str, unlisted: str) -> di
     several = False
     prefixes: dict[str, list[str]] = {}
     try:
-        for task in json.loads(data):
+        tasks = json.loads(data)
+        # An escape such as \ud800 is no character, and params.yaml could not hold it.
+        json.dumps(tasks, ensure_ascii=False).encode()
+        for task in tasks:
             results = [one for note in task["annotations"] for one in note["result"]]
             asked.update(one["from_name"] for one in results if one.get("type") == "choices")
             several |= any(len(one["value"]["choices"]) > 1 for one in results if one.get("type") == "choices")
             for key, value in task["data"].items():
                 if isinstance(value, str) and (path := _path_at_end(unquote(value), images)) is not None:
                     prefixes.setdefault(key, []).append(unquote(value).removesuffix(path))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(f"--labels {name} is not a JSON export of Label Studio ({type(error).__name__})") from error
     if not asked or not prefixes:
         lacks = "answers of a Choices tag" if not asked else "paths of images in the source"
