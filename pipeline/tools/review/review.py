@@ -11,7 +11,7 @@ import uvicorn
 
 from pipeline import catalogue
 from pipeline.errors import ParamsError
-from pipeline.names import clean, fault, is_text, shown
+from pipeline.names import clean, fault, is_utf8, shown
 from pipeline.store.shards import ShardReader
 from pipeline.tools.review.items import classes_of_sources, items
 from pipeline.tools.review.neighbours import neighbours
@@ -30,7 +30,7 @@ def person(who: str | None) -> str:
     except (KeyError, OSError, ImportError) as error:  # of a container whose user has no entry
         raise ParamsError("this account has no name: give yours with --who") from error
     name = clean(written)
-    if not name or fault(name) is not None or not is_text(name):
+    if not name or fault(name) is not None or not is_utf8(name):
         raise ParamsError(f"--who {shown(written)!r} is no name of a person: give one of visible characters")
     return name
 
