@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pipeline.metrics.comparison import Result, compare
-from pipeline.metrics.intervals import share_interval
+from pipeline.metrics.mean_intervals import share_interval
 from pipeline.project.params_file import load_params
 from pipeline.stages.evaluate.params import EvaluateParams
 

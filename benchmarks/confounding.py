@@ -23,7 +23,7 @@ import pandas as pd
 from pipeline import catalogue
 from pipeline.manifest import PRODUCTION, RAW
 from pipeline.metrics.confounding import measure_confounding, named
-from pipeline.metrics.intervals import share_interval
+from pipeline.metrics.mean_intervals import share_interval
 
 IMAGES = (200, 1_000, 5_000, 20_000)
 KINDS = ("source", "column", "brightness", "size", "captured_at")

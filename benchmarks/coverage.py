@@ -20,7 +20,8 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import TypeAdapter
 
-from pipeline.metrics.intervals import MIN_GROUPS, metric_interval, share_interval
+from pipeline.metrics.intervals import MIN_GROUPS, metric_interval
+from pipeline.metrics.mean_intervals import share_interval
 from pipeline.metrics.metric import Metric, metric_of
 from pipeline.metrics.params import AnyMetric
 from pipeline.metrics.predictions import Predictions

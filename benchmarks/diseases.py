@@ -1,4 +1,4 @@
-"""Known diseases, which benchmarks/diagnosis.py plants in the images of planted_cases.py.
+"""Known diseases, and the images that benchmarks/diagnosis.py plants them in.
 
 Healthy images are of one population, dealt out to the splits: the digits 0 to 4 of the sample, or five letters drawn
 with random places, sizes and noise. Production is the same as raw unless the disease says otherwise. Photos are as they
@@ -6,12 +6,14 @@ are: raw ones and production's, which differ by themselves.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
-from planted_cases import SIDE, SIZES, Case, with_params
+import numpy.typing as npt
+from planted_images import all_photos, blotted, blurred, darkened, digits, letters, rescaled
+from ruamel.yaml import YAML
 
 from pipeline.diagnosis.findings import (
     EARLY_STOP,
@@ -25,10 +27,62 @@ from pipeline.diagnosis.findings import (
     RATE_LOW,
 )
 from pipeline.diagnosis.gaps import BIAS, DEV_OVERFIT, MISMATCH, VARIANCE
+from pipeline.diagnosis.param_changes import changed
 from pipeline.images.pixels import Pixels
 from pipeline.manifest import DEV, TEST, TRAIN, TRAIN_DEV
 
+# Raw and production photos, a folder a class.
+Folders = tuple[Path, Path]
 ALONE = "web alone"
+SIZES = {TRAIN: 1000, TRAIN_DEV: 300, DEV: 500, TEST: 400, "pool": 300}
+EASY: dict[str, Any] = {
+    "diagnose.human_error": 0.0,
+    "diagnose.relevant_gap": 0.06,
+    "evaluate.bootstrap": 500,
+    "evaluate.satisficing": {},
+    "split.production_train_fraction": 1.0,
+    "augment.copies": {"name": "per_image", "count": 0},
+    "train.model": {
+        "name": "cnn", "depth": 2, "width": 8, "kernel": 3, "activation": "relu", "batch_norm": True,
+        "dense": [], "dropout": {"blocks": 0.0, "head": 0.0},
+    },
+    "balance.strategy": {"name": "none"},
+    "train.batch_size": 50,
+    "train.epochs": 8,
+    "train.patience": None,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Case:
+    """Data and params of a run.
+
+    candidates: the best on dev of so many models is taken. production: which images of train and train_dev are of
+    production, shape (n,) each; the pool is. copies: number of an image of train -> of the image of dev that it is.
+    one_source: the images of one class, and they alone, are of a source of their own. scenes: number of an image of
+    dev, and of one of train that shows the same scene.
+    changed: by change, what stands for the same images as another camera takes them.
+    """
+
+    pixels: dict[str, npt.NDArray[Any]]
+    labels: dict[str, npt.NDArray[np.int64]]
+    values: dict[str, Any]
+    candidates: int = 1
+    production: Mapping[str, npt.NDArray[np.bool_]] = field(default_factory=dict)
+    copies: Mapping[int, int] = field(default_factory=dict)
+    changed: Mapping[str, Mapping[str, npt.NDArray[Any]]] = field(default_factory=dict)
+    one_source: bool = False
+    scenes: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def classes(self) -> int:
+        """How many there are."""
+        return 1 + max(int(values.max()) for values in self.labels.values() if len(values))
+
+    @property
+    def embedded(self) -> bool:
+        """Whether its images are embeddings (n, d), not pixels (n, side, side, 3)."""
+        return self.pixels[TRAIN].ndim == 2
 
 
 Plant = Callable[[Case, Any, np.random.Generator], Case]
@@ -41,6 +95,27 @@ class Disease:
     plant: Plant
     doses: tuple[Any, Any, Any]
     names: frozenset[str]
+
+
+def with_params(case: Case, **changes: Any) -> Case:
+    """The case with some params set, by their dotted places."""
+    return replace(case, values=changed(case.values, changes))
+
+
+def base_values() -> dict[str, Any]:
+    values: dict[str, Any] = YAML(typ="safe", pure=True).load(
+        (Path(__file__).parent.parent / "params.yaml").read_text()
+    )
+    return values
+
+
+def drawn(kind: str, seed: int) -> Case:
+    """A healthy case: images of one population, dealt out to the splits."""
+    total = sum(SIZES.values())
+    pixels, labels = digits(seed) if kind == "digits" else letters(total, seed)
+    ends = np.cumsum(list(SIZES.values()))[:-1]
+    parts = (dict(zip(SIZES, np.split(values, ends), strict=True)) for values in (pixels, labels))
+    return with_params(Case(*parts, values=base_values()), **EASY)
 
 
 def small_model(case: Case, width: int, generator: np.random.Generator) -> Case:
@@ -72,22 +147,6 @@ def production(change: Callable[[Pixels, Any], Pixels]) -> Plant:
     return plant
 
 
-def blurred(pixels: Pixels, sigma: float) -> Pixels:
-    return np.asarray(cv2.GaussianBlur(pixels, (0, 0), sigma), np.uint8)
-
-
-def darkened(pixels: Pixels, factor: float) -> Pixels:
-    return np.asarray(pixels * factor, np.uint8)
-
-
-def rescaled(pixels: Pixels, side: int) -> Pixels:
-    small = cv2.resize(pixels, (side, side), interpolation=cv2.INTER_AREA)
-    before = (SIDE - side) // 2
-    canvas = np.zeros_like(pixels)
-    canvas[before : before + side, before : before + side] = small
-    return canvas
-
-
 def leaked_test(case: Case, share: float, generator: np.random.Generator) -> Case:
     """Copies of test, in other light, among training images with so much noise that they are learnt by heart."""
     sizes = {TRAIN: 300, TEST: 300, "pool": 0}
@@ -98,12 +157,6 @@ def leaked_test(case: Case, share: float, generator: np.random.Generator) -> Cas
     labels[TRAIN] = np.concatenate([labels[TRAIN], labels[TEST][chosen]])
     model = {**case.values["train"]["model"], "width": 24}
     return with_params(replace(case, pixels=noisy, labels=labels), **{"train.epochs": 30, "train.model": model})
-
-
-def blotted(pixels: Pixels, generator: np.random.Generator) -> Pixels:
-    """Half of all pixels are of any grey."""
-    hidden = generator.random(pixels.shape[:3]) < 0.5
-    return np.where(hidden[..., None], generator.integers(0, 256, (*pixels.shape[:3], 1)), pixels).astype(np.uint8)
 
 
 def tuned_dev(case: Case, candidates: int, generator: np.random.Generator) -> Case:
@@ -189,6 +242,21 @@ def healthy(case: Case, dose: str, generator: np.random.Generator) -> Case:
     pixels, labels = (np.concatenate([values[name] for name in SIZES])[order] for values in (case.pixels, case.labels))
     parts = (dict(zip(SIZES, np.split(values, ends), strict=True)) for values in (pixels, labels))
     return Case(*parts, values=case.values)
+
+
+def photos(folders: Folders, generator: np.random.Generator) -> Case:
+    """Photos: train and train_dev are raw, dev, test and pool production. A larger network is fitted, for longer."""
+    parts: dict[str, tuple[Pixels, npt.NDArray[np.int64]]] = {}
+    for folder, names, ends in zip(folders, ((TRAIN, TRAIN_DEV), (DEV, TEST, "pool")), (0.75, (0.4, 0.6)), strict=True):
+        pixels, labels = all_photos(folder)
+        order = generator.permutation(len(labels))
+        cuts = (np.atleast_1d(ends) * len(labels)).astype(int)
+        parts |= {
+            name: (pixels[those], labels[those]) for name, those in zip(names, np.split(order, cuts), strict=True)
+        }
+    case = Case({name: one for name, (one, _) in parts.items()}, {name: of for name, (_, of) in parts.items()}, {})
+    model = {**EASY["train.model"], "depth": 3, "width": 16}
+    return with_params(replace(case, values=base_values()), **{**EASY, "train.model": model, "train.epochs": 25})
 
 
 def web_alone(case: Case, dose: str, generator: np.random.Generator) -> Case:

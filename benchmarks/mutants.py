@@ -147,7 +147,7 @@ def main() -> None:
     found = [fault.key for fault in faults]
     survivors = [f"{key} ({done[key]})" for key in found if done[key] != "caught"]
     # Only now, so that forked processes load the copy's.
-    from pipeline.metrics.intervals import share_interval
+    from pipeline.metrics.mean_intervals import share_interval
 
     caught = len(found) - len(survivors)
     low, high = share_interval(caught / len(found), len(found), 0.05)

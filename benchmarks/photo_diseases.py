@@ -13,8 +13,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from diseases import (
+    EASY,
+    Case,
     Disease,
     Plant,
+    base_values,
     copied_dev,
     early_stop,
     healthy,
@@ -22,10 +25,10 @@ from diseases import (
     label_noise,
     little_data,
     low_rate,
+    with_params,
     without_class,
     wrong_production,
 )
-from planted_cases import EASY, Case, base_values, with_params
 
 from pipeline.diagnosis.findings import (
     CONFOUNDED,

@@ -5,6 +5,7 @@ as the stage label_issues does.
 """
 
 import shlex
+import string
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,11 +14,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from diseases import ALONE, DISEASES, Disease
+import torch
+from diseases import ALONE, DISEASES, Case, Disease, Folders, drawn, photos
 from photo_diseases import PHOTO_DISEASES, drawn_photos
-from planted_cases import SIDE, Case, Folders, drawn, photos
-from planted_fit import fitted, learnt_images, seeded
+from planted_fits import Epochs, as_tensor, balanced, best_on_dev, head_of, network_of, predicted, with_copies
+from planted_images import SIDE
 from ruamel.yaml import YAML
+from torch.utils.data import DataLoader, TensorDataset
 
 from pipeline.diagnosis.diagnosis import Diagnosis, diagnosis
 from pipeline.diagnosis.error_levels import HUMAN, given, levels_of, measured, metric_of_errors
@@ -27,13 +30,18 @@ from pipeline.diagnosis.next_steps import in_order
 from pipeline.diagnosis.param_changes import DROPPED, changed
 from pipeline.diagnosis.rendering import sentence
 from pipeline.diagnosis.run import Run
+from pipeline.images.pixels import Pixels
 from pipeline.manifest import DEV, PRODUCTION, RAW, TEST, TRAIN, TRAIN_DEV
 from pipeline.metrics.bootstrap import interval, resamples
+from pipeline.metrics.metric import metric_of
+from pipeline.project.params_file import Params, check_params
 from pipeline.randomness import keyed_generator
 from pipeline.stages.label_issues.table import Disagreements, label_issues_table, metrics_of
 from pipeline.store.curves import Curves
 from pipeline.training.embedded import FOLDS, Rows, mean_out_of_fold
 from pipeline.training.folds import folds_of
+from pipeline.training.losses import row_weights
+from pipeline.training.training import fit
 
 # Images of a split whose labels are checked.
 CHECKED = {TRAIN: 600, DEV: 400}
@@ -179,6 +187,37 @@ def suspected(case: Case, manifest: pd.DataFrame) -> dict[str, Any]:
     return metrics_of(doubts, label_issues_table(doubts, manifest, names))
 
 
+def fitted(case: Case, seed: int) -> tuple[dict[str, pd.DataFrame], Curves]:
+    """Predictions by split, and the curves."""
+    params = seeded(case.values, seed)
+    pixels, labels = learnt_images(case)
+    names = tuple(string.ascii_lowercase[: int(labels.max()) + 1])
+    seen, learnt = with_copies(*balanced(pixels, labels, params), params)
+    weights = row_weights(np.ones(len(learnt), np.float32), learnt, names, params.train.class_weights)
+    rows = TensorDataset(as_tensor(seen), torch.from_numpy(learnt), torch.from_numpy(weights))
+    train = Epochs(rows, params.train)
+    dev = DataLoader(TensorDataset(as_tensor(case.pixels[DEV]), torch.from_numpy(case.labels[DEV])), batch_size=256)
+    network = head_of(seen, len(names), params) if case.embedded else network_of(pixels, len(names), params)
+    metric = metric_of(params.evaluate.optimizing, names)
+    done = fit(network, train, dev, params.train, metric, len(names), lambda _: None)
+    sets = {split: (case.pixels[split], case.labels[split]) for split in (TRAIN_DEV, DEV, TEST)}
+    sets[TRAIN] = (pixels, labels)
+    probabilities = {split: predicted(done.network, one) for split, (one, _) in sets.items()}
+    if case.candidates > 1:
+        probabilities = best_on_dev(probabilities, case, params.train.seed)
+    return {split: frame_of(split, probabilities[split], sets[split][1], names) for split in sets}, Curves(
+        done.epochs, done.epoch
+    )
+
+
+def frame_of(
+    split: str, found: npt.NDArray[np.float64], labels: npt.NDArray[np.int64], names: tuple[str, ...]
+) -> pd.DataFrame:
+    ids = [f"{split}/{number:05}" for number in range(len(labels))]
+    said = {"label": np.array(names)[labels], "predicted": np.array(names)[found.argmax(axis=1)]}
+    return pd.DataFrame({"id": ids, "group": ids, "split": split, **said, "confidence": found.max(axis=1)})
+
+
 def manifest_of(frame: pd.DataFrame, case: Case) -> pd.DataFrame:
     """What the diagnosis looks at; of the pictures' facts nothing is known here.
 
@@ -214,6 +253,14 @@ def roles_of(case: Case, split: str) -> list[str]:
     return [*roles, *[PRODUCTION] * len(case.labels["pool"])] if split == TRAIN else roles
 
 
+def learnt_images(case: Case) -> tuple[Pixels, npt.NDArray[np.int64]]:
+    """What train has: its own images, and production's pool as far as params want it."""
+    pixels, labels = case.pixels[TRAIN], case.labels[TRAIN]
+    if case.values["split"]["production_train_fraction"] > 0:
+        pixels, labels = np.concatenate([pixels, case.pixels["pool"]]), np.concatenate([labels, case.labels["pool"]])
+    return pixels, labels
+
+
 def paired(after: pd.DataFrame, before: pd.DataFrame) -> tuple[float, float]:
     """The gain in dev's accuracy, and the lower end of its 95 % interval."""
     right = [(frame["label"] == frame["predicted"]).to_numpy(np.float64) for frame in (after, before)]
@@ -229,3 +276,7 @@ def changes_of(command: str) -> dict[str, Any]:
         place, _, value = setting.lstrip("+~").partition("=")
         changes[place] = DROPPED if setting.startswith("~") else YAML(typ="safe", pure=True).load(value)
     return changes
+
+
+def seeded(values: Mapping[str, Any], seed: int) -> Params:
+    return check_params(changed(values, {"train.seed": seed}))

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from pipeline.errors import DataError, listing
 from pipeline.manifest import NO_LABEL
+from pipeline.names import alike_labels
 
 # Numbers, null at an end that is open.
 Edges = Annotated[Sequence[float | None], Field(min_length=3)]
@@ -32,7 +33,7 @@ def edge_problems(edges: Sequence[float | None], names: Sequence[str]) -> list[s
         problems.append(f"edges make {len(edges) - 1} classes, and names has {len(names)}: name each class, or none")
     if len(set(names)) < len(names):
         problems.append(f"names has one name twice ({listing(names)}): the classes of two bins cannot be told apart")
-    return problems
+    return [*problems, *alike_labels(names)]
 
 
 def bin_names(edges: Sequence[float | None]) -> list[str]:

@@ -102,6 +102,15 @@ def fault(name: str) -> str | None:
     return None if clean(name) else "has no visible character"
 
 
+def is_utf8(name: str) -> bool:
+    """Whether a text can be written as UTF-8; halves of characters, and bytes of another encoding, cannot."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def alike(names: Iterable[str]) -> list[list[str]]:
     """The sets of different names that share one key, sorted."""
     of_key: dict[str, set[str]] = {}

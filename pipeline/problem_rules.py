@@ -9,7 +9,8 @@ from typing import Any
 from pipeline.metrics.measures import METRICS
 from pipeline.metrics.metric import without_meaning
 from pipeline.models.baselines import BASELINES
-from pipeline.problem import Problem, is_multi_label
+from pipeline.problem import is_multi_label
+from pipeline.problem_params import Problem
 from pipeline.training.unlabelled import FROM_LABELLED_ALONE
 
 

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from pipeline.bins import bin_names, bins_of_values
 from pipeline.errors import DataError, ParamsError
 from pipeline.framing import Nested, Ranked
-from pipeline.problem import PROBLEMS, Classes, classes_of_labels, framed
+from pipeline.problem import PROBLEMS, framed
+from pipeline.problem_params import Classes
+from pipeline.relabelling import classes_of_labels
 from tests.examples import params
 
 LABELS = ["", "apple", "fig", "pear", "plum"]
@@ -55,6 +57,8 @@ def test_two_classes_may_swap_their_names() -> None:
         ({"merge": {"x": ["apple", "zebra"]}}, "names the class zebra, which no image has; the sources have apple"),
         ({"rename": {"apple": "fig"}}, "makes a class fig, and other images are labelled so"),
         ({"merge": {"fig": ["apple", "pear"]}}, "makes a class fig, and other images are labelled so"),
+        ({"rename": {"apple": "Fig"}}, r"may mean the same class, .* Fig \[46 69 67\] and fig \[66 69 67\]"),
+        ({"merge": {"F\u0456g": ["apple", "pear"]}}, "may mean the same class, spelt in several ways"),
         (
             {"one_against_rest": "figs"},
             r"one_against_rest names the class figs, which no image has, did you mean fig\?",
@@ -226,3 +230,9 @@ def test_classes_that_lack_a_place_or_an_image_are_all_told_at_once(
 def test_an_order_or_a_tree_that_contradicts_itself_is_refused(values: dict[str, Any], message: str) -> None:
     with pytest.raises(ParamsError, match=message):
         related(**values)
+
+
+@pytest.mark.parametrize("names", [["ripe", "Ripe"], ["1", "1.0"], ["ripe", "r\u0456pe"]], ids=ascii)
+def test_names_of_bins_differ_in_more_than_letters(names: list[str]) -> None:
+    with pytest.raises(ParamsError, match="may mean the same class, spelt in several ways"):
+        params(**{"problem": {"name": "bins", "edges": [0.0, 1.0, 2.0], "names": names}})

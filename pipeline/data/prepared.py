@@ -22,7 +22,7 @@ from pipeline.names import shown
 from pipeline.problem import AnyProblem, is_multi_label
 from pipeline.stages.augment.params import AugmentParams
 from pipeline.store.artifacts import Artifact
-from pipeline.store.reading import maker
+from pipeline.store.reading import check_regular, maker
 from pipeline.store.shards import ShardReader
 from pipeline.yaml_values import MAX_CHARACTERS, yaml_values
 
@@ -70,7 +70,7 @@ def classes_of(train: pd.DataFrame, several: bool = False) -> tuple[str, ...]:
 
 def may_have_several_labels(folder: str | Path = ".") -> bool:
     """Whether params.yaml in a folder says that an image may have several labels; not where there is none."""
-    if not (Path(folder) / "params.yaml").exists():
+    if not (Path(folder) / "params.yaml").is_file():
         return False
     return is_multi_label(_section(Path(folder) / "params.yaml", "problem", TypeAdapter(AnyProblem).validate_python))
 
@@ -81,6 +81,7 @@ def _section(path: Path, name: str, check: Callable[[Any], S]) -> S:
     Raises:
         MissingInputError, ParamsError: the file is not there, or the section cannot be used.
     """
+    check_regular(path)
     try:
         with path.open(encoding="utf-8") as file:
             values = yaml_values(file.read(MAX_CHARACTERS + 1))

@@ -15,9 +15,11 @@ from pipeline.errors import DataError, listing
 from pipeline.label_sets import LabelNames
 from pipeline.manifest import DEV, SEEN_SPLITS, TEST, TRAIN, TRAIN_DEV
 from pipeline.metrics.bootstrap import Values, resamples
-from pipeline.metrics.intervals import metric_interval, share_interval
+from pipeline.metrics.class_measures import Accuracy, BalancedAccuracy
+from pipeline.metrics.intervals import metric_interval
 from pipeline.metrics.label_measures import SubsetAccuracy
-from pipeline.metrics.measures import METRICS, Accuracy, BalancedAccuracy
+from pipeline.metrics.mean_intervals import share_interval
+from pipeline.metrics.measures import METRICS
 from pipeline.metrics.metric import Metric, metric_of
 from pipeline.metrics.params import AnyMetric
 from pipeline.metrics.predictions import Predictions, checked_predictions, classes_of

@@ -11,7 +11,8 @@ from pipeline.diagnosis.error_levels import ALPHA
 from pipeline.diagnosis.findings import CLASS, HIDDEN, SLICE, Finding, more_wrong, units
 from pipeline.label_sets import LabelNames, all_names, names_in
 from pipeline.manifest import DEV, EXTRA_COLUMNS
-from pipeline.metrics.intervals import MIN_GROUPS, mean_interval
+from pipeline.metrics.intervals import MIN_GROUPS
+from pipeline.metrics.mean_intervals import mean_interval
 from pipeline.metrics.measures import METRICS
 from pipeline.metrics.predictions import classes_of
 from pipeline.metrics.slices import SOURCE, kinds

@@ -15,7 +15,7 @@ from pipeline.diagnosis.spreadsheet_values import same_name
 from pipeline.errors import DataError, listing
 from pipeline.label_sets import NONE, SEPARATOR, LabelNames, joined
 from pipeline.manifest import TRAIN, TRAIN_DEV
-from pipeline.names import clean
+from pipeline.names import clean, key
 
 IMAGE, ANSWER, PREDICTED, ACTUAL, GROUP = "image", "answer", "predicted", "actual", "group"
 
@@ -106,14 +106,18 @@ def outcomes(table: Table, manifest: pd.DataFrame, classes: Collection[str]) -> 
     _refuse(table, problems)
     columns = {"label": ACTUAL, "predicted": PREDICTED}
     frame = pd.DataFrame({name: cells_of(table, column, classes) for name, column in columns.items()})
-    groups = [group or image for group, image in zip(table.columns.get(GROUP, images), images, strict=True)]
+    # Draws that look the same are one: as two they would make an interval too narrow.
+    groups = [key(group) or image for group, image in zip(table.columns.get(GROUP, images), images, strict=True)]
     return frame.assign(group=groups, split=PRODUCTION)
 
 
 def known_cells(table: Table, column: str, classes: Collection[str]) -> Collection[str]:
-    """The cells that a column may have: classes; where an image may have several labels, any set of them and (none)."""
+    """The cells that a column may have: classes; where an image may have several labels, any set of them and (none).
+
+    Labels are compared as ingest takes them: other bytes for the same letters, and what nobody sees, make no other one.
+    """
     if not isinstance(classes, LabelNames):
-        return classes
+        return [*classes, *dict.fromkeys(cell for cell in table.columns[column] if cell and clean(cell) in classes)]
     sets = (cell for cell in table.columns[column] if cell and {*map(clean, cell.split(SEPARATOR))} <= {*classes})
     return [*classes, NONE, *dict.fromkeys(sets)]
 
@@ -122,7 +126,7 @@ def cells_of(table: Table, column: str, classes: Collection[str]) -> list[str]:
     """The cells of a column; sets of labels with their names in order."""
     cells = list(table.columns[column])
     if not isinstance(classes, LabelNames):
-        return cells
+        return [clean(cell) for cell in cells]
     return [cell if cell == NONE else joined(map(clean, cell.split(SEPARATOR))) for cell in cells]
 
 

@@ -18,7 +18,7 @@ from pipeline.diagnosis.gaps import Verdict, verdict_of
 from pipeline.errors import DataError
 from pipeline.manifest import PRODUCTION, RAW
 from pipeline.metrics.bootstrap import interval
-from pipeline.metrics.intervals import Ends
+from pipeline.metrics.mean_intervals import Ends
 from pipeline.randomness import keyed_generator, keyed_uniform
 
 Numbers = npt.NDArray[np.float64]

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from pipeline.errors import listing
 from pipeline.metrics.facts import FACTS, column_name
-from pipeline.metrics.intervals import effective_images, share_interval
+from pipeline.metrics.mean_intervals import effective_images, share_interval
 
 Codes = npt.NDArray[np.intp]
 

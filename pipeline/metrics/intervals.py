@@ -1,11 +1,7 @@
 """Intervals of metrics that hold near 1 as well, and where images come in groups.
 
-A share has the exact interval (Clopper and Pearson, 1934) on the number of independent images that would tell as much
-(Korn and Graubard, 1998): images over the design effect, which groups measure themselves, with Student's quantile for
-its own uncertainty. Where nothing went wrong groups cannot measure it: then a group counts as one image. The normal
-interval, and the bootstrap's percentiles, are too narrow near 0 and 1 (Brown, Cai and DasGupta, 2001).
-Other metrics are put together from shares, with the distances of their limits added in squares (MOVER: Zou and Donner,
-2008; for differences Newcombe, 1998, and Zou, 2007).
+Shares and means are in mean_intervals.py. Other metrics are put together from shares, with the distances of their
+limits added in squares (MOVER: Zou and Donner, 2008; for differences Newcombe, 1998, and Zou, 2007).
 """
 
 import math
@@ -13,26 +9,28 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
 from pipeline.metrics.confusion import Matrices, confusion_matrices, recalls
 from pipeline.metrics.influence import cell_influence, clustered_variance, jackknife_bias, ranking_influence
 from pipeline.metrics.label_intervals import label_ends, ratio_ends
+from pipeline.metrics.mean_intervals import (
+    UNSEEN,
+    Codes,
+    Ends,
+    Floats,
+    effective_images,
+    exact_limits,
+    mean_interval,
+    share_interval,
+    student_factor,
+)
 from pipeline.metrics.metric import Metric
 from pipeline.metrics.predictions import Predictions
 
-Floats = npt.NDArray[np.float64]
-Codes = npt.NDArray[np.intp]
-Ends = tuple[float, float]
-
 # Of fewer independent groups no interval is told: nothing measures the design effect.
 MIN_GROUPS = 15
-# Levels of a loss that are told apart; images in between count with the mean of theirs.
-MAX_LEVELS = 64
-# So much of one more group that errs as a whole is thought of: few groups may not have shown how they err together.
-UNSEEN = 0.1
 # Degrees of freedom, at least: exact limits of each class know already that few images err.
 LEAST_FREEDOM = 5.0
 # Ends are rounded to so many digits, which no order of additions changes.
@@ -55,111 +53,11 @@ def metric_interval(
     return round(float(low), DIGITS), round(float(high), DIGITS)
 
 
-def difference_interval(one: float, ends: Ends, other: float, other_ends: Ends, correlation: float = 0.0) -> Ends:
-    """The interval of one value minus another from the intervals of both (Newcombe, 1998; dependent: Zou, 2007).
-
-    Args:
-        correlation: of both values, in [-1, 1]; 0 where no group is on both sides.
-    """
-    down = _combined(one - ends[0], other_ends[1] - other, correlation)
-    up = _combined(ends[1] - one, other - other_ends[0], correlation)
-    return one - other - down, one - other + up
-
-
-def share_interval(share: float, images: float, alpha: float) -> Ends:
-    """Clopper and Pearson's interval of a share of so many independent images, which need be no whole number."""
-    low, high = _exact(np.array([share]), np.array([images]), alpha)
-    return float(low[0]), float(high[0])
-
-
-def effective_images(values: Floats, codes: Codes, alpha: float = 0.05) -> float:
-    """How many independent images would give a mean as uncertain, in [1, n]; Student's quantile is in it.
-
-    Args:
-        values: shape (n,). codes: the group of each, from 0.
-    """
-    images, sizes = len(values), np.unique(codes, return_counts=True)[1].astype(np.float64)
-    if sizes.max(initial=0) <= 1:
-        return float(images)
-    spread = float(((values - values.mean()) ** 2).mean())
-    kish = images**2 / float((sizes**2).sum())
-    if spread == 0:
-        return kish
-    measured = clustered_variance(values - values.mean(), codes) * images / spread
-    size = images / kish
-    unseen = UNSEEN * (size * float(values.max() - values.mean())) ** 2 / (images * spread)
-    effect = max(measured, min(measured + unseen, size), 1.0)
-    return _within(images / effect * _student(sizes, (effect - 1) / (images / kish - 1), alpha), images)
-
-
-def _student(sizes: Floats, correlation: float, alpha: float, means: int = 1) -> float:
-    """(normal quantile / Student's)^2 for a variance from groups of these sizes (Satterthwaite, 1946).
-
-    means: how many means they vary around.
-    """
-    variances = sizes * (1 + (sizes - 1) * min(max(correlation, 0.0), 1.0))
-    freedom = max(variances.sum() ** 2 / (variances**2).sum() - means, 1.0)
-    return float((stats.norm.isf(alpha / 2) / stats.t.isf(alpha / 2, freedom)) ** 2)
-
-
-def _within(effective: float, images: int) -> float:
-    return min(max(effective, 1.0), float(images))
-
-
-def _exact(shares: Floats, images: Floats, alpha: float) -> tuple[Floats, Floats]:
-    """Clopper and Pearson's limits, shape (k,) each."""
-    hits, misses = shares * images, (1 - shares) * images
-    low = np.where(hits > 0, stats.beta.ppf(alpha / 2, np.maximum(hits, 1e-12), misses + 1), 0.0)
-    high = np.where(misses > 0, stats.beta.isf(alpha / 2, hits + 1, np.maximum(misses, 1e-12)), 1.0)
-    return np.minimum(low, shares), np.maximum(high, shares)
-
-
-def _combined(one: float, other: float, correlation: float) -> float:
-    return math.sqrt(max(one**2 + other**2 - 2 * correlation * one * other, 0.0))
-
-
 def _mean_ends(metric: Metric, seen: Predictions, codes: Codes, alpha: float) -> Ends:
     """Of a mean over images: accuracy, one class's recall, costs, the log loss."""
     counted = metric.counted(seen)
     low, high = mean_interval(metric.losses(seen)[counted], codes[counted], metric.largest_loss(seen), alpha)
     return (1 - high, 1 - low) if metric.maximise else (low, high)
-
-
-def mean_interval(losses: Floats, codes: Codes, top: float, alpha: float) -> Ends:
-    """Of a mean of losses >= 0, shape (n,): the sum over levels of the share of images that lose at least as much.
-
-    Each share has its exact interval; correlated as shares above two thresholds are. A level that no image reached is
-    among them, up to `top`: rare large losses are not seen in few images.
-    """
-    ratio = effective_images(losses, codes, alpha) / len(losses)
-    levels, reached = _levels(losses)
-    steps = np.diff(levels, prepend=0.0)
-    if top > levels[-1]:
-        steps, reached = np.append(steps, top - levels[-1]), np.append(reached, 0.0)
-    low, high = _exact(reached, np.full(len(reached), ratio * len(losses)), alpha)
-    odds = np.sqrt(np.divide(reached, 1 - reached, out=np.zeros(len(reached)), where=(reached > 0) & (reached < 1)))
-    ratios = np.divide(odds[None, :], odds[:, None], out=np.zeros((len(odds), len(odds))), where=odds[:, None] > 0)
-    correlation = np.minimum(ratios, ratios.T)
-    np.fill_diagonal(correlation, 1.0)
-    mean = float(losses.mean())
-    down, up = steps * (reached - low), steps * (high - reached)
-    return max(0.0, mean - _length(down, correlation)), mean + _length(up, correlation)
-
-
-def _length(distances: Floats, correlation: Floats) -> float:
-    return math.sqrt(float((distances[:, None] * distances[None, :] * correlation).sum()))
-
-
-def _levels(losses: Floats) -> tuple[Floats, Floats]:
-    """Levels above 0, upwards, and the share of images that reach each; the last of many are single images."""
-    ordered = np.sort(losses)[::-1]
-    if len(np.unique(ordered)) > MAX_LEVELS:
-        ends = np.unique(np.geomspace(1, len(ordered), MAX_LEVELS).astype(int))
-        parts = np.split(ordered, ends[:-1])
-        ordered = np.concatenate([np.full(len(part), part.mean()) for part in parts])
-    levels, counts = np.unique(ordered, return_counts=True)
-    reached = counts[::-1].cumsum()[::-1] / len(losses)
-    return (levels[levels > 0], reached[levels > 0]) if (levels > 0).any() else (np.zeros(1), np.zeros(1))
 
 
 def _class_ends(matrix: Matrices, seen: Predictions, codes: Codes, alpha: float) -> tuple[Codes, Floats]:
@@ -191,7 +89,7 @@ def _class_ends(matrix: Matrices, seen: Predictions, codes: Codes, alpha: float)
     right = float((images * recall[present]).sum() / images.sum())
     together += UNSEEN * size * (size - 1) * right**2
     correlation = min(max(together / pairs, 0.0), 1.0) if pairs > 0 and together > -pairs else 1.0
-    factor = _student(sizes.astype(np.float64), correlation, alpha, len(present)) if pairs > 0 else 1.0
+    factor = student_factor(sizes.astype(np.float64), correlation, alpha, len(present)) if pairs > 0 else 1.0
     return present, np.clip(images / (1 + (squared / images - 1) * correlation) * factor, 1.0, images)
 
 
@@ -209,7 +107,7 @@ def _worst_ends(metric: Metric, seen: Predictions, codes: Codes, alpha: float) -
         if len(np.unique(codes[inside])) >= MIN_GROUPS:
             images[place] = min(images[place], effective_images(wrong[inside], codes[inside], alpha))
     recall = recalls(matrix)[present]
-    low, high = _exact(recall, images, alpha)[0], _exact(recall, images, alpha / len(present))[1]
+    low, high = exact_limits(recall, images, alpha)[0], exact_limits(recall, images, alpha / len(present))[1]
     return float(low.min()), float(high.min())
 
 
@@ -224,7 +122,7 @@ def _matrix_ends(metric: Metric, seen: Predictions, codes: Codes, alpha: float) 
     matrix = confusion_matrices(seen, np.ones((1, len(seen.labels)), np.int64))[0]
     present, images = _class_ends(matrix, seen, codes, alpha)
     recall = recalls(matrix)[present]
-    limits = _exact(recall, images, alpha)
+    limits = exact_limits(recall, images, alpha)
     value = float(metric.of_matrices(matrix))
     down = up = slopes = 0.0
     gradient = cell_influence(metric.of_matrices, matrix) / matrix.sum()
@@ -329,7 +227,7 @@ def _ranking_ends(metric: Metric, seen: Predictions, codes: Codes, alpha: float)
         spread = clustered_variance(influence, codes)
         effective = area * (1 - area) / spread if spread > 0 and 0 < area < 1 else most
         sizes = np.unique(codes[inside], return_counts=True)[1].astype(np.float64)
-        effective = min(effective * _student(sizes, 1.0, alpha), float(inside.sum()))
+        effective = min(effective * student_factor(sizes, 1.0, alpha), float(inside.sum()))
         low, high = share_interval(area, max(effective, 1.0), alpha)
         value += area / len(labels)
         down += ((area - low) / len(labels)) ** 2

@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 
 from pipeline.metrics.calibration import reliability
+from pipeline.metrics.class_measures import ClassF1, ClassRecall
 from pipeline.metrics.intervals import metric_interval
 from pipeline.metrics.label_measures import BINARY, one_label, sets_of
-from pipeline.metrics.measures import ClassF1, ClassPrAuc, ClassRecall
 from pipeline.metrics.metric import Metric, metric_of
 from pipeline.metrics.predictions import Predictions
-from pipeline.metrics.probability_measures import probabilities_of
+from pipeline.metrics.probability_measures import ClassPrAuc, probabilities_of
 
 COLUMNS = (
     "label",

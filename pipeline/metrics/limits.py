@@ -54,7 +54,7 @@ def check_limits(
     empty = [_why(name, params.satisficing[name].metric, dev) for name, value in values.items() if math.isnan(value)]
     if empty:
         raise DataError("; ".join(empty) + ": add such images to the production sources, or remove the limit")
-    return {name: LimitResult(value, _holds(params.satisficing[name], value)) for name, value in values.items()}
+    return {name: LimitResult(value, holds(params.satisficing[name], value)) for name, value in values.items()}
 
 
 def _value(choice: AnyMeasure, dev: pd.DataFrame, classes: tuple[str, ...], facts: Mapping[str, float]) -> float:
@@ -68,7 +68,8 @@ def _value(choice: AnyMeasure, dev: pd.DataFrame, classes: tuple[str, ...], fact
             return metric_of(metric, classes).value(checked_predictions(dev, classes))
 
 
-def _holds(limit: Limit, value: float) -> bool:
+def holds(limit: Limit, value: float) -> bool:
+    """Whether a measured value is within a limit's bounds."""
     slack = ROUNDING * max(1.0, abs(value))
     return (limit.min is None or value >= limit.min - slack) and (limit.max is None or value <= limit.max + slack)
 

@@ -3,15 +3,44 @@
 They need each image's probabilities, so that a confusion matrix is not enough. `measures.py` has their rows.
 """
 
+from typing import Literal
+
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.metrics.bootstrap import Values, Weights
 from pipeline.metrics.confusion import share
+from pipeline.metrics.metric_params import MetricParams
 from pipeline.metrics.predictions import Predictions
+from pipeline.section import Label
 
 # A probability below this counts as this: -log(0) is no number. scikit-learn's choice for float32, which models give.
 SMALLEST = float(np.finfo(np.float32).eps)
+
+
+class LogLoss(MetricParams):
+    """Mean of -log(probability of the label)."""
+
+    name: Literal["log_loss"]
+
+
+class MacroPrAuc(MetricParams):
+    """Mean area under the precision-recall curves of the classes that have images."""
+
+    name: Literal["macro_pr_auc"]
+
+
+class PrAuc(MetricParams):
+    """Area under the precision-recall curve of two classes, the second by name being the positive one."""
+
+    name: Literal["pr_auc"]
+
+
+class ClassPrAuc(MetricParams):
+    """Area under the precision-recall curve of one class against all others."""
+
+    name: Literal["class_pr_auc"]
+    label: Label
 
 
 def image_losses(seen: Predictions) -> tuple[npt.NDArray[np.float64], float]:

@@ -73,6 +73,31 @@ class ResidualBlock(nn.Module):
         return result
 
 
+class ConvolutionBlock(nn.Module):
+    """Convolution, norm and activation, with a 1x1 convolution beside the first two if there is a shortcut."""
+
+    def __init__(
+        self, channels: int, width: int, kernel: int, shortcut: bool, batch_norm: bool, activation: str
+    ) -> None:
+        super().__init__()
+
+        def normed(side: int) -> nn.Sequential:
+            norm = [nn.BatchNorm2d(width)] if batch_norm else []
+            return nn.Sequential(convolution(channels, width, side, 1, batch_norm), *norm)
+
+        self.main = normed(kernel)
+        self.shortcut = normed(1) if shortcut else None
+        self.activation = ACTIVATIONS[activation]()
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Shape (n, channels, side, side) -> (n, width, side, side)."""
+        result: Tensor = self.main(features)
+        if self.shortcut is not None:
+            result = result + self.shortcut(features)
+        activated: Tensor = self.activation(result)
+        return activated
+
+
 def split_frozen(network: nn.Module) -> tuple[nn.Sequential, nn.Sequential]:
     """The layers up to the last frozen one, and those behind it; both share them with the network."""
     layers = list(_in_a_row(network))

@@ -15,9 +15,11 @@ from pipeline.models.pretrained_networks import (
     mobilenet_v2_layers,
 )
 from pipeline.models.untrained_networks import (
+    BlockCnn,
     Cnn,
     Mlp,
     Resnet,
+    block_cnn_layers,
     cnn_layers,
     four_times_the_units,
     mlp_layers,
@@ -81,6 +83,7 @@ NETWORKS: Registry[NetworkRow[Any]] = Registry(
             work=work_of_blocks,
         ),
         NetworkRow(Resnet, resnet_layers, wider=twice_the_channels, work=work_of_blocks),
+        NetworkRow(BlockCnn, block_cnn_layers, wider=twice_the_channels, work=work_of_blocks),
         NetworkRow(Mlp, mlp_layers, wider=four_times_the_units, work=work_of_layers),
         NetworkRow(MobileNetV2, mobilenet_v2_layers, load=load_mobilenet_v2),
         NetworkRow(EfficientNetLite0, efficientnet_lite0_layers, load=load_efficientnet_lite0),

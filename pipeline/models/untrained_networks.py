@@ -64,6 +64,24 @@ class Resnet(Network):
     dropout: Dropout
 
 
+class BlockCnn(Network):
+    """A cnn whose blocks differ: each has its own kernel, and a shortcut or none.
+
+    depth: blocks; each halves the picture and doubles the width. The last feature map is averaged over the picture.
+    kernels, shortcuts: of each block, from the first on; the last one goes for all further blocks, and what lies beyond
+        depth is not used. A shortcut leads around the convolution, as in a resnet.
+    """
+
+    name: Literal["block_cnn"]
+    depth: Annotated[int, Field(ge=1, le=6)]
+    width: Width
+    kernels: Annotated[list[Literal[1, 3, 5, 7]], Field(min_length=1, max_length=6)]
+    shortcuts: Annotated[list[bool], Field(min_length=1, max_length=6)]
+    activation: Activation
+    batch_norm: bool
+    dropout: Dropout
+
+
 class Mlp(Network):
     """Fully connected layers on all pixels: what a network knows that does not know of neighbours.
 
@@ -133,6 +151,26 @@ def resnet_layers(params: Resnet, classes: int, size: int) -> "list[nn.Module]":
             ]
             channels, side = width, -(-side // stride)
     layers += [nn.AvgPool2d(side), nn.Flatten(), *unit_dropout(params.dropout.head)]
+    return [*layers, nn.Linear(channels, classes)]
+
+
+def block_cnn_layers(params: BlockCnn, classes: int, size: int) -> "list[nn.Module]":
+    """The layers of a cnn whose blocks differ. Raises ParamsError where pictures of this size are too small."""
+    from torch import nn
+
+    from pipeline.models.layers import ConvolutionBlock, channel_dropout, unit_dropout
+
+    _check_depth(params.depth, params.depth, size)
+    layers: list[nn.Module] = []
+    channels = 3
+    for level in range(params.depth):
+        width = params.width * 2**level
+        kernel = params.kernels[min(level, len(params.kernels) - 1)]
+        shortcut = params.shortcuts[min(level, len(params.shortcuts) - 1)]
+        layers.append(ConvolutionBlock(channels, width, kernel, shortcut, params.batch_norm, params.activation))
+        layers += [nn.MaxPool2d(2), *channel_dropout(params.dropout.blocks)]
+        channels = width
+    layers += [nn.AvgPool2d(size >> params.depth), nn.Flatten(), *unit_dropout(params.dropout.head)]
     return [*layers, nn.Linear(channels, classes)]
 
 

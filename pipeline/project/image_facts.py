@@ -1,7 +1,6 @@
 """Facts of some images of a source, for choices that fit them."""
 
 import io
-import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,9 +9,11 @@ from statistics import median
 import numpy as np
 from PIL import Image
 
-from pipeline.images.decoding import heic_installed, is_heic
+from pipeline.images.decoding import FORMATS, heic_installed, is_heic
+from pipeline.images.pillow import pillow_lines, pillow_settings
 from pipeline.images.rejection import Rejection
 from pipeline.sources.files import Files
+from pipeline.workers.codec_messages import codec_messages
 
 # Images whose header is read, and of these those that are decoded.
 MAX_HEADERS, MAX_DECODED = 200, 40
@@ -61,12 +62,17 @@ def look_at(files: Files, images: Sequence[str]) -> ImageFacts:
         try:
             if isinstance(data, Rejection):
                 raise OSError(data.detail)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                with Image.open(io.BytesIO(data)) as image:
-                    width, height = image.size
-                    pixels = _thumbnail(image) if path in decoded and width * height <= MAX_PIXELS else None
-                    kind = image.format or ""
+            # What libraries say of a damaged file names no file, and ingest will say it.
+            allowed = ("HEIF",) if is_heic(data) else FORMATS
+            with (
+                pillow_settings(MAX_BYTES),
+                pillow_lines(),
+                codec_messages(),
+                Image.open(io.BytesIO(data), formats=allowed) as image,
+            ):
+                width, height = image.size
+                pixels = _thumbnail(image) if path in decoded and width * height <= MAX_PIXELS else None
+                kind = image.format or ""
         except Exception:  # noqa: BLE001 - a decoder raises anything; ingest will say what is wrong
             unreadable += 1
             continue

@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import DataError, MissingInputError, ParamsError, StorageError, listing
-from pipeline.project.choices import Overrides, Seen, check, choose
+from pipeline.names import clean, shown
+from pipeline.project.choices import Overrides, choose
+from pipeline.project.dvc_files import DEMONSTRATION
 from pipeline.project.files import PARAMS, RECORD, demonstration_params, project_files, record_of
 from pipeline.project.inspect_sources import SourceSeen, Wanted, inspect, name_of
 from pipeline.project.params_file import check_params
 from pipeline.project.params_template import template_text, with_choices, without
+from pipeline.project.seen import Seen, check
 from pipeline.sources.places import place_of
 from pipeline.store.refusals import refusals
 from pipeline.yaml_values import yaml_values
@@ -35,12 +38,11 @@ class Plan:
 class Made:
     """What became of it.
 
-    git: whether a repository was made. committed: whether the files are a commit there.
-    above: the repository that the project lies in, if there was one.
+    committed: whether the files are a commit in a new repository. above: the repository that the project lies in, if
+    there was one: then none was made.
     """
 
     folder: Path
-    git: bool
     committed: bool
     above: Path | None
 
@@ -70,8 +72,9 @@ def plan(folder: Path, raw: Sequence[str], production: Sequence[str], wanted: Wa
     files = project_files(title, demonstration=False)
     _check_free(root, {**files, PARAMS: ""})
     seen = Seen(_sources(root, raw, production, wanted))
+    _check_classes(seen, wanted.classes)
     check(seen)
-    text = with_choices(without(template_text(), "sample"), choose(seen, overrides))
+    text = with_choices(without(template_text(), DEMONSTRATION), choose(seen, overrides))
     check_params(yaml_values(text), PARAMS)
     return Plan(root, _with_record({**files, PARAMS: text}), seen)
 
@@ -98,7 +101,7 @@ def write(planned: Plan) -> Made:
         _put_in_place(made, folder)
     finally:
         shutil.rmtree(made, ignore_errors=True)
-    return Made(folder, above is None, committed, above)
+    return Made(folder, committed, above)
 
 
 def _with_record(files: Mapping[str, str]) -> dict[str, str]:
@@ -117,6 +120,16 @@ def _sources(root: Path, raw: Sequence[str], production: Sequence[str], wanted: 
                 shown = place.relative_to(root).as_posix() if inside else str(place)
             found.append(inspect(place, role, name_of(place, role, [one.name for one in found]), shown, wanted))
     return found
+
+
+def _check_classes(seen: Seen, wanted: Sequence[str]) -> None:
+    """Raise ParamsError if a class was asked for that no source has: without it there would be a class too few."""
+    lacking = [name for name in wanted if clean(name) not in seen.classes]
+    if lacking:
+        raise ParamsError(
+            f"--classes names {listing(map(shown, lacking))}, which no source has; chosen from the sources were "
+            f"{listing(seen.classes, 20)}"
+        )
 
 
 def _check_free(root: Path, files: Mapping[str, str]) -> None:

@@ -111,7 +111,7 @@ def inspect(folder: Path | ObjectPlace, role: str, name: str, shown_path: str, w
             reasons.append(f"the first folders are the parts of a split ({parts}), which are all used")
             notes.append(f"{parts} are parts of a split, not classes: all are used (layout: split/class)")
         classes, unlabelled = _classes(images, deep=layout == "split/class")
-        classes = _selected(classes, wanted.classes, layout, source)
+        classes = _selected(classes, wanted.classes, images, source)
     if role == "raw" and not classes:
         raise DataError(
             f"the images of {folder} are not in class folders, but raw images need a label: put them in one "
@@ -177,16 +177,22 @@ def _classes(images: Sequence[str], deep: bool) -> tuple[dict[str, int], int]:
 
 
 def _selected(
-    classes: dict[str, int], wanted: Sequence[str], layout: str | None, source: dict[str, Any]
+    classes: dict[str, int], wanted: Sequence[str], images: Sequence[str], source: dict[str, Any]
 ) -> dict[str, int]:
     if not wanted:
         return classes
-    chosen = {label: count for label, count in classes.items() if label in wanted}
+    names = {*map(clean, wanted)}
+    chosen = {label: count for label, count in classes.items() if label in names}
     if not chosen:
         raise ParamsError(f"--classes names none of the classes of {source['path']}: {listing(classes, 20)}")
     if chosen.keys() != classes.keys():
-        above = "/*/" if layout == "split/class" else "/"
-        source["include"] = [f"{above}{_SIGNS.sub(_ESCAPED, label)}/" for label in chosen]
+        deep = source.get("layout") == "split/class"
+        # As they are written on the disk, which may be other bytes for the same letters.
+        folders = {parts[deep] for path in images if len(parts := path.split("/")) > deep + 1}
+        above = "/*/" if deep else "/"
+        source["include"] = [
+            f"{above}{_SIGNS.sub(_ESCAPED, folder)}/" for folder in sorted(folders) if clean(folder) in chosen
+        ]
     return chosen
 
 

@@ -12,8 +12,8 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError, ValidationInfo, field_validator
 
 from pipeline.errors import MissingInputError, ParamsError
+from pipeline.metrics.class_measures import MeanCost
 from pipeline.metrics.distance_measures import MeanDistance, with_relation
-from pipeline.metrics.measures import MeanCost
 from pipeline.metrics.metric_params import MetricParams
 from pipeline.names import shown
 from pipeline.problem import AnyProblem
@@ -132,6 +132,16 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
         MissingInputError: the file does not exist.
         ParamsError: it is not YAML, or values break rules; the message lists all of them.
     """
+    return check_params(params_values(path), str(path))
+
+
+def params_values(path: Path = PARAMS_FILE) -> Any:
+    """The values of a params file, not checked.
+
+    Raises:
+        MissingInputError: the file does not exist.
+        ParamsError: it is not YAML.
+    """
     try:
         if not (path.is_file() or path.is_dir()) and path.exists():
             # A pipe in its place would be waited for.
@@ -146,10 +156,9 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
     except UnicodeDecodeError as error:
         raise ParamsError(f"{path} is not UTF-8 text: {error}") from error
     try:
-        values = yaml_values(text)
+        return yaml_values(text)
     except ValueError as error:
         raise ParamsError(f"{path} {error}") from error
-    return check_params(values, str(path))
 
 
 def check_params(values: object, name: str = "params") -> Params:

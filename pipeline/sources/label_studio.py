@@ -14,11 +14,11 @@ from xml.sax.saxutils import quoteattr
 
 from pipeline.errors import DataError, listing
 from pipeline.label_sets import SEPARATOR, joined
-from pipeline.names import clean, shown, take_labels
-from pipeline.sources.likeness import UPLOADED
+from pipeline.names import clean, key, shown, take_labels
 from pipeline.sources.listing import LabelStatement
 from pipeline.sources.metadata import unusable
 from pipeline.sources.params import LabelStudioLabels
+from pipeline.sources.suggestions import UPLOADED
 from pipeline.sources.table_errors import named_rows
 
 
@@ -158,7 +158,14 @@ def _person(completed_by: Any, number: int) -> str:
     """Who made an annotation: a number, or an object with one; where nothing says so, each is another person's."""
     if isinstance(completed_by, Mapping):
         completed_by = next((completed_by[name] for name in ("id", "email", "username") if name in completed_by), None)
-    return f"annotation {number}" if completed_by is None else json.dumps(completed_by, sort_keys=True)
+    if completed_by is None:
+        return f"annotation {number}"
+    # Exports of one project that were put together may have a person as 1, as "1", and by other capitals of an address.
+    return (
+        key(str(completed_by))
+        if isinstance(completed_by, str | int | float)
+        else json.dumps(completed_by, sort_keys=True)
+    )
 
 
 def _is_asked(name: str, kind: str, params: LabelStudioLabels) -> bool:

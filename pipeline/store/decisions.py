@@ -15,7 +15,7 @@ from operator import attrgetter
 from pathlib import Path
 
 from pipeline.errors import DataError, listing
-from pipeline.names import clean, fault, shown
+from pipeline.names import clean, fault, key, shown
 from pipeline.store.artifacts import Artifact, read_only
 from pipeline.store.reading import read_bytes
 from pipeline.store.spreadsheets import Spreadsheet, read_spreadsheet, safe
@@ -99,10 +99,13 @@ def in_order(found: Iterable[Decision]) -> tuple[Decision, ...]:
 
 
 def by_content(found: Iterable[Decision]) -> dict[str, list[Decision]]:
-    """SHA-256 -> the latest decision of each person; several of a person if they are of one time."""
+    """SHA-256 -> the latest decision of each person; several of a person if they are of one time.
+
+    Names that may mean the same person are one person: two votes of one would pass for agreement, or for a conflict.
+    """
     of_person: dict[tuple[str, str], list[Decision]] = {}
     for one in in_order(found):
-        known = of_person.setdefault((one.sha256, one.who), [])
+        known = of_person.setdefault((one.sha256, key(one.who)), [])
         if known and one.time > known[0].time:
             known.clear()
         if not known or one.time == known[0].time:

@@ -18,7 +18,7 @@ from typing import Any
 
 from pipeline.errors import PipelineError
 from pipeline.store.dvc_lock import Stages
-from pipeline.store.reading import read_bytes
+from pipeline.store.reading import check_regular, read_bytes
 from pipeline.store.refusals import refusals
 from pipeline.store.writing import replacing, write_bytes
 
@@ -69,6 +69,7 @@ def note(path: Path, timing: Timing) -> None:
 
 
 def _append(path: Path, line: str) -> None:
+    check_regular(path)
     before = path.read_bytes() if path.is_file() else b""
     if before.count(b"\n") >= 2 * MAX_LINES:
         with replacing(path) as half:

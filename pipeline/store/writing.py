@@ -73,16 +73,28 @@ def check_writable(*paths: Path) -> None:
         half = partial_path(path)
         if path.is_dir():
             raise StorageError(f"{path} is a folder: name a file")
+        check_replaceable(path)
         with refusals(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             half.touch()
         remove(half)
 
 
+def check_replaceable(path: Path) -> None:
+    """Raise StorageError if something else than a file or folder is in a path's place, or what a link there leads to.
+
+    A file that takes the place of /dev/null or of /dev/stdout would do harm to all programs of the machine.
+    """
+    with refusals(path):
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise StorageError(f"{path} is a pipe, a socket or a device, and would be replaced: name a file")
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A path to write to inside the block; moved to the final path at its end, removed if the block fails."""
     half = partial_path(path)
+    check_replaceable(path)
     try:
         with refusals(path):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -114,6 +126,8 @@ def write_bytes(value: bytes, place: Path) -> None:
 
 def write_files(contents: Mapping[Path, bytes]) -> None:
     """Write the files of a command, creating their folders: all of them, or none."""
+    for path in contents:
+        check_replaceable(path)
     try:
         for path, content in contents.items():
             with refusals(path):

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipeline import catalogue
-from pipeline.data.dataset import pictures_of
+from pipeline.data.pictures import pictures_of
 from pipeline.diagnosis.error_tags import NOTES, OWN, TAGS, TagGain, errors_of, rank_tags, read_tags, tag_table
 from pipeline.errors import DataError, MissingInputError, ParamsError, listing
 from pipeline.manifest import SEEN_SPLITS
@@ -22,6 +22,7 @@ from pipeline.stages.evaluate.params import EvaluateParams
 from pipeline.store.reading import read_bytes
 from pipeline.store.spreadsheets import read_spreadsheet, spreadsheet_bytes
 from pipeline.store.writing import write_files
+from pipeline.tools.lineage import check_is_of_model
 
 ID = "id"
 # Where the table lies, if nobody says otherwise.
@@ -57,7 +58,7 @@ def write_errors(split: str, csv: Path, sheet: Path, columns: Sequence[str]) -> 
     if csv.resolve() == sheet.resolve():
         raise ParamsError(f"--csv and --sheet both name {csv}: give each a file of its own")
     _keep_tags(csv)
-    predictions = catalogue.PREDICTIONS.read(Path(catalogue.PREDICTIONS.path))
+    predictions = _predictions()
     errors = errors_of(predictions, split)
     if errors.empty:
         return f"{split} has no misclassified images: nothing to write"
@@ -99,7 +100,7 @@ def ranking(split: str, table: Path, params: EvaluateParams) -> Ranking:
         DataError: it is ambiguous, or belongs to another model.
     """
     _check_split(split)
-    predictions = catalogue.PREDICTIONS.read(Path(catalogue.PREDICTIONS.path))
+    predictions = _predictions()
     errors = errors_of(predictions, split)
     if not table.is_file():
         raise MissingInputError(f"{table} is missing or not a file: `pipeline errors --csv {table}` writes it")
@@ -137,6 +138,12 @@ def print_ranking(found: Ranking, console: Console) -> None:
     if found.tagged < found.errors:
         console.print(f"{found.errors - found.tagged:,} without a tag: gains can only grow as you tag them.")
     console.print("An image counts for each of its tags, so gains do not add up.")
+
+
+def _predictions() -> pd.DataFrame:
+    check_is_of_model()
+    found: pd.DataFrame = catalogue.PREDICTIONS.read(Path(catalogue.PREDICTIONS.path))
+    return found
 
 
 def _check_split(split: str) -> None:

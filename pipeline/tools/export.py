@@ -24,15 +24,18 @@ from pipeline.label_sets import LabelNames
 from pipeline.manifest import SEEN_SPLITS, TEST, TRAIN
 from pipeline.problem import is_multi_label
 from pipeline.project.params_file import Params
+from pipeline.sources.urls import is_url
 from pipeline.stages.final_evaluation.access import check_access, params_digest, rows_digest
 from pipeline.store.ledger import LedgerEntry
 from pipeline.store.reading import digest_of
 from pipeline.store.refusals import refusals
-from pipeline.store.writing import remove, replacing
+from pipeline.store.writing import alone, remove, replacing
 from pipeline.workers.progress import progress
 
 # In the ledger, where an evaluation has its metric: nobody knows how many models will be measured on what was exported.
 EXPORT = "export"
+# The commands that write to the ledger.
+LOOKS = "pipeline final_evaluation` or `pipeline export --test"
 
 
 def export(folder: Path, format_name: str, test: bool, params: Params, link: bool = False) -> str:
@@ -50,6 +53,7 @@ def export(folder: Path, format_name: str, test: bool, params: Params, link: boo
         FinalEvaluationError: test may not be looked at.
     """
     check_target(folder)
+    check_no_source(folder, params)
     chosen = DATA_FORMATS[format_name]
     if link and chosen.link is None:
         raise ParamsError(
@@ -98,12 +102,29 @@ def check_target(folder: Path) -> None:
     _check_place(folder)
 
 
+def check_no_source(folder: Path, params: Params) -> None:
+    """Raise ParamsError if the folder would lie among the images of a source: the next run would take them in."""
+    place = folder.resolve()
+    for name, source in params.sources.items():
+        if not is_url(source.path) and place.is_relative_to(Path(source.path).resolve()):
+            raise ParamsError(
+                f"{folder} is inside the source {name}, and the next run would read what is exported as new images: "
+                "name another folder"
+            )
+
+
 def note_export(test: pd.DataFrame, params: Params) -> None:
     """Add the export of test to the ledger, unless the same rows were exported before.
 
     Raises:
         FinalEvaluationError: as many models as final_evaluation allows were evaluated, or the ledger was edited.
+        StorageError: test is evaluated or exported by another process, which would lose this entry, or this one its.
     """
+    with alone(Path(catalogue.TEST_PREDICTIONS.path).parent, LOOKS):
+        _note_export(test, params)
+
+
+def _note_export(test: pd.DataFrame, params: Params) -> None:
     path = Path(catalogue.LEDGER.path)
     ledger: list[LedgerEntry] = catalogue.LEDGER.read(path)
     rows = rows_digest(test)

@@ -61,6 +61,15 @@ def is_of_another_model() -> bool:
     return digest is not None and evaluated is not None and evaluated != digest
 
 
+def check_is_of_model() -> None:
+    """Raise DataError if the predictions that lie here are of another model than the one beside them."""
+    if is_of_another_model():
+        raise DataError(
+            f"{catalogue.PREDICTIONS.path} is of another model than {catalogue.MODEL.path}, so its errors are not this "
+            "model's: run `dvc repro evaluate`"
+        )
+
+
 def _reasons(stages: Stages, params: Any) -> Iterator[str]:
     makers = {path: name for name, entry in stages.items() for path in _hashes(entry, "outs")}
     if TRAIN not in {makers.get(path) for path in _hashes(stages.get(EVALUATE, {}), "deps")}:

@@ -20,6 +20,7 @@ from pipeline.errors import DataError, MissingInputError, ParamsError, listing
 from pipeline.images.pixels import Pixels, decode, encode
 from pipeline.images.rejection import Rejection
 from pipeline.manifest import NO_LABEL, TRAIN
+from pipeline.names import clean
 from pipeline.project.params_file import PARAMS_FILE, Params, check_params
 from pipeline.randomness import keyed_uniform
 from pipeline.sheets.contact_sheets import Shown, choose_images, transform_line, transform_lines, variants_png
@@ -155,6 +156,7 @@ def examples_of_class(label: str, count: int, params: Params) -> tuple[list[Exam
         ParamsError: no source has such a class.
         DataError: train has none of its images.
     """
+    label = clean(label)
     paths = [Path(catalogue.INGESTED.named(name=name).path) for name in params.sources]
     there = [path for path in paths if path.exists()] or paths[:1]
     parts = [open_arrow(path).select(["id", "label", "role", "shard", "row"]) for path in there]

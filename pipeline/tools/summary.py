@@ -10,17 +10,17 @@ from rich.table import Table
 
 from pipeline import catalogue
 from pipeline.errors import DataError
-from pipeline.forms import EVALUATION
 from pipeline.manifest import SEEN_SPLITS
 from pipeline.metrics.evaluation import ends_in_words
 from pipeline.metrics.metric import key_of
-from pipeline.metrics.params import Limit
 from pipeline.names import printable
 from pipeline.project.params_file import Params
+from pipeline.report_schemas import EVALUATION
 from pipeline.stages.evaluate.params import EvaluateParams
-from pipeline.store.artifacts import check_form
+from pipeline.store.artifacts import check_schema
 from pipeline.store.dvc_lock import LOCK, locked_stages
 from pipeline.store.timing import Timing, in_words, of_stages
+from pipeline.tools.judged_limits import JudgedLimit, judged_limits
 from pipeline.tools.lineage import TRAIN, of_workspace
 
 FILES = {
@@ -42,13 +42,17 @@ def print_summary(params: Params, console: Console) -> None:
     """
     metrics = catalogue.EVALUATE_METRICS.read(Path(catalogue.EVALUATE_METRICS.path))
     _check_current(metrics, params.evaluate)
+    limits = judged_limits(metrics, params.evaluate)
     diagnosis = catalogue.DIAGNOSIS_TEXT.read(Path(catalogue.DIAGNOSIS_TEXT.path))
     if other := of_workspace():
         words = f"not of one run: {other}. Shown is the last evaluation. For results of one run: run `dvc repro`"
         console.print(escape(words), soft_wrap=True)
         console.print()
     console.print(_splits(metrics, params.evaluate))
-    console.print(_limits(metrics, params.evaluate))
+    console.print(_limits(limits))
+    if moved := [name for name, limit in limits.items() if limit.held != metrics["limits"][name]["held"]]:
+        words = f"bounds have moved since the last evaluation: {', '.join(moved)}. For the verdict: run `dvc repro`"
+        console.print(escape(printable(words)), soft_wrap=True)
     for line in diagnosis.split("\n|")[0].splitlines():
         # A command must stay one line, to be copied.
         console.print(escape(printable(line)), soft_wrap="`" in line)
@@ -78,14 +82,11 @@ def _times(times: Sequence[Timing]) -> Table:
 
 def _check_current(metrics: Mapping[str, Any], params: EvaluateParams) -> None:
     key = key_of(params.optimizing)
-    check_form(metrics, EVALUATION, Path(catalogue.EVALUATE_METRICS.path))
+    check_schema(metrics, EVALUATION, Path(catalogue.EVALUATE_METRICS.path))
     values = [metrics[split] for split in SEEN_SPLITS]
     same_metric = all(key in each and each.get("optimizing") == each[key] for each in values)
-    if not same_metric or set(metrics.get("limits", {})) != set(params.satisficing):
-        raise DataError(
-            f"{catalogue.EVALUATE_METRICS.path} does not have the metric {key} and the limits of params.yaml: "
-            "run `dvc repro`"
-        )
+    if not same_metric:
+        raise DataError(f"{catalogue.EVALUATE_METRICS.path} does not have the metric {key}: run `dvc repro`")
 
 
 def _splits(metrics: Mapping[str, Any], params: EvaluateParams) -> Table:
@@ -101,19 +102,13 @@ def _splits(metrics: Mapping[str, Any], params: EvaluateParams) -> Table:
     return table
 
 
-def _limits(metrics: Mapping[str, Any], params: EvaluateParams) -> Table:
-    verdict = "accepted" if metrics["accepted"] else "rejected"
+def _limits(limits: Mapping[str, JudgedLimit]) -> Table:
+    verdict = "accepted" if all(limit.held for limit in limits.values()) else "rejected"
     table = Table(title=f"limits on dev: model {verdict}", title_justify="left")
     table.add_column("limit")
     table.add_column("value", justify="right")
     table.add_column("must be", justify="right")
     table.add_column("held")
-    for name, bounds in params.satisficing.items():
-        limit = metrics["limits"][name]
-        table.add_row(escape(name), f"{limit['value']:.4f}", _words(bounds), "yes" if limit["held"] else "no")
+    for name, limit in limits.items():
+        table.add_row(escape(name), f"{limit.value:.4f}", limit.rule, "yes" if limit.held else "no")
     return table
-
-
-def _words(bounds: Limit) -> str:
-    ends = [("at least", bounds.min), ("at most", bounds.max)]
-    return ", ".join(f"{words} {value:g}" for words, value in ends if value is not None)

@@ -14,14 +14,15 @@ from pipeline.framing import UNRELATED, Framing
 from pipeline.label_sets import LabelNames, names_in
 from pipeline.manifest import BALANCED, DEV, SPLIT, check_manifest
 from pipeline.metrics.params import AnyMetric
-from pipeline.problem import Problem, framed, is_multi_label
+from pipeline.problem import framed, is_multi_label
+from pipeline.problem_params import Problem
 from pipeline.stages.augment.params import VariantParams
 from pipeline.stages.ingest.params import IngestParams
 from pipeline.stages.train.params import TrainParams
 from pipeline.store.shard_plan import digest
 from pipeline.store.shards import ShardReader
-from pipeline.training import training
 from pipeline.training.checkpoint import library_versions, table_digest
+from pipeline.training.checks import check_rows
 from pipeline.training.features import RowFeatures
 from pipeline.training.unlabelled import UNLABELLED, Unlabelled
 
@@ -116,7 +117,7 @@ def check_fits(rows: pd.DataFrame, dev_rows: pd.DataFrame, batch_size: int, seve
         ParamsError: a batch would be larger than train.
     """
     counts, in_dev = (_rows_of_classes(part, several) for part in (rows, dev_rows))
-    training.check_rows(counts, in_dev, batch_size, len(rows), several)
+    check_rows(counts, in_dev, batch_size, len(rows), several)
 
 
 def part_of_data(data: TrainingData, inside: npt.NDArray[np.bool_]) -> TrainingData:

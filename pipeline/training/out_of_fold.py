@@ -18,7 +18,8 @@ from pipeline.metrics.predictions import PROBABILITY, class_codes
 from pipeline.models.baselines import Baseline, Rows
 from pipeline.models.layers import split_frozen
 from pipeline.models.network import Network
-from pipeline.problem import Problem, framed
+from pipeline.problem import framed
+from pipeline.problem_params import Problem
 from pipeline.stages.ingest.params import IngestParams
 from pipeline.stages.train.params import TrainParams
 from pipeline.store.shards import ShardReader

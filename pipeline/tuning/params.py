@@ -6,7 +6,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from pipeline.section import Count, Section, Seed
-from pipeline.tuning.methods import AnyMethod
+from pipeline.tuning.methods import METHODS, AnyMethod
 from pipeline.tuning.ranges import AnyRange
 
 # Sections whose params a trial can change in memory, and the mode of augment that needs no stage to run.
@@ -46,6 +46,7 @@ class TuneParams(Section):
             for inner in places
             if inner.startswith(f"{outer}.")
         ]
+        problems += METHODS.of(self.method).problems(self.space)
         if problems:
             raise ValueError("; ".join(problems))
         return self

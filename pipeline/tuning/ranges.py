@@ -1,12 +1,13 @@
 """The table of ranges: the values that a param may take in a search."""
 
+import itertools
 import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, JsonValue, model_validator
 
 from pipeline.registry import Choice, Registry, one_of
 from pipeline.section import Section
@@ -17,6 +18,8 @@ if TYPE_CHECKING:  # Optuna takes half a second to import, and params.yaml is re
 
 # Of a number that is drawn.
 DIGITS = 4
+# Lists that a range may have.
+MAX_LISTS = 4096
 
 
 class Range(Section):
@@ -62,13 +65,32 @@ class Values(Range):
     """One of some values, which may be mappings, such as whole optimizers with their params."""
 
     name: Literal["choice"]
-    values: Annotated[Sequence[Any], Field(min_length=2)]
+    values: Annotated[Sequence[JsonValue], Field(min_length=2)]
 
     @model_validator(mode="after")
     def _each_once(self) -> Self:
-        written = [written_value(value) for value in self.values]
-        if len(set(written)) < len(written):
-            raise ValueError("a value is listed twice")
+        _check_each_once(self.values)
+        return self
+
+
+class Lists(Range):
+    """A list of so many values, each of them one of `values`; for params that have a value for each block.
+
+    length: how many values the list has.
+    """
+
+    name: Literal["list"]
+    values: Annotated[Sequence[JsonValue], Field(min_length=2)]
+    length: Annotated[int, Field(ge=1, le=12)]
+
+    @model_validator(mode="after")
+    def _not_too_many(self) -> Self:
+        _check_each_once(self.values)
+        if (count := len(self.values) ** self.length) > MAX_LISTS:
+            raise ValueError(
+                f"{len(self.values)} values at {self.length} places are {count} lists, more than "
+                f"{MAX_LISTS}: take fewer values, or a smaller length"
+            )
         return self
 
 
@@ -77,10 +99,18 @@ class RangeRow(Choice[Range]):
     """A kind of range.
 
     distribution: what Optuna draws from. grid: some values over the whole range, evenly spaced, ends included.
+    finite: whether `grid` gives all values if asked for enough.
     """
 
     distribution: "Callable[[Any], BaseDistribution]"
     grid: Callable[[Any, int], list[Any]]
+    finite: bool = False
+
+
+def _check_each_once(values: Sequence[Any]) -> None:
+    written = [written_value(value) for value in values]
+    if len(set(written)) < len(written):
+        raise ValueError("a value is listed twice")
 
 
 def written_value(value: Any) -> str:
@@ -90,7 +120,7 @@ def written_value(value: Any) -> str:
 
 def value_of(chosen: Range, drawn: Any) -> Any:
     """The value of a param that Optuna's draw stands for; numbers have four digits, as a person would write them."""
-    if isinstance(chosen, Values):
+    if isinstance(chosen, Values | Lists):
         return json.loads(drawn)
     if isinstance(chosen, Whole):
         return drawn
@@ -129,6 +159,13 @@ def values_distribution(params: Values) -> "BaseDistribution":
     return CategoricalDistribution([written_value(value) for value in params.values])
 
 
+def lists_distribution(params: Lists) -> "BaseDistribution":
+    """Each list alike."""
+    from optuna.distributions import CategoricalDistribution
+
+    return CategoricalDistribution(lists_grid(params, 0))
+
+
 def linear_grid(params: Linear, points: int) -> list[Any]:
     """So many numbers at equal distances."""
     return [params.low + (params.high - params.low) * place / (points - 1) for place in range(points)]
@@ -154,12 +191,18 @@ def values_grid(params: Values, points: int) -> list[Any]:
     return [written_value(value) for value in params.values]
 
 
+def lists_grid(params: Lists, points: int) -> list[Any]:
+    """All lists, whatever the number of points; the last place changes first."""
+    return [written_value(list(values)) for values in itertools.product(params.values, repeat=params.length)]
+
+
 RANGES: Registry[RangeRow] = Registry(
     (
         RangeRow(Linear, distribution=linear_distribution, grid=linear_grid),
         RangeRow(Log, distribution=log_distribution, grid=log_grid),
-        RangeRow(Whole, distribution=whole_distribution, grid=whole_grid),
-        RangeRow(Values, distribution=values_distribution, grid=values_grid),
+        RangeRow(Whole, distribution=whole_distribution, grid=whole_grid, finite=True),
+        RangeRow(Values, distribution=values_distribution, grid=values_grid, finite=True),
+        RangeRow(Lists, distribution=lists_distribution, grid=lists_grid, finite=True),
     )
 )
 AnyRange = Annotated[Range, one_of(RANGES)]

@@ -14,6 +14,7 @@ LEFT_OUT = {
     "pipeline.workers.pool": "processes, and how they end",
     "pipeline.workers.scheduler": "who does which job; results come in the same order",
     "pipeline.workers.progress": "bars on the terminal",
+    "pipeline.store.writing:check_replaceable": "refuses to replace devices",
     "pipeline.store.writing:flush": "when bytes reach the disk",
     "pipeline.store.reading:maker": "the command that a message names",
     "pipeline.store.writing:partial_path": "where a file is before it is whole",

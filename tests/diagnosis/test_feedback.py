@@ -149,3 +149,14 @@ def test_answers_may_be_sets_of_labels() -> None:
     assert answers(asked, rows, several)["predicted"].tolist() == ["apple|fig", "fig", "(none)"]
     with pytest.raises(DataError, match=r"1 of 1 rows have an answer that is not a class of the model: row 2"):
         answers(table(image=["apple/1.png"], answer=["apple|kiwi"]), rows, several)
+
+
+def test_names_that_look_the_same_are_one_class_and_one_group() -> None:
+    composed, apart = "p\u00eache", "pe\u0302che\u200b"
+    manifest = MANIFEST.assign(label=[composed, "fig", "fig", composed])
+    asked = answers(table(image=["apple/1.png"], answer=[apart]), manifest, [composed, "fig"])
+    assert asked["predicted"].tolist() == [composed]
+    live = table(image=["x", "y"], predicted=[apart, "fig"], actual=[composed, " fig"], group=["12", "12.0"])
+    found = outcomes(live, manifest, [composed, "fig"])
+    assert found["group"].nunique() == 1
+    assert found[["predicted", "label"]].to_numpy().tolist() == [[composed, composed], ["fig", "fig"]]

@@ -22,7 +22,7 @@ from pipeline.diagnosis.learning_curve import (
 )
 from pipeline.errors import DataError
 from pipeline.manifest import PRODUCTION, RAW
-from pipeline.metrics.intervals import share_interval
+from pipeline.metrics.mean_intervals import share_interval
 
 
 def rows(raw: int = 40, production: int = 16, copies: int = 2) -> pd.DataFrame:

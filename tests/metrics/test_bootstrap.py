@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from pipeline.metrics import bootstrap
 from pipeline.metrics.bootstrap import interval, resamples
+from pipeline.metrics.class_measures import accuracy
 from pipeline.metrics.confusion import confusion_matrices
-from pipeline.metrics.measures import accuracy
 from pipeline.metrics.predictions import checked_predictions
 
 CLASSES = ("apple", "fig")

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
+from pipeline.metrics.class_measures import matthews_correlation, mean_cost
 from pipeline.metrics.confusion import confusion_matrix, per_class, recalls
-from pipeline.metrics.measures import METRICS, matthews_correlation, mean_cost
+from pipeline.metrics.measures import METRICS
 from pipeline.metrics.predictions import Predictions
 from pipeline.metrics.probability_measures import SMALLEST, class_pr_auc, log_loss, macro_pr_auc
 

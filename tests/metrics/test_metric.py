@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import DataError, ParamsError
-from pipeline.metrics.measures import METRICS, MeanCost, cost_table
+from pipeline.metrics.class_measures import MeanCost, cost_table
+from pipeline.metrics.measures import METRICS
 from pipeline.metrics.metric import Tally, check_defined, metric_of, plain_metrics
 from pipeline.metrics.metric_params import MetricParams
 from pipeline.metrics.predictions import Predictions

@@ -38,6 +38,8 @@ BOOSTING = {"name": "gradient_boosting", "features": PIXELS, "max_iter": 20, "ma
 MODELS: dict[str, dict[str, Any]] = {
     "cnn": CNN,
     "resnet": {**LAYERS, "name": "resnet", "blocks": 2, "activation": "silu"},
+    "block_cnn": {"name": "block_cnn", "depth": 2, "width": 16, "kernels": [5], "shortcuts": [False, True],
+                  "activation": "relu", "batch_norm": True, "dropout": DROPOUT},
     "mlp": {"name": "mlp", "depth": 2, "width": 16, "activation": "tanh", "batch_norm": True, "dropout": DROPOUT},
     "mobilenet_v2": {"name": "mobilenet_v2", "weights": "w", "sha256": "0" * 64, "frozen": True, "input": 32,
                      "dropout": {"head": 0.0}},

@@ -268,3 +268,12 @@ def test_the_mark_of_an_upload_can_be_taken_off(image: str, path: str) -> None:
     for strip, expected in ((True, path), (False, image)):
         params = chosen().model_copy(update={"strip_hash": strip})
         assert [one.path for one in labels_of([annotated(path=image)], params, "e.json")] == [expected]
+
+
+@pytest.mark.parametrize("other", ["7", 7.0, {"id": 7}, {"id": "7"}])
+def test_a_person_has_one_vote_however_an_export_names_them(other: Any) -> None:
+    one = task(["fig"], ["fig"], ["kiwi"])
+    for annotation, person in zip(one["annotations"], (7, other, 8), strict=True):
+        annotation["completed_by"] = person
+    [found] = labels_of([one], chosen("majority"), "e.json")
+    assert (found.label, found.reason, found.detail) == ("", "annotators_disagree", "fig 1, kiwi 1")

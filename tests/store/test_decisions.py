@@ -132,3 +132,11 @@ def test_no_spreadsheet_program_runs_a_cell() -> None:
     found = replace(ANN, before="=1+1", after="@a", who="+bob", why="-x", id="'=web/1.png")
     assert b",'=1+1,'@a,'+bob," in render([found])
     assert parse(render([found]), "t.csv") == (found,)
+
+
+def test_a_person_has_one_voice_however_the_name_is_spelt() -> None:
+    composed, taken_apart = "Zo\u00eb", "Zoe\u0308"
+    keep = replace(ANN, decision=KEEP, after="", who=composed, when="2026-02-01T09:30:00Z")
+    assert by_content([replace(ANN, who=taken_apart), keep]) == {SHA["a"]: [keep]}
+    assert by_content([keep, replace(ANN, who=" zo\u00eb\u200b")]) == {SHA["a"]: [keep]}
+    assert len(by_content([keep, ANN])[SHA["a"]]) == 2

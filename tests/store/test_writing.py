@@ -1,12 +1,13 @@
 """Files are written whole or not at all, and take the place of whatever is there."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from pipeline.errors import StorageError
-from pipeline.store.writing import check_writable, partial_path, put_in_place, replacing, write_bytes
+from pipeline.store.writing import check_writable, partial_path, put_in_place, replacing, write_bytes, write_files
 from tests.examples import full_disk
 
 
@@ -76,3 +77,22 @@ def test_a_place_that_cannot_be_written_is_said_before_the_work(tmp_path: Path) 
         check_writable(tmp_path / "file" / "table.csv")
     with pytest.raises(StorageError, match="is a folder: name a file"):
         check_writable(tmp_path / "new")
+
+
+@pytest.mark.parametrize("place", ["null", "pipe"])
+def test_no_file_takes_the_place_of_a_device_or_a_pipe(place: str) -> None:
+    if place == "pipe":
+        os.mkfifo(place)
+    else:
+        # As /dev/stdout is a link; what it leads to stays in use.
+        Path(place).symlink_to("/dev/null")
+    for write in (
+        check_writable,
+        lambda path: write_files({Path("whole"): b"new", path: b"new"}),
+        lambda path: replacing(path).__enter__(),
+    ):
+        with pytest.raises(
+            StorageError, match=f"^{place} is a pipe, a socket or a device, and would be replaced: name"
+        ):
+            write(Path(place))
+    assert [path.name for path in Path().iterdir()] == [place]

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from pipeline import catalogue
+from pipeline.errors import DataError
 from pipeline.sheets.drawing import Sheet
+from pipeline.store.reading import digest_of
 from pipeline.store.spreadsheets import read_spreadsheet, spreadsheet_bytes
 from pipeline.store.writing import partial_path, put_in_place
 from tests.examples import full_disk
@@ -140,3 +142,20 @@ def test_bad_options_are_named(errors: Errors, arguments: list[str], code: int, 
 def test_a_table_without_tags_says_what_to_do(errors: Errors) -> None:
     errors()
     assert errors("--tags", "errors.csv").err.startswith("error: errors.csv has no tags yet: fill in 'tags'")
+
+
+def test_errors_of_another_model_are_not_shown(errors: Errors) -> None:
+    model = Path(catalogue.MODEL.path)
+    model.parent.mkdir(parents=True)
+    model.write_bytes(b"new")
+    Path(catalogue.VERDICT.path).parent.mkdir(parents=True, exist_ok=True)
+    verdict = {"model": digest_of(b"old"), "accepted": True, "broken": []}
+    catalogue.VERDICT.write(verdict, Path(catalogue.VERDICT.path))
+    for arguments in ((), ("--tags", "errors.csv")):
+        ended = errors(*arguments)
+        assert ended.code == DataError.exit_code
+        assert "is of another model than data/train/model.safetensors" in ended.err
+        assert "run `dvc repro evaluate`" in ended.err
+    assert not Path("errors.csv").exists()
+    catalogue.VERDICT.write({**verdict, "model": digest_of(b"new")}, Path(catalogue.VERDICT.path))
+    assert errors().code == 0

@@ -1,7 +1,9 @@
 """`pipeline gate`: limits and a comparison decide, and what cannot be judged does not pass."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from pipeline.metrics.comparison import Result
 from pipeline.stages.evaluate.params import EvaluateParams
 from pipeline.tools import gate as gates
 from tests.examples import params
+from tests.running import write_params
 
 EVALUATE = params(**{"evaluate.satisficing": {}, "evaluate.optimizing": "accuracy"}).evaluate
 SIZE = {"value": 3.0, "min": None, "max": 2.0, "held": False}
@@ -56,6 +59,34 @@ def test_a_broken_limit_is_named_with_its_rule(judge: Callable[..., gates.Gate])
     limited = params(**{"evaluate.satisficing": {"size": {"metric": "model_megabytes", "min": None, "max": 2.0}}})
     found = judge(result(30, broken=True), evaluate=limited.evaluate)
     assert found.broken == ("limit size is broken: 3.0000, must be at most 2",)
+
+
+@pytest.mark.parametrize(("largest", "passes"), [(2.9, False), (3.0, True)])
+def test_a_bound_that_was_moved_since_is_judged_anew(
+    judge: Callable[..., gates.Gate], largest: float, passes: bool
+) -> None:
+    limited = params(**{"evaluate.satisficing": {"size": {"metric": "model_megabytes", "min": None, "max": largest}}})
+    for held in (False, True):
+        made = result(30, broken=True)
+        then = replace(made, report={**made.report, "limits": {"size": {**SIZE, "held": held}}})
+        assert bool(judge(then, evaluate=limited.evaluate).broken) != passes
+
+
+def test_a_limit_that_measures_something_else_now_is_not_judged(
+    judge: Callable[..., gates.Gate], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    then = {"optimizing": "accuracy", "satisficing": {"size": {"metric": {"name": "model_megabytes"}, "max": 2.0}}}
+    stage = {"cmd": "x", "params": {"params.yaml": {"evaluate": then}}}
+    Path("dvc.lock").write_text(json.dumps({"schema": "2.0", "stages": {"evaluate": stage}}))
+    limit = {"metric": "model_megabytes", "min": None, "max": 4.0}
+    evaluate = params(**{"evaluate.satisficing": {"size": limit}, "evaluate.optimizing": "accuracy"}).evaluate
+    write_params(tmp_path, **{"evaluate.satisficing": {"size": limit}, "evaluate.optimizing": "accuracy"})
+    assert judge(result(30, broken=True), evaluate=evaluate).broken == ()
+    for place, metric in (("satisficing.size.metric", "accuracy"), ("optimizing", {"name": "class_f1", "label": "a"})):
+        write_params(tmp_path, **{"evaluate.satisficing": {"size": {**limit}}, f"evaluate.{place}": metric})
+        with pytest.raises(DataError, match=rf"measured something else .* \(evaluate\.{place}\): run `dvc repro`"):
+            judge(result(30, broken=True), evaluate=evaluate)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +155,7 @@ def test_what_cannot_be_judged_does_not_pass(judge: Callable[..., gates.Gate]) -
         judge(replace(result(0), predictions=None, missing="its predictions are of another model"))
     with pytest.raises(DataError, match="did not measure macro_f1"):
         judge(result(0), evaluate=params(**{"evaluate.optimizing": "macro_f1", "evaluate.satisficing": {}}).evaluate)
-    with pytest.raises(DataError, match="and the limits of params"):
+    with pytest.raises(DataError, match="does not have the limits of params"):
         judge(result(0), evaluate=params().evaluate)
     with pytest.raises(ParamsError, match="nan"):
         judge(result(90), result(0), float("nan"))

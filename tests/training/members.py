@@ -18,6 +18,7 @@ SHAPE = {"width": 4, "activation": "relu", "batch_norm": True, "dropout": {"bloc
 MODELS: dict[str, dict[str, Any]] = {
     "cnn": {"depth": 2, "kernel": 3, "dense": [8], **SHAPE},
     "resnet": {"depth": 2, "blocks": 1, "kernel": 3, **SHAPE},
+    "block_cnn": {"depth": 2, "kernels": [3, 5], "shortcuts": [False, True], **SHAPE},
     "mlp": {"depth": 2, **SHAPE, "width": 32},
 }
 OWN = {"factory": {"factory": "tests.own_networks:build", "arguments": {"width": 16}, "normalise": "train"}}

@@ -1,13 +1,17 @@
 """Ranges, methods and what a search refuses to vary."""
 
+import math
+from datetime import date
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
+from pipeline.errors import ParamsError
 from pipeline.tuning.methods import METHODS, Grid
 from pipeline.tuning.params import TuneParams
 from pipeline.tuning.ranges import RANGES, Linear, Log, Range, Values, Whole, value_of
+from tests.examples import params
 
 BASE: dict[str, Any] = {
     "seed": 1,
@@ -70,10 +74,19 @@ def test_a_grid_is_all_combinations() -> None:
         ({"space": {"train.l2": {"name": "linear", "low": 2.0, "high": 1.0}}}, "low must be below high"),
         ({"space": {"train.keep": {"name": "choice", "values": ["best", "best"]}}}, "listed twice"),
         ({"space": {"learning_rate": {"name": "linear", "low": 0.0, "high": 1.0}}}, "pattern"),
-        ({"method": {"name": "architecture"}}, "does not match any of the expected tags"),
+        ({"method": {"name": "genetic"}}, "does not match any of the expected tags"),
     ],
 )
 def test_what_cannot_vary_is_refused(changes: dict[str, Any], message: str) -> None:
     TuneParams.model_validate(BASE)
     with pytest.raises(ValidationError, match=message):
         TuneParams.model_validate({**BASE, **changes})
+
+
+@pytest.mark.parametrize(
+    "value", [date(2026, 1, 31), b"x", {1: 2, "a": 3}, {"a": {2: 3}}, {4}, math.nan, [math.inf]], ids=repr
+)
+def test_a_choice_has_values_that_a_study_can_keep(value: Any) -> None:
+    space = {"train.optimizer": {"name": "choice", "values": [value, "adam"]}}
+    with pytest.raises(ParamsError, match=r"tune\.space\.train\.optimizer"):
+        params(**{"tune.space": space})

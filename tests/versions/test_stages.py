@@ -65,7 +65,10 @@ def test_a_new_metric_retrains_nothing(tmp_path: Path) -> None:
     measures = package / "metrics/measures.py"
     text = METRICS.sub(r"\g<0>        MetricRow(Another, of_rows=log_loss),\n", measures.read_text(encoding="utf-8"))
     added = 'class Another(MetricParams):\n    name: Literal["another"] = "another"\n\n\n'
-    measures.write_text(text.replace("class LogLoss(", f"{added}class LogLoss("), encoding="utf-8")
+    measures.write_text(
+        text.replace("@dataclass(frozen=True)\nclass MetricRow(", f"{added}@dataclass(frozen=True)\nclass MetricRow("),
+        encoding="utf-8",
+    )
     after = versions_in(package)
     changed = {name for name, version in real_versions().items() if after[name] != version}
     # These say every metric of the table.

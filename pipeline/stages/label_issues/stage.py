@@ -7,14 +7,15 @@ from typing import Any
 import pandas as pd
 
 from pipeline import catalogue
-from pipeline.data.dataset import pictures_of
+from pipeline.data.pictures import pictures_of
 from pipeline.diagnosis.wrong_labels import at_most
 from pipeline.errors import DataError
 from pipeline.manifest import DEV, SPLIT, TRAIN, check_manifest
 from pipeline.metrics.params import AnyMetric
 from pipeline.metrics.predictions import checked_predictions, class_codes, classes_of
 from pipeline.metrics.probability_measures import probabilities_of
-from pipeline.problem import Problem, is_multi_label
+from pipeline.problem import is_multi_label
+from pipeline.problem_params import Problem
 from pipeline.sheets.contact_sheets import MAX_GALLERY_IMAGES, gallery
 from pipeline.sheets.drawing import Cell
 from pipeline.stage import Stage

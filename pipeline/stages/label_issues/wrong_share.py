@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import chi2
 
-from pipeline.metrics.intervals import effective_images
+from pipeline.metrics.mean_intervals import effective_images
 from pipeline.stages.label_issues.mistakes import misfits, observed
 
 Floats = npt.NDArray[np.float64]

@@ -15,7 +15,8 @@ from pipeline import catalogue
 from pipeline.errors import DataError, MissingInputError, listing
 from pipeline.manifest import CURATED, DEV, SEEN_SPLITS, TEST, UNLABELLED, UNLABELLED_HELD_OUT, select_columns
 from pipeline.metrics import matching
-from pipeline.problem import Problem, is_multi_label
+from pipeline.problem import is_multi_label
+from pipeline.problem_params import Problem
 from pipeline.stage import Stage
 from pipeline.stages.split.params import SplitParams
 from pipeline.stages.split.splitting import OUTCOMES, UNUSED, Splits, assign_splits, split_counts

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from pipeline.errors import StorageError, listing
+from pipeline.errors import PipelineError, listing
+from pipeline.store.reading import check_regular
 from pipeline.store.refusals import refusals
 from pipeline.store.writing import remove
 from pipeline.tools.doctor.findings import Check, Problem, near
@@ -43,6 +44,7 @@ class Damage:
 
 def md5_of(path: Path) -> str:
     """MD5 of a file's content, 32 hex digits, as DVC names it."""
+    check_regular(path)
     with refusals(path), path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
@@ -50,6 +52,8 @@ def md5_of(path: Path) -> str:
 def members(cache: Path, folder: str) -> dict[str, str]:
     """Path inside a folder -> MD5, by the folder's object; empty if that is missing or damaged."""
     path = object_path(cache, folder)
+    if not path.is_file():
+        return {}
     try:
         content = path.read_bytes()
         if hashlib.md5(content, usedforsecurity=False).hexdigest() != folder.removesuffix(".dir"):
@@ -102,7 +106,7 @@ def _damaged(objects: Sequence[Path]) -> list[Damage]:
         md5 = path.parent.name + path.name
         try:
             actual = md5_of(path)
-        except StorageError as error:
+        except PipelineError as error:
             if isinstance(error.__cause__, FileNotFoundError):
                 continue  # removed since the folder was listed
             actual = None
@@ -155,7 +159,7 @@ def _fix(damage: Damage, used: Sequence[tuple[Path, Out]], aside: Path | None) -
 def _md5_or_none(path: Path) -> str | None:
     try:
         return md5_of(path) if path.is_file() else None
-    except StorageError:
+    except PipelineError:
         return None
 
 

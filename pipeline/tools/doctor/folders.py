@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from pipeline.sources.dvc_hazards import Hazard, added_root, hazards, shown
+from pipeline.store.reading import check_regular
 from pipeline.store.refusals import refusals
 from pipeline.store.writing import replacing
 from pipeline.tools.doctor.findings import Check, Problem
@@ -46,6 +47,7 @@ def _problem(hazard: Hazard, root: Path | None) -> Problem:
 
 
 def _ignore(path: str, file: Path) -> None:
+    check_regular(file)
     with refusals(file):
         before = file.read_text(encoding="utf-8") if file.exists() else ""
         ended = before if before.endswith("\n") or not before else f"{before}\n"

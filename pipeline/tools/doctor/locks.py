@@ -159,6 +159,8 @@ def _note_problems(file: Path, hardlink: bool) -> Iterator[Problem]:
 
 def _read(file: Path) -> Locks | str:
     """The locks, or what is wrong with the file."""
+    if not file.is_file():
+        return "is not a file"
     with refusals(file):
         content = file.read_bytes()
     if not content.strip(b"\0 \n"):

@@ -25,12 +25,13 @@ from pipeline.project.code import check_version
 from pipeline.project.params_file import PARAMS_FILE, Params
 from pipeline.store.curves import Curves
 from pipeline.store.dvc_lock import LOCK, locked_stages
+from pipeline.store.reading import read_bytes
 from pipeline.store.timing import of_stages
 from pipeline.store.writing import remove, write_files
 from pipeline.tools.history import result_of, workspace_result
+from pipeline.tools.improve.bench import Search, State
 from pipeline.tools.improve.cost import minutes_of, plain_stages
 from pipeline.tools.improve.log import Entry
-from pipeline.tools.improve.loop import Search, State
 from pipeline.tools.improve.moves import as_key, differences
 from pipeline.tools.revisions import Revision, Workspace, repository, resolved
 from pipeline.tools.tune.tune import tune
@@ -153,7 +154,7 @@ def _wait(words: Sequence[str]) -> int:
     """Run a command in a session of its own, so that it ends, with all that it began, before this one does."""
     # What it prints is not what a program reads of this command.
     with subprocess.Popen(words, stdout=sys.stderr, stdin=subprocess.DEVNULL, start_new_session=True) as process:  # noqa: S603
-        if MARK.exists():
+        if MARK.is_file():
             mark = json.loads(MARK.read_text(encoding="utf-8"))
             write_files({MARK: json.dumps({**mark, "process": process_id(process.pid)}).encode()})
         try:
@@ -223,7 +224,7 @@ def _put_back_after_a_kill(head: str, show: Callable[[str], None]) -> None:
     if not MARK.exists():
         return
     try:
-        mark = json.loads(MARK.read_text(encoding="utf-8"))
+        mark = json.loads(read_bytes(MARK).decode())
         process, then, params = mark["process"], mark["head"], mark["params"]
     except (ValueError, KeyError, TypeError):
         # Killed before anything was changed: marks are whole or not there.

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import PipelineError
-from pipeline.store.reading import read_bytes
+from pipeline.store.reading import check_regular, read_bytes
 from pipeline.store.refusals import refusals
 
 LOG = Path("improve/log.jsonl")
@@ -53,6 +53,7 @@ def append(entry: Entry, path: Path = LOG) -> None:
     Raises:
         StorageError: the disk refused.
     """
+    check_regular(path)
     with refusals(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         before = path.read_bytes() if path.is_file() else b""

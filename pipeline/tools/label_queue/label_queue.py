@@ -15,7 +15,8 @@ from pipeline.errors import DataError, MissingInputError, ParamsError, listing
 from pipeline.label_sets import all_names
 from pipeline.manifest import NO_LABEL, TRAIN
 from pipeline.metrics.predictions import probability_columns
-from pipeline.problem import MultiLabel, Problem, is_multi_label
+from pipeline.problem import is_multi_label
+from pipeline.problem_params import MultiLabel, Problem
 from pipeline.project.params_file import Params
 from pipeline.randomness import keyed_uniform
 from pipeline.sources.files import open_files

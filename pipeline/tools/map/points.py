@@ -16,6 +16,7 @@ from pipeline.errors import DataError, MissingInputError
 from pipeline.store.artifacts import Artifact
 from pipeline.store.shard_plan import digest
 from pipeline.store.writing import replacing
+from pipeline.tools.lineage import is_of_another_model
 from pipeline.tools.map.layout import places_of
 from pipeline.versions.stages import version_of
 from pipeline.workers.engine import Engine
@@ -51,7 +52,9 @@ def map_points(engine: Engine) -> tuple[pd.DataFrame, str]:
 
 
 def _predicted(ids: Set[str]) -> dict[str, str]:
-    """What the model says, by id; of other images than those of the last split nothing."""
+    """What the model says, by id; of other images than those of the last split nothing, and of another model, too."""
+    if is_of_another_model():
+        return {}
     try:
         predictions = _read(catalogue.PREDICTIONS)
     except MissingInputError:

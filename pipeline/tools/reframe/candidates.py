@@ -12,7 +12,8 @@ from scipy.spatial.distance import squareform
 
 from pipeline.class_tree import Tree, leaves, tree_distances
 from pipeline.framing import UNRELATED, Framing, Nested, Ranked, rank_distances
-from pipeline.problem import REST, Relabelled
+from pipeline.problem_params import Relabelled
+from pipeline.relabelling import REST
 
 Costs = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.intp]

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field, TypeAdapter, ValidationError
 
 from pipeline.errors import ParamsError
+from pipeline.names import clean
 from pipeline.section import EACH_ONCE, Label
 from pipeline.yaml_values import shortened, yaml_values
 
@@ -51,5 +52,5 @@ def wishes_of(order: str | None, tree: str | None, costs: str | None, otherwise:
             problems.append(f"--costs must be {{ACTUAL: {{PREDICTED: number}}}};{where} {shortened(first['msg'])}")
     if problems:
         raise ParamsError("\n".join(problems))
-    names = None if order is None else [name.strip() for name in order.split(",")]
+    names = None if order is None else [clean(name) for name in order.split(",")]
     return Wishes(names, read.get("--tree"), table, otherwise)

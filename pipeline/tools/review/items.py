@@ -12,6 +12,7 @@ from pipeline.data.vectors import image_vectors
 from pipeline.errors import DataError
 from pipeline.manifest import DEV, NO_LABEL
 from pipeline.randomness import keyed_uniform
+from pipeline.tools.lineage import check_is_of_model
 from pipeline.tools.outliers import find_outliers
 from pipeline.workers.engine import Engine, choose_workers
 
@@ -132,6 +133,7 @@ def _splits(ids: "pd.Series[Any]") -> "pd.Series[Any]":
 
 def _errors(seed: int) -> pd.DataFrame:
     """dev's errors and as many right ones, drawn and mixed by keyed chance: errors alone would flatter dev."""
+    check_is_of_model()
     table: pd.DataFrame = catalogue.PREDICTIONS.read(Path(catalogue.PREDICTIONS.path))
     table = table[table["split"].astype(str) == DEV].reset_index(drop=True)
     wrong = (table["predicted"].astype(str) != table["label"].astype(str)).to_numpy()

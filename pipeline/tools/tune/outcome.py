@@ -12,6 +12,7 @@ from rich.table import Table
 
 from pipeline.errors import listing
 from pipeline.metrics.comparison import Row
+from pipeline.tools.tune.beside_random import BesideRandom, lines_beside_random
 from pipeline.tools.tune.study import EPOCHS, REASON, SECONDS, values_of_trial
 from pipeline.tuning.params import TuneParams
 from pipeline.tuning.selection import Selection
@@ -38,6 +39,7 @@ class Outcome:
     better: bool
     selection: Selection | None
     command: str
+    beside: BesideRandom | None = None
 
 
 def trials_table(trials: Sequence[FrozenTrial], tune: TuneParams) -> pd.DataFrame:
@@ -88,11 +90,11 @@ def print_outcome(found: Outcome, console: Console) -> None:
 
 def outcome_lines(found: Outcome) -> list[str]:
     """What was found, in sentences; the command of the winner last."""
+    lines = [] if found.beside is None else lines_beside_random(found.beside, found.metric)
     if not found.winner:
-        return ["No trial, and not today's params, holds all limits of evaluate.satisficing: widen the ranges"]
+        return [*lines, "No trial, and not today's params, holds all limits of evaluate.satisficing: widen the ranges"]
     if found.winner == TODAY:
-        return ["No better: no trial beats today's params"]
-    lines = []
+        return [*lines, "No better: no trial beats today's params"]
     if found.selection is not None:
         one = found.selection
         lines.append(

@@ -6,7 +6,7 @@ from typing import Any
 from pipeline.diagnosis.param_changes import DROPPED, changed
 from pipeline.errors import ParamsError
 from pipeline.project.params_file import Params, check_params
-from pipeline.tuning.ranges import RANGES, Range, Values, value_of
+from pipeline.tuning.ranges import RANGES, Lists, Range, Values, value_of, written_value
 from pipeline.yaml_values import shortened
 
 
@@ -28,7 +28,7 @@ def check_space(values: Mapping[str, Any], params: Params) -> None:
             )
         elif place.startswith("balance.") and (why := _not_in_memory(params)):
             problems.append(f"tune.space.{place}: {why}")
-        elif value_at(values, place) is None and not isinstance(one, Values):
+        elif value_at(values, place) is None and not isinstance(one, Values | Lists):
             problems.append(f"tune.space.{place}: params.yaml has no {place}, or it is null")
         else:
             problems += _refused(values, place, one)
@@ -48,7 +48,10 @@ def _not_in_memory(params: Params) -> str:
 
 def _refused(values: Mapping[str, Any], place: str, one: Range) -> list[str]:
     """What params do not allow of a range's ends, or of a choice's values."""
-    tried = [value_of(one, drawn) for drawn in RANGES.of(one).grid(one, 2)]
+    drawn = RANGES.of(one).grid(one, 2)
+    if isinstance(one, Lists):  # each value at all places: all lists are too many
+        drawn = [written_value([value] * one.length) for value in one.values]
+    tried = [value_of(one, each) for each in drawn]
     problems = []
     for value in tried:
         try:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from pipeline.errors import MissingInputError
 from pipeline.store.artifacts import plotted, spreadsheet, table
-from pipeline.store.writing import replacing, write_bytes
+from pipeline.store.writing import remove, replacing, write_bytes
 from pipeline.tools.tune.pictures import history, history_figure, importances_figure, parallel_figure
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 OUTPUT = Path("tune")
 TRIALS, IMPORTANCES = spreadsheet("tune/trials.csv"), plotted("tune/importances.csv")
 HISTORY = table("tune/history.csv")
+# Of the method architecture alone.
+ARCHITECTURES = spreadsheet("tune/architectures.csv")
 PARALLEL = OUTPUT / "parallel_coordinates.png"
 # DVC shows what any dvc.yaml lists under `plots`; this one has no stages.
 PLOTS = """\
@@ -45,7 +47,12 @@ def write_search(found: "Outcome", maximise: bool) -> None:
     OUTPUT.mkdir(exist_ok=True)
     importances = pd.DataFrame({"param": [*found.importances], "importance": [*found.importances.values()]})
     so_far = history(found.trials, maximise).drop(columns="holds")
-    for artifact, frame in ((TRIALS, found.trials), (IMPORTANCES, importances), (HISTORY, so_far)):
+    tables = [(TRIALS, found.trials), (IMPORTANCES, importances), (HISTORY, so_far)]
+    if found.beside is None:
+        remove(Path(ARCHITECTURES.path))
+    else:
+        tables.append((ARCHITECTURES, found.beside.table))
+    for artifact, frame in tables:
         path = Path(artifact.path)
         with replacing(path) as half:
             artifact.write(frame, half)

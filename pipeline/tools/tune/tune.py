@@ -22,10 +22,12 @@ from pipeline.metrics.intervals import metric_interval
 from pipeline.metrics.metric import check_defined, metric_of
 from pipeline.metrics.predictions import checked_predictions
 from pipeline.models.thresholds import halves_for
-from pipeline.project.params_file import PARAMS_FILE, Params, check_params
+from pipeline.project.params_file import PARAMS_FILE, Params, check_params, params_values
 from pipeline.store.shard_plan import digest
 from pipeline.store.writing import alone
 from pipeline.tools.training_data import fit_params
+from pipeline.tools.tune.architecture import Plan, planned_architectures
+from pipeline.tools.tune.beside_random import beside_random
 from pipeline.tools.tune.outcome import TODAY, Outcome, how_it_ended, trials_table
 from pipeline.tools.tune.space import check_space, settings, value_at
 from pipeline.tools.tune.study import REASON, Budget, Study, values_of_trial
@@ -38,7 +40,6 @@ from pipeline.tuning.methods import METHODS
 from pipeline.tuning.selection import after_selection
 from pipeline.workers.engine import Engine
 from pipeline.workers.progress import say
-from pipeline.yaml_values import yaml_values
 
 # Models that are compared with each other.
 MAX_COMPARED = 200
@@ -56,13 +57,14 @@ def tune(trials: int | None, minutes: float | None, engine: Engine, show: Callab
         ParamsError: nothing may vary, a range does not fit params, or there is neither limit.
         DataError: no trial ended with a model.
     """
-    search = Search(yaml_values(PARAMS_FILE.read_text(encoding="utf-8")))
-    if trials is None and minutes is None and not search.planned:
+    search = Search(params_values())
+    if trials is None and minutes is None and not search.ends:
         raise ParamsError("a search needs an end: give --trials, --minutes, or both")
     with alone(search.folder, "pipeline tune"):
         study = search.study()
-        study.begin()
         search.run_today(show)
+        search.prepare(show)
+        study.begin(search.planned)
         until = None if minutes is None else time.monotonic() + 60 * minutes
         budget = Budget(trials, until)
         if engine.workers == 1:
@@ -89,11 +91,13 @@ class Search:
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         self.values = values
-        self.params = check_params(dict(values), str(PARAMS_FILE))
+        self.params = check_params(values, str(PARAMS_FILE))
         self.tune = self.params.tune
         check_space(values, self.params)
-        self.planned = METHODS.of(self.tune.method).planned(self.tune.method, self.tune.space)
+        self._method = METHODS.of(self.tune.method)
+        self.planned: Sequence[Mapping[str, Any]] = self._method.planned(self.tune.method, self.tune.space)
         self._shared: Shared | None = None
+        self.architectures: Plan | None = None
         self.metric = metric_of(self.params.evaluate.optimizing, self.data.classes)
         check_defined(self.metric, self.data.dev.labels, self.data.classes, DEV)
         key = key_of(self.data, fit_params(self.params))
@@ -115,6 +119,17 @@ class Search:
     @property
     def _today(self) -> KeyedCheckpoint:
         return Checkpoint(self.folder / "today.pt").under(TODAY)
+
+    @property
+    def ends(self) -> bool:
+        """Whether the method settles the number of trials."""
+        return bool(self.planned) or self._method.shares_weights
+
+    def prepare(self, show: Callable[[str], None]) -> None:
+        """Learn the weights that architectures share, if the method does so, unless an earlier call did."""
+        if self._method.shares_weights:
+            self.architectures = planned_architectures(self.trial_params({}), self.values, self.data, self.folder, show)
+            self.planned = self.architectures.drawn
 
     def study(self) -> Study:
         """The study in this search's folder."""
@@ -144,7 +159,7 @@ class Search:
         def fit(values: Mapping[str, Any], report: Report) -> TrialResult:
             return run_trial(self.trial_params(values), self.shared, report)
 
-        study.run(budget, fit, lambda trial: show(self._line(trial, study, budget)))
+        study.run(budget, fit, lambda trial: show(self._line(trial, study, budget)), bool(self.planned))
 
     def _line(self, trial: FrozenTrial, study: Study, budget: Budget) -> str:
         """How a trial ended, the best so far, and how long the search may still take."""
@@ -181,6 +196,10 @@ class Search:
         rejected = not next(row.accepted for row in rows if row.name == TODAY)
         judged = [checked_predictions(_shown(result), self.data.classes) for result in results if _accepted(result)]
         evaluate, groups = self.params.evaluate, self.data.dev_rows["group"]
+        beside = None
+        if self.architectures is not None:
+            said = {result.name: seen for result, seen in zip(filter(_accepted, results), judged, strict=True)}
+            beside = beside_random(self.architectures, trials, said, self.metric, groups, evaluate)
         return Outcome(
             metric=self.metric.key,
             rows=rows,
@@ -193,6 +212,7 @@ class Search:
             if judged
             else None,
             command=command_of(self.values, settings(self.values, changes)) if changes else "",
+            beside=beside,
         )
 
     def _result(self, name: str, probabilities: Any, broken: Sequence[str]) -> Result:
@@ -211,6 +231,7 @@ class Search:
 def _join(values: Mapping[str, Any], budget: Budget, number: int) -> None:
     """Run trials in a process of their own, with its own view of the study."""
     search = Search(values)
+    search.prepare(lambda _: None)  # an earlier call did
     search.run(search.study(), budget, say)
 
 

@@ -1,5 +1,6 @@
 """The review page's server: who is let in, that a saved decision lasts, and what is shown to nobody."""
 
+import json
 import os
 import signal
 import subprocess
@@ -10,11 +11,12 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from pipeline.errors import StorageError
+from pipeline.errors import ParamsError, StorageError
 from pipeline.store.decisions import Decision, parse, render
 from pipeline.store.shards import ShardReader
 from pipeline.tools.review import saving
 from pipeline.tools.review.items import Item
+from pipeline.tools.review.review import listen, person
 from pipeline.tools.review.saving import DecisionFile
 from pipeline.tools.review.server import Review, application
 from tests.examples import encoded, full_disk, picture
@@ -270,3 +272,35 @@ def test_half_a_row_on_a_full_disk_is_taken_back(tmp_path: Path) -> None:
     assert path.read_bytes() == before
     file.put(decision(500).sha256, decision(500))
     assert len(parse(path.read_bytes(), "x")) == 101
+
+
+@pytest.mark.parametrize("who", ["", " ", "a\nb\x1b", "M\udcfcller", "\u200b"])
+def test_decisions_are_saved_under_a_name_that_a_line_can_have(who: str) -> None:
+    with pytest.raises(ParamsError, match=r"--who .* is no name of a person"):
+        person(who)
+    assert person(" Zoe\u0308  M ") == "Zo\u00eb M"
+    assert person(None)
+
+
+def test_halves_of_characters_are_no_reason_and_no_class(tmp_path: Path) -> None:
+    page = client(tmp_path)
+    for values in ({"decision": "relabel", "to": "d\ud83d"}, {"decision": "keep", "why": "\udc00"}):
+        answer = page.post(
+            f"/{TOKEN}/decide",
+            content=json.dumps({"sha256": SHAS[0], **values}),
+            headers={"Content-Type": "application/json"},
+        )
+        assert answer.status_code == 400
+    assert not (tmp_path / "labels.csv").exists()
+
+
+def test_a_port_or_an_account_that_cannot_be_used_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    with listen(0) as taken, pytest.raises(ParamsError, match=r"--port \d+ cannot be used \(Address already in use\)"):
+        listen(taken.getsockname()[1])
+
+    def nameless() -> str:
+        raise KeyError("getpwuid(): uid not found: 1234")
+
+    monkeypatch.setattr("getpass.getuser", nameless)
+    with pytest.raises(ParamsError, match="this account has no name: give yours with --who"):
+        person(None)

@@ -9,13 +9,15 @@ import pandas as pd
 import pytest
 
 from pipeline import catalogue
+from pipeline.errors import DataError
 from pipeline.project.params_file import check_params, load_params
 from pipeline.tools.training_data import balanced_rows
 from pipeline.tools.tune.space import settings
+from pipeline.tools.tune.study import Budget
 from pipeline.tools.tune.tables import figures_of_search
 from pipeline.tools.tune.tune import Search
 from pipeline.yaml_values import yaml_values
-from tests.running import pipeline, run_in, run_stages, write_params
+from tests.running import pipeline, pipeline_alone, run_in, run_stages, write_params
 from tests.warm import Warm
 
 SPACE = {
@@ -211,3 +213,34 @@ def test_balance_varies_where_no_variant_was_made_beforehand(
     assert "tune.space.balance.production_weight: variants are made beforehand, for the rows of today" in ended.err
     write_params(prepared, **{**grid, "augment.match_production": True})
     assert "set augment.match_production to false" in pipeline(capsys, monkeypatch, "tune").err
+
+
+def test_a_flipped_bit_in_what_a_trial_predicted_is_never_used(prepared: Path) -> None:
+    search = Search(yaml_values((prepared / "params.yaml").read_text()))
+    study = search.study()
+    study.begin([])
+    search.run(study, Budget(1, None), lambda line: None)
+    [trial] = study.trials()
+    assert study.predictions(trial).shape[0] == len(search.data.dev_rows)
+    [place] = search.folder.glob("*.predictions")
+    whole = place.read_bytes()
+    for byte in range(0, len(whole), 7):
+        place.write_bytes(whole[:byte] + bytes([whole[byte] ^ 1 << byte % 8]) + whole[byte + 1 :])
+        with pytest.raises(DataError, match=r"is damaged: remove .* and run `pipeline tune` again"):
+            study.predictions(trial)
+    place.write_bytes(whole)
+
+
+@pytest.mark.parametrize(("text", "code"), [(None, 4), ("[1", 3), ("- 1", 3), ("", 3), (b"\xff", 3)], ids=str)
+def test_params_that_cannot_be_read_are_a_message(
+    text: str | bytes | None,
+    code: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if text is not None:
+        Path("params.yaml").write_bytes(text if isinstance(text, bytes) else text.encode())
+    ended = pipeline_alone(capsys, monkeypatch, "tune", "--trials", "1")
+    assert (ended.code, ended.err.startswith("error: params.yaml ")) == (code, True)

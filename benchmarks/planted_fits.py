@@ -1,55 +1,24 @@
-"""A small model fitted to the arrays of a planted case: its predictions of each split, and its curves."""
+"""Networks that are fitted to images with planted problems, in memory."""
 
-import string
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import torch
-from planted_cases import Case
+from diseases import Case
 from torch.utils.data import DataLoader, TensorDataset
 
+from pipeline.data.loader import WeightedBatch
 from pipeline.data.order import KeyedOrder
-from pipeline.diagnosis.param_changes import changed
 from pipeline.images.pixels import Pixels
-from pipeline.manifest import DEV, TEST, TRAIN, TRAIN_DEV
-from pipeline.metrics.metric import metric_of
+from pipeline.manifest import DEV
 from pipeline.models.building import build_model
 from pipeline.models.network import Network
 from pipeline.models.prediction import predict
-from pipeline.project.params_file import Params, check_params
+from pipeline.project.params_file import Params
 from pipeline.randomness import keyed_generator
 from pipeline.stages.train.params import TrainParams
-from pipeline.store.curves import Curves
-from pipeline.training.loop import WeightedBatch
-from pipeline.training.losses import row_weights
-from pipeline.training.training import fit
 from pipeline.transforms.online import online_variants
-
-
-def fitted(case: Case, seed: int) -> tuple[dict[str, pd.DataFrame], Curves]:
-    """Predictions by split, and the curves."""
-    params = seeded(case.values, seed)
-    pixels, labels = learnt_images(case)
-    names = tuple(string.ascii_lowercase[: int(labels.max()) + 1])
-    seen, learnt = with_copies(*balanced(pixels, labels, params), params)
-    weights = row_weights(np.ones(len(learnt), np.float32), learnt, names, params.train.class_weights)
-    rows = TensorDataset(as_tensor(seen), torch.from_numpy(learnt), torch.from_numpy(weights))
-    train = Epochs(rows, params.train)
-    dev = DataLoader(TensorDataset(as_tensor(case.pixels[DEV]), torch.from_numpy(case.labels[DEV])), batch_size=256)
-    network = head_of(seen, len(names), params) if case.embedded else network_of(pixels, len(names), params)
-    metric = metric_of(params.evaluate.optimizing, names)
-    done = fit(network, train, dev, params.train, metric, len(names), lambda _: None)
-    sets = {split: (case.pixels[split], case.labels[split]) for split in (TRAIN_DEV, DEV, TEST)}
-    sets[TRAIN] = (pixels, labels)
-    probabilities = {split: predicted(done.network, one) for split, (one, _) in sets.items()}
-    if case.candidates > 1:
-        probabilities = best_on_dev(probabilities, case, params.train.seed)
-    return {split: frame_of(split, probabilities[split], sets[split][1], names) for split in sets}, Curves(
-        done.epochs, done.epoch
-    )
 
 
 def network_of(pixels: Pixels, classes: int, params: Params) -> torch.nn.Module:
@@ -149,23 +118,3 @@ def predicted(network: torch.nn.Module, pixels: Pixels) -> npt.NDArray[np.float6
 def as_tensor(pixels: Pixels) -> torch.Tensor:
     values = torch.from_numpy(np.ascontiguousarray(pixels))
     return values if values.ndim == 2 else values.permute(0, 3, 1, 2)
-
-
-def frame_of(
-    split: str, found: npt.NDArray[np.float64], labels: npt.NDArray[np.int64], names: tuple[str, ...]
-) -> pd.DataFrame:
-    ids = [f"{split}/{number:05}" for number in range(len(labels))]
-    said = {"label": np.array(names)[labels], "predicted": np.array(names)[found.argmax(axis=1)]}
-    return pd.DataFrame({"id": ids, "group": ids, "split": split, **said, "confidence": found.max(axis=1)})
-
-
-def learnt_images(case: Case) -> tuple[Pixels, npt.NDArray[np.int64]]:
-    """What train has: its own images, and production's pool as far as params want it."""
-    pixels, labels = case.pixels[TRAIN], case.labels[TRAIN]
-    if case.values["split"]["production_train_fraction"] > 0:
-        pixels, labels = np.concatenate([pixels, case.pixels["pool"]]), np.concatenate([labels, case.labels["pool"]])
-    return pixels, labels
-
-
-def seeded(values: Mapping[str, Any], seed: int) -> Params:
-    return check_params(changed(values, {"train.seed": seed}))

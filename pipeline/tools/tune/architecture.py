@@ -1,0 +1,136 @@
+"""The trials of an architecture search: the best networks by shared weights, and as much random search."""
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.metrics.metric import metric_of
+from pipeline.metrics.params import ModelFact
+from pipeline.project.params_file import Params
+from pipeline.randomness import keyed_generator
+from pipeline.training.architectures import Networks, distinct_networks, work_of_fit
+from pipeline.training.checkpoint import Checkpoint
+from pipeline.training.fit_data import TrainingData
+from pipeline.training.shared_weights import Learnt, Score, SharedTask, learn_shared, likeliest
+from pipeline.tuning.architectures import Architecture, architectures_of, decisions_of
+from pipeline.tuning.methods import Architecture as Method
+from pipeline.tuning.ranges import Range, value_of
+from pipeline.workers.engine import Engine
+
+FILE, KEY = "shared_weights.pt", "shared weights"
+SIZE = ModelFact(name="model_megabytes")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which networks are fitted by themselves, by the keys of what they draw.
+
+    drawn: of all trials, in order. candidates: the best with shared weights. by_chance: of the random search; a network
+    may be in both, and is fitted once. scores: with shared weights, the best first. shown: place -> value. seconds:
+    that the shared weights took.
+    """
+
+    drawn: Sequence[Mapping[str, Any]]
+    candidates: Sequence[str]
+    by_chance: Sequence[str]
+    scores: Mapping[str, Score]
+    shown: Mapping[str, Mapping[str, Any]]
+    seconds: float
+
+
+def key_of_drawn(drawn: Mapping[str, Any]) -> str:
+    """A key of what a trial draws."""
+    return json.dumps(drawn, sort_keys=True)
+
+
+def planned_architectures(
+    params: Params, values: Mapping[str, Any], data: TrainingData, folder: Path, show: Callable[[str], None]
+) -> Plan:
+    """Learn the shared weights, or take them over from a call that was stopped, and plan the trials.
+
+    Args:
+        params: of a trial with today's model. values: of params.yaml. folder: of the search.
+
+    Raises:
+        ParamsError: the space has no network whose weights can be shared.
+        DataError: train is too small.
+    """
+    tune, method = params.tune, params.tune.method
+    assert isinstance(method, Method)  # noqa: S101
+    networks = distinct_networks(
+        architectures_of(values["train"]["model"], tune.space),
+        len(data.classes),
+        data.ingest.size,
+        data.framing,
+        _max_megabytes(params),
+    )
+    decisions = decisions_of(tune.space)
+    checkpoint = Checkpoint(folder / FILE)
+    kept = checkpoint.load("done")
+    if kept is None:
+        for reason, count in networks.left_out.items():
+            show(f"left out {count} of the space's combinations: {reason}")
+        show(f"shared weights: {len(networks.architectures)} networks")
+        task = SharedTask(
+            data=data,
+            params=params.train,
+            metric=metric_of(params.evaluate.optimizing, data.classes),
+            networks=networks,
+            decisions=decisions,
+            method=method,
+            seed=tune.seed,
+        )
+        learnt = learn_shared(task, Engine(1), checkpoint.under(KEY), show)
+        kept = _kept(learnt)
+        checkpoint.save("done", kept)
+        show(f"shared weights: ranked {len(learnt.scores)} networks ({learnt.seconds:.1f} s)")
+        if method.sampling == "controller":
+            show(f"the controller prefers {likeliest(decisions, learnt.likely)}")
+    scores = [Score(**one) for one in kept["scores"]]
+    chosen = [score.number for score in scores[: method.candidates]]
+    by_chance = _by_chance(networks, chosen, float(kept["work"]), params, data)
+    keys = [key_of_drawn(one.drawn) for one in networks.architectures]
+    return Plan(
+        drawn=[networks.architectures[number].drawn for number in dict.fromkeys([*chosen, *by_chance])],
+        candidates=[keys[number] for number in chosen],
+        by_chance=[keys[number] for number in by_chance],
+        scores={keys[score.number]: score for score in scores},
+        shown={key: _shown(one, tune.space) for key, one in zip(keys, networks.architectures, strict=True)},
+        seconds=float(kept["seconds"]),
+    )
+
+
+def _by_chance(networks: Networks, chosen: Sequence[int], work: float, params: Params, data: TrainingData) -> list[int]:
+    """Networks of a random search that costs what the search did, at least one.
+
+    Costs are counted, not measured: else the number of trials would be another on each machine.
+    """
+    rows, dev_rows, epochs = len(data.train), len(data.dev), params.train.epochs
+    cost = [work_of_fit(one, epochs, rows, dev_rows) for one in networks.skeletons]
+    budget = work + sum(cost[number] for number in chosen)
+    order = keyed_generator(params.tune.seed, "random search").permutation(len(cost)).tolist()
+    found: list[int] = []
+    for number in order:
+        # The nearest number of trials: half of the last one may lie beyond.
+        if found and budget < cost[number] / 2:
+            break
+        found.append(number)
+        budget -= cost[number]
+    return found
+
+
+def _max_megabytes(params: Params) -> float:
+    limits = [limit.max for limit in params.evaluate.satisficing.values() if limit.metric == SIZE]
+    return min((limit for limit in limits if limit is not None), default=math.inf)
+
+
+def _kept(learnt: Learnt) -> dict[str, Any]:
+    return {"scores": [asdict(one) for one in learnt.scores], "work": learnt.work, "seconds": learnt.seconds}
+
+
+def _shown(one: Architecture, space: Mapping[str, Range]) -> dict[str, Any]:
+    values = {place: value_of(space[place], drawn) for place, drawn in one.drawn.items()}
+    return {place: value if isinstance(value, int | float | str) else str(value) for place, value in values.items()}
