@@ -207,8 +207,7 @@ def test_groups_that_err_together_are_off_by_more_by_chance() -> None:
 
 def test_what_dev_can_show_is_the_test_of_two_proportions() -> None:
     (found,) = too_small(dev_level(400, 40), 0.02)
-    share = 42 / 404
-    # The level's images are as many as they are: none is a copy.
     effective = dev_level(400, 40).effective
-    assert found.figures["visible"] == pytest.approx(1.959964 * np.sqrt(2 * share * (1 - share) / effective), rel=0.02)
+    share = (0.1 * effective + 2) / (effective + 4)
+    assert found.figures["visible"] == pytest.approx(1.959964 * np.sqrt(2 * share * (1 - share) / effective), rel=1e-5)
     assert found.words.startswith("with 400 images, dev can show a difference between two models only if it is at")
