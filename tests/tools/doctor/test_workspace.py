@@ -10,6 +10,7 @@ import pytest
 from dvc.repo import Repo
 
 from pipeline.errors import StorageError
+from pipeline.tools import revisions
 from tests.running import run, run_cold, write_params
 from tests.tools.doctor.workspaces import Doctor, damage, object_of, shard_of, states, wrong
 
