@@ -1,7 +1,7 @@
 """Is an architecture search by shared weights worth its CPU?
 
     python -m benchmarks.architectures tau PROJECT [--rows N] [--epochs N] [--fits N] [--seeds N]
-    python -m benchmarks.architectures planted [--seeds N]
+    python -m benchmarks.architectures planted [--seeds N] [--first N]
 
 tau: in a project whose stages before train have run, 64 networks (depth, width, kernels, shortcuts of block_cnn) are
 fitted by themselves to some rows of its train, and ranked by shared weights, with a controller and without one.
@@ -100,10 +100,11 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--shared-epochs", type=int, default=40)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first", type=int, default=1, help="the first of the seeds of planted")
     asked = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     if asked.what == "planted":
-        planted(asked.seeds, asked.shared_epochs)
+        planted(asked.first, asked.seeds, asked.shared_epochs)
     elif asked.project is None:
         parser.error("tau needs a project")
     else:
@@ -189,13 +190,13 @@ def expected_best(values: Values, count: int) -> float:
     return float((ordered * np.diff(below, prepend=0.0)).sum())
 
 
-def planted(seeds: int, shared_epochs: int) -> None:
+def planted(first: int, seeds: int, shared_epochs: int) -> None:
     """How often the first network of the search has the planted choice."""
     values = yaml_values((Path(__file__).parent.parent / "params.yaml").read_text())
     for name, (space, place, wanted) in PLANTED.items():
         hits = dict.fromkeys(SAMPLINGS, 0)
         begun = time.process_time()
-        for seed in range(1, seeds + 1):
+        for seed in range(first, first + seeds):
             with tempfile.TemporaryDirectory() as folder:
                 own = {**values, "train": {**values["train"], "batch_size": 50, "learning_rate": 0.01}}
                 params = params_of(own, space, 10, depth=1)
@@ -205,8 +206,8 @@ def planted(seeds: int, shared_epochs: int) -> None:
                 for sampling in SAMPLINGS:
                     task = task_of(params, data, networks, metric, sampling, shared_epochs, seed)
                     learnt = learn_shared(task, Engine(1))
-                    first = networks.architectures[learnt.scores[0].number]
-                    hits[sampling] += first.drawn[place] == wanted
+                    best = networks.architectures[learnt.scores[0].number]
+                    hits[sampling] += best.drawn[place] == wanted
         took = (time.process_time() - begun) / seeds
         print(f"planted {name}: {hits} of {seeds}, {took:.1f} CPU s a seed", flush=True)
 
