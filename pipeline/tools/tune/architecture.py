@@ -65,51 +65,21 @@ def planned_architectures(
         ParamsError: the space has no network whose weights can be shared.
         DataError: train is too small.
     """
-    tune, method = params.tune, params.tune.method
-    assert isinstance(method, Method)  # noqa: S101
+    space = params.tune.space
     networks = distinct_networks(
-        architectures_of(values["train"]["model"], tune.space),
+        architectures_of(values["train"]["model"], space),
         len(data.classes),
         data.ingest.size,
         data.framing,
         _largest(params, SIZE),
     )
-    decisions = decisions_of(tune.space)
     checkpoint = Checkpoint(folder / FILE)
     # The folder is of this data and these params; shared weights are of this code, too.
-    learning = version_of(learn_shared)
-    done = f"{learning} done"
+    done = f"{version_of(learn_shared)} done"
     kept = checkpoint.load(done)
     if kept is None:
-        for reason, count in networks.left_out.items():
-            show(f"left out {count} of the space's combinations: {reason}")
-        show(f"shared weights: {len(networks.architectures)} networks")
-        task = SharedTask(
-            data=data,
-            params=params.train,
-            metric=metric_of(params.evaluate.optimizing, data.classes),
-            networks=networks,
-            decisions=decisions,
-            method=method,
-            seed=tune.seed,
-        )
-        learnt = learn_shared(task, Engine(1), checkpoint.under(learning), show)
-        show(f"shared weights: ranked {len(learnt.scores)} networks ({learnt.seconds:.1f} s)")
-        if method.sampling == "controller":
-            show(f"the controller prefers {likeliest(decisions, learnt.likely)}")
-        fast = _Fast(networks, params, data)
-        ranked = [score.number for score in learnt.scores if fast(score.number, method.candidates)]
-        chosen = ranked[: method.candidates]
-        by_chance = _by_chance(networks, chosen, learnt.work, params, data)
-        kept = {
-            "scores": [asdict(one) for one in learnt.scores],
-            "seconds": learnt.seconds,
-            "chosen": chosen,
-            "by_chance": by_chance,
-        }
+        kept = _learn(params, networks, data, checkpoint, show)
         checkpoint.save(done, kept)
-        if fast.slow:
-            show(f"left out {fast.slow} of the best networks: each takes longer than evaluate.satisficing allows")
     scores = [Score(**one) for one in kept["scores"]]
     chosen, by_chance = kept["chosen"], kept["by_chance"]
     keys = [key_of_drawn(one.drawn) for one in networks.architectures]
@@ -118,9 +88,37 @@ def planned_architectures(
         candidates=[keys[number] for number in chosen],
         by_chance=[keys[number] for number in by_chance],
         scores={keys[score.number]: score for score in scores},
-        shown={key: _shown(one, tune.space) for key, one in zip(keys, networks.architectures, strict=True)},
+        shown={key: _shown(one, space) for key, one in zip(keys, networks.architectures, strict=True)},
         seconds=float(kept["seconds"]),
     )
+
+
+def _learn(
+    params: Params, networks: Networks, data: TrainingData, checkpoint: Checkpoint, show: Callable[[str], None]
+) -> dict[str, Any]:
+    """What shared weights say of the networks, and the numbers of those that are fitted by themselves."""
+    tune, method = params.tune, params.tune.method
+    assert isinstance(method, Method)  # noqa: S101
+    for reason, count in networks.left_out.items():
+        show(f"left out {count} of the space's combinations: {reason}")
+    show(f"shared weights: {len(networks.architectures)} networks")
+    decisions = decisions_of(tune.space)
+    metric = metric_of(params.evaluate.optimizing, data.classes)
+    task = SharedTask(data, params.train, metric, networks, decisions, method, tune.seed)
+    learnt = learn_shared(task, Engine(1), checkpoint.under(version_of(learn_shared)), show)
+    show(f"shared weights: ranked {len(learnt.scores)} networks ({learnt.seconds:.1f} s)")
+    if method.sampling == "controller":
+        show(f"the controller prefers {likeliest(decisions, learnt.likely)}")
+    fast = _Fast(networks, params, data)
+    chosen = [score.number for score in learnt.scores if fast(score.number, method.candidates)]
+    if fast.slow:
+        show(f"left out {fast.slow} of the best networks: each takes longer than evaluate.satisficing allows")
+    return {
+        "scores": [asdict(one) for one in learnt.scores],
+        "seconds": learnt.seconds,
+        "chosen": chosen,
+        "by_chance": _by_chance(networks, chosen, learnt.work, params, data),
+    }
 
 
 def _by_chance(networks: Networks, chosen: Sequence[int], work: float, params: Params, data: TrainingData) -> list[int]:
