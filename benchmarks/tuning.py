@@ -40,8 +40,8 @@ SPACE = {
     "train.model.width": {"name": "int", "low": 4, "high": 64, "step": 1},
 }
 TUNE = {"seed": 1, "method": {"name": "random"}, "space": SPACE, "epochs": None, "prune": False}
-# Of kills, from the start of a process; of a stand-in's trial.
-LONGEST, TRIAL = 0.5, 0.004
+# Seconds until a kill, from when a study is open, at most; of a stand-in's trial.
+LONGEST, TRIAL = 0.3, 0.02
 IMAGES, CLASSES = 50, 3
 
 
@@ -62,9 +62,13 @@ def kills(count: int) -> None:
         search(Path(name) / "first", 1)
         folder = Path(name) / "killed"
         for _ in range(count):
+            ready, begun = os.pipe()
             child = os.fork()
             if child == 0:
-                search(folder, None)
+                search(folder, None, begun)
+            os.close(begun)
+            os.read(ready, 1)  # its study is open
+            os.close(ready)
             time.sleep(float(generator.uniform(0, LONGEST)))
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
@@ -98,9 +102,11 @@ def with_its_values(trial: FrozenTrial, every: list[FrozenTrial]) -> bool:
     return all(trial.params.items() <= one.params.items() for one in again)
 
 
-def search(folder: Path, trials: int | None) -> Study:
-    """A search of stand-ins in this process, until it is killed or has so many trials."""
+def search(folder: Path, trials: int | None, begun: int | None = None) -> Study:
+    """A search of stand-ins in this process, until it is killed or has so many trials; tells that it has begun."""
     study = Study(folder, TuneParams.model_validate(TUNE), maximise=True)
+    if begun is not None:
+        os.write(begun, b".")
     study.begin([])
 
     def fit(values: Mapping[str, Any], report: Report) -> TrialResult:
