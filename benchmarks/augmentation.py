@@ -24,11 +24,12 @@ import os
 import shutil
 import statistics
 import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from timings import Seconds, ratio, spread, timed
 
 from pipeline.workers.libraries import SETTINGS, keep_freed_memory
 
@@ -37,7 +38,6 @@ os.environ.update(SETTINGS)
 import cv2
 import numpy as np
 import pandas as pd
-import psutil
 from photos import PHOTOS
 from PIL import Image
 
@@ -61,14 +61,6 @@ from pipeline.workers.pool import stop_all
 ENCODING = JpegEncoding(name="jpeg", quality=90)
 SEED = 1
 TRANSFORMS = (PresetName(preset="photo"),)
-
-
-@dataclass(frozen=True)
-class Seconds:
-    """Of the wall clock, and of all cores together."""
-
-    wall: float
-    cpu: float
 
 
 @dataclass(frozen=True)
@@ -134,16 +126,6 @@ def main() -> None:
     again, full = "1 % more images, 2 workers", "2 workers"
     print(f"1 % more images, of a full run: {ratio(rounds, again, full)}")
     print(f"1 % more images, of a full run, by CPU: {ratio(rounds, again, full, 'cpu')}")
-
-
-def ratio(rounds: Sequence[dict[str, Seconds]], over: str, under: str, kind: str = "wall") -> str:
-    pairs = [(getattr(found[over], kind), getattr(found[under], kind)) for found in rounds]
-    fastest = min(one for one, _ in pairs) / min(other for _, other in pairs)
-    return f"{spread([one / other for one, other in pairs])}, fastest {fastest:.3f}"
-
-
-def spread(values: Sequence[float]) -> str:
-    return f"{statistics.median(values):.3f} ({min(values):.2f} to {max(values):.2f})"
 
 
 def prepare(images: int, side: int, copies: int) -> Task:
@@ -288,20 +270,6 @@ def augmentor(task: Task) -> None:
         pipeline.random_contrast(probability=0.5, min_factor=0.8, max_factor=1.2)
         pipeline.random_color(probability=0.3, min_factor=0.8, max_factor=1.2)
         pipeline.sample(len(task.rows) * task.copies)
-
-
-def timed(work: Callable[[], object]) -> Seconds:
-    cpu, begun = cpu_of_all(), time.perf_counter()
-    work()
-    wall = time.perf_counter() - begun
-    return Seconds(wall, cpu_of_all() - cpu)
-
-
-def cpu_of_all() -> float:
-    """Of this process, of workers that are up, and of those that ended."""
-    me = psutil.Process()
-    up = [child.cpu_times() for child in me.children(recursive=True)]
-    return sum(me.cpu_times()[:4]) + sum(each.user + each.system for each in up)
 
 
 if __name__ == "__main__":

@@ -15,8 +15,8 @@ were fitted to labels without sense, N times, and counts how often the result is
 import argparse
 import copy
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -25,7 +25,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import torch
-from judged_images import images_of
+from ensemble_sets import Set, Values, halves, sets
 from scipy.stats import binom
 from torch import nn
 
@@ -41,7 +41,7 @@ from pipeline.training.embedded import EMBEDDED_MODELS
 from pipeline.training.embedded import Rows as VectorRows
 from pipeline.training.ensembles.fits import Fitted, Task
 from pipeline.training.ensembles.gain import Gain, gain_of, own_probability
-from pipeline.training.ensembles.log_linear import Said, across_folds
+from pipeline.training.ensembles.log_linear import MemberPredictions, across_folds
 from pipeline.training.ensembles.members import members_of
 from pipeline.training.ensembles.one_training import PARTS, last_snapshots
 from pipeline.training.ensembles.setup import Setup, fit_any
@@ -51,10 +51,7 @@ from pipeline.training.folds import folds_of
 from pipeline.training.training import Fit, fit
 from pipeline.workers.engine import Engine
 
-Values = Any
 UNITS = 64
-NOISE_SHARE = 0.2
-RARE = 0.1
 PIXELS = {"name": "pixels", "side": 8}
 LINEAR = {"name": "logistic_regression", "features": PIXELS, "c": 0.003}
 MEMBERS = [
@@ -99,19 +96,6 @@ ENSEMBLES: Mapping[str, dict[str, Any]] = {
     "bagging": {"ensemble": {"name": "bagging", "count": 8}},
     "boosting": {"ensemble": {"name": "boosting", "rounds": 5}},
 }
-
-
-@dataclass(frozen=True)
-class Set:
-    """Vectors (n, d), labels and groups (n,); and the labels that train is given."""
-
-    vectors: Values
-    labels: Values
-    groups: Values
-    given: Values
-
-    def part(self, inside: Values) -> "Set":
-        return Set(self.vectors[inside], self.labels[inside], self.groups[inside], self.given[inside])
 
 
 class VectorFits:
@@ -260,71 +244,6 @@ def of_one_training(params: TrainParams, train: Set, classes: int) -> tuple[nn.M
     return network, whole, gain.beyond_noise
 
 
-# Data sets
-
-
-def sets(data: Path, cache: Path) -> Mapping[str, Callable[[], Set]]:
-    return {
-        "one cloud a class": lambda: clouds(1),
-        "several clouds a class": lambda: clouds(3),
-        "digits": digits,
-        "digits, wrong labels": lambda: wrong_labels(digits()),
-        "digits, rare classes": lambda: rare(digits()),
-        "fruit": lambda: photos("fruit", data, cache),
-        "fruit, wrong labels": lambda: wrong_labels(photos("fruit", data, cache)),
-        "trash": lambda: photos("trash", data, cache),
-        "trash, wrong labels": lambda: wrong_labels(photos("trash", data, cache)),
-        "trash, rare classes": lambda: rare(photos("trash", data, cache)),
-    }
-
-
-def clouds(each: int) -> Set:
-    """Six classes, each of so many normal distributions that overlap."""
-    generator = np.random.default_rng(1)
-    labels = np.arange(1500) % 6
-    centres = generator.normal(size=(6, each, 16)) * (1.1 if each == 1 else 1.6)
-    vectors = centres[labels, generator.integers(each, size=1500)] + generator.normal(size=(1500, 16))
-    return Set(vectors.astype(np.float32), labels, np.arange(1500), labels)
-
-
-def digits() -> Set:
-    from sklearn.datasets import load_digits
-
-    found = load_digits()
-    return Set((found.data / 16).astype(np.float32), found.target, np.arange(len(found.target)), found.target)
-
-
-def photos(name: str, data: Path, cache: Path) -> Set:
-    """Embeddings, as their 64 main components."""
-    images = images_of(name, data, cache)
-    vectors = np.asarray(images.views["plain"][0], np.float64)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    _, _, axes = np.linalg.svd(vectors - vectors.mean(axis=0), full_matrices=False)
-    labels = np.unique(images.labels, return_inverse=True)[1]
-    main = ((vectors - vectors.mean(axis=0)) @ axes[:64].T).astype(np.float32)
-    return Set(main / main[:, 0].std(), labels, np.asarray(images.groups), labels)
-
-
-def wrong_labels(whole: Set) -> Set:
-    """A share of the labels that train is given are others."""
-    generator = np.random.default_rng(2)
-    classes = int(whole.labels.max()) + 1
-    other = (whole.labels + generator.integers(1, classes, len(whole.labels))) % classes
-    return replace(whole, given=np.where(generator.uniform(size=len(other)) < NOISE_SHARE, other, whole.labels))
-
-
-def rare(whole: Set) -> Set:
-    """Of every second class a tenth is left."""
-    generator = np.random.default_rng(3)
-    return whole.part((whole.labels % 2 == 0) | (generator.uniform(size=len(whole.labels)) < RARE))
-
-
-def halves(whole: Set) -> tuple[Set, Set]:
-    """Train and test; no group is in both."""
-    inside = folds_of(whole.labels.astype(str), whole.groups.astype(str), 2, seed=5) == 0
-    return whole.part(inside), whole.part(~inside)
-
-
 # Noise
 
 
@@ -342,7 +261,7 @@ def on_noise(count: int) -> Iterator[tuple[int, int]]:
             for fold in range(3):
                 held = folds == fold
                 found[number, held] = EMBEDDED_MODELS[name].fit(rows.part(~held), setting, vectors[held])
-        said = Said(logs_of(found), np.ones((240, 1)), labels.astype(np.intp), np.ones(240), folds)
+        said = MemberPredictions(logs_of(found), np.ones((240, 1)), labels.astype(np.intp), np.ones(240), folds)
         own = across_folds(said, 1)[1]
         yield int((own.argmax(axis=1) == labels).reshape(60, 4).all(axis=1).sum()), 60
 

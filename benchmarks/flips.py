@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import pandas as pd
-from accidents import ERROR, SAME, WRONG, Project, contents, forked, repro
+from accident_projects import ERROR, SAME, WRONG, Project, contents, forked, repro
 
 from pipeline import catalogue
 from pipeline.errors import PipelineError

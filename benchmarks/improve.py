@@ -32,8 +32,9 @@ from pipeline.errors import DataError, PipelineError
 from pipeline.manifest import DEV, TEST
 from pipeline.metrics.comparison import Result
 from pipeline.randomness import keyed_generator
+from pipeline.tools.improve.bench import Budget, Search, State
 from pipeline.tools.improve.log import Entry
-from pipeline.tools.improve.loop import Budget, Progress, Search, State, begin, improve, take
+from pipeline.tools.improve.loop import Progress, begin, improve, take
 from pipeline.tools.improve.moves import as_key, differences, moves_of, settings_of
 from pipeline.tools.improve.outcome import outcome_of
 from pipeline.tuning.ranges import RANGES, value_of

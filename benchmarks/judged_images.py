@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from diseases import letters
+from planted_images import letters
 from scipy.sparse import csr_matrix, vstack
 from scipy.sparse.csgraph import connected_components
 

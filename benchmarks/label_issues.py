@@ -15,7 +15,6 @@ once and kept in --cache. Which images, labels and views, keys and the seed say.
 import argparse
 import json
 import time
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,11 +22,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from judged_images import SETS, Images, images_of
+from label_issue_plants import NONE, PEOPLE, ROLES, SIZES, Plant, plants_of, similar_classes
 
 from pipeline.diagnosis.error_levels import ALPHA, wilson
 from pipeline.diagnosis.findings import LABEL_NOISE
 from pipeline.diagnosis.wrong_labels import wrong_labels
-from pipeline.manifest import DEV, PRODUCTION, RAW, TRAIN
+from pipeline.manifest import DEV, PRODUCTION, TRAIN
 from pipeline.metrics.predictions import class_codes
 from pipeline.models.baselines import Rows as BaselineRows
 from pipeline.project.params_file import load_params
@@ -38,40 +38,9 @@ from pipeline.training.baselines import class_probabilities, fitted
 from pipeline.training.embedded import EMBEDDED_MODELS, Rows, best_out_of_fold, mean_out_of_fold
 from pipeline.training.folds import folds_of
 
-SIZES = (500, 1200)
-ROLES = (RAW, PRODUCTION)
 FOLDS = 5
 # A gap that is worth work, as in params.yaml.
 RELEVANT = 0.02
-NONE = "no wrong labels"
-
-
-@dataclass(frozen=True)
-class Plant:
-    """So large a share of the labels of some roles is made wrong, and so large a share of production is seen so."""
-
-    name: str
-    share: float = 0.0
-    similar: bool = False
-    roles: tuple[str, ...] = ROLES
-    view: str = "plain"
-    part: float = 0.0
-
-
-PLANTS = (
-    Plant(NONE),
-    *(Plant(f"{share:.0%} wrong", share) for share in (0.05, 0.1, 0.2)),
-    *(Plant(f"{share:.0%} of a similar class", share, similar=True) for share in (0.05, 0.1, 0.2)),
-    *(Plant(f"20% wrong in {role} alone", 0.2, roles=(role,)) for role in ROLES),
-    Plant("production of a phone", view="phone", part=1.0),
-    *(
-        Plant(f"{part:.0%} of production {view}", view=view, part=part)
-        for view in ("blurred", "very blurred")
-        for part in (0.5, 1.0)
-    ),
-    *(Plant(f"{part:.0%} of production shows two classes", view="mixed", part=part) for part in (0.3, 0.5, 0.8)),
-)
-PEOPLE = Plant("labels of one person")
 
 
 def main() -> None:
@@ -121,16 +90,6 @@ def key_of(one: dict[str, Any]) -> tuple[str, str, int, int]:
 
 def _there(file: Path | None) -> bool:
     return file is not None and file.exists()
-
-
-def plants_of(images: Images, sizes: Sequence[int]) -> Iterator[tuple[Plant, int]]:
-    """What is planted in a set, and in how many images."""
-    for size in sizes:
-        for plant in PLANTS:
-            if plant.view in images.views:
-                yield plant, size
-        if (images.given != images.labels).any():
-            yield PEOPLE, size
 
 
 @dataclass(frozen=True)
@@ -221,14 +180,6 @@ def said(one: Checked) -> dict[str, Any]:
             for role in ROLES
         },
     }
-
-
-def similar_classes(features: Any, truth: Any, classes: int) -> Any:
-    """The class whose mean features are nearest to those of each class, (k,)."""
-    means = np.stack([features[truth == each].mean(axis=0) for each in range(classes)])
-    apart = np.linalg.norm(means[:, None] - means[None], axis=2)
-    np.fill_diagonal(apart, np.inf)
-    return apart.argmin(axis=1)
 
 
 def checked(features: Any, small: Any, labels: Any, groups: Any, folds: Any) -> Any:

@@ -41,9 +41,10 @@ import pyarrow as pa
 import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from pipeline.data.dataset import RowDataset, channel_statistics
+from pipeline.data.dataset import RowDataset
 from pipeline.data.loader import Loader
 from pipeline.data.order import KeyedOrder
+from pipeline.data.statistics import channel_statistics
 from pipeline.images.pixels import decode, encode
 from pipeline.stages.ingest.params import JpegEncoding
 from pipeline.store.shard_plan import Row

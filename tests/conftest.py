@@ -10,7 +10,7 @@ from hypothesis import settings
 from pipeline.images.pixels import Pixels
 from pipeline.sheets import contact_sheets as sheets
 from pipeline.sheets.drawing import Sheet, draw_sheet
-from tests.running import run_all, write_params, write_tiny_sources
+from tests.running import run_all, warm_server, write_params, write_tiny_sources
 from tests.warm import Warm
 
 # On a busy machine any example may take long; no test asserts a time.
@@ -42,10 +42,15 @@ def whole_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
+def warm() -> Warm:
     """What runs programs in processes that have imported all libraries."""
-    with Warm(tmp_path_factory.mktemp("warm")) as server:
-        yield server
+    return warm_server()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _end_of_warm_server() -> Iterator[None]:
+    with warm_server():
+        yield
 
 
 @pytest.fixture

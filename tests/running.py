@@ -4,8 +4,9 @@ import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,10 @@ from pipeline.project.params_file import load_params
 from pipeline.project.runner import run_stage
 from pipeline.stage import NAMES
 from pipeline.workers.engine import Engine
-from tests.examples import REPOSITORY, params_values, write_source
+from tests.examples import params_values, write_source
+from tests.warm import Warm
 
+WARM = ("dvc", "pipeline", "python")
 BIN = str(Path(sys.executable).parent)
 # Three classes of a few pictures each: every stage takes about a second.
 TINY = {
@@ -105,19 +108,39 @@ def pipeline_alone(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monke
     return Ended(code if isinstance(code, int) else 0, captured.out, captured.err)
 
 
+@cache
+def warm_server() -> Warm:
+    """What forks programs from a process that has imported all libraries; one for all tests of this process."""
+    return Warm(environment)
+
+
 def run(folder: Path, *command: str, check: bool = True, **settings: str) -> str:
     """A command in a process of its own; what it printed on both streams.
 
-    git and dvc find no settings of the machine, and stages run with this environment's python.
+    git and dvc find no settings of the machine. `dvc` and `python -m pipeline`, DVC's stages as well, are forked from a
+    process that has imported them, with the locale of that and the code of the repository (tests/warm.py).
     """
+    return _run(folder, command, {**_variables(folder, command), **settings}, check)
+
+
+def run_cold(folder: Path, *command: str, check: bool = True, **settings: str) -> str:
+    """The same, but stages run in new processes, with the code of the folder."""
+    return _run(folder, command, {**_variables(folder, command, new_stages=True), **settings}, check)
+
+
+def started(folder: Path, *command: str) -> "subprocess.Popen[bytes]":
+    """A command of `run` that goes on by itself, and prints nowhere."""
+    return subprocess.Popen(command, cwd=folder, env=_variables(folder, command), stdout=subprocess.DEVNULL)
+
+
+def _variables(folder: Path, command: Sequence[str], new_stages: bool = False) -> Mapping[str, str]:
+    # What needs no server starts none.
+    return warm_server().variables(folder, new_stages) if command[0] in WARM else environment(folder)
+
+
+def _run(folder: Path, command: Sequence[str], variables: Mapping[str, str], check: bool) -> str:
     ended = subprocess.run(
-        command,
-        cwd=folder,
-        env={**environment(folder), **settings},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
+        command, cwd=folder, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )
     assert ended.returncode == 0 or not check, f"{' '.join(command)} ended with {ended.returncode}:\n{ended.stdout}"
     return ended.stdout
@@ -135,24 +158,8 @@ def environment(folder: Path) -> dict[str, str]:
         "GIT_COMMITTER_NAME": "Test",
         "GIT_COMMITTER_EMAIL": "test@example.com",
         "DVC_NO_ANALYTICS": "1",
+        "CI": "true",  # else each command of DVC starts another one, which asks the network for newer releases
         # A worker imports all libraries once more, which takes longer than a few small pictures.
         "PIPELINE_WORKERS": "1",
     }
     return {**os.environ, **own}
-
-
-def tracked(
-    names: Sequence[str] = (
-        "pipeline",
-        "dvc.yaml",
-        "data/dvc.yaml",
-        "final/dvc.yaml",
-        "feedback/README.md",
-        "feedback/labels.csv",
-    ),
-) -> list[Path]:
-    """Files of the repository that a workspace needs, as paths inside it."""
-    kinds = (".css", ".csv", ".j2", ".py", ".yaml")
-    inside = {name: sorted(path for path in (REPOSITORY / name).rglob("*") if path.suffix in kinds) for name in names}
-    found = [path for name in names for path in inside[name] or [REPOSITORY / name]]
-    return [path.relative_to(REPOSITORY) for path in found]

@@ -1,26 +1,32 @@
 """The whole through real DVC and real Git: repro, experiments, metrics, plots."""
 
-import contextlib
 import json
 import os
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
-from typer.testing import CliRunner
 
-from pipeline import cli
 from pipeline.errors import DataError
 from pipeline.project.dvc_files import render
 from pipeline.stage import NAMES
-from tests.examples import REPOSITORY
-from tests.running import environment, run, run_stages, tracked, write_params, write_tiny_sources
+from tests.dvc_projects import (
+    ALWAYS,
+    change,
+    commit,
+    compared,
+    comparison,
+    gated,
+    metrics,
+    metrics_after,
+    reproduced_project,
+    stages_run,
+)
+from tests.running import environment, run, run_cold, run_stages, write_params
 
 pytestmark = pytest.mark.slow
 # What Git tracks of a run; DVC caches the rest.
-ALWAYS = ["data/dvc.yaml:code", "data/dvc.yaml:inventory"]  # only a look tells what has changed
 REPORTS = ("sample", "embed", "curate", "split", "balance", "augment", "evaluate", "label_issues", "diagnose")
 
 
@@ -28,28 +34,7 @@ REPORTS = ("sample", "embed", "curate", "split", "balance", "augment", "evaluate
 def reproduced(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A repository after `dvc repro` and a commit, and what `dvc repro` printed."""
     folder = tmp_path_factory.mktemp("project")
-    for path in [*tracked(), Path(".gitignore"), Path(".dvcignore")]:
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(REPOSITORY / path, folder / path)
-    write_tiny_sources(folder)
-    write_params(folder)
-    run(folder, "git", "init", "--quiet", "--initial-branch", "main")
-    run(folder, "dvc", "init", "--quiet")
-    shutil.copytree(REPOSITORY / ".dvc/plots", folder / ".dvc/plots")
-    run(folder, "dvc", "add", "--quiet", "images")
-    commit(folder, "Set up")
-    printed = run(folder, "dvc", "repro")
-    commit(folder, "Run")
-    return folder, printed
-
-
-def commit(folder: Path, message: str) -> None:
-    run(folder, "git", "add", "--all")
-    run(folder, "git", "commit", "--quiet", "--message", message)
-
-
-def metrics(folder: Path, stage: str = "evaluate") -> Any:
-    return json.loads((folder / f"reports/{stage}/metrics.json").read_text())
+    return folder, reproduced_project(folder)
 
 
 def test_repro_runs_from_images_to_diagnosis(reproduced: tuple[Path, str]) -> None:
@@ -77,11 +62,6 @@ def test_a_second_repro_does_nothing(reproduced: tuple[Path, str]) -> None:
     assert run(folder, "git", "status", "--porcelain") == ""
 
 
-def stages_run(printed: str) -> list[str]:
-    """The stages that DVC ran, in order."""
-    return [line.split("'")[1] for line in printed.splitlines() if line.startswith("Running stage")]
-
-
 def test_a_change_of_code_runs_what_it_reaches_and_a_changed_word_nothing(
     reproduced: tuple[Path, str], tmp_path: Path
 ) -> None:
@@ -98,9 +78,9 @@ def test_a_change_of_code_runs_what_it_reaches_and_a_changed_word_nothing(
         ("training/training.py", "memory ran out in a training step", "there is no memory left"),
     ):
         change(folder / "pipeline" / file, old, new)
-    assert stages_run(run(folder, "dvc", "repro")) == ALWAYS
+    assert stages_run(run_cold(folder, "dvc", "repro")) == ALWAYS
     # A frozen inventory hides no change.
-    run(folder, "dvc", "freeze", "data/dvc.yaml:inventory")
+    run_cold(folder, "dvc", "freeze", "data/dvc.yaml:inventory")
     change(folder / "pipeline/diagnosis/rendering.py", "def page(", "EXTRA = 1\n\n\ndef page(")
     change(
         folder / "pipeline/diagnosis/rendering.py",
@@ -108,13 +88,13 @@ def test_a_change_of_code_runs_what_it_reaches_and_a_changed_word_nothing(
         "    print(EXTRA, file=open('/dev/null', 'w'))\n    return",
     )
     # What DVC shows before it has run `code` is what that knew last.
-    assert run(folder, "dvc", "status", "diagnose").endswith("up to date.\n")
-    assert stages_run(run(folder, "dvc", "repro", "--single-item", "diagnose")) == []
-    printed = run(folder, "dvc", "repro", "--single-item", "--force", "diagnose", check=False)
+    assert run_cold(folder, "dvc", "status", "diagnose").endswith("up to date.\n")
+    assert stages_run(run_cold(folder, "dvc", "repro", "--single-item", "diagnose")) == []
+    printed = run_cold(folder, "dvc", "repro", "--single-item", "--force", "diagnose", check=False)
     assert "error: data/code/diagnose.txt does not match the code of diagnose" in printed
-    by_hand = run(folder, "python", "-m", "pipeline", "diagnose")
+    by_hand = run_cold(folder, "python", "-m", "pipeline", "diagnose")
     assert by_hand.startswith("note: the code of diagnose has changed")
-    printed = run(folder, "dvc", "repro")
+    printed = run_cold(folder, "dvc", "repro")
     assert "code: changed since dvc.lock, because of diagnosis.rendering; these stages run again: " in printed
     assert stages_run(printed) == ["data/dvc.yaml:code", "diagnose"]
 
@@ -135,13 +115,6 @@ def test_a_clone_without_the_images_runs_nothing_that_has_not_changed(
     assert stages_run(run(clone, "dvc", "repro", "--pull", "--allow-missing")) == ["data/dvc.yaml:code"]
     assert run(clone, "git", "status", "--porcelain") == ""
     assert not (clone / "images").exists()
-
-
-def change(file: Path, old: str, new: str) -> None:
-    """Another text in the first place of it."""
-    text = file.read_text(encoding="utf-8")
-    assert old in text
-    file.write_text(text.replace(old, new, 1), encoding="utf-8")
 
 
 def test_what_dvc_would_hang_on_or_follow_out_is_named_and_never_opened(
@@ -220,11 +193,6 @@ def test_the_final_exam_is_a_command_of_its_own(reproduced: tuple[Path, str]) ->
     run(folder, "git", "reset", "--quiet", "--hard", "HEAD~1")
 
 
-def metrics_after(folder: Path, *command: str) -> Any:
-    run(folder, *command)
-    return metrics(folder, "final_evaluation")
-
-
 def test_an_experiment_changes_a_param_and_its_metrics(reproduced: tuple[Path, str]) -> None:
     folder, _ = reproduced
     before = metrics(folder, "split")
@@ -260,21 +228,6 @@ def test_experiments_run_in_a_folder_of_their_own_and_from_the_queue(reproduced:
     assert "after.rows" in diff["reports/balance/metrics.json"]
 
 
-def comparison(folder: Path, *options: str) -> str:
-    """What `pipeline compare` prints there."""
-    with contextlib.chdir(folder):
-        result = CliRunner().invoke(cli.app, ["compare", *options])
-    assert result.exit_code == 0, result.output
-    return result.stdout
-
-
-def compared(folder: Path) -> dict[str, Any]:
-    """Rows of `pipeline compare` by name; in the order printed."""
-    found = json.loads(comparison(folder, "--json"))
-    assert found["metric"] == "accuracy"
-    return {row["name"]: row for row in found["rows"]}
-
-
 def test_results_of_commits_and_experiments_are_compared(reproduced: tuple[Path, str]) -> None:
     folder, _ = reproduced
     rows = compared(folder)
@@ -291,12 +244,6 @@ def test_results_of_commits_and_experiments_are_compared(reproduced: tuple[Path,
     assert {row["note"] for row in rows.values()} == {""}
     printed = comparison(folder)
     assert [name for name in rows if name not in printed] == []
-
-
-def gated(folder: Path, *options: str) -> Any:
-    """What `pipeline gate` does there."""
-    with contextlib.chdir(folder):
-        return CliRunner().invoke(cli.app, ["gate", *options])
 
 
 def test_gate_judges_the_run_beside_a_revision_and_refuses_what_is_of_another_run(reproduced: tuple[Path, str]) -> None:

@@ -5,31 +5,24 @@ from pathlib import Path
 
 import pytest
 
-from tests.examples import REPOSITORY
-from tests.running import run, tracked, write_params, write_tiny_sources
+from tests.dvc_projects import ALWAYS, commit, copied_repository, stages_run
+from tests.running import run, write_params, write_tiny_sources
 
 pytestmark = pytest.mark.slow
 SOURCES = {"web": {"role": "raw", "path": "../images/web"}, "phone": {"role": "production", "path": "../images/phone"}}
 TARGET = "curate"
-ALWAYS = ["data/dvc.yaml:code", "data/dvc.yaml:inventory"]  # only a look tells what has changed
 
 
 @pytest.fixture(scope="module")
 def pushed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository whose results were pushed; its sources lie beside it."""
     place = tmp_path_factory.mktemp("team")
-    folder = place / "first"
-    for path in [*tracked(), Path(".gitignore"), Path(".dvcignore")]:
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(REPOSITORY / path, folder / path)
+    folder = copied_repository(place / "first")
     write_tiny_sources(place)
     write_params(folder, sources=SOURCES)
-    run(folder, "git", "init", "--quiet", "--initial-branch", "main")
-    run(folder, "dvc", "init", "--quiet")
     run(folder, "dvc", "remote", "add", "--quiet", "--default", "shared", str(place / "remote"))
     run(folder, "dvc", "repro", TARGET)
-    run(folder, "git", "add", "--all")
-    run(folder, "git", "commit", "--quiet", "--message", "Run")
+    commit(folder, "Run")
     run(folder, "dvc", "push", "--quiet")
     return folder
 
@@ -41,14 +34,10 @@ def clone(pushed: Path, tmp_path: Path) -> Path:
     return tmp_path / "clone"
 
 
-def runs(printed: str) -> list[str]:
-    return [line.split("'")[1] for line in printed.splitlines() if line.startswith("Running stage")]
-
-
 @pytest.mark.parametrize("options", [["--allow-missing"], ["--pull", "--allow-missing"]], ids=" ".join)
 def test_nothing_is_made_anew_where_the_sources_are_not(clone: Path, options: list[str]) -> None:
     printed = run(clone, "dvc", "repro", *options, TARGET)
-    assert runs(printed) == ALWAYS
+    assert stages_run(printed) == ALWAYS
     assert "inventory: not here: phone, web; the results of the last run are used for them." in printed
     assert run(clone, "git", "status", "--porcelain") == ""
 
@@ -56,13 +45,13 @@ def test_nothing_is_made_anew_where_the_sources_are_not(clone: Path, options: li
 def test_a_change_of_params_runs_what_it_can(clone: Path) -> None:
     write_params(clone, sources=SOURCES, **{"split.seed": 9})
     printed = run(clone, "dvc", "repro", "--pull", "--allow-missing", "split")
-    assert runs(printed) == [*ALWAYS, "split"]
+    assert stages_run(printed) == [*ALWAYS, "split"]
 
 
 def test_what_was_pulled_does_for_a_plain_repro(clone: Path) -> None:
     run(clone, "dvc", "pull", "--quiet", "--with-deps", TARGET, check=False)
     printed = run(clone, "dvc", "repro", TARGET)
-    assert runs(printed) == ["data/dvc.yaml:code", "data/dvc.yaml:sample", "data/dvc.yaml:inventory"]
+    assert stages_run(printed) == ["data/dvc.yaml:code", "data/dvc.yaml:sample", "data/dvc.yaml:inventory"]
     assert "145 files in 2 sources; not here: phone, web; the results of the last run are used for them" in printed
     assert run(clone, "git", "status", "--porcelain") == ""
 
@@ -77,7 +66,7 @@ def test_without_the_cache_the_lists_are_missed_by_name(clone: Path) -> None:
     assert "error: the sources web are missing, and their lists of the last run are not in DVC's cache" in printed
     run(clone, "dvc", "fetch", "data/dvc.yaml:inventory")
     printed = run(clone, "dvc", "repro", "--allow-missing", TARGET)
-    assert runs(printed) == ALWAYS
+    assert stages_run(printed) == ALWAYS
     assert "145 files in 2 sources; not here: web;" in printed
 
 
@@ -104,7 +93,7 @@ def test_a_source_that_dvc_tracks_must_be_of_the_version_of_the_last_run(clone: 
     run(clone, "dvc", "repro", TARGET)
     shutil.rmtree(clone / "images")
     printed = run(clone, "dvc", "repro", TARGET)
-    assert runs(printed) == ALWAYS
+    assert stages_run(printed) == ALWAYS
     assert "145 files in 2 sources; not here: phone, web;" in printed
     record = clone / "images.dvc"
     record.write_text(record.read_text() + "# another version\n")

@@ -1,15 +1,14 @@
 """Sources and a DVC remote on a real S3 server, through real DVC and Git, as docs/storage.md says."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.examples import REPOSITORY
+from tests.dvc_projects import commit, copied_repository
 from tests.object_server import KEY, SECRET, client, server_port, settings
-from tests.running import run, tracked, write_params, write_tiny_sources
+from tests.running import run, write_params, write_tiny_sources
 
 pytestmark = pytest.mark.storage
 TARGET = "split"
@@ -22,10 +21,7 @@ SOURCES = {
 @pytest.fixture
 def first(tmp_path: Path) -> Iterator[Path]:
     """A repository with its sources and its remote in buckets, and an origin to push to."""
-    folder = tmp_path / "first"
-    for path in [*tracked(), Path(".gitignore"), Path(".dvcignore")]:
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(REPOSITORY / path, folder / path)
+    folder = copied_repository(tmp_path / "first")
     write_tiny_sources(tmp_path)
     write_params(folder, sources=SOURCES)
     s3 = client()
@@ -35,9 +31,7 @@ def first(tmp_path: Path) -> Iterator[Path]:
         key = path.relative_to(tmp_path / "images").as_posix()
         s3.put_object(Bucket="team-images", Key=key, Body=path.read_bytes())
     run(tmp_path, "git", "init", "--quiet", "--bare", "origin.git")
-    run(folder, "git", "init", "--quiet", "--initial-branch", "main")
     run(folder, "git", "remote", "add", "origin", str(tmp_path / "origin.git"))
-    run(folder, "dvc", "init", "--quiet")
     run(folder, "dvc", "remote", "add", "--quiet", "--default", "team", "s3://team-results/dvc")
     run(folder, "dvc", "remote", "modify", "team", "endpointurl", f"http://127.0.0.1:{server_port()}")
     yield folder
@@ -52,8 +46,7 @@ def test_a_run_is_shared_through_a_bucket(first: Path, tmp_path: Path) -> None:
     offline: Any = {**settings(1), "AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
     printed = run(first, "dvc", "repro", TARGET, **online)
     assert "inventory: 145 files in 2 sources" in printed
-    run(first, "git", "add", "--all")
-    run(first, "git", "commit", "--quiet", "--message", "Run")
+    commit(first, "Run")
     run(first, "git", "push", "--quiet", "origin", "main")
     assert "pushed" in run(first, "dvc", "push", **online)
 

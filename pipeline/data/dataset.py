@@ -1,21 +1,19 @@
-"""Read pixels and class numbers of manifest rows from shards, and compute their statistics."""
+"""Pixels and class numbers of manifest rows, read from shards, decoded anew or kept."""
 
 import copy
-import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
 from pipeline.data.order import KeyedOrder
-from pipeline.errors import DataError, PipelineError, listing
-from pipeline.images.pixels import Pixels, decode
+from pipeline.data.pictures import read_picture
+from pipeline.images.pixels import Pixels
 from pipeline.label_sets import LabelNames, membership
 from pipeline.metrics.predictions import class_codes
 from pipeline.store.shards import ShardReader
@@ -157,7 +155,7 @@ class RowDataset:
 
     def _read(self, number: int, out: Pixels | None) -> Pixels:
         shard, row = self.shards[self.shard_codes[number]], int(self.rows[number])
-        return _read(self.images, self.ids[number].as_py(), shard, row, self.size, out)
+        return read_picture(self.images, self.ids[number].as_py(), shard, row, self.size, out)
 
     def _varied(self, number: int, pixels: Pixels, epoch: int) -> Pixels:
         copy = int(self.copies[number])
@@ -192,110 +190,7 @@ def first_batch(dataset: RowDataset, order: KeyedOrder, batch_size: int) -> tupl
     return dataset.batch(numbers, order.epoch), dataset.labels[numbers]
 
 
-def pictures_of(ids: Sequence[str], manifest: pd.DataFrame, images: ShardReader) -> list[Pixels]:
-    """The pixels of some images, in the order of their ids.
-
-    Raises:
-        DataError: an image is not in the manifest, or its pixels cannot be read.
-    """
-    places = manifest.loc[manifest["id"].isin(ids), ["id", "shard", "row"]]
-    found = {str(image): (str(shard), int(row)) for image, shard, row in places.itertuples(index=False, name=None)}
-    lost = [image for image in ids if image not in found]
-    if lost:
-        raise DataError(f"the manifest lacks {len(lost)} predicted images ({listing(lost)}): run `dvc repro`")
-    return [_decoded(images, image, *found[image]) for image in ids]
-
-
 def worthwhile(engine: Engine, images: int, size: int) -> Engine:
     """The engine with as many of its workers as decoding so many images is worth: 1, this process, for few."""
     workers = min(engine.workers, images * (size**2 + OPENING) // WORTH_A_WORKER)
     return Engine(max(1, workers))
-
-
-def channel_statistics(dataset: RowDataset, engine: Engine) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Mean and standard deviation of each channel, shape (3,), of the pixels in the shards, scaled to [0, 1].
-
-    A picture that several rows point at is decoded once, and counts as often as they do. What
-    `variants` would make of it is not looked at: that is another picture in each epoch. The sums are
-    of integers, so that neither their order nor the number of workers shows in them.
-    """
-    if dataset.keeps_pixels:
-        _, first, times = np.unique(dataset.places, return_index=True, return_counts=True)
-        counts = _counted((dataset.stored(number) for number in first.tolist()), times.tolist())
-    else:
-        parts = list(_parts(dataset))
-        read = worthwhile(engine, sum(len(part.rows) for part in parts), dataset.size)
-        counts = np.sum(read.map(_histogram, parts, "statistics", size=lambda part: len(part.rows)), axis=0)
-    values = range(256)
-    mean, deviation = np.zeros(3), np.zeros(3)
-    for channel, histogram in enumerate(np.asarray(counts).tolist()):
-        pixels = sum(histogram)
-        total = sum(value * count for value, count in zip(values, histogram, strict=True))
-        squares = sum(value**2 * count for value, count in zip(values, histogram, strict=True))
-        mean[channel] = total / (pixels * 255)
-        # Of Python's integers, which do not round: nothing is lost where the deviation is small.
-        deviation[channel] = math.sqrt((pixels * squares - total**2) / (pixels * 255) ** 2)
-    return mean, deviation
-
-
-@dataclass(frozen=True)
-class _Part:
-    """Pictures of one shard, and how often each counts."""
-
-    images: ShardReader
-    size: int
-    shard: str
-    ids: pa.Array
-    rows: npt.NDArray[np.int64]
-    times: npt.NDArray[np.int64]
-
-
-def _parts(dataset: RowDataset) -> Iterator[_Part]:
-    """All pictures that the rows point at, each once, shard by shard."""
-    _, first, times = np.unique(dataset.places, return_index=True, return_counts=True)
-    codes = dataset.shard_codes[first]
-    for part in np.split(np.arange(len(first)), np.flatnonzero(np.diff(codes)) + 1):
-        shard, numbers = dataset.shards[codes[part[0]]], first[part]
-        ids = dataset.ids.take(pa.array(numbers))
-        yield _Part(dataset.images, dataset.size, shard, ids, dataset.rows[numbers].astype(np.int64), times[part])
-
-
-def _histogram(part: _Part) -> npt.NDArray[np.int64]:
-    """How often each value stands in each channel, shape (3, 256)."""
-    places = zip(part.ids.to_pylist(), part.rows.tolist(), strict=True)
-    pictures = (_read(part.images, image_id, part.shard, row, part.size) for image_id, row in places)
-    return _counted(pictures, part.times.tolist())
-
-
-def _counted(pictures: Iterable[Pixels], times: Sequence[int]) -> npt.NDArray[np.int64]:
-    """The same of pictures that count so many times."""
-    counts = np.zeros((3, 256), np.int64)
-    for pixels, each in zip(pictures, times, strict=True):
-        for channel in range(3):
-            # OpenCV counts in integers and returns floats, exact for less than 2 ** 24 pixels.
-            histogram = cv2.calcHist([pixels], [channel], None, [256], [0, 256])
-            counts[channel] += each * histogram.ravel().astype(np.int64)
-    return counts
-
-
-def _read(images: ShardReader, image_id: str, shard: str, row: int, size: int, out: Pixels | None = None) -> Pixels:
-    pixels = _decoded(images, image_id, shard, row, out)
-    height, width = pixels.shape[:2]
-    if (height, width) != (size, size):
-        raise DataError(f"{image_id}: its picture is {width} x {height} pixels, not {size} x {size}: run `dvc repro`")
-    return pixels
-
-
-def _decoded(images: ShardReader, image_id: str, shard: str, row: int, out: Pixels | None = None) -> Pixels:
-    try:
-        data = images.image(shard, row)
-    except PipelineError as error:
-        raise type(error)(f"{image_id}: {error}") from error
-    try:
-        return decode(data, out)
-    except Exception as error:
-        # Its text would hold an address in memory, another in each run.
-        raise DataError(
-            f"{image_id}: row {row} of shard {shard} is not an image ({type(error).__name__}): "
-            "run `pipeline doctor --fix`, then `dvc repro`"
-        ) from error

@@ -7,16 +7,15 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from pipeline.errors import DataError, ParamsError, listing
+from pipeline.errors import ParamsError, listing
 from pipeline.project.inspect_sources import SourceSeen
 from pipeline.project.label_files import SEPARATORS, has_several
-from pipeline.project.model_choice import MAX_SMALL_SIDE, ModelChoice, max_side, model_choice
+from pipeline.project.model_choice import ModelChoice, model_choice
 from pipeline.project.params_template import Choice
+from pipeline.project.picture_choices import picture_choices, size_choice
+from pipeline.project.seen import Seen
 from pipeline.transforms.presets import PRESETS
 
-# Production images of a class: one each for train, dev and test at least.
-MIN_PRODUCTION = 3
-INSTALL_HEIC = "pip install 'image-data-pipeline[heic]'"
 # Rows an epoch that are no wait on two cores.
 MANY_ROWS = 20_000
 # Names of classes that a mirror image, or a turn, makes another one.
@@ -36,72 +35,6 @@ class Overrides:
     preset: str | None = None
 
 
-@dataclass(frozen=True)
-class Seen:
-    """All sources together."""
-
-    sources: Sequence[SourceSeen]
-
-    def counts(self, role: str) -> Counter[str]:
-        """Images by class, of a role."""
-        total: Counter[str] = Counter()
-        for source in self.sources:
-            if source.role == role:
-                total.update(source.classes)
-        return total
-
-    @property
-    def several(self) -> bool:
-        """Whether some image has several labels."""
-        return any(has_several(source.source.get("labels", {})) for source in self.sources)
-
-    @property
-    def sides(self) -> list[int]:
-        """The shorter sides of all images that were looked at."""
-        return [side for source in self.sources for side in source.facts.sides]
-
-    @property
-    def classes(self) -> list[str]:
-        """All, sorted."""
-        return sorted({label for source in self.sources for label in source.classes})
-
-
-def check(seen: Seen) -> None:
-    """Say at once why no classifier can be trained and measured on these images.
-
-    Raises:
-        DataError: of all that is in the way.
-    """
-    problems = []
-    production = seen.counts("production")
-    small = sorted(label for label, count in production.items() if count < MIN_PRODUCTION)
-    if len(seen.classes) < 2:
-        problems.append(
-            f"there is only one class, {listing(seen.classes)}, but a classifier needs two: put the images in one "
-            "folder per class, and name the folder that contains these folders; or name a table of labels inside the "
-            "folder with --labels"
-        )
-    if not production:
-        problems.append(
-            "no production image has a label, so the model cannot be measured: put some of them in one "
-            "folder per class, or name a table inside the folder with --labels"
-        )
-    elif small:
-        advice = "leave these classes out with --classes, or add images"
-        if len(small) == len(production):
-            advice = "is each image in a folder of its own? Name the folder above the class folders, or use --labels"
-        problems.append(
-            f"{len(small):,} of {len(production):,} classes have fewer than {MIN_PRODUCTION} production "
-            f"images, but train, dev and test need one each: {listing(small)}. {advice[0].upper()}{advice[1:]}"
-        )
-    if seen.sides == []:
-        heic = any(source.facts.heic for source in seen.sources)
-        advice = f"they are HEIC: run `{INSTALL_HEIC}`, then this command again" if heic else "are these images?"
-        problems.append(f"none of the inspected images can be opened: {advice}")
-    if problems:
-        raise DataError("these images cannot make a project yet:\n  " + "\n  ".join(problems))
-
-
 def choose(seen: Seen, overrides: Overrides) -> list[Choice]:
     """The params that fit, in the order of the file.
 
@@ -110,17 +43,17 @@ def choose(seen: Seen, overrides: Overrides) -> list[Choice]:
     """
     raw, production = seen.counts("raw"), seen.counts("production")
     preset = _preset(seen, overrides.preset)
-    size, why = _size(seen, overrides)
+    size = size_choice(seen, overrides.size, overrides.model)
     shares = _shares(raw.total(), production.total())
     train = raw + Counter({label: math.ceil(count * shares["train"]) for label, count in production.items()})
     training_set, rows = _training_set(train, preset)
-    model = model_choice(size, train.total(), rows, len(seen.classes), overrides.model)
+    model = model_choice(size.value, train.total(), rows, len(seen.classes), overrides.model)
     chosen = [
         Choice(
             "sources", _sources(seen.sources), "; ".join(f"{one.name}: {one.why}" for one in seen.sources if one.why)
         ),
-        Choice("ingest.size", size, why),
-        *_pictures(seen, size),
+        size,
+        *picture_choices(seen, size.value),
         *_split(raw, production, shares, train.total()),
         *training_set,
         *model.choices,
@@ -163,69 +96,6 @@ def _sources(sources: Sequence[SourceSeen]) -> dict[str, Any]:
         for labels in exports:
             labels["several_choices"] = "keep"
     return found
-
-
-def _size(seen: Seen, overrides: Overrides) -> tuple[int, str]:
-    side = round(median(seen.sides))
-    if overrides.size is not None:
-        return overrides.size, "as --size says"
-    if side <= MAX_SMALL_SIDE:
-        return max(16, 4 * math.ceil(side / 4)), f"half of the images have a shorter side of {side} pixels or less"
-    size = min(max_side(overrides.model), side // 32 * 32)
-    return (
-        size,
-        f"half of the images have a shorter side of {side} pixels or more; twice the size takes four times as long",
-    )
-
-
-def _pictures(seen: Seen, size: int) -> list[Choice]:
-    aspects = {role: _aspects(seen, role) for role in ("raw", "production")}
-    middle = {role: median(found) for role, found in aspects.items() if found}
-    every = [aspect for found in aspects.values() for aspect in found]
-    cut = median(1 - min(aspect, 1 / aspect) for aspect in every)
-    if cut == 0:
-        fit = Choice("ingest.fit", "pad", "most images are square, and padding cuts nothing off the others")
-    elif len(middle) == 2 and max(middle.values()) / min(middle.values()) > 1.15:
-        fit = Choice(
-            "ingest.fit",
-            "crop",
-            "raw and production images have different shapes, and black bars would tell them apart",
-        )
-    elif cut > 0.4:
-        fit = Choice("ingest.fit", "pad", f"a crop would cut {cut:.0%} off the typical image")
-    else:
-        fit = Choice("ingest.fit", "crop", f"the images are nearly square: {cut:.0%} of the longer side is cut off")
-    formats = Counter[str]()
-    for source in seen.sources:
-        formats.update(source.facts.formats)
-    jpegs = sum(formats[kind] for kind in ("JPEG", "MPO", "WEBP", "HEIF", "AVIF")) / max(formats.total(), 1)
-    lossy = jpegs > 0.5 and size >= 64
-    encoding = {"name": "jpeg", "quality": 90} if lossy else {"name": "png"}
-    of_these = f"{jpegs:.0%} of the images are JPEG or the like"
-    reason = (
-        f"{of_these}: PNG would take about five times the space"
-        if lossy
-        else "the images are small, or stored without loss already"
-    )
-    photos = [
-        Choice(
-            "embed.backbone",
-            {"name": "efficientnet_lite0", "side": 160},
-            "these are photos; takes about 10 ms per image",
-        ),
-        Choice("curate.scenes", "group", "photos of one scene in two splits would make the metrics too optimistic"),
-        Choice("curate.issues.low_information", 3.5, "these are photos"),
-        Choice(
-            "curate.issues.blurry",
-            0.66,
-            "these are photos: a blur of 1 % of the side lifts nearly all of them above it",
-        ),
-    ]
-    return [fit, Choice("ingest.encoding", encoding, reason), *(photos if size > MAX_SMALL_SIDE else [])]
-
-
-def _aspects(seen: Seen, role: str) -> list[float]:
-    return [aspect for source in seen.sources if source.role == role for aspect in source.facts.aspects]
 
 
 def _shares(raw: int, production: int) -> dict[str, float]:

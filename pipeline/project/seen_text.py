@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from pipeline.errors import listing
 from pipeline.names import alike_labels, shown
-from pipeline.project.choices import INSTALL_HEIC, Seen
 from pipeline.project.inspect_sources import SourceSeen, spread
+from pipeline.project.seen import INSTALL_HEIC, Seen
 
 # Classes that are listed a source.
 MAX_CLASSES = 12

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipeline import catalogue
-from pipeline.data.dataset import pictures_of
+from pipeline.data.pictures import pictures_of
 from pipeline.diagnosis.error_tags import NOTES, OWN, TAGS, TagGain, errors_of, rank_tags, read_tags, tag_table
 from pipeline.errors import DataError, MissingInputError, ParamsError, listing
 from pipeline.manifest import SEEN_SPLITS

@@ -21,8 +21,8 @@ from pipeline.stages.ingest.params import IngestParams
 from pipeline.stages.train.params import TrainParams
 from pipeline.store.shard_plan import digest
 from pipeline.store.shards import ShardReader
-from pipeline.training import training
 from pipeline.training.checkpoint import library_versions, table_digest
+from pipeline.training.checks import check_rows
 from pipeline.training.features import RowFeatures
 from pipeline.training.unlabelled import UNLABELLED, Unlabelled
 
@@ -117,7 +117,7 @@ def check_fits(rows: pd.DataFrame, dev_rows: pd.DataFrame, batch_size: int, seve
         ParamsError: a batch would be larger than train.
     """
     counts, in_dev = (_rows_of_classes(part, several) for part in (rows, dev_rows))
-    training.check_rows(counts, in_dev, batch_size, len(rows), several)
+    check_rows(counts, in_dev, batch_size, len(rows), several)
 
 
 def part_of_data(data: TrainingData, inside: npt.NDArray[np.bool_]) -> TrainingData:

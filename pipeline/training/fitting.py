@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor, nn
 
-from pipeline.data.dataset import channel_statistics
-from pipeline.data.loader import batches, weighted_batches
+from pipeline.data.loader import Batch, batches, weighted_batches
 from pipeline.data.order import KeyedOrder
 from pipeline.data.predictions import PREDICTION_BATCH
+from pipeline.data.statistics import channel_statistics
 from pipeline.errors import ParamsError
 from pipeline.framing import decision
 from pipeline.label_sets import LabelNames
@@ -37,10 +37,11 @@ from pipeline.store.reading import hashed_file
 from pipeline.store.shard_plan import digest
 from pipeline.training import training
 from pipeline.training.checkpoint import Progress
+from pipeline.training.checks import check_last_batch
 from pipeline.training.features import RowFeatures, TrainFeatures, computed_features, feature_batches
 from pipeline.training.fit_data import FitParams, TrainingData, data_key, training_data
 from pipeline.training.forecast import Length, announced
-from pipeline.training.loop import Batch, TrainBatches
+from pipeline.training.loop import TrainBatches
 from pipeline.training.losses import row_weights
 from pipeline.versions.stages import version_of
 from pipeline.workers.engine import Engine
@@ -200,7 +201,7 @@ def fresh_network(model: Network, data: TrainingData, params: TrainParams, engin
     load = NETWORKS.of(model).load
     if load is not None:
         load(model, network, lambda file, sha256: hashed_file(Path(file), sha256))
-    training.check_last_batch(network, len(data.train), data.ingest.size, params.batch_size)
+    check_last_batch(network, len(data.train), data.ingest.size, params.batch_size)
     return network
 
 

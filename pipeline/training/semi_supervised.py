@@ -5,9 +5,8 @@ so that images of other classes, or of none, cost time and no accuracy on dev.
 """
 
 import copy
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +27,7 @@ from pipeline.training.checkpoint import Progress
 from pipeline.training.features import RowFeatures, computed_features
 from pipeline.training.fit_data import FitParams, TrainingData
 from pipeline.training.fitting import features_stay, fit_key, fit_model, fresh_network
+from pipeline.training.phases import Phases
 from pipeline.training.training import USED, Fit
 from pipeline.training.unlabelled import UNLABELLED, Consistency, Labelled, Proposal, PseudoLabels
 from pipeline.versions.stages import version_of
@@ -52,7 +52,7 @@ def fit_with_unlabelled(
     """
     if data.unlabelled is None:
         return fit_model(data, params, metric, engine, checkpoint, tell)
-    run = _Run(data, params, metric, engine, _Phases(checkpoint), tell)
+    run = _Run(data, params, metric, engine, Phases(checkpoint), tell)
     fit = run.labelled_alone()
     fit = run.pseudo_labelled(fit) if UNLABELLED.of(params.unlabelled).propose else run.consistent(fit)
     return TrainedModel(fit.network, data.classes, data.ingest, params.model, data.framing), fit
@@ -63,54 +63,6 @@ def key_of(data: TrainingData, params: FitParams) -> str:
     return digest(fit_key(data, params), version_of(fit_with_unlabelled))
 
 
-@dataclass
-class _Phases:
-    """The fits of a run in order, each with its checkpoint: those that ended are not made again after a stop."""
-
-    checkpoint: Progress | None
-    done: list[dict[str, Any]] = field(default_factory=list)
-    state: Mapping[str, Any] | None = None
-
-    def __post_init__(self) -> None:
-        saved = self.checkpoint.load() if self.checkpoint else None
-        if saved is not None:
-            self.done, self.state = list(saved["done"]), saved["fit"]
-
-    def fitted(self, number: int, network: Callable[[], nn.Module], fit: Callable[[Progress | None], Fit]) -> Fit:
-        """The fit of this number, made or as it was made before a stop.
-
-        Args:
-            network: one whose weights are replaced by those of a fit that ended.
-        """
-        if number < len(self.done):
-            one = self.done[number]
-            restored = network()
-            restored.load_state_dict(one["weights"])
-            return Fit(restored.eval(), one["epoch"], one["epochs"], (len(one["epochs"]), 0), one["seconds"])
-        found = fit(self if self.checkpoint else None)
-        if self.checkpoint:
-            weights = found.network.state_dict()
-            ended = {"epoch": found.epoch, "epochs": found.epochs, "weights": weights, "seconds": found.seconds}
-            self.done, self.state = [*self.done, ended], None
-            self.checkpoint.save({"done": self.done, "fit": None})
-        return found
-
-    # The checkpoint of the fit that goes on.
-
-    def load(self) -> Any:
-        """Its state, if it was stopped."""
-        return self.state
-
-    def save(self, state: Mapping[str, Any]) -> None:
-        """Write it down, beside those that ended."""
-        assert self.checkpoint is not None  # noqa: S101
-        self.checkpoint.save({"done": self.done, "fit": state})
-
-    def due(self) -> bool:
-        """As the checkpoint says."""
-        return self.checkpoint is not None and self.checkpoint.due()
-
-
 @dataclass(frozen=True)
 class _Run:
     """The fits of one run."""
@@ -119,7 +71,7 @@ class _Run:
     params: TrainParams
     metric: Metric
     engine: Engine
-    phases: _Phases
+    phases: Phases
     tell: Callable[[str], None]
 
     def labelled_alone(self) -> Fit:

@@ -13,12 +13,13 @@ from typing import Any, NotRequired, TypedDict
 import torch
 from torch import Tensor, nn
 
-from pipeline.errors import DataError, ParamsError, listing
+from pipeline.data.loader import Batch
+from pipeline.errors import DataError, ParamsError
 from pipeline.metrics.metric import Metric
 from pipeline.stages.train.params import TrainParams
 from pipeline.training.ensembles.table import ENSEMBLES
 from pipeline.training.kept_weights import Weights, finished
-from pipeline.training.loop import Batch, TrainBatches, TrainingLoop
+from pipeline.training.loop import TrainBatches, TrainingLoop
 from pipeline.training.loss_functions import row_losses
 from pipeline.training.losses import near_zero
 from pipeline.training.schedules import rate_factor
@@ -125,57 +126,6 @@ def fit(
         network.load_state_dict(run.best_weights)
     epoch = run.best_epoch if params.keep == "best" else len(run.epochs) - 1
     return Fit(network.cpu().eval(), epoch, run.epochs, checkpoints.done, kept=kept)
-
-
-def _smaller_batch(batch_size: int) -> str:
-    return f"train.batch_size (it is {batch_size}), " if batch_size > 1 else ""
-
-
-def check_rows(
-    train: Mapping[str, int], dev: Mapping[str, int], batch_size: int, rows: int | None = None, several: bool = False
-) -> None:
-    """Raise early the errors on which training would fail later.
-
-    Args:
-        train, dev: rows of each class. rows: of train; None: their sum. several: whether a row may have several labels;
-            one label is enough then.
-
-    Raises:
-        DataError: train has one class, or lacks one that dev has, or dev is empty.
-        ParamsError: a batch would be larger than train.
-    """
-    rows = sum(train.values()) if rows is None else rows
-    if not dev:
-        raise DataError("dev has no images, so no epoch could be the best: run `dvc repro split`")
-    missing = sorted(set(dev) - set(train))
-    if missing:
-        named = listing(f"{name} ({dev[name]} images in dev)" for name in missing)
-        raise DataError(
-            f"train has no rows of {named}, so no model can learn them. Add images of them, give train a larger share "
-            "in split.production, or drop the classes with split.one_sided_classes"
-        )
-    if len(train) < (1 if several else 2):
-        raise DataError(f"train has one class, {listing(train)}: a classifier needs at least two")
-    if batch_size > rows:
-        raise ParamsError(f"train.batch_size is {batch_size}, and train has {rows} rows: lower it to at most {rows}")
-
-
-def check_last_batch(network: nn.Module, rows: int, size: int, batch_size: int) -> None:
-    """Raise before the first epoch if its last batch has one row, because batch norm needs two.
-
-    Raises:
-        ParamsError: it does.
-    """
-    if rows % batch_size != 1:
-        return
-    try:
-        with torch.no_grad():
-            copy.deepcopy(network).train()(torch.zeros(1, 3, size, size, dtype=torch.uint8))
-    except ValueError as error:
-        raise ParamsError(
-            f"train.batch_size {batch_size} leaves one of {rows} rows for the last batch, and batch norm "
-            "needs at least two: change it by one, or set train.model.batch_norm to false"
-        ) from error
 
 
 class _Run:
@@ -297,6 +247,10 @@ def _remedies(params: TrainParams) -> str:
     if params.precision != "float32":
         found.append(f"set train.precision to float32 (it is {params.precision})")
     return ", or ".join(found)
+
+
+def _smaller_batch(batch_size: int) -> str:
+    return f"train.batch_size (it is {batch_size}), " if batch_size > 1 else ""
 
 
 @contextmanager

@@ -6,18 +6,15 @@ errors, what is logged or printed, and titles of bars. An error's message stays 
 
 import ast
 
+from pipeline.versions.caught import WORDS_OF_ERRORS, Caught
 from pipeline.versions.for_people import ForPeople, is_literal_text
 from pipeline.versions.modules import Binding, Unit, is_text, plain_decorator
 from pipeline.versions.names import Names, Outside, Target
+from pipeline.versions.nodes import pieces, raises_itself, speaking
 from pipeline.versions.references import References
 from pipeline.versions.registries import TYPES, Registry, Rows, registry_of
 from pipeline.versions.scopes import Function, Scopes, with_quoted
 from pipeline.versions.written import Choice, Handler, Written
-
-# Fields of nodes that say nothing, or that only some Pythons have.
-SILENT = frozenset({"ctx", "kind", "type_comment", "type_ignores"})
-# Attributes of an exception that lead to its message.
-WORDS_OF_ERRORS = frozenset({"__cause__", "__context__", "__notes__", "__str__", "args", "message"})
 
 
 def write(unit: Unit, names: Names, choice: Choice, silent: frozenset[Unit]) -> Written:
@@ -48,9 +45,7 @@ class _Writer:
         self.words: set[str] = set()
         self.handlers: list[Handler] = []
         self._in_class = False
-        # Name of a caught exception -> how often its text is used.
-        self._caught: dict[str, int] = {}
-        self._raising = 0
+        self._caught = Caught()
 
     def write_rows(self, registry: Registry, chosen: frozenset[str]) -> None:
         """A registry with some rows alone."""
@@ -146,11 +141,9 @@ class _Writer:
 
     def _fields(self, kind: str, *fields: tuple[str, object]) -> None:
         self.parts.append(f"{kind}(")
-        for name, value in fields:
-            # Empty ones may be missing: Python 3.13 and later leave them out, older ones have not all of them.
-            if name not in SILENT and value is not None and value != []:
-                self.parts.append(f"{name}=")
-                self.node(value)
+        for name, value in speaking(fields):
+            self.parts.append(f"{name}=")
+            self.node(value)
         self.parts.append(")")
 
     def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
@@ -194,13 +187,9 @@ class _Writer:
 
     def _class(self, node: ast.ClassDef) -> None:
         self.parts.append(f"ClassDef {node.name}(")
-        self._fields(
-            "",
-            ("decorators", node.decorator_list),
-            ("bases", node.bases),
-            ("keywords", node.keywords),
-            ("types", getattr(node, "type_params", None)),
-        )
+        types = getattr(node, "type_params", None)
+        bases = (("bases", node.bases), ("keywords", node.keywords))
+        self._fields("", ("decorators", node.decorator_list), *bases, ("types", types))
         outer, self._in_class = self._in_class, True
         silent = self.unit in self.silent
         for statement in node.body:
@@ -216,21 +205,16 @@ class _Writer:
             self._any(node)
 
     def _joined(self, node: ast.JoinedStr) -> None:
-        # Where its constants are cut differs.
         self.parts.append("JoinedStr(")
-        text = ""
-        for value in node.values:
-            if isinstance(value, ast.Constant):
-                text += str(value.value)
-                continue
-            self.parts.append(f"{text!a};" if text else "")
-            text = ""
-            self._any(value)
-        self.parts.append(f"{text!a};)" if text else ")")
+        for piece in pieces(node):
+            if isinstance(piece, str):
+                self.parts.append(f"{piece!a};")
+            else:
+                self._any(piece)
+        self.parts.append(")")
 
     def _name(self, node: ast.Name) -> None:
-        if node.id in self._caught and not self._raising:
-            self._caught[node.id] += 1
+        self._caught.use(node.id)
         self.parts.append(self.references.of_name(node))
 
     def _attribute(self, node: ast.Attribute) -> None:
@@ -271,24 +255,21 @@ class _Writer:
 
     def _raise(self, node: ast.Raise) -> None:
         self.parts.append("Raise(")
-        self._raising += 1
-        match node.exc:
+        with self._caught.raising():
+            self._raised(node.exc)
+        self.parts.append(")")
+
+    def _raised(self, node: ast.expr | None) -> None:
+        match node:
             case ast.Call(func=ast.Call(func=ast.Name(id="type"), args=[ast.Name(id=name)])) if name in self._caught:
                 self.parts.append(f"type({name})")
-            case ast.Call(func=function) as call if self.for_people.quiet_error(function):
+            case ast.Call(func=function, args=arguments) if self.for_people.quiet_error(function):
                 self.node(function)
                 # A value that a builtin one carries may be read from it; of the package's own nothing is written.
-                self.node(
-                    [
-                        each
-                        for each in call.args
-                        if not self.for_people.makes_own_error(function) and not is_literal_text(each)
-                    ]
-                )
+                own = self.for_people.makes_own_error(function)
+                self.node([each for each in arguments if not own and not is_literal_text(each)])
             case _:
-                self.node(node.exc)
-        self._raising -= 1
-        self.parts.append(")")
+                self.node(node)
 
     def _try(self, node: ast.Try | ast.TryStar) -> None:
         self.parts.append(f"{type(node).__name__}(")
@@ -296,11 +277,7 @@ class _Writer:
         self.node(node.body)
         body = self.references.targets[begin:]
         # What is raised in the same unit, there or in a method that is called there, is in reach as well.
-        own = any(
-            isinstance(each, ast.Raise) or (isinstance(each, ast.Name) and each.id in {"self", "cls"})
-            for statement in node.body
-            for each in ast.walk(statement)
-        )
+        own = raises_itself(node.body)
         for handler in node.handlers:
             self.parts.append("except ")
             self.node(handler.type)
@@ -309,14 +286,12 @@ class _Writer:
         self.parts.append(")")
 
     def _handle(self, handler: ast.ExceptHandler, body: list[Target | Rows]) -> None:
-        outer = dict(self._caught)
-        if handler.name:
-            self.parts.append(f"{handler.name}:")
-            self._caught[handler.name] = 0
-        self.node(handler.body)
-        if handler.name and self._caught[handler.name]:
-            self.handlers.append(Handler(tuple(self.names.caught_names(self.unit, handler.type)), body))
-        self._caught = outer
+        with self._caught.inside(handler.name):
+            if handler.name:
+                self.parts.append(f"{handler.name}:")
+            self.node(handler.body)
+            if handler.name and self._caught.uses(handler.name):
+                self.handlers.append(Handler(tuple(self.names.caught_names(self.unit, handler.type)), body))
 
     def _imports(self) -> dict[str, Binding]:
         module = self.names.package.module(self.unit.module)

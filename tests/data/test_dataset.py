@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.data import dataset as dataset_module
-from pipeline.data.dataset import RowDataset, Variants, channel_statistics, first_batch, worthwhile
+from pipeline.data import pictures
+from pipeline.data.dataset import RowDataset, Variants, first_batch, worthwhile
 from pipeline.data.order import KeyedOrder
+from pipeline.data.statistics import channel_statistics
 from pipeline.errors import DataError, MissingInputError, PipelineError
 from pipeline.images.pixels import Pixels, decode, encode
 from pipeline.stages.ingest.params import JpegEncoding
@@ -170,7 +172,7 @@ def test_kept_pixels_are_decoded_once_and_are_the_same(
         asked.append(data)
         return decode(data, out)
 
-    monkeypatch.setattr(dataset_module, "decode", watched)
+    monkeypatch.setattr(pictures, "decode", watched)
     kept.keep_pixels()
     assert kept.keeps_pixels
     for epoch in (0, 1):
@@ -247,7 +249,7 @@ def test_statistics_decode_a_picture_once_and_do_not_look_at_variants(
         asked.append(data)
         return decode(data, out)
 
-    monkeypatch.setattr(dataset_module, "decode", watched)
+    monkeypatch.setattr(pictures, "decode", watched)
     online = channel_statistics(dataset(with_copies(manifest, 3), tmp_path, numbered), HERE)
     assert len(asked) == 20
     np.testing.assert_array_equal(online, channel_statistics(dataset(manifest, tmp_path), HERE))

@@ -1,6 +1,5 @@
 """One stage at a time: all of its outputs stand, whole, or those of the last run do."""
 
-import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +13,8 @@ from pipeline.errors import MissingInputError, ParamsError, StorageError
 from pipeline.manifest import INGESTED
 from pipeline.project import runner
 from pipeline.project.params_file import Params, load_params
-from pipeline.project.runner import run_stage, value_at, write_all
-from pipeline.sources.scan import images_in_class_folders
+from pipeline.project.runner import run_stage, value_at
 from pipeline.stage import Stage
-from pipeline.store import artifacts as storage
 from pipeline.store.checked import memo
 from pipeline.store.timing import key_of_files, timings
 from pipeline.store.writing import alone
@@ -25,12 +22,8 @@ from pipeline.workers.engine import Engine
 from tests.examples import curated, encoded, full_disk, params, picture, with_columns, write_source
 from tests.running import write_params, write_tiny_sources
 
+pytestmark = pytest.mark.usefixtures("empty_project")
 ONE = Engine(workers=1)
-
-
-@pytest.fixture(autouse=True)
-def _in_an_empty_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
 
 
 def files() -> dict[str, bytes]:
@@ -132,111 +125,6 @@ def test_a_failed_write_leaves_the_old_manifest_with_the_shards_that_it_points_a
     after = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     assert first.items() <= after.items()
     assert {path.parent.name for path in after.keys() - first.keys()} == {"shards"}
-
-
-@dataclass(frozen=True)
-class ThreeOutputs:
-    first: Any
-    second: Any
-    third: Any
-    summary: str = ""
-
-
-STAGE = Stage(
-    name="three",
-    function=ThreeOutputs,
-    writes={
-        "first": storage.text("data/three/first.txt"),
-        "second": storage.report("reports/three/second.json"),
-        "third": images_in_class_folders("data/three/third"),
-    },
-)
-OLD = ThreeOutputs("old", {"old": 1}, {"cat/old.png": b"old"})
-OLD_FILES = {
-    "data/three/first.txt": b"old",
-    "reports/three/second.json": b'{\n  "old": 1\n}\n',
-    "data/three/third/cat/old.png": b"old",
-}
-
-
-def test_all_outputs_are_replaced_and_nothing_half_written_stays() -> None:
-    write_all(STAGE, OLD)
-    assert files() == OLD_FILES
-    write_all(STAGE, ThreeOutputs("new", {}, {"dog/new.png": b"new"}))
-    assert files() == {
-        "data/three/first.txt": b"new",
-        "reports/three/second.json": b"{}\n",
-        "data/three/third/dog/new.png": b"new",
-    }
-    assert {path.name for path in Path("data/three").iterdir()} == {"first.txt", "third"}
-
-
-class Interrupted(dict[str, bytes]):
-    """Images whose writing is stopped by Ctrl-C."""
-
-    def items(self) -> Any:
-        yield "cat/1.png", b"1"
-        signal.raise_signal(signal.SIGINT)
-
-
-FAILURES: dict[str, tuple[ThreeOutputs, type[BaseException]]] = {
-    "no room for the first": (ThreeOutputs("x" * 5000, {}, {}), StorageError),
-    "no room for the second": (ThreeOutputs("new", {"new": "x" * 5000}, {}), StorageError),
-    "no room for the third": (ThreeOutputs("new", {}, {"a/1.png": b"1", "a/2.png": bytes(5000)}), StorageError),
-    "a number that JSON lacks": (ThreeOutputs("new", {"new": float("nan")}, {}), ValueError),
-    "a bug": (ThreeOutputs("new", {}, None), AttributeError),
-    "Ctrl-C": (ThreeOutputs("new", {}, Interrupted()), KeyboardInterrupt),
-}
-
-
-@pytest.mark.parametrize("failure", FAILURES)
-def test_a_write_that_fails_leaves_all_old_outputs_and_nothing_else(failure: str) -> None:
-    outputs, error = FAILURES[failure]
-    write_all(STAGE, OLD)
-    with full_disk(4000), pytest.raises(error):
-        write_all(STAGE, outputs)
-    assert files() == OLD_FILES
-    assert not list(Path().rglob(".*"))
-
-
-@pytest.mark.parametrize("failure", FAILURES)
-def test_a_first_write_that_fails_leaves_nothing(failure: str) -> None:
-    outputs, error = FAILURES[failure]
-    with full_disk(4000), pytest.raises(error):
-        write_all(STAGE, outputs)
-    assert files() == {}
-
-
-LEFT_BEHIND: dict[str, Callable[[], object]] = {
-    "half a file": lambda: Path("data/three/.first.txt.partial").write_bytes(b"ol"),
-    "half a folder": lambda: Path("data/three/.third.partial/cat/old.png").mkdir(parents=True),
-    "a folder where a file will be": lambda: Path("data/three/.first.txt.partial").mkdir(),
-    "a file where a folder will be": lambda: Path("data/three/.third.partial").write_bytes(b""),
-    "an old folder that stepped aside": lambda: Path("data/three/third").rename("data/three/.third.old"),
-}
-
-
-@pytest.mark.parametrize("leave", LEFT_BEHIND.values(), ids=LEFT_BEHIND.keys())
-def test_what_a_killed_run_left_does_not_hinder_the_next(leave: Callable[[], object]) -> None:
-    write_all(STAGE, OLD)
-    leave()
-    write_all(STAGE, OLD)
-    assert files() == OLD_FILES
-    assert not list(Path().rglob(".*"))
-
-
-def test_a_file_in_the_way_of_a_folder_is_said_in_words() -> None:
-    write_all(STAGE, OLD)
-    Path("reports/three/second.json").unlink()
-    Path("reports/three").rmdir()
-    Path("reports/three").write_text("a file")
-    with pytest.raises(
-        StorageError,
-        match=r"^reports/three/second\.json: (File exists|Not a directory)\. A file is in the place of a folder",
-    ):
-        write_all(STAGE, OLD)
-    assert Path("data/three/first.txt").read_text() == "old"
-    assert not list(Path().rglob(".*"))
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,8 @@
 """export: folders that other programs open, with the same images, classes and facts; test only when asked for."""
 
-import io
 import json
-import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,6 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
 from ruamel.yaml import YAML
 
 from pipeline import catalogue
@@ -26,10 +23,10 @@ from pipeline.store.writing import alone
 from tests.examples import with_columns
 from tests.running import Ended, pipeline_alone, run, write_params
 from tests.stored import CLASSES, IMAGES, SIZE, stored, with_copies
+from tests.tools.exported import COUNTS, contents, expected, image_folder, pixels_of
 
 Command = Callable[..., Ended]
 FORMATS = list(DATA_FORMATS)
-COUNTS = {"train": 24, "train_dev": 3, "dev": 5}
 
 
 @pytest.fixture(autouse=True)
@@ -57,29 +54,6 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
     return lambda *arguments: pipeline_alone(capsys, monkeypatch, "export", *arguments)
-
-
-def pixels_of(data: bytes) -> Any:
-    with Image.open(io.BytesIO(data)) as image:
-        return np.asarray(image.convert("RGB"))
-
-
-def expected(split: str) -> list[tuple[str, int, int]]:
-    """Id, copy and class of each row, sorted."""
-    found = ImageDataset(split)
-    return sorted(zip(found.ids, found.copies.tolist(), found.labels.tolist(), strict=True))
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
-
-
-def image_folder(root: Path) -> Iterator[tuple[Path, int]]:
-    """What torchvision's ImageFolder finds: sorted folders are the classes, every file in them is of that class."""
-    classes = sorted(entry.name for entry in os.scandir(root) if entry.is_dir())
-    for number, name in enumerate(classes):
-        for parent, _, files in sorted(os.walk(root / name, followlinks=True)):
-            yield from ((Path(parent) / file, number) for file in sorted(files))
 
 
 def test_every_format_is_offered() -> None:

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.errors import DataError, ParamsError
+from pipeline.training.checks import check_last_batch, check_rows
 from pipeline.training.losses import penalised, penalty, row_weights
 from pipeline.training.mixing import CutMix, Mixed, Mixing, Mixup, mix
 from pipeline.training.optimizers import build_optimizer
-from pipeline.training.training import check_last_batch, check_rows
 from tests.fits import (
     ADAMW,
     CLASSES,

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline import catalogue
-from pipeline.data.dataset import pictures_of
+from pipeline.data.pictures import pictures_of
 from pipeline.diagnosis.diagnosis import diagnosed
 from pipeline.diagnosis.inputs import PARAMS, READS, TOGETHER, Evidence
 from pipeline.diagnosis.param_changes import Run

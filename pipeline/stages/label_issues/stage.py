@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline import catalogue
-from pipeline.data.dataset import pictures_of
+from pipeline.data.pictures import pictures_of
 from pipeline.errors import DataError
 from pipeline.manifest import DEV, SPLIT, TRAIN, check_manifest
 from pipeline.metrics.params import AnyMetric

@@ -30,9 +30,9 @@ from pipeline.store.reading import read_bytes
 from pipeline.store.timing import of_stages
 from pipeline.store.writing import remove, write_files
 from pipeline.tools.history import result_of, workspace_result
+from pipeline.tools.improve.bench import Search, State
 from pipeline.tools.improve.cost import minutes_of, plain_stages
 from pipeline.tools.improve.log import Entry
-from pipeline.tools.improve.loop import Search, State
 from pipeline.tools.improve.moves import as_key, differences
 from pipeline.tools.revisions import Revision, Workspace, repository, resolved
 from pipeline.tools.tune.tune import tune

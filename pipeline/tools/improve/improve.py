@@ -8,9 +8,10 @@ from pipeline.errors import ParamsError, PipelineError
 from pipeline.project.params_file import Params
 from pipeline.store.writing import alone
 from pipeline.tools.improve import log
+from pipeline.tools.improve.bench import Budget
 from pipeline.tools.improve.experiments import FOLDER, Experiments
 from pipeline.tools.improve.log import Entry
-from pipeline.tools.improve.loop import Budget, Planned, Progress, asks_of, begin, improve, plan, take
+from pipeline.tools.improve.loop import Planned, Progress, asks_of, begin, improve, plan, take
 from pipeline.tools.improve.moves import Ask, blocked_by
 from pipeline.tools.improve.outcome import Outcome, outcome_of, try_line
 

@@ -6,19 +6,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
 from markupsafe import Markup
 
 from pipeline import catalogue
 from pipeline.errors import PipelineError
-from pipeline.label_sets import LabelNames
-from pipeline.manifest import DEV, SEEN_SPLITS, SPLITS
-from pipeline.metrics.confusion import confusion_matrix, per_class
+from pipeline.manifest import DEV, SEEN_SPLITS
+from pipeline.metrics.limits import holds
 from pipeline.metrics.measures import METRICS
 from pipeline.metrics.metric import key_of
-from pipeline.metrics.predictions import classes_of
-from pipeline.models.baselines import Baseline
 from pipeline.project.params_file import Params
 from pipeline.store.dvc_lock import LOCK, locked_stages
 from pipeline.store.timing import Timing, of_stages
@@ -28,12 +23,12 @@ from pipeline.tools.improve.log import Entry, entries
 from pipeline.tools.inline_svg import svg_of
 from pipeline.tools.map.drawing import PANELS, TITLES, panel_of
 from pipeline.tools.map.points import map_points
-from pipeline.tools.report import plots
+from pipeline.tools.report import data_sections, model_sections, plots
 from pipeline.tools.report.sheets import SHEETS, read
 from pipeline.tools.tune.tables import TRIALS, figures_of_search
 from pipeline.workers.engine import Engine, choose_workers
 
-MAX_PAIRS, MAX_WORST, MAX_SLICES, MAX_COMMITS = 10, 20, 60, 20
+MAX_COMMITS = 20
 # What a file of another version, or one that somebody edited, may raise.
 UNLIKE = (KeyError, TypeError, ValueError, AttributeError, IndexError)
 
@@ -56,14 +51,14 @@ def gather(params: Params, tags: Path | None) -> dict[str, PageSection]:
         "diagnosis": _diagnosis,
         "verdict": _verdict,
         "levels": _levels,
-        "sources": _sources,
-        "splits": _splits,
-        "training": _training,
-        "proof": _proof,
-        "classes": _classes,
-        "curves": _curves,
-        "confusion": _confusion,
-        "slices": _slices,
+        "sources": data_sections.sources,
+        "splits": data_sections.splits,
+        "training": data_sections.training,
+        "proof": data_sections.proof,
+        "classes": data_sections.classes,
+        "curves": model_sections.curves,
+        "confusion": model_sections.confusion,
+        "slices": model_sections.slices,
         "times": _times,
         "search": _search,
         "tries": _tries,
@@ -110,168 +105,25 @@ def _verdict(params: Params) -> Mapping[str, Any]:
     metrics = read(catalogue.EVALUATE_METRICS)
     key = key_of(params.evaluate.optimizing)
     splits = {split: metrics[split] for split in SEEN_SPLITS if split in metrics}
+    limits = [
+        {"name": name, **limit, **_bounds(params, name, limit)} for name, limit in sorted(metrics["limits"].items())
+    ]
+    same_metric = all(part.get(key) == part["optimizing"] for part in splits.values())
     return {
         "metric": key,
-        "current": all(part.get(key) == part["optimizing"] for part in splits.values()),
-        "accepted": metrics["accepted"],
+        "current": same_metric and set(metrics["limits"]) == set(params.evaluate.satisficing),
+        "accepted": all(limit["held"] for limit in limits),
         "splits": splits,
-        "limits": [
-            {"name": name, **limit, **_bounds(params, name)} for name, limit in sorted(metrics["limits"].items())
-        ],
+        "limits": limits,
     }
 
 
-def _bounds(params: Params, name: str) -> Mapping[str, Any]:
+def _bounds(params: Params, name: str, measured: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The bounds of a limit as params have them now, and whether what was measured is within them."""
     limit = params.evaluate.satisficing.get(name)
-    return {"min": limit and limit.min, "max": limit and limit.max}
-
-
-def _sources(params: Params) -> Sequence[Mapping[str, Any]]:
-    curated = read(catalogue.CURATE_METRICS)["sources"]
-    rows = []
-    for name, source in params.sources.items():
-        ingested = read(catalogue.INGEST_METRICS.named(name=name))
-        counts = {column: ingested[column] for column in ("files", "rejected", "ignored", "accepted")}
-        about = {column: curated.get(name, {}).get(column, 0) for column in ("removed", "kept", "unlabelled")}
-        rows.append({"name": name, "role": source.role, **counts, **about})
-    return rows
-
-
-def _splits(_: Params) -> Mapping[str, Any]:
-    metrics = read(catalogue.SPLIT_METRICS)
-    return {
-        "rows": [{"name": split, **metrics[split]} for split in SPLITS if split in metrics],
-        "excluded": metrics["excluded"],
-        "unlabelled": metrics["unlabelled"],
-    }
-
-
-def _training(_: Params) -> list[tuple[str, int]]:
-    balance, augment = read(catalogue.BALANCE_METRICS), read(catalogue.AUGMENT_METRICS)
-    return [
-        ("train, as split", balance["before"]["rows"]),
-        ("after balance", balance["after"]["rows"]),
-        ("distinct images", augment["originals"]),
-        ("variants of them", augment["variants"]),
-    ]
-
-
-def _proof(_: Params) -> Mapping[str, Any]:
-    table = read(catalogue.SPLIT_MATCHING)
-    # Where a side has fewer than two groups nothing was measured (metrics/matching.py): neither yes nor no is true.
-    table = table[(table["groups"] >= 2) & (table["others"] >= 2)]
-    tests = list(dict.fromkeys(table["test"].astype(str)))
-    rows = []
-    for comparison, part in table.groupby("comparison", sort=False):
-        by_test = part.set_index("test").to_dict("index")
-        domain = by_test.get("domain")
-        rows.append(
-            {
-                "name": str(comparison).replace("_vs_", " and "),
-                "must": str(comparison).startswith(("dev", "test")),
-                "matched": [bool(by_test[test]["matched"]) if test in by_test else None for test in tests],
-                "p": [float(by_test[test]["p_holm"]) if test in by_test else None for test in tests],
-                "auc": None if domain is None else [float(domain[name]) for name in ("statistic", "low", "high")],
-            }
-        )
-    return {"tests": tests, "rows": rows}
-
-
-def _classes(_: Params) -> Mapping[str, Any]:
-    table = read(catalogue.BALANCE_COUNTS)
-    # The bar's name keeps a class such as 007 as it is called.
-    names = table["bar"].astype(str).str.rpartition(", ")[0]
-    counts = {
-        when: dict(
-            zip(names[table["when"] == when], table.loc[table["when"] == when, "weight"].astype(float), strict=True)
-        )
-        for when in ("before", "after")
-    }
-    plot = plots.classes_plot(counts["before"], counts["after"])
-    return {"plot": plot, "classes": len(counts["before"]), "shown": min(len(counts["before"]), plots.MAX_CLASSES)}
-
-
-def _curves(params: Params) -> Mapping[str, Any]:
-    found = read(catalogue.CURVES)
-    if not found.epochs:
-        raise ValueError("no epochs")
-    titles = [("loss", "loss"), ("optimizing metric", "optimizing")]
-    baseline = isinstance(params.train.model, Baseline) and len(found.epochs) == 1
-    shown = [] if baseline else titles
-    return {
-        "plots": [plots.curves_plot(found.epochs, name, found.kept, title) for title, name in shown],
-        "model": params.train.model.name,
-        "titles": titles,
-        "last": found.epochs[-1],
-        "ensemble": _ensemble(),
-    }
-
-
-def _ensemble() -> Mapping[str, Any] | None:
-    """What became of an ensemble; None without one, and in a run that is older than ensembles."""
-    if not Path(catalogue.ENSEMBLE.path).exists():
-        return None
-    found: Mapping[str, Any] = read(catalogue.ENSEMBLE)
-    return None if found["name"] == "none" else found
-
-
-def _confusion(_: Params) -> Mapping[str, Any]:
-    predictions = read(catalogue.PREDICTIONS)
-    dev = predictions[predictions["split"] == DEV]
-    classes = classes_of(predictions)
-    if isinstance(classes, LabelNames):
-        return _labels()
-    matrix = confusion_matrix(dev["label"].to_numpy(), dev["predicted"].to_numpy(), classes)
-    wrong = matrix - np.diag(np.diag(matrix))
-    pairs = [divmod(int(cell), len(classes)) for cell in np.argsort(-wrong, axis=None, kind="stable")[:MAX_PAIRS]]
-    return {
-        "plot": plots.confusion_plot(matrix, classes),
-        "several": False,
-        "classes": len(classes),
-        "shown": min(len(classes), plots.MAX_MATRIX_CLASSES),
-        "pairs": [
-            {
-                "actual": classes[actual],
-                "called": classes[called],
-                "images": int(wrong[actual, called]),
-                "of": int(matrix[actual].sum()),
-            }
-            for actual, called in pairs
-            if wrong[actual, called]
-        ],
-        "worst": per_class(matrix, classes).sort_values("recall", kind="stable").head(MAX_WORST).to_dict("records"),
-    }
-
-
-def _labels() -> Mapping[str, Any]:
-    """Instead of the confusion matrix, where an image may have several labels: each label by itself."""
-    table: pd.DataFrame = read(catalogue.PER_CLASS)
-    # Empty cells, of labels without an image or an interval, are read as texts.
-    numbers = [name for name in table.columns if name != "label"]
-    table = table.assign(**{name: pd.to_numeric(table[name], errors="coerce") for name in numbers})
-    return {
-        "plot": plots.labels_plot(table),
-        "classes": len(table),
-        "shown": min(len(table), plots.MAX_CLASSES),
-        "several": True,
-        "pairs": [],
-        "worst": table.sort_values("f1", kind="stable").head(MAX_WORST).to_dict("records"),
-    }
-
-
-def _slices(_: Params) -> Mapping[str, Any]:
-    table = read(catalogue.SLICES)
-    table = table[table["split"] == DEV].sort_values("error_rate", ascending=False, kind="stable")
-    rows = [
-        {
-            "column": str(row["column"]),
-            "value": str(row["bar"]).removeprefix(f"{row['split']} {row['column']}="),
-            "images": int(row["images"]),
-            "error_rate": float(row["error_rate"]),
-        }
-        for row in table.head(MAX_SLICES).to_dict("records")
-    ]
-    return {"rows": rows, "more": len(table) - len(rows)}
+    if limit is None:
+        return {"min": None, "max": None, "held": measured["held"]}
+    return {"min": limit.min, "max": limit.max, "held": holds(limit, measured["value"])}
 
 
 def _experiments(params: Params) -> Sequence[Any]:

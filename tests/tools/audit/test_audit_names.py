@@ -1,19 +1,9 @@
 """An audit sees that two names are one group, one part or one class, however they are written."""
 
-from pathlib import Path
-
 import pytest
 
 from pipeline.names import shown_bytes
-from tests.running import pipeline
 from tests.tools.audit.test_audit import Audit, assert_leaks, dataset, report_of, write_table
-
-
-@pytest.fixture
-def audit(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Audit:
-    monkeypatch.chdir(tmp_path)
-    return lambda *arguments: pipeline(capsys, monkeypatch, "audit", *arguments)
-
 
 WRITTEN = {
     "NFC and NFD": ("K\u00e4se", "Ka\u0308se"),

@@ -10,16 +10,10 @@ import pytest
 from pipeline.project.params_file import load_params
 from pipeline.tools.audit import scenes
 from tests.examples import encoded
-from tests.running import Ended, pipeline, run_stages, write_params
+from tests.running import Ended, run_stages, write_params
 from tests.scenes import crowded
 
 SIDE = 160
-
-
-@pytest.fixture
-def audit(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.chdir(tmp_path)
-    return lambda *arguments: pipeline(capsys, monkeypatch, "audit", *arguments)
 
 
 def write(path: str, seed: int, step: int = 0, side: int = SIDE) -> None:
@@ -118,7 +112,7 @@ def test_equal_files_and_copies_are_no_second_leak(audit: Any) -> None:
 
 
 def test_own_splits_with_scenes_grouped_pass_and_without_them_do_not(audit: Any) -> None:
-    for number in range(40):
+    for number in range(24):
         for source in ("web", "phone"):
             for step in range(2):
                 write(f"images/{source}/{'ab'[number % 2]}/{number}-{step}.png", number + 50 * (source == "web"), step)

@@ -5,16 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.running import Ended, pipeline
+from tests.running import Ended
 from tests.tools.audit.test_audit import dataset, write_table
 
 Audit = Callable[..., Ended]
-
-
-@pytest.fixture
-def audit(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Audit:
-    monkeypatch.chdir(tmp_path)
-    return lambda *arguments: pipeline(capsys, monkeypatch, "audit", *arguments)
 
 
 def refused(ended: Ended, code: int, *messages: str) -> None:

@@ -5,27 +5,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.examples import REPOSITORY
-from tests.running import environment, pipeline, tracked, write_params, write_tiny_sources
-from tests.tools.doctor.workspaces import Doctor, run
+from tests.dvc_projects import commit, copied_repository
+from tests.running import environment, pipeline, run, write_params, write_tiny_sources
+from tests.tools.doctor.workspaces import Doctor
 
 
 @pytest.fixture(scope="session")
 def ingested(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository after `dvc repro ingest` and a commit."""
-    folder = tmp_path_factory.mktemp("project")
-    for path in [*tracked(), Path(".gitignore"), Path(".dvcignore")]:
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(REPOSITORY / path, folder / path)
+    folder = copied_repository(tmp_path_factory.mktemp("project"))
     write_tiny_sources(folder)
     write_params(folder)
     with (folder / ".gitignore").open("a") as file:
         file.write("/images\n")  # as `dvc add` would have it
-    run(folder, "git", "init", "--quiet")
-    run(folder, "dvc", "init", "--quiet")
     run(folder, "dvc", "repro", "ingest")
-    run(folder, "git", "add", "--all")
-    run(folder, "git", "commit", "--quiet", "--message", "Run")
+    commit(folder, "Run")
     return folder
 
 

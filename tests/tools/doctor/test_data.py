@@ -13,8 +13,8 @@ from pipeline.store.arrow import open_arrow, write_arrow
 from pipeline.store.shard_plan import digest
 from pipeline.store.vectors import vector_bytes, vector_schema
 from pipeline.tools.doctor import cache, outs
-from tests.running import pipeline
-from tests.tools.doctor.workspaces import Doctor, damage, object_of, run, shard_of, states, wrong
+from tests.running import pipeline, run
+from tests.tools.doctor.workspaces import Doctor, damage, object_of, shard_of, states, wrong
 
 pytestmark = pytest.mark.slow
 

@@ -9,7 +9,8 @@ import psutil
 import pytest
 
 from pipeline.tools.doctor.locks import dead_holders, examine_locks, running, without
-from tests.tools.doctor.workspaces import Doctor, damage, object_of, process, run, shard_of, wrong
+from tests.running import run
+from tests.tools.doctor.workspaces import Doctor, damage, object_of, process, shard_of, wrong
 
 # Ends as DVC does when it is killed while it writes its list of locks.
 KILLED_WHILE_WRITING = """

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import pytest
 from dvc.repo import Repo
 
-from tests.running import write_params
-from tests.tools.doctor.workspaces import Doctor, damage, object_of, run, shard_of, states, wrong
+from tests.running import run, run_cold, write_params
+from tests.tools.doctor.workspaces import Doctor, damage, object_of, shard_of, states, wrong
 
 WELL = {"locks", "surroundings", "sources", "dvc files", "cache", "shards", "checksums", "leftovers"}
 
@@ -22,7 +22,7 @@ def test_a_sound_workspace_is_well(project: Path, doctor: Doctor) -> None:
     assert wrong(ended) == set()
     assert doctor("--fix").code == 0
     # It is a process of the pipeline itself, and so is who started it.
-    assert "no DVC command and no stage is running here" in run(project, "python", "-m", "pipeline", "doctor")
+    assert "no DVC command and no stage is running here" in run_cold(project, "python", "-m", "pipeline", "doctor")
     assert run(project, "git", "status", "--porcelain") == ""
 
 
@@ -92,6 +92,14 @@ def test_without_dvc_the_rest_is_looked_at(workspace: Path, doctor: Doctor) -> N
     assert ended.code == 9
     assert wrong(ended) == {"dvc", "sources"}
     assert "`dvc init`" in ended.out
+
+
+def test_a_project_without_git_is_looked_at(project: Path, doctor: Doctor) -> None:
+    shutil.rmtree(".git")
+    with Path(".dvc/config").open("a") as file:
+        file.write("[core]\n    no_scm = true\n")
+    ended = doctor()
+    assert (ended.code, wrong(ended)) == (0, set()), ended.out + ended.err
 
 
 def test_what_the_pipeline_stands_on_is_looked_at(

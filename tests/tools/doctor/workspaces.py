@@ -10,24 +10,6 @@ from pipeline.tools.doctor import cache
 from tests.running import Ended, environment
 
 Doctor = Callable[..., Ended]
-# A busy machine takes two minutes for a repro of some seconds.
-SECONDS = 600
-
-
-def run(folder: Path, *command: str, check: bool = True) -> str:
-    """A command with a time limit; what it printed on both streams."""
-    ended = subprocess.run(
-        command,
-        cwd=folder,
-        env=environment(folder),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-        timeout=SECONDS,
-    )
-    assert ended.returncode == 0 or not check, ended.stdout
-    return ended.stdout
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import pandas as pd
 from pipeline.errors import DataError
 from pipeline.metrics.comparison import Result
 from pipeline.stages.evaluate.params import EvaluateParams
-from pipeline.tools.improve.loop import Search, State
+from pipeline.tools.improve.bench import Search, State
 from pipeline.tools.improve.moves import as_key
 from tests.examples import params, params_values
 

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,8 @@ def test_what_a_killed_run_left_is_put_back_first(project: Path, monkeypatch: py
     with subprocess.Popen(sleeping, start_new_session=True, stdout=subprocess.PIPE) as left:
         assert left.stdout is not None
         left.stdout.readline()
+        # It is gone once somebody has waited for it, as its parent's parent does after a kill.
+        threading.Thread(target=left.wait).start()
         killed(project, "", process_id(left.pid))
         assert PARAMS.read_bytes() != before
         Path("mine.txt").write_text("untracked")

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from pipeline.tools.improve.bench import Budget, Search, State
 from pipeline.tools.improve.log import Entry
-from pipeline.tools.improve.loop import Budget, Ending, Progress, Search, State, begin, improve, plan, take
+from pipeline.tools.improve.loop import Ending, Progress, begin, improve, plan, take
 from pipeline.tools.improve.outcome import outcome_lines, outcome_of
 from tests.examples import params_values
 from tests.tools.improve.runs import Scripted, evaluate_params, state, step

@@ -2,51 +2,40 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.examples import REPOSITORY, write_source
-from tests.running import environment, run, tracked, write_params
+from tests.dvc_projects import commit, copied_repository
+from tests.examples import write_source
+from tests.running import run, started, write_params
 
 pytestmark = pytest.mark.slow
-RUNS = [sys.executable, "-m", "pipeline", "improve", "--runs", "1"]
+RUNS = ["pipeline", "improve", "--runs", "1"]
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A repository after `dvc repro` and a commit: one epoch is too few to learn anything."""
-    folder = tmp_path / "project"
-    for path in [*tracked(), Path(".gitignore"), Path(".dvcignore")]:
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(REPOSITORY / path, folder / path)
+    folder = copied_repository(tmp_path / "project")
     write_source(folder / "images/web", {"a": 30, "b": 30}, seed=1)
     write_source(folder / "images/phone", {"a": 60, "b": 60}, seed=2, noise=30)
     write_params(folder, **{"train.epochs": 1, "train.learning_rate": 0.0001, "evaluate.satisficing": {}})
-    run(folder, "git", "init", "--quiet", "--initial-branch", "main")
-    run(folder, "dvc", "init", "--quiet")
     run(folder, "dvc", "add", "--quiet", "images")
-    committed(folder, "Set up")
+    commit(folder, "Set up")
     run(folder, "dvc", "repro")
-    committed(folder, "Run")
+    commit(folder, "Run")
     return folder
 
 
-def committed(folder: Path, message: str) -> None:
-    run(folder, "git", "add", "--all")
-    run(folder, "git", "commit", "--quiet", "--message", message)
-
-
-def started(folder: Path, before: bytes) -> "subprocess.Popen[bytes]":
+def at_work(folder: Path, before: bytes) -> "subprocess.Popen[bytes]":
     """An improve whose own try has changed params.yaml, whatever an earlier one left."""
     earlier = running(folder)
-    process = subprocess.Popen(RUNS, cwd=folder, env=environment(folder), stdout=subprocess.DEVNULL)
+    process = started(folder, *RUNS)
 
     def began() -> bool:
         own = running(folder) not in {"", earlier} and (folder / "params.yaml").read_bytes() != before
@@ -76,12 +65,12 @@ def test_one_disease_is_mended_through_real_experiments(project: Path) -> None:
     plan = run(project, *RUNS[:-2], "--dry-run")
     assert "what would be tried" in plan
 
-    killed = started(project, before)
+    killed = at_work(project, before)
     killed.send_signal(signal.SIGKILL)
     killed.wait()
     assert (project / "improve/running.json").exists()
 
-    stopped = started(project, before)
+    stopped = at_work(project, before)
     os.kill(stopped.pid, signal.SIGINT)
     assert stopped.wait() == 128 + signal.SIGINT
     assert (project / "params.yaml").read_bytes() == before

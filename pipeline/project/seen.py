@@ -1,0 +1,79 @@
+"""All sources of a new project together: what was seen of them, and whether they can make a project."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipeline.errors import DataError, listing
+from pipeline.project.inspect_sources import SourceSeen
+from pipeline.project.label_files import has_several
+
+# Production images of a class: one each for train, dev and test at least.
+MIN_PRODUCTION = 3
+INSTALL_HEIC = "pip install 'image-data-pipeline[heic]'"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """All sources together."""
+
+    sources: Sequence[SourceSeen]
+
+    def counts(self, role: str) -> Counter[str]:
+        """Images by class, of a role."""
+        total: Counter[str] = Counter()
+        for source in self.sources:
+            if source.role == role:
+                total.update(source.classes)
+        return total
+
+    @property
+    def several(self) -> bool:
+        """Whether some image has several labels."""
+        return any(has_several(source.source.get("labels", {})) for source in self.sources)
+
+    @property
+    def sides(self) -> list[int]:
+        """The shorter sides of all images that were looked at."""
+        return [side for source in self.sources for side in source.facts.sides]
+
+    @property
+    def classes(self) -> list[str]:
+        """All, sorted."""
+        return sorted({label for source in self.sources for label in source.classes})
+
+
+def check(seen: Seen) -> None:
+    """Say at once why no classifier can be trained and measured on these images.
+
+    Raises:
+        DataError: of all that is in the way.
+    """
+    problems = []
+    production = seen.counts("production")
+    small = sorted(label for label, count in production.items() if count < MIN_PRODUCTION)
+    if len(seen.classes) < 2:
+        problems.append(
+            f"there is only one class, {listing(seen.classes)}, but a classifier needs two: put the images in one "
+            "folder per class, and name the folder that contains these folders; or name a table of labels inside the "
+            "folder with --labels"
+        )
+    if not production:
+        problems.append(
+            "no production image has a label, so the model cannot be measured: put some of them in one "
+            "folder per class, or name a table inside the folder with --labels"
+        )
+    elif small:
+        advice = "leave these classes out with --classes, or add images"
+        if len(small) == len(production):
+            advice = "is each image in a folder of its own? Name the folder above the class folders, or use --labels"
+        problems.append(
+            f"{len(small):,} of {len(production):,} classes have fewer than {MIN_PRODUCTION} production "
+            f"images, but train, dev and test need one each: {listing(small)}. {advice[0].upper()}{advice[1:]}"
+        )
+    if seen.sides == []:
+        heic = any(source.facts.heic for source in seen.sources)
+        advice = f"they are HEIC: run `{INSTALL_HEIC}`, then this command again" if heic else "are these images?"
+        problems.append(f"none of the inspected images can be opened: {advice}")
+    if problems:
+        raise DataError("these images cannot make a project yet:\n  " + "\n  ".join(problems))
