@@ -8,6 +8,7 @@ import torch
 from diseases import Case
 from torch.utils.data import DataLoader, TensorDataset
 
+from pipeline.data.loader import WeightedBatch
 from pipeline.data.order import KeyedOrder
 from pipeline.images.pixels import Pixels
 from pipeline.manifest import DEV
@@ -17,7 +18,6 @@ from pipeline.models.prediction import predict
 from pipeline.project.params_file import Params
 from pipeline.randomness import keyed_generator
 from pipeline.stages.train.params import TrainParams
-from pipeline.training.loop import WeightedBatch
 from pipeline.transforms.online import online_variants
 
 
@@ -75,6 +75,16 @@ def with_copies(pixels: Pixels, labels: npt.NDArray[np.int64], params: Params) -
     variants = online_variants(params.augment.transforms, params.augment.seed)
     made = [variants(one, str(number), copy, 0) for copy in range(1, count + 1) for number, one in enumerate(pixels)]
     return np.concatenate([pixels, np.stack(made)]) if made else pixels, np.tile(labels, count + 1)
+
+
+def balanced(pixels: Pixels, labels: npt.NDArray[np.int64], params: Params) -> tuple[Pixels, npt.NDArray[np.int64]]:
+    """The training rows, those of small classes repeated if params say so."""
+    if params.balance.strategy.name != "oversample":
+        return pixels, labels
+    counts = np.bincount(labels)
+    rows = [np.resize(np.flatnonzero(labels == label), counts.max()) for label in np.flatnonzero(counts)]
+    order = keyed_generator(params.balance.seed, "balanced").permutation(np.concatenate(rows))
+    return pixels[order], labels[order]
 
 
 def best_on_dev(

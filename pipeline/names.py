@@ -102,7 +102,7 @@ def fault(name: str) -> str | None:
     return None if clean(name) else "has no visible character"
 
 
-def is_text(name: str) -> bool:
+def is_utf8(name: str) -> bool:
     """Whether a text can be written as UTF-8; halves of characters, and bytes of another encoding, cannot."""
     try:
         name.encode()
@@ -154,6 +154,11 @@ def one_group(groups: Iterable[str]) -> list[str]:
     found = alike(group for group in groups if group)
     sets = _few(" and ".join(map(shown_bytes, names)) for names in found)
     return [f"groups that are spelt in several ways count as one group (bytes in brackets): {sets}"] if found else []
+
+
+def as_utf8(text: str) -> str:
+    """A text that can be written as UTF-8: what cannot is escaped, with a backslash."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def shown(name: str, most: int = MAX_SHOWN) -> str:

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from pipeline.stage import NAMES
+from pipeline.versions.stages import installed_versions
 from pipeline.workers.libraries import SETTINGS
 from tests import warm_client
 from tests.examples import REPOSITORY
@@ -41,7 +42,7 @@ IMPORTED = (
         "pipeline.tools.preview",
     ),
     *("dvclive", "matplotlib.figure", "scipy.stats", "sklearn.ensemble", "sklearn.linear_model"),
-    *("lightning_fabric", "networkx", "pipeline.__main__", "pipeline.tools.checking", "pyarrow.dataset"),
+    *("lightning_fabric", "networkx", "pipeline.__main__", "pipeline.tools.checked_transforms", "pyarrow.dataset"),
     *("dvc.cli.parser", "dvc.repo.reproduce", "dvc.repo.experiments.queue.celery", "dvc.scm", "dvc_data.index"),
 )
 # Not in a module: processes that a program starts would import it. What is raised goes to the top, as in any program.
@@ -69,6 +70,8 @@ def next_order() -> Any:
     """
     for name in IMPORTED:
         importlib.import_module(name)
+    for name in NAMES:
+        installed_versions().reached(name)  # it reads the syntax trees of the whole package, once for all programs
     gc.collect()
     gc.freeze()  # so that no collection touches, and thereby copies, the pages that processes share
     listener = socket.socket(fileno=int(sys.argv[1]))

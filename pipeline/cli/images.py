@@ -237,7 +237,8 @@ def doctor(
     This hashes every object in DVC's cache and decodes every image in every shard. The exit code is 9 if a problem
     remains.
     """
-    from pipeline.tools.doctor import examine, outcome, render
+    from pipeline.tools.doctor.doctor import examine
+    from pipeline.tools.doctor.findings import outcome, render
     from pipeline.workers.engine import Engine, choose_workers
 
     checks = examine(fix, Engine(choose_workers(workers)))

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -12,7 +11,9 @@ from pathlib import Path
 from pipeline.errors import DataError, MissingInputError, ParamsError, StorageError, listing
 from pipeline.names import clean, shown
 from pipeline.project.choices import Overrides, choose
+from pipeline.project.dvc_files import DEMONSTRATION
 from pipeline.project.files import PARAMS, RECORD, demonstration_params, project_files, record_of
+from pipeline.project.git import NOT_INSTALLED, git
 from pipeline.project.inspect_sources import SourceSeen, Wanted, inspect, name_of
 from pipeline.project.params_file import check_params
 from pipeline.project.params_template import template_text, with_choices, without
@@ -20,8 +21,6 @@ from pipeline.project.seen import Seen, check
 from pipeline.sources.places import place_of
 from pipeline.store.refusals import refusals
 from pipeline.yaml_values import yaml_values
-
-GIT = "git is not installed, but a project needs it for its params, metrics and history: install git"
 
 
 @dataclass(frozen=True)
@@ -37,12 +36,11 @@ class Plan:
 class Made:
     """What became of it.
 
-    git: whether a repository was made. committed: whether the files are a commit there.
-    above: the repository that the project lies in, if there was one.
+    committed: whether the files are a commit in a new repository. above: the repository that the project lies in, if
+    there was one: then none was made.
     """
 
     folder: Path
-    git: bool
     committed: bool
     above: Path | None
 
@@ -62,7 +60,7 @@ def plan(folder: Path, raw: Sequence[str], production: Sequence[str], wanted: Wa
             "model is measured on these only. --raw images are optional, and used for training only"
         )
     if shutil.which("git") is None:
-        raise MissingInputError(GIT)
+        raise MissingInputError(NOT_INSTALLED)
     root = Path(os.path.abspath(folder))  # noqa: PTH100 - links stay as they are written
     title = root.name or "Images"
     if demonstration:
@@ -74,7 +72,7 @@ def plan(folder: Path, raw: Sequence[str], production: Sequence[str], wanted: Wa
     seen = Seen(_sources(root, raw, production, wanted))
     _check_classes(seen, wanted.classes)
     check(seen)
-    text = with_choices(without(template_text(), "sample"), choose(seen, overrides))
+    text = with_choices(without(template_text(), DEMONSTRATION), choose(seen, overrides))
     check_params(yaml_values(text), PARAMS)
     return Plan(root, _with_record({**files, PARAMS: text}), seen)
 
@@ -101,7 +99,7 @@ def write(planned: Plan) -> Made:
         _put_in_place(made, folder)
     finally:
         shutil.rmtree(made, ignore_errors=True)
-    return Made(folder, above is None, committed, above)
+    return Made(folder, committed, above)
 
 
 def _with_record(files: Mapping[str, str]) -> dict[str, str]:
@@ -150,25 +148,17 @@ def _check_free(root: Path, files: Mapping[str, str]) -> None:
 
 
 def _repository_of(folder: Path) -> Path | None:
-    ended = _git(folder, "rev-parse", "--show-toplevel")
+    ended = git(folder, "rev-parse", "--show-toplevel")
     return Path(ended.stdout.strip()) if ended.returncode == 0 else None
 
 
 def _make_repository(made: Path, files: Mapping[str, str]) -> bool:
     """A repository with one commit, if Git knows whose it is."""
-    if (ended := _git(made, "init", "--quiet")).returncode:
+    if (ended := git(made, "init", "--quiet")).returncode:
         raise StorageError(f"git init failed: {ended.stderr.strip()}")
     # In any folder above, a .gitignore may name these.
-    _git(made, "add", "--force", "--", *files)
-    return _git(made, "commit", "--quiet", "--message", "Begin with pipeline init").returncode == 0
-
-
-def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if name not in ("GIT_DIR", "GIT_WORK_TREE")}
-    return subprocess.run(  # noqa: S603
-        ["git", *arguments],  # noqa: S607
-        cwd=folder, env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    git(made, "add", "--force", "--", *files)
+    return git(made, "commit", "--quiet", "--message", "Begin with pipeline init").returncode == 0
 
 
 def _put_in_place(made: Path, folder: Path) -> None:
