@@ -49,13 +49,8 @@ class ModelChoice:
     why_megabytes: str
 
 
-<<<<<<< HEAD
-def model_choice(size: int, images: int, rows: int, classes: int, wanted: str | None = None) -> ModelChoice:
-    """The model for pictures of `size` pixels per side.
-=======
 def model_choice(size: int, rows: int, wanted: str | None = None) -> ModelChoice:
-    """The model for pictures of `size` pixels a side.
->>>>>>> main
+    """The model for pictures of `size` pixels per side.
 
     Args:
         rows: of train, about, with variants and repeats.

@@ -39,15 +39,9 @@ def checked_report(path: str, schema: TypeAdapter[Any] | None = None) -> Artifac
     return Artifact(path, read, write)
 
 
-<<<<<<< HEAD
-def memo(path: str, form: TypeAdapter[Any] | None = None) -> Artifact:
-    """An artifact: a JSON object that only saves a stage time; if it is missing or damaged, it reads as None."""
-    whole = checked_report(path, form)
-=======
 def memo(path: str, schema: TypeAdapter[Any] | None = None) -> Artifact:
-    """An artifact: a JSON object that saves its stage work; missing or damaged, it reads as None."""
+    """An artifact: a JSON object that only saves a stage time; if it is missing or damaged, it reads as None."""
     whole = checked_report(path, schema)
->>>>>>> main
 
     def read(place: Path) -> Any:
         try:

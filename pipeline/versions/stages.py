@@ -35,13 +35,6 @@ class Versions:
         Raises:
             MissingInputError: the package has no Python files.
         """
-<<<<<<< HEAD
-        return self.reached(name, params).version
-
-    def reached(self, name: str, params: Mapping[str, Any] | None = None) -> Reached:
-        """All that the code of a stage reaches, for `of_stage`."""
-=======
->>>>>>> main
         declared = self._declared(name)
         chosen = None
         if params is not None:

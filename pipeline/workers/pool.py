@@ -142,11 +142,7 @@ def worker_pool(count: int) -> Iterator[list[Worker]]:
 
 
 def stop_all() -> None:
-<<<<<<< HEAD
     """End all idle workers; new ones can be started afterwards."""
-=======
-    """End all idle workers; more can be started afterwards."""
->>>>>>> main
     while _IDLE:
         _IDLE.pop().stop()
 

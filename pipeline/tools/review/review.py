@@ -30,13 +30,8 @@ def person(who: str | None) -> str:
     except (KeyError, OSError, ImportError) as error:  # of a container whose user has no entry
         raise ParamsError("this account has no name: give yours with --who") from error
     name = clean(written)
-<<<<<<< HEAD
-    if not name or fault(written) is not None or not is_text(written):
-        raise ParamsError(f"--who {shown(written)!r} is not a name: write it with visible characters")
-=======
     if not name or fault(name) is not None or not is_utf8(name):
-        raise ParamsError(f"--who {shown(written)!r} is no name of a person: give one of visible characters")
->>>>>>> main
+        raise ParamsError(f"--who {shown(written)!r} is not a name: write it with visible characters")
     return name
 
 

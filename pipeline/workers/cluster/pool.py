@@ -123,23 +123,13 @@ class ClusterPool:
             # Its node is gone, or lacks the package: `refresh` tries again, or ends the run.
             self._failed = f"a worker could not start: {type(error).__name__}: {shown(str(error), 600)}"
             return
-<<<<<<< HEAD:pipeline/workers/cluster/crew.py
-        if reason := member.report.refusal(versions(), self._workspace):
-            if self._workspace.tasks_read_it and not member.report.sees_workspace:
-                self._unseen = member.host
-            if member.node not in self._refused:
-                say(f"{self._name}: node {member.host} is not used: {reason}")
-                self._refused[member.node] = f"{member.host}: {reason}"
-            member.kill()
-=======
         if reason := worker.report.refusal(versions(), self._workspace):
             if self._workspace.tasks_read_it and not worker.report.sees_workspace:
                 self._unseen = worker.host
             if worker.node not in self._refused:
-                say(f"{self._name}: node {worker.host} is left out: {reason}")
+                say(f"{self._name}: node {worker.host} is not used: {reason}")
                 self._refused[worker.node] = f"{worker.host}: {reason}"
             worker.kill()
->>>>>>> main:pipeline/workers/cluster/pool.py
         else:
             self.ready.append(worker)
 
