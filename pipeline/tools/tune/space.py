@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.diagnosis.param_changes import DROPPED, changed
+from pipeline.diagnosis.next_steps import changed
+from pipeline.diagnosis.param_changes import DROPPED
 from pipeline.errors import ParamsError
 from pipeline.project.params_file import Params, check_params
 from pipeline.tuning.ranges import RANGES, Lists, Range, Values, value_of, written_value
