@@ -10,8 +10,8 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from torch import nn
 
-from pipeline.diagnosis import param_changes
-from pipeline.diagnosis.next_steps import changed, sections_of, values_of
+from pipeline.diagnosis import data_changes, shortcut_changes, training_changes
+from pipeline.diagnosis.param_changes import changed, sections_of, values_of
 from pipeline.errors import ParamsError
 from pipeline.issues import ISSUES
 from pipeline.metrics.measures import METRICS
@@ -19,8 +19,7 @@ from pipeline.metrics.metric import metric_of, plain_metrics
 from pipeline.metrics.metric_params import MetricParams
 from pipeline.metrics.params import AnyMetric
 from pipeline.metrics.predictions import Predictions
-from pipeline.models.baseline_fits import Rows
-from pipeline.models.baselines import BASELINES, FEATURES, Baseline, Features, baseline_of, features_of
+from pipeline.models.baselines import BASELINES, FEATURES, Baseline, Features, Rows, baseline_of, features_of
 from pipeline.models.building import build_model
 from pipeline.models.network import Network
 from pipeline.models.networks import NETWORKS
@@ -41,7 +40,7 @@ from pipeline.transforms.presets import PRESETS
 from pipeline.transforms.transforms import build_transform
 from tests.diagnosis.cases import run_of
 from tests.examples import params_values
-from tests.levers import EXAMPLES, NUMBERS, example
+from tests.levers import EXAMPLES, example
 
 CLASSES = ("apple", "fig", "pear")
 PIXELS = torch.arange(6 * 3 * 16 * 16).reshape(6, 3, 16, 16).remainder(251).to(torch.uint8)
@@ -114,13 +113,7 @@ def test_a_baseline_is_fitted_and_stored_as_tensors(row: Any) -> None:
     model: Baseline = example(row)
     labels = np.arange(6) % 3
     features = features_of(model)(PIXELS).numpy()
-    ones = np.ones(6, np.float32)
-    if row.fit_numbers is not None:
-        numbers = row.fit_numbers(model, Rows(features, labels.astype(np.float32), ones, ones > 0), 1)
-        assert baseline_of(model, numbers)(PIXELS).shape == (6, 1)
-    if row.fit is None:
-        return
-    tensors = row.fit(model, Rows(features, labels, ones, ones > 0), 3, 1)
+    tensors = row.fit(model, Rows(features, labels, np.ones(6, np.float32), np.ones(6, np.bool_)), 3, 1)
     network = baseline_of(model, tensors)
     assert {name.removeprefix("1."): value for name, value in network.state_dict().items()}.keys() == tensors.keys()
     assert network(PIXELS).shape == (6, 3)
@@ -148,10 +141,6 @@ def answers(share: float, seed: int = 1) -> Predictions:
 @each(METRICS)
 def test_a_metric_knows_what_is_better_and_has_an_interval(row: Any) -> None:
     choice: MetricParams = example(row)
-    if row.of_numbers is not None:
-        with pytest.raises(ParamsError, match=r"is about numbers \(problem regression\): take another one"):
-            metric_of(choice, CLASSES)
-        return
     if row.of_sets is not None:
         assert row.of_matrices is None
         assert row.of_rows is None
@@ -270,12 +259,11 @@ PLACES: list[tuple[str, Registry[Any]]] = [
 def test_advice_can_follow_any_choice(place: str, row: Choice[Any]) -> None:
     """What it would change is there, and the new value breaks no rule."""
     costs = {"evaluate.optimizing": example(METRICS["mean_cost"]).model_dump(mode="json")}
-    of_numbers = [getattr(row, name, None) for name in ("of_numbers", "of_errors")]
-    beside = NUMBERS if any(of_numbers) or getattr(row, "fit", ...) is None else costs if place == "train.loss" else {}
-    run = run_of(**{**beside, place: example(row).model_dump(mode="json")})
+    run = run_of(**{place: example(row).model_dump(mode="json")}, **(costs if place == "train.loss" else {}))
     advice = [
         function
-        for function in vars(param_changes).values()
+        for module in (data_changes, shortcut_changes, training_changes)
+        for function in vars(module).values()
         if inspect.isfunction(function) and list(inspect.signature(function).parameters) == ["run"]
     ]
     changes = [each for each in (function(run) for function in advice) if each]
@@ -291,4 +279,4 @@ def test_advice_can_follow_any_choice(place: str, row: Choice[Any]) -> None:
 )
 def test_advice_on_decay_is_on_the_optimizers_own(name: str) -> None:
     run = run_of(**{"train.optimizer": {"name": name, **EXAMPLES[name], "weight_decay": 0.5}})
-    assert param_changes.more_decay(run) == {"train.optimizer.weight_decay": 5}
+    assert training_changes.more_decay(run) == {"train.optimizer.weight_decay": 5}

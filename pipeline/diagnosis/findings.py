@@ -21,18 +21,17 @@ EPOCHS, RATE, OVERFIT, UNDERFIT = (
 RATE_LOW, NOTHING_LEARNT = "learning_rate_too_low", "nothing_learnt"
 EARLY_STOP, COARSE_CHOICE = "stopped_too_early", "epoch_chosen_by_few_images"
 # Findings of labels, classes and roles, on which gaps rest.
-WEAK_JUDGE, MISSING, IMBALANCE, HARDER = (
+WEAK_JUDGE, MISSING, IMBALANCE, HARDER, SMALL_CLASS = (
     "label_check_too_weak",
     "class_missing",
     "class_imbalance",
     "production_harder",
+    "class_too_small_to_tell",
 )
 BEYOND_PEOPLE = "better_than_people"
 CLASS, SLICE, HIDDEN = "failing_class", "failing_slice", "metric_hides_class"
 # A fact that gives classes away, one that may be what they look like, and images of dev that show scenes of train.
 CONFOUNDED, FACT_TELLS, SCENES = "confounding", "fact_tells_class", "scenes_in_train"
-# Where images have numbers: the model is not surely better than the mean.
-NO_SKILL = "no_better_than_the_mean"
 LEAK, CALIBRATION, SMALL_DEV, LABEL_NOISE = "leakage", "calibration", "dev_too_small", "label_noise"
 
 

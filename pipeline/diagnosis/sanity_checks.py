@@ -11,7 +11,6 @@ import pandas as pd
 from pipeline.diagnosis.error_levels import ALPHA, HUMAN, Level
 from pipeline.diagnosis.findings import BEYOND_PEOPLE, CALIBRATION, LEAK, SCENES, SMALL_DEV, Finding, more_wrong, units
 from pipeline.diagnosis.gaps import MAX_TIMES, POWER, about
-from pipeline.diagnosis.units import NUMBERS, SHARES
 from pipeline.manifest import DEV, PRODUCTION, TEST, TRAIN, TRAIN_DEV
 from pipeline.metrics.calibration import bin_numbers
 from pipeline.randomness import keyed_generator
@@ -90,7 +89,7 @@ def too_good(predictions: pd.DataFrame, manifest: pd.DataFrame, relevant: float)
             continue
         words = (
             f"{split}'s error is {100 * lacking:.1f} points below that of the same kind of images in train, which the "
-            "model has seen: perhaps train has wrong labels, or copies of {split} images"
+            f"model has seen: perhaps train has wrong labels, or copies of {split} images"
         )
         made.append(Finding(LEAK, words, {"below": lacking}, p, gain=lacking, subject=split))
     return made, tests
@@ -152,10 +151,9 @@ def beyond_people(levels: Mapping[str, Level]) -> list[Finding]:
     dev, human = levels[DEV], levels[HUMAN]
     if dev.high >= human.low:
         return []
-    unit = NUMBERS if dev.in_numbers else SHARES
     words = (
-        f"dev's error of {unit.level(dev.error, 1)} ({unit.bare(dev.low)} to {unit.bare(dev.high)}) is below people's "
-        f"{unit.level(human.error, 1)}: human error no longer shows what is possible"
+        f"dev's error of {dev.error:.1%} ({100 * dev.low:.1f} to {100 * dev.high:.1f}) is below people's "
+        f"{human.error:.1%}: human error no longer shows what is possible"
     )
     return [Finding(BEYOND_PEOPLE, words, {"dev": dev.error, "human": human.error})]
 
@@ -170,9 +168,6 @@ def too_small(dev: Level, relevant: float) -> list[Finding]:
     share = (dev.error * dev.effective + 2) / (dev.effective + 4)
     spread = NormalDist().inv_cdf(1 - ALPHA / 2) * math.sqrt(2 * share * (1 - share))
     visible = spread / math.sqrt(dev.effective)
-    unit = NUMBERS if dev.in_numbers else SHARES
-    if dev.in_numbers:
-        visible = NormalDist().inv_cdf(1 - ALPHA / 2) * math.sqrt(2 * dev.variance)
     if visible <= NEARLY * relevant:
         return []
     images = dev.images or 0
@@ -181,10 +176,9 @@ def too_small(dev: Level, relevant: float) -> list[Finding]:
     figures = {"images": images, "visible": visible}
     words = (
         f"with {images:,} images, dev can show a difference between two models only if it is at least "
-        f"{unit.size(visible)}"
+        f"{100 * visible:.1f} points"
     )
     if more > MAX_TIMES * images:
         return [Finding(SMALL_DEV, f"{words}: ignore smaller differences", figures)]
-    shown = unit.size(relevant) if unit.numbers else f"{100 * relevant:g} points"
-    words = f"{words}: about {more:,} more images would show {shown} in 80 % of comparisons"
+    words = f"{words}: about {more:,} more images would show {100 * relevant:g} points in 80 % of comparisons"
     return [Finding(SMALL_DEV, words, {**figures, "needs": more})]

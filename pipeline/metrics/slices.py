@@ -95,8 +95,7 @@ def _row(
         "value": value,
         "bar": f"{split} {column}={value}",
         "images": len(part),
-        # Numbers are not right or wrong.
-        "error_rate": float((seen.labels != seen.predicted).mean()) if seen.numbers is None else float("nan"),
+        "error_rate": float((seen.labels != seen.predicted).mean()),
         "optimizing": value_here,
         "low": low,
         "high": high,

@@ -16,7 +16,7 @@ from pipeline.errors import ParamsError
 from pipeline.randomness import keyed_seed
 from pipeline.stages.train.params import TrainParams
 from pipeline.training.loss_functions import RowLosses
-from pipeline.training.losses import entropies, penalty, weighted_mean
+from pipeline.training.losses import entropies, penalty, weighted_loss, weighted_mean
 from pipeline.training.mixing import mix
 from pipeline.training.optimizers import FACTOR, build_optimizer
 from pipeline.training.unlabelled import UNLABELLED, JoinedForward
@@ -43,9 +43,9 @@ class TrainBatches(Protocol):
 class Step:
     """What came of a batch, apart from the graph that led to it.
 
-    loss: cross entropy without smoothing and penalties, as dev's is; of numbers the loss without penalties.
-    objective: what the step made smaller. labels: (n,), or (n, k) where rows may have several; of mixed rows the label
-    with the larger share. used: the share of a batch's images without a label that taught something; None: it has none.
+    loss: cross entropy without smoothing and penalties, as dev's is. objective: what the step made smaller.
+    labels: (n,), or (n, k) where rows may have several; of mixed rows the label with the larger share. used: the share
+        of a batch's images without a label that taught something; None: it has none.
     """
 
     batch: int
@@ -60,21 +60,19 @@ class TrainingLoop:
     """A network and its optimizer, on the device of the training.
 
     Args:
-        losses: what the steps make smaller, beside the penalties. plain: what is reported of training and dev.
+        losses: what the steps make smaller, beside the penalties.
 
     Raises:
         ParamsError: the machine does not support the precision.
     """
 
-    def __init__(
-        self, network: nn.Module, params: TrainParams, losses: RowLosses, plain: RowLosses = entropies
-    ) -> None:
+    def __init__(self, network: nn.Module, params: TrainParams, losses: RowLosses) -> None:
         _check_precision(params.precision)
         # Sums are split by threads, so that their number is part of the result and stands in params.
         torch.set_num_threads(params.threads)
         be_deterministic()
         self._params = params
-        self._losses, self._plain = losses, plain
+        self._losses = losses
         self._fabric = _fabric(params.precision)
         optimizer = build_optimizer(network, params.optimizer, params.learning_rate)
         self.network, self._optimizer = self._fabric.setup(network, optimizer)
@@ -94,13 +92,13 @@ class TrainingLoop:
             yield self._step(number, batch, content, rate(batch))
 
     def evaluate(self, batches: Iterable[Batch]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Mean cross entropy, or loss of numbers, logits (n, k) and labels (n,) of each batch."""
+        """Mean cross entropy, logits (n, k) and labels (n,) of each batch."""
         self.network.eval()
         for batch in batches:
             with torch.inference_mode():
                 pixels, labels = self._fabric.to_device(batch)
                 logits = self.network(pixels)
-                loss = self._plain(logits, labels).mean()
+                loss = entropies(logits, labels).mean()
             yield loss, logits, labels
 
     def state(self) -> dict[str, Any]:
@@ -122,9 +120,7 @@ class TrainingLoop:
         for group in self._optimizer.param_groups:
             group["lr"] = rate * group[FACTOR]
         torch.manual_seed(keyed_seed(params.seed, "dropout", epoch, number))
-        objective, step = _forward(
-            self.network, self._fabric.to_device(batch), params, (self._losses, self._plain), epoch, number
-        )
+        objective, step = _forward(self.network, self._fabric.to_device(batch), params, self._losses, epoch, number)
         self._optimizer.zero_grad()
         self._fabric.backward(objective)
         if params.clip_norm is not None:
@@ -139,40 +135,29 @@ def _forward(
     network: nn.Module,
     batch: WeightedBatch | JoinedBatch,
     params: TrainParams,
-    losses: tuple[RowLosses, RowLosses],
+    losses: RowLosses,
     epoch: int,
     number: int,
 ) -> tuple[Tensor, Step]:
-    """The objective, which has a gradient, and what came of the batch.
-
-    Args:
-        losses: what is made smaller, and what is reported.
-    """
-    minimised_losses, plain = losses
+    """The objective, which has a gradient, and what came of the batch."""
     pixels, labels, weights = batch[:3]
     mixed = mix(pixels, params.mixing, params.seed, epoch, number)
     joined = UNLABELLED.of(params.unlabelled).joined if len(batch) > 3 else None
     forward = network if joined is None else joined(network, batch[-1], params.unlabelled)
     logits = forward(pixels if mixed is None else mixed.pixels)
     pairs = [(1.0, labels, weights)]
-    if mixed is not None and labels.ndim == 1 and labels.is_floating_point():
-        # Numbers are mixed as pixels are; classes cannot be.
-        labels, weights = (mixed.share * of + (1 - mixed.share) * of[mixed.partners] for of in (labels, weights))
-        pairs = [(1.0, labels, weights)]
-    elif mixed is not None:
+    if mixed is not None:
         partners = mixed.partners
         pairs = [(mixed.share, labels, weights), (1 - mixed.share, labels[partners], weights[partners])]
     # The loss of labels that share the rows, each with its share and the weights of its rows.
-    minimised = torch.stack(
-        [share * weighted_mean(minimised_losses(logits, of), rows) for share, of, rows in pairs]
-    ).sum()
+    minimised = torch.stack([share * weighted_mean(losses(logits, of), rows) for share, of, rows in pairs]).sum()
     objective = minimised + penalty(network, params.l1, params.l2)
     used = None
     if isinstance(forward, JoinedForward):
         objective, used = objective + forward.loss, forward.used.detach()
     leading = max(pairs, key=lambda pair: pair[0])[1]
     with torch.no_grad():
-        loss = torch.stack([share * weighted_mean(plain(logits, of), rows) for share, of, rows in pairs]).sum()
+        loss = torch.stack([share * weighted_loss(logits, of, rows) for share, of, rows in pairs]).sum()
     return objective, Step(number, loss, objective.detach(), logits.detach(), leading, used)
 
 

@@ -26,6 +26,11 @@ def entropies(logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
     return nn.functional.cross_entropy(logits, labels, reduction="none", label_smoothing=smoothing)
 
 
+def weighted_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+    """The weighted mean of cross entropy."""
+    return weighted_mean(entropies(logits, labels), weights)
+
+
 def weighted_mean(losses: Tensor, weights: Tensor) -> Tensor:
     """Losses (n,), each times the weight of its row (n,), over the number of rows.
 

@@ -8,12 +8,13 @@ import pandas as pd
 
 from pipeline import catalogue
 from pipeline.data.pictures import pictures_of
+from pipeline.diagnosis.wrong_labels import at_most
 from pipeline.errors import DataError
 from pipeline.manifest import DEV, SPLIT, TRAIN, check_manifest
 from pipeline.metrics.params import AnyMetric
 from pipeline.metrics.predictions import checked_predictions, class_codes, classes_of
 from pipeline.metrics.probability_measures import probabilities_of
-from pipeline.problem import is_multi_label, is_regression
+from pipeline.problem import is_multi_label
 from pipeline.problem_params import Problem
 from pipeline.sheets.contact_sheets import MAX_GALLERY_IMAGES, gallery
 from pipeline.sheets.drawing import Cell
@@ -29,9 +30,10 @@ from pipeline.training.folds import folds_of
 from pipeline.training.out_of_fold import FoldedRows
 from pipeline.workers.engine import Engine
 
-NOT_CHECKED = "labels are not checked, because confident learning needs one class per image, and with problem {}"
-SEVERAL_LABELS = NOT_CHECKED.format("multi_label an image may have several labels")
-NUMBERS = NOT_CHECKED.format("regression an image has a number")
+SEVERAL_LABELS = (
+    "labels are not checked, because confident learning needs one class per image, and with problem multi_label an "
+    "image may have several labels"
+)
 CAPTION_COLUMNS = ["label", "suggested", "split", "quality", "role"]
 
 
@@ -71,9 +73,7 @@ def label_issues(
         MissingInputError: an image has no vector yet.
     """
     if is_multi_label(images.problem):
-        return _not_checked(SEVERAL_LABELS)
-    if is_regression(images.problem):
-        return _not_checked(NUMBERS)
+        return _not_checked()
     # Models and sums are of rows in an order.
     manifest = check_manifest(manifest, SPLIT).sort_values("id", ignore_index=True)
     dev = predictions[predictions["split"] == DEV].sort_values("id", ignore_index=True)
@@ -112,11 +112,13 @@ def label_issues(
     return LabelIssuesOutputs(table, _sheet(table, manifest, images.originals), metrics, summary_of(metrics))
 
 
-def _not_checked(why: str) -> LabelIssuesOutputs:
-    """Why nothing is listed."""
+def _not_checked() -> LabelIssuesOutputs:
+    """Why nothing is listed where an image may have several labels."""
     table = pd.DataFrame(columns=[*COLUMNS])
-    sheet = gallery("Labels that may be wrong", [why], [], 0)
-    return LabelIssuesOutputs(table, sheet, {"checked": False, "model": {"name": "none", "why": why}}, why)
+    sheet = gallery("Labels that may be wrong", [SEVERAL_LABELS], [], 0)
+    return LabelIssuesOutputs(
+        table, sheet, {"checked": False, "model": {"name": "none", "why": SEVERAL_LABELS}}, SEVERAL_LABELS
+    )
 
 
 def _sheet(table: pd.DataFrame, manifest: pd.DataFrame, originals: ShardReader) -> bytes:
@@ -145,6 +147,8 @@ def summary_of(metrics: Mapping[str, Any]) -> str:
     model, whole = metrics["model"], metrics.get(TOGETHER, metrics[DEV])
     why = f"; {model['why']}" if model["why"] else ""
     share = f"{whole['wrong_share']:.1%} (95 % interval {whole['low']:.1%} to {whole['high']:.1%})"
+    if at_most(whole) > whole["high"]:
+        share += f", or up to {at_most(whole):.1%} if people err most on images that are hard to recognise"
     return (
         f"{'; '.join(counts)}\n"
         f"  checked by {model['name']}, which agrees with {whole['accuracy']:.1%} of them{why}\n"

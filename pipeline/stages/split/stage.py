@@ -1,7 +1,7 @@
 """Assign every image to train, train_dev, dev or test; test's rows go to a separate file."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,9 @@ from pipeline import catalogue
 from pipeline.errors import DataError, MissingInputError, listing
 from pipeline.manifest import CURATED, DEV, SEEN_SPLITS, TEST, UNLABELLED, UNLABELLED_HELD_OUT, select_columns
 from pipeline.metrics import matching
-from pipeline.problem import is_multi_label, is_regression
+from pipeline.problem import is_multi_label
 from pipeline.problem_params import Problem
 from pipeline.stage import Stage
-from pipeline.stages.split.numbers import params_of_parts, with_parts
 from pipeline.stages.split.params import SplitParams
 from pipeline.stages.split.splitting import OUTCOMES, UNUSED, Splits, assign_splits, split_counts
 from pipeline.stages.split.strata import stratum_column
@@ -54,12 +53,12 @@ def split(manifest: pa.Table, embeddings: Embeddings, params: SplitParams, probl
         DataError: a split is too small; or it does not match production, and params say that this is fatal.
     """
     strata = [stratum_column(name, manifest.schema.names) for name in params.stratify_by]
-    looked_at = select_columns(manifest, CURATED, [*COLUMNS_READ, *strata])
-    rows, frozen = looked_at, _frozen(params.frozen_from)
-    if measures := is_regression(problem):
-        params = params_of_parts(params)
-        rows, frozen = with_parts(looked_at, frozen)
-    splits = assign_splits(rows, params, frozen, is_multi_label(problem))
+    splits = assign_splits(
+        select_columns(manifest, CURATED, [*COLUMNS_READ, *strata]),
+        params,
+        _frozen(params.frozen_from),
+        is_multi_label(problem),
+    )
     compared = splits.compared()
     # Read where there are any; of the images that are compared alone.
     vectors_of = partial(_vectors, manifest, compared.index, embeddings) if embeddings.available else None
@@ -67,7 +66,7 @@ def split(manifest: pa.Table, embeddings: Embeddings, params: SplitParams, probl
     found = matching.mismatches(measured)
     if found and params.matching.on_mismatch == "fail":
         raise DataError("dev or test do not match production:\n  " + "\n  ".join(found))
-    images, excluded = splits.counts(), replace(splits, manifest=looked_at).excluded
+    images, excluded = splits.counts(), splits.excluded
     counts = ", ".join(f"{count} {name}" for name, count in images.items())
     unlabelled = len(splits.positions(UNLABELLED, UNLABELLED_HELD_OUT))
     held_out = len(splits.positions(UNLABELLED_HELD_OUT))
@@ -75,7 +74,7 @@ def split(manifest: pa.Table, embeddings: Embeddings, params: SplitParams, probl
     without = f" ({unlabelled} without a label{beside})" if unlabelled else ""
     notes = [
         *_moved(splits.topped_up),
-        *(() if measures else (matching.words(name, images[name], params.expected_accuracy) for name in (DEV, TEST))),
+        *(matching.words(name, images[name], params.expected_accuracy) for name in (DEV, TEST)),
         *matching.domain_notes(measured),
         *(f"warning: {sentence}" for sentence in found),
     ]
@@ -91,10 +90,8 @@ def split(manifest: pa.Table, embeddings: Embeddings, params: SplitParams, probl
             "unlabelled": unlabelled,
             "unlabelled_in_held_out_groups": held_out,
             "topped_up": splits.topped_up,
-            # Of accuracies, which numbers do not have.
             "visible_difference": {
-                name: matching.visible_difference(images[name], params.expected_accuracy)
-                for name in (() if measures else (DEV, TEST))
+                name: matching.visible_difference(images[name], params.expected_accuracy) for name in (DEV, TEST)
             },
             "matching": matching.summarise_matching(measured),
         },
