@@ -1,6 +1,6 @@
 """Remove exact duplicates, and resolve pictures with two labels."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -63,24 +63,34 @@ def also_removed(removed: pd.DataFrame, images: pd.DataFrame, reason: str, detai
     return pd.concat(rows).sort_values("id", ignore_index=True) if len(images) else removed
 
 
-def join_sources(manifests: Sequence[pd.DataFrame]) -> pd.DataFrame:
+def join_sources(manifests: Iterable[pd.DataFrame]) -> pd.DataFrame:
     """The rows of all sources; "" where a source lacks another's column of metadata.
+
+    Column by column: of manifests that nobody else holds, no column is in memory twice.
 
     Raises:
         DataError: labels of different sources look like one class, written in several ways.
     """
+    frames = [manifest.copy(deep=False) for manifest in manifests]
     sources: dict[str, list[str]] = {}
-    for manifest in manifests:
+    for manifest in frames:
         for label in manifest["label"].unique():
             sources.setdefault(str(label), []).append(str(manifest["source"].iloc[0]))
     if problems := alike_labels(sources, {label: f"in {listing(names)}" for label, names in sources.items()}):
         raise DataError("\n".join(problems))
-    joined = pd.concat([manifest.astype(dict.fromkeys(_extra_columns(manifest), str)) for manifest in manifests])
-    return joined.fillna(dict.fromkeys(_extra_columns(joined), "")).reset_index(drop=True)
+    names = dict.fromkeys(name for frame in frames for name in frame.columns)
+    return pd.DataFrame({name: _joined_column(name, frames) for name in names}, copy=False)
 
 
-def _extra_columns(manifest: pd.DataFrame) -> list[str]:
-    return [name for name in manifest.columns if name.startswith(EXTRA_COLUMNS)]
+def _joined_column(name: str, frames: Sequence[pd.DataFrame]) -> "pd.Series[Any]":
+    """A column of all sources, taken out of their manifests."""
+    if not name.startswith(EXTRA_COLUMNS):
+        return pd.concat([frame.pop(name) for frame in frames], ignore_index=True)
+    parts = [
+        frame.pop(name).astype(str) if name in frame else pd.Series("", index=frame.index, dtype="str")
+        for frame in frames
+    ]
+    return pd.concat(parts, ignore_index=True).fillna("")
 
 
 def _removed(images: pd.DataFrame, reason: str, detail: "pd.Series[Any]") -> pd.DataFrame:
