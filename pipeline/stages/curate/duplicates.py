@@ -3,11 +3,14 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from pipeline.errors import DataError, listing
-from pipeline.manifest import EXTRA_COLUMNS, NO_LABEL, PRODUCTION
+from pipeline.manifest import EXTRA_COLUMNS, NO_LABEL, PRODUCTION, is_sorted_by_id
 from pipeline.names import alike_labels
+from pipeline.randomness import keyed_hash
 from pipeline.stages.curate.params import CurateParams
 
 REMOVED_COLUMNS = ["id", "source", "label", "path", "reason", "detail"]
@@ -23,10 +26,11 @@ def remove_duplicates(images: pd.DataFrame, params: CurateParams) -> tuple[pd.Da
     Raises:
         DataError: a picture has two labels and params say that this is an error.
     """
-    unlabelled, raw = images["label"] == NO_LABEL, images["role"].astype(str) != PRODUCTION
-    order = pd.DataFrame({"unlabelled": unlabelled, "raw": raw, "id": images["id"]})
-    # Of the other columns nothing is asked, and each copy of all of a million rows takes half a gigabyte.
-    ordered = images[["id", "sha256", "label"]].loc[order.sort_values(["unlabelled", "raw", "id"]).index]
+    # Of the other rows and columns nothing is asked: tables of all contents take hundreds of bytes a row.
+    asked = images[["id", "sha256", "label", "role"]][may_repeat(images["sha256"])]
+    unlabelled, raw = asked["label"] == NO_LABEL, asked["role"].astype(str) != PRODUCTION
+    order = pd.DataFrame({"unlabelled": unlabelled, "raw": raw, "id": asked["id"]})
+    ordered = asked.drop(columns="role").loc[order.sort_values(["unlabelled", "raw", "id"]).index]
     labelled = ordered["label"] != NO_LABEL
     per_content = _labels_per_content(ordered[labelled]).reindex(ordered["sha256"], fill_value=0)
     conflict = per_content.set_axis(ordered.index) > 1
@@ -43,12 +47,26 @@ def remove_duplicates(images: pd.DataFrame, params: CurateParams) -> tuple[pd.Da
             _removed(images.loc[ordered.index[duplicate]], "duplicate", survivors),
         ]
     )
-    kept = images if stays.all() else images[stays.reindex(images.index)]
+    kept = images if stays.all() else images[~images.index.isin(stays.index[~stays])]
     return _by_id(kept), _by_id(removed)
 
 
+def may_repeat(contents: "pd.Series[Any]") -> npt.NDArray[np.bool_]:
+    """Whether another row may have the same content, shape (n,): of different contents, hardly any two.
+
+    By hashes of 64 bits: strings take ten times the memory.
+    """
+    hashes = keyed_hash(0, "content", contents)
+    ordered = np.sort(hashes)
+    twice = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    if not len(twice):
+        return np.zeros(len(hashes), bool)
+    places = np.searchsorted(twice, hashes).clip(max=len(twice) - 1)
+    return np.asarray(twice[places] == hashes)
+
+
 def _by_id(images: pd.DataFrame) -> pd.DataFrame:
-    if images["id"].is_monotonic_increasing:
+    if is_sorted_by_id(images):
         return images.reset_index(drop=True)
     return images.sort_values("id", ignore_index=True)
 
