@@ -49,11 +49,11 @@ class ModelChoice:
     why_megabytes: str
 
 
-def model_choice(size: int, images: int, rows: int, classes: int, wanted: str | None = None) -> ModelChoice:
+def model_choice(size: int, rows: int, wanted: str | None = None) -> ModelChoice:
     """The model for pictures of `size` pixels a side.
 
     Args:
-        images, rows: of train, about: without variants and repeats, and with them.
+        rows: of train, about, with variants and repeats.
 
     Raises:
         ParamsError: `wanted` names none that can begin without a file.

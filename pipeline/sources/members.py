@@ -19,6 +19,7 @@ from pathlib import Path
 
 from pipeline.errors import DataError
 from pipeline.images.rejection import Rejection, too_many_bytes
+from pipeline.names import as_utf8
 from pipeline.sources.digests import Digests, Slices, digests_of
 from pipeline.sources.object_store import ObjectPlace
 from pipeline.sources.places import Place
@@ -149,16 +150,16 @@ class Archive:
         refused, ignored = [], []
         for member in listed:
             if member.reason == LEAVES:
-                refused.append((_shown(member.name), LEAVES))
+                refused.append((as_utf8(member.name), LEAVES))
             elif member.reason == ELSEWHERE:
-                ignored.append((_shown(member.name), ELSEWHERE))
+                ignored.append((as_utf8(member.name), ELSEWHERE))
             elif why := next(filter(None, map(ignored_for, member.name.split("/"))), ""):
-                ignored.append((_shown(member.name), why))
+                ignored.append((as_utf8(member.name), why))
             elif times[member.name] > 1:
                 # Which of them a person means, nobody knows: tools that unpack disagree.
-                refused.append((_shown(member.name), "several_members"))
+                refused.append((as_utf8(member.name), "several_members"))
             elif member.reason:
-                refused.append((_shown(member.name), member.reason))
+                refused.append((as_utf8(member.name), member.reason))
             else:
                 self.members[member.name] = member
         return Scan(tuple(sorted(self.members)), tuple(sorted(refused)), tuple(sorted(ignored)))
@@ -173,10 +174,6 @@ def _placed(member: Member, inside: str) -> Member:
     if inside and not path.startswith(f"{inside}/"):
         return Member(name, member.where, member.size, ELSEWHERE)
     return Member(path.removeprefix(f"{inside}/") if inside else path, member.where, member.size, member.reason)
-
-
-def _shown(name: str) -> str:
-    return name.encode(errors="backslashreplace").decode()
 
 
 def _hashes(paths: Sequence[str], files: Archive, most: int) -> list[bytes | Rejection]:

@@ -12,8 +12,8 @@ import pandas as pd
 from pipeline import catalogue
 from pipeline.diagnosis.diagnosis import diagnosed
 from pipeline.diagnosis.inputs import PARAMS, READS, TOGETHER, Evidence
-from pipeline.diagnosis.param_changes import Run
 from pipeline.diagnosis.rendering import page, report, sentence
+from pipeline.diagnosis.run import Run
 from pipeline.stage import Stage
 from pipeline.stages.diagnose.params import DiagnoseParams
 

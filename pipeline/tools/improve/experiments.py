@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import catalogue
-from pipeline.diagnosis.next_steps import EXPERIMENT, changed, command_of
-from pipeline.diagnosis.param_changes import DROPPED
+from pipeline.diagnosis.param_changes import DROPPED, EXPERIMENT, changed, command_of
 from pipeline.errors import DataError, MissingInputError, PipelineError, listing
 from pipeline.project.code import check_version
 from pipeline.project.params_file import PARAMS_FILE, Params

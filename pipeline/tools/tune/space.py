@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.diagnosis.next_steps import changed
-from pipeline.diagnosis.param_changes import DROPPED
+from pipeline.diagnosis.param_changes import DROPPED, changed
 from pipeline.errors import ParamsError
 from pipeline.project.params_file import Params, check_params
 from pipeline.tuning.ranges import RANGES, Lists, Range, Values, value_of, written_value
