@@ -3,8 +3,6 @@
 Outside of a data-parallel fit there is one process, and nothing here does anything.
 """
 
-import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from torch import distributed as dist
 
 from pipeline.data.order import KeyedOrder
 from pipeline.randomness import keyed_generator
+from pipeline.workers.libraries import on_loopback
 
 HERE = "127.0.0.1"
 # A process that waits for the first one while it measures a large dev set has no limit: the dead are noticed at once.
@@ -163,25 +162,12 @@ class SharedOrder(KeyedOrder):
 def joined(member: Member, store: Any) -> Iterator[None]:
     """Inside, this process is in the group of its training; all of its processes must come."""
     backend = "nccl" if torch.cuda.is_available() else "gloo"
-    with _on_loopback():
+    with on_loopback():
         dist.init_process_group(backend, store=store, rank=member.rank, world_size=member.count, timeout=TIMEOUT)
     try:
         yield
     finally:
         dist.destroy_process_group()
-
-
-@contextmanager
-def _on_loopback() -> Iterator[None]:
-    """Inside, gloo does not look for this machine's name in the network: all processes are here."""
-    name, loopback = "GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo"
-    missing = name not in os.environ
-    os.environ.setdefault(name, loopback)
-    try:
-        yield
-    finally:
-        if missing:
-            del os.environ[name]
 
 
 def _as_numbers(told: Told) -> Tensor:
