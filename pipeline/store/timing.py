@@ -18,7 +18,7 @@ from typing import Any
 
 from pipeline.errors import PipelineError
 from pipeline.store.dvc_lock import Stages
-from pipeline.store.reading import check_regular, read_bytes
+from pipeline.store.reading import check_regular, md5_of, read_bytes
 from pipeline.store.refusals import refusals
 from pipeline.store.writing import replacing, write_bytes
 
@@ -106,7 +106,7 @@ def key_in(entry: Mapping[str, Any]) -> str:
 def key_of_files(paths: Iterable[Path]) -> str:
     """The same of a stage's files as they lie here."""
     files = (path for path in paths if path.is_file())
-    return _key((path.as_posix(), hashlib.md5(read_bytes(path), usedforsecurity=False).hexdigest()) for path in files)
+    return _key((path.as_posix(), md5_of(path)) for path in files)
 
 
 def in_words(seconds: float) -> str:

@@ -3,6 +3,9 @@
 import ctypes
 import os
 import platform
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 
 SETTINGS = {
@@ -68,3 +71,16 @@ def keep_freed_tensors() -> None:
             (_M_TRIM_THRESHOLD, 2_000_000_000),
         ):
             library.mallopt(option, value)
+
+
+@contextmanager
+def on_loopback() -> Iterator[None]:
+    """Inside, gloo does not look for this machine's name in the network: all processes are here."""
+    name, loopback = "GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo"
+    missing = name not in os.environ
+    os.environ.setdefault(name, loopback)
+    try:
+        yield
+    finally:
+        if missing:
+            del os.environ[name]

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.images.pixels import Pixels, decode, without_bars
-from pipeline.stages.curate.similarity import Positions
+from pipeline.stages.curate.near_hashes import Positions
 from pipeline.store.shards import ShardReader
 from pipeline.workers.engine import Engine
 

@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 from pipeline.manifest import EXTRA_COLUMNS, INGESTED, NO_LABEL
 from pipeline.sources.file_names import misnamed
 from pipeline.sources.listing import Refusal
-from pipeline.store.manifests import CATEGORY, TableStream, arrow_table, category_array
+from pipeline.store.categories import category_array
+from pipeline.store.manifests import CATEGORY, TableStream, arrow_table
 from pipeline.store.shards import Placed
 
 _PIXELS = "pixels"
