@@ -3,7 +3,7 @@
 id          <source>/<path>, unique among originals          source, role, label   categories; label "" = none
 path        inside the source, with /                        sha256                of the file
 width, height   pixels of the upright original               bytes, format         of the file
-range_used  largest value of a file of more than 8 bits a channel, as share of what it can hold or `value_range` says;
+range_used  largest value of a file of more than 8 bits per channel, as share of what it can hold or `value_range` says;
             1 for others
 brightness, contrast, sharpness, saturation, luma_1, luma_5, luma_99, colour_99, information, blur
             facts of what the picture shows, see images/facts.py

@@ -1,4 +1,4 @@
-"""What each finding asks for, in the order in which to try it, each with its source."""
+"""Advice for each finding, in the order in which to try it, each with its source."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""What each gap between errors asks for, in the order in which to try it, each with its source."""
+"""Advice for each gap between errors, in the order in which to try it, each with its source."""
 
 from collections.abc import Mapping
 

@@ -7,7 +7,7 @@ fails says that the split is broken. So no smallest effect that matters is set: 
 which differences show.
 
 - **Groups are the observations**, not near-duplicates: one image a group and side, chosen by keyed hash; at
-  most MAX_LABELS groups a side for labels and MAX_IMAGES for facts, so that the cost is bounded.
+  most MAX_LABELS groups per side for labels and MAX_IMAGES for facts, so that the cost is bounded.
 - **Verdict**: a test is matched if its p, after Holm's correction over all tests of the comparison, is at
   least `level`; a comparison, if all its tests are. A random split fails one with probability `level` at most.
 - **Images without a label** count as production by their facts, and say nothing of labels.
@@ -187,8 +187,8 @@ def words(split: str, images: int, accuracy: float) -> str:
     """The same as a sentence."""
     points = 100 * visible_difference(images, accuracy)
     return (
-        f"{split} has {images:,} images: two models measured on other images of this number differ by chance by up to "
-        f"{points:.1f} points; on the same images `pipeline compare` tells them apart earlier"
+        f"{split} has {images:,} images: two equally good models, measured on different sets of this size, differ by "
+        f"up to {points:.1f} points by chance; on the same images, `pipeline compare` shows smaller differences"
     )
 
 

@@ -35,7 +35,7 @@ def write_arrow(table: pa.Table, path: Path) -> None:
 
 
 def write_unflushed(table: pa.Table, path: Path) -> None:
-    """The same, still on its way: `flush` it before it gets its final name."""
+    """`write_arrow` without a flush: call `flush` before the file gets its final name."""
     # One batch a file, so that a row's number is its position in the file.
     _write_batches([table.combine_chunks()], table.schema, path)
 
@@ -51,12 +51,12 @@ def open_arrow(path: Path) -> pa.Table:
 
 
 def open_verified(path: Path) -> pa.Table:
-    """The same of a file that this run has verified or written: its content is not looked at again."""
+    """`open_arrow` for a file that this run has verified or written: its checksum is not compared again."""
     return _opened(path, verify=False, foreign=False)
 
 
 def open_foreign(path: Path) -> pa.Table:
-    """The same of a file that another program may have written: without a checksum, none is verified."""
+    """`open_arrow` for a file of another program: a checksum is verified only if there is one."""
     return _opened(path, verify=True, foreign=True)
 
 

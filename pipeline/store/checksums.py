@@ -15,14 +15,14 @@ BLANK = MARKER + ZEROS
 
 
 def find(content: bytes | memoryview, start: int, stop: int) -> int | None:
-    """Where the digits stand: behind the first marker of this part of a file; None if there is none."""
+    """The position of the digits behind the first marker in this part of a file; None if there is none."""
     found = bytes(content[start:stop]).find(MARKER)
     place = start + found + len(MARKER)
     return None if found < 0 or place + len(ZEROS) > stop else place
 
 
 def checksum(content: bytes | memoryview, place: int) -> bytes:
-    """The eight digits that belong to this place of a file's content."""
+    """The eight hex digits of a file's checksum, which stand at this position."""
     crc = zlib.crc32(content[:place])
     crc = zlib.crc32(ZEROS, crc)
     return b"%08x" % zlib.crc32(content[place + len(ZEROS) :], crc)

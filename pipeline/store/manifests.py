@@ -162,7 +162,7 @@ def manifest_rows(path: str, schema: pa.Schema, extra_columns: str | tuple[str, 
 
 
 def remembered(path: str, schema: pa.Schema) -> Artifact:
-    """An artifact: a table that its stage goes on from; missing, damaged or of another version, it reads as empty."""
+    """An artifact: a table that only saves time; if it is missing, damaged or of another version, it reads as empty."""
     whole = manifest(path, schema)
 
     def read(place: Path) -> pd.DataFrame:

@@ -60,7 +60,7 @@ def keep_freed_tensors() -> None:
     """The same up to 2 GB, for processes that fit networks or ask them.
 
     What a network makes of a batch of photos is hundreds of megabytes, given back and asked for anew at each step; of
-    96 pixels a side that took more than half of the time (docs/train.md).
+    96 pixels per side that took more than half of the time (docs/train.md).
     """
     if platform.libc_ver()[0] == "glibc":
         library = ctypes.CDLL(None)

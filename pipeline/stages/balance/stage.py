@@ -118,7 +118,7 @@ class FeatureReader:
 
 
 def _counts(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
-    """Two rows a class; `bar` names them so that a plot shows them side by side, in order."""
+    """Two rows per class; `bar` names them so that a plot shows them side by side, in order."""
     table = pd.concat([before.assign(when="before", bar="1 before"), after.assign(when="after", bar="2 after")])
     table = table.reset_index().sort_values(["label", "bar"], ignore_index=True)
     return table.assign(bar=table["label"] + ", " + table["bar"])[["label", "when", "rows", "weight", "bar"]]

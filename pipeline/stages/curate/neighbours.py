@@ -20,7 +20,7 @@ _ROWS, _WAITING = 1 << 16, 1 << 22
 
 
 def nearest(vectors: Vectors, count: int, engine: Engine) -> tuple[Numbers, Floats]:
-    """The images most like each, itself left out: their numbers and cosines, shape (n, min(count, n - 1)), best first.
+    """The most similar other images of each: numbers and cosines, shape (n, min(count, n - 1)), best first.
 
     Of equal ones the first in order. A vector of zeros is like nothing.
     """

@@ -1,4 +1,4 @@
-"""Groups that stay what they were when images come: names last, and a newcomer joins no two of them.
+"""Groups that stay the same when images are added: names are kept, and a new image never joins two groups.
 
 A group's name decides its split. A newcomer whose content sorts first would rename a group, and one that shows scenes
 of two groups would make them one: either would move images that stay where they are. So earlier groups are read from

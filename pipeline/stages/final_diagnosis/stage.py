@@ -20,7 +20,7 @@ from pipeline.stages.diagnose.params import DiagnoseParams
 
 @dataclass(frozen=True)
 class FinalDiagnosisOutputs:
-    """The same as of diagnose, for programs and in words."""
+    """The diagnosis with test, as JSON for programs and as text."""
 
     diagnosis: dict[str, Any]
     text: str

@@ -24,7 +24,7 @@ _PIXELS = "pixels"
 # What the listing says of an image, beside the user's own columns.
 _LISTED = ("label", "user_group", "captured_at")
 CAMERA = f"{EXTRA_COLUMNS}camera"
-# Of what files of more than 8 bits a channel can hold: whose largest value is no more, uses fewer bits than it has.
+# Of what files of more than 8 bits per channel can hold: whose largest value is no more, uses fewer bits than it has.
 LITTLE = 0.25
 _EXIF = ("taken", "camera")
 _READ = ("path", "reason", "detail", "format", "range_used", *_EXIF, "codec_warning")

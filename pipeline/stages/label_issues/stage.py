@@ -138,7 +138,7 @@ def _sheet(table: pd.DataFrame, manifest: pd.DataFrame, originals: ShardReader) 
 
 
 def summary_of(metrics: Mapping[str, Any]) -> str:
-    """How many labels may be wrong, and what that rests on."""
+    """A summary: how many labels may be wrong, and by which model."""
     counts = [
         f"{split}: {metrics[split]['label_issues']:,} of {metrics[split]['images']:,} labels may be wrong"
         for split in (DEV, TRAIN)
