@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from pipeline.stage import NAMES
+from pipeline.versions.stages import installed_versions
 from pipeline.workers.libraries import SETTINGS
 from tests import warm_client
 from tests.examples import REPOSITORY
@@ -69,6 +70,8 @@ def next_order() -> Any:
     """
     for name in IMPORTED:
         importlib.import_module(name)
+    for name in NAMES:
+        installed_versions().reached(name)  # it reads the syntax trees of the whole package, once for all programs
     gc.collect()
     gc.freeze()  # so that no collection touches, and thereby copies, the pages that processes share
     listener = socket.socket(fileno=int(sys.argv[1]))
