@@ -31,7 +31,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from accident_projects import REPRO, WRONG, Project, preload
+from accident_projects import ERROR, REPRO, SAME, WRONG, Project, preload
 from accidents import (
     compiled,
     failing_disk,
@@ -46,7 +46,7 @@ from flips import flipped_by_hand, flipped_repro, read_after_flips
 from pipeline.store.writing import alone
 
 STAGES = ["inventory", "ingest web", "embed", "curate", "split", "balance", "augment", "previews", "train", "evaluate"]
-STAGES += ["label-issues", "diagnose"]
+STAGES += ["label-issues", "diagnose", "final-evaluation", "final-diagnosis"]
 HEAD = "| accident | runs | how it ended | after the next run | silently wrong |\n|---|---|---|---|---|"
 # The accident, what names this one of its kind, and a function that lets it happen.
 Accident = tuple[str, str, Callable[[], tuple[str, str]]]
@@ -88,9 +88,29 @@ def happen(asked: argparse.Namespace, folder: Path) -> None:
             print(f"{kind}; {which}: {said}; {after}", flush=True)
             with log.open("a", encoding="utf-8") as file:
                 file.write(json.dumps([kind, which, said, after]) + "\n")
+    print("\n".join(matrix(known)))
     print(HEAD)
     for kind in dict.fromkeys(kind for kind, _ in known):
         print(line(kind, [outcome for (of, _), outcome in known.items() if of == kind]))
+
+
+def matrix(known: dict[tuple[str, str], tuple[str, str]]) -> list[str]:
+    """A table of accidents (rows) to stages (columns): so often the same bytes, a clear error, and neither."""
+    counts: dict[tuple[str, str], Counter[str]] = {}
+    for (kind, which), (_, after) in known.items():
+        stage = next((name for name in (*STAGES, REPRO) if which.partition(",")[0] == name), None)
+        if stage is not None:
+            counts.setdefault((kind.partition(", ")[0], stage), Counter())[after] += 1
+    kinds, stages = (list(dict.fromkeys(key[place] for key in counts)) for place in (0, 1))
+    lines = ["| accident |" + "".join(f" {stage} |" for stage in stages), "|---|" + "---|" * len(stages)]
+    for kind in kinds:
+        cells = []
+        for stage in stages:
+            found = counts.get((kind, stage), Counter())
+            same, clear = found[SAME], found[ERROR]
+            cells.append(f"{same}/{clear}/{found.total() - same - clear}" if found else "")
+        lines.append(f"| {kind} |" + "".join(f" {cell} |" for cell in cells))
+    return lines
 
 
 def line(kind: str, outcomes: list[tuple[str, str]]) -> str:

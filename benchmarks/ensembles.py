@@ -41,7 +41,7 @@ from pipeline.training.embedded import EMBEDDED_MODELS
 from pipeline.training.embedded import Rows as VectorRows
 from pipeline.training.ensembles.fits import Fitted, Task
 from pipeline.training.ensembles.gain import Gain, gain_of, own_probability
-from pipeline.training.ensembles.log_linear import Said, across_folds
+from pipeline.training.ensembles.log_linear import MemberPredictions, across_folds
 from pipeline.training.ensembles.members import members_of
 from pipeline.training.ensembles.one_training import PARTS, last_snapshots
 from pipeline.training.ensembles.setup import Setup, fit_any
@@ -261,7 +261,7 @@ def on_noise(count: int) -> Iterator[tuple[int, int]]:
             for fold in range(3):
                 held = folds == fold
                 found[number, held] = EMBEDDED_MODELS[name].fit(rows.part(~held), setting, vectors[held])
-        said = Said(logs_of(found), np.ones((240, 1)), labels.astype(np.intp), np.ones(240), folds)
+        said = MemberPredictions(logs_of(found), np.ones((240, 1)), labels.astype(np.intp), np.ones(240), folds)
         own = across_folds(said, 1)[1]
         yield int((own.argmax(axis=1) == labels).reshape(60, 4).all(axis=1).sum()), 60
 

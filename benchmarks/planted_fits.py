@@ -8,6 +8,7 @@ import torch
 from diseases import Case
 from torch.utils.data import DataLoader, TensorDataset
 
+from pipeline.data.loader import WeightedBatch
 from pipeline.data.order import KeyedOrder
 from pipeline.images.pixels import Pixels
 from pipeline.manifest import DEV
@@ -17,7 +18,6 @@ from pipeline.models.prediction import predict
 from pipeline.project.params_file import Params
 from pipeline.randomness import keyed_generator
 from pipeline.stages.train.params import TrainParams
-from pipeline.training.loop import WeightedBatch
 from pipeline.transforms.online import online_variants
 
 

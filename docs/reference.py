@@ -137,7 +137,9 @@ def _rows(schema: Mapping[str, Any], node: Mapping[str, Any], place: str, commen
             return
     if "properties" not in node or "const" in str(node["properties"].get("name", "")):
         value = _value(schema, given)
-        yield f"| `{place}` | {value} | {_sentence(comments.get(place, ''))} |"
+        # The comment of a whole section is above the table already.
+        about = _sentence(comments.get(place, "")) if "." in place else ""
+        yield f"| `{place}` | {value} | {about} |"
         yield from _tagged_rows(schema, node, place, comments)
         return
     for key, field in node["properties"].items():
@@ -231,8 +233,11 @@ def _comments(text: str) -> dict[str, str]:
     waiting: list[str] = []
     for line in text.splitlines():
         if line.lstrip().startswith("#"):
-            said = line.strip().lstrip("#").strip()
-            waiting.append(f"\n{said}" if said.startswith("- ") else said)
+            said = line.strip().lstrip("#")
+            # Lines of a list's item are indented; a line that is not begins a paragraph behind the list.
+            ends_list = any(one.startswith("\n- ") for one in waiting) and not said.startswith(("  ", " - "))
+            said = said.strip()
+            waiting.append(f"\n{said}" if said.startswith("- ") else f"\n\n{said}" if ends_list else said)
             continue
         match = re.match(r"( *)([A-Za-z_][\w]*):(?: |$)", line)
         if match is None:

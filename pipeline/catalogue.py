@@ -8,7 +8,7 @@ from functools import partial
 
 import pyarrow as pa
 
-from pipeline import forms, manifest
+from pipeline import manifest, report_schemas
 from pipeline.metrics.predictions import LABEL_PROBABILITY, PROBABILITY
 from pipeline.sources.scan import images_in_class_folders
 from pipeline.store.artifacts import (
@@ -120,7 +120,7 @@ CHECKPOINT = "data/train/checkpoint.pt"
 # Fits of an ensemble's members, which the next run takes over; no out of DVC.
 MEMBERS = "data/train/members"
 # What became of an ensemble.
-ENSEMBLE = checked_report("data/train/ensemble.json", forms.ENSEMBLE)
+ENSEMBLE = checked_report("data/train/ensemble.json", report_schemas.ENSEMBLE)
 CURVES = checked_folder(curves("reports/train"))
 # Fits that `pipeline learning-curve` has finished; of no stage.
 LEARNING_CURVE = "data/learning-curve"
@@ -131,8 +131,8 @@ MAP_PLACES = remembered("data/map/places.arrow", manifest.MAP_PLACES)
 
 PREDICTIONS = predictions_file("data/evaluate/predictions.arrow", manifest.PREDICTIONS)
 EVALUATE_METRICS = verified(metrics("reports/evaluate/metrics.json"))
-VERDICT = checked_report("data/evaluate/verdict.json", forms.VERDICT)
-LATENCY = memo("data/evaluate/latency.json", forms.LATENCY)
+VERDICT = checked_report("data/evaluate/verdict.json", report_schemas.VERDICT)
+LATENCY = memo("data/evaluate/latency.json", report_schemas.LATENCY)
 CONFUSION = verified(plotted("reports/evaluate/confusion.csv"))
 PER_CLASS = verified(plotted("reports/evaluate/per_class.csv"))
 RELIABILITY = verified(table("reports/evaluate/reliability.csv"))
@@ -140,7 +140,7 @@ SLICES = verified(plotted("reports/evaluate/slices.csv"))
 
 LABEL_ISSUES = verified(spreadsheet("reports/label_issues/label_issues.csv"))
 LABEL_ISSUES_SHEET = picture("reports/label_issues/label_issues.png")
-LABEL_ISSUES_METRICS = verified(metrics("reports/label_issues/metrics.json", forms.LABEL_ISSUES))
+LABEL_ISSUES_METRICS = verified(metrics("reports/label_issues/metrics.json", report_schemas.LABEL_ISSUES))
 
 # People's own. labels.csv is curate's; the folder's answers.csv and outcomes.csv are the diagnosis's.
 DECISIONS = decisions("feedback/labels.csv")

@@ -14,8 +14,8 @@ fine_detail              strength of its fine detail, >= 0, in grey levels of 25
 codec_warning            what the codec complained of, or "" (until curate)
 meta_*      further columns of these tables, "" where a source has none; meta_camera is from EXIF if no table has it
 group       never split apart (from curate on)
-blurry, dark, bright, blank, low_information, odd_aspect, odd_size, greyscale
-            issues, true or false, see stages/curate/issues.py (from curate on)
+blurry, dark, light, blank, low_information, odd_aspect_ratio, odd_size, grayscale
+            issues, true or false, see issues.py (from curate on)
 split       train, train_dev, dev or test (from split on); in data/split/unused.arrow, why it is in none
 copy        0 = the image itself, else a variant         weight      of the row's loss, 1 on average (from balance on)
 """
@@ -32,6 +32,8 @@ from pipeline.issues import ISSUES
 RAW, PRODUCTION = "raw", "production"
 TRAIN, TRAIN_DEV, DEV, TEST = "train", "train_dev", "dev", "test"
 SPLITS = (TRAIN, TRAIN_DEV, DEV, TEST)
+# A text column holds 2 GiB (Arrow's 32-bit offsets): 107 bytes in so many rows.
+MAX_ROWS = 20_000_000
 # Why an image without a label is in no split; training may take the former alone (train.unlabelled).
 UNLABELLED, UNLABELLED_HELD_OUT = "unlabelled", "unlabelled_in_a_held_out_group"
 # Splits that are looked at while a model is made; test is not.

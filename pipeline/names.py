@@ -102,7 +102,7 @@ def fault(name: str) -> str | None:
     return None if clean(name) else "has no visible character"
 
 
-def is_text(name: str) -> bool:
+def is_utf8(name: str) -> bool:
     """Whether a text can be written as UTF-8; halves of characters, and bytes of another encoding, cannot."""
     try:
         name.encode()

@@ -10,15 +10,22 @@ from typer.testing import CliRunner
 
 from pipeline import cli
 from tests.examples import REPOSITORY
-from tests.running import run, tracked, write_params, write_tiny_sources
+from tests.running import run, write_params, write_tiny_sources
 
 # What only a look tells has changed: DVC runs these stages each time.
 ALWAYS = ["data/dvc.yaml:code", "data/dvc.yaml:inventory"]
+# Endings of the package's files, and the files of the repository that a project needs beside it.
+KINDS = (".css", ".csv", ".j2", ".py", ".yaml")
+BESIDE_THE_CODE = (
+    *("dvc.yaml", "data/dvc.yaml", "final/dvc.yaml"),
+    *("feedback/README.md", "feedback/labels.csv", ".gitignore", ".dvcignore"),
+)
 
 
 def copied_repository(folder: Path) -> Path:
     """What Git tracks of this repository and a project needs, in a new repository of Git and DVC without a commit."""
-    for path in [*tracked(), Path(".gitignore"), Path(".dvcignore")]:
+    code = (path.relative_to(REPOSITORY) for path in (REPOSITORY / "pipeline").rglob("*") if path.suffix in KINDS)
+    for path in [*sorted(code), *map(Path, BESIDE_THE_CODE)]:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(REPOSITORY / path, folder / path)
     run(folder, "git", "init", "--quiet", "--initial-branch", "main")

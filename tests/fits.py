@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
+from pipeline.data.loader import WeightedBatch
 from pipeline.data.order import KeyedOrder
 from pipeline.metrics.metric import Metric, metric_of
 from pipeline.metrics.predictions import Predictions
@@ -15,7 +16,6 @@ from pipeline.models.building import build_model
 from pipeline.models.network import Network
 from pipeline.models.prediction import predict
 from pipeline.stages.train.params import TrainParams
-from pipeline.training.loop import WeightedBatch
 from pipeline.training.training import Checkpoints, Fit, fit
 from tests.examples import params, striped
 

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from tests.examples import encoded, picture
-from tests.images.test_decoding import HEIC, complaining, icc_profile
+from tests.images.test_decoding import HEIC, chunk, complaining, icc_profile
 from tests.images.test_picture import saved, smooth
 from tests.images.test_picture_damage import claiming, exif_of
 
@@ -38,10 +38,6 @@ def slow_jpeg() -> bytes:
 def greedy_png() -> bytes:
     """A file of some kilobytes, within the limit of pixels, that needs more memory than the tests allow."""
     return saved(Image.new("1", (7000, 7000)), "PNG")
-
-
-def chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
 def with_text_bomb() -> bytes:

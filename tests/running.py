@@ -18,7 +18,7 @@ from pipeline.project.params_file import load_params
 from pipeline.project.runner import run_stage
 from pipeline.stage import NAMES
 from pipeline.workers.engine import Engine
-from tests.examples import REPOSITORY, params_values, write_source
+from tests.examples import params_values, write_source
 from tests.warm import Warm
 
 WARM = ("dvc", "pipeline", "python")
@@ -163,20 +163,3 @@ def environment(folder: Path) -> dict[str, str]:
         "PIPELINE_WORKERS": "1",
     }
     return {**os.environ, **own}
-
-
-def tracked(
-    names: Sequence[str] = (
-        "pipeline",
-        "dvc.yaml",
-        "data/dvc.yaml",
-        "final/dvc.yaml",
-        "feedback/README.md",
-        "feedback/labels.csv",
-    ),
-) -> list[Path]:
-    """Files of the repository that a workspace needs, as paths inside it."""
-    kinds = (".css", ".csv", ".j2", ".py", ".yaml")
-    inside = {name: sorted(path for path in (REPOSITORY / name).rglob("*") if path.suffix in kinds) for name in names}
-    found = [path for name in names for path in inside[name] or [REPOSITORY / name]]
-    return [path.relative_to(REPOSITORY) for path in found]

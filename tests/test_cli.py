@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 
 from pipeline import cli
 from tests.examples import REPOSITORY
-from tests.running import pipeline
+from tests.running import pipeline, write_params
+from tests.warm import Warm
 
 COMMANDS = sorted(typer.main.get_group(cli.app).commands)
 HEAVY = {"torch", "albumentations", "imblearn", "sklearn", "lightning_fabric", "dvclive", "cv2", "pandas", "pyarrow"}
@@ -91,3 +92,24 @@ def test_workers_of_the_environment_are_checked(
         cli.main()
     assert ended.value.code != 0
     assert "PIPELINE_WORKERS" in capsys.readouterr().err
+
+
+# The command with its standard output on a full disk, and no standard input.
+FULL = """
+import os, sys
+os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
+sys.stdin = None
+from pipeline import cli
+sys.argv = ["pipeline", *sys.argv[1:]]
+cli.main()
+"""
+
+
+@pytest.mark.parametrize("arguments", [["params"], ["summary", "--help"], ["no-such-command"], ["predict", "m", "-"]])
+def test_a_full_disk_for_what_is_printed_is_a_message(arguments: list[str], warm: Warm, tmp_path: Path) -> None:
+    write_params(tmp_path)
+    ended = warm.run(tmp_path, FULL, *arguments)
+    assert "Traceback" not in ended.stderr
+    prints = arguments[0] in ("params", "summary")
+    assert ended.returncode == (6 if prints else {"predict": 4}.get(arguments[0], 2))
+    assert ("error: what is printed cannot be written: No space left on device. Free space" in ended.stderr) == prints

@@ -11,8 +11,8 @@ import pytest
 
 from pipeline import catalogue
 from pipeline.errors import DataError, MissingInputError
-from pipeline.forms import EVALUATION
-from pipeline.store.artifacts import Artifact, check_form
+from pipeline.report_schemas import EVALUATION
+from pipeline.store.artifacts import Artifact, check_schema
 from pipeline.store.curves import Curves
 from pipeline.store.writing import write_files
 from tests.running import run
@@ -96,11 +96,11 @@ def test_a_memo_of_another_form_is_measured_anew(tmp_path: Path) -> None:
 
 def test_the_summary_asks_for_the_numbers_that_it_shows() -> None:
     whole = {"accepted": True, "limits": {}, "train": SPLIT, "train_dev": SPLIT, "dev": SPLIT}
-    check_form(whole, EVALUATION, Path("metrics.json"))
+    check_schema(whole, EVALUATION, Path("metrics.json"))
     for place in places(whole):
         if place != ("limits",):
             with pytest.raises(DataError, match=r"^metrics\.json does not have the form"):
-                check_form(changed(whole, place, "flipped key"), EVALUATION, Path("metrics.json"))
+                check_schema(changed(whole, place, "flipped key"), EVALUATION, Path("metrics.json"))
 
 
 @pytest.mark.parametrize("summary", ["{}", '{"step": -1}', '{"step": "0"}', '{"step": 2}', "[]"])

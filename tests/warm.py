@@ -42,7 +42,7 @@ IMPORTED = (
         "pipeline.tools.preview",
     ),
     *("dvclive", "matplotlib.figure", "scipy.stats", "sklearn.ensemble", "sklearn.linear_model"),
-    *("lightning_fabric", "networkx", "pipeline.__main__", "pipeline.tools.checking", "pyarrow.dataset"),
+    *("lightning_fabric", "networkx", "pipeline.__main__", "pipeline.tools.checked_transforms", "pyarrow.dataset"),
     *("dvc.cli.parser", "dvc.repo.reproduce", "dvc.repo.experiments.queue.celery", "dvc.scm", "dvc_data.index"),
 )
 # Not in a module: processes that a program starts would import it. What is raised goes to the top, as in any program.

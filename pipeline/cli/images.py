@@ -176,7 +176,7 @@ def label_queue(
     by: Annotated[
         QueueBy | None,
         typer.Option(
-            "--by", help="How to choose them. By default: uncertainty if there is a model, otherwise diversity."
+            "--by", help="How to choose them: diversity is the default; use random for images of dev and test."
         ),
     ] = None,
     output: Annotated[
@@ -236,7 +236,8 @@ def doctor(
     This hashes every object in DVC's cache and decodes every image in every shard. The exit code is 9 if a problem
     remains.
     """
-    from pipeline.tools.doctor import examine, outcome, render
+    from pipeline.tools.doctor.doctor import examine
+    from pipeline.tools.doctor.findings import outcome, render
     from pipeline.workers.engine import Engine, choose_workers
 
     checks = examine(fix, Engine(choose_workers(workers)))

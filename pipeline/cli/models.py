@@ -189,7 +189,8 @@ def predict(
     from pipeline.workers.engine import choose_engine
 
     trained = read_model(model)
-    files = find_files(images, sys.stdin)
+    # Where it is closed, Python has none.
+    files = find_files(images, sys.stdin or ())
     width = min(60, max(len(path) for path, _ in files))
     refused = 0
     for answer in answers(trained, files, top, choose_engine(workers)):

@@ -62,7 +62,7 @@ def report(
 ) -> None:
     """Write one HTML page about the last run, the data and all experiments; it needs no other file."""
     from pipeline.project.params_file import load_params
-    from pipeline.tools.report import write_report
+    from pipeline.tools.report.report import write_report
 
     print(printable(write_report(load_params(), output, tags)))
 

@@ -19,7 +19,7 @@ def _run(stage: str, workers: int | None, engine: str | None, key: str | None = 
     from pipeline.project.code import check_version
     from pipeline.project.params_file import load_params
     from pipeline.project.runner import run_stage
-    from pipeline.tools.checking import check_once
+    from pipeline.tools.checked_transforms import check_transforms_once
     from pipeline.workers.engine import choose_engine
 
     params = load_params()
@@ -27,7 +27,7 @@ def _run(stage: str, workers: int | None, engine: str | None, key: str | None = 
         print(note, file=sys.stderr)
     if stage == "inventory":
         # Each `dvc repro` begins here: what is wrong with the transforms is said before hours of ingest.
-        check_once(params)
+        check_transforms_once(params)
     print(printable(run_stage(stage, params, choose_engine(workers, engine), key)))
     if stage in TELLING:
         tell_uncommitted()

@@ -35,6 +35,7 @@ AHEAD = 2
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108
 
 Batch = tuple[Tensor, Tensor]
+# Pixels, class numbers, and what each row weighs in the loss.
 WeightedBatch = tuple[Tensor, Tensor, Tensor]
 AnyBatch = TypeVar("AnyBatch")
 

@@ -45,7 +45,7 @@ def image_vectors(rows: pd.DataFrame, embeddings: Embeddings, originals: ShardRe
     """
     found = embeddings.of(rows["sha256"].astype(str).tolist())
     if found is not None:
-        return ImageVectors(unit(found.astype(np.float32)), EMBEDDINGS)
+        return ImageVectors(unit(found), EMBEDDINGS)
     pictures = small_pictures(rows, originals, engine).astype(np.float32)
     return ImageVectors(unit(pictures - pictures.mean(axis=1, keepdims=True)), SMALL_PICTURES)
 
@@ -64,9 +64,11 @@ def small_picture(pixels: Pixels) -> npt.NDArray[np.int32]:
     return np.asarray(small, np.int32).ravel()
 
 
-def unit(vectors: Vectors) -> Vectors:
+def unit(vectors: npt.NDArray[np.float16] | Vectors) -> Vectors:
     """The same of length 1, shape (n, d); those of zeros stay."""
-    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12), np.float32)
+    found = vectors.astype(np.float32)
+    found /= np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
+    return found
 
 
 def principal(vectors: Vectors, count: int) -> Vectors:

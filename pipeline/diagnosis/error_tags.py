@@ -16,6 +16,7 @@ import pandas as pd
 from pipeline.diagnosis.spreadsheet_values import FALSE, TRUE, same_name
 from pipeline.errors import DataError, listing
 from pipeline.label_sets import LabelNames
+from pipeline.metrics.bootstrap import ALPHA
 from pipeline.metrics.influence import image_influence
 from pipeline.metrics.intervals import MIN_GROUPS, metric_interval
 from pipeline.metrics.mean_intervals import difference_interval, mean_interval
@@ -23,7 +24,6 @@ from pipeline.metrics.metric import Metric, metric_of
 from pipeline.metrics.predictions import Predictions, checked_predictions, classes_of, predictions_of_sets
 from pipeline.stages.evaluate.params import EvaluateParams
 
-ALPHA = 0.05
 NUMBER, ID, LABEL, PREDICTED, CONFIDENCE = OWN = ("number", "id", "label", "predicted", "confidence")
 # A column of tags with commas between them; and one that is not read.
 TAGS, NOTES = "tags", "notes"

@@ -17,6 +17,8 @@ from pipeline.randomness import keyed_generator
 Weights = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
 
+# The share of cases outside an interval: 95 % are inside, wherever nothing else is said.
+ALPHA = 0.05
 # Weights that are in memory at one time.
 MAX_CELLS = 4_000_000
 
@@ -36,7 +38,7 @@ def resamples(groups: "pd.Series[Any]", count: int, seed: int, purpose: str) -> 
         yield np.stack([np.bincount(draw, minlength=len(names))[codes] for draw in drawn])
 
 
-def interval(values: Values, alpha: float = 0.05) -> tuple[float, float]:
+def interval(values: Values, alpha: float = ALPHA) -> tuple[float, float]:
     """Ends of the central 95 % of bootstrap values, shape (n,) (percentile method, Efron 1979).
 
     Args:

@@ -16,6 +16,7 @@ import pandas as pd
 
 from pipeline.errors import PipelineError
 from pipeline.manifest import DEV
+from pipeline.metrics.bootstrap import ALPHA
 from pipeline.metrics.influence import image_influence
 from pipeline.metrics.intervals import MIN_GROUPS, metric_interval
 from pipeline.metrics.measures import METRICS
@@ -25,7 +26,6 @@ from pipeline.metrics.predictions import Predictions, checked_predictions, class
 from pipeline.stages.evaluate.params import EvaluateParams
 
 Standing = Literal["best", "within noise", "worse", "better"]
-ALPHA = 0.05
 FEW_GROUPS = (
     f"dev has fewer than {MIN_GROUPS} independent groups: so there is no interval, and models cannot be told apart"
 )

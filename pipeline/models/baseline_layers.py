@@ -26,12 +26,17 @@ class Colours(nn.Module):
         self.bins = bins
 
     def forward(self, pixels: Tensor) -> Tensor:
-        red, green, blue = (pixels.long() * self.bins // 256).flatten(2).unbind(1)
-        cells = (red * self.bins + green) * self.bins + blue
+        cells = colour_cells(pixels, self.bins)
         colours = self.bins**3
         own = torch.arange(len(pixels), device=pixels.device)[:, None] * colours
         counts = torch.bincount((cells + own).flatten(), minlength=len(pixels) * colours)
         return counts.view(len(pixels), colours).float() / cells.shape[1]
+
+
+def colour_cells(pixels: Tensor, bins: int) -> Tensor:
+    """The number of each pixel's colour, in [0, bins^3), shape (n, size^2): each channel is cut into equal bins."""
+    red, green, blue = (pixels.long() * bins // 256).flatten(2).unbind(1)
+    return (red * bins + green) * bins + blue
 
 
 class Always(nn.Module):

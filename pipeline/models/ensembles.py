@@ -17,7 +17,7 @@ from pipeline.models.layers import split_frozen
 if TYPE_CHECKING:
     from pipeline.models.params import Model
 
-# What a member says of a class counts as no less than this: one member's certainty must not outweigh all others.
+# A probability counts as no less than this: neither one member's certainty nor one image must decide.
 SMALLEST = 1e-6
 # What `ImageFacts` gives.
 FACTS = 4

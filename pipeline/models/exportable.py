@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pipeline.models.baseline_layers import SMALLEST, Always, Centroids, Colours, Pixels, Trees
+from pipeline.models.baseline_layers import SMALLEST, Always, Centroids, Colours, Pixels, Trees, colour_cells
 from pipeline.models.ensembles import EnsembleNetwork
 from pipeline.models.prediction import probabilities_of
 
@@ -94,8 +94,7 @@ class _ExportColours(nn.Module):
         self.bins = bins
 
     def forward(self, pixels: Tensor) -> Tensor:
-        red, green, blue = (pixels.long() * self.bins // 256).flatten(2).unbind(1)
-        cells = (red * self.bins + green) * self.bins + blue
+        cells = colour_cells(pixels, self.bins)
         empty = torch.zeros(cells.shape[0], self.bins**3, dtype=torch.float32)
         return empty.scatter_add(1, cells, torch.ones_like(cells, dtype=torch.float32)) / cells.shape[1]
 

@@ -19,6 +19,7 @@ from pipeline.models.headers import Shape, has_own_code, header_of, network_of, 
 from pipeline.models.layers import Normalise
 from pipeline.models.params import Model
 from pipeline.models.thresholds import Thresholds
+from pipeline.names import is_utf8
 from pipeline.stages.ingest.params import IngestParams
 from pipeline.store.checksums import BLANK, find, is_right, with_checksum
 from pipeline.yaml_values import quoted, shortened
@@ -211,12 +212,7 @@ def framing_of_header(about: Mapping[str, Any], classes: Sequence[str]) -> Frami
 
 
 def _is_text(value: str) -> bool:
-    """Whether the characters are characters: JSON can name half of one, which no file and no terminal takes."""
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return bool(value) and "\0" not in value
+    return bool(value) and "\0" not in value and is_utf8(value)
 
 
 def _normalisation(network: nn.Module) -> dict[str, Any] | None:

@@ -17,6 +17,7 @@ SCHEMA = "https://raw.githubusercontent.com/iterative/dvcyaml-schema/master/sche
 REST = Path(__file__).with_name("dvc_plots.yaml")
 # Stages that run each time: only a look tells what has changed.
 ALWAYS = {"inventory"}
+# The stage, and its section of params, that the demonstration alone has.
 DEMONSTRATION = "sample"
 # What a stage depends on beside what it reads: it comes first, and says whether something has changed.
 FIRST = {"ingest": [f"{catalogue.INVENTORY.path}/{{name}}.jsonl"]}

@@ -12,6 +12,7 @@ from pathlib import Path
 from pipeline.errors import DataError, MissingInputError, ParamsError, StorageError, listing
 from pipeline.names import clean, shown
 from pipeline.project.choices import Overrides, choose
+from pipeline.project.dvc_files import DEMONSTRATION
 from pipeline.project.files import PARAMS, RECORD, demonstration_params, project_files, record_of
 from pipeline.project.inspect_sources import SourceSeen, Wanted, inspect, name_of
 from pipeline.project.params_file import check_params
@@ -37,12 +38,11 @@ class Plan:
 class Made:
     """What became of it.
 
-    git: whether a repository was made. committed: whether the files are a commit there.
-    above: the repository that the project lies in, if there was one.
+    committed: whether the files are a commit in a new repository. above: the repository that the project lies in, if
+    there was one: then none was made.
     """
 
     folder: Path
-    git: bool
     committed: bool
     above: Path | None
 
@@ -74,7 +74,7 @@ def plan(folder: Path, raw: Sequence[str], production: Sequence[str], wanted: Wa
     seen = Seen(_sources(root, raw, production, wanted))
     _check_classes(seen, wanted.classes)
     check(seen)
-    text = with_choices(without(template_text(), "sample"), choose(seen, overrides))
+    text = with_choices(without(template_text(), DEMONSTRATION), choose(seen, overrides))
     check_params(yaml_values(text), PARAMS)
     return Plan(root, _with_record({**files, PARAMS: text}), seen)
 
@@ -101,7 +101,7 @@ def write(planned: Plan) -> Made:
         _put_in_place(made, folder)
     finally:
         shutil.rmtree(made, ignore_errors=True)
-    return Made(folder, above is None, committed, above)
+    return Made(folder, committed, above)
 
 
 def _with_record(files: Mapping[str, str]) -> dict[str, str]:

@@ -47,9 +47,9 @@ def labels_from(
     unlisted = "ignore" if role == "raw" else "unlabelled"
     if name.lower().endswith(".json"):
         return _label_studio(_content(files, name), set(images), name, unlisted)
-    header = _table(files, name, columns.values())
-    found = _columns(list(header), name, columns)
-    cells = _table(files, name, [found["label"]])[str(found["label"])]
+    table = _table(files, name)
+    found = _columns(list(table), name, columns)
+    cells = table[str(found["label"])]
     separator = separator_of({clean(str(cell)) for cell in cells if cell is not None})
     labels = {"name": "table", "file": name, "columns": found, "unlisted": unlisted}
     return labels if separator is None else {**labels, "separator": separator}
@@ -97,7 +97,7 @@ def label_counts(files: Files, labels: Mapping[str, Any]) -> dict[str, int]:
         counts = Counter(one.label for one in said)
     else:
         column = labels["columns"]["label"]
-        table = _table(files, labels["file"], [column])
+        table = _table(files, labels["file"])
         counts = Counter(clean(str(value)) if value is not None else "" for value in table[column])
     return dict(sorted(counts.items()))
 
@@ -121,7 +121,7 @@ def _columns(header: Sequence[str], name: str, named: Mapping[str, str]) -> dict
     return found
 
 
-def _table(files: Files, name: str, needed: Any) -> dict[str, list[Any]]:
+def _table(files: Files, name: str) -> dict[str, list[Any]]:
     kind = next((ending for ending in READERS if name.lower().endswith(ending)), None)
     if kind is None:
         raise ParamsError(f"--labels {name}: it must be a table ({', '.join(READERS)}) or Label Studio's .json")
@@ -133,14 +133,17 @@ def _label_studio(data: bytes, images: set[str], name: str, unlisted: str) -> di
     several = False
     prefixes: dict[str, list[str]] = {}
     try:
-        for task in json.loads(data):
+        tasks = json.loads(data)
+        # An escape such as \ud800 is no character, and params.yaml could not hold it.
+        json.dumps(tasks, ensure_ascii=False).encode()
+        for task in tasks:
             results = [one for note in task["annotations"] for one in note["result"]]
             asked.update(one["from_name"] for one in results if one.get("type") == "choices")
             several |= any(len(one["value"]["choices"]) > 1 for one in results if one.get("type") == "choices")
             for key, value in task["data"].items():
                 if isinstance(value, str) and (path := _path_at_end(unquote(value), images)) is not None:
                     prefixes.setdefault(key, []).append(unquote(value).removesuffix(path))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(f"--labels {name} is not a JSON export of Label Studio ({type(error).__name__})") from error
     if not asked or not prefixes:
         lacks = "answers of a Choices tag" if not asked else "paths of images in the source"

@@ -8,6 +8,7 @@ from typing import Any
 
 from ruamel.yaml.comments import CommentedMap
 
+from pipeline.project.dvc_files import DEMONSTRATION
 from pipeline.project.params_template import block, flow, wrapped
 from pipeline.project.params_text import round_trip
 from pipeline.renamed import RENAMED, renamed
@@ -22,8 +23,6 @@ FREE = (
     "split.production",
     "tune.space",
 )
-# A section that only the demonstration has.
-DEMONSTRATION = "sample"
 
 
 def upgraded(text: str, template: str) -> tuple[str, list[str]]:

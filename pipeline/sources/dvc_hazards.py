@@ -87,9 +87,7 @@ LEAVES = "a link that leaves the folder"
 
 
 def _reason(entry: "os.DirEntry[str]", inside: Path) -> str | None:
-    try:
-        entry.name.encode()
-    except UnicodeEncodeError:
+    if not names.is_utf8(entry.name):
         return "its name is not UTF-8: DVC fails on it"
     if entry.is_symlink():
         return _link_reason(Path(entry.path), inside)

@@ -15,10 +15,10 @@ from xml.sax.saxutils import quoteattr
 from pipeline.errors import DataError, listing
 from pipeline.label_sets import SEPARATOR, joined
 from pipeline.names import clean, key, shown, take_labels
-from pipeline.sources.likeness import UPLOADED
 from pipeline.sources.listing import LabelStatement
 from pipeline.sources.metadata import unusable
 from pipeline.sources.params import LabelStudioLabels
+from pipeline.sources.suggestions import UPLOADED
 from pipeline.sources.table_errors import named_rows
 
 

@@ -118,6 +118,18 @@ def _metadata(files: Files, found: Scan, source: SourceParams) -> tuple[Scan, tu
         DataError: there are several, or some that would not be read.
     """
     name = _metadata_name(found, source)
+    exclude = GitIgnoreSpec.from_lines(source.exclude)
+    unread = [
+        f"{path} ({reason})"
+        for path, reason in found.refused
+        if posixpath.basename(path).lower() in METADATA_KINDS and not exclude.match_file(path)
+    ]
+    if unread:
+        raise DataError(
+            f"{files.place} has metadata tables that cannot be read, so that groups and columns would be lost: "
+            f"{listing(unread)}. Put the file itself there, or exclude it: `exclude: "
+            f'["{posixpath.basename(unread[0].partition(" (")[0])}"]`'
+        )
     elsewhere = [
         path
         for path in _chosen(found, source).files

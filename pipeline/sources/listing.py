@@ -16,13 +16,12 @@ from pipeline.errors import DataError, listing
 from pipeline.manifest import RAW
 from pipeline.names import clean, shown, take_labels
 from pipeline.sources.layouts import GIVEN_SPLIT, given_split_problem
-from pipeline.sources.likeness import Nearest
 from pipeline.sources.metadata import captured_times, missing_columns, unusable, with_metadata
 from pipeline.sources.params import Layout, TableLabels, Unlisted
 from pipeline.sources.scan import Scan
+from pipeline.sources.suggestions import Nearest
 from pipeline.sources.table_errors import named_rows, set_errors, set_of_cell, several_labels, table_errors, table_notes
 
-REFUSED_COLUMNS = ["path", "reason", "detail"]
 Refusal = tuple[str, str, str]
 
 
@@ -30,7 +29,7 @@ Refusal = tuple[str, str, str]
 class Listing:
     """Images: columns path and label, and of a table user_group, captured_at, meta_*; refused: path, reason, detail.
 
-    ignored: path, and one of reasons.IGNORED.
+    ignored: path, and one of rejection.IGNORED.
     notes: what a person should know of how labels and groups were taken, a sentence each.
     groups_from: the file that says which group an image is of, for messages.
     """

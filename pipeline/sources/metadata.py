@@ -14,8 +14,8 @@ import pandas as pd
 from pipeline.errors import DataError, listing
 from pipeline.manifest import EXTRA_COLUMNS
 from pipeline.names import clean, key, shown_bytes
-from pipeline.sources.likeness import Nearest
 from pipeline.sources.params import Columns
+from pipeline.sources.suggestions import Nearest
 from pipeline.sources.table_errors import table_errors
 
 FILE_NAME, GROUP, CAPTURED_AT = "file_name", "group", "captured_at"

@@ -12,9 +12,7 @@ from pipeline.errors import DataError, MissingInputError, PipelineError, Storage
 from pipeline.names import shown
 
 KEPT = "finished work is kept"
-VANISHED = (
-    f"was there when the source was listed, and is not any more: run `dvc repro` again once nothing changes it; {KEPT}"
-)
+VANISHED = f"was listed, but no longer exists: run `dvc repro` again once nothing writes to the source; {KEPT}"
 _AGAIN = f"then run the command again; {KEPT}"
 
 
@@ -58,7 +56,7 @@ CAUSES = (
     ),
     _cause(
         r"signature_?does_?not_?match|signature we calculated|AuthenticationFailed",
-        "the secret key does not fit the access key",
+        "the secret key does not match the access key",
         "Correct the credentials ({credentials})",
     ),
     _cause(
@@ -68,13 +66,13 @@ CAUSES = (
     ),
     _cause(
         r"invalid_?object_?state|storage class|archived",
-        "the object is archived (such as Glacier) and cannot be read at once",
+        "the object is archived (as in Glacier), so it cannot be read directly",
         "Restore it, or leave it out (`exclude`)",
     ),
     _cause(
         r"no such credential|oauth2 access token|DefaultAzureCredential|invalid authentication"
         r"|could not (create|find|load)[^.]*credential",
-        "there are no credentials for it on this machine",
+        "this machine has no credentials for it",
         "Log in, or name some ({credentials})",
     ),
     _cause(
@@ -96,12 +94,12 @@ CAUSES = (
     ),
     _cause(
         r"internal_?(failure|error)|status 5\d\d|\b50[0-9]\b",
-        "the store fails with an error of its own, after several tries",
+        "the store reports an internal error, after several tries",
         "Wait a while",
     ),
     _cause(
         r"curlcode: 6\b|could not resolve|name or service not known|failed to resolve",
-        "its host is not found: there is no network, or its name is wrong",
+        "its host is not found: there is no network, or the host name is wrong",
         "Connect to the network, or correct {endpoint}",
     ),
     _cause(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import MissingInputError
+from pipeline.names import is_utf8
 from pipeline.store.artifacts import Artifact, folder
 from pipeline.store.refusals import refusals
 
@@ -77,9 +78,7 @@ def images_in_class_folders(path: str) -> Artifact:
 
 
 def _refusal(entry: os.DirEntry[str], inside: Path) -> str | None:
-    try:
-        entry.path.encode()
-    except UnicodeEncodeError:
+    if not is_utf8(entry.path):
         return "name_not_utf8"
     if not entry.is_symlink():
         return None if entry.is_file(follow_symlinks=False) else "not_a_regular_file"

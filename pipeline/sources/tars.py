@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from pipeline.names import is_utf8
 from pipeline.sources.digests import Digests
 from pipeline.sources.members import Archive, Member
 from pipeline.sources.places import Place, openable
@@ -118,9 +119,7 @@ def _tar_members(stream: Stream) -> Iterator[tarfile.TarInfo]:
 
 
 def _tar_reason(info: tarfile.TarInfo) -> str:
-    try:
-        info.name.encode()
-    except UnicodeEncodeError:
+    if not is_utf8(info.name):
         return "name_not_utf8"
     if info.issym() or info.islnk():
         return "link_in_archive"

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline.errors import DataError, listing
-from pipeline.names import shown
+from pipeline.names import is_utf8, shown
 from pipeline.store.tables import READERS
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
@@ -39,7 +39,7 @@ def read_texts(data: bytes, name: str, single: Collection[str], max_rows: int | 
         texts[column] = [cell or "" for cell in cells]
         for wrong, what in (
             ([row for row, cell in enumerate(cells, 1) if cell is None], "not a text, number or time"),
-            ([row for row, cell in enumerate(texts[column], 1) if not _is_utf_8(cell)], "not UTF-8"),
+            ([row for row, cell in enumerate(texts[column], 1) if not is_utf8(cell)], "not UTF-8"),
         ):
             if wrong:
                 problems.append(f"{name}: {shown(column)} is {what} in {len(wrong)} rows: {listing(wrong)}")
@@ -54,8 +54,8 @@ def read_texts(data: bytes, name: str, single: Collection[str], max_rows: int | 
 
 def _name_problems(columns: Iterable[str], name: str) -> list[str]:
     """A sentence for each kind of column name that is no text."""
-    wrong = [column for column in columns if not _is_utf_8(column)]
-    steering = [column for column in columns if _is_utf_8(column) and _CONTROL.search(column)]
+    wrong = [column for column in columns if not is_utf8(column)]
+    steering = [column for column in columns if is_utf8(column) and _CONTROL.search(column)]
     problems = []
     if wrong:
         read = [_as_windows(column) for column in wrong]
@@ -102,11 +102,3 @@ def _json(value: Any) -> str | None:
         return json.dumps(value, ensure_ascii=False)
     except TypeError:  # of a table that may have more kinds of values
         return None
-
-
-def _is_utf_8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -46,9 +46,9 @@ def uncached(artifact: Artifact) -> Artifact:
     return replace(artifact, cached=False)
 
 
-def metrics(path: str, form: TypeAdapter[Any] | None = None) -> Artifact:
-    """An artifact: a small report of a given form, kept in Git and shown by `dvc metrics`."""
-    return replace(report(path, form), cached=False, metrics=True)
+def metrics(path: str, schema: TypeAdapter[Any] | None = None) -> Artifact:
+    """An artifact: a small report with a given schema, kept in Git and shown by `dvc metrics`."""
+    return replace(report(path, schema), cached=False, metrics=True)
 
 
 def table(path: str) -> Artifact:
@@ -101,11 +101,11 @@ def _mapped(frame: pd.DataFrame, function: Callable[[str], str]) -> pd.DataFrame
     return frame.map(lambda cell: function(cell) if isinstance(cell, str) else cell).rename(columns=function)
 
 
-def report(path: str, form: TypeAdapter[Any] | None = None) -> Artifact:
+def report(path: str, schema: TypeAdapter[Any] | None = None) -> Artifact:
     """An artifact: a JSON object, keys sorted, NaN and Infinity refused.
 
     Args:
-        form: what must be in it to be read; without one, the readers check it.
+        schema: what must be in it to be read; without one, the readers check it.
     """
 
     def read(place: Path) -> Any:
@@ -116,7 +116,7 @@ def report(path: str, form: TypeAdapter[Any] | None = None) -> Artifact:
             raise MissingInputError(f"{place} is missing: run `{maker(place)}`") from error
         except (ValueError, RecursionError) as error:
             raise DataError(f"{place} is not readable JSON ({error}): run `{maker(place)}`") from error
-        check_form(value, form, place)
+        check_schema(value, schema, place)
         return value
 
     def write(value: Mapping[str, Any], place: Path) -> None:
@@ -126,11 +126,11 @@ def report(path: str, form: TypeAdapter[Any] | None = None) -> Artifact:
     return Artifact(path, read, write)
 
 
-def check_form(value: Any, form: TypeAdapter[Any] | None, place: Path) -> None:
-    """Raise DataError unless a report has its form: otherwise it is damaged, edited or of another version."""
+def check_schema(value: Any, schema: TypeAdapter[Any] | None, place: Path) -> None:
+    """Raise DataError unless a report fits its schema: otherwise it is damaged, edited or of another version."""
     try:
-        if form is not None:
-            form.validate_python(value)
+        if schema is not None:
+            schema.validate_python(value)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or "it"

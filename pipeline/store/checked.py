@@ -13,15 +13,15 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from pipeline.errors import DataError, MissingInputError
-from pipeline.store.artifacts import Artifact, check_form, report
+from pipeline.store.artifacts import Artifact, check_schema, report
 from pipeline.store.reading import maker, read_bytes
 
 CHECKSUM = "checksum"
 CHECKSUMS = "checksums.json"
 
 
-def checked_report(path: str, form: TypeAdapter[Any] | None = None) -> Artifact:
-    """An artifact: a JSON object of a form; its checksum stands beside its keys."""
+def checked_report(path: str, schema: TypeAdapter[Any] | None = None) -> Artifact:
+    """An artifact: a JSON object with a schema; its checksum stands beside its keys."""
     plain = report(path)
 
     def read(place: Path) -> Any:
@@ -30,7 +30,7 @@ def checked_report(path: str, form: TypeAdapter[Any] | None = None) -> Artifact:
             raise DataError(
                 f"{place} is damaged or of another version: run `pipeline doctor --fix`, then `{maker(place)}`"
             )
-        check_form(value, form, place)
+        check_schema(value, schema, place)
         return value
 
     def write(value: Mapping[str, Any], place: Path) -> None:
@@ -39,9 +39,9 @@ def checked_report(path: str, form: TypeAdapter[Any] | None = None) -> Artifact:
     return Artifact(path, read, write)
 
 
-def memo(path: str, form: TypeAdapter[Any] | None = None) -> Artifact:
+def memo(path: str, schema: TypeAdapter[Any] | None = None) -> Artifact:
     """An artifact: a JSON object that saves its stage work; missing or damaged, it reads as None."""
-    whole = checked_report(path, form)
+    whole = checked_report(path, schema)
 
     def read(place: Path) -> Any:
         try:

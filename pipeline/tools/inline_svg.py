@@ -39,8 +39,16 @@ RC: Any = {
     "grid.color": RULE,
     "legend.frameon": False,
 }
+# Inches, as matplotlib counts.
+WIDTH = 5.2
 MAX_LETTERS = 24
 NO_METADATA: Any = {"Date": None, "Creator": None, "Format": None, "Type": None}
+
+
+def page_figure(height: float) -> tuple[Figure, Any]:
+    """A figure as wide as the page has room for, and its axes; height: in inches."""
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    return figure, figure.subplots()
 
 
 def short(name: str) -> str:

@@ -46,11 +46,15 @@ def resolved(found: Any, name: str) -> str:
         name: a commit, branch or tag, as Git knows it, or an experiment as `dvc exp show` lists it.
 
     Raises:
-        DataError: neither Git nor DVC knows it.
+        DataError: neither Git nor DVC knows it, or it is no commit. So it is with no name at all: Git takes it for the
+            last commit, and an empty variable of a script would compare a run with itself.
     """
+    if not name.strip():
+        raise DataError("no revision is named: name a commit, branch, tag or experiment")
     try:
         commit: str = found.scm.resolve_rev(name)
-    except SCMError as error:
+    # What no file can be called, Git does not look for.
+    except (SCMError, OSError, ValueError) as error:
         experiments = [one for listed in found.experiments.ls(all_commits=True).values() for one in listed]
         named = [str(commit) for experiment, commit in experiments if experiment == name and commit]
         if not named:
@@ -59,7 +63,10 @@ def resolved(found: Any, name: str) -> str:
                 "(`git fetch` brings branches that a shallow clone lacks)"
             ) from error
         return named[0]
-    return commit
+    try:
+        return str(found.scm.resolve_commit(commit).hexsha)
+    except (SCMError, AttributeError) as error:  # what the backend makes of a file or folder
+        raise DataError(f"{shown(name)} is no commit in Git: name a commit, branch, tag or experiment") from error
 
 
 class Workspace:

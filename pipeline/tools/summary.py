@@ -10,14 +10,14 @@ from rich.table import Table
 
 from pipeline import catalogue
 from pipeline.errors import DataError
-from pipeline.forms import EVALUATION
 from pipeline.manifest import SEEN_SPLITS
 from pipeline.metrics.evaluation import ends_in_words
 from pipeline.metrics.metric import key_of
 from pipeline.names import printable
 from pipeline.project.params_file import Params
+from pipeline.report_schemas import EVALUATION
 from pipeline.stages.evaluate.params import EvaluateParams
-from pipeline.store.artifacts import check_form
+from pipeline.store.artifacts import check_schema
 from pipeline.store.dvc_lock import LOCK, locked_stages
 from pipeline.store.timing import Timing, in_words, of_stages
 from pipeline.tools.judged_limits import JudgedLimit, judged_limits
@@ -82,7 +82,7 @@ def _times(times: Sequence[Timing]) -> Table:
 
 def _check_current(metrics: Mapping[str, Any], params: EvaluateParams) -> None:
     key = key_of(params.optimizing)
-    check_form(metrics, EVALUATION, Path(catalogue.EVALUATE_METRICS.path))
+    check_schema(metrics, EVALUATION, Path(catalogue.EVALUATE_METRICS.path))
     values = [metrics[split] for split in SEEN_SPLITS]
     same_metric = all(key in each and each.get("optimizing") == each[key] for each in values)
     if not same_metric:

@@ -10,7 +10,6 @@ import importlib.metadata
 import io
 import time
 import warnings
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any, Protocol
 
 import pandas as pd
 
+from pipeline.store.checked import crc_of
 from pipeline.store.reading import read_bytes
 from pipeline.store.writing import partial_path, remove, replacing, write_bytes
 
@@ -27,7 +27,10 @@ LIBRARIES = ("albumentations", "lightning-fabric", "numpy", "opencv-python-headl
 
 
 class Checkpoint:
-    """One file with the state after the last finished step, under a key of everything that shapes it."""
+    """One file with the state after the last finished step, under a key of everything that shapes it.
+
+    Its first line is a checksum of the rest: a damaged state would shape a model as a right one does.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -44,8 +47,9 @@ class Checkpoint:
 
         if not self.path.exists():
             return None
-        data = read_bytes(self.path)
-        if not zipfile.is_zipfile(io.BytesIO(data)):
+        said, _, data = read_bytes(self.path).partition(b"\n")
+        # Torch does not hold what it reads against the checksums that its files have.
+        if said != crc_of(data).encode():
             return None
         try:
             with warnings.catch_warnings(action="ignore"):
@@ -62,8 +66,9 @@ class Checkpoint:
 
         buffer = io.BytesIO()
         torch.save({"key": key, "state": dict(state)}, buffer)
+        data = buffer.getvalue()
         with replacing(self.path) as half:
-            write_bytes(buffer.getvalue(), half)
+            write_bytes(crc_of(data).encode() + b"\n" + data, half)
         self._saved = time.monotonic()
 
     def under(self, key: str) -> "KeyedCheckpoint":

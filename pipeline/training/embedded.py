@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
+from pipeline.data.vectors import unit
 from pipeline.errors import DataError
 from pipeline.training.folds import folds_of
 
@@ -130,29 +131,43 @@ def linear(rows: Rows, strength: float, asked: Vectors) -> Floats:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
-    present, numbers = np.unique(rows.labels, return_inverse=True)
+    def fit(vectors: Floats, codes: Codes, new: Floats) -> Floats:
+        fitted = LogisticRegression(C=strength, max_iter=100, tol=1e-3)
+        with warnings.catch_warnings():
+            # Cut short, it is a model all the same.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            fitted.fit(vectors, codes, sample_weight=rows.weights)
+        return np.asarray(fitted.predict_proba(new))
+
+    return standardised_fit(rows, asked, fit)
+
+
+def standardised_fit(rows: Rows, asked: Vectors, fit: Callable[[Floats, Codes, Floats], Floats]) -> Floats:
+    """Probabilities of all classes, (m, k), by a model of those that rows have; the others have the probability 0.
+
+    Args:
+        fit: takes the rows' vectors (n, d), their codes among the classes that there are (n,), two or more, and the
+            vectors that are asked for (m, d); gives the probabilities of these classes. All vectors are standardised
+            by the mean and the deviation of the rows.
+    """
+    present, codes = np.unique(rows.labels, return_inverse=True)
     found = np.zeros((len(asked), rows.classes))
     if len(present) == 1:
         found[:, present] = 1.0
         return found
     vectors = rows.vectors.astype(np.float64)
     mean, deviation = vectors.mean(axis=0), np.maximum(vectors.std(axis=0), 1e-6)
-    with warnings.catch_warnings():
-        # Cut short, it is a model all the same.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        fitted = LogisticRegression(C=strength, max_iter=100, tol=1e-3)
-        fitted.fit((vectors - mean) / deviation, numbers, sample_weight=rows.weights)
-    found[:, present] = fitted.predict_proba((asked.astype(np.float64) - mean) / deviation)
+    found[:, present] = fit((vectors - mean) / deviation, codes, (asked.astype(np.float64) - mean) / deviation)
     return found
 
 
 def nearest_neighbours(rows: Rows, count: float, asked: Vectors) -> Floats:
     """Votes of so many nearest rows by cosine, the nearer the heavier (Wu et al., 2018)."""
-    unit, others = _unit(rows.vectors), _unit(asked)
-    few = min(int(count), len(unit))
+    own, others = unit(rows.vectors), unit(asked)
+    few = min(int(count), len(own))
     found = np.empty((len(others), rows.classes))
     for start in range(0, len(others), BLOCK):
-        likeness = np.round(others[start : start + BLOCK] @ unit.T, DIGITS)
+        likeness = np.round(others[start : start + BLOCK] @ own.T, DIGITS)
         # Of equally near ones the first.
         nearest = np.argsort(-likeness, axis=1, kind="stable")[:, :few]
         votes = np.exp((np.take_along_axis(likeness, nearest, axis=1) - 1) / TEMPERATURE) * rows.weights[nearest]
@@ -161,12 +176,6 @@ def nearest_neighbours(rows: Rows, count: float, asked: Vectors) -> Floats:
         for place in range(few):
             np.add.at(tally, (np.arange(len(nearest)), rows.labels[nearest[:, place]]), votes[:, place])
         found[start : start + BLOCK] = tally / tally.sum(axis=1, keepdims=True)
-    return found
-
-
-def _unit(vectors: Vectors) -> npt.NDArray[np.float32]:
-    found = vectors.astype(np.float32)
-    found /= np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
     return found
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor, nn
 
-from pipeline.data.loader import batches, weighted_batches
+from pipeline.data.loader import Batch, batches, weighted_batches
 from pipeline.data.order import KeyedOrder
 from pipeline.data.predictions import PREDICTION_BATCH
 from pipeline.data.statistics import channel_statistics
@@ -41,7 +41,7 @@ from pipeline.training.checks import check_last_batch
 from pipeline.training.features import RowFeatures, TrainFeatures, computed_features, feature_batches
 from pipeline.training.fit_data import FitParams, TrainingData, data_key, training_data
 from pipeline.training.forecast import Length, announced
-from pipeline.training.loop import Batch, TrainBatches
+from pipeline.training.loop import TrainBatches
 from pipeline.training.losses import row_weights
 from pipeline.versions.stages import version_of
 from pipeline.workers.engine import Engine

@@ -7,7 +7,7 @@ import numpy as np
 
 from pipeline.class_tree import Tree, leaves
 from pipeline.framing import Framing, Nested
-from pipeline.training.embedded import STRENGTHS, EmbeddedModel, Floats, Rows, Vectors, linear
+from pipeline.training.embedded import STRENGTHS, Codes, EmbeddedModel, Floats, Rows, Vectors, linear, standardised_fit
 
 # Steps of the optimizer; it ends earlier where no step makes the loss smaller.
 MAX_STEPS = 200
@@ -27,35 +27,31 @@ def cumulative_link(rows: Rows, strength: float, asked: Vectors) -> Floats:
     """
     from scipy.optimize import minimize
 
-    present, ranks = np.unique(rows.labels, return_inverse=True)
-    found = np.zeros((len(asked), rows.classes))
-    if len(present) == 1:
-        found[:, present] = 1.0
-        return found
-    vectors = rows.vectors.astype(np.float64)
-    mean, deviation = vectors.mean(axis=0), np.maximum(vectors.std(axis=0), 1e-6)
-    inputs, weights = (vectors - mean) / deviation, rows.weights.astype(np.float64)
-    shares = np.cumsum(np.bincount(ranks, weights))[:-1] / weights.sum()
-    first = np.log(shares / (1 - shares))
-    gaps = np.log(np.expm1(np.maximum(np.diff(first), 1e-3)))
-    start = np.concatenate([np.zeros(inputs.shape[1]), first[:1], gaps])
+    weights = rows.weights.astype(np.float64)
 
-    def loss(point: Floats) -> tuple[float, Floats]:
-        slopes, cuts, growth = _taken_apart(point, inputs.shape[1])
-        value, by_number, by_cut = _log_losses(inputs @ slopes, cuts, ranks, weights)
-        by_start = by_cut[::-1].cumsum()[::-1]
-        gradient = np.concatenate(
-            [strength * (inputs.T @ by_number) + slopes, strength * by_start[:1], strength * by_start[1:] * growth]
-        )
-        return float(strength * value + slopes @ slopes / 2), gradient
+    def fit(vectors: Floats, ranks: Codes, new: Floats) -> Floats:
+        width = vectors.shape[1]
+        shares = np.cumsum(np.bincount(ranks, weights))[:-1] / weights.sum()
+        first = np.log(shares / (1 - shares))
+        gaps = np.log(np.expm1(np.maximum(np.diff(first), 1e-3)))
 
-    point = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": MAX_STEPS}).x
-    slopes, cuts, _ = _taken_apart(point, inputs.shape[1])
-    numbers = (asked.astype(np.float64) - mean) / deviation @ slopes
-    below = _sigmoid(cuts - numbers[:, None])
-    edges = np.concatenate([np.zeros((len(numbers), 1)), below, np.ones((len(numbers), 1))], axis=1)
-    found[:, present] = np.diff(edges, axis=1)
-    return found
+        def loss(point: Floats) -> tuple[float, Floats]:
+            slopes, cuts, growth = _taken_apart(point, width)
+            value, by_number, by_cut = _log_losses(vectors @ slopes, cuts, ranks, weights)
+            by_start = by_cut[::-1].cumsum()[::-1]
+            gradient = np.concatenate(
+                [strength * (vectors.T @ by_number) + slopes, strength * by_start[:1], strength * by_start[1:] * growth]
+            )
+            return float(strength * value + slopes @ slopes / 2), gradient
+
+        start = np.concatenate([np.zeros(width), first[:1], gaps])
+        point = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": MAX_STEPS}).x
+        slopes, cuts, _ = _taken_apart(point, width)
+        numbers = new @ slopes
+        below = _sigmoid(cuts - numbers[:, None])
+        return np.diff(np.pad(below, ((0, 0), (1, 1)), constant_values=(0, 1)), axis=1)
+
+    return standardised_fit(rows, asked, fit)
 
 
 def _taken_apart(point: Floats, width: int) -> tuple[Floats, Floats, Floats]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import torch
 from torch import Tensor, nn
 
+from pipeline.data.loader import Batch, WeightedBatch
 from pipeline.errors import ParamsError
 from pipeline.randomness import keyed_seed
 from pipeline.stages.train.params import TrainParams
@@ -23,10 +24,7 @@ from pipeline.training.unlabelled import UNLABELLED, JoinedForward
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-Batch = tuple[Tensor, Tensor]
-# Pixels, class numbers, and what each row weighs in the loss.
-WeightedBatch = tuple[Tensor, Tensor, Tensor]
-# The same with pictures of images without a label, as train.unlabelled makes them.
+# A weighted batch with pictures of images without a label, as train.unlabelled makes them.
 JoinedBatch = tuple[Tensor, Tensor, Tensor, Tensor]
 
 MIXED: dict[str, Literal["bf16-mixed", "16-mixed"]] = {"bfloat16": "bf16-mixed", "float16": "16-mixed"}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.data.vectors import unit
 from pipeline.training.unlabelled import Codes, Labelled, Proposal, PseudoLabels, Vectors, Weights
 
 if TYPE_CHECKING:
@@ -70,12 +71,11 @@ def neighbour_graph(vectors: Vectors, neighbours: int) -> "csr_array":
     from scipy.sparse import csr_array
 
     centred = vectors.astype(np.float32) - vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
-    unit = centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), SMALLEST)
-    near, distances = nearest(unit, min(neighbours, len(unit) - 1))
+    near, distances = nearest(unit(centred), min(neighbours, len(centred) - 1))
     scale = np.maximum(distances.max(axis=1), 10.0**-DIGITS)
     weights = np.exp(-(distances**2) / (scale[:, None] * scale[near]))
-    rows = np.repeat(np.arange(len(unit)), near.shape[1])
-    one_way = csr_array((weights.ravel(), (rows, near.ravel())), shape=(len(unit), len(unit)))
+    rows = np.repeat(np.arange(len(centred)), near.shape[1])
+    one_way = csr_array((weights.ravel(), (rows, near.ravel())), shape=(len(centred), len(centred)))
     both = one_way + one_way.T
     share = 1 / np.sqrt(np.maximum(both.sum(axis=1), SMALLEST))
     entries = both.tocoo()
@@ -83,11 +83,11 @@ def neighbour_graph(vectors: Vectors, neighbours: int) -> "csr_array":
     return csr_array((scaled, entries.coords), shape=both.shape)
 
 
-def nearest(unit: Vectors, count: int) -> tuple[Codes, Floats]:
+def nearest(vectors: Vectors, count: int) -> tuple[Codes, Floats]:
     """The nearest others of each vector of length 1: row numbers (n, count), and 1 minus their cosines."""
     numbers, distances = [], []
-    for start in range(0, len(unit), BLOCK):
-        likeness = np.round(unit[start : start + BLOCK] @ unit.T, DIGITS).astype(np.float64)
+    for start in range(0, len(vectors), BLOCK):
+        likeness = np.round(vectors[start : start + BLOCK] @ vectors.T, DIGITS).astype(np.float64)
         rows = np.arange(len(likeness))
         likeness[rows, start + rows] = -np.inf
         chosen = np.sort(np.argpartition(-likeness, count - 1, axis=1)[:, :count], axis=1)

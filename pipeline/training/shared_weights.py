@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from pipeline.data.loader import batches, weighted_batches
+from pipeline.data.loader import Batch, WeightedBatch, batches, weighted_batches
 from pipeline.data.order import KeyedOrder
 from pipeline.data.statistics import channel_statistics
 from pipeline.errors import DataError
@@ -29,7 +29,7 @@ from pipeline.training.architectures import PASSES_OF_STEP, Networks, held_back
 from pipeline.training.checkpoint import Progress
 from pipeline.training.fit_data import TrainingData
 from pipeline.training.fitting import loss_weights
-from pipeline.training.loop import Batch, TrainingLoop, WeightedBatch
+from pipeline.training.loop import TrainingLoop
 from pipeline.training.loss_functions import row_losses
 from pipeline.training.tally import EpochTally
 from pipeline.tuning.architectures import Decision

@@ -13,12 +13,13 @@ from typing import Any, NotRequired, TypedDict
 import torch
 from torch import Tensor, nn
 
+from pipeline.data.loader import Batch
 from pipeline.errors import DataError, ParamsError
 from pipeline.metrics.metric import Metric
 from pipeline.stages.train.params import TrainParams
 from pipeline.training.ensembles.table import ENSEMBLES
 from pipeline.training.kept_weights import Weights, finished
-from pipeline.training.loop import Batch, TrainBatches, TrainingLoop
+from pipeline.training.loop import TrainBatches, TrainingLoop
 from pipeline.training.loss_functions import row_losses
 from pipeline.training.losses import near_zero
 from pipeline.training.schedules import rate_factor

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from pipeline.errors import ParamsError, listing
 from pipeline.versions.modules import is_text
+from pipeline.versions.reach import LENGTH
 
-LENGTH = 32
 # This package has versions of its own code already.
 PACKAGE = "pipeline"
 # Fields of syntax trees that say nothing, or that only some Pythons have where they are empty.

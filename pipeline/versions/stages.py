@@ -26,8 +26,8 @@ class Versions:
         self.reach = Reach(Package(folder.absolute()))
         self._of_code: dict[tuple[tuple[str, ...], tuple[str, ...]], str] = {}
 
-    def of_stage(self, name: str, params: Mapping[str, Any] | None = None) -> str:
-        """32 hex digits for all code that shapes a stage's outs.
+    def reached(self, name: str, params: Mapping[str, Any] | None = None) -> Reached:
+        """All code that shapes a stage's outs; its `version` stands for all of it, in 32 hex digits.
 
         Args:
             params: the values of params.yaml by section; of registries, rows count that these choose. None: all rows.
@@ -35,10 +35,6 @@ class Versions:
         Raises:
             MissingInputError: the package has no Python files.
         """
-        return self.reached(name, params).version
-
-    def reached(self, name: str, params: Mapping[str, Any] | None = None) -> Reached:
-        """The same, with all that was found."""
         declared = self._declared(name)
         chosen = None
         if params is not None:

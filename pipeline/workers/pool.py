@@ -127,14 +127,14 @@ _IDLE: list[Worker] = []
 @contextmanager
 def worker_pool(count: int) -> Iterator[list[Worker]]:
     """A list of idle workers, to be changed as they die; at the end busy ones are killed, others kept."""
-    crew: list[Worker] = []
+    workers: list[Worker] = []
     try:
-        while len(crew) < count:
+        while len(workers) < count:
             idle = _IDLE.pop() if _IDLE else None
-            crew.append(idle if idle is not None and idle.alive else Worker())
-        yield crew
+            workers.append(idle if idle is not None and idle.alive else Worker())
+        yield workers
     finally:
-        for worker in crew:
+        for worker in workers:
             if worker.job is None and worker.alive:
                 _IDLE.append(worker)
             else:
@@ -142,7 +142,7 @@ def worker_pool(count: int) -> Iterator[list[Worker]]:
 
 
 def stop_all() -> None:
-    """End all idle workers; more can be hired afterwards."""
+    """End all idle workers; more can be started afterwards."""
     while _IDLE:
         _IDLE.pop().stop()
 

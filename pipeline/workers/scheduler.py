@@ -31,21 +31,21 @@ class Jobs:
 
 def run(work: Work, jobs: Jobs, workers: int, done: Callable[[Job, Any], None]) -> list[Any]:
     """The results of all jobs, in their order."""
-    with worker_pool(min(workers, jobs.count)) as crew:
-        shift = _Scheduler(work, jobs, crew, done)
-        shift.run()
-        return shift.results()
+    with worker_pool(min(workers, jobs.count)) as pool:
+        scheduler = _Scheduler(work, jobs, pool, done)
+        scheduler.run()
+        return scheduler.results()
 
 
 def run_here_too(work: Work, jobs: Jobs, workers: int, done: Callable[[Job, Any], None]) -> list[Any]:
     """The same with this process as one of the workers: it need not be started, which takes a second or two."""
     errors: deque[BaseException] = deque()
-    with worker_pool(min(workers, jobs.count) - 1) as crew:
-        shift = _Scheduler(work, jobs, crew, done)
+    with worker_pool(min(workers, jobs.count) - 1) as pool:
+        scheduler = _Scheduler(work, jobs, pool, done)
 
         def lead() -> None:
             try:
-                shift.run()
+                scheduler.run()
             except BaseException as error:  # noqa: BLE001 - raised where this process works
                 errors.append(error)
 
@@ -54,46 +54,46 @@ def run_here_too(work: Work, jobs: Jobs, workers: int, done: Callable[[Job, Any]
         others = Thread(target=lead, daemon=True)
         others.start()
         try:
-            while (job := shift.next()) is not None and not errors:
-                shift.enter(job, work.function(job.task))
+            while (job := scheduler.next()) is not None and not errors:
+                scheduler.enter(job, work.function(job.task))
             others.join()
             if errors:
                 raise errors[0]
         except BaseException:
             # Without them the thread ends, too.
-            for worker in crew:
+            for worker in pool:
                 worker.kill()
             others.join()
             raise
-        return shift.results()
+        return scheduler.results()
 
 
 class _Scheduler:
-    """Jobs, done by a crew of workers.
+    """Jobs, done by workers.
 
     A worker that dies over an item is followed by a new one, which makes that item first, alone; if it
     dies, too, the item is refused. From the first death on, a job's workers tell each item as soon as
     it is made, so that many bad items cost no more than themselves.
     """
 
-    def __init__(self, work: Work, jobs: Jobs, crew: list[Worker], done: Callable[[Job, Any], None]) -> None:
+    def __init__(self, work: Work, jobs: Jobs, pool: list[Worker], done: Callable[[Job, Any], None]) -> None:
         self._work = work
         # Once for all jobs of a worker, which so keeps what the function has opened or built.
         self._pickled = pickle.dumps(work)
         self._jobs = jobs
         self._waiting = deque(range(jobs.count))
-        self._crew = crew
-        # Each of the crew has a job for sure, however fast others are.
-        self._first = {worker: jobs.make(self._waiting.popleft()) for worker in crew}
+        self._pool = pool
+        # Each worker has a job for sure, however fast others are.
+        self._first = {worker: jobs.make(self._waiting.popleft()) for worker in pool}
         self._done = done
         self._results: dict[int, Any] = {}
 
     def run(self) -> None:
-        """Tell the crew what to do, hear what it has done and give it more, until there is no more."""
+        """Tell the workers what to do, hear what they have done and give them more, until there is no more."""
         for worker, job in self._first.items():
             worker.begin(self._pickled, self._work.guard)
             worker.give(job)
-        while busy := [worker for worker in self._crew if worker.job is not None]:
+        while busy := [worker for worker in self._pool if worker.job is not None]:
             patience = min(worker.left() for worker in busy)
             ready = wait([worker.connection for worker in busy], None if patience == inf else max(patience, 0.01))
             for worker in busy:
@@ -155,6 +155,6 @@ class _Scheduler:
             job.suspect = None
         elif end.item is not None:
             job.suspect = end.item
-        successor = self._crew[self._crew.index(worker)] = Worker()
+        successor = self._pool[self._pool.index(worker)] = Worker()
         successor.begin(self._pickled, self._work.guard)
         successor.give(job)

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from pipeline.project.params_file import load_params
-from pipeline.tools.report import write_report
+from pipeline.tools.report.report import write_report
 from tests.pages import HOSTILE, hostile_run
 from tests.running import run
 

@@ -20,7 +20,8 @@ from pipeline.images.truncation import PNG_END
 from pipeline.workers.codec_messages import codec_messages
 from tests.examples import encoded, picture
 from tests.images import test_decoding
-from tests.images.test_picture import FITS, accepted, distance, ingest, saved, shown, smooth
+from tests.images.test_decoding import chunk
+from tests.images.test_picture import FITS, accepted, distance, ingest, rejected, saved, shown, smooth
 
 # Pillow warns of broken EXIF and large headers; a worker prints that and goes on.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -28,18 +29,8 @@ WITH_EXIF = ["JPEG", "PNG", "WEBP"]
 ORIENTATION = (0x0112, 3, 1, struct.pack("<HH", 6, 0))
 
 
-def rejected(data: bytes, **changes: Any) -> Rejection:
-    found = normalise(data, ingest(**changes))
-    assert isinstance(found, Rejection)
-    return found
-
-
 def claiming(width: int, height: int) -> bytes:
     """A grey PNG file whose header claims a size; it holds no pixels."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
     return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
 

@@ -10,18 +10,14 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from pipeline.images.decoding import Decoded, decode_file
+from pipeline.images.decoding import Decoded
 from pipeline.images.rejection import Rejection
-from pipeline.workers.codec_messages import codec_messages
 from tests.examples import encoded, picture
 from tests.images.test_decoding import ALPHA, chunk
-from tests.images.test_picture import ingest, of_palette, saved, smooth
+from tests.images.test_jpegs import outcome
+from tests.images.test_picture import of_palette, saved, smooth
 
 TEXT = 1_100_000
-
-
-def outcome(data: bytes, **changes: Any) -> Decoded | Rejection:
-    return decode_file(data, ingest(**{"size": 512, **changes}), codec_messages)
 
 
 def without(data: bytes, kind: bytes) -> bytes:

@@ -19,6 +19,7 @@ from pipeline.models.layers import ACTIVATIONS, Normalise
 from pipeline.models.prediction import predict
 from pipeline.models.untrained_networks import Cnn
 from tests.examples import params
+from tests.fits import weights
 
 MEAN, STD = np.array([0.2, 0.5, 0.8]), np.array([0.1, 0.2, 0.3])
 NO_DROPOUT = {"blocks": 0.0, "head": 0.0}
@@ -53,10 +54,6 @@ def trained(seed: int = 1, **changes: Any) -> TrainedModel:
         torch.manual_seed(0)  # dropout
         network.train()(pixels(8))
     return TrainedModel(network.eval(), CLASSES, INGEST, cnn(**changes))
-
-
-def weights(network: nn.Module) -> dict[str, bytes]:
-    return {name: tensor.cpu().numpy().tobytes() for name, tensor in network.state_dict().items()}
 
 
 def test_every_activation_of_params_is_there() -> None:

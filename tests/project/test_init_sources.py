@@ -101,6 +101,14 @@ def test_labels_from_a_table(init: Init, tmp_path: Path) -> None:
     assert (labels.columns.path, labels.columns.label, labels.columns.group) == ("Image", "finding", "Patient")
 
 
+@pytest.mark.parametrize("text", ["[" * 100_000, '[{"data": {"x": "\\ud800"}, "annotations": []}]', "\x00", "[null]"])
+def test_an_export_that_is_none_is_refused(init: Init, tmp_path: Path, text: str) -> None:
+    (tmp_path / "phone/export.json").write_text(text)
+    ended = init("shop", "--production", "phone", "--labels", "export.json")
+    assert (ended.code, not (tmp_path / "shop").exists()) == (5, True)
+    assert "--labels export.json is not a JSON export of Label Studio (" in ended.err
+
+
 def test_labels_from_label_studio(init: Init, tmp_path: Path) -> None:
     tasks = [
         {

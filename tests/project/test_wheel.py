@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -48,6 +49,28 @@ def test_the_wheel_has_every_file_that_init_copies(wheel: Path) -> None:
         names = {*archive.namelist()}
     assert {f"pipeline/project/template/{name}" for name in (*COPIED.values(), "params.yaml")} <= names
     assert "pipeline/project/dvc_plots.yaml" in names
+
+
+def test_the_source_archive_has_the_package_and_no_part_of_the_tests(wheel: Path, tmp_path: Path) -> None:
+    del wheel  # without setuptools there is none
+    source = tmp_path / "source"
+    source.mkdir()
+    for name in ("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "MANIFEST.in"):
+        shutil.copyfile(REPOSITORY / name, source / name)
+    for name in (
+        "pipeline/__init__.py",
+        "pipeline/py.typed",
+        "pipeline/project/template/gitignore",
+        "tests/test_cli.py",
+    ):
+        (source / name).parent.mkdir(exist_ok=True, parents=True)
+        (source / name).touch()
+    (source / "pipeline/project/__init__.py").touch()
+    run(source, sys.executable, "-c", "from setuptools import build_meta; build_meta.build_sdist('..')")
+    with tarfile.open(next(tmp_path.glob("*.tar.gz"))) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert {"LICENSE", "CHANGELOG.md", "pipeline/py.typed", "pipeline/project/template/gitignore"} <= names
+    assert not [name for name in names if name.startswith("tests")]
 
 
 def test_from_folders_to_the_page_with_the_wheel_alone(wheel: Path, tmp_path: Path) -> None:

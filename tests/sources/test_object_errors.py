@@ -12,8 +12,14 @@ HEAD = "When reading information for key 'a' in bucket 'b': "
     ("error", "more", "kind", "words", "step"),
     [
         (OSError("AWS Error NO_SUCH_BUCKET during ListObjectsV2"), "", MissingInputError, "does not exist", "sources"),
-        (FileNotFoundError(2, "No such file"), "", MissingInputError, "is not any more", "dvc repro"),
-        (OSError("AWS Error RESOURCE_NOT_FOUND during GetObject"), "", MissingInputError, "not any more", "dvc repro"),
+        (FileNotFoundError(2, "No such file"), "", MissingInputError, "no longer exists", "dvc repro"),
+        (
+            OSError("AWS Error RESOURCE_NOT_FOUND during GetObject"),
+            "",
+            MissingInputError,
+            "no longer exists",
+            "dvc repro",
+        ),
         (OSError(f"{HEAD}AWS Error ACCESS_DENIED"), "", StorageError, "access is denied", "AWS_PROFILE"),
         (OSError(f"{HEAD}AWS Error ACCESS_DENIED"), "ExpiredToken", StorageError, "have expired", "Get new ones"),
         (
@@ -23,13 +29,13 @@ HEAD = "When reading information for key 'a' in bucket 'b': "
             "not know",
             "KEY_ID",
         ),
-        (OSError("AWS Error SIGNATURE_DOES_NOT_MATCH"), "", StorageError, "does not fit", "AWS_SECRET_ACCESS_KEY"),
+        (OSError("AWS Error SIGNATURE_DOES_NOT_MATCH"), "", StorageError, "does not match", "AWS_SECRET_ACCESS_KEY"),
         (OSError("RequestTimeTooSkewed"), "", StorageError, "clock", "Set the clock"),
         (OSError("InvalidObjectState: storage class"), "", StorageError, "archived", "Restore it"),
         (OSError("AWS Error UNKNOWN (HTTP status 301)"), "", StorageError, "another region", "AWS_REGION"),
         (OSError("AWS Error UNKNOWN (HTTP status 503)"), "", StorageError, "slow down", "--workers"),
         (OSError("AWS Error SERVICE_UNAVAILABLE"), "", StorageError, "slow down", "Wait"),
-        (OSError("AWS Error INTERNAL_FAILURE"), "", StorageError, "an error of its own", "Wait"),
+        (OSError("AWS Error INTERNAL_FAILURE"), "", StorageError, "an internal error", "Wait"),
         (
             OSError("NETWORK_CONNECTION curlCode: 6, Could not"),
             "",

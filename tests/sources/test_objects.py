@@ -143,7 +143,7 @@ def test_a_changed_object_is_named(bucket: Bucket) -> None:
     with pytest.raises(DataError, match=r"raw/1\.png has changed since it was listed: run `dvc repro` again"):
         files.read("1.png", MOST)
     bucket.client.delete_object(Bucket=bucket.name, Key="raw/1.png")
-    with pytest.raises(MissingInputError, match="is not any more: run `dvc repro` again"):
+    with pytest.raises(MissingInputError, match="no longer exists: run `dvc repro` again"):
         files.read("1.png", MOST)
 
 

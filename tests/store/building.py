@@ -1,4 +1,4 @@
-"""Shards of numbered rows, and how tests build them."""
+"""Shards of numbered rows, and how tests build them; and artifacts written where they belong."""
 
 import hashlib
 from collections.abc import Collection, Sequence
@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from pipeline.store.artifacts import Artifact
 from pipeline.store.shard_plan import Row, digest
 from pipeline.store.shards import ShardStore
 from pipeline.workers.engine import Engine
@@ -18,6 +19,12 @@ FOLDERS = count()
 
 Content = dict[str, bytes]
 Whole = tuple[Content, pa.Table]
+
+
+def written(artifact: Artifact, value: object) -> Path:
+    """Write an artifact to its own path in the current folder, and return the path."""
+    artifact.write(value, Path(artifact.path))
+    return Path(artifact.path)
 
 
 def rows(numbers: Collection[int], changed: Collection[int] = ()) -> list[Row]:

@@ -16,18 +16,13 @@ from hypothesis import strategies as st
 from pipeline import catalogue
 from pipeline.errors import DataError
 from pipeline.store import arrow
-from pipeline.store.artifacts import Artifact
 from tests.examples import REPOSITORY, curated
+from tests.store.building import written
 
 pytestmark = pytest.mark.usefixtures("empty_project")
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 ROWS = curated({"cat": 3, "dog": 2}, {"dog": 1, "cat": 2})
-
-
-def written(artifact: Artifact, value: object) -> Path:
-    artifact.write(value, Path(artifact.path))
-    return Path(artifact.path)
 
 
 def test_a_truncated_manifest_is_an_error_at_any_length() -> None:

@@ -16,11 +16,11 @@ from pipeline.errors import DataError, MissingInputError, StorageError
 from pipeline.store import artifacts as storage
 from pipeline.store import checked
 from pipeline.store.curves import Curves
-from tests.examples import curated
+from tests.examples import REPOSITORY, curated
 from tests.pages import parsed
+from tests.store.building import written
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
-REPOSITORY = Path(__file__).parents[2]
 ROWS = curated({"cat": 3, "dog": 2}, {"dog": 1, "cat": 2})
 
 
@@ -29,11 +29,6 @@ def _in_an_empty_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.chdir(tmp_path)
     for folder in ("data/curate", "data/ingest/web", "reports/split"):
         Path(folder).mkdir(parents=True)
-
-
-def written(artifact: storage.Artifact, value: object) -> Path:
-    artifact.write(value, Path(artifact.path))
-    return Path(artifact.path)
 
 
 def test_a_report_has_sorted_keys_and_readable_letters() -> None:

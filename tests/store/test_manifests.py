@@ -14,18 +14,13 @@ from pipeline import catalogue
 from pipeline.errors import DataError
 from pipeline.manifest import CURATED, INGESTED
 from pipeline.store import manifests
-from pipeline.store.artifacts import Artifact
 from tests.examples import curated, with_columns
+from tests.store.building import written
 
 pytestmark = pytest.mark.usefixtures("empty_project")
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 ROWS = curated({"cat": 3, "dog": 2}, {"dog": 1, "cat": 2})
-
-
-def written(artifact: Artifact, value: object) -> Path:
-    artifact.write(value, Path(artifact.path))
-    return Path(artifact.path)
 
 
 BUILT_OTHERWISE: dict[str, Callable[[], pd.DataFrame]] = {

@@ -1,5 +1,6 @@
 """Checkpoints: what was kept comes back under its key alone, and damaged or hostile files are none."""
 
+import io
 import os
 import pickle
 import time
@@ -12,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import StorageError
+from pipeline.store.checked import crc_of
 from pipeline.training.checkpoint import MAX_SECONDS, Checkpoint, table_digest
 from tests.examples import full_disk
 
@@ -79,6 +81,13 @@ def test_a_damaged_file_is_none_or_as_it_was(kept: Checkpoint, data: st.DataObje
     assert kept.load("key") is None
 
 
+def test_no_flipped_bit_becomes_part_of_a_state(kept: Checkpoint) -> None:
+    whole = kept.path.read_bytes()
+    for place in range(0, len(whole), 5):
+        kept.path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :])
+        assert kept.load("key") is None
+
+
 class Hostile:
     def __reduce__(self) -> tuple[object, ...]:
         return os.mkdir, ("was_here",)
@@ -86,10 +95,13 @@ class Hostile:
 
 def test_code_in_a_file_is_not_run(kept: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(kept.path.parent)
-    kept.path.write_bytes(pickle.dumps({"key": "key", "state": Hostile()}))
-    assert kept.load("key") is None
-    torch.save({"key": "key", "state": Hostile()}, kept.path)
-    assert kept.load("key") is None
+    buffer = io.BytesIO()
+    torch.save({"key": "key", "state": Hostile()}, buffer)
+    for data in (pickle.dumps({"key": "key", "state": Hostile()}), buffer.getvalue()):
+        # With the checksum of its content, which whoever means harm can write as well.
+        for said in (b"", crc_of(data).encode() + b"\n"):
+            kept.path.write_bytes(said + data)
+            assert kept.load("key") is None
     assert not Path("was_here").exists()
 
 

@@ -134,7 +134,7 @@ def test_a_package_without_sources_is_a_clear_error(kind: str, tmp_path: Path) -
         place.mkdir()
         (place / "__init__.pyc").write_bytes(b"")
     with pytest.raises(MissingInputError, match=r"has no Python files.*no zip, no compiled files alone"):
-        Versions(place).of_stage("train")
+        Versions(place).reached("train")
 
 
 # Nodes whose trees, or whose texts, differ between Pythons.
@@ -205,7 +205,7 @@ def test_the_whole_package_has_the_same_versions_under_the_pythons_of_this_machi
     code = (
         "import sys; from pathlib import Path; from pipeline.versions.stages import Versions\n"
         f"stages = Versions(Path({str(package)!r}))\n"
-        "print(*(stages.of_stage(name) for name in ('ingest', 'augment', 'train', 'diagnose')))\n"
+        "print(*(stages.reached(name).version for name in ('ingest', 'augment', 'train', 'diagnose')))\n"
     )
     given = {}
     for python in [sys.executable, *other_pythons()]:

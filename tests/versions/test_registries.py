@@ -88,7 +88,7 @@ def of_train(folder: Path, params: object = PARAMS, **changes: tuple[str, str]) 
         file = {"optimizers": "optimizers.py", "stage": "stages/train/stage.py"}[name]
         assert files[file].count(old) == 1, old
         files[file] = files[file].replace(old, new)
-    return toy(folder, files).of_stage("train", params)  # type: ignore[arg-type]
+    return toy(folder, files).reached("train", params).version  # type: ignore[arg-type]
 
 
 OF_A_ROW_THAT_IS_CHOSEN = {
@@ -150,5 +150,5 @@ def test_the_line_that_sums_a_stage_up_is_in_no_version(tmp_path: Path) -> None:
     assert of_train(tmp_path, stage=given) == of_train(tmp_path, stage=(given[0], given[1].replace("words", "others")))
     written = ('"model": 1', '"model": 1, "summary": 2')
     both = STAGE.replace(*written).replace('"printed"', '"other"')
-    whole = toy(tmp_path, {**FILES, "stages/train/stage.py": STAGE.replace(*written)}).of_stage("train", PARAMS)
-    assert toy(tmp_path, {**FILES, "stages/train/stage.py": both}).of_stage("train", PARAMS) != whole
+    whole = toy(tmp_path, {**FILES, "stages/train/stage.py": STAGE.replace(*written)}).reached("train", PARAMS).version
+    assert toy(tmp_path, {**FILES, "stages/train/stage.py": both}).reached("train", PARAMS).version != whole

@@ -46,7 +46,7 @@ def real_versions() -> dict[str, str]:
 def versions_in(package: Path) -> dict[str, str]:
     """Stage -> version."""
     versions = Versions(package)
-    return {name: versions.of_stage(name, params()) for name in NAMES}
+    return {name: versions.reached(name, params()).version for name in NAMES}
 
 
 def copied_package(folder: Path) -> Path:

@@ -121,8 +121,8 @@ def test_a_process_that_died_idle_is_replaced() -> None:
 
 def test_a_killed_process_is_not_kept_while_it_ends() -> None:
     worker = workers.Worker()
-    with workers.worker_pool(0) as crew:
-        crew.append(worker)
+    with workers.worker_pool(0) as pool:
+        pool.append(worker)
         worker.kill()
         assert not worker.alive
     assert worker not in workers._IDLE

@@ -10,6 +10,7 @@ import pandas as pd
 from pydantic import Field
 
 from pipeline.errors import ParamsError, listing
+from pipeline.manifest import MAX_ROWS
 from pipeline.randomness import keyed_uniform
 from pipeline.registry import Choice, Registry
 from pipeline.section import EACH_ONCE, Label, Section
@@ -17,8 +18,6 @@ from pipeline.section import EACH_ONCE, Label, Section
 P = TypeVar("P", bound="Copies")
 Counts = npt.NDArray[np.int64]
 
-# As in stages/balance/balancing.py: what a manifest holds.
-MAX_ROWS = 20_000_000
 MAX_COPIES = 100
 Variants = Annotated[int, Field(ge=0, le=MAX_COPIES)]
 

@@ -16,15 +16,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from pipeline.errors import DataError, ParamsError
-from pipeline.manifest import PRODUCTION, TRAIN, is_sorted_by_id
+from pipeline.manifest import MAX_ROWS, PRODUCTION, TRAIN, is_sorted_by_id
 from pipeline.randomness import keyed_uniform
 from pipeline.stages.balance.cleaning import clean
 from pipeline.stages.balance.params import BalanceParams
 from pipeline.stages.balance.strategies import STRATEGIES
 from pipeline.stages.balance.targets import Counts
 
-# A text column of a manifest holds 2 GiB (Arrow's 32-bit offsets): 107 bytes in so many rows.
-MAX_ROWS = 20_000_000
 PART = 1_000_000
 # Values of a column within which classes are weighed.
 MAX_VALUES = 1_000

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from pipeline.data.vectors import unit
 from pipeline.images.perceptual import Hashes
-from pipeline.stages.curate.partitions import Floats, Numbers, Vectors, best, nearest_in_parts, unit
+from pipeline.stages.curate.partitions import Floats, Numbers, Vectors, best, nearest_in_parts
 from pipeline.stages.curate.similarity import near_pairs
 from pipeline.workers.engine import Engine
 

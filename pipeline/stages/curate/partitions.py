@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
+from pipeline.data.vectors import unit
 from pipeline.workers.engine import Engine
 
 Vectors = npt.NDArray[np.float16] | npt.NDArray[np.float32]
@@ -55,13 +56,6 @@ def nearest_in_parts(vectors: Vectors, count: int, engine: Engine) -> tuple[Numb
     for part, (some, alike) in zip(members, found, strict=True):
         numbers[part], likeness[part] = some, alike
     return numbers, likeness
-
-
-def unit(vectors: Vectors) -> Floats:
-    """The vectors scaled to length 1; those of zeros stay."""
-    found = vectors.astype(np.float32)
-    found /= np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
-    return found
 
 
 def best(numbers: Numbers, likeness: Floats, count: int) -> tuple[Numbers, Floats]:

@@ -3,22 +3,20 @@
 Which images are shown follows from the manifest alone. sheets/drawing.py draws.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import pandas as pd
 
-from pipeline.images.pixels import Pixels, encode
+from pipeline.images.pixels import encode
 from pipeline.issues import ISSUES
 from pipeline.sheets.drawing import Cell, Section, Sheet, Strip, draw_sheet
+from pipeline.stages.curate.confounders import ReadPicture
 from pipeline.stages.curate.issues import worst
 from pipeline.stages.curate.params import IssueParams
 from pipeline.stages.ingest.params import PngEncoding
 
 # They bound the size of a sheet: about 1,400 pixels wide and 4,000 high at most.
 COLUMNS, MAX_WORST, MAX_FAMILIES, MAX_PAIRS, MAX_CONFLICTS = 8, 8, 10, 12, 16
-
-ReadPicture = Callable[[str, int], Pixels]
-"""(shard, row) -> the normalised picture."""
 
 
 def issues_sheet(images: pd.DataFrame, params: IssueParams, read_picture: ReadPicture) -> bytes:

@@ -7,14 +7,13 @@ from typing import Any
 import pandas as pd
 
 from pipeline.errors import FinalEvaluationError, listing
+from pipeline.metrics.bootstrap import ALPHA
 from pipeline.metrics.intervals import metric_interval
 from pipeline.metrics.metric import metric_of
 from pipeline.metrics.predictions import checked_predictions
 from pipeline.stages.evaluate.params import EvaluateParams
 from pipeline.stages.final_evaluation.params import FinalEvaluationParams
 from pipeline.store.ledger import LedgerEntry
-
-ALPHA = 0.05
 
 
 def evaluations_with(evaluations: Sequence[LedgerEntry], model: str) -> int:

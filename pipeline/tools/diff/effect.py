@@ -13,13 +13,12 @@ import pandas as pd
 from scipy import stats
 
 from pipeline.manifest import DEV, TRAIN
+from pipeline.metrics.bootstrap import ALPHA
 from pipeline.metrics.influence import image_influence
 from pipeline.metrics.intervals import MIN_GROUPS
 from pipeline.metrics.metric import Metric, check_defined, key_of, metric_of
 from pipeline.metrics.params import AnyMetric
 from pipeline.metrics.predictions import Predictions, checked_predictions, classes_of, probability_columns
-
-ALPHA = 0.05
 
 
 @dataclass(frozen=True)

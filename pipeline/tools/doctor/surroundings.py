@@ -10,10 +10,10 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from pipeline.errors import MissingInputError, ParamsError
+from pipeline.project.files import PACKAGE
 from pipeline.project.params_file import Params, load_params
 from pipeline.tools.doctor.findings import Check, Problem
 
-PACKAGE = "image-data-pipeline"
 INSTALL = "pip install -c constraints.txt -e ."
 # Below this, even a small run may fail half-way.
 MIN_FREE = 1 << 30

@@ -16,8 +16,7 @@ import pandas as pd
 
 from pipeline.errors import DataError
 from pipeline.manifest import DEV
-from pipeline.metrics.bootstrap import resamples
-from pipeline.metrics.comparison import ALPHA
+from pipeline.metrics.bootstrap import ALPHA, resamples
 from pipeline.metrics.influence import image_influence
 from pipeline.metrics.intervals import MIN_GROUPS
 from pipeline.metrics.metric import Metric, check_defined, metric_of

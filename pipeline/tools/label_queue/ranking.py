@@ -14,7 +14,7 @@ Vectors = npt.NDArray[np.float32]
 # Squared distance of vectors of length 1 that nothing is known beside.
 FARTHEST = 4.0
 # Even of what the model is sure of some are drawn.
-LEAST_WORTH = 1e-3
+MIN_WORTH = 1e-3
 # Images without a label that are compared with one another.
 MAX_COMPARED = 4000
 BLOCK, DIGITS = 256, 4
@@ -47,7 +47,7 @@ def spread_out(vectors: Vectors, known: Vectors, worth: Floats, count: int, seed
     left = np.ones(len(vectors))
     for _ in range(min(count, len(vectors))):
         # Of equal images one is as good as another: none is left out.
-        weights = np.round(np.maximum(nearest, 0.0), DIGITS) * np.maximum(worth, LEAST_WORTH) * left
+        weights = np.round(np.maximum(nearest, 0.0), DIGITS) * np.maximum(worth, MIN_WORTH) * left
         weights = weights if weights.any() else left
         sums = np.cumsum(weights)
         at = min(int(np.searchsorted(sums, generator.random() * sums[-1], side="right")), int(np.flatnonzero(left)[-1]))

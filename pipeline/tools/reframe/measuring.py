@@ -13,6 +13,7 @@ from scipy import stats
 from threadpoolctl import threadpool_limits
 
 from pipeline.framing import UNRELATED, Decide, Framing, decision, least_expected
+from pipeline.metrics.bootstrap import ALPHA
 from pipeline.metrics.intervals import MIN_GROUPS
 from pipeline.randomness import keyed_generator
 from pipeline.tools.reframe.candidates import Candidate
@@ -20,7 +21,6 @@ from pipeline.training.embedded import Floats, Rows
 from pipeline.training.framed import embedded_model
 
 Codes = npt.NDArray[np.intp]
-ALPHA = 0.05
 # Inverse strengths of the penalty; they are tried from the strongest on until the loss out of fold rises.
 STRENGTHS = (0.0003, 0.003, 0.03, 0.3, 3.0)
 # Of the largest difference.

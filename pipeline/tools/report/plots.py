@@ -8,19 +8,18 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from markupsafe import Markup
-from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from pipeline.tools.inline_svg import BLUE, INK, ORANGE, RC, short, svg_of
+from pipeline.tools.inline_svg import BLUE, INK, ORANGE, RC, page_figure, short, svg_of
 
-WIDTH, ROW = 5.2, 0.3
+ROW = 0.3
 MAX_CLASSES, MAX_MATRIX_CLASSES, MAX_NUMBERED = 40, 25, 12
 
 
 @mpl.rc_context(RC)
 def levels_plot(levels: Sequence[Mapping[str, Any]], gaps: Sequence[Mapping[str, Any]] = ()) -> Markup:
     """The error of each level in percent, from human level down to production: interval, and the gap to one above."""
-    figure, axes = _figure(0.55 + 0.5 * len(levels))
+    figure, axes = page_figure(0.55 + 0.5 * len(levels))
     above = {gap["upper"]: f"\n{gap['name'].replace('_', ' ')}: {100 * gap['value']:+.1f}" for gap in gaps}
     errors = [100 * level["error"] for level in levels]
     ends = [[100 * (level["error"] - level["low"]), 100 * (level["high"] - level["error"])] for level in levels]
@@ -42,7 +41,7 @@ def levels_plot(levels: Sequence[Mapping[str, Any]], gaps: Sequence[Mapping[str,
 def classes_plot(before: Mapping[str, float], after: Mapping[str, float]) -> Markup:
     """Rows of train by class, by weight, before and after balance; the largest classes if there are many."""
     names = sorted(before, key=lambda name: (-before[name], name))[:MAX_CLASSES]
-    figure, axes = _figure(0.7 + ROW * len(names))
+    figure, axes = page_figure(0.7 + ROW * len(names))
     places = np.arange(len(names))
     axes.barh(places - 0.2, [before[name] for name in names], 0.36, color=BLUE, label="before")
     axes.barh(places + 0.2, [after.get(name, 0) for name in names], 0.36, color=ORANGE, label="after")
@@ -56,7 +55,7 @@ def classes_plot(before: Mapping[str, float], after: Mapping[str, float]) -> Mar
 @mpl.rc_context(RC)
 def curves_plot(epochs: Sequence[Mapping[str, float]], name: str, kept: int, title: str) -> Markup:
     """Values of train and dev in each epoch, counted from 1, and the epoch whose weights were kept."""
-    figure, axes = _figure(2.5)
+    figure, axes = page_figure(2.5)
     for split, colour, style in (("train", BLUE, "-"), ("dev", ORANGE, "--")):
         values = [epoch.get(f"{split}/{name}", np.nan) for epoch in epochs]
         axes.plot(range(1, len(values) + 1), values, style, color=colour, label=split, marker="o", markersize=3)
@@ -77,7 +76,7 @@ def confusion_plot(matrix: npt.NDArray[np.float64], classes: Sequence[str]) -> M
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     shown, names = shares[np.ix_(chosen, chosen)], [short(classes[number]) for number in chosen]
     side = 1.3 + 0.34 * len(names)
-    figure, axes = _figure(min(side, 7.5))
+    figure, axes = page_figure(min(side, 7.5))
     for row, column in np.argwhere(shown > 0):
         share = float(shown[row, column])
         colour = BLUE if row == column else ORANGE
@@ -105,7 +104,7 @@ def labels_plot(table: pd.DataFrame) -> Markup:
     """
     shown = table.sort_values("f1", kind="stable").head(MAX_CLASSES)
     numbers = {name: shown[name].to_numpy(np.float64) for name in ("f1", "f1_low", "f1_high", "average_precision")}
-    figure, axes = _figure(0.7 + ROW * len(shown))
+    figure, axes = page_figure(0.7 + ROW * len(shown))
     places = np.arange(len(shown))
     axes.barh(places, numbers["f1"], 0.6, color=BLUE, label="F1")
     ends = np.stack([numbers["f1"] - numbers["f1_low"], numbers["f1_high"] - numbers["f1"]])
@@ -117,8 +116,3 @@ def labels_plot(table: pd.DataFrame) -> Markup:
     axes.set_xlabel("F1 on dev, with its 95 % interval")
     figure.legend(loc="outside upper center", ncols=2)
     return svg_of(figure, "confusion", "F1 and average precision of each label on dev")
-
-
-def _figure(height: float) -> tuple[Figure, Any]:
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
-    return figure, figure.subplots()

@@ -60,9 +60,9 @@ class Neighbours:
         place = self._place.get(sha256)
         if place is None or self._vectors is None:
             return []
-        own = unit(self._vectors[place : place + 1].astype(np.float32))[0]
+        own = unit(self._vectors[place : place + 1])[0]
         blocks = [self._vectors[start : start + BLOCK] for start in range(0, len(self._vectors), BLOCK)]
-        likeness = np.concatenate([unit(block.astype(np.float32)) @ own for block in blocks])
+        likeness = np.concatenate([unit(block) @ own for block in blocks])
         count = min(count, len(likeness))
         top = np.argpartition(-likeness, count - 1)[:count]
         return [int(each) for each in top[np.lexsort((top, -likeness[top]))]]

@@ -23,7 +23,7 @@ function addFilter(name) {
   const values = [...new Set(all.map((item) => item[name]))].sort();
   const select = document.createElement("select");
   select.setAttribute("aria-label", name);
-  select.append(new Option(`every ${name}`, ""), ...values.filter(Boolean).map((value) => new Option(value, value)));
+  select.append(new Option(`all ${name}s`, ""), ...values.filter(Boolean).map((value) => new Option(value, value)));
   select.addEventListener("change", () => { chosen[name] = select.value; select.blur(); filter(); });
   at("filters").append(select);
 }
@@ -42,7 +42,7 @@ function draw() {
   if (all.some((one) => one.is_error !== null)) {
     const changed = (error) => all.filter((one) => one.is_error === error && decided[one.sha256]
       && ["relabel", "drop"].includes(decided[one.sha256].decision)).length;
-    said += `; changed: ${changed(true)} errors, ${changed(false)} right ones`;
+    said += `; changed: ${changed(true)} errors, ${changed(false)} correct predictions`;
   }
   at("progress").textContent = said;
   if (!item) { at("picture").removeAttribute("src"); return; }
@@ -50,7 +50,7 @@ function draw() {
   at("picture").alt = item.id;
   at("label").textContent = item.label || "none";
   at("model").textContent = item.predicted
-    ? item.predicted + (item.confidence === null ? "" : ` (${Math.round(100 * item.confidence)} %)`) : "says nothing";
+    ? item.predicted + (item.confidence === null ? "" : ` (${Math.round(100 * item.confidence)} %)`) : "no prediction";
   at("place").textContent = `${item.id} · ${item.role} · ${item.split}`;
   const mine = decided[item.sha256];
   at("yours").textContent = mine ? `saved: ${mine.decision.replace("_", " ")} ${mine.to}` : "";
@@ -83,7 +83,7 @@ function list() {
   const fits = labels.filter((label) => item && label !== item.label && label.toLowerCase().includes(text));
   at("classes").replaceChildren(...fits.slice(0, 200).map((label, number) => {
     const button = document.createElement("button"), line = document.createElement("li");
-    button.textContent = number < 9 ? `${number + 1}  ${label}` : label;
+    button.textContent = number < 9 ? `${label} (${number + 1})` : label;
     button.dataset.label = label;
     button.addEventListener("click", () => { decide("relabel", label); button.blur(); });
     line.append(button);

@@ -10,7 +10,7 @@ import uvicorn
 
 from pipeline import catalogue
 from pipeline.errors import ParamsError
-from pipeline.names import clean, fault, is_text, shown
+from pipeline.names import clean, fault, is_utf8, shown
 from pipeline.store.shards import ShardReader
 from pipeline.tools.review.items import classes_of_sources, items
 from pipeline.tools.review.neighbours import neighbours
@@ -26,7 +26,7 @@ def person(who: str | None) -> str:
     """
     written = getpass.getuser() if who is None else who
     name = clean(written)
-    if not name or fault(written) is not None or not is_text(written):
+    if not name or fault(written) is not None or not is_utf8(written):
         raise ParamsError(f"--who {shown(written)!r} is no name of a person: give one of visible characters")
     return name
 

@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from pipeline.errors import PipelineError
-from pipeline.names import clean, fault, is_text
+from pipeline.names import clean, fault, is_utf8
 from pipeline.store.decisions import KEEP, KINDS, RELABEL, Decision
 from pipeline.store.shards import ShardReader
 from pipeline.tools.review.items import Item
@@ -104,7 +104,7 @@ def application(review: Review, token: str, port: int) -> Starlette:
         kind, after, why = (str(value.get(name, "")) for name in ("decision", "to", "why"))
         if problem := _problem(item, kind, clean(after)):
             return PlainTextResponse(problem, 400)
-        if not is_text(why):
+        if not is_utf8(why):
             return PlainTextResponse("the reason has characters that are no text: write it again", 400)
         when = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         one = Decision(item.sha256, kind, item.label, clean(after), review.file.who, when, why[:500], item.id)
@@ -198,7 +198,7 @@ def _problem(item: Item, kind: str, after: str) -> str | None:
         return f"decision must be one of {', '.join(KINDS)}"
     if kind == KEEP and not item.label:
         return "the image has no label to keep: choose a class"
-    if kind == RELABEL and (not after or fault(after) or not is_text(after)):
+    if kind == RELABEL and (not after or fault(after) or not is_utf8(after)):
         return "choose a class"
     if kind == RELABEL and after == item.label:
         return "this is its label already: keep it"

@@ -15,6 +15,7 @@ from pipeline.data.predictions import predict_rows, prediction_table
 from pipeline.errors import DataError, MissingInputError, ParamsError
 from pipeline.framing import decision
 from pipeline.manifest import DEV
+from pipeline.metrics.bootstrap import ALPHA
 from pipeline.metrics.influence import image_influence
 from pipeline.metrics.intervals import MIN_GROUPS, metric_interval
 from pipeline.metrics.metric import Metric, check_defined, metric_of
@@ -35,7 +36,6 @@ from pipeline.training.fitting import fit_model
 from pipeline.training.semi_supervised import fit_with_unlabelled
 from pipeline.workers.engine import Engine
 
-ALPHA = 0.05
 NO_EMBEDDINGS = "there are no embeddings (embed.backbone: null): `pipeline init` chooses a backbone for photos"
 
 

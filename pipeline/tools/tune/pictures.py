@@ -9,9 +9,8 @@ import numpy.typing as npt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from pipeline.tools.inline_svg import BLUE, INK, ORANGE, RC, RULE, short
+from pipeline.tools.inline_svg import BLUE, INK, ORANGE, RC, RULE, page_figure, short
 
-WIDTH = 5.2
 # Columns of the table of trials that are no params.
 OTHERS = ("trial", "state", "value", "broken", "epochs", "seconds", "reason")
 # The share of trials that is shown as the best ones; numbers whose ends differ by more are drawn by their logarithm.
@@ -31,7 +30,7 @@ def history(trials: pd.DataFrame, maximise: bool) -> pd.DataFrame:
 @mpl.rc_context(RC)
 def history_figure(trials: pd.DataFrame, metric: str, maximise: bool) -> Figure:
     """The value of each trial, and the best so far."""
-    figure, axes = _figure(2.5)
+    figure, axes = page_figure(2.5)
     found = history(trials, maximise)
     for holds, colour, marker, label in ((True, BLUE, "o", "holds all limits"), (False, ORANGE, "x", "breaks a limit")):
         part = found[found["holds"] == holds]
@@ -50,7 +49,7 @@ def history_figure(trials: pd.DataFrame, metric: str, maximise: bool) -> Figure:
 def importances_figure(importances: Mapping[str, float]) -> Figure:
     """How much of the differences between trials each param explains, the most important one first."""
     shown = sorted(importances.items(), key=lambda item: -item[1])[:MAX_PARAMS]
-    figure, axes = _figure(0.7 + 0.3 * len(shown))
+    figure, axes = page_figure(0.7 + 0.3 * len(shown))
     axes.barh(range(len(shown)), [value for _, value in shown], color=BLUE, height=0.6)
     axes.set_yticks(range(len(shown)), [short(name) for name, _ in shown])
     axes.invert_yaxis()
@@ -67,7 +66,7 @@ def parallel_figure(trials: pd.DataFrame, metric: str, maximise: bool) -> Figure
     scales = [_scale(done[name].tolist()) for name in [*names, "value"]]
     order = done["value"].rank(ascending=not maximise, method="first").to_numpy()
     best = order <= max(1, round(BEST * len(done)))
-    figure, axes = _figure(3.2)
+    figure, axes = page_figure(3.2)
     for chosen, colour, width in ((~best, RULE, 0.6), (best, BLUE, 1.2)):
         for row in np.flatnonzero(chosen):
             axes.plot(range(len(scales)), [places[row] for places, _ in scales], color=colour, lw=width, alpha=0.8)
@@ -80,11 +79,6 @@ def parallel_figure(trials: pd.DataFrame, metric: str, maximise: bool) -> Figure
     axes.set_xlim(-0.1, len(scales) - 0.5)
     axes.spines[["left", "bottom"]].set_visible(False)
     return figure
-
-
-def _figure(height: float) -> tuple[Figure, Any]:
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
-    return figure, figure.subplots()
 
 
 def _place(name: str) -> str:

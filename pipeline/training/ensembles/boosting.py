@@ -33,7 +33,7 @@ from pipeline.training.ensembles.voting import OUT_OF_FOLD, losses_of
 # How sure the weighted mean of the members' log-probabilities is: its factor.
 FACTORS = tuple(float(factor) for factor in np.round(np.geomspace(0.25, 4, 33), 4))
 # Of the error, so that its logarithm is a number.
-LEAST_ERROR = 1e-3
+MIN_ERROR = 1e-3
 
 
 @dataclass
@@ -111,8 +111,8 @@ def _next(turn: _Turn, fitted: Fitted, images: Images, setup: Setup, learning_ra
     if turn.fitted and turn.ended and error > 0:
         return  # no better than chance on these weights: it is none of the ensemble
     turn.fitted.append(fitted)
-    weight = learning_rate * (np.log((1 - error) / max(error, LEAST_ERROR)) + np.log(classes - 1))
-    turn.weights.append(max(float(weight), LEAST_ERROR))
+    weight = learning_rate * (np.log((1 - error) / max(error, MIN_ERROR)) + np.log(classes - 1))
+    turn.weights.append(max(float(weight), MIN_ERROR))
     # An image's variants have its weight.
     by_id = dict(zip(setup.data.train.ids.take(images.places).to_pylist(), wrong.tolist(), strict=True))
     of_rows = np.array([by_id.get(image, False) for image in setup.data.train.ids.to_pylist()])

@@ -8,13 +8,12 @@ import pandas as pd
 
 from pipeline.metrics.bootstrap import interval, resamples
 from pipeline.metrics.intervals import MIN_GROUPS
+from pipeline.models.ensembles import SMALLEST
 
 Floats = npt.NDArray[np.float64]
 RESAMPLES = 1000
 # Outside of the interval, half of it on each side.
 ALPHA = 0.1
-# A probability counts as no less, as everywhere in ensembles: one image must not decide.
-SMALLEST = 1e-6
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ MAX_STEPS = 500
 # Losses that differ by less are equal.
 DIGITS = 6
 # A member of less weight is none.
-LEAST_WEIGHT = 1e-4
+MIN_WEIGHT = 1e-4
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Learnt:
 
 
 @dataclass(frozen=True)
-class Said:
+class MemberPredictions:
     """What members say of images, none of which they were fitted to.
 
     logs: log-probabilities, shape (members, m, k). facts: (m, 1 + f), the first of which is 1. labels, weights, folds:
@@ -50,14 +50,14 @@ class Said:
     weights: Floats = field(repr=False)
     folds: Codes = field(repr=False)
 
-    def part(self, inside: npt.NDArray[np.bool_]) -> "Said":
+    def part(self, inside: npt.NDArray[np.bool_]) -> "MemberPredictions":
         """Some of the images."""
-        return Said(
+        return MemberPredictions(
             self.logs[:, inside], self.facts[inside], self.labels[inside], self.weights[inside], self.folds[inside]
         )
 
 
-def learnt(said: Said, strength: float, threads: int) -> Learnt:
+def learnt(said: MemberPredictions, strength: float, threads: int) -> Learnt:
     """The pool of least loss and penalty.
 
     Args:
@@ -97,11 +97,11 @@ def learnt(said: Said, strength: float, threads: int) -> Learnt:
             options={"maxiter": MAX_STEPS},
         )
     weights = found.x[:size].reshape(members, facts)
-    weights[np.abs(weights).max(axis=1) < LEAST_WEIGHT] = 0
+    weights[np.abs(weights).max(axis=1) < MIN_WEIGHT] = 0
     return Learnt(weights, found.x[size:])
 
 
-def across_folds(said: Said, threads: int) -> tuple[float, Floats]:
+def across_folds(said: MemberPredictions, threads: int) -> tuple[float, Floats]:
     """The strength of least loss, and probabilities (m, k) by it, each fold's by the pool that the others teach."""
     found: dict[float, Floats] = {}
     for strength in STRENGTHS:
@@ -116,7 +116,7 @@ def across_folds(said: Said, threads: int) -> tuple[float, Floats]:
     return best, found[best]
 
 
-def loss_of(probabilities: Floats, said: Said) -> float:
+def loss_of(probabilities: Floats, said: MemberPredictions) -> float:
     """The weighted mean log loss of probabilities (m, k)."""
     own = np.maximum(probabilities[np.arange(len(said.labels)), said.labels], 1e-12)
     return float(-np.average(np.log(own), weights=said.weights))

@@ -16,7 +16,7 @@ from pipeline.models.ensembles import SMALLEST, ImageFacts, LogLinear
 from pipeline.training.ensembles.gain import Floats, gain_of, own_probability
 from pipeline.training.ensembles.images import images_of
 from pipeline.training.ensembles.kinds import Stacking
-from pipeline.training.ensembles.log_linear import Learnt, Said, across_folds, learnt, loss_of
+from pipeline.training.ensembles.log_linear import Learnt, MemberPredictions, across_folds, learnt, loss_of
 from pipeline.training.ensembles.setup import (
     EnsembleFit,
     Outcome,
@@ -52,7 +52,7 @@ def stacking(params: Stacking, setup: Setup) -> EnsembleFit:
     found = out_of_fold(setup, members, images)
     facts = _facts(setup, images.mask(np.ones(len(images.places), np.bool_)), params.gate)
     scale = Scale(facts.mean(axis=0), np.maximum(facts.std(axis=0), 1e-6))
-    said = Said(logs_of(found), scale.of(facts), images.labels, images.weights, images.folds)
+    said = MemberPredictions(logs_of(found), scale.of(facts), images.labels, images.weights, images.folds)
     pool, own, scale = stacked(said, scale, setup.train.threads)
     of_members = own_probability(found, images.labels)
     losses = losses_of(of_members, images)
@@ -73,12 +73,12 @@ def stacking(params: Stacking, setup: Setup) -> EnsembleFit:
     return combined(setup, fitted, LogLinear(*map(torch.from_numpy, tensors)), outcome)
 
 
-def stacked(said: Said, scale: Scale, threads: int) -> tuple[Learnt, Floats, Scale]:
+def stacked(said: MemberPredictions, scale: Scale, threads: int) -> tuple[Learnt, Floats, Scale]:
     """The pool, its probabilities (m, k) of each fold by what the others teach, and the scale of the facts it uses.
 
     With facts both pools are tried, and the one without them is taken unless the other is better across folds.
     """
-    plain = Said(said.logs, said.facts[:, :1], said.labels, said.weights, said.folds)
+    plain = MemberPredictions(said.logs, said.facts[:, :1], said.labels, said.weights, said.folds)
     strength, own = across_folds(plain, threads)
     chosen, scale_of_it = plain, Scale(np.empty(0), np.empty(0))
     if said.facts.shape[1] > 1:

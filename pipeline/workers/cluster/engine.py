@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.workers.cluster.connection import connect
-from pipeline.workers.cluster.crew import Crew, WorkspaceUnseenError, processors
 from pipeline.workers.cluster.node import Workspace
+from pipeline.workers.cluster.pool import ClusterPool, WorkspaceUnseenError, processors
 from pipeline.workers.cluster.run import Run
 from pipeline.workers.engine import Engine
 from pipeline.workers.progress import say
@@ -66,19 +66,19 @@ class RayEngine(Engine):
         name = connect(self.address, self.workers)
         with _marked_workspace(self.reads) as workspace:
             place = (name, workspace.folder, workspace.reads, self.limit)
-            crew = _CREWS.pop(place, None) or Crew(name, self.slots)
-            crew.begin(workspace)
+            pool = _POOLS.pop(place, None) or ClusterPool(name, self.slots)
+            pool.begin(workspace)
             try:
-                results = Run(crew, work, jobs, done, files).results()
+                results = Run(pool, work, jobs, done, files).results()
             except BaseException:
-                crew.dismiss()
+                pool.stop()
                 raise
             # A worker takes a second or two to start: it stays for the next work of this process.
-            _CREWS[place] = crew
+            _POOLS[place] = pool
             return results
 
 
-_CREWS: dict[tuple[Any, ...], Crew] = {}
+_POOLS: dict[tuple[Any, ...], ClusterPool] = {}
 
 
 @contextmanager

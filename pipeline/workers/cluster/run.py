@@ -17,8 +17,8 @@ import ray
 from ray.exceptions import ObjectStoreFullError, OutOfDiskError, RayError, RayTaskError
 
 from pipeline.errors import StorageError, WorkerError
-from pipeline.workers.cluster.crew import Crew, Member
 from pipeline.workers.cluster.node import Done, contents
+from pipeline.workers.cluster.pool import ClusterPool, ClusterWorker
 from pipeline.workers.scheduler import Jobs
 from pipeline.workers.serving import Job, Work
 
@@ -42,13 +42,13 @@ class Run:
 
     def __init__(
         self,
-        crew: Crew,
+        pool: ClusterPool,
         work: Work,
         jobs: Jobs,
         done: Callable[[Job, Any], None],
         files: Callable[[Job], Sequence[Path]],
     ) -> None:
-        self._crew = crew
+        self._pool = pool
         self._key = secrets.token_hex(8)
         self._work = ray.put(pickle.dumps(work))
         self._jobs = jobs
@@ -67,9 +67,9 @@ class Run:
             StorageError: the cluster's memory for results, and the disk behind it, are full.
         """
         while len(self._results) < self._jobs.count:
-            self._crew.look()
+            self._pool.refresh()
             self._give()
-            awaited = [*self._crew.awaited, *(one for member in self._crew.ready for one in member.given)]
+            awaited = [*self._pool.awaited, *(one for worker in self._pool.ready for one in worker.given)]
             ready, _ = ray.wait(awaited, timeout=PATIENCE) if awaited else ([], [])
             for reference in ready:
                 self._hear(reference)
@@ -77,40 +77,40 @@ class Run:
 
     def _give(self) -> None:
         """Give each worker what it can take; what is left when nothing waits are jobs that are slow."""
-        depth = DEPTH if len(self._waiting) > DEPTH * len(self._crew.ready) else 1
+        depth = DEPTH if len(self._waiting) > DEPTH * len(self._pool.ready) else 1
         for room in range(1, depth + 1):
-            for member in self._crew.ready:
-                if len(member.given) < room and (number := self._next(member)) is not None:
-                    self._give_to(member, number)
+            for worker in self._pool.ready:
+                if len(worker.given) < room and (number := self._next(worker)) is not None:
+                    self._give_to(worker, number)
 
-    def _next(self, member: Member) -> int | None:
+    def _next(self, worker: ClusterWorker) -> int | None:
         while self._waiting:
             number = self._waiting.popleft()
             if number not in self._results:
                 return number
-        return None if member.given else self._slowest()
+        return None if worker.given else self._slowest()
 
     def _slowest(self) -> int | None:
         """The job that is longest overdue and that one worker alone has."""
         if not self._took:
             return None
-        given = [entry for member in self._crew.ready for entry in member.given.values()]
+        given = [entry for worker in self._pool.ready for entry in worker.given.values()]
         counts = Counter(number for number, _ in given)
         since = {number: begun for number, begun in given if counts[number] == 1 and number not in self._results}
         limit = max(SLOW_SECONDS, SLOW_FACTOR * median(self._took))
         number = min(since, key=since.__getitem__, default=None)
         return number if number is not None and time.monotonic() - since[number] > limit else None
 
-    def _give_to(self, member: Member, number: int) -> None:
+    def _give_to(self, worker: ClusterWorker, number: int) -> None:
         job = self._jobs.make(number)
-        assert member.report is not None  # noqa: S101
-        files = {} if member.report.sees_workspace else contents(self._files(job))
-        member.given[member.actor.do.remote(self._key, self._work, job, files)] = (number, time.monotonic())
+        assert worker.report is not None  # noqa: S101
+        files = {} if worker.report.sees_workspace else contents(self._files(job))
+        worker.given[worker.actor.do.remote(self._key, self._work, job, files)] = (number, time.monotonic())
 
     def _hear(self, reference: Any) -> None:
-        member = next((one for one in self._crew.ready if reference in one.given), None)
-        if member is None:
-            self._crew.hear(reference)
+        worker = next((one for one in self._pool.ready if reference in one.given), None)
+        if worker is None:
+            self._pool.started(reference)
             return
         try:
             answer: Done = ray.get(reference)
@@ -118,15 +118,15 @@ class Run:
             raise error.cause from error  # its result could not be sent
         except (ObjectStoreFullError, OutOfDiskError) as error:
             raise StorageError(
-                f"node {member.host}: Ray's object store and the disk behind it are full: free space in /dev/shm and "
+                f"node {worker.host}: Ray's object store and the disk behind it are full: free space in /dev/shm and "
                 "Ray's temporary folder there; finished work is kept"
             ) from error
         except RayError as error:
-            self._lose(member, error)
+            self._lose(worker, error)
             return
-        number, begun = member.given.pop(reference)
+        number, begun = worker.given.pop(reference)
         if isinstance(answer.error, WorkerError):
-            self._count_death(number, member, answer.error)
+            self._count_death(number, worker, answer.error)
             self._waiting.appendleft(number)
         elif answer.error is not None:
             raise answer.error
@@ -138,20 +138,20 @@ class Run:
             self._results[number] = answer.result
             self._done(job, answer.result)
 
-    def _lose(self, member: Member, error: RayError) -> None:
+    def _lose(self, worker: ClusterWorker, error: RayError) -> None:
         """What a dead worker had waits for others."""
-        numbers = [number for number, _ in member.given.values()]
+        numbers = [number for number, _ in worker.given.values()]
         if numbers:
-            self._count_death(numbers[0], member, error)
+            self._count_death(numbers[0], worker, error)
         self._waiting.extendleft(reversed(numbers))
-        member.given.clear()
-        self._crew.lose(member)
+        worker.given.clear()
+        self._pool.lost(worker)
 
-    def _count_death(self, number: int, member: Member, error: Exception) -> None:
+    def _count_death(self, number: int, worker: ClusterWorker, error: Exception) -> None:
         self._deaths[number] += 1
         if self._deaths[number] >= MAX_DEATHS:
             raise WorkerError(
-                f"{MAX_DEATHS} workers of the cluster died at the same task, the last one on {member.host}, most often "
+                f"{MAX_DEATHS} workers of the cluster died at the same task, the last one on {worker.host}, most often "
                 "because memory ran out: start its nodes with fewer processors (`ray start --num-cpus`); finished work "
                 "is kept"
             ) from error

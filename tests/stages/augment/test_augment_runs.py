@@ -25,10 +25,10 @@ def test_any_number_of_workers_and_any_order_of_rows_give_the_same_bytes(
     originals: Originals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(augment_module, "WORTH_WORKERS", 0)
-    crews: set[int] = set()
+    counts: set[int] = set()
 
     def worker_pool(count: int) -> AbstractContextManager[list[workers_module.Worker]]:
-        crews.add(count)
+        counts.add(count)
         return workers_module.worker_pool(count)
 
     monkeypatch.setattr(scheduler_module, "worker_pool", worker_pool)
@@ -38,7 +38,7 @@ def test_any_number_of_workers_and_any_order_of_rows_give_the_same_bytes(
     for workers in (2, 4):
         shuffled = rows.sample(frac=1, random_state=workers)
         assert run(originals, rows=shuffled, transforms=[TURN], workers=workers).content() == one.content()
-    assert crews == {1, 3}
+    assert counts == {1, 3}
 
 
 def run_and_die(folder: Path, rows: pd.DataFrame, originals: Originals, after: int) -> None:

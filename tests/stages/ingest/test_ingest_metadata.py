@@ -1,5 +1,6 @@
 """ingest: a source's metadata.csv reaches the manifest, or stops the stage; it shapes no pixels."""
 
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -60,3 +61,20 @@ def test_metadata_of_refused_files_is_no_error(tmp_path: Path) -> None:
 def test_metadata_that_cannot_be_used_stops_the_stage(content: bytes, message: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=rf"^{tmp_path}/src/metadata\.csv:? {message}"):
         run(with_metadata(tmp_path / "src", content), tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link that leads out", "link in a class folder"])
+def test_a_table_that_may_not_be_read_loses_no_groups(kind: str, tmp_path: Path) -> None:
+    root = with_metadata(tmp_path / "src", METADATA.encode())
+    place = root / ("cat/metadata.jsonl" if "class" in kind else "metadata.csv")
+    (root / "metadata.csv").rename(tmp_path / "shared.csv")
+    if kind == "pipe":
+        os.mkfifo(place)
+    else:
+        place.symlink_to(tmp_path / "shared.csv")
+    reason = "not_a_regular_file" if kind == "pipe" else "link_leaves_source"
+    name = place.relative_to(root)
+    with pytest.raises(DataError, match=rf"columns would be lost: {name} \({reason}\)\. Put the file itself"):
+        run(root, tmp_path, TOLERANT)
+    without = {**TOLERANT, "sources.web.exclude": [place.name]}
+    assert len(run(root, tmp_path, without).manifest) == 2

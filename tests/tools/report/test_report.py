@@ -16,8 +16,8 @@ from pipeline.store.spreadsheets import read_spreadsheet, spreadsheet_bytes
 from pipeline.store.writing import write_files
 from pipeline.tools.errors import ERRORS_TABLE, write_errors
 from pipeline.tools.improve.log import Entry, append
-from pipeline.tools.report import write_report
 from pipeline.tools.report.gathering import gather
+from pipeline.tools.report.report import write_report
 from tests.examples import full_disk
 from tests.pages import HOSTILE, SVG, Seen, hostile_run, parsed
 from tests.running import run, run_stages, write_params

@@ -8,7 +8,7 @@ from pipeline.training.embedded import EMBEDDED_MODELS, Rows
 from pipeline.training.ensembles.bagging import bag_of
 from pipeline.training.ensembles.gain import gain_of, own_probability
 from pipeline.training.ensembles.images import Images
-from pipeline.training.ensembles.log_linear import Said, across_folds, learnt, loss_of
+from pipeline.training.ensembles.log_linear import MemberPredictions, across_folds, learnt, loss_of
 from pipeline.training.ensembles.stacking import Scale, logs_of, stacked
 from pipeline.training.ensembles.voting import losses_of, selected
 from pipeline.training.folds import folds_of
@@ -22,9 +22,9 @@ def images(count: int, folds: int = 3) -> Images:
     return Images(numbers, numbers % 2, numbers, np.ones(count), numbers // 2 % folds)
 
 
-def said(probabilities: Floats, of: Images, facts: Floats | None = None) -> Said:
+def said(probabilities: Floats, of: Images, facts: Floats | None = None) -> MemberPredictions:
     ones = np.ones((len(of.labels), 1))
-    return Said(
+    return MemberPredictions(
         logs_of(probabilities),
         ones if facts is None else np.column_stack([ones, facts]),
         of.labels,

@@ -1,28 +1,28 @@
-"""The required fields of the JSON reports that the code reads again; other fields may be there too."""
+"""Schemas of the JSON reports that the code reads again: the fields that must be there; there may be others."""
 
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 
-class _Form(BaseModel):
+class _Schema(BaseModel):
     model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
 
 
-class _Verdict(_Form):
+class _Verdict(_Schema):
     model: str
     accepted: bool
     broken: list[str]
 
 
-class _Latency(_Form):
+class _Latency(_Schema):
     model: str
     machine: str
     threads: int
     latency_p95_ms: float
 
 
-class _LabelsOfRole(_Form):
+class _LabelsOfRole(_Schema):
     images: int
     label_issues: int
     wrong_share: float
@@ -36,38 +36,38 @@ class _Labels(_LabelsOfRole):
     roles: dict[str, _LabelsOfRole]
 
 
-class _LabelModel(_Form):
+class _LabelModel(_Schema):
     name: str
     why: str
 
 
-class _LabelIssues(_Form):
+class _LabelIssues(_Schema):
     model: _LabelModel
     dev: _Labels
     train: _Labels | None = None
     together: _Labels | None = None
 
 
-class _NotChecked(_Form):
+class _NotChecked(_Schema):
     """Of labels that no model can check; `why` of the model says so."""
 
     model: _LabelModel
     checked: Literal[False]
 
 
-class _Split(_Form):
+class _Split(_Schema):
     images: int
     optimizing: float
     low: float | None
     high: float | None
 
 
-class _Limit(_Form):
+class _Limit(_Schema):
     value: float
     held: bool
 
 
-class _Evaluation(_Form):
+class _Evaluation(_Schema):
     accepted: bool
     limits: dict[str, _Limit]
     train: _Split
@@ -75,12 +75,12 @@ class _Evaluation(_Form):
     dev: _Split
 
 
-class _EnsembleMember(_Form):
+class _EnsembleMember(_Schema):
     member: str
     weight: float
 
 
-class _Ensemble(_Form):
+class _Ensemble(_Schema):
     name: str
     kept: bool
     why: str

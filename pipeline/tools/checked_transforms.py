@@ -14,7 +14,7 @@ from pipeline.store.writing import replacing, write_bytes
 from pipeline.versions.stages import installed_versions
 
 
-def check_once(params: Params) -> None:
+def check_transforms_once(params: Params) -> None:
     """Raise ParamsError unless the transforms can be used.
 
     Raises:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.sources.likeness import Nearest
+from pipeline.sources.suggestions import Nearest
 
 FILES = ("a.png", "cat/000c34.jpg", "cat/1.png", "dog/1.png", "up/My file.png", "x/é.png")
 
