@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dvc.exceptions import DvcException
 from scmrepo.exceptions import SCMError
 
 from pipeline.errors import listing
@@ -78,7 +79,8 @@ def _committed(repository: Any, lock: Path) -> Stages:
         place = Path(os.path.relpath(lock.resolve(), repository.scm.root_dir)).as_posix()
         with repository.scm.get_fs("HEAD").open(place, "rb") as file:
             return stages_in(file.read().decode())
-    except (OSError, ValueError, KeyError, SCMError):
+    # DVC's own error where a project has no Git (`dvc init --no-scm`).
+    except (OSError, ValueError, KeyError, SCMError, DvcException):
         return {}
 
 

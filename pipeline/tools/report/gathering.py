@@ -11,6 +11,7 @@ from markupsafe import Markup
 from pipeline import catalogue
 from pipeline.errors import PipelineError
 from pipeline.manifest import DEV, SEEN_SPLITS
+from pipeline.metrics.limits import holds
 from pipeline.metrics.measures import METRICS
 from pipeline.metrics.metric import key_of
 from pipeline.project.params_file import Params
@@ -104,20 +105,25 @@ def _verdict(params: Params) -> Mapping[str, Any]:
     metrics = read(catalogue.EVALUATE_METRICS)
     key = key_of(params.evaluate.optimizing)
     splits = {split: metrics[split] for split in SEEN_SPLITS if split in metrics}
+    limits = [
+        {"name": name, **limit, **_bounds(params, name, limit)} for name, limit in sorted(metrics["limits"].items())
+    ]
+    same_metric = all(part.get(key) == part["optimizing"] for part in splits.values())
     return {
         "metric": key,
-        "current": all(part.get(key) == part["optimizing"] for part in splits.values()),
-        "accepted": metrics["accepted"],
+        "current": same_metric and set(metrics["limits"]) == set(params.evaluate.satisficing),
+        "accepted": all(limit["held"] for limit in limits),
         "splits": splits,
-        "limits": [
-            {"name": name, **limit, **_bounds(params, name)} for name, limit in sorted(metrics["limits"].items())
-        ],
+        "limits": limits,
     }
 
 
-def _bounds(params: Params, name: str) -> Mapping[str, Any]:
+def _bounds(params: Params, name: str, measured: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The bounds of a limit as params have them now, and whether what was measured is within them."""
     limit = params.evaluate.satisficing.get(name)
-    return {"min": limit and limit.min, "max": limit and limit.max}
+    if limit is None:
+        return {"min": None, "max": None, "held": measured["held"]}
+    return {"min": limit.min, "max": limit.max, "held": holds(limit, measured["value"])}
 
 
 def _experiments(params: Params) -> Sequence[Any]:

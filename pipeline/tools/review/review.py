@@ -1,6 +1,7 @@
 """Serve the review page on this machine until Ctrl-C."""
 
 import getpass
+import os
 import secrets
 import socket
 from collections.abc import Callable
@@ -24,11 +25,28 @@ def person(who: str | None) -> str:
     Raises:
         ParamsError: it is empty, or has what is no text.
     """
-    written = getpass.getuser() if who is None else who
+    try:
+        written = getpass.getuser() if who is None else who
+    except (KeyError, OSError, ImportError) as error:  # of a container whose user has no entry
+        raise ParamsError("this account has no name: give yours with --who") from error
     name = clean(written)
-    if not name or fault(written) is not None or not is_utf8(written):
+    if not name or fault(name) is not None or not is_utf8(name):
         raise ParamsError(f"--who {shown(written)!r} is no name of a person: give one of visible characters")
     return name
+
+
+def listen(port: int) -> socket.socket:
+    """A socket on a port of this machine; 0 takes a free one.
+
+    Raises:
+        ParamsError: the port is taken, or not for this account.
+    """
+    try:
+        return socket.create_server(("127.0.0.1", port))
+    except OSError as error:
+        raise ParamsError(
+            f"--port {port} cannot be used ({os.strerror(error.errno or 0)}): name one above 1023, or 0 for a free one"
+        ) from error
 
 
 def serve(kind: str, who: str | None, port: int, seed: int, say: Callable[[str], None]) -> None:
@@ -45,7 +63,7 @@ def serve(kind: str, who: str | None, port: int, seed: int, say: Callable[[str],
     file = DecisionFile(Path(catalogue.DECISIONS.path), person(who))
     file.tidy()
     found, labels = items(kind, seed)
-    listening = socket.create_server(("127.0.0.1", port))
+    listening = listen(port)
     token, taken = secrets.token_urlsafe(24), listening.getsockname()[1]
     pictures, beside = ShardReader(Path(catalogue.ORIGINALS.path)), neighbours(labels)
     review = Review(found, classes_of_sources(labels), pictures, file, beside)

@@ -94,6 +94,14 @@ def test_without_dvc_the_rest_is_looked_at(workspace: Path, doctor: Doctor) -> N
     assert "`dvc init`" in ended.out
 
 
+def test_a_project_without_git_is_looked_at(project: Path, doctor: Doctor) -> None:
+    shutil.rmtree(".git")
+    with Path(".dvc/config").open("a") as file:
+        file.write("[core]\n    no_scm = true\n")
+    ended = doctor()
+    assert (ended.code, wrong(ended)) == (0, set()), ended.out + ended.err
+
+
 def test_what_the_pipeline_stands_on_is_looked_at(
     project: Path, doctor: Doctor, monkeypatch: pytest.MonkeyPatch
 ) -> None:

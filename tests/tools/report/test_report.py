@@ -59,6 +59,21 @@ def notes() -> list[str]:
     return [parsed(note).text for note in found]
 
 
+def test_the_page_judges_by_the_bounds_of_params_yaml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    split = {"images": 9, "accuracy": 0.9, "optimizing": 0.9, "low": 0.8, "high": 1.0}
+    report = {"accepted": True, "limits": {"size": {"value": 3.0, "held": True}}, "dev": split}
+    write_files({Path(catalogue.EVALUATE_METRICS.path): json.dumps(report).encode()})
+    for largest, holds in ((4.0, True), (2.0, False)):
+        limit = {"metric": "model_megabytes", "min": None, "max": largest}
+        write_params(tmp_path, **{"evaluate.optimizing": "accuracy", "evaluate.satisficing": {"size": limit}})
+        verdict = gather(load_params(), None)["verdict"].value
+        assert verdict is not None
+        assert (verdict["accepted"], verdict["limits"][0]["held"], verdict["current"]) == (holds, holds, True)
+    write_params(tmp_path, **{"evaluate.optimizing": "accuracy", "evaluate.satisficing": {"other": limit}})
+    assert not gather(load_params(), None)["verdict"].value["current"]
+
+
 def test_the_page_shows_the_numbers_of_the_reports(folder: Path) -> None:
     text = " ".join(page().text.split())
     metrics = json.loads(Path(catalogue.EVALUATE_METRICS.path).read_text())

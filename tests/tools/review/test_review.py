@@ -16,7 +16,7 @@ from pipeline.store.decisions import Decision, parse, render
 from pipeline.store.shards import ShardReader
 from pipeline.tools.review import saving
 from pipeline.tools.review.items import Item
-from pipeline.tools.review.review import person
+from pipeline.tools.review.review import listen, person
 from pipeline.tools.review.saving import DecisionFile
 from pipeline.tools.review.server import Review, application
 from tests.examples import encoded, full_disk, picture
@@ -292,3 +292,15 @@ def test_halves_of_characters_are_no_reason_and_no_class(tmp_path: Path) -> None
         )
         assert answer.status_code == 400
     assert not (tmp_path / "labels.csv").exists()
+
+
+def test_a_port_or_an_account_that_cannot_be_used_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    with listen(0) as taken, pytest.raises(ParamsError, match=r"--port \d+ cannot be used \(Address already in use\)"):
+        listen(taken.getsockname()[1])
+
+    def nameless() -> str:
+        raise KeyError("getpwuid(): uid not found: 1234")
+
+    monkeypatch.setattr("getpass.getuser", nameless)
+    with pytest.raises(ParamsError, match="this account has no name: give yours with --who"):
+        person(None)
