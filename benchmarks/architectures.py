@@ -1,7 +1,7 @@
 """Is an architecture search by shared weights worth its CPU?
 
-    python -m benchmarks.architectures tau PROJECT [--rows N] [--epochs N] [--seeds N]
-    python -m benchmarks.architectures planted [--seeds N]
+    python -m benchmarks.architectures tau PROJECT [--rows N] [--epochs N] [--fits N] [--seeds N]
+    python -m benchmarks.architectures planted [--seeds N] [--first N]
 
 tau: in a project whose stages before train have run, 64 networks (depth, width, kernels, shortcuts of block_cnn) are
 fitted by themselves to some rows of its train, and ranked by shared weights, with a controller and without one.
@@ -16,12 +16,14 @@ import argparse
 import os
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import chdir
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 from scipy.stats import hypergeom, kendalltau
@@ -45,6 +47,7 @@ from pipeline.tuning.methods import Architecture
 from pipeline.workers.engine import Engine
 from pipeline.yaml_values import yaml_values
 
+Values = npt.NDArray[np.float64]
 SAMPLINGS = ("controller", "uniform")
 MODEL = {
     "name": "block_cnn",
@@ -93,80 +96,93 @@ def main() -> None:
     parser.add_argument("project", nargs="?", type=Path)
     parser.add_argument("--rows", type=int, default=1200)
     parser.add_argument("--epochs", type=int, default=8, help="of a network by itself")
+    parser.add_argument("--fits", type=int, default=2, help="of each network by itself; their mean counts")
+    parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--shared-epochs", type=int, default=40)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first", type=int, default=1, help="the first of the seeds of planted")
     asked = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     if asked.what == "planted":
-        planted(asked.seeds, asked.shared_epochs)
+        planted(asked.first, asked.seeds, asked.shared_epochs)
     elif asked.project is None:
         parser.error("tau needs a project")
     else:
         with chdir(asked.project):
-            tau(asked.rows, asked.epochs, asked.shared_epochs, asked.seeds)
+            tau(asked.rows, asked.epochs, asked.fits, asked.batch_size, asked.shared_epochs, asked.seeds)
 
 
-def tau(rows: int, epochs: int, shared_epochs: int, seeds: int) -> None:
+def tau(rows: int, epochs: int, fits: int, batch_size: int, shared_epochs: int, seeds: int) -> None:
     """Fit all 64 networks by themselves, and rank them by shared weights of each seed."""
-    params = params_of(yaml_values(Path("params.yaml").read_text()), SPACE, epochs)
+    given = yaml_values(Path("params.yaml").read_text())
+    params = params_of({**given, "train": {**given["train"], "batch_size": batch_size}}, SPACE, epochs)
     augmented = catalogue.AUGMENTED.read(Path(catalogue.AUGMENTED.path))
     originals = augmented[augmented["copy"] == 0]
     data = read_data(params, originals.sample(min(rows, len(originals)), random_state=1).reset_index(drop=True))
     metric = metric_of(params.evaluate.optimizing, data.classes)
     networks = networks_of(params, data)
     print(f"{len(networks.architectures)} networks, {len(data.rows)} rows of train, {len(data.dev)} of dev")
-    alone, losses, seconds = [], [], []
-    for one in networks.architectures:
-        begun = time.process_time()
-        _, fit = fit_model(data, params.train.model_copy(update={"model": one.model}), metric, Engine(1))
-        best = fit.epochs[fit.epoch]
-        alone.append(best["dev/optimizing"])
-        losses.append(best["dev/loss"])
-        seconds.append(time.process_time() - begun)
-    print(f"alone: {sum(seconds):.0f} CPU s; {metric.key} {min(alone):.4f} to {max(alone):.4f}", flush=True)
-    cost = [work_of_fit(one, epochs, len(data.train), len(data.dev)) for one in networks.skeletons]
-    print(f"correlation of counted and measured cost {np.corrcoef(cost, seconds)[0, 1]:.2f}")
+    shape = fits, len(networks.architectures)
+    alone, losses, seconds = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+    for number, one in enumerate(networks.architectures):
+        for again in range(fits):
+            begun = time.process_time()
+            train = params.train.model_copy(update={"model": one.model, "seed": 1 + again})
+            _, fit = fit_model(data, train, metric, Engine(1))
+            best = fit.epochs[fit.epoch]
+            alone[again, number], losses[again, number] = best["dev/optimizing"], best["dev/loss"]
+            seconds[again, number] = time.process_time() - begun
+    cost = np.array([work_of_fit(one, epochs, len(data.train), len(data.dev)) for one in networks.skeletons])
+    values = alone.mean(axis=0)
+    print(f"alone: {seconds.sum():.0f} CPU s; {metric.key} {values.min():.4f} to {values.max():.4f}")
+    if fits > 1:
+        print(f"tau of two fits by themselves {kendalltau(alone[0], alone[1]).statistic:.2f}")
+    print(f"correlation of counted and measured cost {np.corrcoef(cost, seconds.mean(axis=0))[0, 1]:.2f}", flush=True)
+    found = Alone(values, losses.mean(axis=0), seconds.mean(axis=0), cost)
     for seed in range(1, seeds + 1):
         for sampling in SAMPLINGS:
             begun = time.process_time()
             learnt = learn_shared(task_of(params, data, networks, metric, sampling, shared_epochs, seed), Engine(1))
-            took = time.process_time() - begun
-            report(f"seed {seed}, {sampling}", learnt, np.array(alone), np.array(losses), cost, (took, seconds))
+            report(f"seed {seed}, {sampling}", learnt, found, time.process_time() - begun)
 
 
-def report(
-    name: str,
-    learnt: Learnt,
-    alone: "np.ndarray[Any, Any]",
-    losses: "np.ndarray[Any, Any]",
-    cost: Sequence[float],
-    times: tuple[float, Sequence[float]],
-) -> None:
+@dataclass(frozen=True)
+class Alone:
+    """Of each network by itself: value and loss on dev, seconds, and counted cost; each of shape (networks,)."""
+
+    values: Values
+    losses: Values
+    seconds: Values
+    cost: Values
+
+
+def report(name: str, learnt: Learnt, alone: Alone, took: float) -> None:
     """Tau, and the best of the search's candidates beside that of random search."""
-    took, seconds = times
     order = [score.number for score in learnt.scores]
-    values = np.array([score.value for score in learnt.scores])
-    by_loss = -np.array([score.loss for score in learnt.scores])
+    values, losses = (np.array([getattr(one, part) for one in learnt.scores]) for part in ("value", "loss"))
     generator = np.random.default_rng(1)
     drawn = [generator.integers(len(order), size=len(order)) for _ in range(500)]
-    found = kendalltau(values, alone[order]).statistic
-    low, high = np.nanpercentile(
-        [kendalltau(values[part], alone[order][part]).statistic for part in drawn], [2.5, 97.5]
-    )
-    of_losses = kendalltau(by_loss, -losses[order]).statistic
+
+    def with_interval(shared: Values, known: Values) -> str:
+        low, high = np.nanpercentile([kendalltau(shared[part], known[part]).statistic for part in drawn], [2.5, 97.5])
+        return f"{kendalltau(shared, known).statistic:.2f} ({low:.2f} to {high:.2f})"
+
     chosen = order[:CANDIDATES]
-    spent = took + sum(seconds[number] for number in chosen)
-    count = min(len(alone), max(1, round(spent / float(np.mean(seconds)))))
-    counted = (learnt.work + sum(cost[number] for number in chosen)) / float(np.mean(cost))
+    spent = took + alone.seconds[chosen].sum()
+    count = min(len(order), max(1, round(spent / alone.seconds.mean())))
+    counted = (learnt.work + alone.cost[chosen].sum()) / alone.cost.mean()
+    by_loss = np.array(order)[np.argsort(losses)][:CANDIDATES]
     print(
-        f"{name}: tau {found:.2f} ({low:.2f} to {high:.2f}), of log losses {of_losses:.2f}; {took:.0f} CPU s; "
-        f"search's best of {CANDIDATES} {alone[chosen].max():.4f}, random's best of {count} on average "
-        f"{expected_best(alone, count):.4f} (by counted cost {counted:.0f} networks)",
+        f"{name}: tau {with_interval(values, alone.values[order])}, by shared losses "
+        f"{with_interval(-losses, alone.values[order])}, of losses {with_interval(-losses, -alone.losses[order])}; "
+        f"{took:.0f} CPU s; search's best of {CANDIDATES} {alone.values[chosen].max():.4f}, by shared losses "
+        f"{alone.values[by_loss].max():.4f}, random's best of {count} on "
+        f"average {expected_best(alone.values, count):.4f} ({counted:.0f} by counted cost)",
         flush=True,
     )
 
 
-def expected_best(values: "np.ndarray[Any, Any]", count: int) -> float:
+def expected_best(values: Values, count: int) -> float:
     """The mean of the best of so many that are drawn without putting back."""
     ordered = np.sort(values)
     # The chance that none of those above the k-th is drawn.
@@ -174,13 +190,13 @@ def expected_best(values: "np.ndarray[Any, Any]", count: int) -> float:
     return float((ordered * np.diff(below, prepend=0.0)).sum())
 
 
-def planted(seeds: int, shared_epochs: int) -> None:
+def planted(first: int, seeds: int, shared_epochs: int) -> None:
     """How often the first network of the search has the planted choice."""
     values = yaml_values((Path(__file__).parent.parent / "params.yaml").read_text())
     for name, (space, place, wanted) in PLANTED.items():
         hits = dict.fromkeys(SAMPLINGS, 0)
         begun = time.process_time()
-        for seed in range(1, seeds + 1):
+        for seed in range(first, first + seeds):
             with tempfile.TemporaryDirectory() as folder:
                 own = {**values, "train": {**values["train"], "batch_size": 50, "learning_rate": 0.01}}
                 params = params_of(own, space, 10, depth=1)
@@ -190,8 +206,8 @@ def planted(seeds: int, shared_epochs: int) -> None:
                 for sampling in SAMPLINGS:
                     task = task_of(params, data, networks, metric, sampling, shared_epochs, seed)
                     learnt = learn_shared(task, Engine(1))
-                    first = networks.architectures[learnt.scores[0].number]
-                    hits[sampling] += first.drawn[place] == wanted
+                    best = networks.architectures[learnt.scores[0].number]
+                    hits[sampling] += best.drawn[place] == wanted
         took = (time.process_time() - begun) / seeds
         print(f"planted {name}: {hits} of {seeds}, {took:.1f} CPU s a seed", flush=True)
 

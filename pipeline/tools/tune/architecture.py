@@ -7,20 +7,27 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from pipeline.metrics.limits import LATENCY
 from pipeline.metrics.metric import metric_of
 from pipeline.metrics.params import ModelFact
+from pipeline.models.building import build_model
+from pipeline.models.files import TrainedModel
+from pipeline.models.latency import p95_milliseconds
 from pipeline.project.params_file import Params
 from pipeline.randomness import keyed_generator
 from pipeline.training.architectures import Networks, distinct_networks, work_of_fit
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.fit_data import TrainingData
-from pipeline.training.shared_weights import Learnt, Score, SharedTask, learn_shared, likeliest
+from pipeline.training.shared_weights import Score, SharedTask, learn_shared, likeliest
 from pipeline.tuning.architectures import Architecture, architectures_of, decisions_of
 from pipeline.tuning.methods import Architecture as Method
 from pipeline.tuning.ranges import Range, value_of
+from pipeline.versions.stages import version_of
 from pipeline.workers.engine import Engine
 
-FILE, KEY = "shared_weights.pt", "shared weights"
+FILE = "shared_weights.pt"
 SIZE = ModelFact(name="model_megabytes")
 
 
@@ -58,49 +65,60 @@ def planned_architectures(
         ParamsError: the space has no network whose weights can be shared.
         DataError: train is too small.
     """
-    tune, method = params.tune, params.tune.method
-    assert isinstance(method, Method)  # noqa: S101
+    space = params.tune.space
     networks = distinct_networks(
-        architectures_of(values["train"]["model"], tune.space),
+        architectures_of(values["train"]["model"], space),
         len(data.classes),
         data.ingest.size,
         data.framing,
-        _max_megabytes(params),
+        _largest(params, SIZE),
     )
-    decisions = decisions_of(tune.space)
     checkpoint = Checkpoint(folder / FILE)
-    kept = checkpoint.load("done")
+    # The folder is of this data and these params; shared weights are of this code, too.
+    done = f"{version_of(learn_shared)} done"
+    kept = checkpoint.load(done)
     if kept is None:
-        for reason, count in networks.left_out.items():
-            show(f"left out {count} of the space's combinations: {reason}")
-        show(f"shared weights: {len(networks.architectures)} networks")
-        task = SharedTask(
-            data=data,
-            params=params.train,
-            metric=metric_of(params.evaluate.optimizing, data.classes),
-            networks=networks,
-            decisions=decisions,
-            method=method,
-            seed=tune.seed,
-        )
-        learnt = learn_shared(task, Engine(1), checkpoint.under(KEY), show)
-        kept = _kept(learnt)
-        checkpoint.save("done", kept)
-        show(f"shared weights: ranked {len(learnt.scores)} networks ({learnt.seconds:.1f} s)")
-        if method.sampling == "controller":
-            show(f"the controller prefers {likeliest(decisions, learnt.likely)}")
+        kept = _learn(params, networks, data, checkpoint, show)
+        checkpoint.save(done, kept)
     scores = [Score(**one) for one in kept["scores"]]
-    chosen = [score.number for score in scores[: method.candidates]]
-    by_chance = _by_chance(networks, chosen, float(kept["work"]), params, data)
+    chosen, by_chance = kept["chosen"], kept["by_chance"]
     keys = [key_of_drawn(one.drawn) for one in networks.architectures]
     return Plan(
         drawn=[networks.architectures[number].drawn for number in dict.fromkeys([*chosen, *by_chance])],
         candidates=[keys[number] for number in chosen],
         by_chance=[keys[number] for number in by_chance],
         scores={keys[score.number]: score for score in scores},
-        shown={key: _shown(one, tune.space) for key, one in zip(keys, networks.architectures, strict=True)},
+        shown={key: _shown(one, space) for key, one in zip(keys, networks.architectures, strict=True)},
         seconds=float(kept["seconds"]),
     )
+
+
+def _learn(
+    params: Params, networks: Networks, data: TrainingData, checkpoint: Checkpoint, show: Callable[[str], None]
+) -> dict[str, Any]:
+    """What shared weights say of the networks, and the numbers of those that are fitted by themselves."""
+    tune, method = params.tune, params.tune.method
+    assert isinstance(method, Method)  # noqa: S101
+    for reason, count in networks.left_out.items():
+        show(f"left out {count} of the space's combinations: {reason}")
+    show(f"shared weights: {len(networks.architectures)} networks")
+    decisions = decisions_of(tune.space)
+    metric = metric_of(params.evaluate.optimizing, data.classes)
+    task = SharedTask(data, params.train, metric, networks, decisions, method, tune.seed)
+    learnt = learn_shared(task, Engine(1), checkpoint.under(version_of(learn_shared)), show)
+    show(f"shared weights: ranked {len(learnt.scores)} networks ({learnt.seconds:.1f} s)")
+    if method.sampling == "controller":
+        show(f"the controller prefers {likeliest(decisions, learnt.likely)}")
+    fast = _Fast(networks, params, data)
+    chosen = [score.number for score in learnt.scores if fast(score.number, method.candidates)]
+    if fast.slow:
+        show(f"left out {fast.slow} of the best networks: each takes longer than evaluate.satisficing allows")
+    return {
+        "scores": [asdict(one) for one in learnt.scores],
+        "seconds": learnt.seconds,
+        "chosen": chosen,
+        "by_chance": _by_chance(networks, chosen, learnt.work, params, data),
+    }
 
 
 def _by_chance(networks: Networks, chosen: Sequence[int], work: float, params: Params, data: TrainingData) -> list[int]:
@@ -122,13 +140,37 @@ def _by_chance(networks: Networks, chosen: Sequence[int], work: float, params: P
     return found
 
 
-def _max_megabytes(params: Params) -> float:
-    limits = [limit.max for limit in params.evaluate.satisficing.values() if limit.metric == SIZE]
+class _Fast:
+    """Whether a network holds the limit on time, which needs no weights; measured until enough do."""
+
+    def __init__(self, networks: Networks, params: Params, data: TrainingData) -> None:
+        self._networks, self._params, self._data = networks, params, data
+        self._limit = _largest(params, LATENCY)
+        self._held = 0
+        self.slow = 0
+
+    def __call__(self, number: int, enough: int) -> bool:
+        if self._held == enough:
+            return False
+        if math.isfinite(self._limit) and self._milliseconds(number) > self._limit:
+            self.slow += 1
+            return False
+        self._held += 1
+        return True
+
+    def _milliseconds(self, number: int) -> float:
+        data, model = self._data, self._networks.architectures[number].model
+        middle, one = np.full(3, 0.5), np.ones(3)
+        network = build_model(model, len(data.classes), data.ingest.size, middle, one, 0, data.framing)
+        return p95_milliseconds(
+            TrainedModel(network, data.classes, data.ingest, model, data.framing), self._params.train.threads
+        )
+
+
+def _largest(params: Params, fact: ModelFact) -> float:
+    """The largest value of a fact that limits allow."""
+    limits = [limit.max for limit in params.evaluate.satisficing.values() if limit.metric == fact]
     return min((limit for limit in limits if limit is not None), default=math.inf)
-
-
-def _kept(learnt: Learnt) -> dict[str, Any]:
-    return {"scores": [asdict(one) for one in learnt.scores], "work": learnt.work, "seconds": learnt.seconds}
 
 
 def _shown(one: Architecture, space: Mapping[str, Range]) -> dict[str, Any]:

@@ -7,8 +7,12 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import torch
 
 from pipeline import catalogue
+from pipeline.models.files import TrainedModel
+from pipeline.models.untrained_networks import BlockCnn
+from pipeline.tools.tune import architecture, trial
 from tests.running import pipeline, run_in, write_params
 from tests.tuning.test_architectures import BLOCKS
 from tests.warm import Warm
@@ -69,7 +73,7 @@ def test_both_searches_are_run_and_compared_and_a_killed_one_goes_on(
     assert "the controller prefers kernels[1] " in ended.err
     assert "Architecture search: best accuracy " in ended.out
     assert "Random search of the same cost: best accuracy " in ended.out
-    assert "difference without the choices" in ended.out
+    assert "difference without the luck of the best" in ended.out
     resumed = pd.read_csv("tune/architectures.csv")
     assert resumed["rank"].dropna().tolist() == list(range(1, 9))
     assert resumed["fitted_by"].str.contains("search").sum() == 2
@@ -104,6 +108,30 @@ def test_networks_beyond_the_size_limit_are_not_even_tried(
     assert len(tried) == 6
     assert tried.loc[tried["train.model.kernels"].isin(["[1, 3]", "[3, 3]"]), "train.model.width"].tolist() == [4, 4]
     assert "planned trials have not run, so the two are not compared" in ended.out
+
+
+def test_networks_beyond_the_limit_on_time_are_not_fitted_as_candidates(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, prepared: Path
+) -> None:
+    """A stand-in for the clock: networks of width 8 are slow."""
+
+    def milliseconds(model: TrainedModel, threads: int) -> float:
+        assert isinstance(model.params, BlockCnn)
+        assert model.network(torch.zeros(1, 3, 16, 16, dtype=torch.uint8)).shape == (1, 3)
+        return float(model.params.width)
+
+    for module in (architecture, trial):
+        monkeypatch.setattr(module, "p95_milliseconds", milliseconds)
+    limits = {"fast": {"metric": "latency_p95_ms", "min": None, "max": 5.0}}
+    write_params(prepared, **{**QUICK, "evaluate.satisficing": limits})
+    ended = pipeline(capsys, monkeypatch, "tune", "--trials", "2")
+    assert ended.code == 0, ended.err
+    tried = pd.read_csv("tune/architectures.csv")
+    chosen = tried["fitted_by"].fillna("").str.contains("search")
+    assert tried.loc[chosen, "train.model.width"].tolist() == [4, 4]
+    slow = (tried["train.model.width"] == 8) & (tried["rank"] < tried.loc[chosen, "rank"].max())
+    assert (f"left out {slow.sum()} of the best networks" in ended.err) == (slow.sum() > 0)
+    assert "breaks fast" not in ended.err
 
 
 def test_a_space_of_other_params_is_refused(
