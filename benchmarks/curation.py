@@ -26,6 +26,7 @@ import cv2
 import numpy as np
 from photos import PHOTOS, encoded, generated
 from PIL import Image
+from timings import seconds
 
 from pipeline import catalogue
 from pipeline.images.pixels import Pixels
@@ -67,7 +68,7 @@ def main() -> None:
         paths = sorted(Path("photos").iterdir())
         with multiprocessing.get_context("fork").Pool(2) as pool:
             pool.map(at_the_floor, paths[:8])
-            floor = min(timed(lambda: pool.map(at_the_floor, paths, chunksize=8)) for _ in range(3))
+            floor = min(seconds(lambda: pool.map(at_the_floor, paths, chunksize=8)) for _ in range(3))
         print(f"{'':34}{'time':>14}  {'copies found':>12}  {'made up':>8}  {'flagged':>8}  {'false':>6}")
         print(f"{'floor: read, decode, hash':34}{floor:7.2f} s  1.0")
         show("this pipeline, ingest and curate", by_the_pipeline(), floor, planted, ill)
@@ -141,12 +142,6 @@ def show(name: str, row: Mapping[str, Any], floor: float, planted: set[Pair], il
         f"{len(found - planted):8}  {marks}",
         flush=True,
     )
-
-
-def timed(work: Callable[[], object]) -> float:
-    begun = time.perf_counter()
-    work()
-    return time.perf_counter() - begun
 
 
 if __name__ == "__main__":

@@ -9,9 +9,9 @@ order is putting it in order at the end of a review.
 import hashlib
 import statistics
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
+
+from timings import seconds
 
 from pipeline.store.decisions import Decision, render
 from pipeline.tools.review.saving import DecisionFile
@@ -45,12 +45,6 @@ def measured(path: Path, count: int) -> list[str]:
 def decision(number: int, when: str) -> Decision:
     sha256 = hashlib.sha256(str(number).encode()).hexdigest()
     return Decision(sha256, "keep", "cat", "", "anna", f"2026-11-30T{when}Z", "", f"web/{number}.png")
-
-
-def seconds(work: Callable[[], object]) -> float:
-    begun = time.perf_counter()
-    work()
-    return time.perf_counter() - begun
 
 
 if __name__ == "__main__":

@@ -14,12 +14,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from timings import seconds
 
 from pipeline.store.shard_plan import Row, digest
 from pipeline.store.shards import ShardStore
@@ -78,14 +78,14 @@ def measured(folder: Path, form: str, versions: dict[str, list[int]]) -> dict[st
         dvc(repository, "repro", READY=str(folder / f"ready{version}"))
 
     times = {
-        "repro, all new": timed(lambda: repro("1")),
-        "repro, nothing to do": timed(lambda: repro("1")),
-        "push": timed(lambda: dvc(repository, "push")),
+        "repro, all new": seconds(lambda: repro("1")),
+        "repro, nothing to do": seconds(lambda: repro("1")),
+        "push": seconds(lambda: dvc(repository, "push")),
     }
     shutil.rmtree(repository / "images")
-    times["checkout"] = timed(lambda: dvc(repository, "checkout"))
-    times["repro, 1 % more"] = timed(lambda: repro("2"))
-    times["push, 1 % more"] = timed(lambda: dvc(repository, "push"))
+    times["checkout"] = seconds(lambda: dvc(repository, "checkout"))
+    times["repro, 1 % more"] = seconds(lambda: repro("2"))
+    times["push, 1 % more"] = seconds(lambda: dvc(repository, "push"))
     return times
 
 
@@ -117,12 +117,6 @@ def dvc(folder: Path, *arguments: str, **settings: str) -> None:
 def run(folder: Path, *command: str, **settings: str) -> None:
     environment = {**os.environ, "DVC_NO_ANALYTICS": "1", **settings}
     subprocess.run(command, cwd=folder, env=environment, check=True, stdout=subprocess.DEVNULL)
-
-
-def timed(work: Callable[[], object]) -> float:
-    begun = time.perf_counter()
-    work()
-    return time.perf_counter() - begun
 
 
 if __name__ == "__main__":

@@ -26,10 +26,16 @@ def spread(values: Sequence[float]) -> str:
     return f"{statistics.median(values):.3f} ({min(values):.2f} to {max(values):.2f})"
 
 
-def timed(work: Callable[[], object]) -> Seconds:
-    cpu, begun = cpu_of_all(), time.perf_counter()
+def seconds(work: Callable[[], object]) -> float:
+    """Of the wall clock."""
+    begun = time.perf_counter()
     work()
-    wall = time.perf_counter() - begun
+    return time.perf_counter() - begun
+
+
+def timed(work: Callable[[], object]) -> Seconds:
+    cpu = cpu_of_all()
+    wall = seconds(work)
     return Seconds(wall, cpu_of_all() - cpu)
 
 

@@ -111,7 +111,7 @@ def run(images: Set, way: Mapping[str, Any], seed: int, strange: bool) -> dict[s
     classes = np.unique(images.labels)
     known = classes[: (len(classes) + 1) // 2] if strange else classes
     splits = split(images, known, seed)
-    params = chosen_params(images, len(known) * LABELLED, len(known), way, seed)
+    params = chosen_params(images, len(known) * LABELLED, way, seed)
     rows = pd.DataFrame({"id": [f"{number:06}" for number in range(len(images.labels))], "label": images.labels})
     rows = rows.assign(group=images.groups, shard="memory", row=np.arange(len(rows)), split="", copy=np.int32(0))
     rows = rows.assign(weight=np.float32(1))
@@ -158,11 +158,11 @@ def split(images: Set, known: Any, seed: int) -> dict[str, Any]:
     return {**found, "train": np.sort(train), "unlabelled": np.sort(others[:MAX_UNLABELLED])}
 
 
-def chosen_params(images: Set, rows: int, classes: int, way: Mapping[str, Any], seed: int) -> Params:
+def chosen_params(images: Set, rows: int, way: Mapping[str, Any], seed: int) -> Params:
     """What `pipeline init` chooses for the model, beside this repository's params."""
     values = round_trip().load(Path("params.yaml").read_text(encoding="utf-8"))
     size = SIDES.get(images.name, 160)
-    for choice in model_choice(size, rows, rows, classes).choices:
+    for choice in model_choice(size, rows).choices:
         section, key = choice.place.split(".")
         values[section][key] = choice.value
     values["train"] |= {"unlabelled": dict(way), "seed": seed, "threads": 1}

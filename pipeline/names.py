@@ -156,6 +156,11 @@ def one_group(groups: Iterable[str]) -> list[str]:
     return [f"groups that are spelt in several ways count as one group (bytes in brackets): {sets}"] if found else []
 
 
+def as_utf8(text: str) -> str:
+    """A text that can be written as UTF-8: what cannot is escaped, with a backslash."""
+    return text.encode(errors="backslashreplace").decode()
+
+
 def shown(name: str, most: int = MAX_SHOWN) -> str:
     """A name for a message: one line of printable characters, of bounded length."""
     text = name if name.isprintable() else "".join(map(_escaped, name))

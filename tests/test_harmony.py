@@ -165,6 +165,15 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+def test_the_map_of_the_code_names_modules_that_are_there() -> None:
+    head, _, _ = (REPOSITORY / "docs/code.md").read_text(encoding="utf-8").partition("\n```\n")
+    table = "".join(line for line in head.splitlines() if line.startswith("|"))
+    named = re.findall(r"`([a-z_]+(?:/[a-zA-Z_]+)*\.py)`", table)
+    assert len(named) > 10
+    places = (f"pipeline/{name.replace('STAGE', 'train')}" for name in named)
+    assert [place for place in places if not (REPOSITORY / place).is_file()] == []
+
+
 def test_code_has_no_second_copy_of_a_path() -> None:
     """Only catalogue.py spells paths of outs; the rest of the code uses its names. DVC's own files are no outs."""
     for path in (REPOSITORY / "pipeline").rglob("*.py"):

@@ -3,6 +3,7 @@
 import errno
 import os
 import sys
+from contextlib import suppress
 
 # Commands join in the order of the help.
 from pipeline.cli import stages  # isort: split
@@ -58,5 +59,6 @@ def main() -> None:
 
 
 def _end(message: str, code: int) -> None:
-    print(message, file=sys.stderr)
+    with suppress(OSError):  # on a full disk as well
+        print(message, file=sys.stderr)
     sys.exit(code)

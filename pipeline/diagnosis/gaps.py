@@ -16,6 +16,7 @@ import numpy as np
 from pipeline.diagnosis.error_levels import ALPHA, HUMAN, PRODUCTION, Level, around, differences, given, wilson
 from pipeline.manifest import DEV, TEST, TRAIN, TRAIN_DEV
 from pipeline.metrics.bootstrap import interval
+from pipeline.metrics.mean_intervals import combined_reach
 from pipeline.metrics.metric import Metric
 from pipeline.randomness import keyed_generator
 from pipeline.stages.diagnose.params import DiagnoseParams
@@ -148,13 +149,9 @@ def _from_both(upper: Level, lower: Level, correlation: float, alpha: float) -> 
     """The interval of a difference from those of both sides (Newcombe, 1998; for dependent ones Zou, 2007)."""
     value = upper.error - lower.error
     (upper_low, upper_high), (lower_low, lower_high) = around(upper, alpha), around(lower, alpha)
-    down = _combined(upper.error - upper_low, lower_high - lower.error, correlation)
-    up = _combined(upper_high - upper.error, lower.error - lower_low, correlation)
+    down = combined_reach(upper.error - upper_low, lower_high - lower.error, correlation)
+    up = combined_reach(upper_high - upper.error, lower.error - lower_low, correlation)
     return value - down, value + up
-
-
-def _combined(one: float, other: float, correlation: float) -> float:
-    return math.sqrt(max(one**2 + other**2 - 2 * correlation * one * other, 0.0))
 
 
 def explained(gaps: Sequence[Gap], name: str) -> list[Gap]:

@@ -29,8 +29,8 @@ def difference_interval(one: float, ends: Ends, other: float, other_ends: Ends, 
     Args:
         correlation: of both values, in [-1, 1]; 0 where no group is on both sides.
     """
-    down = _combined(one - ends[0], other_ends[1] - other, correlation)
-    up = _combined(ends[1] - one, other - other_ends[0], correlation)
+    down = combined_reach(one - ends[0], other_ends[1] - other, correlation)
+    up = combined_reach(ends[1] - one, other - other_ends[0], correlation)
     return one - other - down, one - other + up
 
 
@@ -82,7 +82,8 @@ def exact_limits(shares: Floats, images: Floats, alpha: float) -> tuple[Floats, 
     return np.minimum(low, shares), np.maximum(high, shares)
 
 
-def _combined(one: float, other: float, correlation: float) -> float:
+def combined_reach(one: float, other: float, correlation: float) -> float:
+    """How far the interval of a difference reaches, by how far those of both sides do (Newcombe, 1998; Zou, 2007)."""
     return math.sqrt(max(one**2 + other**2 - 2 * correlation * one * other, 0.0))
 
 

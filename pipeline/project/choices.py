@@ -47,7 +47,7 @@ def choose(seen: Seen, overrides: Overrides) -> list[Choice]:
     shares = _shares(raw.total(), production.total())
     train = raw + Counter({label: math.ceil(count * shares["train"]) for label, count in production.items()})
     training_set, rows = _training_set(train, preset)
-    model = model_choice(size.value, train.total(), rows, len(seen.classes), overrides.model)
+    model = model_choice(size.value, rows, overrides.model)
     chosen = [
         Choice(
             "sources", _sources(seen.sources), "; ".join(f"{one.name}: {one.why}" for one in seen.sources if one.why)

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -14,6 +13,7 @@ from pipeline.names import clean, shown
 from pipeline.project.choices import Overrides, choose
 from pipeline.project.dvc_files import DEMONSTRATION
 from pipeline.project.files import PARAMS, RECORD, demonstration_params, project_files, record_of
+from pipeline.project.git import NOT_INSTALLED, git
 from pipeline.project.inspect_sources import SourceSeen, Wanted, inspect, name_of
 from pipeline.project.params_file import check_params
 from pipeline.project.params_template import template_text, with_choices, without
@@ -21,8 +21,6 @@ from pipeline.project.seen import Seen, check
 from pipeline.sources.places import place_of
 from pipeline.store.refusals import refusals
 from pipeline.yaml_values import yaml_values
-
-GIT = "git is not installed, but a project needs it for its params, metrics and history: install git"
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ def plan(folder: Path, raw: Sequence[str], production: Sequence[str], wanted: Wa
             "model is measured on these only. --raw images are optional, and used for training only"
         )
     if shutil.which("git") is None:
-        raise MissingInputError(GIT)
+        raise MissingInputError(NOT_INSTALLED)
     root = Path(os.path.abspath(folder))  # noqa: PTH100 - links stay as they are written
     title = root.name or "Images"
     if demonstration:
@@ -150,25 +148,17 @@ def _check_free(root: Path, files: Mapping[str, str]) -> None:
 
 
 def _repository_of(folder: Path) -> Path | None:
-    ended = _git(folder, "rev-parse", "--show-toplevel")
+    ended = git(folder, "rev-parse", "--show-toplevel")
     return Path(ended.stdout.strip()) if ended.returncode == 0 else None
 
 
 def _make_repository(made: Path, files: Mapping[str, str]) -> bool:
     """A repository with one commit, if Git knows whose it is."""
-    if (ended := _git(made, "init", "--quiet")).returncode:
+    if (ended := git(made, "init", "--quiet")).returncode:
         raise StorageError(f"git init failed: {ended.stderr.strip()}")
     # In any folder above, a .gitignore may name these.
-    _git(made, "add", "--force", "--", *files)
-    return _git(made, "commit", "--quiet", "--message", "Begin with pipeline init").returncode == 0
-
-
-def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if name not in ("GIT_DIR", "GIT_WORK_TREE")}
-    return subprocess.run(  # noqa: S603
-        ["git", *arguments],  # noqa: S607
-        cwd=folder, env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    git(made, "add", "--force", "--", *files)
+    return git(made, "commit", "--quiet", "--message", "Begin with pipeline init").returncode == 0
 
 
 def _put_in_place(made: Path, folder: Path) -> None:

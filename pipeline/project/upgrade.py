@@ -1,6 +1,5 @@
 """Brings a project's files up to those of the installed package: what `pipeline upgrade` does."""
 
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from pipeline.project.files import (
     read_record,
     record_of,
 )
+from pipeline.project.git import git
 from pipeline.project.params_file import check_params
 from pipeline.project.params_template import template_text
 from pipeline.project.params_upgrade import upgraded
@@ -116,7 +116,7 @@ def _broken_rules(text: str) -> list[str]:
 
 def _write(folder: Path, writes: Mapping[str, str], before: str) -> None:
     """Put the files in place, and commit them alone; on an error, all is as it was."""
-    changed = _git(folder, "status", "--porcelain", "--", *writes)
+    changed = git(folder, "status", "--porcelain", "--", *writes)
     if changed.returncode:
         raise MissingInputError(
             f"{folder.resolve()} is not in a Git repository ({changed.stderr.strip()}), so you could not undo "
@@ -138,7 +138,7 @@ def _write(folder: Path, writes: Mapping[str, str], before: str) -> None:
                 put_in_place(partial_path(place), place)
         _commit(folder, writes, before)
     except BaseException:
-        _git(folder, "reset", "--quiet", "--", *writes)
+        git(folder, "reset", "--quiet", "--", *writes)
         for path, data in old.items():
             if data is None:
                 (folder / path).unlink(missing_ok=True)
@@ -150,16 +150,9 @@ def _write(folder: Path, writes: Mapping[str, str], before: str) -> None:
 def _commit(folder: Path, writes: Mapping[str, str], before: str) -> None:
     message = f"Upgrade from pipeline {before} to {package_version()}"
     for arguments in (("add", "--force", "--", *writes), ("commit", "--quiet", "-m", message, "--", *writes)):
-        ended = _git(folder, *arguments)
+        ended = git(folder, *arguments)
         if ended.returncode:
             raise StorageError(f"git {arguments[0]} failed, and nothing was changed: {ended.stderr.strip()}")
-
-
-def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(  # noqa: S603
-        ["git", *arguments],  # noqa: S607
-        cwd=folder, capture_output=True, text=True, check=False,
-    )  # fmt: skip
 
 
 def _read(path: Path) -> str | None:

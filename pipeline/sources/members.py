@@ -19,6 +19,7 @@ from pathlib import Path
 
 from pipeline.errors import DataError
 from pipeline.images.rejection import Rejection, too_many_bytes
+from pipeline.names import as_utf8
 from pipeline.sources.digests import Digests, Slices, digests_of
 from pipeline.sources.object_store import ObjectPlace
 from pipeline.sources.places import Place
@@ -118,7 +119,7 @@ class Archive:
         return data
 
     def hashes(self, paths: Sequence[str], most: int, engine: Engine, title: str) -> Digests:
-        """By all workers; in an object store, nothing is read."""
+        """SHA-256 of each member, computed by all workers; in an object store, nothing is read."""
         if self.hashes_content:
             return digests_of(partial(_hashes, files=self, most=most), Slices(paths, CHUNK), self.engine(engine), title)
         members = [self.members[path] for path in paths]
@@ -128,7 +129,7 @@ class Archive:
 
     @property
     def most_bytes(self) -> int:
-        """What this archive may hold."""
+        """The most bytes that this archive may unpack to."""
         return max(MIN_BYTES, int(self.max_expansion * self.stamp[0]))
 
     def _list(self) -> Iterable[Member]:
@@ -149,16 +150,16 @@ class Archive:
         refused, ignored = [], []
         for member in listed:
             if member.reason == LEAVES:
-                refused.append((_shown(member.name), LEAVES))
+                refused.append((as_utf8(member.name), LEAVES))
             elif member.reason == ELSEWHERE:
-                ignored.append((_shown(member.name), ELSEWHERE))
+                ignored.append((as_utf8(member.name), ELSEWHERE))
             elif why := next(filter(None, map(ignored_for, member.name.split("/"))), ""):
-                ignored.append((_shown(member.name), why))
+                ignored.append((as_utf8(member.name), why))
             elif times[member.name] > 1:
                 # Which of them a person means, nobody knows: tools that unpack disagree.
-                refused.append((_shown(member.name), "several_members"))
+                refused.append((as_utf8(member.name), "several_members"))
             elif member.reason:
-                refused.append((_shown(member.name), member.reason))
+                refused.append((as_utf8(member.name), member.reason))
             else:
                 self.members[member.name] = member
         return Scan(tuple(sorted(self.members)), tuple(sorted(refused)), tuple(sorted(ignored)))
@@ -173,10 +174,6 @@ def _placed(member: Member, inside: str) -> Member:
     if inside and not path.startswith(f"{inside}/"):
         return Member(name, member.where, member.size, ELSEWHERE)
     return Member(path.removeprefix(f"{inside}/") if inside else path, member.where, member.size, member.reason)
-
-
-def _shown(name: str) -> str:
-    return name.encode(errors="backslashreplace").decode()
 
 
 def _hashes(paths: Sequence[str], files: Archive, most: int) -> list[bytes | Rejection]:

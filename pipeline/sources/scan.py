@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import MissingInputError
-from pipeline.names import is_utf8
+from pipeline.names import as_utf8, is_utf8
 from pipeline.store.artifacts import Artifact, folder
 from pipeline.store.refusals import refusals
 
@@ -56,11 +56,11 @@ def scan(root: Path) -> Scan:
             for entry in entries:
                 path = f"{folder_path}{entry.name}"
                 if why := ignored_for(entry.name):
-                    ignored += [(_shown(file), why) for file in _below(entry, path)]
+                    ignored += [(as_utf8(file), why) for file in _below(entry, path)]
                 elif entry.is_dir(follow_symlinks=False):
                     folders.append(f"{path}/")
                 elif reason := _refusal(entry, inside):
-                    refused.append((_shown(path), reason))
+                    refused.append((as_utf8(path), reason))
                 else:
                     files.append(path)
     return Scan(tuple(sorted(files)), tuple(sorted(refused)), tuple(sorted(ignored)))
@@ -111,7 +111,3 @@ def _below(entry: os.DirEntry[str], path: str) -> Iterator[str]:
         links = [name for name in folders if os.path.islink(f"{folder_path}/{name}")]  # noqa: PTH114
         yield from (f"{below}/{name}" for name in [*names, *links])
     yield from (f"{path}{folder_path[len(entry.path) :]}/" for folder_path in closed)
-
-
-def _shown(path: str) -> str:
-    return path.encode(errors="backslashreplace").decode()

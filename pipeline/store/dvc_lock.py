@@ -2,14 +2,18 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from pipeline.errors import StorageError
 from pipeline.store.reading import read_bytes
+from pipeline.store.refusals import refusals
 
 LOCK, PARAMS_FILE = "dvc.lock", "params.yaml"
 
@@ -43,6 +47,28 @@ def hash_in(stages: Stages, path: str) -> str | None:
     return found.get(path)
 
 
+@contextmanager
+def dvc_repository() -> Iterator[Any]:
+    """DVC's repository around the current folder; importing DVC takes a second.
+
+    Raises:
+        DvcException: there is none.
+        StorageError: DVC's database, in which it remembers hashes, cannot be used: it is damaged, or the disk is full.
+    """
+    from dvc.repo import Repo
+
+    try:
+        with refusals(".dvc"):
+            repository = Repo()
+        with repository:
+            yield repository
+    except sqlite3.DatabaseError as error:
+        raise StorageError(
+            f"DVC cannot open its database: {error}. Check that the site cache that `dvc doctor` names "
+            "exists, has free space and is writable. If it is damaged, remove it: it only saves time"
+        ) from error
+
+
 def cached_folder(md5: str) -> dict[str, bytes] | None:
     """{path: content} of a folder of small files that DVC's cache has; None if it lacks any of it.
 
@@ -50,10 +76,9 @@ def cached_folder(md5: str) -> dict[str, bytes] | None:
         md5: of the folder, as dvc.lock has it, with `.dir` at its end.
     """
     from dvc.exceptions import DvcException
-    from dvc.repo import Repo
 
     try:
-        with Repo() as repository:
+        with dvc_repository() as repository:
             listed = _cached(repository.cache.local, md5)
             files = {one["relpath"]: one["md5"] for one in json.loads(listed)} if listed is not None else {}
             found = {path: _cached(repository.cache.local, of_file) for path, of_file in files.items()}

@@ -11,14 +11,13 @@ from typing import Any
 
 from dvc.exceptions import DvcException
 from dvc.lock import LockError
-from dvc.repo import Repo
 from scmrepo.exceptions import SCMError
 
 from pipeline.errors import DataError, MissingInputError
 from pipeline.names import shown
 from pipeline.project.params_file import PARAMS_FILE
 from pipeline.store.artifacts import Artifact
-from pipeline.store.dvc_lock import LOCK, Stages, hash_in, locked_stages, stages_in
+from pipeline.store.dvc_lock import LOCK, Stages, dvc_repository, hash_in, locked_stages, stages_in
 from pipeline.tools.lineage import of_workspace, other_run
 from pipeline.yaml_values import yaml_values
 
@@ -29,9 +28,10 @@ def repository() -> Iterator[Any]:
 
     Raises:
         DataError: there is none, or DVC is at work there.
+        StorageError: DVC's database cannot be used.
     """
     try:
-        with Repo() as found:
+        with dvc_repository() as found:
             yield found
     except LockError as error:
         raise DataError(f"DVC is running here: wait for it, or run `pipeline doctor` ({error})") from error

@@ -11,7 +11,7 @@ from tests.examples import params
 
 
 def chosen(size: int, wanted: str | None = None) -> dict[str, Any]:
-    return {choice.place: choice.value for choice in model_choice(size, 300, 600, 3, wanted).choices}
+    return {choice.place: choice.value for choice in model_choice(size, 600, wanted).choices}
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ def test_photos_begin_with_a_pretrained_model(size: int, name: str) -> None:
 def test_what_is_wanted_is_taken_and_valid(model: str, size: int) -> None:
     found = params(**{"ingest.size": size, **chosen(size, model)})
     assert found.train.model.name == model
-    assert with_choices(template_text(), model_choice(size, 300, 600, 3, model).choices)
+    assert with_choices(template_text(), model_choice(size, 600, model).choices)
 
 
 @pytest.mark.parametrize(("size", "side"), [(32, 160), (96, 160), (160, 160), (200, 200), (224, 224), (400, 224)])
@@ -40,7 +40,7 @@ def test_photos_are_kept_larger_for_a_pretrained_model() -> None:
 
 
 def test_a_file_of_14_megabytes_is_within_the_limit() -> None:
-    assert model_choice(160, 300, 600, 3).max_megabytes == 20
+    assert model_choice(160, 600).max_megabytes == 20
 
 
 def test_a_model_that_needs_a_file_is_refused() -> None:

@@ -48,6 +48,30 @@ def upgrade(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
     return lambda: pipeline_alone(capsys, monkeypatch, "upgrade")
 
 
+def test_an_upgrade_in_a_hook_of_another_repository_is_committed_here(
+    project: Path, upgrade: Callable[[], Ended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older(project, "dvc.yaml", "stages: {}\n")
+    commit(project)
+    run(tmp_path, "git", "init", "--quiet", "other")
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "other/.git"))
+    ended = upgrade()
+    assert ended.code == 0, ended.err
+    monkeypatch.delenv("GIT_DIR")
+    assert run(project, "git", "log", "-1", "--format=%s").startswith("Upgrade from pipeline")
+
+
+def test_an_upgrade_without_git_says_what_to_install(
+    project: Path, upgrade: Callable[[], Ended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older(project, "dvc.yaml", "stages: {}\n")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    ended = upgrade()
+    assert ended.code == 4
+    assert "git is not installed, but a project needs it" in ended.err
+    assert (project / "dvc.yaml").read_text() == "stages: {}\n"
+
+
 def older(folder: Path, path: str, text: str) -> None:
     """A file as an older version of the package wrote it."""
     (folder / path).write_text(text, encoding="utf-8")

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import chi2
 
+from pipeline.metrics.bootstrap import ALPHA
 from pipeline.metrics.mean_intervals import effective_images
 from pipeline.stages.label_issues.mistakes import misfits, observed
 
@@ -67,10 +68,8 @@ def pooled(shares: Sequence[WrongShare], images: Sequence[int]) -> WrongShare:
     return WrongShare(*(round(value, DIGITS) for value in (estimate, *ends)))
 
 
-def wrong_share(
-    probabilities: Floats, labels: npt.NDArray[np.intp], groups: npt.NDArray[np.intp], alpha: float = 0.05
-) -> WrongShare:
-    """The share of wrong labels among images, with its interval at 1 - alpha.
+def wrong_share(probabilities: Floats, labels: npt.NDArray[np.intp], groups: npt.NDArray[np.intp]) -> WrongShare:
+    """The share of wrong labels among images, with its 95 % interval.
 
     Args:
         probabilities: shape (n, k), of a model that was not trained on these images.
@@ -80,10 +79,10 @@ def wrong_share(
     if len(labels) < MIN_IMAGES:
         return UNKNOWN
     contradicted = (probabilities.argmax(axis=1) != labels).astype(np.float64)
-    weight = effective_images(contradicted, groups, alpha) / len(labels)
+    weight = effective_images(contradicted, groups, ALPHA) / len(labels)
     worse = misfits(observed(probabilities, labels, weight), SHARES)
     best = int(worse.argmin())
-    (low, high), (at_least, _) = (_ends(worse, level) for level in (alpha, alpha / FAMILY))
+    (low, high), (at_least, _) = (_ends(worse, level) for level in (ALPHA, ALPHA / FAMILY))
     return WrongShare(*(round(float(value), DIGITS) for value in (SHARES[best], low, high, at_least)))
 
 

@@ -12,6 +12,7 @@ from pipeline import catalogue
 from pipeline.errors import DataError, LeakError
 from pipeline.images import perceptual
 from pipeline.images.pixels import Pixels
+from pipeline.names import as_utf8
 from pipeline.stages.curate import similarity
 from pipeline.store.artifacts import report
 from pipeline.store.shards import ShardReader
@@ -20,7 +21,7 @@ from pipeline.tools.audit.inspection import Inspection, PlacePictures, inspect_a
 from pipeline.tools.audit.leaks import Report, audit_report, check_splits
 from pipeline.tools.audit.rendering import verdict
 from pipeline.tools.audit.scenes import scene_names, scenes_across, shown_in, write_sheet, write_table
-from pipeline.tools.audit.tables import ShardPlace, escaped, read_tables
+from pipeline.tools.audit.tables import ShardPlace, read_tables
 from pipeline.workers.engine import Engine
 
 
@@ -65,7 +66,7 @@ def find(
     seen = [inspections.get(place, Inspection(None, None, "")) for place in places]
     rows["content"] = rows["sha256"].where(hashed, [one.sha256 for one in seen])
     rows["family"], plain = _families(rows, [one.seen for one in seen])
-    unchecked = rows.assign(reason=[escaped(one.reason) for one in seen])
+    unchecked = rows.assign(reason=[as_utf8(one.reason) for one in seen])
     if not (near and scenes.search):
         return audit_report(rows, unchecked[unchecked["reason"] != ""], min_per_class, near, plain)
     pictures = PlacePictures(places, ShardReader(*shards))

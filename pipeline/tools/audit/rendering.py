@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 from pipeline.names import shown, shown_bytes
 from pipeline.tools.audit.leaks import Report
 
+# Findings of each kind that are shown.
+MAX_LISTED = 10
 KINDS = {
     "path": "one image is in two splits",
     "exact": "files with the same content in two splits",
@@ -14,25 +16,22 @@ KINDS = {
 }
 
 
-def render(report: Report, most: int = 10) -> str:
-    """The report for people: everything counted, of each kind the first `most` findings.
+def render(report: Report) -> str:
+    """The report for people: everything counted, of each kind the first findings.
 
     The verdict of an audit that fails is the error that it ends with.
     """
     paragraphs = [
         _split_words(report),
         _scene_words(report),
-        *(_leak_words(kind, report, most) for kind in KINDS),
-        _list(
-            "Not checked, so a leak among these would go unnoticed", map(_unchecked_words, report["unchecked"]), most
-        ),
+        *(_leak_words(kind, report) for kind in KINDS),
+        _list("Not checked, so a leak among these would go unnoticed", map(_unchecked_words, report["unchecked"])),
         _list(
             "Labels that may mean the same class",
             (" and ".join(map(shown_bytes, x)) for x in report["labels_alike"]),
-            most,
         ),
-        _list("Class gaps", map(_gap_words, report["class_gaps"]), most),
-        _list("Labels differ", map(_mismatch_words, filter(_is_relevant, report["mismatch"])), most),
+        _list("Class gaps", map(_gap_words, report["class_gaps"])),
+        _list("Labels differ", map(_mismatch_words, filter(_is_relevant, report["mismatch"]))),
         verdict(report) if report["passed"] else "",
     ]
     return "\n\n".join(filter(None, paragraphs))
@@ -101,7 +100,7 @@ def _error_words(one: Report) -> str:
     return f". Its error on these images is {one['error_of_these']:.1%}{beside}"
 
 
-def _leak_words(kind: str, report: Report, most: int) -> str:
+def _leak_words(kind: str, report: Report) -> str:
     leaks = [leak for leak in report["leaks"] if leak["kind"] == kind]
     words = []
     for leak in leaks:
@@ -112,7 +111,7 @@ def _leak_words(kind: str, report: Report, most: int) -> str:
         more = len(leak["rows"]) - len(rows)
         lines = [f"{shown(row['split'])}: {_row_words(row)}" for row in rows] + [f"and {more:,} more"] * bool(more)
         words.append(" and ".join(map(shown, leak["splits"])) + group + "\n" + "\n".join(f"    {x}" for x in lines))
-    return _list(f"Leak ({kind}): {KINDS[kind]}", words, most)
+    return _list(f"Leak ({kind}): {KINDS[kind]}", words)
 
 
 def _group_words(written: Sequence[str]) -> str:
@@ -122,10 +121,12 @@ def _group_words(written: Sequence[str]) -> str:
     return f"written in {len(written)} ways: {' and '.join(map(shown_bytes, written[:3]))}"
 
 
-def _list(title: str, words: Iterable[str], most: int) -> str:
+def _list(title: str, words: Iterable[str]) -> str:
     found = list(words)
-    more = [f"and {len(found) - most:,} more; --json FILE gets all"] * (len(found) > most)
-    return "\n".join([f"{title}: {len(found):,}", *(f"  {word}" for word in [*found[:most], *more])]) if found else ""
+    if not found:
+        return ""
+    more = [f"and {len(found) - MAX_LISTED:,} more; --json FILE gets all"] * (len(found) > MAX_LISTED)
+    return "\n".join([f"{title}: {len(found):,}", *(f"  {word}" for word in [*found[:MAX_LISTED], *more])])
 
 
 def _row_words(row: Report) -> str:

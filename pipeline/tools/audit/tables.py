@@ -10,6 +10,7 @@ import pandas as pd
 
 from pipeline import names
 from pipeline.errors import DataError, MissingInputError, listing
+from pipeline.names import as_utf8
 from pipeline.store.arrow import open_foreign
 from pipeline.store.reading import read_bytes
 from pipeline.store.tables import READERS, lists
@@ -58,7 +59,7 @@ def read_tables(manifests: Sequence[Path], root: Path | None) -> tuple[pd.DataFr
             problems.append(str(error))
         else:
             frame, found = _rows_of(path, columns, root or path.parent)
-            problems += table_problems(str(path), [escaped(name) for name in columns], frame)
+            problems += table_problems(str(path), [as_utf8(name) for name in columns], frame)
             frames.append(frame)
             places += found
     if problems:
@@ -79,10 +80,10 @@ def _rows_of(path: Path, columns: Mapping[str, Sequence[Any]], root: Path) -> tu
     else:
         raw = [str(value) for value in columns.get("path", [""] * count)]
         places = [FilePlace(root, value) for value in raw]
-        keys = [escaped(f"{root}/{PurePosixPath(value)}") for value in raw]
+        keys = [as_utf8(f"{root}/{PurePosixPath(value)}") for value in raw]
     if "sha256" in texts:
         texts["sha256"] = [value and value.lower() for value in texts["sha256"]]
-    frame = pd.DataFrame({"table": escaped(str(path)), "row": range(1, count + 1), "key": keys, **texts})
+    frame = pd.DataFrame({"table": as_utf8(str(path)), "row": range(1, count + 1), "key": keys, **texts})
     absent = [name for name in OPTIONAL if name not in texts]
     return frame.astype(dict.fromkeys(texts, object)).assign(**dict.fromkeys(absent)), places
 
@@ -111,9 +112,4 @@ def _text(value: Any) -> str | None:
     """A cell as text that can be printed; None if it is empty."""
     if isinstance(value, float):
         value = None if np.isnan(value) else int(value) if value.is_integer() else value
-    return None if value is None or not str(value).strip() else escaped(str(value))
-
-
-def escaped(text: str) -> str:
-    """What is no UTF-8 as \\udcff, so that any file can hold the text."""
-    return text.encode(errors="backslashreplace").decode()
+    return None if value is None or not str(value).strip() else as_utf8(str(value))

@@ -3,18 +3,16 @@
 Not covered: whether files in a remote are complete, and readable images of bad quality.
 """
 
-import sqlite3
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from dvc.exceptions import DvcException
-from dvc.repo import Repo
 
 from pipeline.errors import StorageError, listing
 from pipeline.project.params_file import Params
 from pipeline.sources.urls import is_url
-from pipeline.store.refusals import refusals
+from pipeline.store.dvc_lock import dvc_repository
 from pipeline.tools.doctor.cache import examine_cache, uses_of
 from pipeline.tools.doctor.findings import Check, Problem, fix_all
 from pipeline.tools.doctor.folders import examine_folders
@@ -34,15 +32,9 @@ def examine(fix: bool, engine: Engine) -> list[Check]:
     at_work = listing(running(Path.cwd().resolve()))
     with ExitStack() as stack:
         try:
-            with refusals(Path(".dvc")):
-                repository = stack.enter_context(Repo())
+            repository = stack.enter_context(dvc_repository())
         except DvcException as error:
             problem = Problem(f"DVC cannot work here: {error}", "`dvc init`, or fix what it names")
-        except sqlite3.DatabaseError as error:
-            raise StorageError(
-                f"DVC cannot open its database: {error}. Check that the site cache that `dvc doctor` names "
-                "exists, has free space and is writable. If it is damaged, remove it: it only saves time"
-            ) from error
         else:
             return _examine(repository, fix, engine, at_work)
     checks = _checks_without_dvc(problem, engine, at_work)

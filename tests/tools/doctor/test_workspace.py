@@ -9,6 +9,8 @@ from types import SimpleNamespace
 import pytest
 from dvc.repo import Repo
 
+from pipeline.errors import StorageError
+from pipeline.tools import revisions
 from tests.running import run, run_cold, write_params
 from tests.tools.doctor.workspaces import Doctor, damage, object_of, shard_of, states, wrong
 
@@ -84,6 +86,9 @@ def test_a_damaged_database_of_dvc_is_an_error_that_says_what_to_remove(project:
     assert ended.code == 6
     assert "DVC cannot open its database" in ended.err
     assert "If it is damaged, remove it" in ended.err
+    # As do the commands that look at earlier runs.
+    with pytest.raises(StorageError, match="DVC cannot open its database"), revisions.repository():
+        pass
 
 
 def test_without_dvc_the_rest_is_looked_at(workspace: Path, doctor: Doctor) -> None:
