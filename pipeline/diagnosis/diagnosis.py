@@ -27,6 +27,7 @@ from pipeline.diagnosis.findings import (
     COARSE_CHOICE,
     EARLY_STOP,
     EPOCHS,
+    HARD_SLICE,
     IMBALANCE,
     LABEL_NOISE,
     LEAK,
@@ -234,8 +235,9 @@ def of_predictions(
     ]
     found = sure([each for candidates, _ in tested for each in candidates], sum(count for _, count in tested))
     error = float((dev["label"].astype(str) != dev["predicted"].astype(str)).mean())
-    told = [each for name in (CLASS, SLICE) for each in [one for one in found if one.name == name][:MAX_SHOWN]]
-    others = [each for each in found if each.name not in {CLASS, SLICE}]
+    shown = (CLASS, SLICE, HARD_SLICE)
+    told = [each for name in shown for each in [one for one in found if one.name == name][:MAX_SHOWN]]
+    others = [each for each in found if each.name not in shown]
     return [*others, *hidden(found, error, evaluate, relevant), *told]
 
 

@@ -1,6 +1,7 @@
 """Failing slices: classes and slices of dev that are misclassified more often than all other images, beyond chance."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import pandas as pd
 
 from pipeline.diagnosis.clusters import CLUSTER, common_facts
 from pipeline.diagnosis.error_levels import ALPHA
-from pipeline.diagnosis.findings import CLASS, HIDDEN, SLICE, Finding, more_wrong, units
+from pipeline.diagnosis.findings import CLASS, HARD_SLICE, HIDDEN, SLICE, Finding, more_wrong, units
 from pipeline.label_sets import LabelNames, all_names, names_in
 from pipeline.manifest import DEV, EXTRA_COLUMNS
 from pipeline.metrics.intervals import MIN_GROUPS
@@ -34,6 +35,10 @@ def failing(
 ) -> tuple[list[Finding], int]:
     """Classes and slices of dev whose error is above that of the rest by what is worth work, and how many were tested.
 
+    Some images are harder for any model. So a slice that nobody asked for (quarters of facts, clusters) is HARD_SLICE,
+    no more than a note, unless dev's error would fall by what is worth work if the model were as good on it as on the
+    rest.
+
     Args:
         predictions: of the rows of the manifest, by id.
     """
@@ -55,7 +60,9 @@ def failing(
         if column == CLUSTER:
             what = f"images of dev that look alike ({common_facts(rows, inside) or f'cluster {value}'})"
         subject = value if name == CLASS else f"{column}={value}"
-        found.append(_finding(name, subject, what, wrong, inside, ends, more_wrong(part, others)))
+        each = _finding(name, subject, what, wrong, inside, ends, more_wrong(part, others))
+        asked = name == CLASS or column in params.slices or column not in {*FACTS, SIZE, CLUSTER}
+        found.append(each if asked or each.gain >= relevant else _hard(each))
     return found, tests
 
 
@@ -75,7 +82,7 @@ def hidden(found: Sequence[Finding], error: float, params: EvaluateParams, relev
             HIDDEN,
             (
                 f"{params.optimizing.name} hardly shows the class {each.subject}: if the model were as good on it "
-                f"as on the others, dev's error would fall by only {100 * each.gain:.1f} points"
+                f"as on the others, dev's error would fall by only {_points(each)}"
             ),
             each.figures,
             each.p,
@@ -123,6 +130,16 @@ def _ends(wrong: "pd.Series[bool]", groups: "pd.Series[str]") -> tuple[float, fl
     if codes.max(initial=-1) + 1 < MIN_GROUPS:
         return None
     return mean_interval(wrong.to_numpy().astype(np.float64), codes, 1.0, ALPHA)
+
+
+def _hard(slice_found: Finding) -> Finding:
+    """The same, as a slice whose images are harder, and hold the model back less than what is worth work."""
+    gain = f"if the model were as good on them as on the rest, dev's error would fall by only {_points(slice_found)}"
+    return replace(slice_found, name=HARD_SLICE, words=f"{slice_found.words}; {gain}")
+
+
+def _points(found: Finding) -> str:
+    return f"{100 * found.gain:.1f} points"
 
 
 def _finding(

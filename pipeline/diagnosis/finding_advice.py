@@ -199,6 +199,14 @@ FINDING_ADVICE: Mapping[str, tuple[Advice, ...]] = {
             cost=costs.look_at_errors,
         ),
     ),
+    found.HARD_SLICE: (
+        Advice(
+            "inspect the errors of the harder images",
+            "MLY ch. 14",
+            command="pipeline errors",
+            cost=costs.look_at_errors,
+        ),
+    ),
     found.CALIBRATION: (
         Advice(
             "label smoothing, which makes the model less confident",
