@@ -92,7 +92,7 @@ class Params(Section):
                 )
         return sources
 
-    @field_validator("sources", "balance", "augment", "train", "evaluate")
+    @field_validator("sources", "balance", "augment", "train", "evaluate", "diagnose")
     @classmethod
     def _fits_the_problem(cls, section: Any, info: ValidationInfo) -> Any:
         if "problem" in info.data and (broken := broken_rules(info.data["problem"], str(info.field_name), section)):

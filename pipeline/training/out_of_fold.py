@@ -15,7 +15,8 @@ from pipeline.manifest import DEV
 from pipeline.metrics.metric import metric_of
 from pipeline.metrics.params import AnyMetric
 from pipeline.metrics.predictions import PROBABILITY, class_codes
-from pipeline.models.baselines import Baseline, Rows
+from pipeline.models.baseline_fits import Rows
+from pipeline.models.baselines import Baseline
 from pipeline.models.layers import split_frozen
 from pipeline.models.network import Network
 from pipeline.problem import framed

@@ -13,7 +13,7 @@ import pandas as pd
 
 from pipeline import catalogue
 from pipeline.data.predictions import predict_rows
-from pipeline.label_sets import LabelNames
+from pipeline.framing import outputs_of
 from pipeline.metrics.limits import LATENCY, check_limits, needs_latency
 from pipeline.metrics.metric import metric_of
 from pipeline.metrics.params import Limit, SliceError
@@ -87,8 +87,8 @@ class Shared:
             return read_data(params, balanced_rows(params))
         same_way = params.train.unlabelled.name == self._params.train.unlabelled.name
         if same_way and params.augment.variants == self._params.augment.variants:
-            several = isinstance(self._data.classes, LabelNames)
-            check_fits(self._data.rows, self._data.dev_rows, params.train.batch_size, several)
+            outputs = outputs_of(self._data.classes)
+            check_fits(self._data.rows, self._data.dev_rows, params.train.batch_size, outputs)
             return self._data
         return read_data(params)
 
