@@ -27,7 +27,7 @@ from pipeline.diagnosis.findings import (
     RATE_LOW,
 )
 from pipeline.diagnosis.gaps import BIAS, DEV_OVERFIT, MISMATCH, VARIANCE
-from pipeline.diagnosis.next_steps import changed
+from pipeline.diagnosis.param_changes import changed
 from pipeline.images.pixels import Pixels
 from pipeline.manifest import DEV, TEST, TRAIN, TRAIN_DEV
 
@@ -46,6 +46,7 @@ EASY: dict[str, Any] = {
         "name": "cnn", "depth": 2, "width": 8, "kernel": 3, "activation": "relu", "batch_norm": True,
         "dense": [], "dropout": {"blocks": 0.0, "head": 0.0},
     },
+    "balance.strategy": {"name": "none"},
     "train.batch_size": 50,
     "train.epochs": 8,
     "train.patience": None,

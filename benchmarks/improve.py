@@ -24,10 +24,10 @@ import pandas as pd
 from diseases import Case
 from planted import acts, diagnosis_of, fitted, followable, paired, seeded, sick
 
-from pipeline.diagnosis.next_steps import allowed, changed, values_of
-from pipeline.diagnosis.param_changes import Run
+from pipeline.diagnosis.param_changes import allowed, changed, values_of
 from pipeline.diagnosis.recommendations import TABLE
 from pipeline.diagnosis.rendering import report
+from pipeline.diagnosis.run import Run
 from pipeline.errors import DataError, PipelineError
 from pipeline.manifest import DEV, TEST
 from pipeline.metrics.comparison import Result

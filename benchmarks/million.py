@@ -5,7 +5,8 @@
 It makes generated PNG files of 64 x 64 in ten classes, four fifths raw and one fifth production, and runs each stage
 as `dvc repro` would, one after the other, two workers, without DVC: for a quarter of --images, and for all. Params are
 those that `pipeline init` chooses, but no embeddings, a small network and one epoch, so that what grows with the images
-is seen, not how long one trains. Then 1 % more images come, and the stages before `train` run again. Memory is the
+is seen, not how long one trains. Then DVC records the results and finds that nothing is to be done, which is what it
+costs beside the stages; 1 % more images come, and the stages before `train` run again. Memory is the
 largest process's. The last column is an extrapolation of CPU to a million, along the line through both sizes: a stage
 that grows faster takes longer.
 million_rows.py measures what rows alone cost, without files.
@@ -57,6 +58,9 @@ def main() -> None:
             return f"{(cpu + slope * (MILLION - options.images)) / 60:9.1f} minutes of CPU at a million"
 
         run_all(project, names, at_a_million)
+        for command in (("commit", "--force"), ("repro", options.until)):
+            wall, cpu, memory = measured(project, "-m", "dvc", *command)
+            print(f"dvc {command[0]:20}{wall:9.1f}{cpu:9.1f}{memory:7.2f}", flush=True)
         write_images(folder / "images", range(options.images, options.images + options.images // 100))
         print(f"{options.images // 100:,} images more")
         run_all(project, [name for name in names if name in BEFORE_TRAINING], lambda _name, _cpu: "")
@@ -113,11 +117,16 @@ def run_all(project: Path, names: list[str], more: Callable[[str, float], str]) 
 
 
 def run(project: Path, *command: str) -> tuple[float, float, float]:
-    """Seconds, seconds of CPU, and GB of the largest process."""
+    """The same of a command of the pipeline."""
+    return measured(project, "-m", "pipeline", *command)
+
+
+def measured(project: Path, *command: str) -> tuple[float, float, float]:
+    """Seconds, seconds of CPU, and GB of the largest process, of a Python program."""
     begun = time.perf_counter()
     with (project / "million.log").open("ab") as log:
         child = subprocess.Popen(
-            [sys.executable, "-m", "pipeline", *command],
+            [sys.executable, *command],
             cwd=project,
             stdout=log,
             stderr=log,

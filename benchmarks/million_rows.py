@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -57,12 +58,8 @@ def measured(rows: int) -> dict[str, tuple[float, float, float]]:
 def write_project(folder: Path, rows: int) -> None:
     from splitting import manifest
 
-    values = load_params(Path(__file__).parent.parent / "params.yaml").model_dump(mode="json")
-    values["sources"] = {"web": {"role": "raw", "path": "web"}, "phone": {"role": "production", "path": "phone"}}
-    values["split"] |= {"min_per_class": 1, "one_sided_classes": "train"}
-    values["balance"]["strategy"] = {"name": "weights"}
     with (folder / "params.yaml").open("w") as file:
-        YAML(typ="safe", pure=True).dump(values, file)
+        YAML(typ="safe", pure=True).dump(project_params(), file)
     draw = np.random.default_rng(0)
     frame = manifest(rows, classes=min(1000, rows // 600))
     for name in HASHES:
@@ -82,6 +79,15 @@ def write_project(folder: Path, rows: int) -> None:
         rejected = folder / catalogue.INGEST_REJECTED.named(name=name).path
         empty = pd.DataFrame(columns=["path", "reason", "detail"], dtype="str")
         catalogue.INGEST_REJECTED.named(name=name).write(empty, rejected)
+
+
+def project_params() -> dict[str, Any]:
+    """Params of a project with two sources and classes that may be rare."""
+    values = load_params(Path(__file__).parent.parent / "params.yaml").model_dump(mode="json")
+    values["sources"] = {"web": {"role": "raw", "path": "web"}, "phone": {"role": "production", "path": "phone"}}
+    values["split"] |= {"min_per_class": 1, "one_sided_classes": "train"}
+    values["balance"]["strategy"] = {"name": "weights"}
+    return values
 
 
 def inventory_of(folder: Path, rows: int) -> None:

@@ -2,10 +2,11 @@
 
 A fault is a comparison turned, an operator or a constant changed, a condition negated, "and" made "or". The tests of
 FOLDERS run once while coverage notes which lines each one reaches. Then each fault is written into a copy of the
-package, and only the tests that reach its lines run there, the quick ones first, until one fails. They run in a process
-that is forked from one in which the libraries are loaded. Printed: the rate of faults that were caught, with its exact
-interval, and the survivors. A fault may change nothing (a rounding, a limit that no value reaches): read the survivors.
-Takes two minutes, and then some five seconds of one core a fault.
+package, and only the tests that reach its lines run there, the quick ones first, until one fails or PATIENCE is over.
+They run in a process that is forked from one in which the libraries are loaded. A fault within a function needs no
+module to be loaded anew: the function gets other code in a process that has loaded everything. Printed: the rate of
+faults that were caught, with its exact interval, and the survivors. A fault may change nothing (a rounding, a limit
+that no value reaches): read the survivors. Takes two minutes, and then a few seconds of one core a fault.
 
     python benchmarks/mutants.py [--count 200] [--seed 0] [--only pipeline/metrics/intervals.py ...]
     ... --results FILE      # goes on where a run that was stopped had come to, and keeps what it found
@@ -13,9 +14,10 @@ Takes two minutes, and then some five seconds of one core a fault.
 """
 
 import argparse
-import ast
+import gc
 import hashlib
 import importlib
+import itertools
 import json
 import os
 import random
@@ -23,11 +25,15 @@ import resource
 import shutil
 import sys
 import tempfile
+import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import CodeType, FunctionType
 from typing import Any
+
+from faults import Fault, count_of, mutated
 
 FOLDERS = ("pipeline/metrics", "pipeline/diagnosis", "pipeline/stages/split")
 # The tests that should notice.
@@ -39,10 +45,12 @@ TESTS = ("tests/metrics", "tests/diagnosis", "tests/stages/split", "tests/stages
 LIBRARIES = ("pytest", "hypothesis", "numpy", "pandas", "pyarrow", "scipy.stats", "sklearn", "pydantic", "ruamel.yaml",
              "typer.main", "dvc.repo", "dvc.utils.hydra", "cv2", "PIL.Image", "torch")  # fmt: skip
 OPTIONS = ["-x", "-q", "-n0", "--assert=plain", "-p", "no:cacheprovider"]
-COMPARISONS = {ast.Lt: ast.GtE, ast.LtE: ast.Gt, ast.Gt: ast.LtE, ast.GtE: ast.Lt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq}
-OPERATORS = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.Pow: ast.Mult}
 # Of a processor; a fault that takes more runs without end.
 SECONDS = 120
+# Seconds of tests that a fault gets at most: the quickest first.
+PATIENCE = 25.0
+# Characters that are shown of what failing tests say.
+SAID = 3000
 
 
 @dataclass(frozen=True)
@@ -53,12 +61,14 @@ class Reached:
     seconds: dict[str, float]
 
     def tests(self, path: Path, lines: range) -> list[str]:
-        """The tests that reach some lines, the quickest first; of what runs at import, all of the module."""
+        """Those that reach some lines, quick ones first, for PATIENCE; of what runs at import, all of the module."""
         reached = self.lines.get(path.as_posix(), {})
         found = {test for line in lines for test in reached.get(line, [])}
         if "" in found:
             found = {test for tests in reached.values() for test in tests}
-        return sorted(found - {""}, key=lambda test: (self.seconds.get(test, 0.0), test))
+        ordered = sorted(found - {""}, key=lambda test: (self.seconds.get(test, 0.0), test))
+        sums = itertools.accumulate(self.seconds.get(test, 0.0) for test in ordered)
+        return [test for test, spent in zip(ordered, sums, strict=True) if spent <= PATIENCE or test == ordered[0]]
 
 
 class Recorder:
@@ -102,35 +112,39 @@ def main() -> None:
     parser.add_argument("--again", action="store_true")
     chosen = parser.parse_args()
     paths = chosen.only or [path for folder in FOLDERS for path in sorted(Path(folder).glob("*.py"))]
-    places = [(path, number) for path in paths for number in range(_count(path))]
+    places = [(path, number) for path in paths for number in range(count_of(path))]
     drawn = random.Random(chosen.seed).sample(places, min(chosen.count, len(places)))
     for name in LIBRARIES:
         importlib.import_module(name)
     done = _earlier(chosen.results)
     if chosen.again:
         done = {key: ended for key, ended in done.items() if ended == "caught"}
-    found = []
+    results = None if chosen.results is None else chosen.results.absolute()
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder)
         for name in ("pipeline", "tests"):
             shutil.copytree(name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
         for name in ("pyproject.toml", "params.yaml", "dvc.yaml"):
             shutil.copy(name, copy / name)
-        noted = chosen.results.with_suffix(".reached") if chosen.results is not None else copy / "reached"
+        noted = results.with_suffix(".reached") if results is not None else copy / "reached"
         reached = _reached(copy, noted.absolute())
-        for path, number in drawn:
-            source, key, lines = mutated(path, number)
-            found.append(key)
-            if key in done:
+        faults = [mutated(path, number) for path, number in drawn]
+        # Faults of what runs at import come first, while nothing of the package is loaded.
+        functions: dict[tuple[str, str], list[FunctionType]] = {}
+        for fault in sorted(faults, key=lambda fault: fault.function is not None):
+            if fault.key in done:
                 continue
-            tests = reached.tests(path, lines)
-            (copy / path).write_text(source, encoding="utf-8")
-            done[key] = _ended(copy, tests) if tests else "not reached"
-            shutil.copy(path, copy / path)
-            print(f"{key}: {done[key] if done[key] == 'caught' else 'SURVIVED'}", flush=True)
-            if chosen.results is not None:
-                with chosen.results.open("a") as file:
-                    file.write(json.dumps([key, done[key]]) + "\n")
+            if fault.function is not None and not functions:
+                functions = _loaded(copy, reached)
+            tests = reached.tests(fault.path, fault.lines)
+            begun = time.monotonic()
+            done[fault.key] = _ended(copy, fault, tests, functions) if tests else "not reached"
+            ended = done[fault.key] if done[fault.key] == "caught" else "SURVIVED"
+            print(f"{fault.key}: {ended} in {time.monotonic() - begun:.1f} s, {len(tests)} tests", flush=True)
+            if results is not None:
+                with results.open("a") as file:
+                    file.write(json.dumps([fault.key, done[fault.key]]) + "\n")
+    found = [fault.key for fault in faults]
     survivors = [f"{key} ({done[key]})" for key in found if done[key] != "caught"]
     # Only now, so that forked processes load the copy's.
     from pipeline.metrics.mean_intervals import share_interval
@@ -164,94 +178,75 @@ def _reached(copy: Path, noted: Path) -> Reached:
 
     read = json.loads(noted.read_text()) if noted.exists() else {}
     if read.get("of") != digest.hexdigest():
-        if _forked(copy, note) != 0:
-            sys.exit(f"{' '.join(TESTS)} fail before anything is wrong")
+        said = copy / "said"
+        if _forked(copy, note, said) != 0:
+            sys.exit(f"{said.read_text()[-SAID:]}\nTests fail before anything is wrong")
         read = json.loads(noted.read_text())
     lines = {name: {int(line): tests for line, tests in of.items()} for name, of in read["lines"].items()}
     return Reached(lines, read["seconds"])
 
 
-def _ended(copy: Path, tests: list[str]) -> str:
+def _ended(copy: Path, fault: Fault, tests: list[str], functions: Mapping[tuple[str, str], list[FunctionType]]) -> str:
     """How the tests ended: caught (one failed, none began, no end), or passed."""
+    file = copy / fault.path
+    before = file.read_bytes()
+    swapped = functions.get((str(file), fault.function or ""), [])
+    file.write_text(fault.source, encoding="utf-8")
 
     def run() -> int:
         import pytest
 
+        for function in swapped:
+            function.__code__ = _code_of(fault.source, str(file), function.__code__.co_qualname)
         used = int(resource.getrusage(resource.RUSAGE_SELF).ru_utime) + 1
         resource.setrlimit(resource.RLIMIT_CPU, (used + SECONDS, used + SECONDS))
         return int(pytest.main([*OPTIONS, *tests]))
 
-    return "passed" if _forked(copy, run) == 0 else "caught"
+    code = _forked(copy, run)
+    file.write_bytes(before)
+    return "passed" if code == 0 else "caught"
 
 
-def _forked(copy: Path, work: Callable[[], int]) -> int:
-    """The exit code of what a silent process of its own does in the copy; -1 if a signal ended it."""
+def _loaded(copy: Path, reached: Reached) -> dict[tuple[str, str], list[FunctionType]]:
+    """Load all tests and what they import, from the copy: the functions by file and qualified name."""
+    os.chdir(copy)
+    sys.path[0] = str(copy)
+    sys.dont_write_bytecode = True
+    import pytest
+
+    pytest.main([*OPTIONS, "--collect-only", "-qq", *sorted({test.partition("::")[0] for test in reached.seconds})])
+    found: dict[tuple[str, str], list[FunctionType]] = defaultdict(list)
+    for each in gc.get_objects():
+        if isinstance(each, FunctionType) and each.__code__.co_filename.startswith(str(copy)):
+            found[each.__code__.co_filename, each.__code__.co_qualname].append(each)
+    gc.freeze()
+    return found
+
+
+def _code_of(source: str, file: str, name: str) -> CodeType:
+    """The code of the function with this qualified name."""
+    left: list[Any] = [compile(source, file, "exec")]
+    for code in left:
+        if code.co_qualname == name:
+            return code
+        left += [each for each in code.co_consts if isinstance(each, CodeType)]
+    raise LookupError(name)
+
+
+def _forked(copy: Path, work: Callable[[], int], said: Path = Path(os.devnull)) -> int:
+    """The exit code of what a process of its own does in the copy; -1 if a signal ended it. said: where it writes."""
     sys.stdout.flush()
     child = os.fork()
     if child == 0:
         os.chdir(copy)
         sys.path[0] = str(copy)
         sys.dont_write_bytecode = True
-        silent = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(silent, 1)
-        os.dup2(silent, 2)
+        file = os.open(said, os.O_WRONLY | os.O_CREAT)
+        os.dup2(file, 1)
+        os.dup2(file, 2)
         os._exit(work())
     status = os.waitpid(child, 0)[1]
     return os.WEXITSTATUS(status) if os.WIFEXITED(status) else -1
-
-
-def _sites(tree: ast.AST) -> Iterator[ast.AST]:
-    """Nodes that can be made wrong, in the order of the walk; annotations and texts are none."""
-    skipped = {
-        id(inner)
-        for node in ast.walk(tree)
-        for part in (getattr(node, "annotation", None), getattr(node, "returns", None))
-        if part is not None
-        for inner in ast.walk(part)
-    }
-    for node in ast.walk(tree):
-        if id(node) in skipped:
-            continue
-        turned = isinstance(node, ast.Compare) and type(node.ops[0]) in COMPARISONS
-        changed = isinstance(node, ast.BinOp | ast.AugAssign) and type(node.op) in OPERATORS
-        number = isinstance(node, ast.Constant) and type(node.value) in {int, float, bool}
-        if turned or changed or number or isinstance(node, ast.If | ast.IfExp | ast.BoolOp):
-            yield node
-
-
-def _count(path: Path) -> int:
-    return sum(1 for _ in _sites(ast.parse(path.read_text(encoding="utf-8"))))
-
-
-def mutated(path: Path, number: int) -> tuple[str, str, range]:
-    """The source with one node made wrong; what was done, with its line; and the lines that reach it."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    node = list(_sites(tree))[number]
-    lines = _lines(tree, node)
-    before = ast.unparse(node).splitlines()[0]
-    match node:
-        case ast.Compare():
-            node.ops[0] = COMPARISONS[type(node.ops[0])]()
-        case ast.BinOp() | ast.AugAssign():
-            node.op = OPERATORS[type(node.op)]()
-        case ast.Constant(value=bool()):
-            node.value = not node.value
-        case ast.Constant():
-            node.value = node.value * 50 if isinstance(node.value, float) and node.value else node.value + 1  # type: ignore[operator]
-        case ast.If() | ast.IfExp():
-            node.test = ast.UnaryOp(ast.Not(), node.test)
-        case ast.BoolOp():
-            node.op = ast.Or() if isinstance(node.op, ast.And) else ast.And()
-    place = f"{getattr(node, 'lineno', 0)}:{getattr(node, 'col_offset', 0)}"
-    key = f"{path}:{place}: {before} -> {ast.unparse(node).splitlines()[0]}"
-    return ast.unparse(ast.fix_missing_locations(tree)), key, lines
-
-
-def _lines(tree: ast.AST, node: Any) -> range:
-    """From the start of the statement that has the node to its end; of a condition, its head alone."""
-    statement: Any = [one for one in ast.walk(tree) if isinstance(one, ast.stmt) and node in ast.walk(one)][-1]
-    last: Any = node.test if isinstance(node, ast.If) else node
-    return range(statement.lineno, last.end_lineno + 1)
 
 
 if __name__ == "__main__":

@@ -115,7 +115,7 @@ def measured(way: Callable[[Hashes], dict[str, Any]], hashes: Hashes) -> dict[st
 
 def by_the_pipeline(hashes: Hashes) -> dict[str, Any]:
     """Equal hashes are one, as copies() has them; the planted pairs among the distinct ones must be found."""
-    from pipeline.stages.curate.similarity import near_pairs
+    from pipeline.stages.curate.near_hashes import near_pairs
 
     planted = np.sort(hashes[: 2 * PLANTED].reshape(-1, 2), axis=1)
     planted = planted[planted[:, 0] != planted[:, 1]]

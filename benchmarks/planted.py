@@ -6,7 +6,7 @@ as the stage label_issues does.
 
 import shlex
 import string
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 from diseases import ALONE, DISEASES, Case, Disease, Folders, drawn, photos
 from photo_diseases import PHOTO_DISEASES, drawn_photos
-from planted_fits import Epochs, as_tensor, best_on_dev, head_of, network_of, predicted, with_copies
+from planted_fits import Epochs, as_tensor, balanced, best_on_dev, head_of, network_of, predicted, with_copies
 from planted_images import SIDE
 from ruamel.yaml import YAML
 from torch.utils.data import DataLoader, TensorDataset
@@ -26,9 +26,10 @@ from pipeline.diagnosis.diagnosis import Diagnosis, diagnosis
 from pipeline.diagnosis.error_levels import HUMAN, given, levels_of, measured, metric_of_errors
 from pipeline.diagnosis.findings import SMALL_DEV
 from pipeline.diagnosis.inputs import Evidence
-from pipeline.diagnosis.next_steps import changed, in_order
-from pipeline.diagnosis.param_changes import DROPPED, Run
+from pipeline.diagnosis.next_steps import in_order
+from pipeline.diagnosis.param_changes import DROPPED, changed
 from pipeline.diagnosis.rendering import sentence
+from pipeline.diagnosis.run import Run
 from pipeline.images.pixels import Pixels
 from pipeline.manifest import DEV, PRODUCTION, RAW, TEST, TRAIN, TRAIN_DEV
 from pipeline.metrics.bootstrap import interval, resamples
@@ -46,7 +47,10 @@ from pipeline.training.training import fit
 CHECKED = {TRAIN: 600, DEV: 400}
 # Places of params that change what is fitted here; other advice (a larger train_dev, say) cannot be followed.
 OF_PIXELS = ("augment.", "train.model.trained", "train.model.input")
-FOLLOWED = ("train.", "augment.copies.", "augment.transforms", "split.production_train_fraction", "evaluate.optimizing")
+FOLLOWED = (
+    "train.", "augment.copies.", "augment.transforms", "split.production_train_fraction", "evaluate.optimizing",
+    "balance.strategy",
+)  # fmt: skip
 
 
 EVERY: Mapping[str, Disease] = {**DISEASES, **PHOTO_DISEASES}
@@ -128,8 +132,21 @@ def diagnosis_of(
         levels[TEST] = measured(TEST, frames[TEST], metric, classes, evaluate)
     run = Run(params.curate, params.split, params.balance, params.augment, params.train, evaluate)
     manifest = manifest_of(predictions, case)
-    evidence = Evidence(predictions, manifest, scenes_of(case), curves, suspected(case, manifest), {})
+    vectors = InMemory(case) if case.embedded else None
+    evidence = Evidence(predictions, manifest, scenes_of(case), curves, suspected(case, manifest), {}, vectors)
     return diagnosis(levels, evidence, run, params.diagnose)
+
+
+class InMemory:
+    """A case's embeddings, as the diagnosis asks for them: by content, which is an image's id here."""
+
+    def __init__(self, case: Case) -> None:
+        self.of_split = {**case.pixels, TRAIN: learnt_images(case)[0]}
+
+    def of(self, contents: Sequence[str]) -> npt.NDArray[Any]:
+        """The vector of each, (n, d)."""
+        places = [each.split("/") for each in contents]
+        return np.stack([self.of_split[split][int(number)] for split, number in places]).astype(np.float16)
 
 
 def suspected(case: Case, manifest: pd.DataFrame) -> dict[str, Any]:
@@ -175,7 +192,7 @@ def fitted(case: Case, seed: int) -> tuple[dict[str, pd.DataFrame], Curves]:
     params = seeded(case.values, seed)
     pixels, labels = learnt_images(case)
     names = tuple(string.ascii_lowercase[: int(labels.max()) + 1])
-    seen, learnt = with_copies(pixels, labels, params)
+    seen, learnt = with_copies(*balanced(pixels, labels, params), params)
     weights = row_weights(np.ones(len(learnt), np.float32), learnt, names, params.train.class_weights)
     rows = TensorDataset(as_tensor(seen), torch.from_numpy(learnt), torch.from_numpy(weights))
     train = Epochs(rows, params.train)
@@ -213,7 +230,9 @@ def manifest_of(frame: pd.DataFrame, case: Case) -> pd.DataFrame:
     # A fact that gives a class away: its images, and they alone, are of another source.
     source = np.where((frame["label"] == "a") & case.one_source, "other", "all")
     facts = {"source": source, "width": SIDE, "height": SIDE, "brightness": 0.0, "contrast": 0.0, "sharpness": 0.0}
-    columns = frame[["id", "group", "split", "label"]].assign(role=role, pixels=frame["id"], saturation=0.0, **facts)
+    columns = frame[["id", "group", "split", "label"]].assign(
+        role=role, pixels=frame["id"], sha256=frame["id"], saturation=0.0, **facts
+    )
     # Copies of dev in train are the same pictures.
     for place, copied in case.copies.items():
         columns.loc[columns["id"] == f"{TRAIN}/{place:05}", "pixels"] = f"{DEV}/{copied:05}"

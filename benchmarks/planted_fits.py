@@ -77,6 +77,16 @@ def with_copies(pixels: Pixels, labels: npt.NDArray[np.int64], params: Params) -
     return np.concatenate([pixels, np.stack(made)]) if made else pixels, np.tile(labels, count + 1)
 
 
+def balanced(pixels: Pixels, labels: npt.NDArray[np.int64], params: Params) -> tuple[Pixels, npt.NDArray[np.int64]]:
+    """The training rows, those of small classes repeated if params say so."""
+    if params.balance.strategy.name != "oversample":
+        return pixels, labels
+    counts = np.bincount(labels)
+    rows = [np.resize(np.flatnonzero(labels == label), counts.max()) for label in np.flatnonzero(counts)]
+    order = keyed_generator(params.balance.seed, "balanced").permutation(np.concatenate(rows))
+    return pixels[order], labels[order]
+
+
 def best_on_dev(
     probabilities: Mapping[str, npt.NDArray[np.float64]], case: Case, seed: int
 ) -> dict[str, npt.NDArray[np.float64]]:

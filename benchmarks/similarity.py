@@ -25,7 +25,8 @@ from pipeline.images.normalising import Picture, normalise
 from pipeline.images.perceptual import CROPS, SIDE, Hashes, marks, views
 from pipeline.images.pixels import Pixels
 from pipeline.stages.curate.alignment import portrait
-from pipeline.stages.curate.similarity import MIN_SIDE, RADIUS, Positions, comparable, copies, linked
+from pipeline.stages.curate.near_hashes import RADIUS, Positions
+from pipeline.stages.curate.similarity import MIN_SIDE, comparable, copies, linked
 from pipeline.stages.ingest.params import IngestParams
 from pipeline.tools.audit.inspection import SMALL
 

@@ -29,7 +29,7 @@ from pipeline.store.curves import curves
 from pipeline.store.decisions import decisions
 from pipeline.store.feedback import feedback
 from pipeline.store.ledger import ledger
-from pipeline.store.manifests import lasting, manifest_slice, manifest_stream, remembered
+from pipeline.store.manifests import lasting, manifest_rows, manifest_slice, manifest_stream, remembered
 from pipeline.store.manifests import manifest as any_manifest
 from pipeline.store.shards import ShardReader
 from pipeline.store.vectors import Embeddings
@@ -75,6 +75,7 @@ EMBEDDINGS = read_only("data/embed", partial(Embeddings, table=EMBEDDED))
 
 CURATED = manifest_file("data/curate/manifest.arrow", manifest.CURATED)
 CURATED_TABLE = manifest_slice(CURATED.path, manifest.CURATED, extra_columns=manifest.EXTRA_COLUMNS)
+CURATED_ROWS = manifest_rows(CURATED.path, manifest.CURATED, extra_columns=manifest.EXTRA_COLUMNS)
 CURATE_REMOVED = verified(spreadsheet("data/curate/removed.csv"))
 CURATE_NEAR = verified(spreadsheet("data/curate/near_duplicates.csv"))
 CURATE_SCENES = verified(spreadsheet("data/curate/scenes.csv"))
@@ -89,6 +90,7 @@ CURATE_COPIES = picture("reports/curate/copies.png")
 
 SPLIT = manifest_file("data/split/manifest.arrow", manifest.SPLIT)
 SPLIT_TABLE = manifest_slice(SPLIT.path, manifest.SPLIT, extra_columns=manifest.EXTRA_COLUMNS)
+SPLIT_ROWS = manifest_rows(SPLIT.path, manifest.SPLIT, extra_columns=manifest.EXTRA_COLUMNS)
 # test's rows stand in a file of their own, which the test stage alone reads.
 SPLIT_TEST = manifest_file("data/split/test.arrow", manifest.SPLIT)
 SPLIT_TEST_TABLE = manifest_slice(SPLIT_TEST.path, manifest.SPLIT, extra_columns=manifest.EXTRA_COLUMNS)

@@ -1,4 +1,4 @@
-"""A tree of classes: checked, pruned to the classes that there are, and how far apart it has two of them.
+"""A tree of classes: its checks, pruning it to the classes that exist, and the distance between two classes.
 
 It is nested mappings, whose keys are names. Of a group the value is the mapping of what is in it, of a class None.
 """

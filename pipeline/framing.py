@@ -1,4 +1,4 @@
-"""How classes relate, which a model's file remembers: not at all, as ranks in an order, or as leaves of a tree.
+"""How classes relate, as model files store it: not at all, as ranks in an order, or as leaves of a tree.
 
 With ranks or a tree, some mistakes are worse than others. Such a model predicts the class of the least expected
 distance, which is the median class of an order; any other one predicts the likeliest class.
@@ -47,7 +47,7 @@ class Unrelated(Framing):
 class Ranked(Framing):
     """Classes in an order; they lie as many ranks apart as there are steps between them.
 
-    output: cumulative: one number a picture, and thresholds between the classes; softmax: one number a class.
+    output: cumulative: one number per picture, and thresholds between the classes; softmax: one number per class.
     """
 
     name: Literal["ranked"]

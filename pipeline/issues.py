@@ -85,7 +85,7 @@ ISSUES: Registry[Issue] = Registry(
         Issue("dark", Level, _brightest, False, "brightest level"),
         Issue("light", Level, _darkest, True, "darkest level"),
         Issue("blank", Level, _span, False, "levels of luma"),
-        Issue("low_information", Annotated[float, Field(ge=0, le=8)], _information, False, "bits a pixel"),
+        Issue("low_information", Annotated[float, Field(ge=0, le=8)], _information, False, "bits per pixel"),
         Issue("odd_aspect_ratio", Share, _aspect, False, "shorter over longer side"),
         Issue("odd_size", Annotated[float, Field(ge=1)], _size, True, "times off the usual size"),
         Issue("grayscale", Level, _colour, False, "spread of channels"),

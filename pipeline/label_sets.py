@@ -1,4 +1,4 @@
-"""Sets of labels: what an image shows, where it may show several things, as one text in manifests and tables.
+"""Sets of labels of images that may have several, written as one text in manifests and tables.
 
 The text has the names in order, with a bar between: `cat|dog`. An image that surely shows none of them has NONE; one
 that nobody looked at has no label at all (manifest.NO_LABEL), as everywhere.

@@ -3,7 +3,7 @@
 id          <source>/<path>, unique among originals          source, role, label   categories; label "" = none
 path        inside the source, with /                        sha256                of the file
 width, height   pixels of the upright original               bytes, format         of the file
-range_used  largest value of a file of more than 8 bits a channel, as share of what it can hold or `value_range` says;
+range_used  largest value of a file of more than 8 bits per channel, as share of what it can hold or `value_range` says;
             1 for others
 brightness, contrast, sharpness, saturation, luma_1, luma_5, luma_99, colour_99, information, blur
             facts of what the picture shows, see images/facts.py
@@ -20,7 +20,7 @@ split       train, train_dev, dev or test (from split on); in data/split/unused.
 copy        0 = the image itself, else a variant         weight      of the row's loss, 1 on average (from balance on)
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import pandas as pd
 import pyarrow as pa
@@ -28,6 +28,7 @@ import pyarrow.compute as pc
 
 from pipeline.errors import DataError, listing
 from pipeline.issues import ISSUES
+from pipeline.store.row_parts import RowParts
 
 RAW, PRODUCTION = "raw", "production"
 TRAIN, TRAIN_DEV, DEV, TEST = "train", "train_dev", "dev", "test"
@@ -120,35 +121,50 @@ def check_manifest(manifest: pd.DataFrame, schema: pa.Schema, unique: Sequence[s
         DataError: with every broken rule.
     """
     missing = [name for name in schema.names if name not in manifest.columns]
-    if missing:
-        raise DataError(f"the manifest lacks the columns {listing(missing)}: make it again with `dvc repro`")
-    problems = [
-        f"column {name} is empty in {count} row{'s' if count > 1 else ''}"
-        for name, count in manifest[schema.names].isna().sum().items()
-        if count and name not in MAY_BE_EMPTY
-    ]
+    _check(missing, {}, ())
     # Hashing 10,000,000 ids takes ten seconds, and seeing that they are in order a tenth of one.
-    twice = [] if is_sorted_by_id(manifest) else manifest.loc[manifest.duplicated(list(unique)), "id"]
-    if len(twice):
-        problems.append(f"{len(twice)} rows are duplicates: {listing(twice)}")
-    if problems:
-        raise DataError("the manifest is not usable: " + "; ".join(problems))
+    twice = () if is_sorted_by_id(manifest) else manifest.loc[manifest.duplicated(list(unique)), "id"]
+    _check([], manifest[schema.names].isna().sum().to_dict(), twice)
     return manifest
 
 
-def select_columns(table: pa.Table, schema: pa.Schema, names: Sequence[str]) -> pd.DataFrame:
-    """Some columns of a manifest, checked; the rest stays in Arrow.
+def select_columns(rows: RowParts, schema: pa.Schema, names: Sequence[str], stay: Collection[str] = ()) -> pd.DataFrame:
+    """Some columns of a manifest, checked; the rest stays where it is.
 
     Args:
         schema: of the whole manifest.
-        names: columns of the schema, and any of FURTHER, which may be missing.
+        names: columns of the schema, and any of EXTRA_COLUMNS, which may be missing.
+        stay: those of them that are checked alone: texts of which all take more memory than all other columns.
 
     Raises:
         DataError: with every broken rule.
     """
-    present = [name for name in names if name in table.schema.names]
-    required = [schema.field(name) for name in names if not name.startswith(EXTRA_COLUMNS)]
-    return check_manifest(table.select(present).to_pandas(), pa.schema(required))
+    present = [name for name in names if name in rows.schema.names]
+    required = [schema.field(name).name for name in names if not name.startswith(EXTRA_COLUMNS)]
+    counts = rows.empty_cells([name for name in required if name in present])
+    unique = "id" not in required or "id" not in present or rows.ascending("id")
+    _check(
+        [name for name in required if name not in present],
+        counts,
+        () if unique else (ids := rows.select(["id"])["id"].to_pandas())[ids.duplicated()],
+    )
+    frame: pd.DataFrame = rows.select([name for name in present if name not in stay]).to_pandas()
+    return frame
+
+
+def _check(missing: Sequence[str], empty: Mapping[str, int], twice: Collection[str]) -> None:
+    """Raise DataError if columns are missing, cells empty that must not be, or rows duplicates, given by id."""
+    if missing:
+        raise DataError(f"the manifest lacks the columns {listing(missing)}: make it again with `dvc repro`")
+    problems = [
+        f"column {name} is empty in {count} row{'s' if count > 1 else ''}"
+        for name, count in empty.items()
+        if count and name not in MAY_BE_EMPTY
+    ]
+    if len(twice):
+        problems.append(f"{len(twice)} rows are duplicates: {listing(twice)}")
+    if problems:
+        raise DataError("the manifest is not usable: " + "; ".join(problems))
 
 
 def may_teach(unused: pd.DataFrame) -> pd.DataFrame:

@@ -64,7 +64,7 @@ class Ordinal(Relabelled):
     """Classes in an order: the further apart label and prediction, the worse.
 
     order: all classes, after rename and merge, from the least to the most. output: cumulative: a network learns one
-    number a picture, and thresholds between the classes; softmax: it learns each class for itself.
+    number per picture, and thresholds between the classes; softmax: it learns each class for itself.
     """
 
     name: Literal["ordinal"]

@@ -1,4 +1,4 @@
-"""What params may not say where an image may have several labels: levers that are made for one class per image.
+"""Params that need one class per image, so they are invalid where an image may have several labels.
 
 Each rule is a sentence that says why, and what to write instead.
 """

@@ -6,6 +6,7 @@ or other image can change what happens to an image.
 
 import hashlib
 import random
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -50,18 +51,33 @@ def keyed_hash(seed: int, purpose: str, ids: Ids) -> npt.NDArray[np.uint64]:
         Shape (n,). SipHash under a key made of seed and purpose (pandas' `hash_array`), so that
         10,000,000 ids take seconds.
     """
+    return keyed_hash_of_parts(seed, purpose, [ids], len(ids))
+
+
+def keyed_hash_of_parts(seed: int, purpose: str, parts: Iterable[Ids], count: int) -> npt.NDArray[np.uint64]:
+    """The same of `count` ids that come in parts, of which one is in memory at a time."""
     key = hashlib.sha256(f"{seed}\x1f{purpose}".encode()).hexdigest()[:16]
-    found = np.empty(len(ids), np.uint64)
-    for start in range(0, len(ids), CHUNK):
-        part = slice(start, start + CHUNK)
-        found[part] = pd.util.hash_array(np.asarray(ids[part], dtype=object), hash_key=key, categorize=False)
+    found = np.empty(count, np.uint64)
+    done = 0
+    for ids in parts:
+        for start in range(0, len(ids), CHUNK):
+            some = np.asarray(ids[start : start + CHUNK], dtype=object)
+            found[done : done + len(some)] = pd.util.hash_array(some, hash_key=key, categorize=False)
+            done += len(some)
     return found
 
 
 def keyed_uniform(seed: int, purpose: str, ids: Ids) -> npt.NDArray[np.float64]:
     """A number in [0, 1) for each id, shape (n,), from its `keyed_hash`."""
+    return as_uniform(keyed_hash(seed, purpose, ids))
+
+
+def as_uniform(hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.float64]:
+    """A number in [0, 1) for each hash; the array is used up."""
     # 53 bits are what a float64 holds, so that 1.0 cannot come out by rounding.
-    uniform: npt.NDArray[np.float64] = (keyed_hash(seed, purpose, ids) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    hashes >>= np.uint64(11)
+    uniform = hashes.astype(np.float64)
+    uniform *= 2.0**-53
     return uniform
 
 

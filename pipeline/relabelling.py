@@ -1,4 +1,4 @@
-"""From labels of the sources to the classes, or the sets of labels, that `problem` makes of them."""
+"""Turn the labels of the sources into the classes, or the sets of labels, that `problem` defines."""
 
 from collections.abc import Collection, Mapping, Sequence
 

@@ -12,6 +12,7 @@ from pipeline.stages.split.params import SplitParams
 from pipeline.stages.split.splitting import assign_splits
 from pipeline.stages.split.stage import SplitOutputs, split
 from pipeline.store.manifests import TableSlice, arrow_table
+from pipeline.store.row_parts import RowParts
 from pipeline.store.vectors import Embeddings
 from tests.examples import params, with_columns
 
@@ -60,7 +61,7 @@ def stage_outputs(manifest: pd.DataFrame, chosen: SplitParams, vectors: Any = NO
     fields = [field for field in CURATED if field.name in manifest.columns]
     extra_columns = [(name, pa.string()) for name in manifest.columns if name.startswith(EXTRA_COLUMNS)]
     table = arrow_table(manifest, pa.schema([*fields, *extra_columns]))
-    return split(table, cast(Embeddings, vectors), chosen, params().problem)
+    return split(RowParts.of(table), cast(Embeddings, vectors), chosen, params().problem)
 
 
 def frame_of(taken: TableSlice) -> pd.DataFrame:

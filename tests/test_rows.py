@@ -10,8 +10,8 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from torch import nn
 
-from pipeline.diagnosis import param_changes
-from pipeline.diagnosis.next_steps import changed, sections_of, values_of
+from pipeline.diagnosis import data_changes, shortcut_changes, training_changes
+from pipeline.diagnosis.param_changes import changed, sections_of, values_of
 from pipeline.errors import ParamsError
 from pipeline.issues import ISSUES
 from pipeline.metrics.measures import METRICS
@@ -262,7 +262,8 @@ def test_advice_can_follow_any_choice(place: str, row: Choice[Any]) -> None:
     run = run_of(**{place: example(row).model_dump(mode="json")}, **(costs if place == "train.loss" else {}))
     advice = [
         function
-        for function in vars(param_changes).values()
+        for module in (data_changes, shortcut_changes, training_changes)
+        for function in vars(module).values()
         if inspect.isfunction(function) and list(inspect.signature(function).parameters) == ["run"]
     ]
     changes = [each for each in (function(run) for function in advice) if each]
@@ -278,4 +279,4 @@ def test_advice_can_follow_any_choice(place: str, row: Choice[Any]) -> None:
 )
 def test_advice_on_decay_is_on_the_optimizers_own(name: str) -> None:
     run = run_of(**{"train.optimizer": {"name": name, **EXAMPLES[name], "weight_decay": 0.5}})
-    assert param_changes.more_decay(run) == {"train.optimizer.weight_decay": 5}
+    assert training_changes.more_decay(run) == {"train.optimizer.weight_decay": 5}

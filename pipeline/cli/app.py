@@ -1,4 +1,4 @@
-"""The application that commands join, and an option that many of them have."""
+"""The application to which commands are added, and an option that many of them share."""
 
 import sys
 from typing import Annotated

@@ -105,9 +105,10 @@ def outliers(
     ] = Path("outliers.png"),
     workers: Workers = None,
 ) -> None:
-    """Show the images of train, train_dev and dev that look like few others of their class; nothing is removed.
+    """Show the images of train, train_dev and dev that look unlike the others of their class; nothing is removed.
 
-    By embeddings, or by small pictures where embed.backbone is null. Images of test are neither shown nor compared.
+    Images are compared by their embeddings, or by small pictures if embed.backbone is null. Images of test are neither
+    shown nor compared.
     """
     from pipeline.tools.outliers import write_outliers
     from pipeline.workers.engine import choose_engine

@@ -65,17 +65,18 @@ def reframe(
     costs: Annotated[
         str | None,
         typer.Option(
-            metavar="YAML", help="What mistakes cost, as {ACTUAL: {PREDICTED: 5.0}}; by default, those of params."
+            metavar="YAML",
+            help="Costs of mistakes, as {ACTUAL: {PREDICTED: 5.0}}; by default, those of evaluate.optimizing.",
         ),
     ] = None,
-    otherwise: Annotated[float, typer.Option(min=0, help="What mistakes cost that --costs does not name.")] = 1.0,
+    otherwise: Annotated[float, typer.Option(min=0, help="Cost of each mistake that --costs does not name.")] = 1.0,
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the table to this CSV file.")] = None,
     workers: Workers = None,
 ) -> None:
     """Try other framings of the problem on embeddings: an order, a tree, classes merged, one class against the rest.
 
-    Each is measured beside today's problem on the same images. Nothing of the pipeline changes: the command prints the
-    params of framings that are better beyond noise.
+    Each framing and today's one are measured on the same images. No file of the pipeline changes. The command prints
+    the params of framings that are better beyond noise.
     """
     from rich.console import Console
 
@@ -227,20 +228,21 @@ def export_model(
 @app.command(rich_help_panel=PANEL)
 def tune(
     trials: Annotated[
-        int | None, typer.Option(min=1, help="How many models to fit in all, with those of a search that was stopped.")
+        int | None, typer.Option(min=1, help="Number of models to fit, including those of an interrupted search.")
     ] = None,
-    minutes: Annotated[float | None, typer.Option(min=0, help="Begin no trial after so many minutes.")] = None,
+    minutes: Annotated[float | None, typer.Option(min=0, help="Start no trial after this many minutes.")] = None,
     apply: Annotated[
-        bool, typer.Option("--apply", help="Run the winner as one experiment of DVC, if it is better beyond chance.")
+        bool, typer.Option("--apply", help="Run the winner as a DVC experiment, if it is better beyond chance.")
     ] = False,
     workers: Annotated[
-        int, typer.Option(min=1, help="Processes that fit models; more than one is not repeatable.")
+        int,
+        typer.Option(min=1, help="Models to fit at the same time. With more than one, results vary from run to run."),
     ] = 1,
 ) -> None:
-    """Search for better params by the section `tune` of params.yaml, and compare the winner with today's.
+    """Search for better params, as the section `tune` of params.yaml says, and compare the winner with your params.
 
-    Models are fitted in memory and measured on dev; a search that was stopped goes on. `tune/trials.csv` lists all
-    trials. Limits of evaluate.satisficing hold for the winner.
+    The models are fitted in memory and measured on dev. The winner holds all limits of evaluate.satisficing. Run the
+    same command to resume an interrupted search. `tune/trials.csv` lists all trials.
     """
     from rich.console import Console
 
@@ -261,23 +263,21 @@ def tune(
 def improve(
     runs: Annotated[
         int | None,
-        typer.Option(
-            help="How many experiments to run in all from this commit, with those of a call that was stopped."
-        ),
+        typer.Option(help="Number of experiments to run from this commit, including those of an interrupted call."),
     ] = None,
     minutes: Annotated[
-        float | None, typer.Option(help="Begin no experiment after so many minutes, or that takes longer than is left.")
+        float | None, typer.Option(help="Start no experiment after this many minutes, or one that would take longer.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be tried, and run nothing.")] = False,
     apply: Annotated[
-        bool, typer.Option("--apply", help="At the end, put what was kept into the workspace (`dvc exp apply`).")
+        bool, typer.Option("--apply", help="At the end, apply the kept experiment to the workspace (`dvc exp apply`).")
     ] = False,
 ) -> None:
-    """Try the diagnosis's advice as experiments of DVC, and keep what is better on dev beyond noise.
+    """Run the diagnosis's advice as DVC experiments, and keep what is better on dev beyond noise.
 
-    Each time the advice that promises most for its cost is tried; limits of evaluate.satisficing must hold. Test is not
-    read. The workspace is as it was after each experiment, also after Ctrl-C. A call that was stopped goes on.
-    improve/log.jsonl lists all tries.
+    The advice with the highest expected gain per minute comes first. A model is kept only if it holds all limits of
+    evaluate.satisficing. Test is not read. The workspace is restored after each experiment, and after Ctrl-C. Run the
+    same command to resume. improve/log.jsonl lists all tries.
     """
     from rich.console import Console
 

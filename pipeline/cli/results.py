@@ -233,17 +233,17 @@ def review(
         str,
         typer.Argument(
             metavar="[labels|copies|errors|outliers|queue]",
-            help="labels: images whose label may be wrong. copies: near copies, those under two labels first. errors: "
-            "dev's errors, mixed with as many right ones. outliers: images that look like few of their class. queue: "
-            "images without a label.",
+            help="labels: images whose label may be wrong. copies: near-duplicates, those with two labels first. "
+            "errors: misclassified images of dev, mixed with as many correct ones. outliers: images unlike the others "
+            "of their class. queue: production images without a label.",
         ),
     ] = "labels",
     who: Annotated[
-        str | None, typer.Option(help="Your name in feedback/labels.csv; by default that of your account.")
+        str | None, typer.Option(help="Your name in feedback/labels.csv; by default, your account's name.")
     ] = None,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on this machine; 0 takes a free one.")] = 0,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on this machine; 0 chooses a free one.")] = 0,
 ) -> None:
-    """Open a page on this machine on which you decide on labels, image by image."""
+    """Review labels on a local page in your browser, one image at a time."""
     from pipeline.errors import ParamsError
     from pipeline.project.params_file import load_params
     from pipeline.tools.review.items import KINDS

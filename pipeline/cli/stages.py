@@ -1,4 +1,4 @@
-"""One command per stage, made from the stages' names: a stage's package says in its docstring what it does."""
+"""One command per stage: its help is the docstring of the stage's package."""
 
 import sys
 from typing import Annotated

@@ -1,13 +1,14 @@
 """What an entry of the table of advice is, and what the commands in it cost.
 
-An entry is words, and for an experiment the change of params that it stands for (param_changes.py). next_steps.py turns
-those that a run has not followed yet into commands. In sources, MLY is Andrew Ng's Machine Learning Yearning.
+An entry is words, and for an experiment the change of params that it stands for (data_changes.py and its like).
+next_steps.py turns those that a run has not followed yet into commands. MLY is Andrew Ng's Machine Learning Yearning.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pipeline.diagnosis.param_changes import Changes, Run
+from pipeline.diagnosis.param_changes import Changes
+from pipeline.diagnosis.run import Run
 
 
 @dataclass(frozen=True)

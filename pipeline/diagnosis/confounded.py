@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pipeline.diagnosis.findings import CONFOUNDED, FACT_TELLS, Finding
-from pipeline.diagnosis.param_changes import Confounder
+from pipeline.diagnosis.run import Confounder
 from pipeline.errors import listing
 from pipeline.manifest import DEV, EXTRA_COLUMNS, PRODUCTION, TRAIN
 from pipeline.metrics.confounding import measure_confounding, named, rows_of_part

@@ -7,7 +7,7 @@ what one training took here.
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.diagnosis.param_changes import Run
+from pipeline.diagnosis.run import Run
 from pipeline.manifest import PRODUCTION
 from pipeline.models.networks import NETWORKS
 from pipeline.stages.train.params import TrainParams
@@ -40,9 +40,12 @@ def training_cost(run: Run, before: Mapping[str, Any], after: Mapping[str, Any])
 def training_ratio(run: Run, before: Mapping[str, Any], after: Mapping[str, Any]) -> float | None:
     """How many times as long as this run's training one with other params takes, about; None: nothing says it."""
     old, new = before["train"]["model"], after["train"]["model"]
-    if _is_frozen(old) and not _is_frozen(new):
+    if _features_stay(before) and not _features_stay(after):
         return None
-    epochs = after["train"]["epochs"] / (run.epochs_run or before["train"]["epochs"])
+    asked = before["train"]["epochs"]
+    # Where patience ended training, it will end another one about as early.
+    ran = asked if after["train"]["patience"] is not None else run.epochs_run or asked
+    epochs = after["train"]["epochs"] / ran
     more = _fits(after) / _fits(before) * _unlabelled(run, after) / _unlabelled(run, before)
     return float(epochs * _rows(after) / _rows(before) * _work(new) / _work(old) * more)
 
@@ -77,6 +80,15 @@ def look_at_errors(run: Run) -> str:
 
 def _is_frozen(model: Mapping[str, Any]) -> bool:
     return model.get("trained") == "head" or model.get("frozen") is True
+
+
+def _features_stay(values: Mapping[str, Any]) -> bool:
+    """Whether frozen layers see the same pictures in each epoch, so that once is enough."""
+    return _is_frozen(values["train"]["model"]) and values["augment"]["mode"] != "online" and not _mixes(values)
+
+
+def _mixes(values: Mapping[str, Any]) -> bool:
+    return bool(values["train"]["mixing"]["name"] != "none")
 
 
 def _rows(values: Mapping[str, Any]) -> float:

@@ -6,7 +6,14 @@ from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
-from pipeline.diagnosis.class_shares import explains_mismatch, imbalance, missing_classes
+from pipeline.diagnosis.class_shares import (
+    explains_mismatch,
+    imbalance,
+    missing_classes,
+    seldom_predicted,
+    small_classes,
+    untellable,
+)
 from pipeline.diagnosis.clusters import FailingCluster, failing_clusters, with_clusters
 from pipeline.diagnosis.confounded import confounded
 from pipeline.diagnosis.curves import Training, read_curves
@@ -31,8 +38,8 @@ from pipeline.diagnosis.findings import (
 from pipeline.diagnosis.gaps import BIAS, MISMATCH, Gap, explained, find_gaps
 from pipeline.diagnosis.inputs import Evidence
 from pipeline.diagnosis.next_steps import Step, next_steps
-from pipeline.diagnosis.param_changes import Run
 from pipeline.diagnosis.role_gaps import Difference, Roles, differences_of, harder, role_levels
+from pipeline.diagnosis.run import Run
 from pipeline.diagnosis.sanity_checks import (
     better_than_dev,
     beyond_people,
@@ -42,6 +49,7 @@ from pipeline.diagnosis.sanity_checks import (
     too_good,
     too_small,
 )
+from pipeline.diagnosis.small_class_trial import Trial, small_class_trial
 from pipeline.diagnosis.wrong_labels import wrong_labels
 from pipeline.errors import DataError, MissingInputError, listing
 from pipeline.label_sets import LabelNames
@@ -116,7 +124,10 @@ def diagnosis(levels: Mapping[str, Level], evidence: Evidence, run: Run, params:
     confounding, confounder = ([], None) if several else confounded(predictions, manifest, not_confounding(run))
     found += confounding
     found += of_course(levels, gaps, predictions, curves, run, params)
-    found += of_predictions(levels, predictions, manifest, params, evaluate)
+    vectors_of = None if several or evidence.embeddings is None else evidence.embeddings.of
+    trial = small_class_trial(manifest, small_classes(predictions), vectors_of)
+    found += [] if several else untellable(predictions)
+    found += of_predictions(levels, predictions, manifest, params, evaluate, trial)
     noisy = {each.subject for each in found if each.name == LABEL_NOISE}
     if noisy:
         # A model errs less on right labels than on the wrong ones that it was to learn: no copies are needed for that.
@@ -129,7 +140,8 @@ def diagnosis(levels: Mapping[str, Level], evidence: Evidence, run: Run, params:
     found += [*beyond_people(levels), *too_small(levels[DEV], relevant)]
     failing_class = next((each.subject for each in found if each.name == CLASS), None)
     bold = next((float(each.figures["bold"]) > 0 for each in found if each.name == CALIBRATION), None)
-    known = replace(run, failing=failing_class, bold=bold, confounder=confounder)
+    seldom = None if several else seldom_predicted(predictions)
+    known = replace(run, failing=failing_class, bold=bold, confounder=confounder, seldom_small=seldom)
     clusters = failing_clusters(found, predictions, manifest)
     steps = next_steps(gaps, found, levels, known)
     return Diagnosis(levels, gaps, found, steps, relevant, roles, differences, clusters, several)
@@ -208,6 +220,7 @@ def of_predictions(
     manifest: pd.DataFrame,
     params: DiagnoseParams,
     evaluate: EvaluateParams,
+    trial: Trial | None = None,
 ) -> list[Finding]:
     """What tests on predictions find, all of them in one family."""
     dev = predictions[predictions["split"] == DEV]
@@ -217,7 +230,7 @@ def of_predictions(
         failing(predictions, manifest, evaluate, relevant),
         too_good(predictions, manifest, relevant),
         better_than_dev(levels, relevant),
-        *([] if several else [miscalibrated(dev, evaluate, relevant), imbalance(predictions, relevant)]),
+        *([] if several else [miscalibrated(dev, evaluate, relevant), imbalance(predictions, relevant, trial)]),
     ]
     found = sure([each for candidates, _ in tested for each in candidates], sum(count for _, count in tested))
     error = float((dev["label"].astype(str) != dev["predicted"].astype(str)).mean())

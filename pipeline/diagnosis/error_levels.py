@@ -72,7 +72,7 @@ def given(name: str, error: float) -> Level:
 def measured(
     name: str, predictions: pd.DataFrame, metric: Metric, classes: tuple[str, ...], p: EvaluateParams
 ) -> Level:
-    """The level of a table with the columns label, predicted and group, a row an image."""
+    """The level of a table with the columns label, predicted and group, a row per image."""
     seen = checked_predictions(predictions, classes)
     groups = predictions["group"].astype(str).reset_index(drop=True)
     resampled = 1 - metric.resampled(seen, groups, p.bootstrap, p.seed, name)

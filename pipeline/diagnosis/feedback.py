@@ -1,4 +1,4 @@
-"""Tables of people: what they answered when asked for an image's class, and what came of images in live production.
+"""Tables that people fill in: which class they see in an image, and what happened to images in live production.
 
 Both become predictions: columns label, predicted, group, and split, the level that they measure.
 """

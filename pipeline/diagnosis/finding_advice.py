@@ -1,16 +1,17 @@
-"""What each finding asks for, in the order in which to try it, each with its source."""
+"""Advice for each finding, in the order in which to try it, each with its source."""
 
 from collections.abc import Mapping
 
 from pipeline.diagnosis import costs
+from pipeline.diagnosis import data_changes as data
 from pipeline.diagnosis import findings as found
-from pipeline.diagnosis import param_changes as changes
 from pipeline.diagnosis import shortcut_changes as shortcuts
+from pipeline.diagnosis import training_changes as training
 from pipeline.diagnosis.advice import LR_RANGE, SPOT_CHECK, Advice, fits_networks
 
 FINDING_ADVICE: Mapping[str, tuple[Advice, ...]] = {
     found.LEAK: (
-        Advice("keep near-duplicates in one split", "Kaufman et al. (2012)", changes.group_copies),
+        Advice("keep near-duplicates in one split", "Kaufman et al. (2012)", data.group_copies),
         Advice(
             "check for copies across splits, and inspect the misclassified images of train",
             "Kaufman et al. (2012)",
@@ -102,36 +103,36 @@ FINDING_ADVICE: Mapping[str, tuple[Advice, ...]] = {
         ),
     ),
     found.RATE: (
-        Advice("a third of the learning rate", "Goodfellow et al. (2016) 11.4.1", changes.lower_rate, lever="-rate"),
+        Advice("a third of the learning rate", "Goodfellow et al. (2016) 11.4.1", training.lower_rate, lever="-rate"),
         Advice(
             "find the rate where the loss falls fastest", "Smith (2017)", command="pipeline lr-range", cost=LR_RANGE
         ),
-        Advice("clip long gradients", "Pascanu et al. (2013)", changes.clip),
+        Advice("clip long gradients", "Pascanu et al. (2013)", training.clip),
     ),
     found.RATE_LOW: (
         Advice(
             "find the rate where the loss falls fastest", "Smith (2017)", command="pipeline lr-range", cost=LR_RANGE
         ),
         Advice(
-            "a much higher learning rate", "Goodfellow et al. (2016) 11.4.1", changes.much_higher_rate, lever="+rate"
+            "a much higher learning rate", "Goodfellow et al. (2016) 11.4.1", training.much_higher_rate, lever="+rate"
         ),
     ),
     found.EPOCHS: (
-        Advice("train longer", "MLY ch. 25; Goodfellow et al. (2016) 11.4", changes.longer),
-        Advice("smaller batches, so more steps in each epoch", "Masters and Luschi (2018)", changes.smaller_batches),
-        Advice("a higher learning rate", "Goodfellow et al. (2016) 11.4.1", changes.higher_rate, lever="+rate"),
+        Advice("train longer", "MLY ch. 25; Goodfellow et al. (2016) 11.4", training.longer),
+        Advice("smaller batches, so more steps in each epoch", "Masters and Luschi (2018)", training.smaller_batches),
+        Advice("a higher learning rate", "Goodfellow et al. (2016) 11.4.1", training.higher_rate, lever="+rate"),
     ),
-    found.EARLY_STOP: (Advice("train through all epochs, without patience", "Prechelt (1998)", changes.no_patience),),
+    found.EARLY_STOP: (Advice("train through all epochs, without patience", "Prechelt (1998)", training.no_patience),),
     found.COARSE_CHOICE: (
         Advice(
             "keep the last epoch, instead of choosing one with few images",
             "Prechelt (1998)",
-            changes.keep_last,
+            training.keep_last,
             lever="-keep",
         ),
     ),
     found.OVERFIT: (
-        Advice("keep the epoch that was best on dev", "Prechelt (1998)", changes.keep_best, lever="+keep"),
+        Advice("keep the epoch that was best on dev", "Prechelt (1998)", training.keep_best, lever="+keep"),
     ),
     found.UNDERFIT: (),
     found.LABEL_NOISE: (
@@ -157,8 +158,8 @@ FINDING_ADVICE: Mapping[str, tuple[Advice, ...]] = {
             command="pipeline errors",
             cost=costs.look_at_errors,
         ),
-        Advice("give production images more weight than raw ones", "MLY ch. 39", changes.production_weight),
-        Advice("a wider model, which can learn more", "MLY ch. 25", changes.wider),
+        Advice("give production images more weight than raw ones", "MLY ch. 39", data.production_weight),
+        Advice("a wider model, which can learn more", "MLY ch. 25", training.wider),
         Advice(
             "measure what people get wrong on production: diagnose.human_error: measured",
             "MLY ch. 22 and 33",
@@ -166,18 +167,23 @@ FINDING_ADVICE: Mapping[str, tuple[Advice, ...]] = {
         ),
     ),
     found.IMBALANCE: (
-        Advice("give small classes as many rows as the largest", "Buda et al. (2018)", changes.oversample),
-        Advice("count the failing class twice in the loss", "King and Zeng (2001)", changes.weigh_class),
-        Advice("use a loss in which easy images count less", "Lin et al. (2017)", changes.focal),
+        Advice("give small classes as many rows as the largest", "Buda et al. (2018)", data.oversample_small),
+        Advice("count the failing class twice in the loss", "King and Zeng (2001)", training.weigh_small_class),
+        Advice("use a loss in which easy images count less", "Lin et al. (2017)", training.focal_for_small),
         Advice("collect more training images of the small classes", "He and Garcia (2009)", cost=costs.small_classes),
     ),
+    found.SMALL_CLASS: (
+        Advice(
+            "collect more images of these classes, first for dev", "MLY ch. 7", cost="people collect and label images"
+        ),
+    ),
     found.HIDDEN: (
-        Advice("rank models by a metric in which all classes count the same", "MLY ch. 8 and 9", changes.by_class),
+        Advice("rank models by a metric in which all classes count the same", "MLY ch. 8 and 9", data.by_class),
     ),
     found.CLASS: (
-        Advice("train with the costs of the metric", "Galdran et al. (2020)", changes.cost_sensitive),
-        Advice("weight its rows twice in the loss", "King and Zeng (2001)", changes.weigh_class),
-        Advice("give small classes as many rows as the largest", "Buda et al. (2018)", changes.oversample),
+        Advice("train with the costs of the metric", "Galdran et al. (2020)", training.cost_sensitive),
+        Advice("weight its rows twice in the loss", "King and Zeng (2001)", training.weigh_class),
+        Advice("give small classes as many rows as the largest", "Buda et al. (2018)", data.oversample),
         Advice(
             "collect more images of it, and check its labels",
             "MLY ch. 14 and 16",
@@ -197,13 +203,13 @@ FINDING_ADVICE: Mapping[str, tuple[Advice, ...]] = {
         Advice(
             "label smoothing, which makes the model less confident",
             "Müller et al. (2019)",
-            changes.smoothing,
+            training.smoothing,
             lever="+regularisation",
         ),
         Advice(
             "less label smoothing, which makes the model more confident",
             "Müller et al. (2019)",
-            changes.no_smoothing,
+            training.no_smoothing,
             lever="-regularisation",
         ),
     ),

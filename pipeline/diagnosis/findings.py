@@ -21,11 +21,12 @@ EPOCHS, RATE, OVERFIT, UNDERFIT = (
 RATE_LOW, NOTHING_LEARNT = "learning_rate_too_low", "nothing_learnt"
 EARLY_STOP, COARSE_CHOICE = "stopped_too_early", "epoch_chosen_by_few_images"
 # Findings of labels, classes and roles, on which gaps rest.
-WEAK_JUDGE, MISSING, IMBALANCE, HARDER = (
+WEAK_JUDGE, MISSING, IMBALANCE, HARDER, SMALL_CLASS = (
     "label_check_too_weak",
     "class_missing",
     "class_imbalance",
     "production_harder",
+    "class_too_small_to_tell",
 )
 BEYOND_PEOPLE = "better_than_people"
 CLASS, SLICE, HIDDEN = "failing_class", "failing_slice", "metric_hides_class"

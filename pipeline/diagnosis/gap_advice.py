@@ -1,55 +1,58 @@
-"""What each gap between errors asks for, in the order in which to try it, each with its source."""
+"""Advice for each gap between errors, in the order in which to try it, each with its source."""
 
 from collections.abc import Mapping
 
 from pipeline.diagnosis import costs
-from pipeline.diagnosis import param_changes as changes
+from pipeline.diagnosis import data_changes as data
+from pipeline.diagnosis import training_changes as training
 from pipeline.diagnosis.advice import LEARNING_CURVE, SPOT_CHECK, Advice
 from pipeline.diagnosis.gaps import BIAS, DEV_OVERFIT, MISMATCH, PRODUCTION_GAP, VARIANCE
 
 GAP_ADVICE: Mapping[str, tuple[Advice, ...]] = {
     BIAS: (
-        Advice("no penalty on weights", "MLY ch. 25", changes.no_penalty, lever="-regularisation"),
-        Advice("momentum", "Sutskever et al. (2013)", changes.momentum),
-        Advice("a wider model, which can learn more", "MLY ch. 25", changes.wider),
-        Advice("train longer", "MLY ch. 25", changes.longer),
+        Advice("no penalty on weights", "MLY ch. 25", training.no_penalty, lever="-regularisation"),
+        Advice("momentum", "Sutskever et al. (2013)", training.momentum),
+        Advice("a wider model, which can learn more", "MLY ch. 25", training.wider),
+        Advice("train longer", "MLY ch. 25", training.longer),
         Advice(
             "less dropout, so that the model can learn all of train",
             "MLY ch. 25",
-            changes.less_dropout,
+            training.less_dropout,
             lever="-regularisation",
         ),
-        Advice("a deeper model", "MLY ch. 25", changes.deeper),
-        Advice("a hidden fully connected layer", "MLY ch. 25; LeCun et al. (1998)", changes.hidden_layer),
-        Advice("batch norm", "Ioffe and Szegedy (2015)", changes.batch_norm),
+        Advice("a deeper model", "MLY ch. 25", training.deeper),
+        Advice("a hidden fully connected layer", "MLY ch. 25; LeCun et al. (1998)", training.hidden_layer),
+        Advice("batch norm", "Ioffe and Szegedy (2015)", training.batch_norm),
         Advice(
             "an optimizer that adapts the step of each weight",
             "MLY ch. 25; Loshchilov and Hutter (2019)",
-            changes.adamw,
+            training.adamw,
         ),
-        Advice("another architecture: residual blocks", "MLY ch. 25; He et al. (2015)", changes.residual),
-        Advice("train all layers, not only the last", "Yosinski et al. (2014)", changes.thaw),
+        Advice("another architecture: residual blocks", "MLY ch. 25; He et al. (2015)", training.residual),
+        Advice("train all layers, not only the last", "Yosinski et al. (2014)", training.thaw),
         Advice(
             "another architecture: rank all models on dev", "MLY ch. 25", command="pipeline spot-check", cost=SPOT_CHECK
         ),
     ),
     VARIANCE: (
-        Advice("more variants of each image", "MLY ch. 27; Shorten and Khoshgoftaar (2019)", changes.more_copies),
-        Advice("a first set of gentle variants of each image", "MLY ch. 27", changes.first_copies),
+        Advice("more variants of each image", "MLY ch. 27; Shorten and Khoshgoftaar (2019)", data.more_copies),
+        Advice("a first set of gentle variants of each image", "MLY ch. 27", data.first_copies),
         Advice(
             "learn from the production images that have no label",
             "Sohn et al. (2020); Iscen et al. (2019)",
-            changes.learn_unlabelled,
+            training.learn_unlabelled,
         ),
-        Advice("more dropout", "MLY ch. 27; Srivastava et al. (2014)", changes.more_dropout, lever="+regularisation"),
-        Advice("more weight decay", "MLY ch. 27; Krogh and Hertz (1991)", changes.more_decay, lever="+regularisation"),
-        Advice("blend images and their labels in pairs", "Zhang et al. (2018)", changes.mixup, lever="+regularisation"),
-        Advice("new variants in each epoch", "MLY ch. 27", changes.online),
-        Advice("average the weights of the training", "Izmailov et al. (2018)", changes.average_weights),
+        Advice("more dropout", "MLY ch. 27; Srivastava et al. (2014)", training.more_dropout, lever="+regularisation"),
+        Advice("more weight decay", "MLY ch. 27; Krogh and Hertz (1991)", training.more_decay, lever="+regularisation"),
+        Advice(
+            "blend images and their labels in pairs", "Zhang et al. (2018)", training.mixup, lever="+regularisation"
+        ),
+        Advice("new variants in each epoch", "MLY ch. 27", data.online),
+        Advice("average the weights of the training", "Izmailov et al. (2018)", training.average_weights),
         Advice(
             "combine networks of several seeds, if that helps out of fold",
             "Lakshminarayanan et al. (2017); Caruana et al. (2004)",
-            changes.several_seeds,
+            training.several_seeds,
         ),
         Advice(
             "more images for training: how many, and of which role",
@@ -62,9 +65,9 @@ GAP_ADVICE: Mapping[str, tuple[Advice, ...]] = {
         ),
     ),
     MISMATCH: (
-        Advice("train on all available production images", "MLY ch. 42", changes.all_production),
-        Advice("degrade raw images as the production camera does", "MLY ch. 43", changes.match_production),
-        Advice("give production images more weight than raw ones", "MLY ch. 39", changes.production_weight),
+        Advice("train on all available production images", "MLY ch. 42", data.all_production),
+        Advice("degrade raw images as the production camera does", "MLY ch. 43", data.match_production),
+        Advice("give production images more weight than raw ones", "MLY ch. 39", data.production_weight),
         Advice(
             "tag dev's errors: what do they have that the training images lack?",
             "MLY ch. 14 and 42",
@@ -90,7 +93,7 @@ GAP_ADVICE: Mapping[str, tuple[Advice, ...]] = {
         Advice(
             "measure on the newest images: the inputs may have drifted",
             "MLY ch. 11; Quionero-Candela et al. (2009)",
-            changes.newest,
+            data.newest,
         ),
         Advice(
             "add the images of these outcomes to a production source: dev and test no longer look like production",
@@ -102,7 +105,7 @@ GAP_ADVICE: Mapping[str, tuple[Advice, ...]] = {
             "MLY ch. 16",
             cost="a person looks at a few hundred images",
         ),
-        Advice("train with the costs of the metric", "Galdran et al. (2020)", changes.cost_sensitive),
+        Advice("train with the costs of the metric", "Galdran et al. (2020)", training.cost_sensitive),
         Advice(
             "if some mistakes cost more in use, set evaluate.optimizing to mean_cost",
             "MLY ch. 11",

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline import catalogue
-from pipeline.diagnosis.param_changes import Run
+from pipeline.diagnosis.run import Run
 from pipeline.stage import Group
 from pipeline.store.curves import Curves
 from pipeline.store.spreadsheets import Spreadsheet

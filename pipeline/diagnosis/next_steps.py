@@ -1,13 +1,10 @@
 """From gaps, findings and today's params to what to try next, as commands."""
 
 import itertools
-import json
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
-
-from pydantic import ValidationError
 
 from pipeline.diagnosis.advice import Advice
 from pipeline.diagnosis.costs import ONE_TRAINING, people_collect, training_cost
@@ -28,32 +25,31 @@ from pipeline.diagnosis.findings import (
     RATE,
     RATE_LOW,
     SCENES,
+    SMALL_CLASS,
     SMALL_DEV,
     UNDERFIT,
     WEAK_JUDGE,
     Finding,
 )
 from pipeline.diagnosis.gaps import BIAS, MISMATCH, POWER, VARIANCE, Gap
-from pipeline.diagnosis.param_changes import DROPPED, Run
+from pipeline.diagnosis.param_changes import EXPERIMENT, allowed, changed, command_of, values_of
 from pipeline.diagnosis.recommendations import TABLE
+from pipeline.diagnosis.run import Run
 from pipeline.manifest import TRAIN_DEV
-from pipeline.problem_rules import broken_rules
-from pipeline.section import Section
 
 SAMPLE_SIZE = f"sample size at a power of {POWER:.0%} (Fleiss, Levin and Paik, 2003, 4.2)"
-EXPERIMENT = "dvc exp run"
 # What makes figures lie: named first. Until those that block are mended, nothing else is proposed.
 FIRST = (SCENES, LEAK, LABEL_NOISE, CONFOUNDED, MISSING)
 BLOCKING = (SCENES, LEAK, LABEL_NOISE)
 # What ended training before the model had learnt what it can: only then does a larger one, or another, tell anything.
 COURSE = (NOTHING_LEARNT, RATE, RATE_LOW, EPOCHS, EARLY_STOP, COARSE_CHOICE)
 # Why a gap is there: named before it. What goes with it: named after it.
-CAUSES = {BIAS: COURSE, MISMATCH: (HARDER, IMBALANCE)}
+CAUSES = {BIAS: (*COURSE, IMBALANCE), VARIANCE: (IMBALANCE,), MISMATCH: (HARDER, IMBALANCE)}
 SIGNS = {BIAS: (UNDERFIT,), VARIANCE: (OVERFIT,), MISMATCH: (WEAK_JUDGE,)}
 # Params of which a finding says that changing them alone does not help: a loss that stays needs no more epochs.
 IN_VAIN = {UNDERFIT: {"train.epochs"}}
 # Findings that say something of the diagnosis itself.
-LAST = (WEAK_JUDGE, SMALL_DEV)
+LAST = (WEAK_JUDGE, SMALL_CLASS, SMALL_DEV)
 # Of each gap or finding no more is proposed at a time: after the first experiments the next diagnosis says more.
 MAX_STEPS = 5
 # More of the training images for train_dev would cost too many for training.
@@ -237,67 +233,3 @@ def in_words(name: str) -> str:
 def images_of(level: str) -> str:
     """What a level's images are called."""
     return {"human": "answers of people", "production": "outcomes of production"}.get(level, f"{level} images")
-
-
-def sections_of(run: Run) -> dict[str, Section]:
-    """The params of a run, by section."""
-    return {
-        field.name: getattr(run, field.name) for field in fields(run) if isinstance(getattr(run, field.name), Section)
-    }
-
-
-def values_of(run: Run) -> dict[str, Any]:
-    """The same as plain values."""
-    return {name: section.model_dump(mode="json") for name, section in sections_of(run).items()}
-
-
-def allowed(before: Mapping[str, Any], changes: Mapping[str, Any], run: Run) -> bool:
-    """Whether changes make other params, and ones that break no rule."""
-    after = changed(before, changes)
-    try:
-        made = {name: type(section).model_validate(after[name]) for name, section in sections_of(run).items()}
-    except ValidationError:
-        return False
-    if any(broken_rules(run.problem, name, section) for name, section in made.items()):
-        return False
-    return made != sections_of(run)
-
-
-def changed(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Plain values with some set: a dotted place -> its new value."""
-    after: dict[str, Any] = json.loads(json.dumps(values))
-    for place, value in changes.items():
-        *parents, last = place.split(".")
-        section = after
-        for parent in parents:
-            section = section[parent]
-        if value is DROPPED:
-            section.pop(last, None)
-        else:
-            section[last] = value
-    return after
-
-
-def command_of(before: Mapping[str, Any], changes: Mapping[str, Any]) -> str:
-    """The experiment with these changes, in the grammar of DVC's -S: +place for what is new, ~place for what goes."""
-    settings = [shlex.quote(_setting(before, place, value)) for place, value in changes.items()]
-    return f"{EXPERIMENT} " + " ".join(f"-S {setting}" for setting in settings)
-
-
-def _setting(before: Mapping[str, Any], place: str, value: Any) -> str:
-    if value is DROPPED:
-        return f"~{place}"
-    section: Any = before
-    for part in place.split("."):
-        if not isinstance(section, Mapping) or part not in section:
-            return f"+{place}={_literal(value)}"
-        section = section[part]
-    return f"{place}={_literal(value)}"
-
-
-def _literal(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return "{" + ",".join(f"{key}: {_literal(each)}" for key, each in value.items()) + "}"
-    if isinstance(value, list):
-        return f"[{','.join(map(_literal, value))}]"
-    return value if isinstance(value, str) else json.dumps(value)

@@ -1,392 +1,91 @@
-"""Changes of params that advice stands for: what a run has now -> place in params.yaml and new value.
+"""Changes of params: place in params.yaml -> new value, applied to a run's params, and as an experiment of DVC."""
 
-None: the change is not for this run. What changes nothing, or breaks a rule of params, need not be
-looked for here: steps.py leaves it out.
-"""
-
-import re
+import json
+import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import fields
 from typing import Any
 
-from pipeline.manifest import PRODUCTION, RAW
-from pipeline.models.network import Network
-from pipeline.models.networks import NETWORKS
-from pipeline.problem_params import Problem
+from pydantic import ValidationError
+
+from pipeline.diagnosis.run import Run
+from pipeline.problem_rules import broken_rules
 from pipeline.section import Section
-from pipeline.stages.augment.params import AugmentParams
-from pipeline.stages.balance.params import BalanceParams
-from pipeline.stages.curate.params import CurateParams
-from pipeline.stages.evaluate.params import EvaluateParams
-from pipeline.stages.split.params import SplitParams
-from pipeline.stages.train.params import TrainParams
-from pipeline.training.optimizers import OPTIMIZERS
 
 # A new value, or this for a param that goes.
 DROPPED = object()
+# None: the change is not for this run. What changes nothing, or breaks a rule of params, is left out by `allowed`.
 Changes = Mapping[str, Any] | None
-# A label that the command line of DVC takes without quotes, and YAML for a text.
-PLAIN_LABEL = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
-# Independent images of each role that augment.match_production needs, its two halves of chance in it.
-MATCHED = 45
-# Classes whose sizes differ by less count alike.
-UNEVEN = 1.2
-# AdamW's learning rate that fine-tuning begins with, at most.
-FINE_TUNING_RATE = 0.0003
-# Units of a first hidden fully connected layer.
-HIDDEN_UNITS = 128
-# Networks that an ensemble of seeds begins with.
-SEEDS = 4
-NO_TEXTS = {"null", "true", "false", "yes", "no", "on", "off", "nan", "inf"}
+EXPERIMENT = "dvc exp run"
 
 
-@dataclass(frozen=True)
-class Confounder:
-    """The fact that gives train's classes away, as far as advice needs to know it.
-
-    column: its column in manifests, None where it is no column of texts. mixed: some value has several classes, so that
-    weights can act. in_dev: how many values dev has. cell: images of the smallest class within a value, of production.
-    """
-
-    column: str | None
-    mixed: bool
-    in_dev: int
-    cell: int
-
-
-@dataclass(frozen=True)
-class Run:
-    """What a run did: its params that advice may change, and some facts.
-
-    stopped_early: patience ended training. failing: the class that fails worst. bold: confidences are too high (None:
-    nothing is wrong with them). dated: production images have times of capture. groups: how many independent images of
-    each role train has; images: all of them; counts: its images by class; epochs_run: how many epochs training had;
-    dev_errors: misclassified images of dev; unlabelled: images without a label that could teach; None where that is not
-    known. confounder: the fact that gives train's classes away. problem: what the model tells apart; None: classes as
-    they are.
-    """
-
-    curate: CurateParams
-    split: SplitParams
-    balance: BalanceParams
-    augment: AugmentParams
-    train: TrainParams
-    evaluate: EvaluateParams
-    stopped_early: bool = False
-    failing: str | None = None
-    bold: bool | None = None
-    dated: bool = False
-    groups: Mapping[str, int] | None = None
-    counts: Mapping[str, int] | None = None
-    confounder: Confounder | None = None
-    images: Mapping[str, int] | None = None
-    epochs_run: int | None = None
-    dev_errors: int | None = None
-    unlabelled: int | None = None
-    problem: Problem | None = None
-
-    @property
-    def network(self) -> bool:
-        """Whether the model is fitted epoch by epoch."""
-        return isinstance(self.train.model, Network)
-
-    def has(self, *roles: str, groups: int = 1) -> bool:
-        """Whether train has so many independent images of each of these roles, as far as is known."""
-        return self.groups is None or all(self.groups.get(role, 0) >= groups for role in roles)
-
-
-def wider(run: Run) -> Changes:
-    """About four times the weights: twice the channels, whose square counts, or four times the units.
-
-    One step should tell. Twice the units of a narrow layer is within what another start of the weights does.
-    """
-    model = run.train.model
-    wider_width = NETWORKS.of(model).wider if isinstance(model, Network) else None
-    return None if wider_width is None else {"train.model.width": wider_width(_value(model, "width"))}
-
-
-def deeper(run: Run) -> Changes:
-    """One block more."""
-    depth = _value(run.train.model, "depth")
-    return None if depth is None else {"train.model.depth": depth + 1}
-
-
-def hidden_layer(run: Run) -> Changes:
-    """A hidden fully connected layer before the output layer, where there could be one and is none."""
-    return {"train.model.dense": [HIDDEN_UNITS]} if _value(run.train.model, "dense") == [] else None
-
-
-def focal(run: Run) -> Changes:
-    """The focal loss at its authors' gamma instead of cross entropy."""
-    if not run.network or run.train.loss.name != "cross_entropy":
-        return None
-    return {"train.loss.name": "focal", "train.loss.gamma": 2.0}
-
-
-def cost_sensitive(run: Run) -> Changes:
-    """A loss by the costs of the metric, where the metric has costs and the loss does not know them."""
-    loss = run.train.loss
-    if not run.network or run.evaluate.optimizing.name != "mean_cost" or loss.name == "cost_sensitive":
-        return None
-    gone = {f"train.loss.{name}": DROPPED for name in type(loss).model_fields if name != "name"}
-    return {**gone, "train.loss.name": "cost_sensitive", "train.loss.strength": 1.0}
-
-
-def longer(run: Run) -> Changes:
-    """Twice the epochs, unless training ended before those that there are."""
-    return {"train.epochs": 2 * run.train.epochs} if run.network and not run.stopped_early else None
-
-
-def less_dropout(run: Run) -> Changes:
-    """Half the dropout after blocks."""
-    share = _value(run.train.model, "dropout", "blocks")
-    return None if share is None else {"train.model.dropout.blocks": share / 2}
-
-
-def no_penalty(run: Run) -> Changes:
-    """Neither L1 nor L2, nor a mixing of images."""
-    return {"train.l1": 0.0, "train.l2": 0.0} if run.network else None
-
-
-def batch_norm(run: Run) -> Changes:
-    """Batch norm where there is none."""
-    return None if _value(run.train.model, "batch_norm") is None else {"train.model.batch_norm": True}
-
-
-def adamw(run: Run) -> Changes:
-    """AdamW at its usual rate instead of an optimizer that it often beats."""
-    optimizer = run.train.optimizer
-    if not run.network or not OPTIMIZERS.of(optimizer).adam_is_next:
-        return None
-    gone = {f"train.optimizer.{name}": DROPPED for name in type(optimizer).model_fields if name != "name"}
-    new = {"name": "adamw", "beta1": 0.9, "beta2": 0.999, "weight_decay": 0.01}
-    return {**gone, **{f"train.optimizer.{name}": value for name, value in new.items()}, "train.learning_rate": 0.001}
-
-
-def residual(run: Run) -> Changes:
-    """An architecture that can learn more: residual blocks instead of single ones, say."""
-    model = run.train.model
-    instead = NETWORKS.of(model).instead if isinstance(model, Network) else None
-    if instead is None:
-        return None
-    known = NETWORKS[instead["name"]].params.model_fields
-    gone = {f"train.model.{name}": DROPPED for name in type(model).model_fields if name not in known}
-    return {**gone, **{f"train.model.{name}": value for name, value in instead.items()}}
-
-
-def thaw(run: Run) -> Changes:
-    """All layers of a pretrained network are trained."""
-    model = run.train.model
-    if _value(model, "trained") in ("head", "last"):
-        # At the rate of an output layer alone, other layers would lose what they know.
-        share = _value(model, "backbone_rate")
-        most = rounded(FINE_TUNING_RATE / share)
-        slower = {"train.learning_rate": most} if run.train.learning_rate > 1.01 * most else {}
-        return {"train.model.trained": "all", **slower}
-    return None if _value(model, "frozen") is None else {"train.model.frozen": False}
-
-
-def more_copies(run: Run) -> Changes:
-    """Four times the variants of each image, four at least: where images are few, one more hardly shows."""
-    count = _value(run.augment.copies, "count")
-    if count is None or not run.augment.transforms:
-        return None
-    return {"augment.copies.count": min(4 * max(count, 1), _maximum(run.augment.copies, "count"))}
-
-
-def first_copies(run: Run) -> Changes:
-    """Variants of each image by transforms that leave most labels right."""
-    count = _value(run.augment.copies, "count")
-    if run.augment.transforms or count is None:
-        return None
-    return {"augment.transforms": [{"preset": "light"}], "augment.copies.count": max(count, 4)}
-
-
-def online(run: Run) -> Changes:
-    """Variants are made while training."""
-    return {"augment.mode": "online"} if run.augment.transforms and run.network else None
-
-
-def more_dropout(run: Run) -> Changes:
-    """A quarter more, up to a half."""
-    model = run.train.model
-    for where in ("blocks", "head"):
-        now = _value(model, "dropout", where)
-        if now is not None:
-            return {f"train.model.dropout.{where}": max(min(0.5, now + 0.25), now)}
-    return None
-
-
-def more_decay(run: Run) -> Changes:
-    """Ten times the optimizer's own weight decay, or the L2 of those that have none."""
-    if not run.network:
-        return None
-    decay = _value(run.train.optimizer, "weight_decay")
-    if decay is not None:
-        return {"train.optimizer.weight_decay": 10 * decay or 0.01}
-    return {"train.l2": 10 * run.train.l2 or 0.0001}
-
-
-def mixup(run: Run) -> Changes:
-    """Mixup, if nothing is mixed."""
-    if not run.network or run.train.mixing.name != "none":
-        return None
-    return {"train.mixing.name": "mixup", "train.mixing.alpha": 0.2}
-
-
-def average_weights(run: Run) -> Changes:
-    """The moving average of the weights, where one network is all."""
-    if not run.network or run.train.ensemble.name != "none" or run.train.unlabelled.name != "none":
-        return None
-    return {"train.ensemble.name": "average_weights", "train.ensemble.method": {"name": "ema", "decay": 0.99}}
-
-
-def several_seeds(run: Run) -> Changes:
-    """Networks of several seeds, of which those are taken that help; behind frozen layers they would be alike."""
-    model = run.train.model
-    frozen = _value(model, "trained") == "head" or _value(model, "frozen") is True
-    taken = run.train.ensemble.name != "none" or run.train.unlabelled.name != "none"
-    if not run.network or frozen or taken:
-        return None
-    return {"train.ensemble.name": "voting", "train.ensemble.members": [{}], "train.ensemble.seeds": SEEDS}
-
-
-def learn_unlabelled(run: Run) -> Changes:
-    """Labels spread to images without one; a network whose layers are all trained learns from their variants instead.
-
-    Where there are at least half as many as labelled ones: fewer can tell little.
-    """
-    labelled = sum((run.images or {}).values())
-    if (
-        run.train.unlabelled.name != "none"
-        or run.train.ensemble.name != "none"
-        or 2 * (run.unlabelled or 0) < max(labelled, 1)
-    ):
-        return None
-    head_alone = _value(run.train.model, "trained") == "head" or _value(run.train.model, "frozen") is True
-    return {"train.unlabelled.name": "consistency" if run.network and not head_alone else "pseudo_labels"}
-
-
-def all_production(run: Run) -> Changes:
-    """No production image of train's part is held back."""
-    shares = run.split.production
-    return None if getattr(shares, "train", 1.0) == 0 else {"split.production_train_fraction": 1.0}
-
-
-def match_production(run: Run) -> Changes:
-    """Raw images are degraded as production's camera does."""
-    return {"augment.match_production": True} if run.has(RAW, PRODUCTION, groups=MATCHED) else None
-
-
-def production_weight(run: Run) -> Changes:
-    """A production image counts as twice as many raw ones."""
-    return {"balance.production_weight": 2 * run.balance.production_weight} if run.has(RAW, PRODUCTION) else None
-
-
-def newest(run: Run) -> Changes:
-    """dev and test are the production images taken last."""
-    return {"split.method": "newest"} if run.dated and run.split.folds is None else None
-
-
-def group_copies(run: Run) -> Changes:
-    """Near copies are never split apart."""
-    return {"curate.near_duplicates": "group"}
-
-
-def lower_rate(run: Run) -> Changes:
-    """A third of the learning rate."""
-    return {"train.learning_rate": rounded(run.train.learning_rate / 3)} if run.network else None
-
-
-def higher_rate(run: Run) -> Changes:
-    """Three times the learning rate."""
-    return {"train.learning_rate": rounded(3 * run.train.learning_rate)} if run.network else None
-
-
-def much_higher_rate(run: Run) -> Changes:
-    """Thirty times the learning rate, if that is a rate still."""
-    rate = rounded(30 * run.train.learning_rate)
-    return {"train.learning_rate": rate} if run.network and rate <= 1 else None
-
-
-def smaller_batches(run: Run) -> Changes:
-    """A quarter of the batch, so four times the steps of an epoch."""
-    return (
-        {"train.batch_size": max(run.train.batch_size // 4, 1)} if run.network and run.train.batch_size > 16 else None
-    )
-
-
-def no_patience(run: Run) -> Changes:
-    """Training runs through all of its epochs."""
-    return {"train.patience": None} if run.network and run.train.patience is not None else None
-
-
-def keep_last(run: Run) -> Changes:
-    """The weights of the last epoch."""
-    return {"train.keep": "last"} if run.network else None
-
-
-def momentum(run: Run) -> Changes:
-    """The usual momentum where there is none."""
-    return {"train.optimizer.momentum": 0.9} if _value(run.train.optimizer, "momentum") == 0 and run.network else None
-
-
-def clip(run: Run) -> Changes:
-    """Gradients no longer than 1, if they may have any length."""
-    return {"train.clip_norm": 1.0} if run.network and run.train.clip_norm is None else None
-
-
-def keep_best(run: Run) -> Changes:
-    """The weights of the best epoch, not of the last."""
-    return {"train.keep": "best"} if run.network else None
-
-
-def by_class(run: Run) -> Changes:
-    """The mean of the classes' recalls as the number that ranks models."""
-    simple = {*type(run.evaluate.optimizing).model_fields} == {"name"}
-    return {"evaluate.optimizing": "balanced_accuracy"} if simple else None
-
-
-def weigh_class(run: Run) -> Changes:
-    """Twice the weight of the failing class in the loss."""
-    label = run.failing
-    if label is None or PLAIN_LABEL.fullmatch(label) is None or label.lower() in NO_TEXTS:
-        return None
-    return {f"train.class_weights.{label}": 2 * run.train.class_weights.get(label, 1.0)}
-
-
-def oversample(run: Run) -> Changes:
-    """Rows of small classes are repeated, if nothing is balanced."""
-    uneven = run.counts is None or max(run.counts.values()) > UNEVEN * min(run.counts.values())
-    if run.balance.strategy.name != "none" or not uneven:
-        return None
-    return {"balance.strategy.name": "oversample", "balance.strategy.target": {"name": "majority"}}
-
-
-def smoothing(run: Run) -> Changes:
-    """Some label smoothing for a model that is too sure."""
-    return {"train.label_smoothing": max(run.train.label_smoothing, 0.1)} if run.network and run.bold else None
-
-
-def no_smoothing(run: Run) -> Changes:
-    """No label smoothing for a model that is too unsure."""
-    return {"train.label_smoothing": 0.0} if run.network and run.bold is False else None
-
-
-def rounded(rate: float) -> float:
-    """A rate to two digits."""
-    return float(f"{rate:.2g}")
-
-
-def _maximum(section: Section, name: str) -> int:
-    """The largest value that a param may have."""
-    bounds = [rule.le for rule in type(section).model_fields[name].metadata if hasattr(rule, "le")]
-    return int(bounds[0])
-
-
-def _value(section: Section, *names: str) -> Any:
+def value_of(section: Section, *names: str) -> Any:
     """A param of the choice that a run made, or None where that choice has no such param."""
     value: Any = section
     for name in names:
         value = getattr(value, name, None)
     return value
+
+
+def sections_of(run: Run) -> dict[str, Section]:
+    """The params of a run, by section."""
+    return {
+        field.name: getattr(run, field.name) for field in fields(run) if isinstance(getattr(run, field.name), Section)
+    }
+
+
+def values_of(run: Run) -> dict[str, Any]:
+    """The same as plain values."""
+    return {name: section.model_dump(mode="json") for name, section in sections_of(run).items()}
+
+
+def allowed(before: Mapping[str, Any], changes: Mapping[str, Any], run: Run) -> bool:
+    """Whether changes make other params, and ones that break no rule."""
+    after = changed(before, changes)
+    try:
+        made = {name: type(section).model_validate(after[name]) for name, section in sections_of(run).items()}
+    except ValidationError:
+        return False
+    if any(broken_rules(run.problem, name, section) for name, section in made.items()):
+        return False
+    return made != sections_of(run)
+
+
+def changed(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Plain values with some set: a dotted place -> its new value."""
+    after: dict[str, Any] = json.loads(json.dumps(values))
+    for place, value in changes.items():
+        *parents, last = place.split(".")
+        section = after
+        for parent in parents:
+            section = section[parent]
+        if value is DROPPED:
+            section.pop(last, None)
+        else:
+            section[last] = value
+    return after
+
+
+def command_of(before: Mapping[str, Any], changes: Mapping[str, Any]) -> str:
+    """The experiment with these changes, in the grammar of DVC's -S: +place for what is new, ~place for what goes."""
+    settings = [shlex.quote(_setting(before, place, value)) for place, value in changes.items()]
+    return f"{EXPERIMENT} " + " ".join(f"-S {setting}" for setting in settings)
+
+
+def _setting(before: Mapping[str, Any], place: str, value: Any) -> str:
+    if value is DROPPED:
+        return f"~{place}"
+    section: Any = before
+    for part in place.split("."):
+        if not isinstance(section, Mapping) or part not in section:
+            return f"+{place}={_literal(value)}"
+        section = section[part]
+    return f"{place}={_literal(value)}"
+
+
+def _literal(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{key}: {_literal(each)}" for key, each in value.items()) + "}"
+    if isinstance(value, list):
+        return f"[{','.join(map(_literal, value))}]"
+    return value if isinstance(value, str) else json.dumps(value)

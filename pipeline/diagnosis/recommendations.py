@@ -1,4 +1,4 @@
-"""The table of advice: what a gap or finding asks for."""
+"""The table of advice for gaps and findings."""
 
 from collections.abc import Mapping
 

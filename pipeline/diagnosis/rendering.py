@@ -8,7 +8,17 @@ import pandas as pd
 
 from pipeline.diagnosis.diagnosis import Diagnosis
 from pipeline.diagnosis.error_levels import Level, ordered, params_of_errors
-from pipeline.diagnosis.findings import BEYOND_PEOPLE, CLASS, HARDER, HIDDEN, IMBALANCE, LABEL_NOISE, SLICE, WEAK_JUDGE
+from pipeline.diagnosis.findings import (
+    BEYOND_PEOPLE,
+    CLASS,
+    HARDER,
+    HIDDEN,
+    IMBALANCE,
+    LABEL_NOISE,
+    SLICE,
+    SMALL_CLASS,
+    WEAK_JUDGE,
+)
 from pipeline.diagnosis.gaps import MEANS, Gap
 from pipeline.diagnosis.next_steps import BLOCKING, COURSE, FIRST, LAST, Step, images_of, in_order, in_words
 from pipeline.diagnosis.role_gaps import roles_table
@@ -16,7 +26,7 @@ from pipeline.metrics.measures import METRICS
 from pipeline.stages.evaluate.params import EvaluateParams
 
 # Findings that belong in the sentence: the first of each, and of wrong labels each role's.
-SAID = (*FIRST, *COURSE, HARDER, IMBALANCE, HIDDEN, CLASS, SLICE, BEYOND_PEOPLE, WEAK_JUDGE)
+SAID = (*FIRST, *COURSE, HARDER, IMBALANCE, HIDDEN, CLASS, SLICE, BEYOND_PEOPLE, WEAK_JUDGE, SMALL_CLASS)
 
 NOT_OF_LABELS = (
     "An image may have several labels, so wrong labels, confounding, small classes and the calibration of confidences "

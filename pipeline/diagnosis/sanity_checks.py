@@ -89,7 +89,7 @@ def too_good(predictions: pd.DataFrame, manifest: pd.DataFrame, relevant: float)
             continue
         words = (
             f"{split}'s error is {100 * lacking:.1f} points below that of the same kind of images in train, which the "
-            "model has seen: perhaps train has wrong labels, or copies of {split} images"
+            f"model has seen: perhaps train has wrong labels, or copies of {split} images"
         )
         made.append(Finding(LEAK, words, {"below": lacking}, p, gain=lacking, subject=split))
     return made, tests

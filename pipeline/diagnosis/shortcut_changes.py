@@ -1,6 +1,7 @@
 """Changes of params against shortcuts: facts that give classes away, and scenes that dev shares with train."""
 
-from pipeline.diagnosis.param_changes import DROPPED, Changes, Run
+from pipeline.diagnosis.param_changes import DROPPED, Changes
+from pipeline.diagnosis.run import Run
 from pipeline.manifest import EXTRA_COLUMNS
 from pipeline.metrics.slices import SOURCE
 

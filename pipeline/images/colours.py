@@ -92,7 +92,7 @@ def _values(image: Image.Image) -> npt.NDArray[Any]:
 
 
 def scaled_colours(data: bytes, value_range: Range, info: dict[Any, Any]) -> Image.Image | None:
-    """The picture of a file of 16 bits a channel, scaled by a range while it has them; None of any other.
+    """The picture of a file of 16 bits per channel, scaled by a range while it has them; None of any other.
 
     Args:
         info: of Pillow, for its colour profile.

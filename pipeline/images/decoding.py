@@ -40,7 +40,7 @@ _SIDEWAYS = {_TURNS[orientation] for orientation in (5, 6, 7, 8)}
 
 @dataclass(frozen=True)
 class Decoded:
-    """Pixels (rows, columns, 3), which a JPEG may have at a smaller scale than the upright original's size."""
+    """Pixels (height, width, 3); of a JPEG, possibly at a smaller scale than the upright original."""
 
     pixels: Pixels
     width: int
@@ -127,7 +127,7 @@ def _is_avif(data: bytes) -> bool:
 
 
 def heic_installed() -> bool:
-    """Whether Pillow can open HEIC files from now on, which an extra brings."""
+    """Whether Pillow can open HEIC files: registers the package of the extra `heic`, if it is installed."""
     try:
         import pillow_heif  # an extra
     except ImportError:

@@ -30,13 +30,13 @@ _POWERS = np.arange(256)[:, None] ** np.array([1, 2])
 
 
 def picture_facts(pictures: Sequence[Pixels]) -> list[dict[str, float]]:
-    """The facts of manifest.FACTS that pixels tell, of each picture (height, width, 3), whichever others there are.
+    """The facts of manifest.FACTS that pixels give, for each picture (height, width, 3) by itself.
 
     brightness, contrast (in [0, 1]): mean and standard deviation of luma. sharpness (>= 0): standard deviation of
     its Laplacian (Pech-Pacheco et al., 2000). saturation (in [0, 1]): mean of (max - min) / max over channels, of each
     pixel to the nearest of 255.
-    luma_1, luma_5, luma_99 (0 to 255): so many in 100 pixels are at most as bright. colour_99 (0 to 255): the same
-    of the spread of channels, max - min. information (0 to 8): bits of entropy of a pixel's luma. Not here: blur, which
+    luma_1, luma_5, luma_99 (0 to 255): percentiles of luma. colour_99 (0 to 255): the 99th percentile of the spread
+    of channels, max - min. information (0 to 8): bits of entropy of a pixel's luma. Not here: blur, which
     is measured on the picture as it came (`blur_as_it_came`).
     """
     if not pictures:
@@ -114,7 +114,7 @@ def _deviation(count: int, total: int, squares: int) -> float:
 
 
 def blur_as_it_came(pixels: Pixels) -> float:
-    """`blur_of` a picture (height, width, 3) as it was decoded, before it is made small for the model.
+    """`blur_of` a decoded picture (height, width, 3), before it is scaled for the model.
 
     A larger one is brought to BLUR_SIDE pixels of its shorter side: a smaller one would look sharp, and a larger one
     soft, whatever the lens did.
@@ -130,7 +130,7 @@ def blur_as_it_came(pixels: Pixels) -> float:
 
 
 def blur_of(luma: npt.NDArray[Any]) -> float:
-    """How little a blur takes away from a grey picture (height, width): 0, all of it, to 1, nothing.
+    """The blur of a grey picture (height, width), from 0 (sharp) to 1: the share of detail that another blur leaves.
 
     What was blurred before changes little when it is blurred again, whatever its contrast (Crete et al., 2007): of the
     differences between neighbours, the share that stays, in the direction in which more does. 0 for a picture that

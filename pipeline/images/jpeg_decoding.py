@@ -1,4 +1,4 @@
-"""JPEGs -> sRGB pixels as they are stored, and what the codec said of them; of a cut one what is left.
+"""JPEGs -> sRGB pixels as stored, with messages of the codec; of a truncated JPEG, the rows that are left.
 
 OpenCV decodes plain JPEGs: the same library makes the same pixels as in Pillow (a test holds that), but only OpenCV
 lets it complain of what is broken, so that it also listens to the other ones.
@@ -41,7 +41,7 @@ Listener = Callable[[], AbstractContextManager[list[str]]]
 
 
 class MissingError(Exception):
-    """Too much of a cut file is missing."""
+    """Too much of a truncated file is missing."""
 
     def __init__(self, rejection: Rejection) -> None:
         super().__init__(rejection.detail)
@@ -49,7 +49,7 @@ class MissingError(Exception):
 
 
 def pixels_of_jpeg(image: Image.Image, data: bytes, params: IngestParams, listen: Listener) -> tuple[Pixels, list[str]]:
-    """sRGB pixels as they are stored, at the smallest scale that covers `params.size`, and the codec's lines.
+    """sRGB pixels (height, width, 3) as stored, at the smallest scale that covers `params.size`; and codec messages.
 
     Raises:
         MissingError: more of the file is missing than `params.max_missing`.
@@ -91,7 +91,7 @@ def _draft(image: Image.Image, data: bytes, params: IngestParams) -> int:
 
 
 def by_opencv(data: bytes, scale: int, colour: int) -> Pixels | None:
-    """Decode by OpenCV; None for what it refuses.
+    """Pixels (height, width, 3) by OpenCV, or None if it refuses the file.
 
     Args:
         scale: 1, 2, 4 or 8: a side has so many times fewer pixels.

@@ -1,4 +1,4 @@
-"""Whether two pictures show one scene: local features of one that lie in the other as one plane seen from elsewhere.
+"""Whether two pictures show one scene: whether enough of their local features agree under one homography.
 
 Features are SIFT's (Lowe, 2004), compared as RootSIFT (Arandjelovic and Zisserman, 2012). Two pictures agree if enough
 of their features match, turn and grow alike, and fit one homography (MAGSAC++, Barath et al., 2020) that bends a
@@ -52,7 +52,7 @@ class Features:
     """Local features of a picture, strongest first; at most MAX_FEATURES.
 
     points: shape (n, 2), x and y at SIDE pixels of the longer side. angles: degrees. sizes: pixels.
-    descriptors: RootSIFT, shape (n, 128), whole numbers of length 255, in 38 kB a picture.
+    descriptors: RootSIFT, shape (n, 128), whole numbers of length 255, in 38 kB per picture.
     width: of the picture, at SIDE.
     """
 
@@ -66,7 +66,7 @@ class Features:
         return len(self.points)
 
     def mirrored(self) -> "Features":
-        """Those of the picture turned left to right."""
+        """The features of the mirrored picture."""
         points = self.points * np.array([-1, 1], np.float32) + np.array([self.width - 1, 0], np.float32)
         return replace(self, points=points, angles=180 - self.angles, descriptors=self.descriptors[:, _MIRRORED])
 
@@ -117,7 +117,7 @@ def local_features(pixels: Pixels) -> Features:
 
 
 def agreement(one: Features, other: Features) -> Agreement:
-    """How two pictures agree; NONE where chance would give as much."""
+    """How two pictures agree; NONE if chance could explain it."""
     straight = _agreement(one, other)
     if straight.confirmed:
         return straight

@@ -61,7 +61,7 @@ def views_of(pictures: Sequence[Pixels]) -> Pixels:
 
 
 def marks(seen: Pixels) -> tuple[Hashes, float]:
-    """What the search for copies needs of a picture: the hash of each view, and the strength of its detail.
+    """What the search for copies needs of a picture: the hash of each view, and the strength of its fine detail.
 
     Args:
         seen: its views, shape (len(CROPS), SIDE, SIDE).
@@ -73,7 +73,7 @@ def marks(seen: Pixels) -> tuple[Hashes, float]:
 
 
 def detail_strengths(wholes: Pixels) -> list[float]:
-    """The second of `marks`, of each whole picture (n, SIDE, SIDE)."""
+    """The strength of detail of each whole picture (n, SIDE, SIDE), as `marks` returns it."""
     detail = _fine_detail_times_25(wholes).reshape(len(wholes), -1)
     # Squares are below 2**26, and so are exact, and their sums, as floats of 64 bits.
     squares: list[float] = np.einsum("ij,ij->i", detail, detail, dtype=np.float64).tolist()
@@ -100,7 +100,7 @@ def perceptual_hash(greys: Pixels) -> Hashes:
 
 
 def fine_detail(greys: Pixels) -> Detail:
-    """What a 5 x 5 blur takes away from pictures (n, SIDE, SIDE)."""
+    """Pictures (n, SIDE, SIDE) minus their 5 x 5 blur."""
     return _fine_detail_times_25(greys).astype(np.float32) / np.float32(25)
 
 

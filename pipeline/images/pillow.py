@@ -25,7 +25,7 @@ def pillow_lines() -> Iterator[list[str]]:
 
 @contextmanager
 def pillow_settings(max_text: int) -> Iterator[None]:
-    """Of the whole process: Pillow's limits of pixels and texts give way to ours, and AVIF to one thread a process.
+    """Replace Pillow's limits of pixels and texts by ours, in the whole process, and give AVIF one thread.
 
     Each thread would take address space, which has a limit: more cores would refuse more files.
 

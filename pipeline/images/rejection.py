@@ -64,7 +64,7 @@ class Rejection:
 
 
 def too_many_bytes(size: int, most: int) -> Rejection | None:
-    """The rejection of a file that is larger than it may be; None of others."""
+    """A rejection if a file has more bytes than allowed, else None."""
     return Rejection("too_many_bytes", f"{size} bytes, the limit is {most}") if size > most else None
 
 

@@ -53,7 +53,7 @@ def kind_of(data: bytes) -> str | None:
 
 
 def is_cut(data: bytes) -> bool:
-    """Whether a file is cut short, judged by the sizes in it or by its format's end marker."""
+    """Whether a file is truncated, by the sizes that it states or by its format's end marker."""
     return any(begins(data) and lacks(data) for begins, lacks in _KINDS.values())
 
 
@@ -66,7 +66,7 @@ def _lacks(mark: bytes) -> Callable[[bytes], bool]:
 
 
 def lacks_codestream_end(data: bytes) -> bool:
-    """Whether a JPEG 2000 file has no mark at the end of its picture."""
+    """Whether a JPEG 2000 file lacks the marker at the end of its codestream."""
     # A thumbnail before the codestream may hold an end marker of its own.
     start = data.find(JPEG2000_START)
     return start < 0 or JPEG2000_END not in data[start:]

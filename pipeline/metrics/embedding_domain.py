@@ -1,4 +1,4 @@
-"""Vectors of images -> few features, in which a domain classifier tells what two sets of images show apart.
+"""Embeddings -> a few features, by which a domain classifier tells apart what two sets of images show.
 
 Facts say how an image was taken; its vector, from a frozen network, also says what it shows. The principal components
 are of both sets together, so that they know no side; how well the sides are told apart is tried out of fold, by group

@@ -1,4 +1,4 @@
-"""Facts of images other than what they show: the source, the file, a camera, columns of people's tables; as few values.
+"""Facts of images other than what they show: source, file, camera, columns of users' tables; each with few values.
 
 They say how an image came to be. Some belong to what a picture shows as well (its brightness, say).
 """

@@ -1,4 +1,4 @@
-"""How far a fact gives classes away: what a rule tells that sees the fact alone, with intervals."""
+"""How well a rule that sees a single fact predicts the class, with intervals."""
 
 import math
 from dataclasses import dataclass

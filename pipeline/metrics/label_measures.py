@@ -1,4 +1,4 @@
-"""Metrics where an image may have several labels: put together from each label's own, or of whole sets.
+"""Metrics where an image may have several labels: averaged over the labels, or of whole sets.
 
 Each label by itself is a problem of two classes, "no" and "yes", with the metrics and the intervals of any other. Names
 and formulas are those of scikit-learn's User Guide, 3.4.4 (multilabel cases).

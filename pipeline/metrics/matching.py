@@ -7,7 +7,7 @@ fails says that the split is broken. So no smallest effect that matters is set: 
 which differences show.
 
 - **Groups are the observations**, not near-duplicates: one image a group and side, chosen by keyed hash; at
-  most MAX_LABELS groups a side for labels and MAX_IMAGES for facts, so that the cost is bounded.
+  most MAX_LABELS groups per side for labels and MAX_IMAGES for facts, so that the cost is bounded.
 - **Verdict**: a test is matched if its p, after Holm's correction over all tests of the comparison, is at
   least `level`; a comparison, if all its tests are. A random split fails one with probability `level` at most.
 - **Images without a label** count as production by their facts, and say nothing of labels.
@@ -19,7 +19,8 @@ Without vectors, no test notices that two sets of equal facts show different thi
 
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -64,10 +65,35 @@ MEASURED = ("width", "height", "bytes", "brightness", "contrast", "sharpness", "
 COLUMNS = dict.fromkeys(["comparison", "test"], "str") | dict.fromkeys(["statistic", "p", "p_holm"], "float64")
 COLUMNS |= {"matched": "bool", "low": "object", "high": "object", "groups": "int64", "others": "int64"}
 
+# What a population hands out of its rows.
+COLUMNS_TAKEN = ("id", "label", "group", *MEASURED)
+# What the hashes of groups are keyed by.
+GROUP_PURPOSE = "matching group"
+
 MAX_LABELS, MAX_IMAGES = 20_000, 5_000
+# Rows whose hashes are looked at in one go.
+_BLOCK = 1 << 20
 AREA_ENDS = {"auc": "statistic", "low": "low", "high": "high"}
 # The AUC by chance; those below which two sets are alike in facts, and above which they are apart in what they show.
 BY_CHANCE, ALIKE, APART = 0.5, 0.65, 0.75
+
+
+@dataclass(frozen=True)
+class Population:
+    """Rows that comparisons draw their images from; arrays have a row each, shape (n,).
+
+    raw, production: which rows are; those that are neither take no part.
+    of_split: name of a split -> its rows.
+    hashes: of the groups, keyed_uniform for GROUP_PURPOSE: they stand for the groups, of which, of 10,000,000, two
+        agree once in 180 runs.
+    taken: positions of rows -> columns COLUMNS_TAKEN, in this order. Asked once.
+    """
+
+    raw: Flags
+    production: Flags
+    of_split: Callable[[str], Flags]
+    hashes: Values
+    taken: Callable[[npt.NDArray[np.intp]], pd.DataFrame]
 
 
 def measure_matching(rows: pd.DataFrame, seed: int, level: float, vectors_of: VectorsOf | None = None) -> pd.DataFrame:
@@ -83,15 +109,31 @@ def measure_matching(rows: pd.DataFrame, seed: int, level: float, vectors_of: Ve
         (total variation distance, Kolmogorov-Smirnov distance, AUC); p; p_holm; matched; low and high, the AUC's
         95 % interval and None for other tests; groups and others, how many stand on the two sides. Never NaN.
     """
-    # Stands for the group from here on: of 10,000,000, two agree once in 180 runs.
-    hashes = keyed_uniform(seed, "matching group", rows["group"])
-    rows = rows.assign(place=np.arange(len(rows)))
-    split, production = rows["split"], (rows["role"] == PRODUCTION).to_numpy(dtype=bool)
-    both: dict[str, list[pd.DataFrame]] = {}
-    for comparison, (name, against) in COMPARISONS.items():
-        inside = ~production if name == RAW else (split == name).to_numpy(dtype=bool)
-        outside = production & ~inside if against == PRODUCTION else (split == against).to_numpy(dtype=bool)
-        both[comparison] = [_one_image_a_group(rows, side, hashes, seed) for side in (inside, outside)]
+    production = (rows["role"] == PRODUCTION).to_numpy(dtype=bool)
+    population = Population(
+        ~production,
+        production,
+        lambda name: (rows["split"] == name).to_numpy(dtype=bool),
+        keyed_uniform(seed, GROUP_PURPOSE, rows["group"]),
+        lambda places: rows.iloc[places],
+    )
+    return measure_population(population, seed, level, vectors_of)
+
+
+def measure_population(rows: Population, seed: int, level: float, vectors_of: VectorsOf | None = None) -> pd.DataFrame:
+    """The same of rows of which few are looked at."""
+    places = {
+        comparison: [_places_of(rows, side) for side in _sides(rows, *of)] for comparison, of in COMPARISONS.items()
+    }
+    # All at once, because each asking may be a pass over a file.
+    every = np.unique(np.concatenate([*itertools.chain(*places.values())]))
+    taken = rows.taken(every).assign(place=every)
+    both: dict[str, list[pd.DataFrame]] = {
+        comparison: [
+            _one_image_a_group(taken.iloc[np.searchsorted(every, side)], rows.hashes[side], seed) for side in sides
+        ]
+        for comparison, sides in places.items()
+    }
     features = {} if vectors_of is None else _features([*itertools.chain(*both.values())], vectors_of)
     found = []
     for comparison, sides in both.items():
@@ -145,8 +187,8 @@ def words(split: str, images: int, accuracy: float) -> str:
     """The same as a sentence."""
     points = 100 * visible_difference(images, accuracy)
     return (
-        f"{split} has {images:,} images: two models measured on other images of this number differ by chance by up to "
-        f"{points:.1f} points; on the same images `pipeline compare` tells them apart earlier"
+        f"{split} has {images:,} images: two equally good models, measured on different sets of this size, differ by "
+        f"up to {points:.1f} points by chance; on the same images, `pipeline compare` shows smaller differences"
     )
 
 
@@ -211,15 +253,28 @@ def _compare_labels(here: "pd.Series[Any]", there: "pd.Series[Any]", seed: int) 
     return label_test(np.r_[given, others], np.arange(len(given) + len(others)) < len(given), seed)
 
 
-def _one_image_a_group(rows: pd.DataFrame, side: Flags, hashes: Values, seed: int) -> pd.DataFrame:
-    """One image of each of the first MAX_LABELS groups of a side, in the order of the groups' hashes."""
-    places = np.flatnonzero(side)
-    if len(places) > MAX_LABELS:
-        smallest = np.unique(hashes[places])[:MAX_LABELS]
-        places = places[hashes[places] <= smallest[-1]]
-    chosen = rows.iloc[places]
-    order = np.lexsort((keyed_uniform(seed, "matching image", chosen["id"]), hashes[places]))
-    return chosen.iloc[order[np.flatnonzero(np.diff(hashes[places][order], prepend=-1.0))]]
+def _sides(rows: Population, name: str, against: str) -> Iterator[Flags]:
+    """The rows of both sides of a comparison, one after the other."""
+    inside = rows.raw if name == RAW else rows.of_split(name)
+    yield inside
+    yield rows.production & ~inside if against == PRODUCTION else rows.of_split(against)
+
+
+def _places_of(rows: Population, side: Flags) -> npt.NDArray[np.intp]:
+    """The rows of the first MAX_LABELS groups of a side, in the order of the groups' hashes."""
+    smallest = np.empty(0)
+    for start in range(0, len(side), _BLOCK):
+        some = rows.hashes[start : start + _BLOCK][side[start : start + _BLOCK]]
+        if len(smallest) == MAX_LABELS:
+            some = some[some < smallest[-1]]
+        smallest = np.unique(np.concatenate([smallest, some]))[:MAX_LABELS]
+    return np.flatnonzero(side & (rows.hashes <= smallest[-1])) if len(smallest) else np.empty(0, np.intp)
+
+
+def _one_image_a_group(chosen: pd.DataFrame, hashes: Values, seed: int) -> pd.DataFrame:
+    """One image of each group, in the order of the groups' hashes."""
+    order = np.lexsort((keyed_uniform(seed, "matching image", chosen["id"]), hashes))
+    return chosen.iloc[order[np.flatnonzero(np.diff(hashes[order], prepend=-1.0))]]
 
 
 def _sentence(test: Any) -> str:

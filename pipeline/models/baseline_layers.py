@@ -97,7 +97,7 @@ class Trees(nn.Module):
             self.register_buffer(name, tables[name])
 
     def check(self, width: int) -> None:
-        """Nothing, if the trees lead somewhere for features (n, width); a file may say anything.
+        """Raise ValueError unless the trees are valid for features (n, width): a file may contain anything.
 
         Raises:
             ValueError: they name nodes or features that are not there, or longer paths than there are nodes.

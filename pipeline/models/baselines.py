@@ -95,7 +95,7 @@ class Baseline(Section):
 
     @property
     def frozen_numbers(self) -> int | None:
-        """How many numbers a frozen network makes of a picture; None: its features are no network's."""
+        """The number of features per picture, if they come from a frozen network; else None."""
         features = getattr(self, "features", None)
         return EMBEDDING_NUMBERS if isinstance(features, EmbeddingFeatures) else None
 
@@ -142,7 +142,7 @@ class GradientBoosting(Baseline):
 
 @dataclass(frozen=True)
 class Rows:
-    """Features (n, f) float32, class numbers (n,), weights in the loss (n,), and whether a row is no repeat (n,)."""
+    """Features (n, f) float32, class numbers (n,), weights in the loss (n,), and whether a row is an original (n,)."""
 
     features: npt.NDArray[np.float32]
     labels: npt.NDArray[np.int64]

@@ -147,7 +147,7 @@ class Part(nn.Module):
         self.train()
 
     def train(self, mode: bool = True) -> "Part":
-        """As of any layer; frozen, it is always used as in a prediction."""
+        """Set the mode as in any layer; a frozen part stays in evaluation mode."""
         return super().train(mode and not self.frozen)
 
     def forward(self, found: Tensor) -> Tensor:
@@ -160,7 +160,7 @@ class Part(nn.Module):
 
 
 def frozen_numbers(trained: str, side: int) -> int | None:
-    """How many numbers the frozen layers make of a picture; None if no layer is frozen."""
+    """The number of values per picture that the frozen layers return; None if no layer is frozen."""
     match trained:
         case "head":
             return FEATURES
@@ -173,7 +173,7 @@ def efficientnet_layers(side: int, trained: str, rate: float, dropout: float, cl
     """All layers, from pixels of 0 to 255 to logits.
 
     Args:
-        side: pixels a side that pictures are scaled to.
+        side: pixels per side that pictures are scaled to.
         trained: head, last or all: the layers that are not frozen.
         rate: share of the learning rate at which the backbone's own layers are trained.
         dropout: share of the features that is set to 0 before the output layer.
@@ -245,7 +245,7 @@ def renamed_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def weights_file() -> Path:
-    """Where the package keeps the weights.
+    """The path of the package's weights.
 
     Raises:
         MissingInputError: the package is not installed.

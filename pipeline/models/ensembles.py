@@ -1,4 +1,4 @@
-"""Several networks as one: members that share what layers they can, and the pool that combines what they say.
+"""Several networks as one: members that share frozen layers, and the pool that combines their predictions.
 
 An ensemble takes pixels and gives logarithms of the combined probabilities, whose softmax are these: so it is stored,
 predicted with, exported and measured as any other network is.
@@ -25,7 +25,7 @@ FACTS = 4
 
 @dataclass(frozen=True)
 class EnsembleOf:
-    """What an ensemble is made of: the params of its members, in their order; and the name of its pool."""
+    """Params of an ensemble: those of its members, in order, and the name of the pool that combines them."""
 
     members: tuple["Model", ...]
     pool: str
@@ -68,7 +68,7 @@ class Average(nn.Module):
 
 
 class LogLinear(nn.Module):
-    """The weighted sum of the members' log-probabilities and of one number a class, normalised.
+    """The weighted sum of the members' log-probabilities and of one number per class, normalised.
 
     A member's weight may depend on the image: it is `weights[m, 0]` plus the image's facts times `weights[m, 1:]`.
 
@@ -127,7 +127,7 @@ class EnsembleNetwork(nn.Module):
         return pooled
 
     def mapped(self, change: Callable[[nn.Module], nn.Module]) -> "EnsembleNetwork":
-        """The same of changed stems and heads."""
+        """The same ensemble with changed stems and heads."""
         return EnsembleNetwork([*map(change, self.stems)], [*map(change, self.heads)], self.stem_of, self.pool)
 
 

@@ -37,7 +37,7 @@ Run = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
 class ModelFormat:
     """A format.
 
-    write: (graph, pixels a side, metadata) -> the file's bytes: the same for the same model.
+    write: (graph, pixels per side, metadata) -> the file's bytes: the same for the same model.
     run: these bytes -> what their own runtime makes of pixels (n, 3, size, size): probabilities (n, k).
     check: raises MissingInputError where a library is missing, before any work.
     as_they_are: layers that its runtime computes to the last bit as training does.

@@ -80,7 +80,7 @@ class _ExportPixels(nn.Module):
 
 
 class _ExportMean(nn.Module):
-    """`Pixels` of one value a channel, which torch averages in an order of its own: in double precision instead."""
+    """`Pixels` of one value per channel, which torch averages in an order of its own: in double precision instead."""
 
     def forward(self, pixels: Tensor) -> Tensor:
         return (pixels.float() / 255).double().mean(dim=(2, 3)).float()

@@ -64,7 +64,7 @@ class TrainedModel:
 
     @property
     def size(self) -> int:
-        """Pixels a side of the square pictures that the network takes."""
+        """Width and height of the pictures that the network takes, in pixels."""
         return self.ingest.size
 
 

@@ -1,4 +1,4 @@
-"""What the header of a model file says of its network, and the network that it and tensors make."""
+"""The header of a model file: what it says of the network, and how the network is built from it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ Tensors = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class Shape:
-    """What a network takes and gives: how many classes, how many pixels a side, and how the classes relate."""
+    """What a network takes and gives: how many classes, how many pixels per side, and how the classes relate."""
 
     classes: int
     size: int

@@ -22,7 +22,7 @@ WARM_UP, RUNS = 20, 200
 
 
 def latency_of(model: TrainedModel, digest: str, threads: int, kept: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What was measured of a model, machine and number of threads, and of which.
+    """The latency of a model on this machine with a number of threads, with what it was measured on.
 
     Args:
         digest: of the model's file.
@@ -51,7 +51,7 @@ def p95_milliseconds(model: TrainedModel, threads: int) -> float:
 
 
 def machine() -> str:
-    """What shapes the time: processor or graphics card, and torch's version; no name of a host."""
+    """What shapes latency: the processor or graphics card, and torch's version; not the host's name."""
     lines = CPU_INFO.read_text(errors="replace").splitlines() if CPU_INFO.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     processor = names[0] if names else platform.machine()

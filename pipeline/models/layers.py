@@ -40,12 +40,12 @@ def norm_and_activation(norm: nn.Module | None, activation: str) -> list[nn.Modu
 
 
 def channel_dropout(share: float) -> list[nn.Module]:
-    """Drops whole channels: neighbouring pixels carry the same information (Tompson et al., 2015)."""
+    """Dropout of whole channels, because neighbouring pixels carry the same information (Tompson et al., 2015)."""
     return [nn.Dropout2d(share)] if share else []
 
 
 def unit_dropout(share: float) -> list[nn.Module]:
-    """Drops single numbers (Srivastava et al., 2014)."""
+    """Dropout of single units (Srivastava et al., 2014)."""
     return [nn.Dropout(share)] if share else []
 
 
@@ -99,7 +99,7 @@ class ConvolutionBlock(nn.Module):
 
 
 def split_frozen(network: nn.Module) -> tuple[nn.Sequential, nn.Sequential]:
-    """The layers up to the last frozen one, and those behind it; both share them with the network."""
+    """The layers up to the last frozen one, and the others; both share their tensors with the network."""
     layers = list(_in_a_row(network))
     frozen = [place for place, layer in enumerate(layers) if _is_frozen(layer)]
     depth = frozen[-1] + 1 if frozen else 0

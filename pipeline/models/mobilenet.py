@@ -75,7 +75,7 @@ class Backbone(nn.Module):
         self.train()
 
     def train(self, mode: bool = True) -> "Backbone":
-        """As of any layer; frozen, it is always used as in a prediction."""
+        """Set the mode as in any layer; a frozen backbone stays in evaluation mode."""
         return super().train(mode and not self.frozen)
 
     def forward(self, pictures: Tensor) -> Tensor:
@@ -88,7 +88,7 @@ def mobilenet_layers(side: int, frozen: bool, dropout: float, classes: int) -> l
     """All layers, from pixels of 0 to 255 to logits.
 
     Args:
-        side: pixels a side that pictures are scaled to.
+        side: pixels per side that pictures are scaled to.
         dropout: share of the features that is set to 0 before the output layer.
     """
     head = [*unit_dropout(dropout), nn.Linear(FEATURES, classes)]

@@ -29,7 +29,7 @@ class Network(Section):
 
     @property
     def of_train(self) -> bool:
-        """Whether pixels are normalised by mean and deviation of the training images."""
+        """Whether pixels are normalised by the mean and standard deviation of the training images."""
         return True
 
 
@@ -38,12 +38,12 @@ class Pretrained(Network):
 
     @property
     def of_train(self) -> bool:
-        """Not: as its weights want it."""
+        """False: pixels are normalised as the weights need."""
         return False
 
     @property
     def frozen_numbers(self) -> int | None:
-        """How many numbers frozen layers make of a picture, which stay the same; None if no layer is frozen."""
+        """The number of values per picture that frozen layers return; None if no layer is frozen."""
         raise NotImplementedError
 
 
@@ -61,7 +61,7 @@ class PretrainedFromFile(Pretrained):
 class NetworkRow(Choice[P]):
     """A network.
 
-    layers: (params, classes, pixels a side) -> from normalised pixels (n, 3, size, size) to logits (n, classes); of a
+    layers: (params, classes, pixels per side) -> from normalised pixels (n, 3, size, size) to logits (n, classes); of a
         pretrained one from pixels of 0 to 255. It raises ParamsError where a picture of this size is too small.
     wider: a width -> the next one that should tell; None: it has no width.
     instead: the params that change for an architecture that can learn more; None: there is none.

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 class Factory(Network):
     """A network of your own: a function in the project's folder builds it.
 
-    factory: module:function, of a file beside params.yaml. It is called with classes and size, the pixels a side, and
+    factory: module:function, of a file beside params.yaml. It is called with classes and size, the pixels per side, and
         returns a torch.nn.Module from pixels (n, 3, size, size) to logits (n, classes).
     arguments: what else it is called with, by name.
     normalise: train: pixels of mean 0 and deviation 1 over the training images; imagenet: by ImageNet's mean and

@@ -1,4 +1,4 @@
-"""Last layers of networks whose classes have an order or a tree: from its numbers to log-probabilities of the classes.
+"""Output layers for classes in an order or a tree: from the network's numbers to log-probabilities of the classes.
 
 Log-probabilities are logits whose softmax are the probabilities: so losses, predictions and exports take them for such.
 """
@@ -23,7 +23,7 @@ MIN_GAP = 1e-3
 
 @dataclass(frozen=True)
 class OutputLayer:
-    """What follows a network's own layers.
+    """The output layer for a framing.
 
     numbers: how many numbers the network gives a picture. layer: makes logits (n, k) of them, or None if they are such.
     """
@@ -33,7 +33,7 @@ class OutputLayer:
 
 
 class CumulativeLink(nn.Module):
-    """A number a picture (n, 1) -> log-probabilities of classes in an order (n, k): the proportional odds model.
+    """A number per picture (n, 1) -> log-probabilities of classes in an order (n, k): the proportional odds model.
 
     P(class <= j) = sigmoid(threshold j - number), of rising thresholds (McCullagh, 1980, equation 1.1); each lies a
     softplus, and a little, above the one before.
@@ -45,7 +45,7 @@ class CumulativeLink(nn.Module):
         self.gaps = nn.Parameter(torch.full((classes - 2,), math.log(math.expm1(FIRST_GAP))))
 
     def forward(self, number: Tensor) -> Tensor:
-        """Log-probabilities, finite however far the number lies from all thresholds."""
+        """Log-probabilities (n, k), finite for any number."""
         gaps = nn.functional.softplus(self.gaps) + MIN_GAP
         thresholds = torch.cat([self.first, gaps]).cumsum(0)
         below = thresholds - number.float()
@@ -92,7 +92,7 @@ def groups(tree: Tree, above: tuple[str, ...] = ()) -> Iterator[tuple[int, list[
 
 
 def output_layer(framing: Framing, classes: int) -> OutputLayer:
-    """What follows a network for so many classes."""
+    """The output layer for a framing and a number of classes."""
     return OUTPUTS[getattr(framing, "output", "softmax")](framing, classes)
 
 

@@ -70,7 +70,7 @@ def _function(params: Factory) -> Callable[..., Any]:
     found = getattr(module, function, None)
     if not callable(found):
         raise ParamsError(
-            f"train.model.factory {params.factory}: {function} of {wanted} is {_kind(found)}, no function"
+            f"train.model.factory {params.factory}: {function} of {wanted} is {_kind(found)}, not a function"
         )
     return found  # type: ignore[no-any-return]
 

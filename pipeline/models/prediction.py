@@ -55,7 +55,7 @@ def predict(
 
 
 def probabilities_of(logits: Tensor, several: bool) -> Tensor:
-    """Of logits (n, k): each label by itself where an image may have several, else they add up to 1."""
+    """Probabilities (n, k) of logits (n, k): sigmoid if an image may have several labels, else softmax."""
     return logits.sigmoid() if several else logits.softmax(dim=1)
 
 

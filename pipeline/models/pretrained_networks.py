@@ -22,7 +22,7 @@ class MobileNetV2(PretrainedFromFile):
 
     weights: a file of torchvision's names: its .pth, or the same as .safetensors.
     frozen: only the output layer is trained; false: all layers are.
-    input: pixels a side that pictures are scaled to; it was trained with 224.
+    input: pixels per side that pictures are scaled to; it was trained with 224.
     """
 
     name: Literal["mobilenet_v2"]
@@ -42,7 +42,7 @@ class EfficientNetLite0(Pretrained):
     Its weights come with the pipeline.
 
     trained: head: only the output layer; last: the last five of 16 blocks as well; all: all layers.
-    input: pixels a side that pictures are scaled to; it was trained with 224.
+    input: pixels per side that pictures are scaled to; it was trained with 224.
     backbone_rate: share of the learning rate at which trained layers but the output layer are trained.
     """
 

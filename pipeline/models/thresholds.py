@@ -42,7 +42,7 @@ class Thresholds:
 
     @classmethod
     def halves(cls, labels: int, criterion: Criterion) -> Self:
-        """A half for each of so many labels."""
+        """A threshold of 0.5 for each label."""
         return cls((HALF,) * labels, criterion)
 
     def sets(self, probabilities: Floats) -> Flags:
@@ -50,7 +50,7 @@ class Thresholds:
         return np.asarray(probabilities.astype(np.float64) >= np.array(self.values))
 
     def as_header(self) -> dict[str, Any]:
-        """The same as values for JSON."""
+        """The thresholds as values for JSON."""
         return {"chosen_on": "dev", "criterion": self.criterion, "values": list(self.values)}
 
     @classmethod

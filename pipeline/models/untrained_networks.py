@@ -51,7 +51,7 @@ class Resnet(Network):
     """Residual blocks of two convolutions beside a shortcut (He et al., 2015).
 
     depth: stages; each but the first halves the picture and doubles the width.
-    blocks: residual blocks a stage.
+    blocks: residual blocks per stage.
     """
 
     name: Literal["resnet"]

@@ -1,4 +1,4 @@
-"""What lies in folders that may become sources: all names, and a look at some of the images."""
+"""Inspect folders that may become sources: the names of all files, and some of the images."""
 
 import re
 import unicodedata

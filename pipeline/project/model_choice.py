@@ -1,4 +1,4 @@
-"""Which model a new project begins with, and what training it takes."""
+"""The model that a new project starts with, and how it is trained."""
 
 import math
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from pipeline.project.params_template import Choice
 DROPOUT = {"blocks": 0.1, "head": 0.2}
 _LAYERS = {"kernel": 3, "activation": "relu", "batch_norm": True, "dropout": DROPOUT}
 _PIXELS = {"name": "pixels", "side": 16}
-# What photos begin with, and images of more pixels a side than these are taken for photos.
+# What photos begin with, and images of more pixels per side than these are taken for photos.
 BACKBONE, MAX_SMALL_SIDE = "efficientnet_lite0", 64
 # What --model may name, with the params that such a model begins with.
 MODELS: dict[str, dict[str, Any]] = {
@@ -50,7 +50,7 @@ class ModelChoice:
 
 
 def model_choice(size: int, rows: int, wanted: str | None = None) -> ModelChoice:
-    """The model for pictures of `size` pixels a side.
+    """The model for pictures of `size` pixels per side.
 
     Args:
         rows: of train, about, with variants and repeats.
@@ -68,8 +68,8 @@ def model_choice(size: int, rows: int, wanted: str | None = None) -> ModelChoice
     choices = [
         Choice("train.model", _fitting(MODELS[name], size), why),
         Choice("train.learning_rate", 0.003 if name == "cnn" else 0.002),
-        Choice("train.schedule", {"name": "cosine", "final": 0.0}, "few epochs end well on a falling rate"),
-        Choice("train.batch_size", batch, f"about {rows:,} rows an epoch: smaller batches are more steps"),
+        Choice("train.schedule", {"name": "cosine", "final": 0.0}, "few epochs end better with a falling rate"),
+        Choice("train.batch_size", batch, f"about {rows:,} rows per epoch: smaller batches are more steps"),
         Choice("train.epochs", epochs, f"some {epochs * steps:,} steps"),
         Choice("train.patience", max(6, epochs // 3)),
     ]
@@ -77,7 +77,7 @@ def model_choice(size: int, rows: int, wanted: str | None = None) -> ModelChoice
 
 
 def max_side(wanted: str | None) -> int:
-    """The most pixels a side that are worth their time for large images and the model that somebody wants, if any."""
+    """The most pixels per side that are worth their time for large images and the model that somebody wants, if any."""
     return MAX_PRETRAINED_SIDE if wanted in (None, BACKBONE) else MAX_SIDE
 
 
@@ -98,13 +98,13 @@ def model_name(size: int, wanted: str | None) -> str:
 def _pretrained(size: int, batch: int, steps: int, why: str) -> ModelChoice:
     """The output layer alone is trained: it needs few epochs, and each takes seconds."""
     model = {**MODELS[BACKBONE], "input": max(MAX_PRETRAINED_SIDE, min(size, 224))}
-    of_layers = "trained on ImageNet; here its output layer alone is"
+    of_layers = "pretrained on ImageNet; only its output layer is trained"
     choices = [
         Choice("train.model", model, f"{why}: {of_layers}"),
         Choice("train.learning_rate", 0.003),
-        Choice("train.schedule", {"name": "cosine", "final": 0.0}, "few epochs end well on a falling rate"),
+        Choice("train.schedule", {"name": "cosine", "final": 0.0}, "few epochs end better with a falling rate"),
         Choice("train.batch_size", batch),
-        Choice("train.epochs", HEAD_EPOCHS, f"some {HEAD_EPOCHS * steps:,} steps of the output layer"),
+        Choice("train.epochs", HEAD_EPOCHS, f"about {HEAD_EPOCHS * steps:,} steps for the output layer"),
         Choice("train.patience", HEAD_PATIENCE),
     ]
     return ModelChoice(choices, 20.0, "EfficientNet-Lite0 has 14 MB")

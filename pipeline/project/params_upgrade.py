@@ -1,4 +1,4 @@
-"""An older params file -> the same with today's names and what is new; order, values and comments of a person stay."""
+"""Upgrade an older params file: rename and add params; the user's order, values and comments stay."""
 
 import re
 from collections.abc import Iterator, Mapping

@@ -25,7 +25,7 @@ from pipeline.store.writing import alone, partial_path, put_in_place, remove
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.workers.engine import Engine
 
-# What stages call the table that has a row an image.
+# What stages call the table that has a row per image.
 TABLES = ("manifest", "predictions")
 
 

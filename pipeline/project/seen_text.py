@@ -1,4 +1,4 @@
-"""What was seen of sources, in words, before anything is written."""
+"""What `pipeline init` found in the sources, as text that it prints before it writes anything."""
 
 from collections.abc import Iterator
 

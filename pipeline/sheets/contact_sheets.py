@@ -196,5 +196,5 @@ def _left_out(count: int, one: str, many: str) -> list[str]:
 
 
 def _reduced(side: int) -> list[str]:
-    """That pictures of so many pixels a side are shown smaller, if they are."""
+    """That pictures of so many pixels per side are shown smaller, if they are."""
     return [f"Averaged from {side} to {SIDE} pixels per side: grain is softer here than in training."] * (side > SIDE)

@@ -105,7 +105,7 @@ def drawable(text: str) -> str:
 
 
 def fitted(pixels: Pixels) -> Pixels:
-    """The picture as a sheet shows it, its longer side at most SIDE."""
+    """The picture (height, width, 3), enlarged or reduced so that its longer side is at most SIDE."""
     height, width = pixels.shape[:2]
     longer = max(height, width)
     if longer <= SIDE:

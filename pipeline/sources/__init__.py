@@ -1,1 +1,1 @@
-"""What a source holds: its files, wherever they lie, and what its tables say of them."""
+"""Sources: their files, in folders, archives or object stores, with labels and metadata from tables."""

@@ -1,4 +1,4 @@
-"""What is known of each of a source's files before it is decoded, in few bytes a file: its path and its SHA-256."""
+"""The path and SHA-256 of each of a source's files, in few bytes per file."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -50,7 +50,7 @@ class Digests:
 
     @property
     def known(self) -> npt.NDArray[np.intp]:
-        """The positions of those that have one."""
+        """The positions of the files that have a digest."""
         known = np.ones(len(self), bool)
         known[[*self.refused]] = False
         return np.flatnonzero(known)
@@ -59,7 +59,7 @@ class Digests:
 def digests_of(
     hashed: Callable[[Sequence[str]], list[bytes | Rejection]], paths: "Slices", engine: Engine, title: str
 ) -> Digests:
-    """Of paths, by all workers.
+    """The digests of files, computed by all workers.
 
     Args:
         hashed: picklable; the digest of each of several paths, or why there is none.
@@ -110,7 +110,7 @@ def as_array(texts: Sequence[str]) -> pa.StringArray:
 
 @dataclass(frozen=True)
 class Slices(Sequence[Sequence[str]]):
-    """Texts, so many at a time."""
+    """Texts, a number of them at a time."""
 
     texts: Sequence[str]
     together: int

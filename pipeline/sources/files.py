@@ -48,7 +48,7 @@ class Files(Protocol):
 
     @property
     def hashes_content(self) -> bool:
-        """Whether `hashes` are of contents; else they stand for what is known of a file that nobody has read yet."""
+        """Whether `hashes` are of contents. If not, they stand for what is known of files that are not read yet."""
         ...
 
     def scan(self) -> Scan:
@@ -106,7 +106,7 @@ class Folder:
         """They are here already."""
 
     def read(self, path: str, most: int, listed: str = "") -> bytes | Rejection:
-        """The content, if there is memory for it."""
+        """The content of a file, or a rejection."""
         try:
             with open(f"{self.place}/{path}", "rb", buffering=0) as file:  # noqa: PTH123  # a Path takes as long as a read
                 return too_many_bytes(_size(file), most) or file.readall()
@@ -116,7 +116,7 @@ class Folder:
             return failure(error)
 
     def hashes(self, paths: Sequence[str], most: int, engine: Engine, title: str) -> Digests:
-        """Those that are remembered, and the others by all workers."""
+        """SHA-256 of each file: from the cache, or computed by all workers."""
         known, digests = self._recalled(paths, most)
         new = np.delete(np.arange(len(paths)), known)
         rest = Texts(as_array(paths).take(pa.array(new))) if len(known) else paths

@@ -71,7 +71,7 @@ def file_hashes(
 def recall(
     root: Path, paths: pa.StringArray, most: int, memory: Path, prefix: str = ""
 ) -> tuple[npt.NDArray[np.intp], bytes]:
-    """What is remembered of files: the positions of those of at most so many bytes that nobody has touched since.
+    """The cached hashes of files that have not changed since: their positions, for files of at most `most` bytes.
 
     Args:
         prefix: what the memory has in front of their paths.

@@ -66,7 +66,7 @@ def notes_of(tasks: Sequence[Mapping[str, Any]], params: LabelStudioLabels) -> t
 
 
 def import_file(paths: Sequence[str], ids: Sequence[str], params: LabelStudioLabels) -> list[dict[str, Any]]:
-    """Tasks to import into Label Studio, in this order."""
+    """Tasks to import into Label Studio, in the order of the paths."""
     return [
         {"data": {params.image: f"{params.prefix}{quote(path)}", "id": image_id}}
         for path, image_id in zip(paths, ids, strict=True)

@@ -119,7 +119,7 @@ class Archive:
         return data
 
     def hashes(self, paths: Sequence[str], most: int, engine: Engine, title: str) -> Digests:
-        """By all workers; in an object store, nothing is read."""
+        """SHA-256 of each member, computed by all workers; in an object store, nothing is read."""
         if self.hashes_content:
             return digests_of(partial(_hashes, files=self, most=most), Slices(paths, CHUNK), self.engine(engine), title)
         members = [self.members[path] for path in paths]
@@ -129,7 +129,7 @@ class Archive:
 
     @property
     def most_bytes(self) -> int:
-        """What this archive may hold."""
+        """The most bytes that this archive may unpack to."""
         return max(MIN_BYTES, int(self.max_expansion * self.stamp[0]))
 
     def _list(self) -> Iterable[Member]:

@@ -1,4 +1,4 @@
-"""What an object store or the way to it refuses, as errors that say what is wrong and how to fix it.
+"""Errors of object stores and of the network to them: what is wrong, and how to fix it.
 
 Arrow gives an OSError with the words of the store's own library; they are matched here, and never shown whole, because
 some hold addresses with signatures.
@@ -18,7 +18,7 @@ _AGAIN = f"then run the command again; {KEPT}"
 
 @dataclass(frozen=True)
 class Cause:
-    """A cause by the words of stores' libraries: what to say of it, and the next step."""
+    """A cause of errors, recognised by the words of stores' libraries, with its message and the next step."""
 
     pattern: re.Pattern[str]
     words: str
@@ -125,7 +125,7 @@ MAX_WORDS = 300
 
 
 def object_error(place: object, error: OSError, more: str = "") -> PipelineError:
-    """The error of what a store refused.
+    """The error for what a store refused.
 
     Args:
         place: the URL of the object or prefix.
@@ -143,14 +143,14 @@ def object_error(place: object, error: OSError, more: str = "") -> PipelineError
 
 
 def changed(place: object) -> DataError:
-    """The error of an object that is another than the one that was listed."""
+    """The error for an object that has changed since it was listed."""
     return DataError(
         f"{place} has changed since it was listed: run `dvc repro` again once nothing writes to the source; {KEPT}"
     )
 
 
 def too_slow(place: object, seconds: int, size: int) -> StorageError:
-    """The error of an object that does not arrive."""
+    """The error for an object that does not arrive in time."""
     return StorageError(
         f"{place}: {size:,} bytes did not arrive within {seconds} seconds. Check the network, or use fewer workers "
         f"(--workers), {_AGAIN}"

@@ -1,4 +1,4 @@
-"""An object as a file that can be read from any place in it, for archives: in large parts, read ahead of their turn."""
+"""An object as a seekable file, for archives: read ahead in large parts."""
 
 import io
 from collections import OrderedDict

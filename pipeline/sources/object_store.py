@@ -34,7 +34,7 @@ LISTINGS = 8
 
 
 class ObjectStat(NamedTuple):
-    """What a store says of an object, unread."""
+    """Size and time of change of an object, as the store lists them."""
 
     st_size: int
     st_mtime_ns: int
@@ -140,7 +140,7 @@ class ObjectPlace:
 
 
 def stat_of(info: Any) -> ObjectStat:
-    """Of an entry of Arrow's list."""
+    """The stat of an entry in Arrow's list."""
     return ObjectStat(info.size or 0, info.mtime_ns or 0)
 
 

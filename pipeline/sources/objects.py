@@ -1,7 +1,7 @@
 """The objects of a source under a prefix of an object store.
 
 An object is known by its size and the time of its last change, which the list of the bucket gives: what did not change
-is never read again. Arrow's lists have no ETag, and to ask for each one's would take a request an object.
+is never read again. Arrow's lists have no ETag, and to ask for each one's would take a request per object.
 """
 
 import struct
@@ -82,7 +82,7 @@ class Objects:
         self._reading().expect([self._one(path, listed) for path, listed in coming])
 
     def hashes(self, paths: Sequence[str], most: int, engine: Engine, title: str) -> Digests:
-        """What the store says of each, as 32 bytes; nothing is read."""
+        """Size and time of change of each object, as 32 bytes; nothing is read."""
         stats = [self._found[path] for path in as_array(paths).to_pylist()]
         sizes = np.fromiter((stat.st_size for stat in stats), np.int64, len(stats))
         refused = {number: too_many_bytes(int(sizes[number]), most) for number in np.flatnonzero(sizes > most).tolist()}
@@ -98,7 +98,7 @@ class Objects:
         return engine.reading([])
 
     def said_of(self, path: str) -> str:
-        """What the store says of an object that the scan found, in words."""
+        """Size and time of change of an object that the scan found, as text."""
         return words_of(self._found[path])
 
     def _one(self, path: str, listed: str) -> Listed:

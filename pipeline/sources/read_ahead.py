@@ -1,4 +1,4 @@
-"""Objects read by threads ahead of their turn, so that no picture waits for the way to the store; bounded in memory."""
+"""Read objects ahead in threads, so that decoding does not wait for the network; bounded in memory."""
 
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -41,7 +41,7 @@ class Loaders:
             Thread(target=self._work, daemon=True).start()
 
     def submit(self, function: Callable[[], Result]) -> "Future[Result]":
-        """Have it done as soon as a thread is free."""
+        """Run the function as soon as a thread is free."""
         future: Future[Result] = Future()
         self._waiting.put((future, function))
         return future

@@ -1,4 +1,4 @@
-"""A file that is read from front to back alone, for tarfile, which trusts what archives say."""
+"""A file that can only be read from front to back, for tarfile, which trusts what archives claim."""
 
 import hashlib
 import tarfile
@@ -30,7 +30,7 @@ class Stream:
         """What the last read gave."""
 
     def tell(self) -> int:
-        """Bytes from the front."""
+        """The position, in bytes from the start."""
         return self._place
 
     def read(self, count: int) -> bytes:
@@ -49,7 +49,7 @@ class Stream:
         return self._read(count)
 
     def seek(self, place: int) -> None:
-        """Go on to a place.
+        """Skip ahead to a position.
 
         Raises:
             tarfile.ReadError: it lies behind, or beyond the end.

@@ -4,18 +4,28 @@ Each file carries a checksum of all its bytes in its footer's metadata. Reading 
 error, never data.
 """
 
-from collections.abc import Iterable
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import pyarrow as pa
 
 from pipeline.errors import DataError, MissingInputError
-from pipeline.store.checksums import BLANK, checksum, find, is_right
+from pipeline.store.checksums import BLANK, ZEROS, checksum_of_parts, find, is_right
 from pipeline.store.reading import check_regular, maker
 from pipeline.store.refusals import refusals
 from pipeline.store.writing import flush
 
-NO_CHECKSUM = "it has no checksum"
+NO_CHECKSUM, WRONG_CHECKSUM = "it has no checksum", "its content does not match its checksum"
+# Bytes of a file that are looked at in one go, and bytes at its end that hold the footer of most files.
+_BLOCK, _END = 1 << 22, 1 << 20
+# Behind the footer: its length, and what every Arrow file ends with.
+_FOOT = 4 + len(b"ARROW1")
+
+ReadAt = Callable[[int, int], bytes]
+"""(how many bytes, from where) -> these bytes of a file; fewer at its end."""
 
 
 def write_arrow(table: pa.Table, path: Path) -> None:
@@ -25,7 +35,7 @@ def write_arrow(table: pa.Table, path: Path) -> None:
 
 
 def write_unflushed(table: pa.Table, path: Path) -> None:
-    """The same, still on its way: `flush` it before it gets its final name."""
+    """`write_arrow` without a flush: call `flush` before the file gets its final name."""
     # One batch a file, so that a row's number is its position in the file.
     _write_batches([table.combine_chunks()], table.schema, path)
 
@@ -41,26 +51,71 @@ def open_arrow(path: Path) -> pa.Table:
 
 
 def open_verified(path: Path) -> pa.Table:
-    """The same of a file that this run has verified or written: its content is not looked at again."""
+    """`open_arrow` for a file that this run has verified or written: its checksum is not compared again."""
     return _opened(path, verify=False, foreign=False)
 
 
 def open_foreign(path: Path) -> pa.Table:
-    """The same of a file that another program may have written: without a checksum, none is verified."""
+    """`open_arrow` for a file of another program: a checksum is verified only if there is one."""
     return _opened(path, verify=True, foreign=True)
+
+
+def opened_in_batches(
+    path: Path,
+) -> tuple[pa.Schema, list[int], Callable[[int, Sequence[str]], pa.RecordBatch]]:
+    """The schema of such a file, the rows of each of its record batches, and what reads some columns of a batch.
+
+    Neither the file nor a column of it is in memory at any time: a batch is read when it is asked for.
+
+    Raises:
+        MissingInputError: there is no such file.
+        DataError: it is damaged, no Arrow file, or without a checksum.
+    """
+    check_regular(path)
+    with _damage_explained(path, foreign=False):
+        # One open file for all that follows: another one may be put in its place.
+        source = pa.OSFile(str(path))
+        place = _place_in(source.read_at, source.size())
+        if place is None:
+            raise ValueError(NO_CHECKSUM)
+        if source.read_at(len(ZEROS), place) != checksum_of_parts(_parts_around(source.read_at, place)):
+            raise ValueError(WRONG_CHECKSUM)
+        whole = pa.ipc.open_file(source)
+        lengths = []
+        for number in range(whole.num_record_batches):
+            batch = whole.get_batch(number)
+            batch.validate(full=True)
+            lengths.append(len(batch))
+
+    @cache
+    def reader(names: tuple[str, ...]) -> pa.ipc.RecordBatchFileReader:
+        places = [whole.schema.get_field_index(name) for name in names]
+        return pa.ipc.open_file(source, options=pa.ipc.IpcReadOptions(included_fields=places))
+
+    def batch_of(number: int, names: Sequence[str]) -> pa.RecordBatch:
+        with refusals(path):
+            # Without names Arrow would read all columns.
+            return reader(tuple(names)).get_batch(number) if names else whole.get_batch(number).select([])
+
+    return whole.schema, lengths, batch_of
 
 
 def _opened(path: Path, verify: bool, foreign: bool) -> pa.Table:
     check_regular(path)
+    with _damage_explained(path, foreign), pa.memory_map(str(path)) as source:
+        if verify:
+            _verify(source.read_buffer(), foreign)
+            source.seek(0)
+        table = pa.ipc.open_file(source).read_all()
+        # Arrow believes offsets and codes unless asked; wrong ones crash the process that reads them.
+        table.validate(full=True)
+        return table
+
+
+@contextmanager
+def _damage_explained(path: Path, foreign: bool) -> Iterator[None]:
     try:
-        with pa.memory_map(str(path)) as source:
-            if verify:
-                _verify(source.read_buffer(), foreign)
-                source.seek(0)
-            table = pa.ipc.open_file(source).read_all()
-            # Arrow believes offsets and codes unless asked; wrong ones crash the process that reads them.
-            table.validate(full=True)
-            return table
+        yield
     except FileNotFoundError as error:
         raise MissingInputError(f"{path} is missing: run `{maker(path)}`") from error
     except (pa.ArrowException, ValueError, OSError, MemoryError, OverflowError) as error:
@@ -82,7 +137,7 @@ def _verify(buffer: pa.Buffer, foreign: bool) -> None:
     if place is None and not foreign:
         raise ValueError(NO_CHECKSUM)
     if place is not None and not is_right(content, place):
-        raise ValueError("its content does not match its checksum")
+        raise ValueError(WRONG_CHECKSUM)
 
 
 def _place(content: memoryview) -> int | None:
@@ -90,7 +145,7 @@ def _place(content: memoryview) -> int | None:
 
     Arrow puts the footer's metadata in front of the schema: what a column is called cannot be taken for it.
     """
-    end = len(content) - len(b"ARROW1") - 4
+    end = len(content) - _FOOT
     length = int.from_bytes(content[max(end, 0) : end + 4], "little")
     return None if length > end else find(content, end - length, end)
 
@@ -114,9 +169,38 @@ def _write_batches(tables: Iterable[pa.Table], schema: pa.Schema, path: Path) ->
 
 
 def _add_checksum(path: Path) -> None:
-    with path.open("r+b") as file, pa.memory_map(str(path)) as source:
-        content = memoryview(source.read_buffer())
-        place = _place(content)
+    # Read in blocks: mapped into memory, the whole file would count as this process's.
+    with path.open("r+b") as file:
+
+        def read_at(size: int, start: int) -> bytes:
+            return os.pread(file.fileno(), size, start)
+
+        place = _place_in(read_at, path.stat().st_size)
         assert place is not None  # noqa: S101
-        file.seek(place)
-        file.write(checksum(content, place))
+        found = checksum_of_parts(_parts_around(read_at, place))
+        os.pwrite(file.fileno(), found, place)
+
+
+def _place_in(read_at: ReadAt, size: int) -> int | None:
+    """The same of an open file of so many bytes, of which its end alone is read."""
+    start = max(size - _END, 0)
+    end = memoryview(read_at(size - start, start))
+    length = int.from_bytes(end[-_FOOT:][:4], "little")
+    if length + _FOOT > len(end) and start:
+        start = max(size - length - _FOOT, 0)
+        end = memoryview(read_at(size - start, start))
+    place = _place(end)
+    return None if place is None else start + place
+
+
+def _parts_around(read_at: ReadAt, place: int) -> Iterator[bytes]:
+    """The bytes of a file, with zeros for the digits of its checksum."""
+    start = 0
+    while start < place:
+        yield (part := read_at(min(_BLOCK, place - start), start))
+        start += len(part)
+    yield ZEROS
+    start += len(ZEROS)
+    while part := read_at(_BLOCK, start):
+        yield part
+        start += len(part)

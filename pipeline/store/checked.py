@@ -40,7 +40,7 @@ def checked_report(path: str, schema: TypeAdapter[Any] | None = None) -> Artifac
 
 
 def memo(path: str, schema: TypeAdapter[Any] | None = None) -> Artifact:
-    """An artifact: a JSON object that saves its stage work; missing or damaged, it reads as None."""
+    """An artifact: a JSON object that only saves a stage time; if it is missing or damaged, it reads as None."""
     whole = checked_report(path, schema)
 
     def read(place: Path) -> Any:

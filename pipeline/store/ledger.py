@@ -130,7 +130,7 @@ def _decoded(data: bytes, path: Path) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError as error:
-        raise FinalEvaluationError(f"{path} was edited: it is no text; restore it from Git") from error
+        raise FinalEvaluationError(f"{path} was edited: it is not text; restore it from Git") from error
 
 
 RESTORE = "restore it from Git (`git log` shows its versions); after a merge, keep the lines of both sides"

@@ -16,7 +16,9 @@ import pyarrow as pa
 from pipeline.errors import DataError, MissingInputError
 from pipeline.store.arrow import open_arrow, write_parts
 from pipeline.store.artifacts import Artifact
+from pipeline.store.categories import tidy
 from pipeline.store.reading import check_regular, maker
+from pipeline.store.row_parts import RowParts
 
 # Rows of a record batch of what is written in parts. Part of the format: another value gives other files.
 PART = 100_000
@@ -36,12 +38,16 @@ def manifest(
     """
 
     def read(place: Path) -> pd.DataFrame:
-        frame: pd.DataFrame = _open_manifest(place, schema, extra_columns).to_pandas()
+        rows = RowParts.in_file(place)
+        _check_columns(rows.schema, place, schema, extra_columns)
+        # Each column is let go as soon as pandas has it: the table and the frame never lie in memory side by side.
+        table = rows.select(rows.schema.names)
+        frame: pd.DataFrame = table.to_pandas(split_blocks=True, self_destruct=True)
         return frame
 
     def write(frame: pd.DataFrame, place: Path) -> None:
-        table = arrow_table(frame, _with_extra_columns(schema, frame.columns, extra_columns, kind))
-        _write_taken(TableSlice(table, np.arange(len(table)), {}), table.schema, place)
+        whole = _with_extra_columns(schema, frame.columns, extra_columns, kind)
+        write_parts(_parts_of(frame, whole), whole, place)
 
     return Artifact(path, read, write)
 
@@ -53,16 +59,27 @@ class TableSlice:
     Copying into fresh memory costs ten times as much as into memory that was used before.
     """
 
-    table: pa.Table
+    table: pa.Table | RowParts
     rows: npt.NDArray[np.intp]
     beside: Mapping[str, pa.Array]
 
+    @property
+    def source(self) -> RowParts:
+        """The table, to be read in parts."""
+        return self.table if isinstance(self.table, RowParts) else RowParts.of(self.table)
+
     def part(self, start: int, stop: int) -> pa.Table:
         """The rows from one position to another."""
-        part = self.table.take(pa.array(self.rows[start:stop]))
-        for name, values in self.beside.items():
-            part = part.append_column(name, values[start:stop])
-        return part
+        return next(self.parts([(start, stop)]))
+
+    def parts(self, bounds: Sequence[tuple[int, int]]) -> Iterator[pa.Table]:
+        """The rows from some positions to others, a table for each pair."""
+        turns = [self.rows[start:stop] for start, stop in bounds]
+        for (start, stop), part in zip(bounds, self.source.in_turn(turns), strict=True):
+            whole = part
+            for name, values in self.beside.items():
+                whole = whole.append_column(name, values[start:stop])
+            yield whole
 
 
 @dataclass(frozen=True)
@@ -118,12 +135,6 @@ class TableStream:
             yield start, pieces
 
 
-def category_array(codes: npt.NDArray[Any], names: Sequence[str]) -> pa.DictionaryArray:
-    """The name of each code (n,), a position in names; the dictionary is sorted and has those in use alone."""
-    used = np.flatnonzero(np.bincount(codes, minlength=len(names))).tolist()
-    return _recoded(codes, names, used)
-
-
 def manifest_slice(path: str, schema: pa.Schema, extra_columns: str | tuple[str, ...] | None = None) -> Artifact:
     """The same bytes as `manifest`; read as an Arrow table, written from the rows of a `TableSlice`.
 
@@ -139,8 +150,19 @@ def manifest_slice(path: str, schema: pa.Schema, extra_columns: str | tuple[str,
     return Artifact(path, read, write)
 
 
+def manifest_rows(path: str, schema: pa.Schema, extra_columns: str | tuple[str, ...] | None = None) -> Artifact:
+    """The same file, read as rows that stay on the disk; for a stage that hands on more rows than memory has room."""
+
+    def read(place: Path) -> RowParts:
+        found = RowParts.in_file(place)
+        _check_columns(found.schema, place, schema, extra_columns)
+        return found
+
+    return Artifact(path, read, manifest_slice(path, schema, extra_columns).write)
+
+
 def remembered(path: str, schema: pa.Schema) -> Artifact:
-    """An artifact: a table that its stage goes on from; missing, damaged or of another version, it reads as empty."""
+    """An artifact: a table that only saves time; if it is missing, damaged or of another version, it reads as empty."""
     whole = manifest(path, schema)
 
     def read(place: Path) -> pd.DataFrame:
@@ -190,23 +212,48 @@ def arrow_table(frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=schema)
 
 
+def _parts_of(frame: pd.DataFrame, schema: pa.Schema) -> Iterator[pa.Table]:
+    """The frame in parts of PART; one empty part if it has no rows."""
+    # The values of all rows, which are sorted; other columns are converted a part at a time.
+    named = {
+        field.name: _arrow_column(frame[field.name], field.type)
+        for field in schema
+        if pa.types.is_dictionary(field.type)
+    }
+    for start in range(0, max(len(frame), 1), PART):
+        part = frame.iloc[start : start + PART]
+        columns = [
+            named[field.name].slice(start, len(part))
+            if field.name in named
+            else _arrow_column(part[field.name], field.type)
+            for field in schema
+        ]
+        # Taken, not cut out: Arrow would write some of what lies behind a slice, and the values under nulls.
+        yield pa.Table.from_arrays(columns, schema=schema).take(pa.array(np.arange(len(part))))
+
+
 def _write_taken(taken: TableSlice, schema: pa.Schema, place: Path) -> None:
-    tidy = replace(taken, table=_tidy(taken.table, taken.rows))
+    tidied = replace(taken, table=tidy(taken.source, taken.rows))
     # A manifest without rows is one empty part.
-    starts = range(0, max(len(taken.rows), 1), PART)
-    write_parts((tidy.part(start, start + PART).select(schema.names) for start in starts), schema, place)
+    bounds = [(start, min(start + PART, len(taken.rows))) for start in range(0, max(len(taken.rows), 1), PART)]
+    write_parts((part.select(schema.names) for part in tidied.parts(bounds)), schema, place)
 
 
 def _open_manifest(place: Path, schema: pa.Schema, extra_columns: str | tuple[str, ...] | None) -> pa.Table:
     table = open_arrow(place)
-    if _without(table.schema.names, extra_columns) != schema.names:
-        raise DataError(
-            f"{place} has the columns {table.schema.names}, not {schema.names}: "
-            f"another version wrote it; run `{maker(place)}`"
-        )
-    if not table.select(schema.names).schema.equals(schema):
-        raise DataError(f"{place} has columns of other types: another version wrote it; run `{maker(place)}`")
+    _check_columns(table.schema, place, schema, extra_columns)
     return table
+
+
+def _check_columns(
+    found: pa.Schema, place: Path, schema: pa.Schema, extra_columns: str | tuple[str, ...] | None
+) -> None:
+    if _without(found.names, extra_columns) != schema.names:
+        raise DataError(
+            f"{place} has the columns {found.names}, not {schema.names}: another version wrote it; run `{maker(place)}`"
+        )
+    if not pa.schema([found.field(name) for name in schema.names]).equals(schema):
+        raise DataError(f"{place} has columns of other types: another version wrote it; run `{maker(place)}`")
 
 
 def _with_extra_columns(
@@ -220,27 +267,6 @@ def _with_extra_columns(
 
 def _without(names: Sequence[str], extra_columns: str | tuple[str, ...] | None) -> list[str]:
     return [name for name in names if extra_columns is None or not name.startswith(extra_columns)]
-
-
-def _tidy(table: pa.Table, rows: npt.NDArray[np.intp]) -> pa.Table:
-    """Dictionary columns with their values sorted, and those alone that the rows use."""
-    # Without rows no value is used, and a code must not point at nothing.
-    table = table if len(rows) else table.slice(0, 0)
-    for number, field in enumerate(table.schema):
-        if pa.types.is_dictionary(field.type):
-            column = table[number].combine_chunks()
-            codes, values = column.indices.to_numpy(), column.dictionary.to_pylist()
-            used = np.flatnonzero(np.bincount(codes[rows], minlength=len(values))).tolist()
-            # What no row uses gets a code, too, and is never taken.
-            table = table.set_column(number, field, _recoded(codes, values, used))
-    return table
-
-
-def _recoded(codes: npt.NDArray[Any], names: Sequence[str], used: Sequence[int]) -> pa.DictionaryArray:
-    order = sorted(used, key=names.__getitem__)
-    places = np.zeros(len(names), dtype=np.int32)
-    places[order] = np.arange(len(order))
-    return pa.DictionaryArray.from_arrays(places[codes], pa.array([names[code] for code in order], pa.string()))
 
 
 def _arrow_column(column: "pd.Series[Any]", kind: pa.DataType) -> pa.Array:

@@ -22,7 +22,7 @@ Make = Callable[[Any], Mapping[str, Any]]
 
 @runtime_checkable
 class MakesMany(Protocol):
-    """What makes several rows faster than one by one; a row must not depend on those beside it."""
+    """Makes several rows at once, which is faster; a row must not depend on the others."""
 
     def many(self, payloads: Sequence[Any]) -> Iterator[Mapping[str, Any]]: ...
 
@@ -116,7 +116,7 @@ def writer() -> str:
 
 
 def path_of(folder: Path, name: str) -> Path:
-    """Where a shard of this name lies."""
+    """The path of a shard."""
     return folder / f"{name}.arrow"
 
 

@@ -23,7 +23,7 @@ NOWHERE = -1
 
 @dataclass(frozen=True)
 class Row:
-    """A row to be: `place` (its lasting name) sets chunk boundaries, `key` names all that shapes it."""
+    """A planned row: `place`, its lasting name, sets chunk boundaries; `key` names all that shapes it."""
 
     place: str
     key: str
@@ -65,7 +65,7 @@ class Task:
 
     @property
     def payloads(self) -> list[Any]:
-        """Those of the rows to be made."""
+        """The payloads of the rows to be made."""
         return [row.payload for row in self.made]
 
 
@@ -134,7 +134,7 @@ class Older:
         return np.asarray(pc.fill_null(found, NOWHERE).to_numpy(zero_copy_only=False), np.int64)
 
     def place(self, number: int) -> Place:
-        """Which shard and row it is."""
+        """The shard and row of a number from `places`."""
         shard = int(np.searchsorted(self._ends, number, side="right"))
         before = int(self._ends[shard - 1]) if shard else 0
         return Place(self._names[shard], number - before)

@@ -46,12 +46,12 @@ def spreadsheet_bytes(columns: Mapping[str, Sequence[str]]) -> bytes:
 
 
 def safe(cell: str) -> str:
-    """The cell, so that no program runs it."""
+    """The cell, escaped so that no spreadsheet program runs it as a formula."""
     return f"{MARK}{cell}" if cell.startswith((*FORMULA, MARK)) else cell
 
 
 def unsafe(cell: str) -> str:
-    """The cell that `safe` was given."""
+    """The original of a cell that `safe` escaped."""
     return cell[1:] if cell.startswith(MARK) and cell[1:].startswith((*FORMULA, MARK)) else cell
 
 

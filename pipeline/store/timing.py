@@ -1,4 +1,4 @@
-"""How long stages took on this machine, beside the run: a JSON object a line, keyed by the hashes of what they wrote.
+"""How long stages took on this machine: a JSON object per line, keyed by the hashes of what they wrote.
 
 Times differ from run to run, so they are no result: neither DVC nor Git knows the file, and nothing reads it but tables
 for people. Without it they say no times. The key is what dvc.lock says of a stage's files, so that a time is never
@@ -18,7 +18,7 @@ from typing import Any
 
 from pipeline.errors import PipelineError
 from pipeline.store.dvc_lock import Stages
-from pipeline.store.reading import check_regular, read_bytes
+from pipeline.store.reading import check_regular, md5_of, read_bytes
 from pipeline.store.refusals import refusals
 from pipeline.store.writing import replacing, write_bytes
 
@@ -44,13 +44,13 @@ class Timing:
 
     @property
     def images_per_second(self) -> float | None:
-        """Images a second; of a fit, those of all epochs."""
+        """Images per second; of a fit, the images of all epochs count."""
         seconds = self.seconds if self.fit_seconds is None else self.fit_seconds
         return None if not self.images or not seconds else self.images * (self.epochs or 1) / seconds
 
     @property
     def epoch_seconds(self) -> float | None:
-        """Seconds an epoch."""
+        """Seconds per epoch; None if the stage fits no model."""
         return None if not self.epochs or self.fit_seconds is None else self.fit_seconds / self.epochs
 
 
@@ -106,11 +106,11 @@ def key_in(entry: Mapping[str, Any]) -> str:
 def key_of_files(paths: Iterable[Path]) -> str:
     """The same of a stage's files as they lie here."""
     files = (path for path in paths if path.is_file())
-    return _key((path.as_posix(), hashlib.md5(read_bytes(path), usedforsecurity=False).hexdigest()) for path in files)
+    return _key((path.as_posix(), md5_of(path)) for path in files)
 
 
 def in_words(seconds: float) -> str:
-    """A time as people say it: 41 s, 3.2 min, 1.5 h."""
+    """A time in a fitting unit: 41 s, 3.2 min, 1.5 h."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

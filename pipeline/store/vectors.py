@@ -39,7 +39,7 @@ def vectors_of(table: pa.Table) -> Vectors:
 
 @dataclass(frozen=True)
 class Embeddings:
-    """The vectors of contents, in a folder with the table that says where each lies and a folder `shards`."""
+    """The embeddings in a folder: a table of where each vector is, and a folder `shards`."""
 
     folder: Path
     table: Artifact
@@ -76,7 +76,7 @@ class VectorReader:
         self.folder = folder
 
     def matrix(self, shards: Sequence[str], rows: Sequence[int]) -> Vectors:
-        """The vectors at some places, in their order; shape (n, dimensions), (0, 0) for none.
+        """The vectors at some places, in order; float16 of shape (n, dimensions), or (0, 0) for no place.
 
         Raises:
             MissingInputError: there is no such shard.

@@ -76,11 +76,11 @@ def print_table(rows: Sequence[Row], params: EvaluateParams, console: Console) -
             )
     if any(row.standing == "within noise" for row in rows):
         console.print(
-            "within noise: the interval of the difference, on the same dev images, has 0 in it. "
+            "within noise: the interval of the difference, on the same dev images, contains 0. "
             "The intervals of all models hold together at 95 %"
         )
     if named and not any(row.accepted for row in rows):
-        console.print("No model is accepted: the best of the rejected ones stands in for it")
+        console.print("No model is accepted, so all are compared with the best rejected one")
 
 
 def _changes(changed: Mapping[str, Any]) -> str:

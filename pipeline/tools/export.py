@@ -98,7 +98,7 @@ def check_target(folder: Path) -> None:
             _check_place(folder)
             return
         if folder.exists() or folder.is_symlink():
-            raise ParamsError(f"{folder} is there already: name a new folder, or remove it")
+            raise ParamsError(f"{folder} already exists: name a new folder, or remove it")
     _check_place(folder)
 
 

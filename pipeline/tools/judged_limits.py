@@ -1,4 +1,4 @@
-"""The limits of params.yaml held against what the last evaluation measured, and how they are said.
+"""Check the limits of params.yaml against the last evaluation, and describe the results.
 
 The evaluation's own report says whether its limits held, and they may have been others: a bound that was moved since
 then is judged anew, and a measure that was changed has to be measured first.

@@ -1,4 +1,4 @@
-"""Outliers of a class: images of train, train_dev and dev that look like few others of their class.
+"""Outliers of a class: images of train, train_dev and dev that look unlike the others of their class.
 
 A command and no part of curate, because curate stands before split and would show images of test. Nothing is removed:
 an outlier may be a wrong label, a picture of something else, or the rare case that the model needs most.
@@ -122,18 +122,18 @@ def write_outliers(output: Path, engine: Engine) -> str:
         for pixels, words in zip(pictures_of(shown["id"].tolist(), rows, originals), _captions(shown), strict=True)
     ]
     lines = [
-        f"Images of train, train_dev and dev that look like few others of their class, by their {looks.kind}.",
-        "A wrong label, another thing, or a rare case that the model needs: look, and decide. Nothing is removed.",
-        f"Unusual: its distance beyond the class's third quartile, in ranges between the quartiles; above {FENCE:g}.",
-        *([f"Too few images to say: {', '.join(found.small_classes[:10])}."] if found.small_classes else []),
+        f"Images of train, train_dev and dev that look unlike the others of their class, by their {looks.kind}.",
+        "Decide for each: a wrong label, another object, or a rare case that the model needs. Nothing is removed.",
+        f"unusual: the distance above the class's third quartile, in interquartile ranges; above {FENCE:g} here.",
+        *([f"Too few images to check: {', '.join(found.small_classes[:10])}."] if found.small_classes else []),
         *([] if len(found.table) else ["None was found."]),
     ]
     columns = {name: [str(value) for value in found.table[name]] for name in COLUMNS}
     sheet = gallery("Outliers of their class", lines, cells, len(found.table))
     write_files({output: sheet, beside: spreadsheet_bytes(columns)})
     return (
-        f"{output}, {beside}: {len(found.table):,} of {found.images:,} images of train, train_dev and dev look like "
-        "few others of their class, the most unusual first; nothing is removed"
+        f"{output}, {beside}: {len(found.table):,} of {found.images:,} images of train, train_dev and dev look "
+        "unlike the others of their class, the most unusual first; nothing is removed"
     )
 
 

@@ -71,7 +71,7 @@ def print_summary(params: Params, console: Console) -> None:
 def _times(times: Sequence[Timing]) -> Table:
     table = Table(title="time of each stage, when it last ran on this machine", title_justify="left")
     table.add_column("stage")
-    for column in ("seconds", "images a second", "seconds an epoch"):
+    for column in ("seconds", "images per second", "seconds per epoch"):
         table.add_column(column, justify="right")
     for one in times:
         rate, epoch = one.images_per_second, one.epoch_seconds

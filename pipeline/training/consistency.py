@@ -15,11 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.data.dataset import RowDataset
-from pipeline.data.loader import Loader, WeightedBatch, pictures_in_order
+from pipeline.data.loader import Loader, pictures_in_order
 from pipeline.data.order import KeyedOrder
 from pipeline.images.pixels import Pixels
 from pipeline.randomness import keyed_generator
 from pipeline.stages.train.params import TrainParams
+from pipeline.training.loop import TrainBatches
 from pipeline.training.unlabelled import Consistency, JoinedForward
 from pipeline.transforms.params import AnyTransform
 from pipeline.workers.engine import Engine
@@ -138,7 +139,7 @@ class FixMatch(JoinedForward):
 class PairedBatches:
     """The batches of labelled rows, each with images without a label behind it."""
 
-    def __init__(self, rows: Loader[WeightedBatch], pairs: Loader[Tensor]) -> None:
+    def __init__(self, rows: TrainBatches, pairs: Loader[Tensor]) -> None:
         self._rows, self._pairs = rows, pairs
 
     def __len__(self) -> int:
@@ -147,5 +148,6 @@ class PairedBatches:
     def epoch(self, number: int, first: int = 0) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
         """Those of an epoch, counted from 0, from a batch on: as of the rows, then the pixels of the others."""
         rows, pairs = self._rows.epoch(number, first), self._pairs.epoch(number, first)
-        for (pixels, labels, weights), unlabelled in zip(rows, pairs, strict=True):
+        for batch, unlabelled in zip(rows, pairs, strict=True):
+            pixels, labels, weights = batch[:3]
             yield pixels, labels, weights, unlabelled

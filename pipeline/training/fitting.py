@@ -7,14 +7,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor, nn
 
-from pipeline.data.loader import Batch, batches, weighted_batches
-from pipeline.data.order import KeyedOrder
+from pipeline.data.loader import Batch, batches
 from pipeline.data.predictions import PREDICTION_BATCH
 from pipeline.data.statistics import channel_statistics
 from pipeline.errors import ParamsError
@@ -38,8 +38,9 @@ from pipeline.store.shard_plan import digest
 from pipeline.training import training
 from pipeline.training.checkpoint import Progress
 from pipeline.training.checks import check_last_batch
-from pipeline.training.features import RowFeatures, TrainFeatures, computed_features, feature_batches
+from pipeline.training.features import RowFeatures, computed_features, feature_batches
 from pipeline.training.fit_data import FitParams, TrainingData, data_key, training_data
+from pipeline.training.fit_rows import FitRows
 from pipeline.training.forecast import Length, announced
 from pipeline.training.loop import TrainBatches
 from pipeline.training.losses import row_weights
@@ -91,8 +92,11 @@ def fit_model(
         fit = replace(fit, seconds=time.perf_counter() - begun)
         return TrainedModel(fit.network, data.classes, data.ingest, params.model, data.framing), fit
     network = fresh_network(params.model, data, params, engine) if start is None else start
+    trained, known = _trained_part(network, data, params, engine)
+    rows = FitRows(data.train, loss_weights(data, params), data.train.keeps_pixels, known and known[0], params)
     with (
-        _rows_for(network, data, params, engine) as (trained, train, dev),
+        _shared_by_devices(trained, rows, metric, engine),
+        _rows_for(data, known, rows, engine) as (train, dev),
         _checkpoints(checkpoint) as checkpoints,
         progress("train", len(train) * params.epochs, before=checkpoints.batches_done(len(train))) as advance,
     ):
@@ -146,29 +150,49 @@ def features_stay(data: TrainingData, params: TrainParams) -> bool:
     return bool(stored) and params.mixing.name == "none" and fits
 
 
+def _trained_part(
+    network: nn.Module, data: TrainingData, params: TrainParams, engine: Engine
+) -> tuple[nn.Module, tuple[RowFeatures, RowFeatures] | None]:
+    """What is trained: the network, or the layers behind its frozen ones, with what these make of train and dev."""
+    if not features_stay(data, params):
+        return network, None
+    frozen, head = split_frozen(network)
+    return head, data.known or _features(frozen, data, params, engine)
+
+
+@contextmanager
+def _shared_by_devices(trained: nn.Module, rows: FitRows, metric: Metric, engine: Engine) -> Iterator[None]:
+    """Inside, the processes that `train.devices` asks for share each batch; with one nothing is different."""
+    if rows.params.devices == 1:
+        yield
+        return
+    # torch.distributed takes half a second to import.
+    from pipeline.training.data_parallel.helpers import Share, helped
+
+    workers = max(1, engine.workers // rows.params.devices)
+    opened = partial(rows.opened, Engine(workers))
+    with helped(Share(trained, rows.params, opened, metric.key, metric.costs)):
+        yield
+
+
 @contextmanager
 def _rows_for(
-    network: nn.Module, data: TrainingData, params: TrainParams, engine: Engine
-) -> Iterator[tuple[nn.Module, TrainBatches, Iterable[Batch]]]:
-    """What is trained, the network or the layers behind its frozen ones, and the batches of train and dev for it."""
-    order, weights = KeyedOrder(len(data.train), params.seed), loss_weights(data, params)
-    if features_stay(data, params):
-        frozen, head = split_frozen(network)
-        seen, seen_dev = data.known or _features(frozen, data, params, engine)
-        train = TrainFeatures(seen, data.train.labels, weights, params.batch_size, order)
-        yield head, train, feature_batches(seen_dev, data.dev.labels, params.batch_size)
-        return
-    with (
-        weighted_batches(data.train, weights, params.batch_size, order, engine, params.epochs) as rows,
-        batches(data.dev, params.batch_size, engine, params.epochs) as dev,
-    ):
-        if data.pairs is None:
-            yield network, rows, dev
+    data: TrainingData, known: tuple[RowFeatures, RowFeatures] | None, rows: FitRows, engine: Engine
+) -> Iterator[tuple[TrainBatches, Iterable[Batch]]]:
+    """The batches of train and dev."""
+    params = rows.params
+    with rows.opened(engine) as train:
+        if known is not None:
+            yield train, feature_batches(known[1], data.dev.labels, params.batch_size)
             return
-        from pipeline.training.consistency import PairedBatches, pair_loader
+        with batches(data.dev, params.batch_size, engine, params.epochs) as dev:
+            if data.pairs is None:
+                yield train, dev
+                return
+            from pipeline.training.consistency import PairedBatches, pair_loader
 
-        with pair_loader(data.pairs, data.train, params, len(rows), engine) as pairs:
-            yield network, PairedBatches(rows, pairs), dev
+            with pair_loader(data.pairs, data.train, params, len(train), engine) as pairs:
+                yield PairedBatches(train, pairs), dev
 
 
 def features_of_rows(data: TrainingData, params: TrainParams, engine: Engine) -> tuple[RowFeatures, RowFeatures]:

@@ -35,7 +35,7 @@ def announced(
 ) -> Callable[[int], None]:
     """Tell the rows now; what comes back counts batches, as `advance` does, and tells the minutes once it knows."""
     before = f", {length.done:,} batches of them done before" if length.done else ""
-    tell(f"train: {length.rows:,} rows an epoch, {length.batches:,} batches; at most {length.epochs:,} epochs{before}")
+    tell(f"train: {length.rows:,} rows per epoch, {length.batches:,} batches; at most {length.epochs:,} epochs{before}")
     begun: list[float] = []
     told = length.left <= 2
 

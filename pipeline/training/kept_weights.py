@@ -1,4 +1,4 @@
-"""Weights that are kept on the way of a fit, beside those of its best epoch: averages, and those at cycles' ends."""
+"""Weights kept during a fit, besides those of its best epoch: averages, and those at the ends of cycles."""
 
 import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence

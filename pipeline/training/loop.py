@@ -4,9 +4,10 @@ Training and the learning-rate range test share it. All that is random here is k
 is the same whatever ran before it, also after a stop.
 """
 
+import inspect
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from pipeline.data.loader import Batch, WeightedBatch
 from pipeline.errors import ParamsError
 from pipeline.randomness import keyed_seed
 from pipeline.stages.train.params import TrainParams
+from pipeline.training.data_parallel.group import Counted, Member, Order, Told
 from pipeline.training.loss_functions import RowLosses
 from pipeline.training.losses import entropies, penalty, weighted_loss, weighted_mean
 from pipeline.training.mixing import mix
@@ -73,7 +75,12 @@ class TrainingLoop:
         be_deterministic()
         self._params = params
         self._losses = losses
-        self._fabric = _fabric(params.precision)
+        self._member = Member.here()
+        self._fabric = _fabric(params.precision, self._member)
+        # Again, because Fabric shares out the cores among processes.
+        torch.set_num_threads(params.threads)
+        # Whether another process of the training was asked to end.
+        self.stop_asked = False
         optimizer = build_optimizer(network, params.optimizer, params.learning_rate)
         self.network, self._optimizer = self._fabric.setup(network, optimizer)
 
@@ -89,7 +96,23 @@ class TrainingLoop:
         """
         self.network.train()
         for batch, content in enumerate(batches, first):
+            self._member.tell(Told(Order.STEP, number, batch, rate(batch)), self._fabric.device)
             yield self._step(number, batch, content, rate(batch))
+
+    def follow(self, batches: TrainBatches, stopping: Callable[[], bool]) -> None:
+        """In another process than the first: make the steps that the first one says, until it says that it is done.
+
+        Args:
+            batches: of the rows of each batch that are this process's.
+            stopping: whether it was asked to end, which the first process hears of with the next step.
+        """
+        self.network.train()
+        coming = _Coming(batches)
+        while (told := self._member.hear(self._fabric.device)).order != Order.END:
+            if told.order == Order.GO_ON:
+                self._take_over(self._member.same(None))
+                continue
+            self._step(told.epoch, told.batch, coming.batch(told.epoch, told.batch), told.rate, stopping())
 
     def evaluate(self, batches: Iterable[Batch]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Mean cross entropy, logits (n, k) and labels (n,) of each batch."""
@@ -111,16 +134,28 @@ class TrainingLoop:
 
     def go_on(self, state: dict[str, Any]) -> None:
         """Take over what `state` gave."""
+        self._member.tell(Told(Order.GO_ON), self._fabric.device)
+        self._take_over(self._member.same(state))
+
+    def _take_over(self, state: dict[str, Any]) -> None:
         self.network.load_state_dict(state["network"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._fabric.strategy.precision.load_state_dict(state["precision"])
 
-    def _step(self, epoch: int, number: int, batch: WeightedBatch | JoinedBatch, rate: float) -> Step:
-        params = self._params
+    def _step(
+        self, epoch: int, number: int, batch: WeightedBatch | JoinedBatch, rate: float, stopping: bool = False
+    ) -> Step:
+        params, member = self._params, self._member
         for group in self._optimizer.param_groups:
             group["lr"] = rate * group[FACTOR]
-        torch.manual_seed(keyed_seed(params.seed, "dropout", epoch, number))
-        objective, step = _forward(self.network, self._fabric.to_device(batch), params, self._losses, epoch, number)
+        # Two processes must not drop the same numbers of their rows.
+        own = [member.rank] if member.rank else []
+        torch.manual_seed(keyed_seed(params.seed, "dropout", epoch, number, *own))
+        rows = member.total(len(batch[1]), self._fabric.device)
+        # Gradients are averaged over the processes: so each divides by its part of the rows, whatever it has.
+        share = None if member.count == 1 else rows / member.count
+        where = _Where(epoch, number, share)
+        objective, step = _forward(self.network, self._fabric.to_device(batch), params, self._losses, where)
         self._optimizer.zero_grad()
         self._fabric.backward(objective)
         if params.clip_norm is not None:
@@ -128,7 +163,43 @@ class TrainingLoop:
                 self.network, self._optimizer, max_norm=params.clip_norm, error_if_nonfinite=False
             )
         self._optimizer.step()
-        return step
+        return step if member.count == 1 else self._whole(step, rows, stopping)
+
+    def _whole(self, step: Step, rows: int, stopping: bool) -> Step:
+        """What came of a batch whose rows several processes shared."""
+        found = self._member.together(Counted(step.loss, step.objective, step.logits, step.labels, stopping), rows)
+        self.stop_asked |= found.stop
+        return replace(step, loss=found.loss, objective=found.objective, logits=found.logits, labels=found.labels)
+
+
+class _Coming:
+    """The batches that a process is told of, which come in the order of epochs but for a first one that went on."""
+
+    def __init__(self, batches: TrainBatches) -> None:
+        self._batches = batches
+        self._epoch = -1
+        self._left: Iterator[WeightedBatch | JoinedBatch] = iter(())
+        self._last: WeightedBatch | JoinedBatch | None = None
+
+    def batch(self, epoch: int, number: int) -> WeightedBatch | JoinedBatch:
+        """The rows of a batch; none, where there are fewer rows than processes."""
+        if epoch != self._epoch:
+            self._epoch, self._left = epoch, iter(self._batches.epoch(epoch, number))
+        found = next(self._left, None)
+        if found is None:
+            template = self._last or next(iter(self._batches.epoch(epoch, 0)))
+            return cast(WeightedBatch, tuple(part[:0] for part in template))
+        self._last = found
+        return found
+
+
+@dataclass(frozen=True)
+class _Where:
+    """Which batch of which epoch, and what its losses are divided by; None: by its rows."""
+
+    epoch: int
+    number: int
+    rows: float | None
 
 
 def _forward(
@@ -136,10 +207,10 @@ def _forward(
     batch: WeightedBatch | JoinedBatch,
     params: TrainParams,
     losses: RowLosses,
-    epoch: int,
-    number: int,
+    where: _Where,
 ) -> tuple[Tensor, Step]:
     """The objective, which has a gradient, and what came of the batch."""
+    epoch, number, of_all = where.epoch, where.number, where.rows
     pixels, labels, weights = batch[:3]
     mixed = mix(pixels, params.mixing, params.seed, epoch, number)
     joined = UNLABELLED.of(params.unlabelled).joined if len(batch) > 3 else None
@@ -150,14 +221,16 @@ def _forward(
         partners = mixed.partners
         pairs = [(mixed.share, labels, weights), (1 - mixed.share, labels[partners], weights[partners])]
     # The loss of labels that share the rows, each with its share and the weights of its rows.
-    minimised = torch.stack([share * weighted_mean(losses(logits, of), rows) for share, of, rows in pairs]).sum()
+    minimised = torch.stack(
+        [share * weighted_mean(losses(logits, of), rows, of_all) for share, of, rows in pairs]
+    ).sum()
     objective = minimised + penalty(network, params.l1, params.l2)
     used = None
     if isinstance(forward, JoinedForward):
         objective, used = objective + forward.loss, forward.used.detach()
     leading = max(pairs, key=lambda pair: pair[0])[1]
     with torch.no_grad():
-        loss = torch.stack([share * weighted_loss(logits, of, rows) for share, of, rows in pairs]).sum()
+        loss = torch.stack([share * weighted_loss(logits, of, rows, of_all) for share, of, rows in pairs]).sum()
     return objective, Step(number, loss, objective.detach(), logits.detach(), leading, used)
 
 
@@ -166,8 +239,8 @@ def device_of_training() -> str:
     return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def _fabric(precision: str) -> "Fabric":
-    """One device: a GPU if there is one."""
+def _fabric(precision: str, member: Member) -> "Fabric":
+    """One device for each process of the training: a GPU if there is one."""
     # Baselines, and the models of `label-issues` that use embeddings, do without.
     from lightning_fabric import Fabric
     from lightning_fabric.plugins import MixedPrecision, Precision
@@ -181,8 +254,29 @@ def _fabric(precision: str) -> "Fabric":
 
     device = device_of_training()
     chosen = Mixed(MIXED[precision], device) if precision in MIXED else Precision()
-    # One process, whatever a cluster's environment variables say of others.
-    return Fabric(accelerator=device, devices=1, plugins=[chosen, LightningEnvironment()])
+    if member.count == 1:
+        # One process, whatever a cluster's environment variables say of others.
+        return Fabric(accelerator=device, devices=1, plugins=[chosen, LightningEnvironment()])
+    from lightning_fabric.strategies.ddp import DDPStrategy
+    from torch.nn.parallel import DistributedDataParallel
+
+    class Started(LightningEnvironment):
+        """The processes are there already, and in their group."""
+
+        creates_processes_externally = True
+
+        def local_rank(self) -> int:
+            return member.rank
+
+    # Buffers are the same in all processes, and the first one measures dev alone: nothing is to be sent then. The
+    # argument's name is that of torch 2.13, or an older one's.
+    known = inspect.signature(DistributedDataParallel).parameters
+    name = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
+    arguments: dict[str, Any] = {name: False}
+    strategy = DDPStrategy(**arguments)
+    fabric = Fabric(accelerator=device, devices=member.count, strategy=strategy, plugins=[chosen, Started()])
+    fabric.launch()
+    return fabric
 
 
 def be_deterministic() -> None:

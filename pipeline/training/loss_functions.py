@@ -95,7 +95,7 @@ def needs_mean_cost(loss: str, metric: str) -> str:
     """What to say of a loss that takes its costs from a metric that has none."""
     return (
         f"train.loss {loss} takes its costs from evaluate.optimizing, which is {metric}: set it to mean_cost with a "
-        "table of costs, or take another loss"
+        "table of costs, or to mean_distance, or take another loss"
     )
 
 

@@ -26,18 +26,18 @@ def entropies(logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
     return nn.functional.cross_entropy(logits, labels, reduction="none", label_smoothing=smoothing)
 
 
-def weighted_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+def weighted_loss(logits: Tensor, labels: Tensor, weights: Tensor, rows: float | None = None) -> Tensor:
     """The weighted mean of cross entropy."""
-    return weighted_mean(entropies(logits, labels), weights)
+    return weighted_mean(entropies(logits, labels), weights, rows)
 
 
-def weighted_mean(losses: Tensor, weights: Tensor) -> Tensor:
-    """Losses (n,), each times the weight of its row (n,), over the number of rows.
+def weighted_mean(losses: Tensor, weights: Tensor, rows: float | None = None) -> Tensor:
+    """Losses (n,), each times the weight of its row (n,), over the number of rows: n unless it is given.
 
     Not over the sum of weights, as torch's own class weights are: a batch without the rare classes
     would then count as much as one full of them.
     """
-    return (losses * weights).mean()
+    return (losses * weights).mean() if rows is None else (losses * weights).sum() / rows
 
 
 def row_weights(

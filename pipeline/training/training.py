@@ -5,6 +5,7 @@ Not here: the data, which comes as batches, and files.
 
 import copy
 import math
+import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -200,6 +201,9 @@ class _Run:
         self._save(due=True)
 
     def _save(self, due: bool) -> None:
+        if self._loop.stop_asked and not self._checkpoints.stopping():
+            # As if it had been sent to this process: it says what it does then.
+            signal.raise_signal(signal.SIGTERM)
         stopping = self._checkpoints.stopping()
         if due or stopping:
             state: FitState = {

@@ -1,4 +1,4 @@
-"""Learning from images that nobody labelled: the table of ways, with their params.
+"""The table of methods to learn from unlabelled images, with their params.
 
 Each way begins from the fit to labelled images alone, and dev says which of the fits is kept.
 """

@@ -75,7 +75,7 @@ def build_transform(transforms: Sequence[AnyTransform]) -> Transforms:
 
 
 def named(transforms: Sequence[AnyTransform]) -> list[str]:
-    """What to call each transform of `build_transform` in a message: `Affine (augment.transforms.0)`."""
+    """The name of each transform of `build_transform` for messages, such as `Affine (augment.transforms.0)`."""
     return [
         f"{transform.name} (augment.transforms.{number})"
         for number, item in enumerate(transforms)
@@ -87,7 +87,7 @@ def check_transforms(transforms: Sequence[AnyTransform], size: int) -> list[str]
     """What albumentations remarks of the transforms (an argument rounded, a name that is an alias), with places.
 
     Args:
-        size: pixels a side of the pictures; each transform is tried on one.
+        size: pixels per side of the pictures; each transform is tried on one.
 
     Raises:
         ParamsError: what cannot be used, or does not keep the size and type of pictures.

@@ -14,7 +14,7 @@ OWN_ERROR = "pipeline.errors:PipelineError"
 
 
 class ForPeople:
-    """Says it of the nodes of a unit.
+    """Tells which nodes of a unit's syntax tree are only for people.
 
     Args:
         loud: classes of exceptions whose messages count here, because somebody catches them and uses their words.
@@ -38,7 +38,7 @@ class ForPeople:
         return bool(known) and not self._is_loud(known)
 
     def is_said(self, call: ast.Call) -> bool:
-        """Whether a statement is only there for somebody to read it."""
+        """Whether a statement only prints or logs something for people."""
         match call.func:
             case ast.Name(id="print") if not self._scopes.is_local("print"):
                 files = [keyword.value for keyword in call.keywords if keyword.arg == "file"]
@@ -71,7 +71,7 @@ class ForPeople:
 
 
 def is_literal_text(node: ast.expr) -> bool:
-    """Whether it is a text that stands there."""
+    """Whether an expression is a literal text."""
     return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
 
 

@@ -1,4 +1,4 @@
-"""What shapes no result, so that no version of code knows it: each with the reason."""
+"""What shapes no result, so versions of code leave it out; each with the reason."""
 
 from fnmatch import fnmatchcase
 from functools import cache

@@ -47,7 +47,7 @@ class Unit:
 
     @cached_property
     def imports(self) -> dict[str, Binding]:
-        """Those inside it, a function's own."""
+        """The imports inside the unit, such as those of a function."""
         return dict(_imports_in(self.node, self.package)) if "import" in self.source else {}
 
 
@@ -73,7 +73,7 @@ class Module:
 
     @property
     def all_units(self) -> list[Unit]:
-        """Each once, in the order of the file."""
+        """All units, each once, in the order of the file."""
         found = {unit: None for units in self.units.values() for unit in units}
         return sorted([*found, *(unit for unit in self.acting if unit not in found)], key=lambda unit: unit.node.lineno)
 
@@ -110,7 +110,7 @@ class Package:
         return sorted(".".join(part[:-1] if part[-1] == "__init__" else part) for part in parts)
 
     def inside(self, name: str) -> list[str]:
-        """A module and, of a package, all below it."""
+        """The module and, if it is a package, all modules in it."""
         return [found for found in self.names() if found == name or found.startswith(f"{name}.")]
 
     def digest(self) -> str:
@@ -172,7 +172,7 @@ def _join(statement: ast.stmt, module: Module) -> None:
 
 
 def is_text(statement: ast.AST) -> bool:
-    """Whether it is a docstring, or another constant that nobody uses."""
+    """Whether a statement is a docstring, or another constant that nothing uses."""
     return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
 
 

@@ -10,7 +10,7 @@ from pipeline.versions.modules import Binding, Module, Package, Unit, dotted
 
 @dataclass(frozen=True)
 class Whole:
-    """A module that is used as a value: all of it may be."""
+    """A module that is used as a value, so all of it may be used."""
 
     module: str
 
@@ -24,7 +24,7 @@ class Outside:
 
 @dataclass(frozen=True)
 class Dynamic:
-    """What no syntax tree says: a computed import, code in a text."""
+    """What no syntax tree shows, such as a computed import or code in a text."""
 
     where: str
 
@@ -44,7 +44,7 @@ class Names:
         return self.of_path(unit, named.split(".")) if named else []
 
     def of_path(self, unit: Unit, path: Sequence[str]) -> list[Target]:
-        """The same of a name in parts. Only the attributes of modules are looked up."""
+        """`targets` of a dotted name in parts. Only attributes of modules are looked up."""
         root, *attributes = path
         if root in unit.imports:
             return self._followed(unit.imports[root], attributes, set())

@@ -114,7 +114,7 @@ def _parsed(file: Path, shown: Path) -> ast.Module:
         return ast.parse(file.read_bytes())
     except (SyntaxError, ValueError) as error:
         where = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
-        raise ParamsError(f"{shown}{where} is no Python code: {getattr(error, 'msg', error)}") from error
+        raise ParamsError(f"{shown}{where} is not Python code: {getattr(error, 'msg', error)}") from error
     except OSError as error:
         raise ParamsError(f"{shown} cannot be read: {error.strerror}") from error
 

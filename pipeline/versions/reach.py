@@ -25,7 +25,7 @@ class Reached:
 
     @property
     def version(self) -> str:
-        """The hash of all of it."""
+        """The hash of all that was reached."""
         lines = sorted(f"{unit.module} {written.text}\n" for unit, written in self.written.items())
         return hashlib.sha256("".join(lines).encode()).hexdigest()[:LENGTH]
 
@@ -48,7 +48,7 @@ class Reach:
         self._kept: dict[tuple[Unit, Choice], Written] = {}
 
     def units(self, place: str) -> list[Unit]:
-        """Those that `module:name` names."""
+        """The units that `module:name` names."""
         module, _, name = place.partition(":")
         found = self.package.module(module)
         return found.units.get(name, []) if found else []

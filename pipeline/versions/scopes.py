@@ -20,7 +20,7 @@ class _Scope:
 
 
 class Scopes:
-    """Where in a unit somebody stands: the functions around."""
+    """The functions around a place in a unit, and the names that they bind."""
 
     def __init__(self, unit: Unit, names: Names) -> None:
         self.unit, self.names = unit, names
@@ -28,7 +28,7 @@ class Scopes:
 
     @contextmanager
     def function(self, node: Function) -> Iterator[None]:
-        """Inside of a function."""
+        """Enter a function."""
         arguments = {each.arg: each.annotation for each in all_arguments(node.args)}
         walked = ast.walk(node) if "global" in self.unit.source else ()
         declared = {name for each in walked if isinstance(each, ast.Global) for name in each.names}
@@ -39,7 +39,7 @@ class Scopes:
 
     @contextmanager
     def comprehension(self, generators: Iterable[ast.comprehension]) -> Iterator[None]:
-        """Inside of a comprehension."""
+        """Enter a comprehension."""
         self._scopes.append(_Scope(bound_names(generator.target for generator in generators)))
         yield
         self._scopes.pop()
@@ -69,7 +69,7 @@ class Scopes:
 
 
 def all_arguments(arguments: ast.arguments) -> Sequence[ast.arg]:
-    """Those of a function, of every kind."""
+    """All arguments of a function, of every kind."""
     rest = [each for each in (arguments.vararg, arguments.kwarg) if each is not None]
     return [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, *rest]
 

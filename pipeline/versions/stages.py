@@ -98,7 +98,7 @@ class Versions:
 
 @cache
 def installed_versions() -> Versions:
-    """Those of this package, as it is installed."""
+    """The versions of the code of this package, as it is installed."""
     return Versions(Path(pipeline.__file__).parent)
 
 

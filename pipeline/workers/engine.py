@@ -43,7 +43,7 @@ class Engine:
 
     @property
     def slots(self) -> int:
-        """How many tasks are done at the same time."""
+        """The number of tasks that run at the same time."""
         return self.workers
 
     @property
@@ -243,5 +243,5 @@ def _in_process(
 
 
 def each(function: Callable[[Task], Result], tasks: Sequence[Task]) -> list[Result]:
-    """The results of tasks that a worker does together."""
+    """The results of a chunk of tasks."""
     return [function(task) for task in tasks]

@@ -3,6 +3,9 @@
 import ctypes
 import os
 import platform
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 
 SETTINGS = {
@@ -57,7 +60,7 @@ def keep_freed_tensors() -> None:
     """The same up to 2 GB, for processes that fit networks or ask them.
 
     What a network makes of a batch of photos is hundreds of megabytes, given back and asked for anew at each step; of
-    96 pixels a side that took more than half of the time (docs/train.md).
+    96 pixels per side that took more than half of the time (docs/train.md).
     """
     if platform.libc_ver()[0] == "glibc":
         library = ctypes.CDLL(None)
@@ -68,3 +71,16 @@ def keep_freed_tensors() -> None:
             (_M_TRIM_THRESHOLD, 2_000_000_000),
         ):
             library.mallopt(option, value)
+
+
+@contextmanager
+def on_loopback() -> Iterator[None]:
+    """Inside, gloo does not look for this machine's name in the network: all processes are here."""
+    name, loopback = "GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo"
+    missing = name not in os.environ
+    os.environ.setdefault(name, loopback)
+    try:
+        yield
+    finally:
+        if missing:
+            del os.environ[name]

@@ -71,7 +71,7 @@ class Worker:
         self._tell(("job", job))
 
     def left(self) -> float:
-        """Seconds until it must be done with its item; not above 0: it is overdue."""
+        """Seconds until its current item must be done; 0 or less if it is overdue."""
         if self.job is None or self._guard is None:
             return math.inf
         item, since = self._desk
@@ -103,7 +103,7 @@ class Worker:
         )
 
     def stop(self) -> None:
-        """End it: at once if it is at work, else as soon as it hears of it."""
+        """End the process: at once if it is working, else when it reads the message."""
         if self.job is not None:
             self.kill()
         if not self.connection.closed:
@@ -142,7 +142,7 @@ def worker_pool(count: int) -> Iterator[list[Worker]]:
 
 
 def stop_all() -> None:
-    """End all idle workers; more can be started afterwards."""
+    """End all idle workers; new ones can be started afterwards."""
     while _IDLE:
         _IDLE.pop().stop()
 

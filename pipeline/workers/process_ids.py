@@ -1,4 +1,4 @@
-"""Which process it was: its number and when it was started, so that another one with its number is not taken for it."""
+"""Identify a process by its number and start time, so that a later one with the same number is another one."""
 
 import os
 from pathlib import Path

@@ -45,7 +45,7 @@ def say(line: str) -> None:
 
 
 class TimeLeft(ProgressColumn):
-    """How long the rest takes at the pace so far.
+    """The estimated time left, at the pace so far.
 
     rich's own column forgets steps of more than half a minute ago: it would tell nothing of fits that take longer.
     """

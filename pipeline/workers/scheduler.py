@@ -23,7 +23,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Jobs:
-    """So many jobs, each made when a worker takes it: what all of a million files need does not fit into memory."""
+    """A number of jobs, each made when a worker takes it, because those of a million files do not fit into memory."""
 
     count: int
     make: Callable[[int], Job]

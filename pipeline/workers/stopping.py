@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM end a command in one way: workers end, one line says so, and the exit code is 128 + the signal.
+"""Ctrl-C and SIGTERM end a command alike: workers end, a message says so, and the exit code is 128 + the signal.
 
 Not by KeyboardInterrupt: libraries catch that, and end with a code or a traceback of their own.
 """

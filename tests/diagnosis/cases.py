@@ -12,7 +12,7 @@ from pipeline.diagnosis.error_levels import HUMAN, Level, given, levels_of, metr
 from pipeline.diagnosis.findings import Finding
 from pipeline.diagnosis.gaps import PAIRS, Gap, Needs, Verdict, find_gaps
 from pipeline.diagnosis.next_steps import Step, next_steps
-from pipeline.diagnosis.param_changes import Run
+from pipeline.diagnosis.run import Run
 from pipeline.stages.diagnose.params import DiagnoseParams
 from pipeline.stages.evaluate.params import EvaluateParams
 from tests.examples import params

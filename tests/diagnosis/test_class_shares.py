@@ -2,8 +2,17 @@
 
 import pandas as pd
 
-from pipeline.diagnosis.class_shares import explains_mismatch, imbalance, missing_classes, small_classes
-from pipeline.diagnosis.findings import IMBALANCE, MISSING
+from pipeline.diagnosis.class_shares import (
+    explains_mismatch,
+    imbalance,
+    missing_classes,
+    seldom_predicted,
+    small_classes,
+    small_in_train,
+    untellable,
+)
+from pipeline.diagnosis.findings import IMBALANCE, MISSING, SMALL_CLASS
+from pipeline.diagnosis.small_class_trial import Trial
 
 SPLITS = ("train", "train_dev", "dev")
 
@@ -74,3 +83,59 @@ def test_most_classes_may_be_small() -> None:
     # One frequent class in dev as well: the others are as rare where the model is used.
     alike = {**few, "dev": {"a": (4, 3), "b": (6, 3), "c": (200, 4)}}
     assert small_classes(called(alike)) == []
+
+
+def test_images_that_are_missing_are_imbalance_though_the_other_classes_fail() -> None:
+    """Few photos of a class leave its border open: what falls on the wrong side are images of the frequent class."""
+    few = {split: {"a": (4, 0), "b": (6, 0), "c": (200, 0)} for split in ("train", "train_dev")}
+    frame = called({**few, "dev": {"a": (60, 5), "b": (50, 4), "c": (70, 20)}})
+    assert imbalance(frame, 0.02) == ([], 1)
+    (found,), tests = imbalance(frame, 0.02, Trial(45, 0.06, 0.2, 0.001))
+    assert (found.name, tests, found.p, found.gain) == (IMBALANCE, 2, 0.001, 0.2 - 0.06)
+    assert found.words == (
+        "train has few images of a (4), b (6): classes have 70 on average. A linear model on embeddings misclassifies "
+        "6.0% of dev with 45 more images of these classes, and 20.0% with as many more of the others"
+    )
+    assert found.figures["added"] == 45
+    # By chance, or not worth work.
+    assert imbalance(frame, 0.02, Trial(45, 0.06, 0.2, 0.0126)) == ([], 2)
+    assert len(imbalance(frame, 0.02, Trial(45, 0.06, 0.2, 0.0125))[0]) == 1
+    assert imbalance(frame, 0.15, Trial(45, 0.06, 0.2, 0.001)) == ([], 2)
+
+
+def test_both_reasons_are_told() -> None:
+    (found,), _ = imbalance(called(SMALL), 0.02, Trial(100, 0.1, 0.15, 0.0001))
+    assert ". On dev, 65.0% of the images of these classes" in found.words
+    assert ". A linear model on embeddings misclassifies 10.0% of dev with 100 more images" in found.words
+    assert found.gain > 0.2
+
+
+def test_small_classes_are_those_with_a_fifth_of_the_mean() -> None:
+    assert small_in_train(called({"train": {"a": (20, 0), "b": (180, 0)}})) == ["a"]
+    assert small_in_train(called({"train": {"a": (21, 0), "b": (179, 0)}})) == []
+    # Of dev's mean two fifths and more are as usual.
+    dev = {"a": (21, 0), "b": (79, 0)}
+    assert small_classes(called({"train": {"a": (20, 0), "b": (180, 0)}, "dev": dev})) == ["a"]
+    assert small_classes(called({"train": {"a": (20, 0), "b": (180, 0)}, "dev": {"a": (20, 0), "b": (80, 0)}})) == []
+
+
+def test_a_small_class_of_which_dev_has_too_few_images_cannot_be_told_about() -> None:
+    train = {"a": (6, 0), "b": (200, 0), "c": (100, 0)}
+    (found,) = untellable(called({"train": train, "dev": {"a": (14, 0), "b": (60, 0), "c": (50, 0)}}))
+    assert (found.name, found.subject) == (SMALL_CLASS, "a")
+    assert found.words == (
+        "train has few images of a (6, and 14 in dev), where classes have 102 on average: dev has too few of them to "
+        "tell how well the model recognises them"
+    )
+    assert untellable(called({"train": train, "dev": {"a": (15, 0), "b": (60, 0), "c": (50, 0)}})) == []
+    # Of one that dev lacks that is told elsewhere.
+    assert untellable(called({"train": train, "dev": {"b": (60, 0), "c": (50, 0)}})) == []
+
+
+def test_small_classes_that_are_predicted_too_often_need_no_more_weight() -> None:
+    assert seldom_predicted(called(EVEN)) is None
+    assert seldom_predicted(called(SMALL)) is True
+    often = called({**SMALL, "dev": {**EVEN["dev"], "a": (100, 0), "b": (100, 0)}})
+    assert seldom_predicted(often) is False
+    often.loc[(often["split"] == "dev") & (often["label"] == "a"), "predicted"] = "c"
+    assert seldom_predicted(often) is True

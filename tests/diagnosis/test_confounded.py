@@ -9,7 +9,7 @@ from pipeline.diagnosis.confounded import confounded
 from pipeline.diagnosis.findings import CONFOUNDED, FACT_TELLS, LABEL_NOISE, SCENES, Finding
 from pipeline.diagnosis.gaps import MISMATCH
 from pipeline.diagnosis.next_steps import in_order, next_steps
-from pipeline.diagnosis.param_changes import Confounder
+from pipeline.diagnosis.run import Confounder
 from pipeline.diagnosis.sanity_checks import shared_scenes
 from tests.diagnosis.cases import gap, run_of
 

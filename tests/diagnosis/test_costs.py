@@ -8,9 +8,10 @@ import pytest
 from pipeline.diagnosis import costs
 from pipeline.diagnosis.findings import CLASS, IMBALANCE, OVERFIT, Finding
 from pipeline.diagnosis.gaps import MISMATCH, VARIANCE
-from pipeline.diagnosis.next_steps import changed, next_steps, values_of
-from pipeline.diagnosis.param_changes import average_weights, learn_unlabelled, several_seeds
+from pipeline.diagnosis.next_steps import next_steps
+from pipeline.diagnosis.param_changes import changed, values_of
 from pipeline.diagnosis.recommendations import TABLE
+from pipeline.diagnosis.training_changes import average_weights, learn_unlabelled, several_seeds
 from tests.diagnosis.cases import gap, levels, run_of
 
 LEVELS = levels(train=(400, 4), train_dev=(100, 4), dev=(200, 20))
@@ -36,6 +37,8 @@ def ratio(changes: dict[str, Any], epochs_run: int | None = None, **now: Any) ->
         pytest.param({"augment.copies.count": 3}, {"augment.copies.count": 1}, 2, id="four rows instead of two"),
         pytest.param({"train.l2": 0.1}, {}, 1, id="a penalty"),
         pytest.param({"train.model.trained": "all"}, HEAD, None, id="layers that were frozen"),
+        pytest.param({"augment.mode": "online"}, HEAD, None, id="frozen layers see other pictures in each epoch"),
+        pytest.param({"augment.mode": "online"}, {}, 1, id="variants while training"),
     ],
 )
 def test_a_training_costs_as_much_as_its_params_ask_for(
@@ -47,6 +50,10 @@ def test_a_training_costs_as_much_as_its_params_ask_for(
 
 def test_epochs_count_that_were_run_not_those_that_were_asked_for() -> None:
     assert ratio({"train.patience": None}, epochs_run=6, **{"train.epochs": 12}) == pytest.approx(2)
+    # Patience ends another training about as early.
+    stopped = {"train.epochs": 12, "train.patience": 3}
+    assert ratio({"train.l2": 0.1}, epochs_run=6, **stopped) == pytest.approx(1)
+    assert ratio({"train.epochs": 24}, epochs_run=6, **stopped) == pytest.approx(2)
 
 
 def test_costs_are_said_in_words() -> None:

@@ -129,3 +129,8 @@ def test_figures_in_sentences_are_those_of_the_curve() -> None:
     assert two.words.startswith("training ran for only 2 epochs, about 100 steps")
     (ended,) = findings(FALLING, FALLING)
     assert f"from {FALLING[-5]:.3g} to {FALLING[-1]:.3g} in the last 4 of 12 epochs" in ended.words
+
+
+def test_a_loss_that_fell_in_the_first_epoch_alone_moved_all_the_same() -> None:
+    slow = [2.30, 2.289, 2.2885, 2.288]
+    assert names(slow, slow) == [RATE_LOW]

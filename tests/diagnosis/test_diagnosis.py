@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from pipeline.diagnosis.diagnosis import Diagnosis, all_levels, diagnosis
-from pipeline.diagnosis.findings import EARLY_STOP, HARDER, LABEL_NOISE, LEAK
+from pipeline.diagnosis.findings import EARLY_STOP, HARDER, LABEL_NOISE, LEAK, RATE
 from pipeline.diagnosis.gaps import MISMATCH
 from pipeline.diagnosis.inputs import Evidence
 from pipeline.errors import DataError
@@ -131,3 +131,23 @@ def test_predictions_of_other_images_than_the_manifest_are_refused() -> None:
     manifest = called[["id"]].iloc[5:]
     with pytest.raises(DataError, match=r"^5 of 2400 predictions are of images that the manifest lacks"):
         all_levels(called, manifest, {}, run_of().evaluate, diagnosing())
+
+
+SWINGS = [2.0, 1.0, 0.8, 1.5, 2.5, 3.0]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        pytest.param(
+            {"train": (2000, 60), "train_dev": (400, 12), "dev": (2000, 60)}, False, id="surely, and too little"
+        ),
+        pytest.param({"train": (2000, 0), "train_dev": (400, 0), "dev": (14, 4)}, False, id="much, and not surely"),
+        pytest.param({"train": (2000, 0), "train_dev": (400, 0), "dev": (400, 40)}, True, id="dev"),
+        pytest.param({"train": (2000, 200), "train_dev": (400, 0), "dev": (400, 0)}, True, id="train"),
+    ],
+)
+def test_curves_are_read_where_the_model_surely_errs_by_what_is_worth_work(
+    wrong: dict[str, tuple[int, int]], told: bool
+) -> None:
+    assert (RATE in names(diagnosed(wrong, losses=SWINGS))) == told

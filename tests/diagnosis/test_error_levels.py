@@ -6,7 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.diagnosis.error_levels import HUMAN, around, given, levels_of, measured, metric_of_errors, wilson
+from pipeline.diagnosis.error_levels import (
+    HUMAN,
+    around,
+    differences,
+    given,
+    levels_of,
+    measured,
+    metric_of_errors,
+    wilson,
+)
 from pipeline.errors import DataError
 from tests.diagnosis.cases import CLASSES, evaluate, levels, predictions
 
@@ -72,3 +81,22 @@ def test_copies_of_an_image_make_no_level_surer() -> None:
     assert copied.effective < 300
     assert (copied.low, copied.high) == pytest.approx((once.low, once.high), abs=0.002)
     assert np.array_equal(copied.resampled, once.resampled)
+
+
+def test_levels_of_the_same_groups_are_paired_and_one_without_errors_is_not() -> None:
+    frame = predictions(dev=(200, 40))
+    metric = metric_of_errors(evaluate(), CLASSES)
+    right = frame.assign(predicted=frame["label"])
+    some = frame.assign(predicted=frame["label"].where(frame.index > 20, frame["predicted"]))
+    level, same, none, part = (
+        measured("dev", each, metric, CLASSES, evaluate()) for each in (frame, frame, right, some)
+    )
+    drawn, correlation = differences(level, same, metric, evaluate())
+    assert correlation == pytest.approx(1)
+    assert np.abs(drawn).max() < 1e-12
+    assert differences(level, none, metric, evaluate())[1] == 0
+    # 21 of 40 errors are the same: the covariance of shares over their deviations.
+    expected = 0.105 * 0.8 / np.sqrt(0.105 * 0.895 * 0.2 * 0.8)
+    assert differences(level, part, metric, evaluate())[1] == pytest.approx(expected, abs=0.1)
+    apart = measured("dev", frame.assign(group="x" + frame["group"]), metric, CLASSES, evaluate())
+    assert differences(level, apart, metric, evaluate())[1] == 0

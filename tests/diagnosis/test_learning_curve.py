@@ -1,5 +1,7 @@
 """Parts of train are nested and stratified, laws are found again, and the answer is as sure as the points."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 
 from pipeline.diagnosis.learning_curve import (
     ALL,
+    EXPONENTS,
     PowerLaw,
     answer,
     check_images,
@@ -153,3 +156,57 @@ def test_too_few_images_are_named_with_the_number_that_it_takes() -> None:
     with pytest.raises(DataError, match=r"^train's production part has too few .*it has none"):
         check_images(few[few["role"] == RAW], PRODUCTION, 0.5)
     check_images(few, ALL, 0.25)
+
+
+def test_shares_double_up_to_all() -> None:
+    assert sizes_of(1) == [1.0]
+    assert sizes_of(3) == [0.25, 0.5, 1.0]
+
+
+def test_laws_are_the_best_of_all_exponents_by_weighted_squares() -> None:
+    """Points weigh as errors of so many images vary: those near 0 more."""
+    sizes, errors = np.array([100.0, 200, 400, 800]), np.array([0.5, 0.3, 0.12, 0.08])
+    weight = 1 / (errors * (1 - errors))
+    found = fit_power_law(sizes.tolist(), errors[None])
+
+    def loss(a: float, b: float, c: float) -> float:
+        return float((weight * (errors - a * sizes**-b - c) ** 2).sum())
+
+    own = loss(float(found.a[0]), float(found.b[0]), float(found.c[0]))
+    for exponent in EXPONENTS:
+        # numpy's own weighted least squares.
+        design = np.column_stack([sizes**-exponent, np.ones(4)]) * np.sqrt(weight)[:, None]
+        a, c = np.linalg.lstsq(design, errors * np.sqrt(weight), rcond=None)[0]
+        if a >= 0 and c >= 0:
+            assert own <= loss(a, exponent, c) + 1e-12
+    assert float(found.b[0]) in EXPONENTS.tolist()
+    assert found.at(100) == pytest.approx(found.a * 100**-found.b + found.c)
+
+
+def test_errors_that_rise_are_level_and_those_below_zero_end_at_it() -> None:
+    rising = fit_power_law([10, 20, 40], np.array([[0.1, 0.2, 0.3]]))
+    assert rising.a == 0
+    weight = 1 / np.array([0.09, 0.16, 0.21])
+    assert rising.c == pytest.approx((weight * [0.1, 0.2, 0.3]).sum() / weight.sum())
+    steep = fit_power_law([10, 20, 40], np.array([[0.9, 0.3, 0.02]]))
+    assert steep.c == 0
+
+
+def test_answers_are_told_of_all_images_too() -> None:
+    found = answer(ALL, SIZES, *measured(4.0, 0.5, 0.0, 20_000), curves=3, seed=1, relevant=0.02)
+    assert found.images == 1600
+    assert found.now == pytest.approx(0.1, abs=0.004)
+    assert found.twice == pytest.approx(4 * 3200**-0.5, abs=0.006)
+    assert found.gain == found.now - found.twice
+    sentence = render(replace(found, now=0.1, twice=0.07, gain=0.03, low=0.01, high=0.05))
+    assert sentence == (
+        "Twice the images (3,200) would help: dev's error from 10.0% to about 7.0%, 3.0 points (1.0 to 5.0)."
+    )
+    unknown = render(replace(found, verdict="cannot tell"))
+    assert unknown.endswith(" More seeds (--seeds) narrow the interval.")
+
+
+def test_a_class_needs_two_images_in_the_smallest_part() -> None:
+    check_images(rows(raw=10, production=6), ALL, 0.125)
+    with pytest.raises(DataError, match="apple has 15 images"):
+        check_images(rows(raw=10, production=5), ALL, 0.125)

@@ -7,12 +7,13 @@ import pandas as pd
 import pytest
 
 from pipeline.diagnosis.error_levels import Level
-from pipeline.diagnosis.findings import BEYOND_PEOPLE, CALIBRATION, LEAK, SMALL_DEV
+from pipeline.diagnosis.findings import BEYOND_PEOPLE, CALIBRATION, LEAK, SCENES, SMALL_DEV
 from pipeline.diagnosis.sanity_checks import (
     better_than_dev,
     beyond_people,
     miscalibrated,
     shared_pictures,
+    shared_scenes,
     too_good,
     too_small,
 )
@@ -120,7 +121,11 @@ def test_a_split_that_errs_less_than_what_was_learnt_is_a_leak(wrong: Any, told:
     for each in made:
         assert each.name == LEAK
         assert each.gain == pytest.approx(0.2)
-        assert each.words.startswith(f"{each.subject}'s error is 20.0 points below that of the same kind of images in")
+        assert each.words == (
+            f"{each.subject}'s error is 20.0 points below that of the same kind of images in train, which the model "
+            f"has seen: perhaps train has wrong labels, or copies of {each.subject} images"
+        )
+        assert each.figures == {"below": pytest.approx(0.2)}
 
 
 def test_dev_is_held_against_production_s_images_alone() -> None:
@@ -145,3 +150,64 @@ def test_a_test_that_errs_far_less_than_dev_is_a_leak(test: tuple[int, int] | No
         assert made[0].words.startswith("test's error is 20.0 points below dev's")
         assert made[0].p is not None
         assert made[0].p < 0.001
+
+
+def seen_scenes(pairs: int, images: int = 100) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Predictions of dev, of which the first ten are wrong; manifest; and so many scenes that train and dev share."""
+    called = predictions(train=(50, 0), dev=(images, 10))
+    ids = [(f"{split}/{number:05}", str(number)) for number in range(pairs) for split in ("train", "dev")]
+    alone = [("dev/00098", "dev alone"), ("dev/00099", "dev alone"), ("train/00049", "train alone")]
+    return called, called[["id", "split"]], pd.DataFrame([*ids, *alone], columns=["id", "family"])
+
+
+def test_scenes_of_train_in_dev_are_told_with_both_errors() -> None:
+    (found,) = shared_scenes(*seen_scenes(20), relevant=0.02)
+    assert (found.name, found.subject, found.gain) == (SCENES, "dev", 0.2)
+    assert found.words == (
+        "20 of 100 dev images show a scene of train, and their error is 50.0%; that of the 80 others is 0.0%. Dev's "
+        "error of 10.0% does not show how good the model is on new scenes"
+    )
+    assert found.figures == {"images": 20, "error_of_these": 0.5, "error_of_others": 0.0}
+
+
+@pytest.mark.parametrize(("pairs", "told"), [(0, False), (1, False), (2, True)])
+def test_scenes_too_few_to_change_the_error_are_not_told(pairs: int, told: bool) -> None:
+    assert bool(shared_scenes(*seen_scenes(pairs), relevant=0.02)) == told
+
+
+def test_a_dev_of_scenes_of_train_alone_has_no_others() -> None:
+    (found,) = shared_scenes(*seen_scenes(40, images=40), relevant=0.02)
+    assert "others" not in found.words
+    assert "error_of_others" not in found.figures
+
+
+def test_calibration_errors_are_means_over_bins_of_what_is_missing() -> None:
+    confidence = np.repeat([0.9, 0.6], 100)
+    right = np.r_[np.arange(100) < 70, np.arange(100) < 60]
+    frame = pd.DataFrame({"label": "a", "predicted": np.where(right, "a", "b"), "confidence": confidence})
+    (found,), _ = miscalibrated(frame.assign(group=[str(number) for number in range(200)]), evaluate(), 0.02)
+    assert found.figures["calibration_error"] == pytest.approx(0.1)
+    assert found.figures["bold"] == pytest.approx(0.1)
+    # By chance: in each bin of 100 the mean of |z| times the deviation of a share, and half of all images.
+    chance = np.sqrt(2 / np.pi) * (np.sqrt(0.9 * 0.1 / 100) + np.sqrt(0.6 * 0.4 / 100)) / 2
+    assert found.figures["by_chance"] == pytest.approx(chance, rel=0.1)
+    assert "confidences are off by 10.0 points" in found.words
+
+
+def test_groups_that_err_together_are_off_by_more_by_chance() -> None:
+    """A draw decides a group's images together, so the same deviation is less of a surprise."""
+    frame = dev(0.9, 0.85, 400)
+    apart, together = (
+        miscalibrated(frame.assign(group=[str(number // size) for number in range(400)]), evaluate(), 0.0)[0]
+        for size in (1, 20)
+    )
+    assert apart
+    assert not together or float(together[0].figures["by_chance"]) > 3 * float(apart[0].figures["by_chance"])
+
+
+def test_what_dev_can_show_is_the_test_of_two_proportions() -> None:
+    (found,) = too_small(dev_level(400, 40), 0.02)
+    effective = dev_level(400, 40).effective
+    share = (0.1 * effective + 2) / (effective + 4)
+    assert found.figures["visible"] == pytest.approx(1.959964 * np.sqrt(2 * share * (1 - share) / effective), rel=1e-5)
+    assert found.words.startswith("with 400 images, dev can show a difference between two models only if it is at")

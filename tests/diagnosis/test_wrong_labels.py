@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from pipeline.diagnosis.findings import LABEL_NOISE, WEAK_JUDGE, Finding
-from pipeline.diagnosis.wrong_labels import wrong_labels
+from pipeline.diagnosis.wrong_labels import at_most, wrong_labels
 
 
 def part(images: int, share: float, own: float = 0.0, width: float | None = None) -> dict[str, Any]:
@@ -90,3 +90,22 @@ def test_a_model_that_never_learnt_production_accuses_none_of_its_labels() -> No
 def test_of_dev_alone_the_model_is_judge_in_its_own_cause() -> None:
     assert wrong_labels({"dev": {"roles": {"production": part(1000, 0.3)}}}, 0.02) == []
     assert wrong_labels({}, 0.02) == []
+
+
+def test_labels_that_look_like_the_models_mistakes_are_told_as_well() -> None:
+    """People err most on images that are hard to recognise: the share rests on the others."""
+    judged = part(2000, 0.2, own=0.15)
+    assert at_most(judged) == pytest.approx(0.35)
+    (only,) = found({"raw": judged}, {"production": part(400, 0.0)})
+    assert only.words.endswith(
+        "images are listed), and up to 35% if people err most on images that are hard to recognise"
+    )
+    # Of images that the model recognises that is within the interval.
+    assert at_most(part(2000, 0.2)) == part(2000, 0.2)["high"]
+
+
+def test_what_cannot_be_told_is_told_up_to_all_that_the_model_contradicts() -> None:
+    """CIFAR-10 by one person: 5 % are told (1 to 10), and 16 % are wrong."""
+    (only,) = found({"raw": part(1600, 0.05, own=0.19, width=0.045)}, {"production": part(400, 0.0)})
+    assert (only.name, only.subject) == (WEAK_JUDGE, "raw")
+    assert only.words.endswith("agrees with 76%, and up to 24% may be wrong")

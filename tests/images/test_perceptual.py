@@ -16,7 +16,8 @@ from pipeline.images.perceptual import (
     views_of,
 )
 from pipeline.manifest import HASHES
-from pipeline.stages.curate.similarity import MIN_DETAIL, RADIUS
+from pipeline.stages.curate.near_hashes import RADIUS
+from pipeline.stages.curate.similarity import MIN_DETAIL
 from tests.stages.curate.test_similarity import CHANGES, cropped, jpeg, scene, within
 
 

@@ -53,3 +53,9 @@ def test_facts_are_measured_as_their_names_say(fact: str, value: float) -> None:
 
 def test_facts_are_those_whose_columns_are_there() -> None:
     assert fact_names(pd.DataFrame(columns=["meta_b", "source", "width", "meta_a"])) == ["source", "meta_a", "meta_b"]
+
+
+def test_bins_of_numbers_have_five_images_at_least() -> None:
+    found = coded(pd.DataFrame({"meta_of": [str(number) for number in range(1, 41)]}), "meta_of", 2)
+    assert found is not None
+    assert np.bincount(found.codes).tolist() == [5] * 8

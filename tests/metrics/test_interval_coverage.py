@@ -129,3 +129,24 @@ def test_few_groups_with_most_of_the_variance_widen_by_student_s_quantile() -> N
     assert few_groups_widen(np.zeros(200), codes, 0.05) == pytest.approx(1.0)
     one = np.where(codes == 0, 1.0, 0.0)
     assert few_groups_widen(one, codes, 0.05) == pytest.approx(stats.t.isf(0.025, 5) / stats.norm.isf(0.025))
+
+
+def test_a_class_of_which_one_image_is_wrong_keeps_its_mistake() -> None:
+    labels = np.repeat([0, 1], [8, 1])
+    found = with_shares_evened(
+        np.array([[6.0, 2.0], [1.0, 0.0]]), Predictions(TWO, labels, labels, None), np.arange(9), np.arange(2)
+    )
+    assert found[1] == pytest.approx(found[1].sum() * np.array([1.0, 0.0]))
+
+
+@pytest.mark.parametrize(
+    ("name", "ends"),
+    [
+        ("balanced_accuracy", (0.6096, 0.909)),
+        ("macro_f1", (0.5303, 0.9214)),
+        ("worst_class_recall", (0.0942, 0.9816)),
+        ("matthews_correlation", (0.5589, 0.919)),
+    ],
+)
+def test_intervals_of_about_two_groups_of_a_class_stay_what_they_are(name: str, ends: tuple[float, float]) -> None:
+    assert metric_interval(metric(name), *grouped(0.8, 20, 441, 1)) == pytest.approx(ends, abs=6e-5)

@@ -11,7 +11,7 @@ from scipy import stats
 
 from pipeline.metrics.influence import image_influence, ranking_influence
 from pipeline.metrics.intervals import metric_interval
-from pipeline.metrics.mean_intervals import difference_interval, mean_interval, share_interval
+from pipeline.metrics.mean_intervals import difference_interval, effective_images, mean_interval, share_interval
 from pipeline.metrics.metric import Metric, metric_of
 from pipeline.metrics.params import AnyMetric
 from pipeline.metrics.predictions import Predictions
@@ -116,6 +116,83 @@ def test_the_interval_of_known_images_in_groups_stays_what_it_is(
     groups = np.repeat(np.arange(90), np.arange(90) % 7 + 1)[:300]
     found = metric_interval(metric(choice, classes), answers(0.85, 300, classes), pd.Series(groups))
     assert found == pytest.approx(ends, abs=6e-5)
+
+
+def without_the_last(classes: tuple[str, ...]) -> Predictions:
+    """The last class has no image, and is called."""
+    seen = answers(0.8, 300, classes, seed=5)
+    labels = np.where(seen.labels == len(classes) - 1, 0, seen.labels)
+    return Predictions(classes, labels, seen.predicted, seen.probabilities)
+
+
+# Where intervals are made in another way: single images, pairs that hardly err, few groups with a class without images.
+ELSEWHERE: dict[str, list[tuple[float, float] | None]] = {
+    "alone": [
+        (0.8847, 0.9959), (0.7123, 1.0), (0.65, 1.0), (0.3588, 0.9996), (0.6366, 1.0), (0.2475, 0.5992),
+        (0.7413, 0.9926), (0.8693, 1.0), (0.8843, 1.0), None, (0.0041, 0.5174),
+    ],
+    "pairs": [
+        (0.9636, 0.9932), (0.9245, 0.9962), (0.9218, 0.9967), (0.8308, 0.9982), (0.9148, 0.9962), (0.2507, 0.3488),
+        (0.9448, 0.9936), (0.9643, 0.9988), (0.9426, 0.9918), (0.8653, 0.9991), (0.0068, 0.0973),
+    ],
+    "few groups": [
+        (0.652, 0.7813), (0.6395, 0.8329), (0.5853, 0.8128), (0.2823, 0.6151), (0.5736, 0.8098), (0.9325, 1.4414),
+        (0.7227, 0.8552), None, (0.4611, 0.585), (0.4771, 0.7348), (0.1692, 1.3604),
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("where", ELSEWHERE)
+def test_intervals_of_known_images_elsewhere_stay_what_they_are(where: str) -> None:
+    for (choice, classes), ends in zip(EVERY, ELSEWHERE[where], strict=True):
+        seen, groups = {
+            "alone": lambda names: (answers(0.95, 60, names, seed=3), alone(60)),
+            "pairs": lambda names: (answers(0.98, 400, names, seed=4), pd.Series(np.arange(400) // 2)),
+            "few groups": lambda names: (without_the_last(names), pd.Series(np.arange(300) // 15)),
+        }[where](classes)
+        if ends is None and where == "few groups":
+            continue  # pr_auc of a class without images is not defined
+        found = metric_interval(metric(choice, classes), seen, groups)
+        assert (found is None) == (ends is None)
+        assert found is None or found == pytest.approx(ends, abs=6e-5), choice
+
+
+def test_groups_of_one_size_have_the_design_effect_of_their_correlation() -> None:
+    """Kish (1965): 1 + (m - 1) times the correlation, and Student's quantile for groups that are few."""
+    generator = np.random.default_rng(7)
+    of_groups = np.repeat(generator.normal(size=200), 4)
+    values = of_groups + generator.normal(size=800)
+    codes = np.repeat(np.arange(200), 4)
+    sums = (values - values.mean()).reshape(200, 4).sum(axis=1)
+    effect = float((sums**2).sum()) * 200 / 199 / 800 / values.var()
+    # One more group that errs as a whole is thought of, in part.
+    effect += 0.1 * (4 * (values.max() - values.mean())) ** 2 / (800 * values.var())
+    correlation = (effect - 1) / 3
+    variances = np.full(200, 4 * (1 + 3 * correlation))
+    freedom = variances.sum() ** 2 / (variances**2).sum() - 1
+    student = (stats.norm.isf(0.025) / stats.t.isf(0.025, freedom)) ** 2
+    assert effective_images(values, codes) == pytest.approx(800 / effect * student)
+    # A tenth of the images that err, and a group that errs more often than by chance: never more than all images.
+    assert effective_images(values, np.arange(800)) == 800
+
+
+def test_levels_of_a_loss_are_put_together_by_their_correlation() -> None:
+    """Two levels: what is lost above 0, and what above 1 more; the second can only be reached with the first."""
+    losses = np.repeat([0.0, 1.0, 3.0], [60, 25, 15])
+    exact = [stats.binomtest(hits, 100).proportion_ci(0.95, "exact") for hits in (40, 15)]
+    shares, steps = np.array([0.4, 0.15]), np.array([1.0, 2.0])
+    correlation = np.sqrt(0.15 / 0.85 / (0.4 / 0.6))
+    down, up = steps * (shares - [one.low for one in exact]), steps * ([one.high for one in exact] - shares)
+    reach = [np.sqrt((side**2).sum() + 2 * correlation * side.prod()) for side in (down, up)]
+    found = mean_interval(losses, np.arange(100), 3.0, 0.05)
+    assert found == pytest.approx((0.7 - reach[0], 0.7 + reach[1]))
+
+
+def test_many_levels_of_a_loss_are_few_and_hardly_change_the_interval() -> None:
+    losses = np.random.default_rng(2).exponential(1, 2000)
+    exact = losses.mean() + np.array([-1.96, 1.96]) * losses.std() / np.sqrt(2000)
+    found = mean_interval(losses, np.arange(2000), float(losses.max()), 0.05)
+    assert found == pytest.approx(tuple(exact), abs=0.03)
 
 
 @pytest.mark.parametrize("hits", [0, 1, 37, 99, 100])

@@ -273,7 +273,7 @@ def test_visible_difference(images: int, accuracy: float, expected: float) -> No
 
 def test_visible_difference_in_words() -> None:
     told = words("dev", 449, 0.979)
-    assert told.startswith("dev has 449 images: two models measured on other images")
+    assert told.startswith("dev has 449 images: two equally good models, measured on different sets")
     assert "up to 1.9 points" in told
     # Paired on the same images a smaller difference may be real: nothing here calls it noise.
     assert "noise" not in told

@@ -105,10 +105,10 @@ def test_a_package_and_lazy_and_shared_layers_work() -> None:
 ERRORS = {
     "no module": ("nomodels:build", None, r"no module nomodels; there are mymodels\. Write nomodels\.py beside params"),
     "no function": ("mymodels:make", None, r"mymodels\.py defines no make; it has build\. Write `def make\(classes"),
-    "not a function": ("mymodels:build", "build = 3", "build of mymodels.py is a value of the type int, no function"),
+    "not a function": ("mymodels:build", "build = 3", r"mymodels\.py is a value of the type int, not a function"),
     "the package itself": ("pipeline:build", None, "the name pipeline is this package's"),
     "a library": ("torch.nn:Linear", None, r"no module torch\.nn.*a function of a library is called from there"),
-    "no Python": ("mymodels:build", "def build(:\n", "mymodels.py, line 1 is no Python code: "),
+    "no Python": ("mymodels:build", "def build(:\n", "mymodels.py, line 1 is not Python code: "),
     "not installed": (
         "mymodels:build", "import no_such_library\nbuild = 1",
         r"importing mymodels raised ModuleNotFoundError: .*'no_such_library' \(mymodels\.py, line 1\); ins",

@@ -99,7 +99,7 @@ def test_from_folders_to_the_page_with_the_wheel_alone(wheel: Path, tmp_path: Pa
     assert "bootstrap: 1000" in text
     (shop / "params.yaml").write_text(text.replace("bootstrap: 1000", "bootstrap: 100"))
     printed = at(shop, "dvc", "repro")
-    assert "rows an epoch" in printed
+    assert "rows per epoch" in printed
     assert "diagnose: " in printed
     assert {*at(shop, "git", "status", "--porcelain").split()} & {"dvc.lock", "reports/"}
     at(shop, "git", "add", "--all")

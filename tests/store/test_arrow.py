@@ -48,8 +48,9 @@ def test_a_flipped_bit_anywhere_is_an_error() -> None:
     path = written(catalogue.CURATED, ROWS)
     for damaged in [*flips(path, 1000)]:
         path.write_bytes(damaged)
-        with pytest.raises(DataError, match=r"is damaged.*run `pipeline doctor --fix`, then `dvc repro curate`$"):
-            arrow.open_arrow(path)
+        for opened in (arrow.open_arrow, arrow.opened_in_batches):
+            with pytest.raises(DataError, match=r"is damaged.*run `pipeline doctor --fix`, then `dvc repro curate`$"):
+                opened(path)
 
 
 def test_a_damaged_byte_costs_a_message_never_the_process(tmp_path: Path) -> None:

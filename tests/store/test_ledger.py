@@ -61,7 +61,7 @@ def test_a_ledger_that_is_removed_is_missed_until_that_is_committed(repository: 
 
 def test_what_is_no_text_was_edited(repository: Path) -> None:
     PLACE.write_bytes(b"\xff\xfe")
-    with pytest.raises(FinalEvaluationError, match="it is no text"):
+    with pytest.raises(FinalEvaluationError, match="it is not text"):
         catalogue.LEDGER.read(PLACE)
 
 

@@ -14,6 +14,7 @@ from pipeline import catalogue
 from pipeline.errors import DataError
 from pipeline.manifest import CURATED, INGESTED
 from pipeline.store import manifests
+from pipeline.store.categories import category_array
 from tests.examples import curated, with_columns
 from tests.store.building import written
 
@@ -81,7 +82,7 @@ def test_no_rows_taken_from_a_table_are_a_manifest_without_rows() -> None:
 
 
 def test_categories_are_sorted_and_in_use() -> None:
-    found = manifests.category_array(np.array([3, 0, 3]), ["train", "dev", "test", "all"])
+    found = category_array(np.array([3, 0, 3]), ["train", "dev", "test", "all"])
     assert found.to_pylist() == ["all", "train", "all"]
     assert found.dictionary.to_pylist() == ["all", "train"]
 

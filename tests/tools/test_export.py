@@ -200,7 +200,7 @@ def test_what_is_there_is_never_touched(command: Command, what: str) -> None:
     before = sorted(Path().rglob("*"))
     ended = command(str(target), "--format", "imagefolder")
     assert ended.code == 3
-    assert ("is the pipeline's own" if what == "own" else "out is there already: name a new folder") in ended.err
+    assert ("is the pipeline's own" if what == "own" else "out already exists: name a new folder") in ended.err
     assert sorted(Path().rglob("*")) == before
 
 

@@ -82,8 +82,8 @@ def test_framings_are_measured_beside_the_classes_and_nothing_else_changes(
     assert files(prepared) == before
     framings = ["ordinal", "ordinal, softmax", *(f"{one} against the rest" for one in "abc")]
     assert [name for name in table["framing"] if "as one" not in name] == framings
-    assert "mean cost of a decision on" in ended.out
-    assert "By linear models on small pictures" in ended.out
+    assert "mean cost per prediction on" in ended.out
+    assert "The models are linear, on small pictures" in ended.out
     again = pipeline(capsys, monkeypatch, "reframe", "--order", "c,a,b")
     assert again.out == ended.out
 

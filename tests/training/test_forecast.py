@@ -16,7 +16,7 @@ def test_rows_are_told_at_once_and_minutes_after_a_few_batches() -> None:
     told: list[str] = []
     steps: list[int] = []
     count = announced(Length(3200, 100, 0, 12, None), told.append, steps.append, ticking(0.5))
-    assert told == ["train: 3,200 rows an epoch, 100 batches; at most 12 epochs"]
+    assert told == ["train: 3,200 rows per epoch, 100 batches; at most 12 epochs"]
     for _ in range(20):
         count(1)
     assert len(told) == 2

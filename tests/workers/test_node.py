@@ -97,8 +97,8 @@ def _refused(_: int, reason: str, __: str) -> str:
     [
         ({"versions": {**HERE, "pillow": "11.0.0"}}, "it has pillow 11.0.0 instead of 12.0.0"),
         ({"versions": {"python": "3.11", "code": "abc"}}, "it has pillow missing instead of 12.0.0"),
-        ({"sees_workspace": False}, "it does not see the workspace /project"),
-        ({"missing": ("/photos",)}, "it does not see /photos: mount it at the same path"),
+        ({"sees_workspace": False}, "it cannot read the workspace /project"),
+        ({"missing": ("/photos",)}, "it cannot read /photos: mount it at the same path"),
     ],
 )
 def test_a_node_is_refused_with_the_reason_and_the_next_step(changes: dict[str, object], wanted: str) -> None:

@@ -11,7 +11,7 @@ from pipeline.store.refusals import refusals
 def write_imagefolder(
     splits: Sequence[Exported], classes: Sequence[str], folder: Path, advance: Callable[[int], None]
 ) -> None:
-    """<split>/<class>/<name>.png or .jpg, and metadata.csv with a row a file.
+    """<split>/<class>/<name>.png or .jpg, and metadata.csv with a row per file.
 
     Each split has the folders of all classes, so that their order gives the same numbers everywhere. Rows of a split
     that show the same picture are files of their own.

@@ -29,7 +29,7 @@ FAINT_GRID = 0.002
 
 
 def capture_statistics(pixels: Pixels) -> npt.NDArray[np.float64]:
-    """The statistics NAMES of pixels (height, width, 3), shape (15,): finite for 8 pixels a side or more.
+    """The statistics NAMES of pixels (height, width, 3), shape (15,): finite for 8 pixels per side or more.
 
     Means, quantiles and casts are shares of full scale, all else logarithms of it. Bands: amplitudes
     of luma over that of the lowest band. noise: Immerkaer's (1996), as a median. grid: steepness of luma at

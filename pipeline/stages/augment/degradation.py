@@ -43,7 +43,7 @@ KINDS: Mapping[str, Kind] = {
     "red": Kind(-1.0, 1.0, 0.05),
     "blue": Kind(-1.0, 1.0, 0.05),
     "saturation": Kind(-3.0, 2.0, 0.1),
-    # log2 of how many times fewer pixels a side there are.
+    # log2 of how many times fewer pixels per side there are.
     "resolution": Kind(0.0, 4.0, 0.1),
     # Standard deviation of a Gaussian, in pixels.
     "blur": Kind(0.0, 4.0, 0.1),

@@ -7,7 +7,7 @@ nearest, as long as one helps; after each the strengths are refined in steps tha
 - **Like with like**: as many raw as production pictures of each class, one a group, so that another
   mixture of classes is no gap.
 - **Honest**: half of the groups choose, the others measure the AUC before and after.
-- **Bounded**: MAX_IMAGES a role and half, WINDOW pixels a side, MAX_TRIALS trials.
+- **Bounded**: MAX_IMAGES a role and half, WINDOW pixels per side, MAX_TRIALS trials.
 
 Not here: what pictures show, and from where. A gap in that stays, and may be taken for one that a
 degradation narrows.
@@ -40,7 +40,7 @@ WINDOW = 96
 MAX_TRIALS = 500
 # p of the classifier above which there is no gap to close.
 LEVEL = 0.05
-# What a kind must gain in distance times the root of the pictures a role: where there is no gap, the best kind
+# What a kind must gain in distance times the root of the pictures per role: where there is no gap, the best kind
 # gained at most 0.2 in seven of eight trials, with 20, 60 or 200 pictures. And what a step of refining must.
 GAIN, STEP_GAIN = 0.25, 0.03
 # Steps of KINDS at which a kind is first tried, and by which it is then moved.
@@ -90,7 +90,7 @@ def estimate_gap(rows: pd.DataFrame, read: Callable[[int], Pixels], seed: int) -
     """The strengths with which raw pictures are told from production's least; the same for any order of rows.
 
     Args:
-        rows: id, label ("" where unknown), role and group, a row an image; none of dev or test.
+        rows: id, label ("" where unknown), role and group, a row per image; none of dev or test.
         read: row number to pixels, all of one shape.
 
     Raises:

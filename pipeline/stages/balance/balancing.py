@@ -17,7 +17,7 @@ import pandas as pd
 
 from pipeline.errors import DataError, ParamsError
 from pipeline.manifest import MAX_ROWS, PRODUCTION, TRAIN, is_sorted_by_id
-from pipeline.randomness import keyed_uniform
+from pipeline.randomness import Ids, keyed_uniform
 from pipeline.stages.balance.cleaning import clean
 from pipeline.stages.balance.params import BalanceParams
 from pipeline.stages.balance.strategies import STRATEGIES
@@ -28,6 +28,7 @@ PART = 1_000_000
 MAX_VALUES = 1_000
 
 Features = Callable[[npt.NDArray[np.intp]], npt.NDArray[np.uint8]]
+IdsAt = Callable[[npt.NDArray[np.intp]], Ids]
 
 
 @dataclass(frozen=True)
@@ -44,12 +45,15 @@ class Chosen:
     weights: npt.NDArray[np.float32]
 
 
-def choose_rows(manifest: pd.DataFrame, params: BalanceParams, features: Features) -> Chosen:
+def choose_rows(
+    manifest: pd.DataFrame, params: BalanceParams, features: Features, ids_at: IdsAt | None = None
+) -> Chosen:
     """The balanced rows of train, a function of its rows and not of their order.
 
     Args:
         manifest: columns id (unique), label, role and split, and the strategy's own; what is not in train does not
-            count.
+            count. Without the column id the rows are sorted by it.
+        ids_at: positions of rows, ascending -> their ids; None: those of the manifest's column.
         features: positions of n rows to the features of their pictures, shape (n, f), whole numbers; asked by
             strategies that compare pictures.
 
@@ -64,20 +68,22 @@ def choose_rows(manifest: pd.DataFrame, params: BalanceParams, features: Feature
     cells = _Cells.of(manifest, places)
     strategy = STRATEGIES.of(params.strategy)
     if strategy.weighs:
-        times = np.ones(len(places), dtype=np.int64)
         column = strategy.within(params.strategy)
         values = None if column is None else _values(manifest, places, column)
-        return _chosen(places, times, _class_weights(cells, params.production_weight, values))
+        weights = _class_weights(cells, params.production_weight, values)
+        return Chosen(places, np.zeros(len(places), np.int32), weights)
     kept = np.ones(len(places), dtype=bool)
     if strategy.sampler is not None:
         kept = clean(cells.of_rows // 2, cells.names, params.strategy, lambda: features(places))
-    return _chosen(places, _draw(manifest["id"], places, cells, kept, params), np.ones(len(places)))
+    return _repeated(places, _draw(ids_at or manifest["id"].iloc.__getitem__, places, cells, kept, params))
 
 
 def train_rows(manifest: pd.DataFrame) -> npt.NDArray[np.intp]:
     """Positions of the rows of train, sorted by id."""
     places = np.flatnonzero(manifest["split"] == TRAIN)
-    return places if is_sorted_by_id(manifest) else places[manifest["id"].iloc[places].argsort(kind="stable")]
+    if "id" not in manifest or is_sorted_by_id(manifest):
+        return places
+    return places[manifest["id"].iloc[places].argsort(kind="stable")]
 
 
 def count_classes(
@@ -116,15 +122,20 @@ class _Cells:
         return np.bincount(rows, minlength=2 * len(self.names)).reshape(-1, 2)
 
 
-def _chosen(places: npt.NDArray[np.intp], times: Counts, weights: npt.NDArray[np.float64]) -> Chosen:
-    starts = np.repeat(np.cumsum(times) - times, times)
-    copies = (np.arange(len(starts)) - starts).astype(np.int32)
-    return Chosen(np.repeat(places, times), copies, np.repeat(weights, times).astype(np.float32))
+def _repeated(places: npt.NDArray[np.intp], times: Counts) -> Chosen:
+    rows = np.repeat(places, times)
+    # Counted up from the first of each row's repeats: by steps of one, and back where a row begins.
+    copies = np.ones(len(rows), np.int32)
+    kept = times[times > 0]
+    starts = np.cumsum(kept) - kept
+    copies[starts] -= np.append(0, kept[:-1]).astype(np.int32)[: len(starts)]
+    copies[:1] = 0
+    return Chosen(rows, np.cumsum(copies, dtype=np.int32), np.ones(len(rows), np.float32))
 
 
 def _class_weights(
     cells: _Cells, production_weight: float, values: npt.NDArray[np.intp] | None = None
-) -> npt.NDArray[np.float64]:
+) -> npt.NDArray[np.float32]:
     """n / (k n_c): scikit-learn's `class_weight="balanced"` (King and Zeng, 2001).
 
     A production row counts `production_weight` times in n_c and weighs so many times as much, so
@@ -133,13 +144,18 @@ def _class_weights(
     Args:
         values: shape (n,), from 0: then n_v / (k_v n_cv), of the rows and classes of each value.
     """
-    of_rows = np.where(cells.of_rows % 2 == 1, production_weight, 1.0)
-    value = np.zeros(len(of_rows), np.intp) if values is None else values
     count = len(cells.names)
-    pairs = value * count + cells.of_rows // 2
-    counted = np.bincount(pairs, of_rows, minlength=(value.max(initial=0) + 1) * count).reshape(-1, count)
-    rows, classes = np.bincount(value), (counted > 0).sum(axis=1)
-    return np.asarray((rows / np.maximum(classes, 1))[value] / counted.reshape(-1)[pairs] * of_rows)
+    counts_as = np.where(cells.of_rows % 2 == 1, production_weight, 1.0)
+    if values is None:
+        counted = np.bincount(cells.of_rows // 2, counts_as, minlength=count)
+        of_cells = len(counts_as) / np.count_nonzero(counted) / np.repeat(counted, 2)
+        of_cells *= np.tile([1.0, production_weight], count)
+        return of_cells.astype(np.float32)[cells.of_rows]
+    pairs = values * count + cells.of_rows // 2
+    counted = np.bincount(pairs, counts_as, minlength=(values.max(initial=0) + 1) * count).reshape(-1, count)
+    rows, classes = np.bincount(values), (counted > 0).sum(axis=1)
+    weights = (rows / np.maximum(classes, 1))[values] / counted.reshape(-1)[pairs] * counts_as
+    return np.asarray(weights, np.float32)
 
 
 def _values(manifest: pd.DataFrame, places: npt.NDArray[np.intp], column: str) -> npt.NDArray[np.intp]:
@@ -154,7 +170,7 @@ def _values(manifest: pd.DataFrame, places: npt.NDArray[np.intp], column: str) -
 
 
 def _draw(
-    ids: "pd.Series[Any]",
+    ids_at: IdsAt,
     places: npt.NDArray[np.intp],
     cells: _Cells,
     kept: npt.NDArray[np.bool_],
@@ -171,7 +187,7 @@ def _draw(
     drawn = np.flatnonzero(kept & (rest > 0)[cells.of_rows])
     # In parts, because Python strings take ten times the memory of Arrow's.
     parts = np.array_split(places[drawn], len(drawn) // PART + 1)
-    chance = np.concatenate([keyed_uniform(params.seed, "balance", ids.iloc[part]) for part in parts])
+    chance = np.concatenate([keyed_uniform(params.seed, "balance", ids_at(part)) for part in parts])
     # Small numbers are sorted by radix, ten times faster.
     order = np.argsort(cells.of_rows[drawn].astype(np.uint16 if len(rest) < 2**16 else np.uint32), kind="stable")
     ends = np.cumsum(np.where(rest > 0, counts.reshape(-1), 0))
@@ -187,10 +203,10 @@ def _quotas(counts: Counts, params: BalanceParams) -> Counts:
     raw, counted = counts[:, 0], counts[:, 1].astype(np.float64) * params.production_weight
     sizes: Counts = raw + _rounded(counted)
     wanted = STRATEGIES.of(params.strategy).sizes(params.strategy, sizes)
-    if wanted.sum() > MAX_ROWS:
+    if wanted.sum() > max(MAX_ROWS, counts.sum()):
         raise ParamsError(
             f"balance would give {wanted.sum():,} rows ({len(wanted):,} classes of up to {wanted.max():,}), "
-            f"and a manifest holds at most {MAX_ROWS:,}: lower balance.strategy.target or balance.production_weight, "
+            f"but at most {MAX_ROWS:,} are allowed: lower balance.strategy.target or balance.production_weight, "
             "or use the strategy weights"
         )
     from_production = _rounded(wanted * (counted / (raw + counted)))

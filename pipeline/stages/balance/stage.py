@@ -18,11 +18,13 @@ from pipeline.stages.balance.cleaning import picture_features
 from pipeline.stages.balance.params import BalanceParams
 from pipeline.stages.balance.strategies import STRATEGIES
 from pipeline.store.manifests import TableSlice
+from pipeline.store.row_parts import RowParts
 from pipeline.store.shards import ShardReader
 from pipeline.workers.engine import Engine
 
-# All other columns go from file to file without passing through pandas.
+# All other columns go from file to file a part at a time. Of these, those that take memory stay there, too.
 COLUMNS_READ = ("id", "label", "role", "shard", "row", "split")
+STAY = ("id", "shard", "row")
 # Columns that are in every manifest and say of what kind an image is; beside those of people's tables, and issues.
 KINDS_OF_IMAGES = ("source", "role", "format")
 # Pictures a task reads: far more work than handing it to a process.
@@ -47,15 +49,22 @@ class BalanceOutputs:
         )
 
 
-def balance(manifest: pa.Table, originals: ShardReader, params: BalanceParams, engine: Engine) -> BalanceOutputs:
+def balance(manifest: RowParts, originals: ShardReader, params: BalanceParams, engine: Engine) -> BalanceOutputs:
     """The balanced rows of train.
 
     Raises:
         ParamsError: the strategy would give more rows, or compare more pictures, than are allowed.
         DataError: train is empty, or a class has too few rows for the strategy.
     """
-    looked_at = select_columns(manifest, SPLIT, [*COLUMNS_READ, *_further_column(manifest, params)])
-    chosen = choose_rows(looked_at, params, lambda rows: _features(looked_at.iloc[rows], originals, engine))
+    columns = [*COLUMNS_READ, *_further_column(manifest, params)]
+    in_order = "id" not in manifest.schema.names or manifest.ascending("id")
+    looked_at = select_columns(manifest, SPLIT, columns, stay=STAY if in_order else STAY[1:])
+    chosen = choose_rows(
+        looked_at,
+        params,
+        lambda rows: _features(manifest.take(rows, ["shard", "row"]).to_pandas(), originals, engine),
+        lambda rows: manifest.take(rows, ["id"])["id"].to_pandas(),
+    )
     train = train_rows(looked_at)
     before = count_classes(looked_at, train, np.ones(len(train)))
     after = count_classes(looked_at, chosen.rows, chosen.weights)
@@ -68,7 +77,7 @@ def balance(manifest: pa.Table, originals: ShardReader, params: BalanceParams, e
     )
 
 
-def _further_column(manifest: pa.Table, params: BalanceParams) -> list[str]:
+def _further_column(manifest: RowParts, params: BalanceParams) -> list[str]:
     """The column that the strategy weighs within, if it does.
 
     Raises:
@@ -109,7 +118,7 @@ class FeatureReader:
 
 
 def _counts(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
-    """Two rows a class; `bar` names them so that a plot shows them side by side, in order."""
+    """Two rows per class; `bar` names them so that a plot shows them side by side, in order."""
     table = pd.concat([before.assign(when="before", bar="1 before"), after.assign(when="after", bar="2 after")])
     table = table.reset_index().sort_values(["label", "bar"], ignore_index=True)
     return table.assign(bar=table["label"] + ", " + table["bar"])[["label", "when", "rows", "weight", "bar"]]
@@ -128,7 +137,7 @@ STAGE = Stage(
     name="balance",
     function=balance,
     params={"params": "balance"},
-    reads={"manifest": catalogue.SPLIT_TABLE, "originals": catalogue.ORIGINALS},
+    reads={"manifest": catalogue.SPLIT_ROWS, "originals": catalogue.ORIGINALS},
     writes={
         "manifest": catalogue.BALANCED_TABLE,
         "counts": catalogue.BALANCE_COUNTS,

@@ -1,4 +1,4 @@
-"""What curate says and shows of confounding: a table of all facts, and lines and pictures of those that are named."""
+"""Curate's report on confounding: a table of all facts, and messages and pictures of those that are reported."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""People's decisions in place of the sources' labels: images get another label, a first one, or go."""
+"""Apply people's decisions on labels: images get another label, a first label, or are removed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

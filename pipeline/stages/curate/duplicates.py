@@ -1,13 +1,16 @@
 """Remove exact duplicates, and resolve pictures with two labels."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from pipeline.errors import DataError, listing
-from pipeline.manifest import EXTRA_COLUMNS, NO_LABEL, PRODUCTION
+from pipeline.manifest import EXTRA_COLUMNS, NO_LABEL, PRODUCTION, is_sorted_by_id
 from pipeline.names import alike_labels
+from pipeline.randomness import keyed_hash
 from pipeline.stages.curate.params import CurateParams
 
 REMOVED_COLUMNS = ["id", "source", "label", "path", "reason", "detail"]
@@ -23,10 +26,11 @@ def remove_duplicates(images: pd.DataFrame, params: CurateParams) -> tuple[pd.Da
     Raises:
         DataError: a picture has two labels and params say that this is an error.
     """
-    unlabelled, raw = images["label"] == NO_LABEL, images["role"].astype(str) != PRODUCTION
-    order = pd.DataFrame({"unlabelled": unlabelled, "raw": raw, "id": images["id"]})
-    # Of the other columns nothing is asked, and each copy of all of a million rows takes half a gigabyte.
-    ordered = images[["id", "sha256", "label"]].loc[order.sort_values(["unlabelled", "raw", "id"]).index]
+    # Of the other rows and columns nothing is asked: tables of all contents take hundreds of bytes a row.
+    asked = images[["id", "sha256", "label", "role"]][may_repeat(images["sha256"])]
+    unlabelled, raw = asked["label"] == NO_LABEL, asked["role"].astype(str) != PRODUCTION
+    order = pd.DataFrame({"unlabelled": unlabelled, "raw": raw, "id": asked["id"]})
+    ordered = asked.drop(columns="role").loc[order.sort_values(["unlabelled", "raw", "id"]).index]
     labelled = ordered["label"] != NO_LABEL
     per_content = _labels_per_content(ordered[labelled]).reindex(ordered["sha256"], fill_value=0)
     conflict = per_content.set_axis(ordered.index) > 1
@@ -43,12 +47,26 @@ def remove_duplicates(images: pd.DataFrame, params: CurateParams) -> tuple[pd.Da
             _removed(images.loc[ordered.index[duplicate]], "duplicate", survivors),
         ]
     )
-    kept = images if stays.all() else images[stays.reindex(images.index)]
+    kept = images if stays.all() else images[~images.index.isin(stays.index[~stays])]
     return _by_id(kept), _by_id(removed)
 
 
+def may_repeat(contents: "pd.Series[Any]") -> npt.NDArray[np.bool_]:
+    """Whether another row may have the same content, shape (n,): of different contents, hardly any two.
+
+    By hashes of 64 bits: strings take ten times the memory.
+    """
+    hashes = keyed_hash(0, "content", contents)
+    ordered = np.sort(hashes)
+    twice = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    if not len(twice):
+        return np.zeros(len(hashes), bool)
+    places = np.searchsorted(twice, hashes).clip(max=len(twice) - 1)
+    return np.asarray(twice[places] == hashes)
+
+
 def _by_id(images: pd.DataFrame) -> pd.DataFrame:
-    if images["id"].is_monotonic_increasing:
+    if is_sorted_by_id(images):
         return images.reset_index(drop=True)
     return images.sort_values("id", ignore_index=True)
 
@@ -63,24 +81,34 @@ def also_removed(removed: pd.DataFrame, images: pd.DataFrame, reason: str, detai
     return pd.concat(rows).sort_values("id", ignore_index=True) if len(images) else removed
 
 
-def join_sources(manifests: Sequence[pd.DataFrame]) -> pd.DataFrame:
+def join_sources(manifests: Iterable[pd.DataFrame]) -> pd.DataFrame:
     """The rows of all sources; "" where a source lacks another's column of metadata.
+
+    Column by column: of manifests that nobody else holds, no column is in memory twice.
 
     Raises:
         DataError: labels of different sources look like one class, written in several ways.
     """
+    frames = [manifest.copy(deep=False) for manifest in manifests]
     sources: dict[str, list[str]] = {}
-    for manifest in manifests:
+    for manifest in frames:
         for label in manifest["label"].unique():
             sources.setdefault(str(label), []).append(str(manifest["source"].iloc[0]))
     if problems := alike_labels(sources, {label: f"in {listing(names)}" for label, names in sources.items()}):
         raise DataError("\n".join(problems))
-    joined = pd.concat([manifest.astype(dict.fromkeys(_extra_columns(manifest), str)) for manifest in manifests])
-    return joined.fillna(dict.fromkeys(_extra_columns(joined), "")).reset_index(drop=True)
+    names = dict.fromkeys(name for frame in frames for name in frame.columns)
+    return pd.DataFrame({name: _joined_column(name, frames) for name in names}, copy=False)
 
 
-def _extra_columns(manifest: pd.DataFrame) -> list[str]:
-    return [name for name in manifest.columns if name.startswith(EXTRA_COLUMNS)]
+def _joined_column(name: str, frames: Sequence[pd.DataFrame]) -> "pd.Series[Any]":
+    """A column of all sources, taken out of their manifests."""
+    if not name.startswith(EXTRA_COLUMNS):
+        return pd.concat([frame.pop(name) for frame in frames], ignore_index=True)
+    parts = [
+        frame.pop(name).astype(str) if name in frame else pd.Series("", index=frame.index, dtype="str")
+        for frame in frames
+    ]
+    return pd.concat(parts, ignore_index=True).fillna("")
 
 
 def _removed(images: pd.DataFrame, reason: str, detail: "pd.Series[Any]") -> pd.DataFrame:

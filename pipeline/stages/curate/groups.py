@@ -8,8 +8,9 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from pipeline.manifest import HASHES, MARKS, NO_LABEL, PRODUCTION
+from pipeline.manifest import HASHES, MARKS, NO_LABEL, PRODUCTION, is_sorted_by_id
 from pipeline.names import key
+from pipeline.stages.curate.duplicates import may_repeat
 from pipeline.stages.curate.similarity import ReadPictures, comparable, copies
 
 Numbers = npt.NDArray[np.int64]
@@ -22,7 +23,11 @@ NO_COPIES = pd.DataFrame({"one": [], "other": []}, dtype="str")
 def contents_of(images: pd.DataFrame) -> pd.DataFrame:
     """One image of each content, in the order of ids: what is compared, whatever the order of images."""
     camera = [name for name in ("meta_camera",) if name in images.columns]
-    return images[[*COMPARED_COLUMNS, *camera]].sort_values("id").drop_duplicates("sha256").reset_index(drop=True)
+    compared = images[[*COMPARED_COLUMNS, *camera]]
+    if is_sorted_by_id(images) and not may_repeat(images["sha256"]).any():
+        # As they are: sorting would copy all that is compared.
+        return compared.reset_index(drop=True)
+    return compared.sort_values("id").drop_duplicates("sha256").reset_index(drop=True)
 
 
 def is_compared(images: pd.DataFrame) -> npt.NDArray[np.bool_]:

@@ -6,8 +6,8 @@ import numpy as np
 
 from pipeline.data.vectors import unit
 from pipeline.images.perceptual import Hashes
+from pipeline.stages.curate.near_hashes import near_pairs
 from pipeline.stages.curate.partitions import Floats, Numbers, Vectors, best, nearest_in_parts
-from pipeline.stages.curate.similarity import near_pairs
 from pipeline.workers.engine import Engine
 
 # Up to so many images, all are compared with all.
@@ -20,7 +20,7 @@ _ROWS, _WAITING = 1 << 16, 1 << 22
 
 
 def nearest(vectors: Vectors, count: int, engine: Engine) -> tuple[Numbers, Floats]:
-    """The images most like each, itself left out: their numbers and cosines, shape (n, min(count, n - 1)), best first.
+    """The most similar other images of each: numbers and cosines, shape (n, min(count, n - 1)), best first.
 
     Of equal ones the first in order. A vector of zeros is like nothing.
     """
@@ -40,7 +40,7 @@ def nearest_hashes(hashes: Hashes, count: int, radius: int) -> tuple[Numbers, Nu
 
     Args:
         hashes: shape (n,).
-        radius: most bits that may differ, see similarity.near_pairs.
+        radius: most bits that may differ, see near_hashes.near_pairs.
 
     Returns:
         Numbers and bits, shape (n, count).

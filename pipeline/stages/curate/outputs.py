@@ -1,4 +1,4 @@
-"""What curate makes, and what it says of it."""
+"""The outputs of curate, and its summary."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -103,7 +103,7 @@ class CurateOutputs:
         yield from crowd_lines(self.found.crowds)
         if self.found.untold:
             yield (
-                f"{self.found.untold} pictures have less than {local_features.MIN_SIDE} pixels a side: too small to "
+                f"{self.found.untold} pictures have less than {local_features.MIN_SIDE} pixels per side: too small to "
                 "tell scenes apart (ingest.size)"
             )
         if not len(self.scenes):

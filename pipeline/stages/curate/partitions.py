@@ -1,4 +1,4 @@
-"""Which images have the most similar vectors, among very many: searched in parts, so that time grows with their number.
+"""Find the most similar vectors among very many images: in parts, so that time grows in proportion to their number.
 
 An inverted file (Sivic and Zisserman, 2003) over few dimensions: the principal ones of a sample; k-means of the sample
 gives parts, and the images of a part are compared with those of the nearest parts. What is nearest there is compared
@@ -40,7 +40,7 @@ DIGITS = 4
 
 
 def nearest_in_parts(vectors: Vectors, count: int, engine: Engine) -> tuple[Numbers, Floats]:
-    """The images most like each, itself left out: their numbers and cosines, shape (n, count), best first.
+    """The most similar other images of each: their numbers and cosines, shape (n, count), best first.
 
     Almost always: an image whose part is far away is not found. Beside the vectors it takes half a kilobyte an image.
 
@@ -59,7 +59,7 @@ def nearest_in_parts(vectors: Vectors, count: int, engine: Engine) -> tuple[Numb
 
 
 def best(numbers: Numbers, likeness: Floats, count: int) -> tuple[Numbers, Floats]:
-    """The `count` most alike of each row; of equal ones those of the smallest numbers."""
+    """The `count` most similar of each row; among equal ones, those with the smallest numbers."""
     likeness = np.round(likeness, DIGITS).astype(np.float32)
     chosen = np.argpartition(-likeness, min(count, likeness.shape[1] - 1), axis=1)[:, : count + 1]
     values, places = np.take_along_axis(likeness, chosen, axis=1), np.take_along_axis(numbers, chosen, axis=1)

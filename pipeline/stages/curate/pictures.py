@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.images.pixels import Pixels, decode, without_bars
-from pipeline.stages.curate.similarity import Positions
+from pipeline.stages.curate.near_hashes import Positions
 from pipeline.store.shards import ShardReader
 from pipeline.workers.engine import Engine
 
@@ -25,7 +25,7 @@ def picture(shard: str, row: int, reader: ShardReader) -> Pixels:
 def measure_pictures(
     rows: Positions, measure: Measure, contents: pd.DataFrame, reader: ShardReader, fit: str, engine: Engine
 ) -> Pixels:
-    """What `measure` makes of contents by position, from their normalised pictures; shape (k, …)."""
+    """The results of `measure` on the normalised pictures of contents, by position; shape (k, …)."""
     asked = contents[["shard", "row", "width", "height"]].iloc[rows]
     places = list(asked.itertuples(index=False, name=None))
     chunks = [places[begin : begin + CHUNK] for begin in range(0, len(places), CHUNK)]

@@ -1,14 +1,12 @@
 """Which pictures are copies of one another: re-encoded, resized, brightened, slightly cropped or moved, as in a burst.
 
-Perceptual hashes propose pairs, found by multi-index hashing (Norouzi et al. 2012) instead of
-comparing all. The fine detail of both pictures decides, since plain and line-art pictures share
-hashes without being copies; where it agrees in part, the pictures are laid over each other (see
-alignment.py). Pixels are read when a pair is compared. Not found: mirrored copies, copies turned
-by more than about 2 degrees, and what loses more than about 5 % on a side; crops of line art.
+Perceptual hashes propose pairs (see near_hashes.py). The fine detail of both pictures decides, since plain and
+line-art pictures share hashes without being copies; where it agrees in part, the pictures are laid over each other
+(see alignment.py). Pixels are read when a pair is compared. Not found: mirrored copies, copies turned by more than
+about 2 degrees, and what loses more than about 5 % on a side; crops of line art.
 """
 
-import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -18,13 +16,11 @@ import numpy.typing as npt
 from pipeline.images.perceptual import CROPS, SIDE, Detail, Hashes, fine_detail
 from pipeline.images.pixels import Pixels
 from pipeline.stages.curate.alignment import is_filled, is_moved_copy
+from pipeline.stages.curate.near_hashes import RADIUS, Positions, expanded, near_pairs
 
-Positions = npt.NDArray[np.int64]
 Truths = npt.NDArray[np.bool_]
-Blocks = Iterator[tuple[Positions, Positions]]
 ReadPictures = Callable[[Positions], Pixels]
 
-RADIUS = 6
 # Measured: of photos' copies 99 in 100 agree by 0.97 or more, different photos by less than 0.9.
 AGREEMENT = 0.96
 # From this on pictures are laid over each other. Measured: photos moved by 3 % agree by 0.42 or more.
@@ -34,11 +30,6 @@ MIN_DETAIL = 1.5
 # Pixels a side of the original. Measured: digits of 28 pixels by different hands agree by up to 0.965.
 MIN_SIDE = SIDE
 
-# Bits of each part of a hash; the first must be equal (see near_pairs), and so may be found by fewer.
-_BANDS = (13, 17, 17, 17)
-_STARTS = (0, 13, 30, 47)
-# Pairs compared in one go: their arrays stay in the processor's cache.
-_BLOCK = 1 << 17
 # Pairs looked at in one go, and pictures whose views are remembered (3 kB each).
 _PAIRS_AT_ONCE = 1 << 13
 _REMEMBERED = 1 << 17
@@ -104,8 +95,8 @@ def copies(
     distinct, first, counts = np.unique(values[seen], return_index=True, return_counts=True)
     end = first + counts
     for one, other in near_pairs(distinct, radius):
-        for pair, left in _expanded(first[one], end[one]):
-            for member, right in _expanded(first[other[pair]], end[other[pair]]):
+        for pair, left in expanded(first[one], end[one]):
+            for member, right in expanded(first[other[pair]], end[other[pair]]):
                 links.add(seen[left[member]], seen[right])
     links.link_waiting()
     i, j = (np.concatenate(part) for part in zip(*links.linked_pairs, strict=True))
@@ -125,34 +116,6 @@ def linked(labels: Positions, i: Positions, j: Positions) -> Positions:
         while (labels != labels[labels]).any():
             labels = labels[labels]
     return labels
-
-
-def near_pairs(values: Hashes, radius: int = RADIUS) -> Blocks:
-    """Pairs of numbers of distinct hashes (n,) that differ in at most `radius` bits (0 to 15), each once; in blocks.
-
-    Of two hashes that differ in few bits, one of four bands differs in very few: each band has a reach
-    (bits in which it may differ, 0 to 3), and the reaches + 1 sum to radius + 1.
-    """
-    if not 0 <= radius < 4 * len(_BANDS):
-        raise ValueError(f"the radius must be in [0, {4 * len(_BANDS)}), got {radius}")
-    reaches = [(radius + 1 + band) // len(_BANDS) - 1 for band in range(len(_BANDS))]
-    for band, (bits, reach) in enumerate(zip(_BANDS, reaches, strict=True)):
-        keys = _band(values, band)
-        order = np.argsort(keys, kind="stable")
-        keys, ordered = keys[order], values[order]
-        starts = np.searchsorted(keys, np.arange((1 << bits) + 1))
-        for flip in _flips(bits, reach):
-            # Of two keys one has a 0 where they differ first.
-            lefts = np.flatnonzero(keys & (flip & -flip) == 0)
-            chosen, others = ordered[lefts], keys[lefts] ^ flip
-            begins = starts[others] if flip else lefts + 1
-            for place, right in _expanded(begins, starts[others + 1]):
-                difference = chosen[place] ^ ordered[right]
-                near = np.flatnonzero(np.bitwise_count(difference) <= radius)
-                for earlier in range(band):
-                    near = near[np.bitwise_count(_band(difference[near], earlier)) > reaches[earlier]]
-                if len(near):
-                    yield order[lefts[place[near]]], order[right[near]]
 
 
 class _Links:
@@ -277,17 +240,6 @@ def _compare_equal(numbers: Positions, values: Hashes, links: _Links) -> Positio
     return np.concatenate(kept)
 
 
-def _flips(bits: int, reach: int) -> list[int]:
-    """All keys of so many bits of which at most `reach` are set, those of fewer first; none for less than 0."""
-    return [
-        sum(1 << bit for bit in some) for size in range(reach + 1) for some in itertools.combinations(range(bits), size)
-    ]
-
-
-def _band(values: Hashes, band: int) -> Positions:
-    return ((values >> np.uint64(_STARTS[band])) & np.uint64((1 << _BANDS[band]) - 1)).astype(np.int64)
-
-
 def _ranks(*keys: npt.NDArray[Any]) -> Positions:
     """For each element, how many earlier ones have the same keys; shape (n,)."""
     order = np.lexsort(keys)
@@ -296,19 +248,3 @@ def _ranks(*keys: npt.NDArray[Any]) -> Positions:
     ranks = np.empty_like(order)
     ranks[order] = np.arange(len(order)) - np.repeat(starts, np.diff(np.append(starts, len(order))))
     return ranks
-
-
-def _expanded(begins: Positions, ends: Positions) -> Blocks:
-    """(k, each number in [begins[k], ends[k])) for every k, in blocks of about the same size."""
-    counts = np.maximum(ends - begins, 0)
-    totals = np.cumsum(counts)
-    total = int(totals[-1]) if len(totals) else 0
-    cuts = np.searchsorted(totals, np.arange(_BLOCK, total, _BLOCK), side="left") + 1
-    bounds = [0, *dict.fromkeys(cuts.tolist()), len(counts)]
-    for low, high in itertools.pairwise(bounds):
-        size = counts[low:high]
-        if not size.any():
-            continue
-        keys = np.repeat(np.arange(low, high), size)
-        skipped = np.repeat(begins[low:high] - (np.cumsum(size) - size), size)
-        yield keys, skipped + np.arange(len(keys))

@@ -1,6 +1,6 @@
 """Join the sources into one manifest: remove duplicates, resolve labels, group near copies, mark issues."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -193,9 +193,15 @@ def _joined(
     ingested: Mapping[str, Callable[[], tuple[pd.DataFrame, pd.DataFrame]]], names: Sequence[str]
 ) -> tuple[pd.DataFrame, dict[str, tuple[int, int]]]:
     """The rows of all sources, and how many images each has and how many rejected files; the tables are let go."""
-    tables = {name: ingested[name]() for name in names}
-    sizes = {name: (len(manifest), len(rejected)) for name, (manifest, rejected) in tables.items()}
-    return join_sources([manifest for manifest, _ in tables.values()]), sizes
+    sizes: dict[str, tuple[int, int]] = {}
+
+    def manifests() -> Iterator[pd.DataFrame]:
+        for name in names:
+            manifest, rejected = ingested[name]()
+            sizes[name] = len(manifest), len(rejected)
+            yield manifest
+
+    return join_sources(manifests()), sizes
 
 
 def class_counts(images: pd.DataFrame, becomes: Mapping[str, str]) -> list[tuple[str, str, int]]:

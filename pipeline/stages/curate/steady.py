@@ -1,4 +1,4 @@
-"""Groups that stay what they were when images come: names last, and a newcomer joins no two of them.
+"""Groups that stay the same when images are added: names are kept, and a new image never joins two groups.
 
 A group's name decides its split. A newcomer whose content sorts first would rename a group, and one that shows scenes
 of two groups would make them one: either would move images that stay where they are. So earlier groups are read from
@@ -34,16 +34,14 @@ def steady_groups(
     both = pairs["one"].isin(earlier["sha256"]) & pairs["other"].isin(earlier["sha256"])
     names = _lasting_names(groups_of(images[old], pairs[both]), was[old])
     found = pd.DataFrame({"component": groups[old], "name": names}).drop_duplicates()
-    by_component = found.groupby("component")["name"].agg(sorted)
-    # In plain lists: pandas changes the type of a column in which nothing is found.
-    linked: list[list[str]] = [by_component.get(group, []) for group in groups]
-    joins = [" + ".join(some) if len(some) > 1 and not stays else "" for some, stays in zip(linked, old, strict=True)]
-    lasting = names.to_dict()
-    steady = [
-        lasting[row] if stays else some[0] if len(some) == 1 else content if some else group
-        for row, stays, some, content, group in zip(images.index, old, linked, images["sha256"], groups, strict=True)
-    ]
-    return pd.Series(steady, index=images.index, dtype="str"), pd.Series(joins, index=images.index, dtype="str")
+    alone = ~found["component"].duplicated(keep=False)
+    # Text in any case: where nothing is found, pandas would make it a column of floats.
+    one = groups.map(found[alone].set_index("component")["name"]).astype("str")
+    joined = found[~alone].sort_values("name").groupby("component")["name"].agg(" + ".join)
+    several = groups.map(joined).astype("str")
+    steady = groups.where(one.isna(), one).where(several.isna(), images["sha256"])
+    steady[old] = names
+    return steady.astype("str"), several.where(several.notna() & ~old, "").astype("str")
 
 
 def _lasting_names(groups: "pd.Series[Any]", was: "pd.Series[Any]") -> "pd.Series[Any]":

@@ -1,4 +1,4 @@
-"""Values of a column of people's tables in place of the sources' labels."""
+"""Labels from a column of the user's tables, in place of the sources' labels."""
 
 import difflib
 

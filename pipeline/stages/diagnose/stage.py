@@ -11,8 +11,8 @@ from pipeline import catalogue
 from pipeline.data.pictures import pictures_of
 from pipeline.diagnosis.diagnosis import diagnosed
 from pipeline.diagnosis.inputs import PARAMS, READS, TOGETHER, Evidence
-from pipeline.diagnosis.param_changes import Run
 from pipeline.diagnosis.rendering import gaps_table, metrics_of, page, report, sentence
+from pipeline.diagnosis.run import Run
 from pipeline.images.pixels import Pixels
 from pipeline.stage import Stage
 from pipeline.stages.diagnose.params import DiagnoseParams

@@ -1,1 +1,1 @@
-"""Compute a vector of each image that says what it shows."""
+"""Compute an embedding of each image: a vector that describes what it shows."""

@@ -10,9 +10,9 @@ Side = Annotated[int, Field(ge=32, le=512)]
 
 
 class EfficientNetLite0Backbone(Section):
-    """EfficientNet-Lite0, trained on ImageNet (Tan and Le, 2019); 1,280 numbers an image.
+    """EfficientNet-Lite0, trained on ImageNet (Tan and Le, 2019); 1,280 numbers per image.
 
-    side: pixels a side that images are scaled to; the network was trained with 224.
+    side: pixels per side that images are scaled to; the network was trained with 224.
     """
 
     name: Literal["efficientnet_lite0"]
@@ -20,11 +20,11 @@ class EfficientNetLite0Backbone(Section):
 
 
 class MobileNetV2Backbone(Section):
-    """MobileNetV2 (Sandler et al., 2018) with weights of your own; 1,280 numbers an image.
+    """MobileNetV2 (Sandler et al., 2018) with weights of your own; 1,280 numbers per image.
 
     weights: a file of torchvision's names: its .pth, or the same as .safetensors.
     sha256: of that file; it is not looked into before it fits.
-    side: pixels a side that images are scaled to.
+    side: pixels per side that images are scaled to.
     """
 
     name: Literal["mobilenet_v2"]

@@ -64,7 +64,7 @@ def embed(
     shards: ShardStore,
     engine: Engine,
 ) -> EmbedOutputs:
-    """A vector of each content of all sources.
+    """Compute the embedding of each content of all sources.
 
     Raises:
         MissingInputError: a source was not ingested, or there are no weights.
@@ -117,7 +117,7 @@ class VectorMaker:
         return next(self.many([picture]))
 
     def many(self, pictures: Sequence[Picture]) -> Iterator[dict[str, bytes]]:
-        """The columns of several, in order."""
+        """The shard columns of several pictures, in order."""
         shown = (
             without_bars(decode(self.originals.image(shard, row)), width, height, self.fit)
             for shard, row, width, height in pictures

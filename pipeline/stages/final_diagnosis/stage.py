@@ -12,15 +12,15 @@ import pandas as pd
 from pipeline import catalogue
 from pipeline.diagnosis.diagnosis import diagnosed
 from pipeline.diagnosis.inputs import PARAMS, READS, TOGETHER, Evidence
-from pipeline.diagnosis.param_changes import Run
 from pipeline.diagnosis.rendering import page, report, sentence
+from pipeline.diagnosis.run import Run
 from pipeline.stage import Stage
 from pipeline.stages.diagnose.params import DiagnoseParams
 
 
 @dataclass(frozen=True)
 class FinalDiagnosisOutputs:
-    """The same as of diagnose, for programs and in words."""
+    """The diagnosis with test, as JSON for programs and as text."""
 
     diagnosis: dict[str, Any]
     text: str

@@ -81,5 +81,5 @@ def rows_digest(manifest: pd.DataFrame) -> str:
 
 
 def params_digest(params: EvaluateParams) -> str:
-    """SHA-256 of the rules by which is measured."""
+    """SHA-256 of the params that define the metrics."""
     return hashlib.sha256(params.model_dump_json().encode()).hexdigest()

@@ -91,7 +91,7 @@ def final_evaluation(
         metrics={**found.metrics, "looks": count, "corrected": interval},
         confusion=found.confusion,
         slices=found.slices,
-        summary=f"{found.words}; look {count}, "
+        summary=f"{found.words}; test evaluation {count}, "
         f"its interval corrected for that: {ends_in_words(interval['low'], interval['high'])}",
     )
 

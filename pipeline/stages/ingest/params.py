@@ -37,9 +37,9 @@ class PngEncoding(Section):
 
 
 class IngestParams(Section):
-    """How a file becomes a square picture of `size` pixels a side.
+    """How a file becomes a square picture of `size` pixels per side.
 
-    value_range: of files of more than 8 bits a channel, the values that become black and white ([0, 4095] for 12 bits);
+    value_range: of files with more than 8 bits per channel: the values that become black and white ([0, 4095] for 12);
     without it, all that such a file can hold.
     """
 

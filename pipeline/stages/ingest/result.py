@@ -16,14 +16,15 @@ import pyarrow.compute as pc
 from pipeline.manifest import EXTRA_COLUMNS, INGESTED, NO_LABEL
 from pipeline.sources.file_names import misnamed
 from pipeline.sources.listing import Refusal
-from pipeline.store.manifests import CATEGORY, TableStream, arrow_table, category_array
+from pipeline.store.categories import category_array
+from pipeline.store.manifests import CATEGORY, TableStream, arrow_table
 from pipeline.store.shards import Placed
 
 _PIXELS = "pixels"
 # What the listing says of an image, beside the user's own columns.
 _LISTED = ("label", "user_group", "captured_at")
 CAMERA = f"{EXTRA_COLUMNS}camera"
-# Of what files of more than 8 bits a channel can hold: whose largest value is no more, uses fewer bits than it has.
+# Of what files of more than 8 bits per channel can hold: whose largest value is no more, uses fewer bits than it has.
 LITTLE = 0.25
 _EXIF = ("taken", "camera")
 _READ = ("path", "reason", "detail", "format", "range_used", *_EXIF, "codec_warning")

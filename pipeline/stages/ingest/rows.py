@@ -58,7 +58,7 @@ def row_maker(files: Files, params: IngestParams) -> Guard:
 
 
 def shape_of_rows(params: IngestParams) -> str:
-    """A digest of all that shapes a row beside its file."""
+    """A digest of all that shapes a row, besides its file."""
     code = version_of(open_file, rows_of, refuse_file, Guard, without=NOT_IN_KEY)
     return fingerprint(code, imaging.LIBRARIES, params.model_dump(exclude={"max_rejected", "max_expansion"}))
 
@@ -123,12 +123,12 @@ def _marks(pictures: Sequence[imaging.Pixels]) -> list[dict[str, Any]]:
 
 @cache
 def _configure_worker() -> None:
-    """One thread a worker: they share the cores, and each takes address space, so that more would refuse more."""
+    """One thread per worker: they share the cores, and each takes address space, so that more would refuse more."""
     cv2.setNumThreads(1)
 
 
 def refuse_file(payload: Payload, reason: str, detail: str) -> dict[str, Any]:
-    """The same of a file without a picture."""
+    """The shard columns of a file that is rejected."""
     return {**_file(payload), "reason": reason, "detail": detail, **_NO_MARKS}
 
 

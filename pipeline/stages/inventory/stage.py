@@ -38,7 +38,7 @@ FETCH = "dvc fetch data/dvc.yaml:inventory"
 
 @dataclass(frozen=True)
 class InventoryOutputs:
-    """`SOURCE.jsonl` -> its text: a line a file, with its path and its SHA-256 or why it is not read.
+    """`SOURCE.jsonl` -> its text: a line per file, with its path and its SHA-256 or why it is not read.
 
     files: also ADDED, if `dvc add` tracks a source; None where DVC alone knows the lists: what is not there then is
         missing data, which `dvc repro --allow-missing` allows.
@@ -157,7 +157,7 @@ def _scanned(root: Path) -> Scan:
 
 
 def _listed_objects(source: SourceParams) -> str | PipelineError:
-    """The list of a source in an object store, of which nothing is read: a line an object, with its size and its time.
+    """The list of a source in an object store, of which nothing is read: a line per object, with its size and its time.
 
     Or why there is none: ingest says the same, if no earlier list can stand for it.
     """
@@ -175,7 +175,7 @@ def _listed_objects(source: SourceParams) -> str | PipelineError:
 
 
 def _listed(found: Scan, hashes: pa.StringArray) -> tuple[str, list[tuple[str, str]]]:
-    """A line a file, by path, also of those that are ignored; and what could not be hashed, with the reason."""
+    """A line per file, by path, also of those that are ignored; and what could not be hashed, with the reason."""
     lines, not_hashed = StringIO(newline=""), []
     hashed = zip(found.files, map(pa.StringScalar.as_py, hashes), strict=True)
     for path, content in merge(hashed, found.refused, found.ignored):

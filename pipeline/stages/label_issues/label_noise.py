@@ -29,7 +29,7 @@ class LabelNoise:
 
 
 def label_noise(labels: npt.NDArray[np.intp], probabilities: npt.NDArray[np.float64]) -> LabelNoise:
-    """The label issues among images.
+    """The label issues among n images, by confident learning (Northcutt, Jiang and Chuang, 2021).
 
     Args:
         labels: class numbers, shape (n,).

@@ -1,4 +1,4 @@
-"""How likely the labels that a model contradicts are, if a share of all labels is wrong and the rest are its mistakes.
+"""Likelihood of the labels that a model contradicts: a mixture of wrong labels and of the model's mistakes.
 
 How often: of the labels of images with the margin m a model contradicts (1 - w) e(m) + w (1 - e(m) / (k - 1)). w is
 the share of wrong labels, e falls with m from chance to 0 as a logistic curve does, and one of its k - 1 mistakes on a

@@ -66,7 +66,7 @@ class Checking:
 
 @dataclass(frozen=True)
 class Opinion:
-    """What a model says of images that it was not trained on.
+    """Predictions of a model for images that it was not trained on.
 
     probabilities: shape (n, k), NaN where it does not know a class. model: what it is, in words. accuracies: the share
     of labels that each model agrees with that was compared. why: why it was chosen, in words; empty if params name it.
@@ -86,7 +86,7 @@ class LabelModelRow(Choice[P]):
 
 
 def opinion_of(params: Baseline | LabelModel, checking: Checking) -> Opinion:
-    """What the model of params says of all rows, out of fold."""
+    """The out-of-fold predictions of the model in params, for all rows."""
     return (
         _baseline(params, checking) if isinstance(params, Baseline) else LABEL_MODELS.of(params).check(params, checking)
     )

@@ -8,6 +8,7 @@ import pandas as pd
 
 from pipeline import catalogue
 from pipeline.data.pictures import pictures_of
+from pipeline.diagnosis.wrong_labels import at_most
 from pipeline.errors import DataError
 from pipeline.manifest import DEV, SPLIT, TRAIN, check_manifest
 from pipeline.metrics.params import AnyMetric
@@ -137,7 +138,7 @@ def _sheet(table: pd.DataFrame, manifest: pd.DataFrame, originals: ShardReader) 
 
 
 def summary_of(metrics: Mapping[str, Any]) -> str:
-    """How many labels may be wrong, and what that rests on."""
+    """A summary: how many labels may be wrong, and by which model."""
     counts = [
         f"{split}: {metrics[split]['label_issues']:,} of {metrics[split]['images']:,} labels may be wrong"
         for split in (DEV, TRAIN)
@@ -146,6 +147,8 @@ def summary_of(metrics: Mapping[str, Any]) -> str:
     model, whole = metrics["model"], metrics.get(TOGETHER, metrics[DEV])
     why = f"; {model['why']}" if model["why"] else ""
     share = f"{whole['wrong_share']:.1%} (95 % interval {whole['low']:.1%} to {whole['high']:.1%})"
+    if at_most(whole) > whole["high"]:
+        share += f", or up to {at_most(whole):.1%} if people err most on images that are hard to recognise"
     return (
         f"{'; '.join(counts)}\n"
         f"  checked by {model['name']}, which agrees with {whole['accuracy']:.1%} of them{why}\n"

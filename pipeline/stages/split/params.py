@@ -36,7 +36,7 @@ def _kind_of_production(value: Any) -> str:
 
 
 class Folds(Section):
-    """k-fold: production images but test's fall into `count` folds, of which number `dev` is dev."""
+    """Cross-validation: the production images outside test are dealt into `count` folds; fold `dev` is dev."""
 
     count: Annotated[int, Field(ge=2, le=100)]
     dev: Annotated[int, Field(ge=0)]

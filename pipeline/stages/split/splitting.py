@@ -15,8 +15,8 @@ import pandas as pd
 
 from pipeline.errors import DataError, listing
 from pipeline.manifest import NO_LABEL, PRODUCTION, RAW, SPLITS, UNLABELLED, UNLABELLED_HELD_OUT
-from pipeline.randomness import keyed_hash, keyed_uniform
 from pipeline.stages.split.frozen import JOINS, keep_frozen
+from pipeline.stages.split.grouping import Groups
 from pipeline.stages.split.labelled import Labelled
 from pipeline.stages.split.params import Folds, ProductionCounts, ProductionShares, SplitParams
 from pipeline.stages.split.strata import check_classes, check_sizes, small_strata, strata_of, top_up
@@ -29,6 +29,7 @@ HELD_BACK = "held_back"
 ONE_SIDED = "one_sided_class"
 # What becomes of a row: a split, or the reason why it is in none. Codes are positions in this.
 OUTCOMES = (*SPLITS, LEAKS, HELD_BACK, UNLABELLED, ONE_SIDED, JOINS, UNLABELLED_HELD_OUT)
+EXCLUDED = OUTCOMES[len(SPLITS) :]
 # Of production alone.
 UNUSED = (HELD_BACK, UNLABELLED, UNLABELLED_HELD_OUT)
 _NAMES = pd.Index(OUTCOMES)
@@ -64,14 +65,12 @@ class Splits:
     @property
     def excluded(self) -> pd.DataFrame:
         """The rows of no split, with the reason."""
-        left = self.rows(*OUTCOMES[len(SPLITS) :]).rename(columns={"split": "reason"})
+        left = self.rows(*EXCLUDED).rename(columns={"split": "reason"})
         return left[EXCLUDED_COLUMNS].astype({"reason": "str"})
 
-    def compared(self) -> pd.DataFrame:
-        """The rows that may stand for a population: all but those of classes that were taken out."""
-        gone = self.code == OUTCOMES.index(ONE_SIDED)
-        rows = self.manifest.assign(split=pd.Categorical.from_codes(self.code, _NAMES))
-        return rows[~gone] if gone.any() else rows
+    def of(self, name: str) -> npt.NDArray[np.bool_]:
+        """Which rows are in a split, or in none for a reason; shape (n,)."""
+        return np.asarray(self.code == OUTCOMES.index(name))
 
     def counts(self) -> dict[str, int]:
         """Rows per split."""
@@ -79,30 +78,38 @@ class Splits:
 
 
 def assign_splits(
-    manifest: pd.DataFrame, params: SplitParams, frozen: pd.DataFrame | None = None, several: bool = False
+    manifest: pd.DataFrame,
+    params: SplitParams,
+    frozen: pd.DataFrame | None = None,
+    several: bool = False,
+    groups: Groups | None = None,
 ) -> Splits:
     """Assign every row to a split, or give the reason why it is in none.
 
     Args:
+        manifest: columns label and role, those that params name, and captured_at for the method newest; id where rows
+            are frozen.
         frozen: columns id, label, split of an earlier run, whose images stay where they are.
         several: whether an image may have several labels.
+        groups: of the rows; None: by the manifest's column.
 
     Raises:
         DataError: a split, or a class in dev or test, would have too few images, and what else the
             params refuse; all rows or classes are named.
     """
+    groups = Groups.of_column(manifest["group"]) if groups is None else groups
+    codes = groups.codes
     labelled = Labelled.of(manifest["label"], several)
     production = (manifest["role"] == PRODUCTION).to_numpy(dtype=bool)
     unlabelled = (manifest["label"] == NO_LABEL).to_numpy(dtype=bool)
     one_sided, unmeasured = check_classes(labelled, production, unlabelled, params)
     used = ~(unlabelled | one_sided)
-    codes, groups = _groups(manifest["group"])
     measurable = used & production
-    place = _places(manifest, codes, groups, measurable, params)
+    place = _places(manifest, groups, measurable, params)
     rarest = labelled.rarest()
     stratified = manifest if rarest is None else manifest.assign(label=rarest.set_axis(manifest.index))
     strata = strata_of(stratified, params.stratify_by)
-    split = _split_groups(codes, groups, measurable, place, strata, params)[codes]
+    split = _split_groups(groups, measurable, place, strata, params)[codes]
     movable = np.ones(len(groups), bool)
     if frozen is not None:
         split, movable, joins = keep_frozen(manifest, codes, split, frozen)
@@ -115,40 +122,33 @@ def assign_splits(
     if params.folds is not None:
         # Only now, so that test is the one of a run without folds.
         topped_up &= split == _TEST
-        split = _take_turns(split, codes, groups, place, params.seed, params.folds, params.train_dev)
+        split = _take_turns(split, groups, place, params.seed, params.folds, params.train_dev)
     measured = (split == _DEV) | (split == _TEST)
     split[measured & ~production] = OUTCOMES.index(LEAKS)
     if params.production_train_fraction < 1:
-        held_back = keyed_uniform(params.seed, "production_in_train", groups) >= params.production_train_fraction
+        held_back = groups.uniform(params.seed, "production_in_train") >= params.production_train_fraction
         split[((split == _TRAIN) | (split == _TRAIN_DEV)) & production & held_back[codes]] = OUTCOMES.index(HELD_BACK)
     split[one_sided] = OUTCOMES.index(ONE_SIDED)
     split[unlabelled] = OUTCOMES.index(UNLABELLED)
     # A scene of which others are measured: to train on it would leak as a label of it would.
     held_out = np.isin(split, (_TRAIN_DEV, _DEV, _TEST))
-    held_out_groups = np.bincount(codes[held_out], minlength=len(groups)) > 0
+    held_out_groups = np.zeros(len(groups), bool)
+    held_out_groups[codes[held_out]] = True
     split[unlabelled & held_out_groups[codes]] = OUTCOMES.index(UNLABELLED_HELD_OUT)
     problems = small_strata(stratified, strata, split, measurable, params)
     check_sizes(labelled, split, measurable, unmeasured, problems, params)
     return Splits(manifest, split, int(topped_up.sum()))
 
 
-def _groups(names: "pd.Series[Any]") -> tuple[npt.NDArray[np.intp], "pd.Series[Any]"]:
-    """The group number of each row, in the order of appearance, and the groups' names.
-
-    By hashes of 64 bits, in a third of the time that strings take: of 10,000,000 groups, two agree
-    once in 370,000 runs, and then share a split.
-    """
-    codes = pd.factorize(keyed_hash(0, "group", names))[0]
-    return codes, names.iloc[np.flatnonzero(np.diff(np.maximum.accumulate(codes), prepend=-1))]
-
-
 def _places(
-    manifest: pd.DataFrame, codes: npt.NDArray[Any], groups: Any, measurable: npt.NDArray[Any], params: SplitParams
+    manifest: pd.DataFrame, groups: Groups, measurable: npt.NDArray[Any], params: SplitParams
 ) -> npt.NDArray[np.float64]:
     """A place in [0, 1) for each group with production images, NaN for the others; test lies at the upper end."""
-    has_production = np.bincount(codes[measurable], minlength=len(groups)) > 0
+    codes = groups.codes
+    has_production = np.zeros(len(groups), bool)
+    has_production[codes[measurable]] = True
     place = np.full(len(groups), np.nan)
-    hashed = keyed_uniform(params.seed, "production", groups[has_production])
+    hashed = groups.uniform(params.seed, "production", has_production)
     match params.method:
         case "hash":
             place[has_production] = hashed
@@ -181,8 +181,7 @@ def _by_time(
 
 
 def _split_groups(
-    codes: npt.NDArray[Any],
-    groups: Any,
+    groups: Groups,
     measurable: npt.NDArray[Any],
     place: npt.NDArray[np.float64],
     strata: npt.NDArray[Any],
@@ -193,7 +192,7 @@ def _split_groups(
     if params.method == "newest":
         dev, test = _newest(place, _shares(params, int(measurable.sum())))
     elif isinstance(params.production, ProductionCounts):
-        dev, test = _quotas(place, codes, measurable, strata, params.production)
+        dev, test = _quotas(place, groups.codes, measurable, strata, params.production)
     else:
         # dev grows from 0 upwards and test from 1 downwards, so that a changed share moves images
         # between train and one of them and never between dev and test.
@@ -202,26 +201,25 @@ def _split_groups(
     return split
 
 
-def _mixture(groups: Any, seed: int, train_dev: float) -> npt.NDArray[np.int8]:
+def _mixture(groups: Groups, seed: int, train_dev: float) -> npt.NDArray[np.int8]:
     """train or train_dev for each group."""
-    in_train_dev = keyed_uniform(seed, "train_dev", groups) < train_dev
+    in_train_dev = groups.uniform(seed, "train_dev") < train_dev
     return np.where(in_train_dev, _TRAIN_DEV, _TRAIN).astype(np.int8)
 
 
 def _take_turns(
     split: npt.NDArray[np.int8],
-    codes: npt.NDArray[Any],
-    groups: Any,
+    groups: Groups,
     place: npt.NDArray[np.float64],
     seed: int,
     folds: Folds,
     train_dev: float,
 ) -> npt.NDArray[np.int8]:
     """The splits of rows, where one fold of the production groups outside test is dev and the others train."""
-    fold = np.floor(keyed_uniform(seed, "folds", groups) * folds.count)
+    fold = np.floor(groups.uniform(seed, "folds") * folds.count)
     turn = np.where(fold == folds.dev, _DEV, _mixture(groups, seed, train_dev)).astype(np.int8)
-    takes_turns = ~np.isnan(place)[codes] & (split != _TEST)
-    return np.where(takes_turns, turn[codes], split)
+    takes_turns = ~np.isnan(place)[groups.codes] & (split != _TEST)
+    return np.where(takes_turns, turn[groups.codes], split)
 
 
 def _shares(params: SplitParams, images: int) -> tuple[float, float]:

@@ -13,19 +13,41 @@ import pyarrow as pa
 
 from pipeline import catalogue
 from pipeline.errors import DataError, MissingInputError, listing
-from pipeline.manifest import CURATED, DEV, SEEN_SPLITS, TEST, UNLABELLED, UNLABELLED_HELD_OUT, select_columns
+from pipeline.manifest import (
+    CURATED,
+    DEV,
+    PRODUCTION,
+    SEEN_SPLITS,
+    TEST,
+    UNLABELLED,
+    UNLABELLED_HELD_OUT,
+    select_columns,
+)
 from pipeline.metrics import matching
 from pipeline.problem import is_multi_label
 from pipeline.problem_params import Problem
 from pipeline.stage import Stage
+from pipeline.stages.split.grouping import Groups
 from pipeline.stages.split.params import SplitParams
-from pipeline.stages.split.splitting import OUTCOMES, UNUSED, Splits, assign_splits, split_counts
+from pipeline.stages.split.splitting import (
+    EXCLUDED,
+    EXCLUDED_COLUMNS,
+    ONE_SIDED,
+    OUTCOMES,
+    UNUSED,
+    Splits,
+    assign_splits,
+    split_counts,
+)
 from pipeline.stages.split.strata import stratum_column
-from pipeline.store.manifests import TableSlice, category_array
+from pipeline.store.categories import category_array
+from pipeline.store.manifests import TableSlice
+from pipeline.store.row_parts import RowParts
 from pipeline.store.vectors import Embeddings
 
-# All other columns go from file to file without passing through pandas.
+# All other columns go from file to file a part at a time. Of these, those that take memory stay there, too.
 COLUMNS_READ = ("id", "source", "role", "label", "group", "captured_at", *matching.MEASURED)
+STAY = ("id", "source", "group", "captured_at", *matching.MEASURED)
 
 
 @dataclass(frozen=True)
@@ -45,7 +67,7 @@ class SplitOutputs:
     summary: str
 
 
-def split(manifest: pa.Table, embeddings: Embeddings, params: SplitParams, problem: Problem) -> SplitOutputs:
+def split(manifest: RowParts, embeddings: Embeddings, params: SplitParams, problem: Problem) -> SplitOutputs:
     """Split the curated images in four, and check that dev and test match production.
 
     Raises:
@@ -53,20 +75,30 @@ def split(manifest: pa.Table, embeddings: Embeddings, params: SplitParams, probl
         DataError: a split is too small; or it does not match production, and params say that this is fatal.
     """
     strata = [stratum_column(name, manifest.schema.names) for name in params.stratify_by]
-    splits = assign_splits(
-        select_columns(manifest, CURATED, [*COLUMNS_READ, *strata]),
-        params,
-        _frozen(params.frozen_from),
-        is_multi_label(problem),
+    frozen = _frozen(params.frozen_from)
+    # Of what would stay where it is, what params need.
+    newest = ["captured_at", "id"] if params.method == "newest" else []
+    read = {*strata, *newest, *([] if frozen is None else ["id"])}
+    columns = [*COLUMNS_READ, *(name for name in strata if name not in COLUMNS_READ)]
+    rows = select_columns(manifest, CURATED, columns, stay=[name for name in STAY if name not in read])
+    groups = Groups.of(lambda: (part["group"].to_pandas() for part in manifest.parts(["group"])), len(manifest))
+    splits = assign_splits(rows, params, frozen, is_multi_label(problem), groups)
+    there = ~splits.of(ONE_SIDED)
+    production = (rows["role"] == PRODUCTION).to_numpy(dtype=bool)
+    population = matching.Population(
+        raw=there & ~production,
+        production=there & production,
+        of_split=splits.of,
+        hashes=groups.uniform(params.seed, matching.GROUP_PURPOSE)[groups.codes],
+        taken=lambda places: manifest.take(places, matching.COLUMNS_TAKEN).to_pandas(),
     )
-    compared = splits.compared()
     # Read where there are any; of the images that are compared alone.
-    vectors_of = partial(_vectors, manifest, compared.index, embeddings) if embeddings.available else None
-    measured = matching.measure_matching(compared, params.seed, params.matching.level, vectors_of)
+    vectors_of = partial(_vectors, manifest, embeddings) if embeddings.available else None
+    measured = matching.measure_population(population, params.seed, params.matching.level, vectors_of)
     found = matching.mismatches(measured)
     if found and params.matching.on_mismatch == "fail":
         raise DataError("dev or test do not match production:\n  " + "\n  ".join(found))
-    images, excluded = splits.counts(), splits.excluded
+    images, excluded = splits.counts(), _excluded(manifest, splits)
     counts = ", ".join(f"{count} {name}" for name, count in images.items())
     unlabelled = len(splits.positions(UNLABELLED, UNLABELLED_HELD_OUT))
     held_out = len(splits.positions(UNLABELLED_HELD_OUT))
@@ -99,15 +131,21 @@ def split(manifest: pa.Table, embeddings: Embeddings, params: SplitParams, probl
     )
 
 
-def _vectors(
-    manifest: pa.Table, rows: "pd.Index[Any]", embeddings: Embeddings, places: npt.NDArray[np.intp]
-) -> npt.NDArray[np.floating]:
-    contents = manifest["sha256"].take(pa.array(rows.to_numpy()[places])).to_pylist()
-    found = embeddings.of(contents)
+def _vectors(manifest: RowParts, embeddings: Embeddings, places: npt.NDArray[np.intp]) -> npt.NDArray[np.floating]:
+    found = embeddings.of(manifest.take(places, ["sha256"])["sha256"].to_pylist())
     return np.empty((0, 0)) if found is None else found
 
 
-def _taken(manifest: pa.Table, splits: Splits, names: Sequence[str]) -> TableSlice:
+def _excluded(manifest: RowParts, splits: Splits) -> pd.DataFrame:
+    """The rows of no split, with the reason."""
+    rows = splits.positions(*EXCLUDED)
+    reason = category_array(splits.code[rows], OUTCOMES).cast(pa.string())
+    columns = [name for name in EXCLUDED_COLUMNS if name != "reason"]
+    found: pd.DataFrame = manifest.take(rows, columns).append_column("reason", reason).to_pandas()
+    return found
+
+
+def _taken(manifest: RowParts, splits: Splits, names: Sequence[str]) -> TableSlice:
     rows = splits.positions(*names)
     return TableSlice(manifest, rows, {"split": category_array(splits.code[rows], OUTCOMES)})
 
@@ -139,7 +177,7 @@ STAGE = Stage(
     name="split",
     function=split,
     params={"params": "split", "problem": "problem"},
-    reads={"manifest": catalogue.CURATED_TABLE, "embeddings": catalogue.EMBEDDINGS},
+    reads={"manifest": catalogue.CURATED_ROWS, "embeddings": catalogue.EMBEDDINGS},
     writes={
         "manifest": catalogue.SPLIT_TABLE,
         "test": catalogue.SPLIT_TEST_TABLE,

@@ -32,7 +32,8 @@ class TrainParams(Section):
     keep: the weights of the epoch that was best on dev, or of the last one.
     unlabelled: how the model learns from production images without a label.
     precision: of the layers' arithmetic; weights and predictions are float32 in any case.
-    threads: a param, not an engine setting: sums are split by it, so it shows in the last digits.
+    threads, devices: params, not engine settings: sums are split by them, so they show in the last digits. devices:
+        processes that share the rows of each batch, each with a GPU of its own where there are GPUs.
     ensemble: several models instead of one.
     """
 
@@ -56,6 +57,7 @@ class TrainParams(Section):
     unlabelled: Annotated[Unlabelled, one_of(UNLABELLED)]
     precision: Literal["float32", "bfloat16", "float16"]
     threads: Annotated[int, Field(ge=1, le=256)]
+    devices: Annotated[int, Field(ge=1, le=64)]
     ensemble: Annotated[Ensemble, one_of(ENSEMBLES)]
 
     @model_validator(mode="after")
@@ -65,6 +67,23 @@ class TrainParams(Section):
                 f"unlabelled {self.unlabelled.name} needs a network, and model is {self.model.name}: choose "
                 "pseudo_labels, which fits any model"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _devices_share_batches(self) -> Self:
+        if self.devices == 1:
+            return self
+        problems = []
+        if not isinstance(self.model, Network):
+            problems.append(f"model is {self.model.name}, which one process fits")
+        if self.ensemble.name != "none":
+            problems.append(f"ensemble is {self.ensemble.name}, whose models are fitted side by side already")
+        if self.unlabelled.name != "none":
+            problems.append(f"unlabelled is {self.unlabelled.name}, which looks at a whole batch")
+        if self.batch_size < self.devices:
+            problems.append(f"batch_size is {self.batch_size}, less than a row for each")
+        if problems:
+            raise ValueError(f"devices is {self.devices}, but {'; '.join(problems)}: set devices to 1, or change this")
         return self
 
     @model_validator(mode="after")

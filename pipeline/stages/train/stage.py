@@ -83,7 +83,7 @@ def train(
     resumed = f", {epochs} of them{begun} before it was stopped" if epochs or batches else ""
     done = f"{len(fit.epochs)} epochs{resumed}, {params.train.keep} {fit.epoch + 1}"
     if isinstance(found.model.params, Baseline):
-        learns = "" if data.framing == UNRELATED else ", which learns the classes as unrelated"
+        learns = "" if data.framing == UNRELATED else ", which ignores the order or tree of the classes"
         done = f"{found.model.params.name}{learns}"
     kept = fit.epochs[fit.epoch]
     on_dev = kept["dev/optimizing"]

@@ -75,7 +75,7 @@ def scenes_across(
         rows: as audit.read_tables gives them, with `content` and `family`.
         sides: pixels of the shorter side of each image; 0 for one that cannot be read.
         hashes: of each whole picture, shape (n,), see images/perceptual.py; any for one that cannot be read.
-        pictures: gives them at most SIDE pixels a side.
+        pictures: gives them at most SIDE pixels per side.
     """
     large = np.array(sides) >= MIN_SIDE
     untold = int((~large & (np.array(sides) > 0)).sum())

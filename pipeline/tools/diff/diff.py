@@ -108,7 +108,7 @@ def print_diff(found: Diff, console: Console) -> None:
     if any(rows.counts.values()):
         console.print(_splits(rows.moved, found))
     if found.effect is None:
-        console.print(escape(f"the metric's change cannot be taken apart: {found.untold}"), soft_wrap=True)
+        console.print(escape(f"the metric's change cannot be divided into its causes: {found.untold}"), soft_wrap=True)
     else:
         for line in effect_lines(found.effect, found.before):
             console.print(escape(line), soft_wrap=True)

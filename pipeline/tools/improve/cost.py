@@ -5,8 +5,8 @@ from functools import cache
 from typing import Any
 
 from pipeline.diagnosis.costs import training_ratio
-from pipeline.diagnosis.next_steps import values_of
-from pipeline.diagnosis.param_changes import Run
+from pipeline.diagnosis.param_changes import values_of
+from pipeline.diagnosis.run import Run
 from pipeline.errors import ParamsError
 from pipeline.project.params_file import check_params
 from pipeline.stage import NAMES, load_stage

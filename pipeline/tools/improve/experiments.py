@@ -1,4 +1,4 @@
-"""Moves as experiments of DVC, run in the workspace, which is put back after each of them.
+"""Moves as experiments of DVC, run in the workspace, which is restored after each of them.
 
 Not in a temporary folder (`dvc exp run --temp`): sources that neither Git nor DVC knows are not there, and what stages
 reuse, shards above all, would be made anew. So the workspace must be clean: what a run changes (params.yaml, dvc.lock,
@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import catalogue
-from pipeline.diagnosis.next_steps import EXPERIMENT, changed, command_of
-from pipeline.diagnosis.param_changes import DROPPED
+from pipeline.diagnosis.param_changes import DROPPED, EXPERIMENT, changed, command_of
 from pipeline.errors import DataError, MissingInputError, PipelineError, listing
 from pipeline.project.code import check_version
 from pipeline.project.params_file import PARAMS_FILE, Params
@@ -117,7 +116,7 @@ class Experiments:
         """`pipeline tune` around a run; None where params.yaml says of nothing that it may vary."""
         if not self._params.tune.space:
             return None
-        self._show(f"no advice is left: searching the params of the section tune with {TRIALS} trials")
+        self._show(f"no advice is left: searching for better params (section tune) with {TRIALS} trials")
         with _Running(self.head, name, state.values):
             if as_key(state.values) != as_key(self.today.values):
                 _wait([sys.executable, "-m", "dvc", "exp", "apply", state.result.name])
@@ -201,7 +200,7 @@ def _put_back() -> None:
             failed = error
             time.sleep(0.5)
     else:
-        say(f"the workspace could not be put back: {failed}\nRun `git restore {PARAMS_FILE} dvc.lock reports`")
+        say(f"the workspace could not be restored: {failed}\nRun `git restore {PARAMS_FILE} dvc.lock reports`")
         raise failed
     _checkout()
 
@@ -232,7 +231,7 @@ def _put_back_after_a_kill(head: str, show: Callable[[str], None]) -> None:
         remove(MARK)
         return
     if is_alive(process):
-        show(f"ending the run {mark['name']}, which a killed `pipeline improve` left")
+        show(f"stopping the run {mark['name']}, which a killed `pipeline improve` left running")
         _end(int(process.partition(" ")[0]), lambda: is_alive(process))
     if _git("diff", "HEAD", "--name-only", "--", PARAMS_FILE.as_posix()):
         here = as_key(yaml_values(PARAMS_FILE.read_text(encoding="utf-8")))
@@ -241,7 +240,7 @@ def _put_back_after_a_kill(head: str, show: Callable[[str], None]) -> None:
                 f"a killed run left this workspace changed, and {PARAMS_FILE} was edited since: save what you need, "
                 f"run `git restore {PARAMS_FILE} dvc.lock reports && dvc checkout`, and remove {MARK}"
             )
-    show("putting back the workspace that a killed run left")
+    show("restoring the workspace that a killed run changed")
     _put_back()
     remove(MARK)
 
@@ -250,11 +249,13 @@ def _head() -> str:
     """The last commit."""
     if _git_code("rev-parse", "--git-dir"):
         raise DataError(
-            "this folder is in no Git repository, and each try is an experiment of DVC, which needs one: run "
+            "this folder is not in a Git repository, which the experiments of DVC need: run "
             "`git init`, `dvc init` and `dvc repro`, and commit"
         )
     if _git_code("rev-parse", "--verify", "--quiet", "HEAD"):
-        raise DataError("Git has no commit here, and an experiment begins at one: run `dvc repro`, and commit")
+        raise DataError(
+            "this Git repository has no commit, and an experiment starts from one: run `dvc repro`, and commit"
+        )
     return _git("rev-parse", "HEAD").strip()
 
 
@@ -263,7 +264,7 @@ def _check_clean() -> None:
     if changed:
         raise DataError(
             f"{len(changed)} files have changes that are not committed ({listing(changed, 5)}): commit them first, "
-            "because the workspace is put back to the last commit after each try"
+            "because each try restores the workspace to the last commit"
         )
 
 
@@ -271,24 +272,24 @@ def _check_code(params: Params) -> None:
     changed = [name for name in plain_stages() if check_version(name, params)]
     if changed:
         raise DataError(
-            f"the code of {listing(changed, 5)} is another one than that of the last run, so that a try would differ "
-            "in it, too: run `dvc repro`, and commit"
+            f"the code of {listing(changed, 5)} has changed since the last run, so a try would differ in more "
+            "than its params: run `dvc repro`, and commit"
         )
 
 
 def _today() -> State:
     result = workspace_result()
     if result is None or not Path(catalogue.DIAGNOSIS.path).exists():
-        raise MissingInputError("there is no run to begin with: run `dvc repro`, and commit")
+        raise MissingInputError("there is no run to start from: run `dvc repro`, and commit")
     if result.predictions is None:
-        raise DataError(f"the last run is not whole: {result.missing}. Run `dvc repro`, and commit")
+        raise DataError(f"the last run is incomplete: {result.missing}. Run `dvc repro`, and commit")
     return State(result, catalogue.DIAGNOSIS.read(Path(catalogue.DIAGNOSIS.path)), Workspace().params())
 
 
 def _git(*words: str) -> str:
     found = subprocess.run(["git", *words], capture_output=True, text=True, check=False)  # noqa: S603, S607
     if found.returncode:
-        raise DataError(f"Git could not do what was asked (git {' '.join(words[:1])}): {found.stderr.strip()[:300]}")
+        raise DataError(f"`git {' '.join(words[:1])}` failed: {found.stderr.strip()[:300]}")
     return found.stdout
 
 
@@ -296,4 +297,4 @@ def _git_code(*words: str) -> int:
     try:
         return subprocess.run(["git", *words], capture_output=True, check=False).returncode  # noqa: S603, S607
     except FileNotFoundError as error:
-        raise DataError("Git is not installed, and each try is an experiment of DVC, which needs it") from error
+        raise DataError("Git is not installed, and the experiments of DVC need it: install Git") from error

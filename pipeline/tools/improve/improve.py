@@ -65,10 +65,10 @@ def dry_run(params: Params, show: Callable[[str], None]) -> Plan:
 def check_budget(runs: int | None, minutes: float | None) -> None:
     """Raise ParamsError unless there is a budget."""
     if runs is None and minutes is None:
-        raise ParamsError("`pipeline improve` needs an end: give --minutes, --runs, or both; or --dry-run")
+        raise ParamsError("`pipeline improve` needs a budget: give --runs, --minutes or both; or use --dry-run")
     for name, value in (("--runs", runs), ("--minutes", minutes)):
         if value is not None and not value > 0:
-            raise ParamsError(f"{name} is {value:g}: with a budget of nothing, nothing can be tried; see --dry-run")
+            raise ParamsError(f"{name} is {value:g}: it must be above 0; to run nothing, use --dry-run")
 
 
 def _begun(params: Params, show: Callable[[str], None]) -> tuple[Experiments, Progress]:
@@ -80,7 +80,7 @@ def _begun(params: Params, show: Callable[[str], None]) -> tuple[Experiments, Pr
     _know(progress, bench, [entry for entry in entries if entry.session != session])
     earlier = [entry for entry in entries if entry.session == session]
     if earlier:
-        show(f"going on from {len(earlier)} earlier tries: improve/log.jsonl")
+        show(f"resuming after {len(earlier)} earlier tries, which improve/log.jsonl lists")
     for entry in earlier:
         # A try without a value failed, or was of another dev: it counts, and is not tried again.
         state = bench.load(entry.name) if entry.value is not None else None

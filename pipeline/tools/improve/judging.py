@@ -1,4 +1,4 @@
-"""Is a model better than the one before, although many were tried? And what of the gain is the choice?
+"""Is a model better than the one before, given how many were tried? And how much of the gain is luck?
 
 All models that were tried on one dev are judged together: a difference counts if it is larger than what the largest
 difference of all pairs reaches by chance in 95 % of tables (max-t, multiple_comparisons.py). What is kept still looks
@@ -72,8 +72,8 @@ class Tried:
         self._groups = len(np.unique(self._codes[self.metric.counted(self._models[0])]))
         if self._groups < MIN_GROUPS:
             raise DataError(
-                f"dev has {self._groups} independent groups of images, and with fewer than {MIN_GROUPS} nobody can "
-                "tell models apart: collect more production images"
+                f"dev has {self._groups} independent groups of images, and models can be compared with at least "
+                f"{MIN_GROUPS}: collect more production images"
             )
 
     def __len__(self) -> int:

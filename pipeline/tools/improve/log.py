@@ -1,4 +1,4 @@
-"""What `pipeline improve` tried: a JSON object a line, each on the disk before the next try begins."""
+"""What `pipeline improve` tried: a JSON object per line, each on disk before the next try begins."""
 
 import json
 import os

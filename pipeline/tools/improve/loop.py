@@ -107,9 +107,7 @@ def improve(
         if fitting:
             chosen, flattered = fitting[0], 0.0
         elif planned:
-            return Ending(
-                "budget", "what is left to try takes longer than the minutes that are left", asks_of(progress)
-            )
+            return Ending("budget", "all that is left to try takes longer than the minutes left", asks_of(progress))
         else:
             searched = _searched(progress, bench, name, budget)
             if searched is None:
@@ -189,7 +187,7 @@ def _judge(progress: Progress, entry: Entry, state: State) -> Entry:
 
 def _why(found: Judgement, state: State, kept: bool) -> str:
     if kept:
-        return "" if found.better else "the model before breaks a limit, and this one holds all"
+        return "" if found.better else "the model before breaks a limit; this one holds all"
     broken = [name for name, limit in state.result.report.get("limits", {}).items() if not limit["held"]]
     if broken:
         return f"breaks {', '.join(sorted(broken))}"
@@ -201,7 +199,7 @@ def _repaired(progress: Progress, entry: Entry, state: State) -> Entry:
     before = set(progress.incumbent.diagnosis["named"])
     repairs = entry.finding in before and entry.finding in blocked_by(progress.incumbent.diagnosis)
     if not repairs or entry.finding in state.diagnosis["named"]:
-        return replace(entry, note="its dev has other images, so nobody can say whether it is better")
+        return replace(entry, note="its dev has other images, so it cannot be compared")
     assert state.result.predictions is not None  # noqa: S101
     try:
         progress.tried = Tried(state.result.predictions, progress.tried.params)
@@ -209,7 +207,7 @@ def _repaired(progress: Progress, entry: Entry, state: State) -> Entry:
         return replace(entry, note=str(error))
     progress.basis, progress.incumbent_number, progress.order = state, 0, []
     progress.flattered = 0.0
-    words = f"{entry.finding.replace('_', ' ')} is gone; dev has other images, so that its numbers begin anew"
+    words = f"{entry.finding.replace('_', ' ')} is fixed; dev has other images now, so numbers begin again"
     value = round(progress.tried.value(0), 6)
     return replace(entry, metric=progress.tried.metric.key, value=value, kept=True, basis=True, note=words)
 
@@ -221,7 +219,7 @@ def _ending(progress: Progress, planned: Sequence[Planned], budget: Budget) -> E
     blocking = blocked_by(progress.incumbent.diagnosis)
     if blocking and not any(one.move.repairs for one in planned):
         names = " and ".join(name.replace("_", " ") for name in dict.fromkeys(blocking))
-        words = f"only people can help now: the numbers rest on data with {names}, and no experiment mends that"
+        words = f"only people can help now: the data have {names}, and no experiment fixes that"
         return Ending("people", words, asks)
     return None
 
@@ -229,7 +227,7 @@ def _ending(progress: Progress, planned: Sequence[Planned], budget: Budget) -> E
 def _nothing_left(progress: Progress) -> Ending:
     asks = asks_of(progress)
     if asks:
-        return Ending("people", "no experiment is left to try; people can go on", asks)
+        return Ending("people", "no experiment is left to try, only work for people", asks)
     return Ending("done", "nothing is left to try", asks)
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.diagnosis.findings import LABEL_NOISE
-from pipeline.diagnosis.next_steps import BLOCKING, EXPERIMENT, FIRST, changed
-from pipeline.diagnosis.param_changes import DROPPED
+from pipeline.diagnosis.next_steps import BLOCKING, FIRST
+from pipeline.diagnosis.param_changes import DROPPED, EXPERIMENT, changed
 from pipeline.errors import ParamsError
 from pipeline.project.params_file import check_params
 from pipeline.yaml_values import yaml_values

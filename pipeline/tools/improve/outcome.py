@@ -1,4 +1,4 @@
-"""What `pipeline improve` brought, as lines and tables for people."""
+"""The results of `pipeline improve`, as lines and tables."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -78,11 +78,11 @@ def outcome_lines(found: Outcome, applied: bool) -> Iterator[str]:
     """What came of it, why it ended, and what to do; a sentence each."""
     if found.repaired:
         yield (
-            f"{in_words(found.repaired).capitalize()} was mended first. Dev has other images since, so that earlier "
-            "numbers cannot be compared with these"
+            f"{in_words(found.repaired).capitalize()} was fixed first. This changed the images of dev, so earlier "
+            "metrics cannot be compared with these"
         )
     if found.gain is None:
-        yield f"Nothing that was tried is better beyond noise: {found.metric} on dev stays {found.before:.4f}"
+        yield f"No experiment was better beyond noise: {found.metric} on dev stays {found.before:.4f}"
     else:
         unit = "points" if found.is_share else "in the metric's units"
         scale = POINTS if found.is_share else 1.0
@@ -90,14 +90,14 @@ def outcome_lines(found: Outcome, applied: bool) -> Iterator[str]:
         yield f"{found.metric} on dev: {found.before:.4f} before, {found.after:.4f} now"
         difference, choosing = scale * found.gain.difference, scale * found.choosing
         yield (
-            f"Dev says {difference:+.1f} {unit} (95 % interval {low:+.1f} to {high:+.1f}, which holds for all "
-            f"{found.models} models), of which about {choosing:.1f} is choosing. Test was not read"
+            f"The gain on dev is {difference:+.1f} {unit} (95 % interval {low:+.1f} to {high:+.1f}, valid for all "
+            f"{found.models} models together). About {choosing:.1f} of it is the luck of the best. Test was not read"
         )
     yield f"It ended because {found.ending.words}"
     if found.kept and not applied:
-        yield f"To take over what was kept: `dvc exp apply {found.kept}`, then commit"
+        yield f"To use the kept model: `dvc exp apply {found.kept}`, then commit"
     if found.kept and applied:
-        yield f"Applied: the workspace is that of {found.kept}. Look at it with `pipeline summary`, then commit"
+        yield f"Applied: the workspace now has the results of {found.kept}. Read `pipeline summary`, then commit"
 
 
 def ask_lines(asks: Sequence[Ask]) -> Iterator[str]:
@@ -127,9 +127,13 @@ def print_plan(moves: Sequence[Planned], asks: Sequence[Ask], blocking: Sequence
     tried = [one for one in moves if one.move.repairs] if blocking else moves
     if blocking:
         names = " and ".join(map(in_words, dict.fromkeys(blocking)))
-        console.print(escape(f"The numbers rest on data with {names}: nothing else is tried before that is mended"))
+        console.print(
+            escape(
+                f"The data have {names}, so the metrics are not reliable: nothing else is tried before this is fixed"
+            )
+        )
     if tried:
-        table = Table(title="what would be tried, this first; each result changes what follows", title_justify="left")
+        table = Table(title="what would be tried, in this order; each result may change the rest", title_justify="left")
         for column in ("try", "for", "points if it helps", "chance", "minutes"):
             table.add_column(column, justify="left" if column in {"try", "for"} else "right", overflow="fold")
         for one in tried:
@@ -145,7 +149,7 @@ def print_plan(moves: Sequence[Planned], asks: Sequence[Ask], blocking: Sequence
 def _print_asks(asks: Sequence[Ask], console: Console) -> None:
     lines = list(ask_lines(asks))
     if lines:
-        console.print("What only people can do, or a command that measures:")
+        console.print("These are left to you:")
         for line in lines:
             console.print(escape(line), soft_wrap=True)
 

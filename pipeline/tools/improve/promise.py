@@ -1,4 +1,4 @@
-"""What a move promises for its cost: its expected gain in points, times the chance that it helps, over minutes.
+"""The expected gain of a move per minute: its gain in points if it helps, times the chance that it helps, over minutes.
 
 Chances and gains are those of planted diseases: hit_rates.csv, whose rows `benchmarks/improve.py --rates` counted. Each
 is shrunk: a row of two runs says little. What was tried here counts as well, so that after two failures for one

@@ -80,7 +80,7 @@ def label_queue(name: str, params: Params, count: int, by: str | None, engine: E
     return Queue(
         tasks=import_file(chosen["path"].tolist(), chosen["id"].tolist(), labels),
         interface=labelling_interface(_choices(labelled, params.problem), labels),
-        summary=f"{len(chosen)} of {len(wanted)} images of {name} without a label, {how}",
+        summary=f"{len(chosen)} of {len(wanted)} unlabelled images of {name}, {how}",
     )
 
 
@@ -145,9 +145,9 @@ def _valuable(
         # Of labels the one that is least sure counts.
         lead = np.abs(2 * found - 1).min(axis=1) if is_multi_label(params.problem) else margins(found)
         worth = (1 - lead) ** 2
-        first, how = spread_out(vectors, known, worth, many, seed), "uncertain ones that are unlike one another"
+        first, how = spread_out(vectors, known, worth, many, seed), "uncertain and different from one another"
     else:
-        first, how = representative(vectors, known, many, wanted["id"], seed), "typical of many without a label"
+        first, how = representative(vectors, known, many, wanted["id"], seed), "which represent all of them"
     order = np.r_[first, np.setdiff1d(np.arange(len(wanted)), first)]
     return order, f"{how}, by their {looks.kind}"
 

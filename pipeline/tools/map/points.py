@@ -1,4 +1,4 @@
-"""The points of a map: where each image lies, and what may be told of it.
+"""The points of a map: where each image lies, and what may be shown of it.
 
 Where an image of test lies is known by what it looks like; its label and what the model says of it are not shown.
 """
@@ -26,7 +26,7 @@ COLUMNS = ["id", "x", "y", "source", "role", "split", "label", "predicted"]
 
 
 def map_points(engine: Engine) -> tuple[pd.DataFrame, str]:
-    """A row an image that curate kept, by id, with COLUMNS; and what the map is made of, in words.
+    """A row per image that curate kept, by id, with COLUMNS; and what the map is made of, in words.
 
     split: of the last run, or HELD_BACK. label, predicted: "" where they are not shown or not known.
 

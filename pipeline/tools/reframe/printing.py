@@ -41,13 +41,13 @@ def table_of(results: Sequence[Result]) -> pd.DataFrame:
 
 
 def params_of(result: Result) -> str:
-    """What to write into params.yaml for a framing, one line a place."""
+    """What to write into params.yaml for a framing, one line per place."""
     return "\n".join(f"{place}: {flow(value)}" for place, value in result.candidate.params.items())
 
 
 def print_table(found: Reframed, console: Console) -> None:
     """Print it, and what follows."""
-    title = f"mean cost of a decision on {found.measured:,} production images (of {found.images:,} of train and dev)"
+    title = f"mean cost per prediction on {found.measured:,} production images (of {found.images:,} of train and dev)"
     shown = Table(title=title, title_justify="left")
     for column in ("framing", "counts"):
         shown.add_column(column)
@@ -66,7 +66,7 @@ def print_table(found: Reframed, console: Console) -> None:
 def sentences(found: Reframed) -> Iterator[str]:
     """What follows from the results."""
     yield (
-        f"By linear models on {found.kind}, which did not see the group of an image that they predict. The intervals "
+        f"The models are linear, on {found.kind}, and never predict a group that they were fitted to. The intervals "
         "hold for all rows together."
     )
     yield from found.notes
@@ -74,18 +74,18 @@ def sentences(found: Reframed) -> Iterator[str]:
     if not found.results:
         return
     if UNKNOWN in verdicts:
-        yield f"Fewer than {MIN_GROUPS} independent groups of production images: no framing can be told from today's."
+        yield f"Fewer than {MIN_GROUPS} independent groups of production images: too few to compare framings."
         return
     if DECISION in verdicts:
         yield (
-            "by the decision alone: classes learnt as unrelated cost no more, if the same costs decide: see the row "
-            "with softmax"
+            "by the decision alone: only the rule that turns probabilities into a class helps, not what is learnt. Use "
+            "the params of the row with softmax"
         )
     gains = [each for each in found.results if verdict(each) == GAIN]
     if not gains:
         yield "No gain: none of these framings costs less than today's beyond noise. Leave `problem` as it is."
         return
-    yield "Try the framings that gain with your own model: write into params.yaml, run `dvc repro`, and compare."
+    yield "Try these framings with your own model: write one into params.yaml, run `dvc repro`, and compare:"
     for each in gains:
         yield f"# {each.candidate.name}"
         yield params_of(each)

@@ -139,11 +139,15 @@ def _candidates(
     notes: list[str] = []
     found = in_order(classes, asked, problem)
     if len(classes) < 3:
-        return found, ["two classes have no order, no tree and no rest: there is nothing to reframe"]
+        return found, ["with two classes, there is no order, tree or rest to try"]
     if not found:
-        notes.append("no order: the names suggest none. Name one with --order none,some,much")
+        notes.append(
+            "no order was tried, because the names of the classes suggest none. Give one with --order none,some,much"
+        )
     elif asked.order is None:
-        notes.append(f"the order is a guess from the names: {', '.join(found[0].classes)}. Name another with --order")
+        notes.append(
+            f"the order is a guess from the names: {', '.join(found[0].classes)}. Give another one with --order"
+        )
     if asked.tree is not None:
         scale = "half edges" if asked.costs is None else "your costs"
         found += in_tree(classes, asked.tree, "hierarchy", asked.costs, problem, scale)
@@ -154,7 +158,7 @@ def _candidates(
     if asked.tree is None:
         tree = clustered_tree(classes, shares / np.maximum(shares.sum(axis=1, keepdims=True), 1e-12))
         if tree is None:
-            notes.append("no tree: no classes are taken for one another more than the rest. Name one with --tree")
+            notes.append("no tree was tried, because no classes are confused more than the rest. Give one with --tree")
         else:
             wrong = 1 - np.eye(len(classes)) if asked.costs is None else asked.costs
             scale = "wrong" if asked.costs is None else "your costs"

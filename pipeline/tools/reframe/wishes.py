@@ -1,4 +1,4 @@
-"""What the command line asks of `pipeline reframe`, read from its texts."""
+"""The options of `pipeline reframe`, parsed and checked."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

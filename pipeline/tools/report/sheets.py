@@ -63,7 +63,7 @@ def _issues(_: Params) -> Sheet:
 
 
 def _copies(_: Params) -> Sheet:
-    return _sheet("Duplicates and near copies", read(catalogue.CURATE_COPIES))
+    return _sheet("Duplicates and near-duplicates", read(catalogue.CURATE_COPIES))
 
 
 def _clusters(_: Params) -> Sheet | None:

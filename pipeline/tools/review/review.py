@@ -31,7 +31,7 @@ def person(who: str | None) -> str:
         raise ParamsError("this account has no name: give yours with --who") from error
     name = clean(written)
     if not name or fault(name) is not None or not is_utf8(name):
-        raise ParamsError(f"--who {shown(written)!r} is no name of a person: give one of visible characters")
+        raise ParamsError(f"--who {shown(written)!r} is not a name: write it with visible characters")
     return name
 
 

@@ -1,4 +1,4 @@
-"""The table of a spot check for people, and how to take its first model over."""
+"""The table of a spot check, and how to use its first model."""
 
 import pandas as pd
 from rich.console import Console
@@ -52,6 +52,6 @@ def _taken_over(best: str, params: Params) -> str:
         return f"To use {best}, set in params.yaml: train.model: {model.model_dump_json()}"
     backbone = params.embed.backbone
     if backbone is None or backbone.name != "efficientnet_lite0" or params.train.model.name == backbone.name:
-        return f"{best} is no model of train.model: it shows how far the frozen network of embed.backbone carries"
+        return f"{best} cannot be set as train.model: it shows what the features of embed.backbone are worth"
     head = EfficientNetLite0(name=backbone.name, trained="head", input=backbone.side, dropout=HeadDropout(head=0.2))
-    return f"To train such a model as {best}, set in params.yaml: train.model: {head.model_dump_json()}"
+    return f"To train a model like {best}, set in params.yaml: train.model: {head.model_dump_json()}"

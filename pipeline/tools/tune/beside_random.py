@@ -120,11 +120,11 @@ def lines_beside_random(found: BesideRandom, metric: str) -> list[str]:
             if one.high < 0
             else "Architecture search is no better than random search"
         )
-        lines.append(f"{verdict}: difference without the choices {ends}, above 0 if the search is better")
+        lines.append(f"{verdict}: difference without the luck of the best {ends}, above 0 if the search is better")
     if found.tau is not None:
         lines.append(
-            f"The ranking by shared weights and that of dev agree by Kendall's tau {found.tau:.2f}, over "
-            f"{found.ranked} networks that were drawn by chance"
+            f"Kendall's tau between the ranking by shared weights and that on dev is {found.tau:.2f}, over "
+            f"{found.ranked} networks drawn at random"
         )
     return lines
 
@@ -135,7 +135,7 @@ def _shown(side: Side, metric: str) -> str:
     words = f"best {metric} {side.best:.4f} of {side.trials} networks"
     if side.corrected is not None:
         value, low, high = side.corrected
-        words += f", without the choice {value:.4f} ({low:.4f} to {high:.4f})"
+        words += f", without the luck of the best {value:.4f} ({low:.4f} to {high:.4f})"
     return f"{words}, {side.seconds:.0f} s"
 
 

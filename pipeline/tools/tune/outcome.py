@@ -43,7 +43,7 @@ class Outcome:
 
 
 def trials_table(trials: Sequence[FrozenTrial], tune: TuneParams) -> pd.DataFrame:
-    """A row a trial, in order: its state, value on dev, broken limits, epochs, seconds, and what varied."""
+    """A row per trial, in order: its state, value on dev, broken limits, epochs, seconds, and what varied."""
     return pd.DataFrame(
         [
             {
@@ -92,20 +92,23 @@ def outcome_lines(found: Outcome) -> list[str]:
     """What was found, in sentences; the command of the winner last."""
     lines = [] if found.beside is None else lines_beside_random(found.beside, found.metric)
     if not found.winner:
-        return [*lines, "No trial, and not today's params, holds all limits of evaluate.satisficing: widen the ranges"]
+        return [
+            *lines,
+            "No trial holds all limits of evaluate.satisficing, and today's params do not either: widen the ranges",
+        ]
     if found.winner == TODAY:
-        return [*lines, "No better: no trial beats today's params"]
+        return [*lines, "No trial is better than today's params"]
     if found.selection is not None:
         one = found.selection
         lines.append(
-            f"Trial {found.winner} has {one.value:.4f} on dev, the best of {len(found.rows)} models. The choice makes "
-            f"it look better: without it, expect about {one.corrected:.4f} (95 % interval "
+            f"Trial {found.winner} has {one.value:.4f} on dev, the best of {len(found.rows)} models. This is "
+            f"partly luck: without it, expect about {one.corrected:.4f} (95 % interval "
             f"{one.low:.4f} to {one.high:.4f})"
         )
     if not found.better:
-        lines.append("No better: the difference to today's params may be chance. To try it all the same:")
+        lines.append("No better: the difference from today's params may be chance. To try it anyway:")
     else:
-        lines.append("Better than today's params beyond chance. Run it as an experiment, and `evaluate` measures it:")
+        lines.append("Better than today's params beyond chance. To evaluate it, run it as an experiment:")
     return [*lines, f"  {found.command}"]
 
 

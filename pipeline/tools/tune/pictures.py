@@ -60,7 +60,7 @@ def importances_figure(importances: Mapping[str, float]) -> Figure:
 
 @mpl.rc_context(RC)
 def parallel_figure(trials: pd.DataFrame, metric: str, maximise: bool) -> Figure:
-    """A line a trial through its values and its result; the best fifth of trials in colour."""
+    """A line per trial through its values and its result; the best fifth of trials in colour."""
     done = trials[trials["value"].notna()].reset_index(drop=True)
     names = [name for name in done.columns if name not in OTHERS][:MAX_PARAMS]
     scales = [_scale(done[name].tolist()) for name in [*names, "value"]]

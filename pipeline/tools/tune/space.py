@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.diagnosis.next_steps import changed
-from pipeline.diagnosis.param_changes import DROPPED
+from pipeline.diagnosis.param_changes import DROPPED, changed
 from pipeline.errors import ParamsError
 from pipeline.project.params_file import Params, check_params
 from pipeline.tuning.ranges import RANGES, Lists, Range, Values, value_of, written_value
@@ -25,7 +24,7 @@ def check_space(values: Mapping[str, Any], params: Params) -> None:
     for place, one in space.items():
         if place.startswith("augment.") and not online:
             problems.append(
-                f"tune.space.{place}: variants are made beforehand; set augment.mode to online to vary them"
+                f"tune.space.{place}: variants are stored before training; set augment.mode to online to vary them"
             )
         elif place.startswith("balance.") and (why := _not_in_memory(params)):
             problems.append(f"tune.space.{place}: {why}")
@@ -40,10 +39,12 @@ def check_space(values: Mapping[str, Any], params: Params) -> None:
 def _not_in_memory(params: Params) -> str:
     """Why rows that are balanced otherwise cannot be had without the stage augment; empty: they can."""
     if params.augment.match_production:
-        return "raw images are degraded beforehand; set augment.match_production to false to vary it"
+        return "raw images are degraded before training; set augment.match_production to false to vary it"
     # Without copies, too: a row that balance repeats is a variant.
     if params.augment.mode != "online" and params.augment.transforms:
-        return "variants are made beforehand, for the rows of today; set augment.mode to online to vary it"
+        return (
+            "variants are stored before training, for the rows of the last run; set augment.mode to online to vary it"
+        )
     return ""
 
 

@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from pipeline import catalogue
 from pipeline.data.predictions import prediction_table
-from pipeline.diagnosis.next_steps import changed, command_of
+from pipeline.diagnosis.param_changes import changed, command_of
 from pipeline.errors import DataError, ParamsError, listing
 from pipeline.manifest import DEV
 from pipeline.metrics.comparison import Result, compare

@@ -88,7 +88,7 @@ def boosting(params: Boosting, setup: Setup) -> EnsembleFit:
     titles = [f"round {number + 1}" for number in range(len(weights))]
     reason = why(params.use, gain, "that of the first round")
     if len(whole.fitted) == 1:
-        reason = "the first model misclassifies nothing of train, or no less than chance, so there was no second round"
+        reason = "the first model misclassifies no image of train, or as many as chance, so there was no second round"
     # Of the rounds after the first no loss was measured: they are no models of their own.
     table = [{"member": title, "weight": weight} for title, weight in zip(titles, shown.tolist(), strict=True)]
     table[0]["log_loss"] = float(losses_of(own[0], both))

@@ -1,4 +1,4 @@
-"""The images of train as they were photographed: what an ensemble is selected by, out of fold, by group."""
+"""The images of train without variants: ensembles are selected by out-of-fold predictions of these."""
 
 from dataclasses import dataclass, field
 

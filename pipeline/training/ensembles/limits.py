@@ -1,4 +1,4 @@
-"""Whether a limit on size or time rules an ensemble out, asked before anything is fitted."""
+"""Check before the first fit whether a limit on size or latency rules an ensemble out."""
 
 from collections.abc import Callable, Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""Fit a log-linear pool: how far each member's log-probabilities count, by the labels of images that none of them saw.
+"""Fit a log-linear pool: the weights of the members' log-probabilities, on out-of-fold predictions.
 
 The log-probability of class c for image i is, but for a constant, the sum over members m of w_m(i) log p_m,c(i), plus
 b_c. That is multinomial logistic regression with few numbers, so its loss has one minimum. w_m(i) is w_m0, or w_m0 plus
@@ -26,7 +26,7 @@ MIN_WEIGHT = 1e-4
 
 @dataclass(frozen=True)
 class Learnt:
-    """Weights (members, 1 + facts), and a number a class, (k,)."""
+    """Weights (members, 1 + facts), and a number per class, (k,)."""
 
     weights: Floats
     bias: Floats

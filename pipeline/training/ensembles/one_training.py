@@ -1,4 +1,4 @@
-"""Ensembles that one training gives: the average of the weights that it went through, or networks at cycles' ends.
+"""Ensembles from a single training: averages of its weights, or networks at the ends of cycles.
 
 They are asked of dev whether they help: out of fold would cost several trainings, and dev chose the epoch already.
 """

@@ -1,4 +1,4 @@
-"""What became of an ensemble, in a sentence and as a report that other programs read."""
+"""The outcome of an ensemble, as a sentence and as a report for other programs."""
 
 import math
 from typing import Any

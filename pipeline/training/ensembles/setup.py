@@ -1,4 +1,4 @@
-"""What the ensembles share: what they are fitted to, out-of-fold predictions of members, and the choice at the end."""
+"""What the ensembles share: their data, out-of-fold predictions of members, and the final choice."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace

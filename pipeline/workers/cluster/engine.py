@@ -57,7 +57,7 @@ class RayEngine(Engine):
         try:
             return self._on_cluster(work, jobs, done, reads)
         except WorkspaceUnseenError:  # none of the jobs has begun
-            say(f"{title}: no node of the cluster sees the workspace, so processes of this machine do this")
+            say(f"{title}: no node of the cluster can read the workspace, so this machine does the work")
             return super()._spread(work, jobs, done, reads, title)
 
     def _on_cluster(

@@ -1,4 +1,4 @@
-"""What a process on a node of a cluster does: it says what it is and sees, then does jobs like a worker process.
+"""A process on a node of a cluster: it reports its versions and what it can read, then works like a worker process.
 
 It does not import Ray.
 """
@@ -52,7 +52,7 @@ class Workspace:
 
 @dataclass(frozen=True)
 class NodeReport:
-    """What a node's process is and sees.
+    """The versions of a node's process, and what it can read.
 
     versions: of Python, of libraries (absent ones are missing) and of the pipeline's own code, a hash.
     sees_workspace: whether it reads the run's marker. missing: of the paths that tasks read, those it does not see.
@@ -81,11 +81,11 @@ class NodeReport:
             )
         if workspace.tasks_read_it and not self.sees_workspace:
             return (
-                f"it does not see the workspace {workspace.folder}, whose files this stage reads: put the workspace on "
+                f"it cannot read the workspace {workspace.folder}, whose files this stage needs: put the workspace on "
                 "storage that all nodes mount at the same path, or run this stage with --engine processes"
             )
         if self.missing:
-            return f"it does not see {self.missing[0]}: mount it at the same path, or move the images to object storage"
+            return f"it cannot read {self.missing[0]}: mount it at the same path, or move the images to object storage"
         return None
 
 

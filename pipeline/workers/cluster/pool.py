@@ -1,4 +1,4 @@
-"""The workers of a run on a cluster: they start on each node, are found fit or not, and are replaced when they die."""
+"""The workers of a run on a cluster: they start on each node, are checked, and are replaced when they die."""
 
 import secrets
 import time
@@ -103,16 +103,16 @@ class ClusterPool:
         if not self._starting and (self._refused or (waited > REFRESH_SECONDS and not any(processors().values()))):
             if self._unseen:
                 raise WorkspaceUnseenError(self._unseen)
-            raise WorkerError(f"no node of {self._name} can take part: {self._reasons()}")
+            raise WorkerError(f"no node of {self._name} can be used: {self._reasons()}")
         if waited > FREE_SECONDS:
             raise WorkerError(
                 f"no worker could start on {self._name} in {FREE_SECONDS} seconds: "
-                f"{self._failed or 'other programs have all of its processors'} (see `ray status`). Wait for them, add "
+                f"{self._failed or 'other programs use all of its cores'} (see `ray status`). Wait for them, add "
                 "nodes, or use --engine processes"
             )
         if waited > ANSWER_SECONDS and not self._told:
             self._told = True
-            say(f"{self._name}: waiting for a free processor")
+            say(f"{self._name}: waiting for a free core")
 
     def started(self, reference: Any) -> None:
         """A worker has started, or failed to: it takes part, or its node is left out for good."""
@@ -127,7 +127,7 @@ class ClusterPool:
             if self._workspace.tasks_read_it and not worker.report.sees_workspace:
                 self._unseen = worker.host
             if worker.node not in self._refused:
-                say(f"{self._name}: node {worker.host} is left out: {reason}")
+                say(f"{self._name}: node {worker.host} is not used: {reason}")
                 self._refused[worker.node] = f"{worker.host}: {reason}"
             worker.kill()
         else:

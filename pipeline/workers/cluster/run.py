@@ -1,4 +1,4 @@
-"""Jobs done by the workers of a cluster, whatever becomes of some of them.
+"""Run jobs on the workers of a cluster, even if some of the workers die.
 
 A job is idempotent: what a lost worker was at is done again, and what a slow one is at may be done twice; the first
 result counts.

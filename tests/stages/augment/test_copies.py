@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from pipeline.images.perceptual import CROPS, SIDE, Hashes
 from pipeline.images.pixels import Pixels
-from pipeline.stages.curate.similarity import RADIUS, Positions, copies, linked
+from pipeline.stages.curate.near_hashes import RADIUS, Positions
+from pipeline.stages.curate.similarity import copies, linked
 
 
 def test_no_pictures_have_no_copies() -> None:
@@ -77,8 +78,12 @@ def test_pictures_are_looked_at_anew_when_there_is_no_room_to_remember_them(monk
     whole = Bank(contents)
     expected = whole.families(hashes)
     assert len(whole.looks) == len(set(whole.looks)) == 100
-    for name, value in (("_PAIRS_AT_ONCE", 64), ("_REMEMBERED", 40), ("_BLOCK", 64)):
-        monkeypatch.setattr(f"pipeline.stages.curate.similarity.{name}", value)
+    for name, value in (
+        ("similarity._PAIRS_AT_ONCE", 64),
+        ("similarity._REMEMBERED", 40),
+        ("near_hashes._BLOCK", 64),
+    ):
+        monkeypatch.setattr(f"pipeline.stages.curate.{name}", value)
     parted = Bank(contents)
     assert parted.families(hashes) == expected
     assert len(parted.looks) > 100

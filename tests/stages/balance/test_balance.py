@@ -16,6 +16,7 @@ from pipeline.stages.augment.copies import PerImage, plan_copies
 from pipeline.stages.balance.stage import balance
 from pipeline.stages.ingest.params import PngEncoding
 from pipeline.store.manifests import arrow_table
+from pipeline.store.row_parts import RowParts
 from pipeline.store.shard_plan import Row
 from pipeline.store.shards import ShardReader, ShardStore
 from pipeline.workers.engine import Engine
@@ -58,8 +59,12 @@ def balanced(
     """The outputs, their manifest as a data frame."""
     chosen = {"name": strategy, **OTHERS[strategy], **others}
     section = params(**{"balance.strategy": chosen, "balance.production_weight": production_weight})
-    outputs = balance(table_of(manifest), ShardReader(folder), section.balance, Engine(workers))
+    outputs = balance(rows_of(manifest), ShardReader(folder), section.balance, Engine(workers))
     return replace(outputs, manifest=outputs.manifest.part(0, len(outputs.manifest.rows)).to_pandas())
+
+
+def rows_of(manifest: pd.DataFrame) -> RowParts:
+    return RowParts.of(table_of(manifest))
 
 
 def table_of(manifest: pd.DataFrame) -> pa.Table:
@@ -83,7 +88,7 @@ def test_the_file_is_the_same_in_any_order_of_rows(
     shuffled = manifest.sample(frac=1, random_state=1)
     for number, rows in enumerate((manifest, shuffled)):
         section = params(**{"balance.strategy": {"name": strategy, **OTHERS[strategy]}}).balance
-        outputs = balance(table_of(rows), ShardReader(folder), section, Engine(1))
+        outputs = balance(rows_of(rows), ShardReader(folder), section, Engine(1))
         catalogue.BALANCED_TABLE.write(outputs.manifest, tmp_path / str(number))
     assert (tmp_path / "0").read_bytes() == (tmp_path / "1").read_bytes()
     rows = catalogue.BALANCED.read(tmp_path / "0")
@@ -170,7 +175,7 @@ def test_a_file_written_in_parts_reads_as_one(
     manifest: pd.DataFrame, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     section = params(**{"balance.strategy": {"name": "oversample", **OTHERS["oversample"]}}).balance
-    taken = balance(table_of(manifest), ShardReader(folder), section, Engine(1)).manifest
+    taken = balance(rows_of(manifest), ShardReader(folder), section, Engine(1)).manifest
     catalogue.BALANCED_TABLE.write(taken, tmp_path / "whole")
     monkeypatch.setattr("pipeline.store.manifests.PART", 4)
     catalogue.BALANCED_TABLE.write(taken, tmp_path / "parts")

@@ -175,7 +175,7 @@ def test_more_rows_than_a_manifest_holds_are_refused(strategy: str) -> None:
     target = {"name": "count", "rows": 10_000_001}
     message = (
         r"^balance would give 20,000,002 rows \(2 classes of up to 10,000,001\), "
-        r"and a manifest holds at most 20,000,000: "
+        r"but at most 20,000,000 are allowed: "
         r"lower balance\.strategy\.target or balance\.production_weight, or use the strategy weights$"
     )
     with pytest.raises(ParamsError, match=message):

@@ -19,7 +19,7 @@ from pipeline.stages.curate.groups import (
     near_counts,
     near_table,
 )
-from pipeline.stages.curate.similarity import Positions
+from pipeline.stages.curate.near_hashes import Positions
 from tests.examples import with_columns
 from tests.stages.curate.test_similarity import half, jpeg, scene
 

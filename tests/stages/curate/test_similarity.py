@@ -13,16 +13,15 @@ from PIL import Image
 from pipeline.images.perceptual import Hashes, fine_detail, marks, views
 from pipeline.images.pixels import Pixels
 from pipeline.stages.curate.alignment import portrait
+from pipeline.stages.curate.near_hashes import Positions, near_pairs
 from pipeline.stages.curate.similarity import (
     AGREEMENT,
     MIN_DETAIL,
     MIN_SIDE,
-    Positions,
     agreement,
     comparable,
     copies,
     linked,
-    near_pairs,
 )
 
 Pairs = set[tuple[int, int]]
@@ -121,7 +120,7 @@ def test_too_few_hashes_for_a_pair(count: int) -> None:
 def test_work_in_several_blocks_finds_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     hashes = np.unique(np.random.default_rng(0).integers(0, 2**12, 500, dtype=np.uint64)) << np.uint64(20)
     whole = set(found(hashes, 3))
-    monkeypatch.setattr("pipeline.stages.curate.similarity._BLOCK", 64)
+    monkeypatch.setattr("pipeline.stages.curate.near_hashes._BLOCK", 64)
     assert set(found(hashes, 3)) == whole
     assert whole
 

@@ -47,10 +47,12 @@ def begun() -> Experiments:
 def test_a_folder_without_git_or_a_commit_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    with pytest.raises(DataError, match=r"^this folder is in no Git repository, and each try .* run `git init`"):
+    with pytest.raises(DataError, match=r"^this folder is not in a Git repository, which .* run `git init`"):
         begun()
     run(tmp_path, "git", "init", "--quiet")
-    with pytest.raises(DataError, match=r"^Git has no commit here, and an experiment begins at one: run `dvc repro`"):
+    with pytest.raises(
+        DataError, match=r"^this Git repository has no commit, and an experiment starts from one: run `dvc repro`"
+    ):
         begun()
     run(tmp_path, "git", "commit", "--quiet", "--allow-empty", "--message", "Empty")
     with pytest.raises(DataError, match=r"^DVC cannot read this repository"):
@@ -58,7 +60,7 @@ def test_a_folder_without_git_or_a_commit_says_what_to_do(tmp_path: Path, monkey
 
 
 def test_changes_that_are_not_committed_and_a_missing_run_are_refused(project: Path) -> None:
-    with pytest.raises(MissingInputError, match=r"^there is no run to begin with: run `dvc repro`, and commit$"):
+    with pytest.raises(MissingInputError, match=r"^there is no run to start from: run `dvc repro`, and commit$"):
         begun()
     before = PARAMS.read_text()
     PARAMS.write_text(before + "# mine\n")
@@ -68,10 +70,10 @@ def test_changes_that_are_not_committed_and_a_missing_run_are_refused(project: P
 
 
 def test_a_budget_of_nothing_is_refused(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ParamsError, match=r"needs an end: give --minutes, --runs, or both; or --dry-run$"):
+    with pytest.raises(ParamsError, match=r"needs a budget: give --runs, --minutes or both; or use --dry-run$"):
         check_budget(None, None)
     for runs, minutes in ((0, None), (3, 0.0), (None, -1.0), (None, float("nan"))):
-        with pytest.raises(ParamsError, match=r"^--(runs|minutes) is (0|-1|nan): with a budget of nothing"):
+        with pytest.raises(ParamsError, match=r"^--(runs|minutes) is (0|-1|nan): it must be above 0"):
             check_budget(runs, minutes)
     check_budget(1, None)
 
@@ -80,7 +82,7 @@ def test_the_command_says_what_is_missing(
     project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended = pipeline_alone(capsys, monkeypatch, "improve", "--runs", "1")
-    assert (ended.code, "there is no run to begin with" in ended.err) == (MissingInputError.exit_code, True)
+    assert (ended.code, "there is no run to start from" in ended.err) == (MissingInputError.exit_code, True)
 
 
 def killed(project: Path, changed: str, process: str = "") -> None:
@@ -105,7 +107,7 @@ def test_what_a_killed_run_left_is_put_back_first(project: Path, monkeypatch: py
         killed(project, "", process_id(left.pid))
         assert PARAMS.read_bytes() != before
         Path("mine.txt").write_text("untracked")
-        with pytest.raises(MissingInputError, match="no run to begin with"):
+        with pytest.raises(MissingInputError, match="no run to start from"):
             dry_run(params(), lambda _: None)
         assert left.wait() == -signal.SIGINT or left.returncode == 1
     assert PARAMS.read_bytes() == before

@@ -44,8 +44,8 @@ def test_what_helps_is_kept_and_the_next_move_begins_there() -> None:
     assert found.gain.difference == pytest.approx(0.3)
     assert 0 <= found.choosing < 0.03
     lines = list(outcome_lines(found, applied=False))
-    assert "Dev says +30.0 points" in lines[1]
-    assert lines[-1] == "To take over what was kept: `dvc exp apply improve-abc-2`, then commit"
+    assert "The gain on dev is +30.0 points" in lines[1]
+    assert lines[-1] == "To use the kept model: `dvc exp apply improve-abc-2`, then commit"
 
 
 def test_what_may_be_noise_or_is_worse_or_breaks_a_limit_is_not_kept() -> None:
@@ -65,13 +65,13 @@ def test_what_may_be_noise_or_is_worse_or_breaks_a_limit_is_not_kept() -> None:
     }
     found = outcome_of(progress, ending)
     assert found.kept == ""
-    assert next(outcome_lines(found, False)).startswith("Nothing that was tried is better beyond noise")
+    assert next(outcome_lines(found, False)).startswith("No experiment was better beyond noise")
 
 
 def test_a_model_that_holds_all_limits_replaces_one_that_breaks_one() -> None:
     bench = Scripted({(2 * EPOCHS, RATE): state(0.605)})
     _, _, entries = improved(state(0.6, LONGER, broken=["recall"]), bench)
-    assert whys(entries) == [("train longer", True, "the model before breaks a limit, and this one holds all")]
+    assert whys(entries) == [("train longer", True, "the model before breaks a limit; this one holds all")]
 
 
 def test_a_run_that_fails_costs_a_try_and_the_loop_goes_on() -> None:
@@ -95,7 +95,7 @@ def test_it_ends_with_its_budget() -> None:
     soon = Budget(None, time.monotonic() + 60)
     progress, ending, entries = improved(state(0.6, LONGER), bench, soon)
     assert entries == []
-    assert ending.words == "what is left to try takes longer than the minutes that are left"
+    assert ending.words == "all that is left to try takes longer than the minutes left"
     assert progress.incumbent is progress.today
 
 
@@ -121,15 +121,13 @@ def test_a_repair_comes_first_and_its_numbers_begin_anew() -> None:
     ]
     found = outcome_of(progress, ending)
     assert (found.before, found.after) == (0.7, 0.8)
-    assert "Scenes in train was mended first" in next(outcome_lines(found, False))
+    assert "Scenes in train was fixed first" in next(outcome_lines(found, False))
 
 
 def test_a_run_with_another_dev_is_kept_for_no_other_reason() -> None:
     bench = Scripted({(2 * EPOCHS, RATE): state(0.99, first=50)})
     _, _, entries = improved(state(0.6, LONGER), bench)
-    assert whys(entries) == [
-        ("train longer", False, "its dev has other images, so nobody can say whether it is better")
-    ]
+    assert whys(entries) == [("train longer", False, "its dev has other images, so it cannot be compared")]
 
 
 def test_a_search_is_due_when_no_advice_is_left_and_its_own_choice_counts() -> None:

@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.diagnosis.next_steps import changed, command_of
-from pipeline.diagnosis.param_changes import DROPPED
+from pipeline.diagnosis.param_changes import DROPPED, changed, command_of
 from pipeline.tools.improve.moves import blocked_by, differences, moves_of, settings_of
 from tests.examples import params_values
 from tests.tools.improve.runs import diagnosis, step

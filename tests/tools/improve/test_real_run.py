@@ -84,7 +84,7 @@ def test_one_disease_is_mended_through_real_experiments(project: Path) -> None:
     assert run(project, "git", "status", "--porcelain") == ""
     assert "up to date" in run(project, "dvc", "status", "dvc.yaml")
     assert entry["name"] in run(project, "dvc", "exp", "list", "--name-only")
-    assert "Dev says +" in said
+    assert "The gain on dev is +" in said
     # The same again has its budget spent, and --apply takes over what was kept.
     assert "the budget is spent" in run(project, *RUNS, "--apply")
     values = run(project, "git", "diff", "--", "params.yaml")

@@ -71,7 +71,7 @@ def answer() -> None:
 def test_unlabelled_images_are_queued_with_an_interface_of_the_classes(queue: Queue) -> None:
     ended = queue("new", "--count", "5")
     assert ended.out == (
-        "5 of 12 images of new without a label, typical of many without a label, by their small pictures: "
+        "5 of 12 unlabelled images of new, which represent all of them, by their small pictures: "
         "label-queue.json; "
         "labelling interface of a new project: label-queue.xml\n"
     )
@@ -115,7 +115,7 @@ def test_with_a_model_the_least_certain_come_first(queue: Queue, workspace: Path
     for stage in ("split", "balance", "augment", "train"):
         run_stage(stage, load_params(), Engine(1))
     ended = queue("new", "--count", "12", "--by", "uncertainty")
-    assert "uncertain ones that are unlike one another, by their small pictures" in ended.out
+    assert "uncertain and different from one another, by their small pictures" in ended.out
     assert len(set(ids())) == 12
     unused = catalogue.SPLIT_UNUSED.read(Path(catalogue.SPLIT_UNUSED.path))
     assert sorted(unused["id"]) == sorted(ids())
@@ -139,7 +139,7 @@ def test_with_embeddings_a_linear_model_on_train_tells_what_is_uncertain(
 
     monkeypatch.setattr(Embeddings, "of", of)
     ended = queue("new", "--count", "12", "--by", "uncertainty")
-    assert "uncertain ones that are unlike one another, by their embeddings" in ended.out
+    assert "uncertain and different from one another, by their embeddings" in ended.out
     assert len(set(ids())) == 12
 
 

@@ -276,7 +276,7 @@ def test_half_a_row_on_a_full_disk_is_taken_back(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("who", ["", " ", "a\nb\x1b", "M\udcfcller", "\u200b"])
 def test_decisions_are_saved_under_a_name_that_a_line_can_have(who: str) -> None:
-    with pytest.raises(ParamsError, match=r"--who .* is no name of a person"):
+    with pytest.raises(ParamsError, match=r"--who .* is not a name"):
         person(who)
     assert person(" Zoe\u0308  M ") == "Zo\u00eb M"
     assert person(None)
