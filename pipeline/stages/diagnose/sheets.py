@@ -5,11 +5,10 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 
 from pipeline.diagnosis.clusters import FailingCluster
-from pipeline.images.pixels import Pixels, encode
+from pipeline.images.pixels import Pixels
 from pipeline.metrics.predictions import classes_of
 from pipeline.quantities import Quantity
-from pipeline.sheets.drawing import Cell, Section, Sheet, Strip, draw_sheet
-from pipeline.stages.ingest.params import PngEncoding
+from pipeline.sheets.drawing import Cell, Section, Sheet, Strip, sheet_png
 
 COLUMNS, MAX_IMAGES = 8, 24
 
@@ -47,4 +46,4 @@ def clusters_sheet(clusters: Sequence[FailingCluster], predictions: pd.DataFrame
         *([] if sections else ["None was found."]),
     ]
     sheet = Sheet("Clusters on which the model fails", lines, sections, COLUMNS)
-    return encode(draw_sheet(sheet), PngEncoding(name="png"))
+    return sheet_png(sheet)
