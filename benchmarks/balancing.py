@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 
 from pipeline import catalogue
 from pipeline.manifest import SPLIT
-from pipeline.problem_params import Classes
+from pipeline.problem.params import Classes
 from pipeline.stages.balance.params import BalanceParams
 from pipeline.store.arrow import open_arrow, write_arrow
 

@@ -20,7 +20,7 @@ from pipeline.metrics.intervals import metric_interval
 from pipeline.metrics.measures import METRICS
 from pipeline.metrics.metric import metric_of
 from pipeline.metrics.predictions import Predictions, predictions_of_numbers
-from pipeline.quantities import Quantity
+from pipeline.problem.quantities import Quantity
 
 Floats = npt.NDArray[np.float64]
 QUANTITY = Quantity(("value",))

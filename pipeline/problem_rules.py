@@ -10,8 +10,8 @@ from pipeline.errors import listing
 from pipeline.metrics.measures import METRICS
 from pipeline.metrics.metric import not_of_numbers, of_numbers_alone, without_meaning
 from pipeline.models.baselines import BASELINES
-from pipeline.problem import is_multi_label, is_regression
-from pipeline.problem_params import Problem
+from pipeline.problem.params import Problem
+from pipeline.problem.problem import is_multi_label, is_regression
 from pipeline.training.loss_functions import LOSSES, losses_for
 from pipeline.training.unlabelled import FROM_LABELLED_ALONE
 

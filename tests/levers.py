@@ -8,7 +8,7 @@ from pipeline.metrics.measures import METRICS
 from pipeline.models.baselines import BASELINES, FEATURES
 from pipeline.models.export import MODEL_FORMATS
 from pipeline.models.networks import NETWORKS
-from pipeline.problem import PROBLEMS
+from pipeline.problem.problem import PROBLEMS
 from pipeline.registry import Choice, Registry
 from pipeline.stages.augment.copies import COPIES
 from pipeline.stages.balance.strategies import STRATEGIES
@@ -37,7 +37,7 @@ TABLES: dict[str, Registry[Any]] = {
     "pipeline.stages.balance.strategies.STRATEGIES": STRATEGIES,
     "pipeline.stages.balance.targets.TARGETS": TARGETS,
     "pipeline.stages.label_issues.models.LABEL_MODELS": LABEL_MODELS,
-    "pipeline.problem.PROBLEMS": PROBLEMS,
+    "pipeline.problem.problem.PROBLEMS": PROBLEMS,
     "pipeline.training.ensembles.kinds.AVERAGES": AVERAGES,
     "pipeline.training.ensembles.table.ENSEMBLES": ENSEMBLES,
     "pipeline.training.loss_functions.LOSSES": LOSSES,

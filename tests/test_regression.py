@@ -7,12 +7,10 @@ import pandas as pd
 import pytest
 
 from pipeline.errors import DataError, ParamsError
-from pipeline.framing import Numeric
-from pipeline.problem import PROBLEMS, check_has_classes, framed, is_regression
-from pipeline.problem_params import Regression
-from pipeline.project.choices_by_problem import of_numbers
-from pipeline.project.params_template import Choice
-from pipeline.quantities import (
+from pipeline.problem.framing import Numeric
+from pipeline.problem.params import Regression
+from pipeline.problem.problem import PROBLEMS, check_has_classes, framed, is_regression
+from pipeline.problem.quantities import (
     Quantity,
     bin_labels,
     binned,
@@ -22,6 +20,8 @@ from pipeline.quantities import (
     quantile_edges,
     text_of,
 )
+from pipeline.project.choices_by_problem import of_numbers
+from pipeline.project.params_template import Choice
 from pipeline.stages.curate.values import NO_VALUE, with_numbers, with_values
 from pipeline.stages.split.numbers import params_of_parts, with_parts
 from pipeline.stages.split.splitting import assign_splits

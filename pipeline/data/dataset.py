@@ -14,9 +14,9 @@ import pyarrow as pa
 from pipeline.data.order import KeyedOrder
 from pipeline.data.pictures import read_picture
 from pipeline.images.pixels import Pixels
-from pipeline.label_sets import LabelNames, membership
 from pipeline.metrics.predictions import class_codes
-from pipeline.quantities import Quantity, numbers_in
+from pipeline.problem.label_sets import LabelNames, membership
+from pipeline.problem.quantities import Quantity, numbers_in
 from pipeline.store.shards import ShardReader
 from pipeline.workers.engine import Engine
 

@@ -8,14 +8,14 @@ import pandas as pd
 
 from pipeline.data.dataset import RowDataset
 from pipeline.data.loader import batches
-from pipeline.framing import UNRELATED, Framing, decision
-from pipeline.label_sets import LabelNames, texts_of
 from pipeline.manifest import DEV
 from pipeline.metrics.predictions import probability_columns
 from pipeline.models.files import TrainedModel
 from pipeline.models.prediction import predict
 from pipeline.models.thresholds import Thresholds, cross_fitted
-from pipeline.quantities import Quantity
+from pipeline.problem.framing import UNRELATED, Framing, decision
+from pipeline.problem.label_sets import LabelNames, texts_of
+from pipeline.problem.quantities import Quantity
 from pipeline.store.shards import ShardReader
 from pipeline.workers.engine import Engine
 from pipeline.workers.libraries import keep_freed_tensors

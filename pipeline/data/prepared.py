@@ -16,12 +16,12 @@ from pydantic import TypeAdapter, ValidationError
 from pipeline import catalogue
 from pipeline.data.dataset import Variants
 from pipeline.errors import DataError, FinalEvaluationError, MissingInputError, ParamsError, listing
-from pipeline.label_sets import all_names
 from pipeline.manifest import BALANCED, SEEN_SPLITS, SPLIT, TEST, TRAIN, check_manifest
 from pipeline.names import shown
-from pipeline.problem import AnyProblem, is_multi_label, name_of_quantity
-from pipeline.problem_params import Problem, Regression
-from pipeline.quantities import Quantity
+from pipeline.problem.label_sets import all_names
+from pipeline.problem.params import Problem, Regression
+from pipeline.problem.problem import AnyProblem, is_multi_label, name_of_quantity
+from pipeline.problem.quantities import Quantity
 from pipeline.stages.augment.params import AugmentParams
 from pipeline.store.artifacts import Artifact
 from pipeline.store.reading import check_regular, maker

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from pipeline.diagnosis.param_changes import Changes
 from pipeline.diagnosis.run import Run
-from pipeline.problem import is_regression
+from pipeline.problem.problem import is_regression
 
 
 @dataclass(frozen=True)

@@ -54,11 +54,11 @@ from pipeline.diagnosis.small_class_trial import Trial, small_class_trial
 from pipeline.diagnosis.units import NUMBERS, SHARES, Unit
 from pipeline.diagnosis.wrong_labels import wrong_labels
 from pipeline.errors import DataError, MissingInputError, listing
-from pipeline.label_sets import LabelNames
 from pipeline.manifest import DEV, PRODUCTION, RAW, TEST, TRAIN, may_teach
 from pipeline.metrics.predictions import classes_of
-from pipeline.problem import PROBLEMS
-from pipeline.quantities import Quantity
+from pipeline.problem.label_sets import LabelNames
+from pipeline.problem.problem import PROBLEMS
+from pipeline.problem.quantities import Quantity
 from pipeline.stages.diagnose.params import DiagnoseParams
 from pipeline.stages.evaluate.params import EvaluateParams
 from pipeline.store.curves import Curves

@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 
 from pipeline.errors import DataError, listing
-from pipeline.label_sets import LabelNames
 from pipeline.manifest import DEV, SEEN_SPLITS, TEST, TRAIN, TRAIN_DEV
 from pipeline.metrics.bootstrap import Values, resamples
 from pipeline.metrics.class_measures import Accuracy, BalancedAccuracy
@@ -26,7 +25,8 @@ from pipeline.metrics.metric import Metric, metric_of
 from pipeline.metrics.number_measures import MeanAbsoluteError, numbers_of
 from pipeline.metrics.params import AnyMetric
 from pipeline.metrics.predictions import Predictions, checked_predictions, classes_of
-from pipeline.quantities import Quantity
+from pipeline.problem.label_sets import LabelNames
+from pipeline.problem.quantities import Quantity
 from pipeline.stages.evaluate.params import EvaluateParams
 
 HUMAN, PRODUCTION = "human", "production"

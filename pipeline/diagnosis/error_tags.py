@@ -15,7 +15,6 @@ import pandas as pd
 
 from pipeline.diagnosis.spreadsheet_values import FALSE, TRUE, same_name
 from pipeline.errors import DataError, listing
-from pipeline.label_sets import LabelNames
 from pipeline.metrics.bootstrap import ALPHA
 from pipeline.metrics.influence import image_influence
 from pipeline.metrics.intervals import MIN_GROUPS, metric_interval
@@ -29,7 +28,8 @@ from pipeline.metrics.predictions import (
     predictions_of_numbers,
     predictions_of_sets,
 )
-from pipeline.quantities import Quantity
+from pipeline.problem.label_sets import LabelNames
+from pipeline.problem.quantities import Quantity
 from pipeline.stages.evaluate.params import EvaluateParams
 
 NUMBER, ID, LABEL, PREDICTED, CONFIDENCE = OWN = ("number", "id", "label", "predicted", "confidence")

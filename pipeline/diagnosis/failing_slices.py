@@ -9,13 +9,13 @@ import pandas as pd
 from pipeline.diagnosis.clusters import CLUSTER, common_facts
 from pipeline.diagnosis.error_levels import ALPHA
 from pipeline.diagnosis.findings import CLASS, HIDDEN, SLICE, Finding, more_wrong, units
-from pipeline.label_sets import LabelNames, all_names, names_in
 from pipeline.manifest import DEV, EXTRA_COLUMNS
 from pipeline.metrics.intervals import MIN_GROUPS
 from pipeline.metrics.mean_intervals import mean_interval
 from pipeline.metrics.measures import METRICS
 from pipeline.metrics.predictions import classes_of
 from pipeline.metrics.slices import SOURCE, kinds
+from pipeline.problem.label_sets import LabelNames, all_names, names_in
 from pipeline.stages.evaluate.params import EvaluateParams
 
 # Facts of a picture that are sliced by quarters of all images.

@@ -13,11 +13,11 @@ import pandas as pd
 from pipeline.diagnosis.error_levels import HUMAN, PRODUCTION
 from pipeline.diagnosis.spreadsheet_values import same_name
 from pipeline.errors import DataError, listing
-from pipeline.label_sets import NONE, SEPARATOR, LabelNames, joined
 from pipeline.manifest import TRAIN, TRAIN_DEV
 from pipeline.metrics.predictions import probability_columns
 from pipeline.names import clean, key
-from pipeline.quantities import Quantity, number_of, text_of
+from pipeline.problem.label_sets import NONE, SEPARATOR, LabelNames, joined
+from pipeline.problem.quantities import Quantity, number_of, text_of
 
 IMAGE, ANSWER, PREDICTED, ACTUAL, GROUP = "image", "answer", "predicted", "actual", "group"
 

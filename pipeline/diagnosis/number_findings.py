@@ -21,7 +21,7 @@ from pipeline.metrics.metric import metric_of
 from pipeline.metrics.number_evaluation import bins_of_truth
 from pipeline.metrics.number_measures import numbers_of
 from pipeline.metrics.predictions import checked_predictions, classes_of
-from pipeline.quantities import Quantity, numbers_in
+from pipeline.problem.quantities import Quantity, numbers_in
 from pipeline.stages.evaluate.params import EvaluateParams
 from pipeline.training.loss_functions import guessing_loss
 

@@ -8,8 +8,6 @@ from typing import Any
 import pandas as pd
 
 from pipeline.errors import DataError, listing
-from pipeline.framing import UNRELATED, Framing
-from pipeline.label_sets import LabelNames
 from pipeline.manifest import SPLITS
 from pipeline.metrics.calibration import calibration_error, reliability
 from pipeline.metrics.confusion import confusion_matrix, per_class
@@ -21,7 +19,9 @@ from pipeline.metrics.metric import check_defined, key_of, metric_of, plain_metr
 from pipeline.metrics.number_evaluation import bin_confusion, no_reliability, per_bin
 from pipeline.metrics.predictions import Predictions, checked_predictions
 from pipeline.metrics.slices import slice_table, with_slices
-from pipeline.quantities import Quantity
+from pipeline.problem.framing import UNRELATED, Framing
+from pipeline.problem.label_sets import LabelNames
+from pipeline.problem.quantities import Quantity
 from pipeline.stages.evaluate.params import EvaluateParams
 
 # Values that four decimals would not show, or show with digits that say nothing.

@@ -7,7 +7,6 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.label_sets import LabelNames
 from pipeline.metrics.bootstrap import Values, Weights
 from pipeline.metrics.class_measures import (
     Accuracy,
@@ -68,7 +67,8 @@ from pipeline.metrics.probability_measures import (
     log_loss,
     macro_pr_auc,
 )
-from pipeline.quantities import Quantity
+from pipeline.problem.label_sets import LabelNames
+from pipeline.problem.quantities import Quantity
 from pipeline.registry import Choice, Registry
 
 P = TypeVar("P", bound="MetricParams")

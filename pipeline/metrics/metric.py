@@ -10,8 +10,6 @@ import numpy.typing as npt
 import pandas as pd
 
 from pipeline.errors import DataError, ParamsError, listing
-from pipeline.framing import Decide, likeliest
-from pipeline.label_sets import LabelNames
 from pipeline.metrics.bootstrap import Values, Weights, resamples
 from pipeline.metrics.confusion import Matrices, confusion_matrices
 from pipeline.metrics.label_measures import BINARY, Take, one_label, taken_of_labels
@@ -19,7 +17,9 @@ from pipeline.metrics.measures import METRICS, IntervalKind
 from pipeline.metrics.metric_params import MetricParams
 from pipeline.metrics.number_measures import LogInfluence
 from pipeline.metrics.predictions import Predictions, predictions_of_numbers, predictions_of_sets
-from pipeline.quantities import VALUE, Quantity
+from pipeline.problem.framing import Decide, likeliest
+from pipeline.problem.label_sets import LabelNames
+from pipeline.problem.quantities import VALUE, Quantity
 
 OfMatrices = Callable[[Matrices], Values]
 OfRows = Callable[[Predictions, Weights], Values]

@@ -9,7 +9,7 @@ from pipeline.metrics.measures import METRICS
 from pipeline.metrics.metric import metric_of
 from pipeline.metrics.number_measures import numbers_of
 from pipeline.metrics.predictions import Predictions, predictions_of_numbers
-from pipeline.quantities import Quantity, binned, quantile_edges
+from pipeline.problem.quantities import Quantity, binned, quantile_edges
 
 # Parts of the range, with about equally many images each.
 BINS = 5

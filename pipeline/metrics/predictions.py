@@ -8,8 +8,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from pipeline.errors import DataError, listing
-from pipeline.label_sets import LabelNames, membership
-from pipeline.quantities import Quantity, numbers_in
+from pipeline.problem.label_sets import LabelNames, membership
+from pipeline.problem.quantities import Quantity, numbers_in
 
 # Columns of predictions that hold a class's probability start so.
 PROBABILITY = "probability_"

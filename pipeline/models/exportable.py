@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pipeline.framing import Outputs
 from pipeline.models.baseline_layers import SMALLEST, Always, Centroids, Colours, Pixels, Trees, colour_cells
 from pipeline.models.ensembles import EnsembleNetwork
 from pipeline.models.prediction import probabilities_of
+from pipeline.problem.framing import Outputs
 
 
 class Exportable(nn.Module):

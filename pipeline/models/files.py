@@ -12,15 +12,15 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
 from pipeline.errors import DataError, ParamsError, listing
-from pipeline.framing import UNRELATED, AnyFraming, Framing, Outputs, outputs_of
-from pipeline.label_sets import LabelNames
 from pipeline.models.ensembles import EnsembleOf
 from pipeline.models.headers import Shape, has_own_code, header_of, network_of, params_of
 from pipeline.models.layers import Normalise
 from pipeline.models.params import Model
 from pipeline.models.thresholds import Thresholds
 from pipeline.names import is_utf8
-from pipeline.quantities import Quantity
+from pipeline.problem.framing import UNRELATED, AnyFraming, Framing, Outputs, outputs_of
+from pipeline.problem.label_sets import LabelNames
+from pipeline.problem.quantities import Quantity
 from pipeline.stages.ingest.params import IngestParams
 from pipeline.store.checksums import BLANK, find, is_right, with_checksum
 from pipeline.yaml_values import quoted, shortened

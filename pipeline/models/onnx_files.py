@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.errors import DataError
-from pipeline.framing import Outputs
 from pipeline.models.export import INPUT, METADATA, check_onnx, onnx_session, output_name
 from pipeline.models.files import TrainedModel, classes_of_header, framing_of_header
 from pipeline.models.headers import has_own_code, params_of
+from pipeline.problem.framing import Outputs
 from pipeline.stages.ingest.params import IngestParams
 from pipeline.yaml_values import shortened
 

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pipeline.class_tree import Tree, paths
-from pipeline.framing import Framing, Nested, Numeric
+from pipeline.problem.class_tree import Tree, paths
+from pipeline.problem.framing import Framing, Nested, Numeric
 
 # Between two thresholds, of logits: a class in the middle then has a probability of 0.76 at best, and gaps learn to
 # widen from there.

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.errors import DataError
-from pipeline.framing import Outputs
 from pipeline.models.efficientnet import fuse_norms, has_norms_to_fuse
+from pipeline.problem.framing import Outputs
 
 # Pictures that a deep network takes at once on a CPU: what it makes of more does not fit into the processor's cache.
 # Fixed, because their number shows in the last digits.

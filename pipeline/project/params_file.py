@@ -16,7 +16,7 @@ from pipeline.metrics.class_measures import MeanCost
 from pipeline.metrics.distance_measures import MeanDistance, with_relation
 from pipeline.metrics.metric_params import MetricParams
 from pipeline.names import shown
-from pipeline.problem import AnyProblem
+from pipeline.problem.problem import AnyProblem
 from pipeline.problem_rules import broken_rules
 from pipeline.registry import OneOf
 from pipeline.renamed import renamed

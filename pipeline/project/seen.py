@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.errors import DataError, listing
+from pipeline.problem.quantities import number_of
 from pipeline.project.inspect_sources import SourceSeen
 from pipeline.project.label_files import has_several
-from pipeline.quantities import number_of
 from pipeline.stages.curate.values import MAX_NO_NUMBERS
 
 # Production images of a class: one each for train, dev and test at least.

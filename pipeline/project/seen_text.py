@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 
 from pipeline.errors import listing
 from pipeline.names import alike_labels, shown
+from pipeline.problem.quantities import number_of
 from pipeline.project.inspect_sources import SourceSeen, spread
 from pipeline.project.seen import INSTALL_HEIC, Seen
-from pipeline.quantities import number_of
 
 # Classes that are listed a source.
 MAX_CLASSES = 12

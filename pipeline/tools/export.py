@@ -20,11 +20,11 @@ from pipeline.data.prepared import (
 )
 from pipeline.errors import DataError, ParamsError, PipelineError
 from pipeline.images.pixels import encode
-from pipeline.label_sets import LabelNames
 from pipeline.manifest import SEEN_SPLITS, TEST, TRAIN
-from pipeline.problem import is_multi_label, is_regression
+from pipeline.problem.label_sets import LabelNames
+from pipeline.problem.problem import is_multi_label, is_regression
+from pipeline.problem.quantities import Quantity
 from pipeline.project.params_file import Params
-from pipeline.quantities import Quantity
 from pipeline.sources.urls import is_url
 from pipeline.stages.final_evaluation.access import check_access, params_digest, rows_digest
 from pipeline.store.ledger import LedgerEntry

@@ -11,11 +11,11 @@ from pipeline import catalogue
 from pipeline.data.dataset import RowDataset
 from pipeline.data.predictions import predict_rows
 from pipeline.errors import DataError, ParamsError
-from pipeline.framing import Numeric
 from pipeline.manifest import DEV
 from pipeline.metrics.predictions import probability_columns
 from pipeline.models.export import MODEL_FORMATS, ModelFormat, Run, export_model
 from pipeline.models.files import TrainedModel
+from pipeline.problem.framing import Numeric
 from pipeline.store.shards import ShardReader
 from pipeline.store.writing import write_files
 from pipeline.tools.predict import read_model

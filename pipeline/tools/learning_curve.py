@@ -21,7 +21,7 @@ from pipeline.metrics.intervals import metric_interval
 from pipeline.metrics.metric import check_defined, metric_of
 from pipeline.metrics.predictions import checked_predictions, probability_columns
 from pipeline.models.thresholds import halves_for
-from pipeline.problem import check_has_classes
+from pipeline.problem.problem import check_has_classes
 from pipeline.project.params_file import Params
 from pipeline.stages.train.params import TrainParams
 from pipeline.store.writing import remove

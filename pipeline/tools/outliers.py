@@ -16,7 +16,7 @@ from pipeline import catalogue
 from pipeline.data.pictures import pictures_of
 from pipeline.data.prepared import problem_of
 from pipeline.data.vectors import image_vectors
-from pipeline.problem import check_has_classes
+from pipeline.problem.problem import check_has_classes
 from pipeline.sheets.contact_sheets import MAX_GALLERY_IMAGES, gallery
 from pipeline.sheets.drawing import Cell
 from pipeline.store.spreadsheets import spreadsheet_bytes

@@ -15,13 +15,13 @@ import torch
 
 from pipeline.data.predictions import SHOWN_DIGITS
 from pipeline.errors import DataError, MissingInputError
-from pipeline.framing import Decide, decision, likeliest
 from pipeline.images.pixels import Pixels
 from pipeline.images.rejection import Rejection
-from pipeline.label_sets import NONE
 from pipeline.models.files import TrainedModel, load_model, needs_own_code
 from pipeline.models.onnx_files import SUFFIX, load_onnx
 from pipeline.models.prediction import predict
+from pipeline.problem.framing import Decide, decision, likeliest
+from pipeline.problem.label_sets import NONE
 from pipeline.project.params_file import PARAMS_FILE, load_params
 from pipeline.sources.dvc_hazards import shown
 from pipeline.store.reading import read_bytes

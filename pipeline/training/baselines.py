@@ -9,11 +9,11 @@ import torch
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
-from pipeline.framing import Outputs
 from pipeline.metrics.metric import Metric, Tally
 from pipeline.models.baseline_fits import Rows
 from pipeline.models.baselines import BASELINES, Baseline, baseline_of, features_of
 from pipeline.models.prediction import probabilities_of
+from pipeline.problem.framing import Outputs
 from pipeline.randomness import keyed_seed
 from pipeline.stages.train.params import TrainParams
 from pipeline.training.loss_functions import SquaredError, row_losses

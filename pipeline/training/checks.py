@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from pipeline.errors import DataError, ParamsError, listing
-from pipeline.framing import Outputs
+from pipeline.problem.framing import Outputs
 
 
 def check_rows(

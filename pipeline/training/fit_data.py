@@ -10,12 +10,12 @@ import pandas as pd
 
 from pipeline.data.dataset import RowDataset, Variants
 from pipeline.errors import DataError
-from pipeline.framing import UNRELATED, Framing, Outputs, outputs_of
-from pipeline.label_sets import LabelNames, names_in
 from pipeline.manifest import BALANCED, DEV, SPLIT, check_manifest
 from pipeline.metrics.params import AnyMetric
-from pipeline.problem import framed, is_multi_label
-from pipeline.problem_params import Problem
+from pipeline.problem.framing import UNRELATED, Framing, Outputs, outputs_of
+from pipeline.problem.label_sets import LabelNames, names_in
+from pipeline.problem.params import Problem
+from pipeline.problem.problem import framed, is_multi_label
 from pipeline.stages.augment.params import VariantParams
 from pipeline.stages.ingest.params import IngestParams
 from pipeline.stages.train.params import TrainParams

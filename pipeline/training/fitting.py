@@ -18,8 +18,6 @@ from pipeline.data.loader import Batch, batches
 from pipeline.data.predictions import PREDICTION_BATCH
 from pipeline.data.statistics import channel_statistics
 from pipeline.errors import ParamsError
-from pipeline.framing import Numeric, decision
-from pipeline.label_sets import LabelNames
 from pipeline.metrics.metric import Metric
 from pipeline.models.baselines import Baseline, features_of
 from pipeline.models.building import build_model
@@ -30,8 +28,10 @@ from pipeline.models.networks import NETWORKS, Factory
 from pipeline.models.own import digest_of_factory
 from pipeline.models.prediction import predict
 from pipeline.models.thresholds import Thresholds, criterion_of
+from pipeline.problem.framing import Numeric, decision
+from pipeline.problem.label_sets import LabelNames
+from pipeline.problem.quantities import Quantity
 from pipeline.problem_rules import baseline_has_one_class, baseline_problem
-from pipeline.quantities import Quantity
 from pipeline.randomness import keyed_seed
 from pipeline.stages.train.params import TrainParams
 from pipeline.store.reading import hashed_file

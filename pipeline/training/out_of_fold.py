@@ -19,8 +19,8 @@ from pipeline.models.baseline_fits import Rows
 from pipeline.models.baselines import Baseline
 from pipeline.models.layers import split_frozen
 from pipeline.models.network import Network
-from pipeline.problem import framed
-from pipeline.problem_params import Problem
+from pipeline.problem.params import Problem
+from pipeline.problem.problem import framed
 from pipeline.stages.ingest.params import IngestParams
 from pipeline.stages.train.params import TrainParams
 from pipeline.store.shards import ShardReader

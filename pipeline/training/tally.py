@@ -5,9 +5,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pipeline.framing import Outputs
 from pipeline.metrics.metric import Metric, Tally
 from pipeline.models.prediction import probabilities_of
+from pipeline.problem.framing import Outputs
 
 
 class EpochTally:

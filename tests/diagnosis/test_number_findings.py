@@ -21,7 +21,7 @@ from pipeline.diagnosis.units import NUMBERS as IN_UNIT
 from pipeline.errors import DataError
 from pipeline.manifest import SPLIT
 from pipeline.metrics.predictions import checked_predictions
-from pipeline.quantities import Quantity, text_of
+from pipeline.problem.quantities import Quantity, text_of
 from tests.diagnosis.cases import run_of
 from tests.examples import params, with_columns
 from tests.levers import NUMBERS

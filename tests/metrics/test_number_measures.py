@@ -16,7 +16,7 @@ from pipeline.metrics.intervals import metric_interval
 from pipeline.metrics.metric import Metric, Tally, check_defined, metric_of
 from pipeline.metrics.params import AnyMetric
 from pipeline.metrics.predictions import Predictions, checked_predictions, classes_of, predictions_of_numbers
-from pipeline.quantities import Quantity, text_of
+from pipeline.problem.quantities import Quantity, text_of
 from tests.examples import params
 from tests.levers import NUMBERS
 

@@ -16,7 +16,6 @@ from pipeline.data.formats.rows import Exported, class_column
 from pipeline.data.predictions import predict_rows
 from pipeline.data.prepared import classes_of as prepared_classes
 from pipeline.errors import DataError, ParamsError
-from pipeline.framing import Numeric
 from pipeline.manifest import BALANCED
 from pipeline.metrics.metric import metric_of
 from pipeline.metrics.predictions import checked_predictions, classes_of
@@ -25,7 +24,8 @@ from pipeline.models.baselines import BASELINES, baseline_of
 from pipeline.models.export import MODEL_FORMATS, export_model, metadata_of
 from pipeline.models.files import TrainedModel, load_model, save_model
 from pipeline.models.onnx_files import load_onnx
-from pipeline.quantities import Quantity, text_of
+from pipeline.problem.framing import Numeric
+from pipeline.problem.quantities import Quantity, text_of
 from pipeline.stages.evaluate.stage import evaluate
 from pipeline.stages.train.params import TrainParams
 from pipeline.stages.train.stage import FitProgress, train

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 
 from pipeline.data.formats.rows import Exported, arrow_columns, class_column, fact_types
 from pipeline.data.formats.splits import write_splits
-from pipeline.label_sets import LabelNames
-from pipeline.quantities import Quantity
+from pipeline.problem.label_sets import LabelNames
+from pipeline.problem.quantities import Quantity
 from pipeline.store.refusals import refusals
 
 # Rows that are read together: a few megabytes of pictures.

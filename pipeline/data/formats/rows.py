@@ -10,9 +10,9 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from pipeline.label_sets import LabelNames, names_in
 from pipeline.manifest import EXTRA_COLUMNS
-from pipeline.quantities import Quantity
+from pipeline.problem.label_sets import LabelNames, names_in
+from pipeline.problem.quantities import Quantity
 
 # Of the manifest; users' own columns of metadata follow.
 COLUMNS = ("id", "label", "role", "source", "group", "copy", "weight", "sha256", "user_group")

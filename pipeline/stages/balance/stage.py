@@ -12,9 +12,9 @@ from pipeline import catalogue
 from pipeline.errors import ParamsError, listing
 from pipeline.images.pixels import decode
 from pipeline.manifest import EXTRA_COLUMNS, NO_LABEL, SPLIT, TRAIN, select_columns
-from pipeline.problem import is_regression
-from pipeline.problem_params import Problem
-from pipeline.quantities import binned_texts, equal_edges, numbers_among
+from pipeline.problem.params import Problem
+from pipeline.problem.problem import is_regression
+from pipeline.problem.quantities import binned_texts, equal_edges, numbers_among
 from pipeline.stage import Stage
 from pipeline.stages.balance.balancing import choose_rows, count_classes, train_rows
 from pipeline.stages.balance.cleaning import picture_features

@@ -15,8 +15,8 @@ from pipeline.images.pixels import decode
 from pipeline.manifest import HASHES, INGESTED, MARKS, NO_LABEL, check_manifest
 from pipeline.metrics.confounding import measure_confounding
 from pipeline.names import one_group
-from pipeline.problem import PROBLEMS, is_multi_label, is_regression
-from pipeline.problem_params import Problem
+from pipeline.problem.params import Problem
+from pipeline.problem.problem import PROBLEMS, is_multi_label, is_regression
 from pipeline.sources.params import SourceParams
 from pipeline.stage import Stage
 from pipeline.stages.curate.alignment import portrait

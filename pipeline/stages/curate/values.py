@@ -8,7 +8,7 @@ import pandas as pd
 
 from pipeline.errors import DataError, ParamsError, listing
 from pipeline.manifest import EXTRA_COLUMNS, NO_LABEL, RAW
-from pipeline.quantities import number_of
+from pipeline.problem.quantities import number_of
 
 NOT_A_NUMBER = "not_a_number"
 NO_VALUE = "no value"

@@ -7,7 +7,7 @@ import pandas as pd
 from pipeline.diagnosis.clusters import FailingCluster
 from pipeline.images.pixels import Pixels
 from pipeline.metrics.predictions import classes_of
-from pipeline.quantities import Quantity
+from pipeline.problem.quantities import Quantity
 from pipeline.sheets.drawing import Cell, Section, Sheet, Strip, sheet_png
 
 COLUMNS, MAX_IMAGES = 8, 24

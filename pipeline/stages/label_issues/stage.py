@@ -14,8 +14,8 @@ from pipeline.manifest import DEV, SPLIT, TRAIN, check_manifest
 from pipeline.metrics.params import AnyMetric
 from pipeline.metrics.predictions import checked_predictions, class_codes, classes_of
 from pipeline.metrics.probability_measures import probabilities_of
-from pipeline.problem import is_multi_label, is_regression
-from pipeline.problem_params import Problem
+from pipeline.problem.params import Problem
+from pipeline.problem.problem import is_multi_label, is_regression
 from pipeline.sheets.contact_sheets import MAX_GALLERY_IMAGES, gallery
 from pipeline.sheets.drawing import Cell
 from pipeline.stage import Stage

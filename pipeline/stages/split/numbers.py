@@ -4,7 +4,7 @@ import pandas as pd
 
 from pipeline.errors import DataError
 from pipeline.manifest import NO_LABEL, PRODUCTION
-from pipeline.quantities import binned_texts, numbers_among, quantile_edges
+from pipeline.problem.quantities import binned_texts, numbers_among, quantile_edges
 from pipeline.stages.split.params import SplitParams
 
 # Parts with about equally many production images each.

@@ -24,8 +24,8 @@ from pipeline.manifest import (
     select_columns,
 )
 from pipeline.metrics import matching
-from pipeline.problem import is_multi_label, is_regression
-from pipeline.problem_params import Problem
+from pipeline.problem.params import Problem
+from pipeline.problem.problem import is_multi_label, is_regression
 from pipeline.stage import Stage
 from pipeline.stages.split.grouping import Groups
 from pipeline.stages.split.numbers import params_of_parts, with_parts

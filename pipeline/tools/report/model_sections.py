@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from pipeline import catalogue
-from pipeline.label_sets import LabelNames
 from pipeline.manifest import DEV
 from pipeline.metrics.confusion import confusion_matrix, per_class
 from pipeline.metrics.measures import METRICS
@@ -17,8 +16,9 @@ from pipeline.metrics.number_evaluation import per_bin
 from pipeline.metrics.number_measures import numbers_of
 from pipeline.metrics.predictions import checked_predictions, classes_of
 from pipeline.models.baselines import Baseline
+from pipeline.problem.label_sets import LabelNames
+from pipeline.problem.quantities import Quantity
 from pipeline.project.params_file import Params
-from pipeline.quantities import Quantity
 from pipeline.tools.report import plots
 from pipeline.tools.report.sheets import read
 

@@ -13,7 +13,6 @@ import pandas as pd
 
 from pipeline import catalogue
 from pipeline.data.predictions import predict_rows
-from pipeline.framing import outputs_of
 from pipeline.metrics.limits import LATENCY, check_limits, needs_latency
 from pipeline.metrics.metric import metric_of
 from pipeline.metrics.params import Limit, SliceError
@@ -21,6 +20,7 @@ from pipeline.metrics.predictions import checked_predictions, probability_column
 from pipeline.metrics.slices import with_slices
 from pipeline.models.files import save_model
 from pipeline.models.latency import p95_milliseconds
+from pipeline.problem.framing import outputs_of
 from pipeline.project.params_file import Params
 from pipeline.tools.training_data import balanced_rows, read_data
 from pipeline.training.fit_data import TrainingData, check_fits

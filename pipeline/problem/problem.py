@@ -9,15 +9,21 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pipeline.bins import bin_names, bins_of_values
-from pipeline.class_tree import leaves, pruned
 from pipeline.errors import ParamsError
-from pipeline.framing import UNRELATED, Framing, Nested, Numeric, Ranked
-from pipeline.label_sets import LabelNames
-from pipeline.problem_params import Bins, Classes, Hierarchy, MultiLabel, Ordinal, Problem, Regression
-from pipeline.quantities import VALUE, Quantity, number_of
+from pipeline.problem.bins import bin_names, bins_of_values
+from pipeline.problem.class_tree import leaves, pruned
+from pipeline.problem.framing import UNRELATED, Framing, Nested, Numeric, Ranked
+from pipeline.problem.label_sets import LabelNames
+from pipeline.problem.params import Bins, Classes, Hierarchy, MultiLabel, Ordinal, Problem, Regression
+from pipeline.problem.quantities import VALUE, Quantity, number_of
+from pipeline.problem.relabelling import (
+    classes_of_labels,
+    leaves_of_labels,
+    numbers_of_labels,
+    ranks_of_labels,
+    sets_of_labels,
+)
 from pipeline.registry import Choice, Registry, one_of
-from pipeline.relabelling import classes_of_labels, leaves_of_labels, numbers_of_labels, ranks_of_labels, sets_of_labels
 
 
 def _no_column(params: Problem) -> str | None:

@@ -11,7 +11,7 @@ from pydantic import Field
 from pipeline.errors import DataError, listing
 from pipeline.manifest import NO_LABEL
 from pipeline.names import alike_labels
-from pipeline.quantities import number_of
+from pipeline.problem.quantities import number_of
 
 # Numbers, null at an end that is open.
 Edges = Annotated[Sequence[float | None], Field(min_length=3)]

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from pipeline.class_tree import AnyTree, in_order, leaves, tree_distances
-from pipeline.label_sets import LabelNames
-from pipeline.quantities import Quantity
+from pipeline.problem.class_tree import AnyTree, in_order, leaves, tree_distances
+from pipeline.problem.label_sets import LabelNames
+from pipeline.problem.quantities import Quantity
 from pipeline.section import Section
 
 # What a network's outputs stand for: one class of each image, any of several labels, or a number.

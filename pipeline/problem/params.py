@@ -6,9 +6,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.bins import Edges, edge_problems
-from pipeline.class_tree import AnyTree
 from pipeline.errors import listing
+from pipeline.problem.bins import Edges, edge_problems
+from pipeline.problem.class_tree import AnyTree
 from pipeline.section import EACH_ONCE, Label, Section
 
 

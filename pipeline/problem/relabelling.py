@@ -2,13 +2,13 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-from pipeline.class_tree import not_there, tree_problems
 from pipeline.errors import DataError, listing
-from pipeline.label_sets import NONE, SEPARATOR, all_names, joined
 from pipeline.manifest import NO_LABEL
 from pipeline.names import alike_labels, clean, shown
-from pipeline.problem_params import Classes, Hierarchy, MultiLabel, Ordinal, Regression, Relabelled
-from pipeline.quantities import number_of, text_of
+from pipeline.problem.class_tree import not_there, tree_problems
+from pipeline.problem.label_sets import NONE, SEPARATOR, all_names, joined
+from pipeline.problem.params import Classes, Hierarchy, MultiLabel, Ordinal, Regression, Relabelled
+from pipeline.problem.quantities import number_of, text_of
 
 # One against the rest: what the rest is called.
 REST = "not_{label}"
