@@ -10,13 +10,13 @@ import pandas as pd
 from pipeline.diagnosis.clusters import CLUSTER, common_facts
 from pipeline.diagnosis.error_levels import ALPHA
 from pipeline.diagnosis.findings import CLASS, HARD_SLICE, HIDDEN, SLICE, Finding, more_wrong, units
-from pipeline.label_sets import LabelNames, all_names, names_in
 from pipeline.manifest import DEV, EXTRA_COLUMNS
 from pipeline.metrics.intervals import MIN_GROUPS
 from pipeline.metrics.mean_intervals import mean_interval
 from pipeline.metrics.measures import METRICS
 from pipeline.metrics.predictions import classes_of
 from pipeline.metrics.slices import SOURCE, kinds
+from pipeline.problem.label_sets import LabelNames, all_names, names_in
 from pipeline.stages.evaluate.params import EvaluateParams
 
 # Facts of a picture that are sliced by quarters of all images.
@@ -109,19 +109,33 @@ def with_kinds(predictions: pd.DataFrame, manifest: pd.DataFrame, params: Evalua
 
 
 def _parts(rows: pd.DataFrame, several: bool) -> Iterator[tuple[str, str, str, "pd.Series[bool]"]]:
-    columns = [name for name in map(str, rows) if name.startswith("by ")]
     if several:
         texts = rows["label"].astype(str)
         for label in all_names(texts):
             inside = texts.map(lambda text, label=label: label in names_in(text)).astype(bool)
             if 0 < inside.sum() < len(rows):
                 yield CLASS, "label", label, inside
-    for name, column in (*(() if several else ((CLASS, "label"),)), *((SLICE, column) for column in columns)):
-        values = rows[column].astype(str)
-        for value in sorted(set(values) - {"", "nan"}):
-            inside = values == value
-            if 0 < inside.sum() < len(rows):
-                yield name, column.removeprefix("by "), value, inside
+    yield from (() if several else ((CLASS, *part) for part in _values_of(rows, "label")))
+    yield from ((SLICE, *part) for part in slices_of(rows))
+
+
+def slices_of(rows: pd.DataFrame) -> Iterator[tuple[str, str, "pd.Series[bool]"]]:
+    """Column, value and which rows have it, of each slice of dev that is a part of it.
+
+    Args:
+        rows: as of `with_kinds`.
+    """
+    for column in map(str, rows):
+        if column.startswith("by "):
+            yield from _values_of(rows, column)
+
+
+def _values_of(rows: pd.DataFrame, column: str) -> Iterator[tuple[str, str, "pd.Series[bool]"]]:
+    values = rows[column].astype(str)
+    for value in sorted(set(values) - {"", "nan"}):
+        inside = values == value
+        if 0 < inside.sum() < len(rows):
+            yield column.removeprefix("by "), value, inside
 
 
 def _ends(wrong: "pd.Series[bool]", groups: "pd.Series[str]") -> tuple[float, float] | None:

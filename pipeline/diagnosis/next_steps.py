@@ -21,6 +21,7 @@ from pipeline.diagnosis.findings import (
     LABEL_NOISE,
     LEAK,
     MISSING,
+    NO_SKILL,
     NOTHING_LEARNT,
     OVERFIT,
     RATE,
@@ -40,7 +41,7 @@ from pipeline.manifest import TRAIN_DEV
 
 SAMPLE_SIZE = f"sample size at a power of {POWER:.0%} (Fleiss, Levin and Paik, 2003, 4.2)"
 # What makes figures lie: named first. Until those that block are mended, nothing else is proposed.
-FIRST = (SCENES, LEAK, LABEL_NOISE, CONFOUNDED, MISSING)
+FIRST = (SCENES, LEAK, LABEL_NOISE, CONFOUNDED, MISSING, NO_SKILL)
 BLOCKING = (SCENES, LEAK, LABEL_NOISE)
 # What ended training before the model had learnt what it can: only then does a larger one, or another, tell anything.
 COURSE = (NOTHING_LEARNT, RATE, RATE_LOW, EPOCHS, EARLY_STOP, COARSE_CHOICE)
