@@ -151,7 +151,7 @@ def test_a_slice_that_nobody_asked_for_is_a_note_unless_it_could_gain_what_is_wo
     column: str, asked: list[str], name: str
 ) -> None:
     """A quarter of dev with 25 points more could gain six: worth work if that is five points, not if it is 15."""
-    fails = {"width": {"100": 0.3}} if column == "shorter_side" else {"meta_light": {"night": 0.25}}
+    fails: dict[str, Any] = {"width": {"100": 0.3}} if column == "shorter_side" else {"meta_light": {"night": 0.25}}
     predictions, manifest = seen(**fails)
     evaluate = run_of(**{"evaluate.slices": asked}).evaluate
     levels = levels_of(predictions, evaluate)
