@@ -323,7 +323,9 @@ def main() -> None:
         for method in options.methods:
             found = compared(train, test, ENSEMBLES[method], folder)
             change, ends = change_of(found.gain)
-            decided_by = " ".join(change_of(found.decided_by)) if found.decided_by else "nothing"
+            decided_by = "too few to tell"
+            if found.decided_by and not np.isnan(found.decided_by.low):
+                decided_by = " ".join(change_of(found.decided_by))
             cells = [name, method, f"{found.gain.single:.3f}", f"{found.gain.ensemble:.3f}", change, ends, decided_by]
             cells += ["yes" if found.kept else "no", f"{found.seconds:.0f}"]
             print(f"| {' | '.join(cells)} |", flush=True)
