@@ -128,6 +128,11 @@ def run_cold(folder: Path, *command: str, check: bool = True, **settings: str) -
     return _run(folder, command, {**_variables(folder, command, new_stages=True), **settings}, check)
 
 
+def started(folder: Path, *command: str) -> "subprocess.Popen[bytes]":
+    """A command of `run` that goes on by itself, and prints nowhere."""
+    return subprocess.Popen(command, cwd=folder, env=_variables(folder, command), stdout=subprocess.DEVNULL)
+
+
 def _variables(folder: Path, command: Sequence[str], new_stages: bool = False) -> Mapping[str, str]:
     # What needs no server starts none.
     return warm_server().variables(folder, new_stages) if command[0] in WARM else environment(folder)

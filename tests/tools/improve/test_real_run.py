@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 
 from tests.dvc_projects import commit, copied_repository
 from tests.examples import write_source
-from tests.running import environment, run, write_params
+from tests.running import run, started, write_params
 
 pytestmark = pytest.mark.slow
 RUNS = ["pipeline", "improve", "--runs", "1"]
@@ -36,9 +35,7 @@ def project(tmp_path: Path) -> Path:
 def at_work(folder: Path, before: bytes) -> "subprocess.Popen[bytes]":
     """An improve whose own try has changed params.yaml, whatever an earlier one left."""
     earlier = running(folder)
-    # A new process: a forked one would stop the run before while DVC still writes Git's index, which that may break.
-    command = [sys.executable, "-m", *RUNS]
-    process = subprocess.Popen(command, cwd=folder, env=environment(folder), stdout=subprocess.DEVNULL)
+    process = started(folder, *RUNS)
 
     def began() -> bool:
         own = running(folder) not in {"", earlier} and (folder / "params.yaml").read_bytes() != before
