@@ -31,7 +31,8 @@ from torch import nn
 
 from pipeline.data.order import KeyedOrder
 from pipeline.metrics.metric import metric_of
-from pipeline.models.baselines import Baseline, Rows
+from pipeline.models.baseline_fits import Rows
+from pipeline.models.baselines import Baseline
 from pipeline.models.ensembles import Average, ensemble_of
 from pipeline.models.files import TrainedModel
 from pipeline.project.params_file import load_params

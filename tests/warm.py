@@ -156,13 +156,14 @@ def run_quickly(program: str) -> None:
 
 
 class Warm:
-    """A server; started with the first program.
+    """A server; started with the first program, ended with the block or the process, but not with forks of it.
 
     environment: a folder -> the variables of programs that run there.
     """
 
     def __init__(self, environment: Callable[[Path], Mapping[str, str]]) -> None:
         self._environment = environment
+        self._owner = os.getpid()
         self._place: Path | None = None
         self._server: subprocess.Popen[bytes] | None = None
 
@@ -170,6 +171,8 @@ class Warm:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if os.getpid() != self._owner:
+            return
         if self._server:
             self._server.communicate()
         if self._place:
@@ -181,6 +184,7 @@ class Warm:
         if self._place is None:
             # Not in pytest's folder: the path of a socket may have 107 bytes.
             place = self._place = Path(tempfile.mkdtemp(prefix="warm-"))
+            atexit.register(self.__exit__)
             source = Path(warm_client.__file__).read_text(encoding="utf-8")
             for name in ("all/dvc", "all/pipeline", "all/python", "dvc/dvc"):
                 (place / name).parent.mkdir(exist_ok=True)

@@ -68,7 +68,7 @@ def model_choice(size: int, rows: int, wanted: str | None = None) -> ModelChoice
     choices = [
         Choice("train.model", _fitting(MODELS[name], size), why),
         Choice("train.learning_rate", 0.003 if name == "cnn" else 0.002),
-        Choice("train.schedule", {"name": "cosine", "final": 0.0}, "few epochs end better with a falling rate"),
+        Choice("train.schedule", {"name": "cosine", "final": 0.0}, "few epochs end well on a falling rate"),
         Choice("train.batch_size", batch, f"about {rows:,} rows per epoch: smaller batches are more steps"),
         Choice("train.epochs", epochs, f"some {epochs * steps:,} steps"),
         Choice("train.patience", max(6, epochs // 3)),
@@ -98,11 +98,11 @@ def model_name(size: int, wanted: str | None) -> str:
 def _pretrained(size: int, batch: int, steps: int, why: str) -> ModelChoice:
     """The output layer alone is trained: it needs few epochs, and each takes seconds."""
     model = {**MODELS[BACKBONE], "input": max(MAX_PRETRAINED_SIDE, min(size, 224))}
-    of_layers = "pretrained on ImageNet; only its output layer is trained"
+    of_layers = "pretrained on ImageNet; trains its output layer"
     choices = [
         Choice("train.model", model, f"{why}: {of_layers}"),
         Choice("train.learning_rate", 0.003),
-        Choice("train.schedule", {"name": "cosine", "final": 0.0}, "few epochs end better with a falling rate"),
+        Choice("train.schedule", {"name": "cosine", "final": 0.0}, "few epochs end well on a falling rate"),
         Choice("train.batch_size", batch),
         Choice("train.epochs", HEAD_EPOCHS, f"about {HEAD_EPOCHS * steps:,} steps for the output layer"),
         Choice("train.patience", HEAD_PATIENCE),

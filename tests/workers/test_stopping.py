@@ -190,7 +190,7 @@ from pipeline.workers.stopping import stoppable
 from tests.workers.test_stopping import report_and_wait
 folder = sys.argv[1]
 with stoppable():
-    Engine(3).map(report_and_wait, [folder] * 3, "wait")
+    Engine(2).map(report_and_wait, [folder] * 2, "wait")
 """
 
 
@@ -212,7 +212,7 @@ def test_workers_end_with_the_process_that_is_stopped(
     command = [sys.executable, "-c", WAITING, str(tmp_path)]
     with subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.PIPE, text=True, start_new_session=True) as parent:
         try:
-            for _ in range(3):
+            for _ in range(2):
                 assert select.select([up], [], [], 60)[0]
                 assert os.read(up, 1) == b"x"
             whom(parent.pid, number)

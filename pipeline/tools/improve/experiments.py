@@ -33,23 +33,18 @@ from pipeline.tools.improve.bench import Search, State
 from pipeline.tools.improve.cost import minutes_of, plain_stages
 from pipeline.tools.improve.log import Entry
 from pipeline.tools.improve.moves import as_key, differences
+from pipeline.tools.improve.restoring import git, git_code, put_back
 from pipeline.tools.revisions import Revision, Workspace, repository, resolved
 from pipeline.tools.tune.tune import tune
 from pipeline.workers.engine import Engine
 from pipeline.workers.process_ids import is_alive, process_id
-from pipeline.workers.progress import say
 from pipeline.workers.stopping import stop_deferred
 from pipeline.yaml_values import yaml_values
 
 FOLDER = Path("improve")
 MARK = FOLDER / "running.json"
-# What a run changes of the files that Git keeps. The ledger of test evaluations is none of them.
-CHANGED = (PARAMS_FILE.as_posix(), "*dvc.lock", "reports")
-LEDGER = Path(catalogue.LEDGER.path).parent.as_posix()
 # Trials of a search, and seconds that a stopped run gets to end.
 TRIALS, PATIENCE = 20, 60
-# How often Git is asked to restore files: a lock of an ended process may be there for a moment.
-TRIES = 10
 
 
 class Experiments:
@@ -146,7 +141,7 @@ class _Running:
 
     def __exit__(self, *_: object) -> None:
         with stop_deferred():
-            _put_back()
+            put_back()
             remove(MARK)
 
 
@@ -186,39 +181,6 @@ def _is_group(number: int) -> bool:
     return True
 
 
-def _put_back() -> None:
-    """The files that a run changes, as the last commit has them.
-
-    Raises:
-        DataError: Git cannot restore them, also after some tries.
-    """
-    for _ in range(TRIES):
-        try:
-            _restore()
-            break
-        except DataError as error:
-            failed = error
-            time.sleep(0.5)
-    else:
-        say(f"the workspace could not be restored: {failed}\nRun `git restore {PARAMS_FILE} dvc.lock reports`")
-        raise failed
-    _checkout()
-
-
-def _restore() -> None:
-    changed = _git("diff", "HEAD", "--name-only", "--relative", "-z", "--", *CHANGED, f":!{LEDGER}").split("\0")
-    if paths := [f":(literal){path}" for path in changed if path]:
-        _git("restore", "--source=HEAD", "--staged", "--worktree", "--", *paths)
-
-
-def _checkout() -> None:
-    """DVC's outs, as dvc.lock has them."""
-    # What DVC's cache lacks, of a stage that never ran, it says itself.
-    subprocess.run(
-        [sys.executable, "-m", "dvc", "checkout", "--quiet"], stdin=subprocess.DEVNULL, capture_output=True, check=False
-    )
-
-
 def _put_back_after_a_kill(head: str, show: Callable[[str], None]) -> None:
     """Raise DataError if somebody has gone on in the workspace that a killed run left."""
     if not MARK.exists():
@@ -233,7 +195,7 @@ def _put_back_after_a_kill(head: str, show: Callable[[str], None]) -> None:
     if is_alive(process):
         show(f"stopping the run {mark['name']}, which a killed `pipeline improve` left running")
         _end(int(process.partition(" ")[0]), lambda: is_alive(process))
-    if _git("diff", "HEAD", "--name-only", "--", PARAMS_FILE.as_posix()):
+    if git("diff", "HEAD", "--name-only", "--", PARAMS_FILE.as_posix()):
         here = as_key(yaml_values(PARAMS_FILE.read_text(encoding="utf-8")))
         if then != head or here != params:
             raise DataError(
@@ -241,26 +203,26 @@ def _put_back_after_a_kill(head: str, show: Callable[[str], None]) -> None:
                 f"run `git restore {PARAMS_FILE} dvc.lock reports && dvc checkout`, and remove {MARK}"
             )
     show("restoring the workspace that a killed run changed")
-    _put_back()
+    put_back()
     remove(MARK)
 
 
 def _head() -> str:
     """The last commit."""
-    if _git_code("rev-parse", "--git-dir"):
+    if git_code("rev-parse", "--git-dir"):
         raise DataError(
             "this folder is not in a Git repository, which the experiments of DVC need: run "
             "`git init`, `dvc init` and `dvc repro`, and commit"
         )
-    if _git_code("rev-parse", "--verify", "--quiet", "HEAD"):
+    if git_code("rev-parse", "--verify", "--quiet", "HEAD"):
         raise DataError(
             "this Git repository has no commit, and an experiment starts from one: run `dvc repro`, and commit"
         )
-    return _git("rev-parse", "HEAD").strip()
+    return git("rev-parse", "HEAD").strip()
 
 
 def _check_clean() -> None:
-    changed = [line[3:] for line in _git("status", "--porcelain", "--untracked-files=no", "--", ".").splitlines()]
+    changed = [line[3:] for line in git("status", "--porcelain", "--untracked-files=no", "--", ".").splitlines()]
     if changed:
         raise DataError(
             f"{len(changed)} files have changes that are not committed ({listing(changed, 5)}): commit them first, "
@@ -284,17 +246,3 @@ def _today() -> State:
     if result.predictions is None:
         raise DataError(f"the last run is incomplete: {result.missing}. Run `dvc repro`, and commit")
     return State(result, catalogue.DIAGNOSIS.read(Path(catalogue.DIAGNOSIS.path)), Workspace().params())
-
-
-def _git(*words: str) -> str:
-    found = subprocess.run(["git", *words], capture_output=True, text=True, check=False)  # noqa: S603, S607
-    if found.returncode:
-        raise DataError(f"`git {' '.join(words[:1])}` failed: {found.stderr.strip()[:300]}")
-    return found.stdout
-
-
-def _git_code(*words: str) -> int:
-    try:
-        return subprocess.run(["git", *words], capture_output=True, check=False).returncode  # noqa: S603, S607
-    except FileNotFoundError as error:
-        raise DataError("Git is not installed, and the experiments of DVC need it: install Git") from error

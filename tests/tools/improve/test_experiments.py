@@ -12,7 +12,7 @@ import pytest
 
 from pipeline import catalogue
 from pipeline.errors import DataError, MissingInputError, ParamsError
-from pipeline.tools.improve import experiments
+from pipeline.tools.improve import restoring
 from pipeline.tools.improve.experiments import MARK, Experiments
 from pipeline.tools.improve.improve import check_budget, dry_run
 from pipeline.tools.improve.moves import as_key
@@ -95,7 +95,7 @@ def killed(project: Path, changed: str, process: str = "") -> None:
 
 
 def test_what_a_killed_run_left_is_put_back_first(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(experiments, "_checkout", lambda: None)
+    monkeypatch.setattr(restoring, "_checkout", lambda: None)
     before = PARAMS.read_bytes()
     # A run of the killed call that is still on ends with all that it began.
     sleeping = [sys.executable, "-c", "import time; print(flush=True); time.sleep(60)"]
@@ -115,10 +115,36 @@ def test_what_a_killed_run_left_is_put_back_first(project: Path, monkeypatch: py
     assert Path("mine.txt").exists()
 
 
+def test_an_index_that_names_no_content_is_mended_and_what_somebody_staged_stays(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(restoring, "_checkout", lambda: None)
+    before = PARAMS.read_bytes()
+    for name in ("mine.txt", "reports/ä.json"):
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_text("staged")
+    run(project, "git", "add", "mine.txt")
+    monkeypatch.setenv("GIT_ALLOW_NULL_SHA1", "1")
+    for path in ("params.yaml", ".gitignore", "reports/ä.json"):
+        run(project, "git", "update-index", "--add", "--cacheinfo", f"100644,{'0' * 40},{path}")
+    monkeypatch.delenv("GIT_ALLOW_NULL_SHA1")
+    killed(project, "")
+    # A process that ends lets go of its lock only after a while.
+    lock = Path(".git/index.lock")
+    lock.touch()
+    threading.Timer(0.3, lock.unlink).start()
+    with pytest.raises(DataError, match=r"^1 files have changes that are not committed \(mine\.txt\)"):
+        dry_run(params(), lambda _: None)
+    assert PARAMS.read_bytes() == before
+    staged = run(project, "git", "status", "--porcelain", "--", "mine.txt", "reports").splitlines()
+    assert staged == ["A  mine.txt", "?? reports/"]
+    assert run(project, "git", "fsck", "--no-dangling") == ""
+
+
 def test_params_that_somebody_edited_after_a_kill_are_left_alone(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(experiments, "_checkout", lambda: None)
+    monkeypatch.setattr(restoring, "_checkout", lambda: None)
     killed(project, "", "")
     mine = PARAMS.read_text().replace("seed: ", "seed: 1", 1)
     PARAMS.write_text(mine)
@@ -146,4 +172,4 @@ def test_a_process_is_known_by_its_number_and_its_start() -> None:
 
 
 def test_the_test_set_is_none_of_the_files_that_are_put_back() -> None:
-    assert catalogue.LEDGER.path.startswith(experiments.LEDGER)
+    assert catalogue.LEDGER.path.startswith(restoring.LEDGER)
