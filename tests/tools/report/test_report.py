@@ -122,7 +122,7 @@ def test_the_page_says_what_degrading_raw_images_leaves(folder: Path) -> None:
         assert "Raw against production: AUC" in text
         assert "0.97 0.93 to 0.99" in text
         assert said in text
-        assert ("embedding 0.97 0.93 to 0.99 0.81" in text) == bool(embedded)
+        assert text.count("0.97 0.93 to 0.99") == 1 + bool(embedded)
     path.write_text(json.dumps({**metrics, "match_production": {**by_facts, "embedding": {"rest": "no such"}}}))
     assert any("KeyError" in note for note in notes())
 
