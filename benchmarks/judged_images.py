@@ -19,8 +19,8 @@ from scipy.sparse.csgraph import connected_components
 
 from pipeline.images.pixels import Pixels
 from pipeline.manifest import PRODUCTION
+from pipeline.models.backbones import Embedder
 from pipeline.randomness import keyed_generator
-from pipeline.stages.embed.backbones import Embedder
 from pipeline.stages.embed.params import EfficientNetLite0Backbone
 
 BACKBONE = EfficientNetLite0Backbone(name="efficientnet_lite0", side=160)

@@ -67,10 +67,10 @@ def main() -> None:
 def once_a_seed(estimate: Callable[..., Gap]) -> Callable[..., Gap]:
     known: dict[tuple[int, frozenset[str]], Gap] = {}
 
-    def remembered(rows: pd.DataFrame, read: Callable[[int], Pixels], seed: int) -> Gap:
+    def remembered(rows: pd.DataFrame, read: Callable[[int], Pixels], seed: int, view: Any = None) -> Gap:
         asked = seed, frozenset(rows["id"])
         if asked not in known:
-            known[asked] = estimate(rows, read, seed)
+            known[asked] = estimate(rows, read, seed, view)
         return known[asked]
 
     return remembered

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from pipeline.images.pixels import Pixels
-from pipeline.stages.embed.backbones import Embedder
+from pipeline.models.backbones import Embedder
 from pipeline.stages.embed.params import EfficientNetLite0Backbone
 
 MOST = 400

@@ -24,11 +24,11 @@ import pandas as pd
 from pipeline.images.local_features import agreement, local_features
 from pipeline.images.perceptual import perceptual_hash, views_of
 from pipeline.images.pixels import Pixels, encode
+from pipeline.models.backbones import Embedder
 from pipeline.stages.curate.candidates import MAX_BITS, NEAREST_HASHES, NEIGHBOURS
 from pipeline.stages.curate.neighbours import nearest, nearest_hashes
 from pipeline.stages.curate.scenes import NO_SCENES, find_scenes
 from pipeline.stages.curate.similarity import linked
-from pipeline.stages.embed.backbones import Embedder
 from pipeline.stages.embed.params import EfficientNetLite0Backbone
 from pipeline.stages.ingest.params import JpegEncoding
 from pipeline.store.shards import ShardReader

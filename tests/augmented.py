@@ -10,6 +10,7 @@ import pandas as pd
 
 from pipeline import catalogue
 from pipeline.manifest import BALANCED, SPLIT
+from pipeline.stages.augment.params import PictureParams
 from pipeline.stages.augment.stage import augment
 from pipeline.stages.ingest.stage import ingest
 from pipeline.store.shards import ShardReader, ShardStore
@@ -68,7 +69,7 @@ def run(
     **changes: Any,
 ) -> Run:
     folder = folder or originals.folder.with_name(f"run-{next(RUNS)}")
-    learn_from = changes.pop("learn_from", "none")
+    learn_from, backbone = changes.pop("learn_from", "none"), changes.pop("backbone", None)
     per_image = {"name": "per_image", "count": copies}
     values = {
         "copies": per_image if isinstance(copies, int) else copies,
@@ -82,7 +83,8 @@ def run(
     reader, store = ShardReader(originals.folder), ShardStore(folder)
     rows = originals.rows if rows is None else rows
     unused = originals.rows[SPLIT.names].head(0) if unused is None else unused
-    outputs = augment(rows, unused, reader, chosen.augment, chosen.ingest.encoding, store, Engine(workers), learn_from)
+    pictures = PictureParams(chosen.ingest.encoding, chosen.ingest.fit, backbone)
+    outputs = augment(rows, unused, reader, chosen.augment, pictures, store, Engine(workers), learn_from)
     store.drop_stale()
     reader = ShardReader(originals.folder, folder)
     return Run(outputs.manifest, outputs.metrics, outputs.summary, folder, reader, outputs.unlabelled)

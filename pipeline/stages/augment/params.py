@@ -9,6 +9,8 @@ from pydantic import Field, model_validator
 from pipeline.registry import one_of
 from pipeline.section import Section, Seed, Share
 from pipeline.stages.augment.copies import COPIES, Copies
+from pipeline.stages.embed.params import Backbone
+from pipeline.stages.ingest.params import JpegEncoding, PngEncoding
 from pipeline.transforms.params import AnyTransform
 
 
@@ -19,6 +21,15 @@ class VariantParams:
     mode: Literal["materialise", "online"]
     transforms: Sequence[AnyTransform]
     seed: int
+
+
+@dataclass(frozen=True)
+class PictureParams:
+    """How pictures are made and seen: `ingest.encoding`, `ingest.fit` and `embed.backbone`."""
+
+    encoding: JpegEncoding | PngEncoding
+    fit: str
+    backbone: Backbone | None
 
 
 class AugmentParams(Section):

@@ -9,13 +9,14 @@ nearest, as long as one helps; after each the strengths are refined in steps tha
 - **Honest**: half of the groups choose, the others measure the AUC before and after.
 - **Bounded**: MAX_IMAGES a role and half, WINDOW pixels per side, MAX_TRIALS trials.
 
-Not here: what pictures show, and from where. A gap in that stays, and may be taken for one that a
-degradation narrows.
+What pictures show, and from where, is no part of this. A gap in that stays, and may be taken for one that a
+degradation narrows. So with a backbone, embeddings are compared too (content_gap.py).
 """
 
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from pipeline.manifest import PRODUCTION, RAW
 from pipeline.metrics.two_samples import FOLDS, Result, domain_test, fold_areas, quadratic_features
 from pipeline.randomness import keyed_uniform
 from pipeline.stages.augment.capture import capture_statistics
+from pipeline.stages.augment.content_gap import ContentGap, Readers, View, area, measure_content
 from pipeline.stages.augment.degradation import ABSENT, KINDS, NOTHING, Strengths, degrade
 
 Values = npt.NDArray[np.float64]
@@ -54,6 +56,7 @@ class Gap:
     """The strengths, and how well raw and production are told apart without and with them.
 
     images: of each role that chose and measured. within_classes: whether each class has as many of both.
+    content: the same by embedding; None without a backbone.
     """
 
     strengths: Strengths
@@ -61,6 +64,7 @@ class Gap:
     after: Result
     images: int
     within_classes: bool
+    content: ContentGap | None = None
 
     @property
     def metrics(self) -> dict[str, Any]:
@@ -68,14 +72,20 @@ class Gap:
         return {
             "images_per_role": self.images,
             "within_classes": self.within_classes,
-            **_area("auc_before", self.before),
-            **_area("auc_after", self.after),
+            **area("auc_before", self.before),
+            **area("auc_after", self.after),
             "strengths": self.strengths.numbers(),
+            **({} if self.content is None else {"embedding": self.content.metrics}),
         }
 
     @property
     def summary(self) -> str:
-        """One line."""
+        """What degrades raw images, and what a classifier still makes of them."""
+        shown = "what the images show is not compared (embed.backbone: null)"
+        return "\n  ".join([self._of_capture, shown if self.content is None else self.content.summary])
+
+    @property
+    def _of_capture(self) -> str:
         chosen = [f"{kind} {found.typical:g} ± {found.spread:g}" for kind, found in self.strengths.items()]
         used = [words for words in chosen if words.split()[0] in self.strengths.used()]
         nearer = self.after.statistic < self.before.statistic or not used
@@ -86,12 +96,13 @@ class Gap:
         )
 
 
-def estimate_gap(rows: pd.DataFrame, read: Callable[[int], Pixels], seed: int) -> Gap:
+def estimate_gap(rows: pd.DataFrame, read: Callable[[int], Pixels], seed: int, view: View | None = None) -> Gap:
     """The strengths with which raw pictures are told from production's least; the same for any order of rows.
 
     Args:
         rows: id, label ("" where unknown), role and group, a row per image; none of dev or test.
         read: row number to pixels, all of one shape.
+        view: with one, pictures are compared by embedding as well.
 
     Raises:
         DataError: too few pictures of a role.
@@ -100,7 +111,8 @@ def estimate_gap(rows: pd.DataFrame, read: Callable[[int], Pixels], seed: int) -
     choosing, measuring = (_side_by_side(rows, pairs[half], read, seed) for half in (CHOOSE, MEASURE))
     strengths = _search(_Distance(choosing)) if choosing.test(NOTHING).p < LEVEL else NOTHING
     images = len(choosing.ids) + len(measuring.ids)
-    return Gap(strengths, measuring.test(NOTHING), measuring.test(strengths), images, within_classes)
+    content = None if view is None else _content(pairs, (choosing, measuring), view, strengths)
+    return Gap(strengths, measuring.test(NOTHING), measuring.test(strengths), images, within_classes, content)
 
 
 # Row numbers of raw and of production, as many each.
@@ -154,6 +166,24 @@ def _side_by_side(rows: pd.DataFrame, pairs: _Pairs, read: Callable[[int], Pixel
         folds=(keyed_uniform(seed, "gap fold", groups) * FOLDS).astype(np.intp),
         seed=seed,
     )
+
+
+def _content(pairs: Sequence[_Pairs], sides: Sequence["_Sides"], view: View, strengths: Strengths) -> ContentGap:
+    """By embedding of whole pictures, raw ones degraded as their first variants are."""
+
+    def both(number: int, image_id: str) -> tuple[Pixels, Pixels]:
+        pixels = view.read(number)
+        return pixels, degrade(pixels, strengths, sides[0].seed, image_id, 1)
+
+    choosing, measuring = (
+        Readers(
+            [partial(both, int(number), image_id) for number, image_id in zip(half[0], side.ids, strict=True)],
+            [partial(view.read, int(number)) for number in half[1]],
+            side.folds,
+        )
+        for half, side in zip(pairs, sides, strict=True)
+    )
+    return measure_content(choosing, measuring, sides[0].seed, view.embed)
 
 
 def _window(pixels: Pixels) -> Pixels:
@@ -270,8 +300,3 @@ def _moved(strengths: Strengths, kind: str, part: str, steps: int) -> Strengths:
     low, high = (limits.low, limits.high) if part == "typical" else (0.0, limits.widest * limits.step)
     value = round(min(max(getattr(old, part) + steps * limits.step, low), high), 6)
     return replace(strengths, **{kind: replace(old, **{part: value})})
-
-
-def _area(name: str, found: Result) -> dict[str, float]:
-    ends = {"": found.statistic, "_low": found.low, "_high": found.high}
-    return {f"{name}{end}": float(value) for end, value in ends.items() if value is not None}

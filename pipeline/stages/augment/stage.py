@@ -1,6 +1,6 @@
 """Make new variants of the training images; originals stay where ingest put them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,11 +13,11 @@ from pipeline import catalogue
 from pipeline.images import pixels as imaging
 from pipeline.images.pixels import Pixels
 from pipeline.manifest import BALANCED, RAW, SPLIT, check_manifest, may_teach
-from pipeline.stage import Stage
+from pipeline.stage import Group, Stage
 from pipeline.stages.augment import degradation, guards
 from pipeline.stages.augment.copies import plan_copies
 from pipeline.stages.augment.degradation import NOTHING, Strengths, degrade
-from pipeline.stages.augment.params import AugmentParams
+from pipeline.stages.augment.params import AugmentParams, PictureParams
 from pipeline.stages.ingest.params import JpegEncoding, PngEncoding
 from pipeline.store.shard_plan import Row, digest
 from pipeline.store.shards import ShardReader, ShardStore, fingerprint
@@ -28,6 +28,7 @@ from pipeline.versions.stages import version_of
 from pipeline.workers.engine import Engine
 
 if TYPE_CHECKING:
+    from pipeline.stages.augment.content_gap import View
     from pipeline.stages.augment.production_gap import Gap
 
 # How a variant failed stays with its pixels, so that a run that makes a few counts all.
@@ -83,7 +84,7 @@ def augment(
     unused: pd.DataFrame,
     originals: ShardReader,
     params: AugmentParams,
-    encoding: Encoding,
+    pictures: PictureParams,
     shards: ShardStore,
     engine: Engine,
     learn_from: str,
@@ -92,15 +93,18 @@ def augment(
 
     Args:
         unused: production rows of no split, which show what production looks like; training may learn from some.
+        pictures: with a backbone, match_production compares what the pictures show as well.
         learn_from: how it does: the name in train.unlabelled.
 
     Raises:
         ParamsError: a transform that cannot be used, a class that train does not have, or too many
             variants that are blank or like their originals.
-        DataError: too few images to tell what production looks like.
+        DataError: too few images to tell what production looks like, or the backbone's weights are others than params
+            name.
+        MissingInputError: there are no such weights.
     """
     rows = check_manifest(manifest, BALANCED, unique=("id", "copy"))
-    maker = VariantMaker(originals, params, encoding)
+    maker = VariantMaker(originals, params, pictures.encoding)
     # A wrong name, argument or size is said before any work.
     size = len(maker.original(*rows[["shard", "row"]].iloc[0]))
     remarks = transforms.check_transforms(params.transforms, size)
@@ -108,7 +112,7 @@ def augment(
     planned = plan_copies(rows, params.copies, params.seed)
     matched: dict[str, Any] = {}
     if params.match_production:
-        gap = _production_gap(rows, check_manifest(unused, SPLIT), maker)
+        gap = _production_gap(rows, check_manifest(unused, SPLIT), maker, pictures)
         maker, matched = replace(maker, strengths=gap.strengths), {"match_production": gap.metrics}
         remarks = [gap.summary, *remarks]
     degraded = (planned["role"] == RAW) & (maker.strengths != NOTHING)
@@ -227,17 +231,37 @@ class VariantMaker:
         return {}
 
 
-def _production_gap(rows: pd.DataFrame, unused: pd.DataFrame, maker: VariantMaker) -> "Gap":
+def _production_gap(rows: pd.DataFrame, unused: pd.DataFrame, maker: VariantMaker, pictures: PictureParams) -> "Gap":
     """Of train's images and of production's unused ones; neither has any of dev or test."""
     # scipy takes most of a second to import, and few runs need it.
     from pipeline.stages.augment.production_gap import estimate_gap
 
-    names = ["id", "label", "role", "group", "shard", "row"]
+    names = ["id", "label", "role", "group", "shard", "row", "width", "height"]
     images = pd.concat([each[names].astype({"label": "str", "role": "str", "shard": "str"}) for each in (rows, unused)])
     images = images.drop_duplicates("id", ignore_index=True)
-    return estimate_gap(
-        images, lambda number: maker.original(*images[["shard", "row"]].iloc[number]), maker.params.seed
-    )
+    places = list(images[["shard", "row"]].itertuples(index=False, name=None))
+    sizes = images[["width", "height"]].to_numpy().tolist()
+
+    def read(number: int) -> Pixels:
+        return maker.original(*places[number])
+
+    def shown(number: int) -> Pixels:
+        return imaging.without_bars(read(number), width=sizes[number][0], height=sizes[number][1], fit=pictures.fit)
+
+    return estimate_gap(images, read, maker.params.seed, _view(shown, pictures))
+
+
+def _view(read: Callable[[int], Pixels], pictures: PictureParams) -> "View | None":
+    if pictures.backbone is None:
+        return None
+    # torch takes seconds to import.
+    from pipeline.models.backbones import Embedder
+    from pipeline.stages.augment.content_gap import View
+
+    embedder = Embedder(pictures.backbone)
+    # What is wrong with the weights is said before any work.
+    _ = embedder.network
+    return View(read, embedder.many)
 
 
 def _parents(rows: pd.DataFrame) -> list[Parent]:
@@ -255,7 +279,13 @@ def _moved(planned: pd.DataFrame, variants: "pd.Index[Any]", made: pd.DataFrame)
 STAGE = Stage(
     name="augment",
     function=augment,
-    params={"params": "augment", "encoding": "ingest.encoding", "learn_from": "train.unlabelled.name"},
+    params={
+        "params": "augment",
+        "pictures": Group(
+            PictureParams, {"encoding": "ingest.encoding", "fit": "ingest.fit", "backbone": "embed.backbone"}
+        ),
+        "learn_from": "train.unlabelled.name",
+    },
     reads={"manifest": catalogue.BALANCED, "unused": catalogue.SPLIT_UNUSED, "originals": catalogue.ORIGINALS},
     builds={"shards": catalogue.AUGMENT_SHARDS},
     writes={

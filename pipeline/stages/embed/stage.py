@@ -24,7 +24,7 @@ from pipeline.versions.stages import version_of
 from pipeline.workers.engine import Engine
 
 if TYPE_CHECKING:
-    from pipeline.stages.embed.backbones import Embedder
+    from pipeline.models.backbones import Embedder
 
 # Not in the key of a vector: how shards are read, and rules of params, because it has the values.
 NOT_IN_KEY = ("pipeline.section", "pipeline.stages.embed.params", "pipeline.store")
@@ -79,7 +79,7 @@ def embed(
         shards.build([], dict, vector_schema(1), Engine(1), "embed")
         return EmbedOutputs(_places(pd.DataFrame(columns=["key", "shard", "row"]), []), _metrics(0, 0))
     # torch takes a second to import, and curate's tools know this module.
-    from pipeline.stages.embed import backbones
+    from pipeline.models import backbones
 
     pictures = pictures_of([ingested[name]()[0] for name in sorted(sources)])
     embedder = backbones.Embedder(params.backbone)

@@ -188,7 +188,7 @@ def _of_rows(pairs: pd.DataFrame, rows: pd.DataFrame, content: "pd.Series[Any]")
 
 def _vectors(numbers: list[int], pictures: Pictures, engine: Engine) -> Any:
     # torch takes a second to import, and an audit of small pictures does without.
-    from pipeline.stages.embed.backbones import Embedder
+    from pipeline.models.backbones import Embedder
 
     embedder = Embedder(_BACKBONE)
     _ = embedder.network

@@ -43,6 +43,33 @@ def training(_: Params) -> list[tuple[str, int]]:
     ]
 
 
+# What embeddings still tell apart once raw images are degraded (stages/augment/content_gap.py) -> what that means.
+REST = {
+    "nothing": "By embedding, no difference beyond chance is left.",
+    "content": "What is left is content: what the images show, or how they are framed. No degradation closes that gap.",
+    "unclear": "It cannot be told whether what is left is content or a trace of the camera.",
+}
+# Of the keys of an AUC and of the ends of its interval.
+ENDS = ("", "_low", "_high")
+NOT_EMBEDDED = "What the images show is not compared, because embed.backbone is null."
+
+
+def match_production(_: Params) -> Mapping[str, Any] | None:
+    """How well raw images are told from production's before and after degrading; None where they are not degraded."""
+    found = read(catalogue.AUGMENT_METRICS).get("match_production")
+    if found is None:
+        return None
+    embedded = found.get("embedding")
+    rows = [("how they were taken", found), *([] if embedded is None else [("embedding", embedded)])]
+    return {
+        "rows": [
+            {"by": by, **{when: [numbers.get(f"auc_{when}{end}") for end in ENDS] for when in ("before", "after")}}
+            for by, numbers in rows
+        ],
+        "said": NOT_EMBEDDED if embedded is None else REST[embedded["rest"]],
+    }
+
+
 def proof(_: Params) -> Mapping[str, Any]:
     """Do dev and test match production: a row for each comparison."""
     table = read(catalogue.SPLIT_MATCHING)

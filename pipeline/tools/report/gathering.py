@@ -54,6 +54,7 @@ def gather(params: Params, tags: Path | None) -> dict[str, PageSection]:
         "sources": data_sections.sources,
         "splits": data_sections.splits,
         "training": data_sections.training,
+        "match_production": data_sections.match_production,
         "proof": data_sections.proof,
         "classes": data_sections.classes,
         "curves": model_sections.curves,

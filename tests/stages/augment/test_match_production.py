@@ -12,6 +12,7 @@ from pipeline.stages.augment import production_gap
 from pipeline.stages.augment.copies import plan_copies
 from pipeline.stages.augment.degradation import NOTHING, Strength, Strengths, degrade
 from pipeline.stages.augment.production_gap import Gap
+from pipeline.stages.embed.params import EfficientNetLite0Backbone
 from pipeline.stages.ingest.stage import ingest
 from pipeline.store.shards import ShardStore
 from pipeline.workers.engine import Engine
@@ -55,7 +56,7 @@ def held_back(photos: Originals) -> pd.DataFrame:
 def planted(monkeypatch: pytest.MonkeyPatch, strengths: Strengths) -> None:
     """The estimate says so, without looking."""
     gap = Gap(strengths, Result(0.9, 0.01, 0.8, 1.0), Result(0.5, 0.5, 0.4, 0.6), 50, True)
-    monkeypatch.setattr(production_gap, "estimate_gap", lambda rows, read, seed: gap)
+    monkeypatch.setattr(production_gap, "estimate_gap", lambda rows, read, seed, view: gap)
 
 
 def pixels_of(done: Run) -> dict[tuple[str, int], Pixels]:
@@ -81,6 +82,23 @@ def test_images_held_back_from_train_say_the_same_and_train_nothing(photos: Orig
     outside = run(photos, rows=raw_of(photos), unused=held_back(photos), transforms=(), match_production=True)
     assert outside.metrics["match_production"] == inside.metrics["match_production"]
     assert set(outside.manifest["role"]) == {RAW}
+
+
+def test_with_a_backbone_what_pictures_show_is_compared_too(photos: Originals) -> None:
+    backbone = EfficientNetLite0Backbone(name="efficientnet_lite0", side=32)
+    done = run(photos, transforms=(), match_production=True, backbone=backbone)
+    without = run(photos, transforms=(), match_production=True)
+    found = done.metrics["match_production"]
+    embedded = found.pop("embedding")
+    assert found == without.metrics["match_production"]
+    assert done.shards() == without.shards()
+    for name in ("before", "after", "sketches"):
+        assert 0 <= embedded[f"auc_{name}_low"] <= embedded[f"auc_{name}"] <= embedded[f"auc_{name}_high"] <= 1
+    # The scenes of both roles are of one kind.
+    assert embedded["auc_before"] > embedded["auc_after"]
+    assert embedded["rest"] != "content"
+    assert f"  by embedding, the AUC is {embedded['auc_after']:.3f} (" in done.summary
+    assert "what the images show is not compared (embed.backbone: null)" in without.summary
 
 
 def test_without_production_the_stage_says_what_is_missing(photos: Originals) -> None:

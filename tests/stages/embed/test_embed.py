@@ -13,11 +13,11 @@ import torch
 
 from pipeline import catalogue
 from pipeline.errors import DataError, MissingInputError, WorkerError
-from pipeline.models import efficientnet
+from pipeline.models import backbones, efficientnet
+from pipeline.models.backbones import DIMENSIONS, Embedder
 from pipeline.models.mobilenet import Backbone
 from pipeline.project.runner import run_stage
-from pipeline.stages.embed import backbones, stage
-from pipeline.stages.embed.backbones import DIMENSIONS, Embedder
+from pipeline.stages.embed import stage
 from pipeline.stages.embed.params import EfficientNetLite0Backbone
 from pipeline.store.reading import sha256_of
 from pipeline.store.vectors import VectorReader
@@ -244,7 +244,7 @@ def test_equal_pictures_cost_one_vector() -> None:
 
 def test_other_instructions_change_last_digits_alone() -> None:
     code = (
-        "import sys, numpy; from tests.scenes import scene; from pipeline.stages.embed.backbones import Embedder\n"
+        "import sys, numpy; from tests.scenes import scene; from pipeline.models.backbones import Embedder\n"
         "from pipeline.stages.embed.params import EfficientNetLite0Backbone as Lite\n"
         "embed = Embedder(Lite(name='efficientnet_lite0', side=64))\n"
         "sys.stdout.buffer.write(numpy.stack([embed(scene(seed, 64)) for seed in range(4)]).tobytes())"

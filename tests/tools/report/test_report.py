@@ -106,6 +106,27 @@ def test_what_too_few_images_say_is_neither_yes_nor_no(folder: Path) -> None:
     assert "There are too few images to tell." in page().text
 
 
+def test_the_page_says_what_degrading_raw_images_leaves(folder: Path) -> None:
+    path = Path(catalogue.AUGMENT_METRICS.path)
+    path.with_name("checksums.json").unlink()  # so that the numbers may change
+    metrics = json.loads(path.read_text())
+    assert "Raw against production: AUC" not in page().text
+    by_facts = {"auc_before": 0.97, "auc_before_low": 0.93, "auc_before_high": 0.99, "auc_after": 0.6}
+    for embedded, said in (
+        ({}, "because embed.backbone is null"),
+        ({"embedding": {**by_facts, "auc_after": 0.81, "rest": "content"}}, "What is left is content:"),
+        ({"embedding": {**by_facts, "auc_after": 0.81, "rest": "unclear"}}, "It cannot be told whether"),
+    ):
+        path.write_text(json.dumps({**metrics, "match_production": {**by_facts, **embedded}}))
+        text = " ".join(page().text.split())
+        assert "Raw against production: AUC" in text
+        assert "0.97 0.93 to 0.99" in text
+        assert said in text
+        assert text.count("0.97 0.93 to 0.99") == 1 + bool(embedded)
+    path.write_text(json.dumps({**metrics, "match_production": {**by_facts, "embedding": {"rest": "no such"}}}))
+    assert any("KeyError" in note for note in notes())
+
+
 def test_the_conclusion_is_shown_if_it_is_of_the_same_errors(folder: Path) -> None:
     said = json.loads(Path(catalogue.DIAGNOSIS.path).read_text())
     test = {"name": "test", "error": 0.4321, "low": 0.4, "high": 0.5, "images": 9}
