@@ -24,6 +24,7 @@ import pyarrow.compute as pc
 
 from pipeline import catalogue
 from pipeline.manifest import SPLIT
+from pipeline.problem.params import Classes
 from pipeline.stages.balance.params import BalanceParams
 from pipeline.store.arrow import open_arrow, write_arrow
 
@@ -38,6 +39,7 @@ STRATEGIES: list[dict[str, Any]] = [
     {"name": "both", "target": MEDIAN},
     {"name": "oversample", "target": MEDIAN},
 ]
+AS_THEY_ARE = Classes(name="classes", rename={}, merge={}, one_against_rest=None)
 
 
 def main() -> None:
@@ -97,7 +99,7 @@ def run_balance(strategy: dict[str, Any]) -> float:
 
     begun = time.perf_counter()
     manifest = catalogue.SPLIT_TABLE.read(Path(catalogue.SPLIT.path))
-    write_all(STAGE, balance(manifest, ShardReader(), balance_params(strategy), Engine(1)))
+    write_all(STAGE, balance(manifest, ShardReader(), balance_params(strategy), AS_THEY_ARE, Engine(1)))
     return time.perf_counter() - begun
 
 

@@ -1,6 +1,6 @@
 """What do ensembles bring in log loss on images that they were not fitted to, beside the best single member?
 
-    python benchmarks/ensembles.py --data DIR [--cache DIR] [--only NAME …]
+    python benchmarks/ensembles.py --data DIR [--cache DIR] [--fits DIR] [--only NAME …]
 
 The ensembles are the pipeline's own, with their own selection and their own decision to keep the single model; members
 are fitted to vectors instead of pictures, so that ten data sets take five minutes of one core. Sets: generated vectors
@@ -8,15 +8,18 @@ are fitted to vectors instead of pictures, so that ten data sets take five minut
 and rare classes are planted in train alone. Half of the groups are train, half are the test that figures are of.
 
 single: the member that is best out of fold, which the ensemble must beat. change: of its log loss, with the 90 %
-interval over groups of test. kept: whether the stage would keep the ensemble. `--noise N` instead stacks members that
-were fitted to labels without sense, N times, and counts how often the result is above chance.
+interval over groups of test. decided by: the change that the stage measures, out of fold or on a quarter of train.
+kept: whether it would keep the ensemble. With `--fits` members are kept there, and another rule for what is kept takes
+seconds. `--noise N` instead stacks members that were fitted to labels without sense, N times, and counts how often the
+result is above chance.
 """
 
 import argparse
 import copy
+import hashlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -31,7 +34,8 @@ from torch import nn
 
 from pipeline.data.order import KeyedOrder
 from pipeline.metrics.metric import metric_of
-from pipeline.models.baselines import Baseline, Rows
+from pipeline.models.baseline_fits import Rows
+from pipeline.models.baselines import Baseline
 from pipeline.models.ensembles import Average, ensemble_of
 from pipeline.models.files import TrainedModel
 from pipeline.project.params_file import load_params
@@ -101,21 +105,32 @@ ENSEMBLES: Mapping[str, dict[str, Any]] = {
 class VectorFits:
     """Stands where fits to pictures are made: the same tasks, fitted to vectors."""
 
-    def __init__(self, data: Any, vectors: Values) -> None:
-        self._data, self._vectors = data, vectors
-        self._known: dict[Any, Fitted] = {}
-        self.seconds = 0.0
+    def __init__(self, data: Any, vectors: Values, folder: Path | None = None) -> None:
+        self._data, self._vectors, self._folder = data, vectors, folder
+        self._known: dict[str, Fitted] = {}
+
+    @property
+    def seconds(self) -> float:
+        """CPU seconds of all fits that were asked for, each counted once."""
+        return sum(fitted.seconds for fitted in self._known.values())
 
     def of(self, tasks: Sequence[Task], _: str) -> list[Fitted]:
-        found = []
-        for task in tasks:
-            key = (task.params.model_dump_json(), task.factors.tobytes(), task.asked.tobytes())
-            if key not in self._known:
-                begun = time.process_time()
-                self._known[key] = replace(self._fit(task), seconds=time.process_time() - begun)
-            self.seconds += self._known[key].seconds
-            found.append(self._known[key])
-        return found
+        return [self._one(task) for task in tasks]
+
+    def _one(self, task: Task) -> Fitted:
+        parts = task.params.model_dump_json().encode(), task.factors.tobytes(), task.asked.tobytes()
+        key = hashlib.sha256(b"".join(parts)).hexdigest()
+        if key not in self._known:
+            file = self._folder / f"{key}.pt" if self._folder else None
+            if file and file.exists():
+                self._known[key] = torch.load(file, weights_only=False)
+                return self._known[key]
+            begun = time.process_time()
+            self._known[key] = replace(self._fit(task), seconds=time.process_time() - begun)
+            if file:
+                file.parent.mkdir(parents=True, exist_ok=True)
+                torch.save(self._known[key], file)
+        return self._known[key]
 
     def _fit(self, task: Task) -> Fitted:
         inside = task.factors > 0
@@ -172,6 +187,10 @@ def probabilities(network: nn.Module, vectors: Values) -> Values:
     return network.eval()(torch.from_numpy(vectors)).softmax(dim=1).numpy().astype(np.float64)
 
 
+# The single model, the ensemble, the gain that decides, whether the ensemble is kept, CPU seconds.
+Found = tuple[nn.Module, nn.Module, Gain | None, bool, float]
+
+
 def params_of(changes: Mapping[str, Any]) -> Any:
     """The repository's params with some of train's changed."""
     params = load_params()
@@ -179,21 +198,33 @@ def params_of(changes: Mapping[str, Any]) -> Any:
     return SimpleNamespace(train=train, optimizing=params.evaluate.optimizing)
 
 
-def compared(train: Set, test: Set, changes: Mapping[str, Any]) -> tuple[Gain, bool, float]:
-    """An ensemble against its single model on test, whether the stage would keep it, and CPU seconds."""
+@dataclass(frozen=True)
+class Compared:
+    """An ensemble beside its single model.
+
+    gain: on test. decided_by: the gain that the stage measures; None: it had nothing to compare. seconds: CPU.
+    """
+
+    gain: Gain
+    decided_by: Gain | None
+    kept: bool
+    seconds: float
+
+
+def compared(train: Set, test: Set, changes: Mapping[str, Any], folder: Path | None) -> Compared:
+    """An ensemble of train, and its single model, on test."""
     classes = tuple(map(str, range(int(train.labels.max()) + 1)))
     params = params_of(changes)
-    begun = time.process_time()
     if params.train.ensemble.name in ("average_weights", "snapshots"):
-        single, whole, kept = of_one_training(params.train, train, len(classes))
+        single, whole, decided_by, kept, seconds = of_one_training(params.train, train, len(classes))
     else:
-        single, whole, kept = of_members(params, train, classes)
-    seconds = time.process_time() - begun
+        single, whole, decided_by, kept, seconds = of_members(params, train, classes, folder)
     own = own_probability(np.stack([probabilities(one, test.vectors) for one in (single, whole)]), test.labels)
-    return gain_of(own[0], own[1], np.ones(len(test.labels)), test.groups, seed=1), kept, seconds
+    gain = gain_of(own[0], own[1], np.ones(len(test.labels)), test.groups, seed=1)
+    return Compared(gain, decided_by, kept, seconds)
 
 
-def of_members(params: Any, train: Set, classes: tuple[str, ...]) -> tuple[nn.Module, nn.Module, bool]:
+def of_members(params: Any, train: Set, classes: tuple[str, ...], folder: Path | None) -> Found:
     names = np.array(classes)
     rows = pd.DataFrame(
         {
@@ -205,7 +236,7 @@ def of_members(params: Any, train: Set, classes: tuple[str, ...]) -> tuple[nn.Mo
     ids = pa.array([str(number) for number in range(len(rows))])
     images = SimpleNamespace(labels=train.given, copies=np.zeros(len(rows), np.int32), ids=ids)
     data: Any = SimpleNamespace(rows=rows, train=images, classes=classes)
-    fits: Any = VectorFits(data, train.vectors)
+    fits: Any = VectorFits(data, train.vectors, folder)
     nothing: Any = None
     setup = Setup(data, params, nothing, Engine(1), None, fits, print)
     found = fit_any(setup).outcome
@@ -220,11 +251,13 @@ def of_members(params: Any, train: Set, classes: tuple[str, ...]) -> tuple[nn.Mo
     forced: Any = SimpleNamespace(
         train=params.train.model_copy(update={"ensemble": always}), optimizing=params.optimizing
     )
-    return alone, fit_any(replace(setup, params=forced)).model.network, found.kept
+    whole = fit_any(replace(setup, params=forced)).model.network
+    return alone, whole, found.gain, found.kept, fits.seconds
 
 
-def of_one_training(params: TrainParams, train: Set, classes: int) -> tuple[nn.Module, nn.Module, bool]:
+def of_one_training(params: TrainParams, train: Set, classes: int) -> Found:
     """The same of one training; a quarter of train's groups stands for dev, by which it is decided."""
+    begun = time.process_time()
     held = np.isin(train.groups, np.unique(train.groups)[::4])
     ones = np.ones(len(train.given), np.float32)
     network, found = fitted_network(params, train.vectors[~held], train.given[~held], ones[~held], classes)
@@ -241,7 +274,7 @@ def of_one_training(params: TrainParams, train: Set, classes: int) -> tuple[nn.M
         count, honest = last_snapshots(own[1:], folds_of(dev.given.astype(str), dev.groups.astype(str), PARTS, 1))
     whole = ensemble_of(others[-count:], Average(torch.full((count,), 1 / count)))
     gain = gain_of(own[0], honest, np.ones(len(dev.given)), dev.groups, seed=1)
-    return network, whole, gain.beyond_noise
+    return network, whole, gain, gain.beyond_noise, time.process_time() - begun
 
 
 # Noise
@@ -270,6 +303,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--cache", type=Path, default=Path("/tmp/label_issues_features"))
+    parser.add_argument("--fits", type=Path, help="keep fits of members here, and use those that are there")
     parser.add_argument("--only", nargs="+", default=[])
     parser.add_argument("--methods", nargs="+", default=list(ENSEMBLES))
     parser.add_argument("--noise", type=int, default=0)
@@ -280,18 +314,28 @@ def main() -> None:
         above = sum(groups > most for groups in right)
         print(f"{above} of {len(right)} above {most} of 60 groups; {np.mean(right):.1f} on average, 20 by chance")
         return
-    print("| data set | method | single | ensemble | change | 90 % interval | kept | CPU s |")
-    print("|---|---|---|---|---|---|---|---|")
+    print("| data set | method | single | ensemble | change | 90 % interval | decided by | kept | CPU s |")
+    print("|---|---|---|---|---|---|---|---|---|")
     for name, make in sets(options.data, options.cache).items():
         if options.only and name not in options.only:
             continue
         train, test = halves(make())
+        folder = options.fits / name.replace(" ", "_") if options.fits else None
         for method in options.methods:
-            gain, kept, seconds = compared(train, test, ENSEMBLES[method])
-            change, low, high = (-100 * end / gain.single for end in (gain.difference, gain.high, gain.low))
-            cells = [name, method, f"{gain.single:.3f}", f"{gain.ensemble:.3f}", f"{change:+.1f} %"]
-            cells += [f"{low:+.1f} to {high:+.1f} %", "yes" if kept else "no", f"{seconds:.0f}"]
+            found = compared(train, test, ENSEMBLES[method], folder)
+            change, ends = change_of(found.gain)
+            decided_by = "too few to tell"
+            if found.decided_by and not np.isnan(found.decided_by.low):
+                decided_by = " ".join(change_of(found.decided_by))
+            cells = [name, method, f"{found.gain.single:.3f}", f"{found.gain.ensemble:.3f}", change, ends, decided_by]
+            cells += ["yes" if found.kept else "no", f"{found.seconds:.0f}"]
             print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def change_of(gain: Gain) -> tuple[str, str]:
+    """The change of the log loss in percent, and its interval; below 0: it is lower."""
+    change, low, high = (-100 * end / gain.single for end in (gain.difference, gain.high, gain.low))
+    return f"{change:+.1f} %", f"{low:+.1f} to {high:+.1f} %"
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.framing import UNRELATED, decision, least_expected
-from pipeline.problem_params import Classes
+from pipeline.problem.framing import UNRELATED, decision, least_expected
+from pipeline.problem.params import Classes
 from pipeline.tools.reframe.candidates import Asked, Candidate, in_order, in_tree
 from pipeline.tools.reframe.measuring import STRENGTHS, Images, Result, measure, out_of_fold
 from pipeline.training.embedded import Floats, Rows

@@ -29,7 +29,7 @@ from pipeline.diagnosis.findings import LABEL_NOISE
 from pipeline.diagnosis.wrong_labels import wrong_labels
 from pipeline.manifest import DEV, PRODUCTION, TRAIN
 from pipeline.metrics.predictions import class_codes
-from pipeline.models.baselines import Rows as BaselineRows
+from pipeline.models.baseline_fits import Rows as BaselineRows
 from pipeline.project.params_file import load_params
 from pipeline.randomness import keyed_generator
 from pipeline.stages.label_issues.models import LinearOnEmbeddings

@@ -13,12 +13,12 @@ import time
 import numpy as np
 import pandas as pd
 
-from pipeline.label_sets import LabelNames, texts_of
 from pipeline.metrics.intervals import metric_interval
 from pipeline.metrics.measures import METRICS
 from pipeline.metrics.metric import Metric, metric_of
 from pipeline.metrics.predictions import Predictions, predictions_of_sets
 from pipeline.models.thresholds import Thresholds, cross_fitted
+from pipeline.problem.label_sets import LabelNames, texts_of
 
 NAMES = LabelNames(("bar", "cross", "disc", "ring"))
 SHARES = np.array([0.5, 0.3, 0.15, 0.06])

@@ -42,6 +42,7 @@ from pipeline.diagnosis.findings import (
     NOTHING_LEARNT,
     RATE_LOW,
     SCENES,
+    SLICE,
 )
 from pipeline.diagnosis.gaps import BIAS, MISMATCH, VARIANCE
 from pipeline.manifest import DEV, TEST, TRAIN, TRAIN_DEV
@@ -96,6 +97,21 @@ def camera(change: str) -> Plant:
     return plant
 
 
+def of_another_look(case: Case, share: float, generator: np.random.Generator) -> Case:
+    """So many of production's images, of all classes, are drawings, and train has none.
+
+    A cluster is a twelfth of dev, so it can only gain what is worth work where that is less than here elsewhere.
+    """
+
+    def some_drawn(name: str) -> npt.NDArray[np.float32]:
+        drawn = generator.random(len(case.labels[name])) < share
+        return np.where(drawn[:, None], case.changed["drawing 2"][name], case.pixels[name])
+
+    mixed = {name: some_drawn(name) for name in (DEV, TEST, "pool")}
+    changes = {"split.production_train_fraction": 0.0, "diagnose.relevant_gap": 0.02}
+    return with_params(replace(case, pixels={**case.pixels, **mixed}), **changes)
+
+
 def few_numbers(case: Case, numbers: int, generator: np.random.Generator) -> Case:
     """A model that sees so few numbers of each image that it cannot hold what there is to learn."""
     directions = generator.normal(size=(next(iter(case.pixels.values())).shape[1], numbers)).astype(np.float32)
@@ -133,6 +149,7 @@ PHOTO_DISEASES: Mapping[str, Disease] = {
     PREFIX + "one source": Disease(of_one_source, ("a class",) * 3, frozenset({CONFOUNDED, FACT_TELLS})),
     PREFIX + "scenes": Disease(scenes_on_both_sides, (0.1, 0.3, 0.6), frozenset({SCENES, LEAK})),
     PREFIX + "blurred": Disease(camera("blur"), (0, 1, 2), frozenset({MISMATCH})),
+    PREFIX + "failing cluster": Disease(of_another_look, (0.1, 0.2, 0.3), frozenset({SLICE})),
     PREFIX + "dark": Disease(camera("dark"), (0, 1, 2), frozenset({MISMATCH})),
     PREFIX + "another domain": Disease(camera("drawing"), (0, 1, 2), frozenset({MISMATCH})),
 }

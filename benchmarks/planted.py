@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from pipeline.diagnosis.diagnosis import Diagnosis, diagnosis
 from pipeline.diagnosis.error_levels import HUMAN, given, levels_of, measured, metric_of_errors
-from pipeline.diagnosis.findings import SMALL_DEV
+from pipeline.diagnosis.findings import HARD_SLICE, SMALL_DEV
 from pipeline.diagnosis.inputs import Evidence
 from pipeline.diagnosis.next_steps import in_order
 from pipeline.diagnosis.param_changes import DROPPED, changed
@@ -67,7 +67,7 @@ def run_one(key: tuple[str, int, int], folders: Folders | None = None, features:
     case = sick(name, dose, seed, folders if name == ALONE else None, features)
     found, called = diagnosed(case, seed)
     dead = [step.command for step in found.steps if step.command and not acts(step.command, case)]
-    named = [each.name for each in in_order(found.gaps, found.findings) if each.name != SMALL_DEV]
+    named = [each.name for each in in_order(found.gaps, found.findings) if each.name not in {SMALL_DEV, HARD_SLICE}]
     step = found.steps[0].command if found.steps else None
     result = {"disease": name, "dose": dose, "seed": seed, "named": named, "step": step}
     result |= {"sentence": sentence(found), "steps": len(found.steps), "dead": dead}
@@ -75,6 +75,8 @@ def run_one(key: tuple[str, int, int], folders: Folders | None = None, features:
     largest = max(found.gaps, key=lambda gap: gap.value)
     plain = largest.name if largest.value >= found.relevant else None
     result["plain"] = plain in EVERY[name].names
+    result["noted"] = sorted({each.name for each in found.findings} & {HARD_SLICE})
+    result["among"] = bool({*named} & EVERY[name].names)
     result["first"] = named[:1] != [] and named[0] in EVERY[name].names
     changes = changes_of(step) if step is not None and step.startswith("dvc exp run") else {}
     # The best of many models is none that could be fitted anew.

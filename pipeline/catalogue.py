@@ -9,7 +9,7 @@ from functools import partial
 import pyarrow as pa
 
 from pipeline import manifest, report_schemas
-from pipeline.metrics.predictions import LABEL_PROBABILITY, PROBABILITY
+from pipeline.metrics.predictions import LABEL_PROBABILITY, NUMBER, PROBABILITY
 from pipeline.sources.scan import images_in_class_folders
 from pipeline.store.artifacts import (
     binary,
@@ -36,7 +36,7 @@ from pipeline.store.vectors import Embeddings
 from pipeline.store.verified import picture, verified
 
 manifest_file = partial(any_manifest, extra_columns=manifest.EXTRA_COLUMNS)
-predictions_file = partial(any_manifest, extra_columns=(PROBABILITY, LABEL_PROBABILITY), kind=pa.float32())
+predictions_file = partial(any_manifest, extra_columns=(PROBABILITY, LABEL_PROBABILITY, NUMBER), kind=pa.float32())
 
 # How long stages took on this machine; no out of DVC, as times differ from run to run.
 TIMING = "reports/timing.jsonl"

@@ -1,4 +1,4 @@
-"""Params that need one class per image, so they are invalid where an image may have several labels.
+"""What params may not say with a problem: levers that are made for another kind, such as one class per image.
 
 Each rule is a sentence that says why, and what to write instead.
 """
@@ -6,12 +6,16 @@ Each rule is a sentence that says why, and what to write instead.
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from pipeline.errors import listing
 from pipeline.metrics.measures import METRICS
-from pipeline.metrics.metric import without_meaning
+from pipeline.metrics.metric import not_of_numbers, of_numbers_alone, without_meaning
 from pipeline.models.baselines import BASELINES
-from pipeline.problem import is_multi_label
-from pipeline.problem_params import Problem
+from pipeline.problem.params import Problem
+from pipeline.problem.problem import is_multi_label, is_regression
+from pipeline.training.loss_functions import LOSSES, losses_for
 from pipeline.training.unlabelled import FROM_LABELLED_ALONE
+
+Rules = Callable[[Any], Iterator[str]]
 
 
 def broken_rules(problem: Problem | None, name: str, section: Any) -> list[str]:
@@ -23,7 +27,8 @@ def broken_rules(problem: Problem | None, name: str, section: Any) -> list[str]:
     several = is_multi_label(problem)
     if name == "sources":
         return list(_sources(section, several))
-    rules = RULES.get(name) if several else None
+    table = OF_LABELS if several else OF_NUMBERS if is_regression(problem) else OF_CLASSES
+    rules = table.get(name)
     return [] if rules is None else list(rules(section))
 
 
@@ -47,7 +52,7 @@ def _sources(sources: Mapping[str, Any], several: bool) -> Iterator[str]:
             )
 
 
-def _balance(balance: Any) -> Iterator[str]:
+def _balance_of_labels(balance: Any) -> Iterator[str]:
     if balance.strategy.name != "none":
         yield (
             f"strategy {balance.strategy.name} evens out classes of which an image has one; a repeated image would "
@@ -55,7 +60,7 @@ def _balance(balance: Any) -> Iterator[str]:
         )
 
 
-def _augment(augment: Any) -> Iterator[str]:
+def _augment_of_labels(augment: Any) -> Iterator[str]:
     if augment.copies.name != "per_image":
         yield (
             f"copies {augment.copies.name} counts images by class, and with problem multi_label an image may have "
@@ -63,7 +68,7 @@ def _augment(augment: Any) -> Iterator[str]:
         )
 
 
-def _train(train: Any) -> Iterator[str]:
+def _train_of_labels(train: Any) -> Iterator[str]:
     if train.model.name in BASELINES:
         yield baseline_has_one_class(train.model.name)
     if train.loss.name != "cross_entropy":
@@ -71,7 +76,7 @@ def _train(train: Any) -> Iterator[str]:
             f"loss {train.loss.name} needs one class per image: with problem multi_label, use {{name: cross_entropy}}, "
             "which is then the binary cross entropy of each label"
         )
-    if train.unlabelled.name != "none":
+    if train.unlabelled.name != FROM_LABELLED_ALONE:
         yield (
             f"unlabelled {train.unlabelled.name} gives each image without a label one class, and with problem "
             "multi_label an image may have several labels: set it to {name: none}"
@@ -80,11 +85,6 @@ def _train(train: Any) -> Iterator[str]:
         yield (
             "class_weights weigh images by their class, and with problem multi_label an image may have several labels: "
             "set it to {}"
-        )
-    if train.unlabelled.name != FROM_LABELLED_ALONE:
-        yield (
-            f"unlabelled {train.unlabelled.name} gives each image one class: with problem multi_label, set it to "
-            "{name: none}"
         )
 
 
@@ -96,18 +96,121 @@ def baseline_has_one_class(model: str) -> str:
     )
 
 
-def _evaluate(evaluate: Any) -> Iterator[str]:
+def _metrics_of(evaluate: Any) -> Iterator[tuple[str, Any]]:
+    """Place and row of each metric that params name; a size or a time is none."""
     metrics = {"optimizing": evaluate.optimizing}
     metrics |= {f"satisficing.{name}": limit.metric for name, limit in evaluate.satisficing.items()}
     for place, metric in metrics.items():
-        row = METRICS.get(metric.name)
-        if row is not None and row.of_labels is None and row.of_sets is None:
-            yield f"{place}: {without_meaning(metric.name)}"
+        if metric.name in METRICS:
+            yield place, METRICS[metric.name]
 
 
-RULES: Mapping[str, Callable[[Any], Iterator[str]]] = {
-    "balance": _balance,
-    "augment": _augment,
-    "train": _train,
-    "evaluate": _evaluate,
+def _evaluate_of_labels(evaluate: Any) -> Iterator[str]:
+    for place, row in _metrics_of(evaluate):
+        if row.of_labels is None and row.of_sets is None:
+            yield f"{place}: {without_meaning(row.name)}"
+
+
+def _balance_of_numbers(balance: Any) -> Iterator[str]:
+    if balance.strategy.name != "none":
+        yield (
+            f"strategy {balance.strategy.name} evens out classes, and with problem regression an image has a number: "
+            "set it to {name: none}, or make classes of the numbers with problem bins"
+        )
+
+
+def _augment_of_numbers(augment: Any) -> Iterator[str]:
+    if augment.copies.name != "per_image":
+        yield (
+            f"copies {augment.copies.name} counts images by class, and with problem regression an image has a number: "
+            "use {name: per_image, count: N}"
+        )
+
+
+def _train_of_numbers(train: Any) -> Iterator[str]:
+    if problem := baseline_problem(train.model.name, True):
+        yield problem
+    if LOSSES.of(train.loss).of_errors is None:
+        yield (
+            f"loss {train.loss.name} is about classes, and with problem regression an image has a number: take "
+            f"{_choices(losses_for(True))}"
+        )
+    if train.unlabelled.name != FROM_LABELLED_ALONE:
+        yield (
+            f"unlabelled {train.unlabelled.name} gives each image without a label a class, and with problem regression "
+            "an image has a number: set it to {name: none}"
+        )
+    if train.ensemble.name != "none":
+        yield (
+            f"ensemble {train.ensemble.name} combines probabilities of classes, and with problem regression a model "
+            "gives a number: set it to {name: none}"
+        )
+    if train.class_weights:
+        yield "class_weights weigh images by class, and with problem regression an image has a number: set it to {}"
+    if train.label_smoothing:
+        yield "label_smoothing is about classes, and with problem regression an image has a number: set it to 0.0"
+
+
+def baseline_problem(model: str, numbers: bool) -> str | None:
+    """What to say of a baseline that does not learn what is asked: numbers, or classes; None: it does, or is none."""
+    if model not in BASELINES or (BASELINES[model].fit_numbers if numbers else BASELINES[model].fit) is not None:
+        return None
+    known = [row.name for row in BASELINES.values() if (row.fit_numbers if numbers else row.fit) is not None]
+    asked, given = ("a number", "a class") if numbers else ("a class", "a number")
+    return f"model {model} gives each image {given}, and problem asks for {asked}: take {_choices(known)}, or a network"
+
+
+def _choices(names: list[str]) -> str:
+    return listing(names, 20).replace(", ", " or ", 1) if len(names) == 2 else f"one of {listing(names, 20)}"
+
+
+def _evaluate_of_numbers(evaluate: Any) -> Iterator[str]:
+    for place, row in _metrics_of(evaluate):
+        if row.of_numbers is None:
+            yield f"{place}: {not_of_numbers(row.name)}"
+    for name, limit in evaluate.satisficing.items():
+        if limit.metric.name == "slice_error":
+            yield (
+                f"satisficing.{name}: slice_error is a share of misclassified images, and with problem regression an "
+                "image has a number: remove this limit"
+            )
+
+
+def _train_of_classes(train: Any) -> Iterator[str]:
+    if problem := baseline_problem(train.model.name, False):
+        yield problem
+    if LOSSES.of(train.loss).of_errors is not None:
+        yield f"loss {train.loss.name} is about numbers (problem regression): take {_choices(losses_for(False))}"
+
+
+def _evaluate_of_classes(evaluate: Any) -> Iterator[str]:
+    for place, row in _metrics_of(evaluate):
+        if row.of_numbers is not None:
+            yield f"{place}: {of_numbers_alone(row.name)}"
+
+
+def _diagnose_of_shares(diagnose: Any) -> Iterator[str]:
+    if diagnose.human_error != "measured" and diagnose.human_error > 1:
+        yield f"human_error must be at most 1, got {diagnose.human_error:g}: it is a share of images"
+    if diagnose.relevant_gap >= 1:
+        yield f"relevant_gap must be below 1, got {diagnose.relevant_gap:g}: it is a difference of shares of images"
+
+
+OF_CLASSES: Mapping[str, Rules] = {
+    "train": _train_of_classes,
+    "evaluate": _evaluate_of_classes,
+    "diagnose": _diagnose_of_shares,
+}
+OF_LABELS: Mapping[str, Rules] = {
+    "balance": _balance_of_labels,
+    "augment": _augment_of_labels,
+    "train": _train_of_labels,
+    "evaluate": _evaluate_of_labels,
+    "diagnose": _diagnose_of_shares,
+}
+OF_NUMBERS: Mapping[str, Rules] = {
+    "balance": _balance_of_numbers,
+    "augment": _augment_of_numbers,
+    "train": _train_of_numbers,
+    "evaluate": _evaluate_of_numbers,
 }

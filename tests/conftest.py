@@ -8,7 +8,7 @@ import pytest
 from hypothesis import settings
 
 from pipeline.images.pixels import Pixels
-from pipeline.sheets import contact_sheets as sheets
+from pipeline.sheets import drawing
 from pipeline.sheets.drawing import Sheet, draw_sheet
 from tests.running import run_all, warm_server, write_params, write_tiny_sources
 from tests.warm import Warm
@@ -62,7 +62,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Sheet]:
         sheets_drawn.append(sheet)
         return draw_sheet(sheet)
 
-    monkeypatch.setattr(sheets, "draw_sheet", draw)
+    monkeypatch.setattr(drawing, "draw_sheet", draw)
     return sheets_drawn
 
 

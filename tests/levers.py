@@ -8,7 +8,7 @@ from pipeline.metrics.measures import METRICS
 from pipeline.models.baselines import BASELINES, FEATURES
 from pipeline.models.export import MODEL_FORMATS
 from pipeline.models.networks import NETWORKS
-from pipeline.problem import PROBLEMS
+from pipeline.problem.problem import PROBLEMS
 from pipeline.registry import Choice, Registry
 from pipeline.stages.augment.copies import COPIES
 from pipeline.stages.balance.strategies import STRATEGIES
@@ -37,7 +37,7 @@ TABLES: dict[str, Registry[Any]] = {
     "pipeline.stages.balance.strategies.STRATEGIES": STRATEGIES,
     "pipeline.stages.balance.targets.TARGETS": TARGETS,
     "pipeline.stages.label_issues.models.LABEL_MODELS": LABEL_MODELS,
-    "pipeline.problem.PROBLEMS": PROBLEMS,
+    "pipeline.problem.problem.PROBLEMS": PROBLEMS,
     "pipeline.training.ensembles.kinds.AVERAGES": AVERAGES,
     "pipeline.training.ensembles.table.ENSEMBLES": ENSEMBLES,
     "pipeline.training.loss_functions.LOSSES": LOSSES,
@@ -63,6 +63,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "quadratic_kappa": {"order": ["fig", "apple", "pear"]},
     "level_accuracy": {"level": 1, "tree": {"pome": {"apple": None, "pear": None}, "fig": None}},
     "bins": {"column": "ripeness", "edges": [0.0, 3.0, 7.0], "names": ["low", "high"]},
+    "regression": {"column": None, "values": {"apple": 1.0, "fig": 2.5}},
     "linear": {"low": 0.0, "high": 0.5},
     "log": {"low": 0.001, "high": 0.1},
     "int": {"low": 8, "high": 32, "step": 8},
@@ -83,6 +84,8 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "logistic_regression": {**SEEN, "c": 1.0},
     "random_forest": {**SEEN, "n_estimators": 2, "min_samples_leaf": 1},
     "gradient_boosting": {**SEEN, "max_iter": 2, "max_leaf_nodes": 3, "learning_rate": 0.1},
+    "average": {"value": "median"},
+    "ridge": {**SEEN, "alpha": 1.0},
     "linear_on_embeddings": {"otherwise": {"name": "nearest_centroid", **SEEN}},
     "cnn": {**SHAPE, "kernel": 3, "dense": [4]},
     "resnet": {**SHAPE, "kernel": 3, "blocks": 1},
@@ -103,6 +106,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "near_miss": {"version": 1, "neighbours": 2, **MEDIAN},
     "focal": {"gamma": 2.0},
     "cost_sensitive": {"strength": 1.0},
+    "huber": {"delta": 1.0},
     "mixup": {"alpha": 0.5},
     "cutmix": {"alpha": 0.5},
     "sgd": {"momentum": 0.9, "nesterov": True},
@@ -135,3 +139,13 @@ EXAMPLES: dict[str, dict[str, Any]] = {
 def example(row: Choice[Any]) -> Any:
     """The params of a row."""
     return row.params.model_validate({"name": row.name, **EXAMPLES.get(row.name, {})})
+
+
+# Params of a project whose images have numbers, where these differ from the demonstration's.
+NUMBERS: dict[str, Any] = {
+    "problem": {"name": "regression"},
+    "balance.strategy": {"name": "none"},
+    "train.loss": {"name": "squared_error"},
+    "evaluate.optimizing": "mean_absolute_error",
+    "evaluate.satisficing": {},
+}

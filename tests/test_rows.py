@@ -19,7 +19,8 @@ from pipeline.metrics.metric import metric_of, plain_metrics
 from pipeline.metrics.metric_params import MetricParams
 from pipeline.metrics.params import AnyMetric
 from pipeline.metrics.predictions import Predictions
-from pipeline.models.baselines import BASELINES, FEATURES, Baseline, Features, Rows, baseline_of, features_of
+from pipeline.models.baseline_fits import Rows
+from pipeline.models.baselines import BASELINES, FEATURES, Baseline, Features, baseline_of, features_of
 from pipeline.models.building import build_model
 from pipeline.models.network import Network
 from pipeline.models.networks import NETWORKS
@@ -40,7 +41,7 @@ from pipeline.transforms.presets import PRESETS
 from pipeline.transforms.transforms import build_transform
 from tests.diagnosis.cases import run_of
 from tests.examples import params_values
-from tests.levers import EXAMPLES, example
+from tests.levers import EXAMPLES, NUMBERS, example
 
 CLASSES = ("apple", "fig", "pear")
 PIXELS = torch.arange(6 * 3 * 16 * 16).reshape(6, 3, 16, 16).remainder(251).to(torch.uint8)
@@ -113,7 +114,13 @@ def test_a_baseline_is_fitted_and_stored_as_tensors(row: Any) -> None:
     model: Baseline = example(row)
     labels = np.arange(6) % 3
     features = features_of(model)(PIXELS).numpy()
-    tensors = row.fit(model, Rows(features, labels, np.ones(6, np.float32), np.ones(6, np.bool_)), 3, 1)
+    ones = np.ones(6, np.float32)
+    if row.fit_numbers is not None:
+        numbers = row.fit_numbers(model, Rows(features, labels.astype(np.float32), ones, ones > 0), 1)
+        assert baseline_of(model, numbers)(PIXELS).shape == (6, 1)
+    if row.fit is None:
+        return
+    tensors = row.fit(model, Rows(features, labels, ones, ones > 0), 3, 1)
     network = baseline_of(model, tensors)
     assert {name.removeprefix("1."): value for name, value in network.state_dict().items()}.keys() == tensors.keys()
     assert network(PIXELS).shape == (6, 3)
@@ -141,6 +148,10 @@ def answers(share: float, seed: int = 1) -> Predictions:
 @each(METRICS)
 def test_a_metric_knows_what_is_better_and_has_an_interval(row: Any) -> None:
     choice: MetricParams = example(row)
+    if row.of_numbers is not None:
+        with pytest.raises(ParamsError, match=r"is about numbers \(problem regression\): take another one"):
+            metric_of(choice, CLASSES)
+        return
     if row.of_sets is not None:
         assert row.of_matrices is None
         assert row.of_rows is None
@@ -259,7 +270,9 @@ PLACES: list[tuple[str, Registry[Any]]] = [
 def test_advice_can_follow_any_choice(place: str, row: Choice[Any]) -> None:
     """What it would change is there, and the new value breaks no rule."""
     costs = {"evaluate.optimizing": example(METRICS["mean_cost"]).model_dump(mode="json")}
-    run = run_of(**{place: example(row).model_dump(mode="json")}, **(costs if place == "train.loss" else {}))
+    of_numbers = [getattr(row, name, None) for name in ("of_numbers", "of_errors")]
+    beside = NUMBERS if any(of_numbers) or getattr(row, "fit", ...) is None else costs if place == "train.loss" else {}
+    run = run_of(**{**beside, place: example(row).model_dump(mode="json")})
     advice = [
         function
         for module in (data_changes, shortcut_changes, training_changes)

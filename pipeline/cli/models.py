@@ -182,7 +182,7 @@ def predict(
     """Predict the classes of images, and print the most likely ones with their probabilities.
 
     A model of problem multi_label prints all labels above their thresholds, or (none). You need only the model's file.
-    If a file cannot be used, its line says why, and the exit code is 5.
+    One of problem regression prints its number. If a file cannot be used, its line says why, and the exit code is 5.
     """
     from pipeline.errors import DataError
     from pipeline.tools.image_files import find_files

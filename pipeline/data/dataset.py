@@ -14,8 +14,9 @@ import pyarrow as pa
 from pipeline.data.order import KeyedOrder
 from pipeline.data.pictures import read_picture
 from pipeline.images.pixels import Pixels
-from pipeline.label_sets import LabelNames, membership
 from pipeline.metrics.predictions import class_codes
+from pipeline.problem.label_sets import LabelNames, membership
+from pipeline.problem.quantities import Quantity, numbers_in
 from pipeline.store.shards import ShardReader
 from pipeline.workers.engine import Engine
 
@@ -34,7 +35,8 @@ MAX_KEPT_BYTES = 360_000_000
 class RowDataset:
     """Pixels (size, size, 3) uint8 and class number of each manifest row; it can be sent to worker processes.
 
-    Where an image may have several labels, `labels` says 1.0 for each that a row has, shape (n, k), 0.0 for others.
+    Where an image may have several labels, `labels` says 1.0 for each that a row has, shape (n, k), 0.0 for others;
+    where images have numbers, these, shape (n,) float32.
 
     Args:
         classes: names of the classes, in the order of their numbers.
@@ -167,9 +169,13 @@ class RowDataset:
 def numbers_of(labels: npt.NDArray[Any], classes: tuple[str, ...]) -> npt.NDArray[Any]:
     """Class numbers (n,) int64; where an image may have several labels, 1.0 for each that it has, (n, k) float32.
 
+    Where images have numbers instead of classes, these, (n,) float32.
+
     Raises:
-        DataError: a label is not among the classes.
+        DataError: a label is not among the classes, or is no number.
     """
+    if isinstance(classes, Quantity):
+        return numbers_in(labels).astype(np.float32)
     if isinstance(classes, LabelNames):
         return membership(labels, classes).astype(np.float32)
     return class_codes(labels, classes).astype(np.int64)

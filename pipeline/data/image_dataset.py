@@ -14,9 +14,9 @@ from torch.utils.data import Dataset
 from pipeline.data.dataset import RowDataset
 from pipeline.data.prepared import (
     classes_of,
-    may_have_several_labels,
     online_variants_of,
     pictures_of_project,
+    problem_of,
     read_manifest,
 )
 from pipeline.errors import DataError, ParamsError
@@ -48,9 +48,11 @@ class ImageDataset(Dataset[tuple[Any, int]]):
     """
 
     classes: tuple[str, ...]
-    """Names of the classes, in the order of their numbers: those of train, sorted; or of labels (multi_label)."""
+    """Names of the classes, in the order of their numbers: those of train, sorted; or of labels (multi_label), or of
+    what is measured (regression)."""
     labels: npt.NDArray[Any]
-    """The class number of each row, shape (n,) int64; multi_label: 1.0 for each label that it has, (n, k) float32."""
+    """The class number of each row, shape (n,) int64; multi_label: 1.0 for each label that it has, (n, k) float32;
+    regression: its number, (n,) float32."""
     weights: npt.NDArray[np.float32]
     """What each row weighs in the loss by `balance`, 1 on average in train; 1 in other splits."""
     copies: npt.NDArray[np.int32]
@@ -75,7 +77,7 @@ class ImageDataset(Dataset[tuple[Any, int]]):
             raise DataError(f"{split} has no images: see what `pipeline split` says, and change its params")
         pictures = pictures_of_project(train, folder)
         makes = bool((rows["copy"] > 0).any()) and not pictures.variants_are_stored
-        self.classes = classes_of(train, may_have_several_labels(folder))
+        self.classes = classes_of(train, problem_of(folder))
         first = rows.iloc[0]
         size = _side(pictures.images.image(str(first["shard"]), int(first["row"])))
         online = online_variants_of(folder) if makes else None
@@ -94,7 +96,7 @@ class ImageDataset(Dataset[tuple[Any, int]]):
         return len(self._rows)
 
     def __getitem__(self, number: int) -> tuple[Any, Any]:
-        """Picture and class number of a row, or its labels as a tensor (k,); negative numbers count from the end.
+        """Picture and class number of a row, its labels as a tensor (k,), or its number; negative: from the end.
 
         Raises:
             IndexError: there is no such row.
@@ -104,7 +106,7 @@ class ImageDataset(Dataset[tuple[Any, int]]):
         pixels = self._rows.pixels(place, self.epoch)
         # A copy: decoded pixels may be read-only memory, which torch takes unwillingly.
         picture: Any = Image.fromarray(pixels) if self._pil else torch.from_numpy(pixels.transpose(2, 0, 1).copy())
-        label = torch.from_numpy(self.labels[place]) if self.labels.ndim > 1 else int(self.labels[place])
+        label = torch.from_numpy(self.labels[place]) if self.labels.ndim > 1 else self.labels[place].item()
         return picture if self._transform is None else self._transform(picture), label
 
     def set_epoch(self, epoch: int) -> None:

@@ -8,13 +8,14 @@ import pandas as pd
 
 from pipeline.data.dataset import RowDataset
 from pipeline.data.loader import batches
-from pipeline.framing import UNRELATED, Framing, decision
-from pipeline.label_sets import LabelNames, texts_of
 from pipeline.manifest import DEV
 from pipeline.metrics.predictions import probability_columns
 from pipeline.models.files import TrainedModel
 from pipeline.models.prediction import predict
 from pipeline.models.thresholds import Thresholds, cross_fitted
+from pipeline.problem.framing import UNRELATED, Framing, decision
+from pipeline.problem.label_sets import LabelNames, texts_of
+from pipeline.problem.quantities import Quantity
 from pipeline.store.shards import ShardReader
 from pipeline.workers.engine import Engine
 from pipeline.workers.libraries import keep_freed_tensors
@@ -22,6 +23,10 @@ from pipeline.workers.progress import progress
 
 # Fixed, because the size of a batch shows in the last digits of a prediction.
 PREDICTION_BATCH = 256
+# Digits of a predicted number in texts; its own column has all.
+SHOWN_DIGITS = 6
+# Of predictions of numbers, which have none.
+NO_CONFIDENCE = 0.0
 
 
 # Rows that a machine of a cluster takes at once: whole batches, so that each holds the same rows as on one machine.
@@ -44,7 +49,7 @@ def predict_rows(
     else:
         dataset = RowDataset(manifest, images, model.classes, model.size)
         with progress(title, len(dataset)) as advance, batches(dataset, PREDICTION_BATCH, engine) as loader:
-            probabilities = predict(model.network, loader, threads, advance, engine.workers, model.several)
+            probabilities = predict(model.network, loader, threads, advance, engine.workers, model.outputs)
     return prediction_table(manifest, model.classes, probabilities, model.framing, model.thresholds)
 
 
@@ -54,7 +59,7 @@ def _probabilities(
     """Of some rows, by a machine of a cluster."""
     keep_freed_tensors()
     with batches(RowDataset(manifest, images, model.classes, model.size), PREDICTION_BATCH, Engine(1)) as loader:
-        return predict(model.network, loader, threads, lambda _: None, 1, model.several)
+        return predict(model.network, loader, threads, lambda _: None, 1, model.outputs)
 
 
 def prediction_table(
@@ -64,12 +69,14 @@ def prediction_table(
     framing: Framing = UNRELATED,
     thresholds: Thresholds | None = None,
 ) -> pd.DataFrame:
-    """The same table for rows whose probabilities (n, k) are known.
+    """The same table for rows whose probabilities (n, k), or numbers (n, 1), are known.
 
     Args:
         thresholds: of labels, where an image may have several. They were chosen on dev: its own rows get others, that
             were chosen without their group.
     """
+    if isinstance(classes, Quantity):
+        return _table_of_numbers(manifest, classes, probabilities[:, 0])
     if isinstance(classes, LabelNames):
         return _table_of_sets(manifest, classes, probabilities, thresholds or Thresholds.halves(len(classes), "f1"))
     predicted = decision(framing, len(classes))(probabilities)
@@ -77,6 +84,17 @@ def prediction_table(
         predicted=np.array(classes)[predicted],
         confidence=probabilities[np.arange(len(predicted)), predicted],
         **dict(zip(probability_columns(classes), probabilities.T, strict=True)),
+    )
+
+
+def _table_of_numbers(manifest: pd.DataFrame, quantity: Quantity, predicted: npt.NDArray[np.float32]) -> pd.DataFrame:
+    """Each row's number as its label, and the predicted one; nothing says how confident a model of numbers is."""
+    numbers, places = np.unique(predicted, return_inverse=True)
+    texts = np.array([f"{number:.{SHOWN_DIGITS}g}" for number in numbers.tolist()], object)
+    return manifest[["id", "group", "split", "label"]].assign(
+        predicted=texts[places.reshape(-1)],
+        confidence=np.full(len(predicted), NO_CONFIDENCE, np.float32),
+        **dict.fromkeys(probability_columns(quantity), predicted),
     )
 
 

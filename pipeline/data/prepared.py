@@ -16,10 +16,12 @@ from pydantic import TypeAdapter, ValidationError
 from pipeline import catalogue
 from pipeline.data.dataset import Variants
 from pipeline.errors import DataError, FinalEvaluationError, MissingInputError, ParamsError, listing
-from pipeline.label_sets import all_names
 from pipeline.manifest import BALANCED, SEEN_SPLITS, SPLIT, TEST, TRAIN, check_manifest
 from pipeline.names import shown
-from pipeline.problem import AnyProblem, is_multi_label
+from pipeline.problem.label_sets import all_names
+from pipeline.problem.params import Problem, Regression
+from pipeline.problem.problem import AnyProblem, is_multi_label, name_of_quantity
+from pipeline.problem.quantities import Quantity
 from pipeline.stages.augment.params import AugmentParams
 from pipeline.store.artifacts import Artifact
 from pipeline.store.reading import check_regular, maker
@@ -58,21 +60,24 @@ def read_rows_of_test(folder: str | Path = ".") -> pd.DataFrame:
     return _as_balanced(check_manifest(_read(catalogue.SPLIT_TEST, Path(folder)), SPLIT))
 
 
-def classes_of(train: pd.DataFrame, several: bool = False) -> tuple[str, ...]:
+def classes_of(train: pd.DataFrame, problem: Problem | None = None) -> tuple[str, ...]:
     """The classes in the order of their numbers: those of train, sorted, as training has them; or the names of labels.
 
     Args:
-        several: whether an image may have several labels.
+        problem: what says that an image may have several labels, or has a number: then the name of what is measured.
     """
+    if isinstance(problem, Regression):
+        return Quantity((name_of_quantity(problem),))
     texts = sorted(map(str, train["label"].unique()))
-    return all_names(texts) if several else tuple(texts)
+    return all_names(texts) if is_multi_label(problem) else tuple(texts)
 
 
-def may_have_several_labels(folder: str | Path = ".") -> bool:
-    """Whether params.yaml in a folder says that an image may have several labels; not where there is none."""
+def problem_of(folder: str | Path = ".") -> Problem | None:
+    """The problem that params.yaml in a folder names; None where there is no such file."""
     if not (Path(folder) / "params.yaml").is_file():
-        return False
-    return is_multi_label(_section(Path(folder) / "params.yaml", "problem", TypeAdapter(AnyProblem).validate_python))
+        return None
+    found: Problem = _section(Path(folder) / "params.yaml", "problem", TypeAdapter(AnyProblem).validate_python)
+    return found
 
 
 def _section(path: Path, name: str, check: Callable[[Any], S]) -> S:

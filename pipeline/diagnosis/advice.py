@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from pipeline.diagnosis.param_changes import Changes
 from pipeline.diagnosis.run import Run
+from pipeline.problem.problem import is_regression
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,11 @@ class Advice:
 SPOT_CHECK = "takes about ten trainings, most of them of small models"
 LR_RANGE = "takes less than one training"
 LEARNING_CURVE = "takes up to 30 trainings, most of them on parts of train"
+
+
+def has_classes(run: Run) -> bool:
+    """Whether images have classes, and not numbers."""
+    return not is_regression(run.problem)
 
 
 def fits_networks(run: Run) -> bool:

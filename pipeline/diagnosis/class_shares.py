@@ -9,10 +9,10 @@ import pandas as pd
 from pipeline.diagnosis.findings import IMBALANCE, LEVEL, MISSING, SMALL_CLASS, Finding, more_wrong, units
 from pipeline.diagnosis.small_class_trial import Trial
 from pipeline.errors import listing
-from pipeline.label_sets import LabelNames, all_names
 from pipeline.manifest import DEV, TRAIN, TRAIN_DEV
 from pipeline.metrics.intervals import MIN_GROUPS
 from pipeline.metrics.predictions import classes_of
+from pipeline.problem.label_sets import LabelNames, all_names
 
 # A class is small in train if classes have so many times its images on average, and in dev they have not. The mean, as
 # of three classes two may be small.

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from pipeline.diagnosis.findings import SLICE, Finding
+from pipeline.diagnosis.findings import HARD_SLICE, SLICE, Finding
 from pipeline.manifest import DEV
 
 CLUSTER = "cluster"
@@ -32,6 +32,9 @@ WORDS = {
     "shorter_side": ("small", "large"),
 }
 FIRST, LAST = "1 of 4", "4 of 4"
+
+# Findings that a cluster can be.
+NAMES = (SLICE, HARD_SLICE)
 
 VectorsOf = Callable[[Sequence[str]], npt.NDArray[np.float16] | None]
 
@@ -74,7 +77,7 @@ def failing_clusters(
     dev = dev.assign(cluster=dev["id"].map(dict(zip(manifest["id"], manifest[CLUSTER], strict=True))))
     dev = dev.assign(right=dev["label"].astype(str) == dev["predicted"].astype(str))
     dev = dev.sort_values(["right", "confidence", "id"], ascending=[True, False, True])
-    asked = {finding.subject.removeprefix(f"{CLUSTER}="): finding for finding in findings if finding.name == SLICE}
+    asked = {finding.subject.removeprefix(f"{CLUSTER}="): finding for finding in findings if finding.name in NAMES}
     return [
         FailingCluster(finding.words, dev.loc[dev["cluster"] == number, "id"].astype(str).tolist())
         for number, finding in asked.items()

@@ -45,7 +45,8 @@ class Training:
     asked: the epochs that params asked for; fewer were run where patience ended training. steps: batches in an epoch,
     at least. classes: how many there are; guessing has the loss log(classes). kept: the epoch (from 0) whose weights
     were kept. chosen: kept because it was best on dev. dev_images: by how many images it was chosen.
-    steady: the learning rate did not fall towards the end.
+    steady: the learning rate did not fall towards the end. guessing: the loss of always the same number, where images
+    have numbers; None where they have classes.
     """
 
     asked: int
@@ -55,6 +56,7 @@ class Training:
     chosen: bool
     dev_images: int
     steady: bool = True
+    guessing: float | None = None
 
 
 def read_curves(epochs: Epochs, training: Training) -> list[Finding]:
@@ -111,7 +113,7 @@ def _too_fast(train: Sequence[float], classes: int) -> Finding | None:
 
 def _too_slow(train: Sequence[float], training: Training, steps: int) -> Finding | None:
     """Whether the loss is still about that of guessing: after few steps, or because each step is too small."""
-    guessing = math.log(training.classes)
+    guessing = math.log(training.classes) if training.guessing is None else training.guessing
     if min(train) <= LEARNT * guessing:
         return None
     figures = {"train_loss": train[-1], "guessing": guessing, "epochs": len(train), "steps": steps}
@@ -164,6 +166,8 @@ def _settled(train: Sequence[float], training: Training, steps: int) -> list[Fin
 def _chosen_early(train: Sequence[float], dev: Sequence[float], training: Training) -> list[Finding]:
     """Whether dev chose an early epoch although later ones knew train much better, and dev's loss no worse."""
     kept = training.kept
+    if training.guessing is not None:  # errors of numbers are not counted in images
+        return []
     if not training.chosen or train[-1] > EARLIER * train[kept] or dev[-1] > (1 + MOVED) * dev[kept]:
         return []
     point = 100 / max(training.dev_images, 1)

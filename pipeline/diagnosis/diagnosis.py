@@ -27,6 +27,7 @@ from pipeline.diagnosis.findings import (
     COARSE_CHOICE,
     EARLY_STOP,
     EPOCHS,
+    HARD_SLICE,
     IMBALANCE,
     LABEL_NOISE,
     LEAK,
@@ -38,6 +39,7 @@ from pipeline.diagnosis.findings import (
 from pipeline.diagnosis.gaps import BIAS, MISMATCH, Gap, explained, find_gaps
 from pipeline.diagnosis.inputs import Evidence
 from pipeline.diagnosis.next_steps import Step, next_steps
+from pipeline.diagnosis.number_findings import failing_numbers, guessing, no_skill
 from pipeline.diagnosis.role_gaps import Difference, Roles, differences_of, harder, role_levels
 from pipeline.diagnosis.run import Run
 from pipeline.diagnosis.sanity_checks import (
@@ -50,12 +52,14 @@ from pipeline.diagnosis.sanity_checks import (
     too_small,
 )
 from pipeline.diagnosis.small_class_trial import Trial, small_class_trial
+from pipeline.diagnosis.units import NUMBERS, SHARES, Unit
 from pipeline.diagnosis.wrong_labels import wrong_labels
 from pipeline.errors import DataError, MissingInputError, listing
-from pipeline.label_sets import LabelNames
 from pipeline.manifest import DEV, PRODUCTION, RAW, TEST, TRAIN, may_teach
 from pipeline.metrics.predictions import classes_of
-from pipeline.problem import PROBLEMS
+from pipeline.problem.label_sets import LabelNames
+from pipeline.problem.problem import PROBLEMS
+from pipeline.problem.quantities import Quantity
 from pipeline.stages.diagnose.params import DiagnoseParams
 from pipeline.stages.evaluate.params import EvaluateParams
 from pipeline.store.curves import Curves
@@ -78,6 +82,7 @@ class Diagnosis:
     differences: Sequence[Difference] = ()
     clusters: Sequence[FailingCluster] = ()
     several: bool = False
+    unit: Unit = SHARES
 
 
 def diagnosed(evidence: Evidence, run: Run, params: DiagnoseParams, test: pd.DataFrame | None = None) -> Diagnosis:
@@ -106,7 +111,7 @@ def diagnosis(levels: Mapping[str, Level], evidence: Evidence, run: Run, params:
         stopped_early=len(curves.epochs) < run.train.epochs,
         dated=_dated(manifest),
         groups=_groups_of_train(manifest),
-        counts=_counts_of_train(predictions),
+        counts=None if isinstance(classes, Quantity) else _counts_of_train(predictions),
         images=_images_of_train(manifest),
         epochs_run=len(curves.epochs) or None,
         dev_errors=_dev_errors(predictions),
@@ -117,16 +122,24 @@ def diagnosis(levels: Mapping[str, Level], evidence: Evidence, run: Run, params:
     gaps = find_gaps(levels, metric, params, evaluate, without=(MISMATCH,) if alike else ())
     roles = role_levels(predictions, manifest, metric, classes, evaluate)
     differences = differences_of(roles, metric, relevant, evaluate)
-    found = [*shared_scenes(predictions, manifest, evidence.scenes, relevant), *shared_pictures(manifest)]
-    found += [*missing_classes(predictions), *wrong_labels(evidence.label_issues, relevant)]
+    numbers = isinstance(classes, Quantity)
+    found = shared_pictures(manifest)
+    if numbers:
+        found += no_skill(predictions)
+    else:
+        found = [*shared_scenes(predictions, manifest, evidence.scenes, relevant), *found]
+        found += [*missing_classes(predictions), *wrong_labels(evidence.label_issues, relevant)]
     # What follows asks for one class per image; where an image may have several labels, it is left out.
     several = isinstance(classes, LabelNames)
-    confounding, confounder = ([], None) if several else confounded(predictions, manifest, not_confounding(run))
+    confounding, confounder = (
+        ([], None) if several or numbers else confounded(predictions, manifest, not_confounding(run))
+    )
     found += confounding
     found += of_course(levels, gaps, predictions, curves, run, params)
-    vectors_of = None if several or evidence.embeddings is None else evidence.embeddings.of
-    trial = small_class_trial(manifest, small_classes(predictions), vectors_of)
-    found += [] if several else untellable(predictions)
+    of_classes = not (several or numbers)
+    vectors_of = evidence.embeddings.of if of_classes and evidence.embeddings is not None else None
+    trial = small_class_trial(manifest, small_classes(predictions) if not numbers else [], vectors_of)
+    found += untellable(predictions) if of_classes else []
     found += of_predictions(levels, predictions, manifest, params, evaluate, trial)
     noisy = {each.subject for each in found if each.name == LABEL_NOISE}
     if noisy:
@@ -140,11 +153,12 @@ def diagnosis(levels: Mapping[str, Level], evidence: Evidence, run: Run, params:
     found += [*beyond_people(levels), *too_small(levels[DEV], relevant)]
     failing_class = next((each.subject for each in found if each.name == CLASS), None)
     bold = next((float(each.figures["bold"]) > 0 for each in found if each.name == CALIBRATION), None)
-    seldom = None if several else seldom_predicted(predictions)
+    seldom = seldom_predicted(predictions) if of_classes else None
     known = replace(run, failing=failing_class, bold=bold, confounder=confounder, seldom_small=seldom)
     clusters = failing_clusters(found, predictions, manifest)
+    unit = NUMBERS if numbers else SHARES
     steps = next_steps(gaps, found, levels, known)
-    return Diagnosis(levels, gaps, found, steps, relevant, roles, differences, clusters, several)
+    return Diagnosis(levels, gaps, found, steps, relevant, roles, differences, clusters, several, unit)
 
 
 def of_course(
@@ -167,6 +181,7 @@ def of_course(
         chosen=run.train.keep == "best",
         dev_images=int(sizes[DEV]),
         steady=run.train.schedule.name == "constant",
+        guessing=guessing(predictions, run),
     )
     # Neither more epochs nor a larger model helps one that knows train already.
     learnt = all(gap.value < params.relevant_gap for gap in gaps if gap.name == BIAS)
@@ -225,6 +240,9 @@ def of_predictions(
     """What tests on predictions find, all of them in one family."""
     dev = predictions[predictions["split"] == DEV]
     relevant = params.relevant_gap
+    if isinstance(classes_of(predictions), Quantity):
+        candidates, count = failing_numbers(predictions, manifest, evaluate, relevant)
+        return sure(candidates, count)[:MAX_SHOWN]
     several = isinstance(classes_of(predictions), LabelNames)
     tested = [
         failing(predictions, manifest, evaluate, relevant),
@@ -234,8 +252,9 @@ def of_predictions(
     ]
     found = sure([each for candidates, _ in tested for each in candidates], sum(count for _, count in tested))
     error = float((dev["label"].astype(str) != dev["predicted"].astype(str)).mean())
-    told = [each for name in (CLASS, SLICE) for each in [one for one in found if one.name == name][:MAX_SHOWN]]
-    others = [each for each in found if each.name not in {CLASS, SLICE}]
+    shown = (CLASS, SLICE, HARD_SLICE)
+    told = [each for name in shown for each in [one for one in found if one.name == name][:MAX_SHOWN]]
+    others = [each for each in found if each.name not in shown]
     return [*others, *hidden(found, error, evaluate, relevant), *told]
 
 

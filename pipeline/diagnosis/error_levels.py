@@ -1,6 +1,7 @@
 """Error levels, from human level to live production, each with what its images can tell.
 
-A level is what the metric of errors lacks of 1 on a set of images (Machine Learning Yearning, ch. 20 and 40).
+A level is what the metric of errors lacks of 1 on a set of images (Machine Learning Yearning, ch. 20 and 40). Where
+images have numbers, it is the mean absolute error, or the root of the mean squared one, in the unit of the numbers.
 """
 
 import math
@@ -12,17 +13,20 @@ import numpy as np
 import pandas as pd
 
 from pipeline.errors import DataError, listing
-from pipeline.label_sets import LabelNames
 from pipeline.manifest import DEV, SEEN_SPLITS, TEST, TRAIN, TRAIN_DEV
 from pipeline.metrics.bootstrap import Values, resamples
 from pipeline.metrics.class_measures import Accuracy, BalancedAccuracy
+from pipeline.metrics.influence import clustered_variance, image_influence
 from pipeline.metrics.intervals import metric_interval
 from pipeline.metrics.label_measures import SubsetAccuracy
 from pipeline.metrics.mean_intervals import share_interval
 from pipeline.metrics.measures import METRICS
 from pipeline.metrics.metric import Metric, metric_of
+from pipeline.metrics.number_measures import MeanAbsoluteError, numbers_of
 from pipeline.metrics.params import AnyMetric
 from pipeline.metrics.predictions import Predictions, checked_predictions, classes_of
+from pipeline.problem.label_sets import LabelNames
+from pipeline.problem.quantities import Quantity
 from pipeline.stages.evaluate.params import EvaluateParams
 
 HUMAN, PRODUCTION = "human", "production"
@@ -33,7 +37,7 @@ ALPHA = 0.05
 
 @dataclass(frozen=True)
 class Level:
-    """The error of a set of images, a share, with its 95 % interval.
+    """The error of a set of images, a share, or of numbers in their unit, with its 95 % interval.
 
     images: None for a level that was given, not measured.
     resampled: bootstrap values of the error, shape (resamples,), or (1,) if it was given.
@@ -58,10 +62,34 @@ class Level:
         """
         if self.images is None or self.groups is None:
             return math.inf
+        if self.in_numbers:
+            return self._effective_numbers()
         spread = float(np.nanvar(self.resampled))
         if spread == 0:  # no image is called wrongly, or all are: nothing was there to vary
             return float(self.groups.nunique())
         return min(max(self.error * (1 - self.error) / spread, 1.0), float(self.images))
+
+    @property
+    def in_numbers(self) -> bool:
+        """Whether it is the error of numbers."""
+        return self.metric is not None and self.metric.judges_numbers
+
+    @property
+    def variance(self) -> float:
+        """Of the error of numbers, over groups; 0 of a level that was given."""
+        if self.metric is None or self.seen is None or self.groups is None:
+            return 0.0
+        influence = image_influence(self.metric, self.seen)
+        return clustered_variance(influence, pd.factorize(self.groups, sort=True)[0])
+
+    def _effective_numbers(self) -> float:
+        """Images over the design effect, that groups measure."""
+        assert self.metric is not None and self.seen is not None and self.groups is not None  # noqa: S101, PT018
+        influence = image_influence(self.metric, self.seen)
+        alone = clustered_variance(influence, np.arange(len(influence)))
+        if alone == 0:
+            return float(self.groups.nunique())
+        return min(max(len(influence) * alone / self.variance, 1.0), float(len(influence)))
 
 
 def given(name: str, error: float) -> Level:
@@ -75,10 +103,16 @@ def measured(
     """The level of a table with the columns label, predicted and group, a row per image."""
     seen = checked_predictions(predictions, classes)
     groups = predictions["group"].astype(str).reset_index(drop=True)
-    resampled = 1 - metric.resampled(seen, groups, p.bootstrap, p.seed, name)
-    bare = Level(name, 1 - metric.value(seen), 0, 1, len(predictions), resampled, seen, groups, metric)
+    resampled = _error(metric, metric.resampled(seen, groups, p.bootstrap, p.seed, name))
+    error = float(_error(metric, np.array([metric.value(seen)]))[0])
+    bare = Level(name, error, 0, 1, len(predictions), resampled, seen, groups, metric)
     low, high = around(bare, ALPHA)
     return replace(bare, low=low, high=high)
+
+
+def _error(metric: Metric, values: Values) -> Values:
+    """What a metric lacks of 1; of numbers the metric is the error."""
+    return values if metric.judges_numbers else 1 - values
 
 
 def levels_of(predictions: pd.DataFrame, params: EvaluateParams) -> dict[str, Level]:
@@ -98,7 +132,19 @@ def levels_of(predictions: pd.DataFrame, params: EvaluateParams) -> dict[str, Le
 
 def metric_of_errors(params: EvaluateParams, classes: tuple[str, ...]) -> Metric:
     """The optimizing metric, or what stands for it in gaps."""
+    if isinstance(classes, Quantity):
+        return metric_of(params_of_numbers(params), classes)
     return metric_of(params_of_errors(params, isinstance(classes, LabelNames)), classes)
+
+
+def params_of_numbers(params: EvaluateParams) -> AnyMetric:
+    """The optimizing metric if it is an error; else the mean absolute error.
+
+    R2 depends on how far the numbers of a set lie apart, so that those of two splits cannot be held against each other.
+    """
+    if METRICS.of(params.optimizing).maximise:
+        return MeanAbsoluteError(name="mean_absolute_error")
+    return params.optimizing
 
 
 def params_of_errors(params: EvaluateParams, several: bool = False) -> AnyMetric:
@@ -122,7 +168,11 @@ def around(level: Level, alpha: float) -> tuple[float, float]:
         return level.error, level.error
     if level.metric is None or level.seen is None or level.groups is None:
         return share_interval(level.error, level.effective, alpha)
-    low, high = metric_interval(level.metric, level.seen, level.groups, alpha) or (0.0, 1.0)
+    ends = metric_interval(level.metric, level.seen, level.groups, alpha)
+    if level.in_numbers:
+        # No mean of these images' errors is above the largest of them.
+        return ends or (0.0, float(np.abs(numbers_of(level.seen).errors).max()))
+    low, high = ends or (0.0, 1.0)
     return 1 - high, 1 - low
 
 
@@ -151,9 +201,8 @@ def _together(upper: Level, lower: Level, metric: Metric, p: EvaluateParams) -> 
     assert upper.seen is not None and lower.seen is not None  # noqa: S101, PT018
     groups, first = pd.concat([upper.groups, lower.groups]), len(upper.seen.labels)
     for weights in resamples(groups, p.bootstrap, p.seed, f"{upper.name} and {lower.name}"):
-        yield 1 - np.stack(
-            [metric.values(upper.seen, weights[:, :first]), metric.values(lower.seen, weights[:, first:])]
-        )
+        sides = [metric.values(upper.seen, weights[:, :first]), metric.values(lower.seen, weights[:, first:])]
+        yield _error(metric, np.stack(sides))
 
 
 def ordered(levels: Mapping[str, Level]) -> list[Level]:

@@ -15,16 +15,26 @@ import pandas as pd
 
 from pipeline.diagnosis.spreadsheet_values import FALSE, TRUE, same_name
 from pipeline.errors import DataError, listing
-from pipeline.label_sets import LabelNames
 from pipeline.metrics.bootstrap import ALPHA
 from pipeline.metrics.influence import image_influence
 from pipeline.metrics.intervals import MIN_GROUPS, metric_interval
 from pipeline.metrics.mean_intervals import difference_interval, mean_interval
 from pipeline.metrics.metric import Metric, metric_of
-from pipeline.metrics.predictions import Predictions, checked_predictions, classes_of, predictions_of_sets
+from pipeline.metrics.number_measures import numbers_of
+from pipeline.metrics.predictions import (
+    Predictions,
+    checked_predictions,
+    classes_of,
+    predictions_of_numbers,
+    predictions_of_sets,
+)
+from pipeline.problem.label_sets import LabelNames
+from pipeline.problem.quantities import Quantity
 from pipeline.stages.evaluate.params import EvaluateParams
 
 NUMBER, ID, LABEL, PREDICTED, CONFIDENCE = OWN = ("number", "id", "label", "predicted", "confidence")
+# How far a prediction of a number is off, where images have numbers.
+SIZE = "error"
 # A column of tags with commas between them; and one that is not read.
 TAGS, NOTES = "tags", "notes"
 # For nothing, where people leave no cell empty.
@@ -52,7 +62,7 @@ class TagGain:
 
 
 def errors_of(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
-    """The misclassified rows of a split, the most confident predictions first.
+    """The misclassified rows of a split, the most confident predictions first; of numbers all, the largest first.
 
     Raises:
         DataError: the split has no predictions.
@@ -60,6 +70,11 @@ def errors_of(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
     part = predictions[predictions["split"] == split]
     if part.empty:
         raise DataError(f"no predictions of {split}: run `dvc repro evaluate`")
+    if isinstance(classes := classes_of(predictions), Quantity):
+        sizes = np.abs(numbers_of(checked_predictions(part, classes)).errors)
+        ordered = part.assign(**{SIZE: sizes}).sort_values([SIZE, "id"], ascending=[False, True], ignore_index=True)
+        largest: pd.DataFrame = ordered
+        return largest
     wrong = part[part["label"].astype(str).to_numpy() != part["predicted"].astype(str).to_numpy()]
     most_confident: pd.DataFrame = wrong.sort_values(["confidence", "id"], ascending=[False, True], ignore_index=True)
     return most_confident
@@ -76,7 +91,7 @@ def tag_table(errors: pd.DataFrame, names: Sequence[str]) -> dict[str, list[str]
         ID: errors["id"].astype(str).tolist(),
         LABEL: errors["label"].astype(str).tolist(),
         PREDICTED: errors["predicted"].astype(str).tolist(),
-        CONFIDENCE: [f"{value:.4f}" for value in errors["confidence"]],
+        CONFIDENCE: [""] * len(errors) if SIZE in errors else [f"{value:.4f}" for value in errors["confidence"]],
         **{name: [""] * len(errors) for name in names or [TAGS]},
     }
 
@@ -185,6 +200,9 @@ def _ends(
 
 def fixed(seen: Predictions, those: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> Predictions:
     """The same predictions with some images predicted correctly, with certainty."""
+    if seen.numbers is not None:
+        numbers = np.where(those, seen.numbers.truth, seen.numbers.predicted)
+        return predictions_of_numbers(Quantity(seen.classes), seen.numbers.truth, numbers)
     if seen.sets is not None:
         chosen = np.where(those[:, None], seen.sets.truth, seen.sets.chosen)
         sure = None if seen.probabilities is None else np.where(those[:, None], seen.sets.truth, seen.probabilities)

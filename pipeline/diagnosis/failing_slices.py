@@ -1,6 +1,7 @@
 """Failing slices: classes and slices of dev that are misclassified more often than all other images, beyond chance."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,14 +9,14 @@ import pandas as pd
 
 from pipeline.diagnosis.clusters import CLUSTER, common_facts
 from pipeline.diagnosis.error_levels import ALPHA
-from pipeline.diagnosis.findings import CLASS, HIDDEN, SLICE, Finding, more_wrong, units
-from pipeline.label_sets import LabelNames, all_names, names_in
+from pipeline.diagnosis.findings import CLASS, HARD_SLICE, HIDDEN, SLICE, Finding, more_wrong, units
 from pipeline.manifest import DEV, EXTRA_COLUMNS
 from pipeline.metrics.intervals import MIN_GROUPS
 from pipeline.metrics.mean_intervals import mean_interval
 from pipeline.metrics.measures import METRICS
 from pipeline.metrics.predictions import classes_of
 from pipeline.metrics.slices import SOURCE, kinds
+from pipeline.problem.label_sets import LabelNames, all_names, names_in
 from pipeline.stages.evaluate.params import EvaluateParams
 
 # Facts of a picture that are sliced by quarters of all images.
@@ -33,6 +34,10 @@ def failing(
     predictions: pd.DataFrame, manifest: pd.DataFrame, params: EvaluateParams, relevant: float
 ) -> tuple[list[Finding], int]:
     """Classes and slices of dev whose error is above that of the rest by what is worth work, and how many were tested.
+
+    Some images are harder for any model. So a slice that nobody asked for (quarters of facts, clusters) is HARD_SLICE,
+    no more than a note, unless dev's error would fall by what is worth work if the model were as good on it as on the
+    rest.
 
     Args:
         predictions: of the rows of the manifest, by id.
@@ -55,7 +60,9 @@ def failing(
         if column == CLUSTER:
             what = f"images of dev that look alike ({common_facts(rows, inside) or f'cluster {value}'})"
         subject = value if name == CLASS else f"{column}={value}"
-        found.append(_finding(name, subject, what, wrong, inside, ends, more_wrong(part, others)))
+        each = _finding(name, subject, what, wrong, inside, ends, more_wrong(part, others))
+        asked = name == CLASS or column in params.slices or column not in {*FACTS, SIZE, CLUSTER}
+        found.append(each if asked or each.gain >= relevant else _hard(each))
     return found, tests
 
 
@@ -75,7 +82,7 @@ def hidden(found: Sequence[Finding], error: float, params: EvaluateParams, relev
             HIDDEN,
             (
                 f"{params.optimizing.name} hardly shows the class {each.subject}: if the model were as good on it "
-                f"as on the others, dev's error would fall by only {100 * each.gain:.1f} points"
+                f"as on the others, dev's error would fall by only {_points(each)}"
             ),
             each.figures,
             each.p,
@@ -102,19 +109,33 @@ def with_kinds(predictions: pd.DataFrame, manifest: pd.DataFrame, params: Evalua
 
 
 def _parts(rows: pd.DataFrame, several: bool) -> Iterator[tuple[str, str, str, "pd.Series[bool]"]]:
-    columns = [name for name in map(str, rows) if name.startswith("by ")]
     if several:
         texts = rows["label"].astype(str)
         for label in all_names(texts):
             inside = texts.map(lambda text, label=label: label in names_in(text)).astype(bool)
             if 0 < inside.sum() < len(rows):
                 yield CLASS, "label", label, inside
-    for name, column in (*(() if several else ((CLASS, "label"),)), *((SLICE, column) for column in columns)):
-        values = rows[column].astype(str)
-        for value in sorted(set(values) - {"", "nan"}):
-            inside = values == value
-            if 0 < inside.sum() < len(rows):
-                yield name, column.removeprefix("by "), value, inside
+    yield from (() if several else ((CLASS, *part) for part in _values_of(rows, "label")))
+    yield from ((SLICE, *part) for part in slices_of(rows))
+
+
+def slices_of(rows: pd.DataFrame) -> Iterator[tuple[str, str, "pd.Series[bool]"]]:
+    """Column, value and which rows have it, of each slice of dev that is a part of it.
+
+    Args:
+        rows: as of `with_kinds`.
+    """
+    for column in map(str, rows):
+        if column.startswith("by "):
+            yield from _values_of(rows, column)
+
+
+def _values_of(rows: pd.DataFrame, column: str) -> Iterator[tuple[str, str, "pd.Series[bool]"]]:
+    values = rows[column].astype(str)
+    for value in sorted(set(values) - {"", "nan"}):
+        inside = values == value
+        if 0 < inside.sum() < len(rows):
+            yield column.removeprefix("by "), value, inside
 
 
 def _ends(wrong: "pd.Series[bool]", groups: "pd.Series[str]") -> tuple[float, float] | None:
@@ -123,6 +144,16 @@ def _ends(wrong: "pd.Series[bool]", groups: "pd.Series[str]") -> tuple[float, fl
     if codes.max(initial=-1) + 1 < MIN_GROUPS:
         return None
     return mean_interval(wrong.to_numpy().astype(np.float64), codes, 1.0, ALPHA)
+
+
+def _hard(slice_found: Finding) -> Finding:
+    """The same, as a slice whose images are harder, and hold the model back less than what is worth work."""
+    gain = f"if the model were as good on them as on the rest, dev's error would fall by only {_points(slice_found)}"
+    return replace(slice_found, name=HARD_SLICE, words=f"{slice_found.words}; {gain}")
+
+
+def _points(found: Finding) -> str:
+    return f"{100 * found.gain:.1f} points"
 
 
 def _finding(

@@ -13,9 +13,11 @@ import pandas as pd
 from pipeline.diagnosis.error_levels import HUMAN, PRODUCTION
 from pipeline.diagnosis.spreadsheet_values import same_name
 from pipeline.errors import DataError, listing
-from pipeline.label_sets import NONE, SEPARATOR, LabelNames, joined
 from pipeline.manifest import TRAIN, TRAIN_DEV
+from pipeline.metrics.predictions import probability_columns
 from pipeline.names import clean, key
+from pipeline.problem.label_sets import NONE, SEPARATOR, LabelNames, joined
+from pipeline.problem.quantities import Quantity, number_of, text_of
 
 IMAGE, ANSWER, PREDICTED, ACTUAL, GROUP = "image", "answer", "predicted", "actual", "group"
 
@@ -63,11 +65,12 @@ def answers(table: Table, manifest: pd.DataFrame, classes: Collection[str]) -> p
         *_odd(
             table, IMAGE, places, "name no image of train, train_dev or dev (by id, or by a path that one source has)"
         ),
-        *_odd(table, ANSWER, known_cells(table, ANSWER, classes), "have an answer that is not a class of the model"),
+        *_odd(table, ANSWER, known_cells(table, ANSWER, classes), f"have an answer that is {not_one_of(classes)}"),
     ]
     _refuse(table, problems)
     images = manifest.iloc[[places[image] for image in table.columns[IMAGE]]]
     frame = pd.DataFrame({"label": images["label"].astype(str), "predicted": cells_of(table, ANSWER, classes)})
+    frame = _with_numbers(frame, classes)
     return frame.assign(group=images["group"].astype(str), split=HUMAN).reset_index(drop=True)
 
 
@@ -87,9 +90,9 @@ def outcomes(table: Table, manifest: pd.DataFrame, classes: Collection[str]) -> 
             table,
             PREDICTED,
             known_cells(table, PREDICTED, classes),
-            "have a predicted class that the model does not have",
+            f"have a predicted {not_had(classes)}",
         ),
-        *_odd(table, ACTUAL, known_cells(table, ACTUAL, classes), "have an actual class that the model does not have"),
+        *_odd(table, ACTUAL, known_cells(table, ACTUAL, classes), f"have an actual {not_had(classes)}"),
     ]
     twice = [
         f"row {row} ({image!r})"
@@ -106,6 +109,7 @@ def outcomes(table: Table, manifest: pd.DataFrame, classes: Collection[str]) -> 
     _refuse(table, problems)
     columns = {"label": ACTUAL, "predicted": PREDICTED}
     frame = pd.DataFrame({name: cells_of(table, column, classes) for name, column in columns.items()})
+    frame = _with_numbers(frame, classes)
     # Draws that look the same are one: as two they would make an interval too narrow.
     groups = [key(group) or image for group, image in zip(table.columns.get(GROUP, images), images, strict=True)]
     return frame.assign(group=groups, split=PRODUCTION)
@@ -114,8 +118,11 @@ def outcomes(table: Table, manifest: pd.DataFrame, classes: Collection[str]) -> 
 def known_cells(table: Table, column: str, classes: Collection[str]) -> Collection[str]:
     """The cells that a column may have: classes; where an image may have several labels, any set of them and (none).
 
-    Labels are compared as ingest takes them: other bytes for the same letters, and what nobody sees, make no other one.
+    Where images have numbers, numbers. Labels are compared as ingest takes them: other bytes for the same letters, and
+    what nobody sees, make no other one.
     """
+    if isinstance(classes, Quantity):
+        return [cell for cell in table.columns[column] if number_of(cell) is not None]
     if not isinstance(classes, LabelNames):
         return [*classes, *dict.fromkeys(cell for cell in table.columns[column] if cell and clean(cell) in classes)]
     sets = (cell for cell in table.columns[column] if cell and {*map(clean, cell.split(SEPARATOR))} <= {*classes})
@@ -123,11 +130,31 @@ def known_cells(table: Table, column: str, classes: Collection[str]) -> Collecti
 
 
 def cells_of(table: Table, column: str, classes: Collection[str]) -> list[str]:
-    """The cells of a column; sets of labels with their names in order."""
+    """The cells of a column; sets of labels with their names in order, numbers as manifests have them."""
     cells = list(table.columns[column])
+    if isinstance(classes, Quantity):
+        return [text_of(float(cell)) for cell in cells]
     if not isinstance(classes, LabelNames):
         return [clean(cell) for cell in cells]
     return [cell if cell == NONE else joined(map(clean, cell.split(SEPARATOR))) for cell in cells]
+
+
+def not_one_of(classes: Collection[str]) -> str:
+    """What a cell is that is none of those known."""
+    return "not a number" if isinstance(classes, Quantity) else "not a class of the model"
+
+
+def not_had(classes: Collection[str]) -> str:
+    """The same of a class that people name."""
+    return "value that is not a number" if isinstance(classes, Quantity) else "class that the model does not have"
+
+
+def _with_numbers(frame: pd.DataFrame, classes: Collection[str]) -> pd.DataFrame:
+    """With the column of predicted numbers, where images have them."""
+    if not isinstance(classes, Quantity):
+        return frame
+    [column] = probability_columns(classes)
+    return frame.assign(**{column: frame["predicted"].astype(float)})
 
 
 def _check_columns(table: Table, needed: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ from pipeline.diagnosis import data_changes as data
 from pipeline.diagnosis import findings as found
 from pipeline.diagnosis import shortcut_changes as shortcuts
 from pipeline.diagnosis import training_changes as training
-from pipeline.diagnosis.advice import LR_RANGE, SPOT_CHECK, Advice, fits_networks
+from pipeline.diagnosis.advice import LR_RANGE, SPOT_CHECK, Advice, fits_networks, has_classes
 
 FINDING_ADVICE: Mapping[str, tuple[Advice, ...]] = {
     found.LEAK: (
@@ -18,6 +18,22 @@ FINDING_ADVICE: Mapping[str, tuple[Advice, ...]] = {
             command="pipeline audit data/split/manifest.arrow",
             cost="takes minutes",
         ),
+    ),
+    found.NO_SKILL: (
+        Advice(
+            "look at images and their numbers: can a person tell the number from the picture? If not, no model can",
+            "MLY ch. 14",
+            command="pipeline errors",
+            cost=costs.look_at_errors,
+        ),
+        Advice(
+            "find a learning rate at which the loss falls",
+            "Smith (2017)",
+            command="pipeline lr-range",
+            cost=LR_RANGE,
+            fits=fits_networks,
+        ),
+        Advice("train longer", "MLY ch. 25", training.longer),
     ),
     found.BEYOND_PEOPLE: (
         Advice(
@@ -100,6 +116,7 @@ FINDING_ADVICE: Mapping[str, tuple[Advice, ...]] = {
             "MLY ch. 25",
             command="pipeline spot-check",
             cost=SPOT_CHECK,
+            fits=has_classes,
         ),
     ),
     found.RATE: (
@@ -195,6 +212,14 @@ FINDING_ADVICE: Mapping[str, tuple[Advice, ...]] = {
         Advice(
             "inspect its errors, then collect or make training images like them",
             "MLY ch. 14 and 42",
+            command="pipeline errors",
+            cost=costs.look_at_errors,
+        ),
+    ),
+    found.HARD_SLICE: (
+        Advice(
+            "inspect the errors of the harder images",
+            "MLY ch. 14",
             command="pipeline errors",
             cost=costs.look_at_errors,
         ),

@@ -30,8 +30,12 @@ WEAK_JUDGE, MISSING, IMBALANCE, HARDER, SMALL_CLASS = (
 )
 BEYOND_PEOPLE = "better_than_people"
 CLASS, SLICE, HIDDEN = "failing_class", "failing_slice", "metric_hides_class"
+# Slices that nobody asked for, and that could not gain what is worth work: some images are harder for any model.
+HARD_SLICE = "hard_slice"
 # A fact that gives classes away, one that may be what they look like, and images of dev that show scenes of train.
 CONFOUNDED, FACT_TELLS, SCENES = "confounding", "fact_tells_class", "scenes_in_train"
+# Where images have numbers: the model is not surely better than the mean.
+NO_SKILL = "no_better_than_the_mean"
 LEAK, CALIBRATION, SMALL_DEV, LABEL_NOISE = "leakage", "calibration", "dev_too_small", "label_noise"
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pipeline.diagnosis import costs
 from pipeline.diagnosis import data_changes as data
 from pipeline.diagnosis import training_changes as training
-from pipeline.diagnosis.advice import LEARNING_CURVE, SPOT_CHECK, Advice
+from pipeline.diagnosis.advice import LEARNING_CURVE, SPOT_CHECK, Advice, has_classes
 from pipeline.diagnosis.gaps import BIAS, DEV_OVERFIT, MISMATCH, PRODUCTION_GAP, VARIANCE
 
 GAP_ADVICE: Mapping[str, tuple[Advice, ...]] = {
@@ -31,7 +31,11 @@ GAP_ADVICE: Mapping[str, tuple[Advice, ...]] = {
         Advice("another architecture: residual blocks", "MLY ch. 25; He et al. (2015)", training.residual),
         Advice("train all layers, not only the last", "Yosinski et al. (2014)", training.thaw),
         Advice(
-            "another architecture: rank all models on dev", "MLY ch. 25", command="pipeline spot-check", cost=SPOT_CHECK
+            "another architecture: rank all models on dev",
+            "MLY ch. 25",
+            command="pipeline spot-check",
+            cost=SPOT_CHECK,
+            fits=has_classes,
         ),
     ),
     VARIANCE: (
@@ -59,9 +63,14 @@ GAP_ADVICE: Mapping[str, tuple[Advice, ...]] = {
             "MLY ch. 27",
             command="pipeline learning-curve",
             cost=LEARNING_CURVE,
+            fits=has_classes,
         ),
         Advice(
-            "another architecture: rank all models on dev", "MLY ch. 27", command="pipeline spot-check", cost=SPOT_CHECK
+            "another architecture: rank all models on dev",
+            "MLY ch. 27",
+            command="pipeline spot-check",
+            cost=SPOT_CHECK,
+            fits=has_classes,
         ),
     ),
     MISMATCH: (

@@ -12,6 +12,7 @@ from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from pipeline.diagnosis.error_levels import ALPHA, HUMAN, PRODUCTION, Level, around, differences, given, wilson
 from pipeline.manifest import DEV, TEST, TRAIN, TRAIN_DEV
@@ -59,7 +60,7 @@ class Needs:
 
 @dataclass(frozen=True)
 class Gap:
-    """A difference of two errors (shares), and what to make of it.
+    """A difference of two errors (shares, or in the unit of numbers), and what to make of it.
 
     low, high: ends of the interval that holds for all gaps together at 95 %. needs: None where a verdict stands, and
     where no number of images that can be had would lead to one. at_the_edge: it cannot be told from one that is worth
@@ -206,13 +207,19 @@ def needed(value: float, upper: Level, lower: Level, alpha: float, relevant: flo
 def chance_of_verdict(way: Needs, upper: Level, lower: Level, alpha: float, relevant: float) -> float:
     """The share of draws of two such levels, with so many more images, of which the gap's verdict can be told."""
     generator = keyed_generator(0, "chance of a verdict", upper.name, lower.name)
-    sides = []
+    sides: list[tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]] = []
     for level in (upper, lower):
         if level.images is None:
             sides.append((np.full(DRAWS, level.error), np.full(DRAWS, level.error), np.full(DRAWS, level.error)))
             continue
         more = way.images if level.name in way.levels else 0
         count = level.effective * (level.images + more) / level.images
+        if level.in_numbers:
+            spread = math.sqrt(level.variance * level.images / (level.images + more))
+            reach = NormalDist().inv_cdf(1 - alpha / 2) * spread
+            drawn = generator.normal(level.error, spread, DRAWS)
+            sides.append((drawn, drawn - reach, drawn + reach))
+            continue
         drawn = generator.binomial(round(count), min(max(level.error, 0.0), 1.0), DRAWS) / round(count)
         ends = np.array([wilson(float(share), count, alpha) for share in np.unique(drawn)])
         low, high = ends[np.searchsorted(np.unique(drawn), drawn)].T
@@ -226,6 +233,8 @@ def chance_of_verdict(way: Needs, upper: Level, lower: Level, alpha: float, rele
 
 def _variance(level: Level) -> float:
     """Of a level's error, with two images added on each side, so that it is never 0 (Agresti and Coull, 1998)."""
+    if level.in_numbers:
+        return level.variance
     images = level.effective
     share = (level.error * images + 2) / (images + 4)
     return share * (1 - share) / (images + 4)

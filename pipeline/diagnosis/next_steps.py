@@ -14,12 +14,14 @@ from pipeline.diagnosis.findings import (
     CONFOUNDED,
     EARLY_STOP,
     EPOCHS,
+    HARD_SLICE,
     HARDER,
     HIDDEN,
     IMBALANCE,
     LABEL_NOISE,
     LEAK,
     MISSING,
+    NO_SKILL,
     NOTHING_LEARNT,
     OVERFIT,
     RATE,
@@ -39,7 +41,7 @@ from pipeline.manifest import TRAIN_DEV
 
 SAMPLE_SIZE = f"sample size at a power of {POWER:.0%} (Fleiss, Levin and Paik, 2003, 4.2)"
 # What makes figures lie: named first. Until those that block are mended, nothing else is proposed.
-FIRST = (SCENES, LEAK, LABEL_NOISE, CONFOUNDED, MISSING)
+FIRST = (SCENES, LEAK, LABEL_NOISE, CONFOUNDED, MISSING, NO_SKILL)
 BLOCKING = (SCENES, LEAK, LABEL_NOISE)
 # What ended training before the model had learnt what it can: only then does a larger one, or another, tell anything.
 COURSE = (NOTHING_LEARNT, RATE, RATE_LOW, EPOCHS, EARLY_STOP, COARSE_CHOICE)
@@ -48,8 +50,8 @@ CAUSES = {BIAS: (*COURSE, IMBALANCE), VARIANCE: (IMBALANCE,), MISMATCH: (HARDER,
 SIGNS = {BIAS: (UNDERFIT,), VARIANCE: (OVERFIT,), MISMATCH: (WEAK_JUDGE,)}
 # Params of which a finding says that changing them alone does not help: a loss that stays needs no more epochs.
 IN_VAIN = {UNDERFIT: {"train.epochs"}}
-# Findings that say something of the diagnosis itself.
-LAST = (WEAK_JUDGE, SMALL_CLASS, SMALL_DEV)
+# Findings that say something of the diagnosis itself, and slices that hold the model back less than is worth work.
+LAST = (WEAK_JUDGE, SMALL_CLASS, HARD_SLICE, SMALL_DEV)
 # Of each gap or finding no more is proposed at a time: after the first experiments the next diagnosis says more.
 MAX_STEPS = 5
 # More of the training images for train_dev would cost too many for training.
@@ -104,7 +106,7 @@ def next_steps(gaps: Sequence[Gap], findings: Sequence[Finding], levels: Mapping
     help, or that params do not allow is left out; so is what undoes an earlier step. Where figures cannot be trusted,
     nothing is proposed but to mend that. Where training did not run its course, nothing is proposed against bias but to
     let it. Where nothing else is proposed, a gap at the edge is measured better, and what mends it is tried if it costs
-    no more than this run.
+    no more than this run. Last comes a look at images that are harder.
     """
     before, found = values_of(run), in_order(gaps, findings)
     names = {each.name for each in found}
@@ -114,11 +116,13 @@ def next_steps(gaps: Sequence[Gap], findings: Sequence[Finding], levels: Mapping
     elif names & {*COURSE}:
         found = [each for each in found if each.name not in {BIAS, UNDERFIT, VARIANCE}]
     vain = [IN_VAIN[name] for name in names if name in IN_VAIN]
-    steps = [step for each in found for step in _steps(each.name, run, before) if _places(step[0]) not in vain]
+    wrong = [each for each in found if each.name != HARD_SLICE]
+    steps = [step for each in wrong for step in _steps(each.name, run, before) if _places(step[0]) not in vain]
     steps += [(step, "") for gap in gaps for step in _more_images(gap, levels, run, before)]
     steps += [(_larger_dev(each), "") for each in findings if "needs" in each.figures and gaps and not steps]
     if not steps:
         steps += [step for gap in gaps if gap.at_the_edge for step in _at_the_edge(gap, levels, run, before)]
+    steps += [step for each in found if each.name == HARD_SLICE for step in _steps(each.name, run, before)]
     return _without_contradictions(steps)
 
 

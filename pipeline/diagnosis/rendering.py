@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline.diagnosis.diagnosis import Diagnosis
-from pipeline.diagnosis.error_levels import Level, ordered, params_of_errors
+from pipeline.diagnosis.error_levels import Level, ordered, params_of_errors, params_of_numbers
 from pipeline.diagnosis.findings import (
     BEYOND_PEOPLE,
     CLASS,
@@ -22,6 +22,7 @@ from pipeline.diagnosis.findings import (
 from pipeline.diagnosis.gaps import MEANS, Gap
 from pipeline.diagnosis.next_steps import BLOCKING, COURSE, FIRST, LAST, Step, images_of, in_order, in_words
 from pipeline.diagnosis.role_gaps import roles_table
+from pipeline.diagnosis.units import SHARES, Unit
 from pipeline.metrics.measures import METRICS
 from pipeline.stages.evaluate.params import EvaluateParams
 
@@ -31,6 +32,11 @@ SAID = (*FIRST, *COURSE, HARDER, IMBALANCE, HIDDEN, CLASS, SLICE, BEYOND_PEOPLE,
 NOT_OF_LABELS = (
     "An image may have several labels, so wrong labels, confounding, small classes and the calibration of confidences "
     "were not looked for: they need one class per image. An image is misclassified if any of its labels is wrong."
+)
+NOT_OF_NUMBERS = (
+    "Images have a number instead of a class, so wrong labels, confounding, small classes, leaks that show in errors "
+    "and the calibration of confidences were not looked for: they need a class for each image. Errors, gaps, "
+    "diagnose.human_error and diagnose.relevant_gap are in the unit of the numbers."
 )
 
 
@@ -45,7 +51,7 @@ def sentence(found: Diagnosis) -> str:
         ordered = [each for each in ordered if isinstance(each, Gap) or each.name in FIRST]
     for each in ordered:
         if isinstance(each, Gap):
-            together.append(_of_gap(each))
+            together.append(_of_gap(each, found.unit))
         elif each.name in SAID and (each.name not in told or each.name == LABEL_NOISE):
             said += [*_joined(together), each.words]
             together = []
@@ -61,9 +67,9 @@ def sentence(found: Diagnosis) -> str:
             said
             or (["nothing is clearly wrong"] if unclear else ["no problem found: no gap is large enough to work on"])
         ),
-        *(f"{in_words(gap.name)} is at the edge: {_figures(gap)}" for gap in edge),
-        *(f"too few images to tell about {in_words(gap.name)}: {_figures(gap)}" for gap in few),
-        *([f"a gap of {100 * found.relevant:.1f} points or more is worth working on"] if unclear else []),
+        *(f"{in_words(gap.name)} is at the edge: {_figures(gap, found.unit)}" for gap in edge),
+        *(f"too few images to tell about {in_words(gap.name)}: {_figures(gap, found.unit)}" for gap in few),
+        *([f"a gap of {found.unit.size(found.relevant)} or more is worth working on"] if unclear else []),
     ]
     return " ".join(f"{words[0].upper()}{words[1:]}." for words in sentences)
 
@@ -78,8 +84,8 @@ def page(found: Diagnosis, params: EvaluateParams) -> str:
     shown = ["", "Findings:", *(f"- {in_words(each.name)}: {each.words}" for each in found.findings)]
     # A reader may not know the names of the gaps that the sentence has.
     named = [gap for gap in found.gaps if gap.verdict in {"present", "cannot tell"}]
-    means = ["", *(f"- {in_words(gap.name)}: {MEANS[gap.name]}" for gap in named)] if named else []
-    by_role = ["", *roles_table(found.roles, found.differences)] if found.roles else []
+    means = ["", *(f"- {in_words(gap.name)}: {found.unit.meaning(MEANS[gap.name])}" for gap in named)] if named else []
+    by_role = ["", *roles_table(found.roles, found.differences, found.unit)] if found.roles else []
     lines = [
         sentence(found),
         *means,
@@ -87,7 +93,7 @@ def page(found: Diagnosis, params: EvaluateParams) -> str:
         *advice,
         "",
         *_meaning(params, found),
-        *levels_table(found.levels, found.gaps),
+        *levels_table(found.levels, found.gaps, found.unit),
     ]
     return "\n".join([*lines, *by_role, *(shown if found.findings else []), ""])
 
@@ -104,6 +110,10 @@ def _good_enough(found: Diagnosis) -> list[str]:
 
 def _meaning(params: EvaluateParams, found: Diagnosis) -> list[str]:
     """Of what errors are shares, where that is not the optimizing metric; and what was not looked for."""
+    if found.unit.numbers:
+        used, asked = params_of_numbers(params), params.optimizing
+        why = f"Errors are the {used.name}, because {asked.name} of two splits cannot be held against each other."
+        return [*([why, ""] if used != asked else []), NOT_OF_NUMBERS, ""]
     left_out = [NOT_OF_LABELS, ""] if found.several else []
     used, asked = params_of_errors(params, found.several), params.optimizing
     if used == asked:
@@ -112,7 +122,7 @@ def _meaning(params: EvaluateParams, found: Diagnosis) -> list[str]:
     return [f"Errors are 1 - {used.name}, because {asked.name} {why}.", "", *left_out]
 
 
-def levels_table(levels: Mapping[str, Level], gaps: Sequence[Gap]) -> list[str]:
+def levels_table(levels: Mapping[str, Level], gaps: Sequence[Gap], unit: Unit = SHARES) -> list[str]:
     """Lines of a Markdown table: the error levels from human up, and the gap above each."""
     by_upper = {gap.upper: gap for gap in gaps}
     lines = [
@@ -126,17 +136,17 @@ def levels_table(levels: Mapping[str, Level], gaps: Sequence[Gap]) -> list[str]:
             ["", "", ""]
             if gap is None
             else [
-                f"{in_words(gap.name)}: {100 * gap.value:.1f} points",
-                f"{100 * gap.low:.1f} to {100 * gap.high:.1f}",
+                f"{in_words(gap.name)}: {unit.size(gap.value)}",
+                f"{unit.bare(gap.low)} to {unit.bare(gap.high)}",
                 _verdict(gap),
             ]
         )
-        lines.append(f"| {' | '.join([level.name, images, f'{level.error:.2%}', *cells])} |")
+        lines.append(f"| {' | '.join([level.name, images, unit.level(level.error), *cells])} |")
     return lines
 
 
 def metrics_of(found: Diagnosis) -> dict[str, Any]:
-    """Errors and gaps as shares, with stable names, for `dvc metrics`."""
+    """Errors and gaps as shares, or in the unit of numbers, with stable names, for `dvc metrics`."""
     return {
         "errors": {name: level.error for name, level in found.levels.items()},
         **{gap.name: {"gap": gap.value, "low": gap.low, "high": gap.high} for gap in found.gaps},
@@ -150,7 +160,7 @@ def gaps_table(found: Diagnosis) -> pd.DataFrame:
 
 
 def report(found: Diagnosis) -> dict[str, Any]:
-    """The diagnosis for programs; errors, gaps and ends of intervals are shares.
+    """The diagnosis for programs; errors, gaps and ends of intervals are shares, or in the unit of numbers (`unit`).
 
     sentence. named: gaps that are present and findings, the most important first. levels, from human to production:
     name, error, low, high, images (null: given). gaps: name, upper, lower, value, low, high, verdict, needs (further
@@ -160,6 +170,7 @@ def report(found: Diagnosis) -> dict[str, Any]:
     """
     return {
         "sentence": sentence(found),
+        **({"unit": "numbers"} if found.unit.numbers else {}),
         "named": list(dict.fromkeys(each.name for each in in_order(found.gaps, found.findings))),
         "levels": [
             {name: getattr(level, name) for name in ("name", "error", "low", "high", "images")}
@@ -199,13 +210,13 @@ def _verdict(gap: Gap) -> str:
     return "explained: see the findings" if gap.verdict == "explained" else gap.verdict
 
 
-def _of_gap(gap: Gap) -> str:
-    points = f"{100 * gap.value:.1f} points (95 % interval {100 * gap.low:.1f} to {100 * gap.high:.1f})"
+def _of_gap(gap: Gap, unit: Unit) -> str:
+    points = f"{unit.size(gap.value)} (95 % interval {unit.bare(gap.low)} to {unit.bare(gap.high)})"
     return f"{in_words(gap.name)} of {points}"
 
 
-def _figures(gap: Gap) -> str:
-    return f"{100 * gap.value:.1f} points ({100 * gap.low:.1f} to {100 * gap.high:.1f})"
+def _figures(gap: Gap, unit: Unit) -> str:
+    return f"{unit.size(gap.value)} ({unit.bare(gap.low)} to {unit.bare(gap.high)})"
 
 
 def _joined(items: Sequence[str]) -> list[str]:

@@ -15,6 +15,7 @@ import pandas as pd
 from pipeline.diagnosis.error_levels import ALPHA, Level, around, measured
 from pipeline.diagnosis.findings import HARDER, Finding
 from pipeline.diagnosis.gaps import MIN_COUNT, MISMATCH, Gap, Verdict, compared, explained, verdict_of
+from pipeline.diagnosis.units import NUMBERS, SHARES, Unit
 from pipeline.manifest import DEV, PRODUCTION, RAW, TRAIN, TRAIN_DEV
 from pipeline.metrics.bootstrap import interval
 from pipeline.metrics.metric import Metric
@@ -90,11 +91,17 @@ def harder(
     mismatch = next((gap for gap in gaps if gap.name == MISMATCH), None)
     if learnt is None or learnt.verdict != "present" or mismatch is None or mismatch.verdict != "present":
         return list(gaps), []
+    of_production, of_raw = roles[TRAIN, PRODUCTION], roles[TRAIN, RAW]
     words = (
         "production images are harder, or more of their labels are wrong: the model misclassifies "
-        f"{roles[TRAIN, PRODUCTION].error:.1%} of those that it was trained on, and {roles[TRAIN, RAW].error:.1%} of "
+        f"{of_production.error:.1%} of those that it was trained on, and {of_raw.error:.1%} of "
         "the raw ones"
     )
+    if of_production.in_numbers:
+        words = (
+            "production images are harder, or more of their numbers are wrong: the error on those that the model was "
+            f"trained on is {NUMBERS.level(of_production.error)}, and on the raw ones {NUMBERS.level(of_raw.error)}"
+        )
     figures = {"excess": learnt.value, "low": learnt.low, "high": learnt.high}
     found = Finding(HARDER, words, figures, gain=learnt.value)
     if _differs(roles, relevant):
@@ -113,7 +120,7 @@ def _differs(roles: Roles, relevant: float) -> bool:
     return value >= relevant and interval(resampled, ALPHA)[0] > 0
 
 
-def roles_table(roles: Roles, differences: Sequence[Difference]) -> list[str]:
+def roles_table(roles: Roles, differences: Sequence[Difference], unit: Unit = SHARES) -> list[str]:
     """Lines of Markdown: errors by split and role with their intervals, and the differences."""
     lines = ["| error | raw | production |", "|---|---|---|"]
     for split, name in (
@@ -121,19 +128,19 @@ def roles_table(roles: Roles, differences: Sequence[Difference]) -> list[str]:
         (TRAIN_DEV, "train_dev (new images)"),
         (DEV, "dev (new images)"),
     ):
-        cells = [_cell(roles.get((split, role))) for role in (RAW, PRODUCTION)]
+        cells = [_cell(roles.get((split, role)), unit) for role in (RAW, PRODUCTION)]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     if differences:
-        lines += ["", "| difference | points | 95 % interval |", "|---|---|---|"]
+        lines += ["", f"| difference | {'' if unit.numbers else 'points '}| 95 % interval |", "|---|---|---|"]
     lines += [
-        f"| {WORDS[each.name]} | {100 * each.value:.1f} | {100 * each.low:.1f} to {100 * each.high:.1f} |"
+        f"| {WORDS[each.name]} | {unit.bare(each.value)} | {unit.bare(each.low)} to {unit.bare(each.high)} |"
         for each in differences
     ]
     return lines
 
 
-def _cell(level: Level | None) -> str:
+def _cell(level: Level | None, unit: Unit) -> str:
     if level is None:
         return ""
     low, high = around(level, ALPHA)
-    return f"{level.error:.1%} ({100 * low:.1f} to {100 * high:.1f}) of {level.images:,}"
+    return f"{unit.level(level.error, 1)} ({unit.bare(low)} to {unit.bare(high)}) of {level.images:,}"

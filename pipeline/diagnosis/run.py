@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pipeline.models.network import Network
-from pipeline.problem_params import Problem
+from pipeline.problem.params import Problem
 from pipeline.stages.augment.params import AugmentParams
 from pipeline.stages.balance.params import BalanceParams
 from pipeline.stages.curate.params import CurateParams

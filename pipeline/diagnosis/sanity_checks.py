@@ -11,6 +11,7 @@ import pandas as pd
 from pipeline.diagnosis.error_levels import ALPHA, HUMAN, Level
 from pipeline.diagnosis.findings import BEYOND_PEOPLE, CALIBRATION, LEAK, SCENES, SMALL_DEV, Finding, more_wrong, units
 from pipeline.diagnosis.gaps import MAX_TIMES, POWER, about
+from pipeline.diagnosis.units import NUMBERS, SHARES
 from pipeline.manifest import DEV, PRODUCTION, TEST, TRAIN, TRAIN_DEV
 from pipeline.metrics.calibration import bin_numbers
 from pipeline.randomness import keyed_generator
@@ -151,9 +152,10 @@ def beyond_people(levels: Mapping[str, Level]) -> list[Finding]:
     dev, human = levels[DEV], levels[HUMAN]
     if dev.high >= human.low:
         return []
+    unit = NUMBERS if dev.in_numbers else SHARES
     words = (
-        f"dev's error of {dev.error:.1%} ({100 * dev.low:.1f} to {100 * dev.high:.1f}) is below people's "
-        f"{human.error:.1%}: human error no longer shows what is possible"
+        f"dev's error of {unit.level(dev.error, 1)} ({unit.bare(dev.low)} to {unit.bare(dev.high)}) is below people's "
+        f"{unit.level(human.error, 1)}: human error no longer shows what is possible"
     )
     return [Finding(BEYOND_PEOPLE, words, {"dev": dev.error, "human": human.error})]
 
@@ -165,9 +167,12 @@ def too_small(dev: Level, relevant: float) -> list[Finding]:
     the independent images that there are; models compared image by image are told apart somewhat earlier. The images
     that are asked for show a relevant difference with a chance of 80 % (Fleiss, Levin and Paik, 2003, 4.2).
     """
-    share = (dev.error * dev.effective + 2) / (dev.effective + 4)
-    spread = NormalDist().inv_cdf(1 - ALPHA / 2) * math.sqrt(2 * share * (1 - share))
-    visible = spread / math.sqrt(dev.effective)
+    quantile, unit = NormalDist().inv_cdf(1 - ALPHA / 2), NUMBERS if dev.in_numbers else SHARES
+    if dev.in_numbers:
+        visible = quantile * math.sqrt(2 * dev.variance)
+    else:
+        share = (dev.error * dev.effective + 2) / (dev.effective + 4)
+        visible = quantile * math.sqrt(2 * share * (1 - share)) / math.sqrt(dev.effective)
     if visible <= NEARLY * relevant:
         return []
     images = dev.images or 0
@@ -176,9 +181,10 @@ def too_small(dev: Level, relevant: float) -> list[Finding]:
     figures = {"images": images, "visible": visible}
     words = (
         f"with {images:,} images, dev can show a difference between two models only if it is at least "
-        f"{100 * visible:.1f} points"
+        f"{unit.size(visible)}"
     )
     if more > MAX_TIMES * images:
         return [Finding(SMALL_DEV, f"{words}: ignore smaller differences", figures)]
-    words = f"{words}: about {more:,} more images would show {100 * relevant:g} points in 80 % of comparisons"
+    shown = unit.size(relevant) if unit.numbers else f"{100 * relevant:g} points"
+    words = f"{words}: about {more:,} more images would show {shown} in 80 % of comparisons"
     return [Finding(SMALL_DEV, words, {**figures, "needs": more})]

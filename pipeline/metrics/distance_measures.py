@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from pipeline.class_tree import AnyTree, Tree, groups_at, leaves, levels, pruned, tree_distances
 from pipeline.errors import ParamsError, listing
-from pipeline.framing import Framing, Nested, Ranked, rank_distances
 from pipeline.metrics.bootstrap import Values
 from pipeline.metrics.confusion import Matrices
 from pipeline.metrics.metric_params import MetricParams
 from pipeline.metrics.predictions import Predictions
+from pipeline.problem.class_tree import AnyTree, Tree, groups_at, leaves, levels, pruned, tree_distances
+from pipeline.problem.framing import Framing, Nested, Ranked, rank_distances
 from pipeline.section import Count, Label
 
 Order = Annotated[Sequence[Label], Field(min_length=2)]

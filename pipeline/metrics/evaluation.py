@@ -8,8 +8,6 @@ from typing import Any
 import pandas as pd
 
 from pipeline.errors import DataError, listing
-from pipeline.framing import UNRELATED, Framing
-from pipeline.label_sets import LabelNames
 from pipeline.manifest import SPLITS
 from pipeline.metrics.calibration import calibration_error, reliability
 from pipeline.metrics.confusion import confusion_matrix, per_class
@@ -18,9 +16,16 @@ from pipeline.metrics.intervals import MIN_GROUPS, metric_interval
 from pipeline.metrics.label_evaluation import label_confusion, label_reliability, per_label
 from pipeline.metrics.limits import check_limits
 from pipeline.metrics.metric import check_defined, key_of, metric_of, plain_metrics
+from pipeline.metrics.number_evaluation import bin_confusion, no_reliability, per_bin
 from pipeline.metrics.predictions import Predictions, checked_predictions
 from pipeline.metrics.slices import slice_table, with_slices
+from pipeline.problem.framing import UNRELATED, Framing
+from pipeline.problem.label_sets import LabelNames
+from pipeline.problem.quantities import Quantity
 from pipeline.stages.evaluate.params import EvaluateParams
+
+# Values that four decimals would not show, or show with digits that say nothing.
+TINY, HUGE = 5e-4, 1e4
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,8 @@ def evaluation(
     """
     sliced = with_slices(predictions, manifest, params)
     parts = {split: sliced[sliced["split"] == split] for split in SPLITS if (sliced["split"] == split).any()}
-    _check_classes(parts[judging], judging)
+    if not isinstance(classes, Quantity):
+        _check_classes(parts[judging], judging)
     measured = {split: measure_split(part, classes, params, framing) for split, part in parts.items()}
     slices = slice_table(sliced, classes, params)
     dev = parts[judging]
@@ -79,7 +85,7 @@ def evaluation(
 def measure_split(
     predictions: pd.DataFrame, classes: tuple[str, ...], params: EvaluateParams, framing: Framing = UNRELATED
 ) -> dict[str, float | None]:
-    """Every metric of one split, the 95 % interval of the optimizing one, and the calibration error.
+    """Every metric of one split, the 95 % interval of the optimizing one, and the calibration error, if there is one.
 
     `low` and `high` are None where fewer than 15 independent groups tell about the metric.
 
@@ -99,7 +105,7 @@ def measure_split(
         "low": low,
         "high": high,
         "images": len(predictions),
-        "calibration_error": calibration_error(_reliability(predictions, classes, params)),
+        **_calibration(predictions, classes, params),
     }
 
 
@@ -120,7 +126,12 @@ def judge(
 
 
 def confusion_rows(predictions: pd.DataFrame, classes: tuple[str, ...] = ()) -> pd.DataFrame:
-    """One row per image, `actual` and `predicted`, for DVC's confusion template; per image and label, if several."""
+    """One row per image, `actual` and `predicted`, for DVC's confusion template; per image and label, if several.
+
+    Of numbers, the parts of the range in which both lie.
+    """
+    if isinstance(classes, Quantity):
+        return bin_confusion(checked_predictions(predictions, classes))
     if isinstance(classes, LabelNames):
         return label_confusion(checked_predictions(predictions, classes))
     rows = pd.DataFrame({"actual": predictions["label"].astype(str), "predicted": predictions["predicted"].astype(str)})
@@ -134,13 +145,23 @@ def _plain(seen: Predictions, framing: Framing) -> dict[str, float]:
 
 
 def _per_class(predictions: pd.DataFrame, classes: tuple[str, ...]) -> pd.DataFrame:
+    if isinstance(classes, Quantity):
+        return per_bin(checked_predictions(predictions, classes), predictions["group"])
     if isinstance(classes, LabelNames):
         return per_label(checked_predictions(predictions, classes), predictions["group"])
     matrix = confusion_matrix(predictions["label"].to_numpy(), predictions["predicted"].to_numpy(), classes)
     return per_class(matrix, classes)
 
 
+def _calibration(predictions: pd.DataFrame, classes: tuple[str, ...], params: EvaluateParams) -> dict[str, float]:
+    if isinstance(classes, Quantity):
+        return {}
+    return {"calibration_error": calibration_error(_reliability(predictions, classes, params))}
+
+
 def _reliability(predictions: pd.DataFrame, classes: tuple[str, ...], params: EvaluateParams) -> pd.DataFrame:
+    if isinstance(classes, Quantity):
+        return no_reliability()
     if isinstance(classes, LabelNames):
         return label_reliability(checked_predictions(predictions, classes), params.calibration_bins)
     right = predictions["label"].astype(str).to_numpy() == predictions["predicted"].astype(str).to_numpy()
@@ -159,7 +180,9 @@ def _check_classes(dev: pd.DataFrame, split: str) -> None:
 def _by_column(slices: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
     found: dict[str, dict[str, dict[str, float]]] = {}
     for row in slices.to_dict("records"):
-        found.setdefault(row["column"], {})[row["value"]] = {"error_rate": row["error_rate"], "images": row["images"]}
+        # Numbers are not right or wrong.
+        error = "optimizing" if math.isnan(row["error_rate"]) else "error_rate"
+        found.setdefault(row["column"], {})[row["value"]] = {error: row[error], "images": row["images"]}
     return found
 
 
@@ -167,12 +190,19 @@ def ends_in_words(low: float | None, high: float | None) -> str:
     """An interval as it is shown, or why there is none."""
     if low is None or high is None:
         return f"no interval: fewer than {MIN_GROUPS} independent groups"
-    return f"{low:.4f} to {high:.4f}"
+    return f"{figure(low)} to {figure(high)}"
+
+
+def figure(value: float | None) -> str:
+    """A value of a metric: to four decimals, or where these say nothing, as of large numbers, to four digits."""
+    if value is None:
+        return ""
+    return f"{value:.4g}" if 0 < abs(value) < TINY or abs(value) >= HUGE else f"{value:.4f}"
 
 
 def _words(measured: Mapping[str, Mapping[str, float | None]], broken: list[str]) -> str:
     values = ", ".join(
-        f"{split} {part['optimizing']:.4f} ({ends_in_words(part['low'], part['high'])})"
+        f"{split} {figure(part['optimizing'])} ({ends_in_words(part['low'], part['high'])})"
         for split, part in measured.items()
     )
     return f"{values}; {f'rejected, it breaks {listing(broken)}' if broken else 'accepted'}"

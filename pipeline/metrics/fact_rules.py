@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pipeline.metrics.facts import coded
-from pipeline.metrics.giving_away import Codes, strength_of
+from pipeline.metrics.giving_away import Codes, balanced_accuracy, strength_of
 
 # All images, where the raw and the production ones are parts.
 ALL = "all"
@@ -49,7 +49,7 @@ class RuleOn:
     @property
     def balanced(self) -> float:
         """Balanced accuracy, in [0, 1]."""
-        return 1 / self.count + self.share * (1 - 1 / self.count)
+        return balanced_accuracy(self.share, self.count)
 
 
 def rule_on(learnt: pd.DataFrame, others: pd.DataFrame, name: str) -> RuleOn | None:

@@ -21,6 +21,11 @@ CLASS_NAMED, CLASS_SURELY = 0.8, 0.5
 Z = NormalDist().inv_cdf(0.975)
 
 
+def balanced_accuracy(share: float, classes: int) -> float:
+    """Of a rule that gives so large a share of the classes away: 0 is chance, 1 is all of them."""
+    return 1 / classes + share * (1 - 1 / classes)
+
+
 @dataclass(frozen=True)
 class Strength:
     """How far one fact gives classes away among some images.
@@ -47,7 +52,7 @@ class Strength:
     @property
     def balanced(self) -> float:
         """Balanced accuracy of the rule that sees this fact alone, in [0, 1]."""
-        return 1 / self.count + self.share * (1 - 1 / self.count)
+        return balanced_accuracy(self.share, self.count)
 
     @property
     def gives_away(self) -> str:

@@ -31,6 +31,10 @@ def clustered_variance(influence: Floats, codes: npt.NDArray[np.intp]) -> float:
 
 def image_influence(metric: Metric, seen: Predictions) -> Floats:
     """The influence of each image on a metric, shape (n,), mean 0."""
+    if metric.log_influence is not None:
+        value = metric.value(seen)
+        # Of R2, what it lacks of 1: the more of that, the less of R2.
+        return metric.log_influence(seen) * (value - 1 if metric.maximise else value)
     if metric.interval == "labels":
         return _label_influence(metric, seen)
     if metric.interval == "ratio":

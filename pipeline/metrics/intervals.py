@@ -27,6 +27,7 @@ from pipeline.metrics.mean_intervals import (
     student_factor,
 )
 from pipeline.metrics.metric import Metric
+from pipeline.metrics.number_intervals import number_ends
 from pipeline.metrics.predictions import Predictions
 
 # Of fewer independent groups no interval is told: nothing measures the design effect.
@@ -50,6 +51,8 @@ def metric_interval(
     if len(np.unique(codes[counted])) < MIN_GROUPS:
         return None
     low, high = _ends(metric, seen, codes, alpha)
+    if metric.judges_numbers:  # rounded already, in the unit that they have
+        return low, high
     return round(float(low), DIGITS), round(float(high), DIGITS)
 
 
@@ -260,4 +263,5 @@ _ENDS: dict[str, Callable[[Metric, Predictions, Codes, float], Ends]] = {
     "ranking": _ranking_ends,
     "labels": _label_ends,
     "ratio": _ratio_ends,
+    "numbers": number_ends,
 }

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline.errors import DataError, listing
+from pipeline.metrics.measures import METRICS
 from pipeline.metrics.metric import metric_of
 from pipeline.metrics.params import AnyMeasure, Limit, ModelFact, SliceError
 from pipeline.metrics.predictions import checked_predictions
@@ -81,4 +82,6 @@ def _why(name: str, choice: AnyMeasure, dev: pd.DataFrame) -> str:
         counts: Any = dev[choice.column].value_counts().sort_index().items()
         there = listing((f"{value!r} ({count})" for value, count in counts), 10)
         return f"{place} has no images with {choice.column} {choice.value!r}, it has {there}"
+    if METRICS[choice.name].of_numbers is not None:
+        return f"{place} has images with one number only, of which {choice.name} is not defined"
     return f"{place} has no images of the class {getattr(choice, 'label', '')!r}"

@@ -7,7 +7,6 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.label_sets import LabelNames
 from pipeline.metrics.bootstrap import Values, Weights
 from pipeline.metrics.class_measures import (
     Accuracy,
@@ -45,6 +44,18 @@ from pipeline.metrics.distance_measures import (
 )
 from pipeline.metrics.label_measures import MicroF1, OfLabels, SubsetAccuracy, micro_f1, subset_accuracy
 from pipeline.metrics.metric_params import MetricParams
+from pipeline.metrics.number_measures import (
+    R2,
+    LogInfluence,
+    MeanAbsoluteError,
+    RootMeanSquaredError,
+    absolute_log_influence,
+    mean_absolute_error,
+    r2,
+    r2_log_influence,
+    root_log_influence,
+    root_mean_squared_error,
+)
 from pipeline.metrics.predictions import Predictions
 from pipeline.metrics.probability_measures import (
     ClassPrAuc,
@@ -56,13 +67,15 @@ from pipeline.metrics.probability_measures import (
     log_loss,
     macro_pr_auc,
 )
+from pipeline.problem.label_sets import LabelNames
+from pipeline.problem.quantities import Quantity
 from pipeline.registry import Choice, Registry
 
 P = TypeVar("P", bound="MetricParams")
 # How an interval is made (intervals.py): of a mean over images, of the smallest recall, of any other function of the
 # confusion matrix, of areas under curves; where images may have several labels, of values of each label, or of a ratio
-# of counts.
-IntervalKind = Literal["mean", "worst", "matrix", "ranking", "labels", "ratio"]
+# of counts; of a metric of numbers.
+IntervalKind = Literal["mean", "worst", "matrix", "ranking", "labels", "ratio", "numbers"]
 
 
 def _nothing(params: MetricParams, classes: tuple[str, ...]) -> dict[str, Any]:
@@ -71,7 +84,7 @@ def _nothing(params: MetricParams, classes: tuple[str, ...]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class MetricRow(Choice[P]):
-    """A metric. Exactly one of `of_matrices` and `of_rows` computes it; neither, if it is for sets of labels alone.
+    """A metric. Exactly one of `of_matrices` and `of_rows` computes it; neither, if it is for sets or numbers alone.
 
     of_matrices: confusion matrices (m, k, k) -> m values; NaN where it is not defined.
     of_rows: (predictions with probabilities, how often each image counts (m, n)) -> m values.
@@ -86,6 +99,7 @@ class MetricRow(Choice[P]):
     of_images: of a mean: predictions -> what each image lacks or costs (n,), and the largest such loss.
     of_labels, of_sets: how it is computed where images may have several labels, from each label's metric or as of_rows;
         neither: it has no meaning there.
+    of_numbers: how it is computed where images have numbers, as of_rows; log_influence: what its interval is made of.
     """
 
     of_matrices: Callable[..., Values] | None = None
@@ -101,9 +115,13 @@ class MetricRow(Choice[P]):
     of_images: Callable[..., tuple[npt.NDArray[np.float64], float]] | None = None
     of_labels: OfLabels | None = None
     of_sets: Callable[[Predictions, Weights], Values] | None = None
+    of_numbers: Callable[[Predictions, Weights], Values] | None = None
+    log_influence: LogInfluence | None = None
 
     def fits(self, classes: tuple[str, ...]) -> bool:
-        """Whether it can be computed for so many classes, or for labels."""
+        """Whether it can be computed for so many classes, for labels, or for numbers."""
+        if isinstance(classes, Quantity):
+            return self.of_numbers is not None
         if isinstance(classes, LabelNames):
             return self.of_labels is not None or self.of_sets is not None
         return self.classes in {None, len(classes)} and not (self.of_matrices is None and self.of_rows is None)
@@ -182,5 +200,22 @@ METRICS: Registry[MetricRow[Any]] = Registry(
             interval="mean",
             of_images=images_in_other_groups,
         ),
+        MetricRow(
+            MeanAbsoluteError,
+            maximise=False,
+            is_share=False,
+            interval="numbers",
+            of_numbers=mean_absolute_error,
+            log_influence=absolute_log_influence,
+        ),
+        MetricRow(
+            RootMeanSquaredError,
+            maximise=False,
+            is_share=False,
+            interval="numbers",
+            of_numbers=root_mean_squared_error,
+            log_influence=root_log_influence,
+        ),
+        MetricRow(R2, is_share=False, interval="numbers", of_numbers=r2, log_influence=r2_log_influence),
     )
 )

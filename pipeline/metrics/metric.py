@@ -10,14 +10,16 @@ import numpy.typing as npt
 import pandas as pd
 
 from pipeline.errors import DataError, ParamsError, listing
-from pipeline.framing import Decide, likeliest
-from pipeline.label_sets import LabelNames
 from pipeline.metrics.bootstrap import Values, Weights, resamples
 from pipeline.metrics.confusion import Matrices, confusion_matrices
 from pipeline.metrics.label_measures import BINARY, Take, one_label, taken_of_labels
 from pipeline.metrics.measures import METRICS, IntervalKind
 from pipeline.metrics.metric_params import MetricParams
-from pipeline.metrics.predictions import Predictions, predictions_of_sets
+from pipeline.metrics.number_measures import LogInfluence
+from pipeline.metrics.predictions import Predictions, predictions_of_numbers, predictions_of_sets
+from pipeline.problem.framing import Decide, likeliest
+from pipeline.problem.label_sets import LabelNames
+from pipeline.problem.quantities import VALUE, Quantity
 
 OfMatrices = Callable[[Matrices], Values]
 OfRows = Callable[[Predictions, Weights], Values]
@@ -36,7 +38,8 @@ class Metric:
     mean is made; `label` is the number of the one class that it is about; `costs` [actual, predicted] are its table.
     Where images may have several labels, it may instead be put together from `of_one_label`, about the class "yes" of
     "no" and "yes", as `take` says.
-    `decide`: what is predicted of probabilities, while an epoch is counted.
+    `decide`: what is predicted of probabilities, while an epoch is counted. Where images have numbers, `log_influence`
+    is what its interval is made of, and `deviation` that of train's numbers, in which losses are counted.
     """
 
     key: str
@@ -50,6 +53,13 @@ class Metric:
     of_one_label: "Metric | None" = field(default=None, repr=False)
     take: Take = "mean"
     decide: Decide = field(default=likeliest, repr=False, compare=False)
+    log_influence: LogInfluence | None = field(default=None, repr=False)
+    deviation: float = field(default=1.0, repr=False, compare=False)
+
+    @property
+    def judges_numbers(self) -> bool:
+        """Whether it is about numbers, not about classes or labels."""
+        return self.log_influence is not None
 
     def counted(self, seen: Predictions) -> npt.NDArray[np.bool_]:
         """Whether each image tells about the metric, shape (n,): those of its class, if it is about one."""
@@ -101,7 +111,9 @@ class Metric:
     @property
     def needs_probabilities(self) -> bool:
         """Whether names of classes are not enough."""
-        return self.of_rows is not None or (self.of_one_label is not None and self.of_one_label.needs_probabilities)
+        return (self.of_rows is not None and not self.judges_numbers) or (
+            self.of_one_label is not None and self.of_one_label.needs_probabilities
+        )
 
     def better(self, new: float, old: float) -> bool:
         """Whether a value beats another."""
@@ -123,6 +135,10 @@ def metric_of(choice: MetricParams, classes: tuple[str, ...]) -> Metric:
     row = METRICS.of(choice)
     if isinstance(classes, LabelNames):
         return _metric_of_sets(choice, classes)
+    if isinstance(classes, Quantity):
+        return _metric_of_numbers(choice)
+    if row.of_numbers is not None:
+        raise ParamsError(of_numbers_alone(choice.name))
     if row.of_matrices is None and row.of_rows is None:
         raise ParamsError(
             f"the metric {choice.name} is for images with several labels (problem multi_label): take another one"
@@ -142,6 +158,8 @@ def metric_of(choice: MetricParams, classes: tuple[str, ...]) -> Metric:
 
 def _metric_of_sets(choice: MetricParams, names: LabelNames) -> Metric:
     row = METRICS.of(choice)
+    if row.of_numbers is not None:
+        raise ParamsError(of_numbers_alone(choice.name))
     if row.of_sets is not None:
         kind: IntervalKind = "ratio" if row.of_images is None else "mean"
         return Metric(key_of(choice), of_rows=row.of_sets, interval=kind, of_images=row.of_images)
@@ -150,6 +168,28 @@ def _metric_of_sets(choice: MetricParams, names: LabelNames) -> Metric:
     one = metric_of(METRICS[row.of_labels.metric].params(name=row.of_labels.metric, label="yes"), BINARY)
     label = row.bind(choice, names)["label"] if row.of_labels.take == "one" else None
     return Metric(key_of(choice), interval="labels", label=label, of_one_label=one, take=row.of_labels.take)
+
+
+def _metric_of_numbers(choice: MetricParams) -> Metric:
+    row = METRICS.of(choice)
+    if row.of_numbers is None:
+        raise ParamsError(not_of_numbers(choice.name))
+    return Metric(
+        key_of(choice), row.maximise, of_rows=row.of_numbers, interval=row.interval, log_influence=row.log_influence
+    )
+
+
+def not_of_numbers(name: str) -> str:
+    """What to say of a metric of classes where images have a number each."""
+    known = [row.name for row in METRICS.values() if row.of_numbers is not None]
+    return f"the metric {name} is about classes, and with problem regression an image has a number: take one of " + (
+        listing(known, 20)
+    )
+
+
+def of_numbers_alone(name: str) -> str:
+    """What to say of a metric of numbers where images have classes or labels."""
+    return f"the metric {name} is about numbers (problem regression): take another one"
 
 
 def without_meaning(name: str) -> str:
@@ -162,12 +202,17 @@ def without_meaning(name: str) -> str:
 
 
 def check_defined(metric: Metric, labels: npt.NDArray[Any], classes: tuple[str, ...], split: str) -> None:
-    """Raise DataError unless the metric is defined for images with these class numbers (n,), or labels (n, k).
+    """Raise DataError unless the metric is defined for images with these class numbers (n,), labels (n, k) or numbers.
 
     Raises:
-        DataError: it is not defined, because no image has the class that it is about.
+        DataError: it is not defined, because no image has the class that it is about, or all numbers are equal.
     """
     perfect = _perfect(labels, classes)
+    if metric.judges_numbers and np.isnan(metric.value(perfect)):
+        raise DataError(
+            f"evaluate.optimizing {metric.key} is not defined on {split}, whose images all have the same number: add "
+            "others, or choose mean_absolute_error"
+        )
     if np.isnan(metric.value(perfect)):
         raise DataError(
             f"evaluate.optimizing {metric.key} is not defined on {split}, which has no images of that class: "
@@ -179,6 +224,9 @@ def _perfect(labels: npt.NDArray[Any], classes: tuple[str, ...]) -> Predictions:
     if isinstance(classes, LabelNames):
         truth = labels.astype(np.bool_)
         return predictions_of_sets(classes, truth, truth, truth.astype(np.float64))
+    if isinstance(classes, Quantity):
+        numbers = labels.astype(np.float64)
+        return predictions_of_numbers(classes, numbers, numbers)
     return Predictions(classes, labels, labels, np.eye(len(classes))[labels])
 
 
@@ -200,7 +248,10 @@ class Tally:
         self._probabilities: list[npt.NDArray[np.float64]] = []
 
     def add(self, labels: npt.NDArray[Any], probabilities: npt.NDArray[Any]) -> None:
-        """Count a batch: class numbers (n,), or whether each has each label (n, k), and probabilities (n, k)."""
+        """Count a batch: class numbers (n,) and probabilities (n, k).
+
+        Or whether each has each label (n, k); or numbers (n,) and the predicted ones (n, 1).
+        """
         if self._metric.of_matrices is None:
             self._labels.append(labels)
             self._probabilities.append(probabilities.astype(np.float64))
@@ -227,6 +278,9 @@ class Tally:
         if self._metric.of_matrices is not None:
             return float(self._metric.of_matrices(self._matrix))
         labels, probabilities = np.concatenate(self._labels), np.concatenate(self._probabilities)
+        if self._metric.judges_numbers:
+            numbers = labels.astype(np.float64)
+            return self._metric.value(predictions_of_numbers(Quantity((VALUE,)), numbers, probabilities[:, 0]))
         if labels.ndim > 1:
             names, truth = LabelNames(self._classes), labels.astype(np.bool_)
             return self._metric.value(predictions_of_sets(names, truth, probabilities >= HALF, probabilities))

@@ -95,7 +95,8 @@ def _row(
         "value": value,
         "bar": f"{split} {column}={value}",
         "images": len(part),
-        "error_rate": float((seen.labels != seen.predicted).mean()),
+        # Numbers are not right or wrong.
+        "error_rate": float((seen.labels != seen.predicted).mean()) if seen.numbers is None else float("nan"),
         "optimizing": value_here,
         "low": low,
         "high": high,

@@ -1,27 +1,35 @@
-"""Baselines: models without a neural network. Their params, how scikit-learn fits them, and their tensors.
+"""Baselines: models without a neural network. Their params, and the table of them; baseline_fits.py fits them.
 
 A fitted one is `Sequential(features, classifier)`, tensors from pixels to logits, so that it is stored, loaded and used
 as networks are; scikit-learn would store pickles, which run code when they are read.
 """
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
+from pipeline.models.baseline_fits import (
+    Rows,
+    Tensors,
+    average,
+    boosting_of_classes,
+    boosting_of_numbers,
+    centroids,
+    forest_of_classes,
+    forest_of_numbers,
+    logistic,
+    majority,
+    ridge,
+)
 from pipeline.registry import Choice, Registry, one_of
 from pipeline.section import Section
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
-
+    from torch import nn
 P = TypeVar("P", bound="Baseline")
 F = TypeVar("F", bound="Features")
-Tensors = dict[str, "Tensor"]
 # Of EfficientNet-Lite0; here, because torch is not imported for params.
 EMBEDDING_NUMBERS = 1280
 
@@ -140,28 +148,35 @@ class GradientBoosting(Baseline):
     learning_rate: Annotated[float, Field(gt=0, le=1)]
 
 
-@dataclass(frozen=True)
-class Rows:
-    """Features (n, f) float32, class numbers (n,), weights in the loss (n,), and whether a row is an original (n,)."""
+class Average(Baseline):
+    """Predicts one number for every image: the mean or the median of train's; repeats do not count."""
 
-    features: npt.NDArray[np.float32]
-    labels: npt.NDArray[np.int64]
-    weights: npt.NDArray[np.float32]
-    first: npt.NDArray[np.bool_]
+    name: Literal["average"]
+    value: Literal["mean", "median"]
+
+
+class Ridge(Baseline):
+    """Linear regression on standardised features; a larger `alpha` regularises more (Hoerl and Kennard, 1970)."""
+
+    name: Literal["ridge"]
+    features: AnyFeatures
+    alpha: Annotated[float, Field(gt=0, le=1e9)]
 
 
 @dataclass(frozen=True)
 class BaselineRow(Choice[P]):
     """A baseline.
 
-    fit: (params, rows, classes, seed) -> the tensors of its classifier; every class has a row.
-    classifier: those tensors -> a layer from features (n, f) to logits (n, k).
+    fit: (params, rows, classes, seed) -> the tensors of its classifier; every class has a row. None: of numbers alone.
+    classifier: those tensors -> a layer from features (n, f) to logits (n, k), or to numbers (n, 1).
     finds_label_issues: whether it looks at pictures, so that it may disagree with a label.
+    fit_numbers: (params, rows, seed) -> the tensors of one that gives numbers; None: of classes alone.
     """
 
-    fit: Callable[[P, Rows, int, int], Tensors]
+    fit: Callable[[P, Rows, int, int], Tensors] | None
     classifier: Callable[[Tensors], "nn.Module"]
     finds_label_issues: bool = True
+    fit_numbers: Callable[[P, Rows, int], Tensors] | None = None
 
 
 def features_of(params: Baseline) -> "nn.Module":
@@ -186,75 +201,6 @@ def baseline_of(params: Baseline, tensors: Tensors) -> "nn.Module":
         width = features(torch.zeros(1, 3, 8, 8, dtype=torch.uint8)).shape[1]
         classifier.check(width)
     return nn.Sequential(features, classifier).eval()
-
-
-def _majority(params: MajorityClass, rows: Rows, classes: int, seed: int) -> Tensors:
-    import torch
-
-    counts = np.bincount(rows.labels[rows.first], minlength=classes)
-    return {"logits": torch.from_numpy(np.log(np.maximum(counts, 0.5) / len(rows.labels)).astype(np.float32))}
-
-
-def _centroids(params: NearestCentroid, rows: Rows, classes: int, seed: int) -> Tensors:
-    import torch
-
-    weights = rows.weights.astype(np.float64)
-    sums = np.zeros((classes, rows.features.shape[1]))
-    np.add.at(sums, rows.labels, rows.features * weights[:, None])
-    centroids = sums / np.bincount(rows.labels, weights, classes)[:, None]
-    spread = float((weights[:, None] * (rows.features - centroids[rows.labels]) ** 2).sum() / weights.sum())
-    variance = max(spread / rows.features.shape[1], 1e-12)
-    return {
-        "centroids": torch.from_numpy(centroids.astype(np.float32)),
-        "variance": torch.tensor(variance, dtype=torch.float32),
-    }
-
-
-def _logistic(params: LogisticRegression, rows: Rows, classes: int, seed: int) -> Tensors:
-    import torch
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression as Logistic
-
-    mean, deviation = rows.features.mean(axis=0), np.maximum(rows.features.std(axis=0), 1e-6)
-    with warnings.catch_warnings():
-        # Cut short, it is a baseline all the same.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        fitted = Logistic(C=params.c, max_iter=300)
-        fitted.fit((rows.features - mean) / deviation, rows.labels, sample_weight=rows.weights)
-    weights, intercepts = fitted.coef_ / deviation, fitted.intercept_
-    intercepts = intercepts - weights @ mean
-    if len(weights) == 1:  # of two classes it has the second one's alone
-        weights, intercepts = np.concatenate([0 * weights, weights]), np.concatenate([0 * intercepts, intercepts])
-    return {
-        "weights": torch.from_numpy(np.ascontiguousarray(weights, np.float32)),
-        "intercepts": torch.from_numpy(intercepts.astype(np.float32)),
-    }
-
-
-def _forest(params: RandomForest, rows: Rows, classes: int, seed: int) -> Tensors:
-    from sklearn.ensemble import RandomForestClassifier
-
-    from pipeline.models.trees import votes
-
-    forest = RandomForestClassifier(params.n_estimators, min_samples_leaf=params.min_samples_leaf, random_state=seed)
-    forest.fit(rows.features, rows.labels, sample_weight=rows.weights)
-    return votes([tree.tree_ for tree in forest.estimators_])
-
-
-def _boosting(params: GradientBoosting, rows: Rows, classes: int, seed: int) -> Tensors:
-    from sklearn.ensemble import HistGradientBoostingClassifier
-
-    from pipeline.models.trees import amounts
-
-    boosting = HistGradientBoostingClassifier(
-        learning_rate=params.learning_rate,
-        max_iter=params.max_iter,
-        max_leaf_nodes=params.max_leaf_nodes,
-        early_stopping=False,
-        random_state=seed,
-    )
-    boosting.fit(rows.features, rows.labels, sample_weight=rows.weights)
-    return amounts(boosting, classes)
 
 
 def _always(tensors: Tensors) -> "nn.Module":
@@ -283,10 +229,12 @@ def _trees(tensors: Tensors) -> "nn.Module":
 
 BASELINES: Registry[BaselineRow[Any]] = Registry(
     (
-        BaselineRow(MajorityClass, _majority, _always, finds_label_issues=False),
-        BaselineRow(NearestCentroid, _centroids, _nearest),
-        BaselineRow(LogisticRegression, _logistic, _linear),
-        BaselineRow(RandomForest, _forest, _trees),
-        BaselineRow(GradientBoosting, _boosting, _trees),
+        BaselineRow(MajorityClass, majority, _always, finds_label_issues=False),
+        BaselineRow(NearestCentroid, centroids, _nearest),
+        BaselineRow(LogisticRegression, logistic, _linear),
+        BaselineRow(RandomForest, forest_of_classes, _trees, fit_numbers=forest_of_numbers),
+        BaselineRow(GradientBoosting, boosting_of_classes, _trees, fit_numbers=boosting_of_numbers),
+        BaselineRow(Average, None, _always, finds_label_issues=False, fit_numbers=average),
+        BaselineRow(Ridge, None, _linear, finds_label_issues=False, fit_numbers=ridge),
     )
 )

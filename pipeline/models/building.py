@@ -5,11 +5,11 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from pipeline.framing import UNRELATED, Framing
 from pipeline.models.layers import Normalise
 from pipeline.models.network import Network
 from pipeline.models.networks import NETWORKS
 from pipeline.models.output_layers import output_layer
+from pipeline.problem.framing import UNRELATED, Framing
 
 
 def build_model(

@@ -1,7 +1,7 @@
 """Models as files for other programs: a table of formats, each with what writes it and what runs it.
 
 Such a file takes pixels of 0 to 255, as they are, and gives probabilities: normalisation and softmax (or the
-sigmoid of each label, where an image may have several) are in its graph.
+sigmoid of each label, where an image may have several) are in its graph. Of a model that measures it gives numbers.
 Its metadata say under `pipeline` the classes, how a file becomes a picture, normalisation and params, as JSON.
 """
 
@@ -26,7 +26,7 @@ from pipeline.models.exportable import Exportable
 from pipeline.models.files import TrainedModel, save_model
 from pipeline.registry import Registry
 
-INPUT, OUTPUT = "images", "probabilities"
+INPUT, OUTPUT, NUMBERS = "images", "probabilities", "numbers"
 METADATA = "pipeline"
 INSTALL_ONNX = "pip install 'image-data-pipeline[onnx]'"
 
@@ -59,7 +59,7 @@ def export_model(model: TrainedModel, chosen: ModelFormat) -> bytes:
     """
     chosen.check()
     about = metadata_of(model)
-    graph = Exportable(model.network.cpu(), model.size, chosen.as_they_are, model.several)
+    graph = Exportable(model.network.cpu(), model.size, chosen.as_they_are, model.outputs)
     texts = {
         METADATA: json.dumps(about, sort_keys=True),
         "classes": json.dumps(about["classes"]),
@@ -77,6 +77,11 @@ def metadata_of(model: TrainedModel) -> dict[str, Any]:
     about: dict[str, Any] = json.loads(header["__metadata__"][METADATA])
     del about["checksum"]
     return about
+
+
+def output_name(graph: nn.Module) -> str:
+    """What the output of a file is called."""
+    return NUMBERS if getattr(graph, "outputs", "") == "numbers" else OUTPUT
 
 
 def check_onnx() -> None:
@@ -104,7 +109,7 @@ def _write_onnx(graph: nn.Module, size: int, texts: Mapping[str, str]) -> bytes:
         dynamo=True,
         dynamic_shapes={INPUT: {0: torch.export.Dim("batch")}},
         input_names=[INPUT],
-        output_names=[OUTPUT],
+        output_names=[output_name(graph)],
         external_data=False,
         verbose=False,
     )
@@ -142,7 +147,7 @@ def run_onnx(data: bytes) -> Run:
     session = onnx_session(data)
 
     def run(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        found: npt.NDArray[np.float32] = session.run([OUTPUT], {INPUT: np.ascontiguousarray(pixels)})[0]
+        found: npt.NDArray[np.float32] = session.run(None, {INPUT: np.ascontiguousarray(pixels)})[0]
         return found
 
     return run

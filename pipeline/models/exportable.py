@@ -14,29 +14,30 @@ from torch import Tensor, nn
 from pipeline.models.baseline_layers import SMALLEST, Always, Centroids, Colours, Pixels, Trees, colour_cells
 from pipeline.models.ensembles import EnsembleNetwork
 from pipeline.models.prediction import probabilities_of
+from pipeline.problem.framing import Outputs
 
 
 class Exportable(nn.Module):
-    """Pixels (n, 3, size, size) uint8 -> class probabilities (n, k) float32, for any n from 1 on.
+    """Pixels (n, 3, size, size) uint8 -> class probabilities (n, k), or numbers (n, 1), float32, for any n from 1 on.
 
     The trained network is not changed; its tensors are shared.
 
     Args:
         as_they_are: layers that the runtime has itself, and that get no twin.
-        several: whether an image may have several labels: each then has a probability of its own.
+        outputs: what the network's stand for. Where an image may have several labels each has a probability of its own.
     """
 
     def __init__(
-        self, network: nn.Module, size: int, as_they_are: Collection[type[nn.Module]] = (), several: bool = False
+        self, network: nn.Module, size: int, as_they_are: Collection[type[nn.Module]] = (), outputs: Outputs = "classes"
     ) -> None:
         super().__init__()
-        self.several = several
+        self.outputs = outputs
         self.network = _twin(network, size, as_they_are).eval()
 
     def forward(self, images: Tensor) -> Tensor:
-        """Probabilities that add up to 1, or of each label by itself."""
+        """Probabilities that add up to 1, or of each label by itself; or numbers."""
         logits: Tensor = self.network(images)
-        return probabilities_of(logits, self.several)
+        return probabilities_of(logits, self.outputs)
 
 
 def _twin(layer: nn.Module, size: int, as_they_are: Collection[type[nn.Module]]) -> nn.Module:

@@ -12,14 +12,15 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
 from pipeline.errors import DataError, ParamsError, listing
-from pipeline.framing import UNRELATED, AnyFraming, Framing
-from pipeline.label_sets import LabelNames
 from pipeline.models.ensembles import EnsembleOf
 from pipeline.models.headers import Shape, has_own_code, header_of, network_of, params_of
 from pipeline.models.layers import Normalise
 from pipeline.models.params import Model
 from pipeline.models.thresholds import Thresholds
 from pipeline.names import is_utf8
+from pipeline.problem.framing import UNRELATED, AnyFraming, Framing, Outputs, outputs_of
+from pipeline.problem.label_sets import LabelNames
+from pipeline.problem.quantities import Quantity
 from pipeline.stages.ingest.params import IngestParams
 from pipeline.store.checksums import BLANK, find, is_right, with_checksum
 from pipeline.yaml_values import quoted, shortened
@@ -47,7 +48,7 @@ class TrainedModel:
 
     params: None of an ONNX file whose network a function of a project built. framing: how the classes relate.
     thresholds: where an image may have several labels, from which probability on each is predicted; classes are then
-    label_sets.LabelNames.
+    label_sets.LabelNames. Of a model that measures a number classes are the quantities.Quantity.
     """
 
     network: nn.Module
@@ -61,6 +62,11 @@ class TrainedModel:
     def several(self) -> bool:
         """Whether an image may have several labels; classes are their names then."""
         return self.thresholds is not None
+
+    @property
+    def outputs(self) -> Outputs:
+        """What the network's outputs stand for."""
+        return outputs_of(self.classes)
 
     @property
     def size(self) -> int:
@@ -133,12 +139,14 @@ def _with_own_code(
 
 
 def classes_of_header(about: Mapping[str, Any]) -> tuple[tuple[str, ...], Thresholds | None]:
-    """The classes, or the labels and their thresholds, that a model's header names.
+    """The classes, the labels and their thresholds, or what is measured, that a model's header names.
 
     Raises:
         KeyError, TypeError, ValueError: it does not do so as `save_model` does.
     """
     classes = _distinct_texts(about["classes"])
+    if about.get("framing", {}).get("name") == "numeric":
+        return Quantity(classes), None
     if THRESHOLDS not in about:
         return classes, None
     return LabelNames(classes), Thresholds.of_header(about[THRESHOLDS], len(classes))

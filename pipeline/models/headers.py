@@ -10,7 +10,6 @@ from pydantic import TypeAdapter
 from torch import Tensor, nn
 
 from pipeline.errors import DataError, listing
-from pipeline.framing import Framing
 from pipeline.models.baseline_layers import check_tables
 from pipeline.models.baselines import Baseline, baseline_of
 from pipeline.models.building import build_model
@@ -20,6 +19,7 @@ from pipeline.models.network import PretrainedFromFile
 from pipeline.models.networks import Factory
 from pipeline.models.own import digest_of_factory
 from pipeline.models.params import AnyModel, Model
+from pipeline.problem.framing import Framing
 from pipeline.renamed import model_params
 
 MODEL_PARAMS: TypeAdapter[Model] = TypeAdapter(AnyModel)

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.errors import DataError
-from pipeline.models.export import INPUT, METADATA, OUTPUT, check_onnx, onnx_session
+from pipeline.models.export import INPUT, METADATA, check_onnx, onnx_session, output_name
 from pipeline.models.files import TrainedModel, classes_of_header, framing_of_header
 from pipeline.models.headers import has_own_code, params_of
+from pipeline.problem.framing import Outputs
 from pipeline.stages.ingest.params import IngestParams
 from pipeline.yaml_values import shortened
 
@@ -19,18 +20,20 @@ SUFFIX = ".onnx"
 class OnnxNetwork(nn.Module):
     """Pixels (n, 3, size, size) uint8 -> logits (n, k), which softmax turns back into the file's probabilities.
 
-    Where an image may have `several` labels, the sigmoid does so.
+    Where an image may have several labels, the sigmoid does so; numbers are as they are. `outputs` says which.
     """
 
     def __init__(self, data: bytes) -> None:
         super().__init__()
         self.session = onnx_session(data)
-        self.several = False
+        self.outputs: Outputs = "classes"
 
     def forward(self, pixels: Tensor) -> Tensor:
-        found = self.session.run([OUTPUT], {INPUT: np.ascontiguousarray(pixels.cpu().numpy())})[0]
+        found = self.session.run(None, {INPUT: np.ascontiguousarray(pixels.cpu().numpy())})[0]
         probabilities = torch.from_numpy(found)
-        logits = probabilities.double().logit() if self.several else probabilities.log()
+        if self.outputs == "numbers":
+            return probabilities.to(pixels.device)
+        logits = probabilities.double().logit() if self.outputs == "labels" else probabilities.log()
         return logits.to(pixels.device)
 
 
@@ -56,7 +59,9 @@ def load_onnx(data: bytes) -> TrainedModel:
         ingest = IngestParams.model_validate(about["ingest"])
         framing = framing_of_header(about, classes)
         params = None if has_own_code(about["model"]) else params_of(about["model"], None)
-        wanted = {INPUT: [3, ingest.size, ingest.size], OUTPUT: [len(classes)]}
+        model = TrainedModel(network.eval(), classes, ingest, params, framing, thresholds)
+        network.outputs = model.outputs
+        wanted = {INPUT: [3, ingest.size, ingest.size], output_name(network): [len(classes)]}
         found = {each.name: each.shape[1:] for each in (*network.session.get_inputs(), *network.session.get_outputs())}
         if found != wanted:
             raise ValueError(f"it takes and gives {shortened(str(found))}, and its metadata say {wanted}")
@@ -65,5 +70,4 @@ def load_onnx(data: bytes) -> TrainedModel:
             f"it does not say what its classes are and how a file becomes a picture ({shortened(str(error))}): "
             "name an ONNX file that `pipeline export-model` wrote"
         ) from error
-    network.several = thresholds is not None
-    return TrainedModel(network.eval(), classes, ingest, params, framing, thresholds)
+    return model

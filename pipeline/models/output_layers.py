@@ -1,6 +1,7 @@
-"""Output layers for classes in an order or a tree: from the network's numbers to log-probabilities of the classes.
+"""Last layers of networks whose classes have an order or a tree, or that measure a number.
 
-Log-probabilities are logits whose softmax are the probabilities: so losses, predictions and exports take them for such.
+Of classes they make log-probabilities, which are logits whose softmax are the probabilities: so losses, predictions and
+exports take them for such.
 """
 
 import math
@@ -11,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pipeline.class_tree import Tree, paths
-from pipeline.framing import Framing, Nested
+from pipeline.problem.class_tree import Tree, paths
+from pipeline.problem.framing import Framing, Nested, Numeric
 
 # Between two thresholds, of logits: a class in the middle then has a probability of 0.76 at best, and gaps learn to
 # widen from there.
@@ -83,6 +84,19 @@ class Cascade(nn.Module):
         return found
 
 
+class Scale(nn.Module):
+    """Numbers around 0 (n, 1) -> numbers in the unit of what is measured (n, 1): mean + deviation times number."""
+
+    def __init__(self, mean: float, deviation: float) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32))
+        self.register_buffer("deviation", torch.tensor(deviation, dtype=torch.float32))
+
+    def forward(self, numbers: Tensor) -> Tensor:
+        """In single precision, whatever the layers before it had."""
+        return self.get_buffer("mean") + self.get_buffer("deviation") * numbers.float()
+
+
 def groups(tree: Tree, above: tuple[str, ...] = ()) -> Iterator[tuple[int, list[tuple[str, ...]]]]:
     """Of each group of a tree, the root first, how many entries it has, and their paths from the root."""
     yield len(tree), [(*above, name) for name in tree]
@@ -110,8 +124,15 @@ def _cascade(framing: Framing, classes: int) -> OutputLayer:
     return OutputLayer(sum(size for size, _ in groups(tree)), lambda: Cascade(tree))
 
 
+def _scaled(framing: Framing, classes: int) -> OutputLayer:
+    assert isinstance(framing, Numeric)  # noqa: S101
+    mean, deviation = framing.mean, framing.deviation
+    return OutputLayer(1, lambda: Scale(mean, deviation))
+
+
 OUTPUTS: Mapping[str, Callable[[Any, int], OutputLayer]] = {
     "softmax": _softmax,
     "cumulative": _cumulative,
     "cascade": _cascade,
+    "scaled": _scaled,
 }

@@ -1,4 +1,4 @@
-"""Predict class probabilities for batches."""
+"""Predict class probabilities, or numbers, for batches."""
 
 import copy
 from collections.abc import Callable, Iterable, Iterator
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from pipeline.errors import DataError
 from pipeline.models.efficientnet import fuse_norms, has_norms_to_fuse
+from pipeline.problem.framing import Outputs
 
 # Pictures that a deep network takes at once on a CPU: what it makes of more does not fit into the processor's cache.
 # Fixed, because their number shows in the last digits.
@@ -25,18 +26,18 @@ def predict(
     threads: int,
     advance: Callable[[int], None],
     workers: int = 1,
-    several: bool = False,
+    outputs: Outputs = "classes",
 ) -> npt.NDArray[np.float32]:
-    """Class probabilities, shape (n, classes), in the order of the batches.
+    """Class probabilities, shape (n, classes), or numbers, shape (n, 1), in the order of the batches.
 
     Args:
         batches: pixels (n, 3, size, size) uint8 and class numbers, which are not looked at.
         advance: called with the number of images after each batch.
         workers: how much of a batch is worked at at the same time; any number gives the same.
-        several: whether an image may have several labels: then each label has a probability of its own.
+        outputs: what the network's stand for. Where an image may have several labels each has a probability of its own.
 
     Raises:
-        DataError: a probability is NaN.
+        DataError: a probability, or a number, is NaN or infinite.
     """
     torch.set_num_threads(threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -44,7 +45,7 @@ def predict(
     found = []
     with fast_forward(network, device, threads, workers) as forward:
         for pixels, _ in batches:
-            found.append(probabilities_of(forward(pixels.to(device)), several).cpu().numpy())
+            found.append(probabilities_of(forward(pixels.to(device)), outputs).cpu().numpy())
             advance(len(pixels))
     probabilities = np.concatenate(found)
     if not np.isfinite(probabilities).all():
@@ -54,9 +55,11 @@ def predict(
     return probabilities
 
 
-def probabilities_of(logits: Tensor, several: bool) -> Tensor:
-    """Probabilities (n, k) of logits (n, k): sigmoid if an image may have several labels, else softmax."""
-    return logits.sigmoid() if several else logits.softmax(dim=1)
+def probabilities_of(logits: Tensor, outputs: Outputs) -> Tensor:
+    """Of logits (n, k): of classes they add up to 1, of labels each stands alone; numbers (n, 1) are as they are."""
+    if outputs == "numbers":
+        return logits
+    return logits.sigmoid() if outputs == "labels" else logits.softmax(dim=1)
 
 
 @contextmanager

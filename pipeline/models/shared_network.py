@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from pipeline.framing import UNRELATED, Framing
 from pipeline.models.layers import Normalise
 from pipeline.models.network import Network
 from pipeline.models.networks import NETWORKS
 from pipeline.models.output_layers import output_layer
+from pipeline.problem.framing import UNRELATED, Framing
 from pipeline.randomness import keyed_seed
 
 # What an output of a layer costs beside the multiplications that it took: norm, activation and pooling move memory.

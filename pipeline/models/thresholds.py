@@ -12,9 +12,9 @@ from typing import Any, Literal, Self
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.label_sets import LabelNames, membership
 from pipeline.metrics.metric import Metric, metric_of
 from pipeline.metrics.metric_params import MetricParams
+from pipeline.problem.label_sets import LabelNames, membership
 from pipeline.randomness import keyed_uniform
 
 Floats = npt.NDArray[np.float64]

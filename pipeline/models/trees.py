@@ -40,6 +40,36 @@ def amounts(boosting: Any, classes: int) -> dict[str, Tensor]:
     return _tables(parts, values, torch.from_numpy(of_class), torch.from_numpy(start.astype(np.float64)), depth)
 
 
+def means(trees: Sequence[Any]) -> dict[str, Tensor]:
+    """Trees of a forest of numbers: each adds its share of the mean."""
+    parts = [
+        (tree.feature, tree.threshold, tree.children_left, tree.children_right, tree.children_left < 0)
+        for tree in trees
+    ]
+    values = torch.from_numpy(np.concatenate([tree.value[:, 0, 0] for tree in trees]).astype(np.float64) / len(trees))
+    depth = max(tree.max_depth for tree in trees)
+    return _tables(parts, values, *_of_one_number(len(trees), 0.0), depth)
+
+
+def amounts_of_numbers(boosting: Any) -> dict[str, Tensor]:
+    """Trees of boosting of numbers."""
+    predictors = [predictor for each in boosting._predictors for predictor in each]
+    nodes = [predictor.nodes for predictor in predictors]
+    parts = [
+        (node["feature_idx"], node["num_threshold"], node["left"], node["right"], node["is_leaf"] != 0)
+        for node in nodes
+    ]
+    values = torch.from_numpy(np.concatenate([node["value"] for node in nodes]).astype(np.float64))
+    start = float(np.ravel(boosting._baseline_prediction)[0])
+    depth = max(int(node["depth"].max()) for node in nodes)
+    return _tables(parts, values, *_of_one_number(len(predictors), start), depth)
+
+
+def _of_one_number(trees: int, start: float) -> tuple[Tensor, Tensor]:
+    """All trees add to the one number, which begins at `start`."""
+    return torch.zeros(trees, dtype=torch.int64), torch.tensor([start], dtype=torch.float64)
+
+
 def _tables(
     parts: Sequence[tuple[Any, ...]], values: Tensor, of_class: Tensor, start: Tensor, depth: int
 ) -> dict[str, Tensor]:

@@ -8,12 +8,13 @@ from statistics import median
 from typing import Any
 
 from pipeline.errors import ParamsError, listing
+from pipeline.project.choices_by_problem import of_labels, of_numbers
 from pipeline.project.inspect_sources import SourceSeen
 from pipeline.project.label_files import SEPARATORS, has_several
 from pipeline.project.model_choice import ModelChoice, model_choice
 from pipeline.project.params_template import Choice
 from pipeline.project.picture_choices import picture_choices, size_choice
-from pipeline.project.seen import Seen
+from pipeline.project.seen import NUMBER, Seen
 from pipeline.transforms.presets import PRESETS
 
 # Rows an epoch that are no wait on two cores.
@@ -21,9 +22,6 @@ MANY_ROWS = 20_000
 # Names of classes that a mirror image, or a turn, makes another one.
 SIDES = ("left", "right", "links", "rechts", "arrow", "sign", "turn", "clock")
 PAGES = ("invoice", "letter", "form", "receipt", "memo", "page", "scan", "document", "email", "resume", "handwritten")
-
-# What people call an image that has none of the labels.
-NO_LABELS = {"none", "nothing", "no", "empty", "background", "negative", "normal", "no finding", "no label", "(none)"}
 
 
 @dataclass(frozen=True)
@@ -42,6 +40,9 @@ def choose(seen: Seen, overrides: Overrides) -> list[Choice]:
         ParamsError: an override names what there is not.
     """
     raw, production = seen.counts("raw"), seen.counts("production")
+    if seen.numbers is not None:
+        # Numbers are no classes: what is chosen by the sizes of classes sees one.
+        raw, production = (Counter({NUMBER: one.total()} if one else {}) for one in (raw, production))
     preset = _preset(seen, overrides.preset)
     size = size_choice(seen, overrides.size, overrides.model)
     shares = _shares(raw.total(), production.total())
@@ -60,28 +61,9 @@ def choose(seen: Seen, overrides: Overrides) -> list[Choice]:
         *_limits(production, shares, model),
         Choice("diagnose.human_error", 0.02, "a guess until you measure it: see feedback/README.md"),
     ]
-    return _of_labels(chosen, seen) if seen.several else chosen
-
-
-def _of_labels(chosen: Sequence[Choice], seen: Seen) -> list[Choice]:
-    """The choices that differ where images may have several labels: the problem, the metric, and no balancing."""
-    none = next((name for name in seen.classes if name.casefold() in NO_LABELS), None)
-    why = (
-        "some images have several labels"
-        if none is None
-        else f"some have several labels, and {none} means none of them"
-    )
-    problem = Choice("problem", {"name": "multi_label", "none": none}, why)
-    balance = Choice("balance.strategy", {"name": "none"}, "an image with several labels repeats all of them")
-    metric = Choice("evaluate.optimizing", "macro_f1", "each label counts alike; see docs/multi_label.md for others")
-    made = []
-    for choice in chosen:
-        if choice.place == "evaluate.satisficing":
-            made.append(metric)
-        if choice.place.startswith(("split", "balance")) and problem not in made:
-            made.append(problem)
-        made.append(balance if choice.place == "balance.strategy" else choice)
-    return made
+    if seen.numbers is not None:
+        return of_numbers(chosen, seen.numbers)
+    return of_labels(chosen, seen.classes) if seen.several else chosen
 
 
 def _sources(sources: Sequence[SourceSeen]) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from urllib.parse import unquote
 
 from pipeline.errors import DataError, MissingInputError, ParamsError, listing
 from pipeline.images.rejection import Rejection
-from pipeline.label_sets import SEPARATOR
 from pipeline.names import clean
+from pipeline.problem.label_sets import SEPARATOR
 from pipeline.sources.files import Files
 from pipeline.sources.label_studio import labels_of
 from pipeline.sources.params import LabelStudioLabels

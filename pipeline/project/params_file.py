@@ -16,7 +16,7 @@ from pipeline.metrics.class_measures import MeanCost
 from pipeline.metrics.distance_measures import MeanDistance, with_relation
 from pipeline.metrics.metric_params import MetricParams
 from pipeline.names import shown
-from pipeline.problem import AnyProblem
+from pipeline.problem.problem import AnyProblem
 from pipeline.problem_rules import broken_rules
 from pipeline.registry import OneOf
 from pipeline.renamed import renamed
@@ -92,7 +92,7 @@ class Params(Section):
                 )
         return sources
 
-    @field_validator("sources", "balance", "augment", "train", "evaluate")
+    @field_validator("sources", "balance", "augment", "train", "evaluate", "diagnose")
     @classmethod
     def _fits_the_problem(cls, section: Any, info: ValidationInfo) -> Any:
         if "problem" in info.data and (broken := broken_rules(info.data["problem"], str(info.field_name), section)):

@@ -5,11 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.errors import DataError, listing
+from pipeline.problem.quantities import number_of
 from pipeline.project.inspect_sources import SourceSeen
 from pipeline.project.label_files import has_several
+from pipeline.stages.curate.values import MAX_NO_NUMBERS
 
 # Production images of a class: one each for train, dev and test at least.
 MIN_PRODUCTION = 3
+# What stands for all numbers where classes are counted.
+NUMBER = "a number"
 INSTALL_HEIC = "pip install 'image-data-pipeline[heic]'"
 
 
@@ -33,6 +37,22 @@ class Seen:
         return any(has_several(source.source.get("labels", {})) for source in self.sources)
 
     @property
+    def numbers(self) -> Counter[float] | None:
+        """The numbers that labels are, and how many images have each; None where labels are classes.
+
+        Numbers, because nearly all are and some have a fraction, or because most of them would be a class of one or two
+        production images. Digits and other whole numbers of many images each are classes.
+        """
+        labels, production = self.counts("raw") + self.counts("production"), self.counts("production")
+        found = Counter({label: count for label, count in labels.items() if number_of(label) is not None})
+        if not found or found.total() < (1 - MAX_NO_NUMBERS) * labels.total():
+            return None
+        rare = sum(production[label] < MIN_PRODUCTION for label in found)
+        if any(not float(label).is_integer() for label in found) or rare > len(found) / 2:
+            return Counter({float(label): count for label, count in found.items()})
+        return None
+
+    @property
     def sides(self) -> list[int]:
         """The shorter sides of all images that were looked at."""
         return [side for source in self.sources for side in source.facts.sides]
@@ -51,8 +71,10 @@ def check(seen: Seen) -> None:
     """
     problems = []
     production = seen.counts("production")
+    if seen.numbers is not None:
+        production = Counter({NUMBER: production.total()} if production else {})
     small = sorted(label for label, count in production.items() if count < MIN_PRODUCTION)
-    if len(seen.classes) < 2:
+    if len(seen.classes) < 2 and seen.numbers is None:
         problems.append(
             f"there is only one class, {listing(seen.classes)}, but a classifier needs two: put the images in one "
             "folder per class, and name the folder that contains these folders; or name a table of labels inside the "

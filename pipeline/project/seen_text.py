@@ -1,9 +1,10 @@
 """What `pipeline init` found in the sources, as text that it prints before it writes anything."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from pipeline.errors import listing
 from pipeline.names import alike_labels, shown
+from pipeline.problem.quantities import number_of
 from pipeline.project.inspect_sources import SourceSeen, spread
 from pipeline.project.seen import INSTALL_HEIC, Seen
 
@@ -14,13 +15,24 @@ MAX_CLASSES = 12
 def seen_lines(seen: Seen) -> Iterator[str]:
     """A line for each source, its classes, and what looks odd."""
     for source in seen.sources:
-        counts = f"{source.images:,} images in {len(source.classes):,} classes"
+        measured = seen.numbers is not None and source.classes
+        images = f"{source.images:,} images"
+        counts = f"{images} with numbers" if measured else f"{images} in {len(source.classes):,} classes"
         yield f"{source.name} ({source.role}): {counts}, {source.source['path']}"
-        if source.classes:
+        if measured:
+            yield f"  {_numbers(source.classes)}"
+        elif source.classes:
             yield f"  {listing((f'{label} {count:,}' for label, count in source.classes.items()), MAX_CLASSES)}"
         yield from _facts(source)
         yield from (f"  note: {note}" for note in source.notes)
     yield from (f"note: {note}" for note in _of_all(seen))
+
+
+def _numbers(labels: Mapping[str, int]) -> str:
+    numbers = [float(label) for label in labels if number_of(label) is not None]
+    others = {label: count for label, count in labels.items() if number_of(label) is None}
+    none = f"; no numbers: {listing(f'{label} {count:,}' for label, count in others.items())}" if others else ""
+    return f"from {min(numbers):g} to {max(numbers):g}{none}" if numbers else none.removeprefix("; ")
 
 
 def _facts(source: SourceSeen) -> Iterator[str]:
@@ -42,7 +54,7 @@ def _of_all(seen: Seen) -> Iterator[str]:
         yield "there are no raw images, so the diagnosis cannot measure data mismatch"
     for has, others, lacks in (("raw", raw.keys() - production.keys(), "production"),
                                ("production", production.keys() - raw.keys(), "raw")):  # fmt: skip
-        if raw and others:
+        if raw and others and seen.numbers is None:
             yield f"only {has} images have the classes {listing(sorted(others))}; {lacks} images do not"
     where = {label: f"in {listing(one.name for one in seen.sources if label in one.classes)}" for label in seen.classes}
     yield from (f"`dvc repro` will stop at {shown(problem, 600)}" for problem in alike_labels(seen.classes, where))

@@ -15,11 +15,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from pipeline.errors import listing
-from pipeline.images.pixels import Pixels, encode
+from pipeline.images.pixels import Pixels
 from pipeline.manifest import PRODUCTION, RAW, counts_per_label
 from pipeline.randomness import keyed_uniform
-from pipeline.sheets.drawing import SIDE, Cell, Section, Sheet, Strip, draw_sheet
-from pipeline.stages.ingest.params import PngEncoding
+from pipeline.sheets.drawing import SIDE, Cell, Section, Sheet, Strip, sheet_png
 from pipeline.transforms.params import AnyTransform, Transform, expand
 
 # They bound the size of a sheet: about 1,000 pixels wide and 5,000 high at most.
@@ -88,7 +87,7 @@ def variants_png(title: str, lines: Sequence[str], shown: Sequence[Shown]) -> by
     ]
     widest = max((1 + len(image.variants) for image in shown), default=0)
     reduced = _reduced(max((len(image.original) for image in shown), default=0))
-    return _png(Sheet(title, [*lines, *reduced], sections, min(max(widest, MIN_COLUMNS), MAX_COLUMNS)))
+    return sheet_png(Sheet(title, [*lines, *reduced], sections, min(max(widest, MIN_COLUMNS), MAX_COLUMNS)))
 
 
 def batch_sheet(rows: pd.DataFrame, pixels: Pixels, mixing: str) -> bytes:
@@ -116,13 +115,13 @@ def batch_sheet(rows: pd.DataFrame, pixels: Pixels, mixing: str) -> bytes:
         *_reduced(pixels.shape[1]),
         *_left_out(len(rows) - len(cells), "row", "rows"),
     ]
-    return _png(Sheet("The first batch of training", lines, [Section("", [Strip("", cells)])], BATCH_COLUMNS))
+    return sheet_png(Sheet("The first batch of training", lines, [Section("", [Strip("", cells)])], BATCH_COLUMNS))
 
 
 def gallery(title: str, lines: Sequence[str], cells: Sequence[Cell], count: int) -> bytes:
     """Pictures in their order, the first ones of `count` in all."""
     left_out = _left_out(count - len(cells), "image", "images")
-    return _png(Sheet(title, [*lines, *left_out], [Section("", [Strip("", cells)])], BATCH_COLUMNS))
+    return sheet_png(Sheet(title, [*lines, *left_out], [Section("", [Strip("", cells)])], BATCH_COLUMNS))
 
 
 def choose_images(
@@ -199,7 +198,3 @@ def _left_out(count: int, one: str, many: str) -> list[str]:
 def _reduced(side: int) -> list[str]:
     """That pictures of so many pixels per side are shown smaller, if they are."""
     return [f"Averaged from {side} to {SIDE} pixels per side: grain is softer here than in training."] * (side > SIDE)
-
-
-def _png(sheet: Sheet) -> bytes:
-    return encode(draw_sheet(sheet), PngEncoding(name="png"))

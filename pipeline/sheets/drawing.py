@@ -15,8 +15,9 @@ from functools import cache
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from pipeline.images.pixels import Pixels
+from pipeline.images.pixels import Pixels, encode
 from pipeline.manifest import PRODUCTION, RAW
+from pipeline.stages.ingest.params import PngEncoding
 
 # Pixels that the longer side of a picture gets at most.
 SIDE = 160
@@ -68,6 +69,11 @@ class Sheet:
     lines: Sequence[str]
     sections: Sequence[Section]
     columns: int
+
+
+def sheet_png(sheet: Sheet) -> bytes:
+    """The sheet as a PNG file."""
+    return encode(draw_sheet(sheet), PngEncoding(name="png"))
 
 
 def draw_sheet(sheet: Sheet) -> Pixels:

@@ -13,8 +13,8 @@ from urllib.parse import quote, unquote
 from xml.sax.saxutils import quoteattr
 
 from pipeline.errors import DataError, listing
-from pipeline.label_sets import SEPARATOR, joined
 from pipeline.names import clean, key, shown, take_labels
+from pipeline.problem.label_sets import SEPARATOR, joined
 from pipeline.sources.listing import LabelStatement
 from pipeline.sources.metadata import unusable
 from pipeline.sources.params import LabelStudioLabels

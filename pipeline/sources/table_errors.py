@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from pipeline.errors import listing
-from pipeline.label_sets import SEPARATOR, joined
 from pipeline.names import NOTHING, TakenNames, clean, take_groups, take_labels
+from pipeline.problem.label_sets import SEPARATOR, joined
 from pipeline.sources.params import Columns, TableLabels
 
 # 2.02611E+14 for 202611210001234

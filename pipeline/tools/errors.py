@@ -12,7 +12,7 @@ from rich.table import Table
 
 from pipeline import catalogue
 from pipeline.data.pictures import pictures_of
-from pipeline.diagnosis.error_tags import NOTES, OWN, TAGS, TagGain, errors_of, rank_tags, read_tags, tag_table
+from pipeline.diagnosis.error_tags import NOTES, OWN, SIZE, TAGS, TagGain, errors_of, rank_tags, read_tags, tag_table
 from pipeline.errors import DataError, MissingInputError, ParamsError, listing
 from pipeline.manifest import SEEN_SPLITS
 from pipeline.metrics.metric import key_of
@@ -65,9 +65,10 @@ def write_errors(split: str, csv: Path, sheet: Path, columns: Sequence[str]) -> 
     count = int((predictions["split"] == split).sum())
     contents = {sheet: errors_sheet(errors, split, count), csv: spreadsheet_bytes(tag_table(errors, columns))}
     write_files(contents)
+    which = "the largest errors first" if SIZE in errors else "are misclassified, the most confident first"
     what = f"put an x in the columns {listing(columns)}" if columns else f"fill in {TAGS!r} with commas between tags"
     return (
-        f"{sheet}, {csv}: {len(errors):,} of {count:,} images of {split} are misclassified, the most confident first. "
+        f"{sheet}, {csv}: {len(errors):,} of {count:,} images of {split}{', ' if SIZE in errors else ' '}{which}. "
         f"Check them, {what}, and run `pipeline errors --tags {csv}" + ("`" if split == "dev" else f" --split {split}`")
     )
 
@@ -75,10 +76,15 @@ def write_errors(split: str, csv: Path, sheet: Path, columns: Sequence[str]) -> 
 def errors_sheet(errors: pd.DataFrame, split: str, count: int) -> bytes:
     """The first misclassified images, with number, label, prediction and confidence under each."""
     shown = errors.iloc[:MAX_GALLERY_IMAGES]
+    measured = SIZE in errors
     captions = [
-        (f"{number}: {label}", f"called {predicted}", f"confidence {confidence:.2f}")
-        for number, (label, predicted, confidence) in enumerate(
-            shown[["label", "predicted", "confidence"]].itertuples(index=False), 1
+        (
+            f"{number}: {label}",
+            f"{'predicted' if measured else 'called'} {predicted}",
+            f"off by {last:.3g}" if measured else f"confidence {last:.2f}",
+        )
+        for number, (label, predicted, last) in enumerate(
+            shown[["label", "predicted", SIZE if measured else "confidence"]].itertuples(index=False), 1
         )
     ]
     manifest = catalogue.SPLIT.read(Path(catalogue.SPLIT.path))
@@ -89,6 +95,12 @@ def errors_sheet(errors: pd.DataFrame, split: str, count: int) -> bytes:
         f"{len(errors):,} of {count:,} images of {split}, the most confident predictions first.",
         "Under each: its number in the table, its label, the predicted class and its probability.",
     ]
+    if measured:
+        lines = [
+            f"{count:,} images of {split}, the largest errors first.",
+            "Under each: its number in the table, its own number, the predicted one, and how far that is off.",
+        ]
+        return gallery(f"Errors of {split}", lines, cells, len(errors))
     return gallery(f"Misclassified images of {split}", lines, cells, len(errors))
 
 
@@ -157,7 +169,7 @@ def _check_columns(columns: Sequence[str]) -> None:
     bad = [
         repr(column)
         for column, name in zip(columns, names, strict=True)
-        if not name or name in {*OWN, TAGS, NOTES} or names.count(name) > 1
+        if not name or name in {*OWN, SIZE, TAGS, NOTES} or names.count(name) > 1
     ]
     if bad:
         raise ParamsError(

@@ -20,9 +20,10 @@ from pipeline.data.prepared import (
 )
 from pipeline.errors import DataError, ParamsError, PipelineError
 from pipeline.images.pixels import encode
-from pipeline.label_sets import LabelNames
 from pipeline.manifest import SEEN_SPLITS, TEST, TRAIN
-from pipeline.problem import is_multi_label
+from pipeline.problem.label_sets import LabelNames
+from pipeline.problem.problem import is_multi_label, is_regression
+from pipeline.problem.quantities import Quantity
 from pipeline.project.params_file import Params
 from pipeline.sources.urls import is_url
 from pipeline.stages.final_evaluation.access import check_access, params_digest, rows_digest
@@ -65,13 +66,18 @@ def export(folder: Path, format_name: str, test: bool, params: Params, link: boo
             f"--format {format_name} has one class per image, and with problem multi_label an image may have several "
             f"labels: take {fit}"
         )
+    if is_regression(params.problem) and not chosen.several:
+        fit = ", ".join(each.name for each in DATA_FORMATS.values() if each.several)
+        raise ParamsError(
+            f"--format {format_name} has a folder per class, and with problem regression an image has a number: take "
+            f"{fit}"
+        )
     rows = {split: read_manifest(split) for split in SEEN_SPLITS}
     if test:
         rows[TEST] = read_rows_of_test()
     if empty := [split for split, table in rows.items() if table.empty and split != "train_dev"]:
         raise DataError(f"{' and '.join(empty)} have no images: see what `pipeline split` says, and change its params")
-    several = is_multi_label(params.problem)
-    classes, pictures = classes_of(rows[TRAIN], several), pictures_of_project(rows[TRAIN])
+    classes, pictures = classes_of(rows[TRAIN], params.problem), pictures_of_project(rows[TRAIN])
     online = None if pictures.variants_are_stored else online_variants_of()
     splits = [_exported(split, table, classes, pictures, online, params) for split, table in rows.items() if len(table)]
     if test:
@@ -85,7 +91,7 @@ def export(folder: Path, format_name: str, test: bool, params: Params, link: boo
         (chosen.link if link and chosen.link else chosen.write)(splits, classes, half, advance)
     counts = ", ".join(f"{each.split} {len(each.rows)}" for each in splits)
     lines = [
-        f"{folder}: {chosen.name}, {len(classes)} classes; {counts}",
+        f"{folder}: {chosen.name}, {_what(classes)}; {counts}",
         f"open it with {chosen.opens.format(folder=folder)}",
     ]
     return "\n".join([*lines, *_notes(splits, classes, online)])
@@ -184,17 +190,23 @@ def _exported(
     return Exported(split, rows, names, data, stands_for)
 
 
+def _what(classes: Sequence[str]) -> str:
+    return f"the number {classes[0]}" if isinstance(classes, Quantity) else f"{len(classes)} classes"
+
+
 def _notes(splits: Sequence[Exported], classes: Sequence[str], online: Variants | None) -> list[str]:
     notes = []
     folders = folder_names(classes)
-    if not isinstance(classes, LabelNames) and sorted(folders.values()) != [folders[name] for name in classes]:
+    if not isinstance(classes, LabelNames | Quantity) and sorted(folders.values()) != [
+        folders[name] for name in classes
+    ]:
         notes.append(
             "note: names of classes hold characters that no folder may have: their folders sort in another order, so "
             "take class numbers from metadata.csv"
         )
     if online is not None and any((each.rows["copy"] > 0).any() for each in splits):
         notes.append("note: augment.mode is online: variants are those of the first epoch")
-    for each in () if isinstance(classes, LabelNames) else splits:
+    for each in () if isinstance(classes, LabelNames | Quantity) else splits:
         if missing := sorted(set(classes) - set(each.rows["label"].astype(str))):
             notes.append(
                 f"note: {each.split} has no image of {', '.join(missing[:5])}: torchvision's ImageFolder wants "

@@ -15,6 +15,7 @@ from pipeline.manifest import DEV
 from pipeline.metrics.predictions import probability_columns
 from pipeline.models.export import MODEL_FORMATS, ModelFormat, Run, export_model
 from pipeline.models.files import TrainedModel
+from pipeline.problem.framing import Numeric
 from pipeline.store.shards import ShardReader
 from pipeline.store.writing import write_files
 from pipeline.tools.predict import read_model
@@ -56,9 +57,21 @@ def write_model(output: Path, format_name: str | None, model_file: Path | None =
     found = agreement(model, chosen.run(data), dev[:: -(-len(dev) // MAX_COMPARED) or 1], images, chosen.name)
     write_files({output: data})
     return (
-        f"{output}: {chosen.name}, {len(model.classes)} classes, {len(data) / 1e6:.2f} MB; probabilities agree within "
-        f"{found.largest:.1e} on {found.images} images of dev"
+        f"{output}: {chosen.name}, {_what(model)}, {len(data) / 1e6:.2f} MB; {_agreeing(model)} agree within "
+        f"{found.largest:.1e}{_of(model)} on {found.images} images of dev"
     )
+
+
+def _what(model: TrainedModel) -> str:
+    return f"the number {model.classes[0]}" if model.outputs == "numbers" else f"{len(model.classes)} classes"
+
+
+def _agreeing(model: TrainedModel) -> str:
+    return "numbers" if model.outputs == "numbers" else "probabilities"
+
+
+def _of(model: TrainedModel) -> str:
+    return " standard deviations" if model.outputs == "numbers" else ""
 
 
 def chosen_format(output: Path, format_name: str | None) -> ModelFormat:
@@ -88,12 +101,14 @@ def agreement(model: TrainedModel, run: Run, rows: pd.DataFrame, images: ShardRe
         raise DataError("dev has no images to compare the file with its model on: run `dvc repro split`")
     dataset = RowDataset(rows, images, model.classes, model.size)
     expected = predict_rows(model, rows, images, 1, Engine(1), "compare")
-    wanted = expected[probability_columns(model.classes)].to_numpy(np.float64)
+    # Numbers in standard deviations of train's: in their unit a rounding may be of any size.
+    scale = model.framing.deviation if isinstance(model.framing, Numeric) else 1.0
+    wanted = expected[probability_columns(model.classes)].to_numpy(np.float64) / scale
     # One image first: a graph may have frozen the number of images that it was made with.
     parts = [range(1), *(range(start, min(start + BATCH, len(rows))) for start in range(0, len(rows), BATCH))]
     largest = 0.0
     for part in parts:
-        given = run(dataset.batch(part).transpose(0, 3, 1, 2)).astype(np.float64)
+        given = run(dataset.batch(part).transpose(0, 3, 1, 2)).astype(np.float64) / scale
         largest = max(largest, _largest(given, wanted[part.start : part.stop], rows["id"].iloc[part.start :], name))
     return Agreement(largest, len(rows))
 

@@ -21,6 +21,7 @@ from pipeline.metrics.intervals import metric_interval
 from pipeline.metrics.metric import check_defined, metric_of
 from pipeline.metrics.predictions import checked_predictions, probability_columns
 from pipeline.models.thresholds import halves_for
+from pipeline.problem.problem import check_has_classes
 from pipeline.project.params_file import Params
 from pipeline.stages.train.params import TrainParams
 from pipeline.store.writing import remove
@@ -87,6 +88,7 @@ def plan(params: Params, sizes: int, seeds: int) -> Plan:
         DataError: train has too few images.
         ParamsError: a batch is larger than the smallest part.
     """
+    check_has_classes(params.problem, "`pipeline learning-curve`")
     data = read_data(params)
     check_defined(metric_of(params.evaluate.optimizing, data.classes), data.dev.labels, data.classes, DEV)
     shares = sizes_of(sizes)

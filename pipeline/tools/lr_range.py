@@ -12,7 +12,7 @@ from pipeline.models.baselines import Baseline
 from pipeline.project.params_file import Params
 from pipeline.tools.figures import write_figure
 from pipeline.tools.training_data import read_data
-from pipeline.training.fitting import fresh_network, loss_weights
+from pipeline.training.fitting import fitted_by, fresh_network, loss_weights
 from pipeline.training.lr_range_test import RateRange, rate_range
 from pipeline.workers.engine import Engine
 from pipeline.workers.progress import progress
@@ -42,7 +42,7 @@ def find_rate(params: Params, low: float, high: float, steps: int, engine: Engin
         weighted_batches(data.train, weights, size, order, engine, epochs) as train,
         progress("lr-range", steps) as advance,
     ):
-        metric = metric_of(params.evaluate.optimizing, data.classes)
+        metric = fitted_by(metric_of(params.evaluate.optimizing, data.classes), data)
         return rate_range(network, train, params.train, metric, low, high, steps, advance)
 
 

@@ -14,7 +14,9 @@ import pandas as pd
 
 from pipeline import catalogue
 from pipeline.data.pictures import pictures_of
+from pipeline.data.prepared import problem_of
 from pipeline.data.vectors import image_vectors
+from pipeline.problem.problem import check_has_classes
 from pipeline.sheets.contact_sheets import MAX_GALLERY_IMAGES, gallery
 from pipeline.sheets.drawing import Cell
 from pipeline.store.spreadsheets import spreadsheet_bytes
@@ -109,6 +111,7 @@ def write_outliers(output: Path, engine: Engine) -> str:
         StorageError: a file cannot be written.
         MissingInputError: the stages up to split have not run.
     """
+    check_has_classes(problem_of(), "`pipeline outliers`")
     beside = table_beside(output)
     rows, embeddings, originals = (
         artifact.read(Path(artifact.path)) for artifact in (catalogue.SPLIT, catalogue.EMBEDDINGS, catalogue.ORIGINALS)

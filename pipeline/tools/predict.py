@@ -13,14 +13,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from pipeline.data.predictions import SHOWN_DIGITS
 from pipeline.errors import DataError, MissingInputError
-from pipeline.framing import Decide, decision
 from pipeline.images.pixels import Pixels
 from pipeline.images.rejection import Rejection
-from pipeline.label_sets import NONE
 from pipeline.models.files import TrainedModel, load_model, needs_own_code
 from pipeline.models.onnx_files import SUFFIX, load_onnx
 from pipeline.models.prediction import predict
+from pipeline.problem.framing import Decide, decision, likeliest
+from pipeline.problem.label_sets import NONE
 from pipeline.project.params_file import PARAMS_FILE, load_params
 from pipeline.sources.dvc_hazards import shown
 from pipeline.store.reading import read_bytes
@@ -37,6 +38,8 @@ BATCH = 64
 class Answer:
     """The predicted class of an image, and then the likeliest others, with probabilities; or why there is none.
 
+    number: what is measured, and how much of it, where images have a number instead.
+
     labels: where an image may have several, those that are predicted; `likeliest` then has all of them and, up to as
     many as were asked for, others.
     """
@@ -45,11 +48,14 @@ class Answer:
     likeliest: tuple[tuple[str, float], ...]
     refused: Rejection | None = None
     labels: tuple[str, ...] | None = None
+    number: tuple[str, float] | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The same as values for JSON."""
         if self.refused is not None:
             return {"path": self.path, "refused": self.refused.reason, "detail": self.refused.detail}
+        if self.number is not None:
+            return {"path": self.path, self.number[0]: float(f"{self.number[1]:.{SHOWN_DIGITS}g}")}
         if self.labels is not None:
             probabilities = {name: round(probability, 6) for name, probability in self.likeliest}
             return {"path": self.path, "labels": [*self.labels], "probabilities": probabilities}
@@ -60,6 +66,8 @@ class Answer:
         """The same as a line of a table, the path in `width` columns."""
         if self.refused is not None:
             return f"{self.path:{width}}  refused: {self.refused.reason} {self.refused.detail}".rstrip()
+        if self.number is not None:
+            return f"{self.path:{width}}  {shown(Path(self.number[0]))} {self.number[1]:.{SHOWN_DIGITS}g}"
         if self.labels is not None:
             parts = [f"{shown(Path(name))} {part:.4f}" for name, part in self.likeliest if name in self.labels]
             return "  ".join([f"{self.path:{width}}", *(parts or [NONE])])
@@ -96,7 +104,7 @@ def answers(
     model: TrainedModel, files: Sequence[tuple[str, Rejection | None]], top: int, engine: Engine
 ) -> Iterator[Answer]:
     """Predict each file, in order; files are decoded in worker processes, which a hostile file may end."""
-    decide = decision(model.framing, len(model.classes))
+    decide = likeliest if model.outputs == "numbers" else decision(model.framing, len(model.classes))
     for start in range(0, len(files), PART):
         part = files[start : start + PART]
         readable = [path for path, refused in part if refused is None]
@@ -113,6 +121,8 @@ def answers(
 
 
 def _answer(path: str, probabilities: npt.NDArray[np.float32], model: TrainedModel, decide: Decide, top: int) -> Answer:
+    if model.outputs == "numbers":
+        return Answer(path, (), number=(model.classes[0], float(probabilities[0])))
     if model.thresholds is None:
         return Answer(path, _likeliest(probabilities, model.classes, decide, top))
     chosen = model.thresholds.sets(probabilities[None].astype(np.float64))[0]
@@ -127,7 +137,7 @@ def _probabilities(model: TrainedModel, made: Sequence[Pixels]) -> npt.NDArray[n
         return np.empty((0, len(model.classes)), np.float32)
     stacked = (np.stack(made[start : start + BATCH]) for start in range(0, len(made), BATCH))
     batches = ((torch.from_numpy(part).permute(0, 3, 1, 2), torch.zeros(len(part))) for part in stacked)
-    return predict(model.network, batches, torch.get_num_threads(), lambda _: None, several=model.several)
+    return predict(model.network, batches, torch.get_num_threads(), lambda _: None, outputs=model.outputs)
 
 
 def _likeliest(

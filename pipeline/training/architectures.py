@@ -9,9 +9,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from pipeline.errors import DataError, ParamsError, listing
-from pipeline.framing import Framing
 from pipeline.manifest import PRODUCTION
 from pipeline.models.shared_network import Skeleton, skeleton_of
+from pipeline.problem.framing import Framing
 from pipeline.randomness import keyed_uniform
 from pipeline.tuning.architectures import Architecture
 

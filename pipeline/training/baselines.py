@@ -10,10 +10,14 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from pipeline.metrics.metric import Metric, Tally
-from pipeline.models.baselines import BASELINES, Baseline, Rows, baseline_of, features_of
+from pipeline.models.baseline_fits import Rows
+from pipeline.models.baselines import BASELINES, Baseline, baseline_of, features_of
+from pipeline.models.prediction import probabilities_of
+from pipeline.problem.framing import Outputs
 from pipeline.randomness import keyed_seed
 from pipeline.stages.train.params import TrainParams
-from pipeline.training.losses import weighted_loss
+from pipeline.training.loss_functions import SquaredError, row_losses
+from pipeline.training.losses import entropies, weighted_mean
 from pipeline.training.training import Fit
 
 # Rows that are judged at once; a thousand trees take a few megabytes for them.
@@ -77,10 +81,15 @@ def features_and_labels(
 
 
 def fitted(model: Baseline, rows: Rows, classes: int, seed: int, threads: int) -> nn.Module:
-    """The model fitted to rows; every class has one."""
+    """The model fitted to rows; every class has one. Numbers in place of class numbers make one of numbers."""
     # Sums are split by threads here, too.
     with threadpool_limits(threads):
-        return baseline_of(model, BASELINES.of(model).fit(model, rows, classes, keyed_seed(seed, "baseline")))
+        row, key = BASELINES.of(model), keyed_seed(seed, "baseline")
+        if np.issubdtype(rows.labels.dtype, np.floating):
+            assert row.fit_numbers is not None  # noqa: S101
+            return baseline_of(model, row.fit_numbers(model, rows, key))
+        assert row.fit is not None  # noqa: S101
+        return baseline_of(model, row.fit(model, rows, classes, key))
 
 
 @torch.inference_mode()
@@ -102,10 +111,12 @@ def _judge(
 ) -> tuple[float, float]:
     """Mean loss and metric of rows."""
     tally, loss = Tally(metric, classes), 0.0
+    outputs: Outputs = "numbers" if metric.judges_numbers else "classes"
+    losses = row_losses(SquaredError(name="squared_error"), 0.0, metric) if metric.judges_numbers else entropies
     for start in range(0, len(labels), PART):
         part = slice(start, start + PART)
         logits = network[1](torch.from_numpy(features[part]))  # type: ignore[index]
         truth = torch.from_numpy(labels[part])
-        loss += float(weighted_loss(logits, truth, torch.from_numpy(weights[part]))) * len(truth)
-        tally.add(labels[part], logits.softmax(dim=1).numpy())
+        loss += float(weighted_mean(losses(logits, truth), torch.from_numpy(weights[part]))) * len(truth)
+        tally.add(labels[part], probabilities_of(logits, outputs).numpy())
     return loss / len(labels), tally.value

@@ -10,12 +10,12 @@ import pandas as pd
 
 from pipeline.data.dataset import RowDataset, Variants
 from pipeline.errors import DataError
-from pipeline.framing import UNRELATED, Framing
-from pipeline.label_sets import LabelNames, names_in
 from pipeline.manifest import BALANCED, DEV, SPLIT, check_manifest
 from pipeline.metrics.params import AnyMetric
-from pipeline.problem import framed, is_multi_label
-from pipeline.problem_params import Problem
+from pipeline.problem.framing import UNRELATED, Framing, Outputs, outputs_of
+from pipeline.problem.label_sets import LabelNames, names_in
+from pipeline.problem.params import Problem
+from pipeline.problem.problem import framed, is_multi_label
 from pipeline.stages.augment.params import VariantParams
 from pipeline.stages.ingest.params import IngestParams
 from pipeline.stages.train.params import TrainParams
@@ -85,8 +85,8 @@ def training_data(
     used = check_unlabelled(params.train.unlabelled, unlabelled)
     dev_rows = manifest[manifest["split"] == DEV]
     several = is_multi_label(params.problem)
-    check_fits(rows, dev_rows, params.train.batch_size, several)
     classes, framing = framed(params.problem, _rows_of_classes(rows, several))
+    check_fits(rows, dev_rows, params.train.batch_size, outputs_of(classes))
     train_set = RowDataset(rows, images, classes, params.ingest.size, _online_variants(params.variants))
     dev_set = RowDataset(dev_rows, images, classes, params.ingest.size)
     return TrainingData(rows, dev_rows, classes, params.ingest, train_set, dev_set, framing=framing, unlabelled=used)
@@ -109,15 +109,16 @@ def check_unlabelled(params: Unlabelled, unlabelled: pd.DataFrame | None) -> pd.
     return check_manifest(unlabelled, SPLIT)
 
 
-def check_fits(rows: pd.DataFrame, dev_rows: pd.DataFrame, batch_size: int, several: bool = False) -> None:
+def check_fits(rows: pd.DataFrame, dev_rows: pd.DataFrame, batch_size: int, outputs: Outputs = "classes") -> None:
     """Check that a model can be fitted to rows of train and measured on those of dev.
 
     Raises:
         DataError: train has one class, or lacks one that dev has.
         ParamsError: a batch would be larger than train.
     """
+    several = outputs == "labels"
     counts, in_dev = (_rows_of_classes(part, several) for part in (rows, dev_rows))
-    check_rows(counts, in_dev, batch_size, len(rows), several)
+    check_rows(counts, in_dev, batch_size, len(rows), outputs)
 
 
 def part_of_data(data: TrainingData, inside: npt.NDArray[np.bool_]) -> TrainingData:

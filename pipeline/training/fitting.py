@@ -18,8 +18,6 @@ from pipeline.data.loader import Batch, batches
 from pipeline.data.predictions import PREDICTION_BATCH
 from pipeline.data.statistics import channel_statistics
 from pipeline.errors import ParamsError
-from pipeline.framing import decision
-from pipeline.label_sets import LabelNames
 from pipeline.metrics.metric import Metric
 from pipeline.models.baselines import Baseline, features_of
 from pipeline.models.building import build_model
@@ -30,7 +28,10 @@ from pipeline.models.networks import NETWORKS, Factory
 from pipeline.models.own import digest_of_factory
 from pipeline.models.prediction import predict
 from pipeline.models.thresholds import Thresholds, criterion_of
-from pipeline.problem_rules import baseline_has_one_class
+from pipeline.problem.framing import Numeric, decision
+from pipeline.problem.label_sets import LabelNames
+from pipeline.problem.quantities import Quantity
+from pipeline.problem_rules import baseline_has_one_class, baseline_problem
 from pipeline.randomness import keyed_seed
 from pipeline.stages.train.params import TrainParams
 from pipeline.store.reading import hashed_file
@@ -81,13 +82,15 @@ def fit_model(
     """
     begun = time.perf_counter()
     keep_freed_tensors()
-    metric = replace(metric, decide=decision(data.framing, len(data.classes)))
+    metric = fitted_by(metric, data)
     if not features_stay(data, params):
         data.train.keep_pixels()
         data.dev.keep_pixels()
     if isinstance(params.model, Baseline):
         if isinstance(data.classes, LabelNames):
             raise ParamsError(baseline_has_one_class(params.model.name))
+        if problem := baseline_problem(params.model.name, isinstance(data.classes, Quantity)):
+            raise ParamsError(problem)
         fit = _fit_baseline(params.model, data, params, metric, engine)
         fit = replace(fit, seconds=time.perf_counter() - begun)
         return TrainedModel(fit.network, data.classes, data.ingest, params.model, data.framing), fit
@@ -116,12 +119,19 @@ def fit_model(
     ), fit
 
 
+def fitted_by(metric: Metric, data: TrainingData) -> Metric:
+    """The metric with what it needs of the data while a model is fitted: how to decide, or the spread of numbers."""
+    if isinstance(data.framing, Numeric):
+        return replace(metric, deviation=data.framing.deviation)
+    return replace(metric, decide=decision(data.framing, len(data.classes)))
+
+
 def _with_thresholds(
     model: TrainedModel, data: TrainingData, params: TrainParams, metric: Metric, engine: Engine
 ) -> TrainedModel:
     """The model with the thresholds of its labels that are best on dev."""
     with batches(data.dev, PREDICTION_BATCH, engine) as dev:
-        probabilities = predict(model.network, dev, params.threads, lambda _: None, engine.workers, several=True)
+        probabilities = predict(model.network, dev, params.threads, lambda _: None, engine.workers, "labels")
     criterion = criterion_of(metric)
     return replace(
         model, thresholds=Thresholds.chosen(data.dev.labels > 0, probabilities.astype(np.float64), criterion)

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.class_tree import Tree, leaves
-from pipeline.framing import Framing, Nested
+from pipeline.problem.class_tree import Tree, leaves
+from pipeline.problem.framing import Framing, Nested
 from pipeline.training.embedded import STRENGTHS, Codes, EmbeddedModel, Floats, Rows, Vectors, linear, standardised_fit
 
 # Steps of the optimizer; it ends earlier where no step makes the loss smaller.

@@ -18,7 +18,7 @@ from pipeline.randomness import keyed_seed
 from pipeline.stages.train.params import TrainParams
 from pipeline.training.data_parallel.group import Counted, Member, Order, Told
 from pipeline.training.loss_functions import RowLosses
-from pipeline.training.losses import entropies, penalty, weighted_loss, weighted_mean
+from pipeline.training.losses import entropies, penalty, weighted_mean
 from pipeline.training.mixing import mix
 from pipeline.training.optimizers import FACTOR, build_optimizer
 from pipeline.training.unlabelled import UNLABELLED, JoinedForward
@@ -45,9 +45,9 @@ class TrainBatches(Protocol):
 class Step:
     """What came of a batch, apart from the graph that led to it.
 
-    loss: cross entropy without smoothing and penalties, as dev's is. objective: what the step made smaller.
-    labels: (n,), or (n, k) where rows may have several; of mixed rows the label with the larger share. used: the share
-        of a batch's images without a label that taught something; None: it has none.
+    loss: cross entropy without smoothing and penalties, as dev's is; of numbers the loss without penalties.
+    objective: what the step made smaller. labels: (n,), or (n, k) where rows may have several; of mixed rows the label
+    with the larger share. used: the share of a batch's images without a label that taught something; None: it has none.
     """
 
     batch: int
@@ -62,19 +62,21 @@ class TrainingLoop:
     """A network and its optimizer, on the device of the training.
 
     Args:
-        losses: what the steps make smaller, beside the penalties.
+        losses: what the steps make smaller, beside the penalties. plain: what is reported of training and dev.
 
     Raises:
         ParamsError: the machine does not support the precision.
     """
 
-    def __init__(self, network: nn.Module, params: TrainParams, losses: RowLosses) -> None:
+    def __init__(
+        self, network: nn.Module, params: TrainParams, losses: RowLosses, plain: RowLosses = entropies
+    ) -> None:
         _check_precision(params.precision)
         # Sums are split by threads, so that their number is part of the result and stands in params.
         torch.set_num_threads(params.threads)
         be_deterministic()
         self._params = params
-        self._losses = losses
+        self._losses, self._plain = losses, plain
         self._member = Member.here()
         self._fabric = _fabric(params.precision, self._member)
         # Again, because Fabric shares out the cores among processes.
@@ -115,13 +117,13 @@ class TrainingLoop:
             self._step(told.epoch, told.batch, coming.batch(told.epoch, told.batch), told.rate, stopping())
 
     def evaluate(self, batches: Iterable[Batch]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Mean cross entropy, logits (n, k) and labels (n,) of each batch."""
+        """Mean cross entropy, or loss of numbers, logits (n, k) and labels (n,) of each batch."""
         self.network.eval()
         for batch in batches:
             with torch.inference_mode():
                 pixels, labels = self._fabric.to_device(batch)
                 logits = self.network(pixels)
-                loss = entropies(logits, labels).mean()
+                loss = self._plain(logits, labels).mean()
             yield loss, logits, labels
 
     def state(self) -> dict[str, Any]:
@@ -155,7 +157,9 @@ class TrainingLoop:
         # Gradients are averaged over the processes: so each divides by its part of the rows, whatever it has.
         share = None if member.count == 1 else rows / member.count
         where = _Where(epoch, number, share)
-        objective, step = _forward(self.network, self._fabric.to_device(batch), params, self._losses, where)
+        objective, step = _forward(
+            self.network, self._fabric.to_device(batch), params, (self._losses, self._plain), where
+        )
         self._optimizer.zero_grad()
         self._fabric.backward(objective)
         if params.clip_norm is not None:
@@ -206,10 +210,15 @@ def _forward(
     network: nn.Module,
     batch: WeightedBatch | JoinedBatch,
     params: TrainParams,
-    losses: RowLosses,
+    losses: tuple[RowLosses, RowLosses],
     where: _Where,
 ) -> tuple[Tensor, Step]:
-    """The objective, which has a gradient, and what came of the batch."""
+    """The objective, which has a gradient, and what came of the batch.
+
+    Args:
+        losses: what is made smaller, and what is reported.
+    """
+    minimised_losses, plain = losses
     epoch, number, of_all = where.epoch, where.number, where.rows
     pixels, labels, weights = batch[:3]
     mixed = mix(pixels, params.mixing, params.seed, epoch, number)
@@ -217,12 +226,16 @@ def _forward(
     forward = network if joined is None else joined(network, batch[-1], params.unlabelled)
     logits = forward(pixels if mixed is None else mixed.pixels)
     pairs = [(1.0, labels, weights)]
-    if mixed is not None:
+    if mixed is not None and labels.ndim == 1 and labels.is_floating_point():
+        # Numbers are mixed as pixels are; classes cannot be.
+        labels, weights = (mixed.share * of + (1 - mixed.share) * of[mixed.partners] for of in (labels, weights))
+        pairs = [(1.0, labels, weights)]
+    elif mixed is not None:
         partners = mixed.partners
         pairs = [(mixed.share, labels, weights), (1 - mixed.share, labels[partners], weights[partners])]
     # The loss of labels that share the rows, each with its share and the weights of its rows.
     minimised = torch.stack(
-        [share * weighted_mean(losses(logits, of), rows, of_all) for share, of, rows in pairs]
+        [share * weighted_mean(minimised_losses(logits, of), rows, of_all) for share, of, rows in pairs]
     ).sum()
     objective = minimised + penalty(network, params.l1, params.l2)
     used = None
@@ -230,7 +243,7 @@ def _forward(
         objective, used = objective + forward.loss, forward.used.detach()
     leading = max(pairs, key=lambda pair: pair[0])[1]
     with torch.no_grad():
-        loss = torch.stack([share * weighted_loss(logits, of, rows, of_all) for share, of, rows in pairs]).sum()
+        loss = torch.stack([share * weighted_mean(plain(logits, of), rows, of_all) for share, of, rows in pairs]).sum()
     return objective, Step(number, loss, objective.detach(), logits.detach(), leading, used)
 
 

@@ -1,20 +1,24 @@
 """Loss functions: what training makes smaller for each row, with the source of each formula.
 
 Of each, the objective is the mean over rows of loss times weight (balance's weight times that of the class), plus the
-penalties on weights. A mixed row has the losses of both labels, by their shares.
+penalties on weights. A mixed row has the losses of both labels, by their shares. Numbers are counted in standard
+deviations of train's, so that learning rates and penalties mean the same whatever the unit is.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import Field
 
-from pipeline.errors import ParamsError
+from pipeline.errors import ParamsError, listing
 from pipeline.registry import Choice, Registry
 from pipeline.section import Section
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     from torch import Tensor
 
     from pipeline.metrics.metric import Metric
@@ -53,17 +57,38 @@ class CostSensitive(Loss):
     strength: Annotated[float, Field(gt=0, le=100)]
 
 
+class SquaredError(Loss):
+    """Half the square of the error of a number: the model learns the mean of the numbers that look alike."""
+
+    name: Literal["squared_error"]
+
+
+class AbsoluteError(Loss):
+    """The size of the error of a number: the model learns the median, and numbers far off count little."""
+
+    name: Literal["absolute_error"]
+
+
+class Huber(Loss):
+    """The squared error up to `delta` standard deviations of train's numbers, the absolute one above (Huber, 1964)."""
+
+    name: Literal["huber"]
+    delta: Annotated[float, Field(gt=0, le=100)]
+
+
 @dataclass(frozen=True)
 class LossRow(Choice[P]):
-    """A loss function.
+    """A loss function. Either `make`, of classes, or `of_errors`, of numbers.
 
     make: (params, label smoothing, costs) -> losses of rows. costs: [actual, predicted], shape (k, k), of which the
         mean of mistakes is 1; None where no table is needed.
     needs_costs: whether evaluate.optimizing must be mean_cost, whose table it takes.
+    of_errors: (params, errors of numbers (n,) in standard deviations) -> losses of rows (n,).
     """
 
-    make: Callable[[P, float, "Tensor | None"], RowLosses]
+    make: Callable[[P, float, "Tensor | None"], RowLosses] | None = None
     needs_costs: bool = False
+    of_errors: Callable[[P, "Tensor"], "Tensor"] | None = None
 
 
 def row_losses(loss: Loss, smoothing: float, optimizing: "Metric") -> RowLosses:
@@ -73,11 +98,19 @@ def row_losses(loss: Loss, smoothing: float, optimizing: "Metric") -> RowLosses:
         smoothing: the share of each label that is spread over all classes, in [0, 1).
 
     Raises:
-        ParamsError: the loss takes its costs from `optimizing`, which has none, or whose mistakes cost nothing.
+        ParamsError: the loss takes its costs from `optimizing`, which has none, or whose mistakes cost nothing; or
+            one of the two is about numbers, and the other about classes.
     """
     import torch
 
     row = LOSSES.of(loss)
+    if row.of_errors is not None and optimizing.judges_numbers:
+        return _of_numbers(partial(row.of_errors, loss), optimizing.deviation)
+    if row.make is None or optimizing.judges_numbers:
+        raise ParamsError(
+            f"train.loss {loss.name} is about {'classes' if row.make else 'numbers'}, and evaluate.optimizing "
+            f"{optimizing.key} is not: take losses of {listing(losses_for(optimizing.judges_numbers))}"
+        )
     if not row.needs_costs:
         return row.make(loss, smoothing, None)
     if optimizing.costs is None:
@@ -89,6 +122,51 @@ def row_losses(loss: Loss, smoothing: float, optimizing: "Metric") -> RowLosses:
             f"train.loss {loss.name} has nothing to learn from: no mistake costs anything in evaluate.optimizing"
         )
     return row.make(loss, smoothing, costs / mistakes)
+
+
+def plain_losses(losses: RowLosses, optimizing: "Metric") -> RowLosses:
+    """What is reported of training and of dev: cross entropy whatever is made smaller; of numbers, that."""
+    from pipeline.training.losses import entropies
+
+    return losses if optimizing.judges_numbers else entropies
+
+
+def losses_for(numbers: bool) -> list[str]:
+    """The names of the losses of numbers, or of classes."""
+    return [row.name for row in LOSSES.values() if (row.of_errors is not None) == numbers]
+
+
+def _of_numbers(of_errors: "Callable[[Tensor], Tensor]", deviation: float) -> RowLosses:
+    def losses(predicted: "Tensor", numbers: "Tensor") -> "Tensor":
+        return of_errors((predicted[:, 0] - numbers) / deviation)
+
+    return losses
+
+
+def _squared(params: SquaredError, errors: "Tensor") -> "Tensor":
+    return errors.square() / 2
+
+
+def _absolute(params: AbsoluteError, errors: "Tensor") -> "Tensor":
+    return errors.abs()
+
+
+def _huber(params: Huber, errors: "Tensor") -> "Tensor":
+    """Equation 2.4 of Huber (1964)."""
+    sizes = errors.abs()
+    inside = sizes.clamp(max=params.delta)
+    return inside.square() / 2 + params.delta * (sizes - inside)
+
+
+def guessing_loss(loss: Loss, numbers: "npt.NDArray[np.float64]") -> float:
+    """The mean loss of always the same number, the mean or the median of numbers (n,), whichever is lower."""
+    import numpy as np
+    import torch
+
+    row, deviation = LOSSES.of(loss), float(numbers.std()) or 1.0
+    assert row.of_errors is not None  # noqa: S101
+    errors = (torch.from_numpy((numbers - centre) / deviation) for centre in (numbers.mean(), np.median(numbers)))
+    return min(float(row.of_errors(loss, each).mean()) for each in errors)
 
 
 def needs_mean_cost(loss: str, metric: str) -> str:
@@ -141,5 +219,8 @@ LOSSES: Registry[LossRow[Any]] = Registry(
         LossRow(CrossEntropy, _cross_entropy),
         LossRow(Focal, _focal),
         LossRow(CostSensitive, _cost_sensitive, needs_costs=True),
+        LossRow(SquaredError, of_errors=_squared),
+        LossRow(AbsoluteError, of_errors=_absolute),
+        LossRow(Huber, of_errors=_huber),
     )
 )

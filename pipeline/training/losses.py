@@ -26,11 +26,6 @@ def entropies(logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
     return nn.functional.cross_entropy(logits, labels, reduction="none", label_smoothing=smoothing)
 
 
-def weighted_loss(logits: Tensor, labels: Tensor, weights: Tensor, rows: float | None = None) -> Tensor:
-    """The weighted mean of cross entropy."""
-    return weighted_mean(entropies(logits, labels), weights, rows)
-
-
 def weighted_mean(losses: Tensor, weights: Tensor, rows: float | None = None) -> Tensor:
     """Losses (n,), each times the weight of its row (n,), over the number of rows: n unless it is given.
 

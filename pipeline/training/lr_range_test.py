@@ -17,7 +17,7 @@ from pipeline.errors import DataError
 from pipeline.metrics.metric import Metric
 from pipeline.stages.train.params import TrainParams
 from pipeline.training.loop import Step, TrainBatches, TrainingLoop
-from pipeline.training.loss_functions import row_losses
+from pipeline.training.loss_functions import plain_losses, row_losses
 
 # Weight of the past in the smoothed loss.
 MEMORY = 0.9
@@ -61,7 +61,7 @@ def rate_range(
     losses: list[float] = []
     smoothed: list[float] = []
     losses_of = row_losses(params.loss, params.label_smoothing, optimizing)
-    for step in _steps(TrainingLoop(network, params, losses_of), train, rates):
+    for step in _steps(TrainingLoop(network, params, losses_of, plain_losses(losses_of, optimizing)), train, rates):
         value = float(step.loss)
         advance(1)
         if not np.isfinite(value):

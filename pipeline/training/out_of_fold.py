@@ -15,11 +15,12 @@ from pipeline.manifest import DEV
 from pipeline.metrics.metric import metric_of
 from pipeline.metrics.params import AnyMetric
 from pipeline.metrics.predictions import PROBABILITY, class_codes
-from pipeline.models.baselines import Baseline, Rows
+from pipeline.models.baseline_fits import Rows
+from pipeline.models.baselines import Baseline
 from pipeline.models.layers import split_frozen
 from pipeline.models.network import Network
-from pipeline.problem import framed
-from pipeline.problem_params import Problem
+from pipeline.problem.params import Problem
+from pipeline.problem.problem import framed
 from pipeline.stages.ingest.params import IngestParams
 from pipeline.stages.train.params import TrainParams
 from pipeline.store.shards import ShardReader

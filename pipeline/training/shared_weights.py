@@ -19,10 +19,10 @@ from pipeline.data.loader import Batch, WeightedBatch, batches, weighted_batches
 from pipeline.data.order import KeyedOrder
 from pipeline.data.statistics import channel_statistics
 from pipeline.errors import DataError
-from pipeline.framing import decision
 from pipeline.metrics.metric import Metric
 from pipeline.models.output_layers import output_layer
 from pipeline.models.shared_network import SharedNetwork
+from pipeline.problem.framing import decision
 from pipeline.randomness import keyed_generator
 from pipeline.stages.train.params import TrainParams
 from pipeline.training.architectures import PASSES_OF_STEP, Networks, held_back

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from pipeline.metrics.metric import Metric, Tally
 from pipeline.models.prediction import probabilities_of
+from pipeline.problem.framing import Outputs
 
 
 class EpochTally:
@@ -16,12 +17,14 @@ class EpochTally:
         self._images = 0
         self._loss = 0.0
         self._tally = Tally(metric, classes)
+        self._numbers = metric.judges_numbers
 
     def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """Count a batch: its mean loss, logits (n, k) and class numbers (n,), or labels (n, k)."""
+        """Count a batch: its mean loss, logits (n, k) and class numbers (n,), labels (n, k) or numbers (n,)."""
+        outputs: Outputs = "numbers" if self._numbers else "labels" if labels.ndim > 1 else "classes"
         self._images += len(labels)
         self._loss += float(loss) * len(labels)
-        self._tally.add(labels.cpu().numpy(), probabilities_of(logits.float(), labels.ndim > 1).cpu().numpy())
+        self._tally.add(labels.cpu().numpy(), probabilities_of(logits.float(), outputs).cpu().numpy())
 
     def state(self) -> dict[str, Any]:
         """What the batches so far left behind, at least one, for `go_on`."""

@@ -10,7 +10,7 @@ import pytest
 from pipeline.diagnosis.clusters import CLUSTER, MAX_CLUSTERS, common_facts, failing_clusters, with_clusters
 from pipeline.diagnosis.diagnosis import of_predictions
 from pipeline.diagnosis.error_levels import levels_of
-from pipeline.diagnosis.findings import SLICE, Finding
+from pipeline.diagnosis.findings import HARD_SLICE, SLICE, Finding
 from tests.diagnosis.cases import diagnosing, run_of
 from tests.diagnosis.test_failing_slices import seen
 
@@ -44,16 +44,18 @@ def run(seed: int, worse: float | None) -> tuple[pd.DataFrame, pd.DataFrame, dic
     return predictions, with_clusters(manifest, vectors_of), kinds
 
 
-def found_in(predictions: pd.DataFrame, manifest: pd.DataFrame) -> list[Finding]:
+def found_in(predictions: pd.DataFrame, manifest: pd.DataFrame, relevant: float = 0.02) -> list[Finding]:
     evaluate = run_of().evaluate
-    found = of_predictions(levels_of(predictions, evaluate), predictions, manifest, diagnosing(relevant=0.02), evaluate)
-    return [each for each in found if each.name == SLICE and each.subject.startswith(f"{CLUSTER}=")]
+    diagnose = diagnosing(relevant=relevant)
+    found = of_predictions(levels_of(predictions, evaluate), predictions, manifest, diagnose, evaluate)
+    return [each for each in found if each.name in {SLICE, HARD_SLICE} and each.subject.startswith(f"{CLUSTER}=")]
 
 
 def test_a_cluster_that_fails_is_found_with_its_images() -> None:
     predictions, manifest, kinds = run(1, worse=0.5)
     found = found_in(predictions, manifest)
     assert found
+    assert all(each.name == SLICE and each.gain >= 0.02 for each in found)
     assert all(each.words.startswith("images of dev that look alike (") for each in found)
     clusters = failing_clusters(found, predictions, manifest)
     hit = {image for cluster in clusters for image in cluster.images}
@@ -63,6 +65,17 @@ def test_a_cluster_that_fails_is_found_with_its_images() -> None:
     for cluster in clusters:
         assert not right[cluster.images[0]]
         assert [right[image] for image in cluster.images] == sorted(right[image] for image in cluster.images)
+
+
+def test_a_cluster_that_could_not_gain_what_is_worth_work_is_a_note_with_its_images() -> None:
+    """It fails beyond chance, by 48 points, but it is a twelfth of dev."""
+    predictions, manifest, _ = run(1, worse=0.5)
+    (largest, *_), (noted, *_) = found_in(predictions, manifest), found_in(predictions, manifest, relevant=0.2)
+    assert (noted.name, noted.subject, noted.p) == (HARD_SLICE, largest.subject, largest.p)
+    assert float(noted.figures["excess"]) >= 0.2 > noted.gain
+    fall = f"dev's error would fall by only {100 * noted.gain:.1f} points"
+    assert noted.words == f"{largest.words}; if the model were as good on them as on the rest, {fall}"
+    assert [each.words for each in failing_clusters([noted], predictions, manifest)] == [noted.words]
 
 
 def test_chance_is_seldom_taken_for_a_failing_cluster() -> None:

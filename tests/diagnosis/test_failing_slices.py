@@ -9,7 +9,7 @@ from scipy.stats import fisher_exact
 
 from pipeline.diagnosis.diagnosis import of_predictions
 from pipeline.diagnosis.error_levels import levels_of
-from pipeline.diagnosis.findings import CLASS, HIDDEN, LEAK, SLICE, Finding, more_wrong, sure, units
+from pipeline.diagnosis.findings import CLASS, HARD_SLICE, HIDDEN, LEAK, SLICE, Finding, more_wrong, sure, units
 from pipeline.manifest import SPLIT
 from tests.diagnosis.cases import diagnosing, run_of
 from tests.examples import with_columns
@@ -141,3 +141,36 @@ def test_what_a_hidden_class_would_gain_is_told_in_points() -> None:
     (found,), (failing,) = ([each for each in shown if each.name == name] for name in (HIDDEN, CLASS))
     assert failing.gain == pytest.approx(float(failing.figures["excess"]) * float(failing.figures["images"]) / 600)
     assert found.words.endswith(f"dev's error would fall by only {100 * failing.gain:.1f} points")
+
+
+@pytest.mark.parametrize(
+    ("column", "asked", "name"),
+    [("shorter_side", [], HARD_SLICE), ("shorter_side", ["shorter_side"], SLICE), ("meta_light", [], SLICE)],
+)
+def test_a_slice_that_nobody_asked_for_is_a_note_unless_it_could_gain_what_is_worth_work(
+    column: str, asked: list[str], name: str
+) -> None:
+    """A quarter of dev with 25 points more could gain six: worth work if that is five points, not if it is 15."""
+    fails: dict[str, Any] = {"width": {"100": 0.3}} if column == "shorter_side" else {"meta_light": {"night": 0.25}}
+    predictions, manifest = seen(**fails)
+    evaluate = run_of(**{"evaluate.slices": asked}).evaluate
+    levels = levels_of(predictions, evaluate)
+    found = {
+        relevant: of_predictions(levels, predictions, manifest, diagnosing(relevant=relevant), evaluate)
+        for relevant in (0.05, 0.15)
+    }
+    named = {
+        relevant: [each.name for each in those if each.subject.startswith(column)] for relevant, those in found.items()
+    }
+    assert named == {0.05: [SLICE], 0.15: [name]}
+
+
+def test_of_slices_that_fail_no_more_than_five_are_told_the_worst_first() -> None:
+    predictions, manifest = seen(2000)
+    number = np.arange(len(manifest)) % 18
+    wrong = (number < 7) & (np.random.default_rng(1).random(len(manifest)) < 0.9 - 0.1 * number)
+    other = predictions["label"].map(lambda label: "fig" if label != "fig" else "apple")
+    predictions = predictions.assign(predicted=predictions["predicted"].where(~wrong, other))
+    manifest = manifest.assign(meta_shop=[f"shop {one}" for one in number])
+    told = [each.subject for each in findings((predictions, manifest)) if each.name == SLICE]
+    assert told == [f"meta_shop=shop {one}" for one in range(5)]

@@ -10,7 +10,7 @@ from pipeline.diagnosis.error_levels import metric_of_errors
 from pipeline.diagnosis.feedback import Table, answers, outcomes
 from pipeline.diagnosis.gaps import PRODUCTION_GAP, find_gaps
 from pipeline.errors import DataError, MissingInputError
-from pipeline.label_sets import LabelNames
+from pipeline.problem.label_sets import LabelNames
 from tests.diagnosis.cases import CLASSES, diagnosing, evaluate, predictions
 from tests.examples import params
 

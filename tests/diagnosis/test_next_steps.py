@@ -10,6 +10,7 @@ from pipeline.diagnosis.findings import (
     CLASS,
     EARLY_STOP,
     EPOCHS,
+    HARD_SLICE,
     HARDER,
     HIDDEN,
     IMBALANCE,
@@ -63,6 +64,17 @@ def test_a_gap_at_the_edge_is_measured_better_and_what_costs_no_more_than_this_r
 def test_what_is_sure_goes_before_what_is_at_the_edge() -> None:
     told = next_steps([gap(MISMATCH, "present"), at_the_edge(VARIANCE)], [], LEVELS, run_of())
     assert {step.finding for step in told} == {MISMATCH}
+
+
+def test_a_look_at_harder_images_comes_after_all_else_and_keeps_nothing_from_being_tried() -> None:
+    hard = Finding(HARD_SLICE, "images of dev that look alike: 20.0% of 30 are misclassified")
+    before = next_steps([at_the_edge(VARIANCE)], [], LEVELS, run_of())
+    told = next_steps([at_the_edge(VARIANCE)], [hard], LEVELS, run_of())
+    assert told[:-1] == before
+    assert (told[-1].finding, told[-1].command) == (HARD_SLICE, "pipeline errors")
+    assert [step.finding for step in next_steps([], [hard], LEVELS, run_of())] == [HARD_SLICE]
+    assert not [step for step in next_steps([], [hard, Finding(LEAK, "")], LEVELS, run_of()) if step.finding != LEAK]
+    assert [each.name for each in in_order([], [hard, Finding(CLASS, "")])] == [CLASS, HARD_SLICE]
 
 
 def test_most_of_train_is_never_held_back() -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from pipeline.diagnosis.diagnosis import Diagnosis
-from pipeline.diagnosis.findings import EPOCHS, HARDER, LABEL_NOISE, LEAK, SMALL_DEV, Finding
+from pipeline.diagnosis.findings import EPOCHS, HARD_SLICE, HARDER, LABEL_NOISE, LEAK, SMALL_DEV, Finding
 from pipeline.diagnosis.gaps import BIAS, MISMATCH, VARIANCE, Gap
 from pipeline.diagnosis.next_steps import Step
 from pipeline.diagnosis.rendering import levels_table, page, report, sentence
@@ -113,6 +113,14 @@ def test_what_is_at_the_edge_may_be_measured_or_left() -> None:
         "\nTry next:\n1. measure better (for variance; takes one training like this one): `dvc exp run -S a=1`\n\n"
         "If the model is good enough for you, skip this and evaluate it on test: `dvc repro final/dvc.yaml`.\n"
     ) in page(of(DOUBT, steps=[step]), evaluate())
+
+
+def test_harder_images_are_listed_and_no_problem_is_made_of_them() -> None:
+    hard = Finding(HARD_SLICE, "images of dev that look alike (mostly fig): 20.0% of 30 are misclassified")
+    found = of([gap(BIAS, "absent", 0.0)], hard)
+    assert sentence(found) == "No problem found: no gap is large enough to work on."
+    assert f"- hard slice: {hard.words}" in page(found, evaluate())
+    assert "use the model, evaluate it on test" in page(found, evaluate())
 
 
 def test_page_says_what_each_gap_means() -> None:

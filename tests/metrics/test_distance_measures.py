@@ -7,11 +7,11 @@ import pytest
 from sklearn.metrics import cohen_kappa_score, mean_absolute_error
 
 from pipeline.errors import ParamsError
-from pipeline.framing import UNRELATED, Nested, Ranked
 from pipeline.metrics.distance_measures import measures_of
 from pipeline.metrics.evaluation import measure_split
 from pipeline.metrics.metric import Tally, key_of, metric_of
 from pipeline.metrics.predictions import Predictions
+from pipeline.problem.framing import UNRELATED, Nested, Ranked
 from tests.examples import params
 from tests.metrics.test_evaluation import predictions
 
@@ -81,7 +81,7 @@ def test_evaluation_adds_what_an_order_or_a_tree_has_to_tell() -> None:
 def test_an_epoch_is_counted_by_the_decision_that_evaluation_takes() -> None:
     from dataclasses import replace
 
-    from pipeline.framing import decision
+    from pipeline.problem.framing import decision
 
     metric = metric_of(
         params(**{"evaluate.optimizing": "mean_distance", "problem": ORDINAL}).evaluate.optimizing, ORDER

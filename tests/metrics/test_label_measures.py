@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from sklearn import metrics as peers
 
 from pipeline.errors import ParamsError
-from pipeline.label_sets import NONE, LabelNames
 from pipeline.metrics.evaluation import evaluation
 from pipeline.metrics.influence import image_influence
 from pipeline.metrics.intervals import metric_interval
 from pipeline.metrics.label_evaluation import label_confusion, per_label
 from pipeline.metrics.metric import Metric, Tally, metric_of
 from pipeline.metrics.predictions import Predictions, checked_predictions, classes_of, predictions_of_sets
+from pipeline.problem.label_sets import NONE, LabelNames
 from tests.examples import params
 
 NAMES = LabelNames(("bar", "cross", "disc"))

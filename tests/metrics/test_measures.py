@@ -187,8 +187,9 @@ def test_the_table_of_metrics_says_what_each_is_about() -> None:
     alike = {"accuracy", "subset_accuracy", "level_accuracy", "log_loss", "mean_distance", "mean_cost"}
     assert those("counts_images_alike") == alike
     assert those("is_worst") == {"worst_class_recall"}
-    assert those("maximise", False) == {"log_loss", "mean_distance", "mean_cost"}
-    no_shares = {"matthews_correlation", "log_loss", "mean_distance", "quadratic_kappa", "mean_cost"}
+    errors = {"mean_absolute_error", "root_mean_squared_error"}
+    assert those("maximise", False) == {"log_loss", "mean_distance", "mean_cost"} | errors
+    no_shares = {"matthews_correlation", "log_loss", "mean_distance", "quadratic_kappa", "mean_cost", "r2"} | errors
     assert those("is_share", False) == no_shares
     assert (those("guards", "all"), those("guards", "label")) == ({"worst_class_recall"}, {"class_recall"})
     assert those("classes", 2) == {"pr_auc"}

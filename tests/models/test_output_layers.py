@@ -5,9 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pipeline.class_tree import checked_tree, leaves
 from pipeline.errors import DataError
-from pipeline.framing import Framing, Nested, Ranked
 from pipeline.models.building import build_model
 from pipeline.models.export import MODEL_FORMATS, export_model
 from pipeline.models.files import TrainedModel, load_model, save_model
@@ -15,7 +13,9 @@ from pipeline.models.network import Network
 from pipeline.models.onnx_files import load_onnx
 from pipeline.models.output_layers import MIN_GAP, Cascade, CumulativeLink, output_layer
 from pipeline.models.prediction import predict
-from pipeline.problem import framed
+from pipeline.problem.class_tree import checked_tree, leaves
+from pipeline.problem.framing import Framing, Nested, Ranked
+from pipeline.problem.problem import framed
 from tests.examples import params
 
 TREE = checked_tree({"fruit": {"pome": ["apple", "pear"], "fig": None}, "car": None, "animal": ["cat", "dog"]})

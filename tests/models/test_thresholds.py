@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
 from pipeline.data.predictions import prediction_table
-from pipeline.label_sets import LabelNames, texts_of
 from pipeline.models.thresholds import HALF, Thresholds, best_threshold, cross_fitted
+from pipeline.problem.label_sets import LabelNames, texts_of
 
 NAMES = LabelNames(("bar", "cross"))
 

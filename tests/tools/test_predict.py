@@ -17,10 +17,10 @@ from torch import nn
 from pipeline import cli
 from pipeline.data.predictions import predict_rows, prediction_table
 from pipeline.errors import MissingInputError
-from pipeline.framing import Ranked
 from pipeline.models.building import build_model
 from pipeline.models.files import TrainedModel, save_model
 from pipeline.models.network import Network
+from pipeline.problem.framing import Ranked
 from pipeline.stages.ingest.stage import ingest
 from pipeline.store.shards import ShardReader, ShardStore
 from pipeline.tools.image_files import find_files

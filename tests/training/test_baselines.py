@@ -48,7 +48,7 @@ def probabilities(fit: Fit, classes: int = CLASSES) -> Any:
 
 
 def test_every_baseline_is_tried() -> None:
-    assert list(BASELINES) == list(TABLE_OF_BASELINES)
+    assert list(BASELINES) == [name for name, row in TABLE_OF_BASELINES.items() if row.fit is not None]
 
 
 @pytest.mark.parametrize("name", LEARNING)

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from scipy.optimize import check_grad
 
-from pipeline.class_tree import checked_tree, leaves
 from pipeline.data.predictions import predict_rows
-from pipeline.framing import Framing, Nested, Ranked
 from pipeline.metrics.metric import metric_of
 from pipeline.metrics.predictions import checked_predictions
-from pipeline.problem import framed as framed_classes
+from pipeline.problem.class_tree import checked_tree, leaves
+from pipeline.problem.framing import Framing, Nested, Ranked
+from pipeline.problem.problem import framed as framed_classes
 from pipeline.store.shards import ShardReader
 from pipeline.training import framed
 from pipeline.training.embedded import Rows, cross_fitted, linear

@@ -55,7 +55,7 @@ def formula(name: str, smoothing: float) -> Tensor:
 
 
 def test_every_loss_is_tried() -> None:
-    assert list(EXAMPLES) == list(LOSSES)
+    assert list(EXAMPLES) == [name for name, row in LOSSES.items() if row.make is not None]
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.3])

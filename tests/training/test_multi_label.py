@@ -12,13 +12,13 @@ from torch import nn
 
 from pipeline.data.predictions import predict_rows
 from pipeline.errors import DataError, ParamsError
-from pipeline.label_sets import LabelNames, membership, texts_of
 from pipeline.manifest import BALANCED
 from pipeline.metrics.metric import metric_of
 from pipeline.metrics.predictions import checked_predictions, classes_of
 from pipeline.models.export import MODEL_FORMATS, export_model
 from pipeline.models.files import TrainedModel, load_model, save_model
 from pipeline.models.onnx_files import load_onnx
+from pipeline.problem.label_sets import LabelNames, membership, texts_of
 from pipeline.stages.evaluate.stage import evaluate
 from pipeline.stages.train.stage import FitProgress, train
 from pipeline.store.shards import ShardReader
@@ -138,8 +138,8 @@ def test_other_programs_get_the_probability_of_each_label(trained: Trained, name
 
 
 def test_an_answer_names_all_labels_above_their_thresholds(trained: Trained) -> None:
-    from pipeline.framing import likeliest
     from pipeline.models.thresholds import Thresholds
+    from pipeline.problem.framing import likeliest
 
     model = TrainedModel(
         trained[0].network, NAMES, trained[0].ingest, trained[0].params, thresholds=Thresholds((0.5, 0.2, 0.9), "f1")

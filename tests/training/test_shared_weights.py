@@ -12,11 +12,11 @@ import torch
 
 from pipeline.data.dataset import RowDataset
 from pipeline.errors import DataError
-from pipeline.framing import UNRELATED
 from pipeline.images.pixels import Pixels
 from pipeline.manifest import BALANCED
 from pipeline.metrics.metric import Metric
 from pipeline.models.shared_network import SharedNetwork, skeleton_of
+from pipeline.problem.framing import UNRELATED
 from pipeline.store.shards import ShardReader
 from pipeline.training.architectures import distinct_networks, held_back
 from pipeline.training.fit_data import TrainingData

@@ -11,7 +11,7 @@ from torch.utils.data import Dataset, TensorDataset
 from pipeline.data.order import KeyedOrder
 from pipeline.errors import DataError
 from pipeline.models.prediction import predict
-from pipeline.training.losses import weighted_loss
+from pipeline.training.losses import entropies, weighted_mean
 from pipeline.training.training import fit
 from tests.examples import picture, striped
 from tests.fits import (
@@ -166,10 +166,10 @@ def test_loss_is_that_of_rows_repeated_by_their_weight() -> None:
     logits, labels = torch.randn(4, 3, generator=torch.Generator().manual_seed(1)), torch.tensor([0, 1, 2, 1])
     repeated = [0, 0, 0, 1, 2, 2, 3, 3]
     expected = nn.functional.cross_entropy(logits[repeated], labels[repeated], reduction="sum") / 4
-    loss = weighted_loss(logits, labels, torch.tensor([3.0, 1.0, 2.0, 2.0]))
+    loss = weighted_mean(entropies(logits, labels), torch.tensor([3.0, 1.0, 2.0, 2.0]))
     torch.testing.assert_close(loss, expected)
     torch.testing.assert_close(
-        weighted_loss(logits, labels, torch.ones(4)), nn.functional.cross_entropy(logits, labels)
+        weighted_mean(entropies(logits, labels), torch.ones(4)), nn.functional.cross_entropy(logits, labels)
     )
 
 

@@ -9,8 +9,8 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline.errors import ParamsError
-from pipeline.framing import UNRELATED
 from pipeline.metrics.predictions import Predictions
+from pipeline.problem.framing import UNRELATED
 from pipeline.training.architectures import distinct_networks, work_of_fit
 from pipeline.tuning.architectures import MAX_ARCHITECTURES, architectures_of, decisions_of
 from pipeline.tuning.controller import Controller

@@ -3,13 +3,15 @@
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.data.formats.rows import Exported, arrow_columns, class_column, fact_types
 from pipeline.data.formats.splits import write_splits
-from pipeline.label_sets import LabelNames
+from pipeline.problem.label_sets import LabelNames
+from pipeline.problem.quantities import Quantity
 from pipeline.store.refusals import refusals
 
 # Rows that are read together: a few megabytes of pictures.
@@ -24,7 +26,7 @@ def file_of(split: str) -> str:
 def write_parquet(
     splits: Sequence[Exported], classes: Sequence[str], folder: Path, advance: Callable[[int], None]
 ) -> None:
-    """<split>-00000-of-00001.parquet: `image` {bytes, path}, `class` (its number), or `labels`, and the facts."""
+    """<split>-00000-of-00001.parquet: `image` {bytes, path}, `class` (its number; or `labels`, `number`), facts."""
     for split in splits:
         schema = arrow_schema(split, classes)
         path = folder / file_of(split.split)
@@ -43,14 +45,15 @@ def arrow_schema(split: Exported, classes: Sequence[str]) -> pa.Schema:
     column, column_type = class_column(classes)
     types = {"image": image, column: column_type, **fact_types(split)}
     label = {"names": list(classes), "_type": "ClassLabel"}
-    features = {
+    features: dict[str, Any] = {
         **{name: {"dtype": _dtype(kind), "_type": "Value"} for name, kind in types.items()},
         "image": {"_type": "Image"},
-        column: {"feature": label, "_type": "List"} if isinstance(classes, LabelNames) else label,
     }
+    if not isinstance(classes, Quantity):
+        features[column] = {"feature": label, "_type": "List"} if isinstance(classes, LabelNames) else label
     about = json.dumps({"info": {"features": features}}, ensure_ascii=False)
     return pa.schema(list(types.items()), metadata={"huggingface": about, "classes": json.dumps(list(classes))})
 
 
 def _dtype(kind: pa.DataType) -> str:
-    return {"float": "float32"}.get(str(kind), str(kind))
+    return {"float": "float32", "double": "float64"}.get(str(kind), str(kind))

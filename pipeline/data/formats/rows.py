@@ -10,8 +10,9 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from pipeline.label_sets import LabelNames, names_in
 from pipeline.manifest import EXTRA_COLUMNS
+from pipeline.problem.label_sets import LabelNames, names_in
+from pipeline.problem.quantities import Quantity
 
 # Of the manifest; users' own columns of metadata follow.
 COLUMNS = ("id", "label", "role", "source", "group", "copy", "weight", "sha256", "user_group")
@@ -37,8 +38,13 @@ class Exported:
     pictures: Sequence[object]
 
     def facts(self, position: int, classes: Sequence[str]) -> dict[str, Any]:
-        """What goes beside a picture, as values for JSON: its class's number, `class`, or those of its `labels`."""
+        """What goes beside a picture, as values for JSON: its class's number, `class`, or those of its `labels`.
+
+        Where images have numbers, its `number`.
+        """
         found = {name: values[position] for name, values in self._columns.items()}
+        if isinstance(classes, Quantity):
+            return {**found, "split": self.split, "number": float(found["label"])}
         if isinstance(classes, LabelNames):
             return {**found, "split": self.split, "labels": [classes.index(name) for name in names_in(found["label"])]}
         return {**found, "split": self.split, "class": classes.index(found["label"])}
@@ -97,7 +103,9 @@ def arrow_columns(split: Exported, classes: Sequence[str], positions: range) -> 
 
 
 def class_column(classes: Sequence[str]) -> tuple[str, pa.DataType]:
-    """The column with the number of the class, or with those of all labels."""
+    """The column with the number of the class, or with those of all labels; or with the image's own number."""
+    if isinstance(classes, Quantity):
+        return "number", pa.float64()
     return ("labels", pa.list_(pa.int64())) if isinstance(classes, LabelNames) else ("class", pa.int64())
 
 

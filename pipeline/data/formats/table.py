@@ -21,7 +21,7 @@ class DataFormat:
     write: (splits, names of the classes in the order of their numbers, an empty folder, called with the number of rows
         that are done) -> puts the files into the folder: the same bytes for the same rows.
     opens: what opens the folder, for the message.
-    several: whether it has a place for several labels of an image.
+    several: whether it has a place for several labels of an image, and for its number.
     link: writes the same with one file for all rows that show a picture; None: it does not write a file a picture.
     """
 

@@ -20,7 +20,8 @@ def write_webdataset(
 ) -> None:
     """<split>-000000.tar and so on: of each sample the picture, `cls` (class number) and `json` (the facts).
 
-    Where an image may have several labels, there is no `cls`: `labels` in `json` has their numbers.
+    Where an image may have several labels, there is no `cls`: `labels` in `json` has their numbers; where
+    images have numbers, `number` has them.
 
     Samples are in an order by digests, because a reader shuffles neighbours alone, and manifests are sorted.
     """

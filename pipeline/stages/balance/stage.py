@@ -11,7 +11,10 @@ import pyarrow as pa
 from pipeline import catalogue
 from pipeline.errors import ParamsError, listing
 from pipeline.images.pixels import decode
-from pipeline.manifest import EXTRA_COLUMNS, SPLIT, select_columns
+from pipeline.manifest import EXTRA_COLUMNS, NO_LABEL, SPLIT, TRAIN, select_columns
+from pipeline.problem.params import Problem
+from pipeline.problem.problem import is_regression
+from pipeline.problem.quantities import binned_texts, equal_edges, numbers_among
 from pipeline.stage import Stage
 from pipeline.stages.balance.balancing import choose_rows, count_classes, train_rows
 from pipeline.stages.balance.cleaning import picture_features
@@ -29,6 +32,8 @@ STAY = ("id", "shard", "row")
 KINDS_OF_IMAGES = ("source", "role", "format")
 # Pictures a task reads: far more work than handing it to a process.
 PICTURES = 1000
+# Parts of one width in which numbers of train are counted.
+PARTS = 8
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,9 @@ class BalanceOutputs:
         )
 
 
-def balance(manifest: RowParts, originals: ShardReader, params: BalanceParams, engine: Engine) -> BalanceOutputs:
+def balance(
+    manifest: RowParts, originals: ShardReader, params: BalanceParams, problem: Problem, engine: Engine
+) -> BalanceOutputs:
     """The balanced rows of train.
 
     Raises:
@@ -59,6 +66,8 @@ def balance(manifest: RowParts, originals: ShardReader, params: BalanceParams, e
     columns = [*COLUMNS_READ, *_further_column(manifest, params)]
     in_order = "id" not in manifest.schema.names or manifest.ascending("id")
     looked_at = select_columns(manifest, SPLIT, columns, stay=STAY if in_order else STAY[1:])
+    if is_regression(problem):
+        looked_at = _with_parts(looked_at)
     chosen = choose_rows(
         looked_at,
         params,
@@ -75,6 +84,19 @@ def balance(manifest: RowParts, originals: ShardReader, params: BalanceParams, e
         counts=_counts(before, after),
         metrics={"before": _summed(before), "after": _summed(after)},
     )
+
+
+def _with_parts(manifest: pd.DataFrame) -> pd.DataFrame:
+    """The rows with the part of train's range in which their number lies as label.
+
+    Nothing is evened out among parts: they count what train has, and production weighs alike in each.
+    """
+    labels = manifest["label"].astype(str)
+    known = labels.unique().tolist()
+    numbers = numbers_among(labels[manifest["split"].astype(str) == TRAIN].tolist(), NO_LABEL)
+    edges = equal_edges(numbers, PARTS) if len(numbers) else []
+    texts = dict(zip(known, binned_texts(known, edges, NO_LABEL), strict=True))
+    return manifest.assign(label=labels.map(texts).astype("category"))
 
 
 def _further_column(manifest: RowParts, params: BalanceParams) -> list[str]:
@@ -136,7 +158,7 @@ def _summed(classes: pd.DataFrame) -> dict[str, float]:
 STAGE = Stage(
     name="balance",
     function=balance,
-    params={"params": "balance"},
+    params={"params": "balance", "problem": "problem"},
     reads={"manifest": catalogue.SPLIT_ROWS, "originals": catalogue.ORIGINALS},
     writes={
         "manifest": catalogue.BALANCED_TABLE,

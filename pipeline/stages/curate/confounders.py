@@ -8,14 +8,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from pipeline.errors import ParamsError, listing
-from pipeline.images.pixels import Pixels, encode
+from pipeline.images.pixels import Pixels
 from pipeline.manifest import EXTRA_COLUMNS
 from pipeline.metrics.confounding import named, rows_of_part, sampled
 from pipeline.metrics.fact_rules import ALL
 from pipeline.metrics.facts import Coded, coded, column_name, fact_names
 from pipeline.metrics.giving_away import Strength
-from pipeline.sheets.drawing import Cell, Section, Sheet, Strip, draw_sheet
-from pipeline.stages.ingest.params import PngEncoding
+from pipeline.sheets.drawing import Cell, Section, Sheet, Strip, sheet_png
 
 COLUMNS = ["fact", "of", "share", "low", "high", "accuracy", "largest_class", "classes", "confounding", "images"]
 # They bound the size of the sheet.
@@ -90,7 +89,7 @@ def confounding_sheet(images: pd.DataFrame, strengths: Sequence[Strength], read:
     shown = named(strengths)
     rows = sampled(images)
     sections = [_section(rows_of_part(rows, one.part), one, read) for one in shown[:MAX_FACTS]]
-    return encode(draw_sheet(Sheet("Confounding", _lines(strengths), sections, SHEET_COLUMNS)), PngEncoding(name="png"))
+    return sheet_png(Sheet("Confounding", _lines(strengths), sections, SHEET_COLUMNS))
 
 
 def _lines(strengths: Sequence[Strength]) -> list[str]:

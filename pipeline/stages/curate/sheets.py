@@ -7,13 +7,11 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from pipeline.images.pixels import encode
 from pipeline.issues import ISSUES
-from pipeline.sheets.drawing import Cell, Section, Sheet, Strip, draw_sheet
+from pipeline.sheets.drawing import Cell, Section, Sheet, Strip, sheet_png
 from pipeline.stages.curate.confounders import ReadPicture
 from pipeline.stages.curate.issues import worst
 from pipeline.stages.curate.params import IssueParams
-from pipeline.stages.ingest.params import PngEncoding
 
 # They bound the size of a sheet: about 1,400 pixels wide and 4,000 high at most.
 COLUMNS, MAX_WORST, MAX_FAMILIES, MAX_PAIRS, MAX_CONFLICTS = 8, 8, 10, 12, 16
@@ -44,7 +42,7 @@ def issues_sheet(images: pd.DataFrame, params: IssueParams, read_picture: ReadPi
         ),
         *([f"None: {', '.join(none)}."] if none else []),
     ]
-    return _png(Sheet("Images with issues", lines, sections, COLUMNS))
+    return sheet_png(Sheet("Images with issues", lines, sections, COLUMNS))
 
 
 def copies_sheet(images: pd.DataFrame, near: pd.DataFrame, removed: pd.DataFrame, read_picture: ReadPicture) -> bytes:
@@ -85,7 +83,7 @@ def copies_sheet(images: pd.DataFrame, near: pd.DataFrame, removed: pd.DataFrame
     ]
     found = [section for section in sections if section is not None]
     lines = [] if found else ["No near-duplicates, no duplicates, no pictures with two labels."]
-    return _png(Sheet("Copies", lines, found, COLUMNS))
+    return sheet_png(Sheet("Copies", lines, found, COLUMNS))
 
 
 def scenes_sheet(
@@ -114,7 +112,7 @@ def scenes_sheet(
         *([] if count else ["None was found."]),
     ]
     section = _section("Scenes, the largest first", count, len(families), strips)
-    return _png(Sheet("Scenes", lines, [section] if section else [], COLUMNS))
+    return sheet_png(Sheet("Scenes", lines, [section] if section else [], COLUMNS))
 
 
 def crowd_lines(crowds: Sequence[int]) -> list[str]:
@@ -161,7 +159,3 @@ def _cells(images: pd.DataFrame, shown: Sequence[tuple[str, str]], read_picture:
         )
         for (name, words), (label, width, height, role, shard, row) in zip(shown, values, strict=True)
     ]
-
-
-def _png(sheet: Sheet) -> bytes:
-    return encode(draw_sheet(sheet), PngEncoding(name="png"))

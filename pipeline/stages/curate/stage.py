@@ -15,8 +15,8 @@ from pipeline.images.pixels import decode
 from pipeline.manifest import HASHES, INGESTED, MARKS, NO_LABEL, check_manifest
 from pipeline.metrics.confounding import measure_confounding
 from pipeline.names import one_group
-from pipeline.problem import PROBLEMS, is_multi_label
-from pipeline.problem_params import Problem
+from pipeline.problem.params import Problem
+from pipeline.problem.problem import PROBLEMS, is_multi_label, is_regression
 from pipeline.sources.params import SourceParams
 from pipeline.stage import Stage
 from pipeline.stages.curate.alignment import portrait
@@ -44,7 +44,7 @@ from pipeline.stages.curate.pictures import measure_pictures, picture
 from pipeline.stages.curate.scenes import NO_SCENES_FOUND, PAIR_COLUMNS, find_scenes
 from pipeline.stages.curate.sheets import copies_sheet, issues_sheet, scenes_sheet
 from pipeline.stages.curate.steady import GROUP_COLUMNS, JOINS, steady_groups
-from pipeline.stages.curate.values import with_values
+from pipeline.stages.curate.values import NOT_A_NUMBER, with_numbers, with_values
 from pipeline.store.decisions import Decision
 from pipeline.store.shard_plan import digest
 from pipeline.store.shards import ShardReader, fingerprint
@@ -52,9 +52,9 @@ from pipeline.store.vectors import Embeddings
 from pipeline.versions.stages import version_of
 from pipeline.workers.engine import Engine
 
-SEVERAL_LABELS = (
-    "facts that give the class away are not looked for, because an image may have several labels (problem multi_label)"
-)
+NOT_CONFOUNDING = "facts that give the class away are not looked for, because {}"
+SEVERAL_LABELS = NOT_CONFOUNDING.format("an image may have several labels (problem multi_label)")
+NUMBERS = NOT_CONFOUNDING.format("images have a number instead of a class (problem regression)")
 
 
 @dataclass(frozen=True)
@@ -101,8 +101,8 @@ def curate(
     images, sizes = _joined(ingested, sorted(origin.sources))
     check_manifest(images, INGESTED)
     problem = PROBLEMS.of(origin.problem)
-    column = problem.column(origin.problem)
-    images = with_values(images, column)
+    column, measures = problem.column(origin.problem), is_regression(origin.problem)
+    images = with_values(images, column, each=not measures)
     # Before labels become classes: people decide on what the sources say.
     corrections = correct(images, origin.decisions)
     images = corrections.images
@@ -110,6 +110,8 @@ def curate(
     relabelled = class_counts(images, becomes)
     # Before anything is compared: two labels of one class are no conflict.
     images = images.assign(label=images["label"].astype(str).replace(becomes)) if becomes else images
+    numbers = with_numbers(images, measures)
+    images = numbers.images
     pairs, uncompared = NO_COPIES, 0
     contents = contents_of(images)
     if params.near_duplicates == "group":
@@ -133,13 +135,14 @@ def curate(
     kept, removed = remove_duplicates(images if (joins == "").all() else images[joins == ""], params)
     removed = also_removed(removed, images[joins != ""], JOINS, joins[joins != ""])
     removed = also_removed(removed, corrections.dropped, DROPPED, corrections.details)
+    removed = also_removed(removed, numbers.without, NOT_A_NUMBER, numbers.details)
     near, joined = near_table(kept, images, pairs), joined_groups(images)
     scenes = near_table(kept, images, found.pairs[["one", "other"]])
     kept = with_issues(kept, params.issues)
     follows = [] if column is None else [column]
     named = check_fact_names([*params.not_confounding, *follows], kept)
-    several = is_multi_label(origin.problem)
-    strengths = () if several else measure_confounding(kept, named)
+    left_out = [SEVERAL_LABELS] if is_multi_label(origin.problem) else [NUMBERS] if measures else []
+    strengths = () if left_out else measure_confounding(kept, named)
     counts = {
         name: {
             "files": accepted + rejected,
@@ -183,9 +186,9 @@ def curate(
         found=found,
         joined=joined,
         uncompared=uncompared,
-        decided=[*corrections.notes, *([SEVERAL_LABELS] if several else [])],
+        decided=[*corrections.notes, *left_out],
         one_group=written,
-        relabelled=relabelled,
+        relabelled=[] if measures else relabelled,
     )
 
 

@@ -5,9 +5,10 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 
 from pipeline.diagnosis.clusters import FailingCluster
-from pipeline.images.pixels import Pixels, encode
-from pipeline.sheets.drawing import Cell, Section, Sheet, Strip, draw_sheet
-from pipeline.stages.ingest.params import PngEncoding
+from pipeline.images.pixels import Pixels
+from pipeline.metrics.predictions import classes_of
+from pipeline.problem.quantities import Quantity
+from pipeline.sheets.drawing import Cell, Section, Sheet, Strip, sheet_png
 
 COLUMNS, MAX_IMAGES = 8, 24
 
@@ -21,19 +22,28 @@ def clusters_sheet(clusters: Sequence[FailingCluster], predictions: pd.DataFrame
     Args:
         predictions: with id, label and predicted.
     """
+    measured = isinstance(classes_of(predictions), Quantity)
     called = predictions.set_index("id")[["label", "predicted"]].astype(str)
     sections = []
     for cluster in clusters:
         shown = cluster.images[:MAX_IMAGES]
         cells = [
-            Cell(pixels, (label, "right" if label == predicted else f"called {predicted}"))
+            Cell(
+                pixels,
+                (
+                    label,
+                    f"predicted {predicted}" if measured else "right" if label == predicted else f"called {predicted}",
+                ),
+            )
             for pixels, (label, predicted) in zip(read(shown), called.loc[list(shown)].to_numpy(), strict=True)
         ]
         more = f" ({len(shown)} of {len(cluster.images):,} shown)" if len(shown) < len(cluster.images) else ""
         sections.append(Section(cluster.words + more, [Strip("", cells)]))
     lines = [
-        "Similar images of dev that the model misclassifies more often than the rest, beyond chance.",
+        "Similar images of dev on which the errors are larger than on the rest, beyond chance."
+        if measured
+        else "Similar images of dev that the model misclassifies more often than the rest, beyond chance.",
         *([] if sections else ["None was found."]),
     ]
     sheet = Sheet("Clusters on which the model fails", lines, sections, COLUMNS)
-    return encode(draw_sheet(sheet), PngEncoding(name="png"))
+    return sheet_png(sheet)

@@ -14,8 +14,8 @@ from pipeline.manifest import DEV, SPLIT, TRAIN, check_manifest
 from pipeline.metrics.params import AnyMetric
 from pipeline.metrics.predictions import checked_predictions, class_codes, classes_of
 from pipeline.metrics.probability_measures import probabilities_of
-from pipeline.problem import is_multi_label
-from pipeline.problem_params import Problem
+from pipeline.problem.params import Problem
+from pipeline.problem.problem import is_multi_label, is_regression
 from pipeline.sheets.contact_sheets import MAX_GALLERY_IMAGES, gallery
 from pipeline.sheets.drawing import Cell
 from pipeline.stage import Stage
@@ -30,10 +30,9 @@ from pipeline.training.folds import folds_of
 from pipeline.training.out_of_fold import FoldedRows
 from pipeline.workers.engine import Engine
 
-SEVERAL_LABELS = (
-    "labels are not checked, because confident learning needs one class per image, and with problem multi_label an "
-    "image may have several labels"
-)
+NOT_CHECKED = "labels are not checked, because confident learning needs one class per image, and with problem {}"
+SEVERAL_LABELS = NOT_CHECKED.format("multi_label an image may have several labels")
+NUMBERS = NOT_CHECKED.format("regression an image has a number")
 CAPTION_COLUMNS = ["label", "suggested", "split", "quality", "role"]
 
 
@@ -73,7 +72,9 @@ def label_issues(
         MissingInputError: an image has no vector yet.
     """
     if is_multi_label(images.problem):
-        return _not_checked()
+        return _not_checked(SEVERAL_LABELS)
+    if is_regression(images.problem):
+        return _not_checked(NUMBERS)
     # Models and sums are of rows in an order.
     manifest = check_manifest(manifest, SPLIT).sort_values("id", ignore_index=True)
     dev = predictions[predictions["split"] == DEV].sort_values("id", ignore_index=True)
@@ -112,13 +113,11 @@ def label_issues(
     return LabelIssuesOutputs(table, _sheet(table, manifest, images.originals), metrics, summary_of(metrics))
 
 
-def _not_checked() -> LabelIssuesOutputs:
-    """Why nothing is listed where an image may have several labels."""
+def _not_checked(why: str) -> LabelIssuesOutputs:
+    """Why nothing is listed."""
     table = pd.DataFrame(columns=[*COLUMNS])
-    sheet = gallery("Labels that may be wrong", [SEVERAL_LABELS], [], 0)
-    return LabelIssuesOutputs(
-        table, sheet, {"checked": False, "model": {"name": "none", "why": SEVERAL_LABELS}}, SEVERAL_LABELS
-    )
+    sheet = gallery("Labels that may be wrong", [why], [], 0)
+    return LabelIssuesOutputs(table, sheet, {"checked": False, "model": {"name": "none", "why": why}}, why)
 
 
 def _sheet(table: pd.DataFrame, manifest: pd.DataFrame, originals: ShardReader) -> bytes:

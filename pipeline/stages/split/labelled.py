@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pipeline.label_sets import LabelNames, all_names, membership
+from pipeline.problem.label_sets import LabelNames, all_names, membership
 
 Flags = npt.NDArray[np.bool_]
 

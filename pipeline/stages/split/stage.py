@@ -24,10 +24,11 @@ from pipeline.manifest import (
     select_columns,
 )
 from pipeline.metrics import matching
-from pipeline.problem import is_multi_label
-from pipeline.problem_params import Problem
+from pipeline.problem.params import Problem
+from pipeline.problem.problem import is_multi_label, is_regression
 from pipeline.stage import Stage
 from pipeline.stages.split.grouping import Groups
+from pipeline.stages.split.numbers import params_of_parts, with_parts
 from pipeline.stages.split.params import SplitParams
 from pipeline.stages.split.splitting import (
     EXCLUDED,
@@ -81,6 +82,9 @@ def split(manifest: RowParts, embeddings: Embeddings, params: SplitParams, probl
     read = {*strata, *newest, *([] if frozen is None else ["id"])}
     columns = [*COLUMNS_READ, *(name for name in strata if name not in COLUMNS_READ)]
     rows = select_columns(manifest, CURATED, columns, stay=[name for name in STAY if name not in read])
+    if measures := is_regression(problem):
+        params = params_of_parts(params)
+        rows, frozen = with_parts(rows, frozen)
     groups = Groups.of(lambda: (part["group"].to_pandas() for part in manifest.parts(["group"])), len(manifest))
     splits = assign_splits(rows, params, frozen, is_multi_label(problem), groups)
     there = ~splits.of(ONE_SIDED)
@@ -90,7 +94,7 @@ def split(manifest: RowParts, embeddings: Embeddings, params: SplitParams, probl
         production=there & production,
         of_split=splits.of,
         hashes=groups.uniform(params.seed, matching.GROUP_PURPOSE)[groups.codes],
-        taken=lambda places: manifest.take(places, matching.COLUMNS_TAKEN).to_pandas(),
+        taken=partial(_compared, manifest, rows if measures else None),
     )
     # Read where there are any; of the images that are compared alone.
     vectors_of = partial(_vectors, manifest, embeddings) if embeddings.available else None
@@ -106,7 +110,7 @@ def split(manifest: RowParts, embeddings: Embeddings, params: SplitParams, probl
     without = f" ({unlabelled} without a label{beside})" if unlabelled else ""
     notes = [
         *_moved(splits.topped_up),
-        *(matching.words(name, images[name], params.expected_accuracy) for name in (DEV, TEST)),
+        *(() if measures else (matching.words(name, images[name], params.expected_accuracy) for name in (DEV, TEST))),
         *matching.domain_notes(measured),
         *(f"warning: {sentence}" for sentence in found),
     ]
@@ -122,8 +126,10 @@ def split(manifest: RowParts, embeddings: Embeddings, params: SplitParams, probl
             "unlabelled": unlabelled,
             "unlabelled_in_held_out_groups": held_out,
             "topped_up": splits.topped_up,
+            # Of accuracies, which numbers do not have.
             "visible_difference": {
-                name: matching.visible_difference(images[name], params.expected_accuracy) for name in (DEV, TEST)
+                name: matching.visible_difference(images[name], params.expected_accuracy)
+                for name in (() if measures else (DEV, TEST))
             },
             "matching": matching.summarise_matching(measured),
         },
@@ -134,6 +140,12 @@ def split(manifest: RowParts, embeddings: Embeddings, params: SplitParams, probl
 def _vectors(manifest: RowParts, embeddings: Embeddings, places: npt.NDArray[np.intp]) -> npt.NDArray[np.floating]:
     found = embeddings.of(manifest.take(places, ["sha256"])["sha256"].to_pylist())
     return np.empty((0, 0)) if found is None else found
+
+
+def _compared(manifest: RowParts, parts: pd.DataFrame | None, places: npt.NDArray[np.intp]) -> pd.DataFrame:
+    """What is compared of some rows; of numbers the part of the range in which each lies."""
+    found: pd.DataFrame = manifest.take(places, matching.COLUMNS_TAKEN).to_pandas()
+    return found if parts is None else found.assign(label=parts["label"].astype(str).to_numpy()[places])
 
 
 def _excluded(manifest: RowParts, splits: Splits) -> pd.DataFrame:

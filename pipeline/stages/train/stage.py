@@ -8,12 +8,12 @@ from typing import Any
 import pandas as pd
 
 from pipeline import catalogue
-from pipeline.framing import UNRELATED
 from pipeline.manifest import DEV
 from pipeline.metrics.metric import check_defined, metric_of
 from pipeline.metrics.params import Limit
 from pipeline.models.baselines import Baseline
 from pipeline.models.files import save_model
+from pipeline.problem.framing import UNRELATED
 from pipeline.stage import Group, Stage
 from pipeline.stages.augment.params import VariantParams
 from pipeline.store.curves import Curves

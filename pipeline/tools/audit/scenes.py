@@ -12,12 +12,11 @@ import pandas as pd
 
 from pipeline.errors import MissingInputError
 from pipeline.images.local_features import MIN_SIDE
-from pipeline.images.pixels import decode, encode
-from pipeline.sheets.drawing import Cell, Section, Sheet, Strip, draw_sheet
+from pipeline.images.pixels import decode
+from pipeline.sheets.drawing import Cell, Section, Sheet, Strip, sheet_png
 from pipeline.stages.curate.scenes import NO_SCENES, find_scenes
 from pipeline.stages.curate.similarity import linked
 from pipeline.stages.embed.params import EfficientNetLite0Backbone
-from pipeline.stages.ingest.params import PngEncoding
 from pipeline.store.artifacts import spreadsheet
 from pipeline.store.shards import ShardReader
 from pipeline.store.writing import write_files
@@ -162,8 +161,8 @@ def write_sheet(rows: pd.DataFrame, pairs: pd.DataFrame, pictures: Pictures, pat
         for number, row in ((number, rows.iloc[number]) for number in (one, other))
     ]
     lines = [f"{len(pairs):,} pairs of images in different splits show one scene; {len(chosen)} shown, clearest first."]
-    sheet = draw_sheet(Sheet("One scene in two splits", lines, [Section("", [Strip("", cells)])] * bool(cells), 6))
-    write_files({path: encode(sheet, PngEncoding(name="png"))})
+    sheet = Sheet("One scene in two splits", lines, [Section("", [Strip("", cells)])] * bool(cells), 6)
+    write_files({path: sheet_png(sheet)})
 
 
 def _of_rows(pairs: pd.DataFrame, rows: pd.DataFrame, content: "pd.Series[Any]") -> pd.DataFrame:

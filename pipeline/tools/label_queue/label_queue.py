@@ -12,11 +12,11 @@ from threadpoolctl import threadpool_limits
 from pipeline import catalogue
 from pipeline.data.vectors import EMBEDDINGS, image_vectors, principal
 from pipeline.errors import DataError, MissingInputError, ParamsError, listing
-from pipeline.label_sets import all_names
 from pipeline.manifest import NO_LABEL, TRAIN
 from pipeline.metrics.predictions import probability_columns
-from pipeline.problem import is_multi_label
-from pipeline.problem_params import MultiLabel, Problem
+from pipeline.problem.label_sets import all_names
+from pipeline.problem.params import MultiLabel, Problem
+from pipeline.problem.problem import check_has_classes, is_multi_label
 from pipeline.project.params_file import Params
 from pipeline.randomness import keyed_uniform
 from pipeline.sources.files import open_files
@@ -60,6 +60,7 @@ def label_queue(name: str, params: Params, count: int, by: str | None, engine: E
         MissingInputError: curate has not run; there is no model to be uncertain.
         DataError: no image is left to be labelled.
     """
+    check_has_classes(params.problem, "`pipeline label-queue`")
     labels = _labels(name, params)
     path = Path(catalogue.CURATED.path)
     rows: pd.DataFrame = catalogue.CURATED.read(path)

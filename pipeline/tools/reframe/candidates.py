@@ -10,10 +10,10 @@ import numpy.typing as npt
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
-from pipeline.class_tree import Tree, leaves, tree_distances
-from pipeline.framing import UNRELATED, Framing, Nested, Ranked, rank_distances
-from pipeline.problem_params import Relabelled
-from pipeline.relabelling import REST
+from pipeline.problem.class_tree import Tree, leaves, tree_distances
+from pipeline.problem.framing import UNRELATED, Framing, Nested, Ranked, rank_distances
+from pipeline.problem.params import Relabelled
+from pipeline.problem.relabelling import REST
 
 Costs = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.intp]

@@ -12,9 +12,9 @@ import numpy.typing as npt
 from scipy import stats
 from threadpoolctl import threadpool_limits
 
-from pipeline.framing import UNRELATED, Decide, Framing, decision, least_expected
 from pipeline.metrics.bootstrap import ALPHA
 from pipeline.metrics.intervals import MIN_GROUPS
+from pipeline.problem.framing import UNRELATED, Decide, Framing, decision, least_expected
 from pipeline.randomness import keyed_generator
 from pipeline.tools.reframe.candidates import Candidate
 from pipeline.training.embedded import Floats, Rows

@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 
 from pipeline import catalogue
-from pipeline.class_tree import checked_tree, leaves
 from pipeline.data.vectors import image_vectors
 from pipeline.errors import DataError, ParamsError, listing
-from pipeline.framing import UNRELATED
 from pipeline.manifest import DEV, NO_LABEL, PRODUCTION, SPLIT, TRAIN, check_manifest
 from pipeline.metrics.class_measures import MeanCost
 from pipeline.metrics.metric import metric_of
 from pipeline.metrics.predictions import class_codes
-from pipeline.problem import framed
-from pipeline.problem_params import Hierarchy, Ordinal, Relabelled
+from pipeline.problem.class_tree import checked_tree, leaves
+from pipeline.problem.framing import UNRELATED
+from pipeline.problem.params import Hierarchy, Ordinal, Relabelled
+from pipeline.problem.problem import framed
 from pipeline.project.params_file import Params
 from pipeline.tools.reframe.candidates import (
     MAX_CLASSES_EACH,

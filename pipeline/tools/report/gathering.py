@@ -93,12 +93,18 @@ def _latest_diagnosis() -> Mapping[str, Any]:
 def _diagnosis(_: Params) -> Mapping[str, Any]:
     found = _latest_diagnosis()
     # Looked at here, so that a report of another version is missed as one.
-    return {name: found[name] for name in ("sentence", "gaps", "findings", "steps")}
+    shown = {name: found[name] for name in ("sentence", "gaps", "findings", "steps")}
+    return {**shown, "numbers": _in_numbers(found)}
+
+
+def _in_numbers(diagnosis: Mapping[str, Any]) -> bool:
+    """Whether errors are of numbers, in their unit."""
+    return diagnosis.get("unit") == "numbers"
 
 
 def _levels(_: Params) -> Markup:
     found = _latest_diagnosis()
-    return plots.levels_plot(found["levels"], found["gaps"])
+    return plots.levels_plot(found["levels"], found["gaps"], _in_numbers(found))
 
 
 def _verdict(params: Params) -> Mapping[str, Any]:

@@ -8,11 +8,16 @@ import numpy as np
 import pandas as pd
 
 from pipeline import catalogue
-from pipeline.label_sets import LabelNames
 from pipeline.manifest import DEV
 from pipeline.metrics.confusion import confusion_matrix, per_class
-from pipeline.metrics.predictions import classes_of
+from pipeline.metrics.measures import METRICS
+from pipeline.metrics.metric import key_of
+from pipeline.metrics.number_evaluation import per_bin
+from pipeline.metrics.number_measures import numbers_of
+from pipeline.metrics.predictions import checked_predictions, classes_of
 from pipeline.models.baselines import Baseline
+from pipeline.problem.label_sets import LabelNames
+from pipeline.problem.quantities import Quantity
 from pipeline.project.params_file import Params
 from pipeline.tools.report import plots
 from pipeline.tools.report.sheets import read
@@ -46,18 +51,21 @@ def _ensemble() -> Mapping[str, Any] | None:
 
 
 def confusion(_: Params) -> Mapping[str, Any]:
-    """What dev's images are taken for."""
+    """The confusion matrix of dev; of labels, or of numbers, what stands for it."""
     predictions = read(catalogue.PREDICTIONS)
     dev = predictions[predictions["split"] == DEV]
     classes = classes_of(predictions)
     if isinstance(classes, LabelNames):
         return _labels()
+    if isinstance(classes, Quantity):
+        return _numbers(dev, classes)
     matrix = confusion_matrix(dev["label"].to_numpy(), dev["predicted"].to_numpy(), classes)
     wrong = matrix - np.diag(np.diag(matrix))
     pairs = [divmod(int(cell), len(classes)) for cell in np.argsort(-wrong, axis=None, kind="stable")[:MAX_PAIRS]]
     return {
         "plot": plots.confusion_plot(matrix, classes),
         "several": False,
+        "measured": False,
         "classes": len(classes),
         "shown": min(len(classes), plots.MAX_MATRIX_CLASSES),
         "pairs": [
@@ -85,22 +93,45 @@ def _labels() -> Mapping[str, Any]:
         "classes": len(table),
         "shown": min(len(table), plots.MAX_CLASSES),
         "several": True,
+        "measured": False,
         "pairs": [],
         "worst": table.sort_values("f1", kind="stable").head(MAX_WORST).to_dict("records"),
     }
 
 
-def slices(_: Params) -> Mapping[str, Any]:
-    """The slices of dev with the highest error rates."""
+def _numbers(dev: pd.DataFrame, quantity: Quantity) -> Mapping[str, Any]:
+    """Instead of the confusion matrix, where images have numbers: predicted and actual ones."""
+    seen = checked_predictions(dev, quantity)
+    numbers = numbers_of(seen)
+    order = np.argsort(numbers.truth, kind="stable")
+    return {
+        "plot": plots.numbers_plot(numbers.truth[order], numbers.predicted[order], quantity[0]),
+        "measured": True,
+        "shown": min(len(dev), plots.MAX_POINTS),
+        "images": len(dev),
+        "parts": per_bin(seen, dev["group"]).to_dict("records"),
+    }
+
+
+def slices(params: Params) -> Mapping[str, Any]:
+    """The slices of dev, the worst first."""
     table = read(catalogue.SLICES)
-    table = table[table["split"] == DEV].sort_values("error_rate", ascending=False, kind="stable")
+    table = table[table["split"] == DEV]
+    # Numbers are not right or wrong: their slices are shown by the metric.
+    rates = pd.to_numeric(table["error_rate"], errors="coerce")
+    values = pd.to_numeric(table["optimizing"], errors="coerce")
+    measured = bool(rates.isna().all()) and len(table) > 0
+    worst = values if not METRICS.of(params.evaluate.optimizing).maximise else -values
+    table = table.assign(error_rate=rates, optimizing=values, worst=worst if measured else rates)
+    table = table.sort_values("worst", ascending=False, kind="stable")
     rows = [
         {
             "column": str(row["column"]),
             "value": str(row["bar"]).removeprefix(f"{row['split']} {row['column']}="),
             "images": int(row["images"]),
-            "error_rate": float(row["error_rate"]),
+            "error_rate": float(row["optimizing"] if measured else row["error_rate"]),
         }
         for row in table.head(MAX_SLICES).to_dict("records")
     ]
-    return {"rows": rows, "more": len(table) - len(rows)}
+    key = key_of(params.evaluate.optimizing)
+    return {"rows": rows, "more": len(table) - len(rows), "measured": key if measured else ""}

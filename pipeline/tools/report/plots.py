@@ -14,26 +14,37 @@ from pipeline.tools.inline_svg import BLUE, INK, ORANGE, RC, page_figure, short,
 
 ROW = 0.3
 MAX_CLASSES, MAX_MATRIX_CLASSES, MAX_NUMBERED = 40, 25, 12
+# Images of dev that are drawn, in the order of their numbers.
+MAX_POINTS = 1000
+# The height of a plot that is as high as it is wide, in inches.
+SIDE = 5.2
 
 
 @mpl.rc_context(RC)
-def levels_plot(levels: Sequence[Mapping[str, Any]], gaps: Sequence[Mapping[str, Any]] = ()) -> Markup:
-    """The error of each level in percent, from human level down to production: interval, and the gap to one above."""
+def levels_plot(
+    levels: Sequence[Mapping[str, Any]], gaps: Sequence[Mapping[str, Any]] = (), numbers: bool = False
+) -> Markup:
+    """The error of each level in percent, from human level down to production: interval, and the gap to one above.
+
+    Args:
+        numbers: whether errors are of numbers, in their unit.
+    """
     figure, axes = page_figure(0.55 + 0.5 * len(levels))
-    above = {gap["upper"]: f"\n{gap['name'].replace('_', ' ')}: {100 * gap['value']:+.1f}" for gap in gaps}
-    errors = [100 * level["error"] for level in levels]
-    ends = [[100 * (level["error"] - level["low"]), 100 * (level["high"] - level["error"])] for level in levels]
+    times, written, change = (1, "{:.3g}", "{:+.2g}") if numbers else (100, "{:.2f} %", "{:+.1f}")
+    above = {gap["upper"]: f"\n{gap['name'].replace('_', ' ')}: {change.format(times * gap['value'])}" for gap in gaps}
+    errors = [times * level["error"] for level in levels]
+    ends = [[times * (level["error"] - level["low"]), times * (level["high"] - level["error"])] for level in levels]
     places = range(len(levels))
     axes.barh(places, errors, color=BLUE, height=0.6)
     axes.errorbar(errors, places, xerr=np.clip(np.transpose(ends), 0, None), fmt="none", ecolor=INK, capsize=3, lw=1)
     axes.set_yticks(places, [f"{level['name']}{above.get(level['name'], '')}" for level in levels])
     for place, level, error in zip(places, levels, errors, strict=True):
-        axes.annotate(f"{error:.2f} %", (100 * max(level["high"], level["error"]), place), (5, 0),
+        axes.annotate(written.format(error), (times * max(level["high"], level["error"]), place), (5, 0),
                       textcoords="offset points", va="center")  # fmt: skip
     axes.invert_yaxis()
     axes.margins(x=0.18)
     axes.set_xlim(left=0)
-    axes.set_xlabel("error in %, with its 95 % interval")
+    axes.set_xlabel(f"error {'in the unit of the numbers' if numbers else 'in %'}, with its 95 % interval")
     return svg_of(figure, "levels", "Errors from human level to production")
 
 
@@ -116,3 +127,25 @@ def labels_plot(table: pd.DataFrame) -> Markup:
     axes.set_xlabel("F1 on dev, with its 95 % interval")
     figure.legend(loc="outside upper center", ncols=2)
     return svg_of(figure, "confusion", "F1 and average precision of each label on dev")
+
+
+@mpl.rc_context(RC)
+def numbers_plot(truth: npt.NDArray[np.float64], predicted: npt.NDArray[np.float64], name: str) -> Markup:
+    """Predicted against actual numbers, and the line on which they are equal; of many images some.
+
+    Args:
+        truth, predicted: shape (n,). name: of what is measured.
+    """
+    chosen = np.linspace(0, len(truth) - 1, min(len(truth), MAX_POINTS)).astype(int)
+    figure, axes = page_figure(SIDE)
+    low, high = (float(limit(np.concatenate([truth, predicted]))) for limit in (np.min, np.max))
+    axes.plot([low, high], [low, high], color=INK, lw=0.8, ls="--", label="prediction = number")
+    axes.plot(
+        truth[chosen], predicted[chosen], "o", color=BLUE, markersize=4, alpha=0.5, mew=0, label="an image of dev"
+    )
+    axes.grid(lw=0.5)
+    axes.set_aspect("equal", adjustable="datalim")
+    axes.set_xlabel(f"{short(name)}, actual")
+    axes.set_ylabel(f"{short(name)}, predicted")
+    figure.legend(loc="outside upper center", ncols=2)
+    return svg_of(figure, "confusion", "Predicted and actual numbers of dev")

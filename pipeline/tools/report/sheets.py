@@ -12,7 +12,7 @@ from PIL import Image
 
 from pipeline import catalogue
 from pipeline.diagnosis.clusters import CLUSTER
-from pipeline.diagnosis.error_tags import errors_of
+from pipeline.diagnosis.error_tags import SIZE, errors_of
 from pipeline.errors import DataError
 from pipeline.manifest import DEV
 from pipeline.project.params_file import Params
@@ -38,7 +38,8 @@ def read(artifact: Artifact) -> Any:
 def _errors(_: Params) -> Sheet:
     predictions: pd.DataFrame = read(catalogue.PREDICTIONS)
     errors = errors_of(predictions, DEV)
-    return _sheet("Misclassified images of dev", errors_sheet(errors, DEV, int((predictions["split"] == DEV).sum())))
+    title = "Errors of dev" if SIZE in errors else "Misclassified images of dev"
+    return _sheet(title, errors_sheet(errors, DEV, int((predictions["split"] == DEV).sum())))
 
 
 def _label_issues(_: Params) -> Mapping[str, Any]:

@@ -13,7 +13,6 @@ import pandas as pd
 from pipeline import catalogue
 from pipeline.data.predictions import predict_rows, prediction_table
 from pipeline.errors import DataError, MissingInputError, ParamsError
-from pipeline.framing import decision
 from pipeline.manifest import DEV
 from pipeline.metrics.bootstrap import ALPHA
 from pipeline.metrics.influence import image_influence
@@ -23,7 +22,8 @@ from pipeline.metrics.multiple_comparisons import judged_together
 from pipeline.metrics.predictions import Predictions, checked_predictions
 from pipeline.models.files import save_model
 from pipeline.models.params import Model
-from pipeline.problem import is_multi_label
+from pipeline.problem.framing import decision
+from pipeline.problem.problem import check_has_classes, is_multi_label
 from pipeline.project.params_file import Params
 from pipeline.stages.train.params import TrainParams
 from pipeline.store.artifacts import table
@@ -82,6 +82,7 @@ def check_all(
     Raises:
         StorageError: the file cannot be written; said before any model is fitted.
     """
+    check_has_classes(params.problem, "`pipeline spot-check`")
     if is_multi_label(params.problem):
         raise ParamsError(
             "a spot check compares models that give each image one class, and with problem multi_label an image may "

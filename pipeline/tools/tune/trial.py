@@ -13,7 +13,6 @@ import pandas as pd
 
 from pipeline import catalogue
 from pipeline.data.predictions import predict_rows
-from pipeline.label_sets import LabelNames
 from pipeline.metrics.limits import LATENCY, check_limits, needs_latency
 from pipeline.metrics.metric import metric_of
 from pipeline.metrics.params import Limit, SliceError
@@ -21,6 +20,7 @@ from pipeline.metrics.predictions import checked_predictions, probability_column
 from pipeline.metrics.slices import with_slices
 from pipeline.models.files import save_model
 from pipeline.models.latency import p95_milliseconds
+from pipeline.problem.framing import outputs_of
 from pipeline.project.params_file import Params
 from pipeline.tools.training_data import balanced_rows, read_data
 from pipeline.training.fit_data import TrainingData, check_fits
@@ -87,8 +87,8 @@ class Shared:
             return read_data(params, balanced_rows(params))
         same_way = params.train.unlabelled.name == self._params.train.unlabelled.name
         if same_way and params.augment.variants == self._params.augment.variants:
-            several = isinstance(self._data.classes, LabelNames)
-            check_fits(self._data.rows, self._data.dev_rows, params.train.batch_size, several)
+            outputs = outputs_of(self._data.classes)
+            check_fits(self._data.rows, self._data.dev_rows, params.train.batch_size, outputs)
             return self._data
         return read_data(params)
 

@@ -12,16 +12,22 @@ from pipeline.models.ensembles import SMALLEST
 
 Floats = npt.NDArray[np.float64]
 RESAMPLES = 1000
-# Outside of the interval, half of it on each side.
-ALPHA = 0.1
+# Outside of the interval, half of it on each side: where nothing was chosen by the images; and where members were,
+# which the interval does not count as noise.
+ALPHA, ALPHA_OF_CHOSEN = 0.1, 0.05
+# Groups with an image whose label the single model gives less than half. Most of a good model's log loss is that of few
+# such images: where hardly any is among those at hand, no resample holds what others would cost.
+MIN_HARD_GROUPS = 5
 
 
 @dataclass(frozen=True)
 class Gain:
     """The log loss of a single model and of an ensemble, and by how much the second is lower.
 
-    low, high: ends of the 90 % interval of the difference; NaN where there are too few groups for one. The question has
-    one direction: so an ensemble that is no better is taken in 5 of 100 cases.
+    low, high: ends of the interval of the difference; NaN where there are too few groups for one. hard_groups: those
+    with an image whose label the single model gives less than half. alpha: the share of cases outside. The question has
+    one direction: so an ensemble that is no better is taken in about alpha / 2 of all cases.
+    best_single: the log loss of the single model on the images that it was chosen by, which flatters it.
     """
 
     single: float
@@ -29,6 +35,9 @@ class Gain:
     low: float
     high: float
     groups: int
+    hard_groups: int
+    alpha: float = ALPHA
+    best_single: float = float("inf")
 
     @property
     def difference(self) -> float:
@@ -37,16 +46,26 @@ class Gain:
 
     @property
     def beyond_noise(self) -> bool:
-        """Whether the whole interval is above 0."""
-        return self.low > 0
+        """Whether the whole interval is above 0, and the ensemble is not above the flattered single model either.
+
+        With few groups the single model that is chosen differs between parts of them, and worse ones take part in
+        `single`: so the second condition.
+        """
+        return self.low > 0 and self.ensemble < self.best_single
 
     @property
     def sentence(self) -> str:
         """What was found, in words."""
         values = f"{self.ensemble:.4f} against {self.single:.4f}"
+        if self.groups >= MIN_GROUPS and self.hard_groups < MIN_HARD_GROUPS:
+            return (
+                f"{values}; the single model gives the label less than half in {self.hard_groups} groups, which are "
+                f"too few to tell, at least {MIN_HARD_GROUPS} are needed"
+            )
         if np.isnan(self.low):
             return f"{values}; {self.groups} groups are too few to tell, at least {MIN_GROUPS} are needed"
-        return f"{values}, lower by {self.difference:.4f} (90 % interval {self.low:.4f} to {self.high:.4f})"
+        level = f"{1 - self.alpha:.0%}".replace("%", " %")
+        return f"{values}, lower by {self.difference:.4f} ({level} interval {self.low:.4f} to {self.high:.4f})"
 
 
 def log_losses(own: Floats) -> Floats:
@@ -61,19 +80,24 @@ def own_probability(probabilities: Floats, labels: npt.NDArray[np.intp]) -> Floa
     return found[..., 0]
 
 
-def gain_of(single: Floats, ensemble: Floats, weights: Floats, groups: npt.NDArray[np.intp], seed: int) -> Gain:
+def gain_of(
+    single: Floats, ensemble: Floats, weights: Floats, groups: npt.NDArray[np.intp], seed: int, alpha: float = ALPHA
+) -> Gain:
     """The gain by what both say of the labels of the same images.
 
     Args:
         single, ensemble: probabilities of the labels, shape (m,). weights, groups: shape (m,).
+        alpha: the share of cases outside of the interval.
     """
     one, other = log_losses(single), log_losses(ensemble)
     count = len(np.unique(groups))
     low = high = float("nan")
-    if count >= MIN_GROUPS:
+    hard = len(np.unique(groups[single < 0.5]))
+    if count >= MIN_GROUPS and hard >= MIN_HARD_GROUPS:
         drawn = []
         for times in resamples(pd.Series(groups), RESAMPLES, seed, "ensemble"):
             counted = times * weights
             drawn.append(counted @ (one - other) / np.maximum(counted.sum(axis=1), 1e-12))
-        low, high = interval(np.concatenate(drawn), ALPHA)
-    return Gain(float(np.average(one, weights=weights)), float(np.average(other, weights=weights)), low, high, count)
+        low, high = interval(np.concatenate(drawn), alpha)
+    losses = [float(np.average(each, weights=weights)) for each in (one, other)]
+    return Gain(losses[0], losses[1], low, high, count, hard, alpha)

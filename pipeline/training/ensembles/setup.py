@@ -11,12 +11,12 @@ from torch import nn
 from pipeline.data.loader import batches
 from pipeline.data.predictions import PREDICTION_BATCH
 from pipeline.errors import ParamsError
-from pipeline.label_sets import LabelNames
 from pipeline.metrics.metric import Metric
 from pipeline.metrics.predictions import Predictions
 from pipeline.models.ensembles import EnsembleOf, ensemble_of
 from pipeline.models.files import TrainedModel
 from pipeline.models.prediction import predict
+from pipeline.problem.label_sets import LabelNames
 from pipeline.stages.train.params import TrainParams
 from pipeline.training.checkpoint import Progress
 from pipeline.training.ensembles.fits import Fits, Fitted, Task

@@ -13,7 +13,7 @@ import torch
 from pipeline.data.loader import batches
 from pipeline.data.predictions import PREDICTION_BATCH
 from pipeline.models.ensembles import SMALLEST, ImageFacts, LogLinear
-from pipeline.training.ensembles.gain import Floats, gain_of, own_probability
+from pipeline.training.ensembles.gain import Floats, own_probability
 from pipeline.training.ensembles.images import images_of
 from pipeline.training.ensembles.kinds import Stacking
 from pipeline.training.ensembles.log_linear import Learnt, MemberPredictions, across_folds, learnt, loss_of
@@ -29,7 +29,7 @@ from pipeline.training.ensembles.setup import (
     single_of,
     why,
 )
-from pipeline.training.ensembles.voting import DIGITS, OUT_OF_FOLD, losses_of, table_of
+from pipeline.training.ensembles.voting import DIGITS, OUT_OF_FOLD, gain_over_best, losses_of, table_of
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,7 @@ def stacking(params: Stacking, setup: Setup) -> EnsembleFit:
     of_members = own_probability(found, images.labels)
     losses = losses_of(of_members, images)
     best = int(np.argmin(np.round(losses, DIGITS)))
-    gain = gain_of(of_members[best], own_probability(own, images.labels), images.weights, images.groups,
-                   setup.train.seed)  # fmt: skip
+    gain = gain_over_best(of_members, own_probability(own, images.labels), images, setup.train.seed)
     used = np.abs(pool.weights).max(axis=1) > 0
     kept = decision(params.use, gain) and bool(used.any())
     weights = pool.weights[:, 0] if kept else np.eye(len(members))[best]

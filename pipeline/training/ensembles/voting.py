@@ -1,15 +1,19 @@
 """Voting: members are selected out of fold and their probabilities averaged.
 
 The selection is greedy, with replacement, from the members' out-of-fold predictions of groups that they were not
-fitted to (Caruana et al., Ensemble Selection from Libraries of Models, 2004). Whether it helps is asked of each fold
-anew, by the selection that the other folds make.
+fitted to (Caruana et al., Ensemble Selection from Libraries of Models, 2004). Whether it helps is asked of each part of
+the groups anew, by the selection that the other parts make. The best member, too, is chosen without the images that it
+is asked of: the best of several equal ones is lucky on those that it was chosen by, and no ensemble would seem better.
 """
+
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
 
 from pipeline.models.ensembles import Average
-from pipeline.training.ensembles.gain import Floats, gain_of, log_losses, own_probability
+from pipeline.training.ensembles.gain import ALPHA_OF_CHOSEN, Floats, Gain, gain_of, log_losses, own_probability
 from pipeline.training.ensembles.images import Images, images_of
 from pipeline.training.ensembles.kinds import Voting
 from pipeline.training.ensembles.setup import (
@@ -24,11 +28,14 @@ from pipeline.training.ensembles.setup import (
     single_of,
     why,
 )
+from pipeline.training.folds import folds_of
 
 # Members that are taken one after another; each adds so much of the weights.
 ROUNDS = 50
 # Losses that differ by less are equal: sums in another order differ so.
 DIGITS = 9
+# Parts of the groups: with so many, the others choose nearly as all of them do.
+PARTS = 10
 OUT_OF_FOLD = "train, out of fold"
 
 
@@ -42,8 +49,8 @@ def voting(params: Voting, setup: Setup) -> EnsembleFit:
     losses = losses_of(own, images)
     best = int(np.argmin(np.round(losses, DIGITS)))
     counts = selected(own, images, params.max_members)
-    gain = gain_of(own[best], _of_other_folds(own, images, params.max_members), images.weights, images.groups,
-                   setup.train.seed)  # fmt: skip
+    averaged = by_other_parts(own, images, setup.train.seed, lambda part, of: _shares(part, of, params.max_members))
+    gain = gain_over_best(own, averaged, images, setup.train.seed)
     kept = decision(params.use, gain) and int((counts > 0).sum()) > 1
     weights = counts / counts.sum() if kept else np.eye(len(members))[best]
     reason = why(params.use, gain, f"the best member ({members[best].title})")
@@ -78,6 +85,43 @@ def selected(own: Floats, images: Images, max_members: int) -> Floats:
     return best
 
 
+def gain_over_best(own: Floats, ensemble: Floats, images: Images, seed: int) -> Gain:
+    """The gain of an ensemble over the best member, where both are chosen without the images that they are asked of.
+
+    Args:
+        own: each member's probabilities of the images' labels, shape (members, m). ensemble: the same of the ensemble,
+            shape (m,).
+    """
+    best = by_other_parts(own, images, seed, _best)
+    gain = gain_of(best, ensemble, images.weights, images.groups, seed, ALPHA_OF_CHOSEN)
+    return replace(gain, best_single=float(losses_of(own, images).min()))
+
+
+def by_other_parts(own: Floats, images: Images, seed: int, choose: Callable[[Floats, Images], Floats]) -> Floats:
+    """Probabilities of the labels, shape (m,), of each part of the groups by what is chosen on the other parts.
+
+    Args:
+        own: each member's, shape (members, m). choose: (those of some images, these images) -> weights (members,).
+    """
+    parts = folds_of(images.labels.astype(str), images.groups.astype(str), PARTS, seed)
+    found = np.empty(own.shape[1])
+    for part in np.unique(parts):
+        inside = parts == part
+        found[inside] = choose(own[:, ~inside], images.part(~inside)) @ own[:, inside]
+    return found
+
+
+def _best(own: Floats, images: Images) -> Floats:
+    found: Floats = np.eye(len(own))[int(np.argmin(np.round(losses_of(own, images), DIGITS)))]
+    return found
+
+
+def _shares(own: Floats, images: Images, max_members: int) -> Floats:
+    counts = selected(own, images, max_members)
+    found: Floats = counts / counts.sum()
+    return found
+
+
 def losses_of(own: Floats, images: Images) -> Floats:
     """The mean loss of probabilities of labels, shape (…,) of (…, m)."""
     found: Floats = log_losses(own) @ images.weights / images.weights.sum()
@@ -88,13 +132,3 @@ def table_of(titles: list[str], losses: Floats, weights: Floats) -> list[dict[st
     """Of each member its title, log loss and weight."""
     rows = zip(titles, losses.tolist(), weights.tolist(), strict=True)
     return [{"member": title, "log_loss": loss, "weight": weight} for title, loss, weight in rows]
-
-
-def _of_other_folds(own: Floats, images: Images, max_members: int) -> Floats:
-    """The ensemble's probabilities of the labels, shape (m,), of each fold by what the others select."""
-    found = np.empty(own.shape[1])
-    for fold in np.unique(images.folds):
-        inside = images.folds == fold
-        counts = selected(own[:, ~inside], images.part(~inside), max_members)
-        found[inside] = counts @ own[:, inside] / counts.sum()
-    return found

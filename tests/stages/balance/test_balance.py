@@ -59,7 +59,7 @@ def balanced(
     """The outputs, their manifest as a data frame."""
     chosen = {"name": strategy, **OTHERS[strategy], **others}
     section = params(**{"balance.strategy": chosen, "balance.production_weight": production_weight})
-    outputs = balance(rows_of(manifest), ShardReader(folder), section.balance, Engine(workers))
+    outputs = balance(rows_of(manifest), ShardReader(folder), section.balance, section.problem, Engine(workers))
     return replace(outputs, manifest=outputs.manifest.part(0, len(outputs.manifest.rows)).to_pandas())
 
 
@@ -88,7 +88,7 @@ def test_the_file_is_the_same_in_any_order_of_rows(
     shuffled = manifest.sample(frac=1, random_state=1)
     for number, rows in enumerate((manifest, shuffled)):
         section = params(**{"balance.strategy": {"name": strategy, **OTHERS[strategy]}}).balance
-        outputs = balance(rows_of(rows), ShardReader(folder), section, Engine(1))
+        outputs = balance(rows_of(rows), ShardReader(folder), section, params().problem, Engine(1))
         catalogue.BALANCED_TABLE.write(outputs.manifest, tmp_path / str(number))
     assert (tmp_path / "0").read_bytes() == (tmp_path / "1").read_bytes()
     rows = catalogue.BALANCED.read(tmp_path / "0")
@@ -175,7 +175,7 @@ def test_a_file_written_in_parts_reads_as_one(
     manifest: pd.DataFrame, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     section = params(**{"balance.strategy": {"name": "oversample", **OTHERS["oversample"]}}).balance
-    taken = balance(rows_of(manifest), ShardReader(folder), section, Engine(1)).manifest
+    taken = balance(rows_of(manifest), ShardReader(folder), section, params().problem, Engine(1)).manifest
     catalogue.BALANCED_TABLE.write(taken, tmp_path / "whole")
     monkeypatch.setattr("pipeline.store.manifests.PART", 4)
     catalogue.BALANCED_TABLE.write(taken, tmp_path / "parts")

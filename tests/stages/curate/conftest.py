@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from pipeline.images.pixels import Pixels
+from pipeline.sheets import drawing
 from pipeline.sheets.drawing import Sheet
-from pipeline.stages.curate import confounders, sheets
 
 
 @pytest.fixture
@@ -17,6 +17,5 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Sheet]:
         seen.append(sheet)
         return np.zeros((1, 1, 3), np.uint8)
 
-    for module in (confounders, sheets):
-        monkeypatch.setattr(module, "draw_sheet", draw)
+    monkeypatch.setattr(drawing, "draw_sheet", draw)
     return seen

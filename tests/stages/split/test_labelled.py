@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import DataError
-from pipeline.label_sets import NONE, LabelNames, all_names, membership, texts_of
 from pipeline.manifest import DEV, TEST, TRAIN
+from pipeline.problem.label_sets import NONE, LabelNames, all_names, membership, texts_of
 from pipeline.stages.split.labelled import Labelled
 from pipeline.stages.split.splitting import assign_splits
 from tests.examples import curated

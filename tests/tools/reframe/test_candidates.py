@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from pipeline.errors import ParamsError
-from pipeline.problem import PROBLEMS, framed
-from pipeline.problem_params import Relabelled
+from pipeline.problem.params import Relabelled
+from pipeline.problem.problem import PROBLEMS, framed
 from pipeline.tools.reframe.candidates import (
     Asked,
     Candidate,

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from pipeline.framing import UNRELATED
-from pipeline.problem_params import Classes
+from pipeline.problem.framing import UNRELATED
+from pipeline.problem.params import Classes
 from pipeline.tools.reframe.candidates import Asked, in_order, merged
 from pipeline.tools.reframe.measuring import Images, Result, measure, out_of_fold
 from pipeline.tools.reframe.printing import DECISION, GAIN, NONE, UNKNOWN, sentences, table_of, verdict

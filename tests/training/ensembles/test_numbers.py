@@ -1,5 +1,7 @@
 """What is computed on vectors: the greedy selection, the log-linear pool, and whether a difference is beyond noise."""
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -10,7 +12,7 @@ from pipeline.training.ensembles.gain import gain_of, own_probability
 from pipeline.training.ensembles.images import Images
 from pipeline.training.ensembles.log_linear import MemberPredictions, across_folds, learnt, loss_of
 from pipeline.training.ensembles.stacking import Scale, logs_of, stacked
-from pipeline.training.ensembles.voting import losses_of, selected
+from pipeline.training.ensembles.voting import by_other_parts, gain_over_best, losses_of, selected
 from pipeline.training.folds import folds_of
 
 Floats = npt.NDArray[np.float64]
@@ -79,6 +81,53 @@ def test_a_gain_is_beyond_noise_only_if_groups_agree() -> None:
     few = gain_of(noise, better, np.ones(200), eight, seed=1)
     assert not few.beyond_noise
     assert "8 groups are too few to tell, at least 15 are needed" in few.sentence
+
+
+def test_the_best_of_equal_members_does_not_hide_what_their_average_gains() -> None:
+    """The best of eight is lucky on the images that it was chosen by."""
+    own = np.random.default_rng(9).uniform(0.2, 0.95, (8, 60))
+    averaged = by_other_parts(own, images(60), 1, lambda part, _: np.full(len(part), 1 / len(part)))
+    found = gain_over_best(own, averaged, images(60), seed=1)
+    best = losses_of(own, images(60)).min()
+    assert found.best_single == pytest.approx(best)
+    assert found.single > best + 0.02
+    assert found.alpha == 0.05
+    assert "95 % interval" in found.sentence
+
+
+def test_what_is_chosen_knows_nothing_of_the_groups_that_it_is_asked_of() -> None:
+    of = Images(np.arange(90), np.arange(90) % 2, np.arange(90) // 3, np.ones(90), np.arange(90) // 3 % 3)
+    seen: list[tuple[npt.NDArray[np.intp], int]] = []
+
+    def choose(own: Floats, part: Images) -> Floats:
+        seen.append((part.groups, len(seen)))
+        # The answer is the number of the choice, by which each image tells what it was asked with.
+        return np.array([float(len(seen) - 1)])
+
+    asked = by_other_parts(np.ones((1, 90)), of, 1, choose)
+    assert len(seen) == 10
+    for groups, number in seen:
+        assert not set(of.groups[asked == number]) & set(groups)
+        assert set(of.groups[asked == number]) | set(groups) == set(of.groups)
+
+
+def test_with_hardly_an_error_nothing_is_beyond_noise() -> None:
+    """What a surer model gains on images that are easy, it may lose on the first one that is hard."""
+    sure, hard = np.full(100, 0.95), np.array([0.3] * 4)
+    found = gain_of(np.append(sure, hard), np.append(sure + 0.04, hard), np.ones(104), np.arange(104), seed=1)
+    assert found.difference > 0
+    assert not found.beyond_noise
+    assert "less than half in 4 groups, which are too few to tell, at least 5 are needed" in found.sentence
+    hard = np.array([0.3] * 5)
+    assert gain_of(
+        np.append(sure, hard), np.append(sure + 0.04, hard), np.ones(105), np.arange(105), seed=1
+    ).beyond_noise
+
+
+def test_an_ensemble_above_the_best_member_is_not_better() -> None:
+    gain = gain_of(np.full(60, 0.4), np.full(60, 0.6), np.ones(60), np.arange(60), seed=1)
+    assert gain.beyond_noise
+    assert not replace(gain, best_single=gain.ensemble).beyond_noise
 
 
 def test_the_probability_of_a_label_is_taken_from_each_member() -> None:

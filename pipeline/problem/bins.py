@@ -11,6 +11,7 @@ from pydantic import Field
 from pipeline.errors import DataError, listing
 from pipeline.manifest import NO_LABEL
 from pipeline.names import alike_labels
+from pipeline.problem.quantities import number_of
 
 # Numbers, null at an end that is open.
 Edges = Annotated[Sequence[float | None], Field(min_length=3)]
@@ -81,12 +82,3 @@ def bins_of_values(values: Collection[str], edges: Sequence[float | None], names
     if problems:
         raise DataError("\n".join(problems))
     return found
-
-
-def number_of(text: str) -> float | None:
-    """The finite number that a text is; None if it is none."""
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) and "_" not in text else None

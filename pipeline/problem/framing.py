@@ -1,4 +1,4 @@
-"""How classes relate, as model files store it: not at all, as ranks in an order, or as leaves of a tree.
+"""How classes relate, as model files store it: not at all, as ranks or leaves of a tree; or a number instead.
 
 With ranks or a tree, some mistakes are worse than others. Such a model predicts the class of the least expected
 distance, which is the median class of an order; any other one predicts the likeliest class.
@@ -11,9 +11,13 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from pipeline.class_tree import AnyTree, in_order, leaves, tree_distances
+from pipeline.problem.class_tree import AnyTree, in_order, leaves, tree_distances
+from pipeline.problem.label_sets import LabelNames
+from pipeline.problem.quantities import Quantity
 from pipeline.section import Section
 
+# What a network's outputs stand for: one class of each image, any of several labels, or a number.
+Outputs = Literal["classes", "labels", "numbers"]
 Distances = npt.NDArray[np.float64]
 # Probabilities (n, k) -> class numbers (n,).
 Decide = Callable[[npt.NDArray[Any]], npt.NDArray[np.intp]]
@@ -87,6 +91,31 @@ class Nested(Framing):
             raise ValueError("its classes are not those of its tree")
 
 
+class Numeric(Framing):
+    """A number instead of classes: its name is the only one.
+
+    mean, deviation: of the numbers that train has. The last layer multiplies and adds them, so that the layers before
+    it learn numbers around 0 whatever the unit is, and a model gives numbers in the unit.
+    """
+
+    name: Literal["numeric"]
+    output: Literal["scaled"] = "scaled"
+    mean: Annotated[float, Field(allow_inf_nan=False)]
+    deviation: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+    def check(self, classes: Sequence[str]) -> None:
+        """Raise ValueError unless it has one name."""
+        if len(classes) != 1:
+            raise ValueError(f"it has a number, and {len(classes)} names for it")
+
+
+def outputs_of(classes: tuple[str, ...]) -> Outputs:
+    """What outputs stand for, by the kind of names that they have."""
+    if isinstance(classes, Quantity):
+        return "numbers"
+    return "labels" if isinstance(classes, LabelNames) else "classes"
+
+
 def rank_distances(classes: int) -> Distances:
     """Ranks between each two of so many classes in an order, shape (k, k)."""
     ranks = np.arange(classes, dtype=np.float64)
@@ -118,5 +147,5 @@ def least_expected(costs: Distances) -> Decide:
     return decide
 
 
-AnyFraming = Annotated[Unrelated | Ranked | Nested, Field(discriminator="name")]
+AnyFraming = Annotated[Unrelated | Ranked | Nested | Numeric, Field(discriminator="name")]
 UNRELATED = Unrelated(name="unrelated")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.class_tree import (
+from pipeline.problem.class_tree import (
     checked_tree,
     groups_at,
     in_order,

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.bins import bin_names, bins_of_values
 from pipeline.errors import DataError, ParamsError
-from pipeline.framing import Nested, Ranked
-from pipeline.problem import PROBLEMS, framed
-from pipeline.problem_params import Classes
-from pipeline.relabelling import classes_of_labels
+from pipeline.problem.bins import bin_names, bins_of_values
+from pipeline.problem.framing import Nested, Ranked
+from pipeline.problem.params import Classes
+from pipeline.problem.problem import PROBLEMS, framed
+from pipeline.problem.relabelling import classes_of_labels
 from tests.examples import params
 
 LABELS = ["", "apple", "fig", "pear", "plum"]

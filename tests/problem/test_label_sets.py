@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import DataError, ParamsError
-from pipeline.label_sets import NONE, LabelNames, all_names, joined, membership, names_in, texts_of
-from pipeline.problem import PROBLEMS, is_multi_label
+from pipeline.problem.label_sets import NONE, LabelNames, all_names, joined, membership, names_in, texts_of
+from pipeline.problem.problem import PROBLEMS, is_multi_label
 from tests.examples import params
 
 SEVERAL = {"problem": {"name": "multi_label"}, "balance.strategy": {"name": "none"}, "evaluate.optimizing": "macro_f1"}

@@ -6,9 +6,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.bins import Edges, edge_problems
-from pipeline.class_tree import AnyTree
 from pipeline.errors import listing
+from pipeline.problem.bins import Edges, edge_problems
+from pipeline.problem.class_tree import AnyTree
 from pipeline.section import EACH_ONCE, Label, Section
 
 
@@ -117,3 +117,23 @@ class MultiLabel(Problem):
 
     name: Literal["multi_label"]
     none: Label | None = None
+
+
+class Regression(Problem):
+    """A number of each image, such as a ripeness of 3.5, instead of classes.
+
+    column: of people's tables, that has the numbers; null: the labels are the numbers, or `values` has theirs.
+    values: label of the sources -> its number; {}: the labels, or the column, are the numbers themselves.
+    """
+
+    name: Literal["regression"]
+    column: Annotated[str, Field(min_length=1)] | None = None
+    values: Annotated[Mapping[Label, Annotated[float, Field(allow_inf_nan=False)]], EACH_ONCE] = Field(
+        default_factory=dict
+    )
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if self.values and len(set(self.values.values())) < 2:
+            raise ValueError("values gives all labels the same number, so there is nothing to learn")
+        return self

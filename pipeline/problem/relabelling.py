@@ -1,13 +1,14 @@
-"""Turn the labels of the sources into the classes, or the sets of labels, that `problem` defines."""
+"""From labels of the sources to the classes, the sets of labels or the numbers that `problem` makes of them."""
 
 from collections.abc import Collection, Mapping, Sequence
 
-from pipeline.class_tree import not_there, tree_problems
 from pipeline.errors import DataError, listing
-from pipeline.label_sets import NONE, SEPARATOR, all_names, joined
 from pipeline.manifest import NO_LABEL
 from pipeline.names import alike_labels, clean, shown
-from pipeline.problem_params import Classes, Hierarchy, MultiLabel, Ordinal, Relabelled
+from pipeline.problem.class_tree import not_there, tree_problems
+from pipeline.problem.label_sets import NONE, SEPARATOR, all_names, joined
+from pipeline.problem.params import Classes, Hierarchy, MultiLabel, Ordinal, Regression, Relabelled
+from pipeline.problem.quantities import number_of, text_of
 
 # One against the rest: what the rest is called.
 REST = "not_{label}"
@@ -111,3 +112,24 @@ def sets_of_labels(params: MultiLabel, labels: Collection[str]) -> dict[str, str
     if problems:
         raise DataError("\n".join(problems))
     return {text: name for text, name in found.items() if text != name}
+
+
+def numbers_of_labels(params: Regression, labels: Collection[str]) -> dict[str, str]:
+    """The number of each label that is written otherwise, as the shortest text.
+
+    A label that is no number stays as it is: curate takes its images out, and says how many.
+
+    Raises:
+        DataError: with all problems: `values` lacks a label, or names one that no image has.
+    """
+    known = sorted({*labels} - {NO_LABEL})
+    if not params.values:
+        numbers = {label: number_of(label) for label in known}
+        texts = {label: text_of(number) for label, number in numbers.items() if number is not None}
+        return {label: text for label, text in texts.items() if text != label}
+    problems = [not_there("problem.values", label, known) for label in params.values if label not in known]
+    if lacking := [label for label in known if label not in params.values]:
+        problems.append(f"problem.values lacks {listing(lacking)}: give each label its number")
+    if problems:
+        raise DataError("\n".join(problems))
+    return {label: text_of(params.values[label]) for label in known if text_of(params.values[label]) != label}

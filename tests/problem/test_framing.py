@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import catalogue
-from pipeline.framing import UNRELATED, Nested, Ranked, decision, least_expected, rank_distances
 from pipeline.metrics.predictions import classes_of
+from pipeline.problem.framing import UNRELATED, Nested, Ranked, decision, least_expected, rank_distances
 
 RANKED = Ranked(name="ranked", output="cumulative")
 TREE = {"fruit": {"apple": None, "pear": None}, "car": None}
