@@ -23,6 +23,7 @@ import numpy as np
 import pandas as pd
 from diseases import Case
 from planted import acts, diagnosis_of, fitted, followable, paired, seeded, sick
+from scipy.stats import binomtest, ttest_1samp
 
 from pipeline.diagnosis.param_changes import allowed, changed, values_of
 from pipeline.diagnosis.recommendations import TABLE
@@ -35,7 +36,7 @@ from pipeline.randomness import keyed_generator
 from pipeline.tools.improve.bench import Budget, Search, State
 from pipeline.tools.improve.log import Entry
 from pipeline.tools.improve.loop import Progress, begin, improve, take
-from pipeline.tools.improve.moves import as_key, differences, moves_of, settings_of
+from pipeline.tools.improve.moves import Move, as_key, differences, moves_of, settings_of
 from pipeline.tools.improve.outcome import outcome_of
 from pipeline.tuning.ranges import RANGES, value_of
 
@@ -94,6 +95,9 @@ class InMemory:
 
     def search(self, state: State, name: str, minutes: float | None) -> Search | None:
         return None
+
+    def ensembles(self, state: State) -> Sequence[Move]:
+        return ()
 
     def command(self, values: Mapping[str, Any], name: str) -> str:
         return name
@@ -222,18 +226,32 @@ def write_rates(found: Sequence[Mapping[str, Any]], path: Path) -> None:
 
 
 def tell(found: pd.DataFrame) -> None:
-    """Print the table and what the bars ask for."""
+    """Print the table and what the bars ask for, with 95 % intervals: Wilson's of shares, Student's of means."""
     print(found.to_markdown(index=False) if hasattr(found, "to_markdown") else found.to_string())
     moved = found[~found["disease"].isin([*PEOPLE, "healthy"])]
     people, healthy = found[found["disease"].isin(PEOPLE)], found[found["disease"] == "healthy"]
-    close = moved["gain"] >= moved["best single"] - CLOSE
+    print(f"kept nothing where only people can help: {share(people['kept'] == 0)}")
+    print(f"kept nothing on healthy runs: {share(healthy['kept'] == 0)}")
+    if moved.empty:
+        return
     kept = moved[moved["kept"] > 0]
-    print(f"within {CLOSE:g} points of the best single advice, by test: {close.sum()} of {len(close)}")
+    close = share(moved["gain"] >= moved["best single"] - CLOSE)
+    print(f"within {CLOSE:g} points of the best single advice, by test: {close}")
     print(f"gain on test, over the gain claimed: {kept['gain'].sum():.1f} of {kept['claimed'].sum():.1f} points")
-    means = {name: f"{moved[name].mean():.1f}" for name in ("gain", "random", "search")}
-    print(f"mean gain on test: {means['gain']}; random advice {means['random']}, random search {means['search']}")
-    print(f"kept nothing where only people can help: {(people['kept'] == 0).sum()} of {len(people)}")
-    print(f"kept nothing on healthy runs: {(healthy['kept'] == 0).sum()} of {len(healthy)}")
+    print(f"mean gain on test: {moved['gain'].mean():.1f}")
+    for name in ("random", "search"):
+        more = moved["gain"] - moved[name]
+        low, high = ttest_1samp(more, 0).confidence_interval() if len(more) > 1 else (np.nan, np.nan)
+        beside = f"{more.mean():+.1f} ({low:+.1f} to {high:+.1f})"
+        print(f"{name}: {moved[name].mean():.1f}; improve beside it: {beside}")
+
+
+def share(held: "pd.Series[bool]") -> str:
+    """How many of all, with an interval."""
+    if held.empty:
+        return "0 of 0"
+    ends = binomtest(int(held.sum()), len(held)).proportion_ci(method="wilson")
+    return f"{held.sum()} of {len(held)} ({ends.low:.0%} to {ends.high:.0%})"
 
 
 def _there(path: Path | None) -> bool:

@@ -51,6 +51,8 @@ FOLLOWED = (
     "train.", "augment.copies.", "augment.transforms", "split.production_train_fraction", "evaluate.optimizing",
     "balance.strategy",
 )  # fmt: skip
+# One network is fitted here, to labelled images.
+NOT_FOLLOWED = ("train.ensemble.", "train.unlabelled.")
 
 
 EVERY: Mapping[str, Disease] = {**DISEASES, **PHOTO_DISEASES}
@@ -87,7 +89,8 @@ def run_one(key: tuple[str, int, int], folders: Folders | None = None, features:
 
 def followable(changes: Mapping[str, Any], case: Case) -> bool:
     """Whether what is changed changes what is fitted here. Behind embeddings there are no pixels and no layers."""
-    followed = all(place.startswith(FOLLOWED) for place in changes) and case.candidates == 1
+    followed = all(place.startswith(FOLLOWED) and not place.startswith(NOT_FOLLOWED) for place in changes)
+    followed = followed and case.candidates == 1
     return followed and not (case.embedded and any(place.startswith(OF_PIXELS) for place in changes))
 
 

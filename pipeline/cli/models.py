@@ -291,6 +291,6 @@ def improve(
     console, loaded = Console(highlight=False), load_params()
     if dry_run:
         found = improving.dry_run(loaded, show)
-        print_plan(found.moves, found.asks, found.blocking, console)
+        print_plan(found.moves, found.asks, found.blocking, found.searches, console)
         return
     print_outcome(improving.run(loaded, runs, minutes, apply, show), apply, console)

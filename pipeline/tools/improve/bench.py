@@ -1,11 +1,12 @@
 """Who runs the moves of the loop, what a run gives, and when to stop."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from pipeline.metrics.comparison import Result
+from pipeline.tools.improve.moves import Move
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,9 @@ class Bench(Protocol):
 
     def search(self, state: State, name: str, minutes: float | None) -> Search | None:
         """Search params around a run's own, for so long (None: no limit); None where no search is set up."""
+
+    def ensembles(self, state: State) -> Sequence[Move]:
+        """The ensembles that a run's params allow, the cheapest first."""
 
     def command(self, values: Mapping[str, Any], name: str) -> str:
         """The command that such a run is, to show."""

@@ -31,8 +31,9 @@ from pipeline.store.writing import remove, write_files
 from pipeline.tools.history import result_of, workspace_result
 from pipeline.tools.improve.bench import Search, State
 from pipeline.tools.improve.cost import minutes_of, plain_stages
+from pipeline.tools.improve.last_resorts import ensembles_of
 from pipeline.tools.improve.log import Entry
-from pipeline.tools.improve.moves import as_key, differences
+from pipeline.tools.improve.moves import Move, as_key, differences
 from pipeline.tools.improve.restoring import git, git_code, put_back
 from pipeline.tools.revisions import Revision, Workspace, repository, resolved
 from pipeline.tools.tune.tune import tune
@@ -124,6 +125,10 @@ class Experiments:
             return Search({}, "")
         one = found.selection
         return Search(found.changes, "what a search found", 0.0 if one is None else abs(one.value - one.corrected))
+
+    def ensembles(self, state: State) -> Sequence[Move]:
+        """The ensembles that a run's params allow, the cheapest first."""
+        return ensembles_of(state.values)
 
     def apply(self, name: str) -> int:
         """Put a kept experiment into the workspace; DVC's exit code."""

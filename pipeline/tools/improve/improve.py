@@ -10,8 +10,9 @@ from pipeline.store.writing import alone
 from pipeline.tools.improve import log
 from pipeline.tools.improve.bench import Budget
 from pipeline.tools.improve.experiments import FOLDER, Experiments
+from pipeline.tools.improve.last_resorts import is_due
 from pipeline.tools.improve.log import Entry
-from pipeline.tools.improve.loop import Planned, Progress, asks_of, begin, improve, plan, take
+from pipeline.tools.improve.loop import Planned, Progress, asks_of, begin, ensembles_due, improve, plan, take
 from pipeline.tools.improve.moves import Ask, blocked_by
 from pipeline.tools.improve.outcome import Outcome, outcome_of, try_line
 
@@ -20,11 +21,15 @@ SHORT = 7
 
 @dataclass(frozen=True)
 class Plan:
-    """What would be tried first, in order, and what is left to people. blocking: findings that make numbers lie."""
+    """What would be tried first, in order, and what is left to people.
+
+    blocking: findings that make numbers lie. searches: whether params would be searched, since no advice is left.
+    """
 
     moves: Sequence[Planned]
     asks: Sequence[Ask]
     blocking: Sequence[str]
+    searches: bool
 
 
 def run(params: Params, runs: int | None, minutes: float | None, apply: bool, show: Callable[[str], None]) -> Outcome:
@@ -59,7 +64,11 @@ def dry_run(params: Params, show: Callable[[str], None]) -> Plan:
     """What `run` would try first; nothing is run."""
     with alone(FOLDER, "pipeline improve"):
         bench, progress = _begun(params, show)
-        return Plan(plan(progress, bench), asks_of(progress), blocked_by(progress.incumbent.diagnosis))
+        moves, diagnosis = plan(progress, bench), progress.incumbent.diagnosis
+        searches = not moves and bool(params.tune.space) and is_due(diagnosis)
+        return Plan(
+            moves or ensembles_due(progress, bench), asks_of(progress), blocked_by(diagnosis), searches=searches
+        )
 
 
 def check_budget(runs: int | None, minutes: float | None) -> None:

@@ -8,13 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pipeline.diagnosis.error_levels import HUMAN
 from pipeline.diagnosis.param_changes import DROPPED
 from pipeline.errors import PipelineError
-from pipeline.manifest import DEV
 from pipeline.stages.evaluate.params import EvaluateParams
 from pipeline.tools.improve.bench import Bench, Budget, State
 from pipeline.tools.improve.judging import Judgement, Tried
+from pipeline.tools.improve.last_resorts import is_due
 from pipeline.tools.improve.log import Entry
 from pipeline.tools.improve.moves import SEARCH, Ask, Move, as_key, blocked_by, differences, moves_of
 from pipeline.tools.improve.promise import Promise, promise_of
@@ -86,6 +85,19 @@ def plan(progress: Progress, bench: Bench) -> list[Planned]:
     return sorted(found, key=lambda one: (not one.move.repairs, -one.promise.worth))
 
 
+def ensembles_due(progress: Progress, bench: Bench) -> list[Planned]:
+    """The ensembles that were not tried yet, the cheapest first; none where they would hide a data problem."""
+    state = progress.incumbent
+    if not is_due(state.diagnosis):
+        return []
+    targets = [(move, move.target(state.values)) for move in bench.ensembles(state)]
+    return [
+        Planned(move, promise_of(move, 0, state.diagnosis, [], bench.minutes(state.values, target, state)), target)
+        for move, target in targets
+        if as_key(target) not in progress.targets
+    ]
+
+
 def improve(
     progress: Progress,
     bench: Bench,
@@ -107,12 +119,12 @@ def improve(
         if fitting:
             chosen, flattered = fitting[0], 0.0
         elif planned:
-            return Ending("budget", "all that is left to try takes longer than the minutes left", asks_of(progress))
+            return _too_long(progress)
         else:
-            searched = _searched(progress, bench, name, budget)
-            if searched is None:
-                return _nothing_left(progress)
-            chosen, flattered = searched
+            resort = _last_resort(progress, bench, name, budget)
+            if isinstance(resort, Ending):
+                return resort
+            chosen, flattered = resort
         begun = time.monotonic()
         try:
             state: State | None = bench.run(name, chosen.target)
@@ -231,11 +243,32 @@ def _nothing_left(progress: Progress) -> Ending:
     return Ending("done", "nothing is left to try", asks)
 
 
+def _too_long(progress: Progress) -> Ending:
+    return Ending("budget", "all that is left to try takes longer than the minutes left", asks_of(progress))
+
+
+def _last_resort(progress: Progress, bench: Bench, name: str, budget: Budget) -> tuple[Planned, float] | Ending:
+    """When no advice is left: an ensemble that is one training, a search, then an ensemble that is several trainings.
+
+    With what it adds to dev by choosing.
+    """
+    due = ensembles_due(progress, bench)
+    fitting = [one for one in due if (one.promise.minutes or 0.0) <= budget.left()]
+    if fitting and not fitting[0].move.fits_several:
+        return fitting[0], 0.0
+    searched = _searched(progress, bench, name, budget)
+    if searched is not None:
+        return searched
+    if fitting:
+        return fitting[0], 0.0
+    return _too_long(progress) if due else _nothing_left(progress)
+
+
 def _searched(progress: Progress, bench: Bench, name: str, budget: Budget) -> tuple[Planned, float] | None:
     """A search around the best run so far, once; None where it finds nothing, or a data problem would be hidden."""
     state = progress.incumbent
     key = as_key(state.values)
-    if key in progress.searched or blocked_by(state.diagnosis) or not worth_work(state.diagnosis):
+    if key in progress.searched or not is_due(state.diagnosis):
         return None
     progress.searched.add(key)
     found = bench.search(state, name, None if budget.until is None else budget.left())
@@ -246,10 +279,3 @@ def _searched(progress: Progress, bench: Bench, name: str, budget: Budget) -> tu
     if as_key(target) in progress.targets:
         return None
     return Planned(move, Promise(0.5, 0.0, None), target), found.flattered
-
-
-def worth_work(diagnosis: Mapping[str, Any]) -> bool:
-    """Whether dev errs surely more than people do by what is worth work: else a search only fits dev's noise."""
-    levels = {level["name"]: level for level in diagnosis["levels"]}
-    dev, human = levels.get(DEV), levels.get(HUMAN)
-    return dev is not None and human is not None and float(dev["low"]) > float(human["high"])

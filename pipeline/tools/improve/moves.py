@@ -25,13 +25,14 @@ class Move:
     """An experiment that can be tried.
 
     finding: what it is for. changes: place in params.yaml -> value, or DROPPED. repairs: whether other numbers rest on
-    it, so that it comes first, and may change which images dev has.
+    it, so that it comes first, and may change which images dev has. fits_several: whether it fits several models.
     """
 
     finding: str
     words: str
     changes: Mapping[str, Any]
     repairs: bool = False
+    fits_several: bool = False
 
     def target(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The params of a run with it, from those of a run without."""

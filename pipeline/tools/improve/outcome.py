@@ -122,8 +122,14 @@ def print_outcome(found: Outcome, applied: bool, console: Console) -> None:
     _print_asks(found.ending.asks, console)
 
 
-def print_plan(moves: Sequence[Planned], asks: Sequence[Ask], blocking: Sequence[str], console: Console) -> None:
-    """Print what would be tried, and what is left to people."""
+def print_plan(
+    moves: Sequence[Planned], asks: Sequence[Ask], blocking: Sequence[str], searches: bool, console: Console
+) -> None:
+    """Print what would be tried, and what is left to people.
+
+    Args:
+        searches: whether params would be searched as well.
+    """
     tried = [one for one in moves if one.move.repairs] if blocking else moves
     if blocking:
         names = " and ".join(map(in_words, dict.fromkeys(blocking)))
@@ -141,7 +147,9 @@ def print_plan(moves: Sequence[Planned], asks: Sequence[Ask], blocking: Sequence
             cells = [f"{one.promise.points:.1f}", f"{one.promise.chance:.0%}", minutes]
             table.add_row(escape(one.move.words), in_words(one.move.finding), *cells)
         console.print(table)
-    else:
+    if searches:
+        console.print("No advice is left: it would also search for better params (section tune)")
+    elif not tried:
         console.print("No experiment is left to try")
     _print_asks(asks, console)
 

@@ -11,7 +11,7 @@ from pipeline.errors import DataError
 from pipeline.metrics.comparison import Result
 from pipeline.stages.evaluate.params import EvaluateParams
 from pipeline.tools.improve.bench import Search, State
-from pipeline.tools.improve.moves import as_key
+from pipeline.tools.improve.moves import Move, as_key
 from tests.examples import params, params_values
 
 IMAGES = 400
@@ -71,6 +71,7 @@ class Scripted:
 
     outcomes: Mapping[tuple[Any, Any], State | str]
     found: Search | None = None
+    combined: Sequence[Move] = ()
     ran: list[tuple[Any, Any]] = field(default_factory=list)
     searched: list[str] = field(default_factory=list)
 
@@ -88,6 +89,9 @@ class Scripted:
     def search(self, around: State, name: str, minutes: float | None) -> Search | None:
         self.searched.append(as_key(around.values))
         return self.found
+
+    def ensembles(self, around: State) -> Sequence[Move]:
+        return self.combined
 
     def command(self, target: Mapping[str, Any], name: str) -> str:
         return f"dvc exp run --name {name}"
