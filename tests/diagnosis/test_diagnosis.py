@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.diagnosis.diagnosis import Diagnosis, all_levels, diagnosis
+from pipeline.diagnosis.diagnosis import Diagnosis, all_levels, diagnosis, not_confounding
 from pipeline.diagnosis.findings import EARLY_STOP, HARDER, LABEL_NOISE, LEAK, RATE
 from pipeline.diagnosis.gaps import MISMATCH
 from pipeline.diagnosis.inputs import Evidence
@@ -26,12 +26,20 @@ def diagnosed(
     production: float = 0.3,
     losses: Sequence[float] = (),
     label_issues: Any = None,
+    copies: int = 0,
 ) -> Diagnosis:
-    """Of so many images and errors by split; dev and a share of the others are of production."""
+    """Of so many images and errors by split; dev and a share of the others are of production.
+
+    copies: so many of dev's images are in train.
+    """
     called = predictions(**wrong).assign(confidence=0.9)
     number = called["id"].str.rpartition("/")[2].astype(int)
     role = np.where((called["split"] == "dev") | ((number * 7) % 10 < 10 * production), "production", "raw")
     manifest = with_facts(called.assign(role=role))
+    pictures = manifest["pixels"]
+    manifest["pixels"] = pictures.where(
+        ~pictures.isin([f"dev/{one:05}" for one in range(copies)]), "train/" + pictures.str[-5:]
+    )
     epochs = [{"train/loss": loss, "dev/loss": loss} for loss in losses]
     run = run_of(**{"train.epochs": 12, "train.patience": 3, "balance.strategy": {"name": "none"}})
     params = diagnosing(0.0, 0.05)
@@ -88,6 +96,19 @@ def test_wrong_labels_explain_why_unseen_images_err_less_than_learnt_ones() -> N
     assert LEAK in names(diagnosed(leaky))
     found = names(diagnosed(leaky, label_issues=noise("raw")))
     assert (LABEL_NOISE in found, LEAK in found) == (True, False)
+
+
+def test_copies_in_train_are_told_beside_wrong_labels() -> None:
+    """They are seen in the pictures, not in errors."""
+    found = diagnosed(ILL, label_issues=noise("raw"), copies=40)
+    assert LABEL_NOISE in names(found)
+    assert [each.figures.get("images") for each in found.findings if each.name == LEAK] == [40]
+
+
+def test_facts_that_people_named_or_that_classes_are_made_of_may_give_the_class_away() -> None:
+    named = run_of(**{"curate.not_confounding": ["source"]})
+    assert not_confounding(run_of()) == []
+    assert not_confounding(named) == ["source"]
 
 
 def test_production_is_not_called_harder_while_its_labels_are_wrong() -> None:

@@ -163,3 +163,14 @@ def test_a_slice_that_nobody_asked_for_is_a_note_unless_it_could_gain_what_is_wo
         relevant: [each.name for each in those if each.subject.startswith(column)] for relevant, those in found.items()
     }
     assert named == {0.05: [SLICE], 0.15: [name]}
+
+
+def test_of_slices_that_fail_no_more_than_five_are_told_the_worst_first() -> None:
+    predictions, manifest = seen(2000)
+    number = np.arange(len(manifest)) % 18
+    wrong = (number < 7) & (np.random.default_rng(1).random(len(manifest)) < 0.9 - 0.1 * number)
+    other = predictions["label"].map(lambda label: "fig" if label != "fig" else "apple")
+    predictions = predictions.assign(predicted=predictions["predicted"].where(~wrong, other))
+    manifest = manifest.assign(meta_shop=[f"shop {one}" for one in number])
+    told = [each.subject for each in findings((predictions, manifest)) if each.name == SLICE]
+    assert told == [f"meta_shop=shop {one}" for one in range(5)]
