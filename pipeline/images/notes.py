@@ -40,6 +40,8 @@ def _dim(source: str, shares: Sequence[float]) -> Iterator[str]:
 
 
 def _from_exif(times: int, cameras: int) -> Iterator[str]:
-    parts = [f"captured_at of {times} images"] * (times > 0) + [f"meta_camera of {cameras}"] * (cameras > 0)
+    parts = [f"captured_at of {times} image{'s' * (times != 1)}"] * (times > 0) + [f"meta_camera of {cameras}"] * (
+        cameras > 0
+    )
     if parts:
         yield f"from EXIF, because no table gives it: {' and '.join(parts)}"

@@ -47,9 +47,11 @@ def with_choices(text: str, choices: Iterable[Choice]) -> str:
 
 
 def without(text: str, place: str) -> str:
-    """A params file without what stands at a place."""
+    """A params file without what stands at a place, and without the comment on it."""
     lines = text.splitlines()
     first, end = block(lines, place)
+    while first and lines[first - 1].lstrip().startswith("#"):
+        first -= 1
     while end < len(lines) and not lines[end].strip():
         end += 1
     return "\n".join([*lines[:first], *lines[end:]]) + "\n"

@@ -221,7 +221,7 @@ class _Run:
         words = f"shared weights: epoch {self._epoch} of {self._task.method.epochs}, loss {loss:.3f}"
         if self._task.method.sampling == "controller" and self._epoch > UNIFORM_SHARE * self._task.method.epochs:
             words += f"; likeliest: {likeliest(self._task.decisions, self._controller.probabilities)}"
-        return f"{words}; about {left / 60:.1f} minutes left"
+        return f"{words}; {f'about {left / 60:.0f} minutes' if left > 90 else 'less than two minutes'} left"
 
     def _save(self) -> None:
         if self._checkpoint is not None:

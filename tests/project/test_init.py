@@ -30,6 +30,7 @@ def test_a_project_is_written_and_committed(init: Init, tmp_path: Path) -> None:
         "phone": str(tmp_path / "phone"),
     }
     assert params.sample is None
+    assert "demonstration" not in (tmp_path / "shop/params.yaml").read_text()
     assert run(tmp_path / "shop", "git", "status", "--porcelain") == ""
     assert {*COPIED, "params.yaml", "dvc.yaml", "data/dvc.yaml", "final/dvc.yaml", ".pipeline.json"} == {
         *run(tmp_path / "shop", "git", "ls-files").split()

@@ -52,6 +52,9 @@ def test_a_source_of_few_bits_is_told_what_to_write(shares: list[float], top: in
 def test_what_is_not_there_is_not_told() -> None:
     assert notes_on("web", [], [], 0, 0) == []
     assert notes_on("web", [], [], 3, 0) == ["from EXIF, because no table gives it: captured_at of 3 images"]
+    assert notes_on("web", [], [], 1, 1) == [
+        "from EXIF, because no table gives it: captured_at of 1 image and meta_camera of 1"
+    ]
     assert notes_on("web", [], [], 3, 2) == [
         "from EXIF, because no table gives it: captured_at of 3 images and meta_camera of 2"
     ]

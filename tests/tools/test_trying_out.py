@@ -84,6 +84,7 @@ def test_framings_are_measured_beside_the_classes_and_nothing_else_changes(
     assert [name for name in table["framing"] if "as one" not in name] == framings
     assert "mean cost per prediction on" in ended.out
     assert "The models are linear, on small pictures" in ended.out
+    assert "no tree was tried, because one made from mistakes needs 4 classes or more" in ended.out
     again = pipeline(capsys, monkeypatch, "reframe", "--order", "c,a,b")
     assert again.out == ended.out
 

@@ -20,6 +20,8 @@ Codes = npt.NDArray[np.intp]
 
 # Each class against the rest is tried up to so many classes: each takes a model.
 MAX_CLASSES_EACH = 8
+# With three, a group of two says no more than the two merged.
+MIN_CLASSES_FOR_TREE = 4
 # Names of degrees, from the least to the most; an order is proposed if all classes are in one of them.
 SCALES = (
     ("none", "few", "little", "some", "many", "much", "most", "all"),
@@ -163,7 +165,7 @@ def clustered_tree(classes: tuple[str, ...], shares: Costs) -> Tree | None:
     Args:
         shares: the mean probability that images of a class have of each class, (k, k), rows adding up to 1.
     """
-    if len(classes) < 4:
+    if len(classes) < MIN_CLASSES_FOR_TREE:
         return None
     likeness = np.round((shares + shares.T) / 2, 6)
     np.fill_diagonal(likeness, 0)

@@ -20,6 +20,7 @@ from pipeline.problem.problem import framed
 from pipeline.project.params_file import Params
 from pipeline.tools.reframe.candidates import (
     MAX_CLASSES_EACH,
+    MIN_CLASSES_FOR_TREE,
     Asked,
     Candidate,
     against_rest,
@@ -132,6 +133,15 @@ def _costs(wishes: Wishes, params: Params, classes: tuple[str, ...]) -> Floats |
     return metric_of(optimizing, classes).costs if optimizing.name == "mean_cost" else None
 
 
+def _no_tree(classes: tuple[str, ...]) -> str:
+    why = (
+        "no classes are confused more than the rest"
+        if len(classes) >= MIN_CLASSES_FOR_TREE
+        else f"one made from mistakes needs {MIN_CLASSES_FOR_TREE} classes or more"
+    )
+    return f"no tree was tried, because {why}. Give one with --tree"
+
+
 def _candidates(
     classes: tuple[str, ...], asked: Asked, problem: Relabelled, images: Images, softmax: Floats
 ) -> tuple[list[Candidate], list[str]]:
@@ -158,7 +168,7 @@ def _candidates(
     if asked.tree is None:
         tree = clustered_tree(classes, shares / np.maximum(shares.sum(axis=1, keepdims=True), 1e-12))
         if tree is None:
-            notes.append("no tree was tried, because no classes are confused more than the rest. Give one with --tree")
+            notes.append(_no_tree(classes))
         else:
             wrong = 1 - np.eye(len(classes)) if asked.costs is None else asked.costs
             scale = "wrong" if asked.costs is None else "your costs"

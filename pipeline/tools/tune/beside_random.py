@@ -109,7 +109,7 @@ def lines_beside_random(found: BesideRandom, metric: str) -> list[str]:
     if found.unfinished:
         return [*lines, f"{found.unfinished} planned trials have not run, so the two are not compared"]
     if found.difference is None:
-        lines.append("Too few independent groups in dev to compare the two")
+        lines.append(_why_not_compared(found))
     else:
         one = found.difference
         ends = f"{one.value:+.4f} (95 % interval {one.low:+.4f} to {one.high:+.4f})"
@@ -127,6 +127,12 @@ def lines_beside_random(found: BesideRandom, metric: str) -> list[str]:
             f"{found.ranked} networks drawn at random"
         )
     return lines
+
+
+def _why_not_compared(found: BesideRandom) -> str:
+    if found.search.best is None or found.random.best is None:
+        return "The two are not compared, because that needs a network of each that holds all limits"
+    return "Too few independent groups in dev to compare the two"
 
 
 def _shown(side: Side, metric: str) -> str:

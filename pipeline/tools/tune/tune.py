@@ -174,7 +174,8 @@ class Search:
             ends = metric_interval(self.metric, seen, rows["group"])
             interval = f" ({ends[0]:.3f} to {ends[1]:.3f})" if ends else ""
             words += f"; best so far {best.value:.4f}{interval}, trial {best.number}"
-        return f"{words}; {_left(trials, budget)}"
+        left = _left(trials, budget)
+        return f"{words}; {left}" if left else words
 
     def outcome(self, study: Study) -> Outcome:
         """What the trials so far say."""

@@ -70,6 +70,8 @@ def test_both_searches_are_run_and_compared_and_a_killed_one_goes_on(
     # Begun with the third epoch, not anew.
     assert "epoch 1 of 4" not in ended.err
     assert "shared weights: epoch 3 of 4" in ended.err
+    assert "; less than two minutes left" in ended.err
+    assert not any(line.endswith((" ", ";")) for line in ended.err.splitlines())
     assert "the controller prefers kernels[1] " in ended.err
     assert "Architecture search: best accuracy " in ended.out
     assert "Random search of the same cost: best accuracy " in ended.out
