@@ -6,10 +6,9 @@ Each rule is a sentence that says why, and what to write instead.
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from pipeline.errors import listing
 from pipeline.metrics.measures import METRICS
 from pipeline.metrics.metric import not_of_numbers, of_numbers_alone, without_meaning
-from pipeline.models.baselines import BASELINES
+from pipeline.models.baselines import BASELINES, baseline_has_one_class, baseline_problem, one_or_other
 from pipeline.problem.params import Problem
 from pipeline.problem.problem import is_multi_label, is_regression
 from pipeline.training.loss_functions import LOSSES, losses_for
@@ -88,14 +87,6 @@ def _train_of_labels(train: Any) -> Iterator[str]:
         )
 
 
-def baseline_has_one_class(model: str) -> str:
-    """What to say of a baseline that is to learn several labels."""
-    return (
-        f"model {model} gives each image one class: with problem multi_label, take a network, such as cnn, resnet or "
-        "efficientnet_lite0"
-    )
-
-
 def _metrics_of(evaluate: Any) -> Iterator[tuple[str, Any]]:
     """Place and row of each metric that params name; a size or a time is none."""
     metrics = {"optimizing": evaluate.optimizing}
@@ -133,7 +124,7 @@ def _train_of_numbers(train: Any) -> Iterator[str]:
     if LOSSES.of(train.loss).of_errors is None:
         yield (
             f"loss {train.loss.name} is about classes, and with problem regression an image has a number: take "
-            f"{_choices(losses_for(True))}"
+            f"{one_or_other(losses_for(True))}"
         )
     if train.unlabelled.name != FROM_LABELLED_ALONE:
         yield (
@@ -149,19 +140,6 @@ def _train_of_numbers(train: Any) -> Iterator[str]:
         yield "class_weights weigh images by class, and with problem regression an image has a number: set it to {}"
     if train.label_smoothing:
         yield "label_smoothing is about classes, and with problem regression an image has a number: set it to 0.0"
-
-
-def baseline_problem(model: str, numbers: bool) -> str | None:
-    """What to say of a baseline that does not learn what is asked: numbers, or classes; None: it does, or is none."""
-    if model not in BASELINES or (BASELINES[model].fit_numbers if numbers else BASELINES[model].fit) is not None:
-        return None
-    known = [row.name for row in BASELINES.values() if (row.fit_numbers if numbers else row.fit) is not None]
-    asked, given = ("a number", "a class") if numbers else ("a class", "a number")
-    return f"model {model} gives each image {given}, and problem asks for {asked}: take {_choices(known)}, or a network"
-
-
-def _choices(names: list[str]) -> str:
-    return listing(names, 20).replace(", ", " or ", 1) if len(names) == 2 else f"one of {listing(names, 20)}"
 
 
 def _evaluate_of_numbers(evaluate: Any) -> Iterator[str]:
@@ -180,7 +158,7 @@ def _train_of_classes(train: Any) -> Iterator[str]:
     if problem := baseline_problem(train.model.name, False):
         yield problem
     if LOSSES.of(train.loss).of_errors is not None:
-        yield f"loss {train.loss.name} is about numbers (problem regression): take {_choices(losses_for(False))}"
+        yield f"loss {train.loss.name} is about numbers (problem regression): take {one_or_other(losses_for(False))}"
 
 
 def _evaluate_of_classes(evaluate: Any) -> Iterator[str]:

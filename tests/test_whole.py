@@ -94,13 +94,16 @@ def test_the_summary_says_that_its_numbers_are_of_another_model() -> None:
 
 
 @pytest.mark.parametrize(
-    "changes",
-    [{"evaluate.optimizing": "log_loss"}, {"evaluate.satisficing": {}}],
-    ids=str,
+    ("changes", "message"),
+    [
+        ({"evaluate.optimizing": "log_loss"}, "the metric log_loss"),
+        ({"evaluate.satisficing": {}}, r"the limits of params\.yaml"),
+    ],
+    ids=["metric", "limits"],
 )
-def test_the_summary_of_other_params_is_refused(changes: dict[str, Any]) -> None:
+def test_the_summary_of_other_params_is_refused(changes: dict[str, Any], message: str) -> None:
     loaded = params(**changes)
-    with pytest.raises(DataError, match=r"metrics\.json does not have the metric .* of params\.yaml: run `dvc repro`"):
+    with pytest.raises(DataError, match=rf"metrics\.json does not have {message}: run `dvc repro`"):
         print_summary(loaded, Console(file=io.StringIO()))
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import Field
 
+from pipeline.errors import listing
 from pipeline.models.baseline_fits import (
     Rows,
     Tensors,
@@ -238,3 +239,26 @@ BASELINES: Registry[BaselineRow[Any]] = Registry(
         BaselineRow(Ridge, None, _linear, finds_label_issues=False, fit_numbers=ridge),
     )
 )
+
+
+def baseline_has_one_class(model: str) -> str:
+    """What to say of a baseline that is to learn several labels."""
+    return (
+        f"model {model} gives each image one class: with problem multi_label, take a network, such as cnn, resnet or "
+        "efficientnet_lite0"
+    )
+
+
+def baseline_problem(model: str, numbers: bool) -> str | None:
+    """What to say of a baseline that does not learn what is asked: numbers, or classes; None: it does, or is none."""
+    if model not in BASELINES or (BASELINES[model].fit_numbers if numbers else BASELINES[model].fit) is not None:
+        return None
+    known = [row.name for row in BASELINES.values() if (row.fit_numbers if numbers else row.fit) is not None]
+    asked, given = ("a number", "a class") if numbers else ("a class", "a number")
+    asks = f"model {model} gives each image {given}, and problem asks for {asked}"
+    return f"{asks}: take {one_or_other(known)}, or a network"
+
+
+def one_or_other(names: list[str]) -> str:
+    """Names to choose from, as a sentence lists them."""
+    return listing(names, 20).replace(", ", " or ", 1) if len(names) == 2 else f"one of {listing(names, 20)}"

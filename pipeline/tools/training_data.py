@@ -39,7 +39,7 @@ def balanced_rows(params: Params) -> pd.DataFrame:
     Raises:
         PipelineError: the strategy gives too many rows, or a class has too few.
     """
-    table, originals = (artifact.read(Path(artifact.path)) for artifact in (catalogue.SPLIT_TABLE, catalogue.ORIGINALS))
+    table, originals = (artifact.read(Path(artifact.path)) for artifact in (catalogue.SPLIT_ROWS, catalogue.ORIGINALS))
     chosen = balance(table, originals, params.balance, params.problem, Engine(1)).manifest
     return plan_copies(chosen.part(0, len(chosen.rows)).to_pandas(), params.augment.copies, params.augment.seed)
 

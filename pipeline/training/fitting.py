@@ -19,7 +19,7 @@ from pipeline.data.predictions import PREDICTION_BATCH
 from pipeline.data.statistics import channel_statistics
 from pipeline.errors import ParamsError
 from pipeline.metrics.metric import Metric
-from pipeline.models.baselines import Baseline, features_of
+from pipeline.models.baselines import Baseline, baseline_has_one_class, baseline_problem, features_of
 from pipeline.models.building import build_model
 from pipeline.models.files import TrainedModel
 from pipeline.models.layers import split_frozen
@@ -31,7 +31,6 @@ from pipeline.models.thresholds import Thresholds, criterion_of
 from pipeline.problem.framing import Numeric, decision
 from pipeline.problem.label_sets import LabelNames
 from pipeline.problem.quantities import Quantity
-from pipeline.problem_rules import baseline_has_one_class, baseline_problem
 from pipeline.randomness import keyed_seed
 from pipeline.stages.train.params import TrainParams
 from pipeline.store.reading import hashed_file
@@ -177,7 +176,7 @@ def _shared_by_devices(trained: nn.Module, rows: FitRows, metric: Metric, engine
         yield
         return
     # torch.distributed takes half a second to import.
-    from pipeline.training.data_parallel.helpers import Share, helped
+    from pipeline.training.data_parallel.other_processes import Share, helped
 
     workers = max(1, engine.workers // rows.params.devices)
     opened = partial(rows.opened, Engine(workers))

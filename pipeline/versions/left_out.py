@@ -22,6 +22,7 @@ LEFT_OUT = {
     "pipeline.store.refusals:refusals": "messages of a full or closed disk",
     "pipeline.store.writing:remove": "removes files",
     "pipeline.training.forecast": "words on the terminal",
+    "pipeline.training.data_parallel.other_processes:_errors_sent": "what ends the run",
     "pipeline.training.checkpoint": "a run that was stopped goes on to the same bytes, or begins anew",
 }
 

@@ -103,7 +103,7 @@ FAULTS: dict[str, tuple[Callable[[Seen], Answer | Cut | None], str | None]] = {
     "expired": (lambda _: Answer(400, "ExpiredToken"), "credentials have expired"),
     "gone": (
         lambda seen: Answer(404, "NoSuchKey") if seen.method == "GET" or seen.number > 1 else None,
-        "not any more",
+        "no longer exists",
     ),
 }
 

@@ -74,6 +74,7 @@ def test_the_variants_are_those_of_training(
     chosen = {"augment.mode": mode, "ingest.encoding": encoding, "augment.copies.count": 3}
     write_params(workspace, **chosen)
     run_to("augment")
+    drawn.clear()  # of what the stages drew
     rows = catalogue.AUGMENTED.read(Path(catalogue.AUGMENTED.path))
     reader = ShardReader(Path("data/ingest"), Path("data/augment/shards"))
     variants = None
@@ -94,6 +95,7 @@ def test_the_variants_are_those_of_training(
 
 def test_a_class_is_shown_after_an_ingest(preview: Preview, drawn: list[Sheet]) -> None:
     run_to("ingest")
+    drawn.clear()  # of what the stages drew
     assert preview("--class", "c", "--images", "4", "--copies", "2").code == 0
     shown = strips(drawn[0])
     assert [strip.role for strip in shown] == ["raw", "raw", "production", "production"]
@@ -103,6 +105,7 @@ def test_a_class_is_shown_after_an_ingest(preview: Preview, drawn: list[Sheet]) 
 
 def test_once_there_is_a_split_a_class_is_shown_by_images_of_train_alone(preview: Preview, drawn: list[Sheet]) -> None:
     run_to("split")
+    drawn.clear()  # of what the stages drew
     split = catalogue.SPLIT.read(Path(catalogue.SPLIT.path))
     train = set(split["id"][split["split"] == "train"])
     assert preview("--class", "c", "--images", "20", "--copies", "1").code == 0
@@ -125,6 +128,7 @@ def test_a_class_without_images_in_train_is_an_error(preview: Preview, workspace
 
 def test_an_ingest_of_another_size_is_remarked(preview: Preview, workspace: Path, drawn: list[Sheet]) -> None:
     run_to("ingest")
+    drawn.clear()  # of what the stages drew
     write_params(workspace, **{"ingest.size": 32})
     ended = preview("--class", "a")
     assert ended.err == ("note: the images are from the last ingest, 16 pixels per side; ingest.size is 32\n")
@@ -160,6 +164,7 @@ def test_once_there_is_a_split_a_sources_folder_shows_images_of_train_alone(
 
 def test_a_sources_folder_without_images_of_train_is_shown_with_a_remark(preview: Preview, drawn: list[Sheet]) -> None:
     run_to("split")
+    drawn.clear()  # of what the stages drew
     split = catalogue.SPLIT.read(Path(catalogue.SPLIT.path))
     others = split[~split["id"].str.startswith("phone/c/")].reset_index(drop=True)
     catalogue.SPLIT.write(others, Path(catalogue.SPLIT.path))

@@ -19,7 +19,7 @@ from pipeline.metrics.metric import metric_of
 from pipeline.store.shards import ShardReader
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.data_parallel.group import Member, SharedOrder
-from pipeline.training.data_parallel.helpers import NAME
+from pipeline.training.data_parallel.other_processes import NAME
 from pipeline.training.fit_data import FitParams, TrainingData, training_data
 from pipeline.training.fitting import fit_model
 from pipeline.training.training import Fit

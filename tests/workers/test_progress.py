@@ -7,8 +7,15 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress
 
+from pipeline.workers import progress as bars
 from pipeline.workers.engine import Engine
 from pipeline.workers.progress import TimeLeft, progress
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests of worker processes may have silenced this one."""
+    monkeypatch.setattr(bars, "_up", 0)
 
 
 class Terminal(io.StringIO):

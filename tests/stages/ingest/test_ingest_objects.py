@@ -91,7 +91,7 @@ def test_a_fault_in_mid_run_is_named_and_costs_no_finished_work(bucket: Bucket, 
     # An object that goes while others are read.
     bucket.put("faults/cat/002.png", encoded(picture(600)))
     bucket.faults.fault = lambda seen: Answer(404, "NoSuchKey") if seen.path.endswith("002.png") else None
-    with pytest.raises(MissingInputError, match=r"faults/cat/002\.png was there when the source was listed"):
+    with pytest.raises(MissingInputError, match=r"faults/cat/002\.png was listed, but no longer exists"):
         ingested(bucket, "faults", tmp_path, folder=folder)
 
 
@@ -147,7 +147,7 @@ def test_nothing_that_is_written_or_said_holds_a_credential(
     done = ingested(bucket, "secret", tmp_path)
     assert done.content()
     bucket.faults.fault = lambda _: Answer(403, "SignatureDoesNotMatch")
-    with pytest.raises(StorageError, match="does not fit") as refused:
+    with pytest.raises(StorageError, match="does not match") as refused:
         ingested(bucket, "secret", tmp_path)
     said = "".join([*capfd.readouterr(), str(refused.value), repr(refused.value.__cause__)])
     assert SECRET not in said

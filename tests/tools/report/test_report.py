@@ -303,7 +303,7 @@ def test_an_evaluation_of_another_model_is_named(folder: Path) -> None:
 def test_another_metric_in_params_is_named(folder: Path) -> None:
     assert "less is better" not in page().text
     write_params(folder, **{"evaluate.optimizing": "log_loss"})
-    assert "params.yaml names an optimizing metric that the last evaluation did not use" in page().text
+    assert "params.yaml names a metric or limits that the last evaluation did not measure" in page().text
     assert "log_loss, the optimizing metric: less is better" in page().text
 
 

@@ -180,13 +180,19 @@ def _help(pickled: bytes, member: Member, port: int, connection: Connection) -> 
 
     # The first process hears of it with the next batch, saves the state of the fit and ends all.
     signal.signal(signal.SIGTERM, note)
-    try:
+    with _errors_sent(connection):
         share: Share = pickle.loads(pickled)  # noqa: S301 - from the first process
         losses = row_losses(share.params.loss, share.params.label_smoothing, Metric(share.key, costs=share.costs))
         connection.send(None)
         store = TCPStore(HERE, port, member.count, is_master=False, timeout=TIMEOUT)
         with joined(member, store), share.batches() as train, synchronised(share.network):
             TrainingLoop(share.network, share.params, losses).follow(train, lambda: bool(asked))
+
+
+@contextmanager
+def _errors_sent(connection: Connection) -> Iterator[None]:
+    try:
+        yield
     except Exception as error:  # noqa: BLE001 - whatever it is, the first process says it
         with suppress(OSError):
             connection.send(_sendable(error))
