@@ -87,7 +87,7 @@ def inspect(folder: Path | ObjectPlace, role: str, name: str, shown_path: str, w
             f"{folder} has no images, only {len(found.files)} other files. Names of images end in .jpg, .png, "
             ".webp, .tif and the like; name the folder that contains the class folders"
         )
-    notes = [*_ignored(found.ignored), *_refused(found.refused), *_others(found.files, images)]
+    notes = [*_ignored(found.ignored), *_refused(found.refused), *_others(found.files, images, wanted.labels)]
     reasons: list[str] = []
     if wanted.labels is not None:
         source["labels"] = labels_from(files, images, wanted.labels, wanted.columns, role)
@@ -214,10 +214,11 @@ def _refused(refused: Sequence[tuple[str, str]]) -> list[str]:
     return [f"{len(refused):,} files will be rejected: {listing((f'{path} ({why})' for path, why in refused), 2)}"]
 
 
-def _others(files: Sequence[str], images: Sequence[str]) -> list[str]:
-    known = set(images)
+def _others(files: Sequence[str], images: Sequence[str], table: str | None) -> list[str]:
+    known = {*images, table}
     others = [path for path in files if path not in known]
-    return [f"{len(others):,} files do not have the ending of an image: {listing(others, 3)}"] if others else []
+    count = "1 file does" if len(others) == 1 else f"{len(others):,} files do"
+    return [f"{count} not have the ending of an image: {listing(others, 3)}"] if others else []
 
 
 def spread(values: Sequence[float]) -> str:

@@ -53,6 +53,13 @@ class Seen:
         return None
 
     @property
+    def no_numbers(self) -> list[str]:
+        """The labels that are no numbers, and how many images have each, where most labels are numbers."""
+        labels = self.counts("raw") + self.counts("production")
+        others = {label: count for label, count in labels.items() if number_of(label) is None}
+        return [f"{label} {count:,}" for label, count in others.items()] if 0 < len(others) < len(labels) / 2 else []
+
+    @property
     def sides(self) -> list[int]:
         """The shorter sides of all images that were looked at."""
         return [side for source in self.sources for side in source.facts.sides]
@@ -80,6 +87,11 @@ def check(seen: Seen) -> None:
             "folder per class, and name the folder that contains these folders; or name a table of labels inside the "
             "folder with --labels"
         )
+    if seen.numbers is not None and len(seen.numbers) == 1:
+        problems.append(
+            f"all images have the number {next(iter(seen.numbers)):g}, so there is nothing to predict: is it another "
+            "column of the table? Name it with --columns label=COLUMN"
+        )
     if not production:
         problems.append(
             "no production image has a label, so the model cannot be measured: put some of them in one "
@@ -87,6 +99,11 @@ def check(seen: Seen) -> None:
         )
     elif small:
         advice = "leave these classes out with --classes, or add images"
+        if others := seen.no_numbers:
+            advice = (
+                f"if the labels are numbers, correct those that are not: {listing(others)}. Else leave these classes "
+                "out with --classes, or add images"
+            )
         if len(small) == len(production):
             advice = "is each image in a folder of its own? Name the folder above the class folders, or use --labels"
         problems.append(

@@ -17,7 +17,9 @@ def seen_lines(seen: Seen) -> Iterator[str]:
     for source in seen.sources:
         measured = seen.numbers is not None and source.classes
         images = f"{source.images:,} images"
-        counts = f"{images} with numbers" if measured else f"{images} in {len(source.classes):,} classes"
+        counts = f"{images} in {len(source.classes):,} classes" if source.classes else f"{images} without a label"
+        if measured:
+            counts = f"{images} with numbers"
         yield f"{source.name} ({source.role}): {counts}, {source.source['path']}"
         if measured:
             yield f"  {_numbers(source.classes)}"

@@ -103,6 +103,14 @@ def test_a_model_of_noise_is_said_to_be_no_better_than_the_mean() -> None:
     assert no_skill(run(splits, skill=0.6)[1]) == []
 
 
+def test_parts_of_the_range_are_told_of_models_that_know_something_alone() -> None:
+    params_of = CHOSEN.evaluate
+    for skill, told in ((0.6, True), (0.0, False)):
+        manifest, predictions = run({"dev": 0.1}, skill=skill)
+        words = [one.words for one in failing_numbers(predictions, manifest, params_of, 0.2)[0]]
+        assert any("images whose number is" in each and "below" in each for each in words) == told
+
+
 def test_noise_is_said_to_have_skill_in_few_runs() -> None:
     said = [bool(no_skill(run({"dev": 0.3}, count=60, skill=0.0, seed=seed)[1])) for seed in range(40)]
     assert np.mean(said) >= 0.95

@@ -47,7 +47,7 @@ def test_what_looks_odd_is_said(init: Init, tmp_path: Path) -> None:
     ended = init("shop", *BOTH)
     assert "1 files of operating systems and network drives" in ended.out
     assert "1 of the inspected images cannot be opened" in ended.out
-    assert "1 files do not have the ending of an image: cat/notes.txt" in ended.out
+    assert "1 file does not have the ending of an image: cat/notes.txt" in ended.out
     assert "only raw images have the classes Cat, wolf" in ended.out
     assert "labels that may mean the same class" in ended.out
     assert params_of(tmp_path / "shop").split.one_sided_classes == "train"

@@ -13,7 +13,7 @@ from pipeline.metrics.metric import check_defined, metric_of
 from pipeline.metrics.params import Limit
 from pipeline.models.baselines import Baseline
 from pipeline.models.files import save_model
-from pipeline.problem.framing import UNRELATED
+from pipeline.problem.framing import Nested, Ranked
 from pipeline.stage import Group, Stage
 from pipeline.stages.augment.params import VariantParams
 from pipeline.store.curves import Curves
@@ -83,7 +83,8 @@ def train(
     resumed = f", {epochs} of them{begun} before it was stopped" if epochs or batches else ""
     done = f"{len(fit.epochs)} epochs{resumed}, {params.train.keep} {fit.epoch + 1}"
     if isinstance(found.model.params, Baseline):
-        learns = "" if data.framing == UNRELATED else ", which ignores the order or tree of the classes"
+        related = isinstance(data.framing, Ranked | Nested)
+        learns = ", which ignores the order or tree of the classes" if related else ""
         done = f"{found.model.params.name}{learns}"
     kept = fit.epochs[fit.epoch]
     on_dev = kept["dev/optimizing"]
