@@ -59,12 +59,13 @@ def _balance_of_labels(balance: Any) -> Iterator[str]:
         )
 
 
-def _augment_of_labels(augment: Any) -> Iterator[str]:
+def _augment_without_classes(augment: Any, has: str) -> Iterator[str]:
     if augment.copies.name != "per_image":
-        yield (
-            f"copies {augment.copies.name} counts images by class, and with problem multi_label an image may have "
-            "several labels: use {name: per_image, count: N}"
-        )
+        yield f"copies {augment.copies.name} counts images by class, and {has}: use {{name: per_image, count: N}}"
+
+
+def _augment_of_labels(augment: Any) -> Iterator[str]:
+    yield from _augment_without_classes(augment, "with problem multi_label an image may have several labels")
 
 
 def _train_of_labels(train: Any) -> Iterator[str]:
@@ -111,11 +112,7 @@ def _balance_of_numbers(balance: Any) -> Iterator[str]:
 
 
 def _augment_of_numbers(augment: Any) -> Iterator[str]:
-    if augment.copies.name != "per_image":
-        yield (
-            f"copies {augment.copies.name} counts images by class, and with problem regression an image has a number: "
-            "use {name: per_image, count: N}"
-        )
+    yield from _augment_without_classes(augment, "with problem regression an image has a number")
 
 
 def _train_of_numbers(train: Any) -> Iterator[str]:

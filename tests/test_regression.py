@@ -228,3 +228,4 @@ def test_a_new_project_of_numbers_has_limits_in_their_unit() -> None:
     assert made["balance.strategy"].value == {"name": "none"}
     assert set(made["evaluate.satisficing"].value) == {"model_megabytes"}
     assert "split.min_per_class" not in made
+    assert "train.label_smoothing" not in made["tune.space"].value

@@ -10,6 +10,7 @@ import pandas as pd
 from pipeline.diagnosis.clusters import CLUSTER, common_facts
 from pipeline.diagnosis.error_levels import ALPHA
 from pipeline.diagnosis.findings import CLASS, HARD_SLICE, HIDDEN, SLICE, Finding, more_wrong, units
+from pipeline.diagnosis.units import SHARES, Unit
 from pipeline.manifest import DEV, EXTRA_COLUMNS
 from pipeline.metrics.intervals import MIN_GROUPS
 from pipeline.metrics.mean_intervals import mean_interval
@@ -22,6 +23,10 @@ from pipeline.stages.evaluate.params import EvaluateParams
 # Facts of a picture that are sliced by quarters of all images.
 FACTS = ("brightness", "contrast", "sharpness", "saturation")
 SIZE = "shorter_side"
+# The part of the range in which an image's number lies.
+RANGE = "range"
+# Slices that nobody asked for.
+UNASKED = frozenset((*FACTS, SIZE, RANGE, CLUSTER))
 # A class hides in a metric that looks so many times better.
 TIMES = 3
 # Of classes, and of slices, no more are told: if all fail, it is the model.
@@ -56,13 +61,10 @@ def failing(
             continue
         part, others = units(wrong[inside], groups[inside]), units(wrong[rest], groups[rest])
         ends = _ends(wrong[inside], groups[inside])
-        what = f"the class {value}" if name == CLASS and not several else f"images with {column} {value}"
-        if column == CLUSTER:
-            what = f"images of dev that look alike ({common_facts(rows, inside) or f'cluster {value}'})"
+        what = f"the class {value}" if name == CLASS and not several else slice_name(rows, column, value, inside)
         subject = value if name == CLASS else f"{column}={value}"
         each = _finding(name, subject, what, wrong, inside, ends, more_wrong(part, others))
-        asked = name == CLASS or column in params.slices or column not in {*FACTS, SIZE, CLUSTER}
-        found.append(each if asked or each.gain >= relevant else _hard(each))
+        found.append(each if name == CLASS else note_unless_worth_work(each, column, params, relevant))
     return found, tests
 
 
@@ -82,7 +84,7 @@ def hidden(found: Sequence[Finding], error: float, params: EvaluateParams, relev
             HIDDEN,
             (
                 f"{params.optimizing.name} hardly shows the class {each.subject}: if the model were as good on it "
-                f"as on the others, dev's error would fall by only {_points(each)}"
+                f"as on the others, dev's error would fall by only {SHARES.size(each.gain)}"
             ),
             each.figures,
             each.p,
@@ -146,14 +148,25 @@ def _ends(wrong: "pd.Series[bool]", groups: "pd.Series[str]") -> tuple[float, fl
     return mean_interval(wrong.to_numpy().astype(np.float64), codes, 1.0, ALPHA)
 
 
-def _hard(slice_found: Finding) -> Finding:
-    """The same, as a slice whose images are harder, and hold the model back less than what is worth work."""
-    gain = f"if the model were as good on them as on the rest, dev's error would fall by only {_points(slice_found)}"
-    return replace(slice_found, name=HARD_SLICE, words=f"{slice_found.words}; {gain}")
+def slice_name(rows: pd.DataFrame, column: str, value: str, inside: "pd.Series[bool]") -> str:
+    """The images of a slice in words.
+
+    Args:
+        rows: as of `with_kinds`. inside: which of them have the value.
+    """
+    if column == CLUSTER:
+        return f"images of dev that look alike ({common_facts(rows, inside) or f'cluster {value}'})"
+    return f"images whose number is {value.rpartition(': ')[2]}" if column == RANGE else f"images with {column} {value}"
 
 
-def _points(found: Finding) -> str:
-    return f"{100 * found.gain:.1f} points"
+def note_unless_worth_work(
+    found: Finding, column: str, params: EvaluateParams, relevant: float, unit: Unit = SHARES
+) -> Finding:
+    """A failing slice; as HARD_SLICE if nobody asked for it and dev's error would fall by less than is worth work."""
+    if column in params.slices or column not in UNASKED or found.gain >= relevant:
+        return found
+    gain = f"if the model were as good on them as on the rest, dev's error would fall by only {unit.size(found.gain)}"
+    return replace(found, name=HARD_SLICE, words=f"{found.words}; {gain}")
 
 
 def _finding(

@@ -8,9 +8,8 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from pipeline.diagnosis.clusters import CLUSTER, common_facts
 from pipeline.diagnosis.error_levels import ALPHA
-from pipeline.diagnosis.failing_slices import slices_of, with_kinds
+from pipeline.diagnosis.failing_slices import RANGE, note_unless_worth_work, slice_name, slices_of, with_kinds
 from pipeline.diagnosis.findings import NO_SKILL, SLICE, Finding
 from pipeline.diagnosis.run import Run
 from pipeline.diagnosis.units import NUMBERS
@@ -26,8 +25,6 @@ from pipeline.stages.evaluate.params import EvaluateParams
 from pipeline.training.loss_functions import guessing_loss
 
 Floats = npt.NDArray[np.float64]
-# The part of the range in which a number lies, as a slice.
-RANGE = "range"
 
 
 def failing_numbers(
@@ -55,18 +52,16 @@ def failing_numbers(
         if error - rest < relevant:
             continue
         p = larger(_of_groups(errors[part], groups[part]), _of_groups(errors[~part], groups[~part]))
-        what = f"images with {column} {value}"
-        if column == RANGE:
-            what = f"images whose number is {str(value).rpartition(': ')[2]}"
-        if column == CLUSTER:
-            what = f"images of dev that look alike ({common_facts(rows, inside) or f'cluster {value}'})"
         images, excess = int(part.sum()), error - rest
+        what = slice_name(rows, column, value, inside)
         words = (
             f"{what}: their mean absolute error is {NUMBERS.level(error)} ({images:,} images), "
             f"{NUMBERS.size(excess)} more than that of the rest"
         )
         figures = {"error": error, "images": images, "excess": excess}
-        found.append(Finding(SLICE, words, figures, p, gain=excess * float(part.mean()), subject=f"{column}={value}"))
+        gain = excess * float(part.mean())
+        each = Finding(SLICE, words, figures, p, gain=gain, subject=f"{column}={value}")
+        found.append(note_unless_worth_work(each, column, params, relevant, NUMBERS))
     return found, tests
 
 

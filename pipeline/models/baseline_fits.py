@@ -94,19 +94,18 @@ def forest_of_classes(params: "RandomForest", rows: Rows, classes: int, seed: in
     return votes([tree.tree_ for tree in forest.estimators_])
 
 
+def _of_boosting(params: "GradientBoosting", seed: int) -> dict[str, Any]:
+    named = {name: getattr(params, name) for name in ("learning_rate", "max_iter", "max_leaf_nodes")}
+    return {**named, "early_stopping": False, "random_state": seed}
+
+
 def boosting_of_classes(params: "GradientBoosting", rows: Rows, classes: int, seed: int) -> Tensors:
     """Trees of each round, and the class that each adds to."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     from pipeline.models.trees import amounts
 
-    boosting = HistGradientBoostingClassifier(
-        learning_rate=params.learning_rate,
-        max_iter=params.max_iter,
-        max_leaf_nodes=params.max_leaf_nodes,
-        early_stopping=False,
-        random_state=seed,
-    )
+    boosting = HistGradientBoostingClassifier(**_of_boosting(params, seed))
     boosting.fit(rows.features, rows.labels, sample_weight=rows.weights)
     return amounts(boosting, classes)
 
@@ -156,12 +155,6 @@ def boosting_of_numbers(params: "GradientBoosting", rows: Rows, seed: int) -> Te
 
     from pipeline.models.trees import amounts_of_numbers
 
-    boosting = HistGradientBoostingRegressor(
-        learning_rate=params.learning_rate,
-        max_iter=params.max_iter,
-        max_leaf_nodes=params.max_leaf_nodes,
-        early_stopping=False,
-        random_state=seed,
-    )
+    boosting = HistGradientBoostingRegressor(**_of_boosting(params, seed))
     boosting.fit(rows.features, rows.labels.astype(np.float64), sample_weight=rows.weights)
     return amounts_of_numbers(boosting)

@@ -63,4 +63,10 @@ def of_numbers(chosen: Sequence[Choice], numbers: Mapping[float, int]) -> list[C
             made.append(Choice("evaluate.optimizing", "mean_absolute_error", unit))
         if choice.place not in left_out:
             made.append(changed.get(choice.place, choice))
+    losses = [{"name": "squared_error"}, {"name": "huber", "delta": 1.0}]
+    space = {
+        "train.learning_rate": {"name": "log", "low": 0.0003, "high": 0.03},
+        "train.loss": {"name": "choice", "values": losses},
+    }
+    made.append(Choice("tune.space", space, "numbers have no labels to smooth, and huber bears wrong ones better"))
     return [*made, Choice("diagnose.relevant_gap", small, f"{unit}: about a twentieth of their standard deviation")]

@@ -180,7 +180,7 @@ def _shared_by_devices(trained: nn.Module, rows: FitRows, metric: Metric, engine
 
     workers = max(1, engine.workers // rows.params.devices)
     opened = partial(rows.opened, Engine(workers))
-    with helped(Share(trained, rows.params, opened, metric.key, metric.costs)):
+    with helped(Share(trained, rows.params, opened, metric)):
         yield
 
 

@@ -17,8 +17,8 @@ from pipeline.errors import ParamsError
 from pipeline.randomness import keyed_seed
 from pipeline.stages.train.params import TrainParams
 from pipeline.training.data_parallel.group import Counted, Member, Order, Told
-from pipeline.training.loss_functions import RowLosses
-from pipeline.training.losses import entropies, penalty, weighted_mean
+from pipeline.training.loss_functions import Losses
+from pipeline.training.losses import penalty, weighted_mean
 from pipeline.training.mixing import mix
 from pipeline.training.optimizers import FACTOR, build_optimizer
 from pipeline.training.unlabelled import UNLABELLED, JoinedForward
@@ -62,21 +62,19 @@ class TrainingLoop:
     """A network and its optimizer, on the device of the training.
 
     Args:
-        losses: what the steps make smaller, beside the penalties. plain: what is reported of training and dev.
+        losses: what the steps make smaller, beside the penalties, and what is reported of training and dev.
 
     Raises:
         ParamsError: the machine does not support the precision.
     """
 
-    def __init__(
-        self, network: nn.Module, params: TrainParams, losses: RowLosses, plain: RowLosses = entropies
-    ) -> None:
+    def __init__(self, network: nn.Module, params: TrainParams, losses: Losses) -> None:
         _check_precision(params.precision)
         # Sums are split by threads, so that their number is part of the result and stands in params.
         torch.set_num_threads(params.threads)
         be_deterministic()
         self._params = params
-        self._losses, self._plain = losses, plain
+        self._losses = losses
         self._member = Member.here()
         self._fabric = _fabric(params.precision, self._member)
         # Again, because Fabric shares out the cores among processes.
@@ -123,7 +121,7 @@ class TrainingLoop:
             with torch.inference_mode():
                 pixels, labels = self._fabric.to_device(batch)
                 logits = self.network(pixels)
-                loss = self._plain(logits, labels).mean()
+                loss = self._losses.plain(logits, labels).mean()
             yield loss, logits, labels
 
     def state(self) -> dict[str, Any]:
@@ -157,9 +155,7 @@ class TrainingLoop:
         # Gradients are averaged over the processes: so each divides by its part of the rows, whatever it has.
         share = None if member.count == 1 else rows / member.count
         where = _Where(epoch, number, share)
-        objective, step = _forward(
-            self.network, self._fabric.to_device(batch), params, (self._losses, self._plain), where
-        )
+        objective, step = _forward(self.network, self._fabric.to_device(batch), params, self._losses, where)
         self._optimizer.zero_grad()
         self._fabric.backward(objective)
         if params.clip_norm is not None:
@@ -210,15 +206,10 @@ def _forward(
     network: nn.Module,
     batch: WeightedBatch | JoinedBatch,
     params: TrainParams,
-    losses: tuple[RowLosses, RowLosses],
+    losses: Losses,
     where: _Where,
 ) -> tuple[Tensor, Step]:
-    """The objective, which has a gradient, and what came of the batch.
-
-    Args:
-        losses: what is made smaller, and what is reported.
-    """
-    minimised_losses, plain = losses
+    """The objective, which has a gradient, and what came of the batch."""
     epoch, number, of_all = where.epoch, where.number, where.rows
     pixels, labels, weights = batch[:3]
     mixed = mix(pixels, params.mixing, params.seed, epoch, number)
@@ -235,7 +226,7 @@ def _forward(
         pairs = [(mixed.share, labels, weights), (1 - mixed.share, labels[partners], weights[partners])]
     # The loss of labels that share the rows, each with its share and the weights of its rows.
     minimised = torch.stack(
-        [share * weighted_mean(minimised_losses(logits, of), rows, of_all) for share, of, rows in pairs]
+        [share * weighted_mean(losses.minimised(logits, of), rows, of_all) for share, of, rows in pairs]
     ).sum()
     objective = minimised + penalty(network, params.l1, params.l2)
     used = None
@@ -243,7 +234,9 @@ def _forward(
         objective, used = objective + forward.loss, forward.used.detach()
     leading = max(pairs, key=lambda pair: pair[0])[1]
     with torch.no_grad():
-        loss = torch.stack([share * weighted_mean(plain(logits, of), rows, of_all) for share, of, rows in pairs]).sum()
+        loss = torch.stack(
+            [share * weighted_mean(losses.plain(logits, of), rows, of_all) for share, of, rows in pairs]
+        ).sum()
     return objective, Step(number, loss, objective.detach(), logits.detach(), leading, used)
 
 

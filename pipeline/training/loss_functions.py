@@ -8,7 +8,7 @@ deviations of train's, so that learning rates and penalties mean the same whatev
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeVar
 
 from pydantic import Field
 
@@ -124,11 +124,23 @@ def row_losses(loss: Loss, smoothing: float, optimizing: "Metric") -> RowLosses:
     return row.make(loss, smoothing, costs / mistakes)
 
 
-def plain_losses(losses: RowLosses, optimizing: "Metric") -> RowLosses:
-    """What is reported of training and of dev: cross entropy whatever is made smaller; of numbers, that."""
+class Losses(NamedTuple):
+    """The losses of rows that steps make smaller, and those that are reported of training and of dev."""
+
+    minimised: RowLosses
+    plain: RowLosses
+
+
+def losses_of(loss: Loss, smoothing: float, optimizing: "Metric") -> Losses:
+    """What `row_losses` gives, and what is reported: cross entropy whatever is made smaller; of numbers, that.
+
+    Raises:
+        ParamsError: as `row_losses` does.
+    """
     from pipeline.training.losses import entropies
 
-    return losses if optimizing.judges_numbers else entropies
+    minimised = row_losses(loss, smoothing, optimizing)
+    return Losses(minimised, minimised if optimizing.judges_numbers else entropies)
 
 
 def losses_for(numbers: bool) -> list[str]:

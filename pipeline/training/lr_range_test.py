@@ -17,7 +17,7 @@ from pipeline.errors import DataError
 from pipeline.metrics.metric import Metric
 from pipeline.stages.train.params import TrainParams
 from pipeline.training.loop import Step, TrainBatches, TrainingLoop
-from pipeline.training.loss_functions import plain_losses, row_losses
+from pipeline.training.loss_functions import losses_of
 
 # Weight of the past in the smoothed loss.
 MEMORY = 0.9
@@ -60,8 +60,8 @@ def rate_range(
     rates = np.geomspace(low, high, steps)
     losses: list[float] = []
     smoothed: list[float] = []
-    losses_of = row_losses(params.loss, params.label_smoothing, optimizing)
-    for step in _steps(TrainingLoop(network, params, losses_of, plain_losses(losses_of, optimizing)), train, rates):
+    loop = TrainingLoop(network, params, losses_of(params.loss, params.label_smoothing, optimizing))
+    for step in _steps(loop, train, rates):
         value = float(step.loss)
         advance(1)
         if not np.isfinite(value):

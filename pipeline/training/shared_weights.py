@@ -30,7 +30,7 @@ from pipeline.training.checkpoint import Progress
 from pipeline.training.fit_data import TrainingData
 from pipeline.training.fitting import loss_weights
 from pipeline.training.loop import TrainingLoop
-from pipeline.training.loss_functions import row_losses
+from pipeline.training.loss_functions import losses_of
 from pipeline.training.tally import EpochTally
 from pipeline.tuning.architectures import Decision
 from pipeline.tuning.controller import SAMPLES, Controller
@@ -122,7 +122,7 @@ class _Run:
         self._network = SharedNetwork(
             names, networks.skeletons, mean, std, None if output is None else output(), task.seed
         )
-        self._loop = TrainingLoop(self._network, params, row_losses(params.loss, params.label_smoothing, task.metric))
+        self._loop = TrainingLoop(self._network, params, losses_of(params.loss, params.label_smoothing, task.metric))
         sizes = [len(one.values) for one in task.decisions]
         self._controller = Controller(sizes, networks.numbers)
         self._measure = _chunks(batches(data.train.part(measured), HELD_BACK_BATCH, engine))

@@ -21,7 +21,7 @@ from pipeline.stages.train.params import TrainParams
 from pipeline.training.ensembles.table import ENSEMBLES
 from pipeline.training.kept_weights import Weights, finished
 from pipeline.training.loop import TrainBatches, TrainingLoop
-from pipeline.training.loss_functions import plain_losses, row_losses
+from pipeline.training.loss_functions import losses_of
 from pipeline.training.losses import near_zero
 from pipeline.training.schedules import rate_factor
 from pipeline.training.tally import EpochTally
@@ -135,8 +135,7 @@ class _Run:
     def __init__(
         self, network: nn.Module, params: TrainParams, optimizing: Metric, classes: int, checkpoints: Checkpoints
     ) -> None:
-        losses = row_losses(params.loss, params.label_smoothing, optimizing)
-        self._loop = TrainingLoop(network, params, losses, plain_losses(losses, optimizing))
+        self._loop = TrainingLoop(network, params, losses_of(params.loss, params.label_smoothing, optimizing))
         self._params = params
         self._optimizing = optimizing
         self._classes = classes

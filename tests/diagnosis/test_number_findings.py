@@ -12,6 +12,7 @@ from pipeline.diagnosis.curves import Training, read_curves
 from pipeline.diagnosis.error_levels import HUMAN, Level, given, levels_of, metric_of_errors, params_of_numbers
 from pipeline.diagnosis.error_tags import errors_of, fixed
 from pipeline.diagnosis.feedback import Table, answers, outcomes
+from pipeline.diagnosis.findings import HARD_SLICE, SLICE
 from pipeline.diagnosis.gap_advice import GAP_ADVICE
 from pipeline.diagnosis.gaps import BIAS, VARIANCE, Gap, find_gaps
 from pipeline.diagnosis.number_findings import failing_numbers, larger, no_skill
@@ -109,6 +110,15 @@ def test_parts_of_the_range_are_told_of_models_that_know_something_alone() -> No
         manifest, predictions = run({"dev": 0.1}, skill=skill)
         words = [one.words for one in failing_numbers(predictions, manifest, params_of, 0.2)[0]]
         assert any("images whose number is" in each and "below" in each for each in words) == told
+
+
+def test_a_part_of_the_range_is_a_note_unless_it_could_gain_what_is_worth_work() -> None:
+    manifest, predictions = run({"dev": 0.1}, skill=0.6)
+    for relevant, name in ((0.2, HARD_SLICE), (0.05, SLICE)):
+        found, _ = failing_numbers(predictions, manifest, CHOSEN.evaluate, relevant)
+        lowest = next(one for one in found if one.subject.startswith("range=1 of 5"))
+        assert lowest.name == name
+        assert ("dev's error would fall by only 0." in lowest.words) == (name == HARD_SLICE)
 
 
 def test_noise_is_said_to_have_skill_in_few_runs() -> None:

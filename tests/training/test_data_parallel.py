@@ -6,6 +6,7 @@ Measured on these pictures: losses differ by 2e-7 at most, of 1.1. Tests allow a
 import multiprocessing
 import os
 import signal
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,10 @@ from pipeline.metrics.metric import metric_of
 from pipeline.store.shards import ShardReader
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.data_parallel.group import Member, SharedOrder
-from pipeline.training.data_parallel.other_processes import NAME
+from pipeline.training.data_parallel.other_processes import NAME, Share, helped
 from pipeline.training.fit_data import FitParams, TrainingData, training_data
 from pipeline.training.fitting import fit_model
+from pipeline.training.loss_functions import SquaredError
 from pipeline.training.training import Fit
 from pipeline.workers.engine import Engine
 from tests.examples import params, striped
@@ -113,6 +115,19 @@ def test_two_processes_fit_what_one_fits_and_whatever_ends_one_ends_both(data: T
         torch.testing.assert_close(shared.network.state_dict()[name], tensor, rtol=1e-3, atol=1e-4)
     # Not by one process that does all: sums in two parts differ in their last digits.
     assert weights(alone.network) != weights(shared.network)
+
+
+def test_what_another_process_cannot_do_is_said_and_not_that_it_died() -> None:
+    of_classes = metric_of(params().evaluate.optimizing, ("a", "b"))
+    chosen = settings(devices=2).model_copy(update={"loss": SquaredError(name="squared_error")})
+    with (
+        pytest.raises(ParamsError, match="squared_error is about numbers"),
+        helped(
+            Share(torch.nn.Linear(1, 2), chosen, nullcontext, of_classes)  # type: ignore[arg-type]  # never opened
+        ),
+    ):
+        pass
+    assert others() == []
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5])

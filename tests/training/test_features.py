@@ -1,6 +1,5 @@
 """Frozen layers: their features are computed once, and training on them gives the model that it gives without."""
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,6 @@ import pandas as pd
 import pytest
 import torch
 from torch import nn
-from torch.nn.functional import cross_entropy
 
 from pipeline.data import dataset as dataset_module
 from pipeline.data.dataset import RowDataset
@@ -23,6 +21,8 @@ from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.fit_data import FitParams, TrainingData, training_data
 from pipeline.training.fitting import features_stay, fit_model
 from pipeline.training.loop import TrainingLoop
+from pipeline.training.loss_functions import Losses
+from pipeline.training.losses import entropies
 from pipeline.training.training import Fit
 from pipeline.workers.engine import Engine
 from tests.examples import params, striped
@@ -120,7 +120,7 @@ def test_the_backbone_is_trained_at_its_share_of_the_rate(trained: str) -> None:
     moved = []
     for share in (1.0, 0.1):
         chosen = settings(model={**HEAD, "trained": trained, "backbone_rate": share}, optimizer=SGD, learning_rate=0.5)
-        loop = TrainingLoop(network_for(chosen), chosen, partial(cross_entropy, reduction="none"))
+        loop = TrainingLoop(network_for(chosen), chosen, Losses(entropies, entropies))
         before = [parameter.detach().clone() for parameter in loop.network.parameters()]
         pixels = torch.from_numpy(np.stack(IMAGES[:8])).permute(0, 3, 1, 2)
         batch = pixels, torch.arange(8) % 3, torch.ones(8)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from pipeline.errors import ParamsError
 from pipeline.stages.train.params import TrainParams
 from pipeline.training.loop import TrainingLoop
-from pipeline.training.loss_functions import LOSSES, RowLosses, row_losses
+from pipeline.training.loss_functions import LOSSES, RowLosses, losses_of, row_losses
 from pipeline.training.losses import near_zero
 from pipeline.training.training import Stopped
 from tests.examples import params
@@ -141,7 +141,7 @@ def test_weights_of_rows_multiply_any_loss(name: str) -> None:
         network = network_for(train).eval()
         rows = weighted(images(6, seed=1), torch.full((18,), weight))
         before = [parameter.detach().clone() for parameter in network.parameters()]
-        loop = TrainingLoop(network, train, row_losses(train.loss, 0.0, metric_named(MEAN_COST)))
+        loop = TrainingLoop(network, train, losses_of(train.loss, 0.0, metric_named(MEAN_COST)))
         batch = next(iter(Epochs(rows, 16, seed=1).epoch(0)))
         next(iter(loop.epoch(0, [batch], lambda _: 1e-3)))
         pairs = zip(network.parameters(), before, strict=True)

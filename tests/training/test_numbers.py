@@ -35,7 +35,7 @@ from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.checks import check_rows
 from pipeline.training.fit_data import FitParams
 from pipeline.training.loop import TrainingLoop
-from pipeline.training.loss_functions import LOSSES, guessing_loss, row_losses
+from pipeline.training.loss_functions import LOSSES, Losses, guessing_loss, row_losses
 from pipeline.workers.engine import Engine
 from tests.examples import params, with_columns
 from tests.levers import NUMBERS, example
@@ -224,7 +224,7 @@ def test_mixup_mixes_the_numbers() -> None:
     one = losses({"name": "absolute_error"})
     pixels = torch.arange(0, 80, 10, dtype=torch.uint8)[:, None, None, None].expand(8, 3, 4, 4).contiguous()
     numbers = pixels.float().mean(dim=(1, 2, 3))
-    [step] = TrainingLoop(Mean(), chosen, one, one).epoch(0, [(pixels, numbers, torch.ones(8))], lambda _: 0.0)
+    [step] = TrainingLoop(Mean(), chosen, Losses(one, one)).epoch(0, [(pixels, numbers, torch.ones(8))], lambda _: 0.0)
     assert float(step.loss) == pytest.approx(0, abs=1e-5)
     assert sorted(step.labels.tolist()) != numbers.tolist()
 

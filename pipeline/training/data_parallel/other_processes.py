@@ -15,8 +15,6 @@ from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 from torch import nn
 from torch.distributed import TCPStore  # type: ignore[attr-defined]  # its stubs forget it
 
@@ -26,7 +24,7 @@ from pipeline.stages.train.params import TrainParams
 from pipeline.training.data_parallel.group import HERE, TIMEOUT, Member, Order, Told, joined
 from pipeline.training.data_parallel.norms import synchronised
 from pipeline.training.loop import TrainBatches, TrainingLoop
-from pipeline.training.loss_functions import row_losses
+from pipeline.training.loss_functions import losses_of
 from pipeline.workers.libraries import keep_freed_tensors
 from pipeline.workers.pool import ignore_interrupts
 from pipeline.workers.progress import silence
@@ -42,14 +40,14 @@ PATIENCE = 10
 class Share:
     """What another process needs to take part in a fit; it is pickled.
 
-    batches: opens its batches of train, once it is in the group. costs: of mistakes, where the metric `key` has some.
+    batches: opens its batches of train, once it is in the group. metric: the optimizing one, from which losses may take
+    the costs of mistakes or the unit of numbers.
     """
 
     network: nn.Module
     params: TrainParams
     batches: Callable[[], AbstractContextManager[TrainBatches]]
-    key: str
-    costs: npt.NDArray[np.float64] | None
+    metric: Metric
 
 
 @contextmanager
@@ -89,8 +87,9 @@ class _Others:
         for process, connection in zip(self.processes, self.connections, strict=True):
             wait([connection, process.sentinel])
             if connection.poll():
-                if connection.recv() is not None:
-                    raise RuntimeError
+                told = connection.recv()
+                if told is not None:
+                    raise _as_error(told)
             else:
                 raise RuntimeError
 
@@ -107,7 +106,7 @@ class _Others:
                 while connection.poll():
                     told = connection.recv()
                     if told is not None:
-                        return told if isinstance(told, PipelineError) else WorkerError(f"training: {told}")
+                        return _as_error(told)
             process.join(1)
             if process.exitcode is not None:
                 code = process.exitcode
@@ -182,7 +181,7 @@ def _help(pickled: bytes, member: Member, port: int, connection: Connection) -> 
     signal.signal(signal.SIGTERM, note)
     with _errors_sent(connection):
         share: Share = pickle.loads(pickled)  # noqa: S301 - from the first process
-        losses = row_losses(share.params.loss, share.params.label_smoothing, Metric(share.key, costs=share.costs))
+        losses = losses_of(share.params.loss, share.params.label_smoothing, share.metric)
         connection.send(None)
         store = TCPStore(HERE, port, member.count, is_master=False, timeout=TIMEOUT)
         with joined(member, store), share.batches() as train, synchronised(share.network):
@@ -196,6 +195,10 @@ def _errors_sent(connection: Connection) -> Iterator[None]:
     except Exception as error:  # noqa: BLE001 - whatever it is, the first process says it
         with suppress(OSError):
             connection.send(_sendable(error))
+
+
+def _as_error(told: Any) -> PipelineError:
+    return told if isinstance(told, PipelineError) else WorkerError(f"training: {told}")
 
 
 def _sendable(error: Exception) -> Any:
