@@ -29,7 +29,7 @@ WIDTH, MAP_WIDTH, HEIGHTS, DOTS = 5.8, 4.1, (2.8, 5.0), 150
 # Around the points, of the map's longer side.
 EDGE = 0.02
 PANELS = ("label", "split", "source", "errors")
-TITLES = {"label": "by class", "split": "by split", "source": "by source", "errors": "what the model gets wrong"}
+TITLES = {"label": "by label", "split": "by split", "source": "by source", "errors": "what the model gets wrong"}
 ERRORS = ("right", "wrong on train", "wrong on train_dev", "wrong on dev")
 
 
@@ -77,7 +77,7 @@ def _by_class(points: pd.DataFrame) -> list[Kind]:
     shown = points[points["label"] != ""]
     hidden = points[points["label"] == ""]
     rest = [Kind("label not shown", hidden, PALE, larger=0.5)] if len(hidden) else []
-    return [*rest, *_largest(shown, "label", "class", "classes")]
+    return [*rest, *_largest(shown, "label", "label", "labels")]
 
 
 def _by_source(points: pd.DataFrame) -> list[Kind]:

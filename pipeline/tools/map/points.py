@@ -13,6 +13,10 @@ import pandas as pd
 from pipeline import catalogue
 from pipeline.data.vectors import image_vectors
 from pipeline.errors import DataError, MissingInputError
+from pipeline.manifest import NO_LABEL
+from pipeline.problem.problem import is_regression
+from pipeline.problem.quantities import binned_texts, numbers_among, quantile_edges
+from pipeline.project.params_file import load_params
 from pipeline.store.artifacts import Artifact
 from pipeline.store.shard_plan import digest
 from pipeline.store.writing import replacing
@@ -22,13 +26,16 @@ from pipeline.versions.stages import version_of
 from pipeline.workers.engine import Engine
 
 HELD_BACK = "test or unused"
+# Parts of the range of numbers, with about equally many images each.
+PARTS = 5
 COLUMNS = ["id", "x", "y", "source", "role", "split", "label", "predicted"]
 
 
 def map_points(engine: Engine) -> tuple[pd.DataFrame, str]:
     """A row per image that curate kept, by id, with COLUMNS; and what the map is made of, in words.
 
-    split: of the last run, or HELD_BACK. label, predicted: "" where they are not shown or not known.
+    split: of the last run, or HELD_BACK. label, predicted: "" where they are not shown or not known. Of numbers, label
+    is the part of the range, and predicted is not shown.
 
     Raises:
         MissingInputError: split has not run.
@@ -48,7 +55,16 @@ def map_points(engine: Engine) -> tuple[pd.DataFrame, str]:
     }
     for name, (values, otherwise) in told.items():
         found[name] = [values.get(image, otherwise) for image in found["id"]]
+    if is_regression(load_params().problem):
+        found = in_parts(found)
     return found[COLUMNS], kind
+
+
+def in_parts(points: pd.DataFrame) -> pd.DataFrame:
+    """Points whose labels are numbers, with the fifth of the range instead; no number is predicted exactly."""
+    numbers = numbers_among(points["label"], NO_LABEL)
+    edges = quantile_edges(numbers, PARTS) if len(numbers) else []
+    return points.assign(label=binned_texts(points["label"], edges, NO_LABEL), predicted="")
 
 
 def _predicted(ids: Set[str]) -> dict[str, str]:

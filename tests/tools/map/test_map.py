@@ -11,7 +11,7 @@ from pipeline import catalogue
 from pipeline.store.spreadsheets import read_spreadsheet
 from pipeline.tools.inline_svg import svg_of
 from pipeline.tools.map.drawing import COLOURS, PANELS, panel_of
-from pipeline.tools.map.points import HELD_BACK, map_points
+from pipeline.tools.map.points import HELD_BACK, in_parts, map_points
 from pipeline.workers.engine import Engine
 from tests.pages import HOSTILE
 from tests.running import pipeline, run_in, write_params
@@ -56,6 +56,15 @@ def test_the_picture_and_the_table_are_written_and_written_again_alike(
     assert [Path(name).read_bytes() for name in ("map.png", "map.csv")] == before
 
 
+def test_numbers_are_shown_by_the_part_of_the_range_and_none_is_called_an_error() -> None:
+    points = made_up(1, 100).assign(label=[str(number / 4) for number in range(99)] + [""], predicted="1.5")
+    shown = in_parts(points)
+    assert shown["label"].nunique() == 6
+    assert shown["label"].iloc[[0, 98, 99]].tolist() == ["1 of 5: below 4.75", "5 of 5: 19.75 or more", ""]
+    assert panel_of(shown, "errors") is None
+    assert panel_of(shown, "label") is not None
+
+
 def test_places_are_kept_for_the_next_map_and_made_anew_for_other_images(monkeypatch: pytest.MonkeyPatch) -> None:
     first, _ = map_points(Engine(1))
     with monkeypatch.context() as patch:
@@ -88,7 +97,7 @@ def test_any_number_of_classes_has_a_legend_that_fits(classes: int) -> None:
     (legend,) = figure.legends
     entries = [text.get_text() for text in legend.get_texts()]
     assert len(entries) == min(classes, len(COLOURS))
-    assert entries[0].startswith(f"{classes - 9} other class") == (classes > 10)
+    assert entries[0].startswith(f"{classes - 9} other label") == (classes > 10)
     assert sum(int(entry.rpartition("(")[2].rstrip(")").replace(",", "")) for entry in entries) == 1000
 
 
