@@ -132,7 +132,8 @@ def test_page_says_what_each_gap_means() -> None:
 def test_wrong_labels_are_said_first_and_the_gaps_rest_on_them() -> None:
     noise = [Finding(LABEL_NOISE, f"{role} labels seem wrong", subject=role) for role in ("production", "raw")]
     assert sentence(found(*noise)).startswith(
-        "Production labels seem wrong. Raw labels seem wrong. Fix this first, because it distorts the gaps that follow. "
+        "Production labels seem wrong. Raw labels seem wrong. "
+        "Fix this first, because it distorts the gaps that follow. "
         "Variance of 19.0 points (95 % interval 14.0 to 24.0). "
     )
 
