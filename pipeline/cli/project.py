@@ -75,6 +75,7 @@ def init(
     from pipeline.project.choices import Overrides
     from pipeline.project.init import plan, write
     from pipeline.project.inspect_sources import Wanted
+    from pipeline.project.pretrained_trial import MAX_IMAGES
     from pipeline.project.seen_text import seen_lines
 
     pairs = [pair.partition("=") for pair in (columns or "").split(",") if pair]
@@ -85,7 +86,8 @@ def init(
         raise ParamsError(
             "--classes chooses class folders, but --labels takes the labels from a table: use one of the two"
         )
-    wanted = Wanted(labels, {use.strip(): column.strip() for use, _, column in pairs}, layout, wanted_classes)
+    columns_of = {use.strip(): column.strip() for use, _, column in pairs}
+    wanted = Wanted(labels, columns_of, layout, wanted_classes, MAX_IMAGES if model is None else 0)
     planned = plan(folder, raw or [], production or [], wanted, Overrides(size, model, preset))
     for line in seen_lines(planned.seen) if planned.seen else ():
         print(printable(line))

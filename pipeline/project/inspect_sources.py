@@ -3,16 +3,18 @@
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from pipeline.errors import DataError, MissingInputError, ParamsError, listing
+from pipeline.images.pixels import Pixels
 from pipeline.names import clean, shown
-from pipeline.project.image_facts import ImageFacts, look_at
-from pipeline.project.label_files import by_label, has_several, label_counts, labels_from
+from pipeline.project.image_facts import ImageFacts, look_at, pictures_of
+from pipeline.project.label_files import by_label, has_several, label_counts, labels_by_path, labels_from
+from pipeline.project.pretrained_trial import PRETRAINED_SIDE
 from pipeline.sources.file_names import ENDINGS
 from pipeline.sources.files import Files, open_files
 from pipeline.sources.layouts import given_split_problem
@@ -21,6 +23,8 @@ from pipeline.sources.params import SourceParams
 from pipeline.sources.scan import OF_A_SYSTEM
 
 MAX_EXPANSION = 200
+# Of all pictures of a source that are decoded.
+MAX_PIXELS = 600_000_000
 # What means something in a pattern of .gitignore.
 _SIGNS, _ESCAPED = re.compile(r"([*?!#\[\]\\ ])"), r"\\\1"
 IMAGES = tuple(f".{ending}" for endings in ENDINGS.values() for ending in endings)
@@ -32,7 +36,7 @@ class SourceSeen:
 
     source: what stands under its name. why: of what was chosen there, in words.
     classes: images by class, by the names of files alone. unlabelled: images in no class.
-    notes: what looks odd, a sentence each.
+    notes: what looks odd, a sentence each. pictures: some of them with their labels, if Wanted asks for them.
     """
 
     name: str
@@ -42,6 +46,7 @@ class SourceSeen:
     facts: ImageFacts
     why: str = ""
     notes: tuple[str, ...] = ()
+    pictures: Sequence[tuple[Pixels, str]] = field(default=(), repr=False)
 
     @property
     def role(self) -> str:
@@ -59,13 +64,14 @@ class Wanted:
     """What the command line said of all sources.
 
     labels: a file in each source. columns: of that table, by what they are for. layout: of class folders.
-    classes: that are used; () for all.
+    classes: that are used; () for all. pictures: how many of a source are decoded.
     """
 
     labels: str | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
     layout: str | None = None
     classes: Sequence[str] = ()
+    pictures: int = 0
 
 
 def inspect(folder: Path | ObjectPlace, role: str, name: str, shown_path: str, wanted: Wanted) -> SourceSeen:
@@ -124,7 +130,14 @@ def inspect(folder: Path | ObjectPlace, role: str, name: str, shown_path: str, w
         notes.append(f"{unlabelled:,} images are in no class folder and will be rejected")
     if unlabelled and role != "raw":
         notes.append(f"{unlabelled:,} images have no label; the model can learn from them: see train.unlabelled")
-    return SourceSeen(name, source, classes, unlabelled, look_at(files, images), "; ".join(reasons), tuple(notes))
+    facts = look_at(files, images)
+    pictures: list[tuple[Pixels, str]] = []
+    if wanted.pictures and len(classes) > 1 and not has_several(source.get("labels", {})):
+        labels = _labels_of(files, images, source, classes)
+        # Of large images fewer, so that decoding them takes some ten seconds.
+        most = min(wanted.pictures, round(MAX_PIXELS / max(facts.area, 1)))
+        pictures = pictures_of(files, labels, most, PRETRAINED_SIDE)
+    return SourceSeen(name, source, classes, unlabelled, facts, "; ".join(reasons), tuple(notes), pictures)
 
 
 def name_of(folder: Path | ObjectPlace, role: str, taken: Sequence[str]) -> str:
@@ -174,6 +187,19 @@ def _classes(images: Sequence[str], deep: bool) -> tuple[dict[str, int], int]:
         counts[clean(parts[deep]) if len(parts) > deep + 1 else ""] += 1
     unlabelled = counts.pop("", 0)
     return dict(sorted(counts.items())), unlabelled
+
+
+def _labels_of(
+    files: Files, images: Sequence[str], source: Mapping[str, Any], classes: Collection[str]
+) -> dict[str, str]:
+    """The label of each image that has one of these classes, by path."""
+    if "labels" in source:
+        said = labels_by_path(files, source["labels"])
+        return {path: said[path] for path in images if said.get(path) in classes}
+    deep = source.get("layout") == "split/class"
+    parts = {path: path.split("/") for path in images}
+    named = {path: clean(part[deep]) for path, part in parts.items() if len(part) > deep + 1}
+    return {path: label for path, label in named.items() if label in classes}
 
 
 def _selected(
