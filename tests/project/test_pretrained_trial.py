@@ -77,7 +77,7 @@ def test_a_new_project_begins_with_what_suits_its_images(
         Image.fromarray(pixels).save(path)
         rows.append(f"{path.relative_to(images).as_posix()},{label}")
     (images / "labels.csv").write_text("\n".join(["path,label", *rows]))
-    wanted = Wanted("labels.csv" if table else None, pictures=300)
+    wanted = Wanted(["labels.csv"] if table else [], pictures=300)
     text = plan(tmp_path / "shop", [], [str(images)], wanted, Overrides()).files["params.yaml"]
     values = yaml_values(text)
     name = "efficientnet_lite0" if draw is stripes else "cnn"
