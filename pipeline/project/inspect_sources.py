@@ -138,13 +138,9 @@ def inspect(folder: Path | ObjectPlace, role: str, name: str, shown_path: str, w
     if unlabelled and role != "raw":
         notes.append(f"{unlabelled:,} images have no label; the model can learn from them: see train.unlabelled")
     facts = look_at(files, [f"{before}{path}" for path in images])
-    pictures: list[tuple[Pixels, str]] = []
-    if wanted.pictures and len(classes) > 1 and not has_several(source.get("labels", {})):
-        labels = _labels_of(files, images, source, classes)
-        # Of large images fewer, so that decoding them takes some ten seconds.
-        most = min(wanted.pictures, round(MAX_PIXELS / max(facts.area, 1)))
-        labels = {f"{before}{path}": label for path, label in labels.items()}
-        pictures = pictures_of(files, labels, most, PRETRAINED_SIDE)
+    several = has_several(source.get("labels", {}))
+    labels = {} if several else _labels_of(files, images, source, classes)
+    pictures = _pictures(files, {f"{before}{path}": label for path, label in labels.items()}, facts, wanted)
     return SourceSeen(name, source, classes, unlabelled, facts, "; ".join(reasons), tuple(notes), pictures)
 
 
@@ -194,6 +190,14 @@ def _classes(images: Sequence[str], deep: bool) -> tuple[dict[str, int], int]:
         counts[clean(parts[deep]) if len(parts) > deep + 1 else ""] += 1
     unlabelled = counts.pop("", 0)
     return dict(sorted(counts.items())), unlabelled
+
+
+def _pictures(
+    files: Files, labels: Mapping[str, str], facts: ImageFacts, wanted: Wanted
+) -> Sequence[tuple[Pixels, str]]:
+    """Some images of several classes; of large ones fewer, so that decoding them takes some ten seconds."""
+    most = min(wanted.pictures, round(MAX_PIXELS / max(facts.area, 1)))
+    return pictures_of(files, labels, most, PRETRAINED_SIDE) if most and len({*labels.values()}) > 1 else ()
 
 
 def _labels_of(
