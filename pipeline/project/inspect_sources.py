@@ -139,7 +139,7 @@ def inspect(folder: Path | ObjectPlace, role: str, name: str, shown_path: str, w
         notes.append(f"{unlabelled:,} images have no label; the model can learn from them: see train.unlabelled")
     facts = look_at(files, [f"{before}{path}" for path in images])
     several = has_several(source.get("labels", {}))
-    labels = {} if several else _labels_of(files, images, source, classes)
+    labels = _labels_of(files, images, source, classes) if classes and not several else {}
     pictures = _pictures(files, {f"{before}{path}": label for path, label in labels.items()}, facts, wanted)
     return SourceSeen(name, source, classes, unlabelled, facts, "; ".join(reasons), tuple(notes), pictures)
 
