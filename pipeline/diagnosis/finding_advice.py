@@ -154,10 +154,11 @@ FINDING_ADVICE: Mapping[str, tuple[Advice, ...]] = {
     found.UNDERFIT: (),
     found.LABEL_NOISE: (
         Advice(
-            "open reports/label_issues/label_issues.png, correct wrong labels in their sources "
-            "(label_issues.csv names the files), and run `dvc repro` again",
+            "decide in your browser which of the listed labels are wrong, then run `dvc repro` again "
+            "(reports/label_issues/label_issues.png shows the first of them)",
             "MLY ch. 16; Northcutt et al. (2021)",
-            cost="a person looks at the sheet; then one training",
+            command="pipeline review labels",
+            cost="a person looks at each listed image; then one training",
         ),
     ),
     found.WEAK_JUDGE: (

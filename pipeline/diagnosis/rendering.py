@@ -49,16 +49,18 @@ def sentence(found: Diagnosis) -> str:
     if any(each.name in BLOCKING for each in ordered):
         # Whatever else was found may be their doing.
         ordered = [each for each in ordered if isinstance(each, Gap) or each.name in FIRST]
-    for each in ordered:
+    last_blocking = max((place for place, each in enumerate(ordered) if each.name in BLOCKING), default=None)
+    distorted = any(gap.verdict == "present" for gap in found.gaps)
+    for place, each in enumerate(ordered):
         if isinstance(each, Gap):
             together.append(_of_gap(each, found.unit))
         elif each.name in SAID and (each.name not in told or each.name == LABEL_NOISE):
             said += [*_joined(together), each.words]
             together = []
             told.add(each.name)
+        if distorted and place == last_blocking:
+            said.append("fix this first, because it distorts the gaps that follow")
     said += _joined(together)
-    if told & {*BLOCKING} and any(gap.verdict == "present" for gap in found.gaps):
-        said.append("fix that first, because it distorts the gaps")
     unclear = [gap for gap in found.gaps if gap.verdict == "cannot tell"]
     edge = [gap for gap in unclear if gap.at_the_edge]
     few = [gap for gap in unclear if not gap.at_the_edge]

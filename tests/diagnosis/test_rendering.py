@@ -132,8 +132,9 @@ def test_page_says_what_each_gap_means() -> None:
 def test_wrong_labels_are_said_first_and_the_gaps_rest_on_them() -> None:
     noise = [Finding(LABEL_NOISE, f"{role} labels seem wrong", subject=role) for role in ("production", "raw")]
     assert sentence(found(*noise)).startswith(
-        "Production labels seem wrong. Raw labels seem wrong. Variance of 19.0 points (95 % interval 14.0 to 24.0). "
-        "Fix that first, because it distorts the gaps. "
+        "Production labels seem wrong. Raw labels seem wrong. "
+        "Fix this first, because it distorts the gaps that follow. "
+        "Variance of 19.0 points (95 % interval 14.0 to 24.0). "
     )
 
 
@@ -152,8 +153,8 @@ FINDINGS = (
 def test_sentence_says_leaks_first_and_causes_after_gaps() -> None:
     words = sentence(found(*FINDINGS))
     assert words == (
-        "3 dev images stand in train. Variance of 19.0 points (95 % interval 14.0 to 24.0). "
-        "Fix that first, because it distorts the gaps. Too few images to tell about data mismatch: "
+        "3 dev images stand in train. Fix this first, because it distorts the gaps that follow. "
+        "Variance of 19.0 points (95 % interval 14.0 to 24.0). Too few images to tell about data mismatch: "
         "1.0 points (-4.0 to 6.0). A gap of 10.0 points or more is worth working on."
     )
     assert page(found(*FINDINGS), evaluate()).endswith("- leakage: 3 dev images stand in train\n")

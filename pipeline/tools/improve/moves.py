@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.diagnosis.findings import LABEL_NOISE
 from pipeline.diagnosis.next_steps import BLOCKING, FIRST
 from pipeline.diagnosis.param_changes import DROPPED, EXPERIMENT, changed
 from pipeline.errors import ParamsError
@@ -61,7 +60,7 @@ def moves_of(diagnosis: Mapping[str, Any], values: Mapping[str, Any]) -> tuple[l
         if move is not None:
             moves.append(move)
         else:
-            asks.append(Ask(step["finding"], step["words"], _by_hand(step), step.get("cost", "")))
+            asks.append(Ask(step["finding"], step["words"], step["command"], step.get("cost", "")))
     return moves, asks
 
 
@@ -119,11 +118,3 @@ def _move(step: Mapping[str, Any], values: Mapping[str, Any]) -> Move | None:
         return None
     fits = all(place.startswith(TRIED) and place not in MEASURES for place in changes)
     return move if fits and as_key(target) != as_key(values) else None
-
-
-def _by_hand(step: Mapping[str, Any]) -> str | None:
-    """The command that a person begins with."""
-    if step["command"] is None and step["finding"] == LABEL_NOISE:
-        return "pipeline review labels"
-    command: str | None = step["command"]
-    return command

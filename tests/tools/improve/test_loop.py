@@ -100,7 +100,7 @@ def test_it_ends_with_its_budget() -> None:
 
 
 def test_where_only_people_can_help_nothing_is_tried_or_searched() -> None:
-    labels = step(None, "label_noise", "correct wrong labels")
+    labels = step("pipeline review labels", "label_noise", "correct wrong labels")
     found = Search({"train.learning_rate": 3 * RATE}, "searched")
     bench = Scripted({}, found=found)
     _, ending, entries = improved(state(0.6, labels, named=["label_noise"]), bench)

@@ -47,7 +47,7 @@ def test_what_shapes_data_or_model_is_tried_and_the_rest_is_left_to_people() -> 
         step("dvc exp run -S train.epochs=-1", "variance"),
         step(f"dvc exp run -S train.epochs={values['train']['epochs']}", "variance"),
         step("pipeline errors", "data_mismatch"),
-        step(None, "label_noise", "correct wrong labels"),
+        step("pipeline review labels", "label_noise", "correct wrong labels"),
         step("dvc exp run -S curate.scenes=group", "scenes_in_train"),
     ]
     moves, asks = moves_of(diagnosis(*steps), values)
