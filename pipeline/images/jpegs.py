@@ -16,8 +16,8 @@ _SCAN, _INTERVAL = 0xDA, 0xDD
 _CODED = {bytes([kind]) for kind in (0, *range(0xD0, 0xD8))}
 # Coefficients of a block.
 _COEFFICIENTS = 64
-# Texts put behind a cut file, to see which rows they change: several, because one may stand for zeros for a while.
-_NOISES = 4
+# Texts put behind a cut file, to see which rows differ by them: several, because one may stand for zeros for a while.
+_NOISES = 5
 _NOISE_BYTES = 512
 
 
@@ -81,7 +81,8 @@ def without_padding(data: bytes, decode: Callable[[bytes], Pixels]) -> bytes:
 def whole_rows(data: bytes, decode: Callable[[bytes], Pixels], shown: Pixels) -> int:
     """How many rows of a cut file's picture, from the top, lack nothing.
 
-    What is missing is what other bytes behind the cut would change.
+    What is missing is what differs by the bytes behind the cut. Pictures with such bytes are compared with each other:
+    near its end libjpeg decodes in another way, which makes other pixels of what is damaged.
 
     Args:
         data: without its end.
@@ -90,14 +91,18 @@ def whole_rows(data: bytes, decode: Callable[[bytes], Pixels], shown: Pixels) ->
     """
     head = with_end(data)[: -len(END)]
     rows = len(shown)
-    for seed in range(_NOISES):
-        # Without 255, which would begin a marker.
-        noise = np.random.default_rng(seed).integers(1, 255, _NOISE_BYTES, np.uint8).tobytes()
-        for behind in _restarts(head):
-            changed = (decode(head + behind + noise + END) != shown).reshape(len(shown), -1).any(axis=1)
+    for behind in _restarts(head):
+        first, *others = (decode(head + behind + _noise(seed) + END) for seed in range(_NOISES))
+        for other in others:
+            changed = (other != first).reshape(len(shown), -1).any(axis=1)
             if changed.any():
                 rows = min(rows, int(changed.argmax()))
     return rows
+
+
+def _noise(seed: int) -> bytes:
+    # Without 255, which would begin a marker.
+    return np.random.default_rng(seed).integers(1, 255, _NOISE_BYTES, np.uint8).tobytes()
 
 
 def _restarts(head: bytes) -> list[bytes]:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from pipeline.images.decoding import Decoded, decode_file
 from pipeline.images.jpeg_decoding import NO_END, PREMATURE
-from pipeline.images.jpegs import END, has_all_scans, is_lossless, lacks_end, with_end
+from pipeline.images.jpegs import END, has_all_scans, is_lossless, lacks_end, whole_rows, with_end
 from pipeline.images.normalising import Picture, normalise
 from pipeline.images.pixels import Pixels
 from pipeline.images.rejection import Rejection
@@ -260,3 +260,21 @@ def flat_pixels(value: int) -> Pixels:
 def test_a_plain_picture_without_its_end_marker_is_whole() -> None:
     """Other bytes behind its end change nothing, and neither do they behind most cuts of it."""
     assert decoded(encoded(flat_pixels(128), "JPEG")[:-2]).warning == NO_END
+
+
+def test_rows_that_libjpeg_decodes_in_another_way_near_the_end_are_not_missing() -> None:
+    """It does so with damaged data: other bytes behind the cut then make another picture, but all of them the same."""
+    shown, far = flat_pixels(128), flat_pixels(128)
+    far[90:] = 7
+
+    def decode(data: bytes) -> Pixels:
+        return shown if len(data) < 100 else far
+
+    def lacking(data: bytes) -> Pixels:
+        pixels = decode(data).copy()
+        pixels[80:] += data[-50]
+        return pixels
+
+    cut = b"\xff\xd8" + bytes(50)
+    assert whole_rows(cut, decode, shown) == SIDE
+    assert whole_rows(cut, lacking, shown) == 80
