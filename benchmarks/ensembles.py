@@ -36,9 +36,8 @@ from pipeline.stages.train.params import TrainParams
 from pipeline.training.ensembles.fits import Task
 from pipeline.training.ensembles.gain import Gain, gain_of, own_probability
 from pipeline.training.ensembles.members import members_of
-from pipeline.training.ensembles.one_training import PARTS, last_snapshots
+from pipeline.training.ensembles.one_training import Dev, gain_on, last_snapshots
 from pipeline.training.ensembles.setup import Setup, fit_any
-from pipeline.training.folds import folds_of
 from pipeline.workers.engine import Engine
 
 PIXELS = {"name": "pixels", "side": 8}
@@ -167,13 +166,14 @@ def of_one_training(params: TrainParams, train: Set, classes: int) -> Found:
         other = copy.deepcopy(network)
         other.load_state_dict(weights)
         others.append(other.eval())
-    dev = train.part(held)
-    own = own_probability(np.stack([probabilities(one, dev.vectors) for one in (network, *others)]), dev.given)
-    count, honest = 1, own[1]
+    part = train.part(held)
+    dev = Dev(part.given.astype(np.intp), np.unique(part.groups, return_inverse=True)[1])
+    said = np.stack([probabilities(one, part.vectors) for one in (network, *others)])
+    count, honest = 1, said[1]
     if len(others) > 1:
-        count, honest = last_snapshots(own[1:], folds_of(dev.given.astype(str), dev.groups.astype(str), PARTS, 1))
+        count, honest = last_snapshots(said[1:], dev.labels, dev.folds(1))
     whole = ensemble_of(others[-count:], Average(torch.full((count,), 1 / count)))
-    gain = gain_of(own[0], honest, np.ones(len(dev.given)), dev.groups, seed=1)
+    gain = gain_on(dev, said[0], honest, seed=1)
     return network, whole, gain, gain.beyond_noise, time.process_time() - begun
 
 

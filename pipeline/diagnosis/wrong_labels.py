@@ -1,6 +1,6 @@
 """Are labels wrong, of which role and in which split? What the models that check labels say, and how reliable it is.
 
-The stage label_issues gives the share of wrong labels of each role with its interval (wrong_share.py there), and what
+The stage label_issues gives the share of wrong labels of each role with its interval (metrics/wrong_share.py), and what
 it is at least where six such intervals are to hold at once. What that leaves open is not claimed.
 
 That share rests on images that the model recognises. People err most on images that are hard to recognise, and take

@@ -18,7 +18,7 @@ from scipy.stats import chi2
 
 from pipeline.metrics.bootstrap import ALPHA
 from pipeline.metrics.mean_intervals import effective_images
-from pipeline.stages.label_issues.mistakes import misfits, observed
+from pipeline.metrics.mistakes import misfits, observed
 
 Floats = npt.NDArray[np.float64]
 # Of fewer images nothing is said.
