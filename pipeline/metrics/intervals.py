@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from pipeline.metrics.confusion import Matrices, confusion_matrices, recalls
 from pipeline.metrics.influence import cell_influence, clustered_variance, jackknife_bias, ranking_influence
@@ -29,6 +28,7 @@ from pipeline.metrics.mean_intervals import (
 from pipeline.metrics.metric import Metric
 from pipeline.metrics.number_intervals import number_ends
 from pipeline.metrics.predictions import Predictions
+from pipeline.metrics.upper_tails import chi_square_quantile, normal_quantile, student_quantile
 
 # Of fewer independent groups no interval is told: nothing measures the design effect.
 MIN_GROUPS = 15
@@ -168,7 +168,7 @@ def few_groups_widen(influence: Floats, codes: Codes, alpha: float) -> float:
         return 1.0
     total = float((squares**2).sum())
     freedom = max(float(squares.sum()) ** 2 / total - 1, LEAST_FREEDOM) if total > 0 else math.inf
-    return float(stats.t.isf(alpha / 2, freedom) / stats.norm.isf(alpha / 2))
+    return student_quantile(alpha / 2, freedom) / normal_quantile(alpha / 2)
 
 
 def with_shares_evened(matrix: Matrices, seen: Predictions, codes: Codes, present: Codes) -> Matrices:
@@ -185,7 +185,7 @@ def with_shares_evened(matrix: Matrices, seen: Predictions, codes: Codes, presen
     equal = 1 / len(called)
     apart = float(((groups / groups.sum() - equal) ** 2).sum())
     # What a draw of so many groups from equal classes stays below in 95 % (Pearson's statistic).
-    chance = equal / groups.sum() * float(stats.chi2.isf(0.05, max(len(called) - 1, 1)))
+    chance = equal / groups.sum() * chi_square_quantile(0.05, max(len(called) - 1, 1))
     kept = max(1 - chance / apart, 0.0) if apart > 0 else 0.0
     found = np.zeros(matrix.shape)
     right = float(np.nanmean(recalls(matrix)[present]))

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
+from pipeline.metrics.upper_tails import normal_tail, student_quantile
 from pipeline.randomness import keyed_generator
 
 Floats = npt.NDArray[np.float64]
@@ -56,7 +56,7 @@ def _critical(sums: Floats, variance: Floats, groups: int, alpha: float, seed: i
     """The level that the largest of all pairs' differences, in standard errors, stays below in 1 - alpha of tables."""
     one, other = np.nonzero(np.triu(variance > 0))
     if not len(one):
-        return float(stats.t.isf(alpha / 2, max(groups - 1, 1)))
+        return student_quantile(alpha / 2, max(groups - 1, 1))
     spread = np.sqrt(variance[one, other])
     generator = keyed_generator(seed, "comparison", groups)
     largest: list[Floats] = []
@@ -64,4 +64,4 @@ def _critical(sums: Floats, variance: Floats, groups: int, alpha: float, seed: i
         drawn = generator.standard_normal((step, sums.shape[1])) @ sums.T * math.sqrt(groups / max(groups - 1, 1))
         largest.append((np.abs(drawn[:, one] - drawn[:, other]) / spread).max(axis=1))
     normal = float(np.quantile(np.concatenate(largest), 1 - alpha))
-    return round(float(stats.t.isf(stats.norm.sf(normal), max(groups - 1, 1))), DIGITS)
+    return round(student_quantile(normal_tail(normal), max(groups - 1, 1)), DIGITS)
