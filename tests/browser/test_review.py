@@ -14,7 +14,7 @@ from pipeline.store.decisions import parse
 from pipeline.tools.review.saving import DecisionFile
 from pipeline.tools.review.server import Review, application
 from tests.browser.test_page import DESKTOP, PHONE, browser
-from tests.tools.review.test_review import HOSTILE, SHAS, TOKEN, Pictures, item
+from tests.tools.review.reviews import HOSTILE, SHAS, TOKEN, Pictures, item
 
 __all__ = ["browser"]
 

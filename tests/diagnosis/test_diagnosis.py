@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.diagnosis.diagnosis import Diagnosis, all_levels, diagnosis, not_confounding
+from pipeline.diagnosis.diagnosis import Diagnosis, diagnosis, not_confounding
 from pipeline.diagnosis.findings import EARLY_STOP, HARDER, LABEL_NOISE, LEAK, RATE
 from pipeline.diagnosis.gaps import MISMATCH
 from pipeline.diagnosis.inputs import Evidence
+from pipeline.diagnosis.known_levels import all_levels
 from pipeline.errors import DataError
 from pipeline.store.curves import Curves
 from tests.diagnosis.cases import diagnosing, predictions, run_of
