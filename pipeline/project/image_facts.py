@@ -9,7 +9,9 @@ from statistics import median
 import numpy as np
 from PIL import Image
 
+from pipeline.images.colours import bits_of, range_used, to_srgb
 from pipeline.images.decoding import FORMATS, heic_installed, is_heic
+from pipeline.images.notes import LITTLE, white_of
 from pipeline.images.pillow import pillow_lines, pillow_settings
 from pipeline.images.rejection import Rejection
 from pipeline.sources.files import Files
@@ -31,6 +33,7 @@ class ImageFacts:
     sides: the shorter ones, in pixels. aspects: width over height. formats: how many are of each.
     gray, paper: shares of those decoded that have no colour, and that are bright almost everywhere.
     unreadable: how many could not be opened. heic: how many of these are HEIC, which an extra opens.
+    deep: of those decoded that have more than 8 bits per channel, the share of their range that each uses.
     """
 
     sides: Sequence[int] = ()
@@ -40,18 +43,26 @@ class ImageFacts:
     paper: float = 0.0
     unreadable: int = 0
     heic: int = 0
+    deep: Sequence[float] = ()
 
     @property
     def aspect(self) -> float:
         """The one in the middle."""
         return median(self.aspects) if self.aspects else 1.0
 
+    @property
+    def white(self) -> int | None:
+        """The largest value of the fewest bits that hold all images of more than 8 bits; None if they use all bits."""
+        used = [share for share in self.deep if share > 0]
+        return white_of(used) if used and max(used) <= LITTLE else None
+
 
 def look_at(files: Files, images: Sequence[str]) -> ImageFacts:
     """Facts of images that are spread evenly over all, by name; nothing else is opened."""
     chosen = spread_evenly(images, MAX_HEADERS)
     decoded = set(spread_evenly(chosen, MAX_DECODED))
-    sides, aspects, formats, gray, paper, unreadable, heic = [], [], Counter[str](), [], [], 0, 0
+    sides, aspects, formats, unreadable, heic = list[int](), list[float](), Counter[str](), 0, 0
+    gray, paper, deep = list[float](), list[float](), list[float]()
     ordered = files.in_order(chosen)
     files.expect([(path, "") for path in ordered])
     for path in ordered:
@@ -71,8 +82,11 @@ def look_at(files: Files, images: Sequence[str]) -> ImageFacts:
                 Image.open(io.BytesIO(data), formats=allowed) as image,
             ):
                 width, height = image.size
-                pixels = _thumbnail(image) if path in decoded and width * height <= MAX_PIXELS else None
                 kind = image.format or ""
+                bits = bits_of(image, data)
+                pixels = _thumbnail(image) if path in decoded and width * height <= MAX_PIXELS else None
+                if pixels is not None and (bits > 8 or _is_deep(image)):
+                    deep.append(range_used(image, bits, None))
         except Exception:  # noqa: BLE001 - a decoder raises anything; ingest will say what is wrong
             unreadable += 1
             continue
@@ -82,7 +96,7 @@ def look_at(files: Files, images: Sequence[str]) -> ImageFacts:
         if pixels is not None:
             gray.append(float(np.ptp(pixels, axis=2).max() < COLOUR))
             paper.append(float((pixels.min(axis=2) > PAPER).mean() > 0.6))
-    return ImageFacts(sides, aspects, dict(formats), _mean(gray), _mean(paper), unreadable, heic)
+    return ImageFacts(sides, aspects, dict(formats), _mean(gray), _mean(paper), unreadable, heic, deep)
 
 
 def spread_evenly(items: Sequence[str], most: int) -> list[str]:
@@ -94,8 +108,15 @@ def spread_evenly(items: Sequence[str], most: int) -> list[str]:
 
 def _thumbnail(image: Image.Image) -> "np.typing.NDArray[np.int16]":
     image.draft("RGB", (THUMBNAIL, THUMBNAIL))
-    small = image.convert("RGB").resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
+    # Pillow shows every value above 255 as white.
+    shown = Image.fromarray(to_srgb(image, (255, 255, 255))) if _is_deep(image) else image.convert("RGB")
+    small = shown.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
     return np.asarray(small, dtype=np.int16)
+
+
+def _is_deep(image: Image.Image) -> bool:
+    """Whether it is grey of more than 8 bits."""
+    return image.mode.startswith(("I", "F"))
 
 
 def _mean(values: Sequence[float]) -> float:

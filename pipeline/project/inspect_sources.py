@@ -131,6 +131,10 @@ def inspect(folder: Path | ObjectPlace, role: str, name: str, shown_path: str, w
     if unlabelled and role != "raw":
         notes.append(f"{unlabelled:,} images have no label; the model can learn from them: see train.unlabelled")
     facts = look_at(files, [f"{before}{path}" for path in images])
+    if (white := facts.white) is not None:
+        source["value_range"] = [0, white]
+        reasons.append(f"images of more than 8 bits use at most {max(facts.deep):.1%} of the range of their files")
+        notes.append(f"images of more than 8 bits are dark: {white:,} is taken for their white (value_range)")
     return SourceSeen(name, source, classes, unlabelled, facts, "; ".join(reasons), tuple(notes))
 
 
