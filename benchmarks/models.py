@@ -5,10 +5,10 @@
 
 Each model is fitted to the images of train as the project balances them, without variants, so that all see the same
 rows. Networks from random weights, and those of which many layers are trained, get few epochs: what they reach is less
-than they can; the column says how many. Seconds are CPU time of this process with one thread. `s in all`
-includes what is done once, such as the features of frozen layers. Latency is the 95th percentile of one image at a time.
-There are no weights of mobilenet_v2 in the package: with `--weights FILE` it is measured, else it starts from random
-numbers, and only its cost is shown.
+than they can; the column says how many. Seconds are CPU time of this process with one thread. `s in all` includes what
+is done once, such as the features of frozen layers. Latency is the 95th percentile of one image at a time. There are no
+weights of mobilenet_v2 in the package: with `--weights FILE` it is measured, else it starts from random numbers, and
+only its cost is shown.
 
 The two projects of benchmarks/RESULTS.md take about 20 minutes on one core.
 """

@@ -83,6 +83,7 @@ def init(
     from pipeline.project.choices import Overrides
     from pipeline.project.init import plan, write
     from pipeline.project.inspect_sources import Wanted
+    from pipeline.project.pretrained_trial import MAX_IMAGES
     from pipeline.project.seen_text import seen_lines
 
     pairs = [pair.partition("=") for pair in (columns or "").split(",") if pair]
@@ -95,7 +96,8 @@ def init(
                 f"{option} chooses class folders, but --labels takes the labels from a table: use one of the two"
             )
     named = {use.strip(): column.strip() for use, _, column in pairs}
-    wanted = Wanted(labels or [], named, layout, wanted_classes, min_images=min_images)
+    pictures = MAX_IMAGES if model is None else 0
+    wanted = Wanted(labels or [], named, layout, wanted_classes, min_images=min_images, pictures=pictures)
     planned = plan(folder, raw or [], production or [], wanted, Overrides(size, model, preset))
     for line in seen_lines(planned.seen) if planned.seen else ():
         print(printable(line))

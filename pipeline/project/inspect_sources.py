@@ -3,16 +3,18 @@
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from pipeline.errors import DataError, MissingInputError, ParamsError, listing
+from pipeline.images.pixels import Pixels
 from pipeline.names import clean, shown
-from pipeline.project.image_facts import ImageFacts, look_at
-from pipeline.project.label_files import by_label, file_in, has_several, label_counts, labels_from
+from pipeline.project.image_facts import ImageFacts, look_at, pictures_of
+from pipeline.project.label_files import by_label, file_in, has_several, label_counts, labels_by_path, labels_from
+from pipeline.project.pretrained_trial import PRETRAINED_SIDE
 from pipeline.sources.file_names import ENDINGS
 from pipeline.sources.files import Files, open_files
 from pipeline.sources.layouts import given_split_problem
@@ -21,6 +23,8 @@ from pipeline.sources.params import SourceParams
 from pipeline.sources.scan import OF_A_SYSTEM
 
 MAX_EXPANSION = 200
+# Of all pictures of a source that are decoded.
+MAX_PIXELS = 600_000_000
 # What means something in a pattern of .gitignore.
 _SIGNS, _ESCAPED = re.compile(r"([*?!#\[\]\\ ])"), r"\\\1"
 IMAGES = tuple(f".{ending}" for endings in ENDINGS.values() for ending in endings)
@@ -32,7 +36,7 @@ class SourceSeen:
 
     source: what stands under its name. why: of what was chosen there, in words.
     classes: images by class, by the names of files alone. unlabelled: images in no class.
-    notes: what looks odd, a sentence each.
+    notes: what looks odd, a sentence each. pictures: some of them with their labels, if Wanted asks for them.
     """
 
     name: str
@@ -42,6 +46,7 @@ class SourceSeen:
     facts: ImageFacts
     why: str = ""
     notes: tuple[str, ...] = ()
+    pictures: Sequence[tuple[Pixels, str]] = field(default=(), repr=False)
 
     @property
     def role(self) -> str:
@@ -60,6 +65,7 @@ class Wanted:
 
     labels: files, each inside of a source or of several. columns: of a table, by what they are for. layout: of folders.
     classes: that are used; () for all. without: that are not used. min_images: of production, that a class needs.
+    pictures: how many of a source are decoded.
     """
 
     labels: Sequence[str] = ()
@@ -68,6 +74,7 @@ class Wanted:
     classes: Sequence[str] = ()
     without: Sequence[str] = ()
     min_images: int | None = None
+    pictures: int = 0
 
 
 def inspect(folder: Path | ObjectPlace, role: str, name: str, shown_path: str, wanted: Wanted) -> SourceSeen:
@@ -131,11 +138,11 @@ def inspect(folder: Path | ObjectPlace, role: str, name: str, shown_path: str, w
     if unlabelled and role != "raw":
         notes.append(f"{unlabelled:,} images have no label; the model can learn from them: see train.unlabelled")
     facts = look_at(files, [f"{before}{path}" for path in images])
-    if (white := facts.white) is not None:
-        source["value_range"] = [0, white]
-        reasons.append(f"images of more than 8 bits use at most {max(facts.deep):.1%} of the range of their files")
-        notes.append(f"images of more than 8 bits are dark: {white:,} is taken for their white (value_range)")
-    return SourceSeen(name, source, classes, unlabelled, facts, "; ".join(reasons), tuple(notes))
+    reasons += _white(facts, source, notes)
+    several = has_several(source.get("labels", {}))
+    labels = _labels_of(files, images, source, classes) if classes and not several else {}
+    pictures = _pictures(files, {f"{before}{path}": label for path, label in labels.items()}, facts, wanted)
+    return SourceSeen(name, source, classes, unlabelled, facts, "; ".join(reasons), tuple(notes), pictures)
 
 
 def name_of(folder: Path | ObjectPlace, role: str, taken: Sequence[str]) -> str:
@@ -186,6 +193,27 @@ def _classes(images: Sequence[str], deep: bool) -> tuple[dict[str, int], int]:
     return dict(sorted(counts.items())), unlabelled
 
 
+def _pictures(
+    files: Files, labels: Mapping[str, str], facts: ImageFacts, wanted: Wanted
+) -> Sequence[tuple[Pixels, str]]:
+    """Some images of several classes; of large ones fewer, so that decoding them takes some ten seconds."""
+    most = min(wanted.pictures, round(MAX_PIXELS / max(facts.area, 1)))
+    return pictures_of(files, labels, most, PRETRAINED_SIDE) if most and len({*labels.values()}) > 1 else ()
+
+
+def _labels_of(
+    files: Files, images: Sequence[str], source: Mapping[str, Any], classes: Collection[str]
+) -> dict[str, str]:
+    """The label of each image that has one of these classes, by path."""
+    if "labels" in source:
+        said = labels_by_path(files, source["labels"])
+        return {path: said[path] for path in images if said.get(path) in classes}
+    deep = source.get("layout") == "split/class"
+    parts = {path: path.split("/") for path in images}
+    named = {path: clean(part[deep]) for path, part in parts.items() if len(part) > deep + 1}
+    return {path: label for path, label in named.items() if label in classes}
+
+
 def _selected(classes: dict[str, int], wanted: Wanted, images: Sequence[str], source: dict[str, Any]) -> dict[str, int]:
     """The classes that are wanted; the patterns that leave them go into the source."""
     named, without = {*map(clean, wanted.classes)}, {*wanted.without}
@@ -220,6 +248,15 @@ def _ignored(ignored: Sequence[tuple[str, str]]) -> list[str]:
             f"{listing(of_system, 2)}"
         )
     return notes
+
+
+def _white(facts: ImageFacts, source: dict[str, Any], notes: list[str]) -> list[str]:
+    """Set the range of a source whose images of more than 8 bits are dark; why."""
+    if facts.white is None:
+        return []
+    source["value_range"] = [0, facts.white]
+    notes.append(f"images of more than 8 bits are dark: {facts.white:,} is taken for their white (value_range)")
+    return [f"images of more than 8 bits use at most {max(facts.deep):.1%} of the range of their files"]
 
 
 def _said_of_labels(labels: Mapping[str, Any], nowhere: Sequence[str]) -> list[str]:

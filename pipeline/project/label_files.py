@@ -128,6 +128,20 @@ def label_counts(files: Files, labels: Mapping[str, Any], images: Collection[str
     return dict(sorted(counts.items())), [path for path, _ in said if path not in images]
 
 
+def labels_by_path(files: Files, labels: Mapping[str, Any]) -> dict[str, str]:
+    """The label of each path that a table or an export names."""
+    if labels["name"] == "label_studio":
+        params = LabelStudioLabels.model_validate(labels)
+        said = labels_of(json.loads(_content(files, params.file)), params, params.file)
+        return {one.path: one.label for one in said if one.label and not one.reason}
+    columns, table = labels["columns"], _table(files, labels["file"])
+    return {
+        str(path).removeprefix(labels.get("prefix") or ""): clean(str(label))
+        for path, label in zip(table[columns["path"]], table[columns["label"]], strict=True)
+        if path and label
+    }
+
+
 def _columns(header: Sequence[str], name: str, named: Mapping[str, str]) -> dict[str, str | None]:
     unknown = [*(named.keys() - NAMES.keys()), *(set(named.values()) - set(header))]
     by_name = {column.lower(): column for column in reversed(header)}
