@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from pipeline.errors import DataError, ParamsError
-from pipeline.metrics.evaluation import Evaluation, confusion_rows, evaluation, measure_split
+from pipeline.metrics.evaluation import Evaluation, confusion_rows, evaluation, figure, measure_split
 from pipeline.metrics.limits import check_limits
 from pipeline.metrics.measures import METRICS
 from pipeline.stages.evaluate.params import EvaluateParams
@@ -245,3 +245,14 @@ def test_a_limit_at_its_bound_holds() -> None:
     for bound, held in ((0.7, True), (0.7001, False)):
         rules = evaluate(mean=limit("balanced_accuracy", bound))
         assert check_limits(frame, classes, {}, rules)["mean"].held is held
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (None, ""), (0.0, "0.0000"), (5e-4, "0.0005"), (4.9876e-4, "0.0004988"), (-4.9876e-4, "-0.0004988"),
+        (9999.0, "9999.0000"), (12345.6, "1.235e+04"), (10000.0, "1e+04"), (-10000.0, "-1e+04"),
+    ],
+)  # fmt: skip
+def test_values_are_shown_with_digits_that_say_something(value: float | None, shown: str) -> None:
+    assert figure(value) == shown
