@@ -247,3 +247,8 @@ def test_other_json_is_no_report(value: Any, is_one: bool) -> None:
 def test_a_rejected_model_may_be_better_than_the_best_accepted_one(metric: str) -> None:
     rows = compare([result("rejected", {1}, held=False), result("poor", set(range(60)))], evaluate(metric))
     assert shown(rows) == [("poor", "best"), ("rejected", "better")]
+
+
+def test_runs_of_one_name_are_told_apart_by_their_revision() -> None:
+    runs = [replace(result("run", set(range(wrong))), rev=rev) for wrong, rev in ((40, "a"), (44, "b"), (48, "c"))]
+    assert compare(runs[::-1], evaluate()) == compare(runs, evaluate())
