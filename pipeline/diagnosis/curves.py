@@ -170,7 +170,7 @@ def _chosen_early(train: Sequence[float], dev: Sequence[float], training: Traini
         return []
     if not training.chosen or train[-1] > EARLIER * train[kept] or dev[-1] > (1 + MOVED) * dev[kept]:
         return []
-    point = 100 / max(training.dev_images, 1)
+    point = 100 / training.dev_images
     words = (
         f"epoch {kept + 1} of {len(train)} was kept because it was best on dev. But dev has only "
         f"{training.dev_images:,} images, {point:.2g} points each, and the last epoch is as good: its train loss is "

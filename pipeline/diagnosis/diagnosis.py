@@ -175,7 +175,7 @@ def of_course(
     sizes = predictions["split"].astype(str).value_counts()
     training = Training(
         asked=run.train.epochs,
-        steps=max(math.ceil(sizes[TRAIN] / run.train.batch_size), 1),
+        steps=math.ceil(sizes[TRAIN] / run.train.batch_size),
         classes=len(classes_of(predictions)),
         kept=curves.kept,
         chosen=run.train.keep == "best",

@@ -203,11 +203,12 @@ def _more_images(gap: Gap, levels: Mapping[str, Level], run: Run, before: Mappin
     if gap.needs is None:
         return
     asked, names = gap.needs.images, gap.needs.levels
-    have = levels[TRAIN_DEV].images if TRAIN_DEV in levels else None
     others = [name for name in names if name != TRAIN_DEV]
     share = None
     if TRAIN_DEV in names:
-        share = float(f"{run.split.train_dev * ((have or 0) + asked) / max(have or 0, 1):.2g}")
+        have = levels[TRAIN_DEV].images
+        assert have is not None  # noqa: S101
+        share = float(f"{run.split.train_dev * (have + asked) / have:.2g}")
         if share > MAX_TRAIN_DEV or not allowed(before, {"split.train_dev": share}, run):
             return
     to_tell = f"to tell about {in_words(gap.name)}"

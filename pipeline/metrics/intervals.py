@@ -226,9 +226,9 @@ def _ranking_ends(metric: Metric, seen: Predictions, codes: Codes, alpha: float)
     for label in labels:
         area, influence = ranking_influence(seen, label)
         inside = seen.labels == label
-        most = effective_images((seen.labels[inside] == label).astype(np.float64), codes[inside], alpha)
+        most = effective_images(np.ones(inside.sum()), codes[inside], alpha)
         spread = clustered_variance(influence, codes)
-        effective = area * (1 - area) / spread if spread > 0 and 0 < area < 1 else most
+        effective = area * (1 - area) / spread if spread > 0 else most
         sizes = np.unique(codes[inside], return_counts=True)[1].astype(np.float64)
         effective = min(effective * student_factor(sizes, 1.0, alpha), float(inside.sum()))
         low, high = share_interval(area, max(effective, 1.0), alpha)

@@ -11,14 +11,17 @@ from pipeline.errors import ParamsError, listing
 from pipeline.project.choices_by_problem import of_labels, of_numbers
 from pipeline.project.inspect_sources import SourceSeen
 from pipeline.project.label_files import SEPARATORS, has_several
-from pipeline.project.model_choice import ModelChoice, model_choice
+from pipeline.project.model_choice import BACKBONE, ModelChoice, model_choice, model_name
 from pipeline.project.params_template import Choice
 from pipeline.project.picture_choices import picture_choices, size_choice
+from pipeline.project.pretrained_trial import pretrained_trial
 from pipeline.project.seen import NUMBER, Seen
 from pipeline.transforms.presets import PRESETS
 
 # Rows an epoch that are no wait on two cores.
 MANY_ROWS = 20_000
+# Training images from which on a network from scratch learns small pictures as well as a pretrained one knows them.
+MANY_FOR_SCRATCH = 20_000
 # Names of classes that a mirror image, or a turn, makes another one.
 SIDES = ("left", "right", "links", "rechts", "arrow", "sign", "turn", "clock")
 PAGES = ("invoice", "letter", "form", "receipt", "memo", "page", "scan", "document", "email", "resume", "handwritten")
@@ -48,13 +51,14 @@ def choose(seen: Seen, overrides: Overrides) -> list[Choice]:
     shares = _shares(raw.total(), production.total())
     train = raw + Counter({label: math.ceil(count * shares["train"]) for label, count in production.items()})
     training_set, rows = _training_set(train, preset)
-    model = model_choice(size.value, rows, overrides.model)
+    begins_with, why = _model_that_fits(seen, size.value, train.total(), overrides.model)
+    model = model_choice(size.value, rows, begins_with, why)
     chosen = [
         Choice(
             "sources", _sources(seen.sources), "; ".join(f"{one.name}: {one.why}" for one in seen.sources if one.why)
         ),
         size,
-        *picture_choices(seen, size.value),
+        *picture_choices(seen, size.value, pretrained=begins_with == BACKBONE),
         *_split(raw, production, shares, train.total()),
         *training_set,
         *model.choices,
@@ -64,6 +68,23 @@ def choose(seen: Seen, overrides: Overrides) -> list[Choice]:
     if seen.numbers is not None:
         return of_numbers(chosen, seen.numbers)
     return of_labels(chosen, seen.classes) if seen.several else chosen
+
+
+def _model_that_fits(seen: Seen, size: int, train: int, wanted: str | None) -> tuple[str | None, str]:
+    """The model that a trial on some images speaks for, and why; None where its answer is the usual one, or unclear.
+
+    Args:
+        size, train: pixels per side, and training images.
+    """
+    trial = pretrained_trial([each for source in seen.sources for each in source.pictures]) if wanted is None else None
+    if trial is None:
+        return wanted, ""
+    usual = model_name(size, None)
+    if trial.gains and usual != BACKBONE and train <= MANY_FOR_SCRATCH:
+        return BACKBONE, trial.words
+    if trial.loses and usual == BACKBONE:
+        return "cnn", trial.words
+    return None, ""
 
 
 def _sources(sources: Sequence[SourceSeen]) -> dict[str, Any]:

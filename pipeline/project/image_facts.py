@@ -2,15 +2,20 @@
 
 import io
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum, auto
+from functools import partial
 from statistics import median
+from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from pipeline.images.decoding import FORMATS, heic_installed, is_heic
 from pipeline.images.pillow import pillow_lines, pillow_settings
+from pipeline.images.pixels import Pixels
 from pipeline.images.rejection import Rejection
 from pipeline.sources.files import Files
 from pipeline.workers.codec_messages import codec_messages
@@ -22,6 +27,15 @@ MAX_PIXELS = 50_000_000
 THUMBNAIL = 64
 # Of a pixel's channels, in levels: more is colour. Of a page, in levels: brighter is paper.
 COLOUR, PAPER = 24, 225
+
+T = TypeVar("T")
+
+
+class Unreadable(Enum):
+    """Why an image was not seen."""
+
+    DAMAGED = auto()
+    HEIC = auto()
 
 
 @dataclass(frozen=True)
@@ -42,6 +56,12 @@ class ImageFacts:
     heic: int = 0
 
     @property
+    def area(self) -> float:
+        """Pixels of the image in the middle."""
+        sizes = zip(self.sides, self.aspects, strict=True)
+        return median(side * side * max(aspect, 1 / aspect) for side, aspect in sizes) if self.sides else 0.0
+
+    @property
     def aspect(self) -> float:
         """The one in the middle."""
         return median(self.aspects) if self.aspects else 1.0
@@ -55,27 +75,11 @@ def look_at(files: Files, images: Sequence[str]) -> ImageFacts:
     ordered = files.in_order(chosen)
     files.expect([(path, "") for path in ordered])
     for path in ordered:
-        data = files.read(path, MAX_BYTES)
-        if isinstance(data, bytes) and is_heic(data) and not heic_installed():
-            unreadable, heic = unreadable + 1, heic + 1
+        seen = _opened(files, path, partial(_header, thumbnail=path in decoded))
+        if isinstance(seen, Unreadable):
+            unreadable, heic = unreadable + 1, heic + (seen is Unreadable.HEIC)
             continue
-        try:
-            if isinstance(data, Rejection):
-                raise OSError(data.detail)
-            # What libraries say of a damaged file names no file, and ingest will say it.
-            allowed = ("HEIF",) if is_heic(data) else FORMATS
-            with (
-                pillow_settings(MAX_BYTES),
-                pillow_lines(),
-                codec_messages(),
-                Image.open(io.BytesIO(data), formats=allowed) as image,
-            ):
-                width, height = image.size
-                pixels = _thumbnail(image) if path in decoded and width * height <= MAX_PIXELS else None
-                kind = image.format or ""
-        except Exception:  # noqa: BLE001 - a decoder raises anything; ingest will say what is wrong
-            unreadable += 1
-            continue
+        kind, (width, height), pixels = seen
         sides.append(min(width, height))
         aspects.append(width / max(height, 1))
         formats[kind] += 1
@@ -85,6 +89,59 @@ def look_at(files: Files, images: Sequence[str]) -> ImageFacts:
     return ImageFacts(sides, aspects, dict(formats), _mean(gray), _mean(paper), unreadable, heic)
 
 
+def pictures_of(files: Files, labels: Mapping[str, str], most: int, side: int) -> list[tuple[Pixels, str]]:
+    """Pictures of labelled images that are spread evenly over all, by name, and their labels.
+
+    Args:
+        labels: path -> label.
+        most: pictures.
+        side: pixels of the shorter side of a larger picture, at least.
+    """
+    chosen = files.in_order(spread_evenly([*labels], most))
+    files.expect([(path, "") for path in chosen])
+    found = {path: _opened(files, path, partial(_picture, side=side)) for path in chosen}
+    # In the order of the names, whatever order an archive is read in.
+    seen = [(found[path], labels[path]) for path in sorted(found)]
+    return [(pixels, label) for pixels, label in seen if not isinstance(pixels, Unreadable)]
+
+
+def _opened(files: Files, path: str, use: Callable[[Image.Image], T]) -> T | Unreadable:
+    """What `use` makes of an image."""
+    data = files.read(path, MAX_BYTES)
+    if isinstance(data, Rejection):
+        return Unreadable.DAMAGED
+    if is_heic(data) and not heic_installed():
+        return Unreadable.HEIC
+    try:
+        allowed = ("HEIF",) if is_heic(data) else FORMATS
+        # What libraries say of a damaged file names no file, and ingest will say it.
+        with (
+            pillow_settings(MAX_BYTES),
+            pillow_lines(),
+            codec_messages(),
+            Image.open(io.BytesIO(data), formats=allowed) as image,
+        ):
+            return use(image)
+    except Exception:  # noqa: BLE001 - a decoder raises anything; ingest will say what is wrong
+        return Unreadable.DAMAGED
+
+
+def _header(image: Image.Image, *, thumbnail: bool) -> tuple[str, tuple[int, int], npt.NDArray[np.int16] | None]:
+    size = image.size
+    pixels = _thumbnail(image) if thumbnail and size[0] * size[1] <= MAX_PIXELS else None
+    return image.format or "", size, pixels
+
+
+def _picture(image: Image.Image, *, side: int) -> Pixels:
+    if image.size[0] * image.size[1] > MAX_PIXELS:
+        raise OSError("too many pixels")
+    image.draft("RGB", (side, side))
+    whole = image.convert("RGB")
+    if (times := min(whole.size) // side) > 1:
+        whole = whole.reduce(times)
+    return np.asarray(whole, dtype=np.uint8)
+
+
 def spread_evenly(items: Sequence[str], most: int) -> list[str]:
     """At most so many, from the first to the last."""
     if len(items) <= most:
@@ -92,7 +149,7 @@ def spread_evenly(items: Sequence[str], most: int) -> list[str]:
     return [items[place] for place in np.linspace(0, len(items) - 1, most).round().astype(int)]
 
 
-def _thumbnail(image: Image.Image) -> "np.typing.NDArray[np.int16]":
+def _thumbnail(image: Image.Image) -> npt.NDArray[np.int16]:
     image.draft("RGB", (THUMBNAIL, THUMBNAIL))
     small = image.convert("RGB").resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
     return np.asarray(small, dtype=np.int16)

@@ -9,7 +9,7 @@ import pytest
 from pydantic import TypeAdapter
 from scipy import stats
 
-from pipeline.metrics.influence import image_influence, ranking_influence
+from pipeline.metrics.influence import clustered_variance, image_influence, ranking_influence
 from pipeline.metrics.intervals import metric_interval
 from pipeline.metrics.mean_intervals import difference_interval, effective_images, mean_interval, share_interval
 from pipeline.metrics.metric import Metric, metric_of
@@ -264,3 +264,10 @@ def test_a_difference_has_the_limits_of_both() -> None:
     dependent = difference_interval(0.9, (0.5958, 0.9821), 0.3, (0.1078, 0.6032), 0.5)
     assert dependent[0] > found[0]
     assert dependent[1] < found[1]
+
+
+def test_a_variance_over_groups_is_that_of_their_sums() -> None:
+    """Two groups of two images: sums 3 and -3, twice the squares, over the square of the images."""
+    found = clustered_variance(np.array([1.0, 2.0, -1.0, -2.0]), np.array([0, 0, 1, 1]))
+    assert found == pytest.approx(2 * (9 + 9) / 16)
+    assert clustered_variance(np.array([1.0, -1.0]), np.array([0, 0])) == 0

@@ -165,3 +165,12 @@ def test_an_evaluation_tells_each_label_by_itself() -> None:
     rows = checked_predictions(table(), NAMES)
     assert per_label(rows, table()["group"])["images"].tolist() == rows.truth.sum(axis=0).tolist()
     assert (label_confusion(rows)["actual"] == "bar").sum() == rows.truth[:, 0].sum()
+
+
+def test_a_label_that_no_image_has_has_no_interval() -> None:
+    truth, chosen = np.tile([True, False, False], (40, 1)), np.tile([True, True, False], (40, 1))
+    rows = predictions_of_sets(NAMES, truth, chosen, chosen.astype(np.float64))
+    found = per_label(rows, pd.Series(np.arange(40).astype(str))).set_index("label")
+    assert found.loc["cross", "f1"] == 0
+    assert found.loc[["cross", "disc"], ["f1_low", "f1_high"]].isna().to_numpy().all()
+    assert found.loc[["bar"], ["f1", "f1_high"]].to_numpy().tolist() == [[1, 1]]

@@ -35,3 +35,19 @@ def test_one_number_for_all_is_nothing_to_predict() -> None:
 
 def test_images_without_a_label_are_said_to_have_none() -> None:
     assert next(seen_lines(seen({}, 7))).startswith("phone (production): 7 images without a label")
+
+
+def of_sources(*sources: tuple[str, dict[str, int]]) -> Seen:
+    facts = ImageFacts(sides=[32], formats={"PNG": 1})
+    return Seen(
+        [SourceSeen(name, {"role": "production", "path": name}, classes, 0, facts) for name, classes in sources]
+    )
+
+
+def test_sources_with_a_class_of_their_own_are_said_to_give_it_away() -> None:
+    notes = [*seen_lines(of_sources(("shop", {"apple": 9}), ("kitchen", {"pear": 9}), ("van", {"fig": 5, "nut": 5})))]
+    (note,) = [line for line in notes if "no other source" in line]
+    assert note.startswith("note: shop has only apple, kitchen has only pear, and no other source has these classes")
+    assert "shop (production): 9 images in 1 class, shop" in notes
+    shared = of_sources(("shop", {"apple": 9}), ("kitchen", {"apple": 9, "pear": 9}))
+    assert not [line for line in seen_lines(shared) if "no other source" in line]
