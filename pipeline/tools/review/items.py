@@ -76,7 +76,9 @@ def classes_of_sources(labels: Mapping[str, str]) -> list[str]:
 
 
 def _item(row: Mapping[str, Any], labels: Mapping[str, str]) -> Item:
-    names = {name: str(row[name]) for name in ("sha256", "id", "shard", "source", "role", "split", "predicted")}
+    names: dict[str, Any] = {
+        name: str(row[name]) for name in ("sha256", "id", "shard", "source", "role", "split", "predicted")
+    }
     confidence = None if row["confidence"] is None else float(row["confidence"])
     is_error, label = row["is_error"], labels[row["id"]]
     return Item(**names, row=int(row["row"]), label=label, confidence=confidence, is_error=is_error)

@@ -53,7 +53,8 @@ def doubtful_pairs(rows: pd.DataFrame) -> pd.DataFrame:
     one, other = (pairs[end].map(labels) for end in ("one", "other"))
     differ = (one != other) & (one != NO_LABEL) & (other != NO_LABEL) & (pairs["order"] != DECIDED)
     pairs = pairs.assign(order=pairs["order"].where(~differ, TWO_LABELS))
-    return pairs.sort_values(["order", "places", "one", "other"], ignore_index=True)
+    ordered: pd.DataFrame = pairs.sort_values(["order", "places", "one", "other"], ignore_index=True)
+    return ordered
 
 
 def _connecting(pairs: pd.DataFrame) -> pd.DataFrame:

@@ -38,7 +38,7 @@ def groups(found: Grouped, contents: str) -> dict[str, str]:
 
 
 def chain(*ends: str) -> list[Link]:
-    return [(one, other, 10 + number) for number, (one, other) in enumerate(ends)]
+    return [(end[0], end[1], 10 + number) for number, end in enumerate(ends)]
 
 
 def test_what_people_call_not_the_same_is_apart() -> None:
@@ -128,7 +128,7 @@ def test_no_cannot_link_is_broken_and_earlier_images_stay(
     apart = possible(said, same, LETTERS)
     found = grouped(LETTERS, links, [*map("".join, same)], apart, memory(before))
     later = groups(found, LETTERS)
-    assert all(later[one] != later[other] for one, other in apart if one in later and other in later)
+    assert all(later[ends[0]] != later[ends[1]] for ends in apart if {*ends} <= {*later})
     assert all(later[one] == later[other] for one, other in same if one in later and other in later)
     # Decisions that name newcomers may say something of earlier images; nothing else does.
     named = {before[name] for ends in (*same, *said) if not {*ends} <= first for name in ends if name in before}

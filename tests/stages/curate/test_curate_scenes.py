@@ -95,11 +95,11 @@ def test_people_say_which_images_show_the_same() -> None:
     _, before = curated()
     contents = before.set_index("id")["sha256"]
 
-    def said(one: str, other: str, decision: str) -> PairDecision:
-        ends = [(contents[name], name) for name in (one, other)]
+    def said(names: list[str], decision: str) -> PairDecision:
+        ends = [(str(contents[name]), name) for name in names]
         return decide_pair(ends, decision, "ann", "2026-01-31T09:30:00Z", "")
 
-    decisions = [said(*TWO[0], "not_same"), said("web/dog/3.png", "phone/cat/6.png", "same")]
+    decisions = [said(TWO[0], "not_same"), said(["web/dog/3.png", "phone/cat/6.png"], "same")]
     Path("feedback").mkdir()
     Path(catalogue.PAIR_DECISIONS.path).write_bytes(PAIRS.render(decisions))
     message, manifest = curated()
