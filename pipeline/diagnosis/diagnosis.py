@@ -180,11 +180,7 @@ def of_course(
     sizes = predictions["split"].astype(str).value_counts()
     training = Training(
         asked=run.train.epochs,
-<<<<<<< HEAD
-        steps=max(math.ceil((run.epoch_rows or sizes[TRAIN]) / run.train.batch_size), 1),
-=======
-        steps=math.ceil(sizes[TRAIN] / run.train.batch_size),
->>>>>>> main
+        steps=math.ceil((run.epoch_rows or sizes[TRAIN]) / run.train.batch_size),
         classes=len(classes_of(predictions)),
         kept=curves.kept,
         chosen=run.train.keep == "best",
