@@ -13,6 +13,7 @@ from PIL import Image
 from pipeline import catalogue
 from pipeline.errors import MissingInputError
 from pipeline.project.runner import run_stage
+from pipeline.store.pair_decisions import PAIRS, PairDecision, decide_pair
 from pipeline.workers.engine import Engine
 from tests.examples import encoded, params
 from tests.images.test_exif import DETAILS, MODEL, ORIGINAL
@@ -88,6 +89,34 @@ def test_images_of_one_scene_are_one_group_across_sources() -> None:
         **dict.fromkeys(TWO[0], ""),
         **dict.fromkeys(TWO[1], "cat / dog"),
     }
+
+
+def test_people_say_which_images_show_the_same() -> None:
+    _, before = curated()
+    contents = before.set_index("id")["sha256"]
+
+    def said(names: list[str], decision: str) -> PairDecision:
+        ends = [(str(contents[name]), name) for name in names]
+        return decide_pair(ends, decision, "ann", "2026-01-31T09:30:00Z", "")
+
+    decisions = [said(TWO[0], "not_same"), said(["web/dog/3.png", "phone/cat/6.png"], "same")]
+    Path("feedback").mkdir()
+    Path(catalogue.PAIR_DECISIONS.path).write_bytes(PAIRS.render(decisions))
+    message, manifest = curated()
+    assert partners(manifest) == [["phone/cat/6.png", "web/dog/3.png"], TWO[1]]
+    assert "1 pair of images is in one group, because feedback/pairs.csv says same" in message
+    assert (
+        "1 pair of images is in different groups although they look alike, because feedback/pairs.csv says not_same: "
+        "see data/curate/parted.csv" in message
+    )
+    table = catalogue.CURATE_PARTED.read(Path(catalogue.CURATE_PARTED.path))
+    assert table[["one_id", "other_id", "found_as", "reason"]].to_numpy().tolist() == [
+        ["phone/cat/2.png", "web/cat/2.png", "scene", "not_same"]
+    ]
+    counts = catalogue.CURATE_METRICS.read(Path(catalogue.CURATE_METRICS.path))["pair_decisions"]
+    zeros = dict.fromkeys(("not_sure", "conflicts", "contradictions", "unknown"), 0)
+    assert counts == {"same": 1, "not_same": 1, "links_cut": 1, **zeros}
+    assert metrics()["groups"] == 1
 
 
 def test_reported_scenes_group_nothing() -> None:
