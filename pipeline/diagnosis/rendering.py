@@ -117,6 +117,9 @@ def _good_enough(found: Diagnosis) -> list[str]:
     if any(each.name not in LAST for each in in_order(found.gaps, found.findings)):
         return []
     use = "evaluate it on test: `dvc repro final/dvc.yaml`."
+    if not found.steps and any(gap.verdict == "cannot tell" for gap in found.gaps):
+        few = "There are too few images to say what would help. Add images, above all production ones, and run"
+        return [f"{few} `dvc repro`. When you want to use the model as it is, {use}"]
     if not found.steps:
         return [f"There is nothing left to try. When you want to use the model, {use}"]
     return ["", f"If the model is good enough for you, skip this and {use}"]

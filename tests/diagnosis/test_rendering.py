@@ -107,6 +107,14 @@ def test_page_without_steps_points_to_test() -> None:
     assert "dvc repro final" not in page(found(), evaluate())
 
 
+def test_page_without_steps_for_too_few_images_asks_for_more() -> None:
+    few = [gap(VARIANCE, "cannot tell", 0.08)]
+    assert (
+        "\nThere are too few images to say what would help. Add images, above all production ones, and run "
+        "`dvc repro`. When you want to use the model as it is, evaluate it on test: `dvc repro final/dvc.yaml`.\n"
+    ) in page(of(few), evaluate())
+
+
 def test_what_is_at_the_edge_may_be_measured_or_left() -> None:
     step = Step(VARIANCE, "dvc exp run -S a=1", "measure better", "x", "takes one training like this one")
     assert (
