@@ -138,7 +138,7 @@ def labels_by_path(files: Files, labels: Mapping[str, Any]) -> dict[str, str]:
     return {
         str(path).removeprefix(labels.get("prefix") or ""): clean(str(label))
         for path, label in zip(table[columns["path"]], table[columns["label"]], strict=True)
-        if path is not None and label is not None
+        if path and label
     }
 
 

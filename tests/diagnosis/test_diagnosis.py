@@ -11,7 +11,7 @@ import pytest
 from pipeline.diagnosis import diagnosis as module
 from pipeline.diagnosis.curves import Training
 from pipeline.diagnosis.diagnosis import Diagnosis, all_levels, diagnosis, not_confounding
-from pipeline.diagnosis.findings import CLASS, EARLY_STOP, HARDER, LABEL_NOISE, LEAK, RATE
+from pipeline.diagnosis.findings import CLASS, EARLY_STOP, EPOCHS, HARDER, LABEL_NOISE, LEAK, RATE
 from pipeline.diagnosis.gaps import MISMATCH
 from pipeline.diagnosis.inputs import Evidence
 from pipeline.errors import DataError
@@ -32,10 +32,11 @@ def diagnosed(
     losses: Sequence[float] = (),
     label_issues: Any = None,
     copies: int = 0,
+    variants: int | None = None,
 ) -> Diagnosis:
     """Of so many images and errors by split; dev and a share of the others are of production.
 
-    copies: so many of dev's images are in train.
+    copies: so many of dev's images are in train. variants: rows of an epoch beside these images; None: not known.
     """
     called = predictions(**wrong).assign(confidence=0.9)
     number = called["id"].str.rpartition("/")[2].astype(int)
@@ -48,7 +49,8 @@ def diagnosed(
     epochs = [{"train/loss": loss, "dev/loss": loss} for loss in losses]
     run = run_of(**{"train.epochs": 12, "train.patience": 3, "balance.strategy": {"name": "none"}})
     params = diagnosing(0.0, 0.05)
-    evidence = Evidence(called, manifest, NO_SCENES, Curves(epochs, 0), label_issues or {}, {})
+    augmented = None if variants is None else {"originals": wrong["train"][0], "variants": variants}
+    evidence = Evidence(called, manifest, NO_SCENES, Curves(epochs, 0), label_issues or {}, {}, augmented=augmented)
     levels = all_levels(called, manifest, {}, run.evaluate, params)
     return diagnosis(levels, evidence, run, params)
 
@@ -72,6 +74,15 @@ def verdict(found: Diagnosis, name: str) -> str:
 
 ILL: dict[str, tuple[int, int]] = {"train": (1500, 15), "train_dev": (400, 4), "dev": (500, 100)}
 POOR: dict[str, tuple[int, int]] = {"train": (1500, 450), "train_dev": (400, 120), "dev": (500, 150)}
+
+
+def test_steps_are_those_of_all_rows_of_an_epoch() -> None:
+    still = [0.6932, 0.6931, 0.6931, 0.6931, 0.6931]
+    (few,) = [each for each in diagnosed(POOR, losses=still).findings if each.name == EPOCHS]
+    assert "about 60 steps" in few.words
+    found = diagnosed(POOR, losses=still, variants=13_500)
+    assert EPOCHS not in names(found)
+    assert {each.figures["steps"] for each in found.findings if "steps" in each.figures} == {590}
 
 
 def test_images_of_production_alone_have_no_mismatch() -> None:

@@ -19,6 +19,7 @@ from pipeline.diagnosis.findings import (
     OVERFIT,
     SMALL_DEV,
     UNDERFIT,
+    WEAK_JUDGE,
     Finding,
 )
 from pipeline.diagnosis.gaps import BIAS, DEV_OVERFIT, MISMATCH, PAIRS, PRODUCTION_GAP, VARIANCE, Gap, Needs
@@ -184,6 +185,15 @@ def test_wrong_labels_stand_before_what_they_make_of_dev_and_train() -> None:
 
 def test_causes_without_a_gap_that_is_sure_are_named_alone() -> None:
     assert [each.name for each in in_order([gap(BIAS, "absent")], [Finding(EPOCHS, "")])] == [EPOCHS]
+
+
+def test_that_any_share_of_labels_may_be_wrong_comes_before_bias_alone() -> None:
+    bias, variance, mismatch = (gap(name, "present") for name in (BIAS, VARIANCE, MISMATCH))
+    weak, doubt = (Finding(WEAK_JUDGE, "", {"too_weak": one}) for one in (True, False))
+    assert [each.name for each in in_order([bias, variance], [weak])] == [WEAK_JUDGE, BIAS, VARIANCE]
+    assert [each.name for each in in_order([bias, variance], [doubt])] == [BIAS, VARIANCE, WEAK_JUDGE]
+    assert [each.name for each in in_order([mismatch, bias], [weak])] == [MISMATCH, WEAK_JUDGE, BIAS]
+    assert [each.name for each in in_order([variance], [weak])] == [VARIANCE, WEAK_JUDGE]
 
 
 def test_what_is_good_for_two_things_is_proposed_once() -> None:

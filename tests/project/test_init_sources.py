@@ -7,6 +7,7 @@ import unicodedata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import EpsImagePlugin, Image
 
@@ -180,6 +181,23 @@ def test_small_classes_are_left_out_if_asked(init: Init, tmp_path: Path) -> None
     assert params_of(tmp_path / "shop").sources["phone"].exclude == (r"/fox\ \[red\]/", "/owl/")
     assert "fox" not in "".join(line for line in ended.out.splitlines() if line.startswith("  "))
     assert "--min-images 40 leaves out every class" in init("other", *BOTH, "--min-images", "40").err
+
+
+def test_the_white_of_images_of_12_bits_is_found(init: Init, tmp_path: Path) -> None:
+    for label, top in (("cat", 4000), ("dog", 3000)):
+        (tmp_path / "scope" / label).mkdir(parents=True)
+        for number in range(6):
+            values = np.random.default_rng(number).integers(0, top, (80, 80)).astype(np.uint16)
+            Image.fromarray(values).save(tmp_path / f"scope/{label}/{number}.png")
+    ended = init("shop", "--production", "scope")
+    assert ended.code == 0, ended.err
+    assert "images of more than 8 bits are dark: 4,095 is taken for their white (value_range)" in ended.out
+    params = params_of(tmp_path / "shop")
+    assert params.sources["scope"].value_range == (0, 4095)
+    # Grey of 16 bits is no white page, although Pillow shows it as one.
+    assert "preset: photo" in (tmp_path / "shop/params.yaml").read_text()
+    # With 4 images of a class no recall of it can be asked for.
+    assert [*params.evaluate.satisficing] == ["model_megabytes"]
 
 
 def test_an_archive_of_one_folder_is_a_source(init: Init, tmp_path: Path) -> None:

@@ -77,9 +77,10 @@ class CurateOutputs:
             )
         if len(self.near):
             families = self.near["family"].value_counts()
+            groups = "1 group" if len(families) == 1 else f"{len(families)} groups"
             yield (
-                f"{len(self.near)} images are near-duplicates, in {len(families)} groups of up to "
-                f"{families.max()}; each group stays in one split: see {catalogue.CURATE_NEAR.path}"
+                f"{len(self.near)} images are near-duplicates, in {groups} of up to {families.max()}; each group stays "
+                f"in one split: see {catalogue.CURATE_NEAR.path}"
             )
             two_labels = sorted(set(self.near.loc[self.near["labels"] != "", "family"]))
             if two_labels:
