@@ -37,8 +37,7 @@ from faults import Fault, count_of, mutated
 
 FOLDERS = ("pipeline/metrics", "pipeline/diagnosis", "pipeline/stages/split")
 # The tests that should notice. Not those of stages/diagnose: each of them needs a run of all stages, for each fault.
-TESTS = ("tests/metrics", "tests/diagnosis", "tests/stages/split",
-         "tests/training/test_features.py", "tests/stages/curate/test_confounders.py",
+TESTS = ("tests/metrics", "tests/diagnosis", "tests/stages/split", "tests/stages/curate/test_confounders.py",
          "tests/stages/augment/test_match_production.py", "tests/tools/test_compare.py", "tests/tools/test_gate.py",
          "tests/tuning/test_selection.py")  # fmt: skip
 # Loaded once, before processes are forked; nothing of the package itself.
@@ -168,29 +167,45 @@ def _earlier(file: Path | None) -> dict[str, Any]:
 
 
 def _reached(copy: Path, noted: Path) -> Reached:
-    """Which tests reach which lines, from a file if nothing changed since. All must pass before anything is wrong."""
+    """Which tests reach which lines, from files if nothing changed since. All must pass before anything is wrong.
+
+    noted: a folder, with a file for each part of the tests: a run that was stopped goes on where it had come to.
+    """
     digest = hashlib.sha256()
     for file in sorted([*copy.glob("pipeline/**/*.py"), *copy.glob("tests/**/*.py")]):
         digest.update(file.read_bytes())
+    noted.mkdir(exist_ok=True)
+    lines: dict[str, dict[int, list[str]]] = defaultdict(lambda: defaultdict(list))
+    seconds: dict[str, float] = {}
+    for tests in filter(os.path.exists, TESTS):
+        file = noted / f"{tests.replace('/', '_')}.json"
+        read = json.loads(file.read_text()) if file.exists() else {}
+        if read.get("of") != digest.hexdigest():
+            read = _recorded(copy, tests, digest.hexdigest())
+            file.write_text(json.dumps(read))
+        seconds |= read["seconds"]
+        for name, reached in read["lines"].items():
+            for line, those in reached.items():
+                lines[name][int(line)] += those
+    return Reached(lines, seconds)
+
+
+def _recorded(copy: Path, tests: str, of: str) -> dict[str, Any]:
+    """What a part of the tests reaches, for JSON. of: the digest of the code."""
+    said, found = copy / "said", copy / "found"
 
     def note() -> int:
         import pytest
 
         recorder = Recorder()
-        tests = [test for test in TESTS if Path(test).exists()]
-        code = int(pytest.main([*OPTIONS, *tests], plugins=[recorder]))
-        if code == 0:
-            noted.write_text(json.dumps({"of": digest.hexdigest(), **recorder.reached()}))
+        code = int(pytest.main([*OPTIONS, tests], plugins=[recorder]))
+        found.write_text(json.dumps({"of": of, **recorder.reached()}))
         return code
 
-    read = json.loads(noted.read_text()) if noted.exists() else {}
-    if read.get("of") != digest.hexdigest():
-        said = copy / "said"
-        if _forked(copy, note, said) != 0:
-            sys.exit(f"{said.read_text()[-SAID:]}\nTests fail before anything is wrong")
-        read = json.loads(noted.read_text())
-    lines = {name: {int(line): tests for line, tests in of.items()} for name, of in read["lines"].items()}
-    return Reached(lines, read["seconds"])
+    if _forked(copy, note, said) != 0:
+        sys.exit(f"{said.read_text()[-SAID:]}\nTests fail before anything is wrong")
+    read: dict[str, Any] = json.loads(found.read_text())
+    return read
 
 
 def _ended(copy: Path, fault: Fault, tests: list[str], functions: Mapping[tuple[str, str], list[FunctionType]]) -> str:

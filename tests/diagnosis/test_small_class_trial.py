@@ -48,7 +48,8 @@ def test_images_of_small_classes_help_where_a_few_do_not_tell_them() -> None:
     found = tried(*case(FEW, DEV_OF_EACH, apart=3.0), "a", "b")
     assert found is not None
     assert found.added == 60
-    assert found.error < 0.15 < found.error_of_others
+    # With a penalty that is fifty times weaker the other images help as well: 21 % of errors.
+    assert (found.error, found.error_of_others) == pytest.approx((0.089, 0.361), abs=0.03)
     assert found.gain == found.error_of_others - found.error > 0.05
     assert found.p < 0.001
 
