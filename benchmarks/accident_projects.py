@@ -26,7 +26,7 @@ CLEAR = re.compile(r"^error: .*(run|remove|free|fix|lower|wait|check)", re.MULTI
 # Outs that say how long something took, which no two runs agree on.
 TIMED = ("latency.json", "timing.jsonl")
 # Caches of commands in the folder of stages' outs.
-CACHES = {"memory", "map"}
+CACHES = {"memory", "map", "code-memo"}
 LEDGER = "ledger.jsonl"
 
 

@@ -1,5 +1,6 @@
 """Commands that make a project, and bring it up to date."""
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -27,6 +28,10 @@ def init(
         ),
     ] = None,
     classes: Annotated[str | None, typer.Option(metavar="A,B,…", help="Use only these class folders.")] = None,
+    min_images: Annotated[
+        int | None,
+        typer.Option(min=3, metavar="N", help="Leave out the class folders with fewer than N production images."),
+    ] = None,
     size: Annotated[
         int | None,
         typer.Option(min=8, max=1024, help="Width and height of the pictures that the model sees, in pixels."),
@@ -45,10 +50,13 @@ def init(
         ),
     ] = None,
     labels: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             metavar="FILE",
-            help="File with the labels inside each folder: a table (.csv, .jsonl, .parquet) or Label Studio's .json.",
+            help=(
+                "Labels of a folder: a table (.csv, .jsonl, .parquet) or Label Studio's .json inside it. May be "
+                "repeated; a name counts for every folder that has such a file. The others need class folders."
+            ),
         ),
     ] = None,
     columns: Annotated[
@@ -75,17 +83,21 @@ def init(
     from pipeline.project.choices import Overrides
     from pipeline.project.init import plan, write
     from pipeline.project.inspect_sources import Wanted
+    from pipeline.project.pretrained_trial import MAX_IMAGES
     from pipeline.project.seen_text import seen_lines
 
     pairs = [pair.partition("=") for pair in (columns or "").split(",") if pair]
     if layout not in (None, "class", "split/class"):
         raise ParamsError(f"--layout {layout}: it must be class or split/class")
     wanted_classes = [label.strip() for label in (classes or "").split(",") if label.strip()]
-    if labels is not None and wanted_classes:
-        raise ParamsError(
-            "--classes chooses class folders, but --labels takes the labels from a table: use one of the two"
-        )
-    wanted = Wanted(labels, {use.strip(): column.strip() for use, _, column in pairs}, layout, wanted_classes)
+    for option, given in (("--classes", wanted_classes), ("--min-images", min_images)):
+        if labels and given:
+            raise ParamsError(
+                f"{option} chooses class folders, but --labels takes the labels from a table: use one of the two"
+            )
+    named = {use.strip(): column.strip() for use, _, column in pairs}
+    pictures = MAX_IMAGES if model is None else 0
+    wanted = Wanted(labels or [], named, layout, wanted_classes, min_images=min_images, pictures=pictures)
     planned = plan(folder, raw or [], production or [], wanted, Overrides(size, model, preset))
     for line in seen_lines(planned.seen) if planned.seen else ():
         print(printable(line))
@@ -105,7 +117,7 @@ def init(
             "Git does not know your name, so nothing is committed: run git config user.name, then git add -A and "
             "git commit"
         )
-    print(printable(f"Next: cd {folder} && dvc repro && pipeline report"))
+    print(printable(f"Next: cd {shlex.quote(str(folder))} && dvc repro && pipeline report"))
 
 
 @app.command(rich_help_panel=PANEL)

@@ -152,5 +152,5 @@ def _confounder(one: Strength, train: pd.DataFrame, dev: pd.DataFrame, manifest:
         one.fact,
         mixed=bool(((counts >= MIN_IN_CELL).sum(axis=1) > 1).any()),
         in_dev=int(dev[one.fact].astype(str).nunique()),
-        cell=int(production.to_numpy()[production.to_numpy() > 0].min(initial=10**9)) if len(production) > 1 else 0,
+        cell=int(production.to_numpy()[production.to_numpy() > 0].min()) if len(production) > 1 else 0,
     )

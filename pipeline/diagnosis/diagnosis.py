@@ -113,6 +113,7 @@ def diagnosis(levels: Mapping[str, Level], evidence: Evidence, run: Run, params:
         counts=None if isinstance(classes, Quantity) else _counts_of_train(predictions),
         images=_images_of_train(manifest),
         epochs_run=len(curves.epochs) or None,
+        epoch_rows=_epoch_rows(evidence.augmented),
         dev_errors=_dev_errors(predictions),
         unlabelled=None if evidence.unused is None else len(may_teach(evidence.unused)),
     )
@@ -160,6 +161,10 @@ def diagnosis(levels: Mapping[str, Level], evidence: Evidence, run: Run, params:
     return Diagnosis(levels, gaps, found, steps, relevant, roles, differences, clusters, several, unit)
 
 
+def _epoch_rows(augmented: Mapping[str, float] | None) -> int | None:
+    return None if augmented is None else int(augmented["originals"]) + int(augmented["variants"])
+
+
 def of_course(
     levels: Mapping[str, Level],
     gaps: Sequence[Gap],
@@ -174,7 +179,7 @@ def of_course(
     sizes = predictions["split"].astype(str).value_counts()
     training = Training(
         asked=run.train.epochs,
-        steps=max(math.ceil(sizes[TRAIN] / run.train.batch_size), 1),
+        steps=math.ceil((run.epoch_rows or sizes[TRAIN]) / run.train.batch_size),
         classes=len(classes_of(predictions)),
         kept=curves.kept,
         chosen=run.train.keep == "best",

@@ -55,7 +55,7 @@ def _of_role(role: str, label_issues: Mapping[str, Any], relevant: float) -> lis
     in_train = label_issues[TRAIN]["roles"].get(role, {"images": 0})["images"]
     for splits, part in parts.items():
         # Who hardly learnt images of a role is sure of mistakes on them.
-        if part["at_least"] >= relevant and in_train >= MIN_COUNT and _right(part) >= MIN_RIGHT:
+        if part["at_least"] >= relevant and in_train >= MIN_COUNT and not too_weak(part):
             share = float(part["wrong_share"])
             words = (
                 f"about {share:.0%} of the {role} labels in {splits} seem wrong (95 % interval {part['low']:.0%} to "
@@ -81,7 +81,8 @@ def _of_role(role: str, label_issues: Mapping[str, Any], relevant: float) -> lis
         f"cannot tell whether {role} labels are wrong or the images are hard to recognise: the model that "
         f"checks them agrees with {whole['accuracy']:.0%}, and up to {most:.0%} may be wrong"
     )
-    return [Finding(WEAK_JUDGE, words, {"wrong_share": 0.0, "accuracy": whole["accuracy"]}, subject=role)]
+    figures = {"wrong_share": 0.0, "accuracy": whole["accuracy"], "too_weak": too_weak(whole)}
+    return [Finding(WEAK_JUDGE, words, figures, subject=role)]
 
 
 def at_most(part: Mapping[str, float]) -> float:
@@ -89,6 +90,9 @@ def at_most(part: Mapping[str, float]) -> float:
     return max(part["high"], 1 - part["accuracy"])
 
 
-def _right(part: Mapping[str, float]) -> float:
-    """The share of right labels that the model agrees with, at least: it contradicts the wrong ones."""
-    return min(part["accuracy"] / max(1 - part["at_least"], 1e-9), 1.0)
+def too_weak(part: Mapping[str, float]) -> bool:
+    """Whether the model may recognise so few images that its estimate of wrong labels means nothing.
+
+    It contradicts wrong labels, so it agrees with a share of the right ones of at least accuracy / (1 - wrong labels).
+    """
+    return part["accuracy"] / max(1 - part["at_least"], 1e-9) < MIN_RIGHT

@@ -200,22 +200,25 @@ def with_shares_evened(matrix: Matrices, seen: Predictions, codes: Codes, presen
 
 
 def _without_absent(matrix: Matrices, present: Codes) -> Matrices:
-    """The same with mistakes for classes that have no images called others of the classes that have."""
+    """The same with mistakes for classes that have no images called others of the classes that have, if any has."""
+    if len(present) == 1:
+        return matrix
     absent = np.setdiff1d(np.arange(len(matrix)), present)
     moved = matrix.copy()
     moved[:, absent] = 0.0
-    for label in present if len(present) > 1 else ():
+    for label in present:
         others = np.setdiff1d(present, [label])
         moved[label, others] += matrix[label, absent].sum() / len(others)
     return moved
 
 
 def _mistakes(row: Floats, label: int, present: Codes) -> Floats:
-    """What a class's mistakes are called, shares; one more is spread over the classes that have images."""
+    """What a class's mistakes are called, shares; one more is spread over the classes that have images, if any has."""
+    others = np.setdiff1d(present if len(present) > 1 else np.arange(len(row)), [label])
     calls = row.copy()
-    calls[present] += 1 / max(len(present) - 1, 1)
+    calls[others] += 1 / len(others)
     calls[label] = 0.0
-    return np.asarray(calls / calls.sum()) if calls.sum() > 0 else calls
+    return np.asarray(calls / calls.sum())
 
 
 def _ranking_ends(metric: Metric, seen: Predictions, codes: Codes, alpha: float) -> Ends:
@@ -226,9 +229,9 @@ def _ranking_ends(metric: Metric, seen: Predictions, codes: Codes, alpha: float)
     for label in labels:
         area, influence = ranking_influence(seen, label)
         inside = seen.labels == label
-        most = effective_images((seen.labels[inside] == label).astype(np.float64), codes[inside], alpha)
+        most = effective_images(np.ones(inside.sum()), codes[inside], alpha)
         spread = clustered_variance(influence, codes)
-        effective = area * (1 - area) / spread if spread > 0 and 0 < area < 1 else most
+        effective = area * (1 - area) / spread if spread > 0 else most
         sizes = np.unique(codes[inside], return_counts=True)[1].astype(np.float64)
         effective = min(effective * student_factor(sizes, 1.0, alpha), float(inside.sum()))
         low, high = share_interval(area, max(effective, 1.0), alpha)

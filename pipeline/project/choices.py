@@ -11,14 +11,19 @@ from pipeline.errors import ParamsError, listing
 from pipeline.project.choices_by_problem import of_labels, of_numbers
 from pipeline.project.inspect_sources import SourceSeen
 from pipeline.project.label_files import SEPARATORS, has_several
-from pipeline.project.model_choice import ModelChoice, model_choice
+from pipeline.project.model_choice import BACKBONE, ModelChoice, model_choice, model_name
 from pipeline.project.params_template import Choice
 from pipeline.project.picture_choices import picture_choices, size_choice
+from pipeline.project.pretrained_trial import pretrained_trial
 from pipeline.project.seen import NUMBER, Seen
 from pipeline.transforms.presets import PRESETS
 
 # Rows an epoch that are no wait on two cores.
 MANY_ROWS = 20_000
+# Of images of dev in the smallest class: with fewer, one or two of them decide whether a recall of 0.5 is held.
+MIN_FOR_RECALL = 5
+# Training images from which on a network from scratch learns small pictures as well as a pretrained one knows them.
+MANY_FOR_SCRATCH = 20_000
 # Names of classes that a mirror image, or a turn, makes another one.
 SIDES = ("left", "right", "links", "rechts", "arrow", "sign", "turn", "clock")
 PAGES = ("invoice", "letter", "form", "receipt", "memo", "page", "scan", "document", "email", "resume", "handwritten")
@@ -48,13 +53,14 @@ def choose(seen: Seen, overrides: Overrides) -> list[Choice]:
     shares = _shares(raw.total(), production.total())
     train = raw + Counter({label: math.ceil(count * shares["train"]) for label, count in production.items()})
     training_set, rows = _training_set(train, preset)
-    model = model_choice(size.value, rows, overrides.model)
+    begins_with, why = _model_that_fits(seen, size.value, train.total(), overrides.model)
+    model = model_choice(size.value, rows, begins_with, why)
     chosen = [
         Choice(
             "sources", _sources(seen.sources), "; ".join(f"{one.name}: {one.why}" for one in seen.sources if one.why)
         ),
         size,
-        *picture_choices(seen, size.value),
+        *picture_choices(seen, size.value, pretrained=begins_with == BACKBONE),
         *_split(raw, production, shares, train.total()),
         *training_set,
         *model.choices,
@@ -64,6 +70,23 @@ def choose(seen: Seen, overrides: Overrides) -> list[Choice]:
     if seen.numbers is not None:
         return of_numbers(chosen, seen.numbers)
     return of_labels(chosen, seen.classes) if seen.several else chosen
+
+
+def _model_that_fits(seen: Seen, size: int, train: int, wanted: str | None) -> tuple[str | None, str]:
+    """The model that a trial on some images speaks for, and why; None where its answer is the usual one, or unclear.
+
+    Args:
+        size, train: pixels per side, and training images.
+    """
+    trial = pretrained_trial([each for source in seen.sources for each in source.pictures]) if wanted is None else None
+    if trial is None:
+        return wanted, ""
+    usual = model_name(size, None)
+    if trial.gains and usual != BACKBONE and train <= MANY_FOR_SCRATCH:
+        return BACKBONE, trial.words
+    if trial.loses and usual == BACKBONE:
+        return "cnn", trial.words
+    return None, ""
 
 
 def _sources(sources: Sequence[SourceSeen]) -> dict[str, Any]:
@@ -164,12 +187,16 @@ def _preset_that_fits(seen: Seen) -> tuple[str, str]:
 
 def _limits(production: Counter[str], shares: Mapping[str, float], model: ModelChoice) -> list[Choice]:
     smallest = min(production.values()) * shares["dev"]
-    why = "a first limit; raise it when a model reaches it"
-    if smallest < 20:
-        why = f"dev has about {smallest:.0f} images of the smallest class: a recall of 5 in 10 is all that shows"
-    limits = {
+    limits: dict[str, Any] = {
         "worst_class_recall": {"metric": "worst_class_recall", "min": 0.5, "max": None},
         "model_megabytes": {"metric": "model_megabytes", "min": None, "max": model.max_megabytes},
     }
+    why = "a first limit; raise it when a model reaches it"
+    if smallest < MIN_FOR_RECALL:
+        del limits["worst_class_recall"]
+        images = f"{max(smallest, 1):.0f} image{'s' * (round(smallest) > 1)}"
+        why = f"dev has about {images} of the smallest class: too few for a limit on the recall of each class"
+    elif smallest < 20:
+        why = f"dev has about {smallest:.0f} images of the smallest class: a recall of 5 in 10 is all that shows"
     why += f". {model.why_megabytes}"
     return [Choice("evaluate.satisficing", limits, why)]

@@ -5,7 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.errors import DataError, MissingInputError, ParamsError, StorageError, listing
@@ -71,6 +71,8 @@ def plan(folder: Path, raw: Sequence[str], production: Sequence[str], wanted: Wa
     _check_free(root, {**files, PARAMS: ""})
     seen = Seen(_sources(root, raw, production, wanted))
     _check_classes(seen, wanted.classes)
+    if small := _too_small(seen, wanted.min_images):
+        seen = Seen(_sources(root, raw, production, replace(wanted, without=small)), small)
     check(seen)
     text = with_choices(without(template_text(), DEMONSTRATION), choose(seen, overrides))
     check_params(yaml_values(text), PARAMS)
@@ -117,7 +119,29 @@ def _sources(root: Path, raw: Sequence[str], production: Sequence[str], wanted: 
                 inside = place.is_relative_to(root) and place != root
                 shown = place.relative_to(root).as_posix() if inside else str(place)
             found.append(inspect(place, role, name_of(place, role, [one.name for one in found]), shown, wanted))
+    used = {one.source["labels"]["file"] for one in found if "file" in one.source.get("labels", {})}
+    unused = [name for name in wanted.labels if not any(name == file or name.endswith(f"/{file}") for file in used)]
+    if unused:
+        raise MissingInputError(
+            f"--labels {listing(unused)}: there is no such file in {listing(one.source['path'] for one in found)}. Put "
+            "the file into the folder of its images, and name it by its path from there, or from the current folder"
+        )
     return found
+
+
+def _too_small(seen: Seen, min_images: int | None) -> list[str]:
+    """The classes with fewer production images than asked for."""
+    if min_images is None:
+        return []
+    production = seen.counts("production")
+    small = [label for label in seen.classes if production[label] < min_images]
+    if len(small) == len(seen.classes):
+        largest = max(production.values(), default=0)
+        raise ParamsError(
+            f"--min-images {min_images} leaves out every class: the largest has {largest:,} production images. Choose "
+            "a smaller number"
+        )
+    return small
 
 
 def _check_classes(seen: Seen, wanted: Sequence[str]) -> None:

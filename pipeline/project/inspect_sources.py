@@ -3,16 +3,18 @@
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from pipeline.errors import DataError, MissingInputError, ParamsError, listing
+from pipeline.images.pixels import Pixels
 from pipeline.names import clean, shown
-from pipeline.project.image_facts import ImageFacts, look_at
-from pipeline.project.label_files import by_label, has_several, label_counts, labels_from
+from pipeline.project.image_facts import ImageFacts, look_at, pictures_of
+from pipeline.project.label_files import by_label, file_in, has_several, label_counts, labels_by_path, labels_from
+from pipeline.project.pretrained_trial import PRETRAINED_SIDE
 from pipeline.sources.file_names import ENDINGS
 from pipeline.sources.files import Files, open_files
 from pipeline.sources.layouts import given_split_problem
@@ -21,6 +23,8 @@ from pipeline.sources.params import SourceParams
 from pipeline.sources.scan import OF_A_SYSTEM
 
 MAX_EXPANSION = 200
+# Of all pictures of a source that are decoded.
+MAX_PIXELS = 600_000_000
 # What means something in a pattern of .gitignore.
 _SIGNS, _ESCAPED = re.compile(r"([*?!#\[\]\\ ])"), r"\\\1"
 IMAGES = tuple(f".{ending}" for endings in ENDINGS.values() for ending in endings)
@@ -32,7 +36,7 @@ class SourceSeen:
 
     source: what stands under its name. why: of what was chosen there, in words.
     classes: images by class, by the names of files alone. unlabelled: images in no class.
-    notes: what looks odd, a sentence each.
+    notes: what looks odd, a sentence each. pictures: some of them with their labels, if Wanted asks for them.
     """
 
     name: str
@@ -42,6 +46,7 @@ class SourceSeen:
     facts: ImageFacts
     why: str = ""
     notes: tuple[str, ...] = ()
+    pictures: Sequence[tuple[Pixels, str]] = field(default=(), repr=False)
 
     @property
     def role(self) -> str:
@@ -58,14 +63,18 @@ class SourceSeen:
 class Wanted:
     """What the command line said of all sources.
 
-    labels: a file in each source. columns: of that table, by what they are for. layout: of class folders.
-    classes: that are used; () for all.
+    labels: files, each inside of a source or of several. columns: of a table, by what they are for. layout: of folders.
+    classes: that are used; () for all. without: that are not used. min_images: of production, that a class needs.
+    pictures: how many of a source are decoded.
     """
 
-    labels: str | None = None
+    labels: Sequence[str] = ()
     columns: Mapping[str, str] = field(default_factory=dict)
     layout: str | None = None
     classes: Sequence[str] = ()
+    without: Sequence[str] = ()
+    min_images: int | None = None
+    pictures: int = 0
 
 
 def inspect(folder: Path | ObjectPlace, role: str, name: str, shown_path: str, wanted: Wanted) -> SourceSeen:
@@ -79,7 +88,7 @@ def inspect(folder: Path | ObjectPlace, role: str, name: str, shown_path: str, w
         DataError: it cannot be used; the message says what to do.
     """
     source: dict[str, Any] = {"role": role, "path": shown_path}
-    files = _opened(folder, role, shown_path, "")
+    files = _opened(folder, role, shown_path)
     found = files.scan()
     images = [path for path in found.files if path.lower().endswith(IMAGES)]
     if not images:
@@ -87,12 +96,16 @@ def inspect(folder: Path | ObjectPlace, role: str, name: str, shown_path: str, w
             f"{folder} has no images, only {len(found.files)} other files. Names of images end in .jpg, .png, "
             ".webp, .tif and the like; name the folder that contains the class folders"
         )
-    notes = [*_ignored(found.ignored), *_refused(found.refused), *_others(found.files, images, wanted.labels)]
+    file = file_in({*found.files}, str(files.place), wanted.labels)
+    notes = [*_ignored(found.ignored), *_refused(found.refused), *_others(found.files, images, file)]
     reasons: list[str] = []
-    if wanted.labels is not None:
-        source["labels"] = labels_from(files, images, wanted.labels, wanted.columns, role)
-        counts = label_counts(files, source["labels"])
+    # What stands before the paths of images in `files`, which looks into the whole source.
+    before = ""
+    if file is not None:
+        source["labels"], said = labels_from(files, images, file, wanted.columns, role)
+        counts, nowhere = label_counts(files, source["labels"], set(images))
         classes = {label: count for label, count in counts.items() if label}
+        notes += [*said, *_said_of_labels(source["labels"], nowhere)]
         unlabelled = len(images) - sum(classes.values())
         if has_several(source["labels"]):
             classes = by_label(classes, source["labels"])
@@ -104,14 +117,14 @@ def inspect(folder: Path | ObjectPlace, role: str, name: str, shown_path: str, w
             reasons.append(f"all images lie in {shown(inside)}")
             notes.append(f"all images are in {shown(inside)}, whose folders are the classes (inside)")
             images = [path.removeprefix(f"{inside}/") for path in images if path.startswith(f"{inside}/")]
-            files = _opened(folder, role, shown_path, inside)
+            before = f"{inside}/"
         if layout:
             source["layout"] = layout
             parts = listing(sorted({path.split("/")[0] for path in images if "/" in path}))
             reasons.append(f"the first folders are the parts of a split ({parts}), which are all used")
             notes.append(f"{parts} are parts of a split, not classes: all are used (layout: split/class)")
         classes, unlabelled = _classes(images, deep=layout == "split/class")
-        classes = _selected(classes, wanted.classes, images, source)
+        classes = _selected(classes, wanted, images, source)
     if role == "raw" and not classes:
         raise DataError(
             f"the images of {folder} are not in class folders, but raw images need a label: put them in one "
@@ -124,7 +137,12 @@ def inspect(folder: Path | ObjectPlace, role: str, name: str, shown_path: str, w
         notes.append(f"{unlabelled:,} images are in no class folder and will be rejected")
     if unlabelled and role != "raw":
         notes.append(f"{unlabelled:,} images have no label; the model can learn from them: see train.unlabelled")
-    return SourceSeen(name, source, classes, unlabelled, look_at(files, images), "; ".join(reasons), tuple(notes))
+    facts = look_at(files, [f"{before}{path}" for path in images])
+    reasons += _white(facts, source, notes)
+    several = has_several(source.get("labels", {}))
+    labels = _labels_of(files, images, source, classes) if classes and not several else {}
+    pictures = _pictures(files, {f"{before}{path}": label for path, label in labels.items()}, facts, wanted)
+    return SourceSeen(name, source, classes, unlabelled, facts, "; ".join(reasons), tuple(notes), pictures)
 
 
 def name_of(folder: Path | ObjectPlace, role: str, taken: Sequence[str]) -> str:
@@ -137,12 +155,11 @@ def name_of(folder: Path | ObjectPlace, role: str, taken: Sequence[str]) -> str:
     return name
 
 
-def _opened(folder: Path | ObjectPlace, role: str, shown_path: str, inside: str) -> Files:
+def _opened(folder: Path | ObjectPlace, role: str, shown_path: str) -> Files:
     if isinstance(folder, Path) and not folder.exists():
         raise MissingInputError(f"{folder} is missing: --{role} must name a folder of images, or an archive of them")
     path = str(folder) if isinstance(folder, Path) else shown_path
-    values = {"role": "production", "path": path, **({"inside": inside} if inside else {})}
-    return open_files(SourceParams.model_validate(values), MAX_EXPANSION)
+    return open_files(SourceParams.model_validate({"role": "production", "path": path}), MAX_EXPANSION)
 
 
 def _layout(images: Sequence[str], name: str, layout: str | None) -> tuple[str, str | None]:
@@ -176,23 +193,48 @@ def _classes(images: Sequence[str], deep: bool) -> tuple[dict[str, int], int]:
     return dict(sorted(counts.items())), unlabelled
 
 
-def _selected(
-    classes: dict[str, int], wanted: Sequence[str], images: Sequence[str], source: dict[str, Any]
-) -> dict[str, int]:
-    if not wanted:
-        return classes
-    names = {*map(clean, wanted)}
-    chosen = {label: count for label, count in classes.items() if label in names}
-    if not chosen:
+def _pictures(
+    files: Files, labels: Mapping[str, str], facts: ImageFacts, wanted: Wanted
+) -> Sequence[tuple[Pixels, str]]:
+    """Some images of several classes; of large ones fewer, so that decoding them takes some ten seconds."""
+    most = min(wanted.pictures, round(MAX_PIXELS / max(facts.area, 1)))
+    return pictures_of(files, labels, most, PRETRAINED_SIDE) if most and len({*labels.values()}) > 1 else ()
+
+
+def _labels_of(
+    files: Files, images: Sequence[str], source: Mapping[str, Any], classes: Collection[str]
+) -> dict[str, str]:
+    """The label of each image that has one of these classes, by path."""
+    if "labels" in source:
+        said = labels_by_path(files, source["labels"])
+        return {path: said[path] for path in images if said.get(path) in classes}
+    deep = source.get("layout") == "split/class"
+    parts = {path: path.split("/") for path in images}
+    named = {path: clean(part[deep]) for path, part in parts.items() if len(part) > deep + 1}
+    return {path: label for path, label in named.items() if label in classes}
+
+
+def _selected(classes: dict[str, int], wanted: Wanted, images: Sequence[str], source: dict[str, Any]) -> dict[str, int]:
+    """The classes that are wanted; the patterns that leave them go into the source."""
+    named, without = {*map(clean, wanted.classes)}, {*wanted.without}
+    chosen = {label: n for label, n in classes.items() if (not named or label in named) and label not in without}
+    if named and not chosen:
         raise ParamsError(f"--classes names none of the classes of {source['path']}: {listing(classes, 20)}")
-    if chosen.keys() != classes.keys():
-        deep = source.get("layout") == "split/class"
-        # As they are written on the disk, which may be other bytes for the same letters.
-        folders = {parts[deep] for path in images if len(parts := path.split("/")) > deep + 1}
-        above = "/*/" if deep else "/"
-        source["include"] = [
-            f"{above}{_SIGNS.sub(_ESCAPED, folder)}/" for folder in sorted(folders) if clean(folder) in chosen
-        ]
+    if classes and not chosen:
+        raise ParamsError(
+            f"--min-images {wanted.min_images} leaves out all classes of {source['path']} ({listing(classes, 20)}): "
+            "choose a smaller number, or do not name this source"
+        )
+    deep = source.get("layout") == "split/class"
+    above = "/*/" if deep else "/"
+    # As they are written on the disk, which may be other bytes for the same letters.
+    folders = sorted({parts[deep] for path in images if len(parts := path.split("/")) > deep + 1})
+    patterns = {folder: f"{above}{_SIGNS.sub(_ESCAPED, folder)}/" for folder in folders}
+    if named and chosen.keys() != classes.keys():
+        source["include"] = [pattern for folder, pattern in patterns.items() if clean(folder) in chosen]
+    elif chosen.keys() != classes.keys():
+        # A class that comes later is used.
+        source["exclude"] = [pattern for folder, pattern in patterns.items() if clean(folder) in without]
     return chosen
 
 
@@ -205,6 +247,27 @@ def _ignored(ignored: Sequence[tuple[str, str]]) -> list[str]:
             f"{len(of_system):,} files of operating systems and network drives (thumbnails, trash) are ignored: "
             f"{listing(of_system, 2)}"
         )
+    return notes
+
+
+def _white(facts: ImageFacts, source: dict[str, Any], notes: list[str]) -> list[str]:
+    """Set the range of a source whose images of more than 8 bits are dark; why."""
+    if facts.white is None:
+        return []
+    source["value_range"] = [0, facts.white]
+    notes.append(f"images of more than 8 bits are dark: {facts.white:,} is taken for their white (value_range)")
+    return [f"images of more than 8 bits use at most {max(facts.deep):.1%} of the range of their files"]
+
+
+def _said_of_labels(labels: Mapping[str, Any], nowhere: Sequence[str]) -> list[str]:
+    """How paths of a table or an export are taken, and those that name no image."""
+    notes = []
+    if (prefix := labels.get("prefix")) and labels["name"] == "table":
+        notes.append(f"paths in {labels['file']} begin with {shown(prefix)}, which is taken off (prefix)")
+    if nowhere:
+        rows = f"{len(nowhere):,} {'task' if labels['name'] == 'label_studio' else 'row'}{'s' * (len(nowhere) != 1)}"
+        names = f"{labels['file']} has {rows} of images that are not in the source: {listing(map(shown, nowhere), 3)}"
+        notes.append(f"{names}. They will be rejected")
     return notes
 
 

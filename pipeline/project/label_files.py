@@ -2,18 +2,22 @@
 
 import json
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from pipeline.errors import DataError, MissingInputError, ParamsError, listing
+import pandas as pd
+
+from pipeline.errors import DataError, ParamsError, listing
 from pipeline.images.rejection import Rejection
 from pipeline.names import clean
 from pipeline.problem.label_sets import SEPARATOR
 from pipeline.sources.files import Files
 from pipeline.sources.label_studio import labels_of
-from pipeline.sources.params import LabelStudioLabels
+from pipeline.sources.metadata import captured_times, unusable
+from pipeline.sources.params import Columns, LabelStudioLabels
+from pipeline.sources.texts import read_texts
 from pipeline.store.tables import MAX_BYTES, READERS
 
 # What stands between several labels of a cell, the surest first.
@@ -27,32 +31,59 @@ NAMES: Mapping[str, Sequence[str]] = {
 }
 
 
-def labels_from(
-    files: Files, images: Sequence[str], name: str, columns: Mapping[str, str], role: str
-) -> dict[str, Any]:
-    """The `labels` of a source for a table, or an export of Label Studio, inside it.
+def file_in(inside: Collection[str], place: str, asked: Sequence[str]) -> str | None:
+    """Which of the files that --labels names is in a source; None if none is.
+
+    Args:
+        inside: the files of the source.
 
     Raises:
-        MissingInputError: there is no such file.
-        DataError: it cannot be read as a table or an export.
+        ParamsError: there are two.
+    """
+    found = {name: there for name in asked for there in (name, _from_there_on(name, place)) if there in inside}
+    if len({*found.values()}) > 1:
+        raise ParamsError(f"--labels names {listing(found)}, which are all in {place}: a source has one file of labels")
+    return next(iter(found.values()), None)
+
+
+def labels_from(
+    files: Files, images: Sequence[str], name: str, columns: Mapping[str, str], role: str
+) -> tuple[dict[str, Any], list[str]]:
+    """The `labels` of a source for a table, or an export of Label Studio, inside it; and notes on how it is read.
+
+    Raises:
+        DataError: it cannot be read as a table or an export, or the column that is named for times has none.
         ParamsError: which column is which does not show.
     """
-    inside = files.scan().files
-    if name not in inside:
-        name = _from_there_on(name, str(files.place))
-    if name not in inside:
-        raise MissingInputError(
-            f"--labels {name}: there is no such file in {files.place}; the path must be relative to this folder"
-        )
     unlisted = "ignore" if role == "raw" else "unlabelled"
     if name.lower().endswith(".json"):
-        return _label_studio(_content(files, name), set(images), name, unlisted)
+        return _label_studio(_content(files, name), set(images), name, unlisted), []
     table = _table(files, name)
-    found = _columns(list(table), name, columns)
-    cells = table[str(found["label"])]
-    separator = separator_of({clean(str(cell)) for cell in cells if cell is not None})
+    found = _columns([*map(str, table)], name, columns)
+    _, wrong = captured_times(table, Columns.model_validate(found), pd.Timestamp.now(tz="UTC"))
+    if wrong and "captured_at" in columns:
+        raise DataError(unusable(name, wrong))
+    notes = [f"{name} has no times that can be used: {problem}" for problem in wrong]
+    found |= {"captured_at": None} if wrong else {}
+    separator = separator_of({clean(cell) for cell in table[str(found["label"])] if cell})
     labels = {"name": "table", "file": name, "columns": found, "unlisted": unlisted}
-    return labels if separator is None else {**labels, "separator": separator}
+    paths = table[str(found["path"])]
+    if prefix := _prefix_of(paths, set(images)):
+        labels["prefix"] = prefix
+    return labels if separator is None else {**labels, "separator": separator}, notes
+
+
+def _prefix_of(paths: Iterable[str], images: Collection[str]) -> str:
+    """What stands before most paths of a table, such as a folder of another machine; "" if they are right as they are.
+
+    Paths that name no image whatever is taken off have no part in it.
+    """
+    prefixes: Counter[str] = Counter()
+    for path in paths:
+        found = path if path in images else _path_at_end(path, images)
+        if found is not None:
+            prefixes[path.removesuffix(found)] += 1
+    return max(prefixes, key=lambda prefix: (prefixes[prefix], not prefix), default="")
 
 
 def separator_of(cells: Collection[str]) -> str | None:
@@ -89,17 +120,32 @@ def _from_there_on(name: str, place: str) -> str:
     return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else name
 
 
-def label_counts(files: Files, labels: Mapping[str, Any]) -> dict[str, int]:
-    """Rows by label; "" is none."""
+def label_counts(files: Files, labels: Mapping[str, Any], images: Collection[str]) -> tuple[dict[str, int], list[str]]:
+    """Images by label, "" for none; and the paths of rows, or of tasks, that name no image of the source."""
+    if labels["name"] == "label_studio":
+        params = LabelStudioLabels.model_validate(labels)
+        tasks = labels_of(json.loads(_content(files, params.file)), params, params.file)
+        said = [(one.path, one.label) for one in tasks]
+    else:
+        table, columns, prefix = _table(files, labels["file"]), labels["columns"], labels.get("prefix", "")
+        paths = [str(path).removeprefix(prefix) for path in table[columns["path"]]]
+        said = [*zip(paths, map(clean, table[columns["label"]]), strict=True)]
+    counts = Counter(label for path, label in said if path in images)
+    return dict(sorted(counts.items())), [path for path, _ in said if path not in images]
+
+
+def labels_by_path(files: Files, labels: Mapping[str, Any]) -> dict[str, str]:
+    """The label of each path that a table or an export names."""
     if labels["name"] == "label_studio":
         params = LabelStudioLabels.model_validate(labels)
         said = labels_of(json.loads(_content(files, params.file)), params, params.file)
-        counts = Counter(one.label for one in said)
-    else:
-        column = labels["columns"]["label"]
-        table = _table(files, labels["file"])
-        counts = Counter(clean(str(value)) if value is not None else "" for value in table[column])
-    return dict(sorted(counts.items()))
+        return {one.path: one.label for one in said if one.label and not one.reason}
+    columns, table = labels["columns"], _table(files, labels["file"])
+    return {
+        str(path).removeprefix(labels.get("prefix") or ""): clean(str(label))
+        for path, label in zip(table[columns["path"]], table[columns["label"]], strict=True)
+        if path and label
+    }
 
 
 def _columns(header: Sequence[str], name: str, named: Mapping[str, str]) -> dict[str, str | None]:
@@ -121,11 +167,12 @@ def _columns(header: Sequence[str], name: str, named: Mapping[str, str]) -> dict
     return found
 
 
-def _table(files: Files, name: str) -> dict[str, list[Any]]:
+def _table(files: Files, name: str) -> pd.DataFrame:
+    """A table's cells as texts, "" for empty ones."""
     kind = next((ending for ending in READERS if name.lower().endswith(ending)), None)
     if kind is None:
         raise ParamsError(f"--labels {name}: it must be a table ({', '.join(READERS)}) or Label Studio's .json")
-    return READERS[kind](_content(files, name), name)
+    return read_texts(_content(files, name), name, ())
 
 
 def _label_studio(data: bytes, images: set[str], name: str, unlisted: str) -> dict[str, Any]:
@@ -157,7 +204,7 @@ def _label_studio(data: bytes, images: set[str], name: str, unlisted: str) -> di
     }
 
 
-def _path_at_end(text: str, images: set[str]) -> str | None:
+def _path_at_end(text: str, images: Collection[str]) -> str | None:
     """The longest path of an image that a text ends in, after a slash."""
     parts = text.split("/")
     return next((path for start in range(len(parts)) if (path := "/".join(parts[start:])) in images), None)

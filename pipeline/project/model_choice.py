@@ -49,11 +49,13 @@ class ModelChoice:
     why_megabytes: str
 
 
-def model_choice(size: int, rows: int, wanted: str | None = None) -> ModelChoice:
+def model_choice(size: int, rows: int, wanted: str | None = None, seen: str = "") -> ModelChoice:
     """The model for pictures of `size` pixels per side.
 
     Args:
         rows: of train, about, with variants and repeats.
+        wanted: the model that the command line, or a trial, speaks for.
+        seen: what the trial showed, if it was that.
 
     Raises:
         ParamsError: `wanted` names none that can begin without a file.
@@ -62,9 +64,10 @@ def model_choice(size: int, rows: int, wanted: str | None = None) -> ModelChoice
     batch = _batch_size(rows)
     steps = max(1, rows // batch)
     if name == BACKBONE:
-        return _pretrained(size, batch, steps, "as --model says" if wanted else "these are photos")
+        return _pretrained(size, batch, steps, seen or ("as --model says" if wanted else "these are photos"))
     epochs = min(EPOCHS[1], max(EPOCHS[0], math.ceil(STEPS / steps)))
-    why = "as --model says" if wanted else f"a network from scratch, for pictures of {size} pixels"
+    from_scratch = f"a network from scratch, for pictures of {size} pixels"
+    why = f"{seen}: a network from scratch" if seen else "as --model says" if wanted else from_scratch
     choices = [
         Choice("train.model", _fitting(MODELS[name], size), why),
         Choice("train.learning_rate", 0.003 if name == "cnn" else 0.002),

@@ -25,8 +25,12 @@ def size_choice(seen: Seen, wanted: int | None, model: str | None) -> Choice:
     return Choice("ingest.size", size, f"{half} more; twice the size takes four times as long")
 
 
-def picture_choices(seen: Seen, size: int) -> list[Choice]:
-    """How pictures are made square and stored, and what photos need."""
+def picture_choices(seen: Seen, size: int, *, pretrained: bool) -> list[Choice]:
+    """How pictures are made square and stored, and what photos need.
+
+    Args:
+        pretrained: whether the model is pretrained, so that small images are photos as well.
+    """
     aspects = {role: _aspects(seen, role) for role in ("raw", "production")}
     middle = {role: median(found) for role, found in aspects.items() if found}
     every = [aspect for found in aspects.values() for aspect in found]
@@ -55,12 +59,14 @@ def picture_choices(seen: Seen, size: int) -> list[Choice]:
         if lossy
         else "the images are small, or stored without loss already"
     )
+    embedded = Choice(
+        "embed.backbone",
+        {"name": "efficientnet_lite0", "side": 160},
+        "these are photos; takes about 10 ms per image"
+        if size > MAX_SMALL_SIDE
+        else "the model is pretrained, too; takes about 10 ms per image",
+    )
     photos = [
-        Choice(
-            "embed.backbone",
-            {"name": "efficientnet_lite0", "side": 160},
-            "these are photos; takes about 10 ms per image",
-        ),
         Choice("curate.scenes", "group", "photos of one scene in two splits would make the metrics too optimistic"),
         Choice("curate.issues.low_information", 3.5, "these are photos"),
         Choice(
@@ -69,7 +75,9 @@ def picture_choices(seen: Seen, size: int) -> list[Choice]:
             "these are photos: a blur of 1 % of the side lifts nearly all of them above it",
         ),
     ]
-    return [fit, Choice("ingest.encoding", encoding, reason), *(photos if size > MAX_SMALL_SIDE else [])]
+    # Small photos have too few details to find scenes by.
+    of_photos = [embedded, *photos] if size > MAX_SMALL_SIDE else [embedded] if pretrained else []
+    return [fit, Choice("ingest.encoding", encoding, reason), *of_photos]
 
 
 def _aspects(seen: Seen, role: str) -> list[float]:

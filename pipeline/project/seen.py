@@ -19,9 +19,10 @@ INSTALL_HEIC = "pip install 'image-data-pipeline[heic]'"
 
 @dataclass(frozen=True)
 class Seen:
-    """All sources together."""
+    """All sources together. left_out: the classes with too few production images, which are not used."""
 
     sources: Sequence[SourceSeen]
+    left_out: Sequence[str] = ()
 
     def counts(self, role: str) -> Counter[str]:
         """Images by class, of a role."""
@@ -98,12 +99,12 @@ def check(seen: Seen) -> None:
             "folder per class, or name a table inside the folder with --labels"
         )
     elif small:
-        advice = "leave these classes out with --classes, or add images"
+        leave = f"leave these classes out with --min-images {MIN_PRODUCTION}, or add images"
+        if any("file" in one.source.get("labels", {}) for one in seen.sources):
+            leave = "remove these labels from the table or the export, or add images"
+        advice = leave
         if others := seen.no_numbers:
-            advice = (
-                f"if the labels are numbers, correct those that are not: {listing(others)}. Else leave these classes "
-                "out with --classes, or add images"
-            )
+            advice = f"if the labels are numbers, correct those that are not: {listing(others)}. Else {leave}"
         if len(small) == len(production):
             advice = "is each image in a folder of its own? Name the folder above the class folders, or use --labels"
         problems.append(

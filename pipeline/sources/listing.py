@@ -140,7 +140,7 @@ def by_table(
     several = several_labels(set(texts)) if labels.separator is None else frozenset()
     others = [column for column in table.columns if column not in {columns.path, columns.label}]
     cells = table[others].itertuples(index=False, name=None) if others else [()] * len(table)
-    paths = table[columns.path].tolist()
+    paths = [path.removeprefix(labels.prefix) for path in table[columns.path]]
     said = [
         LabelStatement(path, "", row, other, "several_choices", label)
         if label in several
@@ -232,7 +232,8 @@ def _resolve(path: str, files: frozenset[str], unread: Mapping[str, str], neares
         return path, "", ""
     inside = posixpath.normpath(path) if path else ""
     if inside.startswith(("/", "../")) or inside == "..":
-        return "", "path_leaves_source", "paths are relative to the source's path, and stay inside it"
+        rule = "paths are relative to the source's path, and stay inside it"
+        return "", "path_leaves_source", f"{rule}{nearest().hint_of_prefix(path)}"
     if inside in files:
         return inside, "", ""
     for place in (inside, *_parents(inside)):

@@ -97,9 +97,7 @@ def missing_columns(table: pd.DataFrame, needed: Sequence[str]) -> list[str]:
         hint = f", is it {near[0]!r}?" if near else "."
         if same and clean(near[0]) == clean(name):
             hint = f": params.yaml has {shown_bytes(name)}, the table {shown_bytes(near[0])}."
-        wrong = len(columns) == 1 and any(other in columns[0] for other in (";", "\t"))
-        separator = "; save the table with commas between the cells" if wrong else ""
-        problems.append(f"there is no column {name!r}{hint} It has {listing(columns, 20)}{separator}")
+        problems.append(f"there is no column {name!r}{hint} It has {listing(columns, 20)}")
     return problems
 
 

@@ -41,6 +41,7 @@ class TableLabels(Section):
     """One row per image in a CSV, Parquet or JSONL file inside the source; an empty label means none.
 
     separator: what stands between the labels of one cell, such as | in cat|dog; null: a cell is one label.
+    prefix: what is taken off the beginning of paths, such as /home/ana/photos/ of the machine that wrote the table.
     """
 
     name: Literal["table"]
@@ -48,6 +49,7 @@ class TableLabels(Section):
     columns: Columns
     unlisted: Unlisted
     separator: Annotated[str, Field(min_length=1, max_length=3)] | None = None
+    prefix: str = ""
 
 
 class LabelStudioLabels(Section):

@@ -41,6 +41,13 @@ class Nearest:
             return ""
         return f", did you mean {near}?{_why(path, near)}"
 
+    def hint_of_prefix(self, path: str) -> str:
+        """A hint for messages, if a path lies elsewhere and ends in that of a file: which prefix leads to it."""
+        near = self(path)
+        if near is None or not path.endswith(f"/{near}"):
+            return ""
+        return f". `prefix: {path.removesuffix(near)}` in the source's labels takes off what stands before {near}"
+
 
 def _why(path: str, near: str) -> str:
     if unicodedata.normalize("NFC", path) == unicodedata.normalize("NFC", near):

@@ -46,7 +46,8 @@ def read_texts(data: bytes, name: str, single: Collection[str], max_rows: int | 
     if problems:
         more = [f"and {len(problems) - MAX_PROBLEMS} more"] * (len(problems) > MAX_PROBLEMS)
         raise DataError(
-            "\n  ".join([*problems[:MAX_PROBLEMS], *more]) + "\nSave the table as UTF-8, with one value per cell"
+            "\n  ".join([*problems[:MAX_PROBLEMS], *more])
+            + "\nSave the table as UTF-8 (in Excel: CSV UTF-8), with one value per cell"
         )
     frame = pd.DataFrame(texts, dtype="str")
     return frame[(frame != "").any(axis=1)].reset_index(drop=True) if len(frame) else frame

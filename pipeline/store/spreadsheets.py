@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.errors import DataError, listing
-from pipeline.store.tables import check_names, csv_lines
+from pipeline.store.tables import DELIMITERS, check_names, csv_lines
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 MARK = "'"
@@ -21,7 +21,6 @@ MARK = "'"
 # joins words (U+2060) keeps a browser from seeing them together.
 JOINER = "\u2060"
 _ENDS_SCRIPT, _PARTED = re.compile(f"<(?=[/!{JOINER}])"), f"<{JOINER}"
-DELIMITERS = (",", ";", "\t")
 WORKBOOKS = {b"PK\x03\x04": ".xlsx or .ods", bytes.fromhex("d0cf11e0"): ".xls"}
 SAVE = "open it, save the sheet as CSV and give that file (Excel: CSV UTF-8; LibreOffice: Text CSV)"
 WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)

@@ -5,7 +5,7 @@ import io
 import json
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pyarrow as pa
@@ -13,6 +13,8 @@ import pyarrow.parquet as pq
 
 from pipeline.errors import DataError, listing
 
+# What may stand between the cells of a CSV file, the usual one first.
+DELIMITERS = (",", ";", "\t")
 # A table is read whole: 2 GB are some 20,000,000 rows.
 MAX_BYTES = 2_000_000_000
 # Each column of a table of labels travels with every image, through all stages.
@@ -26,13 +28,14 @@ def read_csv(
 ) -> dict[str, list[Any]]:
     """Columns of texts; of columns that are not needed, the names alone.
 
-    What is no UTF-8 stays as surrogates: a file's name may be any bytes.
+    Commas stand between the cells; semicolons or tabs where they do in the first line, as spreadsheet programs write
+    them in many countries. What is no UTF-8 stays as surrogates: a file's name may be any bytes.
     """
     if data.startswith(b"PK\x03\x04"):
         raise DataError(f"{name} is a workbook or an archive, not a CSV file: save the sheet as CSV in UTF-8")
     with _damage(name, ".csv"):
         text = data.decode("utf-8-sig", "surrogateescape")
-    lines = csv_lines(text, name, ",")
+    lines = csv_lines(*_delimited(text, name))
     if not lines:
         raise DataError(f"{name} is empty: its first line must name the columns")
     names, rows = [cell.strip() for cell in lines[0]], lines[1:]
@@ -43,11 +46,25 @@ def read_csv(
     if uneven:
         raise DataError(
             f"{name} is damaged: {len(uneven)} rows ({listing(uneven)}) do not have {len(names)} cells, one per "
-            f"column; put values with commas in quotes"
+            f"column; put values with commas or semicolons in quotes"
         )
     check_size(names, len(rows), name, needed, max_rows)
     wanted = [needed is None or name in needed for name in names]
     return {name: [row[column] for row in rows] if wanted[column] else [] for column, name in enumerate(names)}
+
+
+def _delimited(text: str, name: str) -> tuple[str, str, str]:
+    """The text, the table's name, and what stands between its cells: by the first line, which names the columns."""
+    head, _, rest = text.lstrip("\r\n").partition("\n")
+    # Excel may write its delimiter into a first line of its own.
+    told = head.strip().strip('"')
+    if len(told) == 5 and told.lower().startswith("sep="):
+        return rest, name, told[4]
+    for delimiter in DELIMITERS:
+        with suppress(DataError):
+            if any(len(line) > 1 for line in csv_lines(head, name, delimiter)):
+                return text, name, delimiter
+    return text, name, DELIMITERS[0]
 
 
 def csv_lines(text: str, name: str, delimiter: str) -> list[list[str]]:

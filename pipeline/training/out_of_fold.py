@@ -59,10 +59,10 @@ def by_baseline(model: Baseline, data: FoldedRows, seed: int, threads: int, engi
 
     folds, classes = data.folds, data.classes
     dataset = RowDataset(data.rows, data.images, classes, data.ingest.size)
-    with batches(dataset, PART, engine) as loader, progress("suspects: pictures", len(loader)) as advance:
+    with batches(dataset, PART, engine) as loader, progress("label_issues: pictures", len(loader)) as advance:
         features, labels = features_and_labels(model, loader, threads, advance)
     found = np.full((len(folds), len(classes)), np.nan)
-    with progress("suspects: folds", int(folds.max()) + 1) as advance:
+    with progress("label_issues: folds", int(folds.max()) + 1) as advance:
         for fold in np.unique(folds).tolist():
             others = folds != fold
             # The numbers of classes that these rows have: the others' would be columns of nothing.

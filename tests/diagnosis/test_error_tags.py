@@ -171,3 +171,9 @@ def test_with_every_image_fixed_no_loss_is_left() -> None:
     losses = -np.log(np.where(right, dev["confidence"], 1 - dev["confidence"]))
     (every,) = rank_tags(predictions(), "dev", {image: frozenset({"any"}) for image in dev["id"]}, evaluate)
     assert every.gain == pytest.approx(losses.mean(), abs=1e-6)
+
+
+def test_of_errors_that_are_as_sure_the_first_id_comes_first() -> None:
+    frame = predictions().assign(confidence=np.float32(0.7))
+    ids = errors_of(frame.sample(frac=1, random_state=1), "dev")["id"].tolist()
+    assert ids == sorted(f"phone/{number}.png" for number in WRONG)

@@ -7,6 +7,7 @@ import unicodedata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import EpsImagePlugin, Image
 
@@ -125,6 +126,104 @@ def test_labels_from_label_studio(init: Init, tmp_path: Path) -> None:
     assert ended.code == 0, ended.err
     labels: Any = params_of(tmp_path / "shop").sources["phone"].labels
     assert (labels.image, labels.prefix, labels.choice) == ("photo", "/data/local-files/?d=phone/", "what")
+
+
+def table_of(folder: Path, name: str, encoding: str = "utf-8-sig", before: str = "") -> None:
+    """A table as a German Excel saves it: semicolons, and a folder of another machine before each path."""
+    paths = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*.png"))]
+    kind = {"cat": "Kätzchen", "dog": "Hund"}
+    rows = [f"{before}{path};{kind[path.partition('/')[0]]};{number}" for number, path in enumerate(paths)]
+    rows += [f"{before}lost/{number}.png;Hund;{number}" for number in range(2)]
+    (folder / name).write_bytes("\r\n".join(["Path;Label;Group", *rows, ""]).encode(encoding))
+
+
+def test_a_table_of_another_machine_and_language_is_read(init: Init, tmp_path: Path) -> None:
+    table_of(tmp_path / "phone", "labels.csv", before="/home/ana/Fotos 2024/")
+    ended = init("shop", "--production", "phone", "--labels", "labels.csv")
+    assert ended.code == 0, ended.err
+    assert "Hund 12, Kätzchen 16" in ended.out
+    assert "paths in labels.csv begin with /home/ana/Fotos 2024/, which is taken off (prefix)" in ended.out
+    assert "labels.csv has 2 rows of images that are not in the source: lost/0.png, lost/1.png" in ended.out
+    labels: Any = params_of(tmp_path / "shop").sources["phone"].labels
+    assert (labels.prefix, labels.columns.group) == ("/home/ana/Fotos 2024/", "Group")
+
+
+def test_a_table_that_is_not_utf8_is_refused_with_the_way_out(init: Init, tmp_path: Path) -> None:
+    table_of(tmp_path / "phone", "labels.csv", "cp1252")
+    ended = init("shop", "--production", "phone", "--labels", "labels.csv")
+    assert (ended.code, not (tmp_path / "shop").exists()) == (5, True)
+    assert "labels.csv: Label is not UTF-8 in 16 rows: 1, 2, 3" in ended.err
+    assert "Save the table as UTF-8 (in Excel: CSV UTF-8)" in ended.err
+
+
+def test_times_in_another_form_are_left_out_or_refused(init: Init, tmp_path: Path) -> None:
+    table_of(tmp_path / "phone", "labels.csv")
+    text = (tmp_path / "phone/labels.csv").read_text("utf-8-sig").replace("Group", "Date").splitlines()
+    rows = [f"{row.rpartition(';')[0]};05.03.2024" for row in text[1:]]
+    (tmp_path / "phone/labels.csv").write_text("\n".join([text[0], *rows]))
+    ended = init("other", "--production", "phone", "--labels", "labels.csv", "--columns", "captured_at=Date")
+    assert (ended.code, not (tmp_path / "other").exists()) == (5, True)
+    assert "30 values of Date are not ISO 8601 times" in ended.err
+    ended = init("shop", "--production", "phone", "--labels", "labels.csv")
+    assert ended.code == 0, ended.err
+    assert "labels.csv has no times that can be used: 30 values of Date are not ISO 8601 times" in ended.out
+    labels: Any = params_of(tmp_path / "shop").sources["phone"].labels
+    assert labels.columns.captured_at is None
+
+
+def test_each_source_has_its_own_file_of_labels_or_class_folders(init: Init, tmp_path: Path) -> None:
+    table_of(tmp_path / "phone", "phone.csv")
+    write_source(tmp_path / "third", {"Hund": 4, "Kätzchen": 4}, seed=5)
+    table_of(tmp_path / "web", "web.csv")
+    both = ("--raw", "web", "--raw", "third", "--production", "phone")
+    ended = init("shop", *both, "--labels", "web/web.csv", "--labels", "phone.csv")
+    assert ended.code == 0, ended.err
+    sources = params_of(tmp_path / "shop").sources
+    files = {name: getattr(source.labels, "file", None) for name, source in sources.items()}
+    assert files == {"web": "web.csv", "third": None, "phone": "phone.csv"}
+    ended = init("other", *both, "--labels", "phone.csv", "--labels", "nowhere.csv")
+    assert (ended.code, not (tmp_path / "other").exists()) == (4, True)
+    assert "--labels nowhere.csv: there is no such file in " in ended.err
+
+
+def test_small_classes_are_left_out_if_asked(init: Init, tmp_path: Path) -> None:
+    write_source(tmp_path / "phone", {"fox [red]": 2, "owl": 1}, seed=7)
+    ended = init("shop", *BOTH)
+    assert "Leave these classes out with --min-images 3, or add images" in ended.err
+    ended = init("shop", *BOTH, "--min-images", "3")
+    assert ended.code == 0, ended.err
+    assert "note: 2 classes are left out, with too few production images (exclude): fox [red], owl" in ended.out
+    assert params_of(tmp_path / "shop").sources["phone"].exclude == (r"/fox\ \[red\]/", "/owl/")
+    assert "fox" not in "".join(line for line in ended.out.splitlines() if line.startswith("  "))
+    assert "--min-images 40 leaves out every class" in init("other", *BOTH, "--min-images", "40").err
+
+
+def test_the_white_of_images_of_12_bits_is_found(init: Init, tmp_path: Path) -> None:
+    for label, top in (("cat", 4000), ("dog", 3000)):
+        (tmp_path / "scope" / label).mkdir(parents=True)
+        for number in range(6):
+            values = np.random.default_rng(number).integers(0, top, (80, 80)).astype(np.uint16)
+            Image.fromarray(values).save(tmp_path / f"scope/{label}/{number}.png")
+    ended = init("shop", "--production", "scope")
+    assert ended.code == 0, ended.err
+    assert "images of more than 8 bits are dark: 4,095 is taken for their white (value_range)" in ended.out
+    params = params_of(tmp_path / "shop")
+    assert params.sources["scope"].value_range == (0, 4095)
+    # Grey of 16 bits is no white page, although Pillow shows it as one.
+    assert "preset: photo" in (tmp_path / "shop/params.yaml").read_text()
+    # With 4 images of a class no recall of it can be asked for.
+    assert [*params.evaluate.satisficing] == ["model_megabytes"]
+
+
+def test_an_archive_of_one_folder_is_a_source(init: Init, tmp_path: Path) -> None:
+    shutil.make_archive("photos", "gztar", tmp_path, "phone")
+    shutil.make_archive("more photos", "zip", tmp_path, "web")
+    ended = init("my shop", "--raw", "more photos.zip", "--production", "photos.tar.gz")
+    assert ended.code == 0, ended.err
+    assert "cat 16, dog 12" in ended.out
+    assert "formats of 28 inspected images: 28 PNG" in ended.out
+    assert params_of(tmp_path / "my shop").sources["photos"].inside == "phone"
+    assert "Next: cd 'my shop' && dvc repro" in ended.out
 
 
 def test_an_archive_is_a_source(init: Init, tmp_path: Path) -> None:

@@ -214,12 +214,6 @@ def test_a_column_that_the_layout_fills_is_refused() -> None:
         attach_metadata(given, table(given_split=["a", "b", "c"]), PATHS, NOW, NAME)
 
 
-def test_a_table_with_other_separators_says_which_it_should_have() -> None:
-    for separator in (";", "\t"):
-        [problem] = refused(pd.DataFrame({f"file_name{separator}group": ["cat/1.png;a"]}, dtype="str"))
-        assert problem.endswith("; save the table with commas between the cells")
-
-
 def test_unknown_and_repeated_files_are_named_once_each() -> None:
     rows = pd.DataFrame({"file_name": ["cat/1.png"] * 3 + ["cat/2.png"] * 2 + ["cat/9.png", "cat/9.png", "x.png"]})
     assert refused(rows) == [
@@ -255,11 +249,6 @@ def test_every_broken_rule_is_reported_at_once() -> None:
         pytest.param(["filename", "group"], ", is it 'filename'? It has filename, group", id="nearly right"),
         pytest.param(["File_Name"], ", is it 'File_Name'? It has File_Name", id="capitals"),
         pytest.param(["id", "group"], ". It has id, group", id="nothing like it"),
-        pytest.param(
-            ["file_name;group"],
-            ", is it 'file_name;group'? It has file_name;group; save the table with commas between the cells",
-            id="semicolons for commas",
-        ),
     ],
 )
 def test_column_that_is_not_there_is_named_with_the_nearest(columns: list[str], message: str) -> None:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from pipeline import catalogue
 from pipeline.data.pictures import pictures_of
-from pipeline.diagnosis.wrong_labels import at_most
+from pipeline.diagnosis.wrong_labels import at_most, too_weak
 from pipeline.errors import DataError
 from pipeline.manifest import DEV, SPLIT, TRAIN, check_manifest
 from pipeline.metrics.params import AnyMetric
@@ -136,23 +136,32 @@ def _sheet(table: pd.DataFrame, manifest: pd.DataFrame, originals: ShardReader) 
     return gallery("Labels that may be wrong", lines, cells, len(table))
 
 
+TOO_WEAK = (
+    "that is too few to tell how many labels are wrong: most of the list may be its own mistakes. A better "
+    "label_issues.model tells more"
+)
+
+
 def summary_of(metrics: Mapping[str, Any]) -> str:
     """A summary: how many labels may be wrong, and by which model."""
+    model, whole = metrics["model"], metrics.get(TOGETHER, metrics[DEV])
+    why = f"; {model['why']}" if model["why"] else ""
+    weak = too_weak(whole)
     counts = [
-        f"{split}: {metrics[split]['label_issues']:,} of {metrics[split]['images']:,} labels may be wrong"
+        f"{split}: {metrics[split]['label_issues']:,} of {metrics[split]['images']:,} labels "
+        f"{'are listed' if weak else 'may be wrong'}"
         for split in (DEV, TRAIN)
         if split in metrics
     ]
-    model, whole = metrics["model"], metrics.get(TOGETHER, metrics[DEV])
-    why = f"; {model['why']}" if model["why"] else ""
+    checked = (
+        f"{'; '.join(counts)}\n  checked by {model['name']}, which agrees with {whole['accuracy']:.1%} of them{why}\n"
+    )
+    if weak:
+        return f"{checked}  {TOO_WEAK}"
     share = f"{whole['wrong_share']:.1%} (95 % interval {whole['low']:.1%} to {whole['high']:.1%})"
     if at_most(whole) > whole["high"]:
         share += f", or up to {at_most(whole):.1%} if people err most on images that are hard to recognise"
-    return (
-        f"{'; '.join(counts)}\n"
-        f"  checked by {model['name']}, which agrees with {whole['accuracy']:.1%} of them{why}\n"
-        f"  estimated share of wrong labels: {share}"
-    )
+    return f"{checked}  estimated share of wrong labels: {share}"
 
 
 STAGE = Stage(

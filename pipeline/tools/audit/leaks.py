@@ -119,7 +119,7 @@ def _missing(name: str, column: str, columns: Sequence[str]) -> str:
     nearest = [found for found in columns if found.strip().lower() in OTHER_NAMES[column] | {column}]
     if nearest:
         return f"{name} has no column {column}: did you mean {nearest[0]!r}? Rename it"
-    hint = "; is it separated by commas?" if len(columns) == 1 else ""
+    hint = "; is it separated by commas, semicolons or tabs?" if len(columns) == 1 else ""
     if column == "split" and "shard" in columns:
         hint = ": audit a manifest from the stage split or a later one"
     return f"{name} has no column {column}, only {listing(map(repr, columns)) or 'none'}{hint}"

@@ -16,6 +16,7 @@ from pipeline.store.dvc_lock import dvc_repository
 from pipeline.tools.doctor.cache import examine_cache, uses_of
 from pipeline.tools.doctor.findings import Check, Problem, fix_all
 from pipeline.tools.doctor.folders import examine_folders
+from pipeline.tools.doctor.head import examine_head
 from pipeline.tools.doctor.locks import examine_locks, guarded, running
 from pipeline.tools.doctor.outs import examine_checked, examine_leftovers, examine_shards
 from pipeline.tools.doctor.records import records
@@ -57,6 +58,7 @@ def _checks(repository: Any, engine: Engine, at_work: str) -> list[Check]:
     uses = uses_of(cache, outs)
     recorded = {place: md5 for md5, used in uses.items() for place, _ in used}
     return [
+        examine_head(at_work),
         surroundings,
         _sources(params, Path(repository.root_dir), repository.dvcignore.is_ignored_file),
         Check("dvc files", f"{len(outs)} outs are recorded", unread),
@@ -71,7 +73,7 @@ def _checks_without_dvc(problem: Problem, engine: Engine, at_work: str) -> list[
     surroundings, params = examine_surroundings([Path()])
     dvc = Check("dvc", "its locks and cache were not checked", [problem])
     outs = [examine_shards({}, engine, at_work), examine_checked(at_work), examine_leftovers(at_work)]
-    return [surroundings, dvc, _sources(params), *outs]
+    return [examine_head(at_work), surroundings, dvc, _sources(params), *outs]
 
 
 def _sources(params: Params | None, root: Path | None = None, ignored: Any = lambda _: False) -> Check:

@@ -28,14 +28,16 @@ from pipeline.store.dvc_lock import LOCK, locked_stages
 from pipeline.store.reading import read_bytes
 from pipeline.store.timing import of_stages
 from pipeline.store.writing import remove, write_files
+from pipeline.tools.git_head import branch_of_head
 from pipeline.tools.history import result_of, workspace_result
 from pipeline.tools.improve.bench import Search, State
 from pipeline.tools.improve.cost import minutes_of, plain_stages
 from pipeline.tools.improve.last_resorts import ensembles_of
 from pipeline.tools.improve.log import Entry
 from pipeline.tools.improve.moves import Move, as_key, differences
-from pipeline.tools.improve.restoring import git, git_code, put_back
+from pipeline.tools.improve.restoring import attach_head, git, git_code, put_back
 from pipeline.tools.revisions import Revision, Workspace, repository, resolved
+from pipeline.tools.tune.outcome import Outcome
 from pipeline.tools.tune.tune import tune
 from pipeline.workers.engine import Engine
 from pipeline.workers.process_ids import is_alive, process_id
@@ -58,10 +60,11 @@ class Experiments:
 
     def __init__(self, params: Params, show: Callable[[str], None]) -> None:
         self._params, self._show = params, show
-        self.head = _head()
+        _head()
         with repository():
             pass
-        _put_back_after_a_kill(self.head, show)
+        _put_back_after_a_kill(show)
+        self.head = _head()
         _check_clean()
         self.today = _today()
         _check_code(params)
@@ -121,10 +124,7 @@ class Experiments:
             except PipelineError as error:
                 self._show(f"the search ended without a model: {error}")
                 return None
-        if not found.better or not found.changes:
-            return Search({}, "")
-        one = found.selection
-        return Search(found.changes, "what a search found", 0.0 if one is None else abs(one.value - one.corrected))
+        return search_of(found, self._show)
 
     def ensembles(self, state: State) -> Sequence[Move]:
         """The ensembles that a run's params allow, the cheapest first."""
@@ -135,18 +135,28 @@ class Experiments:
         return _wait([sys.executable, "-m", "dvc", "exp", "apply", name])
 
 
+def search_of(found: Outcome, show: Callable[[str], None]) -> Search:
+    """What a search brings as a move; without a winner that is better beyond noise it has no changes, and says so."""
+    if not found.better or not found.changes:
+        show("the search found no params that are better beyond noise")
+        return Search({}, "")
+    one = found.selection
+    return Search(found.changes, "what a search found", 0.0 if one is None else abs(one.value - one.corrected))
+
+
 class _Running:
     """A run changes the workspace inside; at its end, in whatever way, the workspace is as it was."""
 
     def __init__(self, head: str, name: str, values: Mapping[str, Any]) -> None:
-        self._mark = {"head": head, "name": name, "params": as_key(values), "process": ""}
+        self._branch = branch_of_head()
+        self._mark = {"head": head, "branch": self._branch, "name": name, "params": as_key(values), "process": ""}
 
     def __enter__(self) -> None:
         write_files({MARK: json.dumps(self._mark).encode()})
 
     def __exit__(self, *_: object) -> None:
         with stop_deferred():
-            put_back()
+            put_back(self._branch)
             remove(MARK)
 
 
@@ -186,13 +196,14 @@ def _is_group(number: int) -> bool:
     return True
 
 
-def _put_back_after_a_kill(head: str, show: Callable[[str], None]) -> None:
+def _put_back_after_a_kill(show: Callable[[str], None]) -> None:
     """Raise DataError if somebody has gone on in the workspace that a killed run left."""
     if not MARK.exists():
         return
     try:
         mark = json.loads(read_bytes(MARK).decode())
         process, then, params = mark["process"], mark["head"], mark["params"]
+        branch = mark.get("branch", "")
     except (ValueError, KeyError, TypeError):
         # Killed before anything was changed: marks are whole or not there.
         remove(MARK)
@@ -200,15 +211,18 @@ def _put_back_after_a_kill(head: str, show: Callable[[str], None]) -> None:
     if is_alive(process):
         show(f"stopping the run {mark['name']}, which a killed `pipeline improve` left running")
         _end(int(process.partition(" ")[0]), lambda: is_alive(process))
+    with suppress(DataError):
+        # Where Git is locked for a moment, `put_back` tries again.
+        attach_head(branch)
     if git("diff", "HEAD", "--name-only", "--", PARAMS_FILE.as_posix()):
         here = as_key(yaml_values(PARAMS_FILE.read_text(encoding="utf-8")))
-        if then != head or here != params:
+        if then != _head() or here != params:
             raise DataError(
                 f"a killed run left this workspace changed, and {PARAMS_FILE} was edited since: save what you need, "
                 f"run `git restore {PARAMS_FILE} dvc.lock reports && dvc checkout`, and remove {MARK}"
             )
     show("restoring the workspace that a killed run changed")
-    put_back()
+    put_back(branch)
     remove(MARK)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from pipeline import catalogue
 from pipeline.errors import DataError
 from pipeline.project.params_file import PARAMS_FILE
+from pipeline.tools.git_head import attach, left_detached
 from pipeline.workers.progress import say
 
 # What a run changes of the files that Git keeps. The ledger of test evaluations is none of them.
@@ -17,8 +18,11 @@ LEDGER = Path(catalogue.LEDGER.path).parent.as_posix()
 TRIES = 10
 
 
-def put_back() -> None:
+def put_back(branch: str) -> None:
     """The files that a run changes, as the last commit has them.
+
+    Args:
+        branch: what HEAD named before the run; DVC, killed, leaves HEAD detached. Empty: it was detached before.
 
     Raises:
         DataError: Git cannot restore them, also after some tries.
@@ -26,6 +30,7 @@ def put_back() -> None:
     for _ in range(TRIES):
         try:
             _mend_index()
+            attach_head(branch)
             _restore()
             break
         except DataError as error:
@@ -35,6 +40,19 @@ def put_back() -> None:
         say(f"the workspace could not be restored: {failed}\nRun `git restore {PARAMS_FILE} dvc.lock reports`")
         raise failed
     _checkout()
+
+
+def attach_head(branch: str) -> None:
+    """Let HEAD name a branch again, if a killed DVC left it detached.
+
+    Raises:
+        DataError: Git cannot do it.
+    """
+    left = left_detached() if branch else None
+    # Commits that somebody made since are theirs to place.
+    if left is not None and left.branch == branch and not left.has_commits:
+        # The workspace was clean when the run began.
+        attach(branch, keep=False)
 
 
 def git(*words: str, given: str = "") -> str:

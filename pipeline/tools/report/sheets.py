@@ -13,6 +13,7 @@ from PIL import Image
 from pipeline import catalogue
 from pipeline.diagnosis.clusters import CLUSTER
 from pipeline.diagnosis.error_tags import SIZE, errors_of
+from pipeline.diagnosis.wrong_labels import too_weak
 from pipeline.errors import DataError
 from pipeline.manifest import DEV
 from pipeline.project.params_file import Params
@@ -47,11 +48,13 @@ def _label_issues(_: Params) -> Mapping[str, Any]:
     if DEV not in counts:
         raise DataError(counts["model"]["why"])
     splits = {name: counts[name] for name in ("dev", "train") if name in counts}
+    whole = counts.get("together", counts["dev"])
     return {
         "sheet": _sheet("Labels that may be wrong", read(catalogue.LABEL_ISSUES_SHEET)),
         "splits": splits,
         "model": counts["model"],
-        "accuracy": counts.get("together", counts["dev"])["accuracy"],
+        "accuracy": whole["accuracy"],
+        "too_weak": too_weak(whole),
     }
 
 

@@ -65,7 +65,13 @@ class Gain:
         if np.isnan(self.low):
             return f"{values}; {self.groups} groups are too few to tell, at least {MIN_GROUPS} are needed"
         level = f"{1 - self.alpha:.0%}".replace("%", " %")
-        return f"{values}, lower by {self.difference:.4f} ({level} interval {self.low:.4f} to {self.high:.4f})"
+        if round(self.difference, 4) < 0:
+            size, ends = f"higher by {-self.difference:.4f}", (-self.high, -self.low)
+        elif round(self.difference, 4) == 0:
+            size, ends = "no difference in four digits", (self.low, self.high)
+        else:
+            size, ends = f"lower by {self.difference:.4f}", (self.low, self.high)
+        return f"{values}, {size} ({level} interval {ends[0]:.4f} to {ends[1]:.4f})"
 
 
 def log_losses(own: Floats) -> Floats:

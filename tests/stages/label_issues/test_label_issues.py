@@ -129,6 +129,15 @@ def test_the_own_model_doubts_as_well(planted: Any) -> None:
     assert len(numbers(found, TRAIN) - set(WRONG[TRAIN])) <= 2
 
 
+def test_a_model_that_recognises_few_images_estimates_nothing(planted: Any) -> None:
+    blind = {"name": "nearest_centroid", "features": {"name": "colours", "bins": 2}}
+    found = run(planted, {"label_issues.model": blind})
+    assert found.metrics["together"]["accuracy"] < 0.5
+    assert "labels are listed" in found.summary
+    assert "too few to tell how many labels are wrong" in found.summary
+    assert "estimated share" not in found.summary
+
+
 def test_what_a_second_model_does_not_doubt_is_no_suspect(planted: Any) -> None:
     blind = {"name": "nearest_centroid", "features": {"name": "colours", "bins": 2}}
     for first, second in ((FOREST, blind), (blind, FOREST)):

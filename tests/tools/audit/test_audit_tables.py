@@ -24,7 +24,7 @@ TABLES: dict[str, tuple[str, bytes, list[str]]] = {
         b"filename,class,split\na,b,c\n",
         ["t.csv has no column path: did you mean 'filename'? Rename it", "no column label: did you mean 'class'?"],
     ),
-    "semicolons": ("t.csv", b"path;label;split\na;b;c\n", ["t.csv has no column path", "is it separated by commas?"]),
+    "bars": ("t.csv", b"path|label|split\na|b|c\n", ["t.csv has no column path", "by commas, semicolons or tabs?"]),
     "no rows": ("t.csv", b"path,label,split\n", ["t.csv has no rows"]),
     "no content": ("t.csv", b"", ["t.csv is empty: its first line must name the columns"]),
     "no content, jsonl": ("t.jsonl", b"\n", ["t.jsonl has no rows", "no column split, only none"]),

@@ -14,7 +14,7 @@ from pipeline.tools import revisions
 from tests.running import run, run_cold, write_params
 from tests.tools.doctor.workspaces import Doctor, damage, object_of, shard_of, states, wrong
 
-WELL = {"locks", "surroundings", "sources", "dvc files", "cache", "shards", "checksums", "leftovers"}
+WELL = {"locks", "git", "surroundings", "sources", "dvc files", "cache", "shards", "checksums", "leftovers"}
 
 
 def test_a_sound_workspace_is_well(project: Path, doctor: Doctor) -> None:

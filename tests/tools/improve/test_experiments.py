@@ -12,6 +12,7 @@ import pytest
 
 from pipeline import catalogue
 from pipeline.errors import DataError, MissingInputError, ParamsError
+from pipeline.tools.git_head import HELD, branch_of_head
 from pipeline.tools.improve import restoring
 from pipeline.tools.improve.experiments import MARK, Experiments
 from pipeline.tools.improve.improve import check_budget, dry_run
@@ -91,7 +92,8 @@ def killed(project: Path, changed: str, process: str = "") -> None:
     head = run(project, "git", "rev-parse", "HEAD").strip()
     values = as_key(yaml_values(PARAMS.read_text().removesuffix(changed)))
     MARK.parent.mkdir(exist_ok=True)
-    MARK.write_text(json.dumps({"head": head, "name": "improve-x-1", "params": values, "process": process}))
+    mark = {"head": head, "branch": branch_of_head(), "name": "improve-x-1", "params": values, "process": process}
+    MARK.write_text(json.dumps(mark))
 
 
 def test_what_a_killed_run_left_is_put_back_first(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,6 +115,33 @@ def test_what_a_killed_run_left_is_put_back_first(project: Path, monkeypatch: py
     assert PARAMS.read_bytes() == before
     assert not MARK.exists()
     assert Path("mine.txt").exists()
+
+
+@pytest.mark.parametrize("where", ["while the experiment runs", "while it is applied"])
+def test_head_names_its_branch_again_after_a_kill(project: Path, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    monkeypatch.setattr(restoring, "_checkout", lambda: None)
+    branch, head = branch_of_head(), run(project, "git", "rev-parse", "HEAD").strip()
+    before = PARAMS.read_bytes()
+    killed(project, "")
+    if where == "while it is applied":
+        run(project, "git", "stash", "--quiet")
+        experiment = f"refs/exps/{head[:2]}/{head[2:]}/improve-x-1"
+        run(project, "git", "update-ref", experiment, "refs/stash")
+        run(project, "git", "stash", "drop", "--quiet")
+        run(project, "git", "checkout", "--quiet", run(project, "git", "rev-parse", experiment).strip())
+    else:
+        run(project, "git", "checkout", "--quiet", head)
+        run(project, "git", "update-ref", HELD[-1], "HEAD")
+        Path("reports").mkdir()
+        Path("reports/half.tsv").write_text("staged by DVCLive")
+        run(project, "git", "add", "reports")
+    assert branch_of_head() == ""
+    with pytest.raises(MissingInputError, match="no run to start from"):
+        begun()
+    assert (branch_of_head(), run(project, "git", "rev-parse", "HEAD").strip()) == (branch, head)
+    assert PARAMS.read_bytes() == before
+    assert run(project, "git", "status", "--porcelain", "--untracked-files=no") == ""
+    assert run(project, "git", "stash", "list") == ""
 
 
 def test_an_index_that_names_no_content_is_mended_and_what_somebody_staged_stays(

@@ -1,11 +1,13 @@
 """A review of three images, to be decided through its page."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from starlette.testclient import TestClient
 
-from pipeline.store.decisions import Decision, parse
+from pipeline.store.decisions import LABELS, Decision
+from pipeline.store.pair_decisions import PAIRS
 from pipeline.store.shards import ShardReader
 from pipeline.tools.review.items import Item
 from pipeline.tools.review.saving import DecisionFile
@@ -24,16 +26,21 @@ class Pictures(ShardReader):
         return encoded(picture(row))
 
 
+def pair(one: int, other: int) -> Item:
+    return replace(item(one), other=item(other), found_as="one scene, 12 details agree")
+
+
 def item(number: int, label: str = "cat") -> Item:
     return Item(SHAS[number], f"web/{number}.png", "s", number, "web", "raw", "train", label, "dog", None, None)
 
 
-def client(folder: Path, who: str = "ann") -> TestClient:
+def client(folder: Path, who: str = "ann", items: list[Item] | None = None) -> TestClient:
     review = Review(
-        [item(0), item(1, HOSTILE), item(2, "")],
+        items or [item(0), item(1, HOSTILE), item(2, "")],
         ["cat", "dog", HOSTILE],
         Pictures(),
-        DecisionFile(folder / "labels.csv", who),
+        DecisionFile(folder / "labels.csv", who, LABELS),
+        DecisionFile(folder / "pairs.csv", who, PAIRS),
     )
     return TestClient(application(review, TOKEN, PORT), base_url=HOST, headers={"Origin": HOST})
 
@@ -43,5 +50,5 @@ def decide(page: TestClient, number: int, decision: str, to: str = "") -> Any:
 
 
 def saved(folder: Path) -> dict[tuple[str, str], tuple[str, str, str]]:
-    found = parse((folder / "labels.csv").read_bytes(), "labels.csv")
+    found = LABELS.parse((folder / "labels.csv").read_bytes(), "labels.csv")
     return {(one.sha256, one.who): (one.decision, one.before, one.after) for one in found}

@@ -1,13 +1,16 @@
 """The review page's server: who is let in, what it takes, and what is shown to nobody."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from starlette.testclient import TestClient
 
 from pipeline.errors import ParamsError
-from pipeline.store.decisions import render
+from pipeline.store.decisions import LABELS
+from pipeline.store.pair_decisions import PAIRS
 from pipeline.tools.review.review import listen, person
-from tests.tools.review.reviews import HOSTILE, OTHER, PORT, SHAS, TOKEN, client, decide, saved
+from tests.tools.review.reviews import HOSTILE, OTHER, PORT, SHAS, TOKEN, client, decide, pair, saved
 
 
 def test_the_page_its_files_and_pictures_are_served_under_a_strict_policy(tmp_path: Path) -> None:
@@ -56,7 +59,7 @@ def test_a_form_of_another_page_cannot_decide(tmp_path: Path) -> None:
 
 
 def test_decisions_are_saved_and_undone_one_by_one(tmp_path: Path) -> None:
-    (tmp_path / "labels.csv").write_bytes(render([OTHER]))
+    (tmp_path / "labels.csv").write_bytes(LABELS.render([OTHER]))
     page, bob = client(tmp_path), {(OTHER.sha256, "bob"): ("drop", "cat", "")}
     assert decide(page, 0, "relabel", "dog").json()["decision"] == {"decision": "relabel", "to": "dog"}
     assert decide(page, 2, "relabel", HOSTILE).status_code == 200
@@ -112,3 +115,49 @@ def test_a_port_or_an_account_that_cannot_be_used_is_said(monkeypatch: pytest.Mo
     monkeypatch.setattr("getpass.getuser", nameless)
     with pytest.raises(ParamsError, match="this account has no name: give yours with --who"):
         person(None)
+
+
+def decide_pair(page: TestClient, one: int, other: int, decision: str) -> Any:
+    return page.post(f"/{TOKEN}/pair", json={"one": SHAS[one], "other": SHAS[other], "decision": decision, "why": "="})
+
+
+def saved_pairs(folder: Path) -> list[tuple[str, str, str, str]]:
+    found = PAIRS.parse((folder / "pairs.csv").read_bytes(), "pairs.csv")
+    return [(one.one, one.other, one.decision, one.other_id) for one in found]
+
+
+def test_decisions_on_pairs_are_saved_and_undone_in_turn_with_those_on_labels(tmp_path: Path) -> None:
+    page = client(tmp_path, items=[pair(1, 0), pair(1, 2)])
+    state = page.get(f"/{TOKEN}/state").json()
+    assert [(one["sha256"], one["other"]["sha256"]) for one in state["items"]] == [
+        (SHAS[1], SHAS[0]),
+        (SHAS[1], SHAS[2]),
+    ]
+    assert "shard" not in state["items"][0]["other"]
+    assert page.get(f"/{TOKEN}/picture/{SHAS[0]}").status_code == 200
+    name = f"{SHAS[0]} {SHAS[1]}"
+    assert decide_pair(page, 1, 0, "not_same").json() == {"pair": name, "decision": "not_same"}
+    assert decide(page, 2, "drop").status_code == 200
+    assert decide_pair(page, 0, 1, "same").status_code == 200
+    assert page.get(f"/{TOKEN}/state").json()["pairs"] == {name: "same"}
+    assert page.post(f"/{TOKEN}/undo", json={}).json() == {"pair": name, "decision": "not_same"}
+    assert saved_pairs(tmp_path) == [(SHAS[0], SHAS[1], "not_same", "web/1.png")]
+    assert page.post(f"/{TOKEN}/undo", json={}).json() == {"sha256": SHAS[2], "decision": None}
+    assert page.post(f"/{TOKEN}/undo", json={}).json() == {"pair": name, "decision": None}
+    assert saved_pairs(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "decision", "message"),
+    [
+        (0, 2, "same", "name two images of a pair"),
+        (0, 0, "same", "name two images of a pair"),
+        (1, 0, "equal", "decision must be one of same, not_same, not_sure"),
+    ],
+)
+def test_only_pairs_of_the_review_are_decided_on(
+    one: int, other: int, decision: str, message: str, tmp_path: Path
+) -> None:
+    answer = decide_pair(client(tmp_path, items=[pair(1, 0)]), one, other, decision)
+    assert (answer.status_code, message in answer.text) == (400, True)
+    assert not (tmp_path / "pairs.csv").exists()

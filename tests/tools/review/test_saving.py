@@ -10,20 +10,25 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import ParamsError, StorageError
-from pipeline.store.decisions import Decision, parse, render
-from pipeline.tools.review import saving
+from pipeline.store.decision_tables import DecisionTable
+from pipeline.store.decisions import LABELS, Decision
 from pipeline.tools.review.review import person
 from pipeline.tools.review.saving import DecisionFile
 from tests.examples import full_disk
-from tests.tools.review.reviews import SHAS, TOKEN, client, saved
+from tests.tools.review.reviews import (
+    SHAS,
+    TOKEN,
+    client,
+    saved,
+)
 
 WRITER = """
 import sys
 from pathlib import Path
 from pipeline.errors import StorageError
-from pipeline.store.decisions import Decision
+from pipeline.store.decisions import LABELS, Decision
 from pipeline.tools.review.saving import DecisionFile
-file = DecisionFile(Path(sys.argv[1]), sys.argv[2])
+file = DecisionFile(Path(sys.argv[1]), sys.argv[2], LABELS)
 for number in range(int(sys.argv[3])):
     sha256 = f"{number:064x}"
     file.put(sha256, Decision(sha256, "drop", "cat", "", sys.argv[2], "2026-01-31T09:30:00Z"))
@@ -60,87 +65,88 @@ def decision(number: int, kind: str = "drop", when: int = 0, who: str = "ann") -
 def test_what_others_write_meanwhile_is_kept_whatever_wrote_it(tmp_path: Path) -> None:
     """A second process adds, a spreadsheet program saves anew with semicolons, Git puts another file there."""
     path = tmp_path / "labels.csv"
-    ann, bob = DecisionFile(path, "ann"), DecisionFile(path, "bob")
+    ann, bob = DecisionFile(path, "ann", LABELS), DecisionFile(path, "bob", LABELS)
     ann.put(decision(1).sha256, decision(1))
     bob.put(decision(1).sha256, decision(1, "keep", who="bob"))
     ann.put(decision(2).sha256, decision(2))
     path.write_bytes(path.read_bytes().replace(b",", b";").replace(b"\n", b"\r\n"))
     ann.put(decision(3).sha256, decision(3))
     bob.put(decision(4).sha256, decision(4, who="bob"))
-    assert set(parse(path.read_bytes(), "x")) == {
+    assert set(LABELS.parse(path.read_bytes(), "x")) == {
         *(decision(number) for number in (1, 2, 3)),
         decision(1, "keep", who="bob"),
         decision(4, who="bob"),
     }
-    path.write_bytes(render([decision(9, who="eve")]).rstrip(b"\n"))
+    path.write_bytes(LABELS.render([decision(9, who="eve")]).rstrip(b"\n"))
     ann.put(decision(5).sha256, decision(5))
-    assert parse(path.read_bytes(), "x") == (decision(5), decision(9, who="eve"))
+    assert LABELS.parse(path.read_bytes(), "x") == (decision(5), decision(9, who="eve"))
     path.unlink()
     assert ann.own() == {}
 
 
 def test_a_later_decision_counts_and_undo_takes_it_off_again(tmp_path: Path) -> None:
     path = tmp_path / "labels.csv"
-    file, first, second = DecisionFile(path, "ann"), decision(1), decision(1, "keep", when=5)
+    file, first, second = DecisionFile(path, "ann", LABELS), decision(1), decision(1, "keep", when=5)
     file.put(decision(0).sha256, decision(0))
     file.put(first.sha256, first)
     before = path.read_bytes()
     assert file.put(first.sha256, second) == first
-    assert path.read_bytes() == before + render([second]).partition(b"\n")[2]
+    assert path.read_bytes() == before + LABELS.render([second]).partition(b"\n")[2]
     assert file.own()[first.sha256] == second
     assert file.put(first.sha256, first) == second
     assert path.read_bytes() == before
     # After somebody else has written, nothing is cut off.
     file.put(first.sha256, second)
-    DecisionFile(path, "bob").put(decision(7).sha256, decision(7, who="bob"))
+    DecisionFile(path, "bob", LABELS).put(decision(7).sha256, decision(7, who="bob"))
     file.put(first.sha256, None)
-    assert parse(path.read_bytes(), "x") == (decision(0), decision(7, who="bob"))
+    assert LABELS.parse(path.read_bytes(), "x") == (decision(0), decision(7, who="bob"))
 
 
 def test_a_review_ends_with_the_file_in_order(tmp_path: Path) -> None:
     path = tmp_path / "labels.csv"
     twice = [decision(3, "keep", when=1), decision(3, "drop", when=1)]
-    path.write_bytes(render([decision(3), *twice]) + render([decision(2, who="bob")]).partition(b"\n")[2])
-    file = DecisionFile(path, "ann")
+    path.write_bytes(LABELS.render([decision(3), *twice]) + LABELS.render([decision(2, who="bob")]).partition(b"\n")[2])
+    file = DecisionFile(path, "ann", LABELS)
     file.put(decision(1).sha256, decision(1))
     file.tidy()
-    assert path.read_bytes() == render([decision(1), decision(2, who="bob"), *twice])
+    assert path.read_bytes() == LABELS.render([decision(1), decision(2, who="bob"), *twice])
     stamp = path.stat().st_mtime_ns
     file.tidy()
     assert path.stat().st_mtime_ns == stamp
-    DecisionFile(tmp_path / "none.csv", "ann").tidy()
+    DecisionFile(tmp_path / "none.csv", "ann", LABELS).tidy()
     assert not (tmp_path / "none.csv").exists()
 
 
 def test_saving_reads_nothing_again_while_nobody_else_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "labels.csv"
-    path.write_bytes(render(decision(number) for number in range(1000)))
-    file = DecisionFile(path, "ann")
+    path.write_bytes(LABELS.render(decision(number) for number in range(1000)))
+    file = DecisionFile(path, "ann", LABELS)
     file.own()
     parsed: list[int] = []
+    parse = DecisionTable.parse
 
-    def noted(data: bytes, name: str) -> tuple[Decision, ...]:
+    def noted(table: DecisionTable[Decision], data: bytes, name: str) -> tuple[Decision, ...]:
         parsed.append(len(data))
-        return parse(data, name)
+        return parse(table, data, name)
 
-    monkeypatch.setattr(saving, "parse", noted)
+    monkeypatch.setattr(DecisionTable, "parse", noted)
     for number in range(1000, 1010):
         file.put(decision(number).sha256, decision(number))
-    assert len(parse(path.read_bytes(), "x")) == 1010
     assert max(parsed) < 1000
+    assert len(LABELS.parse(path.read_bytes(), "x")) == 1010
 
 
 def test_half_a_row_on_a_full_disk_is_taken_back(tmp_path: Path) -> None:
     path = tmp_path / "labels.csv"
-    path.write_bytes(render(decision(number) for number in range(100)))
+    path.write_bytes(LABELS.render(decision(number) for number in range(100)))
     before = path.read_bytes()
-    file = DecisionFile(path, "ann")
+    file = DecisionFile(path, "ann", LABELS)
     file.own()
     with full_disk(len(before) + 40), pytest.raises(StorageError, match=r"labels\.csv"):
         file.put(decision(500).sha256, decision(500))
     assert path.read_bytes() == before
     file.put(decision(500).sha256, decision(500))
-    assert len(parse(path.read_bytes(), "x")) == 101
+    assert len(LABELS.parse(path.read_bytes(), "x")) == 101
 
 
 @pytest.mark.parametrize("who", ["", " ", "a\nb\x1b", "M\udcfcller", "\u200b"])

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.training.embedded import EMBEDDED_MODELS, Rows
 from pipeline.training.ensembles.bagging import bag_of
-from pipeline.training.ensembles.gain import gain_of, own_probability
+from pipeline.training.ensembles.gain import Gain, gain_of, own_probability
 from pipeline.training.ensembles.images import Images
 from pipeline.training.ensembles.log_linear import MemberPredictions, across_folds, learnt, loss_of
 from pipeline.training.ensembles.stacking import Scale, logs_of, stacked
@@ -81,6 +81,15 @@ def test_a_gain_is_beyond_noise_only_if_groups_agree() -> None:
     few = gain_of(noise, better, np.ones(200), eight, seed=1)
     assert not few.beyond_noise
     assert "8 groups are too few to tell, at least 15 are needed" in few.sentence
+
+
+def test_a_gain_is_said_as_it_rounds() -> None:
+    one = Gain(0.4, 0.38, 0.01, 0.03, 90, 20)
+    assert one.sentence == "0.3800 against 0.4000, lower by 0.0200 (90 % interval 0.0100 to 0.0300)"
+    worse = replace(one, ensemble=0.41, low=-0.02, high=0.005)
+    assert worse.sentence == "0.4100 against 0.4000, higher by 0.0100 (90 % interval -0.0050 to 0.0200)"
+    same = replace(one, ensemble=0.40001, low=-0.01, high=0.01)
+    assert same.sentence == "0.4000 against 0.4000, no difference in four digits (90 % interval -0.0100 to 0.0100)"
 
 
 def test_the_best_of_equal_members_does_not_hide_what_their_average_gains() -> None:
