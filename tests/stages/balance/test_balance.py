@@ -21,7 +21,7 @@ from pipeline.store.shard_plan import Row
 from pipeline.store.shards import ShardReader, ShardStore
 from pipeline.workers.engine import Engine
 from tests.examples import curated, params, striped, with_columns
-from tests.stages.balance.test_balancing import CLEANERS, OTHERS, each_strategy
+from tests.stages.balance.choosing import CLEANERS, OTHERS, each_strategy
 
 RAW, PRODUCTION = {"cat": 6, "dog": 2, "emu": 3}, {"cat": 1, "dog": 1, "emu": 2}
 

@@ -16,7 +16,7 @@ from pipeline.project.runner import run_stage
 from pipeline.store.pair_decisions import PAIRS, PairDecision, decide_pair
 from pipeline.workers.engine import Engine
 from tests.examples import encoded, params
-from tests.images.test_exif import DETAILS, MODEL, ORIGINAL
+from tests.images.exif import DETAILS, MODEL, ORIGINAL
 from tests.scenes import crowded
 
 SOURCES = {"web": {"role": "raw", "path": "web"}, "phone": {"role": "production", "path": "phone"}}
