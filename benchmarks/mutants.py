@@ -59,11 +59,18 @@ class Reached:
     seconds: dict[str, float]
 
     def tests(self, path: Path, lines: range) -> list[str]:
-        """Those that reach some lines, quick ones first, for PATIENCE; of what runs at import, all of the module."""
+        """Those that reach some lines, quick ones first, for PATIENCE.
+
+        Of what runs at import, all that reach the module, and those that reach no line at all: these look at what
+        modules declare.
+        """
         reached = self.lines.get(path.as_posix(), {})
         found = {test for line in lines for test in reached.get(line, [])}
         if "" in found:
             found = {test for tests in reached.values() for test in tests}
+            found |= self.seconds.keys() - {
+                test for of in self.lines.values() for tests in of.values() for test in tests
+            }
         ordered = sorted(found - {""}, key=lambda test: (self.seconds.get(test, 0.0), test))
         sums = itertools.accumulate(self.seconds.get(test, 0.0) for test in ordered)
         return [test for test, spent in zip(ordered, sums, strict=True) if spent <= PATIENCE or test == ordered[0]]
