@@ -102,10 +102,10 @@ def inspect(folder: Path | ObjectPlace, role: str, name: str, shown_path: str, w
     # What stands before the paths of images in `files`, which looks into the whole source.
     before = ""
     if file is not None:
-        source["labels"] = labels_from(files, images, file, wanted.columns, role)
+        source["labels"], said = labels_from(files, images, file, wanted.columns, role)
         counts, nowhere = label_counts(files, source["labels"], set(images))
         classes = {label: count for label, count in counts.items() if label}
-        notes += _said_of_labels(source["labels"], nowhere)
+        notes += [*said, *_said_of_labels(source["labels"], nowhere)]
         unlabelled = len(images) - sum(classes.values())
         if has_several(source["labels"]):
             classes = by_label(classes, source["labels"])

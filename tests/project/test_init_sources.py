@@ -156,6 +156,21 @@ def test_a_table_that_is_not_utf8_is_refused_with_the_way_out(init: Init, tmp_pa
     assert "Save the table as UTF-8 (in Excel: CSV UTF-8)" in ended.err
 
 
+def test_times_in_another_form_are_left_out_or_refused(init: Init, tmp_path: Path) -> None:
+    table_of(tmp_path / "phone", "labels.csv")
+    text = (tmp_path / "phone/labels.csv").read_text("utf-8-sig").replace("Group", "Date").splitlines()
+    rows = [f"{row.rpartition(';')[0]};05.03.2024" for row in text[1:]]
+    (tmp_path / "phone/labels.csv").write_text("\n".join([text[0], *rows]))
+    ended = init("other", "--production", "phone", "--labels", "labels.csv", "--columns", "captured_at=Date")
+    assert (ended.code, not (tmp_path / "other").exists()) == (5, True)
+    assert "30 values of Date are not ISO 8601 times" in ended.err
+    ended = init("shop", "--production", "phone", "--labels", "labels.csv")
+    assert ended.code == 0, ended.err
+    assert "labels.csv has no times that can be used: 30 values of Date are not ISO 8601 times" in ended.out
+    labels: Any = params_of(tmp_path / "shop").sources["phone"].labels
+    assert labels.columns.captured_at is None
+
+
 def test_each_source_has_its_own_file_of_labels_or_class_folders(init: Init, tmp_path: Path) -> None:
     table_of(tmp_path / "phone", "phone.csv")
     write_source(tmp_path / "third", {"Hund": 4, "Kätzchen": 4}, seed=5)

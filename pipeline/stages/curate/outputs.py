@@ -121,8 +121,8 @@ class CurateOutputs:
         yield from crowd_lines(self.found.crowds)
         if self.found.untold:
             yield (
-                f"{self.found.untold} pictures have less than {local_features.MIN_SIDE} pixels per side: too small to "
-                "tell scenes apart (ingest.size)"
+                f"{self.found.untold} pictures have a shorter side of less than {local_features.MIN_SIDE} pixels once "
+                "they fit ingest.size: too small to tell scenes apart"
             )
         if not len(self.scenes):
             return

@@ -158,7 +158,7 @@ def test_without_vectors_or_times_none_is_found() -> None:
 
 def test_small_pictures_cannot_tell() -> None:
     said, _ = curated(size=64)
-    assert "8 pictures have less than 96 pixels per side: too small to tell scenes apart (ingest.size)" in said
+    assert "8 pictures have a shorter side of less than 96 pixels once they fit ingest.size: too small" in said
 
 
 def test_the_bytes_are_the_same_for_any_number_of_workers_and_in_a_second_run() -> None:
