@@ -6,6 +6,7 @@ A number is one more, a fraction fifty times as large, a number of a hundred or 
 - what an `assert` says, and `strict=` of a `zip`: guards against mistakes of the code itself, not of its input;
 - numbers of a million or more, also as `1 << 20`: how much is in memory at one time;
 - `repr=` of a field: how a value looks in a debugger;
+- `sort=` of a `factorize` of which the numbers alone are taken: they only tell groups apart;
 - fractions of at most a millionth: what roundings may differ by, floors of divisors, and steps of derivatives;
 - digits of a rounding, six or more: what no order of additions changes;
 - seeds of random numbers that are written in the code: another draw is as good.
@@ -36,6 +37,8 @@ def _left_out(node: Any) -> Iterator[Any]:
             yield from (keyword for keyword in node.keywords if keyword.arg == "strict")
         case ast.Call(func=ast.Name(id="field")):
             yield from (keyword for keyword in node.keywords if keyword.arg == "repr")
+        case ast.Subscript(value=ast.Call(func=ast.Attribute(attr="factorize")) as call, slice=ast.Constant(value=0)):
+            yield from (keyword for keyword in call.keywords if keyword.arg == "sort")
         case ast.BinOp(left=ast.Constant(), op=ast.LShift(), right=ast.Constant()):
             yield node
         case ast.Call(func=ast.Name(id="keyed_generator" | "keyed_uniform")):

@@ -70,7 +70,7 @@ MODELS: dict[str, tuple[dict[str, Any], int, float]] = {
         0.003,
     ),
     "efficientnet_lite0, all": ({**LITE0, "trained": "all"}, 2, 0.001),
-    "resnet": ({"name": "resnet", "depth": 4, "blocks": 1, "width": 8, "kernel": 3, **LAYERS}, 3, 0.002),
+    "resnet": ({"name": "resnet", "depth": 4, "blocks": 1, "width": 16, "kernel": 3, **LAYERS}, 3, 0.002),
 }
 # Predictions that are timed.
 RUNS = 50

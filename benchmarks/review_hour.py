@@ -119,6 +119,7 @@ def reviewed(truth: dict[str, str]) -> None:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = browser.new_page()
         page.goto(found.group())
+        page.locator("#progress", has_text="decided").wait_for()
         begun, counts = time.monotonic(), pressed(page, page.request.get(found.group() + "state").json(), truth)
         print(f"{counts}, {time.monotonic() - begun:.0f} seconds by a machine", flush=True)
         browser.close()

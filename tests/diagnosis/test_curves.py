@@ -259,3 +259,10 @@ def test_an_epoch_was_chosen_too_early_at_its_thresholds(train: float, dev: floa
         assert found[0].figures == {"epoch": 2, "epochs": 12, "point": pytest.approx(1 / 50)}
     # Errors of numbers are not counted in images.
     assert COARSE_CHOICE not in names(losses, of_dev, kept=1, guessing=5.0)
+
+
+def test_a_loss_that_stays_is_told_with_its_figures() -> None:
+    train = [*FLAT[:-1], 0.588]
+    (found,) = findings(train, train)
+    assert found.figures == {"train_loss": 0.588, "epochs": 12}
+    assert found.words.startswith("train's loss stayed at 0.588 over the last third of training")

@@ -234,3 +234,21 @@ def test_production_images_without_a_time_give_no_dates() -> None:
     assert not module._dated(manifest.assign(captured_at=times))
     assert module._dated(manifest.assign(captured_at=times.ffill()))
     assert not module._dated(manifest.assign(captured_at=times.ffill(), role="raw"))
+
+
+@pytest.mark.parametrize(("predicted", "seldom"), [("apple", True), ("fig", False)])
+def test_advice_knows_whether_small_classes_are_predicted_too_seldom(
+    monkeypatch: pytest.MonkeyPatch, predicted: str, seldom: bool
+) -> None:
+    """Of train a hundredth are figs, of dev half."""
+    called = predictions(train=(1500, 15), train_dev=(400, 4), dev=(400, 0)).assign(confidence=0.9)
+    number = called["id"].str.rpartition("/")[2].astype(int)
+    rare = (called["split"] != "dev") & (number % 100 != 1)
+    called.loc[rare, ["label", "predicted"]] = "apple"
+    called.loc[(called["split"] == "dev") & (number < 60), "predicted"] = predicted
+    heard: dict[str, Any] = {}
+    monkeypatch.setattr(module, "next_steps", lambda gaps, found, levels, run: heard.setdefault("run", run) and [])
+    manifest, run = with_facts(called.assign(role="production")), run_of()
+    levels = all_levels(called, manifest, {}, run.evaluate, diagnosing(0.0, 0.05))
+    diagnosis(levels, Evidence(called, manifest, NO_SCENES, Curves([], 0), {}, {}), run, diagnosing(0.0, 0.05))
+    assert heard["run"].seldom_small is seldom

@@ -318,3 +318,12 @@ def test_no_more_than_five_times_the_images_are_asked_for(relevant: float, asked
     found = needed(0.03, known["dev"], known["train_dev"], 0.05, relevant)
     assert (found is not None) == asked
     assert found is None or found.images <= 5 * 200
+
+
+def test_overfitting_to_dev_stands_before_larger_gaps() -> None:
+    known = {
+        **levels(train=(2000, 20), train_dev=(2000, 20), dev=(2000, 620)),
+        "test": level("test", 0.41, 0.39, 0.43),
+    }
+    found = find_gaps(known, metric_of_errors(evaluate(), CLASSES), diagnosing(), evaluate())
+    assert [gap.name for gap in found if gap.verdict == "present"] == [DEV_OVERFIT, MISMATCH]

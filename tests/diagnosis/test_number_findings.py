@@ -204,3 +204,10 @@ def test_an_error_of_few_groups_of_numbers_lies_between_nothing_and_the_largest(
 )  # fmt: skip
 def test_means_are_compared_where_something_varies(part: list[float], rest: list[float], p: float) -> None:
     assert larger(np.array(part), np.array(rest)) == pytest.approx(p, abs=1e-4)
+
+
+def test_what_a_dev_of_numbers_can_show_is_the_difference_of_two_means() -> None:
+    _, predictions = run({"train": 1.0, "train_dev": 1.0, "dev": 1.0}, count=200)
+    dev = gaps(predictions)[0]["dev"]
+    [small] = too_small(dev, 0.05)
+    assert small.figures["visible"] == pytest.approx(1.959964 * np.sqrt(2 * dev.variance))
