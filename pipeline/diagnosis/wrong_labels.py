@@ -81,7 +81,8 @@ def _of_role(role: str, label_issues: Mapping[str, Any], relevant: float) -> lis
         f"cannot tell whether {role} labels are wrong or the images are hard to recognise: the model that "
         f"checks them agrees with {whole['accuracy']:.0%}, and up to {most:.0%} may be wrong"
     )
-    return [Finding(WEAK_JUDGE, words, {"wrong_share": 0.0, "accuracy": whole["accuracy"]}, subject=role)]
+    figures = {"wrong_share": 0.0, "accuracy": whole["accuracy"], "too_weak": too_weak(whole)}
+    return [Finding(WEAK_JUDGE, words, figures, subject=role)]
 
 
 def at_most(part: Mapping[str, float]) -> float:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from pipeline.metrics.bootstrap import interval, resamples
 from pipeline.metrics.intervals import MIN_GROUPS
+from pipeline.metrics.wrong_share import wrong_share
 from pipeline.models.ensembles import SMALLEST
 
 Floats = npt.NDArray[np.float64]
@@ -86,9 +87,9 @@ class Gain:
         if np.isnan(self.low):
             return f"{values}; {self.groups} groups are too few to tell, at least {MIN_GROUPS} are needed"
         level = f"{1 - self.alpha:.0%}".replace("%", " %")
-        found = f"{values}, lower by {self.difference:.4f} ({level} interval {self.low:.4f} to {self.high:.4f})"
+        found = f"{values}, {_difference(self.difference, self.low, self.high, f'{level} interval ')}"
         if self.correct is not None:
-            found += f"; on correct labels, lower by {self.correct.sentence}"
+            found += f"; on correct labels, {self.correct.sentence}"
         return found
 
 
@@ -107,7 +108,18 @@ class OnCorrectLabels:
     @property
     def sentence(self) -> str:
         """The difference, in words."""
-        return f"{self.difference:.4f} ({self.low:.4f} to {self.high:.4f})"
+        return _difference(self.difference, self.low, self.high, "")
+
+
+def _difference(difference: float, low: float, high: float, interval_of: str) -> str:
+    """By how much a log loss is lower or higher, and between which ends, in words."""
+    if round(difference, 4) < 0:
+        size, ends = f"higher by {-difference:.4f}", (-high, -low)
+    elif round(difference, 4) == 0:
+        size, ends = "no difference in four digits", (low, high)
+    else:
+        size, ends = f"lower by {difference:.4f}", (low, high)
+    return f"{size} ({interval_of}{ends[0]:.4f} to {ends[1]:.4f})"
 
 
 def log_losses(own: Floats) -> Floats:
@@ -150,9 +162,6 @@ def with_correct_labels(gain: Gain, single: Floats, ensemble: Floats, images: "L
     Args:
         gain: by the labels as they are. single, ensemble: probabilities, shape (m, k).
     """
-    # scipy takes a while to import, and most runs have no ensemble.
-    from pipeline.metrics.wrong_share import wrong_share
-
     if np.isnan(gain.low):
         return gain
     share = wrong_share((single + ensemble) / 2, images.labels, images.groups)

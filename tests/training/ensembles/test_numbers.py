@@ -9,6 +9,7 @@ import pytest
 from pipeline.training.embedded import EMBEDDED_MODELS, Rows
 from pipeline.training.ensembles.bagging import bag_of
 from pipeline.training.ensembles.gain import (
+    Gain,
     gain_of,
     log_losses,
     losses_on_correct,
@@ -88,6 +89,15 @@ def test_a_gain_is_beyond_noise_only_if_groups_agree() -> None:
     few = gain_of(noise, better, np.ones(200), eight, seed=1)
     assert not few.beyond_noise
     assert "8 groups are too few to tell, at least 15 are needed" in few.sentence
+
+
+def test_a_gain_is_said_as_it_rounds() -> None:
+    one = Gain(0.4, 0.38, 0.01, 0.03, 90, 20)
+    assert one.sentence == "0.3800 against 0.4000, lower by 0.0200 (90 % interval 0.0100 to 0.0300)"
+    worse = replace(one, ensemble=0.41, low=-0.02, high=0.005)
+    assert worse.sentence == "0.4100 against 0.4000, higher by 0.0100 (90 % interval -0.0050 to 0.0200)"
+    same = replace(one, ensemble=0.40001, low=-0.01, high=0.01)
+    assert same.sentence == "0.4000 against 0.4000, no difference in four digits (90 % interval -0.0100 to 0.0100)"
 
 
 def test_the_best_of_equal_members_does_not_hide_what_their_average_gains() -> None:
@@ -176,7 +186,7 @@ def test_to_be_unsure_is_no_gain_where_labels_are_wrong(seed: int) -> None:
     assert found.correct is not None
     assert found.correct.wrong_share == pytest.approx(0.2, abs=0.06)
     assert "of the labels seem to be wrong, and on correct labels" in why("if_better", found, "the first")
-    assert "on correct labels, lower by -" in found.sentence
+    assert "on correct labels, higher by " in found.sentence
 
 
 def test_what_is_better_on_correct_labels_is_kept_although_some_are_wrong() -> None:
