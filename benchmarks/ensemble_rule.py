@@ -23,7 +23,7 @@ from pipeline.training.ensembles.gain import log_losses, own_probability
 from pipeline.training.ensembles.images import Images
 from pipeline.training.ensembles.log_linear import MemberPredictions, across_folds, learnt
 from pipeline.training.ensembles.stacking import logs_of
-from pipeline.training.ensembles.voting import by_other_parts, gain_over_best, losses_of, selected
+from pipeline.training.ensembles.voting import averaged, by_other_parts, gain_over_best, losses_of, selected
 
 Floats = npt.NDArray[np.float64]
 CLASSES, FOLDS, JUDGED = 4, 3, 5000
@@ -80,27 +80,29 @@ def voted(said: Floats, images: Images, others: Any, seed: int) -> Case:
         return found
 
     judged = own_probability(*others)
-    return case_of(own, by_other_parts(own, images, seed, shares), images, judged, shares(own, images) @ judged)
+    honest = averaged(said, by_other_parts(own, images, seed, shares))
+    return case_of(said, honest, images, judged, shares(own, images) @ judged)
 
 
 def stacked(found: Floats, images: Images, others: Any, seed: int) -> Case:
-    own = own_probability(found, images.labels)
-    said = MemberPredictions(logs_of(found), np.ones((len(own[0]), 1)), images.labels, images.weights, images.folds)
+    said = MemberPredictions(
+        logs_of(found), np.ones((len(images.labels), 1)), images.labels, images.weights, images.folds
+    )
     strength, honest = across_folds(said, 1)
     pool = learnt(said, strength, 1)
     whole = pool.probabilities(logs_of(others[0]), np.ones((len(others[1]), 1)))
-    honest_own = own_probability(honest, images.labels)
-    return case_of(own, honest_own, images, own_probability(*others), own_probability(whole, others[1]))
+    return case_of(found, honest, images, own_probability(*others), own_probability(whole, others[1]))
 
 
-def case_of(own: Floats, ensemble: Floats, images: Images, judged: Floats, whole: Floats) -> Case:
-    """A case by the members' and the ensemble's probabilities of labels: of these images, and of the judged ones."""
+def case_of(found: Floats, ensemble: Floats, images: Images, judged: Floats, whole: Floats) -> Case:
+    """A case by probabilities of these images, and by those of the judged images' labels."""
+    own = own_probability(found, images.labels)
     best = int(np.argmin(losses_of(own, images)))
-    gains = log_losses(own[best]) - log_losses(ensemble)
+    gains = log_losses(own[best]) - log_losses(own_probability(ensemble, images.labels))
     drawn = [times @ gains for times in resamples(pd.Series(images.groups), 1000, 1, "ensemble")]
     before = interval(np.concatenate(drawn), 0.1)[0] > 0
     change = log_losses(whole).mean() / log_losses(judged[best]).mean() - 1
-    return Case(gain_over_best(own, ensemble, images, 1).beyond_noise, before, float(change))
+    return Case(gain_over_best(found, ensemble, images, 1).beyond_noise, before, float(change))
 
 
 def row(title: list[str], cases: list[Case]) -> str:

@@ -73,12 +73,12 @@ def photos(name: str, data: Path, cache: Path) -> Set:
     return Set(main / main[:, 0].std(), labels, np.asarray(images.groups), labels)
 
 
-def wrong_labels(whole: Set) -> Set:
+def wrong_labels(whole: Set, share: float = NOISE_SHARE, seed: int = 2) -> Set:
     """A share of the labels that train is given are others."""
-    generator = np.random.default_rng(2)
+    generator = np.random.default_rng(seed)
     classes = int(whole.labels.max()) + 1
     other = (whole.labels + generator.integers(1, classes, len(whole.labels))) % classes
-    return replace(whole, given=np.where(generator.uniform(size=len(other)) < NOISE_SHARE, other, whole.labels))
+    return replace(whole, given=np.where(generator.uniform(size=len(other)) < share, other, whole.labels))
 
 
 def rare(whole: Set) -> Set:
@@ -87,7 +87,7 @@ def rare(whole: Set) -> Set:
     return whole.part((whole.labels % 2 == 0) | (generator.uniform(size=len(whole.labels)) < RARE))
 
 
-def halves(whole: Set) -> tuple[Set, Set]:
+def halves(whole: Set, seed: int = 5) -> tuple[Set, Set]:
     """Train and test; no group is in both."""
-    inside = folds_of(whole.labels.astype(str), whole.groups.astype(str), 2, seed=5) == 0
+    inside = folds_of(whole.labels.astype(str), whole.groups.astype(str), 2, seed) == 0
     return whole.part(inside), whole.part(~inside)

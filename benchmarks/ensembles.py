@@ -10,15 +10,13 @@ and rare classes are planted in train alone. Half of the groups are train, half 
 single: the member that is best out of fold, which the ensemble must beat. change: of its log loss, with the 90 %
 interval over groups of test. decided by: the change that the stage measures, out of fold or on a quarter of train.
 kept: whether it would keep the ensemble. With `--fits` members are kept there, and another rule for what is kept takes
-seconds. `--noise N` instead stacks members that were fitted to labels without sense, N times, and counts how often the
-result is above chance.
+seconds.
 """
 
 import argparse
 import copy
-import hashlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,34 +26,20 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import torch
-from ensemble_sets import Set, Values, halves, sets
-from scipy.stats import binom
+from ensemble_fits import UNITS, VectorFits, fitted_network, probabilities
+from ensemble_sets import Set, halves, sets
 from torch import nn
 
-from pipeline.data.order import KeyedOrder
-from pipeline.metrics.metric import metric_of
-from pipeline.models.baseline_fits import Rows
-from pipeline.models.baselines import Baseline
 from pipeline.models.ensembles import Average, ensemble_of
-from pipeline.models.files import TrainedModel
 from pipeline.project.params_file import load_params
 from pipeline.stages.train.params import TrainParams
-from pipeline.training.baselines import fitted
-from pipeline.training.embedded import EMBEDDED_MODELS
-from pipeline.training.embedded import Rows as VectorRows
-from pipeline.training.ensembles.fits import Fitted, Task
+from pipeline.training.ensembles.fits import Task
 from pipeline.training.ensembles.gain import Gain, gain_of, own_probability
-from pipeline.training.ensembles.log_linear import MemberPredictions, across_folds
 from pipeline.training.ensembles.members import members_of
-from pipeline.training.ensembles.one_training import PARTS, last_snapshots
+from pipeline.training.ensembles.one_training import Dev, gain_on, last_snapshots
 from pipeline.training.ensembles.setup import Setup, fit_any
-from pipeline.training.ensembles.stacking import logs_of
-from pipeline.training.features import RowFeatures, TrainFeatures, feature_batches
-from pipeline.training.folds import folds_of
-from pipeline.training.training import Fit, fit
 from pipeline.workers.engine import Engine
 
-UNITS = 64
 PIXELS = {"name": "pixels", "side": 8}
 LINEAR = {"name": "logistic_regression", "features": PIXELS, "c": 0.003}
 MEMBERS = [
@@ -100,91 +84,6 @@ ENSEMBLES: Mapping[str, dict[str, Any]] = {
     "bagging": {"ensemble": {"name": "bagging", "count": 8}},
     "boosting": {"ensemble": {"name": "boosting", "rounds": 5}},
 }
-
-
-class VectorFits:
-    """Stands where fits to pictures are made: the same tasks, fitted to vectors."""
-
-    def __init__(self, data: Any, vectors: Values, folder: Path | None = None) -> None:
-        self._data, self._vectors, self._folder = data, vectors, folder
-        self._known: dict[str, Fitted] = {}
-
-    @property
-    def seconds(self) -> float:
-        """CPU seconds of all fits that were asked for, each counted once."""
-        return sum(fitted.seconds for fitted in self._known.values())
-
-    def of(self, tasks: Sequence[Task], _: str) -> list[Fitted]:
-        return [self._one(task) for task in tasks]
-
-    def _one(self, task: Task) -> Fitted:
-        parts = task.params.model_dump_json().encode(), task.factors.tobytes(), task.asked.tobytes()
-        key = hashlib.sha256(b"".join(parts)).hexdigest()
-        if key not in self._known:
-            file = self._folder / f"{key}.pt" if self._folder else None
-            if file and file.exists():
-                self._known[key] = torch.load(file, weights_only=False)
-                return self._known[key]
-            begun = time.process_time()
-            self._known[key] = replace(self._fit(task), seconds=time.process_time() - begun)
-            if file:
-                file.parent.mkdir(parents=True, exist_ok=True)
-                torch.save(self._known[key], file)
-        return self._known[key]
-
-    def _fit(self, task: Task) -> Fitted:
-        inside = task.factors > 0
-        vectors, labels = self._vectors[inside], self._data.train.labels[inside]
-        network = fitted_network(task.params, vectors, labels, task.factors[inside], len(self._data.classes))[0]
-        asked = self._vectors[task.asked]
-        found = probabilities(network, asked) if len(asked) else np.empty((0, len(self._data.classes)))
-        model = TrainedModel(network, self._data.classes, load_params().ingest, task.params.model)
-        return Fitted(found, model, [{}], 0, 0.0)
-
-
-def fitted_network(
-    params: TrainParams, vectors: Values, labels: Values, weights: Values, classes: int
-) -> tuple[nn.Module, Fit | None]:
-    """What params make of vectors: a baseline, or a network of one hidden layer, by the pipeline's own loop."""
-    model = params.model
-    if isinstance(model, Baseline):
-        rows = Rows(vectors, labels, weights, np.ones(len(labels), np.bool_))
-        return nn.Sequential(fitted(model, rows, classes, params.seed, 1)[1]), None
-    mean, deviation = vectors.mean(axis=0), np.maximum(vectors.std(axis=0), 1e-6)
-    torch.manual_seed(params.seed)
-    network = nn.Sequential(
-        Scaled(mean, deviation),
-        nn.Linear(vectors.shape[1], UNITS),
-        nn.BatchNorm1d(UNITS),
-        nn.ReLU(),
-        nn.Dropout(0.2),
-        nn.Linear(UNITS, classes),
-    )
-    known = RowFeatures(torch.from_numpy(vectors), torch.arange(len(vectors)))
-    size = params.batch_size - (len(vectors) % params.batch_size == 1)
-    train = TrainFeatures(known, labels.astype(np.int64), weights, size, KeyedOrder(len(vectors), params.seed))
-    # The last epoch is kept: dev, which is train here, has no part in the result.
-    dev = feature_batches(known, labels.astype(np.int64), 4096)
-    metric = metric_of(load_params().evaluate.optimizing, tuple(map(str, range(classes))))
-    found = fit(network, train, dev, params.model_copy(update={"keep": "last"}), metric, classes, lambda _: None)
-    return found.network, found
-
-
-class Scaled(nn.Module):
-    """Vectors of mean 0 and deviation 1."""
-
-    def __init__(self, mean: Values, deviation: Values) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.from_numpy(mean.astype(np.float32)))
-        self.register_buffer("deviation", torch.from_numpy(deviation.astype(np.float32)))
-
-    def forward(self, vectors: torch.Tensor) -> torch.Tensor:
-        return (vectors - self.get_buffer("mean")) / self.get_buffer("deviation")
-
-
-@torch.inference_mode()
-def probabilities(network: nn.Module, vectors: Values) -> Values:
-    return network.eval()(torch.from_numpy(vectors)).softmax(dim=1).numpy().astype(np.float64)
 
 
 # The single model, the ensemble, the gain that decides, whether the ensemble is kept, CPU seconds.
@@ -267,36 +166,15 @@ def of_one_training(params: TrainParams, train: Set, classes: int) -> Found:
         other = copy.deepcopy(network)
         other.load_state_dict(weights)
         others.append(other.eval())
-    dev = train.part(held)
-    own = own_probability(np.stack([probabilities(one, dev.vectors) for one in (network, *others)]), dev.given)
-    count, honest = 1, own[1]
+    part = train.part(held)
+    dev = Dev(part.given.astype(np.intp), np.unique(part.groups, return_inverse=True)[1])
+    said = np.stack([probabilities(one, part.vectors) for one in (network, *others)])
+    count, honest = 1, said[1]
     if len(others) > 1:
-        count, honest = last_snapshots(own[1:], folds_of(dev.given.astype(str), dev.groups.astype(str), PARTS, 1))
+        count, honest = last_snapshots(said[1:], dev.labels, dev.folds(1))
     whole = ensemble_of(others[-count:], Average(torch.full((count,), 1 / count)))
-    gain = gain_of(own[0], honest, np.ones(len(dev.given)), dev.groups, seed=1)
+    gain = gain_on(dev, said[0], honest, seed=1)
     return network, whole, gain, gain.beyond_noise, time.process_time() - begun
-
-
-# Noise
-
-
-def on_noise(count: int) -> Iterator[tuple[int, int]]:
-    """How many groups of labels without sense a stack of a linear model and neighbours has right, and of how many."""
-    for seed in range(count):
-        generator = np.random.default_rng(1000 + seed)
-        groups = np.arange(240) // 4
-        vectors = (generator.normal(size=(60, 8))[groups] + 0.01 * generator.normal(size=(240, 8))).astype(np.float32)
-        labels = generator.integers(0, 3, 60)[groups]
-        folds = folds_of(labels.astype(str), groups.astype(str), 3, seed)
-        rows = VectorRows(vectors, labels, np.ones(240, np.float32), groups, 3)
-        found = np.empty((2, 240, 3))
-        for number, (name, setting) in enumerate([("linear", 0.03), ("knn", 1)]):
-            for fold in range(3):
-                held = folds == fold
-                found[number, held] = EMBEDDED_MODELS[name].fit(rows.part(~held), setting, vectors[held])
-        said = MemberPredictions(logs_of(found), np.ones((240, 1)), labels.astype(np.intp), np.ones(240), folds)
-        own = across_folds(said, 1)[1]
-        yield int((own.argmax(axis=1) == labels).reshape(60, 4).all(axis=1).sum()), 60
 
 
 def main() -> None:
@@ -306,14 +184,7 @@ def main() -> None:
     parser.add_argument("--fits", type=Path, help="keep fits of members here, and use those that are there")
     parser.add_argument("--only", nargs="+", default=[])
     parser.add_argument("--methods", nargs="+", default=list(ENSEMBLES))
-    parser.add_argument("--noise", type=int, default=0)
     options = parser.parse_args()
-    if options.noise:
-        most = int(binom.isf(0.0005, 60, 1 / 3))
-        right = [groups for groups, _ in on_noise(options.noise)]
-        above = sum(groups > most for groups in right)
-        print(f"{above} of {len(right)} above {most} of 60 groups; {np.mean(right):.1f} on average, 20 by chance")
-        return
     print("| data set | method | single | ensemble | change | 90 % interval | decided by | kept | CPU s |")
     print("|---|---|---|---|---|---|---|---|---|")
     for name, make in sets(options.data, options.cache).items():

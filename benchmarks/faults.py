@@ -1,4 +1,16 @@
-"""Faults of a module: a comparison turned, an operator or number changed, a condition negated, "and" made "or"."""
+"""Faults of a module: a comparison turned, an operator or number changed, a condition negated, "and" made "or".
+
+A number is one more, a fraction fifty times as large, a number of a hundred or more twice as large: 20,001 images for
+20,000 are no fault that anybody should notice. Left out, because no input tells them apart or each choice is as right:
+
+- what an `assert` says, and `strict=` of a `zip`: guards against mistakes of the code itself, not of its input;
+- numbers of a million or more, also as `1 << 20`: how much is in memory at one time;
+- `repr=` of a field: how a value looks in a debugger;
+- `sort=` of a `factorize` of which the numbers alone are taken: they only tell groups apart;
+- fractions of at most a millionth: what roundings may differ by, floors of divisors, and steps of derivatives;
+- digits of a rounding, six or more: what no order of additions changes;
+- seeds of random numbers that are written in the code: another draw is as good.
+"""
 
 import ast
 from collections.abc import Iterator
@@ -10,15 +22,45 @@ COMPARISONS = {ast.Lt: ast.GtE, ast.LtE: ast.Gt, ast.Gt: ast.LtE, ast.GtE: ast.L
 OPERATORS = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.Pow: ast.Mult}
 
 
+# A number of so many, or more, is doubled; says how much is in memory; is the digits of a rounding.
+LARGE, MEMORY, DIGITS = 100, 1_000_000, 6
+# A fraction that is no larger is one of roundings.
+ROUNDING = 1e-6
+
+
+def _left_out(node: Any) -> Iterator[Any]:
+    """The parts of a node that are not made wrong, for what the module says."""
+    match node:
+        case ast.Assert():
+            yield node
+        case ast.Call(func=ast.Name(id="zip")):
+            yield from (keyword for keyword in node.keywords if keyword.arg == "strict")
+        case ast.Call(func=ast.Name(id="field")):
+            yield from (keyword for keyword in node.keywords if keyword.arg == "repr")
+        case ast.Subscript(value=ast.Call(func=ast.Attribute(attr="factorize")) as call, slice=ast.Constant(value=0)):
+            yield from (keyword for keyword in call.keywords if keyword.arg == "sort")
+        case ast.BinOp(left=ast.Constant(), op=ast.LShift(), right=ast.Constant()):
+            yield node
+        case ast.Call(func=ast.Name(id="keyed_generator" | "keyed_uniform")):
+            yield node.args[0]
+        case ast.Call(
+            func=ast.Name(id="round") | ast.Attribute(attr="round"), args=[*_, ast.Constant(value=int() as digits)]
+        ):
+            yield from node.args[-1:] if digits >= DIGITS else ()
+        case ast.Assign(targets=[ast.Name(id="DIGITS")], value=ast.Constant(value=int() as digits)) if digits >= DIGITS:
+            yield node.value
+        case ast.Constant(value=int() as number) if number >= MEMORY:
+            yield node
+        case ast.Constant(value=float() as number) if 0 < number <= ROUNDING:
+            yield node
+    yield from (
+        part for part in (getattr(node, "annotation", None), getattr(node, "returns", None)) if part is not None
+    )
+
+
 def _sites(tree: ast.AST) -> Iterator[ast.AST]:
     """Nodes that can be made wrong, in the order of the walk; annotations and texts are none."""
-    skipped = {
-        id(inner)
-        for node in ast.walk(tree)
-        for part in (getattr(node, "annotation", None), getattr(node, "returns", None))
-        if part is not None
-        for inner in ast.walk(part)
-    }
+    skipped = {id(inner) for node in ast.walk(tree) for part in _left_out(node) for inner in ast.walk(part)}
     for node in ast.walk(tree):
         if id(node) in skipped:
             continue
@@ -62,8 +104,10 @@ def mutated(path: Path, number: int) -> Fault:
             node.op = OPERATORS[type(node.op)]()
         case ast.Constant(value=bool()):
             node.value = not node.value
-        case ast.Constant():
-            node.value = node.value * 50 if isinstance(node.value, float) and node.value else node.value + 1  # type: ignore[operator]
+        case ast.Constant(value=int() | float() as number):
+            node.value = (
+                number * 50 if isinstance(number, float) and number else number * 2 if number >= LARGE else number + 1
+            )
         case ast.If() | ast.IfExp():
             node.test = ast.UnaryOp(ast.Not(), node.test)
         case ast.BoolOp():
@@ -95,4 +139,5 @@ def _lines(tree: ast.AST, node: Any) -> range:
     """From the start of the statement that has the node to its end; of a condition, its head alone."""
     statement: Any = [one for one in ast.walk(tree) if isinstance(one, ast.stmt) and node in ast.walk(one)][-1]
     last: Any = node.test if isinstance(node, ast.If) else node
-    return range(statement.lineno, last.end_lineno + 1)
+    # A decorator stands above what it decorates.
+    return range(min(statement.lineno, node.lineno), last.end_lineno + 1)

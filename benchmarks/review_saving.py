@@ -13,7 +13,7 @@ from pathlib import Path
 
 from timings import seconds
 
-from pipeline.store.decisions import Decision, render
+from pipeline.store.decisions import LABELS, Decision
 from pipeline.tools.review.saving import DecisionFile
 
 COUNTS = (1_000, 10_000, 100_000)
@@ -31,8 +31,8 @@ def main() -> None:
 
 def measured(path: Path, count: int) -> list[str]:
     """The cells of a row."""
-    path.write_bytes(render(decision(number, "10:00:00.000") for number in range(count)))
-    file = DecisionFile(path, "anna")
+    path.write_bytes(LABELS.render(decision(number, "10:00:00.000") for number in range(count)))
+    file = DecisionFile(path, "anna", LABELS)
     start = seconds(file.own)
     new = [decision(count + number, f"11:00:{number % 60:02}.{number:03}") for number in range(SAVED)]
     saved = [seconds(lambda one=one: file.put(one.sha256, one)) for one in new]  # type: ignore[misc]

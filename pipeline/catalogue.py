@@ -26,11 +26,12 @@ from pipeline.store.artifacts import (
 )
 from pipeline.store.checked import checked_folder, checked_report, memo
 from pipeline.store.curves import curves
-from pipeline.store.decisions import decisions
+from pipeline.store.decisions import LABELS
 from pipeline.store.feedback import feedback
 from pipeline.store.ledger import ledger
 from pipeline.store.manifests import lasting, manifest_rows, manifest_slice, manifest_stream, remembered
 from pipeline.store.manifests import manifest as any_manifest
+from pipeline.store.pair_decisions import PAIRS
 from pipeline.store.shards import ShardReader
 from pipeline.store.vectors import Embeddings
 from pipeline.store.verified import picture, verified
@@ -79,6 +80,7 @@ CURATED_ROWS = manifest_rows(CURATED.path, manifest.CURATED, extra_columns=manif
 CURATE_REMOVED = verified(spreadsheet("data/curate/removed.csv"))
 CURATE_NEAR = verified(spreadsheet("data/curate/near_duplicates.csv"))
 CURATE_SCENES = verified(spreadsheet("data/curate/scenes.csv"))
+CURATE_PARTED = verified(spreadsheet("data/curate/parted.csv"))
 CURATE_SCENE_PAIRS = remembered("data/curate/scene_pairs.arrow", manifest.SCENE_PAIRS)
 CURATE_GROUPS = lasting("data/curate/groups.arrow", manifest.GROUPS)
 CURATE_SCENES_SHEET = picture("reports/curate/scenes.png")
@@ -144,8 +146,9 @@ LABEL_ISSUES = verified(spreadsheet("reports/label_issues/label_issues.csv"))
 LABEL_ISSUES_SHEET = picture("reports/label_issues/label_issues.png")
 LABEL_ISSUES_METRICS = verified(metrics("reports/label_issues/metrics.json", report_schemas.LABEL_ISSUES))
 
-# People's own. labels.csv is curate's; the folder's answers.csv and outcomes.csv are the diagnosis's.
-DECISIONS = decisions("feedback/labels.csv")
+# People's own. labels.csv and pairs.csv are curate's; the folder's answers.csv and outcomes.csv are the diagnosis's.
+DECISIONS = LABELS.artifact("feedback/labels.csv")
+PAIR_DECISIONS = PAIRS.artifact("feedback/pairs.csv")
 FEEDBACK = feedback("feedback")
 DIAGNOSIS = uncached(verified(report("reports/diagnose/diagnosis.json")))
 DIAGNOSIS_METRICS = verified(metrics("reports/diagnose/metrics.json"))

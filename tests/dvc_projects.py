@@ -18,7 +18,7 @@ ALWAYS = ["data/dvc.yaml:code", "data/dvc.yaml:inventory"]
 KINDS = (".css", ".csv", ".j2", ".py", ".yaml")
 BESIDE_THE_CODE = (
     *("dvc.yaml", "data/dvc.yaml", "final/dvc.yaml"),
-    *("feedback/README.md", "feedback/labels.csv", ".gitignore", ".dvcignore"),
+    *("feedback/README.md", "feedback/labels.csv", "feedback/pairs.csv", ".gitignore", ".dvcignore"),
 )
 
 

@@ -13,8 +13,8 @@ import numpy as np
 from PIL import Image
 
 from tests.examples import encoded, picture
+from tests.images.pictures import saved, smooth
 from tests.images.test_decoding import HEIC, chunk, complaining, icc_profile
-from tests.images.test_picture import saved, smooth
 from tests.images.test_picture_damage import claiming, exif_of
 
 PNG = encoded(picture(1))

@@ -233,17 +233,18 @@ def review(
         str,
         typer.Argument(
             metavar="[labels|copies|errors|outliers|queue]",
-            help="labels: images whose label may be wrong. copies: near-duplicates, those with two labels first. "
+            help="labels: images whose label may be wrong. copies: pairs of near-duplicates and scenes, "
+            "whether both show the same. "
             "errors: misclassified images of dev, mixed with as many correct ones. outliers: images unlike the others "
             "of their class. queue: production images without a label.",
         ),
     ] = "labels",
     who: Annotated[
-        str | None, typer.Option(help="Your name in feedback/labels.csv; by default, your account's name.")
+        str | None, typer.Option(help="Your name in the files of decisions; by default, your account's name.")
     ] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port on this machine; 0 chooses a free one.")] = 0,
 ) -> None:
-    """Review labels on a local page in your browser, one image at a time."""
+    """Review labels, and pairs of similar images, on a local page in your browser."""
     from pipeline.errors import ParamsError
     from pipeline.project.params_file import load_params
     from pipeline.tools.review.items import KINDS

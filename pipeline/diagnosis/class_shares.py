@@ -59,7 +59,7 @@ def _counts(predictions: pd.DataFrame, split: str) -> dict[str, int]:
 
 
 def _usual(counts: Mapping[str, int]) -> float:
-    return sum(counts.values()) / max(len(counts), 1)
+    return sum(counts.values()) / len(counts)
 
 
 def imbalance(predictions: pd.DataFrame, relevant: float, trial: Trial | None = None) -> tuple[list[Finding], int]:

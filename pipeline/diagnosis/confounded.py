@@ -14,7 +14,6 @@ import pandas as pd
 
 from pipeline.diagnosis.findings import CONFOUNDED, FACT_TELLS, Finding
 from pipeline.diagnosis.run import Confounder
-from pipeline.errors import listing
 from pipeline.manifest import DEV, EXTRA_COLUMNS, PRODUCTION, TRAIN
 from pipeline.metrics.confounding import measure_confounding, named, rows_of_part
 from pipeline.metrics.fact_rules import ALL, RuleOn, rule_on
@@ -69,8 +68,9 @@ def _finding(
     one, on_dev = told[0]
     images = "train's images" if one.part == ALL else f"train's {one.part} images"
     words = f"{one.words} alone {one.gives_away.replace('images', images, 1)}"
-    others = [each.words for each, _ in told[1 : 1 + MAX_OTHERS]]
-    words += f", and so {'do' if len(others) > 1 else 'does'} {listing(others, MAX_OTHERS)}" if others else ""
+    # Each with its own figure: weaker ones tell less.
+    for other, _ in told[1 : 1 + MAX_OTHERS]:
+        words += f"; {other.words} alone {other.gives_away.partition(' of images (')[0]}"
     figures: dict[str, float | int | str] = {
         "share": one.share,
         "low": one.low,
@@ -152,5 +152,5 @@ def _confounder(one: Strength, train: pd.DataFrame, dev: pd.DataFrame, manifest:
         one.fact,
         mixed=bool(((counts >= MIN_IN_CELL).sum(axis=1) > 1).any()),
         in_dev=int(dev[one.fact].astype(str).nunique()),
-        cell=int(production.to_numpy()[production.to_numpy() > 0].min(initial=10**9)) if len(production) > 1 else 0,
+        cell=int(production.to_numpy()[production.to_numpy() > 0].min()) if len(production) > 1 else 0,
     )

@@ -42,8 +42,8 @@ EARLIER = 0.8
 class Training:
     """How training went, beside its losses.
 
-    asked: the epochs that params asked for; fewer were run where patience ended training. steps: batches in an epoch,
-    at least. classes: how many there are; guessing has the loss log(classes). kept: the epoch (from 0) whose weights
+    asked: the epochs that params asked for; fewer were run where patience ended training. steps: batches in an epoch.
+    classes: how many there are; guessing has the loss log(classes). kept: the epoch (from 0) whose weights
     were kept. chosen: kept because it was best on dev. dev_images: by how many images it was chosen.
     steady: the learning rate did not fall towards the end. guessing: the loss of always the same number, where images
     have numbers; None where they have classes.
@@ -170,7 +170,7 @@ def _chosen_early(train: Sequence[float], dev: Sequence[float], training: Traini
         return []
     if not training.chosen or train[-1] > EARLIER * train[kept] or dev[-1] > (1 + MOVED) * dev[kept]:
         return []
-    point = 100 / max(training.dev_images, 1)
+    point = 100 / training.dev_images
     words = (
         f"epoch {kept + 1} of {len(train)} was kept because it was best on dev. But dev has only "
         f"{training.dev_images:,} images, {point:.2g} points each, and the last epoch is as good: its train loss is "

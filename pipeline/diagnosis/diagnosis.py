@@ -17,10 +17,9 @@ from pipeline.diagnosis.class_shares import (
 from pipeline.diagnosis.clusters import FailingCluster, failing_clusters, with_clusters
 from pipeline.diagnosis.confounded import confounded
 from pipeline.diagnosis.curves import Training, read_curves
-from pipeline.diagnosis.error_levels import HUMAN, Level, given, levels_of, measured, metric_of_errors
-from pipeline.diagnosis.error_levels import PRODUCTION as LIVE
+from pipeline.diagnosis.error_levels import HUMAN, Level, metric_of_errors
 from pipeline.diagnosis.failing_slices import MAX_SHOWN, failing, hidden
-from pipeline.diagnosis.feedback import Table, answers, outcomes, tables_of
+from pipeline.diagnosis.feedback import tables_of
 from pipeline.diagnosis.findings import (
     CALIBRATION,
     CLASS,
@@ -38,6 +37,7 @@ from pipeline.diagnosis.findings import (
 )
 from pipeline.diagnosis.gaps import BIAS, MISMATCH, Gap, explained, find_gaps
 from pipeline.diagnosis.inputs import Evidence
+from pipeline.diagnosis.known_levels import all_levels
 from pipeline.diagnosis.next_steps import Step, next_steps
 from pipeline.diagnosis.number_findings import failing_numbers, guessing, no_skill
 from pipeline.diagnosis.role_gaps import Difference, Roles, differences_of, harder, role_levels
@@ -54,7 +54,6 @@ from pipeline.diagnosis.sanity_checks import (
 from pipeline.diagnosis.small_class_trial import Trial, small_class_trial
 from pipeline.diagnosis.units import NUMBERS, SHARES, Unit
 from pipeline.diagnosis.wrong_labels import wrong_labels
-from pipeline.errors import DataError, MissingInputError, listing
 from pipeline.manifest import DEV, PRODUCTION, RAW, TEST, TRAIN, may_teach
 from pipeline.metrics.predictions import classes_of
 from pipeline.problem.label_sets import LabelNames
@@ -114,6 +113,7 @@ def diagnosis(levels: Mapping[str, Level], evidence: Evidence, run: Run, params:
         counts=None if isinstance(classes, Quantity) else _counts_of_train(predictions),
         images=_images_of_train(manifest),
         epochs_run=len(curves.epochs) or None,
+        epoch_rows=_epoch_rows(evidence.augmented),
         dev_errors=_dev_errors(predictions),
         unlabelled=None if evidence.unused is None else len(may_teach(evidence.unused)),
     )
@@ -161,6 +161,10 @@ def diagnosis(levels: Mapping[str, Level], evidence: Evidence, run: Run, params:
     return Diagnosis(levels, gaps, found, steps, relevant, roles, differences, clusters, several, unit)
 
 
+def _epoch_rows(augmented: Mapping[str, float] | None) -> int | None:
+    return None if augmented is None else int(augmented["originals"]) + int(augmented["variants"])
+
+
 def of_course(
     levels: Mapping[str, Level],
     gaps: Sequence[Gap],
@@ -175,7 +179,7 @@ def of_course(
     sizes = predictions["split"].astype(str).value_counts()
     training = Training(
         asked=run.train.epochs,
-        steps=max(math.ceil(sizes[TRAIN] / run.train.batch_size), 1),
+        steps=math.ceil((run.epoch_rows or sizes[TRAIN]) / run.train.batch_size),
         classes=len(classes_of(predictions)),
         kept=curves.kept,
         chosen=run.train.keep == "best",
@@ -187,46 +191,6 @@ def of_course(
     learnt = all(gap.value < params.relevant_gap for gap in gaps if gap.name == BIAS)
     pointless = {EPOCHS, UNDERFIT, EARLY_STOP, COARSE_CHOICE} if learnt else set()
     return [finding for finding in read_curves(curves.epochs, training) if finding.name not in pointless]
-
-
-def all_levels(
-    predictions: pd.DataFrame,
-    manifest: pd.DataFrame,
-    tables: Mapping[str, Table],
-    evaluate: EvaluateParams,
-    params: DiagnoseParams,
-    test: pd.DataFrame | None = None,
-) -> dict[str, Level]:
-    """The levels that the run, people's tables and, once it was looked at, test give.
-
-    Args:
-        tables: answers and outcomes, by level.
-        test: predictions of test.
-
-    Raises:
-        MissingInputError: human level is to be measured, and there are no answers.
-        DataError: a split has no predictions, they are of other images than the manifest, or a table cannot be used.
-    """
-    _check_images(predictions, manifest)
-    levels = levels_of(predictions, evaluate)
-    classes = classes_of(predictions)
-    metric = metric_of_errors(evaluate, classes)
-    extra_columns = {TEST: test} if test is not None else {}
-    if params.human_error != "measured":
-        levels[HUMAN] = given(HUMAN, params.human_error)
-    elif HUMAN in tables:
-        extra_columns[HUMAN] = answers(tables[HUMAN], manifest, classes)
-    else:
-        raise MissingInputError(
-            "diagnose.human_error is measured, and feedback/answers.csv is missing: write it (feedback/README.md says "
-            "how), or give diagnose.human_error a number"
-        )
-    if LIVE in tables:
-        extra_columns[LIVE] = outcomes(tables[LIVE], manifest, classes)
-    return {
-        **levels,
-        **{name: measured(name, frame, metric, classes, evaluate) for name, frame in extra_columns.items()},
-    }
 
 
 def of_predictions(
@@ -256,15 +220,6 @@ def of_predictions(
     told = [each for name in shown for each in [one for one in found if one.name == name][:MAX_SHOWN]]
     others = [each for each in found if each.name not in shown]
     return [*others, *hidden(found, error, evaluate, relevant), *told]
-
-
-def _check_images(predictions: pd.DataFrame, manifest: pd.DataFrame) -> None:
-    lost = predictions.loc[~predictions["id"].isin(manifest["id"]), "id"]
-    if len(lost):
-        raise DataError(
-            f"{len(lost)} of {len(predictions)} predictions are of images that the manifest lacks ({listing(lost)}), "
-            "so they are from another run: run `dvc repro evaluate`"
-        )
 
 
 def _errs(levels: Mapping[str, Level], params: DiagnoseParams) -> bool:

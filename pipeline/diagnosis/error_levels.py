@@ -180,7 +180,7 @@ def wilson(share: float, images: float, alpha: float) -> tuple[float, float]:
     """Wilson's score interval of a share among so many independent images, at 1 - alpha."""
     z = NormalDist().inv_cdf(1 - alpha / 2)
     centre = (share + z**2 / (2 * images)) / (1 + z**2 / images)
-    reach = z / (1 + z**2 / images) * math.sqrt(max(share * (1 - share), 0) / images + z**2 / (4 * images**2))
+    reach = z / (1 + z**2 / images) * math.sqrt(share * (1 - share) / images + z**2 / (4 * images**2))
     return max(0.0, centre - reach), min(1.0, centre + reach)
 
 

@@ -143,7 +143,7 @@ def _values_of(rows: pd.DataFrame, column: str) -> Iterator[tuple[str, str, "pd.
 def _ends(wrong: "pd.Series[bool]", groups: "pd.Series[str]") -> tuple[float, float] | None:
     """The interval of a part's error; None where fewer than 15 groups tell about it."""
     codes = pd.factorize(groups, sort=True)[0]
-    if codes.max(initial=-1) + 1 < MIN_GROUPS:
+    if codes.max() + 1 < MIN_GROUPS:
         return None
     return mean_interval(wrong.to_numpy().astype(np.float64), codes, 1.0, ALPHA)
 

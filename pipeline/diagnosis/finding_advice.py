@@ -163,10 +163,11 @@ FINDING_ADVICE: Mapping[str, tuple[Advice, ...]] = {
     ),
     found.WEAK_JUDGE: (
         Advice(
-            "check reports/label_issues/label_issues.png yourself, or let a better model check the labels: set "
+            "check the listed labels yourself in your browser, or let a better model check all labels: set "
             "label_issues.model in params.yaml to {name: own}",
             "Northcutt et al. (2021)",
-            cost="a person looks at the sheet; a better model takes about a training for each fold",
+            command="pipeline review labels",
+            cost="a person looks at each listed image; a better model takes about a training for each fold",
         ),
     ),
     found.HARDER: (

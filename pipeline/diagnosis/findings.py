@@ -61,12 +61,12 @@ def sure(candidates: Sequence[Finding], tests: int) -> list[Finding]:
 
     Args:
         candidates: those of the tests whose figures are worth work; the others can only fail.
-        tests: how many there were.
+        tests: how many there were, those of the candidates among them.
     """
     kept = [finding for finding in candidates if finding.p is None]
-    tested = sorted((finding for finding in candidates if finding.p is not None), key=lambda each: each.p or 0.0)
-    for rank, finding in enumerate(tested):
-        if (finding.p or 0.0) > LEVEL / max(tests - rank, 1):
+    tested = [(finding.p, finding) for finding in candidates if finding.p is not None]
+    for rank, (p, finding) in enumerate(sorted(tested, key=lambda pair: pair[0])):
+        if p > LEVEL / (tests - rank):
             break
         kept.append(finding)
     return sorted(kept, key=lambda finding: (-finding.gain, finding.name, finding.subject))

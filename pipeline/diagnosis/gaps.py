@@ -105,8 +105,9 @@ def find_gaps(
         # What a model gets wrong of the images that it has learnt is counted, not estimated from a sample.
         train_dev, train = pairs[VARIANCE]
         pairs[VARIANCE] = train_dev, given(train.name, train.error)
-    alpha = ALPHA / max(len(pairs), 1)
-    gaps = [_gap(name, upper, lower, metric, alpha, params, evaluate) for name, (upper, lower) in pairs.items()]
+    gaps = [
+        _gap(name, upper, lower, metric, ALPHA / len(pairs), params, evaluate) for name, (upper, lower) in pairs.items()
+    ]
     rank = {"present": 0, "cannot tell": 1, "absent": 2, "explained": 2}
     # Where dev does not tell the truth, what is read from it comes second.
     return sorted(gaps, key=lambda gap: (rank[gap.verdict], gap.name != DEV_OVERFIT, -gap.value))
@@ -192,7 +193,7 @@ def needed(value: float, upper: Level, lower: Level, alpha: float, relevant: flo
         for factor in (1.0, 1.3, 1.7)
         if few <= set(way.levels)
     )
-    most_of = {side.name: max(MAX_TIMES * (side.images or 0), MANAGEABLE) for side in sides}
+    most_of = {side.name: max(MAX_TIMES * side.images, MANAGEABLE) for side in sides if side.images is not None}
     return next(
         (
             way

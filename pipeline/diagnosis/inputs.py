@@ -20,7 +20,7 @@ class Evidence:
 
     predictions, manifest: of train, train_dev and dev. scenes: the images that show a scene with others, and its
     `family`; empty where scenes were not looked for. label_issues: metrics of the stage label_issues.
-    feedback: people's tables, by name. unused: images in no split.
+    feedback: people's tables, by name. unused: images in no split. augmented: metrics of the stage augment.
     """
 
     predictions: pd.DataFrame
@@ -31,6 +31,7 @@ class Evidence:
     feedback: Mapping[str, Spreadsheet]
     embeddings: Embeddings | None = None
     unused: pd.DataFrame | None = None
+    augmented: Mapping[str, Any] | None = None
 
 
 PARAMS: Mapping[str, str | Group] = {
@@ -48,5 +49,6 @@ READS = {
     "feedback": catalogue.FEEDBACK,
     "embeddings": catalogue.EMBEDDINGS,
     "unused": catalogue.SPLIT_UNUSED,
+    "augmented": catalogue.AUGMENT_METRICS,
 }
 TOGETHER = {"evidence": Evidence}

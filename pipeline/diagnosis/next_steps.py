@@ -2,7 +2,7 @@
 
 import itertools
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,8 +82,10 @@ def in_order(gaps: Sequence[Gap], findings: Sequence[Finding]) -> list[Gap | Fin
     left = list(findings)
     ordered: list[Gap | Finding] = []
 
-    def take(names: tuple[str, ...]) -> None:
-        taken = sorted((each for each in left if each.name in names), key=lambda each: names.index(each.name))
+    def take(names: tuple[str, ...], which: Callable[[Finding], bool] = lambda finding: True) -> None:
+        taken = sorted(
+            (each for each in left if each.name in names and which(each)), key=lambda each: names.index(each.name)
+        )
         ordered.extend(taken)
         left[:] = [finding for finding in left if finding not in taken]
 
@@ -91,12 +93,20 @@ def in_order(gaps: Sequence[Gap], findings: Sequence[Finding]) -> list[Gap | Fin
     for gap in gaps:
         if gap.verdict in {"present", "explained"}:
             take(CAUSES.get(gap.name, ()))
+        if gap.name == BIAS and gap.verdict == "present":
+            # Nobody learns wrong labels: where nothing tells whether there are any, that comes before the gap.
+            take((WEAK_JUDGE,), leaves_labels_open)
         if gap.verdict == "present":
             ordered.append(gap)
             take(SIGNS.get(gap.name, ()))
     take((HIDDEN,))
     last = [finding for finding in left if finding.name in LAST]
     return [*ordered, *(finding for finding in left if finding not in last), *last]
+
+
+def leaves_labels_open(finding: Gap | Finding) -> bool:
+    """Whether the model that checks labels recognises so few images that any share of them may be wrong."""
+    return isinstance(finding, Finding) and bool(finding.figures.get("too_weak"))
 
 
 def next_steps(gaps: Sequence[Gap], findings: Sequence[Finding], levels: Mapping[str, Level], run: Run) -> list[Step]:
@@ -203,11 +213,12 @@ def _more_images(gap: Gap, levels: Mapping[str, Level], run: Run, before: Mappin
     if gap.needs is None:
         return
     asked, names = gap.needs.images, gap.needs.levels
-    have = levels[TRAIN_DEV].images if TRAIN_DEV in levels else None
     others = [name for name in names if name != TRAIN_DEV]
     share = None
     if TRAIN_DEV in names:
-        share = float(f"{run.split.train_dev * ((have or 0) + asked) / max(have or 0, 1):.2g}")
+        have = levels[TRAIN_DEV].images
+        assert have is not None  # noqa: S101
+        share = float(f"{run.split.train_dev * (have + asked) / have:.2g}")
         if share > MAX_TRAIN_DEV or not allowed(before, {"split.train_dev": share}, run):
             return
     to_tell = f"to tell about {in_words(gap.name)}"

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import stats
 
 from pipeline.diagnosis.error_levels import ALPHA
 from pipeline.diagnosis.failing_slices import RANGE, note_unless_worth_work, slice_name, slices_of, with_kinds
@@ -69,7 +68,11 @@ def larger(part: Floats, rest: Floats) -> float:
     """Welch's test, one-sided: the chance of a mean so much larger than the rest's by chance; 1 of single values."""
     if min(len(part), len(rest)) < 2 or (np.ptp(part) == 0 and np.ptp(rest) == 0):
         return 1.0
-    return float(stats.ttest_ind(part, rest, equal_var=False, alternative="greater").pvalue)
+    from scipy.stats import ttest_ind_from_stats
+
+    # From their means and deviations: of values that are all equal on one side scipy's other function warns.
+    sides = [value for side in (part, rest) for value in (side.mean(), side.std(ddof=1), len(side))]
+    return float(ttest_ind_from_stats(*sides, equal_var=False, alternative="greater").pvalue)
 
 
 def _of_groups(values: Floats, groups: npt.NDArray[Any]) -> Floats:

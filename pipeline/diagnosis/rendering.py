@@ -20,7 +20,17 @@ from pipeline.diagnosis.findings import (
     WEAK_JUDGE,
 )
 from pipeline.diagnosis.gaps import MEANS, Gap
-from pipeline.diagnosis.next_steps import BLOCKING, COURSE, FIRST, LAST, Step, images_of, in_order, in_words
+from pipeline.diagnosis.next_steps import (
+    BLOCKING,
+    COURSE,
+    FIRST,
+    LAST,
+    Step,
+    images_of,
+    in_order,
+    in_words,
+    leaves_labels_open,
+)
 from pipeline.diagnosis.role_gaps import roles_table
 from pipeline.diagnosis.units import SHARES, Unit
 from pipeline.metrics.measures import METRICS
@@ -58,6 +68,8 @@ def sentence(found: Diagnosis) -> str:
             said += [*_joined(together), each.words]
             together = []
             told.add(each.name)
+            if leaves_labels_open(each) and any(isinstance(later, Gap) for later in ordered[place:]):
+                said.append("the gaps that follow are true only if the labels are right")
         if distorted and place == last_blocking:
             said.append("fix this first, because it distorts the gaps that follow")
     said += _joined(together)
@@ -105,6 +117,9 @@ def _good_enough(found: Diagnosis) -> list[str]:
     if any(each.name not in LAST for each in in_order(found.gaps, found.findings)):
         return []
     use = "evaluate it on test: `dvc repro final/dvc.yaml`."
+    if not found.steps and any(gap.verdict == "cannot tell" for gap in found.gaps):
+        few = "There are too few images to say what would help. Add images, above all production ones, and run"
+        return [f"{few} `dvc repro`. When you want to use the model as it is, {use}"]
     if not found.steps:
         return [f"There is nothing left to try. When you want to use the model, {use}"]
     return ["", f"If the model is good enough for you, skip this and {use}"]

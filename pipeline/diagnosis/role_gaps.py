@@ -67,8 +67,10 @@ def role_levels(
 def differences_of(roles: Roles, metric: Metric, relevant: float, p: EvaluateParams) -> list[Difference]:
     """The differences of the table's cells that there are."""
     pairs = {name: (roles[one], roles[other]) for name, (one, other) in PAIRS.items() if {one, other} <= set(roles)}
-    alpha = ALPHA / max(len(pairs), 1)
-    return [_difference(name, upper, lower, metric, alpha, relevant, p) for name, (upper, lower) in pairs.items()]
+    return [
+        _difference(name, upper, lower, metric, ALPHA / len(pairs), relevant, p)
+        for name, (upper, lower) in pairs.items()
+    ]
 
 
 def _difference(

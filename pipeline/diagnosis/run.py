@@ -34,6 +34,7 @@ class Run:
     stopped_early: patience ended training. failing: the class that fails worst. bold: confidences are too high (None:
     nothing is wrong with them). dated: production images have times of capture. groups: how many independent images of
     each role train has; images: all of them; counts: its images by class; epochs_run: how many epochs training had;
+    epoch_rows: the rows of an epoch, repeats and variants among them;
     dev_errors: misclassified images of dev; unlabelled: images without a label that could teach; None where that is not
     known. seldom_small: whether the model predicts train's small classes more seldom than dev has them. confounder: the
     fact that gives train's classes away. problem: what the model tells apart; None: classes as they are.
@@ -54,6 +55,7 @@ class Run:
     confounder: Confounder | None = None
     images: Mapping[str, int] | None = None
     epochs_run: int | None = None
+    epoch_rows: int | None = None
     dev_errors: int | None = None
     unlabelled: int | None = None
     problem: Problem | None = None

@@ -175,7 +175,8 @@ def too_small(dev: Level, relevant: float) -> list[Finding]:
         visible = quantile * math.sqrt(2 * share * (1 - share)) / math.sqrt(dev.effective)
     if visible <= NEARLY * relevant:
         return []
-    images = dev.images or 0
+    assert dev.images is not None  # noqa: S101
+    images = dev.images
     power = 1 + NormalDist().inv_cdf(POWER) / NormalDist().inv_cdf(1 - ALPHA / 2)
     more = about(images * ((power * visible / relevant) ** 2 - 1))
     figures = {"images": images, "visible": visible}

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.stats import binom
 from threadpoolctl import threadpool_limits
 
 from pipeline.diagnosis.clusters import VectorsOf
@@ -113,6 +112,8 @@ def _sign_test(less: npt.NDArray[np.float64], groups: npt.NDArray[Any]) -> float
     Args:
         less: errors that each image loses, shape (n,).
     """
+    from scipy.stats import binom
+
     of_groups = pd.Series(less).groupby(groups).sum().to_numpy()
     better, worse = int((of_groups > 0).sum()), int((of_groups < 0).sum())
     return float(binom.sf(better - 1, better + worse, 0.5)) if better + worse else 1.0

@@ -163,7 +163,8 @@ def learn_unlabelled(run: Run) -> Changes:
     if (
         run.train.unlabelled.name != "none"
         or run.train.ensemble.name != "none"
-        or 2 * (run.unlabelled or 0) < max(labelled, 1)
+        or not run.unlabelled
+        or 2 * run.unlabelled < labelled
     ):
         return None
     head_alone = value_of(run.train.model, "trained") == "head" or value_of(run.train.model, "frozen") is True
@@ -188,9 +189,7 @@ def much_higher_rate(run: Run) -> Changes:
 
 def smaller_batches(run: Run) -> Changes:
     """A quarter of the batch, so four times the steps of an epoch."""
-    return (
-        {"train.batch_size": max(run.train.batch_size // 4, 1)} if run.network and run.train.batch_size > 16 else None
-    )
+    return {"train.batch_size": run.train.batch_size // 4} if run.network and run.train.batch_size > 16 else None
 
 
 def no_patience(run: Run) -> Changes:

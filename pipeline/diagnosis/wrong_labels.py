@@ -1,6 +1,6 @@
 """Are labels wrong, of which role and in which split? What the models that check labels say, and how reliable it is.
 
-The stage label_issues gives the share of wrong labels of each role with its interval (wrong_share.py there), and what
+The stage label_issues gives the share of wrong labels of each role with its interval (metrics/wrong_share.py), and what
 it is at least where six such intervals are to hold at once. What that leaves open is not claimed.
 
 That share rests on images that the model recognises. People err most on images that are hard to recognise, and take
@@ -81,7 +81,8 @@ def _of_role(role: str, label_issues: Mapping[str, Any], relevant: float) -> lis
         f"cannot tell whether {role} labels are wrong or the images are hard to recognise: the model that "
         f"checks them agrees with {whole['accuracy']:.0%}, and up to {most:.0%} may be wrong"
     )
-    return [Finding(WEAK_JUDGE, words, {"wrong_share": 0.0, "accuracy": whole["accuracy"]}, subject=role)]
+    figures = {"wrong_share": 0.0, "accuracy": whole["accuracy"], "too_weak": too_weak(whole)}
+    return [Finding(WEAK_JUDGE, words, figures, subject=role)]
 
 
 def at_most(part: Mapping[str, float]) -> float:

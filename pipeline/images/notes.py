@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from pipeline.errors import listing
 
 BITS = 16
+# Of what files of more than 8 bits per channel can hold: whose largest value is no more, uses fewer bits than it has.
+LITTLE = 0.25
 
 
 def notes_on(
@@ -21,6 +23,15 @@ def notes_on(
     return [*_misnamed(misnamed), *_dim(source, dim), *_from_exif(times, cameras)]
 
 
+def white_of(shares: Sequence[float]) -> int:
+    """The largest value of the fewest bits that hold images of 16 bits, which nearly all files of more than 8 have.
+
+    Args:
+        shares: of their range that the images use, above 0.
+    """
+    return int(2 ** math.ceil(math.log2(max(shares) * 2**BITS)) - 1)
+
+
 def _misnamed(files: Sequence[tuple[str, str]]) -> Iterator[str]:
     if files:
         shown = listing((f"{path} (is {kind})" for path, kind in files), most=3)
@@ -30,8 +41,7 @@ def _misnamed(files: Sequence[tuple[str, str]]) -> Iterator[str]:
 def _dim(source: str, shares: Sequence[float]) -> Iterator[str]:
     if not shares:
         return
-    # Of 16 bits, which nearly all such files have.
-    top = 2 ** math.ceil(math.log2(max(shares) * 2**BITS)) - 1
+    top = white_of(shares)
     yield (
         f"{len(shares)} images of more than 8 bits use at most {max(shares):.1%} of the range of their files, "
         f"so they look dark. If {top} is their white, set value_range: [0, {top}] in sources.{source}, or in "

@@ -180,7 +180,7 @@ def _is_own(own: pd.DataFrame, dev: pd.DataFrame) -> bool:
 
 
 def _dev(predictions: pd.DataFrame) -> pd.DataFrame:
-    return predictions[predictions["split"] == DEV].sort_values("id", ignore_index=True)
+    return predictions[predictions["split"] == DEV].sort_values("id")
 
 
 def _judged(dev: pd.DataFrame, params: EvaluateParams) -> tuple[Metric, Predictions]:

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from pipeline.metrics.confusion import Matrices, confusion_matrices, recalls
 from pipeline.metrics.influence import cell_influence, clustered_variance, jackknife_bias, ranking_influence
@@ -29,6 +28,7 @@ from pipeline.metrics.mean_intervals import (
 from pipeline.metrics.metric import Metric
 from pipeline.metrics.number_intervals import number_ends
 from pipeline.metrics.predictions import Predictions
+from pipeline.metrics.upper_tails import chi_square_quantile, normal_quantile, student_quantile
 
 # Of fewer independent groups no interval is told: nothing measures the design effect.
 MIN_GROUPS = 15
@@ -168,7 +168,7 @@ def few_groups_widen(influence: Floats, codes: Codes, alpha: float) -> float:
         return 1.0
     total = float((squares**2).sum())
     freedom = max(float(squares.sum()) ** 2 / total - 1, LEAST_FREEDOM) if total > 0 else math.inf
-    return float(stats.t.isf(alpha / 2, freedom) / stats.norm.isf(alpha / 2))
+    return student_quantile(alpha / 2, freedom) / normal_quantile(alpha / 2)
 
 
 def with_shares_evened(matrix: Matrices, seen: Predictions, codes: Codes, present: Codes) -> Matrices:
@@ -185,7 +185,7 @@ def with_shares_evened(matrix: Matrices, seen: Predictions, codes: Codes, presen
     equal = 1 / len(called)
     apart = float(((groups / groups.sum() - equal) ** 2).sum())
     # What a draw of so many groups from equal classes stays below in 95 % (Pearson's statistic).
-    chance = equal / groups.sum() * float(stats.chi2.isf(0.05, max(len(called) - 1, 1)))
+    chance = equal / groups.sum() * chi_square_quantile(0.05, max(len(called) - 1, 1))
     kept = max(1 - chance / apart, 0.0) if apart > 0 else 0.0
     found = np.zeros(matrix.shape)
     right = float(np.nanmean(recalls(matrix)[present]))
@@ -200,22 +200,25 @@ def with_shares_evened(matrix: Matrices, seen: Predictions, codes: Codes, presen
 
 
 def _without_absent(matrix: Matrices, present: Codes) -> Matrices:
-    """The same with mistakes for classes that have no images called others of the classes that have."""
+    """The same with mistakes for classes that have no images called others of the classes that have, if any has."""
+    if len(present) == 1:
+        return matrix
     absent = np.setdiff1d(np.arange(len(matrix)), present)
     moved = matrix.copy()
     moved[:, absent] = 0.0
-    for label in present if len(present) > 1 else ():
+    for label in present:
         others = np.setdiff1d(present, [label])
         moved[label, others] += matrix[label, absent].sum() / len(others)
     return moved
 
 
 def _mistakes(row: Floats, label: int, present: Codes) -> Floats:
-    """What a class's mistakes are called, shares; one more is spread over the classes that have images."""
+    """What a class's mistakes are called, shares; one more is spread over the classes that have images, if any has."""
+    others = np.setdiff1d(present if len(present) > 1 else np.arange(len(row)), [label])
     calls = row.copy()
-    calls[present] += 1 / max(len(present) - 1, 1)
+    calls[others] += 1 / len(others)
     calls[label] = 0.0
-    return np.asarray(calls / calls.sum()) if calls.sum() > 0 else calls
+    return np.asarray(calls / calls.sum())
 
 
 def _ranking_ends(metric: Metric, seen: Predictions, codes: Codes, alpha: float) -> Ends:
@@ -226,9 +229,9 @@ def _ranking_ends(metric: Metric, seen: Predictions, codes: Codes, alpha: float)
     for label in labels:
         area, influence = ranking_influence(seen, label)
         inside = seen.labels == label
-        most = effective_images((seen.labels[inside] == label).astype(np.float64), codes[inside], alpha)
+        most = effective_images(np.ones(inside.sum()), codes[inside], alpha)
         spread = clustered_variance(influence, codes)
-        effective = area * (1 - area) / spread if spread > 0 and 0 < area < 1 else most
+        effective = area * (1 - area) / spread if spread > 0 else most
         sizes = np.unique(codes[inside], return_counts=True)[1].astype(np.float64)
         effective = min(effective * student_factor(sizes, 1.0, alpha), float(inside.sum()))
         low, high = share_interval(area, max(effective, 1.0), alpha)

@@ -55,7 +55,7 @@ def per_label(seen: Predictions, groups: "pd.Series[str]") -> pd.DataFrame:
 
 def _with_ends(metric: Metric, view: Predictions, groups: "pd.Series[str]") -> tuple[float, float, float]:
     value = metric.value(view)
-    ends = metric_interval(metric, view, groups) if np.isfinite(value) and view.labels.any() else None
+    ends = metric_interval(metric, view, groups) if view.labels.any() else None
     return value, *(ends or (np.nan, np.nan))
 
 

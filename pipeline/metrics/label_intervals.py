@@ -28,10 +28,9 @@ def label_values(metric: Metric, seen: Predictions) -> Iterator[tuple[float, Pre
     assert metric.of_one_label is not None  # noqa: S101
     for label in range(len(seen.classes)) if metric.label is None else [metric.label]:
         view = one_label(seen, label)
-        value = metric.of_one_label.value(view)
         # A label that no image has is measured by nothing: its exact limits are 0 and 1.
-        if math.isfinite(value) and view.labels.any():
-            yield value, view
+        if view.labels.any():
+            yield metric.of_one_label.value(view), view
 
 
 def label_ends(metric: Metric, seen: Predictions, codes: Codes, alpha: float, ends_of: EndsOf) -> Ends:
@@ -67,5 +66,5 @@ def ratio_ends(
     spread = clustered_variance(ratio_influence(hits, named), codes)
     # Where all is right, or nothing, groups show no spread: then a group counts as one image.
     groups = float(len(np.unique(codes[named > 0])))
-    effective = value * (1 - value) / spread if spread > 0 and 0 < value < 1 else groups
+    effective = value * (1 - value) / spread if spread > 0 else groups
     return share_ends(value, min(max(effective, 1.0), float(named.sum())), alpha)

@@ -10,9 +10,9 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from pipeline.metrics.influence import clustered_variance
+from pipeline.metrics.upper_tails import beta_limits, normal_quantile, student_quantile
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.intp]
@@ -67,7 +67,7 @@ def student_factor(sizes: Floats, correlation: float, alpha: float, means: int =
     """
     variances = sizes * (1 + (sizes - 1) * min(max(correlation, 0.0), 1.0))
     freedom = max(variances.sum() ** 2 / (variances**2).sum() - means, 1.0)
-    return float((stats.norm.isf(alpha / 2) / stats.t.isf(alpha / 2, freedom)) ** 2)
+    return float((normal_quantile(alpha / 2) / student_quantile(alpha / 2, freedom)) ** 2)
 
 
 def _within(effective: float, images: int) -> float:
@@ -77,9 +77,8 @@ def _within(effective: float, images: int) -> float:
 def exact_limits(shares: Floats, images: Floats, alpha: float) -> tuple[Floats, Floats]:
     """Clopper and Pearson's limits, shape (k,) each."""
     hits, misses = shares * images, (1 - shares) * images
-    low = np.where(hits > 0, stats.beta.ppf(alpha / 2, np.maximum(hits, 1e-12), misses + 1), 0.0)
-    high = np.where(misses > 0, stats.beta.isf(alpha / 2, hits + 1, np.maximum(misses, 1e-12)), 1.0)
-    return np.minimum(low, shares), np.maximum(high, shares)
+    low, high = beta_limits(alpha / 2, hits, misses)
+    return np.minimum(np.where(hits > 0, low, 0.0), shares), np.maximum(np.where(misses > 0, high, 1.0), shares)
 
 
 def combined_reach(one: float, other: float, correlation: float) -> float:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
+from pipeline.metrics.upper_tails import normal_tail, student_quantile
 from pipeline.randomness import keyed_generator
 
 Floats = npt.NDArray[np.float64]
@@ -39,14 +39,14 @@ def judged_together(influences: Floats, codes: npt.NDArray[np.intp], groups: int
 
     Args:
         influences: of each image on each model's metric, shape (models, n), mean 0.
-        codes: the group of each image, from 0, shape (n,). groups: how many of them tell about the metric.
+        codes: the group of each image, from 0, shape (n,). groups: how many of them tell about the metric, two or more.
     """
     images = influences.shape[1]
     sums = np.stack([np.bincount(codes, weights=row) for row in influences]) / images
-    covariance = np.einsum("ig,jg->ij", sums, sums) * groups / max(groups - 1, 1)
+    covariance = np.einsum("ig,jg->ij", sums, sums) * groups / (groups - 1)
     own = np.diag(covariance)
     variance = np.maximum(own[:, None] + own[None, :] - 2 * covariance, 0.0)
-    variance[variance < 1e-12 * max(float(own.max(initial=0.0)), 1e-300)] = 0.0
+    variance[variance < 1e-12 * max(float(own.max()), 1e-300)] = 0.0
     critical = _critical(sums, variance, groups, alpha, seed)
     left = 1 - critical**2 / groups
     return Together(critical * np.sqrt(variance / left) if left > 0 else np.where(variance > 0, math.inf, 0.0))
@@ -56,12 +56,12 @@ def _critical(sums: Floats, variance: Floats, groups: int, alpha: float, seed: i
     """The level that the largest of all pairs' differences, in standard errors, stays below in 1 - alpha of tables."""
     one, other = np.nonzero(np.triu(variance > 0))
     if not len(one):
-        return float(stats.t.isf(alpha / 2, max(groups - 1, 1)))
+        return student_quantile(alpha / 2, groups - 1)
     spread = np.sqrt(variance[one, other])
     generator = keyed_generator(seed, "comparison", groups)
     largest: list[Floats] = []
     for _ in range(0, DRAWS, step := max(1, min(DRAWS, MAX_CELLS // max(len(one), sums.shape[1])))):
-        drawn = generator.standard_normal((step, sums.shape[1])) @ sums.T * math.sqrt(groups / max(groups - 1, 1))
+        drawn = generator.standard_normal((step, sums.shape[1])) @ sums.T * math.sqrt(groups / (groups - 1))
         largest.append((np.abs(drawn[:, one] - drawn[:, other]) / spread).max(axis=1))
     normal = float(np.quantile(np.concatenate(largest), 1 - alpha))
-    return round(float(stats.t.isf(stats.norm.sf(normal), max(groups - 1, 1))), DIGITS)
+    return round(student_quantile(normal_tail(normal), groups - 1), DIGITS)

@@ -9,11 +9,11 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from pipeline.metrics.influence import clustered_variance
 from pipeline.metrics.metric import Metric
 from pipeline.metrics.predictions import Predictions
+from pipeline.metrics.upper_tails import student_quantile
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.intp]
@@ -45,7 +45,7 @@ def _reach(influence: Floats, codes: Codes, alpha: float) -> float:
     if total == 0:
         return 0.0
     freedom = max(float(squares.sum()) ** 2 / total - 1, LEAST_FREEDOM)
-    return float(stats.t.isf(alpha / 2, freedom)) * math.sqrt(clustered_variance(influence, codes))
+    return student_quantile(alpha / 2, freedom) * math.sqrt(clustered_variance(influence, codes))
 
 
 def _rounded(value: float) -> float:

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import chi2, ks_2samp, norm, pearson3, rankdata, skew
+from scipy import special
 
+from pipeline.metrics.upper_tails import chi_square_tail
 from pipeline.randomness import keyed_generator
 
 Values = npt.NDArray[np.float64]
@@ -61,7 +62,7 @@ def label_test(labels: npt.NDArray[Any], inside: Flags, seed: int) -> Result:
 
     seen = float(chi_square(here))
     if total.min() * min(size, others) / everyone >= EXPECTED:
-        return Result(distance, float(chi2.sf(seen, len(names) - 1)))
+        return Result(distance, chi_square_tail(seen, len(names) - 1))
     tables = partial(keyed_generator(seed, "matching labels").multivariate_hypergeometric, total, size)
     p, _ = _random_p(seen, lambda draws: chi_square(tables(draws, method="marginals")))
     return Result(distance, p)
@@ -69,6 +70,8 @@ def label_test(labels: npt.NDArray[Any], inside: Flags, seed: int) -> Result:
 
 def fact_test(here: Values, there: Values) -> Result:
     """Two-sample Kolmogorov-Smirnov distance in [0, 1] and its p, which ties make too large, never too small."""
+    from scipy.stats import ks_2samp
+
     found = ks_2samp(here, there, method="exact" if max(len(here), len(there)) <= 1000 else "asymp")
     return Result(float(found.statistic), float(np.clip(found.pvalue, 0, 1)))
 
@@ -99,7 +102,9 @@ def quadratic_features(facts: Values) -> Values:
 
     Ranks make logarithms and outliers irrelevant; products see shifts that no single fact shows.
     """
-    scores = norm.ppf(rankdata(facts, axis=0) / (len(facts) + 1))
+    from scipy.stats import rankdata
+
+    scores = special.ndtri(rankdata(facts, axis=0) / (len(facts) + 1))
     first, second = np.triu_indices(facts.shape[1])
     return np.column_stack([np.ones(len(facts)), scores, scores[:, first] * scores[:, second]])
 
@@ -110,6 +115,8 @@ def fold_areas(features: Values, sides: Flags, folds: npt.NDArray[np.intp]) -> V
     Mean over the folds, by van Elteren's weights (1960); ties count half (Mann and Whitney 1947). einsum adds in
     one order for any number of threads; scores are rounded, because equal images must tie.
     """
+    from scipy.stats import rankdata
+
     penalty, signs = np.diag(np.r_[0.001, np.full(features.shape[1] - 1, PENALTY)]), np.where(sides, 1.0, -1.0)
     members = [np.flatnonzero(folds == fold) for fold in range(FOLDS)]
     grams = [np.einsum("ij,ik->jk", features[fold], features[fold]) for fold in members]
@@ -131,6 +138,8 @@ def _random_p(seen: float, draw: Callable[[int], Values]) -> tuple[float, Values
 
     Beyond all draws: the tail of a Pearson III distribution with their mean, deviation and skewness.
     """
+    from scipy.stats import pearson3, skew
+
     null = np.empty(0)
     for draws in DRAWS:
         null = np.r_[null, draw(draws)]

@@ -20,6 +20,8 @@ from pipeline.transforms.presets import PRESETS
 
 # Rows an epoch that are no wait on two cores.
 MANY_ROWS = 20_000
+# Of images of dev in the smallest class: with fewer, one or two of them decide whether a recall of 0.5 is held.
+MIN_FOR_RECALL = 5
 # Training images from which on a network from scratch learns small pictures as well as a pretrained one knows them.
 MANY_FOR_SCRATCH = 20_000
 # Names of classes that a mirror image, or a turn, makes another one.
@@ -185,12 +187,16 @@ def _preset_that_fits(seen: Seen) -> tuple[str, str]:
 
 def _limits(production: Counter[str], shares: Mapping[str, float], model: ModelChoice) -> list[Choice]:
     smallest = min(production.values()) * shares["dev"]
-    why = "a first limit; raise it when a model reaches it"
-    if smallest < 20:
-        why = f"dev has about {smallest:.0f} images of the smallest class: a recall of 5 in 10 is all that shows"
-    limits = {
+    limits: dict[str, Any] = {
         "worst_class_recall": {"metric": "worst_class_recall", "min": 0.5, "max": None},
         "model_megabytes": {"metric": "model_megabytes", "min": None, "max": model.max_megabytes},
     }
+    why = "a first limit; raise it when a model reaches it"
+    if smallest < MIN_FOR_RECALL:
+        del limits["worst_class_recall"]
+        images = f"{max(smallest, 1):.0f} image{'s' * (round(smallest) > 1)}"
+        why = f"dev has about {images} of the smallest class: too few for a limit on the recall of each class"
+    elif smallest < 20:
+        why = f"dev has about {smallest:.0f} images of the smallest class: a recall of 5 in 10 is all that shows"
     why += f". {model.why_megabytes}"
     return [Choice("evaluate.satisficing", limits, why)]

@@ -67,7 +67,8 @@ def check_version(name: str, params: Params) -> str | None:
             f"Run `{COMMAND}` first; `dvc repro` without --single-item and --downstream does that for you"
         )
     return (
-        f"note: the code of {name} has changed since the last `dvc repro`; the next `dvc repro` runs this stage again"
+        f"note: {name} runs other code than at the last `dvc repro`, because the package changed, or params that "
+        "choose code, such as a model; the next `dvc repro` runs this stage again"
     )
 
 
@@ -115,6 +116,8 @@ def _summary(new: Mapping[str, str], before: Mapping[str, str | None]) -> str:
     noted = dict(_noted())
     if None in noted.values():
         return OLDER
+    if not any(Path(lock).is_file() for lock in LOCKS):
+        return f"{len(new)} stages; none of them has run yet"
     changed = [name for name, text in new.items() if name in noted and noted[name] != _md5(text)]
     if not changed:
         return f"{len(new)} stages, no code changed since dvc.lock"

@@ -28,10 +28,11 @@ COPIED = {
     "feedback/README.md": "feedback.md",
     # The same of curate.
     "feedback/labels.csv": "labels.csv",
+    "feedback/pairs.csv": "pairs.csv",
     "own/__init__.py": "own_code",
 }
 # A person's from the first day on; an upgrade leaves them alone.
-OWN = {PARAMS, "README.md", "own/__init__.py", ".dvc/config", "feedback/labels.csv"}
+OWN = {PARAMS, "README.md", "own/__init__.py", ".dvc/config", "feedback/labels.csv", "feedback/pairs.csv"}
 
 
 def project_files(title: str, demonstration: bool) -> dict[str, str]:

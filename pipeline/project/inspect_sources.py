@@ -102,10 +102,10 @@ def inspect(folder: Path | ObjectPlace, role: str, name: str, shown_path: str, w
     # What stands before the paths of images in `files`, which looks into the whole source.
     before = ""
     if file is not None:
-        source["labels"] = labels_from(files, images, file, wanted.columns, role)
+        source["labels"], said = labels_from(files, images, file, wanted.columns, role)
         counts, nowhere = label_counts(files, source["labels"], set(images))
         classes = {label: count for label, count in counts.items() if label}
-        notes += _said_of_labels(source["labels"], nowhere)
+        notes += [*said, *_said_of_labels(source["labels"], nowhere)]
         unlabelled = len(images) - sum(classes.values())
         if has_several(source["labels"]):
             classes = by_label(classes, source["labels"])
@@ -138,6 +138,7 @@ def inspect(folder: Path | ObjectPlace, role: str, name: str, shown_path: str, w
     if unlabelled and role != "raw":
         notes.append(f"{unlabelled:,} images have no label; the model can learn from them: see train.unlabelled")
     facts = look_at(files, [f"{before}{path}" for path in images])
+    reasons += _white(facts, source, notes)
     several = has_several(source.get("labels", {}))
     labels = _labels_of(files, images, source, classes) if classes and not several else {}
     pictures = _pictures(files, {f"{before}{path}": label for path, label in labels.items()}, facts, wanted)
@@ -247,6 +248,15 @@ def _ignored(ignored: Sequence[tuple[str, str]]) -> list[str]:
             f"{listing(of_system, 2)}"
         )
     return notes
+
+
+def _white(facts: ImageFacts, source: dict[str, Any], notes: list[str]) -> list[str]:
+    """Set the range of a source whose images of more than 8 bits are dark; why."""
+    if facts.white is None:
+        return []
+    source["value_range"] = [0, facts.white]
+    notes.append(f"images of more than 8 bits are dark: {facts.white:,} is taken for their white (value_range)")
+    return [f"images of more than 8 bits use at most {max(facts.deep):.1%} of the range of their files"]
 
 
 def _said_of_labels(labels: Mapping[str, Any], nowhere: Sequence[str]) -> list[str]:

@@ -15,7 +15,8 @@ from pipeline.names import clean
 from pipeline.problem.label_sets import SEPARATOR
 from pipeline.sources.files import Files
 from pipeline.sources.label_studio import labels_of
-from pipeline.sources.params import LabelStudioLabels
+from pipeline.sources.metadata import captured_times, unusable
+from pipeline.sources.params import Columns, LabelStudioLabels
 from pipeline.sources.texts import read_texts
 from pipeline.store.tables import MAX_BYTES, READERS
 
@@ -47,24 +48,29 @@ def file_in(inside: Collection[str], place: str, asked: Sequence[str]) -> str | 
 
 def labels_from(
     files: Files, images: Sequence[str], name: str, columns: Mapping[str, str], role: str
-) -> dict[str, Any]:
-    """The `labels` of a source for a table, or an export of Label Studio, inside it.
+) -> tuple[dict[str, Any], list[str]]:
+    """The `labels` of a source for a table, or an export of Label Studio, inside it; and notes on how it is read.
 
     Raises:
-        DataError: it cannot be read as a table or an export.
+        DataError: it cannot be read as a table or an export, or the column that is named for times has none.
         ParamsError: which column is which does not show.
     """
     unlisted = "ignore" if role == "raw" else "unlabelled"
     if name.lower().endswith(".json"):
-        return _label_studio(_content(files, name), set(images), name, unlisted)
+        return _label_studio(_content(files, name), set(images), name, unlisted), []
     table = _table(files, name)
     found = _columns([*map(str, table)], name, columns)
+    _, wrong = captured_times(table, Columns.model_validate(found), pd.Timestamp.now(tz="UTC"))
+    if wrong and "captured_at" in columns:
+        raise DataError(unusable(name, wrong))
+    notes = [f"{name} has no times that can be used: {problem}" for problem in wrong]
+    found |= {"captured_at": None} if wrong else {}
     separator = separator_of({clean(cell) for cell in table[str(found["label"])] if cell})
     labels = {"name": "table", "file": name, "columns": found, "unlisted": unlisted}
     paths = table[str(found["path"])]
     if prefix := _prefix_of(paths, set(images)):
         labels["prefix"] = prefix
-    return labels if separator is None else {**labels, "separator": separator}
+    return labels if separator is None else {**labels, "separator": separator}, notes
 
 
 def _prefix_of(paths: Iterable[str], images: Collection[str]) -> str:
@@ -138,7 +144,7 @@ def labels_by_path(files: Files, labels: Mapping[str, Any]) -> dict[str, str]:
     return {
         str(path).removeprefix(labels.get("prefix") or ""): clean(str(label))
         for path, label in zip(table[columns["path"]], table[columns["label"]], strict=True)
-        if path is not None and label is not None
+        if path and label
     }
 
 

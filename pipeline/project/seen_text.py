@@ -11,6 +11,8 @@ from pipeline.project.seen import INSTALL_HEIC, Seen
 
 # Classes that are listed a source.
 MAX_CLASSES = 12
+# Production images of a class, of which dev gets a third at most.
+MIN_TO_MEASURE = 15
 
 
 def seen_lines(seen: Seen) -> Iterator[str]:
@@ -54,6 +56,21 @@ def _facts(source: SourceSeen) -> Iterator[str]:
         yield f"  note: {facts.unreadable} of the inspected images cannot be opened and will be rejected{heic}"
 
 
+def _rare(seen: Seen, production: Counter[str]) -> Iterator[str]:
+    """Classes of which dev gets too few images to measure them."""
+    rare = {label: count for label, count in production.items() if count < MIN_TO_MEASURE}
+    if not rare or seen.numbers is not None or seen.several:
+        return
+    few = listing(f"{shown(label)} {count}" for label, count in sorted(rare.items()))
+    classes = "1 class has" if len(rare) == 1 else f"{len(rare):,} classes have"
+    has_files = any("file" in source.source.get("labels", {}) for source in seen.sources)
+    leave = "" if has_files or len(production) - len(rare) < 2 else f", or use --min-images {MIN_TO_MEASURE}"
+    yield (
+        f"{classes} fewer than {MIN_TO_MEASURE} production images ({few}): in dev too few to tell how well the model "
+        f"recognises {'it' if len(rare) == 1 else 'them'}. Add images{leave}"
+    )
+
+
 def _alone(seen: Seen) -> dict[str, str]:
     """Source -> its only class, if no other source has that class."""
     if len(seen.classes) < 2 or seen.numbers is not None:
@@ -68,6 +85,7 @@ def _of_all(seen: Seen) -> Iterator[str]:
     if seen.left_out:
         classes = "1 class is" if len(seen.left_out) == 1 else f"{len(seen.left_out):,} classes are"
         yield f"{classes} left out, with too few production images (exclude): {listing(seen.left_out)}"
+    yield from _rare(seen, production)
     if alone := _alone(seen):
         yield (
             f"{listing(f'{source} has only {label}' for source, label in alone.items())}, and no other source has "

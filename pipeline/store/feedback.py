@@ -1,6 +1,6 @@
 """The folder with people's tables for the diagnosis: answers.csv and outcomes.csv, both optional.
 
-labels.csv beside them is for `curate` (decisions.py).
+labels.csv and pairs.csv beside them are for `curate` (decisions.py, pair_decisions.py).
 """
 
 import difflib
@@ -17,7 +17,7 @@ KEY = "image"
 # Beside the tables: what explains them, and what DVC puts there.
 OTHERS = (".md", ".dvc")
 # For curate.
-LABELS = "labels.csv"
+OF_CURATE = {"labels.csv", "pairs.csv"}
 
 
 def feedback(path: str) -> Artifact:
@@ -25,7 +25,8 @@ def feedback(path: str) -> Artifact:
 
     def read(place: Path) -> Mapping[str, Spreadsheet]:
         names = [entry.name for entry in sorted(place.iterdir())] if place.is_dir() else []
-        own = [name for name in names if not name.startswith(".") and not name.endswith(OTHERS) and name != LABELS]
+        own = [name for name in names if not name.startswith(".") and not name.endswith(OTHERS)]
+        own = [name for name in own if name not in OF_CURATE]
         _check(place, own)
         tables = [name for name in names if name in {ANSWERS, OUTCOMES}]
         return {name: read_spreadsheet(read_bytes(place / name), str(place / name), KEY) for name in tables}

@@ -23,7 +23,7 @@ from pipeline.store.reading import maker
 from pipeline.store.refusals import refusals
 from pipeline.store.shard_files import Finisher, Make, make_and_write, path_of, write_shard
 from pipeline.store.shard_plan import Chunk, Older, Row, Task, Tasks, chunks_of, digest, name_of
-from pipeline.store.writing import remove
+from pipeline.store.writing import remove, write_text
 from pipeline.workers.engine import Engine, Files
 from pipeline.workers.serving import Guard
 
@@ -31,6 +31,8 @@ from pipeline.workers.serving import Guard
 # their own, whose rows the shards then take over. After a kill they count like any older shard.
 SHARDS_A_WORKER = 8
 SLICES_A_WORKER = 8
+# Of a folder without shards: a file, and what it says.
+NO_SHARDS, NO_SHARDS_TEXT = "empty.txt", "The last run needed no pictures or vectors here.\n"
 # Rows, each of some hundredths of a second, in the second or two in which processes start.
 MIN_ROWS_FOR_WORKERS = 50
 
@@ -98,12 +100,19 @@ class ShardStore:
         return Placed(self.folder, chunks, full)
 
     def drop_stale(self) -> None:
-        """Remove every shard that this run did not ask for, and what a killed run left half-written."""
+        """Remove every shard that this run did not ask for, and what a killed run left half-written.
+
+        A folder without shards gets a file: DVC warns about empty folders whenever it looks at them.
+        """
         for path in self.folder.glob("*.arrow"):
             if path.stem not in self._used:
                 remove(path)
         for path in self.folder.glob(".*.partial"):
             remove(path)
+        if self._used:
+            remove(self.folder / NO_SHARDS)
+        elif self.folder.is_dir():
+            write_text(NO_SHARDS_TEXT, self.folder / NO_SHARDS)
 
     def _names(self) -> list[str]:
         return sorted(path.stem for path in self.folder.glob("*.arrow"))

@@ -19,7 +19,7 @@ from pipeline.data.dataset import RowDataset
 from pipeline.data.loader import Batch, WeightedBatch, distinct_pictures
 from pipeline.data.order import KeyedOrder
 from pipeline.models.prediction import fast_forward
-from pipeline.training.loop import be_deterministic, device_of_training
+from pipeline.training.devices import be_deterministic, device_of_training
 from pipeline.workers.engine import Engine
 from pipeline.workers.progress import progress
 

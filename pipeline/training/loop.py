@@ -1,35 +1,29 @@
-"""The training loop: one optimizer step per batch; Lightning Fabric handles device and precision.
+"""The training loop: one optimizer step per batch, on the device and in the precision of devices.py.
 
 Training and the learning-rate range test share it. All that is random here is keyed by epoch and batch: so an epoch
 is the same whatever ran before it, also after a stop.
 """
 
-import inspect
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
 
 from pipeline.data.loader import Batch, WeightedBatch
-from pipeline.errors import ParamsError
 from pipeline.randomness import keyed_seed
 from pipeline.stages.train.params import TrainParams
 from pipeline.training.data_parallel.group import Counted, Member, Order, Told
+from pipeline.training.devices import be_deterministic, check_precision, fabric_of
 from pipeline.training.loss_functions import Losses
 from pipeline.training.losses import penalty, weighted_mean
 from pipeline.training.mixing import mix
 from pipeline.training.optimizers import FACTOR, build_optimizer
 from pipeline.training.unlabelled import UNLABELLED, JoinedForward
 
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
-
 # A weighted batch with pictures of images without a label, as train.unlabelled makes them.
 JoinedBatch = tuple[Tensor, Tensor, Tensor, Tensor]
-
-MIXED: dict[str, Literal["bf16-mixed", "16-mixed"]] = {"bfloat16": "bf16-mixed", "float16": "16-mixed"}
 
 
 class TrainBatches(Protocol):
@@ -69,14 +63,14 @@ class TrainingLoop:
     """
 
     def __init__(self, network: nn.Module, params: TrainParams, losses: Losses) -> None:
-        _check_precision(params.precision)
+        check_precision(params.precision)
         # Sums are split by threads, so that their number is part of the result and stands in params.
         torch.set_num_threads(params.threads)
         be_deterministic()
         self._params = params
         self._losses = losses
         self._member = Member.here()
-        self._fabric = _fabric(params.precision, self._member)
+        self._fabric = fabric_of(params.precision, self._member)
         # Again, because Fabric shares out the cores among processes.
         torch.set_num_threads(params.threads)
         # Whether another process of the training was asked to end.
@@ -238,65 +232,3 @@ def _forward(
             [share * weighted_mean(losses.plain(logits, of), rows, of_all) for share, of, rows in pairs]
         ).sum()
     return objective, Step(number, loss, objective.detach(), logits.detach(), leading, used)
-
-
-def device_of_training() -> str:
-    """The GPU if there is one."""
-    return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-
-
-def _fabric(precision: str, member: Member) -> "Fabric":
-    """One device for each process of the training: a GPU if there is one."""
-    # Baselines, and the models of `label-issues` that use embeddings, do without.
-    from lightning_fabric import Fabric
-    from lightning_fabric.plugins import MixedPrecision, Precision
-    from lightning_fabric.plugins.environments.lightning import LightningEnvironment
-
-    class Mixed(MixedPrecision):
-        """Pixels reach the network as they are: it scales them first, and half precision would round those of mixup."""
-
-        def convert_input(self, data: Any) -> Any:
-            return data
-
-    device = device_of_training()
-    chosen = Mixed(MIXED[precision], device) if precision in MIXED else Precision()
-    if member.count == 1:
-        # One process, whatever a cluster's environment variables say of others.
-        return Fabric(accelerator=device, devices=1, plugins=[chosen, LightningEnvironment()])
-    from lightning_fabric.strategies.ddp import DDPStrategy
-    from torch.nn.parallel import DistributedDataParallel
-
-    class Started(LightningEnvironment):
-        """The processes are there already, and in their group."""
-
-        creates_processes_externally = True
-
-        def local_rank(self) -> int:
-            return member.rank
-
-    # Buffers are the same in all processes, and the first one measures dev alone: nothing is to be sent then. The
-    # argument's name is that of torch 2.13, or an older one's.
-    known = inspect.signature(DistributedDataParallel).parameters
-    name = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
-    arguments: dict[str, Any] = {name: False}
-    strategy = DDPStrategy(**arguments)
-    fabric = Fabric(accelerator=device, devices=member.count, strategy=strategy, plugins=[chosen, Started()])
-    fabric.launch()
-    return fabric
-
-
-def be_deterministic() -> None:
-    """From now on torch takes only kernels that give the same numbers each time."""
-    # On a GPU cuBLAS must be told as well: workers/libraries.py does so.
-    torch.use_deterministic_algorithms(True)
-    torch.backends.cudnn.benchmark = False
-
-
-def _check_precision(precision: str) -> None:
-    cuda = torch.cuda.is_available()
-    if precision == "float16" and not cuda:
-        raise ParamsError(
-            "train.precision float16 needs a GPU, and torch finds none on this machine: set it to float32 or bfloat16"
-        )
-    if precision == "bfloat16" and cuda and not torch.cuda.is_bf16_supported(including_emulation=False):
-        raise ParamsError("this GPU does not support train.precision bfloat16: set it to float32 or float16")

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,28 +11,45 @@ from typing import Any
 import pytest
 import uvicorn
 
-from pipeline.store.decisions import parse
+from pipeline.store.decisions import LABELS
+from pipeline.store.pair_decisions import PAIRS
+from pipeline.tools.review.items import Item
 from pipeline.tools.review.saving import DecisionFile
 from pipeline.tools.review.server import Review, application
 from tests.browser.test_page import DESKTOP, PHONE, browser
-from tests.tools.review.test_review import HOSTILE, SHAS, TOKEN, Pictures, item
+from tests.tools.review.reviews import HOSTILE, SHAS, TOKEN, Pictures, item
 
 __all__ = ["browser"]
 
 pytestmark = pytest.mark.browser
 
 LONG, RIGHT_TO_LEFT = "n" * 300, "تفاحة"
+ITEMS = [replace(item(0), id=HOSTILE), item(1, LONG), item(2, RIGHT_TO_LEFT)]
 
 
 @pytest.fixture
 def address(tmp_path: Path) -> Iterator[str]:
     """Of a server with three images."""
+    with served(tmp_path, ITEMS) as found:
+        yield found
+
+
+@pytest.fixture
+def address_of_pairs(tmp_path: Path) -> Iterator[str]:
+    """Of a server with three pairs of the same images."""
+    pairs = [replace(ITEMS[one], other=ITEMS[other], found_as="one scene") for one, other in ((0, 1), (1, 2), (0, 2))]
+    with served(tmp_path, pairs) as found:
+        yield found
+
+
+@contextmanager
+def served(tmp_path: Path, items: list[Item]) -> Iterator[str]:
     config = uvicorn.Config(lambda: None, port=0, log_level="error")
     listening = config.bind_socket()
     port = listening.getsockname()[1]
-    items = [replace(item(0), id=HOSTILE), item(1, LONG), item(2, RIGHT_TO_LEFT)]
     labels = ["cat", "dog", LONG, RIGHT_TO_LEFT, HOSTILE]
-    review = Review(items, labels, Pictures(), DecisionFile(tmp_path / "labels.csv", "ann"))
+    files = DecisionFile(tmp_path / "labels.csv", "ann", LABELS), DecisionFile(tmp_path / "pairs.csv", "ann", PAIRS)
+    review = Review(items, labels, Pictures(), *files)
     config = uvicorn.Config(application(review, TOKEN, port), log_level="error", ws="none")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
@@ -44,7 +62,7 @@ def address(tmp_path: Path) -> Iterator[str]:
 
 
 def decisions(folder: Path) -> dict[str, tuple[str, str]]:
-    found = parse((folder / "labels.csv").read_bytes(), "labels.csv")
+    found = LABELS.parse((folder / "labels.csv").read_bytes(), "labels.csv")
     return {one.sha256: (one.decision, one.after) for one in found}
 
 
@@ -105,8 +123,41 @@ def test_two_tabs_lose_nothing(browser: Any, address: str, tmp_path: Path) -> No
     assert noise == []
 
 
+def test_keys_say_whether_two_images_show_the_same(browser: Any, address_of_pairs: str, tmp_path: Path) -> None:
+    noise: list[str] = []
+    page = opened(browser, address_of_pairs, noise, "light", **DESKTOP)
+    assert page.get_attribute("#beside", "alt") == "web/1.png"
+    page.keyboard.press("s")
+    says(page, "1 of 3 decided")
+    page.keyboard.press("x")
+    says(page, "2 of 3 decided")
+    page.keyboard.press("n")
+    says(page, "3 of 3 decided")
+    page.keyboard.press("u")
+    says(page, "2 of 3 decided")
+    page.keyboard.press("w")
+    assert page.get_attribute("#picture", "alt") == "web/2.png"
+    page.keyboard.press("d")
+    says(page, "saved: drop")
+    says(page, "2 of 3 decided")
+    page.keyboard.press("x")
+    says(page, "saved: not the same")
+    found = PAIRS.parse((tmp_path / "pairs.csv").read_bytes(), "pairs.csv")
+    assert {(one.one, one.other): one.decision for one in found} == {
+        (SHAS[0], SHAS[1]): "same",
+        (SHAS[1], SHAS[2]): "not_same",
+        (SHAS[0], SHAS[2]): "not_same",
+    }
+    assert decisions(tmp_path) == {SHAS[2]: ("drop", "")}
+    assert noise == []
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_phone_shows_all_of_it(browser: Any, address: str, scheme: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("shown", ["address", "address_of_pairs"])
+def test_a_phone_shows_all_of_it(
+    browser: Any, shown: str, scheme: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    address = request.getfixturevalue(shown)
     noise: list[str] = []
     page = opened(browser, address, noise, scheme, **PHONE)
     for number in range(3):

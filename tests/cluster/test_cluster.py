@@ -17,7 +17,7 @@ import pytest
 
 from tests.examples import encoded, write_source
 from tests.hostile import slow_jpeg
-from tests.images.test_picture import smooth
+from tests.images.pictures import smooth
 from tests.running import environment, write_params
 
 # Ray leaves log files of its own open.

@@ -139,3 +139,7 @@ def test_small_classes_that_are_predicted_too_often_need_no_more_weight() -> Non
     assert seldom_predicted(often) is False
     often.loc[(often["split"] == "dev") & (often["label"] == "a"), "predicted"] = "c"
     assert seldom_predicted(often) is True
+
+
+def test_a_small_class_that_a_small_dev_lacks_is_not_one_that_it_has() -> None:
+    assert small_classes(called({"train": {"a": (20, 0), "b": (180, 0)}, "dev": {"b": (2, 0)}})) == []

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.diagnosis.clusters import CLUSTER, MAX_CLUSTERS, common_facts, failing_clusters, with_clusters
+from pipeline.diagnosis.clusters import CLUSTER, common_facts, failing_clusters, with_clusters
 from pipeline.diagnosis.diagnosis import of_predictions
 from pipeline.diagnosis.error_levels import levels_of
 from pipeline.diagnosis.findings import HARD_SLICE, SLICE, Finding
@@ -92,7 +92,7 @@ def test_clusters_are_the_same_in_any_order_of_rows() -> None:
         zip(manifest["id"], manifest[CLUSTER], strict=True)
     )
     numbers = manifest.loc[manifest["split"] == "dev", CLUSTER]
-    assert set(numbers) == {str(number) for number in range(1, MAX_CLUSTERS + 1)}
+    assert set(numbers) == {str(number) for number in range(1, 13)}
     assert set(manifest.loc[manifest["split"] != "dev", CLUSTER]) == {""}
 
 
@@ -146,3 +146,24 @@ def test_two_classes_that_most_of_a_cluster_shares_are_told_together(third: int,
     inside = ["fig"] * 4 + ["apple"] * 4 + ["kiwi"] * third
     rows = pd.DataFrame({"label": [*inside, *["kiwi"] * 18, "fig", "apple"]})
     assert common_facts(rows, pd.Series(rows.index < len(inside))) == words
+
+
+def test_of_a_cluster_the_misclassified_images_come_first_and_the_surest_before_and_then_by_id() -> None:
+    images = [f"dev/{number}" for number in (5, 4, 3, 2, 1)]
+    rows = pd.DataFrame(
+        {"id": images, "split": "dev", "label": "fig", "predicted": ["fig", "fig", "apple", "apple", "apple"]}
+    )
+    rows = rows.assign(confidence=[0.6, 0.6, 0.7, 0.7, 0.9])
+    manifest = pd.DataFrame({"id": images, CLUSTER: "1"})
+    (found,) = failing_clusters([Finding(SLICE, "told", subject=f"{CLUSTER}=1")], rows, manifest)
+    assert (found.words, found.images) == ("told", ["dev/1", "dev/2", "dev/3", "dev/4", "dev/5"])
+
+
+def test_clusters_are_told_apart_in_all_directions() -> None:
+    """Four corners of a rectangle, of which the second direction alone tells two from two."""
+    _, manifest = seen(100)
+    corners = np.array([[1.0, 0.3, 0.2], [1.0, 0.3, -0.2], [1.0, -0.3, 0.2], [1.0, -0.3, -0.2]])
+    found = with_clusters(manifest.assign(sha256=manifest["id"]), lambda ids: corners[np.arange(len(ids)) % 4])
+    dev = found[found["split"] == "dev"].sort_values("id")
+    assert dev.groupby(np.arange(len(dev)) % 4)[CLUSTER].nunique().tolist() == [1] * 4
+    assert dev[CLUSTER].nunique() == 4

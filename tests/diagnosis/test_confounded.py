@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from pipeline.diagnosis.confounded import confounded
 from pipeline.diagnosis.findings import CONFOUNDED, FACT_TELLS, LABEL_NOISE, SCENES, Finding
@@ -73,7 +74,7 @@ def test_what_holds_on_dev_too_hides_there() -> None:
     (found,), _ = confounded(called(rows, np.zeros(len(rows), bool)), rows, ())
     assert "The same rule tells 100% of dev's, so dev cannot show whether the model learnt it" in found.words
     (found,), _ = confounded(called(rows, np.zeros(len(rows), bool)), rows.assign(meta_shop=rows["source"]), ())
-    assert ", and so does the column shop." in found.words
+    assert "; the column shop alone tells the class of 100%." in found.words
     rows.loc[rows["split"] == "dev", "source"] = "phone"
     (found,), _ = confounded(called(rows, np.zeros(len(rows), bool)), rows, ())
     assert "Dev has none of these values, so a model that learnt them instead of the classes fails there" in found.words
@@ -152,3 +153,47 @@ def test_against_scenes_in_dev_only_what_mends_them_is_proposed() -> None:
     assert (
         next_steps([], found, {}, frozen)[0].command == "dvc exp run -S split.frozen_from=null -S curate.scenes=group"
     )
+
+
+def good(rows: pd.DataFrame) -> "np.ndarray[Any, Any]":
+    return np.zeros(len(rows), bool)
+
+
+def test_three_other_facts_at_most_are_told_beside_the_strongest() -> None:
+    rows = manifest()
+    tied = sources(rows, "", tied=True)
+    (found,), _ = confounded(called(rows, good(rows)), rows.assign(**{f"meta_{name}": tied for name in "abcde"}), ())
+    assert found.words.count(" alone tells the class of 100%") == 4
+    assert "; the column d alone tells the class of 100%." in found.words
+
+
+@pytest.mark.parametrize(("contrary", "told"), [(14, False), (15, True)])
+def test_errors_of_fewer_than_fifteen_images_on_one_side_of_the_rule_are_not_told(contrary: int, told: bool) -> None:
+    rows = manifest()
+    rows["source"] = sources(rows, "", tied=True)
+    places = np.flatnonzero(rows["split"] == "dev")[:contrary]
+    rows.loc[places, "source"] = np.where(rows.loc[places, "source"] == "a", "b", "a")
+    (found,), _ = confounded(called(rows, good(rows)), rows, ())
+    assert ("The model misclassifies" in found.words) == told
+    assert ("error_where_right" in found.figures) == told
+
+
+@pytest.mark.parametrize(("dogs", "mixed", "of_production"), [(4, False, 1), (5, True, 2)])
+def test_weights_act_on_a_value_that_two_classes_have_five_images_of(
+    dogs: int, mixed: bool, of_production: int
+) -> None:
+    """Every third image of train is of production."""
+    rows = manifest()
+    rows["meta_shop"] = sources(rows, "", tied=True)
+    of_train = rows.index[(rows["label"] == "dog") & (rows["split"] == "train")][:dogs]
+    rows.loc[of_train, "meta_shop"] = "a"
+    (_,), about = confounded(called(rows, good(rows)), rows, ())
+    assert about is not None
+    assert about == Confounder("meta_shop", mixed=mixed, in_dev=2, cell=of_production)
+
+
+def test_a_fact_with_one_value_in_production_has_no_cell() -> None:
+    rows = manifest()
+    own = np.where(rows["role"] == "raw", sources(rows, "", tied=True), "phone")
+    (_,), about = confounded(called(rows, good(rows)), rows.assign(source=own), ())
+    assert about == Confounder("source", mixed=True, in_dev=1, cell=0)

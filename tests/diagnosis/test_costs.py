@@ -139,3 +139,46 @@ def test_learning_from_images_without_a_label_is_proposed_where_they_wait(
     few, learns = replace(run, unlabelled=49), run_of(**changes, **{"train.unlabelled": {"name": "pseudo_labels"}})
     assert learn_unlabelled(few) is None
     assert learn_unlabelled(replace(learns, images=run.images, unlabelled=200)) is None
+
+
+@pytest.mark.parametrize(("images", "told"), [(None, "100"), (99, "100"), (101, "101")])
+def test_as_many_production_images_again_are_a_hundred_at_least(images: int | None, told: str) -> None:
+    run = replace(run_of(), images=None if images is None else {"raw": 500, "production": images})
+    assert costs.production_as_many_again(run) == f"people collect and label about {told} images"
+
+
+def test_where_no_class_is_known_one_image_is_told() -> None:
+    one = "people collect and label about 1 images"
+    assert (costs.small_classes(run_of()), costs.failing_class(run_of())) == (one, one)
+    even = replace(run_of(), counts={"a": 50, "b": 100}, failing="b")
+    assert costs.small_classes(even) == one
+    assert costs.failing_class(even) == "people collect and label about 100 images"
+    assert costs.look_at_errors(run_of()) == "a person looks at dev's errors"
+
+
+@pytest.mark.parametrize(
+    ("epochs", "words"), [(115, costs.ONE_TRAINING), (116, "takes about 1.2 times as long as this training")]
+)
+def test_a_training_that_takes_a_little_longer_counts_as_one_like_it(epochs: int, words: str) -> None:
+    run = run_of(**{"train.epochs": 100})
+    before = values_of(run)
+    assert costs.training_cost(run, before, changed(before, {"train.epochs": epochs})) == words
+
+
+@pytest.mark.parametrize(
+    "now",
+    [
+        {"augment.transforms": [], "augment.match_production": True},
+        {"augment.transforms": [{"preset": "light"}], "augment.match_production": False},
+    ],
+)
+def test_variants_are_rows_where_there_are_any(now: dict[str, Any]) -> None:
+    now = {**now, "augment.copies": {"name": "per_image", "count": 2}}
+    assert ratio({"augment.transforms": [], "augment.match_production": False}, **now) == pytest.approx(1 / 3)
+
+
+def test_frozen_layers_that_see_mixed_pictures_are_run_in_each_epoch() -> None:
+    frozen: dict[str, Any] = {**HEAD}
+    mixed: dict[str, Any] = {**HEAD, "train.mixing": {"name": "mixup", "alpha": 0.2}}
+    assert ratio({"train.model.trained": "all"}, **mixed) is not None
+    assert ratio({"train.mixing.name": "mixup", "train.mixing.alpha": 0.2}, **frozen) is None

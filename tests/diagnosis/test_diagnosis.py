@@ -1,20 +1,26 @@
 """The whole diagnosis of small tables: which findings count, which explain a gap, and which are held back."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.diagnosis.diagnosis import Diagnosis, all_levels, diagnosis, not_confounding
-from pipeline.diagnosis.findings import EARLY_STOP, HARDER, LABEL_NOISE, LEAK, RATE
+from pipeline.diagnosis import diagnosis as module
+from pipeline.diagnosis.curves import Training
+from pipeline.diagnosis.diagnosis import Diagnosis, diagnosis, not_confounding
+from pipeline.diagnosis.findings import CLASS, EARLY_STOP, EPOCHS, HARDER, LABEL_NOISE, LEAK, RATE
 from pipeline.diagnosis.gaps import MISMATCH
 from pipeline.diagnosis.inputs import Evidence
+from pipeline.diagnosis.known_levels import all_levels
 from pipeline.errors import DataError
+from pipeline.problem.params import Regression
 from pipeline.store.curves import Curves
 from tests.diagnosis.cases import diagnosing, predictions, run_of
 from tests.diagnosis.test_wrong_labels import part
+from tests.examples import params
 
 NO_SCENES = pd.DataFrame(columns=["id", "family"])
 # Fell throughout, in six of twelve epochs.
@@ -27,10 +33,11 @@ def diagnosed(
     losses: Sequence[float] = (),
     label_issues: Any = None,
     copies: int = 0,
+    variants: int | None = None,
 ) -> Diagnosis:
     """Of so many images and errors by split; dev and a share of the others are of production.
 
-    copies: so many of dev's images are in train.
+    copies: so many of dev's images are in train. variants: rows of an epoch beside these images; None: not known.
     """
     called = predictions(**wrong).assign(confidence=0.9)
     number = called["id"].str.rpartition("/")[2].astype(int)
@@ -43,7 +50,8 @@ def diagnosed(
     epochs = [{"train/loss": loss, "dev/loss": loss} for loss in losses]
     run = run_of(**{"train.epochs": 12, "train.patience": 3, "balance.strategy": {"name": "none"}})
     params = diagnosing(0.0, 0.05)
-    evidence = Evidence(called, manifest, NO_SCENES, Curves(epochs, 0), label_issues or {}, {})
+    augmented = None if variants is None else {"originals": wrong["train"][0], "variants": variants}
+    evidence = Evidence(called, manifest, NO_SCENES, Curves(epochs, 0), label_issues or {}, {}, augmented=augmented)
     levels = all_levels(called, manifest, {}, run.evaluate, params)
     return diagnosis(levels, evidence, run, params)
 
@@ -67,6 +75,15 @@ def verdict(found: Diagnosis, name: str) -> str:
 
 ILL: dict[str, tuple[int, int]] = {"train": (1500, 15), "train_dev": (400, 4), "dev": (500, 100)}
 POOR: dict[str, tuple[int, int]] = {"train": (1500, 450), "train_dev": (400, 120), "dev": (500, 150)}
+
+
+def test_steps_are_those_of_all_rows_of_an_epoch() -> None:
+    still = [0.6932, 0.6931, 0.6931, 0.6931, 0.6931]
+    (few,) = [each for each in diagnosed(POOR, losses=still).findings if each.name == EPOCHS]
+    assert "about 60 steps" in few.words
+    found = diagnosed(POOR, losses=still, variants=13_500)
+    assert EPOCHS not in names(found)
+    assert {each.figures["steps"] for each in found.findings if "steps" in each.figures} == {590}
 
 
 def test_images_of_production_alone_have_no_mismatch() -> None:
@@ -109,6 +126,9 @@ def test_facts_that_people_named_or_that_classes_are_made_of_may_give_the_class_
     named = run_of(**{"curate.not_confounding": ["source"]})
     assert not_confounding(run_of()) == []
     assert not_confounding(named) == ["source"]
+    weight = Regression(name="regression", column="weight")
+    assert not_confounding(replace(named, problem=weight)) == ["source", "weight"]
+    assert not_confounding(replace(named, problem=params().problem)) == ["source"]
 
 
 def test_production_is_not_called_harder_while_its_labels_are_wrong() -> None:
@@ -172,3 +192,63 @@ def test_curves_are_read_where_the_model_surely_errs_by_what_is_worth_work(
     wrong: dict[str, tuple[int, int]], told: bool
 ) -> None:
     assert (RATE in names(diagnosed(wrong, losses=SWINGS))) == told
+
+
+def test_advice_knows_the_facts_of_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first 90 of 300 figs of dev are called apples, of which there are as many, by a model that is too sure."""
+    called = predictions(train=(1500, 15), train_dev=(400, 4), dev=(600, 6)).assign(confidence=0.99)
+    number = called["id"].str.rpartition("/")[2].astype(int)
+    called.loc[(called["split"] == "dev") & (called["label"] == "fig") & (number < 180), "predicted"] = "apple"
+    manifest = with_facts(
+        called.assign(role=np.where((called["split"] == "dev") | (number < 300), "production", "raw"))
+    )
+    # Every other image of train shares its group with the next one.
+    manifest["group"] = manifest["id"].where(manifest["split"] != "train", "g" + (number // 2).astype(str))
+    manifest["captured_at"] = manifest["captured_at"].mask(
+        manifest["role"] == "production", pd.Timestamp("2026-01-01", tz="UTC")
+    )
+    heard: dict[str, Any] = {}
+    monkeypatch.setattr(module, "next_steps", lambda gaps, found, levels, run: heard.setdefault("run", run) and [])
+    monkeypatch.setattr(module, "read_curves", lambda epochs, training: heard.setdefault("training", training) and [])
+    run = run_of(
+        **{"train.epochs": 12, "train.batch_size": 64, "train.keep": "best", "train.schedule": {"name": "constant"}}
+    )
+    evidence = Evidence(called, manifest, NO_SCENES, Curves([{"train/loss": 0.6, "dev/loss": 0.6}] * 7, 3), {}, {})
+    levels = all_levels(called, manifest, {}, run.evaluate, diagnosing(0.0, 0.05))
+    found = diagnosis(levels, evidence, run, diagnosing(0.0, 0.05))
+    assert CLASS in names(found)
+    facts = {
+        "stopped_early": True, "dated": True, "groups": {"raw": 600, "production": 150}, "epochs_run": 7,
+        "counts": {"apple": 750, "fig": 750}, "images": {"raw": 1200, "production": 300}, "dev_errors": 93,
+        "unlabelled": None, "failing": "fig", "bold": True, "confounder": None, "seldom_small": None,
+    }  # fmt: skip
+    assert {name: getattr(heard["run"], name) for name in facts} == facts
+    assert heard["training"] == Training(
+        asked=12, steps=24, classes=2, kept=3, chosen=True, dev_images=600, steady=True, guessing=None
+    )
+
+
+def test_production_images_without_a_time_give_no_dates() -> None:
+    manifest = pd.DataFrame({"role": ["production", "production", "raw"]})
+    times = pd.Series([pd.Timestamp("2026-01-01", tz="UTC"), pd.NaT, pd.NaT])
+    assert not module._dated(manifest.assign(captured_at=times))
+    assert module._dated(manifest.assign(captured_at=times.ffill()))
+    assert not module._dated(manifest.assign(captured_at=times.ffill(), role="raw"))
+
+
+@pytest.mark.parametrize(("predicted", "seldom"), [("apple", True), ("fig", False)])
+def test_advice_knows_whether_small_classes_are_predicted_too_seldom(
+    monkeypatch: pytest.MonkeyPatch, predicted: str, seldom: bool
+) -> None:
+    """Of train a hundredth are figs, of dev half."""
+    called = predictions(train=(1500, 15), train_dev=(400, 4), dev=(400, 0)).assign(confidence=0.9)
+    number = called["id"].str.rpartition("/")[2].astype(int)
+    rare = (called["split"] != "dev") & (number % 100 != 1)
+    called.loc[rare, ["label", "predicted"]] = "apple"
+    called.loc[(called["split"] == "dev") & (number < 60), "predicted"] = predicted
+    heard: dict[str, Any] = {}
+    monkeypatch.setattr(module, "next_steps", lambda gaps, found, levels, run: heard.setdefault("run", run) and [])
+    manifest, run = with_facts(called.assign(role="production")), run_of()
+    levels = all_levels(called, manifest, {}, run.evaluate, diagnosing(0.0, 0.05))
+    diagnosis(levels, Evidence(called, manifest, NO_SCENES, Curves([], 0), {}, {}), run, diagnosing(0.0, 0.05))
+    assert heard["run"].seldom_small is seldom

@@ -171,3 +171,16 @@ def test_with_every_image_fixed_no_loss_is_left() -> None:
     losses = -np.log(np.where(right, dev["confidence"], 1 - dev["confidence"]))
     (every,) = rank_tags(predictions(), "dev", {image: frozenset({"any"}) for image in dev["id"]}, evaluate)
     assert every.gain == pytest.approx(losses.mean(), abs=1e-6)
+
+
+def test_of_errors_that_are_as_sure_the_first_id_comes_first() -> None:
+    frame = predictions().assign(confidence=np.float32(0.7))
+    ids = errors_of(frame.sample(frac=1, random_state=1), "dev")["id"].tolist()
+    assert ids == sorted(f"phone/{number}.png" for number in WRONG)
+
+
+def test_two_errors_may_gain_more_than_three() -> None:
+    """By the log loss the sure ones count more."""
+    tags = {f"phone/{number}.png": frozenset({"sure" if number > 8 else "doubtful"}) for number in WRONG}
+    found = rank_tags(predictions(), "dev", tags, params(**{"evaluate.optimizing": "log_loss"}).evaluate)
+    assert [(one.tag, one.images) for one in found] == [("sure", 2), ("doubtful", 3)]

@@ -9,6 +9,7 @@ from scipy.stats import fisher_exact
 
 from pipeline.diagnosis.diagnosis import of_predictions
 from pipeline.diagnosis.error_levels import levels_of
+from pipeline.diagnosis.failing_slices import hidden, slice_name
 from pipeline.diagnosis.findings import CLASS, HARD_SLICE, HIDDEN, LEAK, SLICE, Finding, more_wrong, sure, units
 from pipeline.manifest import SPLIT
 from tests.diagnosis.cases import diagnosing, run_of
@@ -174,3 +175,18 @@ def test_of_slices_that_fail_no_more_than_five_are_told_the_worst_first() -> Non
     manifest = manifest.assign(meta_shop=[f"shop {one}" for one in number])
     told = [each.subject for each in findings((predictions, manifest)) if each.name == SLICE]
     assert told == [f"meta_shop=shop {one}" for one in range(5)]
+
+
+@pytest.mark.parametrize(("error", "told"), [(0.33, True), (0.34, False)])
+def test_a_class_hides_where_its_error_is_more_than_three_times_that_of_all(error: float, told: bool) -> None:
+    failing = Finding(CLASS, "", {"error": 1.0}, gain=0.01, subject="elder")
+    evaluate = run_of(**{"evaluate.satisficing": {}}).evaluate
+    assert bool(hidden([failing], error, evaluate, 0.02)) == told
+
+
+def test_a_cluster_without_facts_in_common_has_its_number() -> None:
+    rows = pd.DataFrame({"label": ["fig", "kiwi", "pear", "plum"] * 2})
+    inside = pd.Series([True] * 4 + [False] * 4)
+    assert slice_name(rows, "cluster", "3", inside) == "images of dev that look alike (cluster 3)"
+    told = rows.assign(**{"by meta_light": ["night"] * 4 + ["day"] * 4})
+    assert slice_name(told, "cluster", "3", inside) == "images of dev that look alike (meta_light night)"

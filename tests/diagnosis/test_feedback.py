@@ -5,10 +5,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from pipeline.diagnosis.diagnosis import all_levels
 from pipeline.diagnosis.error_levels import metric_of_errors
 from pipeline.diagnosis.feedback import Table, answers, outcomes
 from pipeline.diagnosis.gaps import PRODUCTION_GAP, find_gaps
+from pipeline.diagnosis.known_levels import all_levels
 from pipeline.errors import DataError, MissingInputError
 from pipeline.problem.label_sets import LabelNames
 from tests.diagnosis.cases import CLASSES, diagnosing, evaluate, predictions

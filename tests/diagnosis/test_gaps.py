@@ -17,9 +17,12 @@ from pipeline.diagnosis.gaps import (
     PRODUCTION_GAP,
     VARIANCE,
     Gap,
+    _more,
+    _variance,
     about,
     explained,
     find_gaps,
+    needed,
     verdict_of,
 )
 from tests.diagnosis.cases import CLASSES, diagnosing, evaluate, gaps_of, level, levels
@@ -266,3 +269,61 @@ def test_as_many_images_are_asked_for_as_the_formula_gives() -> None:
     (mismatch, *_) = gaps_of(train=(2000, 0), train_dev=(400, 8), dev=(400, 20))
     assert mismatch.needs is not None
     assert (mismatch.needs.images, mismatch.needs.levels) == (1900, ("dev", "train_dev"))
+
+
+@pytest.mark.parametrize(("wrong", "edge"), [(4, False), (5, True), (10, True), (15, True), (16, False)])
+def test_a_gap_is_at_the_edge_within_half_of_what_is_worth_work(wrong: int, edge: bool) -> None:
+    """200 images, of which 10 would be 5 points."""
+    found = gaps_of(0.0, 0.05, train=(2000, 0), train_dev=(40, 0), dev=(200, wrong))
+    (mismatch,) = (gap for gap in found if gap.name == MISMATCH)
+    assert (mismatch.verdict, mismatch.at_the_edge) == ("cannot tell", edge)
+
+
+def test_images_to_add_are_at_least_a_tenth_and_make_thirty() -> None:
+    hundred = levels(train=(10, 0), train_dev=(10, 0), dev=(100, 30))["dev"]
+    assert _more(hundred, 1.01) == about(100 * 0.1)
+    assert _more(hundred, 3.0) == 200
+    few = levels(train=(10, 0), train_dev=(10, 0), dev=(12, 0))["dev"]
+    assert _more(few, 1.0) == 18
+    assert _more(few, 4.0) == 36
+
+
+def test_a_variance_has_two_images_more_on_each_side() -> None:
+    none = levels(train=(10, 0), train_dev=(10, 0), dev=(96, 0))["dev"]
+    assert _variance(none) == pytest.approx(0.02 * 0.98 / 100)
+
+
+@pytest.mark.parametrize(
+    ("dev", "train_dev", "expected"),
+    [
+        # A set of fewer than 30 images is always among those that grow; of both, the larger set's number counts.
+        pytest.param((400, 20), (20, 1), ("train_dev",), id="the smaller set"),
+        pytest.param((20, 4), (2000, 40), ("dev",), id="the other one"),
+        pytest.param((25, 5), (25, 1), ("dev", "train_dev"), id="both"),
+    ],
+)
+def test_the_way_with_the_fewest_images_is_told(
+    dev: tuple[int, int], train_dev: tuple[int, int], expected: tuple[str, ...]
+) -> None:
+    known = levels(train=(2000, 0), train_dev=train_dev, dev=dev)
+    found = needed(known["dev"].error - known["train_dev"].error, known["dev"], known["train_dev"], 0.05, 0.1)
+    assert found is not None
+    assert found.levels == expected
+
+
+@pytest.mark.parametrize(("relevant", "asked"), [(0.055, True), (0.05, False)])
+def test_no_more_than_five_times_the_images_are_asked_for(relevant: float, asked: bool) -> None:
+    """What is at the edge asks for ever more images, the nearer it is to it."""
+    known = levels(train=(2000, 0), train_dev=(1000, 20), dev=(200, 10))
+    found = needed(0.03, known["dev"], known["train_dev"], 0.05, relevant)
+    assert (found is not None) == asked
+    assert found is None or found.images <= 5 * 200
+
+
+def test_overfitting_to_dev_stands_before_larger_gaps() -> None:
+    known = {
+        **levels(train=(2000, 20), train_dev=(2000, 20), dev=(2000, 620)),
+        "test": level("test", 0.41, 0.39, 0.43),
+    }
+    found = find_gaps(known, metric_of_errors(evaluate(), CLASSES), diagnosing(), evaluate())
+    assert [gap.name for gap in found if gap.verdict == "present"] == [DEV_OVERFIT, MISMATCH]

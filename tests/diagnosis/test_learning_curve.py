@@ -210,3 +210,12 @@ def test_a_class_needs_two_images_in_the_smallest_part() -> None:
     check_images(rows(raw=10, production=6), ALL, 0.125)
     with pytest.raises(DataError, match="apple has 15 images"):
         check_images(rows(raw=10, production=5), ALL, 0.125)
+
+
+def test_exponents_are_those_from_a_twentieth_to_two() -> None:
+    assert pytest.approx(np.arange(1, 41) / 20) == EXPONENTS
+
+
+def test_the_smallest_part_has_one_group_of_each_class() -> None:
+    inside = part_of(rows(raw=3, production=0, copies=1), RAW, 0.05, 1)
+    assert inside.sum() == 2

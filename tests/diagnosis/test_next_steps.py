@@ -19,9 +19,10 @@ from pipeline.diagnosis.findings import (
     OVERFIT,
     SMALL_DEV,
     UNDERFIT,
+    WEAK_JUDGE,
     Finding,
 )
-from pipeline.diagnosis.gaps import BIAS, DEV_OVERFIT, MISMATCH, PAIRS, VARIANCE, Gap
+from pipeline.diagnosis.gaps import BIAS, DEV_OVERFIT, MISMATCH, PAIRS, PRODUCTION_GAP, VARIANCE, Gap, Needs
 from pipeline.diagnosis.next_steps import COURSE, in_order, next_steps
 from pipeline.diagnosis.recommendations import TABLE
 from tests.diagnosis.cases import LEVELS, found_for, gap, run_of, settings_of, steps
@@ -186,6 +187,15 @@ def test_causes_without_a_gap_that_is_sure_are_named_alone() -> None:
     assert [each.name for each in in_order([gap(BIAS, "absent")], [Finding(EPOCHS, "")])] == [EPOCHS]
 
 
+def test_that_any_share_of_labels_may_be_wrong_comes_before_bias_alone() -> None:
+    bias, variance, mismatch = (gap(name, "present") for name in (BIAS, VARIANCE, MISMATCH))
+    weak, doubt = (Finding(WEAK_JUDGE, "", {"too_weak": one}) for one in (True, False))
+    assert [each.name for each in in_order([bias, variance], [weak])] == [WEAK_JUDGE, BIAS, VARIANCE]
+    assert [each.name for each in in_order([bias, variance], [doubt])] == [BIAS, VARIANCE, WEAK_JUDGE]
+    assert [each.name for each in in_order([mismatch, bias], [weak])] == [MISMATCH, WEAK_JUDGE, BIAS]
+    assert [each.name for each in in_order([variance], [weak])] == [VARIANCE, WEAK_JUDGE]
+
+
 def test_what_is_good_for_two_things_is_proposed_once() -> None:
     found = steps(EPOCHS, BIAS)
     assert len(set(found)) == len(found)
@@ -195,3 +205,68 @@ def test_what_is_good_for_two_things_is_proposed_once() -> None:
 def test_gaps_and_findings_all_have_their_entry() -> None:
     names = {value for name, value in vars(findings).items() if name.isupper() and isinstance(value, str)}
     assert set(TABLE) == names | set(PAIRS)
+
+
+@pytest.mark.parametrize(
+    ("levels", "command", "words", "cost"),
+    [
+        pytest.param(
+            ("production", "dev"),
+            None,
+            "collect about 300 more outcomes of production and as many dev images, to tell about production gap",
+            "people collect and label about 600 images",
+            id="people collect both",
+        ),
+        pytest.param(
+            ("dev", "train_dev"),
+            "dvc exp run -S split.train_dev=0.2",
+            "hold out about 300 more images as train_dev, to tell about production gap; and collect about 300 more dev "
+            "images",
+            "takes one training like this one; people collect and label about 300 images",
+            id="a param and people",
+        ),
+        pytest.param(
+            ("train_dev",),
+            "dvc exp run -S split.train_dev=0.2",
+            "hold out about 300 more images as train_dev, to tell about production gap",
+            "takes one training like this one",
+            id="a param alone",
+        ),
+    ],
+)
+def test_images_that_a_verdict_needs_are_told_with_who_brings_them(
+    levels: tuple[str, ...], command: str | None, words: str, cost: str
+) -> None:
+    """train_dev has 100 images, a twentieth of the mixture."""
+    doubtful = replace(gap(PRODUCTION_GAP, "cannot tell"), needs=Needs(300, levels))
+    (step,) = next_steps([doubtful], [], LEVELS, run_of(**{"split.train_dev": 0.05}))
+    assert (step.command, step.words, step.cost) == (command, words, cost)
+
+
+@pytest.mark.parametrize(("images", "told"), [(500, True), (520, False)])
+def test_no_more_than_three_tenths_are_held_out_for_a_verdict(images: int, told: bool) -> None:
+    doubtful = gap(VARIANCE, "cannot tell", needs=images)
+    found = next_steps([doubtful], [], LEVELS, run_of(**{"split.train_dev": 0.05}))
+    assert [step.command for step in found] == ["dvc exp run -S split.train_dev=0.3"] * told
+
+
+def test_a_larger_dev_is_proposed_where_nothing_else_is_and_something_could_be_told() -> None:
+    small = Finding(SMALL_DEV, "", {"needs": 1300})
+    (step,) = next_steps([gap(BIAS, "absent")], [small], LEVELS, run_of())
+    assert step.words.startswith("give dev about 1,300 more production images, so that it can tell models apart")
+    assert step.cost == "people collect and label about 1,300 images, or train has so many fewer"
+    assert next_steps([], [small], LEVELS, run_of()) == []
+    assert next_steps([gap(BIAS, "absent")], [Finding(SMALL_DEV, "", {"images": 60})], LEVELS, run_of()) == []
+    more = next_steps([gap(MISMATCH, "present")], [small], LEVELS, run_of())
+    assert SMALL_DEV not in {step.finding for step in more}
+
+
+@pytest.mark.parametrize("name", [BIAS, VARIANCE])
+def test_no_more_than_five_steps_are_proposed_at_a_time(name: str) -> None:
+    assert len(TABLE[name]) > 5
+    assert len(steps(name)) == 5
+
+
+def test_two_experiments_at_most_are_tried_for_a_gap_at_the_edge() -> None:
+    told = next_steps([at_the_edge(BIAS)], [], LEVELS, run_of())
+    assert len(told) == 2

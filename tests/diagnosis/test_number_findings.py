@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.data.predictions import prediction_table
 from pipeline.diagnosis.curves import Training, read_curves
-from pipeline.diagnosis.error_levels import HUMAN, Level, given, levels_of, metric_of_errors, params_of_numbers
+from pipeline.diagnosis.error_levels import HUMAN, Level, around, given, levels_of, metric_of_errors, params_of_numbers
 from pipeline.diagnosis.error_tags import errors_of, fixed
 from pipeline.diagnosis.feedback import Table, answers, outcomes
 from pipeline.diagnosis.findings import HARD_SLICE, SLICE
@@ -177,3 +177,37 @@ def test_commands_that_need_classes_are_not_advised() -> None:
     of_numbers = [each.command for each in advised if each.fits(replace(run_of(**NUMBERS), problem=CHOSEN.problem))]
     assert "pipeline spot-check" in [each.command for each in advised]
     assert not {"pipeline spot-check", "pipeline learning-curve"} & set(of_numbers)
+
+
+def test_of_predictions_that_are_as_far_off_the_first_id_comes_first() -> None:
+    _, table = run({"dev": 0.5}, count=20)
+    level = table.assign(label="1.0", number_ripeness=np.float32(2.0)).sample(frac=1, random_state=1)
+    assert errors_of(level, "dev")["id"].tolist() == sorted(level["id"])
+
+
+def test_an_error_of_few_groups_of_numbers_lies_between_nothing_and_the_largest() -> None:
+    _, table = run({"train": 0.5, "train_dev": 0.5, "dev": 0.5})
+    dev = levels_of(table, CHOSEN.evaluate)["dev"]
+    assert dev.groups is not None
+    few = replace(dev, groups=pd.Series(np.arange(300) % 14).astype(str))
+    largest = np.abs(checked_predictions(table[table["split"] == "dev"], RIPENESS).numbers.errors).max()  # type: ignore[union-attr]
+    assert around(few, 0.05) == (0.0, largest)
+
+
+@pytest.mark.parametrize(
+    ("part", "rest", "p"),
+    [
+        ([1.0], [0.0, 0.5], 1.0), ([1.0, 2.0], [0.0], 1.0), ([1.0, 1.0], [0.0, 0.0], 1.0),
+        # One side varies: Welch's t is 0.5 / 0.25, at one degree of freedom.
+        ([1.0, 1.0], [0.25, 0.75], 0.1476), ([0.25, 0.75], [0.0, 0.0], 0.1476),
+    ],
+)  # fmt: skip
+def test_means_are_compared_where_something_varies(part: list[float], rest: list[float], p: float) -> None:
+    assert larger(np.array(part), np.array(rest)) == pytest.approx(p, abs=1e-4)
+
+
+def test_what_a_dev_of_numbers_can_show_is_the_difference_of_two_means() -> None:
+    _, predictions = run({"train": 1.0, "train_dev": 1.0, "dev": 1.0}, count=200)
+    dev = gaps(predictions)[0]["dev"]
+    [small] = too_small(dev, 0.05)
+    assert small.figures["visible"] == pytest.approx(1.959964 * np.sqrt(2 * dev.variance))

@@ -11,7 +11,6 @@ from pipeline.diagnosis import training_changes as training
 from pipeline.diagnosis.param_changes import DROPPED, Changes
 from pipeline.diagnosis.run import Confounder, Run
 from pipeline.diagnosis.shortcut_changes import stratify_by_fact
-from pipeline.diagnosis.training_changes import FINE_TUNING_RATE
 from pipeline.manifest import PRODUCTION, RAW
 from tests.diagnosis.cases import run_of
 
@@ -23,6 +22,10 @@ FOREST = {
     "name": "random_forest", "features": {"name": "pixels", "side": 8}, "n_estimators": 20, "min_samples_leaf": 1,
 }  # fmt: skip
 LITE0 = {"name": "efficientnet_lite0", "trained": "head", "input": 160, "dropout": {"head": 0.2}}
+MOBILENET = {
+    "name": "mobilenet_v2", "weights": "w.pth", "sha256": "0" * 64, "frozen": True, "input": 32,
+    "dropout": {"head": 0.1},
+}  # fmt: skip
 SGD = {"name": "sgd", "momentum": 0.0, "nesterov": False}
 ADAMW = {"name": "adamw", "beta1": 0.9, "beta2": 0.999, "weight_decay": 0.05}
 TRAIN: dict[str, Any] = {
@@ -55,7 +58,7 @@ LIGHT = {"augment.transforms": [{"preset": "light"}]}
     [
         (training.wider, run(), {"train.model.width": 16}),
         (training.deeper, run(), {"train.model.depth": 3}),
-        (training.hidden_layer, run(), {"train.model.dense": [training.HIDDEN_UNITS]}),
+        (training.hidden_layer, run(), {"train.model.dense": [128]}),
         (training.hidden_layer, run(**{"train.model": {**CNN, "dense": [8]}}), None),
         (training.focal, run(), {"train.loss.name": "focal", "train.loss.gamma": 2.0}),
         (training.focal, run(**{"train.loss": {"name": "focal", "gamma": 1.0}}), None),
@@ -72,6 +75,19 @@ LIGHT = {"augment.transforms": [{"preset": "light"}]}
         ),
         (training.more_dropout, run(**{"train.model": LITE0}), {"train.model.dropout.head": 0.45}),
         (training.thaw, run(), None),
+        (training.thaw, run(**{"train.model": MOBILENET}), {"train.model.frozen": False}),
+        (training.several_seeds, run(**{"train.model": MOBILENET}), None),
+        (training.several_seeds, run(**{"train.model": LITE0}), None),
+        (
+            training.several_seeds,
+            run(**{"train.model": {**MOBILENET, "frozen": False}}),
+            {"train.ensemble.name": "voting", "train.ensemble.members": [{}], "train.ensemble.seeds": 4},
+        ),
+        (
+            training.learn_unlabelled,
+            run({"unlabelled": 9}, **{"train.model": MOBILENET}),
+            {"train.unlabelled.name": "pseudo_labels"},
+        ),
         (
             training.thaw,
             run(**{"train.model": LITE0}),
@@ -79,8 +95,13 @@ LIGHT = {"augment.transforms": [{"preset": "light"}]}
         ),
         (
             training.thaw,
-            run(**{"train.model": LITE0, "train.learning_rate": 10 * FINE_TUNING_RATE}),
+            run(**{"train.model": LITE0, "train.learning_rate": 0.00302}),
             {"train.model.trained": "all"},
+        ),
+        (
+            training.thaw,
+            run(**{"train.model": LITE0, "train.learning_rate": 0.00304}),
+            {"train.model.trained": "all", "train.learning_rate": 0.003},
         ),
         (training.more_decay, run(), {"train.l2": 0.0001}),
         (training.more_decay, run(**{"train.l2": 0.001}), {"train.l2": 0.01}),
@@ -94,6 +115,8 @@ LIGHT = {"augment.transforms": [{"preset": "light"}]}
         (training.mixup, run(**{"train.mixing": {"name": "cutmix", "alpha": 1.0}}), None),
         (data.match_production, run(), {"augment.match_production": True}),
         (data.match_production, run({"groups": {RAW: 500}}), None),
+        (data.match_production, run({"groups": {RAW: 500, PRODUCTION: 44}}), None),
+        (data.match_production, run({"groups": {RAW: 45, PRODUCTION: 45}}), {"augment.match_production": True}),
         (data.production_weight, run(**{"balance.production_weight": 3.0}), {"balance.production_weight": 6.0}),
         (data.production_weight, run({"groups": {PRODUCTION: 5}}), None),
         (data.newest, run({"dated": True}), {"split.method": "newest"}),
@@ -160,6 +183,8 @@ LIGHT = {"augment.transforms": [{"preset": "light"}]}
             {"train.unlabelled.name": "consistency"},
         ),
         (training.learn_unlabelled, run({"images": {RAW: 100}}), None),
+        (training.learn_unlabelled, run({"unlabelled": 0}), None),
+        (training.learn_unlabelled, run({"unlabelled": 1}), {"train.unlabelled.name": "consistency"}),
         (training.much_higher_rate, run(**{"train.learning_rate": 1 / 30}), {"train.learning_rate": 1.0}),
         (training.smaller_batches, run(**{"train.batch_size": 17}), {"train.batch_size": 4}),
         (training.weigh_class, run({"failing": "fig"}), {"train.class_weights.fig": 2.0}),

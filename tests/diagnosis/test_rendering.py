@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from pipeline.diagnosis.diagnosis import Diagnosis
-from pipeline.diagnosis.findings import EPOCHS, HARD_SLICE, HARDER, LABEL_NOISE, LEAK, SMALL_DEV, Finding
+from pipeline.diagnosis.findings import EPOCHS, HARD_SLICE, HARDER, LABEL_NOISE, LEAK, SMALL_DEV, WEAK_JUDGE, Finding
 from pipeline.diagnosis.gaps import BIAS, MISMATCH, VARIANCE, Gap
 from pipeline.diagnosis.next_steps import Step
 from pipeline.diagnosis.rendering import levels_table, page, report, sentence
@@ -107,6 +107,14 @@ def test_page_without_steps_points_to_test() -> None:
     assert "dvc repro final" not in page(found(), evaluate())
 
 
+def test_page_without_steps_for_too_few_images_asks_for_more() -> None:
+    few = [gap(VARIANCE, "cannot tell", 0.08)]
+    assert (
+        "\nThere are too few images to say what would help. Add images, above all production ones, and run "
+        "`dvc repro`. When you want to use the model as it is, evaluate it on test: `dvc repro final/dvc.yaml`.\n"
+    ) in page(of(few), evaluate())
+
+
 def test_what_is_at_the_edge_may_be_measured_or_left() -> None:
     step = Step(VARIANCE, "dvc exp run -S a=1", "measure better", "x", "takes one training like this one")
     assert (
@@ -136,6 +144,15 @@ def test_wrong_labels_are_said_first_and_the_gaps_rest_on_them() -> None:
         "Fix this first, because it distorts the gaps that follow. "
         "Variance of 19.0 points (95 % interval 14.0 to 24.0). "
     )
+
+
+def test_gaps_are_true_only_if_labels_are_that_nobody_can_check() -> None:
+    weak = Finding(WEAK_JUDGE, "cannot tell whether labels are wrong", {"too_weak": True})
+    assert sentence(of([gap(BIAS, "present", 0.2)], weak)).startswith(
+        "Cannot tell whether labels are wrong. The gaps that follow are true only if the labels are right. "
+        "Avoidable bias of 20.0 points"
+    )
+    assert "are true only" not in sentence(of([gap(MISMATCH, "present", 0.2)], weak))
 
 
 def test_an_explained_gap_is_named_by_its_reason() -> None:

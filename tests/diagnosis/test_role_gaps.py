@@ -7,8 +7,16 @@ from pipeline.diagnosis.error_levels import HUMAN, given, levels_of, metric_of_e
 from pipeline.diagnosis.findings import HARDER, Finding
 from pipeline.diagnosis.gaps import MISMATCH, Gap, find_gaps
 from pipeline.diagnosis.next_steps import in_order
-from pipeline.diagnosis.role_gaps import LEARNT_HARDER, PRODUCTION_NEW, differences_of, harder, role_levels, roles_table
-from tests.diagnosis.cases import CLASSES, diagnosing, evaluate, predictions
+from pipeline.diagnosis.role_gaps import (
+    LEARNT_HARDER,
+    PRODUCTION_NEW,
+    _differs,
+    differences_of,
+    harder,
+    role_levels,
+    roles_table,
+)
+from tests.diagnosis.cases import CLASSES, diagnosing, evaluate, level, predictions
 
 Cells = dict[tuple[str, str], tuple[int, int]]
 
@@ -92,3 +100,24 @@ def test_the_table_has_each_cell_and_difference_with_its_interval() -> None:
     assert lines[2].startswith("| train (training images) | 1.0% (0.7 to 1.4) of 3,000 | 15.0% (")
     assert lines[4].startswith("| dev (new images) |  | 16.0% (")
     assert "| production minus raw, training images | 14.0 | " in "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("reach", "relevant", "expected"), [(0.01, 0.16, True), (0.01, 0.18, False), (0.4, 0.16, False)]
+)
+def test_production_differs_by_what_new_images_add_to_learnt_ones_beyond_raw(
+    reach: float, relevant: float, expected: bool
+) -> None:
+    """Of production 30 - 10 points, of raw 5 - 2: 17 points more."""
+    errors = {
+        ("dev", "production"): 0.3,
+        ("train", "production"): 0.1,
+        ("train_dev", "raw"): 0.05,
+        ("train", "raw"): 0.02,
+    }
+    roles = {cell: level("_".join(cell), error, error, error) for cell, error in errors.items()}
+    roles["dev", "production"] = level("dev", 0.3, 0.3 - reach, 0.3 + reach)
+    assert _differs(roles, relevant) == expected
+    # What is not there tells nothing against it.
+    del roles["train_dev", "raw"]
+    assert _differs(roles, relevant)

@@ -211,3 +211,26 @@ def test_what_dev_can_show_is_the_test_of_two_proportions() -> None:
     share = (0.1 * effective + 2) / (effective + 4)
     assert found.figures["visible"] == pytest.approx(1.959964 * np.sqrt(2 * share * (1 - share) / effective), rel=1e-5)
     assert found.words.startswith("with 400 images, dev can show a difference between two models only if it is at")
+
+
+def test_train_dev_is_held_against_images_of_its_own_roles() -> None:
+    """Of raw images alone, of which train's are right; train's production images are wrong, and say nothing of it."""
+    called, manifest = split_errors(train=(1000, 0), train_dev=(200, 0), dev=(400, 80))
+    role = np.where((called["split"] == "train_dev"), "raw", manifest["role"])
+    of_production = (called["split"] == "train") & (manifest["role"] == "production")
+    called = called.assign(predicted=np.where(of_production, "pear", called["predicted"]))
+    made, _ = too_good(called, manifest.assign(role=role), relevant=0.05)
+    assert [each.subject for each in made] == ["dev"]
+
+
+def test_confidences_that_are_off_by_no_more_than_chance_are_no_finding() -> None:
+    """Of 30 images a calibration error of some points is usual."""
+    frame = dev(0.9, 0.9, 30)
+    assert miscalibrated(frame, evaluate(), 0.05) == ([], 1)
+
+
+def test_what_is_asked_for_grows_with_the_square_of_what_is_lacking() -> None:
+    (found,) = too_small(dev_level(1000, 100), 0.02)
+    power = 1 + 0.841621 / 1.959964
+    more = 1000 * ((power * float(found.figures["visible"]) / 0.02) ** 2 - 1)
+    assert float(found.figures["needs"]) == pytest.approx(more, rel=0.05)

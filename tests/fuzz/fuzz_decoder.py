@@ -32,7 +32,7 @@ from pipeline.images.rejection import REASONS, Rejection
 from pipeline.stages.ingest.params import IngestParams
 from pipeline.workers.codec_messages import codec_messages
 from tests.fuzz.mutations import corpus, mutated
-from tests.images.test_picture import ingest
+from tests.images.pictures import ingest
 
 Outcome = Decoded | Rejection
 SECONDS = 20

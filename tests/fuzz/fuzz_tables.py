@@ -31,8 +31,7 @@ from pipeline.sources.metadata import attach_metadata, check_groups
 from pipeline.sources.params import Columns, LabelStudioLabels, TableLabels
 from pipeline.sources.scan import Scan
 from pipeline.sources.texts import read_texts
-from pipeline.store.decisions import parse
-from pipeline.store.decisions import render as render_decisions
+from pipeline.store.decisions import LABELS
 from pipeline.store.spreadsheets import read_spreadsheet
 from pipeline.tools.audit.leaks import audit_report, check_splits
 from pipeline.tools.audit.rendering import render
@@ -124,8 +123,8 @@ def _feedback(data: bytes) -> None:
 
 
 def _decisions(data: bytes) -> None:
-    found = parse(data, "t.csv")
-    assert parse(render_decisions(found), "t.csv") == found
+    found = LABELS.parse(data, "t.csv")
+    assert LABELS.parse(LABELS.render(found), "t.csv") == found
 
 
 def _name(name: str) -> None:
@@ -158,7 +157,7 @@ TARGETS: dict[str, tuple[Callable[..., None], tuple[st.SearchStrategy[Any], ...]
     "folders": (_folders, (FOLDERS, ROLES, st.sampled_from([None, "class", "split/class"]))),
     "audit": (_audited, (TABLES,)),
     "feedback": (_feedback, (damaged(table_rows(TEXTS).map(as_csv)),)),
-    "decisions": (_decisions, (damaged(DECISIONS.map(render_decisions)),)),
+    "decisions": (_decisions, (damaged(DECISIONS.map(LABELS.render)),)),
     "names": (_name, (TEXTS,)),
 }
 

@@ -10,11 +10,11 @@ import numpy as np
 from PIL import Image
 
 from tests.examples import encoded, picture
+from tests.images.exif import MAKE, MODEL, ORIGINAL, with_exif
+from tests.images.pictures import of_palette, saved, smooth
 from tests.images.test_decoding import FILES, complaining
-from tests.images.test_exif import MAKE, MODEL, ORIGINAL, with_exif
 from tests.images.test_jpegs import KINDS as JPEGS
 from tests.images.test_jpegs import lossless
-from tests.images.test_picture import of_palette, saved, smooth
 from tests.images.test_value_range import DEEP
 
 # Numbers at which fields of formats overflow, end or begin.

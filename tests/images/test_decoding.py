@@ -19,7 +19,7 @@ from pipeline.images.pixels import Pixels
 from pipeline.images.rejection import Rejection
 from pipeline.workers.codec_messages import codec_messages
 from tests.examples import encoded, picture
-from tests.images.test_picture import distance, ingest, of_mode, of_palette, saved, smooth
+from tests.images.pictures import distance, ingest, of_mode, of_palette, saved, smooth
 
 BACKGROUND = (10, 200, 90)
 

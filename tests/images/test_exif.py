@@ -1,33 +1,33 @@
 """What EXIF says of a picture: when it was taken and by what camera; nothing of it ever costs the picture."""
 
 from datetime import UTC, datetime
-from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
 from pipeline.images.decoding import Decoded, decode_file
 from pipeline.images.exif import MAX_CAMERA
 from pipeline.images.normalising import unheard
 from tests.examples import encoded, picture
-from tests.images.test_picture import ingest
+from tests.images.exif import (
+    CHANGED,
+    DECIMALS,
+    DIGITISED,
+    DIGITISED_OFFSET,
+    MAKE,
+    MODEL,
+    OFFSET,
+    ORIENTATION,
+    ORIGINAL,
+    with_exif,
+)
+from tests.images.pictures import ingest
 
 # Pillow warns of broken EXIF; a worker does not.
 pytestmark = pytest.mark.filterwarnings("ignore")
-MAKE, MODEL, CHANGED, ORIENTATION, DETAILS, PLACE = 0x010F, 0x0110, 0x0132, 0x0112, 0x8769, 0x8825
-ORIGINAL, DIGITISED, OFFSET, DIGITISED_OFFSET, DECIMALS = 0x9003, 0x9004, 0x9011, 0x9012, 0x9291
 FORMATS = ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"]
-
-
-def with_exif(tags: dict[int, Any], details: dict[int, Any], file_format: str = "JPEG") -> bytes:
-    exif = Image.Exif()
-    for tag, value in tags.items():
-        exif[tag] = value
-    exif.get_ifd(DETAILS).update(details)
-    return encoded(picture(1, 24, 16), file_format, exif=exif.tobytes())
 
 
 def decoded(data: bytes) -> Decoded:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pipeline.images.facts import BLUR_SIDE, REBLUR, blur_as_it_came, blur_of, picture_facts
 from pipeline.images.pixels import Pixels
 from tests.examples import picture
-from tests.stages.curate.test_similarity import scene
+from tests.stages.curate.similar import scene
 
 SHAPES = st.tuples(st.integers(1, 20), st.integers(1, 20))
 BOARD = (255 * (np.indices((16, 16)).sum(axis=0) % 2)[..., None]).repeat(3, axis=2).astype(np.uint8)

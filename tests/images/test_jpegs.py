@@ -18,8 +18,8 @@ from pipeline.images.pixels import Pixels
 from pipeline.images.rejection import Rejection
 from pipeline.workers.codec_messages import codec_messages
 from tests.examples import encoded, picture
+from tests.images.pictures import ingest, saved, smooth
 from tests.images.test_decoding import BACKGROUND, icc_profile
-from tests.images.test_picture import ingest, saved, smooth
 
 SIDE = 96
 PHOTO = np.clip(smooth(SIDE, 80).astype(int) + picture(1, SIDE, 80) % 24, 0, 255).astype(np.uint8)

@@ -18,7 +18,7 @@ from pipeline.images.perceptual import (
 from pipeline.manifest import HASHES
 from pipeline.stages.curate.near_hashes import RADIUS
 from pipeline.stages.curate.similarity import MIN_DETAIL
-from tests.stages.curate.test_similarity import CHANGES, cropped, jpeg, scene, within
+from tests.stages.curate.similar import CHANGES, cropped, jpeg, scene, within
 
 
 def test_a_hash_takes_any_number_of_pictures() -> None:

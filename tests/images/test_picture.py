@@ -13,66 +13,29 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pipeline.images.decoding import FORMATS
-from pipeline.images.normalising import Picture, normalise
 from pipeline.images.pixels import Pixels, decode, encode
-from pipeline.images.rejection import Rejection
 from pipeline.manifest import FACTS
-from pipeline.stages.ingest.params import IngestParams, JpegEncoding, PngEncoding
-from tests.examples import encoded, params, picture
+from pipeline.stages.ingest.params import JpegEncoding, PngEncoding
+from tests.examples import encoded, picture
+from tests.images.pictures import (
+    BLACK,
+    BLUE,
+    FITS,
+    GREEN,
+    RED,
+    WHITE,
+    accepted,
+    distance,
+    flat,
+    of_mode,
+    of_palette,
+    saved,
+    shown,
+    smooth,
+    wide,
+)
 
-RED, GREEN, BLUE, WHITE, BLACK = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255), (0, 0, 0)
-FITS = ["crop", "pad", "stretch"]
 LOSSLESS: dict[str, dict[str, Any]] = {"PNG": {}, "BMP": {}, "TIFF": {}, "JPEG2000": {}, "WEBP": {"lossless": True}}
-
-
-def ingest(size: int = 16, fit: str = "stretch", **changes: Any) -> IngestParams:
-    limits = {
-        "ingest.max_pixels": 1_000_000,
-        "ingest.max_bytes": 1_000_000,
-        "ingest.max_side": 50_000,
-        "ingest.max_aspect": 50_000,
-    }
-    values = params(**limits).ingest.model_dump()
-    return IngestParams.model_validate({**values, "size": size, "fit": fit, **changes})
-
-
-def accepted(data: bytes, **changes: Any) -> Picture:
-    found = normalise(data, ingest(**changes))
-    assert isinstance(found, Picture), found
-    return found
-
-
-def rejected(data: bytes, **changes: Any) -> Rejection:
-    found = normalise(data, ingest(**changes))
-    assert isinstance(found, Rejection)
-    return found
-
-
-def shown(data: bytes, **changes: Any) -> Pixels:
-    """What the normalised picture shows."""
-    return decode(accepted(data, **changes).image)
-
-
-def saved(image: Image.Image, file_format: str, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, file_format, **options)
-    return buffer.getvalue()
-
-
-def smooth(height: int, width: int) -> Pixels:
-    """Slow waves of colour, which lossy formats keep well."""
-    down, across = np.mgrid[0:height, 0:width] / max(height, width)
-    waves = [np.sin(5 * down + 1), np.cos(4 * across), np.sin(3 * (down + across))]
-    return (127.5 + 120 * np.stack(waves, axis=2)).astype(np.uint8)
-
-
-def flat(colour: tuple[int, ...]) -> Pixels:
-    return np.full((16, 16, 3), colour, np.uint8)
-
-
-def distance(first: Pixels, second: Pixels) -> float:
-    """Mean difference per channel."""
-    return float(np.abs(first.astype(int) - second).mean())
 
 
 @pytest.mark.parametrize("file_format", FORMATS)
@@ -109,21 +72,6 @@ def test_first_of_several_frames_counts(file_format: str, named: str) -> None:
     found = accepted(data)
     assert distance(decode(found.image), flat(RED)) < 4
     assert found.facts["format"] == named
-
-
-def of_mode(mode: str, colour: Any) -> Image.Image:
-    return Image.new(mode, (16, 16), colour)
-
-
-def of_palette(entry: int) -> Image.Image:
-    image = of_mode("P", entry)
-    image.putpalette([channel for number in range(16) for channel in (number, 128, 255)])
-    return image
-
-
-def wide(value: float, dtype: str) -> Image.Image:
-    """A flat picture of numbers of more than 8 bits."""
-    return Image.fromarray(np.full((16, 16), value, dtype))
 
 
 def unsigned_tiff(value: int) -> bytes:

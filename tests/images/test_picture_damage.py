@@ -20,8 +20,8 @@ from pipeline.images.truncation import PNG_END
 from pipeline.workers.codec_messages import codec_messages
 from tests.examples import encoded, picture
 from tests.images import test_decoding
+from tests.images.pictures import FITS, accepted, distance, ingest, rejected, saved, shown, smooth
 from tests.images.test_decoding import chunk
-from tests.images.test_picture import FITS, accepted, distance, ingest, rejected, saved, shown, smooth
 
 # Pillow warns of broken EXIF and large headers; a worker prints that and goes on.
 pytestmark = pytest.mark.filterwarnings("ignore")

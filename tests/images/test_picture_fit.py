@@ -10,7 +10,7 @@ from PIL import Image
 
 from pipeline.images.pixels import decode, without_bars
 from tests.examples import encoded, picture
-from tests.images.test_picture import BLUE, FITS, GREEN, RED, accepted, distance, flat, shown, smooth
+from tests.images.pictures import BLUE, FITS, GREEN, RED, accepted, distance, flat, shown, smooth
 
 BANDS = np.concatenate([flat(RED), flat(GREEN), flat(BLUE)], axis=1)
 

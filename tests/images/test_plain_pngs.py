@@ -13,8 +13,8 @@ from pipeline.images.decoding import Decoded, decode_file, is_plain_png
 from pipeline.images.rejection import Rejection
 from pipeline.workers.codec_messages import codec_messages
 from tests.examples import encoded, picture
+from tests.images.pictures import ingest, saved, wide
 from tests.images.test_decoding import chunk, decoded
-from tests.images.test_picture import ingest, saved, wide
 
 
 def png(*chunks: tuple[bytes, bytes], mode: int = 2, lines: bytes | None = None) -> bytes:

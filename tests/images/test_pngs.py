@@ -13,9 +13,9 @@ from PIL import Image, PngImagePlugin
 from pipeline.images.decoding import Decoded
 from pipeline.images.rejection import Rejection
 from tests.examples import encoded, picture
+from tests.images.pictures import of_palette, saved, smooth
 from tests.images.test_decoding import ALPHA, chunk
 from tests.images.test_jpegs import outcome
-from tests.images.test_picture import of_palette, saved, smooth
 
 TEXT = 1_100_000
 

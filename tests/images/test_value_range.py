@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from pipeline.images.decoding import Decoded, decode_file
 from pipeline.workers.codec_messages import codec_messages
 from tests.examples import encoded, picture
+from tests.images.pictures import ingest, saved
 from tests.images.test_decoding import icc_profile
-from tests.images.test_picture import ingest, saved
 
 TWELVE = (0.0, 4095.0)
 RAMP = np.arange(48 * 64, dtype=np.uint16).reshape(48, 64) % 4096

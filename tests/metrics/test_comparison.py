@@ -241,3 +241,14 @@ def test_other_json_is_no_report(value: Any, is_one: bool) -> None:
     assert is_report(value) is is_one
     if is_one:
         assert len(compare([result("x", set(), report=value)], evaluate())) == 1
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "log_loss"])
+def test_a_rejected_model_may_be_better_than_the_best_accepted_one(metric: str) -> None:
+    rows = compare([result("rejected", {1}, held=False), result("poor", set(range(60)))], evaluate(metric))
+    assert shown(rows) == [("poor", "best"), ("rejected", "better")]
+
+
+def test_runs_of_one_name_are_told_apart_by_their_revision() -> None:
+    runs = [replace(result("run", set(range(wrong))), rev=rev) for wrong, rev in ((40, "a"), (44, "b"), (48, "c"))]
+    assert compare(runs[::-1], evaluate()) == compare(runs, evaluate())

@@ -218,3 +218,26 @@ def test_a_rule_is_tried_on_other_images() -> None:
 
 def test_each_part_is_called_by_its_role() -> None:
     assert {one.part for one in measure_confounding(images(300))} <= {ALL, RAW, PRODUCTION}
+
+
+def test_of_more_than_twenty_thousand_images_so_many_are_looked_at() -> None:
+    rows = pd.DataFrame({"id": [f"{number:05}" for number in range(20_001)], "label": "a"})
+    assert len(confounding.sampled(rows.assign(group=rows["id"]))) == 20_000
+    assert len(confounding.sampled(rows.assign(group=rows["id"])[:-1])) == 20_000
+
+
+@pytest.mark.parametrize(("groups", "looked_at"), [(4, 2), (5, 3)])
+def test_a_class_of_fewer_than_five_groups_is_left_out(groups: int, looked_at: int) -> None:
+    rows = images(200, classes=2)
+    rows.loc[: groups - 1, "label"] = "rare"
+    assert of(rows, "source").count == looked_at
+
+
+def test_a_column_repeats_the_class_where_most_of_its_names_are_the_class_s() -> None:
+    rows = images(400, classes=2)
+    other = np.where(rows["label"] == "class 0", "class 1", "class 0")
+    # Wrong in four of ten images it still is the class's name; in six of ten it is a fact of its own.
+    for wrong, told in ((4, False), (6, True)):
+        column = np.where(np.arange(400) % 10 < wrong, other, rows["label"])
+        found = measure_confounding(rows.assign(meta_kind=column))
+        assert ("meta_kind" in {one.fact for one in found}) == told

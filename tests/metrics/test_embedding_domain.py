@@ -5,8 +5,15 @@ import pandas as pd
 import pytest
 
 from pipeline.manifest import DEV, PRODUCTION, RAW, TEST
-from pipeline.metrics.embedding_domain import COMPONENTS, embedding_features
-from pipeline.metrics.matching import EMBEDDING, domain_notes, measure_matching, mismatches, summarise_matching
+from pipeline.metrics.embedding_domain import embedding_features
+from pipeline.metrics.matching import (
+    EMBEDDING,
+    _features,
+    domain_notes,
+    measure_matching,
+    mismatches,
+    summarise_matching,
+)
 from pipeline.metrics.two_samples import FOLDS, area_test
 from tests.metrics.test_matching import LEVEL, photos
 
@@ -19,7 +26,7 @@ def vectors(count: int, seed: int = 0) -> "np.ndarray[tuple[int, int], np.dtype[
 
 def test_features_are_few_and_begin_with_1() -> None:
     found = embedding_features(vectors(300))
-    assert found.shape == (300, 1 + COMPONENTS)
+    assert found.shape == (300, 1 + 64)
     assert (found[:, 0] == 1).all()
     assert (found[:, 1:] ** 2).mean() == pytest.approx(1)
     assert embedding_features(vectors(5)).shape == (5, 5)
@@ -97,3 +104,22 @@ def test_vectors_without_numbers_are_the_mean_and_say_nothing() -> None:
     found = embedding_features(np.full((4, 3), np.nan))
     assert found[:, 0].tolist() == [1.0] * 4
     assert not found[:, 1:].any()
+
+
+def test_components_are_those_of_ten_thousand_vectors_evenly_spread() -> None:
+    """Of 10,001 every second: the others, of which all stand in another direction, bring none."""
+    even = np.tile([[1.0, 1, 0, 0], [-1, 1, 0, 0]], (2501, 1))
+    odd = np.tile([[0.0, 1, 1, 0], [0, 1, -1, 0]], (2500, 1))
+    both = np.empty((10_001, 4))
+    both[::2], both[1::2] = even[:5001], odd[:5000]
+    found = embedding_features(both)
+    assert np.ptp(found[::2, 1]) > 1
+    assert np.ptp(found[1::2, 1]) < 1e-6
+    # Of one fewer all: both directions count.
+    whole = embedding_features(both[:10_000])
+    assert min(np.ptp(whole[:, place]) for place in (1, 2)) > 1
+
+
+def test_of_each_side_five_thousand_images_at_most_are_looked_at() -> None:
+    side = pd.DataFrame({"id": [f"{number:05}" for number in range(5001)], "place": np.arange(5001)})
+    assert len(_features([side], lambda places: np.ones((len(places), 2)))) == 5000

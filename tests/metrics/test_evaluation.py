@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from pipeline.errors import DataError, ParamsError
-from pipeline.metrics.evaluation import Evaluation, confusion_rows, evaluation, measure_split
-from pipeline.metrics.limits import check_limits
+from pipeline.metrics.evaluation import Evaluation, confusion_rows, evaluation, figure, measure_split
+from pipeline.metrics.limits import check_limits, holds, needs_latency, without_latency
 from pipeline.metrics.measures import METRICS
 from pipeline.stages.evaluate.params import EvaluateParams
 from tests.examples import params
@@ -245,3 +245,29 @@ def test_a_limit_at_its_bound_holds() -> None:
     for bound, held in ((0.7, True), (0.7001, False)):
         rules = evaluate(mean=limit("balanced_accuracy", bound))
         assert check_limits(frame, classes, {}, rules)["mean"].held is held
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (None, ""), (0.0, "0.0000"), (5e-4, "0.0005"), (4.9876e-4, "0.0004988"), (-4.9876e-4, "-0.0004988"),
+        (9999.0, "9999.0000"), (12345.6, "1.235e+04"), (10000.0, "1e+04"), (-10000.0, "-1e+04"),
+    ],
+)  # fmt: skip
+def test_values_are_shown_with_digits_that_say_something(value: float | None, shown: str) -> None:
+    assert figure(value) == shown
+
+
+def test_time_is_measured_only_for_a_limit_on_it() -> None:
+    timed = evaluate(time=limit("latency_p95_ms", None, 20), size=limit("model_megabytes", None, 3))
+    assert needs_latency(timed)
+    rest = without_latency(timed)
+    assert (list(rest.satisficing), needs_latency(rest)) == (["size"], False)
+
+
+def test_a_bound_holds_within_roundings_of_the_value() -> None:
+    (large,) = evaluate(size=limit("model_megabytes", 1000, 1000)).satisficing.values()
+    assert holds(large, 1000 + 9e-7)
+    assert holds(large, 1000 - 9e-7)
+    assert not holds(large, 1000 + 3e-6)
+    assert not holds(large, 1000 - 3e-6)

@@ -9,7 +9,7 @@ import pytest
 from pydantic import TypeAdapter
 from scipy import stats
 
-from pipeline.metrics.influence import image_influence, ranking_influence
+from pipeline.metrics.influence import clustered_variance, image_influence, ranking_influence
 from pipeline.metrics.intervals import metric_interval
 from pipeline.metrics.mean_intervals import difference_interval, effective_images, mean_interval, share_interval
 from pipeline.metrics.metric import Metric, metric_of
@@ -264,3 +264,45 @@ def test_a_difference_has_the_limits_of_both() -> None:
     dependent = difference_interval(0.9, (0.5958, 0.9821), 0.3, (0.1078, 0.6032), 0.5)
     assert dependent[0] > found[0]
     assert dependent[1] < found[1]
+
+
+def test_a_variance_over_groups_is_that_of_their_sums() -> None:
+    """Two groups of two images: sums 3 and -3, twice the squares, over the square of the images."""
+    found = clustered_variance(np.array([1.0, 2.0, -1.0, -2.0]), np.array([0, 0, 1, 1]))
+    assert found == pytest.approx(2 * (9 + 9) / 16)
+    assert clustered_variance(np.array([1.0, -1.0]), np.array([0, 0])) == 0
+
+
+@pytest.mark.parametrize(
+    ("right", "size", "expected"),
+    [(40, 1, {"balanced_accuracy": (0.9119, 1.0), "macro_f1": (0.318, 1.0)}),
+     (30, 1, {"balanced_accuracy": (0.5802, 0.8791), "macro_f1": (0.2381, 0.5373)}),
+     (30, 2, {"balanced_accuracy": (0.4412, 0.9539), "macro_f1": (0.1799, 0.6049)})],
+)  # fmt: skip
+def test_a_set_of_one_class_alone_leaves_room_for_doubt(
+    right: int, size: int, expected: dict[str, tuple[float, float]]
+) -> None:
+    """Its mistakes are called other classes, of which no image is there. As sure as the share of the class."""
+    predicted = np.where(np.arange(40) < right, 0, 1)
+    seen = Predictions(("a", "b", "c"), np.zeros(40, np.intp), predicted, None)
+    groups = pd.Series(np.arange(40) // size)
+    found = {name: metric_interval(metric(name, seen.classes), seen, groups) for name in expected}
+    assert found == {name: pytest.approx(ends, abs=6e-5) for name, ends in expected.items()}
+    if size == 1:
+        assert found["balanced_accuracy"] == pytest.approx(share_interval(right / 40, 40, 0.05), abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("name", "ends"),
+    [
+        ("balanced_accuracy", (0.3342, 1.0)), ("macro_f1", (0.2551, 1.0)), ("worst_class_recall", (0.0852, 0.8746)),
+        ("matthews_correlation", (0.2864, 1.0)),
+    ],
+)  # fmt: skip
+def test_intervals_of_more_classes_than_groups_stay_what_they_are(name: str, ends: tuple[float, float]) -> None:
+    classes = tuple(f"{number:02}" for number in range(20))
+    number, labels = np.arange(160), np.arange(160) % 20
+    predicted = np.where(np.random.default_rng(3).random(160) < 0.8, labels, (labels + 1) % 20)
+    groups = pd.Series(number // 20 * 2 + number % 2)
+    seen = Predictions(classes, labels, predicted, None)
+    assert metric_interval(metric(name, classes), seen, groups) == pytest.approx(ends, abs=6e-5)

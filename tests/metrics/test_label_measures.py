@@ -165,3 +165,42 @@ def test_an_evaluation_tells_each_label_by_itself() -> None:
     rows = checked_predictions(table(), NAMES)
     assert per_label(rows, table()["group"])["images"].tolist() == rows.truth.sum(axis=0).tolist()
     assert (label_confusion(rows)["actual"] == "bar").sum() == rows.truth[:, 0].sum()
+
+
+def test_a_label_that_no_image_has_has_no_interval() -> None:
+    truth, chosen = np.tile([True, False, False], (40, 1)), np.tile([True, True, False], (40, 1))
+    rows = predictions_of_sets(NAMES, truth, chosen, chosen.astype(np.float64))
+    found = per_label(rows, pd.Series(np.arange(40).astype(str))).set_index("label")
+    assert found.loc["cross", "f1"] == 0
+    assert found.loc[["cross", "disc"], ["f1_low", "f1_high"]].isna().to_numpy().all()
+    assert found.loc[["bar"], ["f1", "f1_high"]].to_numpy().tolist() == [[1, 1]]
+
+
+# The intervals of PLAIN and OF_ONE of known images: in groups of one to seven, in pairs that hardly err, in few groups.
+PINNED: dict[str, tuple[float, list[tuple[float, float]]]] = {
+    "mixed": (1.5, [
+        (0.8518, 0.9456), (0.8768, 0.9261), (0.7707, 0.8626), (0.8514, 0.9751), (0.9212, 0.9818), (0.8864, 0.9935),
+        (0.8087, 0.9904), (0.8791, 0.987),
+    ]),
+    "pairs": (3.0, [
+        (0.9722, 1.0), (0.9747, 1.0), (0.9757, 1.0), (0.9295, 1.0), (0.9656, 1.0), (0.9418, 1.0), (0.9515, 1.0),
+        (0.9385, 1.0),
+    ]),
+    "few": (0.5, [
+        (0.4742, 0.715), (0.5318, 0.6169), (0.2578, 0.3732), (0.5061, 0.732), (0.5267, 0.6837), (0.5061, 0.7763),
+        (0.4036, 0.7613), (0.4144, 0.6419),
+    ]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("where", PINNED)
+def test_intervals_of_known_images_stay_what_they_are(where: str) -> None:
+    """Of how they are made the tests above and benchmarks/coverage.py show that they hold the truth."""
+    number = np.arange(300)
+    groups = {"mixed": np.repeat(number[:90], number[:90] % 7 + 1)[:300], "pairs": number // 2, "few": number // 15}
+    sharpness, expected = PINNED[where]
+    found = [
+        metric_interval(metric(each), seen(300, sharpness=sharpness), pd.Series(groups[where]))
+        for each in [*PLAIN, *OF_ONE]
+    ]
+    assert found == [pytest.approx(ends, abs=6e-5) for ends in expected]

@@ -292,3 +292,11 @@ def test_images_without_a_label_count_as_production_by_their_facts_alone() -> No
     assert failures(both, "dev_vs_test") == failures(rows, "dev_vs_test")
     labels, proof = (measure_matching(frame, 1, LEVEL).query("test == @LABELS") for frame in (rows, both))
     assert proof[["statistic", "p"]].to_numpy().tolist() == labels[["statistic", "p"]].to_numpy().tolist()
+
+
+def test_of_each_side_twenty_thousand_groups_at_most_are_looked_at() -> None:
+    hashes = np.linspace(0, 1, 20_010)
+    population = matching.Population(hashes < 2, hashes < 2, lambda _: hashes < 2, hashes, lambda _: pd.DataFrame())
+    side = np.arange(20_010) % 20_010 != 5
+    assert len(matching._places_of(population, side)) == 20_000
+    assert matching._places_of(population, np.arange(20_010) < 3).tolist() == [0, 1, 2]

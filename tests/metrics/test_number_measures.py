@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from pydantic import TypeAdapter
+from scipy import stats
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 
 from pipeline.data.predictions import prediction_table
@@ -160,3 +161,45 @@ def test_a_report_has_errors_parts_of_the_range_and_nothing_of_classes() -> None
     assert found.slices["error_rate"].isna().all()
     assert set(found.metrics["slices"]["source"]["web"]) == {"optimizing", "images"}
     assert found.words.startswith("mean_absolute_error: train 0.")
+
+
+@pytest.mark.parametrize("name", THEIRS)
+@pytest.mark.parametrize("size", [1, 10])
+def test_an_interval_is_that_of_the_logarithm_over_groups(name: str, size: int) -> None:
+    """By hand: influences summed over groups, Student's quantile at Satterthwaite's degrees of freedom."""
+    found, groups = seen(), np.arange(200) // size
+    numbers = found.numbers
+    assert numbers is not None
+    errors = numbers.predicted - numbers.truth
+    losses = np.abs(errors) if name == "mean_absolute_error" else errors**2
+    influence = losses / losses.mean() - 1
+    if name == "root_mean_squared_error":
+        influence = influence / 2
+    if name == "r2":
+        squares = (numbers.truth - numbers.truth.mean()) ** 2
+        influence = influence - (squares / squares.mean() - 1)
+    sums = np.bincount(groups, weights=influence)
+    variance = (sums**2).sum() * len(sums) / (len(sums) - 1) / 200**2
+    freedom = max((sums**2).sum() ** 2 / (sums**4).sum() - 1, 5.0)
+    reach = stats.t.isf(0.025, freedom) * np.sqrt(variance)
+    value = metric(name).value(found)
+    lost = 1 - value if name == "r2" else value
+    ends = (lost * np.exp(-reach), lost * np.exp(reach))
+    expected = (1 - ends[1], 1 - ends[0]) if name == "r2" else ends
+    assert metric_interval(metric(name), found, pd.Series(groups)) == pytest.approx(expected)
+
+
+def test_one_group_with_most_of_the_error_leaves_five_degrees_of_freedom() -> None:
+    truth = np.zeros(40)
+    predicted = np.where(np.arange(40) == 0, 100.0, 1.0)
+    found = predictions_of_numbers(RIPENESS, truth, predicted)
+    influence = predicted / predicted.mean() - 1
+    reach = stats.t.isf(0.025, 5) * np.sqrt((influence**2).sum() * 40 / 39) / 40
+    ends = (predicted.mean() * np.exp(-reach), predicted.mean() * np.exp(reach))
+    assert metric_interval(metric("mean_absolute_error"), found, pd.Series(range(40))) == pytest.approx(ends)
+
+
+def test_predictions_without_an_error_have_no_reach() -> None:
+    truth = np.arange(20.0)
+    found = predictions_of_numbers(RIPENESS, truth, truth)
+    assert metric_interval(metric("mean_absolute_error"), found, pd.Series(range(20))) == (0, 0)

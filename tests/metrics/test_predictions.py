@@ -6,6 +6,7 @@ import pytest
 
 from pipeline.errors import DataError
 from pipeline.metrics.predictions import checked_predictions, class_codes, classes_of
+from pipeline.problem.quantities import Quantity
 
 CLASSES = ("apple", "fig", "pear", "quince")
 
@@ -35,3 +36,9 @@ def test_predictions_that_are_no_numbers_are_named(value: float) -> None:
     message = r"^the model predicts NaN or infinity for 1 of 2 images \(y\): .* smaller train\.learning_rate$"
     with pytest.raises(DataError, match=message):
         checked_predictions(frame, ("a",))
+
+
+def test_predictions_without_the_number_are_refused() -> None:
+    frame = pd.DataFrame({"label": ["1.5"], "predicted": ["2.0"], "confidence": [1.0]})
+    with pytest.raises(DataError, match=r"^the predictions lack the column number_weight: run `dvc repro evaluate`$"):
+        checked_predictions(frame, Quantity(("weight",)))

@@ -5,9 +5,7 @@ import pytest
 from scipy import stats
 
 from pipeline.metrics.two_samples import (
-    DRAWS,
     FOLDS,
-    REACHED,
     _area_interval,
     _random_p,
     fact_test,
@@ -92,23 +90,23 @@ def test_chances_of_draws_are_never_nought_and_few_draws_settle_what_is_usual() 
         counts.append(count)
         return generator.permutation(count) / count
 
-    p, null = _random_p(1 - REACHED / DRAWS[0], drawn)
-    assert (counts, len(null)) == ([DRAWS[0]], DRAWS[0])
-    assert p == pytest.approx((REACHED + 1) / (DRAWS[0] + 1))
+    p, null = _random_p(1 - 10 / 199, drawn)
+    assert (counts, len(null)) == ([199], 199)
+    assert p == pytest.approx(11 / 200)
     counts.clear()
-    p, null = _random_p(1 - (REACHED - 1) / DRAWS[0], drawn)
-    assert counts == [*DRAWS]
-    reached = int((null >= 1 - (REACHED - 1) / DRAWS[0] - 1e-9).sum())
-    assert p == pytest.approx((reached + 1) / (sum(DRAWS) + 1))
+    p, null = _random_p(1 - 9 / 199, drawn)
+    assert counts == [199, 800]
+    reached = int((null >= 1 - 9 / 199 - 1e-9).sum())
+    assert p == pytest.approx((reached + 1) / 1000)
 
 
 def test_what_is_beyond_all_draws_has_the_tail_of_their_distribution() -> None:
     generator = np.random.default_rng(2)
     p, null = _random_p(6.0, lambda count: generator.normal(0, 1, count))
     assert 0 < p < 1e-6
-    assert len(null) == sum(DRAWS)
+    assert len(null) == 999
     # Nothing varies: the number of draws is all that is known.
-    assert _random_p(1.0, np.zeros)[0] == pytest.approx(1 / (sum(DRAWS) + 1))
+    assert _random_p(1.0, np.zeros)[0] == pytest.approx(1 / 1000)
 
 
 @pytest.mark.parametrize("area", [0.5, 0.7, 0.95, 1.0])

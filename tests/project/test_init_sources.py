@@ -7,6 +7,7 @@ import unicodedata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import EpsImagePlugin, Image
 
@@ -155,6 +156,21 @@ def test_a_table_that_is_not_utf8_is_refused_with_the_way_out(init: Init, tmp_pa
     assert "Save the table as UTF-8 (in Excel: CSV UTF-8)" in ended.err
 
 
+def test_times_in_another_form_are_left_out_or_refused(init: Init, tmp_path: Path) -> None:
+    table_of(tmp_path / "phone", "labels.csv")
+    text = (tmp_path / "phone/labels.csv").read_text("utf-8-sig").replace("Group", "Date").splitlines()
+    rows = [f"{row.rpartition(';')[0]};05.03.2024" for row in text[1:]]
+    (tmp_path / "phone/labels.csv").write_text("\n".join([text[0], *rows]))
+    ended = init("other", "--production", "phone", "--labels", "labels.csv", "--columns", "captured_at=Date")
+    assert (ended.code, not (tmp_path / "other").exists()) == (5, True)
+    assert "30 values of Date are not ISO 8601 times" in ended.err
+    ended = init("shop", "--production", "phone", "--labels", "labels.csv")
+    assert ended.code == 0, ended.err
+    assert "labels.csv has no times that can be used: 30 values of Date are not ISO 8601 times" in ended.out
+    labels: Any = params_of(tmp_path / "shop").sources["phone"].labels
+    assert labels.columns.captured_at is None
+
+
 def test_each_source_has_its_own_file_of_labels_or_class_folders(init: Init, tmp_path: Path) -> None:
     table_of(tmp_path / "phone", "phone.csv")
     write_source(tmp_path / "third", {"Hund": 4, "Kätzchen": 4}, seed=5)
@@ -180,6 +196,23 @@ def test_small_classes_are_left_out_if_asked(init: Init, tmp_path: Path) -> None
     assert params_of(tmp_path / "shop").sources["phone"].exclude == (r"/fox\ \[red\]/", "/owl/")
     assert "fox" not in "".join(line for line in ended.out.splitlines() if line.startswith("  "))
     assert "--min-images 40 leaves out every class" in init("other", *BOTH, "--min-images", "40").err
+
+
+def test_the_white_of_images_of_12_bits_is_found(init: Init, tmp_path: Path) -> None:
+    for label, top in (("cat", 4000), ("dog", 3000)):
+        (tmp_path / "scope" / label).mkdir(parents=True)
+        for number in range(6):
+            values = np.random.default_rng(number).integers(0, top, (80, 80)).astype(np.uint16)
+            Image.fromarray(values).save(tmp_path / f"scope/{label}/{number}.png")
+    ended = init("shop", "--production", "scope")
+    assert ended.code == 0, ended.err
+    assert "images of more than 8 bits are dark: 4,095 is taken for their white (value_range)" in ended.out
+    params = params_of(tmp_path / "shop")
+    assert params.sources["scope"].value_range == (0, 4095)
+    # Grey of 16 bits is no white page, although Pillow shows it as one.
+    assert "preset: photo" in (tmp_path / "shop/params.yaml").read_text()
+    # With 4 images of a class no recall of it can be asked for.
+    assert [*params.evaluate.satisficing] == ["model_megabytes"]
 
 
 def test_an_archive_of_one_folder_is_a_source(init: Init, tmp_path: Path) -> None:

@@ -51,3 +51,14 @@ def test_sources_with_a_class_of_their_own_are_said_to_give_it_away() -> None:
     assert "shop (production): 9 images in 1 class, shop" in notes
     shared = of_sources(("shop", {"apple": 9}), ("kitchen", {"apple": 9, "pear": 9}))
     assert not [line for line in seen_lines(shared) if "no other source" in line]
+
+
+def test_a_class_of_a_few_images_is_said_to_be_too_small_to_measure() -> None:
+    counts = {"apple": 90, "pear": 80, "fig": 4}
+    (note,) = [line for line in seen_lines(of_sources(("shop", counts))) if "too few to tell" in line]
+    assert note == (
+        "note: 1 class has fewer than 15 production images (fig 4): in dev too few to tell how well the model "
+        "recognises it. Add images, or use --min-images 15"
+    )
+    (note,) = [line for line in seen_lines(of_sources(("shop", {"fig": 4, "nut": 5}))) if "too few to tell" in line]
+    assert note.endswith("(fig 4, nut 5): in dev too few to tell how well the model recognises them. Add images")

@@ -75,6 +75,7 @@ UNMADE = {
     "LEDGER",
     "FEEDBACK",
     "DECISIONS",
+    "PAIR_DECISIONS",
 }
 MADE = {
     name: artifact.named(name="web")

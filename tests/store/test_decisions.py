@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from pipeline.errors import DataError
 from pipeline.names import clean, fault
 from pipeline.project.params_template import TEMPLATE
-from pipeline.store.decisions import DROP, KEEP, RELABEL, Decision, by_content, parse, render
+from pipeline.store.decisions import DROP, KEEP, LABELS, RELABEL, Decision
 from tests.examples import REPOSITORY
 from tests.running import run
 
 SHA = {letter: letter * 64 for letter in "abcdef"}
 ANN = Decision(SHA["a"], RELABEL, "cat", "dog", "ann", "2026-01-31T09:30:00Z", "it barks", "web/cat/1.png")
+parse, render, by_content = LABELS.parse, LABELS.render, LABELS.by_subject
 HEAD = "sha256,decision,from,to,who,when,why,id\n"
 
 

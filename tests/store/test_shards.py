@@ -48,6 +48,15 @@ def test_workers_share_the_work_where_shards_are_few(tmp_path: Path) -> None:
     assert {path.stem for path in tmp_path.iterdir()} == set(table["shard"])
 
 
+def test_a_folder_without_shards_has_a_file_until_there_are_some(tmp_path: Path) -> None:
+    """DVC warns about empty folders, each time that it looks at them."""
+    for wanted, names in (([], {".txt"}), (rows(range(3)), {".arrow"}), ([], {".txt"})):
+        store = ShardStore(tmp_path)
+        store.build(wanted, sign, SCHEMA, Engine(1), "build")
+        store.drop_stale()
+        assert {path.suffix for path in tmp_path.iterdir()} == names
+
+
 def test_what_was_made_of_a_shard_is_kept_when_the_rest_of_it_fails(tmp_path: Path) -> None:
     wanted = rows(range(300))
     with pytest.raises(ZeroDivisionError):
@@ -160,9 +169,13 @@ def test_of_rows_that_are_made_when_asked_for_few_are_there_at_a_time(tmp_path: 
     assert made.most <= MAX_ROWS
 
 
-def test_no_rows_make_an_empty_folder(tmp_path: Path) -> None:
+def test_no_rows_make_a_folder_without_shards(tmp_path: Path) -> None:
     table, _ = build(tmp_path / "shards", [])
-    assert (table.column_names[-2:], len(table), content(tmp_path / "shards")) == (["shard", "row"], 0, {})
+    assert (table.column_names[-2:], len(table), [*content(tmp_path / "shards")]) == (
+        ["shard", "row"],
+        0,
+        ["empty.txt"],
+    )
 
 
 def test_a_reader_says_what_it_cannot_find(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from pipeline.tools.image_files import pictures
 from pipeline.workers.engine import Engine
 from pipeline.workers.pool import stop_all
 from tests.hostile import FILES
-from tests.images.test_picture import ingest
+from tests.images.pictures import ingest
 from tests.running import pipeline, pipeline_alone, write_params
 
 LIMITS: dict[str, Any] = {"max_bytes": 1_000_000, "max_memory_mb": 256, "max_seconds": 1}

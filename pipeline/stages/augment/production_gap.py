@@ -1,8 +1,7 @@
 """Estimate the strengths of degradation that make raw pictures look like production's.
 
 The gap is what a domain classifier (metrics/two_samples.py) makes of statistics of how pictures were taken
-(stages/augment/capture.py). Kinds of degradation are added one by one, each time that which brings the two sides
-nearest, as long as one helps; after each the strengths are refined in steps that get finer.
+(stages/augment/capture.py). The strengths are those that make it smallest (stages/augment/strength_search.py).
 
 - **Like with like**: as many raw as production pictures of each class, one a group, so that another
   mixture of classes is no gap.
@@ -14,8 +13,8 @@ degradation narrows. So with a backbone, embeddings are compared too (content_ga
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -30,7 +29,8 @@ from pipeline.metrics.two_samples import FOLDS, Result, domain_test, fold_areas,
 from pipeline.randomness import keyed_uniform
 from pipeline.stages.augment.capture import capture_statistics
 from pipeline.stages.augment.content_gap import ContentGap, Readers, View, area, measure_content
-from pipeline.stages.augment.degradation import ABSENT, KINDS, NOTHING, Strengths, degrade
+from pipeline.stages.augment.degradation import NOTHING, Strengths, degrade
+from pipeline.stages.augment.strength_search import search
 
 Values = npt.NDArray[np.float64]
 
@@ -42,13 +42,6 @@ WINDOW = 96
 MAX_TRIALS = 500
 # p of the classifier above which there is no gap to close.
 LEVEL = 0.05
-# What a kind must gain in distance times the root of the pictures per role: where there is no gap, the best kind
-# gained at most 0.2 in seven of eight trials, with 20, 60 or 200 pictures. And what a step of refining must.
-GAIN, STEP_GAIN = 0.25, 0.03
-# Steps of KINDS at which a kind is first tried, and by which it is then moved.
-TRIED, STRIDES = (1, 2, 4, 7, 11, 16, 23, 32), (4, 2, 1)
-# Kinds that are refined before the better one is added: blur and resolution look alike at first.
-RIVALS = 2
 
 
 @dataclass(frozen=True)
@@ -109,7 +102,7 @@ def estimate_gap(rows: pd.DataFrame, read: Callable[[int], Pixels], seed: int, v
     """
     pairs, within_classes = _paired(rows, seed)
     choosing, measuring = (_side_by_side(rows, pairs[half], read, seed) for half in (CHOOSE, MEASURE))
-    strengths = _search(_Distance(choosing)) if choosing.test(NOTHING).p < LEVEL else NOTHING
+    strengths = search(_Distance(choosing)) if choosing.test(NOTHING).p < LEVEL else NOTHING
     images = len(choosing.ids) + len(measuring.ids)
     content = None if view is None else _content(pairs, (choosing, measuring), view, strengths)
     return Gap(strengths, measuring.test(NOTHING), measuring.test(strengths), images, within_classes, content)
@@ -247,56 +240,3 @@ class _Distance:
         shift = np.abs(np.sort(facts[: len(production)], axis=0) - np.sort(production, axis=0)).mean(axis=0)
         apart = np.log1p(shift / (production.std(axis=0) + 1e-3)).mean()
         return round(max(float(area), 0.5) + float(apart), 9)
-
-
-def _search(distance: _Distance) -> Strengths:
-    """Kinds are added while one helps, and those that later ones made idle are taken out again."""
-    best, gain = NOTHING, distance.chance * GAIN
-    while distance(added := _with_one_more(best, distance)) < distance(best) - gain:
-        best = _refined(added, added.used(), distance)
-    for kind in best.used():
-        without = replace(best, **{kind: ABSENT})
-        best = without if distance(without) < distance(best) + gain else best
-    return best
-
-
-def _with_one_more(best: Strengths, distance: _Distance) -> Strengths:
-    """The strengths with the further kind that helps most."""
-    firsts = {kind: _tried(best, kind, distance) for kind in KINDS if kind not in best.used()}
-    rivals = sorted(firsts, key=lambda kind: distance(firsts[kind]))[:RIVALS]
-    return min((_refined(firsts[kind], [kind], distance) for kind in rivals), key=distance, default=best)
-
-
-def _tried(best: Strengths, kind: str, distance: _Distance) -> Strengths:
-    """The best of growing strengths of a kind; each line of them ends after two that are no better."""
-    tried = [best]
-    for part, sign in (("typical", 1), ("typical", -1), ("spread", 1)):
-        line = [best]
-        for steps in TRIED:
-            line.append(_moved(best, kind, part, sign * steps))
-            if len(line) > 2 and min(map(distance, line[-2:])) >= min(map(distance, line[:-2])):
-                break
-        tried += line
-    return min(tried, key=distance)
-
-
-def _refined(best: Strengths, kinds: Iterable[str], distance: _Distance) -> Strengths:
-    """Strengths moved one by one as long as that helps."""
-    moves = [(kind, part, sign) for kind in kinds for part in ("typical", "spread") for sign in (1, -1)]
-    for stride in STRIDES:
-        before = None
-        while before != best:
-            before = best
-            for kind, part, sign in moves:
-                moved = _moved(best, kind, part, sign * stride)
-                while distance(moved) < distance(best) - STEP_GAIN * distance.chance:
-                    best, moved = moved, _moved(moved, kind, part, sign * stride)
-    return best
-
-
-def _moved(strengths: Strengths, kind: str, part: str, steps: int) -> Strengths:
-    """One value moved by so many steps, within its ends."""
-    limits, old = KINDS[kind], getattr(strengths, kind)
-    low, high = (limits.low, limits.high) if part == "typical" else (0.0, limits.widest * limits.step)
-    value = round(min(max(getattr(old, part) + steps * limits.step, low), high), 6)
-    return replace(strengths, **{kind: replace(old, **{part: value})})

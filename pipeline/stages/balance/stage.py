@@ -47,11 +47,9 @@ class BalanceOutputs:
     @property
     def summary(self) -> str:
         before, after = self.metrics["before"], self.metrics["after"]
-        return (
-            f"{before['rows']} rows -> {after['rows']}, largest class "
-            f"{after['weighted_imbalance']:.3g} times the smallest by weight, "
-            f"{after['production_share']:.0%} of it production"
-        )
+        times = f"{after['weighted_imbalance']:.3g}"
+        sizes = "all classes of one weight" if times == "1" else f"largest class {times} times the smallest by weight"
+        return f"{before['rows']} rows -> {after['rows']}, {sizes}, {after['production_share']:.0%} of it production"
 
 
 def balance(

@@ -10,7 +10,7 @@ from pipeline import catalogue
 from pipeline.errors import DataError, listing
 from pipeline.manifest import NO_LABEL
 from pipeline.names import alike_labels, shown
-from pipeline.store.decisions import DROP, NOT_SURE, RELABEL, Decision, by_content
+from pipeline.store.decisions import DROP, LABELS, NOT_SURE, RELABEL, Decision
 
 DROPPED = "dropped"
 FILE = catalogue.DECISIONS.path
@@ -42,7 +42,7 @@ def correct(images: pd.DataFrame, decisions: Sequence[Decision]) -> Corrections:
     Raises:
         DataError: all images are dropped, or labels are spelt in several ways after the corrections.
     """
-    decided = by_content(decisions)
+    decided = LABELS.by_subject(decisions)
     concerned = images.loc[images["sha256"].isin(list(decided)), ["sha256", "label"]]
     labels = {
         str(sha256): {*found.astype(str)} - {NO_LABEL} or {NO_LABEL}

@@ -14,9 +14,11 @@ from pipeline.manifest import NO_LABEL
 from pipeline.metrics.giving_away import Strength
 from pipeline.names import shown
 from pipeline.stages.curate.confounders import confounding_notes
+from pipeline.stages.curate.pairing import CHAIN
 from pipeline.stages.curate.scenes import Scenes
 from pipeline.stages.curate.sheets import crowd_lines
 from pipeline.stages.curate.steady import JOINS
+from pipeline.store.pair_decisions import SAME
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class CurateOutputs:
 
     issues, copies, scenes_sheet: contact sheets as PNG files.
     confounding: a row for each fact, how far it gives the class away; strengths: the same.
+    parted: a row for each link between images that decisions cut.
     scenes: a row for each image that shows a scene with others. scene_pairs, groups: what the next run
     goes on from.
 
@@ -34,6 +37,7 @@ class CurateOutputs:
     manifest: pd.DataFrame
     removed: pd.DataFrame
     near: pd.DataFrame
+    parted: pd.DataFrame
     metrics: dict[str, Any]
     issues: bytes
     copies: bytes
@@ -48,7 +52,7 @@ class CurateOutputs:
     joined: list[list[str]]
     uncompared: int
     decided: Sequence[str]
-    """What to say of people's decisions on labels."""
+    """What to say of people's decisions on labels and on pairs."""
     one_group: Sequence[str]
     """What to say of user groups that are written in several ways."""
     relabelled: Sequence[tuple[str, str, int]]
@@ -73,14 +77,16 @@ class CurateOutputs:
             )
         if len(self.near):
             families = self.near["family"].value_counts()
+            groups = "1 group" if len(families) == 1 else f"{len(families)} groups"
             yield (
-                f"{len(self.near)} images are near-duplicates, in {len(families)} groups of up to "
-                f"{families.max()}; each group stays in one split: see {catalogue.CURATE_NEAR.path}"
+                f"{len(self.near)} images are near-duplicates, in {groups} of up to {families.max()}; each group stays "
+                f"in one split: see {catalogue.CURATE_NEAR.path}"
             )
             two_labels = sorted(set(self.near.loc[self.near["labels"] != "", "family"]))
             if two_labels:
                 yield f"{len(two_labels)} of these groups have two labels: those of {listing(two_labels, most=3)}"
         yield from self._scene_notes()
+        yield from self._pair_notes()
         if joining := int((self.removed["reason"] == JOINS).sum()):
             yield (
                 f"{joining} new images were removed, because they would join earlier groups and so move "
@@ -99,12 +105,24 @@ class CurateOutputs:
             counts = ", ".join(f"{count} {name}" for name, count in marked.items() if count)
             yield f"issues (nothing is removed): {counts}; see {catalogue.CURATE_ISSUES.path}"
 
+    def _pair_notes(self) -> Iterator[str]:
+        path = catalogue.PAIR_DECISIONS.path
+        if same := self.metrics["pair_decisions"][SAME]:
+            yield f"{_pairs_are(same)} in one group, because {path} says same"
+        if parted := len(self.parted):
+            chains = int((self.parted["reason"] == CHAIN).sum())
+            also = f"; {chains} of these would join images of which it says so" if chains else ""
+            yield (
+                f"{_pairs_are(parted)} in different groups although they look alike, because {path} says not_same"
+                f"{also}: see {catalogue.CURATE_PARTED.path}"
+            )
+
     def _scene_notes(self) -> Iterator[str]:
         yield from crowd_lines(self.found.crowds)
         if self.found.untold:
             yield (
-                f"{self.found.untold} pictures have less than {local_features.MIN_SIDE} pixels per side: too small to "
-                "tell scenes apart (ingest.size)"
+                f"{self.found.untold} pictures have a shorter side of less than {local_features.MIN_SIDE} pixels once "
+                "they fit ingest.size: too small to tell scenes apart"
             )
         if not len(self.scenes):
             return
@@ -119,3 +137,7 @@ class CurateOutputs:
         two_labels = sorted(set(self.scenes.loc[self.scenes["labels"] != "", "family"]))
         if two_labels:
             yield f"{len(two_labels)} of these scenes have several labels: those of {listing(two_labels, most=3)}"
+
+
+def _pairs_are(count: int) -> str:
+    return "1 pair of images is" if count == 1 else f"{count} pairs of images are"

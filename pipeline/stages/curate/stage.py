@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,7 @@ from pipeline.problem.problem import PROBLEMS, is_multi_label, is_regression
 from pipeline.sources.params import SourceParams
 from pipeline.stage import Stage
 from pipeline.stages.curate.alignment import portrait
+from pipeline.stages.curate.cannot_links import NEAR_COPY, SCENE, group_images, measured_links
 from pipeline.stages.curate.confounders import (
     check_fact_names,
     confounding_metrics,
@@ -39,13 +41,15 @@ from pipeline.stages.curate.groups import (
 )
 from pipeline.stages.curate.issues import issue_counts, with_issues
 from pipeline.stages.curate.outputs import CurateOutputs
+from pipeline.stages.curate.pairing import pairing, parted_table
 from pipeline.stages.curate.params import CurateParams
 from pipeline.stages.curate.pictures import measure_pictures, picture
 from pipeline.stages.curate.scenes import NO_SCENES_FOUND, PAIR_COLUMNS, find_scenes
 from pipeline.stages.curate.sheets import copies_sheet, issues_sheet, scenes_sheet
-from pipeline.stages.curate.steady import GROUP_COLUMNS, JOINS, steady_groups
+from pipeline.stages.curate.steady import GROUP_COLUMNS, JOINS
 from pipeline.stages.curate.values import NOT_A_NUMBER, with_numbers, with_values
 from pipeline.store.decisions import Decision
+from pipeline.store.pair_decisions import PairDecision
 from pipeline.store.shard_plan import digest
 from pipeline.store.shards import ShardReader, fingerprint
 from pipeline.store.vectors import Embeddings
@@ -71,11 +75,12 @@ class Earlier:
 
 @dataclass(frozen=True)
 class Origin:
-    """Where images come from, what people decided on their labels, and what the labels stand for."""
+    """Where images come from, what people decided on their labels and on pairs, and what the labels stand for."""
 
     sources: Mapping[str, SourceParams]
     problem: Problem
     decisions: Sequence[Decision] = ()
+    pair_decisions: Sequence[PairDecision] = ()
 
 
 def curate(
@@ -112,35 +117,35 @@ def curate(
     images = images.assign(label=images["label"].astype(str).replace(becomes)) if becomes else images
     numbers = with_numbers(images, measures)
     images = numbers.images
-    pairs, uncompared = NO_COPIES, 0
     contents = contents_of(images)
-    if params.near_duplicates == "group":
-        uncompared = int((~is_compared(contents)).sum())
-        measures_of = partial(measure_pictures, contents=contents, reader=originals, fit=fit, engine=engine)
-        pairs = near_copies(contents, partial(measures_of, measure=views), partial(measures_of, measure=portrait))
+    wanted = params.near_duplicates == "group"
+    measures_of = partial(measure_pictures, contents=contents, reader=originals, fit=fit, engine=engine)
+    seen = partial(measures_of, measure=views), partial(measures_of, measure=portrait)
+    pairs = near_copies(contents, *seen) if wanted else NO_COPIES
     written = one_group(images["user_group"].unique())
-    found, remembered, rule = NO_SCENES_FOUND, earlier.scene_pairs, ""
-    if params.scenes != "ignore":
-        rule = _scene_rule(originals, contents, fit)
+    found, remembered = NO_SCENES_FOUND, earlier.scene_pairs
+    rule = "" if params.scenes == "ignore" else _scene_rule(originals, contents, fit)
+    if rule:
         known = remembered.loc[remembered["rule"] == rule, PAIR_COLUMNS]
         ordered = contents.sort_values("sha256")
         vectors = embeddings.of(ordered["sha256"].tolist())
         found = find_scenes(ordered, vectors, ordered[HASHES[0]].to_numpy(np.uint64), known, originals, fit, engine)
         remembered = found.decided.assign(rule=rule)
     grouped = params.scenes == "group"
-    apart = pd.concat([pairs, found.pairs[["one", "other"]]]) if grouped else pairs
+    decided = pairing(images, origin.pair_decisions)
+    links = measured_links(pairs, found.pairs if grouped else found.pairs[:0])
     grouping = digest(params.near_duplicates, params.scenes, rule if grouped else "")
-    group, joins = steady_groups(images, apart, earlier.groups[earlier.groups["rule"] == grouping])
-    images = images.drop(columns=MARKS.names).assign(group=group)
-    kept, removed = remove_duplicates(images if (joins == "").all() else images[joins == ""], params)
-    removed = also_removed(removed, images[joins != ""], JOINS, joins[joins != ""])
+    ruled = earlier.groups[earlier.groups["rule"] == grouping]
+    groups = group_images(images, links, decided.same, decided.apart, ruled)
+    images = images.drop(columns=MARKS.names).assign(group=groups.groups)
+    kept, removed = _kept(images, groups.joins, params)
     removed = also_removed(removed, corrections.dropped, DROPPED, corrections.details)
     removed = also_removed(removed, numbers.without, NOT_A_NUMBER, numbers.details)
-    near, joined = near_table(kept, images, pairs), joined_groups(images)
-    scenes = near_table(kept, images, found.pairs[["one", "other"]])
+    near, joined = near_table(kept, images, groups.found_as(NEAR_COPY)), joined_groups(images)
+    scenes = near_table(kept, images, groups.found_as(SCENE) if grouped else found.pairs[["one", "other"]])
+    parted = parted_table(images, groups.cut, decided.apart)
     kept = with_issues(kept, params.issues)
-    follows = [] if column is None else [column]
-    named = check_fact_names([*params.not_confounding, *follows], kept)
+    named = check_fact_names([*params.not_confounding, *([] if column is None else [column])], kept)
     left_out = [SEVERAL_LABELS] if is_multi_label(origin.problem) else [NUMBERS] if measures else []
     strengths = () if left_out else measure_confounding(kept, named)
     counts = {
@@ -156,6 +161,7 @@ def curate(
     metrics = {
         "sources": counts,
         "decisions": dict(corrections.counts),
+        "pair_decisions": {**decided.counts, "links_cut": len(parted)},
         "issues": issue_counts(kept),
         "near_duplicates": near_counts(near),
         "scenes": {
@@ -173,6 +179,7 @@ def curate(
         manifest=kept,
         removed=removed,
         near=near,
+        parted=parted,
         metrics=metrics,
         issues=issues_sheet(kept, params.issues, show),
         copies=copies_sheet(images, near, removed, show),
@@ -185,11 +192,18 @@ def curate(
         scenes_sheet=scenes_sheet(images, scenes, found.crowds, grouped, show),
         found=found,
         joined=joined,
-        uncompared=uncompared,
-        decided=[*corrections.notes, *left_out],
+        uncompared=int((~is_compared(contents)).sum()) if wanted else 0,
+        decided=[*corrections.notes, *decided.notes, *left_out],
         one_group=written,
         relabelled=[] if measures else relabelled,
     )
+
+
+def _kept(images: pd.DataFrame, joins: "pd.Series[Any]", params: CurateParams) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The images that stay, and those that go: newcomers that would join earlier groups, and duplicates."""
+    stays = joins == ""
+    kept, removed = remove_duplicates(images if stays.all() else images[stays], params)
+    return kept, also_removed(removed, images[~stays], JOINS, joins[~stays])
 
 
 def _joined(
@@ -229,6 +243,7 @@ STAGE = Stage(
         "originals": catalogue.ORIGINALS,
         "embeddings": catalogue.EMBEDDINGS,
         "decisions": catalogue.DECISIONS,
+        "pair_decisions": catalogue.PAIR_DECISIONS,
     },
     together={"earlier": Earlier, "origin": Origin},
     keeps={"scene_pairs": catalogue.CURATE_SCENE_PAIRS, "groups": catalogue.CURATE_GROUPS},
@@ -236,6 +251,7 @@ STAGE = Stage(
         "manifest": catalogue.CURATED,
         "removed": catalogue.CURATE_REMOVED,
         "near": catalogue.CURATE_NEAR,
+        "parted": catalogue.CURATE_PARTED,
         "metrics": catalogue.CURATE_METRICS,
         "issues": catalogue.CURATE_ISSUES,
         "copies": catalogue.CURATE_COPIES,

@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.images.notes import LITTLE
 from pipeline.manifest import EXTRA_COLUMNS, INGESTED, NO_LABEL
 from pipeline.sources.file_names import misnamed
 from pipeline.sources.listing import Refusal
@@ -24,8 +25,6 @@ _PIXELS = "pixels"
 # What the listing says of an image, beside the user's own columns.
 _LISTED = ("label", "user_group", "captured_at")
 CAMERA = f"{EXTRA_COLUMNS}camera"
-# Of what files of more than 8 bits per channel can hold: whose largest value is no more, uses fewer bits than it has.
-LITTLE = 0.25
 _EXIF = ("taken", "camera")
 _READ = ("path", "reason", "detail", "format", "range_used", *_EXIF, "codec_warning")
 

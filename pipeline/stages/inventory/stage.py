@@ -60,7 +60,8 @@ class InventoryOutputs:
         lists = {name: text for name, text in self.files.items() if name != ADDED}
         count = sum(text.count("\n") for text in lists.values())
         unread = f"; {len(self.unread)} not read: {listing(self.unread)}" if self.unread else ""
-        return f"{count} files in {len(lists)} sources{unread}{'; ' if absent else ''}{absent}"
+        files, sources = (f"{n} {what}{'s' * (n != 1)}" for n, what in ((count, "file"), (len(lists), "source")))
+        return f"{files} in {sources}{unread}{'; ' if absent else ''}{absent}"
 
 
 @dataclass(frozen=True)

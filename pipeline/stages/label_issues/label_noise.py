@@ -4,7 +4,7 @@ A label is an issue if the model is at least as sure of another class as it is o
 (Northcutt, Jiang and Chuang, 2021). Of cleanlab's ways to choose, this one has the fewest false issues, and does
 not sort: which of several equals it takes would depend on the processor.
 
-How many labels are wrong is estimated in wrong_share.py: this list also has the model's own mistakes.
+How many labels are wrong is estimated in metrics/wrong_share.py: this list also has the model's own mistakes.
 """
 
 from dataclasses import dataclass

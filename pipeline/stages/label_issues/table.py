@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from pipeline.metrics.wrong_share import WrongShare, pooled, wrong_share
 from pipeline.stages.label_issues.label_noise import LabelNoise, label_noise
-from pipeline.stages.label_issues.wrong_share import WrongShare, pooled, wrong_share
 
 COLUMNS = ("id", "split", "source", "role", "label", "suggested", "quality")
 # The splits as one, in the metrics.

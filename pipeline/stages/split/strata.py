@@ -153,7 +153,7 @@ def small_strata(
     problems = []
     for name in (DEV, TEST):
         inside = rows[split[rows] == SPLITS.index(name)]
-        found = np.bincount(strata[inside], minlength=int(numbers.max(initial=-1)) + 1)[numbers]
+        found = np.bincount(strata[inside], minlength=int(numbers.max()) + 1)[numbers]
         for stratum in np.flatnonzero(found < params.min_per_class):
             row = manifest.iloc[rows[first[stratum]]]
             values = ", ".join(f"{column} {row[stratum_column(column, row.index)]!r}" for column in params.stratify_by)

@@ -73,7 +73,7 @@ def train(
     metric = metric_of(params.optimizing, data.classes)
     check_defined(metric, data.dev.labels, data.classes, DEV)
     checkpoint = progress.checkpoint.under(key_of(data, params))
-    fits = Fits(data, params, progress.members, engine)
+    fits = Fits(data, params, progress.members, engine, say)
     setup = Setup(data, params, metric, engine, checkpoint, fits, say)
     check_limits_can_hold(setup, progress.limits)
     found = fit_any(setup)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import stats
 
 from pipeline.manifest import DEV, TRAIN
 from pipeline.metrics.bootstrap import ALPHA
@@ -19,6 +18,7 @@ from pipeline.metrics.intervals import MIN_GROUPS
 from pipeline.metrics.metric import Metric, check_defined, key_of, metric_of
 from pipeline.metrics.params import AnyMetric
 from pipeline.metrics.predictions import Predictions, checked_predictions, classes_of, probability_columns
+from pipeline.metrics.upper_tails import student_quantile
 
 
 @dataclass(frozen=True)
@@ -137,5 +137,5 @@ def _part(
     both = sums[0].sub(sums[1], fill_value=0.0)
     if min(len(each) for each in sums) < MIN_GROUPS:
         return Part(value, None, None)
-    reach = float(stats.t.isf(ALPHA / 2, len(both) - 1)) * float(np.sqrt((both**2).sum() * len(both) / (len(both) - 1)))
+    reach = student_quantile(ALPHA / 2, len(both) - 1) * float(np.sqrt((both**2).sum() * len(both) / (len(both) - 1)))
     return Part(value, value - reach, value + reach)

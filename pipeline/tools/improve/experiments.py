@@ -37,6 +37,7 @@ from pipeline.tools.improve.log import Entry
 from pipeline.tools.improve.moves import Move, as_key, differences
 from pipeline.tools.improve.restoring import attach_head, git, git_code, put_back
 from pipeline.tools.revisions import Revision, Workspace, repository, resolved
+from pipeline.tools.tune.outcome import Outcome
 from pipeline.tools.tune.tune import tune
 from pipeline.workers.engine import Engine
 from pipeline.workers.process_ids import is_alive, process_id
@@ -123,10 +124,7 @@ class Experiments:
             except PipelineError as error:
                 self._show(f"the search ended without a model: {error}")
                 return None
-        if not found.better or not found.changes:
-            return Search({}, "")
-        one = found.selection
-        return Search(found.changes, "what a search found", 0.0 if one is None else abs(one.value - one.corrected))
+        return search_of(found, self._show)
 
     def ensembles(self, state: State) -> Sequence[Move]:
         """The ensembles that a run's params allow, the cheapest first."""
@@ -135,6 +133,15 @@ class Experiments:
     def apply(self, name: str) -> int:
         """Put a kept experiment into the workspace; DVC's exit code."""
         return _wait([sys.executable, "-m", "dvc", "exp", "apply", name])
+
+
+def search_of(found: Outcome, show: Callable[[str], None]) -> Search:
+    """What a search brings as a move; without a winner that is better beyond noise it has no changes, and says so."""
+    if not found.better or not found.changes:
+        show("the search found no params that are better beyond noise")
+        return Search({}, "")
+    one = found.selection
+    return Search(found.changes, "what a search found", 0.0 if one is None else abs(one.value - one.corrected))
 
 
 class _Running:

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 from threadpoolctl import threadpool_limits
 
 from pipeline.metrics.bootstrap import ALPHA
 from pipeline.metrics.intervals import MIN_GROUPS
+from pipeline.metrics.upper_tails import normal_tail, student_quantile
 from pipeline.problem.framing import UNRELATED, Decide, Framing, decision, least_expected
 from pipeline.randomness import keyed_generator
 from pipeline.tools.reframe.candidates import Candidate
@@ -147,7 +147,7 @@ def _reach(differences: Sequence[Floats], groups: Codes, seed: int) -> list[floa
         drawn = keyed_generator(seed, "reframe", count).standard_normal((DRAWS, count)) @ sums[varies].T
         largest = np.abs(drawn * np.sqrt(count / (count - 1)) / spread[varies]).max(axis=1)
         normal = float(np.quantile(largest, 1 - ALPHA))
-        critical = round(float(stats.t.isf(stats.norm.sf(normal), count - 1)), 6)
+        critical = round(student_quantile(normal_tail(normal), count - 1), 6)
         left = 1 - critical**2 / count
         found[varies] = critical * spread[varies] / np.sqrt(left) if left > 0 else np.inf
     return found.tolist()

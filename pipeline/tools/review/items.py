@@ -1,7 +1,7 @@
 """The images to review, in the order of what a decision on each is worth. Those of test are never among them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +14,19 @@ from pipeline.manifest import DEV, NO_LABEL
 from pipeline.randomness import keyed_uniform
 from pipeline.tools.lineage import check_is_of_model
 from pipeline.tools.outliers import find_outliers
+from pipeline.tools.review.pairs import doubtful_pairs
 from pipeline.workers.engine import Engine, choose_workers
 
 KINDS = ("labels", "copies", "errors", "outliers", "queue")
+# How a pair was found, as the page says it.
+_FOUND = {"near_duplicate": "near-duplicates", "scene": "one scene"}
 
 
 @dataclass(frozen=True)
 class Item:
     """An image to review: where its picture is, its label in the source, and what the model says of it.
 
-    copies: ids of near copies, to be shown beside it.
+    other: of a pair the image beside it, of which is asked whether it shows the same. found_as: how the pair was found.
     """
 
     sha256: str
@@ -37,34 +40,34 @@ class Item:
     predicted: str
     confidence: float | None
     is_error: bool | None
-    copies: tuple[str, ...] = ()
+    other: "Item | None" = None
+    found_as: str = ""
 
 
 def items(kind: str, seed: int) -> tuple[list[Item], Mapping[str, str]]:
-    """The images of a kind, one per content; and id -> label as the source has it, of all images.
+    """The images of a kind, one per content, or pairs of them; and id -> label as the source has it, of all images.
 
     Raises:
         MissingInputError: the stages that the kind needs have not run.
         DataError: there is nothing to review.
     """
-    makers = {
-        "labels": _label_issues, "copies": _copies, "errors": _errors, "outliers": _outliers, "queue": _unlabelled,
-    }  # fmt: skip
-    chosen = makers[kind](seed)
-    rows = catalogue.CURATED.read(Path(catalogue.CURATED.path)).set_index("id")
+    makers = {"labels": _label_issues, "errors": _errors, "outliers": _outliers, "queue": _unlabelled}
+    rows = catalogue.CURATED.read(Path(catalogue.CURATED.path))
     closed = set(catalogue.SPLIT_TEST.read(Path(catalogue.SPLIT_TEST.path))["id"])
-    chosen = chosen[chosen["id"].isin(rows.index) & ~chosen["id"].isin(closed)]
-    chosen = chosen.join(rows[["sha256", "shard", "row", "source", "role"]], on="id").drop_duplicates("sha256")
-    if chosen.empty:
+    rows, labels = rows[~rows["id"].isin(closed)], _source_labels()
+    found = _pairs(rows, labels) if kind == "copies" else _items(makers[kind](seed), rows, labels)
+    if not found:
         raise DataError(f"there is nothing to review for {kind}: see `pipeline summary`")
-    labels = _source_labels()
-    columns = ["sha256", "id", "shard", "row", "source", "role", "split", "predicted", "confidence", "is_error"]
-    copies = chosen["copies"].tolist() if "copies" in chosen else [()] * len(chosen)
-    found = [
-        _item(dict(zip(columns, values, strict=True)), labels, tuple(beside))
-        for values, beside in zip(chosen[columns].to_numpy().tolist(), copies, strict=True)
-    ]
     return found, labels
+
+
+def _items(chosen: pd.DataFrame, rows: pd.DataFrame, labels: Mapping[str, str]) -> list[Item]:
+    """One for each content that is chosen and among rows."""
+    rows = rows.set_index("id")
+    chosen = chosen[chosen["id"].isin(rows.index)]
+    chosen = chosen.join(rows[["sha256", "shard", "row", "source", "role"]], on="id").drop_duplicates("sha256")
+    columns = ["sha256", "id", "shard", "row", "source", "role", "split", "predicted", "confidence", "is_error"]
+    return [_item(dict(zip(columns, values, strict=True)), labels) for values in chosen[columns].to_numpy().tolist()]
 
 
 def classes_of_sources(labels: Mapping[str, str]) -> list[str]:
@@ -72,17 +75,13 @@ def classes_of_sources(labels: Mapping[str, str]) -> list[str]:
     return sorted({*labels.values()} - {NO_LABEL})
 
 
-def _item(row: Mapping[str, Any], labels: Mapping[str, str], copies: tuple[str, ...]) -> Item:
-    names = {name: str(row[name]) for name in ("sha256", "id", "shard", "source", "role", "split", "predicted")}
+def _item(row: Mapping[str, Any], labels: Mapping[str, str]) -> Item:
+    names: dict[str, Any] = {
+        name: str(row[name]) for name in ("sha256", "id", "shard", "source", "role", "split", "predicted")
+    }
     confidence = None if row["confidence"] is None else float(row["confidence"])
-    return Item(
-        **names,
-        row=int(row["row"]),
-        label=labels[row["id"]],
-        confidence=confidence,
-        is_error=row["is_error"],
-        copies=copies,
-    )
+    is_error, label = row["is_error"], labels[row["id"]]
+    return Item(**names, row=int(row["row"]), label=label, confidence=confidence, is_error=is_error)
 
 
 def _source_labels() -> dict[str, str]:
@@ -98,19 +97,22 @@ def _label_issues(seed: int) -> pd.DataFrame:
     return table[["id", "split", "predicted"]].assign(confidence=None, is_error=None)
 
 
-def _copies(seed: int) -> pd.DataFrame:
-    """Near copies, those first whose family has two labels: copy, and the images that it is like."""
-    table: pd.DataFrame = catalogue.CURATE_NEAR.read(Path(catalogue.CURATE_NEAR.path))
-    table = table.assign(alike=table["labels"].astype(str) == "").sort_values(["alike", "family", "id"])
-    members = table.groupby("family")["id"].agg(list)
-    found = table[["id", "family"]].drop_duplicates("id").assign(predicted="", confidence=None, is_error=None)
-    copies = [
-        [each for each in members[family] if each != name]
-        for name, family in zip(found["id"], found["family"], strict=True)
+def _pairs(rows: pd.DataFrame, labels: Mapping[str, str]) -> list[Item]:
+    """Pairs of images that curate took for the same, each as its first image with the other one beside it."""
+    table = doubtful_pairs(rows)
+    shown = pd.DataFrame({"id": pd.unique(table[["one", "other"]].to_numpy().ravel())}, dtype="str")
+    shown = shown.assign(predicted="", confidence=None, is_error=None, split=_splits(shown["id"]))
+    images = {item.id: item for item in _items(shown, rows, labels)}
+    pairs = table[["one", "other", "found_as", "places"]].itertuples(index=False, name=None)
+    return [
+        replace(images[one], other=images[other], found_as=_found_as(found, places))
+        for one, other, found, places in pairs
+        if one in images and other in images
     ]
-    return found[["id", "predicted", "confidence", "is_error"]].assign(
-        copies=pd.Series(copies, found.index, dtype=object), split=_splits(found["id"])
-    )
+
+
+def _found_as(kind: str, places: int) -> str:
+    return _FOUND[kind] + (f", {places} details agree" if places else "")
 
 
 def _outliers(seed: int) -> pd.DataFrame:

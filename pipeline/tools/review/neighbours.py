@@ -19,21 +19,20 @@ BLOCK = 8192
 
 @dataclass(frozen=True)
 class Neighbour:
-    """An image beside one under review: its label as the source has it, and whether it is a near copy."""
+    """An image beside one under review, and its label as the source has it."""
 
     sha256: str
     id: str
     label: str
     split: str
-    copy: bool
 
 
 class Neighbours:
     """Finds them, one image at a time.
 
     Args:
-        rows: of images that may be shown: id, sha256, shard, row, split. vectors: shape (n, d); None: without
-            embeddings only copies are known.
+        rows: of images that may be shown: id, sha256, shard, row, split. vectors: shape (n, d); None: there are
+            no embeddings.
         labels: id -> label as the source has it.
     """
 
@@ -41,15 +40,12 @@ class Neighbours:
         self._rows, self._vectors = rows.reset_index(drop=True), vectors
         self._labels = labels
         self._place = {str(sha256): place for place, sha256 in enumerate(self._rows["sha256"].astype(str))}
-        self._place_of_id = {str(name): place for place, name in enumerate(self._rows["id"].astype(str))}
 
-    def of(self, sha256: str, copies: tuple[str, ...] = ()) -> list[Neighbour]:
-        """Copies of an image, by their ids, then those most like it; none where it has no embedding."""
-        places = [self._place_of_id[name] for name in copies if name in self._place_of_id]
-        found = [self._neighbour(place, copy=True) for place in places]
-        known = {*places, self._place.get(sha256, -1)}
-        nearest = [place for place in self._nearest(sha256, SHOWN + len(known)) if place not in known]
-        return [*found, *(self._neighbour(place, copy=False) for place in nearest)][:SHOWN]
+    def of(self, sha256: str) -> list[Neighbour]:
+        """Those most like an image; none where it has no embedding."""
+        own = self._place.get(sha256, -1)
+        nearest = [place for place in self._nearest(sha256, SHOWN + 1) if place != own]
+        return [self._neighbour(place) for place in nearest][:SHOWN]
 
     def shard_row(self, sha256: str) -> tuple[str, int] | None:
         """Where the picture of an image lies that may be shown; None of any other."""
@@ -67,10 +63,10 @@ class Neighbours:
         top = np.argpartition(-likeness, count - 1)[:count]
         return [int(each) for each in top[np.lexsort((top, -likeness[top]))]]
 
-    def _neighbour(self, place: int, copy: bool) -> Neighbour:
+    def _neighbour(self, place: int) -> Neighbour:
         row = self._rows.iloc[place]
         identity = str(row["id"])
-        return Neighbour(str(row["sha256"]), identity, self._labels.get(identity, ""), str(row["split"]), copy)
+        return Neighbour(str(row["sha256"]), identity, self._labels.get(identity, ""), str(row["split"]))
 
 
 def neighbours(labels: Mapping[str, str]) -> Neighbours:

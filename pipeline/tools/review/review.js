@@ -1,26 +1,44 @@
 "use strict";
 // Names come from users: they are set as text alone, never as HTML.
 const at = (id) => document.getElementById(id);
-let all = [], shown = [], labels = [], decided = {}, place = 0, busy = false;
+let all = [], shown = [], labels = [], decided = {}, pairs = {}, place = 0, busy = false, swapped = false;
 const chosen = { label: "", source: "", split: "", role: "" };
+
+// Of a pair both images; labels are decided on the first.
+const both = (entry) => (entry.other ? [entry, entry.other] : [entry]);
+const current = () => {
+  const images = shown[place] ? both(shown[place]) : [];
+  return swapped ? images.reverse() : images;
+};
+const nameOf = (entry) => both(entry).map((image) => image.sha256).sort().join(" ");
+const isDecided = (entry) => (entry.other ? nameOf(entry) in pairs : entry.sha256 in decided);
 
 async function load() {
   const answer = await fetch("state");
   const state = await answer.json();
-  all = state.items; labels = state.labels; decided = state.decided;
+  all = state.items; labels = state.labels; decided = state.decided; pairs = state.pairs;
   for (const name of Object.keys(chosen)) addFilter(name);
-  for (const [key, word, act] of [["k", "keep", () => decide("keep")], ["d", "drop", () => decide("drop")],
-    ["n", "not sure", () => decide("not_sure")], ["u", "undo", undo], ["←", "back", () => go(-1)], ["→", "next", () => go(1)]]) {
-    const button = document.createElement("button");
-    button.textContent = `${word} (${key})`;
-    button.addEventListener("click", () => { act(); button.blur(); });
-    at("actions").append(button, " ");
-  }
+  const ofPairs = [["s", "same", () => decidePair("same")], ["x", "not the same", () => decidePair("not_same")],
+    ["n", "not sure", () => decidePair("not_sure")], ["w", "swap the two", swap]];
+  const ofLabels = [["k", "keep", () => decide("keep")], ["d", "drop", () => decide("drop")]];
+  const inPairs = all.some((entry) => entry.other);
+  addButtons("pairs", inPairs ? ofPairs : []);
+  addButtons("actions", inPairs ? ofLabels : [...ofLabels, ["n", "not sure", () => decide("not_sure")]]);
+  addButtons("actions", [["u", "undo", undo], ["←", "back", () => go(-1)], ["→", "next", () => go(1)]]);
   filter();
 }
 
+function addButtons(where, buttons) {
+  for (const [key, word, act] of buttons) {
+    const button = document.createElement("button");
+    button.textContent = `${word} (${key})`;
+    button.addEventListener("click", () => { act(); button.blur(); });
+    at(where).append(button, " ");
+  }
+}
+
 function addFilter(name) {
-  const values = [...new Set(all.map((item) => item[name]))].sort();
+  const values = [...new Set(all.flatMap(both).map((image) => image[name]))].sort();
   const select = document.createElement("select");
   select.setAttribute("aria-label", name);
   select.append(new Option(`all ${name}s`, ""), ...values.filter(Boolean).map((value) => new Option(value, value)));
@@ -29,15 +47,21 @@ function addFilter(name) {
 }
 
 function filter() {
-  shown = all.filter((item) => Object.entries(chosen).every(([name, value]) => !value || item[name] === value));
-  const open = shown.findIndex((item) => !(item.sha256 in decided));
-  place = open < 0 ? 0 : open;
+  const fits = (image) => Object.entries(chosen).every(([name, value]) => !value || image[name] === value);
+  shown = all.filter((entry) => both(entry).some(fits));
+  const open = shown.findIndex((entry) => !isDecided(entry));
+  show(open < 0 ? 0 : open);
+}
+
+function show(number) {
+  place = number;
+  swapped = false;
   draw();
 }
 
 function draw() {
-  const item = shown[place];
-  const done = shown.filter((one) => one.sha256 in decided).length;
+  const entry = shown[place], [item, other] = current();
+  const done = shown.filter(isDecided).length;
   let said = `${done} of ${shown.length} decided`;
   if (all.some((one) => one.is_error !== null)) {
     const changed = (error) => all.filter((one) => one.is_error === error && decided[one.sha256]
@@ -45,24 +69,49 @@ function draw() {
     said += `; changed: ${changed(true)} errors, ${changed(false)} correct predictions`;
   }
   at("progress").textContent = said;
-  if (!item) { at("picture").removeAttribute("src"); return; }
-  at("picture").src = `picture/${item.sha256}`;
-  at("picture").alt = item.id;
+  picture("picture", item);
+  picture("beside", other);
+  for (const part of document.querySelectorAll(".of-pairs")) part.hidden = !other;
+  for (const part of document.querySelectorAll(".of-one")) part.hidden = Boolean(other);
+  if (!item) return;
   at("label").textContent = item.label || "none";
   at("model").textContent = item.predicted
     ? item.predicted + (item.confidence === null ? "" : ` (${Math.round(100 * item.confidence)} %)`) : "no prediction";
-  at("place").textContent = `${item.id} · ${item.role} · ${item.split}`;
-  const mine = decided[item.sha256];
-  at("yours").textContent = mine ? `saved: ${mine.decision.replace("_", " ")} ${mine.to}` : "";
+  at("place").textContent = facts(item);
+  at("yours").textContent = decision(item);
+  if (other) {
+    at("other-label").textContent = other.label || "none";
+    at("other-place").textContent = [facts(other), decision(other)].filter(Boolean).join(" · ");
+    at("found").textContent = entry.found_as;
+    const said = pairs[nameOf(entry)];
+    at("together").textContent = said ? `saved: ${{ same: "same", not_same: "not the same", not_sure: "not sure" }[said]}` : "";
+  }
   const next = shown[place + 1];
-  if (next) new Image().src = `picture/${next.sha256}`;
+  for (const image of next ? both(next) : []) new Image().src = `picture/${image.sha256}`;
   list();
-  beside(item);
+  similar(other ? null : item);
+}
+
+function facts(image) {
+  return [image.id, image.role, image.split].filter(Boolean).join(" · ");
+}
+
+function decision(image) {
+  const mine = decided[image.sha256];
+  return mine ? `saved: ${mine.decision.replace("_", " ")} ${mine.to}` : "";
+}
+
+function picture(id, image) {
+  at(id).hidden = !image;
+  if (!image) { at(id).removeAttribute("src"); return; }
+  at(id).src = `picture/${image.sha256}`;
+  at(id).alt = image.id;
 }
 
 // What looks like it, once the answer is there and the image is still the one that is shown.
-async function beside(item) {
+async function similar(item) {
   at("near").replaceChildren();
+  if (!item) return;
   let found = [];
   try { found = await (await fetch(`near/${item.sha256}`)).json(); } catch { return; }
   if (shown[place] !== item) return;
@@ -71,7 +120,7 @@ async function beside(item) {
     image.src = `picture/${one.sha256}`;
     image.alt = one.id;
     image.title = `${one.id} · ${one.split}`;
-    name.textContent = (one.copy ? "copy: " : "") + (one.label || "none");
+    name.textContent = one.label || "none";
     if (one.label !== item.label) line.className = "other";
     line.append(image, name);
     return line;
@@ -79,7 +128,7 @@ async function beside(item) {
 }
 
 function list() {
-  const item = shown[place], text = at("search").value.trim().toLowerCase();
+  const [item] = current(), text = at("search").value.trim().toLowerCase();
   const fits = labels.filter((label) => item && label !== item.label && label.toLowerCase().includes(text));
   at("classes").replaceChildren(...fits.slice(0, 200).map((label, number) => {
     const button = document.createElement("button"), line = document.createElement("li");
@@ -106,29 +155,48 @@ async function post(where, value) {
 }
 
 async function decide(decision, to = "") {
-  const item = shown[place];
+  const [item, other] = current();
   const saved = item && await post("decide", { sha256: item.sha256, decision, to, why: at("why").value.trim() });
   if (!saved) return;
-  at("why").value = "";
   decided[saved.sha256] = saved.decision;
   at("search").value = "";
   at("search").blur();
-  if (place + 1 < shown.length) place += 1;
-  draw();
+  // The question of a pair stays open.
+  if (other) { at("why").value = ""; draw(); } else forward();
+}
+
+async function decidePair(decision) {
+  const [item, other] = current();
+  if (!other) return;
+  const saved = await post("pair", { one: item.sha256, other: other.sha256, decision, why: at("why").value.trim() });
+  if (!saved) return;
+  pairs[saved.pair] = saved.decision;
+  forward();
+}
+
+function forward() {
+  at("why").value = "";
+  if (place + 1 < shown.length) show(place + 1); else draw();
 }
 
 async function undo() {
   const back = await post("undo", {});
   if (!back) return;
-  if (back.decision) decided[back.sha256] = back.decision; else delete decided[back.sha256];
-  const found = shown.findIndex((item) => item.sha256 === back.sha256);
-  if (found >= 0) place = found;
+  const [known, name] = back.pair ? [pairs, back.pair] : [decided, back.sha256];
+  if (back.decision) known[name] = back.decision; else delete known[name];
+  const is = (entry) => (back.pair ? nameOf(entry) === name : both(entry).some((image) => image.sha256 === name));
+  const found = shown[place] && is(shown[place]) ? place : shown.findIndex(is);
+  if (found >= 0 && found !== place) show(found); else draw();
+}
+
+function swap() {
+  if (!shown[place]?.other) return;
+  swapped = !swapped;
   draw();
 }
 
 function go(step) {
-  place = Math.max(0, Math.min(shown.length - 1, place + step));
-  draw();
+  show(Math.max(0, Math.min(shown.length - 1, place + step)));
 }
 
 at("search").addEventListener("input", list);
@@ -142,7 +210,8 @@ document.addEventListener("keydown", (event) => {
   if (searching && event.key === "Enter") at("classes").querySelector("button")?.click();
   else if (searching && event.key === "Escape") { at("search").value = ""; at("search").blur(); list(); }
   if (searching || event.target.tagName === "SELECT") return;
-  const actions = { k: () => decide("keep"), d: () => decide("drop"), n: () => decide("not_sure"), u: undo,
+  const actions = { k: () => decide("keep"), d: () => decide("drop"), u: undo, s: () => decidePair("same"),
+    x: () => decidePair("not_same"), n: () => (current()[1] ? decidePair("not_sure") : decide("not_sure")), w: swap,
     ArrowLeft: () => go(-1), ArrowRight: () => go(1), "/": () => at("search").focus(),
     t: () => at("why").focus() };
   const number = "123456789".indexOf(event.key);

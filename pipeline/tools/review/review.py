@@ -12,6 +12,8 @@ import uvicorn
 from pipeline import catalogue
 from pipeline.errors import ParamsError
 from pipeline.names import clean, fault, is_utf8, shown
+from pipeline.store.decisions import LABELS
+from pipeline.store.pair_decisions import PAIRS
 from pipeline.store.shards import ShardReader
 from pipeline.tools.review.items import classes_of_sources, items
 from pipeline.tools.review.neighbours import neighbours
@@ -58,19 +60,24 @@ def serve(kind: str, who: str | None, port: int, seed: int, say: Callable[[str],
 
     Raises:
         ParamsError: the name is none that a line of the file can have.
-        MissingInputError, DataError: as `items`; feedback/labels.csv cannot be read.
+        MissingInputError, DataError: as `items`; feedback/labels.csv or feedback/pairs.csv cannot be read.
     """
-    file = DecisionFile(Path(catalogue.DECISIONS.path), person(who))
+    name = person(who)
+    file = DecisionFile(Path(catalogue.DECISIONS.path), name, LABELS)
+    pair_file = DecisionFile(Path(catalogue.PAIR_DECISIONS.path), name, PAIRS)
     file.tidy()
+    pair_file.tidy()
     found, labels = items(kind, seed)
     listening = listen(port)
     token, taken = secrets.token_urlsafe(24), listening.getsockname()[1]
     pictures, beside = ShardReader(Path(catalogue.ORIGINALS.path)), neighbours(labels)
-    review = Review(found, classes_of_sources(labels), pictures, file, beside)
-    say(f"{len(found)} images to review as {file.who}: open http://127.0.0.1:{taken}/{token}/")
-    say(f"Decisions go to {file.path}; stop with Ctrl-C, then run `dvc repro`")
+    review = Review(found, classes_of_sources(labels), pictures, file, pair_file, beside)
+    what, path = ("pairs", f"{pair_file.path} and {file.path}") if kind == "copies" else ("images", file.path)
+    say(f"{len(found)} {what} to review as {name}: open http://127.0.0.1:{taken}/{token}/")
+    say(f"Decisions go to {path}; stop with Ctrl-C, then run `dvc repro`")
     config = uvicorn.Config(application(review, token, taken), log_level="warning", access_log=False)
     try:
         uvicorn.Server(config).run(sockets=[listening])
     finally:
         file.tidy()
+        pair_file.tidy()

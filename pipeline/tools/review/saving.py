@@ -12,45 +12,46 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Generic
 
-from pipeline.store.decisions import Decision, parse, render
+from pipeline.store.decision_tables import DecisionTable, Row
 from pipeline.store.reading import read_bytes
 from pipeline.store.refusals import refusals
 from pipeline.store.writing import partial_path, put_in_place, write_bytes
 
 Stamp = tuple[int, int, int]
-HEADER = render([])
 
 
-class DecisionFile:
-    """One person's rows of feedback/labels.csv.
+class DecisionFile(Generic[Row]):
+    """One person's rows of a file of decisions, such as feedback/labels.csv.
 
     What the file holds is remembered while nobody else has changed it. Each change is made under a lock of its folder,
     after a look at what others wrote. A kill leaves the file as it was before or after the change.
     """
 
-    def __init__(self, path: Path, who: str) -> None:
+    def __init__(self, path: Path, who: str, table: DecisionTable[Row]) -> None:
         self.path, self.who = path, who
+        self._table, self._header = table, table.render([])
         self._threads = threading.Lock()
         self._stamp: Stamp | None = None
-        self._rows: list[Decision] = []
-        self._own: dict[str, list[Decision]] = {}
+        self._rows: list[Row] = []
+        self._own: dict[str, list[Row]] = {}
         self._sum, self._ours = 0, False
-        # Of rows that were added and may be cut off again: content, where its row begins and ends, and the sum before.
+        # Of rows that were added and may be cut off again: subject, where its row begins and ends, and the sum before.
         self._added: list[tuple[str, int, int, int]] = []
 
-    def own(self) -> dict[str, Decision]:
-        """SHA-256 -> this person's decision, the latest if there are several.
+    def own(self) -> dict[str, Row]:
+        """Subject -> this person's decision, the latest if there are several.
 
         Raises:
             DataError: the file cannot be read.
         """
         with self._locked():
             self._look()
-            return {sha256: _latest(rows) for sha256, rows in self._own.items() if rows}
+            return {subject: _latest(rows) for subject, rows in self._own.items() if rows}
 
-    def put(self, sha256: str, decision: Decision | None) -> Decision | None:
-        """Replace this person's decision on a content, or remove it; the decision that was there.
+    def put(self, subject: str, decision: Row | None) -> Row | None:
+        """Replace this person's decision on a subject, or remove it; the decision that was there.
 
         Raises:
             DataError: the file was edited meanwhile and cannot be read; it stays as it is.
@@ -58,13 +59,13 @@ class DecisionFile:
         """
         with self._locked():
             self._look()
-            before = self._own.get(sha256, [])
+            before = self._own.get(subject, [])
             earlier = _latest(before) if before else None
-            if self._undoes(sha256, decision):
+            if self._undoes(subject, decision):
                 self._cut()
             elif decision is None or (earlier is not None and decision.time <= earlier.time):
                 # The later row would count: it has to go.
-                rest = [one for one in self._rows if (one.sha256, one.who) != (sha256, self.who)]
+                rest = [one for one in self._rows if (one.subject, one.who) != (subject, self.who)]
                 self._write([*rest, *([decision] if decision else [])])
             else:
                 self._append(decision)
@@ -80,10 +81,10 @@ class DecisionFile:
             self._look()
             if self._stamp is None:
                 return
-            last = {sha256: _latest(rows).time for sha256, rows in self._own.items() if rows}
+            last = {subject: _latest(rows).time for subject, rows in self._own.items() if rows}
             # Rows of one time that differ, as after a merge, are a conflict that people are told.
-            rows = [one for one in self._rows if one.who != self.who or one.time == last[one.sha256]]
-            if render(rows) != read_bytes(self.path):
+            rows = [one for one in self._rows if one.who != self.who or one.time == last[one.subject]]
+            if self._table.render(rows) != read_bytes(self.path):
                 self._write(rows)
 
     def _look(self) -> None:
@@ -96,27 +97,27 @@ class DecisionFile:
         known = 0 if self._stamp is None else self._stamp[2]
         grown = self._ours and 0 < known < len(data) and zlib.crc32(data[:known]) == self._sum
         if grown and data[:known].endswith(b"\n"):
-            new = parse(HEADER + data[known:], str(self.path))
+            new = self._table.parse(self._header + data[known:], str(self.path))
         else:
-            new = parse(data, str(self.path)) if data else ()
+            new = self._table.parse(data, str(self.path)) if data else ()
             self._rows, self._own = [], {}
         self._remember(new)
         self._stamp, self._sum = stamp, zlib.crc32(data)
         # A spreadsheet program may have saved it with semicolons, or in another encoding.
-        self._ours = data.startswith(HEADER)
+        self._ours = data.startswith(self._header)
 
-    def _remember(self, rows: Iterable[Decision]) -> None:
+    def _remember(self, rows: Iterable[Row]) -> None:
         for one in rows:
             self._rows.append(one)
             if one.who == self.who:
-                self._own.setdefault(one.sha256, []).append(one)
+                self._own.setdefault(one.subject, []).append(one)
 
-    def _append(self, decision: Decision) -> None:
+    def _append(self, decision: Row) -> None:
         if self._stamp is None or not self._ours:
             self._write([*self._rows, decision])
             return
-        start, row = self._stamp[2], render([decision]).removeprefix(HEADER)
-        parsed = parse(HEADER + row, str(self.path))
+        start, row = self._stamp[2], self._table.render([decision]).removeprefix(self._header)
+        parsed = self._table.parse(self._header + row, str(self.path))
         with refusals(self.path), self.path.open("r+b") as file:
             file.seek(0, os.SEEK_END)
             if start and not _ends_a_line(self.path, start):
@@ -132,30 +133,30 @@ class DecisionFile:
                 self._stamp = None
                 raise
         self._remember(parsed)
-        self._added.append((decision.sha256, start, start + len(row), self._sum))
+        self._added.append((decision.subject, start, start + len(row), self._sum))
         self._stamp, self._sum = _stamp(self.path), zlib.crc32(row, self._sum)
 
-    def _undoes(self, sha256: str, decision: Decision | None) -> bool:
+    def _undoes(self, subject: str, decision: Row | None) -> bool:
         """Whether what is asked for is the file as it was before the last row."""
         if not self._added or self._stamp is None:
             return False
-        content, _, end, _ = self._added[-1]
-        rows = self._own.get(sha256, [])[:-1]
-        return content == sha256 and end == self._stamp[2] and (_latest(rows) if rows else None) == decision
+        of, _, end, _ = self._added[-1]
+        rows = self._own.get(subject, [])[:-1]
+        return of == subject and end == self._stamp[2] and (_latest(rows) if rows else None) == decision
 
     def _cut(self) -> None:
-        sha256, start, _, self._sum = self._added.pop()
+        subject, start, _, self._sum = self._added.pop()
         with refusals(self.path), self.path.open("r+b") as file:
             file.truncate(start)
             file.flush()
             os.fsync(file.fileno())
         self._rows.pop()
-        self._own[sha256].pop()
+        self._own[subject].pop()
         self._stamp = _stamp(self.path)
 
-    def _write(self, rows: Iterable[Decision]) -> None:
+    def _write(self, rows: Iterable[Row]) -> None:
         """Put a whole file in place."""
-        data = render(rows)
+        data = self._table.render(rows)
         half = partial_path(self.path)
         write_bytes(data, half)
         put_in_place(half, self.path)
@@ -166,7 +167,7 @@ class DecisionFile:
             finally:
                 os.close(folder)
         self._rows, self._own, self._added = [], {}, []
-        self._remember(parse(data, str(self.path)))
+        self._remember(self._table.parse(data, str(self.path)))
         self._stamp, self._sum, self._ours = _stamp(self.path), zlib.crc32(data), True
 
     @contextmanager
@@ -183,7 +184,7 @@ class DecisionFile:
             os.close(folder)
 
 
-def _latest(rows: Iterable[Decision]) -> Decision:
+def _latest(rows: Iterable[Row]) -> Row:
     """Of one person's rows on one content; of rows of one time the last one."""
     found, *rest = rows
     for one in rest:

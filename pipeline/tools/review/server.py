@@ -17,6 +17,8 @@ from starlette.routing import Route
 from pipeline.errors import PipelineError
 from pipeline.names import clean, fault, is_utf8
 from pipeline.store.decisions import KEEP, KINDS, RELABEL, Decision
+from pipeline.store.pair_decisions import KINDS as PAIR_KINDS
+from pipeline.store.pair_decisions import PairDecision, decide_pair, pair_name
 from pipeline.store.shards import ShardReader
 from pipeline.tools.review.items import Item
 from pipeline.tools.review.neighbours import Neighbours
@@ -41,11 +43,13 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 MAX_BODY = 10_000
+NO_TEXT = "the reason has characters that are no text: write it again"
 
 
 @dataclass(frozen=True)
 class Review:
-    """What is reviewed: images in order, the labels to choose from, where pictures are, and where decisions go.
+    """What is reviewed: images or pairs in order, the labels to choose from, where pictures are, and where decisions
+    go.
 
     beside: finds what looks like an image; None: nothing is shown beside it.
     """
@@ -53,7 +57,8 @@ class Review:
     items: Sequence[Item]
     labels: Sequence[str]
     pictures: ShardReader
-    file: DecisionFile
+    file: DecisionFile[Decision]
+    pair_file: DecisionFile[PairDecision]
     beside: Neighbours | None = None
 
 
@@ -63,8 +68,9 @@ def application(review: Review, token: str, port: int) -> Starlette:
     Args:
         port: on which it listens: requests for another host or from another origin are refused.
     """
-    by_sha = {item.sha256: item for item in review.items}
-    undo: list[tuple[str, Decision | None]] = []
+    by_sha = {one.sha256: one for item in review.items for one in (item, item.other) if one is not None}
+    by_pair = {pair_name(item.sha256, item.other.sha256): item for item in review.items if item.other is not None}
+    undo: list[Undo] = []
     hosts = {f"127.0.0.1:{port}", f"localhost:{port}"}
 
     async def static(request: Request) -> Response:
@@ -72,13 +78,11 @@ def application(review: Review, token: str, port: int) -> Starlette:
         return Response((HERE / name).read_bytes(), media_type=kind)
 
     async def state(_: Request) -> Response:
-        own = await run_in_threadpool(review.file.own)
-        shown = [
-            {key: value for key, value in asdict(item).items() if key not in ("shard", "row", "copies")}
-            for item in review.items
-        ]
+        own, of_pairs = await run_in_threadpool(lambda: (review.file.own(), review.pair_file.own()))
         decided = {sha: _shown(one) for sha, one in own.items() if sha in by_sha}
-        return JSONResponse({"items": shown, "labels": list(review.labels), "decided": decided})
+        pairs = {name: one.decision for name, one in of_pairs.items() if name in by_pair}
+        shown = [_public(item) for item in review.items]
+        return JSONResponse({"items": shown, "labels": list(review.labels), "decided": decided, "pairs": pairs})
 
     async def picture(request: Request) -> Response:
         place = _place(request.path_params["sha256"], by_sha, review.beside)
@@ -92,7 +96,7 @@ def application(review: Review, token: str, port: int) -> Starlette:
         item = by_sha.get(request.path_params["sha256"])
         if item is None:
             return PlainTextResponse("no such image", 404)
-        found = await run_in_threadpool(review.beside.of, item.sha256, item.copies) if review.beside else []
+        found = await run_in_threadpool(review.beside.of, item.sha256) if review.beside else []
         return JSONResponse([asdict(one) for one in found])
 
     async def decide(request: Request) -> Response:
@@ -105,18 +109,24 @@ def application(review: Review, token: str, port: int) -> Starlette:
         if problem := _problem(item, kind, clean(after)):
             return PlainTextResponse(problem, 400)
         if not is_utf8(why):
-            return PlainTextResponse("the reason has characters that are no text: write it again", 400)
-        when = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        one = Decision(item.sha256, kind, item.label, clean(after), review.file.who, when, why[:500], item.id)
-        undo.append((item.sha256, await run_in_threadpool(review.file.put, item.sha256, one)))
+            return PlainTextResponse(NO_TEXT, 400)
+        one = Decision(item.sha256, kind, item.label, clean(after), review.file.who, _now(), why[:500], item.id)
+        earlier = await run_in_threadpool(review.file.put, item.sha256, one)
+
+        def back() -> dict[str, Any]:
+            review.file.put(item.sha256, earlier)
+            return {"sha256": item.sha256, "decision": _shown(earlier)}
+
+        undo.append(back)
         return JSONResponse({"sha256": item.sha256, "decision": _shown(one)})
+
+    async def pair(request: Request) -> Response:
+        return await run_in_threadpool(_decide_pair, review, by_pair, _json(await request.body()), undo)
 
     async def take_back(_: Request) -> Response:
         if not undo:
             return PlainTextResponse("nothing to undo", 409)
-        sha256, earlier = undo.pop()
-        await run_in_threadpool(review.file.put, sha256, earlier)
-        return JSONResponse({"sha256": sha256, "decision": _shown(earlier)})
+        return JSONResponse(await run_in_threadpool(undo.pop()))
 
     async def refused(_: Request, error: Exception) -> Response:
         return PlainTextResponse(str(error), 500)
@@ -127,12 +137,38 @@ def application(review: Review, token: str, port: int) -> Starlette:
         Route(f"/{token}/picture/{{sha256}}", picture),
         Route(f"/{token}/near/{{sha256}}", near),
         Route(f"/{token}/decide", decide, methods=["POST"]),
+        Route(f"/{token}/pair", pair, methods=["POST"]),
         Route(f"/{token}/undo", take_back, methods=["POST"]),
         Route(f"/{token}/{{name}}", static),
     ]
     app = Starlette(routes=routes, exception_handlers={PipelineError: refused, KeyError: _missing})
     app.add_middleware(_Guard, token=token, hosts=hosts)
     return app
+
+
+Undo = Callable[[], dict[str, Any]]
+
+
+def _decide_pair(review: Review, pairs: Mapping[str, Item], value: Mapping[str, Any], undo: list[Undo]) -> Response:
+    """Save a decision on a pair of this review, and how to take it back."""
+    name = pair_name(str(value.get("one")), str(value.get("other")))
+    item = pairs.get(name)
+    kind, why = (str(value.get(each, "")) for each in ("decision", "why"))
+    if item is None or item.other is None:
+        return PlainTextResponse("name two images of a pair of this review", 400)
+    if kind not in PAIR_KINDS:
+        return PlainTextResponse(f"decision must be one of {', '.join(PAIR_KINDS)}", 400)
+    if not is_utf8(why):
+        return PlainTextResponse(NO_TEXT, 400)
+    ends = [(each.sha256, each.id) for each in (item, item.other)]
+    earlier = review.pair_file.put(name, decide_pair(ends, kind, review.pair_file.who, _now(), why[:500]))
+
+    def back() -> dict[str, Any]:
+        review.pair_file.put(name, earlier)
+        return {"pair": name, "decision": None if earlier is None else earlier.decision}
+
+    undo.append(back)
+    return JSONResponse({"pair": name, "decision": kind})
 
 
 class _Guard:
@@ -203,6 +239,16 @@ def _problem(item: Item, kind: str, after: str) -> str | None:
     if kind == RELABEL and after == item.label:
         return "this is its label already: keep it"
     return "only relabel takes a class" if kind != RELABEL and after else None
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _public(item: Item) -> dict[str, Any]:
+    """What the page gets of an image, and of the one beside it."""
+    shown = {key: value for key, value in asdict(item).items() if key not in ("shard", "row")}
+    return {**shown, "other": None if item.other is None else _public(item.other)}
 
 
 def _shown(decision: Decision | None) -> dict[str, str] | None:

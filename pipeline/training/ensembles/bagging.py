@@ -14,7 +14,7 @@ import torch
 from pipeline.models.ensembles import Average
 from pipeline.randomness import keyed_generator
 from pipeline.training.ensembles.fits import Fitted, Task
-from pipeline.training.ensembles.gain import gain_of, own_probability
+from pipeline.training.ensembles.gain import gain_of, own_probability, with_correct_labels
 from pipeline.training.ensembles.images import Images, images_of
 from pipeline.training.ensembles.kinds import Bagging
 from pipeline.training.ensembles.setup import (
@@ -48,6 +48,7 @@ def bagging(params: Bagging, setup: Setup) -> EnsembleFit:
     both = images.part(known)
     own = own_probability(np.stack([single, out_of_bag[known]]), both.labels)
     gain = gain_of(own[0], own[1], both.weights, both.groups, setup.train.seed)
+    gain = with_correct_labels(gain, single, out_of_bag[known], both, setup.train.seed)
     kept = decision(params.use, gain)
     losses = losses_of(own, both)
     table = table_of(["train", f"{params.count} bags"], losses, np.array([1.0 - kept, float(kept)]))

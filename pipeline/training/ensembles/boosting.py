@@ -14,7 +14,7 @@ import torch
 
 from pipeline.models.ensembles import LogLinear
 from pipeline.training.ensembles.fits import Fitted, Task
-from pipeline.training.ensembles.gain import Floats, gain_of, log_losses, own_probability
+from pipeline.training.ensembles.gain import Floats, gain_of, log_losses, own_probability, with_correct_labels
 from pipeline.training.ensembles.images import Images, images_of
 from pipeline.training.ensembles.kinds import Boosting
 from pipeline.training.ensembles.setup import (
@@ -82,6 +82,7 @@ def boosting(params: Boosting, setup: Setup) -> EnsembleFit:
         honest[held] = _powered(logs[held], _factor(logs[~held], both.part(~held)))
     own = own_probability(np.stack([np.exp(single), honest]), both.labels)
     gain = gain_of(own[0], own[1], both.weights, both.groups, setup.train.seed)
+    gain = with_correct_labels(gain, np.exp(single), honest, both, setup.train.seed)
     kept = decision(params.use, gain) and len(whole.fitted) > 1
     weights = factor * np.array(whole.weights) / sum(whole.weights)
     shown = weights if kept else np.eye(len(weights))[0]

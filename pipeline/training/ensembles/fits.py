@@ -5,7 +5,8 @@ killed goes on with what is missing, and another choice of members fits the new 
 other code, go once a run is finished.
 """
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -31,8 +32,10 @@ from pipeline.training.features import RowFeatures
 from pipeline.training.fit_data import FitParams, TrainingData, data_key, part_of_data
 from pipeline.training.fitting import features_of_rows, features_stay, fit_key, fit_model
 from pipeline.versions.stages import version_of
-from pipeline.workers.engine import Engine
+from pipeline.workers.engine import Engine, Files
 
+# Between two lines that say how far it is.
+SECONDS_BETWEEN_LINES = 30
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
@@ -66,6 +69,35 @@ class Fitted:
     seconds: float
 
 
+class Told:
+    """Tells how many models are to be fitted, and about once a minute how many are left, and how long they take."""
+
+    def __init__(
+        self,
+        title: str,
+        models: int,
+        kept: int,
+        tell: Callable[[str], None],
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._title, self._models, self._tell, self._clock = title, models, tell, clock
+        self._done, self._begun = 0, clock()
+        self._said = self._begun
+        before = f", {kept:,} kept from before" if kept else ""
+        tell(f"train: {title}: {models:,} model{'s' * (models != 1)} to fit{before}")
+
+    def count(self, _: object, __: object) -> None:
+        """One more is fitted."""
+        self._done += 1
+        now, left = self._clock(), self._models - self._done
+        if not left or now - self._said < SECONDS_BETWEEN_LINES:
+            return
+        self._said = now
+        minutes = (now - self._begun) / self._done * left / 60
+        about = "less than a minute" if minutes < 1 else f"about {minutes:,.0f} minute{'s' * (round(minutes) != 1)}"
+        self._tell(f"train: {self._title}: {self._done:,} of {self._models:,} models fitted, {about} left")
+
+
 Known = tuple[RowFeatures, RowFeatures]
 
 
@@ -74,10 +106,18 @@ class Fits:
 
     Args:
         folder: where fits are kept.
+        tell: takes lines that say how far it is.
     """
 
-    def __init__(self, data: TrainingData, params: FitParams, folder: Path, engine: Engine) -> None:
-        self._data, self._params, self._engine = data, params, engine
+    def __init__(
+        self,
+        data: TrainingData,
+        params: FitParams,
+        folder: Path,
+        engine: Engine,
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._data, self._params, self._engine, self._tell = data, params, engine, tell
         self._parent = folder
         self._known: dict[str, Known] = {}
         # Of all fits that were asked for, also of those that were kept.
@@ -97,7 +137,10 @@ class Fits:
             fit = partial(_fit, self._data, self._params, known)
             # The longest first, so that workers end at about the same time.
             order = sorted(missing.values(), key=lambda each: -int((each[0].factors > 0).sum()) * each[0].params.epochs)
-            self._engine.map(fit, [(task, place.checkpoint.path, place.key) for task, place in order], title)
+            # Minutes pass, in which a bar is not seen by who reads a log.
+            told = Told(title, len(missing), len(tasks) - len(missing), self._tell)
+            work = [(task, place.checkpoint.path, place.key) for task, place in order]
+            self._engine.map(fit, work, title, files=Files(lambda _: [], told.count))
             self.made += len(missing)
         found = [self._read(task, place.load()) for task, place in zip(tasks, places, strict=True)]
         self.seconds += sum(fitted.seconds for fitted in found)

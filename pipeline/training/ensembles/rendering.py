@@ -1,6 +1,7 @@
 """The outcome of an ensemble, as a sentence and as a report for other programs."""
 
 import math
+from dataclasses import asdict
 from typing import Any
 
 from pipeline.training.ensembles.setup import Outcome
@@ -25,4 +26,5 @@ def report_of(outcome: Outcome | None) -> dict[str, Any]:
         report |= {"measured": found.measured, "log_loss": gain.ensemble, "single_log_loss": gain.single}
         # JSON has no NaN.
         report |= {"low": gain.low, "high": gain.high} if not math.isnan(gain.low) else {}
+        report |= {"on_correct_labels": asdict(gain.correct)} if gain.correct is not None else {}
     return report

@@ -197,4 +197,10 @@ def why(use: str, gain: Gain, single: str) -> str:
         return "its log loss is lower beyond noise"
     if use == "always":
         return "`use: always` asks for it, although its log loss is not lower beyond noise"
+    if gain.on_given_labels and gain.correct is not None:
+        share = f"{100 * gain.correct.wrong_share:.0f} %"
+        return (
+            f"about {share} of the labels seem to be wrong, and on correct labels its log loss is not lower beyond "
+            f"noise, so the model is {single}"
+        )
     return f"its log loss is not lower beyond noise, so the model is {single}"

@@ -54,10 +54,9 @@ def stacking(params: Stacking, setup: Setup) -> EnsembleFit:
     scale = Scale(facts.mean(axis=0), np.maximum(facts.std(axis=0), 1e-6))
     said = MemberPredictions(logs_of(found), scale.of(facts), images.labels, images.weights, images.folds)
     pool, own, scale = stacked(said, scale, setup.train.threads)
-    of_members = own_probability(found, images.labels)
-    losses = losses_of(of_members, images)
+    losses = losses_of(own_probability(found, images.labels), images)
     best = int(np.argmin(np.round(losses, DIGITS)))
-    gain = gain_over_best(of_members, own_probability(own, images.labels), images, setup.train.seed)
+    gain = gain_over_best(found, own, images, setup.train.seed)
     used = np.abs(pool.weights).max(axis=1) > 0
     kept = decision(params.use, gain) and bool(used.any())
     weights = pool.weights[:, 0] if kept else np.eye(len(members))[best]

@@ -13,7 +13,15 @@ import numpy as np
 import torch
 
 from pipeline.models.ensembles import Average
-from pipeline.training.ensembles.gain import ALPHA_OF_CHOSEN, Floats, Gain, gain_of, log_losses, own_probability
+from pipeline.training.ensembles.gain import (
+    ALPHA_OF_CHOSEN,
+    Floats,
+    Gain,
+    gain_of,
+    log_losses,
+    own_probability,
+    with_correct_labels,
+)
 from pipeline.training.ensembles.images import Images, images_of
 from pipeline.training.ensembles.kinds import Voting
 from pipeline.training.ensembles.setup import (
@@ -49,8 +57,8 @@ def voting(params: Voting, setup: Setup) -> EnsembleFit:
     losses = losses_of(own, images)
     best = int(np.argmin(np.round(losses, DIGITS)))
     counts = selected(own, images, params.max_members)
-    averaged = by_other_parts(own, images, setup.train.seed, lambda part, of: _shares(part, of, params.max_members))
-    gain = gain_over_best(own, averaged, images, setup.train.seed)
+    shares = by_other_parts(own, images, setup.train.seed, lambda part, of: _shares(part, of, params.max_members))
+    gain = gain_over_best(found, averaged(found, shares), images, setup.train.seed)
     kept = decision(params.use, gain) and int((counts > 0).sum()) > 1
     weights = counts / counts.sum() if kept else np.eye(len(members))[best]
     reason = why(params.use, gain, f"the best member ({members[best].title})")
@@ -85,30 +93,39 @@ def selected(own: Floats, images: Images, max_members: int) -> Floats:
     return best
 
 
-def gain_over_best(own: Floats, ensemble: Floats, images: Images, seed: int) -> Gain:
+def gain_over_best(found: Floats, ensemble: Floats, images: Images, seed: int) -> Gain:
     """The gain of an ensemble over the best member, where both are chosen without the images that they are asked of.
 
     Args:
-        own: each member's probabilities of the images' labels, shape (members, m). ensemble: the same of the ensemble,
-            shape (m,).
+        found: each member's probabilities, shape (members, m, k). ensemble: the same of the ensemble, shape (m, k).
     """
-    best = by_other_parts(own, images, seed, _best)
-    gain = gain_of(best, ensemble, images.weights, images.groups, seed, ALPHA_OF_CHOSEN)
-    return replace(gain, best_single=float(losses_of(own, images).min()))
+    own = own_probability(found, images.labels)
+    best = averaged(found, by_other_parts(own, images, seed, _best))
+    two = own_probability(np.stack([best, ensemble]), images.labels)
+    gain = gain_of(two[0], two[1], images.weights, images.groups, seed, ALPHA_OF_CHOSEN)
+    gain = replace(gain, best_single=float(losses_of(own, images).min()))
+    return with_correct_labels(gain, best, ensemble, images, seed)
 
 
 def by_other_parts(own: Floats, images: Images, seed: int, choose: Callable[[Floats, Images], Floats]) -> Floats:
-    """Probabilities of the labels, shape (m,), of each part of the groups by what is chosen on the other parts.
+    """Weights of members, shape (members, m), of each part of the groups as they are chosen on the other parts.
 
     Args:
-        own: each member's, shape (members, m). choose: (those of some images, these images) -> weights (members,).
+        own: each member's probabilities of the images' labels, shape (members, m).
+        choose: (those of some images, these images) -> weights (members,).
     """
     parts = folds_of(images.labels.astype(str), images.groups.astype(str), PARTS, seed)
-    found = np.empty(own.shape[1])
+    found = np.empty(own.shape)
     for part in np.unique(parts):
         inside = parts == part
-        found[inside] = choose(own[:, ~inside], images.part(~inside)) @ own[:, inside]
+        found[:, inside] = choose(own[:, ~inside], images.part(~inside))[:, None]
     return found
+
+
+def averaged(found: Floats, weights: Floats) -> Floats:
+    """The weighted mean (m, k) of members' probabilities (members, m, k), by weights (members, m) of each image."""
+    mean: Floats = np.einsum("jm,jmk->mk", weights, found)
+    return mean
 
 
 def _best(own: Floats, images: Images) -> Floats:

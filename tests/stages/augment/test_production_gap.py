@@ -15,6 +15,7 @@ from pipeline.manifest import PRODUCTION, RAW
 from pipeline.stages.augment import production_gap
 from pipeline.stages.augment.degradation import ABSENT, KINDS, NOTHING, Strength, Strengths
 from pipeline.stages.augment.production_gap import LEVEL, MIN_IMAGES, WINDOW, Gap, estimate_gap
+from pipeline.stages.augment.strength_search import move
 from tests.scenes import both_roles, rows_of, scene
 
 IMAGES = 120
@@ -268,7 +269,7 @@ def test_another_seed_chooses_by_other_pictures() -> None:
 
 def test_steps_reach_the_ends_and_zero() -> None:
     for kind in KINDS:
-        up = production_gap._moved(NOTHING, kind, "typical", 1000)
+        up = move(NOTHING, kind, "typical", 1000)
         assert getattr(up, kind).typical == KINDS[kind].high
-        there_and_back = production_gap._moved(production_gap._moved(NOTHING, kind, "spread", 4), kind, "spread", -4)
+        there_and_back = move(move(NOTHING, kind, "spread", 4), kind, "spread", -4)
         assert getattr(there_and_back, kind) == ABSENT

@@ -21,7 +21,7 @@ from pipeline.store.shard_plan import Row
 from pipeline.store.shards import ShardReader, ShardStore
 from pipeline.workers.engine import Engine
 from tests.examples import curated, params, striped, with_columns
-from tests.stages.balance.test_balancing import CLEANERS, OTHERS, each_strategy
+from tests.stages.balance.choosing import CLEANERS, OTHERS, each_strategy
 
 RAW, PRODUCTION = {"cat": 6, "dog": 2, "emu": 3}, {"cat": 1, "dog": 1, "emu": 2}
 
@@ -133,7 +133,7 @@ def test_counts_and_metrics_are_given_before_and_after(manifest: pd.DataFrame, f
         for place, when, rows in ((1, "before", before), (2, "after", 7))
     ]
     assert outputs.summary == (
-        "15 rows -> 21, largest class 1 times the smallest by weight, 29% of it production"
+        "15 rows -> 21, all classes of one weight, 29% of it production"
     )  # fmt: skip
 
 

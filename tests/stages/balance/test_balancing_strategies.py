@@ -13,7 +13,7 @@ from imblearn.under_sampling import RandomUnderSampler
 
 from pipeline.errors import ParamsError
 from pipeline.stages.balance.balancing import count_classes
-from tests.stages.balance.test_balancing import (
+from tests.stages.balance.choosing import (
     FEW,
     OTHERS,
     WEIGHTS,

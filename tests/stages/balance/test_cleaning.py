@@ -10,7 +10,7 @@ from pipeline.stages.balance import cleaning, strategies
 from pipeline.stages.balance.balancing import choose_rows
 from pipeline.stages.balance.cleaning import picture_features
 from tests.examples import picture, striped
-from tests.stages.balance.test_balancing import CLEANERS, OTHERS, choose, manifest, params
+from tests.stages.balance.choosing import CLEANERS, OTHERS, choose, manifest, params
 
 LINE = {"apple": 4, "fig": 2}
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline.images.pixels import Pixels
 from pipeline.stages.curate.alignment import PORTRAIT_SIDE, is_filled, is_moved_copy, portrait
-from tests.stages.curate.test_similarity import Pictures, brighter, cropped, half, jpeg, labels, scene
+from tests.stages.curate.similar import Pictures, brighter, cropped, half, jpeg, labels, scene
 
 SIDE = 200
 Make = Callable[[np.random.Generator], Pixels]

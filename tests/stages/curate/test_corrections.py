@@ -9,7 +9,7 @@ from pipeline import catalogue
 from pipeline.errors import DataError
 from pipeline.project.runner import run_stage
 from pipeline.stages.curate.outputs import CurateOutputs
-from pipeline.store.decisions import Decision, render
+from pipeline.store.decisions import LABELS, Decision
 from pipeline.workers.engine import Engine
 from tests.examples import params, write_source
 from tests.stages.curate.test_curate import WEB, curated, source
@@ -138,7 +138,7 @@ def test_the_stage_reads_the_file_and_never_writes_sources(tmp_path: Path, monke
     image = before.iloc[0]
     one = Decision(image["sha256"], "relabel", "cat", "dog", "ann", "2026-01-31T09:30:00Z")
     Path("feedback").mkdir()
-    Path("feedback/labels.csv").write_bytes(render([one]))
+    Path("feedback/labels.csv").write_bytes(LABELS.render([one]))
     run_stage("curate", chosen, Engine(1))
     after = catalogue.CURATED.read(Path(catalogue.CURATED.path))
     assert after.set_index("id")["label"].astype(str).to_dict() == before.set_index("id")["label"].astype(

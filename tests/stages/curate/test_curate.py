@@ -20,6 +20,7 @@ from pipeline.stages.curate.outputs import CurateOutputs
 from pipeline.stages.curate.stage import Earlier, Origin, curate
 from pipeline.store.arrow import write_arrow
 from pipeline.store.decisions import Decision
+from pipeline.store.pair_decisions import PairDecision
 from pipeline.store.shards import ShardReader
 from pipeline.store.vectors import Embeddings
 from pipeline.workers.engine import Engine
@@ -52,13 +53,17 @@ class Anything(ShardReader):
 
 
 def curated(
-    ingested: Mapping[str, Source], conflicting: str = "reject", decisions: Sequence[Decision] = (), **problem: Any
+    ingested: Mapping[str, Source],
+    conflicting: str = "reject",
+    decisions: Sequence[Decision] = (),
+    pair_decisions: Sequence[PairDecision] = (),
+    **problem: Any,
 ) -> CurateOutputs:
     changes = {f"problem.{name}": value for name, value in problem.items()}
     changes = {"problem": problem} if "name" in problem else changes
     chosen = params(**{"curate.conflicting_labels": conflicting, **changes})
     readers = {name: partial(ingested.__getitem__, name) for name in ingested}
-    origin = Origin(chosen.sources, chosen.problem, decisions)
+    origin = Origin(chosen.sources, chosen.problem, decisions, pair_decisions)
     return curate(readers, Anything(), NO_VECTORS, NOTHING_EARLIER, origin, chosen.curate, "pad", Engine(1))
 
 
@@ -93,6 +98,9 @@ def test_duplicates_go_and_production_images_stay() -> None:
             **dict.fromkeys(("keep", "relabel", "label", "drop", "not_sure"), 0),
             **dict.fromkeys(("conflicts", "stale", "unknown", "images"), 0),
         },
+        "pair_decisions": dict.fromkeys(
+            ("same", "not_same", "not_sure", "conflicts", "contradictions", "unknown", "links_cut"), 0
+        ),
         "joined_groups": 0,
         "relabelled": 0,
     }

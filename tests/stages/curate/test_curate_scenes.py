@@ -13,9 +13,10 @@ from PIL import Image
 from pipeline import catalogue
 from pipeline.errors import MissingInputError
 from pipeline.project.runner import run_stage
+from pipeline.store.pair_decisions import PAIRS, PairDecision, decide_pair
 from pipeline.workers.engine import Engine
 from tests.examples import encoded, params
-from tests.images.test_exif import DETAILS, MODEL, ORIGINAL
+from tests.images.exif import DETAILS, MODEL, ORIGINAL
 from tests.scenes import crowded
 
 SOURCES = {"web": {"role": "raw", "path": "web"}, "phone": {"role": "production", "path": "phone"}}
@@ -90,6 +91,34 @@ def test_images_of_one_scene_are_one_group_across_sources() -> None:
     }
 
 
+def test_people_say_which_images_show_the_same() -> None:
+    _, before = curated()
+    contents = before.set_index("id")["sha256"]
+
+    def said(names: list[str], decision: str) -> PairDecision:
+        ends = [(str(contents[name]), name) for name in names]
+        return decide_pair(ends, decision, "ann", "2026-01-31T09:30:00Z", "")
+
+    decisions = [said(TWO[0], "not_same"), said(["web/dog/3.png", "phone/cat/6.png"], "same")]
+    Path("feedback").mkdir()
+    Path(catalogue.PAIR_DECISIONS.path).write_bytes(PAIRS.render(decisions))
+    message, manifest = curated()
+    assert partners(manifest) == [["phone/cat/6.png", "web/dog/3.png"], TWO[1]]
+    assert "1 pair of images is in one group, because feedback/pairs.csv says same" in message
+    assert (
+        "1 pair of images is in different groups although they look alike, because feedback/pairs.csv says not_same: "
+        "see data/curate/parted.csv" in message
+    )
+    table = catalogue.CURATE_PARTED.read(Path(catalogue.CURATE_PARTED.path))
+    assert table[["one_id", "other_id", "found_as", "reason"]].to_numpy().tolist() == [
+        ["phone/cat/2.png", "web/cat/2.png", "scene", "not_same"]
+    ]
+    counts = catalogue.CURATE_METRICS.read(Path(catalogue.CURATE_METRICS.path))["pair_decisions"]
+    zeros = dict.fromkeys(("not_sure", "conflicts", "contradictions", "unknown"), 0)
+    assert counts == {"same": 1, "not_same": 1, "links_cut": 1, **zeros}
+    assert metrics()["groups"] == 1
+
+
 def test_reported_scenes_group_nothing() -> None:
     said, manifest = curated("report")
     assert partners(manifest) == []
@@ -129,7 +158,7 @@ def test_without_vectors_or_times_none_is_found() -> None:
 
 def test_small_pictures_cannot_tell() -> None:
     said, _ = curated(size=64)
-    assert "8 pictures have less than 96 pixels per side: too small to tell scenes apart (ingest.size)" in said
+    assert "8 pictures have a shorter side of less than 96 pixels once they fit ingest.size: too small" in said
 
 
 def test_the_bytes_are_the_same_for_any_number_of_workers_and_in_a_second_run() -> None:

@@ -18,7 +18,7 @@ from pipeline.project.runner import run_stage
 from pipeline.stages.curate.pictures import measure_pictures
 from pipeline.workers.engine import Engine
 from tests.examples import encoded, params
-from tests.stages.curate.test_similarity import CHANGES, brighter, cropped, half, jpeg, scene
+from tests.stages.curate.similar import CHANGES, brighter, cropped, half, jpeg, scene
 
 SOURCES = {"phone": {"role": "production", "path": "phone"}, "web": {"role": "raw", "path": "web"}}
 Pictures = Mapping[str, Pixels]

@@ -21,7 +21,7 @@ from pipeline.stages.curate.groups import (
 )
 from pipeline.stages.curate.near_hashes import Positions
 from tests.examples import with_columns
-from tests.stages.curate.test_similarity import half, jpeg, scene
+from tests.stages.curate.similar import half, jpeg, scene
 
 ROLES = {"archive": RAW, "phone": PRODUCTION, "web": RAW}
 Image = tuple[str, str, str]  # id, label, content

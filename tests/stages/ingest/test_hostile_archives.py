@@ -17,8 +17,8 @@ from pipeline.images.rejection import Rejection
 from pipeline.sources import members
 from pipeline.sources.files import open_files
 from pipeline.sources.params import SourceParams
-from tests.stages.ingest.test_ingest import TOLERANT, run
-from tests.stages.ingest.test_ingest_archives import FILES, KINDS, info, ingested, pack, reasons
+from tests.stages.ingest.archives import FILES, KINDS, info, ingested, pack, reasons
+from tests.stages.ingest.ingesting import TOLERANT, run
 
 
 def hostile_tar(place: Path) -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from tests.examples import encoded, picture, write_source
-from tests.stages.ingest.test_ingest import Run, run
+from tests.stages.ingest.ingesting import Run, run
 
 
 def many(root: Path, order: Collection[int]) -> Path:

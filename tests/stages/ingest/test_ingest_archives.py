@@ -1,10 +1,7 @@
 """ingest of archives: as from a folder, and whatever is wrong with one costs its members or is one error."""
 
-import io
-import tarfile
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,48 +9,7 @@ from pipeline.images.rejection import Rejection
 from pipeline.sources.files import open_files
 from pipeline.sources.params import SourceParams
 from tests.examples import encoded, picture
-from tests.stages.ingest.test_ingest import TOLERANT, Run, run
-
-KINDS = ("zip", "tar", "tar.gz", "tar.bz2", "tar.xz")
-FILES = {
-    "cat/1.png": encoded(picture(1)),
-    "cat/deep/2.png": encoded(picture(2)),
-    "dog/3.png": encoded(picture(3)),
-    "dog/bad.png": b"no image",
-    "dog/.hidden.png": b"x",
-    "__MACOSX/dog/3.png": b"x",
-    "loose.png": encoded(picture(4)),
-}
-
-
-def pack(place: Path, files: dict[str, bytes]) -> Path:
-    """An archive of the kind that its name says, members in the order given."""
-    if place.suffix == ".zip":
-        with zipfile.ZipFile(place, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, data in files.items():
-                archive.writestr(name, data)
-        return place
-    mode: Any = f"w:{place.suffix[1:]}" if place.suffix != ".tar" else "w"
-    with tarfile.open(place, mode) as archive:
-        for name, data in files.items():
-            archive.addfile(info(name, size=len(data)), io.BytesIO(data))
-    return place
-
-
-def info(name: str, **changes: Any) -> tarfile.TarInfo:
-    made = tarfile.TarInfo(name)
-    for key, value in changes.items():
-        setattr(made, key, value)
-    return made
-
-
-def ingested(place: Path, base: Path, workers: int = 1, folder: Path | None = None, **source: Any) -> Run:
-    entry = {"sources.web": {"role": "raw", "path": str(place), **source}}
-    return run(place, base, {**TOLERANT, **entry}, workers=workers, folder=folder)
-
-
-def reasons(done: Run) -> dict[str, str]:
-    return dict(zip(done.outputs.rejected["path"], done.outputs.rejected["reason"], strict=True))
+from tests.stages.ingest.archives import FILES, KINDS, ingested, pack, reasons
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -12,10 +12,10 @@ from pipeline import catalogue
 from pipeline.images.pixels import decode
 from pipeline.manifest import INGESTED, check_manifest
 from tests.examples import encoded, picture
-from tests.images.test_exif import MAKE, MODEL, ORIGINAL, with_exif
-from tests.images.test_picture import saved
-from tests.stages.ingest.test_ingest import TOLERANT, Run, run
-from tests.stages.ingest.test_ingest_archives import pack
+from tests.images.exif import MAKE, MODEL, ORIGINAL, with_exif
+from tests.images.pictures import saved
+from tests.stages.ingest.archives import pack
+from tests.stages.ingest.ingesting import TOLERANT, Run, run
 
 PHOTOS = {
     "cat/1.jpg": with_exif({MAKE: "Maker", MODEL: "X1"}, {ORIGINAL: "2024:05:06 07:08:09"}),

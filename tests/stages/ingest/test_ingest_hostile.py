@@ -8,7 +8,7 @@ import pytest
 from pipeline import catalogue
 from tests.examples import write_source
 from tests.hostile import FILES, loads_at_the_second_time, write_hostile
-from tests.stages.ingest.test_ingest import run
+from tests.stages.ingest.ingesting import run
 
 LIMITS = {
     "ingest.max_rejected": 1.0,

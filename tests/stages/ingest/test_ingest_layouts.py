@@ -9,7 +9,7 @@ import pytest
 from pipeline import cli
 from pipeline.errors import DataError
 from tests.examples import params
-from tests.stages.ingest.test_ingest import run
+from tests.stages.ingest.ingesting import run
 from tests.stages.ingest.test_ingest_tables import ingested, write_images
 
 SPLIT = ("train/cat/1.png", "train/dog/2.png", "val/cat/3.png", "val/dog/4.png")

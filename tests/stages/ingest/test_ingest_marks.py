@@ -13,7 +13,7 @@ from pipeline.stages.ingest.rows import shape_of_rows
 from pipeline.versions import stages
 from pipeline.versions.stages import Versions
 from tests.examples import REPOSITORY, encoded, params, picture, write_source
-from tests.stages.ingest.test_ingest import TOLERANT, run
+from tests.stages.ingest.ingesting import TOLERANT, run
 
 
 def test_marks_are_those_of_the_normalised_picture_to_the_last_bit(tmp_path: Path) -> None:

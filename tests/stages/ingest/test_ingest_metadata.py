@@ -10,7 +10,7 @@ from pipeline import catalogue
 from pipeline.errors import DataError
 from pipeline.manifest import INGESTED, check_manifest
 from tests.examples import write_source
-from tests.stages.ingest.test_ingest import PNG, TOLERANT, run
+from tests.stages.ingest.ingesting import PNG, TOLERANT, run
 
 METADATA = "file_name,group,captured_at,camera\ncat/000.png,a,2026-01-02T03:04:05+01:00,old\ncat/001.png,b,,\n"
 

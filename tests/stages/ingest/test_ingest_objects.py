@@ -17,8 +17,8 @@ from pipeline.project.inspect_sources import Wanted
 from pipeline.sources import objects
 from tests.examples import encoded, picture, write_source
 from tests.object_server import SECRET, Answer, Bucket, bucket_for_tests, no_fault
-from tests.stages.ingest.test_ingest import TOLERANT, Run, run
-from tests.stages.ingest.test_ingest_archives import FILES, pack
+from tests.stages.ingest.archives import FILES, pack
+from tests.stages.ingest.ingesting import TOLERANT, Run, run
 
 
 @pytest.fixture(scope="module")

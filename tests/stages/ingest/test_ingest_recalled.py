@@ -15,7 +15,7 @@ from pipeline.stages.inventory.stage import inventory
 from pipeline.store.arrow import open_arrow, write_arrow
 from pipeline.workers.engine import Engine
 from tests.examples import encoded, params, picture, write_source
-from tests.stages.ingest.test_ingest import Run, run
+from tests.stages.ingest.ingesting import Run, run
 
 MEMORY = Path(catalogue.INVENTORY_MEMORY.format(name="web"))
 

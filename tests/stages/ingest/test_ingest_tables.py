@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.errors import DataError, MissingInputError, ParamsError
 from tests.examples import encoded, params, picture
-from tests.stages.ingest.test_ingest import TOLERANT, Run, run
+from tests.stages.ingest.ingesting import TOLERANT, Run, run
 
 COLUMNS = {"path": "path", "label": "label", "group": None, "captured_at": None}
 ROWS: dict[str, list[Any]] = {

@@ -5,8 +5,8 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
+from pipeline.metrics.wrong_share import UNKNOWN, WrongShare, pooled, wrong_share
 from pipeline.stages.label_issues.table import COLUMNS, Disagreements, label_issues_table, metrics_of
-from pipeline.stages.label_issues.wrong_share import UNKNOWN, WrongShare, pooled, wrong_share
 
 Numbers = npt.NDArray[np.intp]
 Floats = npt.NDArray[np.float64]

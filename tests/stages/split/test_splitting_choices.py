@@ -243,3 +243,13 @@ def test_folds_are_about_equal() -> None:
     manifest = curated({"apple": 10, "pear": 10}, {"apple": 5000, "pear": 5000})
     sizes = [assign_splits(manifest, split_params(folds={"count": 5, "dev": dev})).counts()[DEV] for dev in range(5)]
     assert np.ptp(sizes) < 5 * np.sqrt(7500 * 0.2 * 0.8)
+
+
+def test_counts_take_images_from_the_ends_from_which_shares_take_them() -> None:
+    """So that who changes from shares to counts keeps most of dev and test."""
+    manifest = curated({"apple": 20, "pear": 20}, {"apple": 200, "pear": 200})
+    counted, shared = places(manifest, counts_of(40, 40)), places(manifest, split_params(dev=0.25, test=0.25))
+    for split in (DEV, TEST):
+        assert {image for image, name in counted.items() if name == split} <= {
+            image for image, name in shared.items() if name == split
+        }

@@ -1,70 +1,19 @@
 """`pipeline audit` on tables of other tools and on this pipeline's own manifests."""
 
-import csv
 import errno
 import hashlib
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
 import pytest
 
 from pipeline.store.refusals import refusals
 from pipeline.store.shards import ShardReader
 from pipeline.tools.audit import inspection
 from pipeline.tools.audit.tables import FilePlace
-from tests.examples import encoded
-from tests.running import Ended
-from tests.stages.curate.test_similarity import CHANGES, scene
-
-Audit = Callable[..., Ended]
-Row = dict[str, Any]
-OWN = ("data/split/manifest.arrow", "data/split/test.arrow")
-
-
-def dataset(count: int = 4, **columns: Callable[[int], Any]) -> list[Row]:
-    """Images of two labels, alternately in train and test, written as files under images/."""
-    Path("images").mkdir(exist_ok=True)
-    rows = []
-    for number in range(count):
-        write(f"images/{number}.png", scene(number))
-        split = "train" if number % 2 else "test"
-        rows.append({"path": f"images/{number}.png", "label": "cat" if number % 4 < 2 else "dog", "split": split})
-    return [{**row, **{name: value(number) for name, value in columns.items()}} for number, row in enumerate(rows)]
-
-
-def write(path: str, pixels: Any) -> None:
-    Path(path).write_bytes(encoded(pixels))
-
-
-def write_table(rows: list[Row], name: str = "table.csv") -> str:
-    match Path(name).suffix:
-        case ".csv":
-            with Path(name).open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-                writer = csv.DictWriter(file, list(rows[0]))
-                writer.writeheader()
-                writer.writerows(rows)
-        case ".jsonl":
-            Path(name).write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-        case ".parquet":
-            pd.DataFrame(rows).to_parquet(name)
-        case _:
-            pd.DataFrame(rows).to_feather(name)
-    return name
-
-
-def report_of(ended: Ended) -> Any:
-    return json.loads(ended.out)
-
-
-def assert_leaks(ended: Ended, kind: str, *words: str) -> None:
-    assert ended.code == 8
-    assert ended.err.startswith(f"error: 1 leaks (1 {kind}) with 2 of ")
-    assert f"Leak ({kind}): " in ended.out
-    assert [word for word in words if word not in ended.out] == []
+from tests.stages.curate.similar import CHANGES, scene
+from tests.tools.audit.auditing import Audit, assert_leaks, dataset, report_of, write, write_table
 
 
 @pytest.mark.parametrize("name", ["table.csv", "table.jsonl", "table.parquet", "table.arrow", "TABLE.CSV"])

@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.names import shown_bytes
-from tests.tools.audit.test_audit import Audit, assert_leaks, dataset, report_of, write_table
+from tests.tools.audit.auditing import Audit, assert_leaks, dataset, report_of, write_table
 
 WRITTEN = {
     "NFC and NFD": ("K\u00e4se", "Ka\u0308se"),

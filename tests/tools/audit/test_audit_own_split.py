@@ -14,8 +14,8 @@ from pipeline.store.manifests import arrow_table
 from pipeline.workers.engine import Engine
 from tests.examples import encoded
 from tests.running import run_stages, write_params, write_tiny_sources
-from tests.stages.curate.test_similarity import scene
-from tests.tools.audit.test_audit import OWN, Audit, assert_leaks
+from tests.stages.curate.similar import scene
+from tests.tools.audit.auditing import OWN, Audit, assert_leaks
 
 
 @pytest.fixture

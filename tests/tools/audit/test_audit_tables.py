@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.running import Ended
-from tests.tools.audit.test_audit import dataset, write_table
+from tests.tools.audit.auditing import dataset, write_table
 
 Audit = Callable[..., Ended]
 

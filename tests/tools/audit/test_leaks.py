@@ -191,7 +191,7 @@ def test_images_without_a_label_may_leak_and_are_of_no_class(nothing: Any) -> No
             {"path": ["a"], "label": ["x"], "split": ["s"], "sha256": ["abc"]},
             ["t.csv: sha256 must be 64 hex digits, got 'abc' in 1 row (1); without this column the files are hashed"],
         ),
-        (["a;b"], {}, ["is it separated by commas?"] * 3),
+        (["a;b"], {}, ["is it separated by commas, semicolons or tabs?"] * 3),
         (["id", "path", "label", "shard", "row", "split"], {"path": [], "label": [], "split": []}, []),
         (["id", "path", "label", "shard"], {"path": ["a"], "label": ["x"]}, ["from the stage split or a later one"]),
     ],

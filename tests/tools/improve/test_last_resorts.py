@@ -3,15 +3,18 @@
 import time
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from pipeline.diagnosis.next_steps import FIRST
 from pipeline.diagnosis.param_changes import command_of
 from pipeline.project.params_file import check_params
 from pipeline.tools.improve.bench import Budget, Search
+from pipeline.tools.improve.experiments import search_of
 from pipeline.tools.improve.last_resorts import REMAINING, ensembles_of, is_due
 from pipeline.tools.improve.loop import begin, ensembles_due, improve
 from pipeline.tools.improve.moves import Move, settings_of
+from pipeline.tools.tune.outcome import Outcome
 from tests.examples import params_values
 from tests.tools.improve.runs import Scripted, diagnosis, evaluate_params, state
 
@@ -85,3 +88,18 @@ def test_ensembles_are_those_that_params_allow(now: dict[str, Any], names: list[
         check_params(move.target(values), "an ensemble")
         assert settings_of(command_of(values, move.changes)) == move.changes
     assert [move.fits_several for move in found] == [False, True][: len(found)]
+
+
+@pytest.mark.parametrize(("better", "changes"), [(False, {"train.learning_rate": 0.1}), (True, {})])
+def test_a_search_without_a_winner_beyond_noise_says_so(better: bool, changes: dict[str, float]) -> None:
+    said: list[str] = []
+    outcome = Outcome("accuracy", [], pd.DataFrame(), {}, "4", changes, better, None, "")
+    assert search_of(outcome, said.append) == Search({}, "")
+    assert said == ["the search found no params that are better beyond noise"]
+
+
+def test_a_search_with_a_winner_becomes_a_move() -> None:
+    said: list[str] = []
+    outcome = Outcome("accuracy", [], pd.DataFrame(), {}, "4", {"train.learning_rate": 0.1}, True, None, "")
+    assert search_of(outcome, said.append) == Search({"train.learning_rate": 0.1}, "what a search found", 0.0)
+    assert said == []

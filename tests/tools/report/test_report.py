@@ -236,6 +236,17 @@ def test_words_of_the_diagnosis_are_text(folder: Path) -> None:
     assert seen.text.count("<script>alert(3)</script>") == 7
 
 
+@pytest.mark.parametrize(
+    ("verdict", "words"),
+    [("cannot tell", "There are too few images to say what would help"), ("absent", "No further experiments")],
+)
+def test_without_steps_the_page_says_why(folder: Path, verdict: str, words: str) -> None:
+    said = json.loads(Path(catalogue.DIAGNOSIS.path).read_text())
+    said |= {"steps": [], "gaps": [{**gap, "verdict": verdict} for gap in said["gaps"]]}
+    write_diagnosis(json.dumps(said))
+    assert words in page().text
+
+
 def test_ids_stand_once_and_links_lead_somewhere(folder: Path) -> None:
     seen = page()
     ids = [attributes["id"] for _, attributes in seen.elements if "id" in attributes]

@@ -18,7 +18,7 @@ from pipeline.models.files import load_model, save_model
 from pipeline.store.shards import ShardReader
 from pipeline.training import features
 from pipeline.training.ensembles import fits as fits_module
-from pipeline.training.ensembles.fits import Fits
+from pipeline.training.ensembles.fits import Fits, Told
 from pipeline.training.ensembles.limits import check_limits_can_hold
 from pipeline.training.ensembles.rendering import report_of, sentence_of
 from pipeline.training.ensembles.setup import EnsembleFit, Setup, fit_any
@@ -245,3 +245,15 @@ def test_training_that_ends_early_leaves_nothing_to_average(images: tuple[pd.Dat
     found: EnsembleFit = fit_any(setup_of(images, swa, tmp_path, epochs=20, patience=1, learning_rate=1e-6))
     assert found.outcome is not None
     assert "before there was anything to combine" in found.outcome.why
+
+
+def test_it_is_told_how_many_models_are_to_be_fitted_and_are_left() -> None:
+    lines: list[str] = []
+    times = iter([0.0, 20.0, 40.0, 60.0, 80.0])
+    told = Told("ensemble: out of fold", 4, 1, lines.append, lambda: next(times))
+    for _ in range(4):
+        told.count(None, None)
+    assert lines == [
+        "train: ensemble: out of fold: 4 models to fit, 1 kept from before",
+        "train: ensemble: out of fold: 2 of 4 models fitted, less than a minute left",
+    ]

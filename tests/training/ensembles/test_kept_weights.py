@@ -88,9 +88,10 @@ def test_as_many_of_the_last_snapshots_are_taken_as_help() -> None:
     own[0] = 0.1
     for number in (1, 2, 3):
         own[number, number::3] = 0.3
-    count, honest = last_snapshots(own, np.arange(90) // 30)
+    found = np.stack([own, 1 - own], axis=2)
+    count, honest = last_snapshots(found, np.zeros(90, np.intp), np.arange(90) // 30)
     assert count == 3
-    np.testing.assert_allclose(honest, own[1:].mean(axis=0))
+    np.testing.assert_allclose(honest, found[1:].mean(axis=0))
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -8,9 +8,17 @@ import pytest
 
 from pipeline.training.embedded import EMBEDDED_MODELS, Rows
 from pipeline.training.ensembles.bagging import bag_of
-from pipeline.training.ensembles.gain import gain_of, own_probability
+from pipeline.training.ensembles.gain import (
+    Gain,
+    gain_of,
+    log_losses,
+    losses_on_correct,
+    own_probability,
+    with_correct_labels,
+)
 from pipeline.training.ensembles.images import Images
 from pipeline.training.ensembles.log_linear import MemberPredictions, across_folds, learnt, loss_of
+from pipeline.training.ensembles.setup import why
 from pipeline.training.ensembles.stacking import Scale, logs_of, stacked
 from pipeline.training.ensembles.voting import by_other_parts, gain_over_best, losses_of, selected
 from pipeline.training.folds import folds_of
@@ -83,11 +91,20 @@ def test_a_gain_is_beyond_noise_only_if_groups_agree() -> None:
     assert "8 groups are too few to tell, at least 15 are needed" in few.sentence
 
 
+def test_a_gain_is_said_as_it_rounds() -> None:
+    one = Gain(0.4, 0.38, 0.01, 0.03, 90, 20)
+    assert one.sentence == "0.3800 against 0.4000, lower by 0.0200 (90 % interval 0.0100 to 0.0300)"
+    worse = replace(one, ensemble=0.41, low=-0.02, high=0.005)
+    assert worse.sentence == "0.4100 against 0.4000, higher by 0.0100 (90 % interval -0.0050 to 0.0200)"
+    same = replace(one, ensemble=0.40001, low=-0.01, high=0.01)
+    assert same.sentence == "0.4000 against 0.4000, no difference in four digits (90 % interval -0.0100 to 0.0100)"
+
+
 def test_the_best_of_equal_members_does_not_hide_what_their_average_gains() -> None:
     """The best of eight is lucky on the images that it was chosen by."""
     own = np.random.default_rng(9).uniform(0.2, 0.95, (8, 60))
-    averaged = by_other_parts(own, images(60), 1, lambda part, _: np.full(len(part), 1 / len(part)))
-    found = gain_over_best(own, averaged, images(60), seed=1)
+    members = two_classes(own, images(60).labels)
+    found = gain_over_best(members, members.mean(axis=0), images(60), seed=1)
     best = losses_of(own, images(60)).min()
     assert found.best_single == pytest.approx(best)
     assert found.single > best + 0.02
@@ -104,7 +121,7 @@ def test_what_is_chosen_knows_nothing_of_the_groups_that_it_is_asked_of() -> Non
         # The answer is the number of the choice, by which each image tells what it was asked with.
         return np.array([float(len(seen) - 1)])
 
-    asked = by_other_parts(np.ones((1, 90)), of, 1, choose)
+    [asked] = by_other_parts(np.ones((1, 90)), of, 1, choose)
     assert len(seen) == 10
     for groups, number in seen:
         assert not set(of.groups[asked == number]) & set(groups)
@@ -128,6 +145,65 @@ def test_an_ensemble_above_the_best_member_is_not_better() -> None:
     gain = gain_of(np.full(60, 0.4), np.full(60, 0.6), np.ones(60), np.arange(60), seed=1)
     assert gain.beyond_noise
     assert not replace(gain, best_single=gain.ensemble).beyond_noise
+
+
+def noisy(seed: int, wrong: float) -> tuple[Images, npt.NDArray[np.intp], Floats]:
+    """Images of four classes, what a model that is never quite certain says of them, and a share of wrong labels."""
+    generator = np.random.default_rng(seed)
+    truth = generator.integers(0, 4, 900)
+    logits = 8 * np.eye(4)[truth] + generator.normal(size=(900, 4)) * 2
+    shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    other = (truth + generator.integers(1, 4, 900)) % 4
+    given = np.where(generator.uniform(size=900) < wrong, other, truth)
+    return Images(np.arange(900), given, np.arange(900), np.ones(900), np.arange(900) % 3), truth, shares
+
+
+def test_losses_on_correct_labels_are_estimated_from_those_that_are_wrong() -> None:
+    values = []
+    for seed in range(20):
+        of, truth, shares = noisy(seed, 0.2)
+        right = log_losses(own_probability(shares, truth)).mean()
+        values.append(losses_on_correct(shares, of.labels, 0.2).mean() - right)
+    assert abs(np.mean(values)) < 3 * np.std(values) / np.sqrt(20)
+    given = log_losses(own_probability(shares, of.labels)).mean()
+    assert given > right + 1
+    np.testing.assert_allclose(
+        losses_on_correct(shares, of.labels, 0.0), log_losses(own_probability(shares, of.labels))
+    )
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_to_be_unsure_is_no_gain_where_labels_are_wrong(seed: int) -> None:
+    """The second model says what the first does, less surely: better on wrong labels, worse on correct ones."""
+    of, _, sure = noisy(seed, 0.2)
+    two = np.stack([sure, 0.8 * sure + 0.05])
+    own = own_probability(two, of.labels)
+    given = gain_of(own[0], own[1], of.weights, of.groups, seed=1)
+    found = with_correct_labels(given, two[0], two[1], of, seed=1)
+    assert given.beyond_noise
+    assert found.on_given_labels
+    assert not found.beyond_noise
+    assert found.correct is not None
+    assert found.correct.wrong_share == pytest.approx(0.2, abs=0.06)
+    assert "of the labels seem to be wrong, and on correct labels" in why("if_better", found, "the first")
+    assert "on correct labels, higher by " in found.sentence
+
+
+def test_what_is_better_on_correct_labels_is_kept_although_some_are_wrong() -> None:
+    of, _, sure = noisy(4, 0.2)
+    # The first mistakes every fourth image.
+    single = np.where(np.arange(900)[:, None] % 4 == 0, np.roll(sure, 1, axis=1), sure)
+    own = own_probability(np.stack([single, sure]), of.labels)
+    found = with_correct_labels(gain_of(own[0], own[1], of.weights, of.groups, seed=1), single, sure, of, seed=1)
+    assert found.correct is not None
+    assert found.beyond_noise
+
+
+def test_correct_labels_are_asked_of_only_where_some_seem_wrong() -> None:
+    of, _, sure = noisy(5, 0.0)
+    own = own_probability(np.stack([0.9 * sure + 0.025, sure]), of.labels)
+    gain = gain_of(own[0], own[1], of.weights, of.groups, seed=1)
+    assert with_correct_labels(gain, 0.9 * sure + 0.025, sure, of, seed=1) is gain
 
 
 def test_the_probability_of_a_label_is_taken_from_each_member() -> None:

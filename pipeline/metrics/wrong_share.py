@@ -14,11 +14,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import chi2
 
 from pipeline.metrics.bootstrap import ALPHA
 from pipeline.metrics.mean_intervals import effective_images
-from pipeline.stages.label_issues.mistakes import misfits, observed
+from pipeline.metrics.mistakes import misfits, observed
+from pipeline.metrics.upper_tails import chi_square_quantile
 
 Floats = npt.NDArray[np.float64]
 # Of fewer images nothing is said.
@@ -88,7 +88,7 @@ def wrong_share(probabilities: Floats, labels: npt.NDArray[np.intp], groups: npt
 
 def _ends(worse: Floats, alpha: float) -> tuple[float, float]:
     """Of the profile likelihood's interval at 1 - alpha."""
-    limit = float(worse.min() + chi2.isf(alpha, 1) / 2)
+    limit = float(worse.min() + chi_square_quantile(alpha, 1) / 2)
     inside = np.flatnonzero(worse <= limit)
     return _crossing(worse, int(inside[0]), -1, limit), _crossing(worse, int(inside[-1]), 1, limit)
 
