@@ -131,3 +131,28 @@ def upgrade() -> None:
 
     for line in upgrade_project(Path()):
         print(printable(line))
+
+
+@app.command(rich_help_panel=PANEL)
+def guide(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Such as ingest, or docs/ingest.md.")] = None,
+) -> None:
+    """Print a guide, or list all guides."""
+    from pipeline.tools.guides import guide_text, guides, titles
+
+    found = guides()
+    if name is None:
+        width = max(map(len, found))
+        for each, title in titles(found).items():
+            print(f"{each:<{width}}  {title}")
+        return
+    text = guide_text(found, name)
+    if sys.stdout.isatty():
+        from rich.console import Console
+        from rich.markdown import Markdown
+
+        console = Console()
+        with console.pager(styles=True):
+            console.print(Markdown(text))
+        return
+    print(text, end="")

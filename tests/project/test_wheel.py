@@ -37,6 +37,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source = folder / "source"
     leave_out = shutil.ignore_patterns("__pycache__")
     shutil.copytree(REPOSITORY / "pipeline", source / "pipeline", ignore=leave_out)
+    shutil.copytree(REPOSITORY / "docs", source / "docs", ignore=leave_out)
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copyfile(REPOSITORY / name, source / name)
     pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
@@ -49,6 +50,8 @@ def test_the_wheel_has_every_file_that_init_copies(wheel: Path) -> None:
         names = {*archive.namelist()}
     assert {f"pipeline/project/template/{name}" for name in (*COPIED.values(), "params.yaml")} <= names
     assert "pipeline/project/dvc_plots.yaml" in names
+    guides = {name.rpartition("/")[2] for name in names if "/share/image-data-pipeline/docs/" in name}
+    assert guides == {path.name for path in (REPOSITORY / "docs").glob("*.md")}
 
 
 def test_the_source_archive_has_the_package_and_no_part_of_the_tests(wheel: Path, tmp_path: Path) -> None:
