@@ -60,6 +60,7 @@ def test_a_stage_reads_its_inputs_and_puts_its_outputs_in_place() -> None:
         "data/curate/groups.arrow",
         "data/curate/manifest.arrow",
         "data/curate/near_duplicates.csv",
+        "data/curate/parted.csv",
         "data/curate/removed.csv",
         "data/curate/scene_pairs.arrow",
         "data/curate/scenes.csv",

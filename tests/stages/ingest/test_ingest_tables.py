@@ -141,7 +141,6 @@ MISSING = "which params.yaml names for its labels. It must be inside the source 
         ("t.json", b"[]", DataError, "src/t.json: its name must end in .csv, .jsonl, .parquet, according to its"),
         ("t.csv", b"PK\x03\x04rest", DataError, "src/t.csv is a workbook or an archive, not a CSV file: save the"),
         ("t.csv", "path,label\n".encode("utf-16"), DataError, "src/t.csv is not UTF-8 but perhaps UTF-16"),
-        ("t.csv", b"path;label\nx/1.png;a\n", DataError, "save the table with commas between the cells"),
         ("t.csv", b"path,label\nx/1.png,a,b\n", DataError, "1 rows (1) do not have 2 cells, one per col"),
         ("t.csv", b"path,label,label\na,b,c\n", DataError, "src/t.csv has several columns named 'label': keep or"),
         ("t.csv", b"path,label\n", DataError, "src has no images, 5 ignored files. Rule: "),
