@@ -22,7 +22,8 @@ from pipeline.transforms.presets import PRESETS
 MANY_ROWS = 20_000
 # Of images of dev in the smallest class: with fewer, one or two of them decide whether a recall of 0.5 is held.
 MIN_FOR_RECALL = 5
-# Training images from which on a network from scratch learns small pictures as well as a pretrained one knows them.
+# Training images from which on a network from scratch may learn small pictures as well as a pretrained one knows them:
+# a guess, because such large sets of small photos were not measured.
 MANY_FOR_SCRATCH = 20_000
 # Names of classes that a mirror image, or a turn, makes another one.
 SIDES = ("left", "right", "links", "rechts", "arrow", "sign", "turn", "clock")
@@ -78,7 +79,7 @@ def _model_that_fits(seen: Seen, size: int, train: int, wanted: str | None) -> t
     Args:
         size, train: pixels per side, and training images.
     """
-    trial = pretrained_trial([each for source in seen.sources for each in source.pictures]) if wanted is None else None
+    trial = pretrained_trial([source.pictures for source in seen.sources]) if wanted is None else None
     if trial is None:
         return wanted, ""
     usual = model_name(size, None)

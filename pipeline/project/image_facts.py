@@ -175,7 +175,7 @@ def _is_deep(image: Image.Image) -> bool:
     return image.mode.startswith(("I", "F"))
 
 
-def spread_evenly(items: Sequence[str], most: int) -> list[str]:
+def spread_evenly(items: Sequence[T], most: int) -> list[T]:
     """At most so many, from the first to the last."""
     if len(items) <= most:
         return list(items)

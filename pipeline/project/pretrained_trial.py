@@ -18,10 +18,12 @@ from pipeline.images.pixels import Pixels
 from pipeline.project.image_facts import spread_evenly
 
 Hits = npt.NDArray[np.bool_]
+Labels = npt.NDArray[np.str_]
+Folds = npt.NDArray[np.intp]
 
 # Images that are compared, and fewer that tell too little to be looked at.
 MAX_IMAGES, MIN_IMAGES = 300, 100
-# Images of a class, so that each fold has one.
+# Folds, and images that a class needs.
 FOLDS = 5
 # Pixels a side that the other answer rests on, and trees.
 SIDE, TREES = 16, 100
@@ -61,33 +63,41 @@ class Trial:
         )
 
 
-def pretrained_trial(pictures: Sequence[tuple[Pixels, str]]) -> Trial | None:
+def pretrained_trial(sources: Sequence[Sequence[tuple[Pixels, str]]]) -> Trial | None:
     """Pretrained features against pixels, both out of fold.
 
     Args:
-        pictures: (height, width, 3) uint8, and the label of each; MAX_IMAGES of them are used, spread evenly.
+        sources: of each source the pictures (height, width, 3) uint8 and their labels, in the order of their names;
+            MAX_IMAGES in all are used, spread evenly.
 
     Returns:
         None if there are too few images of too few classes, or PyTorch or the weights are not installed.
     """
-    chosen = [pictures[place] for place in _places(len(pictures))]
-    counts = Counter(label for _, label in chosen)
-    chosen = [(pixels, label) for pixels, label in chosen if counts[label] >= FOLDS]
-    labels = np.array([label for _, label in chosen])
+    # A burst has neighbouring names: neighbours are in one fold, or a model would recognise the scene.
+    placed = [(picture, fold) for pictures in sources for picture, fold in zip(pictures, _folds(pictures), strict=True)]
+    chosen = spread_evenly(placed, MAX_IMAGES)
+    counts = Counter(label for (_, label), _ in chosen)
+    chosen = [each for each in chosen if counts[each[0][1]] >= FOLDS]
+    labels = np.array([label for (_, label), _ in chosen])
     if len(chosen) < MIN_IMAGES or len(set(labels.tolist())) < 2:
         return None
-    vectors = _vectors([pixels for pixels, _ in chosen])
+    pictures, folds = [pixels for (pixels, _), _ in chosen], np.array([fold for _, fold in chosen])
+    vectors = _vectors(pictures)
     if vectors is None:
         return None
-    features, pixels = _hits_of_features(vectors, labels), _hits_of_pixels([pixels for pixels, _ in chosen], labels)
+    features, pixels = _hits_of_features(vectors, labels, folds), _hits_of_pixels(pictures, labels, folds)
     difference = features.astype(np.float64) - pixels
-    return Trial(
-        len(chosen), float(features.mean()), float(pixels.mean()), float(difference.std(ddof=1)) / sqrt(len(chosen))
-    )
+    error = float(difference.std(ddof=1)) / sqrt(len(chosen))
+    return Trial(len(chosen), float(features.mean()), float(pixels.mean()), error)
 
 
-def _places(count: int) -> list[int]:
-    return [int(place) for place in spread_evenly([str(place) for place in range(count)], MAX_IMAGES)]
+def _folds(pictures: Sequence[tuple[Pixels, str]]) -> list[int]:
+    """The fold of each picture of a source: those of a class fall into FOLDS runs of neighbours."""
+    sizes, seen, folds = Counter(label for _, label in pictures), Counter[str](), []
+    for _, label in pictures:
+        folds.append(seen[label] * FOLDS // sizes[label])
+        seen[label] += 1
+    return folds
 
 
 def _vectors(pictures: Sequence[Pixels]) -> npt.NDArray[np.float32] | None:
@@ -105,24 +115,23 @@ def _vectors(pictures: Sequence[Pixels]) -> npt.NDArray[np.float32] | None:
         return None
 
 
-def _hits_of_features(vectors: npt.NDArray[np.float32], labels: npt.NDArray[np.str_]) -> Hits:
+def _hits_of_features(vectors: npt.NDArray[np.float32], labels: Labels, folds: Folds) -> Hits:
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    return _hits(make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=300)), vectors, labels)
+    return _hits(make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=300)), vectors, labels, folds)
 
 
-def _hits_of_pixels(pictures: Sequence[Pixels], labels: npt.NDArray[np.str_]) -> Hits:
+def _hits_of_pixels(pictures: Sequence[Pixels], labels: Labels, folds: Folds) -> Hits:
     from sklearn.ensemble import RandomForestClassifier
 
     small = [cv2.resize(pixels, (SIDE, SIDE), interpolation=cv2.INTER_AREA).reshape(-1) for pixels in pictures]
-    return _hits(RandomForestClassifier(TREES, random_state=0), np.stack(small), labels)
+    return _hits(RandomForestClassifier(TREES, random_state=0), np.stack(small), labels, folds)
 
 
-def _hits(model: object, rows: npt.NDArray[np.generic], labels: npt.NDArray[np.str_]) -> Hits:
-    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+def _hits(model: object, rows: npt.NDArray[np.generic], labels: Labels, folds: Folds) -> Hits:
+    from sklearn.model_selection import PredefinedSplit, cross_val_predict
 
-    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=0)
-    found: Hits = cross_val_predict(model, rows, labels, cv=folds) == labels
+    found: Hits = cross_val_predict(model, rows, labels, cv=PredefinedSplit(folds)) == labels
     return found

@@ -47,9 +47,23 @@ def drawn(draw: Callable[[int, np.random.Generator], Pixels], count: int = 120) 
 def test_the_better_features_are_told(
     draw: Callable[[int, np.random.Generator], Pixels], gains: bool, loses: bool
 ) -> None:
-    trial = pretrained_trial(drawn(draw))
+    trial = pretrained_trial([drawn(draw)])
     assert trial is not None
     assert (trial.gains, trial.loses, trial.images) == (gains, loses, 120), trial.words
+
+
+def test_a_burst_is_recognised_by_nobody_who_did_not_see_it() -> None:
+    """Pictures of noise in bursts of ten, each with a class by chance: a model that saw one of a burst knows all."""
+    random = np.random.default_rng(2)
+    bursts = [painted(random.uniform(0, 255, (SIDE, SIDE)), random) for _ in range(24)]
+    pictures = [
+        (painted(burst.mean(axis=2), random), f"class {number % 2}")
+        for number, burst in enumerate(bursts)
+        for _ in range(10)
+    ]
+    trial = pretrained_trial([pictures])
+    assert trial is not None
+    assert max(trial.features, trial.pixels) < 0.75, trial.words
 
 
 @pytest.mark.parametrize("error", [0.0, 0.05])
@@ -62,7 +76,7 @@ def test_a_difference_within_chance_tells_nothing(error: float) -> None:
 
 @pytest.mark.parametrize("pictures", [drawn(stripes, 99), [(one, "same") for one, _ in drawn(stripes)], []])
 def test_too_few_images_or_classes_are_not_tried(pictures: list[tuple[Pixels, str]]) -> None:
-    assert pretrained_trial(pictures) is None
+    assert pretrained_trial([pictures]) is None
 
 
 @pytest.mark.parametrize(("draw", "table"), [(stripes, True), (corners, False)])
