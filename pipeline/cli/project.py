@@ -151,8 +151,6 @@ def guide(
         from rich.console import Console
         from rich.markdown import Markdown
 
-        console = Console()
-        with console.pager(styles=True):
-            console.print(Markdown(text))
-        return
-    print(text, end="")
+        Console().print(Markdown(text))
+    else:
+        print(text, end="")

@@ -1,5 +1,9 @@
 """The guides that are installed with the package."""
 
+import os
+import subprocess
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -43,3 +47,21 @@ def test_the_command_lists_and_prints() -> None:
     assert "tune " in listed.output
     printed = CliRunner().invoke(app, ["guide", "tune"])
     assert printed.output == (REPOSITORY / "docs/tune.md").read_text("utf-8")
+
+
+def test_a_terminal_gets_a_page_without_signs_of_markdown() -> None:
+    ours, theirs = os.openpty()
+    environ = {**os.environ, "TERM": "xterm", "COLUMNS": "80", "PAGER": "less"}
+    command = [sys.executable, "-m", "pipeline", "guide", "tune"]
+    with subprocess.Popen(command, cwd=REPOSITORY, env=environ, stdout=theirs, stdin=theirs, close_fds=True) as process:
+        os.close(theirs)
+        printed = b""
+        with suppress(OSError):  # a closed terminal is an error on Linux, not an end
+            while part := os.read(ours, 65536):
+                printed += part
+    os.close(ours)
+    assert process.returncode == 0
+    assert b"Search for better params" in printed
+    assert b"# Search" not in printed
+    # What a pager makes of colours that it does not know.
+    assert b"ESC" not in printed
