@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -10,7 +9,7 @@ import pytest
 
 from pipeline import catalogue
 from pipeline.diagnosis.gaps import MEANS
-from pipeline.errors import MissingInputError, ParamsError, StorageError
+from pipeline.errors import MissingInputError
 from pipeline.project.params_file import load_params
 from pipeline.store.spreadsheets import read_spreadsheet, spreadsheet_bytes
 from pipeline.store.writing import write_files
@@ -18,45 +17,16 @@ from pipeline.tools.errors import ERRORS_TABLE, write_errors
 from pipeline.tools.improve.log import Entry, append
 from pipeline.tools.report.gathering import gather
 from pipeline.tools.report.report import write_report
-from tests.examples import full_disk
-from tests.pages import HOSTILE, SVG, Seen, hostile_run, parsed
+from tests.pages import HOSTILE, SVG, parsed
 from tests.running import run, run_stages, write_params
+from tests.tools.report.written_pages import PAGE, notes, page, write_diagnosis
 
-PAGE = Path("report/index.html")
 # Everything that the page is made of, beside what SVG has.
 HTML = {
     *("html", "head", "meta", "title", "style", "body", "header", "main", "section", "nav", "h1", "h2", "h3"),
     *("p", "b", "a", "ul", "ol", "li", "div", "span", "bdi", "code", "pre", "figure", "figcaption", "img", "br"),
     *("table", "caption", "tr", "th", "td"),
 }
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder after a run on classes with hostile names."""
-    folder = tmp_path_factory.mktemp("report")
-    hostile_run(folder)
-    return folder
-
-
-@pytest.fixture
-def folder(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of it, as the current folder."""
-    shutil.copytree(made, tmp_path / "run")
-    monkeypatch.chdir(tmp_path / "run")
-    return tmp_path / "run"
-
-
-def page() -> Seen:
-    write_report(load_params(), PAGE)
-    return parsed(PAGE.read_text(encoding="utf-8"))
-
-
-def notes() -> list[str]:
-    """What the page says is missing."""
-    write_report(load_params(), PAGE)
-    found = re.findall(r'<p class="note missing">(.*?)</p>', PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
-    return [parsed(note).text for note in found]
 
 
 def test_the_page_judges_by_the_bounds_of_params_yaml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,19 +181,6 @@ def test_names_of_users_are_text_and_nothing_is_fetched_or_run(folder: Path) -> 
     assert "\u202e" not in raw
 
 
-def write_diagnosis(content: str) -> None:
-    """A report as another version left it, which wrote no checksums beside it."""
-    path = Path(catalogue.DIAGNOSIS.path)
-    path.write_text(content)
-    path.with_name("checksums.json").unlink()
-
-
-def test_a_report_that_was_edited_is_said(folder: Path) -> None:
-    path = Path(catalogue.DIAGNOSIS.path)
-    path.write_text(path.read_text() + " ")
-    assert any(note.startswith(f"{path} is damaged, edited or of another run") for note in notes())
-
-
 def test_words_of_the_diagnosis_are_text(folder: Path) -> None:
     hostile = "</code><script>alert(3)</script>`<b>`"
     said = json.loads(Path(catalogue.DIAGNOSIS.path).read_text())
@@ -263,37 +220,6 @@ def test_the_same_run_gives_the_same_bytes(folder: Path) -> None:
     assert PAGE.read_bytes() == first
 
 
-def test_without_any_run_each_section_says_what_makes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    write_params(tmp_path)
-    run(tmp_path, "git", "init", "--quiet")
-    found = notes()
-    for stage in ("curate", "split", "balance", "train", "evaluate", "label_issues", "diagnose", "previews"):
-        assert any(f"run dvc repro {stage}" in note for note in found), stage
-    assert "None yet." in page().text
-
-
-def test_a_stage_that_is_missing_leaves_the_rest(folder: Path) -> None:
-    shutil.rmtree(Path(catalogue.LABEL_ISSUES.path).parent)
-    assert [note for note in notes() if "label_issues" in note] == [
-        "reports/label_issues/metrics.json is missing: run dvc repro label_issues"
-    ]
-    assert "Misclassified" in page().text
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("{}", "this result cannot be shown (KeyError: 'sentence'): run dvc repro"),
-        ("[]", "this result cannot be shown (TypeError:"),
-        ("{", "reports/diagnose/diagnosis.json is not readable JSON"),
-    ],
-)
-def test_a_report_that_is_damaged_or_of_another_version_is_said(folder: Path, content: str, message: str) -> None:
-    write_diagnosis(content)
-    assert any(note.startswith(message) for note in notes())
-
-
 def test_experiments_need_a_repository_and_then_are_shown(folder: Path) -> None:
     assert any("DVC cannot read this repository" in note for note in notes())
     run(folder, "git", "init", "--quiet")
@@ -303,30 +229,6 @@ def test_experiments_need_a_repository_and_then_are_shown(folder: Path) -> None:
     assert "On dev; paired differences to the best accepted model" in text
     assert "workspace" in text
     assert "DVC cannot read" not in text
-
-
-def test_an_evaluation_of_another_model_is_named(folder: Path) -> None:
-    Path(catalogue.MODEL.path).unlink()
-    write_files({Path(catalogue.MODEL.path): b"another"})
-    assert "evaluate measured another model than data/train/model.safetensors" in page().text
-
-
-def test_another_metric_in_params_is_named(folder: Path) -> None:
-    assert "less is better" not in page().text
-    write_params(folder, **{"evaluate.optimizing": "log_loss"})
-    assert "params.yaml names a metric or limits that the last evaluation did not measure" in page().text
-    assert "log_loss, the optimizing metric: less is better" in page().text
-
-
-def test_a_folder_is_refused_and_a_full_disk_leaves_the_older_page(folder: Path) -> None:
-    with pytest.raises(ParamsError, match=r"--output data is a folder: name a file, such as data/index\.html"):
-        write_report(load_params(), Path("data"))
-    page()
-    before = PAGE.read_bytes()
-    with full_disk(1000), pytest.raises(StorageError):
-        write_report(load_params(), PAGE)
-    assert PAGE.read_bytes() == before
-    assert sorted(path.name for path in PAGE.parent.iterdir()) == ["index.html"]
 
 
 def test_the_latest_tries_of_improve_are_shown(folder: Path) -> None:
