@@ -6,7 +6,6 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from pipeline.training.embedded import EMBEDDED_MODELS, Rows
 from pipeline.training.ensembles.bagging import bag_of
 from pipeline.training.ensembles.gain import (
     Gain,
@@ -21,7 +20,7 @@ from pipeline.training.ensembles.log_linear import MemberPredictions, across_fol
 from pipeline.training.ensembles.setup import why
 from pipeline.training.ensembles.stacking import Scale, logs_of, stacked
 from pipeline.training.ensembles.voting import by_other_parts, gain_over_best, losses_of, selected
-from pipeline.training.folds import folds_of
+from tests.training.ensembles.noise import noise
 
 Floats = npt.NDArray[np.float64]
 
@@ -266,24 +265,12 @@ def test_a_gate_by_noise_is_left_out() -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_on_noise_nothing_is_learnt(seed: int) -> None:
-    """Groups of copies with a random label each: the nearest neighbour of a leak would know all of them."""
-    generator = np.random.default_rng(seed)
-    groups = np.arange(240) // 4
-    vectors = (generator.normal(size=(60, 8))[groups] + 0.01 * generator.normal(size=(240, 8))).astype(np.float32)
-    labels = generator.integers(0, 3, 60)[groups].astype(np.intp)
-    folds = folds_of(labels.astype(str), groups.astype(str), 3, seed)
-    rows = Rows(vectors, labels, np.ones(240, np.float32), groups, 3)
-    found = np.empty((2, 240, 3))
-    for number, (name, setting) in enumerate([("linear", 0.03), ("knn", 1)]):
-        for fold in range(3):
-            held = folds == fold
-            found[number, held] = EMBEDDED_MODELS[name].fit(rows.part(~held), setting, vectors[held])
-    of = Images(np.arange(240), labels, groups, np.ones(240), folds)
-    own = across_folds(said(found, of), 1)[1]
+    made = noise(seed)
+    of = Images(np.arange(len(made.labels)), made.labels, made.groups, np.ones(len(made.labels)), made.folds)
+    own = across_folds(said(made.found, of), 1)[1]
     # Of 60 groups, 20 are right by chance; 36 of them are four deviations.
-    right = (own.argmax(axis=1) == labels).reshape(60, 4).mean(axis=1).sum()
-    assert right < 36
-    assert np.log(3) - 0.1 < loss_of(own, said(found, of)) < np.log(3) + 0.15
+    assert made.right(own).mean(axis=1).sum() < 36
+    assert np.log(3) - 0.1 < loss_of(own, said(made.found, of)) < np.log(3) + 0.15
 
 
 # Bags
