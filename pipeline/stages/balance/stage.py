@@ -48,7 +48,7 @@ class BalanceOutputs:
     def summary(self) -> str:
         before, after = self.metrics["before"], self.metrics["after"]
         times = f"{after['weighted_imbalance']:.3g}"
-        sizes = "all classes of one weight" if times == "1" else f"largest class {times} times the smallest by weight"
+        sizes = "all classes weigh the same" if times == "1" else f"largest class {times} times the smallest by weight"
         return f"{before['rows']} rows -> {after['rows']}, {sizes}, {after['production_share']:.0%} of it production"
 
 

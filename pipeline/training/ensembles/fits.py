@@ -70,7 +70,7 @@ class Fitted:
 
 
 class Told:
-    """Tells how many models are to be fitted, and about once a minute how many are left, and how long they take."""
+    """Tells how many models are to be fitted, and about every half minute how many are left, and how long they take."""
 
     def __init__(
         self,

@@ -133,7 +133,7 @@ def test_counts_and_metrics_are_given_before_and_after(manifest: pd.DataFrame, f
         for place, when, rows in ((1, "before", before), (2, "after", 7))
     ]
     assert outputs.summary == (
-        "15 rows -> 21, all classes of one weight, 29% of it production"
+        "15 rows -> 21, all classes weigh the same, 29% of it production"
     )  # fmt: skip
 
 
