@@ -15,14 +15,10 @@ Stages are forked from a process that has imported them (tests/warm.py), without
 """
 
 import argparse
-import contextlib
 import json
-import os
 import random
 import re
-import shutil
 import signal
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -32,105 +28,13 @@ from pathlib import Path
 
 from accident_projects import CLEAR, contents, half_written
 from flips import OF_DVC, flip
+from repro_projects import AGAIN, DOCTOR, FIRST, LATE, REPRO, Command, Projects, idle, send
 
 from pipeline.store.writing import alone
-from tests.dvc_projects import change, commit
-from tests.examples import write_source
-from tests.running import BIN, run, warm_server
 
-# DVC and the doctor begin anew, so that a signal to DVC's group reaches its stages, and the doctor knows itself.
-REPRO, DOCTOR = (f"{BIN}/dvc", "repro"), (f"{BIN}/python", "-m", "pipeline", "doctor")
-SMALL = (
-    ("    depth: 2\n    width: 16\n", "    depth: 2\n    width: 8\n"),
-    ("  epochs: 60 ", "  epochs: 6 "),
-    ("  bootstrap: 1000 ", "  bootstrap: 100 "),
-    ("n_estimators: 60", "n_estimators: 10"),
-)
-FIRST, AGAIN, LATE = "first run", "every stage again", "train and later again"
-CHANGES = {FIRST: (), AGAIN: (("  size: 16 ", "  size: 20 "),), LATE: (("  epochs: 6 ", "  epochs: 5 "),)}
-
-
-class Projects:
-    """The project before its first run and after it, and what a run of changed params leaves."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.place = folder, folder / "copy"
-        self.expected: dict[str, dict[str, str]] = {}
-        self.seconds: dict[str, float] = {}
-        record = folder / "expected.json"
-        if record.exists():
-            self.expected, self.seconds = json.loads(record.read_text())
-            return
-        self._make()
-        for name in CHANGES:
-            with self.copy(name) as place:
-                begun = time.perf_counter()
-                run(place, "dvc", "repro")
-                self.seconds[name] = time.perf_counter() - begun
-                self.expected[name] = contents(place)
-        record.write_text(json.dumps([self.expected, self.seconds]))
-
-    def _make(self) -> None:
-        write_source(self.folder / "web", {"a": 50, "b": 40, "c": 30}, seed=11)
-        write_source(self.folder / "phone", {"a": 30, "b": 30, "c": 20}, seed=12, noise=100)
-        for name in ("new", "run"):
-            shutil.rmtree(self.folder / name, ignore_errors=True)
-        new = self.folder / "new"
-        run(self.folder, "pipeline", "init", "new", "--raw", "web", "--production", "phone")
-        for old, changed in SMALL:
-            change(new / "params.yaml", old, changed)
-        commit(new, "Take a small network")
-        shutil.copytree(new, self.folder / "run", symlinks=True)
-        run(self.folder / "run", "dvc", "repro")
-        commit(self.folder / "run", "Run")
-
-    @contextlib.contextmanager
-    def copy(self, state: str) -> Iterator[Path]:
-        """One of the two, with the changes of its params."""
-        shutil.rmtree(self.place, ignore_errors=True)
-        shutil.copytree(self.folder / ("new" if state == FIRST else "run"), self.place, symlinks=True)
-        for old, changed in CHANGES[state]:
-            change(self.place / "params.yaml", old, changed)
-        yield self.place
-
-
-class Command:
-    """A command in a session of its own."""
-
-    def __init__(self, place: Path, *words: str) -> None:
-        self._printed = place.parent / f"printed-{os.urandom(4).hex()}"
-        with self._printed.open("w") as file:
-            self.process = subprocess.Popen(
-                words, cwd=place, env=warm_server().variables(place), stdout=file, stderr=file, start_new_session=True
-            )
-
-    def until(self, moment: float) -> bool:
-        """Wait until then; whether it still runs."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(max(0.0, moment - time.perf_counter()))
-        return self.process.poll() is None
-
-    def end(self) -> tuple[int, str]:
-        """Its exit code and what it printed, once it has ended."""
-        code = self.process.wait()
-        said = self._printed.read_text(errors="replace")
-        self._printed.unlink()
-        return code, said
-
-
-def idle(place: Path) -> None:
-    """Wait until no stage works there: one outlives a DVC that was killed alone."""
-    for _ in range(300):
-        if not any(working(Path(entry.path), place) for entry in os.scandir("/proc") if entry.name.isdigit()):
-            return
-        time.sleep(0.1)
-
-
-def working(process: Path, place: Path) -> bool:
-    try:
-        return (process / "cwd").readlink().is_relative_to(place) and process.name != str(os.getpid())
-    except OSError:
-        return False
+NO_ACCIDENT = "ended before"
+# What DVC says where another one is at work.
+BUSY = "is busy, it is being blocked by"
 
 
 @dataclass
@@ -146,8 +50,8 @@ def check_between(place: Path, before: dict[str, str], expected: dict[str, str],
     half_made = [
         name
         for name, digest in contents(place).items()
-        # DVC adds to its lock after each stage.
-        if digest not in (before.get(name), expected.get(name)) and not name.endswith(".lock")
+        # DVC adds to its lock after each stage; from its checkpoint, train goes on.
+        if digest not in (before.get(name), expected.get(name)) and not name.endswith((".lock", "/checkpoint.pt"))
     ]
     if half_made:
         said.append(f"HALF-MADE {', '.join(half_made[:5])}")
@@ -161,7 +65,7 @@ def go_on(place: Path, expected: dict[str, str], said: list[str]) -> Outcome:
     code, printed = Command(place, *REPRO).end()
     after = "same bytes"
     if code:
-        clear = CLEAR.search(printed) or "rwlock" in printed or "lock" in printed.lower()
+        clear = CLEAR.search(printed) or BUSY in printed
         said.append(f"next run {code}: {last(printed)}")
         idle(place)
         Command(place, *DOCTOR, "--fix").end()
@@ -200,45 +104,20 @@ def stopped(projects: Projects, state: str, share: float, number: int, whom: str
     with projects.copy(state) as place:
         before, expected = contents(place), projects.expected[state]
         command = Command(place, *REPRO)
-        running = command.until(time.perf_counter() + share * projects.seconds[state])
-        said = [] if running else ["ended before"]
-        if running:
-            send(command, number, whom)
+        hit = command.until(time.perf_counter() + share * projects.seconds[state]) and send(command, number, whom)
+        said = [] if hit else [NO_ACCIDENT]
         code, printed = command.end()
         said.append(f"code {code}")
         if "Traceback" in printed:
             said.append("TRACEBACK")
-        if running and number != signal.SIGKILL:
+        if hit and number != signal.SIGKILL:
             said.append(
                 "says so" if "stopped by" in printed or "interrupted" in printed.lower() else f"says {last(printed)}"
             )
-        if whom != "DVC alone":
-            idle(place)
-            check_between(place, before, expected, said)
+        # A stage outlives a DVC that was killed alone.
+        idle(place)
+        check_between(place, before, expected, said)
         return go_on(place, expected, said)
-
-
-def send(command: Command, number: int, whom: str) -> None:
-    if whom == "all":
-        os.killpg(command.process.pid, number)
-        return
-    target = command.process.pid
-    if whom == "the stage":
-        children = stages_of(command.process.pid)
-        target = children[0] if children else target
-    os.kill(target, number)
-
-
-def stages_of(session: int) -> list[int]:
-    """Processes of a session that run a stage (the clients of tests/warm.py, to which DVC sends what it sends)."""
-    found = []
-    for entry in os.scandir("/proc"):
-        with contextlib.suppress(OSError, ValueError):
-            if entry.name.isdigit() and os.getsid(int(entry.name)) == session and int(entry.name) != session:
-                words = Path(entry.path, "cmdline").read_bytes().split(b"\0")
-                if b"pipeline" in words:
-                    found.append(int(entry.name))
-    return found
 
 
 def flipped(projects: Projects, seed: str, old_time: bool) -> Outcome:
@@ -326,6 +205,10 @@ def accidents(projects: Projects, asked: argparse.Namespace) -> Iterator[tuple[s
         )
 
 
+def _told(said: list[str], after: str) -> str:
+    return f"{after}, no accident" if NO_ACCIDENT in said else after
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, required=True, help="for the projects and the outcomes so far")
@@ -342,14 +225,14 @@ def main() -> None:
     with alone(asked.folder, "benchmarks/repro_accidents.py"):
         log = asked.folder / "outcomes.jsonl"
         lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
-        known = {(kind, which): after for kind, which, _, after in map(json.loads, lines)}
+        known = {(kind, which): _told(said, after) for kind, which, said, after in map(json.loads, lines)}
         projects = Projects(asked.folder.resolve())
         print(f"a run: {projects.seconds}", flush=True)
         for kind, which, accident in accidents(projects, asked):
             if (kind, which) in known or time.monotonic() > end:
                 continue
             outcome = accident()
-            known[kind, which] = outcome.after
+            known[kind, which] = _told(outcome.said, outcome.after)
             print(f"{kind}; {which}: {'; '.join(outcome.said)}; {outcome.after}", flush=True)
             with log.open("a", encoding="utf-8") as file:
                 file.write(json.dumps([kind, which, outcome.said, outcome.after]) + "\n")
